@@ -14,13 +14,7 @@ from alerts.alert import Alert
 from alerts.suppression import Silence
 from collectors.estate.opening_hours import OpeningHours
 from collectors.store.query import Query, Row
-from collectors.store.query import check_query as check_query
-from dashboards.report import (
-    Month,
-    PollPeriods,
-    report_figures,
-    select_sites,
-)
+from dashboards.report import Month, PollPeriods, report_figures, select_sites
 from dashboards.report.report_data import (
     AlertHistory,
     ReportContent,
@@ -36,17 +30,17 @@ STEP_MS = 10 * council.MINUTE_MS
 ALWAYS = OpeningHours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
 
 
-def local_ms(*parts: int) -> int:
+def utc_ms(*parts: int) -> int:
     return int(datetime(*parts, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
 
 
-NOW_MS = local_ms(2026, 11, 24)
-DARK = (local_ms(2026, 10, 11, 2), local_ms(2026, 10, 11, 9))
-AWAY = (local_ms(2026, 10, 20, 9), local_ms(2026, 10, 20, 14))
+NOW_MS = utc_ms(2026, 11, 24)
+DARK = (utc_ms(2026, 10, 11, 2), utc_ms(2026, 10, 11, 9))
+AWAY = (utc_ms(2026, 10, 20, 9), utc_ms(2026, 10, 20, 14))
 
 
 class Remembering(MemoryStore):
-    """Answers the same question once: the tests ask the same month many times."""
+    """Keeps each answer: the tests query the same month many times."""
 
     def __init__(self, samples: Iterable[Sample]) -> None:
         super().__init__(samples)
@@ -67,7 +61,7 @@ STORE = Remembering(
             (DARK,),
             {"dep-sw1": AWAY, "dep-sw2": AWAY},
         ),
-        *council.samples(local_ms(2026, 8, 31, 23), OCTOBER.from_ms, 2 * HOUR_MS),
+        *council.samples(utc_ms(2026, 8, 31, 23), OCTOBER.from_ms, 2 * HOUR_MS),
     ]
 )
 
@@ -95,10 +89,7 @@ def month_content(
 
 
 def site_figures(content: ReportContent, id: str) -> report_figures.SiteFigures:
-    return next(each for each in content.sites if each.site.id == id)
-
-
-# ---- where poor calls break ---------------------------------------------------------
+    return next(figures for figures in content.sites if figures.site.id == id)
 
 
 def alert_of_month(since: int, end: int | None, **more: Any) -> Alert:

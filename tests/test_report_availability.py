@@ -18,31 +18,19 @@ from report_month import (
     NOW_MS,
     OCTOBER,
     alert_of_month,
-    local_ms,
     month_content,
     site_figures,
+    utc_ms,
 )
 from store_doubles import MemoryStore
 
 from alerts.alert import Alert
 from alerts.suppression import Silence
 from collectors.estate.opening_hours import OpeningHours, is_open
-from collectors.store.query import check_query as check_query
 from dashboards.observed import ObservedPiece, marks
-from dashboards.report import (
-    Month,
-    select_sites,
-)
-from dashboards.report.availability import (
-    Availability,
-    availability,
-    open_spans,
-)
-from dashboards.report.report_data import (
-    AlertHistory,
-    ReportContent,
-    gather_content,
-)
+from dashboards.report import Month, select_sites
+from dashboards.report.availability import Availability, availability, open_spans
+from dashboards.report.report_data import AlertHistory, ReportContent, gather_content
 from dashboards.report.report_html import render_html
 from probes.wire.sample import Sample
 
@@ -88,12 +76,12 @@ def test_maintenance_of_one_device_is_not_that_of_its_site() -> None:
     silence = Silence(1, *AWAY, device="dep-sw1", planned=1)
     depot = site_figures(month_content(silences=[silence]), "depot")
     assert depot.availability.maintenance_ms == 0
-    by_id = {each.device.id: each.availability for each in depot.devices}
+    by_id = {row.device.id: row.availability for row in depot.devices}
     assert by_id["dep-sw1"].ratio == 1.0
     assert by_id["dep-sw2"].maintenance_ms == 0
 
 
-def test_opening_hours_are_counted_apart_in_the_sites_own_time(
+def test_opening_hours_are_counted_separately_in_the_local_time_of_the_site(
     october: ReportContent,
 ) -> None:
     depot = site_figures(october, "depot").availability
@@ -104,16 +92,16 @@ def test_opening_hours_are_counted_apart_in_the_sites_own_time(
 
 
 def test_open_until_midnight_is_open_at_half_past_eleven() -> None:
-    assert is_open(ALWAYS, local_ms(2026, 10, 20, 22, 30))
-    assert not is_open(OpeningHours(), local_ms(2026, 10, 24, 12))
+    assert is_open(ALWAYS, utc_ms(2026, 10, 20, 22, 30))
+    assert not is_open(OpeningHours(), utc_ms(2026, 10, 24, 12))
 
 
-def test_a_site_nobody_watched_has_no_availability_rather_than_none_or_all() -> None:
+def test_a_site_that_was_not_polled_has_no_availability_figure() -> None:
     content = month_content(store=MemoryStore())
-    for each in content.sites:
-        assert each.availability.ratio is None
-        assert each.availability.open_ratio is None
-        assert set(each.days) == {"none"}
+    for site in content.sites:
+        assert site.availability.ratio is None
+        assert site.availability.open_ratio is None
+        assert set(site.days) == {"none"}
     html = render_html(content)
     assert "not observed" in html
     assert "100%" not in html[html.index("<main") :]
@@ -125,36 +113,36 @@ def test_a_site_nobody_watched_has_no_availability_rather_than_none_or_all() -> 
     length=st.integers(1, 5000),
     windows=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 900)), max_size=3),
 )
-def test_whatever_was_seen_the_parts_of_the_month_add_up(
+def test_observed_maintenance_and_unobserved_time_add_up_to_the_month(
     edges: list[int],
     states: list[tuple[bool, float]],
     length: int,
     windows: list[tuple[int, int]],
 ) -> None:
-    held = [
+    pieces = [
         ObservedPiece(begin, end, *states[n % len(states)])
         for n, (begin, end) in enumerate(itertools.pairwise(edges))
         if n % 3
     ]
     spans = [(begin, begin + n) for begin, n in windows]
-    found = availability(held, 0, length, ALWAYS, spans)
-    assert found.observed_ms + found.maintenance_ms + found.unobserved_ms == length
-    assert 0 <= found.down_ms <= found.observed_ms + 0.5
-    assert found.ratio is None or -1e-9 <= found.ratio <= 1 or found.observed_ms < 2
-    assert 0 <= found.observed_ratio <= 1
-    assert found.open_observed_ms == found.observed_ms
+    month = availability(pieces, 0, length, ALWAYS, spans)
+    assert month.observed_ms + month.maintenance_ms + month.unobserved_ms == length
+    assert 0 <= month.down_ms <= month.observed_ms + 0.5
+    assert month.ratio is None or -1e-9 <= month.ratio <= 1 or month.observed_ms < 2
+    assert 0 <= month.observed_ratio <= 1
+    assert month.open_observed_ms == month.observed_ms
 
 
-def test_a_day_is_as_it_was_worst_and_not_observed_where_nothing_was() -> None:
+def test_a_day_is_marked_by_its_worst_time_or_as_not_observed() -> None:
     day = 24 * HOUR_MS
     spans = [(n * day, (n + 1) * day) for n in range(4)]
-    held = [
+    pieces = [
         ObservedPiece(0, day, True),
         ObservedPiece(day, day + HOUR_MS, True),
         ObservedPiece(day + HOUR_MS, day + 2 * HOUR_MS, False),
         ObservedPiece(2 * day, 2 * day + HOUR_MS, False),
     ]
-    assert marks(held, spans) == ["ok", "part", "bad", "none"]
+    assert marks(pieces, spans) == ["ok", "part", "bad", "none"]
 
 
 @pytest.mark.parametrize(
@@ -175,19 +163,17 @@ def test_opening_hours_of_a_month_are_whole(hours: OpeningHours, opened: int) ->
     assert sum(end - begin for begin, end in spans) == opened * HOUR_MS
 
 
-# ---- not observed -------------------------------------------------------------------
-
-BEGIN_MS = local_ms(2026, 10, 6, 9, 20)
-END_MS = local_ms(2026, 10, 6, 11, 20)
+BEGIN_MS = utc_ms(2026, 10, 6, 9, 20)
+END_MS = utc_ms(2026, 10, 6, 11, 20)
 
 
 def _polled(
     down: Callable[[str, int], bool],
-    from_ms: int = local_ms(2026, 10, 6),
-    to_ms: int = local_ms(2026, 10, 7),
-    each_ms: int = council.MINUTE_MS,
+    from_ms: int = utc_ms(2026, 10, 6),
+    to_ms: int = utc_ms(2026, 10, 7),
+    step_ms: int = council.MINUTE_MS,
 ) -> ReportContent:
-    """The council's report, had it only been polled on that day, each minute."""
+    """Returns the council's report if it was polled on that day only, each minute."""
     store = MemoryStore(
         Sample(
             "device",
@@ -195,7 +181,7 @@ def _polled(
             {"up": int(not down(device.id, at))},
             at + n * 7_000,
         )
-        for at in range(from_ms, to_ms, each_ms)
+        for at in range(from_ms, to_ms, step_ms)
         for n, device in enumerate(council.estate().devices)
     )
     return _minutely(store)
@@ -236,8 +222,9 @@ def test_an_outage_of_one_site_is_an_outage_to_the_minute() -> None:
     assert site_figures(content, "library").availability.down_ms == 0
 
 
-def test_what_an_alert_says_the_monitor_did_not_see_is_not_observed() -> None:
-    """Also of an estate of one site, where nothing else tells it from an outage."""
+def test_time_of_a_cut_off_alert_is_not_observed() -> None:
+    """This holds for an estate of one site too: only the alert distinguishes it from
+    an outage there."""
     depot = ("dep-sw1", "dep-sw2")
     store = MemoryStore(
         Sample(
@@ -246,17 +233,17 @@ def test_what_an_alert_says_the_monitor_did_not_see_is_not_observed() -> None:
             {"up": int(not BEGIN_MS <= at < END_MS)},
             at,
         )
-        for at in range(local_ms(2026, 10, 6), local_ms(2026, 10, 7), council.MINUTE_MS)
+        for at in range(utc_ms(2026, 10, 6), utc_ms(2026, 10, 7), council.MINUTE_MS)
         for device in depot
     )
     alone = site_figures(_minutely(store), "depot").availability
     assert alone.down_ms == 2 * HOUR_MS
-    told = alert_of_month(BEGIN_MS + 70_000, END_MS, rule="monitor_cut_off")
+    ended = alert_of_month(BEGIN_MS + 70_000, END_MS, rule="monitor_cut_off")
     never_ended = alert_of_month(BEGIN_MS + 70_000, None, rule="monitor_cut_off")
-    for alert in (told, never_ended):
-        depot_told = site_figures(_minutely(store, [alert]), "depot").availability
-        assert depot_told.down_ms == 0
-        assert depot_told.observed_ms == 22 * HOUR_MS
+    for alert in (ended, never_ended):
+        depot_blind = site_figures(_minutely(store, [alert]), "depot").availability
+        assert depot_blind.down_ms == 0
+        assert depot_blind.observed_ms == 22 * HOUR_MS
 
 
 def test_three_switches_that_answer_in_turn_are_never_an_outage() -> None:
@@ -272,15 +259,14 @@ def test_three_switches_that_answer_in_turn_are_never_an_outage() -> None:
 
 
 def test_a_site_polled_once_in_ten_minutes_is_a_tenth_observed() -> None:
-    content = _polled(lambda device, at: False, each_ms=10 * council.MINUTE_MS)
+    content = _polled(lambda device, at: False, step_ms=10 * council.MINUTE_MS)
     for site in content.sites:
-        a = site.availability
-        assert a.observed_ms == pytest.approx(2.4 * HOUR_MS, rel=0.02)
-        assert a.ratio == 1.0
+        assert site.availability.observed_ms == pytest.approx(2.4 * HOUR_MS, rel=0.02)
+        assert site.availability.ratio == 1.0
 
 
-def test_the_period_that_was_in_force_decides_what_was_due() -> None:
-    changed = local_ms(2026, 10, 6, 12)
+def test_the_poll_period_in_force_decides_how_many_polls_are_due() -> None:
+    changed = utc_ms(2026, 10, 6, 12)
     polls = [
         Sample(
             "device",
@@ -289,11 +275,11 @@ def test_the_period_that_was_in_force_decides_what_was_due() -> None:
             at,
         )
         for at in [
-            *range(local_ms(2026, 10, 6), changed, 5 * council.MINUTE_MS),
-            *range(changed, local_ms(2026, 10, 7), council.MINUTE_MS),
+            *range(utc_ms(2026, 10, 6), changed, 5 * council.MINUTE_MS),
+            *range(changed, utc_ms(2026, 10, 7), council.MINUTE_MS),
         ]
     ]
-    told = [
+    periods = [
         Sample(
             "self_poll",
             {"process": "all"},
@@ -301,33 +287,30 @@ def test_the_period_that_was_in_force_decides_what_was_due() -> None:
             at,
         )
         for at in range(
-            local_ms(2026, 10, 6), local_ms(2026, 10, 7), 10 * council.MINUTE_MS
+            utc_ms(2026, 10, 6), utc_ms(2026, 10, 7), 10 * council.MINUTE_MS
         )
     ]
     known = site_figures(
-        _minutely(MemoryStore([*polls, *told])), "library"
+        _minutely(MemoryStore([*polls, *periods])), "library"
     ).availability
     assert known.observed_ms == 24 * HOUR_MS
     unknown = site_figures(_minutely(MemoryStore(polls)), "library").availability
     assert unknown.observed_ms == pytest.approx(14.4 * HOUR_MS, rel=0.01)
 
 
-def test_a_month_still_running_counts_only_what_has_passed() -> None:
-    content = month_content(now_ms=local_ms(2026, 10, 8))
+def test_a_month_that_is_not_over_counts_only_the_time_so_far() -> None:
+    content = month_content(now_ms=utc_ms(2026, 10, 8))
     assert content.running
     assert content.sites[0].availability.month_ms == content.to_ms - OCTOBER.from_ms
     assert "The month is not over" in render_html(content)
 
 
-def test_a_month_to_come_is_refused_in_words() -> None:
+def test_a_month_that_has_not_begun_is_refused_with_a_sentence() -> None:
     with pytest.raises(ValueError, match="December 2026 has not begun yet"):
         month_content(month=Month(2026, 12))
 
 
-# ---- lines --------------------------------------------------------------------------
-
-
-def test_availability_is_a_value() -> None:
-    one = Availability(10, 5, 2, 1.0, 0, 0.0)
-    assert one.observed_ratio == pytest.approx(5 / 8)
-    assert one.open_ratio is None
+def test_a_ratio_without_observed_opening_time_is_unknown() -> None:
+    figures = Availability(10, 5, 2, 1.0, 0, 0.0)
+    assert figures.observed_ratio == pytest.approx(5 / 8)
+    assert figures.open_ratio is None

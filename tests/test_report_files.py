@@ -22,22 +22,16 @@ from hypothesis import strategies as st
 from report_month import NOW_MS, OCTOBER, STORE, alert_of_month, month_content
 from store_doubles import AnswerStore
 
-from collectors.store.query import check_query as check_query
 from dashboards import chart
-from dashboards.report import (
-    select_sites,
-    site_report,
-)
+from dashboards.report import select_sites, site_report
 from dashboards.report.report_csv import safe, tables
-from dashboards.report.report_data import (
-    ReportSettings,
-)
+from dashboards.report.report_data import ReportSettings
 from dashboards.report.report_html import render_html, style_sheet
 from dashboards.report.report_pdf import on_paper
 
 
 @pytest.mark.parametrize("site", [None, "depot"])
-def test_the_report_is_accessible_as_far_as_a_machine_can_tell(
+def test_the_report_passes_the_automatic_accessibility_checks(
     site: str | None,
 ) -> None:
     content = month_content(council.alerts(OCTOBER.to_ms), site=site)
@@ -48,7 +42,7 @@ def test_the_report_is_accessible_as_far_as_a_machine_can_tell(
     assert "<script" not in html
 
 
-def test_names_cannot_bring_markup_or_formulas_into_a_report() -> None:
+def test_markup_and_formulas_in_names_are_escaped_in_a_report() -> None:
     evil = '=HYPERLINK("http://x","<script>")'
     alert = alert_of_month(OCTOBER.from_ms, None, summary=evil, site="depot")
     content = month_content([alert])
@@ -70,7 +64,7 @@ def test_numbers_in_a_spreadsheet_stay_numbers_and_unknown_is_empty() -> None:
     assert safe(3) == "3"
 
 
-async def test_files_are_written_whole_named_by_month_and_without_a_mark(
+async def test_files_are_complete_named_by_month_and_without_a_byte_order_mark(
     tmp_path: Path,
 ) -> None:
     estate = council.estate()
@@ -121,15 +115,15 @@ async def test_a_pdf_is_made_with_tags_and_the_colours_of_the_page(
 
 
 def _unpacked(content: bytes) -> bytes:
-    """A PDF's bytes with its compressed streams as they are written."""
+    """Returns a PDF's bytes, followed by its streams decompressed."""
     parts = [content]
-    for found in re.finditer(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL):
+    for stream in re.finditer(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL):
         with contextlib.suppress(zlib.error):
-            parts.append(zlib.decompress(found[1]))
+            parts.append(zlib.decompress(stream[1]))
     return b"".join(parts)
 
 
-def test_drawings_on_paper_bring_their_marks_in_the_colours_of_the_light_page() -> None:
+def test_drawings_on_paper_use_the_colours_of_the_light_page() -> None:
     css = style_sheet()
     icon = '<span class="status bad"><svg viewBox="0"></svg></span>'
     paper = on_paper(f"{icon}{chart.bar(0.5, 'warn')}", css)
@@ -142,14 +136,14 @@ def test_drawings_on_paper_bring_their_marks_in_the_colours_of_the_light_page() 
 
 
 @pytest.mark.parametrize(
-    ("broken", "says"),
+    ("broken", "advice"),
     [
         ("raise ImportError", "pip install 'towpath[pdf]'"),
         ("raise OSError('cannot load library libpango')", "apt-get install libpango"),
     ],
 )
-def test_without_what_a_pdf_needs_one_sentence_says_how_to_get_it(
-    broken: str, says: str, tmp_path: Path
+def test_if_pdf_libraries_are_missing_one_sentence_says_how_to_install_them(
+    broken: str, advice: str, tmp_path: Path
 ) -> None:
     (tmp_path / "weasyprint.py").write_text(broken)
     code = (
@@ -168,11 +162,11 @@ def test_without_what_a_pdf_needs_one_sentence_says_how_to_get_it(
         check=True,
     )
     (line,) = done.stdout.splitlines()
-    assert says in line
+    assert advice in line
     assert line.endswith("the web page prints to PDF from any browser.")
 
 
-async def test_incidents_and_maintenance_come_from_the_alert_engines_file(
+async def test_a_report_is_written_if_the_alerts_file_is_missing(
     tmp_path: Path,
 ) -> None:
     estate = council.estate()
@@ -188,7 +182,9 @@ async def test_incidents_and_maintenance_come_from_the_alert_engines_file(
     assert made.files[0].name == "site-2026-10.html"
 
 
-async def test_a_store_that_is_away_makes_no_half_report(tmp_path: Path) -> None:
+async def test_if_the_store_does_not_answer_no_report_is_written(
+    tmp_path: Path,
+) -> None:
     store = AnswerStore(lambda query: [])
     store.broken = "away"
     estate = council.estate()

@@ -93,20 +93,21 @@ def test_the_validator_finds_a_figure_without_words(tmp_path: Path) -> None:
     html = _html(store=EMPTY).replace("</main>", '<svg viewBox="0 0 9 9"></svg></main>')
     path = tmp_path / "x.pdf"
     write_pdf(html, style_sheet(), path)
-    (found,) = verapdf.findings([path])["x.pdf"]
-    assert found.startswith("7.3-1 (1 times)")
+    (finding,) = verapdf.findings([path])["x.pdf"]
+    assert finding.startswith("7.3-1 (1 times)")
 
 
-def test_what_is_said_of_each_chart_is_what_it_shows(pdfs: dict[str, Path]) -> None:
+def test_the_alternative_text_of_each_chart_describes_it(pdfs: dict[str, Path]) -> None:
     text = _unpacked(pdfs["a month with charts"].read_bytes())
-    said = [
-        _text(each) for each in re.findall(rb"/Alt ?(\(.*?\)|<[0-9a-f]*>)\n?", text)
+    alternatives = [
+        _text(literal)
+        for literal in re.findall(rb"/Alt ?(\(.*?\)|<[0-9a-f]*>)\n?", text)
     ]
     assert any(
         "lib-wan: use of the contracted speed in October 2026. Each hour" in s
-        for s in said
+        for s in alternatives
     )
-    assert any(re.search(r"each day of October 2026. Of 31 intervals", s) for s in said)
+    assert any("each day of October 2026. Of 31 intervals" in s for s in alternatives)
 
 
 def _text(literal: bytes) -> str:
@@ -115,17 +116,17 @@ def _text(literal: bytes) -> str:
     return literal[1:-1].decode("latin-1")
 
 
-def test_letters_that_no_font_has_are_written_by_their_numbers_and_said(
+def test_letters_that_no_font_has_are_written_by_number_with_a_note(
     tmp_path: Path,
 ) -> None:
     html = _html(store=EMPTY, names=("Old \U0001f6b2\ufdd0", "B", "C"))
-    said = write_pdf(html, style_sheet(), tmp_path / "x.pdf")
-    assert "characters that no font of this machine has" in said
-    assert "fonts-noto" in said
+    note = write_pdf(html, style_sheet(), tmp_path / "x.pdf")
+    assert "characters that no font of this machine has" in note
+    assert "fonts-noto" in note
     assert write_pdf(_html(store=EMPTY), style_sheet(), tmp_path / "y.pdf") == ""
 
 
-def test_a_hidden_drawing_is_a_background_and_one_with_a_title_says_it_all() -> None:
+def test_a_hidden_drawing_is_a_background_and_one_with_a_title_is_text() -> None:
     icon = (
         '<svg width="14" height="12" viewBox="0 0 1 1" aria-hidden="true"><path/></svg>'
     )
