@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import importlib
 import io
@@ -10,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import accessible
@@ -21,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_month import NOW_MS, OCTOBER, STORE, alert_of_month, month_content
 from store_doubles import AnswerStore
+from unpacked_pdf import unpacked_pdf
 
 from dashboards import chart
 from dashboards.report import select_sites, site_report
@@ -103,7 +102,7 @@ async def test_a_pdf_is_made_with_tags_and_the_colours_of_the_page(
     (pdf,) = [path for path in made.files if path.suffix == ".pdf"]
     content = pdf.read_bytes()
     assert content.startswith(b"%PDF-1.7")
-    text = _unpacked(content)
+    text = unpacked_pdf(content)
     for mark in (
         rb"/StructTreeRoot",
         rb"/Lang ?\(en-GB\)",
@@ -112,15 +111,6 @@ async def test_a_pdf_is_made_with_tags_and_the_colours_of_the_page(
     ):
         assert re.search(mark, text), mark
     assert made.note == ""
-
-
-def _unpacked(content: bytes) -> bytes:
-    """Returns a PDF's bytes, followed by its streams decompressed."""
-    parts = [content]
-    for stream in re.finditer(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL):
-        with contextlib.suppress(zlib.error):
-            parts.append(zlib.decompress(stream[1]))
-    return b"".join(parts)
 
 
 def test_drawings_on_paper_use_the_colours_of_the_light_page() -> None:

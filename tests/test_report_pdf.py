@@ -14,7 +14,7 @@ import services
 import verapdf
 from report_month import NOW_MS, OCTOBER, STORE, month_content
 from store_doubles import MemoryStore
-from test_report_files import _unpacked
+from unpacked_pdf import unpacked_pdf
 
 from collectors.estate import Estate, Site
 from dashboards import chart
@@ -98,7 +98,7 @@ def test_the_validator_finds_a_figure_without_words(tmp_path: Path) -> None:
 
 
 def test_the_alternative_text_of_each_chart_describes_it(pdfs: dict[str, Path]) -> None:
-    text = _unpacked(pdfs["a month with charts"].read_bytes())
+    text = unpacked_pdf(pdfs["a month with charts"].read_bytes())
     alternatives = [
         _text(literal)
         for literal in re.findall(rb"/Alt ?(\(.*?\)|<[0-9a-f]*>)\n?", text)
