@@ -46,8 +46,8 @@ class _Page(HTMLParser):
         if "id" in held:
             self.ids.append(held["id"] or "")
         for name in ("aria-labelledby", "aria-describedby", "for"):
-            for each in (held.get(name) or "").split():
-                self.wanted_ids.append((each, f"<{tag} {name}>"))
+            for word in (held.get(name) or "").split():
+                self.wanted_ids.append((word, f"<{tag} {name}>"))
         if tag == "html":
             self.lang = held.get("lang") or ""
         if re.fullmatch(r"h[1-6]", tag):
@@ -133,37 +133,37 @@ def findings(
     page = _Page()
     page.feed(html)
     page.close()
-    found = list(page.found)
+    problems = list(page.found)
     if page.stack:
-        found.append(f"never closed: {[name for name, _ in page.stack]}")
+        problems.append(f"never closed: {[name for name, _ in page.stack]}")
     if page.lang != "en-GB":
-        found.append(f"the page's language is {page.lang!r}")
+        problems.append(f"the page's language is {page.lang!r}")
     if not page.title:
-        found.append("the page has no title")
+        problems.append("the page has no title")
     for landmark in ("main", "header", "footer", "h1"):
         if page.counts.get(landmark) != 1:
-            found.append(
+            problems.append(
                 f"{page.counts.get(landmark, 0)} of <{landmark}>, expected one"
             )
     if page.headings and page.headings[0] != 1:
-        found.append("the first heading is not h1")
+        problems.append("the first heading is not h1")
     for above, below in zip(page.headings, page.headings[1:], strict=False):
         if below > above + 1:
-            found.append(f"h{below} follows h{above}")
+            problems.append(f"h{below} follows h{above}")
     for each in {i for i in page.ids if page.ids.count(i) > 1}:
-        found.append(f"id {each!r} is there twice")
+        problems.append(f"id {each!r} is there twice")
     for each, where in page.wanted_ids:
         if each not in page.ids:
-            found.append(f"{where} names {each!r}, which is not there")
+            problems.append(f"{where} names {each!r}, which is not there")
     skips = [href for href in page.hrefs if href.startswith("#")]
-    found += [
+    problems += [
         f"link to {h!r}, which is not there" for h in skips if h[1:] not in page.ids
     ]
     if "#main" not in skips:
-        found.append("no link that skips to the content")
+        problems.append("no link that skips to the content")
     if ":focus-visible" not in css:
-        found.append("the style sheet shows no focus")
-    return found + contrasts(css, pairs)
+        problems.append("the style sheet shows no focus")
+    return problems + contrasts(css, pairs)
 
 
 def contrasts(css: str, pairs: list[tuple[str, str, float]] = _PAIRS) -> list[str]:

@@ -229,7 +229,7 @@ def browser(folder: Path) -> Iterator[Browser]:
         with urllib.request.urlopen(
             f"http://127.0.0.1:{port}/json/list", timeout=30
         ) as answer:
-            pages = [each for each in json.load(answer) if each["type"] == "page"]
+            pages = [target for target in json.load(answer) if target["type"] == "page"]
         with connect(
             pages[0]["webSocketDebuggerUrl"], max_size=None, open_timeout=30
         ) as connection:

@@ -176,5 +176,5 @@ def samples(
 
 
 def batches(rows: Iterator[Sample], source: str = "test") -> list[Batch]:
-    found = list(rows)
-    return batch_samples(found, source, max(row.time_ms for row in found) + 1000)
+    samples = list(rows)
+    return batch_samples(samples, source, max(row.time_ms for row in samples) + 1000)

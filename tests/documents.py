@@ -74,18 +74,18 @@ def settings_of(model: type, prefix: str = "") -> Iterator[Setting]:
         ]
     else:
         fields = [
-            (each.name, each.type, NEEDED if each.required else each.default)
-            for each in msgspec.structs.fields(model)
+            (field.name, field.type, NEEDED if field.required else field.default)
+            for field in msgspec.structs.fields(model)
         ]
     seen: set[str] = set()
     for name, annotation, default in fields:
-        inner = [each for each in _models(annotation) if each is not Secret]
+        inner = [model for model in _models(annotation) if model is not Secret]
         if not inner:
             yield prefix + name, default
             continue
         named = "NAME." if typing.get_origin(annotation) is dict else ""
-        for each in inner:
-            for setting in settings_of(each, f"{prefix}{name}.{named}"):
+        for model in inner:
+            for setting in settings_of(model, f"{prefix}{name}.{named}"):
                 if setting[0] not in seen:
                     seen.add(setting[0])
                     yield setting

@@ -105,7 +105,7 @@ class Laptops:
 
     @property
     def receipts(self) -> int:
-        return sum(len(each.receipted) for each in self.all)
+        return sum(len(laptop.receipted) for laptop in self.all)
 
     async def __aenter__(self) -> Laptops:
         token = self._council.token()
@@ -142,7 +142,7 @@ class Laptops:
 
     async def more(self, count: int, seconds: float = 60) -> None:
         """Until each laptop has `count` more receipts than now."""
-        wanted = {each.agent: len(each.receipted) + count for each in self.all}
+        wanted = {laptop.agent: len(laptop.receipted) + count for laptop in self.all}
         await until(
             lambda: all(len(e.receipted) >= wanted[e.agent] for e in self.all),
             f"{count} receipts more for each laptop",
@@ -153,8 +153,8 @@ class Laptops:
         self._stop.set()
         async with asyncio.timeout(seconds):
             await asyncio.gather(*self._tasks)
-        assert [each.refused for each in self.all if each.refused] == []
-        assert all(len(each.receipted) == each.made for each in self.all)
+        assert [laptop.refused for laptop in self.all if laptop.refused] == []
+        assert all(len(laptop.receipted) == laptop.made for laptop in self.all)
 
 
 async def journalled(folder: Path, reader: str) -> dict[str, list[int]]:

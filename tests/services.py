@@ -25,11 +25,11 @@ _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 def program(name: str) -> str:
     """Where the program is; skips the test without it (fails where CI=true)."""
-    found = shutil.which(name, path=_PATH)
-    if found is None:
+    path = shutil.which(name, path=_PATH)
+    if path is None:
         absent(f"{name} is not installed (make services)")
-    assert found is not None
-    return found
+    assert path is not None
+    return path
 
 
 def absent(what: str) -> None:
@@ -195,8 +195,8 @@ def only_of_1(server: Server) -> None:
 
 
 def _is_2(binary: str) -> bool:
-    said = subprocess.run([binary, "version"], capture_output=True, check=False)
-    return b" 2." in said.stdout or b" v2." in said.stdout
+    done = subprocess.run([binary, "version"], capture_output=True, check=False)
+    return b" 2." in done.stdout or b" v2." in done.stdout
 
 
 def mosquitto(folder: Path, extra: str = "allow_anonymous true\n") -> Server:

@@ -179,20 +179,22 @@ async def test_incidents_reach_the_user_and_change_no_plans(tmp_path: Path) -> N
     cadence = dict.fromkeys(QUICK, 0) | {"call_path": 3600}
     before = Policy(cadence_s=cadence, report_s=3600)
     laptop = Laptop(tmp_path, before)
-    told = Told(msgspec.structs.replace(before, incidents=(Incident("No line", 5),)))
+    incident_change = Told(
+        msgspec.structs.replace(before, incidents=(Incident("No line", 5),))
+    )
 
     def shown() -> tuple[Incident, ...]:
         status = read_status(tmp_path)
         return () if status is None else status.incidents
 
-    async with laptop.running(policies=told):
-        await until(lambda: shown() == told.said.incidents)
+    async with laptop.running(policies=incident_change):
+        await until(lambda: shown() == incident_change.said.incidents)
         await until(lambda: laptop.round.done == Counter(call_path=1))
-        assert told.asked == 1
+        assert incident_change.asked == 1
         # When calls turn bad, the council is asked whether it knows.
         laptop.round.outcome = Outcome.TIMEOUT
         await laptop.clock.pass_s(3600)
-        await until(lambda: told.asked >= 2)
+        await until(lambda: incident_change.asked >= 2)
         assert laptop.round.done["call_path"] <= 2 + len(BURST_ROUNDS_MS)
 
 

@@ -25,9 +25,9 @@ from probes.wire.service_probes import WEB
 def wrong(text: str, **environment: str) -> str:
     with pytest.raises(BadSettings) as error:
         decode_settings(text, "agent.toml", environment)
-    said = str(error.value)
-    assert "\n" not in said
-    return said
+    message = str(error.value)
+    assert "\n" not in message
+    return message
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_wrong_setting_is_named_by_its_path(text: str, says: str) -> None:
 
 
 def test_the_environment_goes_before_the_file() -> None:
-    found = decode_settings(
+    settings = decode_settings(
         'server = "https://a.example"\n[mqtt]\nport = 1',
         "agent.toml",
         {
@@ -66,16 +66,16 @@ def test_the_environment_goes_before_the_file() -> None:
             "HOME": "/",
         },
     )
-    assert found.server == "https://a.example"
-    assert (found.mqtt.port, found.mqtt.tls) == (8884, False)
-    assert found.opt_out == ("web", "bandwidth")
-    assert found.spool.max_days == 3
-    assert found.measuring_hours().days == (0, 1)
+    assert settings.server == "https://a.example"
+    assert (settings.mqtt.port, settings.mqtt.tls) == (8884, False)
+    assert settings.opt_out == ("web", "bandwidth")
+    assert settings.spool.max_days == 3
+    assert settings.measuring_hours().days == (0, 1)
 
 
 def test_a_wrong_name_or_value_in_the_environment_is_named() -> None:
-    said = wrong("", TOWPATH_AGENT_MQTT__PROT="1")
-    assert "did you mean 'TOWPATH_AGENT_MQTT__PORT'" in said
+    message = wrong("", TOWPATH_AGENT_MQTT__PROT="1")
+    assert "did you mean 'TOWPATH_AGENT_MQTT__PORT'" in message
     assert "TOWPATH_AGENT_ACK_S" in wrong("", TOWPATH_AGENT_ACK_S="soon")
     assert "sets nothing" in wrong("", TOWPATH_AGENT_MQTT="x")
 
@@ -141,5 +141,5 @@ def test_a_metered_line_is_spared_unless_the_policy_sets_a_cadence() -> None:
     assert WEB.cadence_s(usual, metered=True) == 360
     assert VPN.cadence_s(usual, metered=True) == 300
     assert BANDWIDTH.cadence_s(usual, metered=True) == 0
-    said = Policy(metered_cadence_s={"call_path": 7})
-    assert CALL_PATH.cadence_s(said, metered=True) == 7
+    policy = Policy(metered_cadence_s={"call_path": 7})
+    assert CALL_PATH.cadence_s(policy, metered=True) == 7

@@ -36,7 +36,7 @@ class Clock:
 
 
 def ids(spool: Spool, most: int = 1000) -> list[str]:
-    return [each.id for each in spool.oldest(most, 10**9)]
+    return [report.id for report in spool.oldest(most, 10**9)]
 
 
 def test_what_was_put_is_there_again_in_its_order_until_a_receipt_names_it(

@@ -102,7 +102,7 @@ async def test_a_three_week_old_report_is_stored_and_no_rule_fires(
     tmp_path: Path,
 ) -> None:
     batches = await delivered(tmp_path, WEEKS_MS, 8)
-    assert sum(len(each) for each in batches) == LAPTOPS * 8
+    assert sum(len(batch) for batch in batches) == LAPTOPS * 8
     assert entries(batches) == 0
     first_ms = NOW_MS - WEEKS_MS - 8 * EVERY_MS
     async with open_store(StoreConfig(folder=tmp_path / "store"), CATALOGUE) as store:
@@ -117,7 +117,7 @@ async def test_weeks_of_reports_come_in_several_requests_with_pauses_between(
     tmp_path: Path,
 ) -> None:
     batches = await delivered(tmp_path, WEEKS_MS, 450, laptops=1)
-    assert sum(len(each) for each in batches) == 450
+    assert sum(len(batch) for batch in batches) == 450
 
 
 async def test_the_same_reports_of_now_do_fire(tmp_path: Path) -> None:

@@ -289,7 +289,7 @@ def test_a_line_cut_while_the_disk_is_full_is_paged_by_its_cause(
         timeout=300,
         check=False,
     )
-    logs = "\n".join(each.read_text()[-2_000:] for each in own.glob("log-*"))
+    logs = "\n".join(path.read_text()[-2_000:] for path in own.glob("log-*"))
     assert done.stdout.endswith("done\n"), done.stdout + done.stderr + logs
 
 
@@ -338,9 +338,9 @@ def test_a_transaction_that_fails_leaves_nothing_and_tells_the_true_error(
 
 def _rows(folder: Path, table: str = "standing") -> list[Any]:
     with sqlite3.connect(folder / "alerts.sqlite") as db:
-        found = db.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+        rows = db.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
     db.close()
-    return found
+    return rows
 
 
 @given(

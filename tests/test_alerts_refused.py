@@ -188,6 +188,6 @@ async def test_killed_while_the_desk_refuses_it_loses_no_page(
 def _tries(path: Path, channel: str) -> int:
     with sqlite3.connect(path, timeout=5) as db:
         sql = "SELECT max(tries) FROM outbox WHERE channel = ? AND error != ''"
-        found = db.execute(sql, (channel,)).fetchone()[0]
+        value = db.execute(sql, (channel,)).fetchone()[0]
     db.close()
-    return int(found or 0)
+    return int(value or 0)

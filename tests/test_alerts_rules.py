@@ -109,14 +109,14 @@ def test_what_is_wrong_with_a_rule_is_said_with_its_line(
     text = RULE.replace(*change)
     assert text != RULE
     findings = written(tmp_path, text)
-    assert any(says in each for each in findings), findings
-    assert any(f"own.yaml:{line}:" in each for each in findings), findings
+    assert any(says in finding for finding in findings), findings
+    assert any(f"own.yaml:{line}:" in finding for finding in findings), findings
 
 
 def test_a_rule_that_can_never_fire_is_refused(tmp_path: Path) -> None:
     start, _, rest = RULE.partition("    when:\n")
     text = start + rest.partition("\n")[2]
-    assert any("it never fires" in each for each in written(tmp_path, text))
+    assert any("it never fires" in finding for finding in written(tmp_path, text))
 
 
 def test_causes_that_explain_each_other_are_refused(tmp_path: Path) -> None:
@@ -136,7 +136,9 @@ def test_causes_that_explain_each_other_are_refused(tmp_path: Path) -> None:
     )
     text = text.replace("id: one", "id: one_").replace("id: two", "id: two_")
     text = text.replace("[one]", "[one_]").replace("[two]", "[two_]")
-    assert any("explains itself through" in each for each in written(tmp_path, text))
+    assert any(
+        "explains itself through" in finding for finding in written(tmp_path, text)
+    )
 
 
 def test_a_cause_that_is_milder_than_its_consequence_is_refused(tmp_path: Path) -> None:

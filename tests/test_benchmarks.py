@@ -10,7 +10,7 @@ import pytest
 import benchmarks
 from benchmarks.__main__ import BENCHMARKS
 
-MODULES = sorted(each.name for each in pkgutil.iter_modules(benchmarks.__path__))
+MODULES = sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__))
 
 
 @pytest.mark.parametrize("name", MODULES)

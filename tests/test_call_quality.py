@@ -62,7 +62,10 @@ def test_calls_that_all_failed_are_poor_though_nothing_else_is_known() -> None:
 
 @given(
     st.fixed_dictionaries(
-        {}, optional={each.field + "_last": st.floats(0, 500) for each in CRITERIA}
+        {},
+        optional={
+            criterion.field + "_last": st.floats(0, 500) for criterion in CRITERIA
+        },
     )
 )
 def test_no_figure_is_worse_than_the_verdict_on_all_of_them(
@@ -131,7 +134,7 @@ def firing(**more: Any) -> Alert:
 
 def line(values: dict[str, Any] | None, *alerts: Alert) -> tuple[str, str]:
     estate = council.estate()
-    wan = next(each for each in estate.lines if each.id == "lib-wan")
+    wan = next(line for line in estate.lines if line.id == "lib-wan")
     row = Row(None, {"line": wan.id}, values or {})
     [found] = lines_now([wan], None if values is None else [row], alerts)
     return found.level, found.word
@@ -200,13 +203,13 @@ def test_a_device_that_cannot_be_read_is_not_well_and_one_not_asked_not_down(
 
 def test_a_site_is_not_working_while_its_line_is_down() -> None:
     estate = council.estate()
-    site = next(each for each in estate.sites if each.id == "library")
-    devices = [_well(each) for each in estate.devices if each.site == site.id]
-    wan = next(each for each in estate.lines if each.id == "lib-wan")
+    site = next(site for site in estate.sites if site.id == "library")
+    devices = [_well(device) for device in estate.devices if device.site == site.id]
+    wan = next(line for line in estate.lines if line.id == "lib-wan")
     up, down = LineNow(wan, "ok", "Working"), LineNow(wan, "bad", "Down")
     assert site_now(site, estate, devices, [up], []).word == "Working"
-    found = site_now(site, estate, devices, [down], [])
-    assert (found.level, found.why) == ("bad", "Line down: lib-wan.")
+    shown = site_now(site, estate, devices, [down], [])
+    assert (shown.level, shown.why) == ("bad", "Line down: lib-wan.")
     backup = LineNow(wan.model_copy(update={"role": "backup"}), "bad", "Down")
     assert site_now(site, estate, devices, [up, backup], []).level == "warn"
 

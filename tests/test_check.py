@@ -173,10 +173,10 @@ def test_a_wrong_setting_is_one_sentence(
 ) -> None:
     folder.change(old, new)
     wrong, _ = folder.found()
-    assert any(says in each for each in wrong), wrong
+    assert any(says in sentence for sentence in wrong), wrong
     # A misspelt key is also a missing one; nothing else comes along.
     assert len(wrong) <= 2, wrong
-    assert not any("\n" in each or "Errno" in each for each in wrong), wrong
+    assert not any("\n" in sentence or "Errno" in sentence for sentence in wrong), wrong
 
 
 DEVICES = "id,site,address\ncore-1,hall,10.1.0.2\ncore-2,hall,10.1.o.3\n"
@@ -215,8 +215,8 @@ def test_a_wrong_file_is_said_with_its_line(
 ) -> None:
     folder.write(name, text)
     wrong, _ = folder.found()
-    assert any(says in each for each in wrong), wrong
-    assert not any("\n" in each for each in wrong), wrong
+    assert any(says in sentence for sentence in wrong), wrong
+    assert not any("\n" in sentence for sentence in wrong), wrong
 
 
 def test_an_inventory_row_with_a_bad_address_is_said_by_its_row(folder: Folder) -> None:
@@ -332,7 +332,7 @@ def test_any_text_among_the_settings_gives_settings_or_sentences(
         except ConfigError as error:
             said = error.findings
         assert said
-        assert not any("\n" in each for each in said)
+        assert not any("\n" in sentence for sentence in said)
 
 
 @pytest.mark.parametrize(
@@ -353,10 +353,10 @@ def test_a_finding_leads_to_its_line(
     parts: tuple[str | int, ...], line: int | None
 ) -> None:
     text = "a = 1\n[b]\nc = 2\n[b.d]\ne = 1\n[[f]]\ng = 1\n[[f]]\ng = 2\n[f.h]\ni = 3\n"
-    found = line_of(text, parts)
-    assert found == (line if line is not None else found)
+    line_number = line_of(text, parts)
+    assert line_number == (line if line is not None else line_number)
     if parts == ("f", 0, "h", "i"):
-        assert found == 6
+        assert line_number == 6
 
 
 def test_a_reflector_without_the_secret_that_it_needs_is_said(folder: Folder) -> None:

@@ -103,8 +103,8 @@ def commands(command: Any, name: str = "") -> Iterator[str]:
 
 
 def test_every_command_is_tried_here() -> None:
-    found = set(commands(typer.main.get_command(app)))
-    assert found == set(ARGUMENTS) | WITHOUT
+    commands_found = set(commands(typer.main.get_command(app)))
+    assert commands_found == set(ARGUMENTS) | WITHOUT
 
 
 @pytest.mark.parametrize("state", ["missing", "below a file", "read-only"])

@@ -108,14 +108,15 @@ def _estate() -> Estate:
         update={
             "sites": tuple(sites),
             "devices": tuple(
-                each.model_copy(update={"name": f"{each.id} {EVIL}"})
-                for each in estate.devices
+                device.model_copy(update={"name": f"{device.id} {EVIL}"})
+                for device in estate.devices
             ),
             "lines": tuple(
-                each.model_copy(update={"supplier": EVIL}) for each in estate.lines
+                line.model_copy(update={"supplier": EVIL}) for line in estate.lines
             ),
             "vpn_gateways": tuple(
-                each.model_copy(update={"name": EVIL}) for each in estate.vpn_gateways
+                gateway.model_copy(update={"name": EVIL})
+                for gateway in estate.vpn_gateways
             ),
         }
     )

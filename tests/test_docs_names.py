@@ -153,12 +153,12 @@ def _parse_error(line: str) -> str:
     """Why the command itself would refuse what somebody types; "" if it would not."""
     words = shlex.split(re.split(r"\s#|[<>|]", line)[0])
     if words[0] == "towpath-agent":
-        said = io.StringIO()
+        output = io.StringIO()
         try:
-            with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
                 make_parser().parse_args(words[1:])
         except SystemExit as end:
-            return said.getvalue() if end.code else ""
+            return output.getvalue() if end.code else ""
         return ""
     command: Any = typer.main.get_command(cli.app)
     parent = command.context_class(command, info_name="towpath")
@@ -192,15 +192,15 @@ def test_every_whole_command_line_is_taken_by_its_command(
 
 def test_no_option_loses_a_part_of_its_help_to_markup() -> None:
     """Rich takes `[name]` for a style, and shows nothing of it."""
-    said = {
+    commands_found = {
         f"{name} {parameter.name}": parameter.help or ""
         for name, command in _typer_leaves(typer.main.get_command(cli.app), "towpath")
         for parameter in command.params
         if hasattr(parameter, "help")
     }
-    assert said
+    assert commands_found
     assert {
-        where for where, help in said.items() if re.search(r"\[[a-z/]", help)
+        where for where, help in commands_found.items() if re.search(r"\[[a-z/]", help)
     } == set()
 
 
@@ -209,8 +209,10 @@ def test_every_make_target_in_the_documents_exists_and_each_is_explained() -> No
     there = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
     there |= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
     for name in PAGE_NAMES:
-        said = set(re.findall(r"(?:`|^)make ([a-z]+)", text_of(name), re.MULTILINE))
-        assert said <= there, f"{name}: {said - there}"
+        commands_named = set(
+            re.findall(r"(?:`|^)make ([a-z]+)", text_of(name), re.MULTILINE)
+        )
+        assert commands_named <= there, f"{name}: {commands_named - there}"
     explained = text_of("docs/contributor.md")
     for target in re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE):
         assert f"`make {target}" in explained, f"contributor.md: make {target}"
@@ -246,7 +248,7 @@ def test_every_setting_that_a_text_names_exists(name: str) -> None:
         if (found := re.match(rf"((?:{sections})\.[\w.]+)(?: = .*)?$", code))
     }
     files = re.compile(r"\.(py|md|toml|sqlite|csv|json|yaml|key|html|css|conf)$")
-    assert {each for each in named if not files.search(each)} <= SETTINGS
+    assert {name for name in named if not files.search(name)} <= SETTINGS
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -269,7 +271,7 @@ def test_every_name_with_underscores_in_a_text_is_one_of_the_code(name: str) -> 
 def test_every_decision_that_a_text_names_exists(name: str) -> None:
     there = {path.name[:3] for path in DECISIONS}
     named = re.findall(r"[Dd]ecisions?[ /]\d{3}\b|\[\d{3}\]", TEXTS[name])
-    assert {each.strip("[]")[-3:] for each in named} <= there
+    assert {name.strip("[]")[-3:] for name in named} <= there
 
 
 def test_every_decision_has_a_number_of_its_own_and_a_line_in_the_list() -> None:

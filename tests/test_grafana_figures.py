@@ -33,7 +33,12 @@ GONE_MS = END_MS - 10 * 60_000
 RESTARTS = 4
 COUNTS = {"retries", "ports_up", "agents"}
 # What figures are weighted by: without differences every mean would be the plain one.
-WEIGHTS = {field.weight for each in CATALOGUE for field in each.fields if field.weight}
+WEIGHTS = {
+    field.weight
+    for measurement in CATALOGUE
+    for field in measurement.fields
+    if field.weight
+}
 
 
 def _restless(sample: Sample) -> Iterator[Sample]:
@@ -121,10 +126,14 @@ def test_every_table_and_stat_has_one_row_per_subject_and_its_true_figures(
             {tag: CHOICES[name] for tag, name in target.variables.items()},
         )
         assert expected
-        assert [len(each["values"]) for each in series] == [1] * len(expected)
-        for each in series:
-            subject = tuple(each.get("tags", {}).items())
-            figures = dict(zip(each["columns"][1:], each["values"][0][1:], strict=True))
+        assert [len(one_series["values"]) for one_series in series] == [1] * len(
+            expected
+        )
+        for one_series in series:
+            subject = tuple(one_series.get("tags", {}).items())
+            figures = dict(
+                zip(one_series["columns"][1:], one_series["values"][0][1:], strict=True)
+            )
             there = {name: v for name, v in figures.items() if v is not None}
             wanted = {
                 name: v if isinstance(v, str) else pytest.approx(v)
@@ -141,7 +150,7 @@ def _by(query: Query) -> Any:
 
 
 def _asked(influx: Influx, board: Board, title: str, **choices: str) -> list[Any]:
-    panel = next(each for each in board.panels if each.title == title)
+    panel = next(panel for panel in board.panels if panel.title == title)
     document = _panel_document(board, panel)
     query = document["targets"][0]["query"]
     text = filled(query, {**CHOICES, **choices}, _seconds(document))
@@ -226,8 +235,8 @@ def test_every_state_over_time_has_the_colours_of_its_words() -> None:
                 defaults = _panel_document(board, panel)["fieldConfig"]["defaults"]
                 assert defaults["color"] == {"mode": "palette-classic"}
                 colours = [
-                    each["color"]
-                    for each in defaults["mappings"][0]["options"].values()
+                    value["color"]
+                    for value in defaults["mappings"][0]["options"].values()
                 ]
                 assert len(set(colours)) == 2
                 shown += 1

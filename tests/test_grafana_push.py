@@ -40,7 +40,9 @@ class _Grafana(http.server.BaseHTTPRequestHandler):
             case ["folders", uid] if uid in self.permissions:
                 self._answer(200, {"uid": uid})
             case ["folders", uid, "permissions"] if uid in self.permissions:
-                parents = [{**each, "inherited": True} for each in self.inherited]
+                parents = [
+                    {**permission, "inherited": True} for permission in self.inherited
+                ]
                 self._answer(200, [*self.permissions[uid], *parents])
             case _:
                 self._answer(404, {"message": "not found"})

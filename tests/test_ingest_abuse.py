@@ -31,7 +31,7 @@ async def test_bodies_nobody_can_read_are_charged_like_all_others(
     async with door(tmp_path, limits=limits) as council:
         noisy, large, calm = (enrol(council.registry, f"L{n}") for n in range(3))
         junk = [await council.send(noisy, b"junk") for _ in range(5)]
-        assert [each.status_code for each in junk] == [400] * 4 + [429]
+        assert [answer.status_code for answer in junk] == [400] * 4 + [429]
         # What a body takes unpacked counts as well, and so does one never read.
         packed = gzip.compress(b"[" + b" " * 4_000 + b"]")
         for status in (200, 429):
@@ -136,8 +136,8 @@ async def test_too_many_at_once_are_asked_to_come_back(tmp_path: Path) -> None:
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) >= 1
         council.append.open.set()
-        for each in held:
-            receipt(await each)
+        for connection in held:
+            receipt(await connection)
         assert council.ingest.stats.turned_away == 1
 
 

@@ -130,7 +130,9 @@ async def test_a_laptop_is_told_of_its_own_site_and_where_its_network_is_no_othe
             ("here", ["depot", "here"]),
         ]:
             answer = await council.client.get(f"/v1/policy?site={site}", auth=auth)
-            assert [each.says for each in decode(answer.content).incidents] == told
+            assert [
+                incident.says for incident in decode(answer.content).incidents
+            ] == told
 
 
 async def test_the_provider_is_looked_up_and_the_address_is_nowhere(

@@ -53,12 +53,12 @@ async def test_an_agent_enrols_reports_and_gets_its_policy_over_https(
             publisher = HttpsPublisher(way)
             policy = await publisher.policy()
             assert policy is not None
-            assert [each.id for each in policy.reflectors] == ["hq"]
+            assert [reflector.id for reflector in policy.reflectors] == ["hq"]
             assert await publisher.policy() is None
             good, bad = report(who.agent, "r1"), report("other", "r2")
             receipt = await publisher.send([waiting(good), waiting(bad)])
             assert receipt.accepted == ("r1",)
-            assert [each.id for each in receipt.refused] == ["r2"]
+            assert [refusal.id for refusal in receipt.refused] == ["r2"]
             with pytest.raises(NotTaken, match="JSON list of reports"):
                 await publisher.send([SpooledReport("x", 0, b"{")])
             council.append.fault = OSError("full")
@@ -98,7 +98,7 @@ async def test_an_agent_reports_over_mqtt(tmp_path: Path) -> None:
                 good, bad = report(who.agent, "r1"), report("other", "r2")
                 receipt = await publisher.send([waiting(good), waiting(bad)])
                 assert receipt.accepted == ("r1",)
-                assert [each.id for each in receipt.refused] == ["r2"]
+                assert [refusal.id for refusal in receipt.refused] == ["r2"]
                 with pytest.raises(NotTaken, match="JSON list of reports"):
                     await publisher.send([SpooledReport("x", 0, b"{")])
     assert len(append.rows()) == 2

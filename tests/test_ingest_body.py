@@ -52,7 +52,11 @@ def taken(content: bytes) -> list[Report | RejectedReport]:
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_refused_in_one_sentence(content: bytes) -> None:
     try:
-        whys = [each.why for each in taken(content) if isinstance(each, RejectedReport)]
+        whys = [
+            report.why
+            for report in taken(content)
+            if isinstance(report, RejectedReport)
+        ]
     except BodyRejected as refused:
         whys = [str(refused)]
     for why in whys:
@@ -145,9 +149,12 @@ def test_a_body_of_alike_reports_is_unpacked_and_a_far_more_packed_one_is_not() 
 def test_any_json_among_good_reports_hurts_none_of_them(odd: list[Any]) -> None:
     mixed = [_good, *odd, {**_good, "id": "r2"}]
     content = json.dumps(mixed, allow_nan=False, default=str, skipkeys=True)
-    found = taken(content.encode())
-    assert len(found) == len(mixed)
-    assert [each.id for each in found if isinstance(each, Report)] == ["r1", "r2"]
+    reports = taken(content.encode())
+    assert len(reports) == len(mixed)
+    assert [result.id for result in reports if isinstance(result, Report)] == [
+        "r1",
+        "r2",
+    ]
 
 
 @given(st.data())
@@ -292,7 +299,7 @@ def test_ids_are_remembered_within_a_bound(ids: list[int], limit: int) -> None:
         remembered.add("a", str(id))
         assert len(remembered) <= limit
         recent = ids[max(0, number - limit // 2 + 1) : number + 1]
-        assert all(("a", str(each)) in remembered for each in recent)
+        assert all(("a", str(report_id)) in remembered for report_id in recent)
 
 
 def test_the_longest_prefix_names_the_provider(tmp_path: Path) -> None:
@@ -333,7 +340,7 @@ def test_the_policy_comes_from_the_estate_with_the_nearest_reflector_first() -> 
         metered_cadence_s={"call_path": 3600, "bandwidth": 0},
     )
     policy = agent_policy(estate, config, "dc")
-    assert [each.id for each in policy.reflectors] == ["near", "far"]
+    assert [reflector.id for reflector in policy.reflectors] == ["near", "far"]
     assert decode(msgspec.json.encode(policy)) == policy
     assert CALL_PATH.cadence_s(policy, False) == 300
     assert CALL_PATH.cadence_s(policy, True) == 3600

@@ -117,18 +117,18 @@ def test_one_laptop_makes_few_series_in_a_day_whatever_it_says(
             (Result(measurement, 1, NOW_MS, Outcome.OK, target),),
         )
         limited = limits.limit_whereabouts(made, NOW_MS)
-        found = to_rows(
+        rows_made = to_rows(
             [limited],
             "home",
             "isp",
-            {each.id for each in ESTATE.sites}.__contains__,
+            {site.id for site in ESTATE.sites}.__contains__,
             CATALOGUE,
             NOW_MS,
             limits.limit_sample,
         )
-        for batch in found.batches:
-            for each in batch.samples():
-                tags = tuple(sorted(each.tags.items()))
+        for batch in rows_made.batches:
+            for sample in batch.samples():
+                tags = tuple(sorted(sample.tags.items()))
                 series.setdefault(batch.measurement, set()).add(tags)
     allowed = allowed_targets(ESTATE, POLICY)
     for measurement, tags in series.items():

@@ -152,15 +152,15 @@ async def test_of_many_laptops_that_enrol_at_once_none_is_refused_by_the_broker(
         await started(here)
         token = here.https.registry.make_token("depot", 100, 1, wall_ms())
         async with asyncio.timeout(120):
-            found = await asyncio.gather(
+            results = await asyncio.gather(
                 *(
                     first_report(here, tmp_path / f"laptop-{number}", token)
                     for number in range(60)
                 )
             )
-    assert [refusals for _, refusals in found] == [0] * 60
+    assert [refusals for _, refusals in results] == [0] * 60
     told = {agent for _, agent, _ in here.https.append.rows()}
-    assert told == {who.agent for who, _ in found}
+    assert told == {who.agent for who, _ in results}
 
 
 async def test_laptops_that_enrol_while_the_broker_starts_all_report(
@@ -176,8 +176,8 @@ async def test_laptops_that_enrol_while_the_broker_starts_all_report(
                 for number in range(20)
             ]
             await started(here)
-            found = await asyncio.gather(*living)
-    assert len({who.agent for who, _ in found}) == 20
+            results = await asyncio.gather(*living)
+    assert len({who.agent for who, _ in results}) == 20
 
 
 async def test_an_enrolment_is_answered_although_the_broker_is_away(
@@ -282,9 +282,9 @@ async def test_a_broker_with_other_users_is_logged_once(
                 async with asyncio.timeout(60):
                     while files._refusals < 5:  # noqa: ASYNC110 - a counter
                         await asyncio.sleep(0.05)
-    said = capfd.readouterr()
-    assert (said.out + said.err).count("broker_users_not_loaded") == 1
-    assert str(config.password_file) in said.out + said.err
+    output = capfd.readouterr()
+    assert (output.out + output.err).count("broker_users_not_loaded") == 1
+    assert str(config.password_file) in output.out + output.err
 
 
 async def test_the_user_of_the_check_can_neither_read_nor_forge_reports(

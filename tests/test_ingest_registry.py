@@ -212,7 +212,7 @@ def test_a_token_is_not_used_twice_by_processes_that_race(tmp_path: Path) -> Non
         )
         for name in ("a", "b", "c")
     ]
-    assert sum(int(each.communicate(timeout=60)[0]) for each in running) == 5
+    assert sum(int(process.communicate(timeout=60)[0]) for process in running) == 5
     with opened_registry(tmp_path) as registry:
         assert len(registry.agents()) == 5
 
@@ -264,23 +264,23 @@ def test_what_is_said_of_itself_is_in_the_catalogue() -> None:
     ]
     stats.reasons[RejectionReason.BUSY] += 2
     stats.count_refused_connection(HttpRefusal.HANDSHAKE)
-    said = [ingest_sample(stats, "all", "https", NOW_MS, (5, 3))]
-    said += agents_samples(agents, NOW_MS)
-    for batch in batch_samples(said, "self", NOW_MS):
+    samples = [ingest_sample(stats, "all", "https", NOW_MS, (5, 3))]
+    samples += agents_samples(agents, NOW_MS)
+    for batch in batch_samples(samples, "self", NOW_MS):
         check_batch(batch, CATALOGUE)
-    assert said[0].fields["accepted"] == 3
+    assert samples[0].fields["accepted"] == 3
     for reason in (*RejectionReason, *HttpRefusal):
-        assert f"refused_{reason}" in said[0].fields
-    families = {each.name: each for each in metrics(said, CATALOGUE)}
+        assert f"refused_{reason}" in samples[0].fields
+    families = {family.name: family for family in metrics(samples, CATALOGUE)}
     busy = families["towpath_self_ingest_refused_busy"]
     assert busy.type == "counter"
-    assert [(each.name, each.value) for each in busy.samples] == [
+    assert [(sample.name, sample.value) for sample in busy.samples] == [
         ("towpath_self_ingest_refused_busy_total", 2.0)
     ]
     assert families["towpath_self_ingest_refused_handshake"].samples[0].value == 1
     assert families["towpath_self_ingest_strangers"].type == "gauge"
     assert families["towpath_self_ingest_strangers"].samples[0].value == 3
-    assert {s.tags["home_site"]: s.fields for s in said[1:]} == {
+    assert {s.tags["home_site"]: s.fields for s in samples[1:]} == {
         "depot": {"expected": 2, "heard": 1},
         "library": {"expected": 0, "heard": 0},
     }

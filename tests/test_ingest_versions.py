@@ -150,7 +150,11 @@ async def test_what_was_refused_for_its_version_follows_when_the_server_is_updat
             spool.put(report(who.agent, "o1"))
             sending = delivery(tmp_path, spool, publisher, clock)
             await drain(sending)
-            assert [each.id for each in spool.oldest(9, 10**6)] == ["n0", "n1", "n2"]
+            assert [report.id for report in spool.oldest(9, 10**6)] == [
+                "n0",
+                "n1",
+                "n2",
+            ]
             assert len(append.rows()) == 2
             # What is made meanwhile does not cost a request each time.
             spool.put(report(who.agent, "n3", version=newer))
@@ -270,26 +274,26 @@ def test_whatever_is_added_within_a_version_costs_nothing_that_was_there(
     first["outcome"] = outcome
     first["values"] |= {k: v for k, v in of_values.items() if k not in first["values"]}
     (raw,) = split_body(json.dumps([added]).encode())
-    found = read_report(raw, "agent-1")
-    if isinstance(found, RejectedReport):
+    report = read_report(raw, "agent-1")
+    if isinstance(report, RejectedReport):
         # Texts that could confuse a reader, and numbers that nobody can hold.
         odd = [v for v in of_values.values() if isinstance(v, str)]
-        assert any(not v.isprintable() for v in odd), found.why
+        assert any(not v.isprintable() for v in odd), report.why
         return
-    assert found.results[1].outcome is Outcome.TIMEOUT
-    assert found.results[0].values["rtt_ms"] == 21.5
+    assert report.results[1].outcome is Outcome.TIMEOUT
+    assert report.results[0].values["rtt_ms"] == 21.5
     assert all(
         not isinstance(value, float) or math.isfinite(value)
-        for value in found.results[0].values.values()
+        for value in report.results[0].values.values()
     )
 
 
 @given(st.integers(-(2**40), 2**40))
 def test_every_version_is_read_or_refused_as_one(version: int) -> None:
     (raw,) = split_body(json.dumps([{**_plain, "version": version}]).encode())
-    found = read_report(raw, "agent-1")
+    report = read_report(raw, "agent-1")
     if version in READ_VERSIONS:
-        assert isinstance(found, Report)
+        assert isinstance(report, Report)
     else:
-        assert isinstance(found, RejectedReport)
-        assert found.refusal().is_for_version
+        assert isinstance(report, RejectedReport)
+        assert report.refusal().is_for_version

@@ -96,8 +96,8 @@ def test_garbage_between_frames_is_passed_over(file: int, data: st.DataObject) -
 @settings(max_examples=300, deadline=None)
 @given(data=st.binary(max_size=200), offset=st.integers(0, 2**40))
 def test_no_bytes_break_the_header(data: bytes, offset: int) -> None:
-    found = header(data, offset, MARKER)
-    assert found in ("short", "damaged") or isinstance(found, Frame)
+    header_read = header(data, offset, MARKER)
+    assert header_read in ("short", "damaged") or isinstance(header_read, Frame)
 
 
 def test_a_frame_after_a_marker_across_the_edge_of_a_read_is_found(file: int) -> None:
@@ -158,9 +158,9 @@ async def test_the_tail_that_was_cut_is_counted_and_named(tmp_path: Path) -> Non
 
 async def test_a_damaged_frame_is_skipped_counted_and_named(tmp_path: Path) -> None:
     path = await write(tmp_path, 0, 8, 16)
-    found = list_segments(tmp_path / "poll")[-1]
+    segment = list_segments(tmp_path / "poll")[-1]
     fd = os.open(path, os.O_RDWR)
-    second = list(frames(fd, found.marker))[1]
+    second = list(frames(fd, segment.marker))[1]
     os.pwrite(fd, b"\0\0\0", second.start + HEADER_BYTES + 20)
     os.close(fd)
     with capture_logs() as logs:

@@ -76,10 +76,10 @@ async def test_positions_are_saved_only_when_all_before_them_was_used(
     calls: list[tuple[set[int], bool]] = []
 
     async def effect(chunk: Chunk) -> None:
-        found = set(ids(chunk.batches))
-        if 5 in found:
+        ids_read = set(ids(chunk.batches))
+        if 5 in ids_read:
             raise ValueError("indigestible")
-        calls.append((found, bool(chunk.positions["poll"].offset)))
+        calls.append((ids_read, bool(chunk.positions["poll"].offset)))
 
     async with following(tmp_path, effect, batches=4) as reader:
         await until(lambda: reader.stats.passed_rows == 32)

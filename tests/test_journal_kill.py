@@ -74,8 +74,8 @@ async def test_every_acknowledged_row_is_read_after_kills(tmp_path: Path) -> Non
             followed += await drain(live)
         assert live.stats.damaged_frames == 0
     async with JournalReader(tmp_path, "after") as reader:
-        found = await drain(reader)
+        ids_read = await drain(reader)
     assert len(acknowledged) > 3_000
-    assert acknowledged <= set(found)
+    assert acknowledged <= set(ids_read)
     assert acknowledged <= set(followed)
-    assert len(found) == len(set(found))
+    assert len(ids_read) == len(set(ids_read))

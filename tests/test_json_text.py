@@ -35,7 +35,7 @@ def known(value: Any) -> Any:
         return None
     if isinstance(value, dict):
         return {key: known(each) for key, each in value.items()}
-    return [known(each) for each in value] if isinstance(value, list) else value
+    return [known(item) for item in value] if isinstance(value, list) else value
 
 
 @given(_values, st.sampled_from([-1, 0, 1, 2]))

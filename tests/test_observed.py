@@ -147,11 +147,11 @@ def _rounds(draw: st.DrawFn) -> Rounds:
     for _ in range(draw(st.integers(1, 14))):
         if not draw(st.integers(0, 4)):
             there ^= {draw(st.sampled_from("abc"))}
-        asked = [each for each in sorted(there) if draw(st.integers(0, 5))]
+        asked = [switch for switch in sorted(there) if draw(st.integers(0, 5))]
         if draw(st.booleans()):
             rounds.append(dict.fromkeys(asked, draw(st.booleans())))
         else:
-            rounds.append({each: draw(st.booleans()) for each in asked})
+            rounds.append({switch: draw(st.booleans()) for switch in asked})
     return rounds
 
 
@@ -206,10 +206,10 @@ def test_a_site_is_reachable_in_each_round_in_which_any_device_answers(
     rounds: Rounds,
 ) -> None:
     polls = _polls(rounds)
-    found = _seconds(site_pieces(polls, Periods(MINUTE_MS).at))
-    assert found == _expected(rounds)
+    seconds = _seconds(site_pieces(polls, Periods(MINUTE_MS).at))
+    assert seconds == _expected(rounds)
     assert _seconds(site_pieces([*reversed(polls), *polls], Periods(MINUTE_MS).at)) == (
-        found
+        seconds
     )
 
 
@@ -277,9 +277,9 @@ def test_the_monitor_is_cut_off_from_the_first_silence_to_the_next_answer(
     begins_s: int, lasts_s: int, down: tuple[str, ...]
 ) -> None:
     polls = _estate_polls([(begins_s, begins_s + lasts_s)], 70, down)
-    found = cut_off(polls, SITES, Periods(MINUTE_MS).at)
-    assert len(found) == 1
-    ((begin, end),) = found
+    spans = cut_off(polls, SITES, Periods(MINUTE_MS).at)
+    assert len(spans) == 1
+    ((begin, end),) = spans
     assert begins_s - 27 <= begin / S_MS <= begins_s + 27
     assert begins_s + lasts_s <= end / S_MS <= begins_s + lasts_s + 27
 
@@ -293,9 +293,9 @@ def test_an_estate_of_one_site_is_cut_off_only_if_the_rule_says_so() -> None:
     polls = _estate_polls([(600, 1200)], 30)
     one = dict.fromkeys(SITES, "a")
     assert cut_off(polls, one, Periods(MINUTE_MS).at) == []
-    found = cut_off(polls, one, Periods(MINUTE_MS).at, [(700 * S_MS, 1190 * S_MS)])
+    spans = cut_off(polls, one, Periods(MINUTE_MS).at, [(700 * S_MS, 1190 * S_MS)])
     # The rule fired after a round; the first silent poll was before.
-    assert found == [(600 * S_MS, 1200 * S_MS)]
+    assert spans == [(600 * S_MS, 1200 * S_MS)]
 
 
 # ---- asked of a store ---------------------------------------------------------------
@@ -359,7 +359,7 @@ async def test_a_store_tells_with_few_questions_what_its_polls_tell(
         for n, device in enumerate(SITES)
     ]
     span = START_MS, START_MS + minutes * MINUTE_MS
-    found = await observe(_store(polls).query, span, Periods(MINUTE_MS))
+    observed = await observe(_store(polls).query, span, Periods(MINUTE_MS))
     at = Periods(MINUTE_MS).at
     whole = cut_off(polls, SITES, at)
     for site in "abc":
@@ -367,7 +367,7 @@ async def test_a_store_tells_with_few_questions_what_its_polls_tell(
         exact = site_pieces(own, at)
         down = [p[:2] for p in exact if not p.up]
         seen = [p[:2] for p in exact]
-        pieces = found.sites.get(site, [])
+        pieces = observed.sites.get(site, [])
         # To a minute at each end of whatever happened.
         margin = 2 * MINUTE_MS * (len(cuts) + len(faults) + len(gaps) + 1)
         assert abs(_down_ms(pieces) - length(without(down, whole))) <= margin
@@ -383,9 +383,9 @@ async def test_a_quiet_month_is_counted_by_days_and_an_outage_by_polls() -> None
     ]
     store = _store(polls)
     span = START_MS, START_MS + 3 * DAY_MS
-    found = await observe(store.query, span, Periods(MINUTE_MS))
-    assert _down_ms(found.sites["b"]) == 90 * MINUTE_MS
-    assert _down_ms(found.sites["a"]) == 0
-    assert found.cut_off == []
-    assert length(piece[:2] for piece in found.sites["a"]) == 3 * DAY_MS
+    observed = await observe(store.query, span, Periods(MINUTE_MS))
+    assert _down_ms(observed.sites["b"]) == 90 * MINUTE_MS
+    assert _down_ms(observed.sites["a"]) == 0
+    assert observed.cut_off == []
+    assert length(piece[:2] for piece in observed.sites["a"]) == 3 * DAY_MS
     assert store.rows < 400

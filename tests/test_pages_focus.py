@@ -109,4 +109,4 @@ def test_the_check_finds_figures_that_vanish_when_their_table_has_the_focus(
     html = _html("/").replace("</style>", f"{old}</style>", 1)
     chromium.show(html, **SCHEMES["dark"])
     found, _ = chromium.focus_findings()
-    assert any("is 1." in each for each in found)
+    assert any("is 1." in result for result in found)

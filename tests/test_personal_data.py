@@ -242,7 +242,7 @@ async def test_every_file_that_names_a_laptop_is_in_the_list(tmp_path: Path) -> 
     async with started(running), Laptops(council, https=2) as laptops:
         await laptops.more(3)
         await laptops.finish()
-        her, other = (each.agent for each in laptops.all)
+        her, other = (laptop.agent for laptop in laptops.all)
         plant(config, her)
         await until(
             lambda: asyncio.to_thread(lambda: in_store(config.store.folder, her)),
@@ -305,12 +305,12 @@ def contents(state: Path) -> dict[Path, bytes]:
 
 def place(path: Path, known: dict[Root, Path]) -> tuple[str, str]:
     """The place of the list that a file is in."""
-    for each in PLACES:
-        folder = known.get(each.root)
+    for place in PLACES:
+        folder = known.get(place.root)
         if folder is not None and path.is_relative_to(folder):
-            pattern = each.glob.replace("**/*", "*")
+            pattern = place.glob.replace("**/*", "*")
             if fnmatch.fnmatch(str(path.relative_to(folder)), pattern):
-                return each.root, each.glob
+                return place.root, place.glob
     raise AssertionError(f"{path} names a laptop and is in no place of the list")
 
 

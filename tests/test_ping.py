@@ -43,7 +43,7 @@ async def test_a_host_that_is_there_answers_with_a_time() -> None:
     async with Pinger(every_s=0.2, loopback=True) as pinger:
         watched = [pinger.watch(f"127.0.0.{n}") for n in range(1, 51)]
         await asyncio.sleep(1.3)
-        found = [each.read_result() for each in watched]
+        found = [target.read_result() for target in watched]
     for echoes in found:
         assert echoes is not None
         assert echoes.sent == echoes.answered >= 2
@@ -55,18 +55,18 @@ async def test_a_host_that_is_there_answers_with_a_time() -> None:
 @pings_6
 async def test_ipv6_is_asked_as_well() -> None:
     async with Pinger(loopback=True) as pinger:
-        found = await pinger.watch("::1").probe()
-    assert found is not None
-    assert found.answered == 1
+        echoes = await pinger.watch("::1").probe()
+    assert echoes is not None
+    assert echoes.answered == 1
 
 
 @pings
 async def test_a_host_that_is_not_there_loses_all() -> None:
     # Set aside for documentation (RFC 5737): nobody has it.
     async with Pinger() as pinger:
-        found = await pinger.watch("192.0.2.77").probe()
-    assert found is not None
-    assert (found.answered, found.rtt_ms, found.loss_ratio) == (0, None, 1.0)
+        echoes = await pinger.watch("192.0.2.77").probe()
+    assert echoes is not None
+    assert (echoes.answered, echoes.rtt_ms, echoes.loss_ratio) == (0, None, 1.0)
 
 
 @pings

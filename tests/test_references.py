@@ -116,7 +116,9 @@ def test_rules_and_overrides_name_what_there_is(
     assert folder.found() == ([], [])
     folder.change(old, new, "rules.yaml")
     wrong, _ = folder.found()
-    assert any(says in each and f"rules.yaml:{line}:" in each for each in wrong), wrong
+    assert any(
+        says in sentence and f"rules.yaml:{line}:" in sentence for sentence in wrong
+    ), wrong
 
 
 def test_towpaths_own_rules_name_what_there_is(folder: Folder) -> None:  # noqa: F811

@@ -146,8 +146,8 @@ async def test_the_call_path_is_measured_in_the_authenticated_mode(
             refused = await measured(key, 5)
             assert refused.outcome is Outcome.TIMEOUT
         assert reflector.stamp_stats.reflected == 50
-        found = await path_mtu.find_path_mtu("127.0.0.1", port, key=KEY)
-        assert found.mtu_byte == path_mtu.MAX_MTU
+        mtu = await path_mtu.find_path_mtu("127.0.0.1", port, key=KEY)
+        assert mtu.mtu_byte == path_mtu.MAX_MTU
 
 
 async def test_a_reflector_with_a_key_answers_both_modes_unless_told_otherwise(
@@ -262,10 +262,10 @@ async def test_strangers_take_no_place_from_who_has_a_token(tmp_path: Path) -> N
         assert reflector.web_stats.testing == 0
         granted = grant(SECRET, "agent-1", time.time())
         at = ReflectorAt("r", "127.0.0.1", ndt7_url=base, token=granted.token)
-        found = await bandwidth.measure(
+        result = await bandwidth.measure(
             at.test_url, now_ms=lambda: 0, budget_bytes=4_000_000, seconds=1.0
         )
-        assert found.outcome is Outcome.OK
+        assert result.outcome is Outcome.OK
         assert reflector.web_stats.downloads == 1
         # One agent has one test at a time, though there is room.
         url = ndt7.url_of(at.test_url, ndt7.UPLOAD)
@@ -282,13 +282,13 @@ async def test_strangers_take_no_place_from_who_has_a_token(tmp_path: Path) -> N
 
 async def test_anybody_may_test_where_the_operator_opens_it() -> None:
     async with ReflectorService(config(access="open"), test_seconds=0.5) as reflector:
-        found = await bandwidth.measure(
+        result = await bandwidth.measure(
             f"ws://127.0.0.1:{reflector.web_port}",
             now_ms=lambda: 0,
             budget_bytes=4_000_000,
             seconds=0.5,
         )
-    assert found.outcome is Outcome.OK
+    assert result.outcome is Outcome.OK
 
 
 async def test_the_policy_brings_each_agent_its_own_token_and_the_key(

@@ -38,12 +38,12 @@ async def test_a_download_is_what_the_specification_says():
     assert 3 <= len(texts) <= took * 10 + 2
     last = texts[-1]
     # Since its v0.9 in every one; of one test, so always the same.
-    (about,) = {tuple(each["ConnectionInfo"].items()) for each in texts}
+    (about,) = {tuple(text["ConnectionInfo"].items()) for text in texts}
     assert dict(about)["Client"].startswith("127.0.0.1:")
     assert (last["Origin"], last["Test"]) == ("server", "download")
     assert last["AppInfo"]["NumBytes"] == sum(sizes)
     assert last["AppInfo"]["ElapsedTime"] == pytest.approx(1.5e6, rel=0.5)
-    times = [each["AppInfo"]["ElapsedTime"] for each in texts]
+    times = [text["AppInfo"]["ElapsedTime"] for text in texts]
     assert times == sorted(times)
 
 

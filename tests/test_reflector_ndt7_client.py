@@ -30,49 +30,49 @@ def certificate(tmp_path_factory):
 
 async def test_load_and_what_it_does_to_others_are_told():
     async with ReflectorService(config(), test_seconds=2.0) as reflector:
-        found = await bandwidth.measure(
+        result = await bandwidth.measure(
             base(reflector), **QUICK | {"seconds": 2.0, "budget_bytes": 10**12}
         )
-    values = found.values
-    assert found.outcome is Outcome.OK
+    values = result.values
+    assert result.outcome is Outcome.OK
     assert values["down_at_least"] == values["up_at_least"] == values["at_least"] == 0
     assert values["bufferbloat"] in ("A+", "A", "B", "C", "D", "F")
     assert values["rtt_loaded_ms"] == max(values["rtt_down_ms"], values["rtt_up_ms"])
     assert 0 <= values["up_retransmit_ratio"] < 1
-    report = Report(1, "r", "a", 0, "test", Whereabouts(), (found,))
+    report = Report(1, "r", "a", 0, "test", Whereabouts(), (result,))
     check_sample(samples(report, "", "")[0], CATALOGUE)
 
 
 async def test_a_capped_reflector_holds_to_its_cap_and_the_result_says_at_least():
     capped = config(tests_at_once=2, tests_bps=40e6)
     async with ReflectorService(capped, test_seconds=1.5) as reflector:
-        found = await bandwidth.measure(base(reflector), **QUICK | {"seconds": 1.5})
-    assert found.outcome is Outcome.OK
+        result = await bandwidth.measure(base(reflector), **QUICK | {"seconds": 1.5})
+    assert result.outcome is Outcome.OK
     # Uncapped it is some Gbit/s; what a short test's first burst or a busy machine adds
     # or takes is within these.
-    assert 10e6 < found.values["down_bps"] < 40e6
-    assert 10e6 < found.values["up_bps"] < 40e6
-    assert found.values["at_least"] == 1
-    assert found.cost_bytes < 20_000_000
+    assert 10e6 < result.values["down_bps"] < 40e6
+    assert 10e6 < result.values["up_bps"] < 40e6
+    assert result.values["at_least"] == 1
+    assert result.cost_bytes < 20_000_000
 
 
 async def test_both_ways_are_measured_within_the_budget():
     async with ReflectorService(config(), test_seconds=1.0) as reflector:
-        found = await bandwidth.measure(base(reflector), **QUICK)
-    assert found.outcome is Outcome.OK
-    assert found.probe == "bandwidth"
-    assert found.time_ms == 5
-    assert 20e6 < found.cost_bytes <= 50_000_000
-    assert found.values["at_least"] == 1
-    assert found.values["down_bps"] > 10e6
-    assert found.values["up_bps"] > 10e6
-    assert found.values["rtt_idle_ms"] < 1000
+        result = await bandwidth.measure(base(reflector), **QUICK)
+    assert result.outcome is Outcome.OK
+    assert result.probe == "bandwidth"
+    assert result.time_ms == 5
+    assert 20e6 < result.cost_bytes <= 50_000_000
+    assert result.values["at_least"] == 1
+    assert result.values["down_bps"] > 10e6
+    assert result.values["up_bps"] > 10e6
+    assert result.values["rtt_idle_ms"] < 1000
 
 
 async def test_a_budget_too_small_to_measure_with_is_spent():
-    found = await bandwidth.measure("ws://127.0.0.1:1", **QUICK | {"budget_bytes": 1})
-    assert found.outcome is Outcome.BUDGET_SPENT
-    assert found.cost_bytes == 0
+    result = await bandwidth.measure("ws://127.0.0.1:1", **QUICK | {"budget_bytes": 1})
+    assert result.outcome is Outcome.BUDGET_SPENT
+    assert result.cost_bytes == 0
 
 
 async def test_it_works_over_tls_for_who_trusts_the_certificate(certificate):
@@ -96,8 +96,8 @@ async def test_a_certificate_that_is_not_valid_yet_means_a_wrong_clock(tmp_path)
     tls = config(tls_certificate=folder / "cert.pem", tls_key=folder / "key.pem")
     async with ReflectorService(tls) as reflector:
         url = f"https://localhost:{reflector.web_port}"
-        found = await bandwidth.measure(url, ca_file=str(folder / "cert.pem"), **QUICK)
-    assert found.outcome is Outcome.CLOCK_WRONG
+        result = await bandwidth.measure(url, ca_file=str(folder / "cert.pem"), **QUICK)
+    assert result.outcome is Outcome.CLOCK_WRONG
 
 
 async def test_the_echo_answers_a_web_probe(certificate):
@@ -139,24 +139,24 @@ async def answer_with(raw):
 async def test_a_server_of_another_kind_is_an_outcome(raw, outcome):
     server, port = await answer_with(raw)
     async with server:
-        found = await bandwidth.measure(f"ws://127.0.0.1:{port}", **QUICK)
-    assert found.outcome is outcome
-    assert "down_bps" not in found.values
+        result = await bandwidth.measure(f"ws://127.0.0.1:{port}", **QUICK)
+    assert result.outcome is outcome
+    assert "down_bps" not in result.values
 
 
 @pytest.mark.parametrize(
     "url", ["", "ftp://r.example", "ws://", "ws://r.example:port", "ws://[::1"]
 )
 async def test_an_address_that_is_none_is_not_configured(url):
-    found = await bandwidth.measure(url, **QUICK)
-    assert found.outcome is Outcome.NOT_CONFIGURED
+    result = await bandwidth.measure(url, **QUICK)
+    assert result.outcome is Outcome.NOT_CONFIGURED
 
 
 async def test_nobody_there_and_no_such_name_are_outcomes():
     server, port = await answer_with(b"")
     server.close()
     await server.wait_closed()
-    found = await bandwidth.measure(f"ws://127.0.0.1:{port}", **QUICK)
-    assert found.outcome is Outcome.REFUSED
-    found = await bandwidth.measure("wss://no-such-host.invalid", **QUICK)
-    assert found.outcome in (Outcome.NAME_NOT_FOUND, Outcome.NAME_SERVER_FAILED)
+    result = await bandwidth.measure(f"ws://127.0.0.1:{port}", **QUICK)
+    assert result.outcome is Outcome.REFUSED
+    result = await bandwidth.measure("wss://no-such-host.invalid", **QUICK)
+    assert result.outcome in (Outcome.NAME_NOT_FOUND, Outcome.NAME_SERVER_FAILED)

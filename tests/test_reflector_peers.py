@@ -14,25 +14,25 @@ pytestmark = pytest.mark.soak
 
 
 def built(module: str) -> str:
-    found = ndt7_peers.build_program(module)
-    if found is None:
+    program = ndt7_peers.build_program(module)
+    if program is None:
         pytest.skip(f"{module} cannot be built here")
-    return found
+    return program
 
 
 def test_m_labs_client_measures_both_ways_against_our_reflector():
     client = built(ndt7_peers.CLIENT)
     with run_reflector(None, ndt7.SECONDS) as (_pid, _stamp_port, port):
-        found = ndt7_peers.measure_mlab_client(client, port, None)
-    assert found["down"] > 0
-    assert found["up"] > 0
+        result = ndt7_peers.measure_mlab_client(client, port, None)
+    assert result["down"] > 0
+    assert result["up"] > 0
 
 
 async def test_our_client_measures_both_ways_against_m_labs_server(tmp_path):
     with ndt7_peers.mlab_server(built(ndt7_peers.SERVER), tmp_path, None) as port:
-        found = await bandwidth.measure(
+        result = await bandwidth.measure(
             f"ws://127.0.0.1:{port}", now_ms=lambda: 0, budget_bytes=10**13
         )
-    assert found.outcome == Outcome.OK
-    assert found.values["down_bps"]
-    assert found.values["up_bps"]
+    assert result.outcome == Outcome.OK
+    assert result.values["down_bps"]
+    assert result.values["up_bps"]

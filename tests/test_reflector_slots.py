@@ -56,9 +56,9 @@ async def test_with_all_places_taken_the_answer_is_busy_until_one_is_free():
             with pytest.raises(InvalidStatus) as refused:
                 await connect(url, **OFFER)
             assert refused.value.response.status_code == 503
-            found = await bandwidth.measure(base(reflector), **QUICK)
-            assert found.outcome is Outcome.BUSY
-            assert "down_bps" not in found.values
+            result = await bandwidth.measure(base(reflector), **QUICK)
+            assert result.outcome is Outcome.BUSY
+            assert "down_bps" not in result.values
             assert reflector.web_stats.busy == 2
         await nobody_tests(reflector)
         async with connect(url, **OFFER):
@@ -70,9 +70,9 @@ async def test_who_is_told_busy_is_told_when_to_come_again():
     async with ReflectorService(busy, test_seconds=30) as reflector:
         url = base(reflector) + ndt7.UPLOAD
         async with connect(url, **OFFER):
-            found = await bandwidth.measure(base(reflector), **QUICK)
-    assert found.outcome is Outcome.BUSY
-    assert 50 <= found.values["retry_after_s"] <= 150
+            result = await bandwidth.measure(base(reflector), **QUICK)
+    assert result.outcome is Outcome.BUSY
+    assert 50 <= result.values["retry_after_s"] <= 150
 
 
 async def test_one_place_of_a_network_leaves_the_others_to_other_networks():

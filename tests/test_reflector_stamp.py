@@ -147,7 +147,7 @@ async def test_strangers_get_no_answer_where_there_is_an_allow_list():
 
 async def test_many_calls_at_once_all_see_a_clean_path():
     async with ReflectorService(config(source_packets_per_s=10_000)) as reflector:
-        found = await asyncio.gather(
+        results = await asyncio.gather(
             *(
                 run_call_path(
                     reflector_at("127.0.0.1", reflector.stamp_port),
@@ -157,8 +157,8 @@ async def test_many_calls_at_once_all_see_a_clean_path():
                 for _ in range(8)
             )
         )
-    assert [each.outcome for each in found] == [Outcome.OK] * 8
-    assert [each.values["loss_ratio"] for each in found] == [0.0] * 8
+    assert [result.outcome for result in results] == [Outcome.OK] * 8
+    assert [result.values["loss_ratio"] for result in results] == [0.0] * 8
 
 
 async def test_a_reflector_that_dies_in_the_middle_is_loss_not_an_error():
@@ -169,10 +169,10 @@ async def test_a_reflector_that_dies_in_the_middle_is_loss_not_an_error():
         )
         while reflector.stamp_stats.reflected < 50:  # noqa: ASYNC110 - a counter
             await asyncio.sleep(0.01)
-    found = await run
-    assert found.outcome is Outcome.OK
-    assert found.values["sent"] == 200
-    assert 50 <= found.values["received"] < 200
+    result = await run
+    assert result.outcome is Outcome.OK
+    assert result.values["sent"] == 200
+    assert 50 <= result.values["received"] < 200
 
 
 async def test_a_port_in_use_is_told_at_the_start_and_nothing_stays_open():

@@ -20,9 +20,9 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
 
 
 def name_of(requirement: str) -> str:
-    found = re.match(r"[A-Za-z0-9._-]+", requirement)
-    assert found
-    return normal(found[0])
+    match = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert match
+    return normal(match[0])
 
 
 def normal(name: str) -> str:
@@ -39,7 +39,7 @@ def wanted(part: str) -> set[str]:
     names = list(project["dependencies"])
     if part == "server":
         names += extras["server"] + extras["pdf"]
-    return {name_of(each) for each in names}
+    return {name_of(name) for name in names}
 
 
 @pytest.mark.parametrize("part", PART)

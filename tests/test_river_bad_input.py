@@ -170,7 +170,7 @@ async def test_each_fault_is_said_once_and_disturbs_nothing_else(
                 says = MOODS[mood][1]
                 await until(
                     lambda s=says, n=waited: any(  # type: ignore[misc]
-                        s in each for each in collector.lines("reader_waits")[n:]
+                        s in line for line in collector.lines("reader_waits")[n:]
                     ),
                     f"a word about {mood}",
                 )
@@ -183,10 +183,10 @@ async def test_each_fault_is_said_once_and_disturbs_nothing_else(
                     f"the end of {mood}",
                     60,
                 )
-            said = collector.lines("reader_waits")
+            lines = collector.lines("reader_waits")
             # The broken connection is a reason of its own, where there was one.
-            assert len(said) <= 2 * len(MOODS), said
-            assert len(said) == len(set(said))
+            assert len(lines) <= 2 * len(MOODS), lines
+            assert len(lines) == len(set(lines))
 
             # A report of a version to come is refused by its name, beside the others.
             receipt = await newer_report(council, council.token())
@@ -213,22 +213,22 @@ async def test_each_fault_is_said_once_and_disturbs_nothing_else(
                 lambda: sum(map(len, influx.numbers().values())) >= total,
                 f"{total} reports in the database",
             )
-            found = influx.numbers()
+            numbers = influx.numbers()
             for laptop in laptops.all:
-                assert sorted(laptop.receipted) == sorted(found[laptop.agent])
+                assert sorted(laptop.receipted) == sorted(numbers[laptop.agent])
             rows = influx.rows(
                 "towpath", "SELECT outcome, up, detail FROM device GROUP BY device"
             )
     outcomes: dict[str, list[str]] = {}
     for tags, values in rows:
         outcomes.setdefault(tags["device"], []).append(values[1])
-    assert {id: set(said) for id, said in outcomes.items()} == {
+    assert {id: set(lines) for id, lines in outcomes.items()} == {
         "good": {"ok"},
         "shut": {"timeout"},
         "locked": {"auth_failed"},
     }
     # The wrong ones are asked again and again, and take no turn of the good one's.
-    polls_of = {id: len(said) for id, said in outcomes.items()}
+    polls_of = {id: len(lines) for id, lines in outcomes.items()}
     assert polls_of["good"] >= max(polls_of.values()) - 1, polls_of
     assert min(polls_of.values()) > 3, polls_of
     # Each was said once.
@@ -263,9 +263,9 @@ async def test_a_port_in_use_is_one_sentence_and_ends_with_one(
             council.settings.write_text(text)
         done = await asyncio.to_thread(towpath, "run", "-c", council.settings)
     assert done.returncode == 1
-    said = [line for line in done.stderr.splitlines() if "timestamp=" not in line]
-    assert len(said) == 1, said
-    (line,) = said
+    lines = [line for line in done.stderr.splitlines() if "timestamp=" not in line]
+    assert len(lines) == 1, lines
+    (line,) = lines
     assert str(port) in line
     assert "in use" in line
     assert "Errno" not in line
@@ -288,7 +288,7 @@ def test_a_reflector_whose_port_is_in_use_says_which(
     with taken(kind) as port:
         done = towpath("reflector", "-c", file, option, str(port))
     assert done.returncode == 1
-    (line,) = [each for each in done.stderr.splitlines() if "timestamp=" not in each]
+    (line,) = [line for line in done.stderr.splitlines() if "timestamp=" not in line]
     assert str(port) in line
     assert "in use" in line
     assert "Errno" not in line

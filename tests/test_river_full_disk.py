@@ -148,5 +148,5 @@ def test_a_whole_towpath_pages_on_a_full_disk_and_goes_on_by_itself(
         timeout=400,
         check=False,
     )
-    logs = "\n".join(each.read_text()[-6_000:] for each in own.rglob("*log*"))
+    logs = "\n".join(path.read_text()[-6_000:] for path in own.rglob("*log*"))
     assert done.stdout.endswith("done\n"), done.stdout + done.stderr + logs

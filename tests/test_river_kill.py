@@ -86,13 +86,13 @@ def snmpd_with_traffic(folder: Path) -> Iterator[tuple[ShapedPath, int]]:
 
 def near_octets(path: ShapedPath) -> int:
     """What the kernel has counted out of near0."""
-    said = subprocess.run(
+    done = subprocess.run(
         path.near("ip", "-s", "-j", "link", "show", "near0"),
         capture_output=True,
         check=True,
         timeout=20,
     ).stdout
-    return int(json.loads(said)[0]["stats64"]["tx"]["bytes"])
+    return int(json.loads(done)[0]["stats64"]["tx"]["bytes"])
 
 
 @contextlib.asynccontextmanager
@@ -198,9 +198,9 @@ async def flow(folder: Path, rounds: int, each: int, chance: random.Random) -> N
             steady_bps = (end_octets - begin_octets) * 8 / (end_ms - begin_ms) * 1000
             most_bps = steady_bps * (1 + CACHE_S) / SHORTEST_S
             rates = _rates(influx)
-            retries = sum(each.failures for each in laptops.all)
-            in_https = sum(len(each.receipted) for each in laptops.https)
-            in_mqtt = sum(len(each.receipted) for each in laptops.mqtt)
+            retries = sum(laptop.failures for laptop in laptops.all)
+            in_https = sum(len(laptop.receipted) for laptop in laptops.https)
+            in_mqtt = sum(len(laptop.receipted) for laptop in laptops.mqtt)
             print(
                 f"\n{kills} kills; {total} reports receipted ({in_https} over HTTPS, "
                 f"{in_mqtt} over MQTT, {retries} tries failed), "
@@ -210,7 +210,7 @@ async def flow(folder: Path, rounds: int, each: int, chance: random.Random) -> N
                 f"really sent {steady_bps:,.0f} bit/s"
             )
             assert kills == 3 * rounds
-            assert all(each.failures for each in laptops.all)
+            assert all(laptop.failures for laptop in laptops.all)
             assert len(rates) >= 10
             assert min(rates) >= 0
             assert max(rates) <= most_bps

@@ -99,12 +99,12 @@ secret = {{ file = "webhook.key" }}
             assert heard[1]["kind"] == "resolution"
 
             await laptops.finish()
-            wanted = {each.agent: sorted(each.receipted) for each in laptops.all}
+            wanted = {laptop.agent: sorted(laptop.receipted) for laptop in laptops.all}
             async with asyncio.timeout(60):
                 while await stored(council) != wanted:  # noqa: ASYNC110 (as above)
                     await asyncio.sleep(0.5)
     assert sum(map(len, wanted.values())) >= 160
-    assert [each["kind"] for each in heard] == ["page", "resolution"]
+    assert [page["kind"] for page in heard] == ["page", "resolution"]
     for run in (sources, effects):
         assert run.count("Traceback") == 0
 

@@ -25,14 +25,14 @@ async def test_a_stop_under_load_loses_no_receipted_report(tmp_path: Path) -> No
         assert await asyncio.to_thread(run.code) == 0
         # What was answered in the last moment has come in by now.
         await until(lambda: all(e.failures for e in laptops.all), "closed doors")
-        receipted = {each.agent: set(each.receipted) for each in laptops.all}
+        receipted = {laptop.agent: set(laptop.receipted) for laptop in laptops.all}
     assert run.count("towpath_stopped") == 1
     assert run.count("stop_took_too_long") == 0
     assert run.count("Traceback") == 0
-    found = await journalled(council.config.journal.folder, "test")
+    ids_journalled = await journalled(council.config.journal.folder, "test")
     assert sum(map(len, receipted.values())) >= 8 * 30
     for agent, numbers in receipted.items():
-        assert numbers <= set(found[agent])
+        assert numbers <= set(ids_journalled[agent])
 
 
 async def test_sighup_reads_the_estate_again_and_a_bad_file_changes_nothing(
@@ -72,9 +72,9 @@ async def test_sighup_reads_the_estate_again_and_a_bad_file_changes_nothing(
             run.signal(signal.SIGHUP)
             await until(lambda: run.count("estate_refused") == 1, "a refusal")
             line = next(
-                each
-                for each in run.log.read_text().splitlines()
-                if "estate_refused" in each
+                line
+                for line in run.log.read_text().splitlines()
+                if "estate_refused" in line
             )
             assert "did you mean 'hall'" in line
             before = (one.requests, two.requests)

@@ -325,7 +325,15 @@ def test_a_token_is_read_from_its_file_and_reported_if_missing(
 
 def test_personal_rows_can_be_kept_for_shorter_but_not_longer() -> None:
     shorter = with_retention(StoreConfig(personal_days=7, shared_days=800), REAL)
-    assert {each.retention_days for each in shorter if each.personal} == {7}
-    assert {each.retention_days for each in shorter if not each.personal} == {800}
+    assert {
+        measurement.retention_days for measurement in shorter if measurement.personal
+    } == {7}
+    assert {
+        measurement.retention_days
+        for measurement in shorter
+        if not measurement.personal
+    } == {800}
     longer = with_retention(StoreConfig(personal_days=90), REAL)
-    assert {each.retention_days for each in longer if each.personal} == {30}
+    assert {
+        measurement.retention_days for measurement in longer if measurement.personal
+    } == {30}

@@ -126,8 +126,8 @@ def _after(text: str, start: str, end: str) -> str:
 
 
 def test_failed_parts_are_listed_worst_first_and_well_ones_only_counted() -> None:
-    said = _site([*SENSORS, *OTHERS])
-    parts = _after(said, "Parts, power and temperature", "Battery power")
+    text = _site([*SENSORS, *OTHERS])
+    parts = _after(text, "Parts, power and temperature", "Battery power")
     assert "4 parts with a problem" in parts
     assert parts.index("Fan 2") < parts.index("Load")
     assert "Critical failed" in parts
@@ -145,30 +145,30 @@ def test_the_warmest_reading_is_said_where_no_device_gives_a_limit() -> None:
 
 
 def test_a_ups_says_that_it_runs_on_battery_and_for_how_long_it_would() -> None:
-    said = _after(_site(SENSORS), "Runtime left", "Ports that are busy")
-    assert "The th-ups Output: on battery 62% 4 min 84%" in said
+    text = _after(_site(SENSORS), "Runtime left", "Ports that are busy")
+    assert "The th-ups Output: on battery 62% 4 min 84%" in text
 
 
 def test_what_a_device_is_who_is_on_its_wifi_and_what_to_put_right_are_said() -> None:
-    said = _site([*SENSORS, *OTHERS])
-    assert "Example EX-48, exos 1.2" in said
-    assert "Wi-Fi clients" in said
+    text = _site([*SENSORS, *OTHERS])
+    assert "Example EX-48, exos 1.2" in text
+    assert "Wi-Fi clients" in text
     # Radios and networks count the same people.
-    assert " 12 " in _after(said, "The th-ap", "Parts, power and temperature")
-    assert "The th-sw1 : two ports have no name of their own" in said
-    assert "it is over" not in said
+    assert " 12 " in _after(text, "The th-ap", "Parts, power and temperature")
+    assert "The th-sw1 : two ports have no name of their own" in text
+    assert "it is over" not in text
 
 
 def test_a_site_whose_devices_say_nothing_of_it_has_no_empty_section() -> None:
-    said = _site(PORTS)
-    assert "Parts, power and temperature" not in said
-    assert "Wi-Fi clients" not in said
+    text = _site(PORTS)
+    assert "Parts, power and temperature" not in text
+    assert "Wi-Fi clients" not in text
 
 
 def test_ports_in_trouble_come_first_and_quiet_ones_are_one_line() -> None:
-    said = _site([*PORTS, *DOWN])
-    said = _after(said, "Ports that are busy", "Calls")
-    shown, folded = said.split("12 quiet ports")
+    text = _site([*PORTS, *DOWN])
+    text = _after(text, "Ports that are busy", "Calls")
+    shown, folded = text.split("12 quiet ports")
     assert shown.index("gone") < shown.index("faulty") < shown.index("busy ", 200)
     assert "Down, expected up" in shown
     assert "3.00 per second" in shown
@@ -178,9 +178,9 @@ def test_ports_in_trouble_come_first_and_quiet_ones_are_one_line() -> None:
 
 
 def test_a_site_of_quiet_ports_says_so_in_one_line() -> None:
-    said = _site(PORTS[:3])
-    assert "No port was above 5% use" in said
-    assert "3 quiet ports" in said
+    text = _site(PORTS[:3])
+    assert "No port was above 5% use" in text
+    assert "3 quiet ports" in text
 
 
 def test_a_store_that_is_away_is_not_a_site_whose_parts_are_well() -> None:
@@ -241,8 +241,8 @@ _ROWS = st.lists(
 
 @given(_ROWS)
 def test_every_row_a_store_may_give_is_shown_or_counted(rows: list[Row]) -> None:
-    found = health(rows, rows, rows, rows)
-    assert found.judged <= len(rows)
+    shown = health(rows, rows, rows, rows)
+    assert shown.judged <= len(rows)
     listed = ports(rows)
     count = len(listed.shown) + listed.more + len(listed.quiet) + listed.unused
     assert count == len(rows)
