@@ -172,6 +172,21 @@ def test_no_count_is_ever_lost_and_memory_is_bounded(
     assert len(to_batch(rows, "traps/test", 0)) == len(rows)
 
 
+def test_an_event_that_returns_in_the_moment_of_its_end_has_a_row_of_its_own() -> None:
+    counts = StormCounts(30)
+    event = TrapEvent("authentication_failure", "info", "x", "1")
+    rows = []
+    counts.add(DEVICE, event, "", 0, 0.0)
+    rows += counts.take_due(0.0, 0)
+    counts.end_quiet(30.0, 30_000)
+    rows += counts.take_due(35.0, 35_000)
+    counts.end_quiet(35.0, 35_000)
+    counts.add(DEVICE, event, "", 35_000, 35.0)
+    rows += counts.take_due(35.0, 35_000, every=True)
+    assert [row.active for row in rows] == [1, 0, 1]
+    assert len({row.time_ms for row in rows}) == 3
+
+
 def test_too_many_keys_of_one_device_are_counted_under_one_name() -> None:
     counts = StormCounts(600)
     for n in range(MAX_KEYS_OF_A_DEVICE + 300):

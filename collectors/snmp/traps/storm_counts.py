@@ -181,7 +181,9 @@ class StormCounts:
                 count.row = _end_row(count.open, key, "no further trap came", now_ms)
                 count.open = None
                 self._unwritten[key] = count
-            elif not every:
+            elif not every and now_ms > count.time_ms:
+                # A key that is forgotten in the millisecond of its last row could get
+                # another row with the same time.
                 self._forget(key)
 
     def _add_row(
