@@ -179,7 +179,7 @@ GROUPS = (
     ("vpn", "GlobalProtect", 60, 4.0, 0.08),
     ("vpn", "down", 60, 4.3, 0.02),
 )
-# Enrolled laptops by home site, and how many of them are heard.
+# Enrolled laptops by home site, and how many of them report.
 AGENTS = (("town-hall", 60, 55), ("library", 20, 15), ("depot", 7, 6))
 # Where the poor calls of a group break: shares that add up to one.
 BREAKS = {

@@ -14,7 +14,7 @@ _SYS_UP_TIME = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 
 
 class Clock:
-    """Seconds that pass when told; no test waits for them."""
+    """A clock that a test moves on; no test waits for it."""
 
     def __init__(self) -> None:
         self.now_s = 1_000.0

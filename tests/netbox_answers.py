@@ -139,7 +139,7 @@ V3 = {
 
 
 def v4() -> dict[str, list[Any]]:
-    """The same, as later versions say it."""
+    """The same, in the form of later versions."""
     lists = {path: [dict(row) for row in rows] for path, rows in V3.items()}
     for row in lists["/api/dcim/devices/"]:
         row["role"] = row.pop("device_role")

@@ -40,7 +40,7 @@ CREDENTIALS = {
 }
 
 # Encoded values, in hex. Read as ifAlias: those of `ODD` are no value, those of
-# `UNUSUAL` are one, however strangely written; those of `ABSENT` say there is none.
+# `UNUSUAL` are one, however oddly encoded; those of `ABSENT` mean that there is none.
 ODD = {
     "IpAddress of 0 octets": "4000",
     "IpAddress of 3 octets": "4003010203",

@@ -1,4 +1,4 @@
-"""Two reflectors, and packets that say they come from the other one. Run as root of a
+"""Two reflectors, and packets that seem to come from the other one. Run as root of a
 network namespace of its own: `python reflector_loop.py PORT PORT`. Prints what each has
 received and answered as JSON."""
 

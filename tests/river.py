@@ -60,7 +60,7 @@ def towpath(
 
 
 class Running(services.Server):
-    """`towpath run` as a child; ready when its log says so (again)."""
+    """`towpath run` as a child; ready when it logs so (again)."""
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ hours = st.integers(-2000, 2000).map(lambda hours: hours * 3_600_000)
 
 
 class Wrong:
-    """A laptop's clock: what it says, what is true, and whether anybody compared."""
+    """A laptop's clock: its time, the true time, and whether they were compared."""
 
     def __init__(self, error_ms: int) -> None:
         self.true_ms, self.error_ms, self.compared = NOW_MS, error_ms, False

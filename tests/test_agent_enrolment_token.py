@@ -175,7 +175,7 @@ def test_settings_that_cannot_be_changed_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "fixed"
     folder.mkdir()
     file = folder / "agent.toml"
-    # As somebody who may not write it sees it; root may write everything.
+    # For a user who may not write it; root may write everything.
     file.write_text('"enrolment_token" = "tow-left"\n')
     settings = load_settings(file, {})
     token = EnrolmentToken(settings, file, {})

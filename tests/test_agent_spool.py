@@ -151,7 +151,7 @@ def test_network_bytes_are_counted_by_month(tmp_path: Path) -> None:
         assert spool.spent_bytes() == 0
 
 
-# A writer that says which reports it put and which it forgot, until it is killed.
+# A writer that prints which reports it put and which it forgot, until it is killed.
 _WRITER = """
 import sys, time
 from pathlib import Path

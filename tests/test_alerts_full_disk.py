@@ -83,7 +83,7 @@ async def main(folder, url):
                             )
                         except JournalFull:
                             refused += 1
-                    # So that whoever looks on knows how far it is.
+                    # The test reads from this how far it is.
                     print(state, bool(refused), engine.disk_error or "-", flush=True)
                     await asyncio.sleep(0.2)
 
@@ -172,7 +172,7 @@ class Towpath:
 
 
 def fill(folder: Path) -> Path:
-    """A file of somebody else's that takes all the room there is."""
+    """Another program's file that takes all the space."""
     filler = folder / "somebody-else"
     with filler.open("wb", buffering=0) as file:
         for size in (65_536, 4_096, 1):
@@ -218,7 +218,7 @@ async def cut_while_full(folder: Path, own: Path) -> None:
         await towpath.until("down True database or disk is full")
         [trouble] = Disks({"state": folder}, "all").troubles()
         assert trouble.startswith("The disk that holds state is full")
-        # What others are shown is old, and says nothing that is not so.
+        # What is shown is old, but nothing in it is untrue.
         assert open_alerts(path) == []
         filler.unlink()
         await until(lambda: open_alerts(path), "the alerts on disk", seconds=60)
@@ -247,7 +247,7 @@ async def killed_while_full(folder: Path, own: Path) -> None:
         towpath.tell("down")
         await until(lambda: desk.pages, "the page", seconds=60)
         towpath.kill()
-        # Nothing could be written: it does not know what it has said.
+        # Nothing could be written, so it does not know what it has sent.
         towpath = Towpath(folder, own, desk)
         await towpath.until("up True")
         towpath.tell("down")
@@ -319,7 +319,7 @@ def test_what_was_done_in_memory_is_all_on_disk_again_and_nothing_twice(
     file.close()
 
 
-def test_a_transaction_that_fails_leaves_nothing_and_tells_the_true_error(
+def test_a_failed_transaction_leaves_nothing_and_raises_the_true_error(
     tmp_path: Path,
 ) -> None:
     file = AlertFile(tmp_path / "alerts.sqlite")
@@ -348,7 +348,7 @@ def _rows(folder: Path, table: str = "standing") -> list[Any]:
     rate=st.floats(1e3, 1e9),
     left=st.floats(0.01, 1_000),
 )
-def test_a_disk_that_fills_evenly_is_full_when_the_line_says(
+def test_a_disk_that_fills_evenly_is_full_when_the_fitted_line_reaches_its_size(
     hours: float, rate: float, left: float
 ) -> None:
     end = left * rate
@@ -356,9 +356,9 @@ def test_a_disk_that_fills_evenly_is_full_when_the_line_says(
         (round(n / 40 * hours * HOUR_MS), round(end + rate * hours * (1 - n / 40)))
         for n in range(41)
     ]
-    told = hours_left(points)
-    assert told is not None
-    assert told == pytest.approx(left, rel=0.05, abs=0.05)
+    hours_until_full = hours_left(points)
+    assert hours_until_full is not None
+    assert hours_until_full == pytest.approx(left, rel=0.05, abs=0.05)
 
 
 def test_a_disk_that_breathes_or_empties_has_no_end() -> None:

@@ -52,7 +52,7 @@ class Outline(HTMLParser):
         self.words += data
 
 
-def test_a_page_says_what_where_since_when_why_and_what_to_do_first() -> None:
+def test_a_page_has_what_where_since_when_why_and_what_to_do_first() -> None:
     page = build_page(
         [ALERT],
         "page",
@@ -74,7 +74,7 @@ def test_a_page_says_what_where_since_when_why_and_what_to_do_first() -> None:
     assert "4 devices, about 20 laptops affected" in page.subject
 
 
-def test_the_html_is_escaped_structured_and_says_nothing_by_colour_alone() -> None:
+def test_the_html_is_escaped_structured_and_shows_nothing_by_colour_alone() -> None:
     page = build_page([ALERT], "page", ["e"], NOW_MS, PageSettings("https://t.example"))
     outline = Outline()
     outline.feed(page.html)
@@ -102,7 +102,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_a_resolution_tells_how_long_it_lasted() -> None:
+def test_a_resolution_shows_how_long_the_alert_lasted() -> None:
     ended = msgspec.structs.replace(ALERT, state="resolved", resolved_ms=NOW_MS)
     page = build_page([ended], "resolution", ["e"], NOW_MS)
     assert "Lasted: 5 min, Mon 4 May, 10:55 to 11:00" in page.text
@@ -256,7 +256,7 @@ def test_a_page_is_overdue_when_refused_or_two_minutes_late_and_not_before(
     book.close()
 
 
-def test_the_list_of_alerts_says_what_a_channel_does_not_take(tmp_path: Path) -> None:
+def test_the_list_of_alerts_shows_what_a_channel_refuses(tmp_path: Path) -> None:
     path = book_with(tmp_path, ALERT)
     book = AlertStore(path)
     posts = book.outbox.due("c", NOW_MS)
@@ -323,5 +323,7 @@ def test_a_file_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> N
         (4, "1", "4"),
     ],
 )
-def test_values_are_said_with_their_units(value: float, unit: str, said: str) -> None:
+def test_values_are_written_with_their_units(
+    value: float, unit: str, said: str
+) -> None:
     assert format_value(value, unit) == said

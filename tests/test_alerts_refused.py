@@ -1,4 +1,4 @@
-"""What a channel refuses for good is kept, told elsewhere meanwhile, and delivered once
+"""What a channel refuses for good is kept, sent elsewhere meanwhile, and delivered once
 when it is taken: with a real mail server, a real HTTP desk, and kills in between."""
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ async def test_a_page_that_a_webhook_refuses_is_kept_and_arrives_once(
         await until(lambda: desk.kinds() == ["page", "resolution"], "its end")
 
 
-async def test_another_channel_is_told_while_the_mail_server_refuses(
+async def test_another_channel_gets_the_page_while_the_mail_server_refuses_it(
     tmp_path: Path,
     desk: Desk,  # noqa: F811
     rules: Rules,  # noqa: F811
@@ -104,7 +104,7 @@ async def test_another_channel_is_told_while_the_mail_server_refuses(
     ]
 
 
-async def test_who_has_the_page_is_not_told_by_a_stranger_unless_that_is_set(
+async def test_a_third_channel_is_not_used_if_one_of_the_route_has_delivered(
     tmp_path: Path,
     desk: Desk,  # noqa: F811
     rules: Rules,  # noqa: F811
@@ -128,12 +128,12 @@ async def test_who_has_the_page_is_not_told_by_a_stranger_unless_that_is_set(
         await poll(journal, 0)
         await until(lambda: overdue_notifications(path, wall_ms()), "a refusal")
         await until(lambda: len(post.mails) == 1, "the mail")
-        # The refusal is tried again, and still tells nobody else.
+        # The refused page is retried, and still goes to nobody else.
         await until(lambda: _tries(path, "gone") >= 2, "another try", seconds=30)
         assert desk.pages == []
 
 
-async def test_a_channel_that_is_named_stands_in_whoever_else_was_told(
+async def test_a_named_fallback_is_used_even_if_another_channel_delivered(
     tmp_path: Path,
     desk: Desk,  # noqa: F811
     rules: Rules,  # noqa: F811

@@ -103,7 +103,7 @@ def test_a_councils_own_rule_is_added_to_those_there_are(tmp_path: Path) -> None
         ),
     ],
 )
-def test_what_is_wrong_with_a_rule_is_said_with_its_line(
+def test_a_mistake_in_a_rule_is_reported_with_its_line(
     tmp_path: Path, change: tuple[str, str], line: int, says: str
 ) -> None:
     text = RULE.replace(*change)
@@ -179,13 +179,13 @@ def test_a_rule_may_be_disabled_everywhere_or_at_a_site(tmp_path: Path) -> None:
     assert rules.find("port_down", "hall") is not None
 
 
-def test_an_override_of_a_rule_there_is_not_is_said(tmp_path: Path) -> None:
+def test_an_override_of_an_unknown_rule_is_reported(tmp_path: Path) -> None:
     findings = written(tmp_path, "overrides:\n  - {rule: port_dwn, disable: true}\n")
     assert "did you mean 'port_down'" in findings[0]
     assert "own.yaml:2" in findings[0]
 
 
-def test_rules_test_exits_1_where_a_verdict_differs(tmp_path: Path) -> None:
+def test_rules_test_exits_1_if_a_result_differs(tmp_path: Path) -> None:
     lines: list[str] = []
     assert alert_commands.rules_test(RECORDINGS[:1], out=lines.append) == 0
     text = RECORDINGS[0].read_text().replace("pages: [", "over: [", 1)

@@ -1,4 +1,4 @@
-"""What rules say, with real labels, with none, and in general: no fill-in is left over,
+"""Texts of rules, with real labels, with none, and in general: no fill-in is left over,
 none is missing, and what they send people to is there."""
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ FULL = Estate.model_validate(
         ],
     }
 )
-# As little as an estate may say.
+# The smallest estate that is allowed.
 BARE = Estate.model_validate(
     {
         "sites": [{"id": "library", "name": "library"}],
@@ -113,7 +113,7 @@ SHOWN: dict[str, Value] = {
 def said(
     rule: Rule, estate: Estate, shows: dict[str, Value], value: float | None
 ) -> str:
-    """All that a page of `rule` says."""
+    """All texts of a page of `rule`."""
     entry = AlertState(
         rule=rule.id,
         subject={tag: LABELS[tag] for tag in rule.subject},
@@ -158,7 +158,7 @@ def test_every_page_reads_well_whatever_is_known(rule: Rule, estate: Estate) -> 
         text = said(rule, estate, shows, value)
         assert wrong_in(text) == [], text
         if shows and estate is FULL:
-            # With everything known nothing is said in general.
+            # With everything known, no general text is used.
             general = [
                 word
                 for name, word in GENERIC_VALUES.items()

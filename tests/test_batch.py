@@ -31,7 +31,7 @@ def test_gathered_samples_come_back_as_they_were(samples: list[Sample]) -> None:
     assert check_batch(batch, CATALOGUE) is batch
 
 
-def test_whole_numbers_become_floats_where_a_float_is_declared() -> None:
+def test_whole_numbers_become_floats_if_a_float_is_declared() -> None:
     (batch,) = batch_samples(
         [Sample("device", {"device": "a"}, {"duration_ms": 3}, 5)], "poll/a", 9
     )

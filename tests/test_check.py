@@ -114,7 +114,7 @@ def test_what_is_right_is_found_right(folder: Folder) -> None:
     assert folder.found() == ([], [])
 
 
-# (what stands there, what is there instead, what is said of it): `towpath.toml`
+# (the right text, the wrong text in its place, the message): `towpath.toml`
 SETTINGS = [
     ("port = 8080", "prot = 8080", "towpath.toml:29: web.prot unknown key; did you"),
     ("[web]", "[wbe]", "towpath.toml:28: wbe unknown key; did you mean 'web'?"),
@@ -210,7 +210,7 @@ DEVICES = "id,site,address\ncore-1,hall,10.1.0.2\ncore-2,hall,10.1.o.3\n"
         ),
     ],
 )
-def test_a_wrong_file_is_said_with_its_line(
+def test_a_mistake_in_a_file_is_reported_with_its_line(
     folder: Folder, name: str, text: str | bytes, says: str
 ) -> None:
     folder.write(name, text)
@@ -219,7 +219,9 @@ def test_a_wrong_file_is_said_with_its_line(
     assert not any("\n" in sentence for sentence in wrong), wrong
 
 
-def test_an_inventory_row_with_a_bad_address_is_said_by_its_row(folder: Folder) -> None:
+def test_an_inventory_row_with_a_bad_address_is_reported_by_its_row(
+    folder: Folder,
+) -> None:
     folder.change('"estate.toml"', '"estate"')
     folder.write("estate/sites.csv", "id,name\nhall,Town Hall\n")
     folder.write("estate/devices.csv", DEVICES)
@@ -237,7 +239,7 @@ def test_credentials_that_others_can_read_are_refused(folder: Folder) -> None:
     assert "can be read by others (mode 0644): chmod 600" in says
 
 
-def test_wrong_rules_are_said_with_their_lines(folder: Folder) -> None:
+def test_mistakes_in_rules_are_reported_with_their_lines(folder: Folder) -> None:
     folder.change("[alerts]", '[alerts]\nrules = "rules.yaml"')
     folder.write(
         "rules.yaml", "overrides:\n  - {rule: line_ful_down, threshold: 0.9}\n"
@@ -247,7 +249,7 @@ def test_wrong_rules_are_said_with_their_lines(folder: Folder) -> None:
     assert "did you mean 'line_full_down'" in says
 
 
-def test_a_certificate_that_is_none_is_said(folder: Folder) -> None:
+def test_a_file_that_is_no_certificate_is_reported(folder: Folder) -> None:
     folder.change("plaintext = true", 'certificate = "a.pem"\nprivate_key = "a.key"')
     folder.write("a.pem", "not a certificate")
     folder.write("a.key", "not a key")
@@ -255,7 +257,9 @@ def test_a_certificate_that_is_none_is_said(folder: Folder) -> None:
     assert "expected two PEM files that belong together" in says
 
 
-def test_a_table_of_providers_is_said_by_its_line(folder: Folder) -> None:
+def test_a_mistake_in_the_table_of_providers_is_reported_by_its_line(
+    folder: Folder,
+) -> None:
     folder.change("[ingest.https]", '[ingest]\nproviders = "p.csv"\n[ingest.https]')
     folder.write("p.csv", "prefix,provider\n192.0.2.0/99,Example\n")
     (says,) = folder.found()[0]
@@ -291,7 +295,7 @@ def test_a_secret_that_is_not_there_is_warned_of(folder: Folder) -> None:
     assert says.startswith("alerts.channels.on_call.secret: the environment has no NO_")
 
 
-def test_the_command_says_it_and_ends_with_two(folder: Folder) -> None:
+def test_the_command_prints_the_problem_and_exits_with_2(folder: Folder) -> None:
     folder.change("port = 8080", "prot = 8080")
     for command in (["check"], ["run", "--check"], ["run"]):
         done = towpath(*command, "-c", folder.settings)
@@ -359,7 +363,7 @@ def test_a_finding_leads_to_its_line(
         assert line_number == 6
 
 
-def test_a_reflector_without_the_secret_that_it_needs_is_said(folder: Folder) -> None:
+def test_a_reflector_without_its_secret_is_reported(folder: Folder) -> None:
     estate = folder.path / "estate.toml"
     text = estate.read_text()
     extra = '\n[[reflectors]]\nid = "hq"\nhost = "hq.example"\n'

@@ -73,7 +73,7 @@ def test_the_demo_finds_names_and_resolves_its_fault_and_shows_it(
         assert int(calls[place]["test calls"]) > 0, calls[place]
         assert calls[place]["poor calls (ratio of calls)"] != ""
     assert calls["leisure"]["note"] == "no laptop with the agent"
-    # The report tells of one incident: what hung on the line is counted with it.
+    # The report has one incident: the devices behind the line are counted with it.
     with next((keep / "reports").glob("*incidents*.csv")).open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 1, rows
@@ -81,7 +81,7 @@ def test_the_demo_finds_names_and_resolves_its_fault_and_shows_it(
     assert (keep / "towpath.toml").exists()
 
 
-def test_a_length_that_is_none_is_said() -> None:
+def test_a_text_that_is_no_duration_is_reported() -> None:
     done = subprocess.run(
         [*COMMAND, "--for", "soon"],
         capture_output=True,
@@ -125,7 +125,7 @@ def test_the_verdict_names_who_is_missing_and_why() -> None:
     ].endswith("and 43 more laptops")
 
 
-def test_a_demo_that_cannot_write_says_so_in_a_sentence(tmp_path: Path) -> None:
+def test_a_demo_that_cannot_write_fails_with_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = subprocess.run(
         [*COMMAND, "--for", "1s", "--keep", str(tmp_path / "file" / "kept")],

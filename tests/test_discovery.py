@@ -1,4 +1,4 @@
-"""Devices are found at a gentle pace, told apart and written as estate entries."""
+"""Devices are found at a gentle pace, distinguished, and written as estate entries."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def _command_lines(text: str) -> Iterator[str]:
 
 
 def _texts_with_commands() -> dict[str, str]:
-    """Every text that tells a person what to type, by where it stands."""
+    """Every text with commands to type, by its place."""
     shipped = [
         path
         for path in (ROOT / "deploy").rglob("*")
@@ -150,7 +150,7 @@ def test_every_command_line_in_the_documents_exists(name: str) -> None:
 
 
 def _parse_error(line: str) -> str:
-    """Why the command itself would refuse what somebody types; "" if it would not."""
+    """Why the command itself would refuse this line; "" if it would not."""
     words = shlex.split(re.split(r"\s#|[<>|]", line)[0])
     if words[0] == "towpath-agent":
         output = io.StringIO()
@@ -295,7 +295,7 @@ def test_every_board_that_a_text_names_exists(name: str) -> None:
 # -- the changelog ---------------------------------------------------------------------
 
 
-def test_the_changelog_says_each_change_once_in_one_place() -> None:
+def test_the_changelog_lists_each_change_once() -> None:
     text = text_of("CHANGELOG.md")
     entries = [
         " ".join(entry.split())

@@ -1,4 +1,4 @@
-"""The README's commands work as it says, with the README's own settings."""
+"""The README's commands work as described, with the README's own settings."""
 
 from __future__ import annotations
 

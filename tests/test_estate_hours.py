@@ -216,7 +216,7 @@ def test_routes_of_opening_hours_know_the_night() -> None:
     assert routed(night, at_noon, desk) == [at("2026-11-28T22:00")]
     assert routed(night, at_three, duty) == []
     assert routed(night, at_noon, duty) == [at_noon]
-    # Nobody would ever be told by a site that never opens.
+    # A site that never opens would never page anybody.
     assert routed(OpeningHours(days=()), at_noon, desk) == [at_noon]
 
 

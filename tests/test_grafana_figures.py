@@ -28,7 +28,7 @@ HOUR_MS = 3_600_000
 START_MS = END_MS - HOUR_MS
 # Ten of sixty polls of one switch fail, twenty minutes before the end.
 OUTAGE = (END_MS - 30 * 60_000, END_MS - 20 * 60_000)
-# This one stops ten minutes before the end, and nothing of it is heard again.
+# This one stops ten minutes before the end and sends nothing more.
 GONE_MS = END_MS - 10 * 60_000
 RESTARTS = 4
 COUNTS = {"retries", "ports_up", "agents"}

@@ -167,7 +167,7 @@ def test_a_token_of_a_third_organisation_is_refused(grafana: Double) -> None:
     assert handler.permissions == {}
 
 
-def test_the_command_warns_where_viewers_could_query_personal_data(
+def test_the_command_warns_if_viewers_could_query_personal_data(
     grafana: Double, tmp_path: Any
 ) -> None:
     url, handler = grafana
@@ -198,7 +198,7 @@ def test_the_command_warns_where_viewers_could_query_personal_data(
         ("x", "not an address"),
     ],
 )
-def test_a_push_that_fails_says_why_in_one_sentence(
+def test_a_failed_push_gives_its_reason_in_one_sentence(
     grafana: Double, url: str, said: str
 ) -> None:
     with pytest.raises(PushError, match=said):

@@ -116,7 +116,7 @@ async def test_a_body_in_chunks_is_taken_within_the_same_bound(tmp_path: Path) -
                 "/v1/reports", content=chunks(b" " * 3_000_000), auth=auth
             )
         except httpx2.TransportError:
-            # It may find the connection closed before it has said all of it.
+            # The connection may be closed before all of it was sent.
             pass
         else:
             assert answer.status_code == 413

@@ -62,7 +62,7 @@ async def test_a_revoked_laptop_is_out_within_seconds_also_across_processes(
                 await asyncio.sleep(0.1)
 
 
-async def test_a_laptop_enrols_reports_and_is_somebody_else_after_enrolling_again(
+async def test_a_laptop_enrols_reports_and_has_a_new_pseudonym_after_enrolling_again(
     tmp_path: Path,
 ) -> None:
     async with door(tmp_path) as council:
@@ -112,7 +112,7 @@ async def test_the_policy_comes_once_and_then_only_when_it_changed(
         assert [r.id for r in decode(new.content).reflectors] == ["dc", "hq"]
 
 
-async def test_a_laptop_is_told_of_its_own_site_and_where_its_network_is_no_other(
+async def test_a_laptop_gets_incidents_of_its_own_site_and_its_networks_site_only(
     tmp_path: Path,
 ) -> None:
     def incidents(sites: Collection[str]) -> list[Incident]:
@@ -148,7 +148,7 @@ async def test_the_provider_is_looked_up_and_the_address_is_nowhere(
     assert b"127.0.0.1" not in council.registry._config.path.read_bytes()
 
 
-async def test_a_site_is_believed_only_where_the_estate_has_it(tmp_path: Path) -> None:
+async def test_a_site_is_accepted_only_if_the_estate_has_it(tmp_path: Path) -> None:
     estate = Estate(sites=(Site(id="depot", name="The depot"),))
     async with door(tmp_path, estate=lambda: estate) as council:
         laptop = enrol(council.registry, "LAPTOP-1")
@@ -161,7 +161,7 @@ async def test_a_site_is_believed_only_where_the_estate_has_it(tmp_path: Path) -
     assert sites == ["depot", "depot", "", ""]
 
 
-async def test_anonymous_reports_are_taken_only_where_allowed(tmp_path: Path) -> None:
+async def test_anonymous_reports_are_accepted_only_if_allowed(tmp_path: Path) -> None:
     async with door(tmp_path, anonymous=True) as council:
         sent = body(report("visitor-1", "r1"), report("visitor-2", "r1"))
         answer = receipt(await council.client.post("/v1/reports", content=sent))

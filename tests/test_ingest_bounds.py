@@ -101,7 +101,7 @@ def test_a_text_that_becomes_a_group_is_one_of_a_closed_list() -> None:
         max_size=150,
     )
 )
-def test_one_laptop_makes_few_series_in_a_day_whatever_it_says(
+def test_one_laptop_makes_few_series_in_a_day_whatever_it_sends(
     said: list[tuple[str, str, Any, str, Any, Any]],
 ) -> None:
     limits = bounds()

@@ -1,4 +1,4 @@
-"""Enrolment while somebody tries tokens: real laptops get in, whatever others do."""
+"""Enrolment while tokens are being guessed: real laptops can still enrol."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_laptops_enrol_from_the_address_that_junk_tokens_come_from(
         assert [answer.status_code for answer in laptops] == [200] * 40
         assert len(answers) == 2000
         assert set(answers) == {403, 429}
-        # After the first few nobody is told even that the token is unknown.
+        # After the first few, the answer no longer reveals that the token is unknown.
         assert answers.count(403) < 100
         # A try in five seconds is allowed.
         more = [await ask(council, f"one-more-{n}", "x") for n in range(30)]
@@ -109,7 +109,7 @@ async def test_a_used_up_expired_or_withdrawn_token_is_refused_from_memory(
         assert registry.refusal_reason(Enrolment(used, "first"), now_ms) == ""
 
 
-async def test_a_laptop_that_enrols_over_and_over_is_told_to_wait(
+async def test_a_laptop_that_enrols_over_and_over_must_wait(
     tmp_path: Path,
 ) -> None:
     clock_s = [0.0]

@@ -193,7 +193,7 @@ async def test_stopping_lets_the_receipted_be_and_asks_the_rest_to_come_back(
         assert council.ingest.stats.accepted == 1
 
 
-async def test_what_is_not_here_is_said_in_one_sentence(tmp_path: Path) -> None:
+async def test_an_unknown_path_is_refused_in_one_sentence(tmp_path: Path) -> None:
     async with door(tmp_path) as council:
         for method, path, status in [
             ("GET", "/", 404),

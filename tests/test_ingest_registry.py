@@ -217,7 +217,7 @@ def test_a_token_is_not_used_twice_by_processes_that_race(tmp_path: Path) -> Non
         assert len(registry.agents()) == 5
 
 
-def test_when_somebody_was_there_is_kept_to_the_hour(tmp_path: Path) -> None:
+def test_the_time_a_laptop_was_last_seen_is_kept_to_the_hour(tmp_path: Path) -> None:
     with opened_registry(tmp_path) as registry:
         laptop = enrol(registry, "LAPTOP-1")
         registry.mark_seen(laptop.agent, NOW_MS)
@@ -253,7 +253,7 @@ def test_a_file_that_is_no_registry_is_one_sentence(tmp_path: Path) -> None:
         pass
 
 
-def test_what_is_said_of_itself_is_in_the_catalogue() -> None:
+def test_self_measurements_are_in_the_catalogue() -> None:
     stats = IngestStats(accepted=3, refused=1)
     agents = [
         EnrolledAgent("a", "depot", 0, NOW_MS - NOW_MS % HOUR_MS, 0),

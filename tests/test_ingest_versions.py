@@ -1,4 +1,4 @@
-"""Agents and servers of different versions: nothing is lost, whoever comes first."""
+"""Agents and servers of different versions: nothing is lost, whichever is newer."""
 
 from __future__ import annotations
 

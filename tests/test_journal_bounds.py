@@ -1,4 +1,4 @@
-"""The journal is bounded, and deletes nothing that somebody still needs before that."""
+"""The journal is bounded, and deletes nothing that a reader still needs before that."""
 
 import asyncio
 import random
@@ -75,7 +75,7 @@ async def test_a_reader_that_is_only_configured_is_waited_for(tmp_path: Path) ->
             assert await drain(store) == list(range(10_000))
 
 
-async def test_at_the_limit_the_oldest_unread_goes_and_the_reader_is_told(
+async def test_at_the_limit_the_oldest_unread_rows_go_and_the_reader_is_notified(
     tmp_path: Path,
 ) -> None:
     async with (

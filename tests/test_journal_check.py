@@ -51,7 +51,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 @given(field=st.sampled_from(FIELDS), column=COLUMNS)
-def test_a_column_passes_where_each_of_its_cells_does(
+def test_a_column_passes_if_each_of_its_cells_does(
     field: Field, column: list[Any]
 ) -> None:
     schema = Schema("m", (), (field.name,))
@@ -70,7 +70,7 @@ def test_a_column_passes_where_each_of_its_cells_does(
         assert all(map(same, found, expected))
 
 
-def test_nothing_is_copied_where_nothing_had_to_be_turned() -> None:
+def test_nothing_is_copied_if_nothing_had_to_be_converted() -> None:
     schema = Schema("m", (), ("i", "f", "s"))
     batch = Batch("test", 1, schema, ([1, 2], [1, None], [0.5, 1e308], ["a", None]))
     assert check_batch(batch, CATALOGUE) is batch

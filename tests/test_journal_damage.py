@@ -1,4 +1,4 @@
-"""Whatever the disk gives back, the journal reads what is whole and says the rest."""
+"""Whatever the disk returns, the journal reads what is whole and reports the rest."""
 
 import asyncio
 import contextlib

@@ -23,7 +23,7 @@ from probes.wire.sample import Sample
 
 
 def rows(first: int, count: int = 8) -> Batch:
-    """A batch whose `packets` are first, first + 1 …: what was read tells its ids."""
+    """A batch whose `packets` are first, first + 1 …: the ids read show which rows."""
     samples = [
         Sample("device", {"device": f"d{i % 5}"}, {"up": 1, "packets": i}, 1000 + i)
         for i in range(first, first + count)

@@ -67,7 +67,7 @@ def test_spans_are_the_moments_in_them(
 
 @st.composite
 def _histories(draw: st.DrawFn) -> tuple[list[Poll], Periods]:
-    """Polls of one device: some missed, some late or out of turn, some told twice, with
+    """Polls of one device: some missed, some late or out of turn, some repeated, with
     a period that changes."""
     periods = Periods(
         60_000,
@@ -340,7 +340,7 @@ def _store(polls: Sequence[Poll], sites: Mapping[str, str] = SITES) -> Counting:
     ),
     gaps=st.lists(st.tuples(st.integers(0, 700), st.integers(1, 200)), max_size=2),
 )
-async def test_a_store_tells_with_few_questions_what_its_polls_tell(
+async def test_a_store_gives_with_few_queries_what_its_polls_show(
     cuts: list[tuple[int, int]],
     faults: list[tuple[str, int, int]],
     gaps: list[tuple[int, int]],

@@ -295,7 +295,7 @@ def enrol(config: TowpathConfig) -> str:
 
 
 def contents(state: Path) -> dict[Path, bytes]:
-    """Every file of an installation that says something of a laptop."""
+    """Every file of an installation with data about a laptop."""
     return {
         path: path.read_bytes()
         for path in state.rglob("*")

@@ -1,4 +1,4 @@
-"""When a speed test would disturb somebody, and when the next one is due."""
+"""When a speed test would disturb the user, and when the next one is due."""
 
 import pytest
 from hypothesis import given

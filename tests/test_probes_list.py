@@ -171,7 +171,7 @@ def test_a_new_probe_is_one_module_and_its_line_in_the_list(tmp_path: Path) -> N
     assert (seen["stored"], seen["target"], seen["others"]) == (3, "hall", 0)
     # Groups read it, and show nothing of it until a figure is declared.
     assert seen["groups"] == ["lamp"]
-    # Its cost counts: each minute, as the policy says, and so on a metered line too.
+    # Its cost counts: each minute, as in the policy, and so on a metered line too.
     assert seen["costs"] == [[700, 1440], [700, 720]]
     assert "Lit lamps (lamp): the lamps that are lit" in seen["collected"]
     assert seen["once"] == [0, {"lamps": 4}]

@@ -179,7 +179,7 @@ def test_a_silence_is_made_at_night_though_the_estate_cannot_be_read(
     assert made.device == "core-1"
 
 
-def test_a_device_is_not_silenced_at_a_site_where_it_is_not() -> None:
+def test_a_device_is_not_silenced_at_a_site_that_it_does_not_belong_to() -> None:
     wrong = Silence(0, 0, 1, site="depot", device="core-1")
     assert list(unknown_in_silence(wrong, RULES, ESTATE)) == [
         "core-1 is at hall, not at depot: name the device alone"

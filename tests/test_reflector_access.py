@@ -150,7 +150,7 @@ async def test_the_call_path_is_measured_in_the_authenticated_mode(
         assert mtu.mtu_byte == path_mtu.MAX_MTU
 
 
-async def test_a_reflector_with_a_key_answers_both_modes_unless_told_otherwise(
+async def test_a_reflector_with_a_key_answers_both_modes_by_default(
     tmp_path: Path,
 ) -> None:
     async with ReflectorService(config(tmp_path)) as reflector:
@@ -165,7 +165,7 @@ async def test_a_reflector_with_a_key_answers_both_modes_unless_told_otherwise(
             assert (signed.sender_sequence, signed.t1_ntp, signed.ssid) == (7, 8, 9)
             assert 0 <= stamp.elapsed_ns(signed.t3_ntp, signed.t2_ntp) < 5e9
             assert answer[stamp_auth.AUTHENTICATED_BYTES] == stamp.UNRECOGNISED
-            # An answer is none of the sender's, whoever signed it.
+            # A reply is no sender's packet, whoever signed it.
             await caller.silent(answer)
 
 
@@ -280,7 +280,7 @@ async def test_strangers_take_no_place_from_who_has_a_token(tmp_path: Path) -> N
                 pass
 
 
-async def test_anybody_may_test_where_the_operator_opens_it() -> None:
+async def test_anybody_may_test_if_access_is_open() -> None:
     async with ReflectorService(config(access="open"), test_seconds=0.5) as reflector:
         result = await bandwidth.measure(
             f"ws://127.0.0.1:{reflector.web_port}",

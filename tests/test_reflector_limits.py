@@ -40,7 +40,7 @@ def test_the_longest_idle_session_makes_room():
 
 
 @given(visits, st.integers(1, 8))
-def test_memory_is_bounded_whoever_comes(visits, most):
+def test_memory_is_bounded_for_any_visitors(visits, most):
     sessions: StampSessions[int] = StampSessions(most, idle_s=3)
     rates: SourceRates[int] = SourceRates(per_s=2, most=most)
     now_s = 0.0

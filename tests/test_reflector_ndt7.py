@@ -47,7 +47,7 @@ async def test_a_download_is_what_the_specification_says():
     assert times == sorted(times)
 
 
-async def test_an_upload_is_counted_and_told_back():
+async def test_an_upload_is_counted_and_its_result_returned():
     async with ReflectorService(config(), test_seconds=1.5) as reflector:
         async with connect(base(reflector) + ndt7.UPLOAD, **OFFER) as link:
             for _ in range(40):
@@ -76,7 +76,7 @@ async def test_an_upload_in_small_fragments_is_counted_and_ends_cleanly():
     assert closed.rcvd.code == 1000
 
 
-async def test_who_goes_on_sending_when_the_test_is_over_is_still_told_so():
+async def test_a_client_that_goes_on_sending_after_the_test_still_gets_the_close():
     async with ReflectorService(config(), test_seconds=0.5) as reflector:
         async with connect(base(reflector) + ndt7.UPLOAD, **OFFER) as link:
             with contextlib.suppress(ConnectionClosed):

@@ -28,7 +28,7 @@ def certificate(tmp_path_factory):
     )
 
 
-async def test_load_and_what_it_does_to_others_are_told():
+async def test_throughput_and_its_effect_on_round_trips_are_reported():
     async with ReflectorService(config(), test_seconds=2.0) as reflector:
         result = await bandwidth.measure(
             base(reflector), **QUICK | {"seconds": 2.0, "budget_bytes": 10**12}

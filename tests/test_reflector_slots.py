@@ -65,7 +65,7 @@ async def test_with_all_places_taken_the_answer_is_busy_until_one_is_free():
             pass
 
 
-async def test_who_is_told_busy_is_told_when_to_come_again():
+async def test_a_busy_answer_has_the_time_to_retry():
     busy = config(tests_at_once=1, retry_after_s=100)
     async with ReflectorService(busy, test_seconds=30) as reflector:
         url = base(reflector) + ndt7.UPLOAD

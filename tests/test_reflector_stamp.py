@@ -69,7 +69,7 @@ async def test_sessions_of_one_sender_count_apart():
 
 
 @linux
-async def test_the_reflector_tells_ttl_and_dscp_as_they_arrived():
+async def test_the_reflector_returns_ttl_and_dscp_as_they_arrived():
     async with ReflectorService(config(addresses=("127.0.0.1", "::1"))) as reflector:
         for host in ("127.0.0.1", "::1"):
             with Caller(reflector.stamp_port, host) as caller:
@@ -138,7 +138,7 @@ async def test_one_source_gets_its_rate_and_no_more():
         assert reflector.stamp_stats.limited == 1
 
 
-async def test_strangers_get_no_answer_where_there_is_an_allow_list():
+async def test_unlisted_senders_get_no_answer_if_there_is_an_allow_list():
     async with ReflectorService(config(allow=("192.0.2.0/24",))) as reflector:
         with Caller(reflector.stamp_port) as caller:
             await caller.silent(stamp.request(0, 0, 1))
@@ -175,7 +175,7 @@ async def test_a_reflector_that_dies_in_the_middle_is_loss_not_an_error():
     assert 50 <= result.values["received"] < 200
 
 
-async def test_a_port_in_use_is_told_at_the_start_and_nothing_stays_open():
+async def test_a_port_in_use_fails_at_the_start_and_nothing_stays_open():
     async with ReflectorService(config()) as reflector:
         taken = reflector.stamp_port
         with pytest.raises(OSError, match="in use"):

@@ -17,7 +17,7 @@ from probes.wire.sample import Sample, Value
 
 
 def laptops_heard(**agents: tuple[int, int]) -> list[Sample]:
-    """Rows of `self_agents`: (enrolled, heard) laptops by home site."""
+    """Rows of `self_agents`: (enrolled, reporting) laptops by home site."""
     return [
         Sample(
             "self_agents",
@@ -68,7 +68,7 @@ def test_laptops_without_group_rows_are_not_measured() -> None:
     assert call_notes(few)["home"] == figure_text.HIDDEN
 
 
-def test_a_site_whose_laptops_were_not_heard_is_not_measured() -> None:
+def test_a_site_without_reports_from_its_laptops_is_not_measured() -> None:
     rows = [
         group_row("all", "all", 40, 0.1, october_ms(6, 10)),
         *laptops_heard(library=(20, 0)),

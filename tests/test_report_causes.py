@@ -68,7 +68,7 @@ def _group_causes(now: float, before: float | None) -> poor_call_causes.GroupCau
         (0.0, 0.3, "At home, hardly any test calls were poor."),
     ],
 )
-def test_the_paragraph_says_what_changed_since_last_month(
+def test_the_paragraph_states_what_changed_since_last_month(
     now: float, before: float | None, ending: str
 ) -> None:
     [text] = poor_call_causes.cause_sentences([_group_causes(now, before)], "May 2026")

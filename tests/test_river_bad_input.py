@@ -34,7 +34,7 @@ WRONG = {
 }
 _DENIED = '{"error": "authorization failed"}'
 _GONE = '{"error": "database not found"}'
-# How the database answers -> (bytes, what is said of it).
+# How the database answers -> (bytes, what is logged).
 MOODS = {
     "401": (
         f"HTTP/1.1 401 X\r\nContent-Length: {len(_DENIED)}\r\n\r\n{_DENIED}",
@@ -119,7 +119,7 @@ credentials = "{credentials}"
 
 
 async def newer_report(council: Council, token: str) -> Receipt:
-    """What the server says to a laptop whose agent is of a time to come."""
+    """The server's answer to a laptop with a future version of the agent."""
     ca, folder = str(council.tls.authority), council.folder / "newer"
     folder.mkdir()
     who = await enrol(council.server, token, folder, ca, "towpath-test")
@@ -133,7 +133,7 @@ async def newer_report(council: Council, token: str) -> Receipt:
 
 @pytest.mark.service
 @pytest.mark.timeout(300)
-async def test_each_fault_is_said_once_and_disturbs_nothing_else(
+async def test_each_fault_is_logged_once_and_disturbs_nothing_else(
     tmp_path: Path,
 ) -> None:
     council = Council(tmp_path)
@@ -175,7 +175,7 @@ async def test_each_fault_is_said_once_and_disturbs_nothing_else(
                     f"a word about {mood}",
                 )
                 # Reports are durable, and receipted, without a database. (A broken
-                # connection may have been said, and have passed, meanwhile.)
+                # connection may have been logged, and have ended, meanwhile.)
                 await laptops.more(10)
                 before.turn("")
                 await until(
@@ -231,14 +231,14 @@ async def test_each_fault_is_said_once_and_disturbs_nothing_else(
     polls_of = {id: len(lines) for id, lines in outcomes.items()}
     assert polls_of["good"] >= max(polls_of.values()) - 1, polls_of
     assert min(polls_of.values()) > 3, polls_of
-    # Each was said once.
+    # Each was logged once.
     assert collector.count("device_not_polled") == 2
     assert collector.count("Traceback") == 0
 
 
 @contextlib.contextmanager
 def taken(kind: socket.SocketKind) -> Iterator[int]:
-    """A port of 127.0.0.1 that somebody else has."""
+    """A port of 127.0.0.1 that another program uses."""
     with socket.socket(socket.AF_INET, kind) as holder:
         holder.bind(("127.0.0.1", 0))
         if kind is socket.SOCK_STREAM:
@@ -277,7 +277,7 @@ async def test_a_port_in_use_is_one_sentence_and_ends_with_one(
     ("option", "kind"),
     [("--stamp-port", socket.SOCK_DGRAM), ("--web-port", socket.SOCK_STREAM)],
 )
-def test_a_reflector_whose_port_is_in_use_says_which(
+def test_a_reflector_whose_port_is_in_use_names_the_port(
     option: str, kind: socket.SocketKind, tmp_path: Path
 ) -> None:
     file = tmp_path / "reflector.toml"

@@ -1,5 +1,5 @@
-"""`towpath run` on a full disk: a switch that dies is paged, `/healthz` says why it is
-unwell, a kill loses nothing but time, and with room again it goes on by itself."""
+"""`towpath run` on a full disk: a dead switch is paged, `/healthz` gives the reason, a
+kill loses nothing but time, and with space again it continues by itself."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ url = "{desk.url}"
         await until(lambda: _about(desk, "device_unreadable"), "the page", seconds=90)
         [alert] = _about(desk, "device_unreadable")
         assert alert["subject"] == {"device": "two"}
-        # Killed on the full disk it starts, and tells it again rather than never.
+        # Killed on the full disk it starts again, and pages twice rather than never.
         run.signal(signal.SIGKILL)
         run.code()
         await asyncio.to_thread(run.start)

@@ -87,7 +87,7 @@ secret = {{ file = "webhook.key" }}
             await asyncio.to_thread(effects.start)
             await laptops.more(10)
 
-            # What one process polls, the other tells.
+            # One process polls, the other pages.
             switch.cut_off = True
             await until(lambda: len(heard) == 1, "the page", seconds=60)
             assert heard[0]["kind"] == "page"

@@ -144,7 +144,7 @@ async def test_a_credential_that_is_missing_or_wrong_is_an_outcome() -> None:
     row = sink.rows("device", device="none")[0]
     assert (row["outcome"], row["readable"]) == ("not_configured", 0)
     assert "up" not in row, "what was not asked is neither up nor down"
-    # The simulated switch has no v3, so nobody can tell it from silence.
+    # The simulated switch has no v3, so it looks the same as silence.
     assert sink.rows("device", device="wrong")[0]["outcome"] == "timeout"
 
 

@@ -37,7 +37,7 @@ class CutList(OddSwitch):
         start, stop = snmp_messages.expect(
             inside, 0, len(inside), snmp_messages.RESPONSE
         )
-        # The message and its PDU are as long as they say; what they hold is not.
+        # The message and its PDU have their stated length; their content has not.
         cut = snmp_messages.tlv(snmp_messages.RESPONSE, inside[start : stop - 9])
         return snmp_messages.tlv(snmp_messages.SEQUENCE, head + cut)
 

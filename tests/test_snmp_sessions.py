@@ -61,7 +61,7 @@ REFUSED = {
         {**CREDENTIALS["v3"], "auth_password": "wrongpassword"},
         Outcome.AUTH_FAILED,
     ),
-    # Nothing can be said of what cannot be decrypted.
+    # Nothing is known about what cannot be decrypted.
     "priv password": (
         {**CREDENTIALS["v3"], "priv_password": "wrongpassword"},
         Outcome.TIMEOUT,

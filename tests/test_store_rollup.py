@@ -203,7 +203,7 @@ async def test_a_roll_up_made_before_its_weights_were_declared_is_made_again(
 
 
 async def test_a_rolled_up_day_is_read(tmp_path: Path) -> None:
-    """A roll-up that says something else is believed: so it is what was read."""
+    """A roll-up with another value is returned: so the roll-up is what was read."""
     async with embedded(tmp_path / "a") as changed, embedded(tmp_path / "b") as other:
         for store, value in ((changed, 7), (other, 8)):
             await store.write([batch((START, {"a": "x"}, {"whole": value}))])

@@ -152,7 +152,7 @@ async def test_a_writer_killed_again_and_again_ends_with_every_row_once(
             positions = saved_positions(config)
             seen.append((p := (positions or {}).get("poll")) and p.offset)
             async with open_store(config, CATALOGUE) as store:
-                # All that the saved position says is there.
+                # Everything up to the saved position is there.
                 answer = await _counted(store, ask("whole:count", span=SPAN))
                 assert answer is not None or positions is None
         assert seen == sorted(seen, key=lambda offset: offset or 0)

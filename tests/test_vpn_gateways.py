@@ -77,7 +77,7 @@ async def test_a_working_gateway_is_up_with_its_certificates_days(
     assert 29 < float(fields["certificate_days"]) <= 30
 
 
-async def test_an_untrusted_certificate_is_up_but_said(tmp_path: Path) -> None:
+async def test_an_untrusted_certificate_is_up_but_reported(tmp_path: Path) -> None:
     async with door(certificate(tmp_path, "localhost", 30)) as port:
         fields = await check_gateway(gateway(port), VpnGatewaysConfig(), wall_ms)
     assert (fields["up"], fields["outcome"]) == (1, "tls_failed")
@@ -88,7 +88,7 @@ async def test_a_closed_port_is_refused() -> None:
     assert fields == {"up": 0, "outcome": "refused"}
 
 
-async def test_a_name_that_is_not_there_is_said() -> None:
+async def test_an_unknown_name_is_reported() -> None:
     there_is_none = gateway(443, "gateway.invalid")
     fields = await check_gateway(there_is_none, VpnGatewaysConfig(), wall_ms)
     assert fields == {"up": 0, "outcome": "name_not_found"}
@@ -164,7 +164,7 @@ async def test_a_gateway_gives_the_reasons_that_a_laptop_gives(
     assert fields == {"up": 0, "outcome": outcome_of(error).value}
 
 
-async def test_a_certificate_that_is_not_valid_yet_is_told_as_a_wrong_clock(
+async def test_a_certificate_that_is_not_valid_yet_is_reported_as_a_wrong_clock(
     tmp_path: Path,
 ) -> None:
     async with door(certificate(tmp_path, "localhost", 30, begins=10)) as port:

@@ -136,7 +136,7 @@ def test_failed_parts_are_listed_worst_first_and_well_ones_only_counted() -> Non
     assert "Intake of The th-sw1, 41.5 °C (at most 45 °C)" in parts
 
 
-def test_the_warmest_reading_is_said_where_no_device_gives_a_limit() -> None:
+def test_the_warmest_reading_is_shown_if_no_device_has_a_limit() -> None:
     warm = [
         _sensor("th-sw1", "temperature", "Intake", value=31.0),
         _sensor("th-sw1", "temperature", "Outlet", value=38.0),
@@ -144,12 +144,12 @@ def test_the_warmest_reading_is_said_where_no_device_gives_a_limit() -> None:
     assert "Warmest: Outlet of The th-sw1, 38 °C." in _site(warm)
 
 
-def test_a_ups_says_that_it_runs_on_battery_and_for_how_long_it_would() -> None:
+def test_a_ups_on_battery_is_shown_with_its_runtime() -> None:
     text = _after(_site(SENSORS), "Runtime left", "Ports that are busy")
     assert "The th-ups Output: on battery 62% 4 min 84%" in text
 
 
-def test_what_a_device_is_who_is_on_its_wifi_and_what_to_put_right_are_said() -> None:
+def test_a_device_is_shown_with_its_identity_wifi_clients_and_findings() -> None:
     text = _site([*SENSORS, *OTHERS])
     assert "Example EX-48, exos 1.2" in text
     assert "Wi-Fi clients" in text
@@ -159,7 +159,7 @@ def test_what_a_device_is_who_is_on_its_wifi_and_what_to_put_right_are_said() ->
     assert "it is over" not in text
 
 
-def test_a_site_whose_devices_say_nothing_of_it_has_no_empty_section() -> None:
+def test_a_site_whose_devices_report_none_of_it_has_no_empty_section() -> None:
     text = _site(PORTS)
     assert "Parts, power and temperature" not in text
     assert "Wi-Fi clients" not in text
@@ -177,13 +177,13 @@ def test_ports_in_trouble_come_first_and_quiet_ones_are_one_line() -> None:
     assert "1 port has no link, as expected." in folded
 
 
-def test_a_site_of_quiet_ports_says_so_in_one_line() -> None:
+def test_a_site_with_only_quiet_ports_shows_them_in_one_line() -> None:
     text = _site(PORTS[:3])
     assert "No port was above 5% use" in text
     assert "3 quiet ports" in text
 
 
-def test_a_store_that_is_away_is_not_a_site_whose_parts_are_well() -> None:
+def test_a_store_that_is_down_does_not_mean_healthy_parts() -> None:
     assert health(None, None, None, None).known is False
 
 
@@ -195,7 +195,7 @@ def test_readings_are_in_the_unit_of_their_class() -> None:
     assert reading("voltage", None) == figure_text.NOTHING
 
 
-def test_the_maker_is_not_said_twice() -> None:
+def test_the_maker_is_not_shown_twice() -> None:
     row = Row(
         None, {"device": "a"}, {"vendor_last": "APC", "hardware_last": "APC 3000"}
     )
