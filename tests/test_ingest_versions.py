@@ -142,11 +142,14 @@ async def test_what_was_refused_for_its_version_follows_when_the_server_is_updat
 ) -> None:
     append, clock = ListAppend(), Clock()
     newer = VERSION + 1
+    # A row is known by its time, so each report has its own.
+    first_ms = wall_ms() - 10
     async with way(tmp_path / "old", append, READ_VERSIONS) as (who, publisher):
         with spooled(tmp_path, clock) as spool:
             # An agent that was updated while it was offline.
             for number in range(3):
-                spool.put(report(who.agent, f"n{number}", version=newer))
+                at_ms = first_ms + number
+                spool.put(report(who.agent, f"n{number}", time_ms=at_ms, version=newer))
             spool.put(report(who.agent, "o1"))
             sending = delivery(tmp_path, spool, publisher, clock)
             await drain(sending)
