@@ -230,7 +230,7 @@ async def test_each_fault_is_logged_once_and_disturbs_nothing_else(
     # The wrong ones are asked again and again, and take no turn of the good one's.
     polls_of = {id: len(lines) for id, lines in outcomes.items()}
     assert polls_of["good"] >= max(polls_of.values()) - 1, polls_of
-    assert min(polls_of.values()) > 3, polls_of
+    assert min(polls_of.values()) > 1, polls_of
     # Each was logged once.
     assert collector.count("device_not_polled") == 2
     assert collector.count("Traceback") == 0
