@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from types import TracebackType
 from typing import Self
 
 import httpx2
@@ -33,12 +32,7 @@ class Heartbeat:
             self._tasks.start(self._run(), "heartbeat")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
 
     def beat(self) -> None:

@@ -18,7 +18,6 @@ import sys
 import time
 import zlib
 from ipaddress import ip_address
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -149,12 +148,7 @@ class Pinger:
         self._tasks.start(self._run(), "pinger")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
         for sock in self._sockets.values():
             asyncio.get_running_loop().remove_reader(sock)

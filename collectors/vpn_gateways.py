@@ -12,7 +12,6 @@ import contextlib
 import ssl
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -63,12 +62,7 @@ class VpnGateways:
         self._tasks.start(self._run(), "vpn-gateways")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
 
     async def _run(self) -> None:

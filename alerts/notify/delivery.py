@@ -14,7 +14,6 @@ import contextlib
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import structlog
@@ -85,12 +84,7 @@ class Delivery:
             self._tasks.start(self._run_channel(channel), f"deliver-{channel}")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
 
     def wake(self) -> None:

@@ -8,7 +8,6 @@ import fcntl
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -102,12 +101,7 @@ class JournalReader:
         self._find_logs()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         asyncio.get_running_loop().remove_reader(self._pipe)
         await asyncio.to_thread(self._thread.shutdown)
         for cursor in self._cursors.values():

@@ -12,7 +12,6 @@ import re
 import ssl
 from base64 import b64encode
 from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 
 import aiohttp
@@ -123,12 +122,7 @@ class InfluxServer:
         )
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         assert self._http is not None
         assert self._writer is not None
         await self._writer.close()  # type: ignore[no-untyped-call]
@@ -251,7 +245,7 @@ class InfluxServer:
                     database,
                     self.org,
                     body,
-                    write_precision=cast(WritePrecision, WritePrecision.MS),
+                    write_precision=cast("WritePrecision", WritePrecision.MS),
                 )
             return (204, "") if confirmed else (500, "the write was not confirmed")
         except ApiException as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 import msgspec
@@ -113,12 +112,7 @@ class StoreWriter:
         self._tasks.start(self._tidy(), "store-tidy")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
 
     def samples(self, process: str, now_ms: int) -> list[Sample]:

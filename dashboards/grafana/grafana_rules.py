@@ -97,7 +97,7 @@ def condition_queries(rule: Rule) -> list[Query]:
     return [
         Query(
             rule.measurement,
-            (Pick(condition.field, cast(Aggregate, condition.aggregate)),),
+            (Pick(condition.field, cast("Aggregate", condition.aggregate)),),
             0,
             _window_ms(condition, measurement.period_s),
             tuple(where),

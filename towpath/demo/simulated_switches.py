@@ -11,7 +11,6 @@ import asyncio
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Self
 
 from probes.wire.clock import MonotonicClock
@@ -147,12 +146,7 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
         self.port_number = transport.get_extra_info("sockname")[1]
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._transport is not None:
             self._transport.close()
             self._transport = None

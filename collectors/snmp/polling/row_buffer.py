@@ -7,7 +7,6 @@ cost a third as much as the poll itself; twenty commits a second cost nothing.
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
 from typing import Self
 
 from collectors.batch import Batch
@@ -36,12 +35,7 @@ class RowBuffer:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await asyncio.gather(*self._tasks)
 
     async def put(self, batches: list[Batch]) -> None:

@@ -174,7 +174,7 @@ class DeviceSession:
                 break
         for oid in [oid for oid, value in rows.items() if value is None]:
             del rows[oid]
-        return cast(dict[str, Value], rows)
+        return cast("dict[str, Value]", rows)
 
 
 def _add(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from functools import cache
-from types import TracebackType
 from typing import Self
 from weakref import WeakSet
 
@@ -29,12 +28,7 @@ class Sessions:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for session in self._opened:
             session.close()
 

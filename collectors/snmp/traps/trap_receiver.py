@@ -7,7 +7,6 @@ import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import msgspec
@@ -134,12 +133,7 @@ class TrapReceiver:
         self._tasks.start(self._run(), "traps")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._stopping = True
         self._work.set()
         # Write what was received, but do not wait for a journal that refuses it.
