@@ -1,4 +1,4 @@
-"""`Allowance`: limits each of many keys to a burst and a sustained rate. Pure."""
+"""`TokenBuckets`: limits each of many keys to a burst and a sustained rate. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _SWEEP_S = 60
 _MANY = 100_000
 
 
-class Allowance:
+class TokenBuckets:
     """A token bucket (ITU-T I.371, GCRA's cousin) per key: an agent, an address.
 
     `take` returns 0 if `key` may do `count` now, otherwise the seconds to wait. A key
@@ -43,11 +43,6 @@ class Allowance:
         """How much `key` may take at `now_s`."""
         full_s = max(self._full_at_s.get(key, now_s), now_s)
         return self._burst - (full_s - now_s) * self._per_s
-
-    def give_back(self, key: str, count: int) -> None:
-        """Returns `count` that was taken and not used."""
-        if key in self._full_at_s:
-            self._full_at_s[key] -= count / self._per_s
 
     def _note(self, key: str, full_s: float, now_s: float) -> None:
         self._full_at_s[key] = full_s

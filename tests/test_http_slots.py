@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from collectors.http.connection_slots import ConnectionSlots
 from collectors.http.fair_queue import FairQueue
 from collectors.http.refusal_reasons import HttpRefusal
-from collectors.network_prefix import network_of
+from collectors.ip_networks import network_of
 
 TOTAL, STRANGERS, PER_ADDRESS, PER_NAME = 12, 5, 3, 2
 

@@ -29,7 +29,7 @@ from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
 from collectors.ingest.report_body import RejectedReport, read_report, split_body
 from collectors.ingest.report_rows import to_rows
 from collectors.server_measurements import CATALOGUE
-from collectors.token_buckets import Allowance
+from collectors.token_buckets import TokenBuckets
 from probes.wire.path_probes import BANDWIDTH, CALL_PATH
 from probes.wire.policy import decode
 from probes.wire.report import MAX_BODY_BYTES, Report
@@ -279,7 +279,7 @@ def test_a_folder_that_cannot_be_written_stops_no_report(tmp_path: Path) -> None
 def test_no_agent_gets_more_than_its_burst_and_its_rate(
     wishes: list[tuple[int, float]],
 ) -> None:
-    allowance, now_s, given_out = Allowance(2, 30), 100.0, 0
+    allowance, now_s, given_out = TokenBuckets(2, 30), 100.0, 0
     for count, wait_s in wishes:
         now_s += wait_s
         asked_s = allowance.take("a", count, now_s)

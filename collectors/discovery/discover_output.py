@@ -45,7 +45,7 @@ class CredentialOrder:
         first = [
             name
             for subnet, names in self._by_subnet
-            if subnet.version == address.version and address in subnet
+            if address in subnet
             for name in names
         ]
         order = {name: at for at, name in reversed(list(enumerate(first)))}

@@ -37,7 +37,7 @@ def assign(
         (subnet.prefixlen, site.id, str(subnet))
         for site in sites
         for subnet in site.subnets
-        if subnet.version == address.version and address in subnet
+        if address in subnet
     ]
     if holding:
         longest = max(prefixlen for prefixlen, _, _ in holding)

@@ -21,8 +21,8 @@ from collectors.http.connection import Connection
 from collectors.http.connection_slots import ConnectionSlots
 from collectors.http.fair_queue import FairQueue
 from collectors.http.refusal_reasons import HttpRefusal
-from collectors.network_prefix import network_of
-from collectors.token_buckets import Allowance
+from collectors.ip_networks import is_in, network_of
+from collectors.token_buckets import TokenBuckets
 
 _ACCEPTED_AT_ONCE = 64
 # This many in a row delay everything else by some 10 ms.
@@ -49,13 +49,13 @@ class Listener:
         *,
         handshake_s: float,
         handshakes_per_s: float,
-        refusals: Allowance,
+        refusals: TokenBuckets,
         trusted_proxies: Collection[IPv4Network | IPv6Network] = (),
     ) -> None:
         self.slots, self._on_refusal = slots, on_refusal
         self._make_protocol = make_protocol
         self._handshake_s = handshake_s
-        self._pace = Allowance(handshakes_per_s, _HANDSHAKES_AT_ONCE)
+        self._pace = TokenBuckets(handshakes_per_s, _HANDSHAKES_AT_ONCE)
         self._refusals = refusals
         self._trusted = tuple(trusted_proxies)
         self._tls: ssl.SSLContext | None = None
@@ -210,7 +210,4 @@ class Listener:
         if not self._trusted:
             return False
         parsed = ip_address(address.partition("%")[0])
-        return any(
-            parsed.version == network.version and parsed in network
-            for network in self._trusted
-        )
+        return is_in(parsed, self._trusted)

@@ -27,7 +27,7 @@ from collectors.http.connection_slots import ConnectionSlots
 from collectors.http.listener import Listener
 from collectors.http.protocol import HttpProtocol
 from collectors.http.refusal_reasons import HttpRefusal
-from collectors.token_buckets import Allowance
+from collectors.token_buckets import TokenBuckets
 
 _START_S = 20
 _STOP_S = 3
@@ -218,7 +218,7 @@ class HttpServer:
             self._on_refusal,
             handshake_s=limits.head_s,
             handshakes_per_s=limits.handshakes_per_s,
-            refusals=Allowance(
+            refusals=TokenBuckets(
                 limits.refusals_per_s, _REFUSALS_S * limits.refusals_per_s
             ),
             trusted_proxies=_networks(self._proxies),

@@ -44,8 +44,8 @@ from collectors.ingest.pseudonym import KeyRefused
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import EnrolledAgent, EnrolmentRefused
 from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
+from collectors.ip_networks import network_of
 from collectors.journal import Append
-from collectors.network_prefix import network_of
 from collectors.reflector.reflector_access import grant, read_secret
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.policy import Incident

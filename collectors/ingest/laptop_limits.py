@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collectors.ingest.ingest_config import LimitsConfig
 from collectors.ingest.rejection_reasons import RejectionReason
-from collectors.token_buckets import Allowance
+from collectors.token_buckets import TokenBuckets
 from probes.wire.clock import MonotonicClock
 
 
@@ -24,9 +24,9 @@ class RateLimits:
 
     def __init__(self, limits: LimitsConfig, monotonic_s: MonotonicClock) -> None:
         self._monotonic_s = monotonic_s
-        self._requests = Allowance(limits.requests_per_s, limits.requests_burst)
-        self._bytes = Allowance(limits.bytes_per_s, limits.bytes_burst)
-        self._reports = Allowance(limits.reports_per_s, limits.reports_burst)
+        self._requests = TokenBuckets(limits.requests_per_s, limits.requests_burst)
+        self._bytes = TokenBuckets(limits.bytes_per_s, limits.bytes_burst)
+        self._reports = TokenBuckets(limits.reports_per_s, limits.reports_burst)
 
     def charge_request(self, agent: str) -> None:
         self._charge(self._requests, agent, 1)
@@ -37,7 +37,7 @@ class RateLimits:
     def charge_reports(self, agent: str, count: int) -> None:
         self._charge(self._reports, agent, count)
 
-    def _charge(self, allowance: Allowance, agent: str, count: int) -> None:
+    def _charge(self, allowance: TokenBuckets, agent: str, count: int) -> None:
         wait_s = allowance.take(agent, count, self._monotonic_s())
         if wait_s > 0:
             raise Busy(RejectionReason.AGENT_RATE, "this agent sends too much", wait_s)

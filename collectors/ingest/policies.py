@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from collectors.estate.estate_model import Estate
 from collectors.ingest.ingest_config import PolicyConfig
+from collectors.ip_networks import is_in, parse_address
 from collectors.reflector.reflector_access import NO_ACCESS, ReflectorAccess
 from probes.wire.policy import (
     CallTargets,
@@ -108,20 +108,10 @@ def _offices(estate: Estate) -> tuple[Office, ...]:
 
 def sites_seen_from(estate: Estate, address: str) -> set[str]:
     """The sites that have `address` in one of their networks."""
-    try:
-        parsed: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return set()
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return {
-        site.id
-        for site in estate.sites
-        if any(
-            parsed.version == subnet.version and parsed in subnet
-            for subnet in site.subnets
-        )
-    }
+    return {site.id for site in estate.sites if is_in(parsed, site.subnets)}
 
 
 class KnownSites:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 
 from collectors.config_errors import encoding_error
+from collectors.ip_networks import Network, parse_address
 
 UNKNOWN = "unknown"
 
@@ -22,9 +23,7 @@ class ProvidersRefused(ValueError):
 class Providers:
     """Longest prefix wins, as in routing (RFC 4632 section 5.1)."""
 
-    def __init__(
-        self, entries: Iterable[tuple[IPv4Network | IPv6Network, str]] = ()
-    ) -> None:
+    def __init__(self, entries: Iterable[tuple[Network, str]] = ()) -> None:
         self._tables: dict[int, dict[int, dict[int, str]]] = {4: {}, 6: {}}
         for network, provider in entries:
             bits = network.max_prefixlen - network.prefixlen
@@ -37,7 +36,7 @@ class Providers:
     def read(cls, path: Path) -> Providers:
         """Reads a CSV file of `prefix,provider`. Skips a header line, empty lines and
         lines beginning with #. Raises `ProvidersRefused`."""
-        entries: list[tuple[IPv4Network | IPv6Network, str]] = []
+        entries: list[tuple[Network, str]] = []
         faults: list[str] = []
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -69,12 +68,9 @@ class Providers:
 
     def look_up(self, address: str) -> str:
         """The provider of that address; `unknown` if the table has none."""
-        try:
-            parsed = ip_address(address)
-        except ValueError:
+        parsed = parse_address(address)
+        if parsed is None:
             return UNKNOWN
-        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
         number = int(parsed)
         for bits, table in self._tables[parsed.version].items():
             provider = table.get(number >> bits)

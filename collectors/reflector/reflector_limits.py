@@ -4,11 +4,11 @@ limited whatever arrives."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Generic, TypeVar
 
+from collectors.ip_networks import Network, is_in, parse_address
+
 Key = TypeVar("Key")
-Network = IPv4Network | IPv6Network
 
 
 class StampSessions(Generic[Key]):
@@ -82,13 +82,5 @@ class AllowList:
         return known
 
     def _is_in(self, text: str) -> bool:
-        try:
-            address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(
-            address.version == network.version and address in network
-            for network in self._networks
-        )
+        address = parse_address(text)
+        return address is not None and is_in(address, self._networks)

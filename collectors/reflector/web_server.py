@@ -20,7 +20,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from collectors.http.connection_slots import ConnectionSlots
-from collectors.network_prefix import network_of
+from collectors.ip_networks import network_of
 from collectors.reflector.ndt7_server import (
     MalformedRequest,
     Subtest,

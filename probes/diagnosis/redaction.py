@@ -271,7 +271,7 @@ class Redactor:
             return text
         prefix = "192.0.2." if address.version == 4 else "2001:db8::"
         for network, private_prefix in _PRIVATE:
-            if address.version == network.version and address in network:
+            if address in network:
                 prefix = private_prefix
         zone = self._word(zone) if zone else ""
         return self._placeholder(str(address), prefix, prefix) + percent + zone

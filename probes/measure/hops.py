@@ -128,7 +128,7 @@ def _tunnelled(first: Mapping[int, Echo], gateway: str) -> bool:
 
 
 def _is_provider(address: IPv4Address | IPv6Address, destination: str) -> bool:
-    if address.version == 4 and address in _CGN_NETWORK:
+    if address in _CGN_NETWORK:
         return True
     if not _is_private(address):
         return True
@@ -137,10 +137,7 @@ def _is_provider(address: IPv4Address | IPv6Address, destination: str) -> bool:
 
 
 def _is_private(address: IPv4Address | IPv6Address) -> bool:
-    return any(
-        address.version == network.version and address in network
-        for network in _PRIVATE_NETWORKS
-    )
+    return any(address in network for network in _PRIVATE_NETWORKS)
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

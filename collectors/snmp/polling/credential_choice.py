@@ -38,11 +38,7 @@ def credential_names(
     if given not in ((), (DEFAULT,)):
         return tuple(dict.fromkeys(given))
     subnets = sorted(
-        (
-            subnet
-            for subnet in by_subnet
-            if subnet.version == address.version and address in subnet
-        ),
+        (subnet for subnet in by_subnet if address in subnet),
         key=lambda subnet: subnet.prefixlen,
         reverse=True,
     )

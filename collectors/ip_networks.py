@@ -1,0 +1,47 @@
+"""Reads addresses, finds them in networks, and reduces them to one network. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+)
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+def parse_address(text: str) -> Address | None:
+    """Returns the address, without a zone; None if the text is none.
+
+    An IPv4-mapped address (RFC 4291 section 2.5.5.2) is the IPv4 address.
+    """
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def is_in(address: Address, networks: Iterable[Network]) -> bool:
+    """Returns whether one of the networks has the address."""
+    return any(address in network for network in networks)
+
+
+def network_of(address: str, ipv4_bits: int = 32, ipv6_bits: int = 64) -> str:
+    """The network of `address`, as a key for counting.
+
+    By default this is an IPv4 address itself, and the /64 of an IPv6 address, because
+    one host may use any address of its /64 (RFC 6177, RFC 8981). An IPv4-mapped address
+    counts as IPv4. Text that is not an address is returned unchanged.
+    """
+    parsed = parse_address(address)
+    if parsed is None:
+        return address
+    kept = ipv4_bits if isinstance(parsed, IPv4Address) else ipv6_bits
+    return f"{parsed.version}/{int(parsed) >> (parsed.max_prefixlen - kept):x}"
