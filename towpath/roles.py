@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
+
+from collectors.process_lock import LockTaken, take_lock
 
 
 class RoleTaken(RuntimeError):
@@ -28,20 +29,13 @@ class RoleLocks:
         self._folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as held:
             for role in self._roles:
-                handle = os.open(
-                    self._folder / f"{role}.lock", os.O_RDWR | os.O_CREAT, 0o600
-                )
-                held.callback(os.close, handle)
                 try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    pid = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+                    held.callback(os.close, take_lock(self._folder / f"{role}.lock"))
+                except LockTaken as taken:
                     raise RoleTaken(
                         f"the role {role!r} already runs in another process (pid "
-                        f"{pid or 'unknown'}); expected one process for each role"
+                        f"{taken.holder}); expected one process for each role"
                     ) from None
-                os.ftruncate(handle, 0)
-                os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
             self._held = held.pop_all()
         return self
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import secrets
@@ -40,6 +39,7 @@ from collectors.journal.segment import (
     read_progress,
     segment_path,
 )
+from collectors.process_lock import LockTaken, take_lock
 from probes.wire.fsync import sync, sync_data
 
 _log = structlog.get_logger()
@@ -217,19 +217,13 @@ class Log:
         ) from error
 
     def _take_lock(self, name: str) -> int:
-        fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
-            os.close(fd)
+            return take_lock(self._folder / "lock")
+        except LockTaken as taken:
             raise JournalTaken(
                 f"log {name!r} in {self._config.folder} is written by another process "
-                f"(pid {holder or 'unknown'}); expected one process for each log"
+                f"(pid {taken.holder}); expected one process for each log"
             ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
-        return fd
 
     def _recover(self) -> None:
         """Reads what the segments hold, and cuts a torn frame off the newest one."""
