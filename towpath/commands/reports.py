@@ -41,13 +41,12 @@ def site(
     from collectors.store import Away, QueryFailed, open_store
     from dashboards.report import (
         Month,
-        PollPeriods,
         ReportError,
         ReportFiles,
-        ReportSettings,
         select_sites,
         site_report,
     )
+    from towpath.report_settings import report_settings
 
     settings = read_config(config)
     try:
@@ -68,15 +67,7 @@ def site(
                 estate,
                 out,
                 wall_ms(),
-                ReportSettings(
-                    alerts=settings.alerts.standing,
-                    council=settings.council,
-                    pdf=pdf,
-                    least=settings.groups.least,
-                    periods=PollPeriods.of_seconds(
-                        settings.snmp.period_s, settings.vpn_gateways.period_s
-                    ),
-                ),
+                report_settings(settings, pdf),
             )
 
     # Half a million rows live until this command ends. Searching them for cycles takes

@@ -30,7 +30,7 @@ from collectors.ingest import Registry
 from collectors.ingest.certificate import Certificates, make_certificates
 from collectors.ingest.demo_broker import DemoBroker, Users
 from collectors.reflector import ReflectorConfig, ReflectorService
-from dashboards.report import Month, PollPeriods, ReportSettings, site_report
+from dashboards.report import Month, site_report
 from probes.agent.settings import Mqtt
 from probes.wire.clock import wall_ms
 from towpath.config import ROLES, TowpathConfig, read
@@ -47,6 +47,7 @@ from towpath.demo.town import (
     own_address,
 )
 from towpath.log_setup import LogConfig, configure
+from towpath.report_settings import report_settings
 from towpath.run import Installation, StartFailed
 
 Piece = TypeVar("Piece")
@@ -332,15 +333,7 @@ async def _report(config: TowpathConfig, running: Installation, web: int) -> str
         estate,
         config.web.reports or config.state,
         now_ms,
-        ReportSettings(
-            alerts=config.alerts.standing,
-            council=config.council,
-            pdf=False,
-            least=config.groups.least,
-            periods=PollPeriods.of_seconds(
-                config.snmp.period_s, config.vpn_gateways.period_s
-            ),
-        ),
+        report_settings(config, pdf=False),
     )
     page = next(path for path in made.files if path.suffix == ".html")
     return f"http://127.0.0.1:{web}/reports/{page.name}"
