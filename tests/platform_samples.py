@@ -1,7 +1,11 @@
 """Sample outputs of system tools and structures of system APIs."""
 
 import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
 
 from probes.platforms.system_facts import (
     WifiLink,
@@ -12,6 +16,18 @@ KEY = b"a key of this laptop"
 
 
 NASTY = "5 GHz"
+
+
+@st.composite
+def damaged(draw: Callable[..., Any], outputs: Sequence[bytes]) -> bytes:
+    """One of the outputs, cut, doubled or overwritten in some places."""
+    octets = bytearray(draw(st.sampled_from(outputs)))
+    for _ in range(draw(st.integers(0, 8))):
+        at = draw(st.integers(0, max(len(octets) - 1, 0)))
+        piece = draw(st.binary(max_size=6))
+        end = at + draw(st.integers(0, 40))
+        octets[at:end] = piece * draw(st.integers(0, 3))
+    return bytes(octets)
 
 
 def sample(name: str) -> str:
