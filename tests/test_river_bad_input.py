@@ -131,6 +131,16 @@ async def newer_report(council: Council, token: str) -> Receipt:
         return await HttpsPublisher(door).send([SpooledReport("r1", 0, body)])
 
 
+def outcomes_of_polls(influx: Influx) -> dict[str, list[str]]:
+    """The outcome of every poll in the database, by device."""
+    outcomes: dict[str, list[str]] = {}
+    for tags, values in influx.rows(
+        "towpath", "SELECT outcome, up, detail FROM device GROUP BY device"
+    ):
+        outcomes.setdefault(tags["device"], []).append(values[1])
+    return outcomes
+
+
 @pytest.mark.service
 @pytest.mark.timeout(300)
 async def test_each_fault_is_logged_once_and_disturbs_nothing_else(
@@ -216,12 +226,12 @@ async def test_each_fault_is_logged_once_and_disturbs_nothing_else(
             numbers = influx.numbers()
             for laptop in laptops.all:
                 assert sorted(laptop.receipted) == sorted(numbers[laptop.agent])
-            rows = influx.rows(
-                "towpath", "SELECT outcome, up, detail FROM device GROUP BY device"
+            # A silent device is polled less often on a busy machine.
+            await until(
+                lambda: min(map(len, outcomes_of_polls(influx).values())) > 3,
+                "polls of every device",
             )
-    outcomes: dict[str, list[str]] = {}
-    for tags, values in rows:
-        outcomes.setdefault(tags["device"], []).append(values[1])
+            outcomes = outcomes_of_polls(influx)
     assert {id: set(lines) for id, lines in outcomes.items()} == {
         "good": {"ok"},
         "shut": {"timeout"},
@@ -230,7 +240,7 @@ async def test_each_fault_is_logged_once_and_disturbs_nothing_else(
     # The wrong ones are asked again and again, and take no turn of the good one's.
     polls_of = {id: len(lines) for id, lines in outcomes.items()}
     assert polls_of["good"] >= max(polls_of.values()) - 1, polls_of
-    assert min(polls_of.values()) > 1, polls_of
+    assert min(polls_of.values()) > 3, polls_of
     # Each was logged once.
     assert collector.count("device_not_polled") == 2
     assert collector.count("Traceback") == 0
