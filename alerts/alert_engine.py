@@ -340,7 +340,8 @@ class AlertEngine:
         await self._in_thread(self._alert_store.delete_samples, unsent[-1][0])
 
     def _positions(self, now_ms: int) -> tuple[Positions, Positions]:
-        """(how far was read, from where a restart must read to fill the window)."""
+        """Returns the position read up to, and the one to refill the window from after
+        a restart."""
         read = self._reader.positions
         back_ms = min(
             max(_LOOK_BACK_MS, self._window.span_ms + 60_000), _MOST_LOOK_BACK_MS

@@ -86,7 +86,7 @@ class AlertFile:
             prepare(self._disk)
         except (sqlite3.OperationalError, OSError) as error:
             if not self._is_full():
-                # Such as a missing permission, which somebody must correct.
+                # For example a missing permission: it does not go away by itself.
                 raise
             self._leave_disk(error)
 

@@ -72,7 +72,7 @@ class AlertStore:
         return {key: _entry.decode(body) for key, body in rows}
 
     def positions(self) -> tuple[Positions | None, Positions | None]:
-        """(how far was read, from where to read again to fill the window)."""
+        """Returns the position read up to, and the one to refill the window from."""
         return (
             read_positions(self._file.db, "positions"),
             read_positions(self._file.db, "floor"),

@@ -130,8 +130,8 @@ class Outbox:
     ) -> list[str]:
         """Adds pages to other `channels`; returns those that get any.
 
-        Without `anyway`, only pages that no channel has delivered or is about to: a
-        page that somebody already has needs no other reader.
+        Without `anyway`, only pages that no channel has delivered or is about to
+        deliver: one recipient is enough.
         """
 
         def work(db: sqlite3.Connection) -> set[str]:
@@ -278,7 +278,7 @@ def _add_to_fallback(
     )
     if not add_entry(db, fallback, now_ms):
         return False
-    # It may have ended already: whoever gets the page also gets its resolution.
+    # The alert may have ended already. Every page is followed by its resolution.
     resolution = db.execute(
         "SELECT body, due_ms FROM outbox WHERE episode = ? AND channel = ? "
         "AND kind = 'resolution'",

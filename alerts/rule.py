@@ -156,8 +156,8 @@ class Rule(StrictModel):
     those that the estate `expects`.
     `absent`: what a row without the field means: `ignore`, or `clear` (well).
     `shows`: text fields kept for the texts. `ended_by`: polls that end it although the
-    device did not report the end. `sites`, `not_sites`: where it applies (empty:
-    everywhere).
+    device did not report the end. `sites`, `not_sites`: the sites it applies to (empty:
+    all) and those it does not.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,62}$")]

@@ -38,8 +38,9 @@ _log = structlog.get_logger()
 def incidents(
     alerts: Iterable[Alert], estate: Estate, sites: Collection[str]
 ) -> list[Incident]:
-    """Returns what somebody of `sites` (where they belong, and where they are) may
-    notice, oldest first. Pure.
+    """Returns the incidents that a member of staff may notice, oldest first. Pure.
+
+    `sites`: the site that the person belongs to, and the one the laptop is at.
 
     Only firing alerts count, without those that another alert explains. The same text
     appears once.

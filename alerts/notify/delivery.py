@@ -1,4 +1,4 @@
-"""`Delivery`: sends what the outbox holds, each channel by itself.
+"""`Delivery`: sends the entries of the outbox. Each channel has its own task.
 
 A slow or dead channel delays no other. Alerts of one site that fall into one grouping
 window are one message; what was sent together once is sent together again, under the

@@ -40,7 +40,7 @@ class ReaderState(msgspec.Struct):
 
 
 class ExperienceReader:
-    """`async with Grouping(config, journal_folder, state_file, append)`.
+    """`async with ExperienceReader(config, journal, state, append)`.
 
     Reads every log as reader `groups`, appends `experience` rows at the end of each
     period, and then saves its state. It only marks as read what no later window needs.

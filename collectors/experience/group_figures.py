@@ -59,8 +59,8 @@ class ExperienceFigures(NamedTuple):
 
 
 def rounded(agents: int) -> int:
-    """Rounds to the nearest 5, because an exact count shows that somebody came or
-    left."""
+    """Rounds to the nearest 5, because an exact count shows when a laptop comes or
+    goes."""
     return (agents + _ROUND // 2) // _ROUND * _ROUND
 
 

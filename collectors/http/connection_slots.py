@@ -48,7 +48,7 @@ class ConnectionSlots(Generic[C]):
         return len(self._signed_in)
 
     def is_signed_in(self, connection: C) -> bool:
-        """Returns whether somebody has signed in on the connection."""
+        """Returns whether a laptop has signed in on the connection."""
         return connection in self._signed_in
 
     def admit(self, connection: C, address: str) -> tuple[C, HttpRefusal] | None:

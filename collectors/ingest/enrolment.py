@@ -1,4 +1,4 @@
-"""`EnrolmentService`: enrols laptops, and stays available if somebody guesses tokens.
+"""`EnrolmentService`: enrols laptops, and stays available while tokens are guessed.
 
 An unknown token is refused from memory, without disk or slow hash, and after a few
 tries from one network with status 429. A known token is never limited by what others in
@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import EnrolmentRefused
-from collectors.network_prefix import network_of
-from collectors.token_buckets import Allowance
+from collectors.ip_networks import network_of
+from collectors.token_buckets import TokenBuckets
 from probes.wire.clock import MonotonicClock
 from probes.wire.report import AgentCredential, Enrolment
 
@@ -21,7 +21,7 @@ from probes.wire.report import AgentCredential, Enrolment
 _AT_ONCE = 2
 _MOST_WAITING = 500
 _WRONG_BURST, _WRONG_PER_S = 20, 0.2
-# The same laptop again: its answer was lost, or somebody is testing.
+# The same laptop again: its answer was lost, or this is a test.
 _AGAIN_BURST, _AGAIN_PER_S = 5, 1 / 60
 
 
@@ -45,8 +45,8 @@ class EnrolmentService:
     ) -> None:
         self._registry, self._monotonic_s = registry, monotonic_s
         self._wait_for_broker = wait_for_broker
-        self._wrong = Allowance(_WRONG_PER_S, _WRONG_BURST)
-        self._again = Allowance(_AGAIN_PER_S, _AGAIN_BURST)
+        self._wrong = TokenBuckets(_WRONG_PER_S, _WRONG_BURST)
+        self._again = TokenBuckets(_AGAIN_PER_S, _AGAIN_BURST)
         self._refreshing = asyncio.Lock()
         self._writing = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0

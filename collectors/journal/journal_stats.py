@@ -71,7 +71,7 @@ def journal_sample(stats: JournalStats, process: str, now_ms: int) -> Sample:
 def reader_sample(
     stats: ReaderStats, oldest_ms: int | None, reader: str, process: str, now_ms: int
 ) -> Sample:
-    """`stats` as a row of `self_reader`; `oldest_ms` is `Reader.oldest_ms()`."""
+    """`stats` as a row of `self_reader`; `oldest_ms` is `JournalReader.oldest_ms()`."""
     fields: dict[str, Value] = {
         "lag_s": _age_s(oldest_ms, now_ms),
         "passed_rows": stats.passed_rows,

@@ -54,7 +54,7 @@ class GrafanaConfig(StrictModel):
             )
         if self.personal and self.personal_token == self.shared_token:
             exposures.append(
-                "grafana.personal_token is also grafana.shared_token: whoever may "
+                "grafana.personal_token is also grafana.shared_token: users who may "
                 "query the shared data source may read laptops' own results through "
                 "it; expected users that may each read one database"
             )

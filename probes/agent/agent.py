@@ -54,7 +54,7 @@ class ServerLink(msgspec.Struct, frozen=True):
     `policies` is None if no policy can be fetched. `network_bytes`: what the
     connection has used so far. `clock_ahead_s`: by how much this laptop's clock is
     ahead of the server's, None if that is not known. `clock_was_set` is called with the
-    seconds by which somebody set this laptop's clock.
+    seconds by which this laptop's clock was set.
     """
 
     publisher: Publisher

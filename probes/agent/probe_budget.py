@@ -110,7 +110,7 @@ async def is_busy(watch_s: int = WATCH_S) -> bool:
 
 
 def in_use(seconds: Sequence[Mapping[str, InterfaceTraffic]]) -> bool:
-    """Returns whether the traffic of these seconds is a call or somebody's work. Pure.
+    """Returns whether the traffic of these seconds is a call or other use. Pure.
 
     A call is small packets at a steady pace: in every second many in one direction and
     some in the other (a muted user still receives). A download is bytes. Each interface

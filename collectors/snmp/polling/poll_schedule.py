@@ -82,7 +82,7 @@ class PollSchedule:
 
     def add(self, target: PollTarget, spread_s: float) -> None:
         """Adds a target. Its first poll comes within `spread_s`, and does not wait for
-        its phase: whoever starts Towpath, or adds a device, looks at the screen."""
+        its phase: an engineer who starts Towpath or adds a device is waiting for it."""
         now_s, device = time.monotonic(), target.device.id
         start_s = phase_s(device, self._period_s)
         target.phase_s = now_s - (now_s + self._offset_s - start_s) % self._period_s
