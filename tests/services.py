@@ -59,6 +59,20 @@ def answers_tcp(port: int) -> bool:
     return False
 
 
+def serves(port: int) -> bool:
+    """Whether the server reads what it accepts: it ends a connection that begins with
+    nonsense. A port accepts before its server has set up its signals."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as link:
+            link.sendall(bytes(64))
+            link.recv(1024)
+            return True
+    except ConnectionResetError:
+        return True
+    except OSError:
+        return False
+
+
 class Server:
     """One server process that can be killed and started again on the same port."""
 
@@ -219,7 +233,7 @@ max_queued_messages 10000
         [binary, "-c", str(folder / "mosquitto.conf")],
         folder,
         port,
-        lambda: answers_tcp(port),
+        lambda: serves(port),
     )
 
 
