@@ -30,6 +30,8 @@ from alerts.notify.page import Page, PageSettings, build_page
 from alerts.notify.routing import destinations
 from alerts.outbox import OutboxEntry, WaitingDelivery
 from alerts.rule_files import Rules
+from alerts.silence_rows import silence_samples
+from alerts.suppression import Silence
 from alerts.window import Window
 from alerts.window_warmup import warm_up
 from collectors.background_tasks import BackgroundTasks
@@ -97,6 +99,7 @@ class AlertEngine:
         self._estate_index = EstateIndex(inputs.estate(), least_agents)
         self._states: dict[str, AlertState] = {}
         self._shown: dict[str, Alert] = {}
+        self._silences: list[Silence] = []
         self._past_positions: deque[tuple[int, Positions]] = deque()
         self._start: Positions = {}
         self._behind = True
@@ -158,7 +161,8 @@ class AlertEngine:
         self._add_batch(batch)
 
     def samples(self, now_ms: int) -> list[Sample]:
-        """Rows of `self_notify`, one per channel, and of `self_reader` for this reader.
+        """Rows of `self_notify`, one per channel, of `self_reader` for this reader, and
+        of `silence`.
 
         The reader passes rows only when no restart would read them again. So its lag is
         computed here, not from the age of what the journal keeps for it.
@@ -194,7 +198,9 @@ class AlertEngine:
                 now_ms,
             )
         )
-        return samples
+        return samples + silence_samples(
+            self._silences, self._states.values(), self._estate_index, now_ms
+        )
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -254,14 +260,14 @@ class AlertEngine:
         estate = self._estate()
         if estate is not self._estate_index.estate:
             self._estate_index = EstateIndex(estate, self._least_agents)
-        silences = await self._in_thread(self._alert_store.silences, now_ms)
+        self._silences = await self._in_thread(self._alert_store.silences, now_ms)
         result = run_cycle(
             self._window,
             self._estate_index,
             self._rules,
             self._states,
             self._shown,
-            silences,
+            self._silences,
             self._destinations,
             now_ms,
         )

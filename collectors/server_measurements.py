@@ -7,6 +7,7 @@ reaches shared pages only as `experience`, in which every group has at least
 
 from collectors.declare import SITE, measurement
 from collectors.self_measurements import SELF_MEASUREMENTS
+from collectors.silence_measurement import SILENCE
 from probes.wire.catalogue import Catalogue, Field, Tag
 from probes.wire.measurements import MEASUREMENTS as AGENT_MEASUREMENTS
 
@@ -392,6 +393,7 @@ SERVER_MEASUREMENTS = (
     EXPERIENCE,
     EVENT,
     ALERT,
+    SILENCE,
     *SELF_MEASUREMENTS,
 )
 CATALOGUE = Catalogue((*SERVER_MEASUREMENTS, *AGENT_MEASUREMENTS))

@@ -33,7 +33,7 @@ from collectors.journal import Journal, JournalReader
 from collectors.topology import DeviceNeighbour, LocalSystem, TopologyView
 from collectors.topology.neighbour_records import to_batches
 from probes.wire.clock import wall_ms
-from probes.wire.sample import Sample
+from probes.wire.sample import Sample, Value
 
 
 async def test_a_fault_in_the_journal_is_paged_shown_and_resolved(
@@ -155,6 +155,15 @@ async def test_a_desk_that_is_down_gets_everything_once_it_is_back(
         await until(lambda: desk.kinds() == ["page", "resolution"], "both", seconds=30)
 
 
+def held_back(samples: list[Sample]) -> list[tuple[str, Value]]:
+    """The site and the number of covered alerts of each row of `silence`."""
+    return [
+        (sample.tags["site"], sample.fields["covers"])
+        for sample in samples
+        if sample.measurement == "silence"
+    ]
+
+
 async def test_a_silence_holds_pages_back_until_it_ends(
     tmp_path: Path,
     desk: Desk,  # noqa: F811
@@ -163,14 +172,16 @@ async def test_a_silence_holds_pages_back_until_it_ends(
 ) -> None:
     path = tmp_path / "alerts.sqlite"
     at_ms = wall_ms()
-    quiet = Silence(0, at_ms, at_ms + 1_500, site="hall", who="ada", planned=1)
-    async with running(tmp_path, desk, rules, journal):
+    quiet = Silence(0, at_ms, at_ms + 3_000, site="hall", who="ada", planned=1)
+    async with running(tmp_path, desk, rules, journal) as engine:
         add_silence(path, quiet)
         await poll(journal, 0)
         await until(lambda: [a.state for a in open_alerts(path)] == ["firing"], "it")
         assert desk.kinds() == []
         assert open_alerts(path)[0].silenced_until_ms == quiet.until_ms
+        await until(lambda: held_back(engine.samples(at_ms)) == [("hall", 1)], "a row")
         await until(lambda: desk.kinds() == ["page"], "the page")
+        assert held_back(engine.samples(wall_ms())) == []
         assert wall_ms() >= quiet.until_ms
         alert = acknowledge(path, open_alerts(path)[0].key, "ada", "mine", wall_ms())
         assert open_alerts(path)[0].acknowledged_by == "ada"
