@@ -13,7 +13,7 @@ from alerts.rule import (
     placeholders,
 )
 from alerts.rule_functions import FUNCTIONS
-from probes.wire.catalogue import Catalogue, UnknownName, did_you_mean
+from probes.wire.catalogue import Catalogue, Measurement, UnknownName, did_you_mean
 
 
 def rule_errors(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
@@ -31,10 +31,8 @@ def rule_errors(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str
         )
     for kind, names in (("where", rule.where), ("subject", rule.subject)):
         for name in names:
-            try:
-                declared.tag(name)
-            except UnknownName as unknown:
-                yield f"{at}.{kind}", str(unknown)
+            if error := _identity_error(name, declared):
+                yield f"{at}.{kind}", error
     for n, condition in enumerate(rule.when):
         path = f"{at}.when[{n + 1}]"
         yield from _condition_errors(condition, path, rule.measurement, catalogue)
@@ -73,16 +71,32 @@ def rule_errors(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str
                 )
 
 
+def _identity_error(name: str, declared: Measurement) -> str:
+    """Why a rule cannot use that tag; empty if it can."""
+    try:
+        tag = declared.tag(name)
+    except UnknownName as unknown:
+        return str(unknown)
+    if tag.describes:
+        return (
+            f"{name!r} only describes the subject, and may change; expected one of "
+            f"{', '.join(declared.identity)}"
+        )
+    return ""
+
+
 def _ended_by_errors(
     end: EndedBy, path: str, rule: Rule, catalogue: Catalogue
 ) -> Iterator[tuple[str, str]]:
     try:
         declared = catalogue.measurement(end.measurement)
-        for name in (*end.same, *end.where, *end.like):
-            declared.tag(name)
     except UnknownName as unknown:
         yield path, str(unknown)
         return
+    for name in (*end.same, *end.where, *end.like):
+        if error := _identity_error(name, declared):
+            yield path, error
+            return
     for kind, names in (("same", end.same), ("only", end.only)):
         for name in names:
             if name not in rule.subject:

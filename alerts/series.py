@@ -147,7 +147,8 @@ class MeasurementSeries:
 
     def __init__(self, declared: Measurement) -> None:
         self.declared = declared
-        self.tag_names = tuple(tag.name for tag in declared.tags)
+        # A port is the same port whatever its description is.
+        self.tag_names = declared.identity
         self.slots: dict[str, int] = {}
         self.spans: dict[int, int] = {}
         self.rules: list[tuple[int, Rule]] = []

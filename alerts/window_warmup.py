@@ -52,7 +52,7 @@ async def _load_measurement(
         picks=tuple(Pick(field, "last") for field in fields),
         from_ms=now_ms - max(span_ms, 2 * period_ms) - period_ms,
         to_ms=now_ms,
-        group_by=tuple(tag.name for tag in declared.tags),
+        group_by=declared.identity,
         every_ms=period_ms,
     )
     answer = await store.query(query)

@@ -37,7 +37,17 @@ DEVICE = measurement(
 INTERFACE = measurement(
     "interface",
     "traffic, faults and state of one port over one interval (IF-MIB, RFC 2863)",
-    (_DEVICE, SITE, _ROLE, Tag("port", "port, by its stable name")),
+    (
+        _DEVICE,
+        SITE,
+        _ROLE,
+        Tag("port", "port, by its stable name"),
+        Tag(
+            "description",
+            "what the engineers call the port (ifAlias); absent if it has none",
+            describes=True,
+        ),
+    ),
     Field("in_bps", "float", "bit/s", "received"),
     Field("out_bps", "float", "bit/s", "sent"),
     Field("in_use_ratio", "float", "ratio", "received, share of the port's speed"),

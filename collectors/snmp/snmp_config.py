@@ -21,9 +21,10 @@ class SnmpConfig(StrictModel):
     the same time; those that wait for a silent device do not count. Each device gets an
     ICMP echo every `ping_s`; 0 for none. `state_file` keeps what is known of devices
     (how much they can be asked at once, their neighbours) over a restart; "" keeps
-    nothing. `profiles` is a folder of the council's own device profiles
-    (docs/profiles.md). `credentials_by_subnet` lists the names of the credentials to
-    try first in each subnet.
+    nothing. `port_descriptions` stores ifAlias with the figures of each port; set it to
+    false if descriptions name people. `profiles` is a folder of the council's own
+    device profiles (docs/profiles.md). `credentials_by_subnet` lists the names of the
+    credentials to try first in each subnet.
     """
 
     period_s: _Positive = 60.0
@@ -39,4 +40,5 @@ class SnmpConfig(StrictModel):
         default_factory=dict
     )
     state_file: Path | None = None
+    port_descriptions: bool = True
     profiles: Path | None = None

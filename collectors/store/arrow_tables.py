@@ -81,7 +81,7 @@ def _table(batches: list[Batch], declared: Measurement) -> pa.Table:
 
 
 def _merged(table: pa.Table, declared: Measurement) -> pa.Table:
-    keys = [*(tag.name for tag in declared.tags), TIME]
+    keys = [*declared.identity, TIME, *declared.descriptions]
     order = pc.sort_indices(table, [(key, "ascending") for key in keys])
     table = table.take(order).combine_chunks()
     if len(table) < 2 or not _repeats(table, keys):

@@ -166,7 +166,7 @@ class Compactor:
                 if check_all or key not in self._closed:
                     merges[key] = merge
             for key, merge in merges.items():
-                if await self._merge(merge, day, now_ms):
+                if await self._merge(merge, declared, day, now_ms):
                     self._closed.add(key)
             if now_ms < day_ms + DAY_MS + DAY_GRACE_MS:
                 continue
@@ -235,7 +235,9 @@ class Compactor:
             tmp = self._folder.root / "tmp" / f"roll-{secrets.token_hex(8)}.parquet"
             try:
                 weights = rollup.weights_of(declared)
-                rollup.roll_up(current[0].path, tmp, step_ms, weights)
+                rollup.roll_up(
+                    current[0].path, tmp, step_ms, weights, declared.descriptions
+                )
                 sync(tmp)
                 self._folder.publish([(tmp, target)])
             except pa.ArrowException as error:
@@ -247,7 +249,9 @@ class Compactor:
                 if other != target:
                     other.unlink(missing_ok=True)
 
-    async def _merge(self, merge: Merge, day: Path, now_ms: int) -> bool:
+    async def _merge(
+        self, merge: Merge, declared: Measurement, day: Path, now_ms: int
+    ) -> bool:
         paths = tuple(file.path for file in merge.files)
         if now_ms - self._failed_ms.get(paths, -RETRY_MS) < RETRY_MS:
             return False
@@ -259,7 +263,7 @@ class Compactor:
             max(file.last for file in merge.files),
         )
         try:
-            copy = await asyncio.to_thread(_copy_sql, merge, tmp)
+            copy = await asyncio.to_thread(_copy_sql, merge, declared, tmp)
             async with DuckDb(self._limits, spill=self._folder.root / "tmp") as duck:
                 await duck.rows(copy, timeout_s=_MERGE_S)
             await asyncio.to_thread(sync, tmp)
@@ -297,7 +301,7 @@ class Compactor:
         return erase_rows(self._folder, self._catalogue, agent)
 
 
-def _copy_sql(merge: Merge, target: Path) -> str:
+def _copy_sql(merge: Merge, declared: Measurement, target: Path) -> str:
     """Returns the COPY that writes the rows of the files, sorted and once, to one."""
     tags: dict[str, None] = {}
     fields: dict[str, str] = {}
@@ -322,7 +326,10 @@ def _copy_sql(merge: Merge, target: Path) -> str:
     end = merge.start_ms + (DAY_MS if merge.whole_day else HOUR_MS)
     scan = file_layout.plan_scan(merge.files, merge.start_ms, end)
     rows = duckdb_sql.source(scan, list(tags), fields)
-    order = ", ".join([*(duckdb_sql.name(tag) for tag in tags), duckdb_sql.TIME])
+    # The rows of a subject stay together, in order of time, if its description changes.
+    described = [tag for tag in tags if tag in declared.descriptions]
+    keys = [*(tag for tag in tags if tag not in described), duckdb_sql.TIME, *described]
+    order = ", ".join(map(duckdb_sql.name, keys))
     about = ", ".join(
         f"{duckdb_sql.literal(key)}: {duckdb_sql.literal(value)}"
         for key, value in metadata(tags).items()

@@ -4,8 +4,9 @@ that a query of months reads a sixtieth of the rows.
 A rolled-up row replaces the rows of one series in one bucket. For each field it has the
 number of values (`:n`), their sum, minimum, maximum, the last value and its time. For a
 field with a weight it also has the sums of weights and of value times weight. That is
-enough for every aggregate except percentiles, and exact. Its file is named after the
-file and the weights that it was made from. If late rows arrive, the day has more files,
+enough for every aggregate except percentiles, and exact. A tag that only describes the
+series has its last text of the bucket. Its file is named after the file and the weights
+that it was made from. If late rows arrive, the day has more files,
 and the roll-up is ignored until the day is one file again and rolled up anew. So it can
 be missing but never wrong.
 """
@@ -144,7 +145,7 @@ def is_identity(query: Query, declared: Measurement) -> bool:
     """Returns True if each rolled-up row is one row of the answer."""
     return (
         query.every_ms in STEPS_MS
-        and set(query.group_by) == {tag.name for tag in declared.tags}
+        and set(query.group_by) >= set(declared.identity)
         and all(
             pick.aggregate == "mean" and not weight_field(pick, declared)
             for pick in query.picks
@@ -153,15 +154,25 @@ def is_identity(query: Query, declared: Measurement) -> bool:
 
 
 def roll_up(
-    source: str, target: Path, step_ms: int, weights: Mapping[str, str]
+    source: str,
+    target: Path,
+    step_ms: int,
+    weights: Mapping[str, str],
+    descriptions: Sequence[str] = (),
 ) -> None:
     """Rolls up the file of a day, part by part, in one pass. Blocking.
 
-    `weights`: field -> the field that it is weighted by.
+    `weights`: field -> the field that it is weighted by. `descriptions`: the tags that
+    do not identify a series.
     """
     file = pq.ParquetFile(source)
     tags = tags_of(file.schema_arrow)
-    parts = (_rolled(rows, tags, step_ms, weights) for rows in _parts(file, step_ms))
+    described = [tag for tag in tags if tag in descriptions]
+    identity = [tag for tag in tags if tag not in descriptions]
+    parts = (
+        _rolled(rows, identity, described, step_ms, weights)
+        for rows in _parts(file, identity, step_ms)
+    )
     first = next(parts)
     schema = first.schema.with_metadata(metadata(tags))
     with pq.ParquetWriter(
@@ -186,9 +197,10 @@ def _row_groups(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(gathered)
 
 
-def _parts(file: pq.ParquetFile, step_ms: int) -> Iterator[pa.Table]:
-    """Yields the rows of a file by tags and time, in parts that end with a bucket."""
-    keys = tags_of(file.schema_arrow)
+def _parts(
+    file: pq.ParquetFile, keys: Sequence[str], step_ms: int
+) -> Iterator[pa.Table]:
+    """Yields the rows of a file by `keys` and time, in parts that end with a bucket."""
     remainder: pa.Table | None = None
     for n in range(file.num_row_groups):
         rows = file.read_row_group(n)
@@ -214,14 +226,18 @@ def _parts(file: pq.ParquetFile, step_ms: int) -> Iterator[pa.Table]:
 
 
 def _rolled(
-    rows: pa.Table, tags: Sequence[str], step_ms: int, weights: Mapping[str, str]
+    rows: pa.Table,
+    identity: Sequence[str],
+    described: Sequence[str],
+    step_ms: int,
+    weights: Mapping[str, str],
 ) -> pa.Table:
-    """Rolls up `rows`, which are sorted by tags and time."""
+    """Rolls up `rows`, which are sorted by the tags of `identity` and time."""
     times = rows[TIME]
     columns = {TIME: pc.multiply(pc.divide(times, step_ms), step_ms)}
-    columns |= {tag: pc.fill_null(rows[tag], "") for tag in tags}
-    aggregates: list[tuple[str, str]] = []
-    names = [TIME, *tags]
+    columns |= {tag: pc.fill_null(rows[tag], "") for tag in (*identity, *described)}
+    aggregates = [(tag, "last") for tag in described]
+    names = [TIME, *identity, *described]
     for field in rows.column_names:
         if field in columns:
             continue
@@ -248,7 +264,7 @@ def _rolled(
         for part in _NEEDS_WEIGHTED["mean"]:
             aggregates.append((f"{field}:{part}", "sum"))
             names.append(f"{field}:{part}")
-    keys = [TIME, *tags]
+    keys = [TIME, *identity]
     grouped = pa.table(columns).group_by(keys, use_threads=False).aggregate(aggregates)
     return grouped.rename_columns(names)
 

@@ -241,6 +241,7 @@ def _ambiguous_last(
     single = {variable.name for variable in board.variables if not variable.multiple}
     fixed = {
         *_IMPLIED,
+        *declared.descriptions,
         *query.group_by,
         *(filter.tag for filter in query.where if len(filter.values) == 1),
         *(tag for tag, name in target.variables.items() if name in single),

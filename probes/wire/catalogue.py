@@ -22,11 +22,16 @@ _Named = TypeVar("_Named", "Tag", "Field")
 
 
 class Tag(msgspec.Struct, frozen=True):
-    """A text that identifies or groups rows; it has few values and changes slowly."""
+    """A text that identifies or groups rows; it has few values and changes slowly.
+
+    `describes`: it only describes what the other tags identify, as the description of a
+    port does. Rows that differ only in it are about the same subject.
+    """
 
     name: str
     meaning: str
     personal: bool = False
+    describes: bool = False
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -64,6 +69,16 @@ class Measurement(msgspec.Struct, frozen=True):
     lateness_s: int
     retention_days: int
     personal: bool = False
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The names of the tags that identify a subject, in order."""
+        return tuple(tag.name for tag in self.tags if not tag.describes)
+
+    @property
+    def descriptions(self) -> tuple[str, ...]:
+        """The names of the tags that only describe a subject, in order."""
+        return tuple(tag.name for tag in self.tags if tag.describes)
 
     def tag(self, name: str) -> Tag:
         """Returns the tag of that name. Raises `UnknownName` (with a suggestion)."""

@@ -94,7 +94,9 @@ class DevicePoll:
             config, state, settings.topology, settings.now_ms, settings.monotonic_s
         )
         self._expected = ExpectedPorts()
-        # The ports that `_expected` was made for.
+        # By port key, for those that have one.
+        self._descriptions: dict[str, str] = {}
+        # The ports that these two were made for.
         self._expected_of = self._ports.ports
         # The last samples by port key, and when they were read.
         self._samples: dict[str, CounterSample] = {}
@@ -238,7 +240,14 @@ class DevicePoll:
         before = {} if too_soon else self._samples
         if self._ports.ports is not self._expected_of:
             self._update_expected()
-        rows = port_rows(self._tags, answer, before, self._expected, received_ms)
+        rows = port_rows(
+            self._tags,
+            answer,
+            before,
+            self._expected,
+            received_ms,
+            self._descriptions,
+        )
         restarted = self._keep(answer, too_soon)
         ticks = answer.moment.ticks
         return rows.batches, {
@@ -285,6 +294,12 @@ class DevicePoll:
             self._state.neighbours,
             self._topology.uplinks(self._device.id),
         )
+        if self._config.port_descriptions:
+            self._descriptions = {
+                port.key: port.description
+                for port in self._expected_of
+                if port.description
+            }
 
     def _log_change(self, outcome: Outcome, reason: str) -> None:
         """Logs the outcome once, when it changes."""

@@ -224,7 +224,7 @@ def _ports(facts: DeviceFacts) -> Iterator[Table | str]:
     for port in facts.ports:
         state = _state(facts, port)
         counts = [_first_value(facts, port, column) for column in _FAULTS]
-        description = "" if port.alias in port.names else port.alias or ""
+        description = port.description
         if state not in ("up", "") and not description and not any(counts):
             empty.setdefault(state, []).append(port.key)
             continue

@@ -6,6 +6,7 @@ Pure. Batches are columnar: no object is made for a row.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -33,7 +34,7 @@ from probes.wire.failure import Outcome
 
 INTERFACE = Schema(
     "interface",
-    ("device", "site", "role", "port"),
+    ("device", "site", "role", "port", "description"),
     (
         "in_bps",
         "out_bps",
@@ -143,8 +144,10 @@ def port_rows(
     before: Mapping[str, CounterSample],
     expected: ExpectedPorts,
     received_ms: int,
+    descriptions: Mapping[str, str] = MappingProxyType({}),
 ) -> PortRows:
-    """The rows of one poll. `before` has the last good sample of each port."""
+    """The rows of one poll. `before` has the last good sample of each port, and
+    `descriptions` the description of each that has one; both by port key."""
     plans, n = answer.plans, len(answer.plans)
     source = f"poll/{tags.device}"
     columns: tuple[Column, ...] = tuple([] for _ in INTERFACE.fields)
@@ -216,6 +219,7 @@ def port_rows(
             [tags.site] * n,
             [tags.role] * n,
             [plan.port.key for plan in plans],
+            [descriptions.get(plan.port.key, "") for plan in plans],
         )
         batches.append(Batch(source, received_ms, INTERFACE, (*tag_columns, *columns)))
     if lines:

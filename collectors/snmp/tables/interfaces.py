@@ -25,6 +25,9 @@ IF_SPEED_TOP = 4_294_967_295
 # Some agents give ifHighSpeed in bit/s, or as a number beyond the speed of any port.
 _MOST_MBPS = 10_000_000
 
+# ifAlias has up to 64 octets (RFC 2863), but some systems allow hundreds.
+MAX_DESCRIPTION = 128
+
 # A number of rows per request with which no known agent loses any.
 _FEW = 5
 
@@ -78,6 +81,21 @@ class Port(msgspec.Struct, frozen=True, gc=False):
         """Return all names that people may use for the port."""
         names = (self.key, self.name, self.descr)
         return tuple(dict.fromkeys(name for name in names if name))
+
+    @property
+    def description(self) -> str:
+        """Return what the engineers call the port (ifAlias), on one line.
+
+        It is empty if nobody has described the port: many systems then repeat a name of
+        the port, alone or as in `GigabitEthernet1/0/7 Interface`.
+        """
+        description = " ".join((self.alias or "").split())
+        plain = description.casefold().removesuffix(" interface")
+        if any(plain == " ".join(name.casefold().split()) for name in self.names):
+            return ""
+        if len(description) > MAX_DESCRIPTION:
+            return f"{description[: MAX_DESCRIPTION - 1].rstrip()}…"
+        return description
 
 
 async def read_columns(
