@@ -58,6 +58,9 @@ EXPERIENCE = measurement(
         )
     ),
     Field("mostly", "str", "1", "where most poor calls have their cause, in words"),
+    Field(
+        "call_tests", "str", "1", "measured; or why its calls have no figures, in words"
+    ),
     Field("gateway_checks", "int", "1", "times the first router was measured, to 5"),
     _group_field(
         "gateway_checks", "gateway_poor_ratio", "ratio", "those with loss or delay"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from collectors.estate import Device, Estate
-from collectors.experience.group_figures import MOSTLY
+from collectors.experience.group_figures import MEASURED, MOSTLY
 from collectors.server_measurements import CATALOGUE
 from probes.wire.call_cause import CAUSES
 from probes.wire.sample import Sample
@@ -209,6 +209,7 @@ def _along_the_way(group: str, poor: float) -> dict[str, float | str]:
     return {
         **{f"cause_{name}_ratio": poor * breaks.get(name, 0.0) for name in CAUSES},
         "mostly": MOSTLY[most],
+        "call_tests": MEASURED,
         "gateway_poor_ratio": poor * 0.6,
         "provider_loss_mean_ratio": poor / 20,
         "provider_rtt_p95_ms": 14.0 + 100 * poor,

@@ -24,6 +24,7 @@ from collectors.experience.groups import (
     GroupsConfig,
 )
 from collectors.server_measurements import CATALOGUE
+from dashboards import figure_text
 from probes.wire.catalogue import check_sample
 from probes.wire.failure import Outcome
 from probes.wire.sample import Sample, Value
@@ -101,7 +102,8 @@ def test_an_unknown_outcome_counts_the_agent_and_nothing_else() -> None:
     rows = results(range(12), "call_path", {"outcome": "sulking", "poor": 1}, T0_MS)
     samples = window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS)
     assert samples
-    assert all(sample.fields == {"agents": 10} for sample in samples)
+    nothing = {"agents": 10, "call_tests": "too few laptops"}
+    assert all(sample.fields == nothing for sample in samples)
 
 
 def test_a_row_covers_the_whole_window_before_the_end_of_its_period() -> None:
@@ -220,10 +222,31 @@ def test_failed_not_present_and_not_measured_differ(
         assert weights <= set(sample.fields)
         causes = {name for name in sample.fields if name.startswith("cause_")}
         assert bool(causes) == (kind == "call_path" and bool(expected))
-        apart = (causes | weights | {"mostly", "calls_once"}) - {"calls"}
+        apart = (causes | weights | {"mostly", "calls_once", "call_tests"}) - {"calls"}
         own = {n: v for n, v in sample.fields.items() if n not in apart}
         assert own == {"agents": 10, **expected}
         check_sample(sample, CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "values", "text"),
+    [
+        ("call_path", Outcome.OK, {"poor": 1, "mos_estimated": 2.0}, "measured"),
+        ("call_path", Outcome.TIMEOUT, {}, figure_text.FAILED),
+        ("call_path", Outcome.OK, {"poor": 0}, figure_text.TOO_FEW),
+        ("call_path", Outcome.NO_NETWORK, {}, figure_text.TOO_FEW),
+        ("web", Outcome.OK, {}, figure_text.TOO_FEW),
+    ],
+)
+def test_a_group_states_why_its_calls_have_no_figures_in_the_words_of_the_pages(
+    kind: str, outcome: Outcome, values: dict[str, Value], text: str
+) -> None:
+    rows = results(range(12), kind, {"outcome": outcome.value, **values}, T0_MS)
+    texts = {
+        sample.fields["call_tests"]
+        for sample in window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS)
+    }
+    assert texts == {text}
 
 
 def test_laptops_in_offices_do_not_lower_the_share_of_vpns_that_are_up() -> None:
@@ -267,7 +290,7 @@ def test_every_figure_of_a_group_has_its_weight_and_laptops_are_rounded() -> Non
         if s.tags["by"] == "all"
     ]
     declared = CATALOGUE.measurement("experience")
-    unweighted = {"agents", "calls_once", "mostly"}
+    unweighted = {"agents", "calls_once", "mostly", "call_tests"}
     weights = {declared.field(name).weight for name in shown} - {""}
     assert {n for n in shown if not declared.field(n).weight} == unweighted | weights
     # 13 laptops, 26 results of each kind: only calls are exact.

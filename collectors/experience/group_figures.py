@@ -12,7 +12,7 @@ mean of medians is not a median, so texts must call it a mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from collectors.experience.agent_results import AgentPlace, AgentResult
@@ -34,6 +34,10 @@ MOSTLY = {
     "microsoft": "Microsoft",
     "unknown": "a place not known",
 }
+
+# Why a group has figures of calls or not, in the words of boards and pages.
+MEASURED, NO_CALL_SUCCEEDED = "measured", "no call succeeded"
+TOO_FEW_LAPTOPS = "too few laptops"
 
 
 class ExperienceFigures(NamedTuple):
@@ -62,6 +66,16 @@ def rounded(agents: int) -> int:
     """Rounds to the nearest 5, because an exact count shows when a laptop comes or
     goes."""
     return (agents + _ROUND // 2) // _ROUND * _ROUND
+
+
+def call_tests(figures: Mapping[str, Value]) -> str:
+    """Returns whether a group's calls have figures, from its other figures. A failed
+    call has neither delay nor quality."""
+    if "call_poor_ratio" not in figures:
+        return TOO_FEW_LAPTOPS
+    if "mos_estimated_p50" in figures:
+        return MEASURED
+    return NO_CALL_SUCCEEDED if figures["call_poor_ratio"] == 1 else TOO_FEW_LAPTOPS
 
 
 def _laptops(rows: Sequence[AgentResult]) -> int:

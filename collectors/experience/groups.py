@@ -34,7 +34,12 @@ from collectors.experience.disclosure_control import (
     GroupSum,
     showable,
 )
-from collectors.experience.group_figures import FIGURES, cause_rows, rounded
+from collectors.experience.group_figures import (
+    FIGURES,
+    call_tests,
+    cause_rows,
+    rounded,
+)
 from collectors.strict_model import StrictModel
 from probes.wire.measurements import CATALOGUE
 from probes.wire.probe_list import PROBES
@@ -225,6 +230,8 @@ def experience_samples(
         by_group = _by_group(measured)
         for group in groups_by_agents[agents]:
             fields[group].update(figures.fields_of_group(by_group[group], least))
+    for group_fields in fields.values():
+        group_fields["call_tests"] = call_tests(group_fields)
     return [
         Sample("experience", {"by": by, "group": group}, fields[by, group], time_ms)
         for by, group in sorted(fields)
