@@ -31,14 +31,16 @@ class Grafana(msgspec.Struct, frozen=True):
 
     `interval` replaces the query's `every_ms`. It is the length of the buckets, or ""
     for one row per group over the whole range. `variables` are tags that a template
-    variable filters: `{"site": "site"}` is `"site" =~ /^$site$/`. A rule cannot use
-    variables. `fill` is what is drawn for an empty bucket.
+    variable filters: `{"site": "site"}` is `"site" =~ /^$site$/`. `searches` are tags
+    of which a variable is any part, whatever its case. A rule cannot use either. `fill`
+    is what is drawn for an empty bucket.
     """
 
     time_filter: str = "$timeFilter"
     interval: str = "$__interval"
     variables: Mapping[str, str] = {}
     fill: str = "none"
+    searches: Mapping[str, str] = {}
 
 
 def render(query: Query, declared: Measurement, grafana: Grafana | None = None) -> str:
@@ -66,6 +68,10 @@ def render(query: Query, declared: Measurement, grafana: Grafana | None = None) 
         conditions = [
             f"{identifier(tag)} =~ /^${variable}$/"
             for tag, variable in grafana.variables.items()
+        ]
+        conditions += [
+            f"{identifier(tag)} =~ /(?i)${variable}/"
+            for tag, variable in grafana.searches.items()
         ]
     conditions += [text for where in query.where if (text := _condition(where))]
     groups = [f"time({every})"] if every else []

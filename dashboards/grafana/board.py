@@ -2,6 +2,34 @@
 
 Every panel uses `Query` values, so that `board_checks` can check each name against the
 catalogue, and tests can run each query on a real InfluxDB.
+
+What a board may say, beside `Panel(title, description, targets, unit, kind, …)`:
+- `kind`: timeseries, stat, table, state-timeline, bargauge, gauge, barchart, geomap,
+  text (`text`: Markdown; no query).
+- Size: `width` of 24, `height`; `repeat`: one panel per value of a variable
+  (`repeat_direction` "h" or "v", `repeat_per_row`).
+- `columns` of a table: query column → `TableColumn(title, unit, width=, decimals=,
+  hidden=, value_texts=, steps=, colour="text"|"background"|"none", gauge=, maximum=,
+  link=, link_title=, align=)`. `sort=("answered_mean", False)`: by column and whether
+  descending; `rows_at_most`. Several `targets` are merged into one row per subject:
+  they need the same `by`, and no other column of one name.
+- Graphs: `legend=Legend(place, calcs, sort_by, descending)`, `stacked`,
+  `soft_minimum`/`soft_maximum`, `minimum`/`maximum`, `fill`, `draw_thresholds`,
+  `link=PanelLink(title, link_to(…, port=label("port")))` for its lines.
+- `PanelQuery(query, legend, variables, below=, searches={tag: text box}, unit=,
+  colour=)`; the last two are for its lines alone.
+- Stats: `sparkline`, `tiles` (coloured background), `stat_text`, `reduce` (lastNotNull,
+  max, mean … of what the query returns).
+- `value_texts`: number or text → (text, colour). `steps`: `steps_of_rule("line_down")`,
+  `verdict_steps("call_poor_ratio")`, `BUSY`, `PLAIN`. `place=("latitude_last",
+  "longitude_last")`, the columns of a map; it is coloured by `colour_by`.
+- `links`: `PanelLink`s of a panel.
+- `BoardRow(title, panels, collapsed=, repeat=)`: a collapsed row queries nothing until
+  it is opened.
+- `Variable(name, label, measurement, tag, within, multiple, kind=, where=, influxql=,
+  default=, hidden=, all_value=)`, `search_box()`, `choice_of()`: `board_variables`.
+- `Board(uid, …, links=("towpath-estate",))`: boards linked by name at the top; all are
+  in a list beside them. `link_to`, `column`, `label`, `cell`, `choice`: `board_links`.
 """
 
 from __future__ import annotations
@@ -11,12 +39,101 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from collectors.server_measurements import CATALOGUE
-from collectors.store.influxql import Grafana, identifier, render
+from collectors.store.influxql import Grafana, render
 from collectors.store.query import Aggregate, Pick, Query, Where
-from dashboards.call_quality import BY_FIELD
+from dashboards.grafana.board_colours import (
+    AMBER,
+    BAD,
+    BLUE,
+    BUSY,
+    GOOD,
+    GREEN,
+    INFORMATION,
+    LOOK,
+    MAINTENANCE,
+    NEUTRAL,
+    PLAIN,
+    PURPLE,
+    RED,
+    UP,
+    Steps,
+    steps_of_rule,
+    verdict_steps,
+)
+from dashboards.grafana.board_links import (
+    PanelLink,
+    cell,
+    choice,
+    column,
+    label,
+    link_to,
+)
+from dashboards.grafana.board_variables import (
+    Variable,
+    choice_of,
+    search_box,
+)
 
-PanelKind = Literal["timeseries", "stat", "table", "state-timeline", "bargauge"]
+__all__ = [
+    "AMBER",
+    "BAD",
+    "BLUE",
+    "BUSY",
+    "GOOD",
+    "GREEN",
+    "INFORMATION",
+    "LOOK",
+    "LOWEST_FIRST",
+    "MAINTENANCE",
+    "NEUTRAL",
+    "OF_ROWS",
+    "OVER_TIME",
+    "PERSONAL",
+    "PLAIN",
+    "PURPLE",
+    "RED",
+    "SHARED",
+    "UNITS",
+    "UP",
+    "WORST_FIRST",
+    "Board",
+    "BoardRow",
+    "Legend",
+    "Panel",
+    "PanelKind",
+    "PanelLink",
+    "PanelQuery",
+    "Steps",
+    "TableColumn",
+    "ValueTexts",
+    "Variable",
+    "cell",
+    "choice",
+    "choice_of",
+    "column",
+    "label",
+    "link_to",
+    "search_box",
+    "select",
+    "steps_of_rule",
+    "unit_of",
+    "verdict_steps",
+]
+
+PanelKind = Literal[
+    "timeseries",
+    "stat",
+    "table",
+    "state-timeline",
+    "bargauge",
+    "gauge",
+    "barchart",
+    "geomap",
+    "text",
+]
 OVER_TIME = frozenset({"timeseries", "state-timeline"})
+# Panels of rows instead of lines.
+OF_ROWS = frozenset({"table", "geomap", "barchart"})
 SHARED = "towpath-shared"
 PERSONAL = "towpath-personal"
 # A poll may be late or lost, and a group's row is written after the end of its window.
@@ -36,60 +153,38 @@ UNITS = {
     "MOS": "none",
     "dBm": "dBm",
 }
-GREEN, AMBER, RED, BLUE = "green", "orange", "red", "blue"
-UP = {1: ("Up", GREEN), 0: ("Down", RED)}
-Steps = tuple[tuple[float | None, str], ...]
-BUSY: Steps = ((None, GREEN), (0.7, AMBER), (0.85, RED))
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A selector at the top of a board: the values of a tag.
-
-    `within`: tag → the variable that narrows it, such as the site for its devices.
-    """
-
-    name: str
-    label: str
-    measurement: str
-    tag: str
-    within: Mapping[str, str] = field(default_factory=dict)
-    multiple: bool = True
-
-    def query(self) -> str:
-        narrowed = " AND ".join(
-            f"{identifier(tag)} =~ /^${variable}$/"
-            for tag, variable in self.within.items()
-        )
-        return (
-            f"SHOW TAG VALUES FROM {identifier(self.measurement)}"
-            f" WITH KEY = {identifier(self.tag)}"
-            + (f" WHERE {narrowed}" if narrowed else "")
-        )
+ValueTexts = Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class PanelQuery:
     """One query of a panel, and the name of its lines (`$tag_port in`).
 
-    `below`: draw it below the axis.
+    `variables`: tag → the variable whose values are shown. `searches`: tag → the text
+    box; any part of the tag's value matches, whatever its case. `below`: draw it below
+    the axis. `unit`, `colour`: those of its lines, if not the panel's.
     """
 
     query: Query
     legend: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
     below: bool = False
+    searches: Mapping[str, str] = field(default_factory=dict)
+    unit: str = ""
+    colour: str = ""
 
-    def influxql(self, kind: PanelKind) -> str:
+    def influxql(self, kind: PanelKind, over_time: bool = False) -> str:
         """Returns InfluxQL, with buckets of Grafana's interval if `kind` is drawn over
-        time. Otherwise it has one row per group: a subject of a table, or one
-        figure."""
+        time (or `over_time`). Otherwise it has one row per group: a subject of a table,
+        or one figure."""
+        has_buckets = over_time or kind in OVER_TIME
         return render(
             self.query,
             CATALOGUE.measurement(self.query.measurement),
             Grafana(
-                interval="$__interval" if kind in OVER_TIME else "",
+                interval="$__interval" if has_buckets else "",
                 variables=self.variables,
+                searches=self.searches,
                 # Nulls make a stretch without data a gap instead of a line.
                 fill="null",
             ),
@@ -98,14 +193,42 @@ class PanelQuery:
 
 @dataclass(frozen=True)
 class TableColumn:
-    """How a table shows one of its columns."""
+    """How a table shows one of its columns. `width` in pixels. A `hidden` column can
+    still be part of a link. `colour`: what `steps` and `value_texts` colour."""
 
     title: str
     unit: str = ""
-    value_texts: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    value_texts: ValueTexts = field(default_factory=dict)
     steps: Steps = ()
     gauge: bool = False
     link: str = ""
+    width: int = 0
+    decimals: int | None = None
+    hidden: bool = False
+    colour: Literal["text", "background", "none"] = "text"
+    maximum: float | None = None
+    link_title: str = ""
+    align: Literal["", "left", "center", "right"] = ""
+
+
+@dataclass(frozen=True)
+class Legend:
+    """The names of the lines: a list, or a table with figures (`calcs`) that is sorted
+    by one of them, the worst first."""
+
+    place: Literal["bottom", "right", "hidden"] = "bottom"
+    calcs: tuple[str, ...] = ()
+    sort_by: str = ""
+    descending: bool = True
+    width: int = 0
+
+    @property
+    def is_table(self) -> bool:
+        return bool(self.calcs)
+
+
+WORST_FIRST = Legend("bottom", ("max", "mean", "lastNotNull"), "max")
+LOWEST_FIRST = Legend("bottom", ("min", "mean", "lastNotNull"), "min", descending=False)
 
 
 @dataclass(frozen=True)
@@ -115,23 +238,44 @@ class Panel:
     `newest`: it shows the present, so it reads only the last `NEWEST_PERIODS` periods
     of its measurements, whatever range is selected: what has stopped sending shows no
     figure instead of an old one. (Grafana does this for ranges that end now; for a
-    range in the past it reads all of it.)
+    range in the past it reads all of it.) `legend`, `fill`, `draw_thresholds`: if None,
+    they follow from the number of lines.
     """
 
     title: str
     description: str
-    targets: tuple[PanelQuery, ...]
-    unit: str
+    targets: tuple[PanelQuery, ...] = ()
+    unit: str = ""
     kind: PanelKind = "timeseries"
     width: int = 12
     height: int = 8
     steps: Steps = ((None, GREEN),)
-    value_texts: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    value_texts: ValueTexts = field(default_factory=dict)
     columns: Mapping[str, TableColumn] = field(default_factory=dict)
     decimals: int | None = None
     minimum: float | None = None
     maximum: float | None = None
     newest: bool = False
+    soft_minimum: float | None = None
+    soft_maximum: float | None = None
+    legend: Legend | None = None
+    stacked: bool = False
+    fill: int | None = None
+    draw_thresholds: bool | None = None
+    link: PanelLink | None = None
+    links: tuple[PanelLink, ...] = ()
+    sort: tuple[str, bool] | None = None
+    rows_at_most: int = 0
+    repeat: str = ""
+    repeat_direction: Literal["h", "v"] = "h"
+    repeat_per_row: int = 4
+    sparkline: bool = False
+    tiles: bool = False
+    stat_text: Literal["", "value", "name", "value_and_name", "none"] = ""
+    reduce: str = "lastNotNull"
+    place: tuple[str, str] | None = None
+    colour_by: str = ""
+    text: str = ""
 
     @property
     def newest_ms(self) -> int:
@@ -145,18 +289,31 @@ class Panel:
             * max(measurement.period_s for measurement in measurements)
         )
 
+    @property
+    def has_one_line(self) -> bool:
+        """True if no query can return more than one line, and there is one query."""
+        return len(self.targets) == 1 and not self.targets[0].query.group_by
+
+    def influxql(self, target: PanelQuery) -> str:
+        """Returns the query of one of its targets, as Grafana's files have it."""
+        return target.influxql(self.kind, over_time=self.sparkline)
+
 
 @dataclass(frozen=True)
 class BoardRow:
-    """A group of panels under a heading."""
+    """A group of panels under a heading. A `collapsed` one queries nothing until it is
+    opened. `repeat`: the variable that it is repeated by."""
 
     title: str
     panels: tuple[Panel, ...]
+    collapsed: bool = False
+    repeat: str = ""
 
 
 @dataclass(frozen=True)
 class Board:
-    """One dashboard; a `personal` one queries the database of laptops' own results."""
+    """One dashboard; a `personal` one queries the database of laptops' own results.
+    `links`: uids of the boards above and below it, linked by name."""
 
     uid: str
     title: str
@@ -166,6 +323,7 @@ class Board:
     personal: bool = False
     since: str = "now-24h"
     refresh: str = "1m"
+    links: tuple[str, ...] = ()
 
     @property
     def datasource(self) -> str:
@@ -199,11 +357,3 @@ def select(
 def unit_of(measurement: str, name: str) -> str:
     """Returns Grafana's unit for a field of the catalogue."""
     return UNITS[CATALOGUE.measurement(measurement).field(name).unit]
-
-
-def verdict_steps(name: str) -> Steps:
-    """Returns the colour steps of a call figure, by its limits for good and poor."""
-    limits = BY_FIELD[name]
-    if limits.is_less_worse:
-        return ((None, RED), (limits.poor, AMBER), (limits.good, GREEN))
-    return ((None, GREEN), (limits.good, AMBER), (limits.poor, RED))

@@ -38,6 +38,8 @@ def check_boards(boards: Sequence[Board], catalogue: Catalogue) -> list[str]:
             at = f"{where}, panel {panel.title!r}"
             if not panel.description:
                 errors.append(f"{at} has no description")
+            if panel.kind == "text":
+                continue
             if not panel.unit:
                 errors.append(f"{at} has no unit")
             if not panel.targets:
@@ -59,6 +61,8 @@ def check_boards(boards: Sequence[Board], catalogue: Catalogue) -> list[str]:
             errors += _hidden_states(at, panel)
         for variable in board.variables:
             at = f"{where}, variable {variable.name!r}"
+            if variable.kind != "query" or variable.influxql:
+                continue
             try:
                 declared = catalogue.measurement(variable.measurement)
                 for tag in (variable.tag, *variable.within):

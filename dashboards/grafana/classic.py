@@ -1,29 +1,33 @@
 """A `Board` as classic dashboard JSON (schemaVersion 42), which Grafana 9 to 13 read.
 
-Pure. Panel ids follow from their order, so that alert rules can refer to them.
+Pure. Panel ids follow from their order, so that alert rules can refer to them. What a
+panel's fields and options are is in `classic_fields` and `classic_options`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
 from collectors.store.query import Query
 from dashboards.grafana.board import (
+    OF_ROWS,
     SHARED,
     Board,
+    BoardRow,
     Panel,
     PanelQuery,
-    Steps,
-    TableColumn,
-    Variable,
     select,
 )
+from dashboards.grafana.board_links import links_json
+from dashboards.grafana.classic_fields import field_config, period_ms, ref_id
+from dashboards.grafana.classic_options import panel_options, transformations
+from dashboards.grafana.classic_variables import variable_json
 
 SCHEMA_VERSION = 42
+SHARED_TAG, PERSONAL_TAG = "towpath", "towpath personal data"
 
 
 def dashboard_json(board: Board, boards: tuple[Board, ...]) -> dict[str, Any]:
@@ -35,7 +39,7 @@ def dashboard_json(board: Board, boards: tuple[Board, ...]) -> dict[str, Any]:
         "uid": board.uid,
         "title": board.title,
         "description": board.description,
-        "tags": ["towpath", "personal data"] if board.personal else ["towpath"],
+        "tags": [PERSONAL_TAG if board.personal else SHARED_TAG],
         "schemaVersion": SCHEMA_VERSION,
         "version": 1,
         "editable": False,
@@ -47,45 +51,56 @@ def dashboard_json(board: Board, boards: tuple[Board, ...]) -> dict[str, Any]:
         "time": {"from": board.since, "to": "now"},
         "timepicker": {"refresh_intervals": ["30s", "1m", "5m", "15m"]},
         "fiscalYearStartMonth": 3,
-        "links": [_link(other) for other in boards if _may_link(board, other)],
+        "links": list(_links(board, boards)),
         "annotations": {"list": list(_annotations(board))},
         "templating": {
-            "list": [_variable(variable, source) for variable in board.variables]
+            "list": [variable_json(variable, source) for variable in board.variables]
         },
-        "panels": list(_panels(board, source)),
+        "panels": list(_rows(board, source)),
     }
 
 
 def panel_ids(board: Board) -> dict[str, int]:
     """Returns the title of each panel → its id in the JSON."""
-    return {
-        panel["title"]: panel["id"]
-        for panel in _panels(board, _source(board.datasource))
-        if panel["type"] != "row"
-    }
-
-
-def _may_link(board: Board, other: Board) -> bool:
-    return other.uid != board.uid and board.personal == other.personal
+    rows = list(_rows(board, _source(board.datasource)))
+    panels = [panel for row in rows for panel in (row, *row.get("panels", ()))]
+    return {panel["title"]: panel["id"] for panel in panels if panel["type"] != "row"}
 
 
 def _source(uid: str) -> dict[str, str]:
     return {"type": "influxdb", "uid": uid}
 
 
-def _link(board: Board) -> dict[str, Any]:
-    return {
-        "type": "link",
-        "title": board.title,
-        "tooltip": board.description,
-        "url": f"/d/{board.uid}",
+def _links(board: Board, boards: tuple[Board, ...]) -> Iterator[dict[str, Any]]:
+    """The boards above and below this one by name, then a list of all of them."""
+    shared = {
         "icon": "dashboard",
-        "asDropdown": False,
         "includeVars": True,
         "keepTime": True,
         "targetBlank": False,
-        "tags": [],
     }
+    others = {other.uid: other for other in boards if other.personal == board.personal}
+    for uid in board.links:
+        if uid in others and uid != board.uid:
+            yield {
+                "type": "link",
+                "title": others[uid].title,
+                "tooltip": others[uid].description,
+                "url": f"/d/{uid}",
+                "asDropdown": False,
+                "tags": [],
+                **shared,
+            }
+    if len(others) > 1:
+        yield {
+            "type": "dashboards",
+            "title": "All boards",
+            "tooltip": "",
+            "url": "",
+            "asDropdown": True,
+            "tags": [PERSONAL_TAG if board.personal else SHARED_TAG],
+            **shared,
+        }
 
 
 def _annotations(board: Board) -> Iterator[dict[str, Any]]:
@@ -132,256 +147,86 @@ def _annotation(
     }
 
 
-def _variable(variable: Variable, source: dict[str, str]) -> dict[str, Any]:
-    everything = {"text": "All", "value": "$__all"}
-    return {
-        "name": variable.name,
-        "label": variable.label,
-        "type": "query",
-        "datasource": source,
-        "query": variable.query(),
-        "definition": variable.query(),
-        "refresh": 2,
-        "sort": 1,
-        "regex": "",
-        "hide": 0,
-        "skipUrlSync": False,
-        "multi": variable.multiple,
-        "includeAll": variable.multiple,
-        "allValue": ".*" if variable.multiple else None,
-        "current": (
-            {key: [value] for key, value in everything.items()}
-            if variable.multiple
-            else {}
-        ),
-        "options": [],
-    }
-
-
-def _panels(board: Board, source: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _rows(board: Board, source: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """The rows and panels of a board in order. The panels of a collapsed row are inside
+    it, and take no room."""
     number, top = 0, 0
     for row in board.rows:
         number += 1
-        yield {
+        heading = {
             "id": number,
             "type": "row",
             "title": row.title,
-            "collapsed": False,
+            "collapsed": row.collapsed,
             "gridPos": {"x": 0, "y": top, "w": 24, "h": 1},
             "panels": [],
+            **({"repeat": row.repeat} if row.repeat else {}),
         }
         top += 1
-        left, tallest = 0, 0
-        for panel in row.panels:
-            if left + panel.width > 24:
-                top, left, tallest = top + tallest, 0, 0
-            number += 1
-            place = {"x": left, "y": top, "w": panel.width, "h": panel.height}
-            yield {"id": number, "gridPos": place, **_panel(panel, source)}
-            left += panel.width
-            tallest = max(tallest, panel.height)
-        top += tallest
+        panels, height = _placed(row, number, top, source)
+        number += len(panels)
+        if row.collapsed:
+            yield {**heading, "panels": panels}
+        else:
+            yield heading
+            yield from panels
+            top += height
+
+
+def _placed(
+    row: BoardRow, number: int, top: int, source: dict[str, str]
+) -> tuple[list[dict[str, Any]], int]:
+    """Returns the panels of a row from left to right, numbered after `number`, and the
+    height of all."""
+    panels, first, left, tallest = [], top, 0, 0
+    for panel in row.panels:
+        if left + panel.width > 24:
+            top, left, tallest = top + tallest, 0, 0
+        number += 1
+        place = {"x": left, "y": top, "w": panel.width, "h": panel.height}
+        panels.append({"id": number, "gridPos": place, **_panel(panel, source)})
+        left += panel.width
+        tallest = max(tallest, panel.height)
+    return panels, top + tallest - first
 
 
 def _panel(panel: Panel, source: dict[str, str]) -> dict[str, Any]:
-    return {
+    document: dict[str, Any] = {
         "type": panel.kind,
         "title": panel.title,
         "description": panel.description,
-        "datasource": source,
-        "interval": f"{min(_period_ms(t) for t in panel.targets) // 1000}s",
-        "targets": [_target(t, n, panel, source) for n, t in enumerate(panel.targets)],
-        "fieldConfig": {
-            "defaults": _defaults(panel),
-            "overrides": [*_below_axis(panel), *_columns(panel)],
-        },
-        "options": _options(panel),
-        "transformations": _transformations(panel),
-        "links": [],
-        **({"timeFrom": f"{panel.newest_ms // 60_000}m"} if panel.newest else {}),
     }
-
-
-def _period_ms(target: PanelQuery) -> int:
-    assert target.query.every_ms is not None
-    return target.query.every_ms
+    if panel.targets:
+        document |= {
+            "datasource": source,
+            "interval": f"{min(map(period_ms, panel.targets)) // 1000}s",
+            "targets": [
+                _target(target, n, panel, source)
+                for n, target in enumerate(panel.targets)
+            ],
+            "fieldConfig": field_config(panel),
+            "transformations": transformations(panel),
+        }
+    document |= {"options": panel_options(panel), "links": links_json(panel.links)}
+    if panel.newest:
+        document["timeFrom"] = f"{panel.newest_ms // 60_000}m"
+    if panel.repeat:
+        document["repeat"] = panel.repeat
+        document["repeatDirection"] = panel.repeat_direction
+        if panel.repeat_direction == "h":
+            document["maxPerRow"] = panel.repeat_per_row
+    return document
 
 
 def _target(
     target: PanelQuery, n: int, panel: Panel, source: dict[str, str]
 ) -> dict[str, Any]:
     return {
-        "refId": chr(ord("A") + n),
+        "refId": ref_id(n),
         "datasource": source,
         "rawQuery": True,
-        "query": target.influxql(panel.kind),
-        "resultFormat": "table" if panel.kind == "table" else "time_series",
+        "query": panel.influxql(target),
+        "resultFormat": "table" if panel.kind in OF_ROWS else "time_series",
         "alias": target.legend,
         "hide": False,
     }
-
-
-def _defaults(panel: Panel) -> dict[str, Any]:
-    defaults: dict[str, Any] = {
-        "unit": panel.unit,
-        "thresholds": _thresholds(panel.steps),
-        "mappings": _mappings(panel.value_texts),
-        "noValue": "no data",
-        "custom": {},
-    }
-    for name, value in (
-        ("decimals", panel.decimals),
-        ("min", panel.minimum),
-        ("max", panel.maximum),
-    ):
-        if value is not None:
-            defaults[name] = value
-    if panel.kind == "timeseries":
-        coloured = any(value is not None for value, _ in panel.steps)
-        defaults["color"] = {"mode": "palette-classic"}
-        defaults["custom"] = {
-            "drawStyle": "line",
-            "lineInterpolation": "linear",
-            "lineWidth": 1,
-            "fillOpacity": 8,
-            "showPoints": "never",
-            "axisPlacement": "auto",
-            # A gap longer than this breaks the line.
-            "spanNulls": 3 * max(_period_ms(t) for t in panel.targets),
-            "thresholdsStyle": {"mode": "dashed" if coloured else "off"},
-        }
-    else:
-        defaults["color"] = {"mode": "thresholds"}
-        if panel.kind == "state-timeline":
-            # With threshold colours Grafana merges states by threshold and ignores the
-            # value texts: one step gives every state the same colour.
-            defaults["color"] = {"mode": "palette-classic"}
-            defaults["custom"] = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False}
-        if panel.kind == "table":
-            defaults["custom"] = {"align": "auto", "filterable": True}
-    return defaults
-
-
-def _thresholds(steps: Steps) -> dict[str, Any]:
-    return {
-        "mode": "absolute",
-        "steps": [{"value": value, "color": colour} for value, colour in steps],
-    }
-
-
-def _mappings(words: Mapping[int, tuple[str, str]]) -> list[dict[str, Any]]:
-    if not words:
-        return []
-    options = {
-        str(value): {"text": text, "color": colour, "index": n}
-        for n, (value, (text, colour)) in enumerate(words.items())
-    }
-    return [{"type": "value", "options": options}]
-
-
-def _below_axis(panel: Panel) -> Iterator[dict[str, Any]]:
-    """Overrides for what is drawn below the axis, by the name of its lines."""
-    for target in panel.targets:
-        if target.below:
-            pattern = re.sub(r"\\\$tag_[a-z_]+", ".*", re.escape(target.legend))
-            yield {
-                "matcher": {
-                    "id": "byRegexp",
-                    "options": f"/^{pattern.replace(chr(92) + ' ', ' ')}$/",
-                },
-                "properties": [{"id": "custom.transform", "value": "negative-Y"}],
-            }
-
-
-def _columns(panel: Panel) -> Iterator[dict[str, Any]]:
-    for column in panel.columns.values():
-        properties = list(_properties(column))
-        if properties:
-            yield {
-                "matcher": {"id": "byName", "options": column.title},
-                "properties": properties,
-            }
-
-
-def _properties(column: TableColumn) -> Iterator[dict[str, Any]]:
-    if column.unit:
-        yield {"id": "unit", "value": column.unit}
-    if column.value_texts:
-        yield {"id": "mappings", "value": _mappings(column.value_texts)}
-    if column.steps:
-        yield {"id": "thresholds", "value": _thresholds(column.steps)}
-    if column.gauge:
-        yield {"id": "min", "value": 0}
-        yield {"id": "max", "value": 1}
-        # Both spellings: Grafana 9.4 moved the option, and ignores the other.
-        yield {"id": "custom.cellOptions", "value": {"type": "gauge", "mode": "basic"}}
-        yield {"id": "custom.displayMode", "value": "basic"}
-    elif column.steps or column.value_texts:
-        yield {"id": "custom.cellOptions", "value": {"type": "color-text"}}
-        yield {"id": "custom.displayMode", "value": "color-text"}
-    if column.link:
-        link = {"title": f"Show this {column.title.lower()}", "url": column.link}
-        yield {"id": "links", "value": [link]}
-
-
-def _options(panel: Panel) -> dict[str, Any]:
-    if panel.kind == "timeseries":
-        return {
-            "legend": {
-                "showLegend": True,
-                "displayMode": "table" if panel.width == 24 else "list",
-                "placement": "bottom",
-                "calcs": ["mean", "max", "lastNotNull"] if panel.width == 24 else [],
-            },
-            "tooltip": {"mode": "multi", "sort": "desc"},
-        }
-    if panel.kind == "table":
-        return {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}}
-    if panel.kind == "state-timeline":
-        return {
-            "mergeValues": True,
-            "showValue": "never",
-            "rowHeight": 0.8,
-            "alignValue": "left",
-            "legend": {
-                "showLegend": True,
-                "displayMode": "list",
-                "placement": "bottom",
-            },
-            "tooltip": {"mode": "single", "sort": "none"},
-        }
-    reduce = {"calcs": ["lastNotNull"], "fields": "", "values": False}
-    if panel.kind == "bargauge":
-        return {
-            "orientation": "horizontal",
-            "displayMode": "basic",
-            "showUnfilled": True,
-            "reduceOptions": reduce,
-        }
-    return {
-        "reduceOptions": reduce,
-        "colorMode": "value",
-        "graphMode": "none",
-        "justifyMode": "auto",
-        "textMode": "value_and_name" if len(panel.targets) > 1 else "value",
-        "orientation": "auto",
-    }
-
-
-def _transformations(panel: Panel) -> list[dict[str, Any]]:
-    if panel.kind != "table":
-        return []
-    order = {name: n for n, name in enumerate(panel.columns)}
-    return [
-        {
-            "id": "organize",
-            "options": {
-                # Without buckets the time of a row is the start of the range.
-                "excludeByName": {"Time": True, "time": True},
-                "indexByName": order,
-                "renameByName": {
-                    name: column.title for name, column in panel.columns.items()
-                },
-            },
-        }
-    ]

@@ -1,0 +1,78 @@
+"""The selectors at the top of a board, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from collectors.store.influxql import identifier, literal
+from collectors.store.query import Where
+
+VariableKind = Literal["query", "textbox", "custom", "constant"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A selector at the top of a board: the values of a tag, unless `kind` is another.
+
+    `within`: tag → the variable that narrows it, such as the site for its devices.
+    `where`: fixed filters of the same measurement. `multiple`: several or all may be
+    chosen. `influxql`: another query for the values, such as the busiest ports; its
+    first column after the time counts. `default`: chosen until somebody chooses (for a
+    `constant`, its value; for a `textbox`, its text). `hidden`: not shown, such as what
+    a device has, to repeat a panel by. `all_value`: what "All" stands for in a query;
+    empty: every value by name, as needed if the query narrows the values (top 10).
+    """
+
+    name: str
+    label: str
+    measurement: str = ""
+    tag: str = ""
+    within: Mapping[str, str] = field(default_factory=dict)
+    multiple: bool = True
+    kind: VariableKind = "query"
+    where: tuple[Where, ...] = ()
+    influxql: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    default: str = ""
+    hidden: bool = False
+    all_value: str = ".*"
+
+    def query(self) -> str:
+        if self.influxql:
+            return self.influxql
+        narrowed = [
+            f"{identifier(tag)} =~ /^${variable}$/"
+            for tag, variable in self.within.items()
+        ]
+        narrowed += [
+            "("
+            + " OR ".join(
+                f"{identifier(where.tag)} = {literal(value)}" for value in where.values
+            )
+            + ")"
+            for where in self.where
+        ]
+        return (
+            f"SHOW TAG VALUES FROM {identifier(self.measurement)}"
+            f" WITH KEY = {identifier(self.tag)}"
+            + (f" WHERE {' AND '.join(narrowed)}" if narrowed else "")
+        )
+
+
+def search_box(name: str = "search", label: str = "Search") -> Variable:
+    """Returns a box to type part of a name in (`PanelQuery.searches`)."""
+    return Variable(name, label, kind="textbox", multiple=False)
+
+
+def choice_of(name: str, label: str, options: Mapping[str, str]) -> Variable:
+    """Returns a selector of fixed values (value → text); the first is the default."""
+    return Variable(
+        name,
+        label,
+        kind="custom",
+        options=options,
+        multiple=False,
+        default=next(iter(options)),
+    )

@@ -1,0 +1,190 @@
+"""How a panel shows values: units, colours, thresholds, columns, as classic JSON. Pure.
+
+Grafana calls it `fieldConfig`: defaults, and overrides for some columns or lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dashboards.grafana.board import (
+    Panel,
+    PanelQuery,
+    Steps,
+    TableColumn,
+    ValueTexts,
+)
+from dashboards.grafana.board_links import links_json
+
+# Percent of opacity below a line that is alone, and of stacked areas.
+_FILL_OF_ONE, _FILL_OF_STACK = 8, 30
+
+
+def field_config(panel: Panel) -> dict[str, Any]:
+    return {
+        "defaults": _defaults(panel),
+        "overrides": [*_lines(panel), *_columns(panel)],
+    }
+
+
+def ref_id(n: int) -> str:
+    """Returns the name of a panel's nth query."""
+    return chr(ord("A") + n)
+
+
+def period_ms(target: PanelQuery) -> int:
+    """Returns the shortest bucket of a panel's query."""
+    assert target.query.every_ms is not None
+    return target.query.every_ms
+
+
+def _defaults(panel: Panel) -> dict[str, Any]:
+    defaults: dict[str, Any] = {
+        "unit": panel.unit,
+        "thresholds": _thresholds(panel.steps),
+        "mappings": _mappings(panel.value_texts),
+        "noValue": "no data",
+        "color": {"mode": "thresholds"},
+        "custom": {},
+    }
+    for name, value in (
+        ("decimals", panel.decimals),
+        ("min", panel.minimum),
+        ("max", panel.maximum),
+    ):
+        if value is not None:
+            defaults[name] = value
+    if panel.link is not None:
+        defaults["links"] = links_json((panel.link,))
+    match panel.kind:
+        case "timeseries":
+            defaults["color"] = {"mode": "palette-classic"}
+            defaults["custom"] = _graph(panel)
+        case "state-timeline":
+            # With threshold colours Grafana merges states by threshold and ignores the
+            # value texts: one step gives every state the same colour.
+            defaults["color"] = {"mode": "palette-classic"}
+            defaults["custom"] = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False}
+        case "table":
+            defaults["custom"] = {
+                "align": "auto",
+                "filterable": True,
+                "cellOptions": {"type": "auto"},
+                "inspect": False,
+            }
+        case "barchart":
+            defaults["custom"] = {"fillOpacity": 80, "lineWidth": 1}
+    return defaults
+
+
+def _graph(panel: Panel) -> dict[str, Any]:
+    is_coloured = any(value is not None for value, _ in panel.steps)
+    draws_steps = (
+        is_coloured if panel.draw_thresholds is None else panel.draw_thresholds
+    )
+    fill = panel.fill
+    if fill is None:
+        # Overlapping areas hide each other.
+        fill = _FILL_OF_ONE if panel.has_one_line else 0
+        fill = _FILL_OF_STACK if panel.stacked else fill
+    custom: dict[str, Any] = {
+        "drawStyle": "line",
+        "lineInterpolation": "linear",
+        "lineWidth": 1,
+        "fillOpacity": fill,
+        "showPoints": "never",
+        "axisPlacement": "auto",
+        # A gap longer than this breaks the line.
+        "spanNulls": 3 * max(map(period_ms, panel.targets)),
+        "stacking": {"mode": "normal" if panel.stacked else "none", "group": "A"},
+        "thresholdsStyle": {"mode": "dashed" if draws_steps else "off"},
+    }
+    if panel.soft_minimum is not None:
+        custom["axisSoftMin"] = panel.soft_minimum
+    if panel.soft_maximum is not None:
+        custom["axisSoftMax"] = panel.soft_maximum
+    return custom
+
+
+def _thresholds(steps: Steps) -> dict[str, Any]:
+    return {
+        "mode": "absolute",
+        "steps": [{"value": value, "color": colour} for value, colour in steps],
+    }
+
+
+def _mappings(words: ValueTexts) -> list[dict[str, Any]]:
+    if not words:
+        return []
+    options = {
+        str(value): {"text": text, "color": colour, "index": n}
+        for n, (value, (text, colour)) in enumerate(words.items())
+    }
+    return [{"type": "value", "options": options}]
+
+
+def _lines(panel: Panel) -> Iterator[dict[str, Any]]:
+    """Overrides for the lines of one query."""
+    for n, target in enumerate(panel.targets):
+        properties: list[dict[str, Any]] = []
+        if target.below:
+            properties.append({"id": "custom.transform", "value": "negative-Y"})
+        if target.unit:
+            properties.append({"id": "unit", "value": target.unit})
+        if target.colour:
+            colour = {"mode": "fixed", "fixedColor": target.colour}
+            properties.append({"id": "color", "value": colour})
+        if properties:
+            matcher = {"id": "byFrameRefID", "options": ref_id(n)}
+            yield {"matcher": matcher, "properties": properties}
+
+
+def _columns(panel: Panel) -> Iterator[dict[str, Any]]:
+    for column in panel.columns.values():
+        properties = list(_properties(column))
+        if properties:
+            yield {
+                "matcher": {"id": "byName", "options": column.title},
+                "properties": properties,
+            }
+
+
+def _properties(column: TableColumn) -> Iterator[dict[str, Any]]:
+    if column.unit:
+        yield {"id": "unit", "value": column.unit}
+    if column.decimals is not None:
+        yield {"id": "decimals", "value": column.decimals}
+    if column.width:
+        yield {"id": "custom.width", "value": column.width}
+    if column.align:
+        yield {"id": "custom.align", "value": column.align}
+    if column.hidden:
+        yield {"id": "custom.hidden", "value": True}
+    if column.value_texts:
+        yield {"id": "mappings", "value": _mappings(column.value_texts)}
+    if column.steps:
+        yield {"id": "thresholds", "value": _thresholds(column.steps)}
+    if column.gauge:
+        maximum = 1 if column.maximum is None else column.maximum
+        yield {"id": "min", "value": 0}
+        yield {"id": "max", "value": maximum}
+    yield from _cell(column)
+    if column.link:
+        title = column.link_title or f"Show this {column.title.lower()}"
+        yield {"id": "links", "value": [{"title": title, "url": column.link}]}
+
+
+def _cell(column: TableColumn) -> Iterator[dict[str, Any]]:
+    """Both spellings: Grafana 9.4 moved the option, and ignores the other."""
+    is_coloured = bool(column.steps or column.value_texts) and column.colour != "none"
+    if column.gauge:
+        yield {"id": "custom.cellOptions", "value": {"type": "gauge", "mode": "basic"}}
+        yield {"id": "custom.displayMode", "value": "basic"}
+    elif is_coloured and column.colour == "background":
+        cell = {"type": "color-background", "mode": "basic"}
+        yield {"id": "custom.cellOptions", "value": cell}
+        yield {"id": "custom.displayMode", "value": "color-background-solid"}
+    elif is_coloured:
+        yield {"id": "custom.cellOptions", "value": {"type": "color-text"}}
+        yield {"id": "custom.displayMode", "value": "color-text"}
