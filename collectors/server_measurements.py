@@ -64,6 +64,8 @@ INTERFACE = measurement(
     Field("up", "int", "flag", "1 up, 0 down; absent if disabled"),
     Field("expected_up", "int", "flag", "1 if it should be up"),
     Field("expected_why", "str", "1", "line, uplink, neighbour or pattern"),
+    Field("state", "int", "1", "0 down but should be up, 1 down, 2 disabled, 3 up"),
+    Field("if_index", "int", "1", "ifIndex: the device's own order of its ports"),
 )
 SENSOR = measurement(
     "sensor",
@@ -211,6 +213,7 @@ NEIGHBOUR = measurement(
     Field("remote_port_descr", "str", "1", "description of its port"),
     Field("remote_chassis", "str", "1", "its chassis id"),
     Field("remote_address", "str", "1", "its management address"),
+    Field("remote_device", "str", "1", "its id, if it is a device of the estate"),
     period_s=600,
 )
 IDENTITY = measurement(

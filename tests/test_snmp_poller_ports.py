@@ -89,6 +89,8 @@ async def test_a_link_that_fails_is_down_and_expected_up_if_it_matters() -> None
         "Gi1/0/5": None,
     }
     assert [last(port.name)["up"] for port in ports] == [0] * 5
+    assert [last(port.name)["state"] for port in ports] == [0, 1, 0, 0, 1]
+    assert [last(port.name)["if_index"] for port in ports] == [1, 2, 3, 4, 5]
     assert last("Gi1/0/2")["expected_up"] == 0
     assert sink.rows("device")[-1]["ports_down"] == 5
 
@@ -99,6 +101,8 @@ async def test_a_port_switched_off_is_neither_up_nor_down() -> None:
         async with polling(estate(device("a", switch))) as (sink, _):
             await until(lambda: sink.rows("interface"), "a poll")
     assert "up" not in sink.rows("interface", port="Gi1/0/2")[0]
+    assert sink.rows("interface", port="Gi1/0/2")[0]["state"] == 2
+    assert sink.rows("interface", port="Gi1/0/1")[0]["state"] == 3
     assert sink.rows("device")[0]["ports_down"] == 0
 
 

@@ -87,8 +87,8 @@ async def test_in_a_thread_the_last_graph_holds_until_the_new_one_is_built() -> 
             if view.uplinks("core"):
                 break
         assert view.uplinks("core") == ("Te1",)
-        assert view.is_known(reports("core", "Te1", "ROUTER"))
-        assert not view.is_known(reports("core", "Te1", "stranger"))
+        assert view.find_device(reports("core", "Te1", "ROUTER")) == "router"
+        assert view.find_device(reports("core", "Te1", "stranger")) is None
 
 
 def now() -> int:
@@ -150,3 +150,10 @@ async def test_a_poll_reports_neighbours_and_the_uplink_port() -> None:
         ("Gi1/0/1", "access"),
         ("Gi1/0/2", "router.example.org"),
     }
+    ids = {
+        device
+        for batch in kept.batches
+        if batch.measurement == "neighbour"
+        for device in batch.field("remote_device")
+    }
+    assert ids == {"access", "router"}

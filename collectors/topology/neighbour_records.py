@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from collectors.batch import Batch, Schema
 from collectors.store.query import Pick, Query, Row
 
+# The fields that are read back. The row also has `remote_device`, which follows from
+# them and from the estate.
+_RECORD_FIELDS = (
+    "protocol",
+    "remote_name",
+    "remote_port",
+    "remote_port_descr",
+    "remote_chassis",
+    "remote_address",
+)
 NEIGHBOUR = Schema(
     "neighbour",
     ("device", "site", "role", "port", "heard"),
-    (
-        "protocol",
-        "remote_name",
-        "remote_port",
-        "remote_port_descr",
-        "remote_chassis",
-        "remote_address",
-    ),
+    (*_RECORD_FIELDS, "remote_device"),
 )
 IDENTITY = Schema("identity", ("device", "site", "role"), ("sys_name", "chassis"))
 
@@ -58,8 +61,12 @@ def to_batches(
     neighbours: Iterable[DeviceNeighbour],
     time_ms: int,
     source: str,
+    find_device: Callable[[DeviceNeighbour], str | None] = lambda neighbour: None,
 ) -> list[Batch]:
-    """Return the batches of one reading; `place` is (device, site, role)."""
+    """Return the batches of one reading; `place` is (device, site, role).
+
+    `find_device` returns the id of the neighbour if it is a device of the estate.
+    """
     distinct = list(
         {
             (neighbour.port, neighbour.neighbour_id): neighbour
@@ -93,8 +100,9 @@ def to_batches(
                     [neighbour.neighbour_id for neighbour in distinct],
                     *(
                         [getattr(neighbour, name) or None for neighbour in distinct]
-                        for name in NEIGHBOUR.fields
+                        for name in _RECORD_FIELDS
                     ),
+                    [find_device(neighbour) for neighbour in distinct],
                 ),
             )
         )
@@ -106,7 +114,7 @@ def from_batch(batch: Batch) -> Iterator[tuple[int, DeviceNeighbour | LocalSyste
     devices, times = batch.tag("device"), batch.times_ms
     if batch.measurement == NEIGHBOUR.measurement:
         ports = batch.tag("port")
-        names = NEIGHBOUR.fields
+        names = _RECORD_FIELDS
         columns = [batch.field(name) for name in names]
         for at, (time_ms, device, port) in enumerate(
             zip(times, devices, ports, strict=True)
@@ -130,13 +138,16 @@ def history_queries(from_ms: int, to_ms: int) -> tuple[Query, Query]:
     return tuple(  # type: ignore[return-value]
         Query(
             schema.measurement,
-            tuple(Pick(field, "last") for field in schema.fields),
+            tuple(Pick(field, "last") for field in fields),
             from_ms,
             to_ms,
             group_by=schema.tags,
             every_ms=hour_ms,
         )
-        for schema in (NEIGHBOUR, IDENTITY)
+        for schema, fields in (
+            (NEIGHBOUR, _RECORD_FIELDS),
+            (IDENTITY, IDENTITY.fields),
+        )
     )
 
 

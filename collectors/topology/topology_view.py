@@ -112,10 +112,10 @@ class TopologyView:
         """Return the ports of `device` that lead towards the exit from its site."""
         return self.graph().uplinks.get(device, ())
 
-    def is_known(self, neighbour: DeviceNeighbour) -> bool:
-        """Return True if the neighbour is a device of the estate."""
+    def find_device(self, neighbour: DeviceNeighbour) -> str | None:
+        """Return the id of the neighbour; None if it is not a device of the estate."""
         self._refresh()
-        return self._built.directory.find(neighbour)[0] is not None
+        return self._built.directory.find(neighbour)[0]
 
     def _add_record(self, time_ms: int, record: DeviceNeighbour | LocalSystem) -> None:
         if isinstance(record, LocalSystem):

@@ -45,8 +45,8 @@ class NeighbourTopology(Protocol):
     def uplinks(self, device: str) -> Collection[str]:
         """Its ports that lead towards the exit from its site."""
 
-    def is_known(self, seen: DeviceNeighbour) -> bool:
-        """True if the neighbour is a device of the estate."""
+    def find_device(self, neighbour: DeviceNeighbour) -> str | None:
+        """The id of the neighbour; None if it is not a device of the estate."""
 
 
 class EmptyTopology:
@@ -55,8 +55,8 @@ class EmptyTopology:
     def uplinks(self, device: str) -> Collection[str]:
         return ()
 
-    def is_known(self, seen: DeviceNeighbour) -> bool:
-        return False
+    def find_device(self, neighbour: DeviceNeighbour) -> str | None:
+        return None
 
 
 class NeighbourMonitor:
@@ -110,7 +110,7 @@ class NeighbourMonitor:
             if sample.values[OPER] == oids.UP
         }
         self._remember({neighbour.local_port for neighbour in kept}, ports_up, now_ms)
-        return neighbour_rows(tags, tables, kept, now_ms)
+        return neighbour_rows(tags, tables, kept, now_ms, self._topology)
 
     def _remember(self, seen: set[str], ports_up: set[str], now_ms: int) -> None:
         last_seen_ms = self._state.neighbours
@@ -141,7 +141,7 @@ def relevant(
         if neighbour.local_if_index is not None
         and (
             neighbour.is_infrastructure
-            or topology.is_known(_device_neighbour(device, neighbour))
+            or topology.find_device(_device_neighbour(device, neighbour)) is not None
         )
     ]
 
@@ -151,6 +151,7 @@ def neighbour_rows(
     tables: NeighbourTables,
     kept: Iterable[Neighbour],
     time_ms: int,
+    topology: NeighbourTopology,
 ) -> list[Batch]:
     """The rows of one reading: the device's own names, and the neighbours. Pure."""
     return to_batches(
@@ -159,6 +160,7 @@ def neighbour_rows(
         (_device_neighbour(tags.device, neighbour) for neighbour in kept),
         time_ms,
         f"poll/{tags.device}",
+        topology.find_device,
     )
 
 

@@ -51,6 +51,8 @@ INTERFACE = Schema(
         "up",
         "expected_up",
         "expected_why",
+        "state",
+        "if_index",
     ),
 )
 DEVICE = Schema(
@@ -85,6 +87,8 @@ LINE = Schema(
 _KEEP_ALIVE_RATIO = 0.01
 # Values of ifOperStatus that are neither up nor down: unknown, notPresent.
 _NO_STATE = (4, oids.NOT_PRESENT)
+# `state` of a port. The lowest is the worst, so that the minimum of some time is it.
+_DOWN_UNEXPECTED, _DOWN, _DISABLED, _UP = range(4)
 _NOT_POLLED = (Outcome.NOT_CONFIGURED, Outcome.NOT_PERMITTED)
 # Outcomes that only a device that is there can cause, although nothing could be read.
 _ANSWERED = (Outcome.AUTH_FAILED, Outcome.BAD_ANSWER, Outcome.REFUSED)
@@ -167,6 +171,8 @@ def port_rows(
         ups,
         expected_ups,
         expected_whys,
+        states,
+        if_indexes,
     ) = columns
     lines: list[tuple[Line, PortRates, int | None]] = []
     now_moment = last_moment = None
@@ -209,6 +215,8 @@ def port_rows(
         reason = expected.reasons.get(key)
         expected_ups.append(int(reason is not None))
         expected_whys.append(reason)
+        states.append(_state(oper, up, reason))
+        if_indexes.append(plan.port.if_index)
         for line in expected.lines.get(key, ()):
             lines.append((line, rates, up))
     batches = []
@@ -289,6 +297,17 @@ def _up(admin: object, oper: object) -> int | None:
     if type(oper) is not int or oper in _NO_STATE or admin == oids.DOWN:
         return None
     return int(oper == oids.UP)
+
+
+def _state(oper: object, up: int | None, reason: str | None) -> int | None:
+    """The port's `state`; `reason` is why it should be up. None if not reported."""
+    if type(oper) is not int:
+        return None
+    if up is None:
+        return _DISABLED
+    if up:
+        return _UP
+    return _DOWN if reason is None else _DOWN_UNEXPECTED
 
 
 def _line_rows(
