@@ -10,9 +10,9 @@ What a board may say, beside `Panel(title, description, targets, unit, kind, …
   (`repeat_direction` "h" or "v", `repeat_per_row`).
 - `columns` of a table: query column → `TableColumn(title, unit, width=, decimals=,
   hidden=, value_texts=, steps=, colour="text"|"background"|"none", gauge=, maximum=,
-  link=, link_title=, align=)`. `sort=("answered_mean", False)`: by column and whether
-  descending; `rows_at_most`. Several `targets` are merged into one row per subject:
-  they need the same `by`, and no other column of one name.
+  link=, link_title=, align=, absent=)`. `sort=("answered_mean", False)`: by column and
+  whether descending; `rows_at_most`. Several `targets` are merged into one row per
+  subject: they need the same `by`, and no other column of one name.
 - Graphs: `legend=Legend(place, calcs, sort_by, descending)`, `stacked`,
   `soft_minimum`/`soft_maximum`, `minimum`/`maximum`, `fill`, `draw_thresholds`,
   `link=PanelLink(title, link_to(…, port=label("port")))` for its lines.
@@ -194,7 +194,8 @@ class PanelQuery:
 @dataclass(frozen=True)
 class TableColumn:
     """How a table shows one of its columns. `width` in pixels. A `hidden` column can
-    still be part of a link. `colour`: what `steps` and `value_texts` colour."""
+    still be part of a link. `colour`: what `steps` and `value_texts` colour. `absent`:
+    the text of a cell without a value."""
 
     title: str
     unit: str = ""
@@ -209,6 +210,7 @@ class TableColumn:
     maximum: float | None = None
     link_title: str = ""
     align: Literal["", "left", "center", "right"] = ""
+    absent: str = ""
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,8 @@ def _properties(column: TableColumn) -> Iterator[dict[str, Any]]:
         yield {"id": "custom.align", "value": column.align}
     if column.hidden:
         yield {"id": "custom.hidden", "value": True}
+    if column.absent:
+        yield {"id": "noValue", "value": column.absent}
     if column.value_texts:
         yield {"id": "mappings", "value": _mappings(column.value_texts)}
     if column.steps:
