@@ -19,6 +19,7 @@ import structlog
 
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
+from alerts.alert_rows import AlertRepeats
 from alerts.alert_store import AlertStore, CycleChanges
 from alerts.cycle import run_cycle
 from alerts.estate_index import EstateIndex
@@ -105,6 +106,7 @@ class AlertEngine:
         self._behind = True
         self._evaluated_ms = self._saved_ms = self._dropped_ms = self._tried_ms = 0
         self._failures = FailureLog("alerts_fail", "alerts_recovered")
+        self._repeats = AlertRepeats()
         self._waiting: dict[str, WaitingDelivery] = {}
         self._heartbeat = Heartbeat(config.heartbeat_url, config.heartbeat_s)
         self._tasks = BackgroundTasks()
@@ -272,7 +274,12 @@ class AlertEngine:
             now_ms,
         )
         positions, floor = self._positions(now_ms)
-        quiet = not (result.changes or result.alerts)
+        shown = result.still_open(self._shown)
+        samples = [
+            *result.samples,
+            *self._repeats.rows(result.states.values(), shown, now_ms),
+        ]
+        quiet = not (result.changes or result.alerts or samples)
         if not quiet or now_ms - self._saved_ms >= _SAVE_POSITIONS_MS:
             changes = CycleChanges(
                 changes=result.changes,
@@ -281,7 +288,7 @@ class AlertEngine:
                 ended=result.ended,
                 dropped=result.dropped,
                 over_at_ms=self._now_ms() + round(self._config.group_s * 1000),
-                samples=result.samples,
+                samples=samples,
                 positions=positions,
                 floor=floor,
             )
@@ -293,13 +300,7 @@ class AlertEngine:
                 self._alert_store.outbox.count_waiting, self._now_ms()
             )
         self._states = result.states
-        for episode, alert in result.alerts.items():
-            if alert.state == "resolved":
-                self._shown.pop(episode, None)
-            else:
-                self._shown[episode] = alert
-        for episode in result.dropped:
-            self._shown.pop(episode, None)
+        self._shown = shown
         self._window.clear_changed()
         self._evaluated_ms = now_ms
         self.cycles += 1
@@ -312,7 +313,7 @@ class AlertEngine:
                     channel=page.channel,
                     episode=page.episode,
                 )
-        if result.samples or self.cycles == 1:
+        if samples or self.cycles == 1:
             await self._append_samples()
         if now_ms - self._dropped_ms > _FORGET_EVERY_MS:
             self._dropped_ms = now_ms

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from alerts.alert import Alert
+from alerts.alert_rows import alert_row, incident_row, state_change
 from alerts.alert_text import alert_from_state
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import (
@@ -37,6 +38,14 @@ class CycleResult(NamedTuple):
     dropped: list[str]
     samples: list[Sample]
 
+    def still_open(self, shown: Mapping[str, Alert]) -> dict[str, Alert]:
+        """Episode → the open alerts after the cycle, of those shown before it."""
+        return {
+            episode: alert
+            for episode, alert in {**shown, **self.alerts}.items()
+            if alert.state != "resolved" and episode not in self.dropped
+        }
+
 
 def run_cycle(
     window: Window,
@@ -57,16 +66,6 @@ def run_cycle(
     )
     merged = _merged(merged, decision.changes)
     changes = {**changes, **decision.changes}
-
-    samples: list[Sample] = []
-    for key in list(changes):
-        sample, alert_state = _state_change(
-            states.get(key), changes[key], rules, now_ms
-        )
-        if sample is not None:
-            samples.append(sample)
-        if alert_state is not None:
-            changes[key] = merged[key] = alert_state
 
     alerts: dict[str, Alert] = {}
     dropped: list[str] = []
@@ -99,13 +98,33 @@ def run_cycle(
                 )
             alerts[ended.episode] = alert
 
+    def current(alert_state: AlertState) -> Alert:
+        """The alert as it is now; as last shown, if it no longer has a state."""
+        episode = alert_state.episode
+        return (
+            alerts.get(episode)
+            or shown.get(episode)
+            or alert_from_state(alert_state, merged, rules, window, estate_index)
+        )
+
+    samples: list[Sample] = []
+    for key, after in list(changes.items()):
+        if changed := state_change(states.get(key), after):
+            state, recorded = changed
+            alert_state = after or states[key]
+            samples.append(alert_row(current(alert_state), state, now_ms))
+            if after is not None:
+                recorded_state = msgspec.structs.replace(after, recorded=recorded)
+                changes[key] = merged[key] = recorded_state
+    samples += [
+        incident_row(current(merged[key]))
+        for key in (*decision.pages, *decision.resolutions)
+    ]
+
     pages = [
         OutboxEntry(merged[key].episode, "page", channel, alert, next_ms, int(deferred))
         for key in decision.pages
-        for alert in [
-            alerts.get(merged[key].episode)
-            or alert_from_state(merged[key], merged, rules, window, estate_index)
-        ]
+        for alert in [current(merged[key])]
         for channel, next_ms, deferred in ways(alert)
     ]
     ended_episodes = [merged[key].episode for key in decision.resolutions]
@@ -120,36 +139,3 @@ def _merged(states: AlertStates, changes: StateChanges) -> dict[str, AlertState]
         else:
             merged[key] = alert_state
     return merged
-
-
-def _state_change(
-    before: AlertState | None, after: AlertState | None, rules: Rules, now_ms: int
-) -> tuple[Sample | None, AlertState | None]:
-    """The row of `alert` for a change of state, and the state that records it."""
-    alert_state = after or before
-    assert alert_state is not None
-    state = "resolved" if after is None else after.state
-    suppressed = int(bool(after is not None and after.suppressed_by))
-    recorded = f"{state}/{suppressed}" if state != "resolved" else ""
-    if recorded == alert_state.recorded:
-        return None, None
-    rule = rules.find(alert_state.rule, alert_state.site)
-    sample = Sample(
-        "alert",
-        {
-            "rule": alert_state.rule,
-            "site": alert_state.site,
-            "subject": alert_state.key.partition("/")[2],
-            "severity": rule.severity if rule else "info",
-        },
-        {
-            "state": state,
-            "firing": int(state == "firing"),
-            "suppressed": suppressed,
-            "cause": after.suppressed_by if after is not None else "",
-        },
-        now_ms,
-    )
-    if after is None:
-        return sample, None
-    return sample, msgspec.structs.replace(after, recorded=recorded)

@@ -249,19 +249,39 @@ EVENT = measurement(
     Field("trap", "str", "1", "OID of the notification"),
     Field("name", "str", "1", "its name in its MIB"),
 )
+_ALERT_TAGS = (
+    Tag("rule", "which rule"),
+    SITE,
+    Tag("subject", "what it is about, such as device=core-1,port=Gi1/0/7"),
+    Tag("severity", "critical, warning or info"),
+)
+_ALERT_TEXTS = (
+    Field("level", "int", "1", "its severity: info 1, warning 3, critical 4"),
+    Field("title", "str", "1", "the rule's title: what is wrong"),
+    Field("summary", "str", "1", "what is wrong, with names and figures"),
+    Field("cause", "str", "1", "the probable cause, in words"),
+    Field("affected", "str", "1", "what depends on it, such as: 4 devices"),
+)
 ALERT = measurement(
     "alert",
-    "a change of state of an alert",
-    (
-        Tag("rule", "which rule"),
-        SITE,
-        Tag("subject", "subject"),
-        Tag("severity", "critical, warning or info"),
-    ),
+    "the state of an alert, at each change, and repeated while it fires",
+    _ALERT_TAGS,
     Field("state", "str", "1", "pending, firing or resolved"),
-    Field("firing", "int", "flag", "1 while firing"),
+    Field("firing", "int", "flag", "1 while firing, 0 when it is over"),
     Field("suppressed", "int", "flag", "1 if its cause was paged instead"),
-    Field("cause", "str", "1", "the probable cause, in words"),
+    Field("since_ms", "int", "ms", "when it began, Unix time"),
+    Field("until_ms", "int", "ms", "when it ended, Unix time; absent until then"),
+    Field("explained_by", "str", "1", "key of the alert that was paged instead"),
+    *_ALERT_TEXTS,
+    period_s=300,
+)
+INCIDENT = measurement(
+    "incident",
+    "one row for each alert that was notified, at the time it began",
+    _ALERT_TAGS,
+    Field("until_ms", "int", "ms", "when it ended, Unix time; absent until then"),
+    Field("lasted_s", "float", "s", "how long it lasted; absent until it has ended"),
+    *_ALERT_TEXTS,
 )
 
 SERVER_MEASUREMENTS = (
@@ -282,6 +302,7 @@ SERVER_MEASUREMENTS = (
     EXPERIENCE,
     EVENT,
     ALERT,
+    INCIDENT,
     SILENCE,
     *SELF_MEASUREMENTS,
 )
