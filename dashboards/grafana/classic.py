@@ -11,7 +11,7 @@ from typing import Any
 
 from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
-from collectors.store.query import Query
+from collectors.store.query import Query, Where
 from dashboards.grafana.board import (
     OF_ROWS,
     SHARED,
@@ -104,15 +104,23 @@ def _links(board: Board, boards: tuple[Board, ...]) -> Iterator[dict[str, Any]]:
 
 
 def _annotations(board: Board) -> Iterator[dict[str, Any]]:
-    """Annotations on every graph: changes of alerts (of the selected site, if the board
-    has a site) and events (of the selected device, if it has one)."""
+    """Annotations on every graph: critical incidents from start to end (of the selected
+    site, if the board has a site) and events (of the selected device, if it has one).
+    """
     if board.personal:
         return
     selectors = {variable.name for variable in board.variables}
-    alerts = select("alert", ("cause", "last"), by=("rule", "subject"))
-    yield _annotation(
-        "Alerts", "red", alerts, {"site"} & selectors, "rule", "cause_last"
+    incidents = select(
+        "incident",
+        ("title", "last"),
+        ("summary", "last"),
+        ("until_ms", "last"),
+        by=("rule", "subject"),
+        where=(Where("severity", ("critical",)),),
     )
+    yield _annotation(
+        "Alerts", "red", incidents, {"site"} & selectors, "title_last", "summary_last"
+    ) | {"timeEndColumn": "until_ms_last"}
     if "device" in selectors:
         events = select("event", ("text", "last"), by=("event", "port"))
         yield _annotation("Events", "blue", events, {"device"}, "event", "text_last")
