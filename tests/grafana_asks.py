@@ -27,6 +27,8 @@ CHOICES = {
     "agent": "agent-1",
 }
 
+UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
 
 class Influx:
     def __init__(self, server: services.Server) -> None:
@@ -66,12 +68,19 @@ def personal_rows() -> list[Sample]:
     return samples
 
 
-def filled(query: str, choices: dict[str, str], seconds: int = 3600) -> str:
+def filled(
+    query: str, choices: dict[str, str], seconds: int = 3600, interval: str = "5m"
+) -> str:
     """A query as Grafana sends it: time, interval and chosen variables put in."""
-    text = query.replace(
-        "$timeFilter",
-        f"time >= {END_MS - seconds * 1000}ms and time <= {END_MS}ms",
-    ).replace("$__interval", "5m")
+    from_ms = END_MS - seconds * 1000
+    interval_ms = int(interval[:-1]) * UNITS_MS[interval[-1]]
+    text = (
+        query.replace("$timeFilter", f"time >= {from_ms}ms and time <= {END_MS}ms")
+        .replace("$__interval_ms", str(interval_ms))
+        .replace("$__interval", interval)
+        .replace("${__from}", str(from_ms))
+        .replace("${__to}", str(END_MS))
+    )
     for name, value in choices.items():
         text = text.replace(f"${name}$/", f"{value}$/")
     assert "$" not in re.sub(r"\$/", "/", text), text

@@ -1,13 +1,14 @@
 """Renders a `Query` as InfluxQL, for InfluxDB 1.x, 2.x, 3 and for Grafana. Pure.
 
 It uses only what all versions have: aggregates, GROUP BY time and tags, fill(none). The
-meaning of each word is in `collectors.store.query`.
+meaning of each word is in `collectors.store.query`. `collectors.store.influxql_ranges`
+lists every form of the texts for Grafana.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -19,6 +20,7 @@ from collectors.store.query import (
     means_query,
     weight_field,
 )
+from collectors.store.rolled_measurements import parts_of, rolled_name
 from collectors.store.store_text import clean_tag
 from probes.wire.catalogue import Measurement
 
@@ -33,7 +35,8 @@ class Grafana(msgspec.Struct, frozen=True):
     for one row per group over the whole range. `variables` are tags that a template
     variable filters: `{"site": "site"}` is `"site" =~ /^$site$/`. `searches` are tags
     of which a variable is any part, whatever its case. A rule cannot use either. `fill`
-    is what is drawn for an empty bucket.
+    is what is drawn for an empty bucket. With `step` ("5m", "1h") the roll-up by that
+    step is read instead of the rows.
     """
 
     time_filter: str = "$timeFilter"
@@ -41,69 +44,100 @@ class Grafana(msgspec.Struct, frozen=True):
     variables: Mapping[str, str] = {}
     fill: str = "none"
     searches: Mapping[str, str] = {}
+    step: str = ""
 
 
 def render(query: Query, declared: Measurement, grafana: Grafana | None = None) -> str:
     """Returns one SELECT, with columns named by `Pick.name`.
 
     Times are in ms if the request has `epoch=ms`. With `grafana` the times are
-    Grafana's instead of the query's.
+    Grafana's instead of the query's. Raises `ValueError` if the roll-up that `grafana`
+    names does not answer the query.
     """
     if query.mean_step_ms:
-        return _render_percentiles_of_means(query, declared)
-    weights = {pick: weight_field(pick, declared) for pick in query.picks}
-    columns = ", ".join(
-        f"{_aggregate(pick, weight)} AS {identifier(pick.name)}"
-        for pick, weight in weights.items()
-    )
+        return _render_percentiles_of_means(query, declared, grafana)
     if grafana is None:
         times = f"time >= {query.from_ms}ms AND time < {query.to_ms}ms"
-        conditions = []
         every = f"{query.every_ms}ms" if query.every_ms else ""
         fill = "none"
     else:
-        times = grafana.time_filter
-        every = grafana.interval
-        fill = grafana.fill
-        conditions = [
-            f"{identifier(tag)} =~ /^${variable}$/"
-            for tag, variable in grafana.variables.items()
-        ]
-        conditions += [
-            f"{identifier(tag)} =~ /(?i)${variable}/"
-            for tag, variable in grafana.searches.items()
-        ]
-    conditions += [text for where in query.where if (text := _condition(where))]
-    groups = [f"time({every})"] if every else []
-    groups += [identifier(tag) for tag in query.group_by]
-    having = f" WHERE {' AND '.join([times, *conditions])}"
-    source = f"{identifier(query.measurement)}{having}"
-    if any(weights.values()):
-        # InfluxQL calculates with two fields of one row only in a subquery, and outside
-        # it only the tags that are grouped by are known.
-        rows = f"SELECT {', '.join(_row_columns(weights))} FROM {source}"
-        source = f"({rows}) WHERE {times}"
-    return (
-        f"SELECT {columns} FROM {source}"
-        + (f" GROUP BY {', '.join(groups)}" if groups else "")
-        + (f" fill({fill})" if every else "")
+        times, every, fill = grafana.time_filter, grafana.interval, grafana.fill
+    step = grafana.step if grafana else ""
+    columns = ", ".join(
+        f"{column(pick, declared, step)} AS {identifier(pick.name)}"
+        for pick in query.picks
     )
+    rows = source(query, declared, times, grafana)
+    return f"SELECT {columns} FROM {rows}" + _grouped(every, query.group_by, fill)
 
 
-def _render_percentiles_of_means(query: Query, declared: Measurement) -> str:
+def source(
+    query: Query, declared: Measurement, times: str, grafana: Grafana | None
+) -> str:
+    """Returns what the columns of a query are read from: a measurement or a subquery,
+    with its WHERE."""
+    step = grafana.step if grafana else ""
+    variables = grafana.variables if grafana else {}
+    searches = grafana.searches if grafana else {}
+    name = rolled_name(query.measurement, step) if step else query.measurement
+    conditions = [
+        times,
+        *(f"{identifier(tag)} =~ /^${chosen}$/" for tag, chosen in variables.items()),
+        *(f"{identifier(tag)} =~ /(?i)${part}/" for tag, part in searches.items()),
+        *(text for where in query.where if (text := _condition(where))),
+    ]
+    plain = f"{identifier(name)} WHERE {' AND '.join(conditions)}"
+    weights = {pick: weight_field(pick, declared) for pick in query.picks}
+    if step or not any(weights.values()):
+        return plain
+    # InfluxQL calculates with two fields of one row only in a subquery, and outside it
+    # only the tags that are grouped by are known.
+    return f"(SELECT {', '.join(_row_columns(weights))} FROM {plain}) WHERE {times}"
+
+
+def column(pick: Pick, declared: Measurement, step: str = "") -> str:
+    """Returns the expression of `pick`: of rows, or of the roll-up by `step`."""
+    if not step:
+        return _aggregate(pick, weight_field(pick, declared))
+    parts = parts_of(pick, declared)
+    if parts is None:
+        raise ValueError(f"no roll-up of {declared.name!r} has {pick.name}")
+    merged = (f"{part.merged_by}({identifier(part.name)})" for part in parts)
+    return " / ".join(merged)
+
+
+def _render_percentiles_of_means(
+    query: Query, declared: Measurement, grafana: Grafana | None
+) -> str:
     assert query.mean_step_ms is not None
-    # The first step may start before the range.
-    from_ms = query.from_ms - query.from_ms % query.mean_step_ms
     columns = ", ".join(
         f"percentile({identifier(f'{pick.field}_mean')}, {PERCENTILES[pick.aggregate]})"
         f" AS {identifier(pick.name)}"
         for pick in query.picks
     )
-    groups = ", ".join(map(identifier, query.group_by))
-    return (
-        f"SELECT {columns} FROM ({render(means_query(query), declared)})"
-        f" WHERE time >= {from_ms}ms AND time < {query.to_ms}ms"
-        + (f" GROUP BY {groups}" if groups else "")
+    if grafana is None:
+        # The first step may start before the range.
+        from_ms = query.from_ms - query.from_ms % query.mean_step_ms
+        where = f" WHERE time >= {from_ms}ms AND time < {query.to_ms}ms"
+        every, fill = "", ""
+        means = render(means_query(query), declared)
+    else:
+        every, fill = grafana.interval, grafana.fill
+        # InfluxDB returns nothing if the first step starts before the outer range.
+        where = f" WHERE {grafana.time_filter}" if every else ""
+        by_step = msgspec.structs.replace(
+            grafana, interval=f"{query.mean_step_ms}ms", fill="none"
+        )
+        means = render(means_query(query), declared, by_step)
+    return f"SELECT {columns} FROM ({means}){where}" + _grouped(
+        every, query.group_by, fill
+    )
+
+
+def _grouped(every: str, tags: Sequence[str], fill: str) -> str:
+    groups = ([f"time({every})"] if every else []) + [*map(identifier, tags)]
+    return (f" GROUP BY {', '.join(groups)}" if groups else "") + (
+        f" fill({fill})" if every else ""
     )
 
 

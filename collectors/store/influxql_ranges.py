@@ -1,0 +1,115 @@
+"""InfluxQL for Grafana over any range: rows if it is short, else roll-ups. Pure.
+
+A query that roll-ups answer becomes up to three texts. Each has a condition of numbers
+only, which Grafana fills in, and only one of them is true. InfluxDB reads nothing for
+the others. These are all forms of the texts for Grafana; [] is optional, `AND…` stands
+for the conditions (guard, then variables, then fixed tags):
+
+1.  Rows::
+
+        SELECT mean("f") AS "f_mean", … FROM "m" WHERE $timeFilter AND…
+        [GROUP BY [time($__interval)][, "tag"…]] [fill(null)]
+
+    The aggregates are mean, min, max, sum, count, last and percentile("f", 95).
+    `fill` is there if `time()` is.
+2.  Rows if a mean has a weight: as 1, with `sum("f:product") / sum("f:weight")` or
+    `sum("f:weight")`, from::
+
+        (SELECT "f" * "w" AS "f:product", "w" + 0 * "f" AS "f:weight"[, "g"]
+         FROM "m" WHERE $timeFilter AND…) WHERE $timeFilter [AND guard]
+
+3.  A roll-up: as 1, from "m_5m" or "m_1h", with `sum("f_sum") / sum("f_n")`,
+    `sum("f_product") / sum("f_weight")`, or sum, min, max or last of one such field.
+4.  Percentiles of means: `percentile("f_mean", 95) AS "f_p95"` from 1 or 3 in
+    parentheses, by `time(300000ms)` and the tags, with `fill(none)`; then GROUP BY as
+    in 1, after `WHERE $timeFilter [AND guard]` if that has a time.
+5.  The busiest, for a variable::
+
+        SELECT "tag" FROM (SELECT top("value", "tag", 12) FROM
+        (SELECT max("f") [+ max("g")] AS "value" FROM … GROUP BY "tag")[, (…), (…)])
+
+    with 1 or 2 (rows) and 3 (roll-ups) in the inner parentheses.
+6.  `SHOW TAG VALUES FROM "m" WITH KEY = "tag" [WHERE AND…]`, made elsewhere.
+
+A guard is `$__interval_ms < 300000` (rows), `$__interval_ms >= 300000 AND
+$__interval_ms < 3600000` or `$__interval_ms >= 3600000`; in 5, which Grafana does not
+give an interval, `${__to} - ${__from}` instead of `$__interval_ms`, and the time filter
+is `time >= ${__from}ms AND time <= ${__to}ms`. Grafana rounds intervals to 1, 2, 5, 10,
+15, 20, 30 minutes, 1, 2, 3, 6, 12 hours and whole days, so that from 5 minutes (an
+hour) on, buckets are multiples of 5 minutes (an hour).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from collectors.store.influxql import Grafana, column, identifier, render, source
+from collectors.store.query import Query
+from collectors.store.rolled_measurements import (
+    HOUR_MS,
+    STEPS_MS,
+    answering_steps,
+)
+from probes.wire.catalogue import Measurement
+
+INTERVAL_MS = "$__interval_ms"
+RANGE_MS = "${__to} - ${__from}"
+_RANGE = "time >= ${__from}ms AND time <= ${__to}ms"
+# The shortest range of which the busiest are found in roll-ups.
+_RANGES_MS = {"5m": 3 * HOUR_MS, "1h": 24 * HOUR_MS}
+
+
+def render_ranges(query: Query, declared: Measurement, grafana: Grafana) -> list[str]:
+    """Returns the texts of a panel's query: of rows and, if roll-ups answer it, of
+    each of them. Grafana's interval decides which one of them returns rows."""
+    steps = answering_steps(query, declared)
+    return [
+        render(query, declared, scaled)
+        for scaled in _scales(grafana, INTERVAL_MS, {k: STEPS_MS[k] for k in steps})
+    ]
+
+
+def render_top(
+    query: Query,
+    declared: Measurement,
+    count: int,
+    variables: Mapping[str, str] | None = None,
+) -> str:
+    """Returns the query of a variable: the `count` values of the query's one `group_by`
+    tag with the largest sum of its picks, over the range of the board.
+
+    `variables` as in `Grafana`. In Grafana the variable has "All" and no `allValue`, so
+    that all its values are selected, and is refreshed if the range changes.
+    """
+    [tag] = query.group_by
+    steps = answering_steps(query, declared)
+    grafana = Grafana(time_filter=_RANGE, interval="", variables=variables or {})
+    ranked = ", ".join(
+        f"(SELECT {' + '.join(column(p, declared, scaled.step) for p in query.picks)}"
+        f' AS "value" FROM {source(query, declared, scaled.time_filter, scaled)}'
+        f" GROUP BY {identifier(tag)})"
+        for scaled in _scales(grafana, RANGE_MS, {k: _RANGES_MS[k] for k in steps})
+    )
+    name = identifier(tag)
+    return f'SELECT {name} FROM (SELECT top("value", {name}, {count}) FROM {ranked})'
+
+
+def _scales(
+    grafana: Grafana, scale: str, shortest: Mapping[str, int]
+) -> Iterator[Grafana]:
+    """Yields `grafana` for the rows and for each roll-up, with its guard.
+
+    `shortest`: step → the lowest `scale` at which it is read.
+    """
+    if not shortest:
+        yield grafana
+        return
+    starts = [("", 0), *shortest.items()]
+    for at, (step, start) in enumerate(starts):
+        guards = [f"{scale} >= {start}"] if start else []
+        if at + 1 < len(starts):
+            guards.append(f"{scale} < {starts[at + 1][1]}")
+        times = " AND ".join([grafana.time_filter, *guards])
+        yield msgspec.structs.replace(grafana, time_filter=times, step=step)

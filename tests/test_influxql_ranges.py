@@ -1,0 +1,111 @@
+"""Texts for Grafana over any range: only one of them reads rows, on a real InfluxDB."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+import services
+from grafana_asks import END_MS, Influx, filled
+
+from collectors.server_measurements import CATALOGUE
+from collectors.store.influxql import Grafana
+from collectors.store.influxql_ranges import render_ranges, render_top
+from collectors.store.query import Pick, Query
+from probes.wire.sample import Sample
+
+INTERFACE = CATALOGUE.measurement("interface")
+START_MS = END_MS - 3_600_000
+BUSIEST = ["Gi1/0/9", 'a "quoted" port', "Gi1/0/8"]
+
+
+@pytest.fixture(scope="module")
+def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
+    ports = {f"Gi1/0/{n}": n * 1e6 for n in range(1, 10)} | {BUSIEST[1]: 8.5e6}
+    rows = [
+        Sample(
+            "interface",
+            {"device": device, "site": "s", "role": "switch", "port": port},
+            {"in_bps": bps if device == "sw1" else 1e9 - bps, "out_bps": bps},
+            at,
+        )
+        for at in range(START_MS, END_MS, 60_000)
+        for port, bps in ports.items()
+        for device in ("sw1", "sw2")
+    ]
+    with services.running(
+        services.influxd(tmp_path_factory.mktemp("influx"))
+    ) as server:
+        database = Influx(server)
+        asyncio.run(database.write(rows))
+        yield database
+
+
+def _query(*picks: Pick, by: tuple[str, ...] = ("port",)) -> Query:
+    return Query("interface", picks, 0, 1, (), by, 60_000)
+
+
+def test_a_query_that_roll_ups_answer_has_three_texts_and_another_has_one() -> None:
+    def count(*picks: Pick, measurement: str = "interface") -> int:
+        query = Query(measurement, picks, 0, 1, (), (), 60_000)
+        declared = CATALOGUE.measurement(measurement)
+        return len(render_ranges(query, declared, Grafana()))
+
+    assert count(Pick("in_bps"), Pick("up", "min")) == 3
+    assert count(Pick("in_bps", "p95")) == 1
+    assert count(Pick("in_bps"), Pick("in_bps", "p95")) == 1
+    assert count(Pick("heard", "last"), measurement="self_agents") == 1
+    assert count(Pick("ok", "min"), measurement="web") == 1
+    # Every five minutes anyway.
+    assert count(Pick("value"), measurement="sensor") == 2
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("interval", ["1m", "2m", "5m", "30m", "1h", "1d"])
+def test_only_one_of_the_texts_reads_rows(influx: Influx, interval: str) -> None:
+    grafana = Grafana(variables={"device": "device"}, fill="null")
+    texts = render_ranges(_query(Pick("in_bps")), INTERFACE, grafana)
+    answers = [
+        influx.ask(filled(text, {"device": "sw1"}, interval=interval), "towpath")
+        for text in texts
+    ]
+    # The roll-ups have no rows here.
+    is_short = interval in ("1m", "2m")
+    assert [bool(answer) for answer in answers] == [is_short, False, False]
+
+
+@pytest.mark.service
+def test_the_busiest_are_the_values_of_a_variable_in_their_order(
+    influx: Influx,
+) -> None:
+    query = _query(Pick("in_bps", "max"), Pick("out_bps", "mean"))
+    text = render_top(query, INTERFACE, 3, {"device": "device"})
+    (series,) = influx.ask(filled(text, {"device": "sw1"}), "towpath")
+    # Grafana takes the second column, because the first is the time.
+    assert series["columns"] == ["time", "port"]
+    assert [row[1] for row in series["values"]] == BUSIEST
+
+
+@pytest.mark.service
+def test_without_rows_there_is_no_busiest(influx: Influx) -> None:
+    text = render_top(_query(Pick("in_bps", "max")), INTERFACE, 3, {"device": "device"})
+    assert influx.ask(filled(text, {"device": "nobody"}), "towpath") == []
+
+
+@pytest.mark.service
+def test_percentiles_of_means_are_of_five_minutes_at_any_interval(
+    influx: Influx,
+) -> None:
+    query = Query(
+        "interface", (Pick("in_bps", "p95"),), 0, 1, (), ("port",), None, 300_000
+    )
+    grafana = Grafana(interval="", variables={"device": "device"})
+    texts = render_ranges(query, INTERFACE, grafana)
+    assert len(texts) == 2
+    rows, rolled = (
+        influx.ask(filled(text, {"device": "sw1"}, interval="1m"), "towpath")
+        for text in texts
+    )
+    assert {s["tags"]["port"]: s["values"][0][1] for s in rows}["Gi1/0/7"] == 7e6
+    assert rolled == []
