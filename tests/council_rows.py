@@ -289,6 +289,8 @@ def other_rows(council: Estate, at: int) -> Iterator[Sample]:
             "appended_rows": at // 1000 % 10_000_000,
             "dead_rows": 0,
             "dropped_bytes": 0,
+            "dropped_rows": 0,
+            "refused_rows": 0,
             "commit_p99_ms": 2.0,
         },
         at,
@@ -307,6 +309,7 @@ def other_rows(council: Estate, at: int) -> Iterator[Sample]:
             "duplicates": 0,
             "refused": 0,
             "unauthorised": 0,
+            "turned_away": 0,
             "in_flight": 0,
         },
         at,
@@ -334,7 +337,16 @@ def other_rows(council: Estate, at: int) -> Iterator[Sample]:
     yield Sample(
         "self_traps",
         process,
-        {"listening": 1, "received": 9, "accepted": 8, "unknown_source": 1, "lost": 0},
+        {
+            "listening": 1,
+            "received": 9,
+            "accepted": 8,
+            "unknown_source": 1,
+            "wrong_community": 0,
+            "not_authentic": 0,
+            "malformed": 0,
+            "lost": 0,
+        },
         at,
     )
     for event, about in (

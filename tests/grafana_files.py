@@ -26,6 +26,16 @@ def grafana_dashboards() -> dict[str, Any]:
     }
 
 
+def all_panels(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The panels of a dashboard, with those inside collapsed rows."""
+    return [
+        panel
+        for row in document["panels"]
+        for panel in (row, *row.get("panels", ()))
+        if panel["type"] != "row"
+    ]
+
+
 def grafana_alerting(**config: Any) -> Any:
     return yaml.safe_load(
         grafana_texts(**config)["provisioning/alerting/towpath-rules.yaml"]

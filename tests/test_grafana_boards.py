@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from grafana_files import grafana_dashboards, grafana_texts
+from grafana_files import all_panels, grafana_dashboards, grafana_texts
 
 from collectors.server_measurements import CATALOGUE
 from dashboards.grafana import (
@@ -162,7 +162,7 @@ def test_shared_boards_use_the_shared_source_and_never_link_to_personal_ones() -
 def test_what_a_port_or_site_sends_is_drawn_below_the_axis() -> None:
     checked = 0
     for document in grafana_dashboards().values():
-        for panel in document["panels"]:
+        for panel in all_panels(document):
             for override in panel.get("fieldConfig", {}).get("overrides", ()):
                 properties = {item["id"] for item in override["properties"]}
                 if "custom.transform" not in properties:

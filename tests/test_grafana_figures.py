@@ -15,6 +15,7 @@ import pytest
 import reference_answers
 import services
 from grafana_asks import CHOICES, END_MS, Influx, filled, personal_rows
+from grafana_files import all_panels
 
 from alerts import rule_files as alert_rules
 from collectors.server_measurements import CATALOGUE
@@ -88,7 +89,7 @@ def _panel_document(board: Board, panel: Panel) -> dict[str, Any]:
     document = json.loads(texts[f"dashboards/{folder}/{board.uid}.json"])
     found: dict[str, Any] = next(
         each
-        for each in document["panels"]
+        for each in all_panels(document)
         if (each["title"], each["type"]) == (panel.title, panel.kind)
     )
     return found

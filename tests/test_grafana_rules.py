@@ -6,7 +6,13 @@ import json
 
 import pytest
 import yaml
-from grafana_files import RULES, grafana_alerting, grafana_dashboards, grafana_texts
+from grafana_files import (
+    RULES,
+    all_panels,
+    grafana_alerting,
+    grafana_dashboards,
+    grafana_texts,
+)
 
 from dashboards.grafana import GrafanaConfig, render_files
 from dashboards.grafana.grafana_rules import WATCHDOG_UID
@@ -73,7 +79,7 @@ def test_no_exported_rule_reports_devices_down_while_towpath_is_cut_off() -> Non
 
 def test_a_rule_links_to_a_panel_that_exists() -> None:
     ids = {
-        document["uid"]: {panel["id"] for panel in document["panels"]}
+        document["uid"]: {panel["id"] for panel in all_panels(document)}
         for document in grafana_dashboards().values()
     }
     linked = 0

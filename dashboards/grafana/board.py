@@ -19,7 +19,11 @@ What a board may say, beside `Panel(title, description, targets, unit, kind, …
 - `PanelQuery(query, legend, variables, below=, searches={tag: text box}, unit=,
   colour=)`; the last two are for its lines alone.
 - Stats: `sparkline`, `tiles` (coloured background), `stat_text`, `reduce` (lastNotNull,
-  max, mean … of what the query returns).
+  max, mean … of what the query returns), `no_value` (the text if there is nothing).
+  `tile="name_last"`: one tile per row, named by that column, the first of `columns`;
+  the last one is the value. `reduces_rows`: one figure of all rows (`reduce="sum"`).
+- Rows: `rows_if` (`RowTest`), `calculated` (`Calculated`), `grouped` (`RowGroups`):
+  `board_rows`.
 - `value_texts`: number or text → (text, colour). `steps`: `steps_of_rule("line_down")`,
   `verdict_steps("call_poor_ratio")`, `BUSY`, `PLAIN`. `place=("latitude_last",
   "longitude_last")`, the columns of a map; it is coloured by `colour_by`.
@@ -68,6 +72,7 @@ from dashboards.grafana.board_links import (
     label,
     link_to,
 )
+from dashboards.grafana.board_rows import Calculated, RowGroups, RowTest
 from dashboards.grafana.board_variables import (
     Variable,
     choice_of,
@@ -98,11 +103,14 @@ __all__ = [
     "WORST_FIRST",
     "Board",
     "BoardRow",
+    "Calculated",
     "Legend",
     "Panel",
     "PanelKind",
     "PanelLink",
     "PanelQuery",
+    "RowGroups",
+    "RowTest",
     "Steps",
     "TableColumn",
     "ValueTexts",
@@ -278,6 +286,14 @@ class Panel:
     place: tuple[str, str] | None = None
     colour_by: str = ""
     text: str = ""
+    rows_if: tuple[RowTest, ...] = ()
+    rows_match: Literal["all", "any"] = "all"
+    calculated: tuple[Calculated, ...] = ()
+    grouped: RowGroups | None = None
+    tile: str = ""
+    tile_colours: Mapping[str, str] = field(default_factory=dict)
+    reduces_rows: bool = False
+    no_value: str = "no data"
 
     @property
     def newest_ms(self) -> int:
@@ -290,6 +306,11 @@ class Panel:
             * 1000
             * max(measurement.period_s for measurement in measurements)
         )
+
+    @property
+    def is_of_rows(self) -> bool:
+        """True if its queries return one table instead of lines."""
+        return self.kind in OF_ROWS or bool(self.tile) or self.reduces_rows
 
     @property
     def has_one_line(self) -> bool:

@@ -13,7 +13,6 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
 from collectors.store.query import Query, Where
 from dashboards.grafana.board import (
-    OF_ROWS,
     SHARED,
     Board,
     BoardRow,
@@ -234,7 +233,7 @@ def _target(
         "datasource": source,
         "rawQuery": True,
         "query": panel.influxql(target),
-        "resultFormat": "table" if panel.kind in OF_ROWS else "time_series",
+        "resultFormat": "table" if panel.is_of_rows else "time_series",
         "alias": target.legend,
         "hide": False,
     }

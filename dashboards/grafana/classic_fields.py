@@ -24,7 +24,7 @@ _FILL_OF_ONE, _FILL_OF_STACK = 8, 30
 def field_config(panel: Panel) -> dict[str, Any]:
     return {
         "defaults": _defaults(panel),
-        "overrides": [*_lines(panel), *_columns(panel)],
+        "overrides": [*_lines(panel), *_columns(panel), *_tiles(panel)],
     }
 
 
@@ -44,7 +44,7 @@ def _defaults(panel: Panel) -> dict[str, Any]:
         "unit": panel.unit,
         "thresholds": _thresholds(panel.steps),
         "mappings": _mappings(panel.value_texts),
-        "noValue": "no data",
+        "noValue": panel.no_value,
         "color": {"mode": "thresholds"},
         "custom": {},
     }
@@ -148,6 +148,19 @@ def _columns(panel: Panel) -> Iterator[dict[str, Any]]:
                 "matcher": {"id": "byName", "options": column.title},
                 "properties": properties,
             }
+
+
+def _tiles(panel: Panel) -> Iterator[dict[str, Any]]:
+    """The names of tiles, and the colours of some names."""
+    if not panel.tile:
+        return
+    *_, value = panel.columns.values()
+    # The first column; Grafana 9 knows only this spelling, and later ones both.
+    name = {"id": "displayName", "value": "${__cell_0}"}
+    yield {"matcher": {"id": "byName", "options": value.title}, "properties": [name]}
+    for text, colour in panel.tile_colours.items():
+        fixed = {"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}
+        yield {"matcher": {"id": "byName", "options": text}, "properties": [fixed]}
 
 
 def _properties(column: TableColumn) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from dashboards.grafana.board import WORST_FIRST, Legend, Panel
+from dashboards.grafana.board_rows import calculation_json, groups_json, tests_json
 
 # Grafana sorts a legend by the name that it shows for a calculation.
 _CALCULATIONS = {
@@ -17,6 +18,8 @@ _CALCULATIONS = {
 }
 # Rows of a state timeline that are drawn at once (from Grafana 11 on).
 _TIMELINE_PAGE = 20
+# Grafana shows 25 tiles if nothing else is set.
+_MOST_TILES = 500
 
 
 def panel_options(panel: Panel) -> dict[str, Any]:
@@ -44,7 +47,9 @@ def panel_options(panel: Panel) -> dict[str, Any]:
             return _map(panel)
         case "text":
             return {"mode": "markdown", "content": panel.text}
-    reduce = {"calcs": [panel.reduce], "fields": "", "values": False}
+    reduce: dict[str, Any] = {"calcs": [panel.reduce], "fields": "", "values": False}
+    if panel.tile:
+        reduce = {"calcs": [], "fields": "", "values": True, "limit": _MOST_TILES}
     if panel.kind == "bargauge":
         return {
             "orientation": "horizontal",
@@ -59,7 +64,7 @@ def panel_options(panel: Panel) -> dict[str, Any]:
             "showThresholdMarkers": True,
             "reduceOptions": reduce,
         }
-    named = not panel.has_one_line
+    named = bool(panel.tile) or not (panel.has_one_line or panel.reduces_rows)
     return {
         "reduceOptions": reduce,
         "colorMode": "background" if panel.tiles else "value",
@@ -72,7 +77,7 @@ def panel_options(panel: Panel) -> dict[str, Any]:
 
 def transformations(panel: Panel) -> list[dict[str, Any]]:
     """Returns how the answers of a panel's queries become one table."""
-    if panel.kind not in ("table", "geomap", "barchart"):
+    if not panel.is_of_rows:
         return []
     steps: list[dict[str, Any]] = []
     if len(panel.targets) > 1:
@@ -84,10 +89,15 @@ def transformations(panel: Panel) -> list[dict[str, Any]]:
             },
             {"id": "merge", "options": {}},
         ]
-    if panel.sort and panel.rows_at_most:
+    steps += [calculation_json(calculated) for calculated in panel.calculated]
+    if panel.rows_if:
+        steps.append(tests_json(panel.rows_if, panel.rows_match))
+    if panel.sort and (panel.rows_at_most or panel.tile or panel.grouped):
         name, descending = panel.sort
         sort = [{"field": name, "desc": descending}]
         steps.append({"id": "sortBy", "options": {"fields": {}, "sort": sort}})
+    if panel.grouped:
+        steps.append(groups_json(panel.grouped))
     if panel.rows_at_most:
         limit = {"limitField": str(panel.rows_at_most)}
         steps.append({"id": "limit", "options": limit})

@@ -3,53 +3,155 @@
 from dashboards.grafana.board import (
     AMBER,
     GREEN,
+    PLAIN,
     RED,
     Board,
     BoardRow,
     Panel,
     PanelQuery,
+    Steps,
+    TableColumn,
     select,
+    steps_of_rule,
 )
+from dashboards.grafana.boards.rule_texts import what_to_do
 
 _PROCESS = ("process",)
+# More than none of what should never happen.
+_NONE_IS_GOOD: Steps = ((None, GREEN), (1, RED))
 
+IS_BLIND = Panel(
+    "Does it see the network?",
+    "Cut off: none of the devices that a poller polls answers, so Towpath itself has "
+    "lost its network; until it is back, ignore what boards show about devices. No "
+    f"poller reports: {what_to_do('monitor_blind')}",
+    (PanelQuery(select("self_poll", ("cut_off", "max"))),),
+    "short",
+    "stat",
+    width=4,
+    height=4,
+    value_texts={0: ("Yes", GREEN), 1: ("Cut off", RED)},
+    newest=True,
+    tiles=True,
+    no_value="No poller reports",
+)
+IS_LATE = Panel(
+    "Do polls start on time?",
+    "How late polls start, 99th percentile of the slowest process. "
+    f"If it is not green: {what_to_do('polls_late')}",
+    (PanelQuery(select("self_poll", ("late_p99_ms", "max"))),),
+    "ms",
+    "stat",
+    width=4,
+    height=4,
+    steps=steps_of_rule("polls_late"),
+    decimals=0,
+    newest=True,
+    tiles=True,
+    no_value="No poller reports",
+)
+IS_BEHIND = Panel(
+    "Do the store and the alerts keep up?",
+    "Age of the oldest batch that a reader of the journal has yet to process. "
+    f"If it is not green: {what_to_do('reader_behind')}",
+    (PanelQuery(select("self_reader", ("lag_s", "max"))),),
+    "s",
+    "stat",
+    width=4,
+    height=4,
+    steps=steps_of_rule("reader_behind"),
+    decimals=0,
+    newest=True,
+    tiles=True,
+    no_value="No reader reports",
+)
+IS_FULL = Panel(
+    "When is a disk full?",
+    "Hours until the first disk that Towpath writes to is full, by its trend. "
+    f"If it is not green: {what_to_do('disk_filling')}",
+    (PanelQuery(select("self_disk", ("hours_left", "min"))),),
+    "h",
+    "stat",
+    width=4,
+    height=4,
+    steps=steps_of_rule("disk_filling", "disk_full_soon"),
+    decimals=0,
+    newest=True,
+    tiles=True,
+    no_value="No disk is filling",
+)
+IS_HEARD = Panel(
+    "Are notifications delivered?",
+    "Notifications that a channel refuses, or has not taken two minutes after they "
+    f"were due. If it is not 0: {what_to_do('notifications_failing')}",
+    (PanelQuery(select("self_notify", ("overdue", "max"))),),
+    "short",
+    "stat",
+    width=4,
+    height=4,
+    steps=_NONE_IS_GOOD,
+    decimals=0,
+    newest=True,
+    tiles=True,
+    no_value="No channel is set up",
+)
+RECEIVES_TRAPS = Panel(
+    "Are traps received?",
+    "Whether every trap receiver has its port. "
+    f"If not: {what_to_do('traps_not_heard')}",
+    (PanelQuery(select("self_traps", ("listening", "min"))),),
+    "short",
+    "stat",
+    width=4,
+    height=4,
+    value_texts={1: ("Yes", GREEN), 0: ("No", RED)},
+    newest=True,
+    tiles=True,
+    no_value="Switched off",
+)
+SEES_OVER_TIME = Panel(
+    "When was it cut off?",
+    "Cut off: none of a poller's devices answered, so Towpath itself had lost its "
+    "network. Gap: the process did not report. Boards and reports leave that time out.",
+    (PanelQuery(select("self_poll", ("cut_off", "max"), by=_PROCESS), "$tag_process"),),
+    "short",
+    "state-timeline",
+    width=24,
+    height=5,
+    value_texts={0: ("sees the network", GREEN), 1: ("cut off", AMBER)},
+)
 POLLS = Panel(
-    "Polls per minute",
-    "Due, done and failed. If done is below due, the poller does not keep up.",
+    "Are all polls done that are due?",
+    "Polls due and done per minute, all processes. Done below due: the poller does not "
+    "keep up. Failed: devices that did not answer. "
+    f"If polls are skipped: {what_to_do('polls_skipped')}",
     (
-        PanelQuery(
-            select("self_poll", ("expected", "mean"), by=_PROCESS), "$tag_process due"
-        ),
-        PanelQuery(
-            select("self_poll", ("done", "mean"), by=_PROCESS), "$tag_process done"
-        ),
-        PanelQuery(
-            select("self_poll", ("failed", "mean"), by=_PROCESS), "$tag_process failed"
-        ),
-        PanelQuery(
-            select("self_poll", ("skipped", "mean"), by=_PROCESS),
-            "$tag_process skipped",
-        ),
+        PanelQuery(select("self_poll", ("expected", "mean")), "due"),
+        PanelQuery(select("self_poll", ("done", "mean")), "done"),
+        PanelQuery(select("self_poll", ("failed", "mean")), "failed", colour=RED),
+        PanelQuery(select("self_poll", ("skipped", "mean")), "skipped", colour=AMBER),
     ),
     "short",
-    minimum=0,
+    soft_minimum=0,
+    decimals=0,
 )
 LATE = Panel(
-    "Poll lateness",
-    "How late polls start, 99th percentile.",
+    "How late do polls start?",
+    "99th percentile of each process. It rises before polls are skipped.",
     (
         PanelQuery(
             select("self_poll", ("late_p99_ms", "max"), by=_PROCESS), "$tag_process"
         ),
     ),
     "ms",
-    steps=((None, GREEN), (1000, AMBER), (10_000, RED)),
-    minimum=0,
+    steps=steps_of_rule("polls_late"),
+    soft_minimum=0,
 )
 LAG = Panel(
-    "Readers behind the journal",
-    "Age of the oldest batch that each reader has yet to process. If it grows, the "
-    "store does not keep up or is down.",
+    "How far are the readers behind?",
+    "Age of the oldest batch that each reader has yet to process. If the store's "
+    "grows, the database is down or too slow; nothing is lost until the journal is "
+    "full.",
     (
         PanelQuery(
             select("self_reader", ("lag_s", "max"), by=("process", "reader")),
@@ -57,44 +159,60 @@ LAG = Panel(
         ),
     ),
     "s",
-    steps=((None, GREEN), (60, AMBER), (600, RED)),
-    minimum=0,
+    steps=steps_of_rule("reader_behind"),
+    soft_minimum=0,
 )
 JOURNAL = Panel(
-    "Journal size",
-    "Size of each process's journal on disk.",
+    "How large is the journal?",
+    "Size on disk. It shrinks as the readers advance; if it grows for hours, look at "
+    "how far the readers are behind.",
     (
         PanelQuery(
-            select("self_journal", ("bytes", "last"), by=_PROCESS), "$tag_process"
+            select("self_journal", ("bytes", "max"), by=_PROCESS), "$tag_process"
         ),
     ),
     "decbytes",
-    minimum=0,
+    steps=PLAIN,
+    soft_minimum=0,
 )
-REFUSED_OR_LOST = Panel(
-    "Quarantined or lost",
-    "Rows that do not fit the catalogue, rows that a reader quarantined, and bytes "
-    "deleted unread, since the start. Each line should stay flat.",
+LOSSES = Panel(
+    "Was anything lost or refused?",
+    "Counted since each process started, so a step is a loss and a fall is a restart. "
+    "Every line should stay flat. Dropped unread: measurements lost for good. Not in "
+    "the catalogue: parts of Towpath run different versions. Quarantined: the "
+    f"database refuses rows. {what_to_do('journal_dropping')}",
     (
         PanelQuery(
-            select("self_journal", ("dead_rows", "last"), by=_PROCESS),
-            "$tag_process not in the catalogue",
+            select("self_journal", ("dropped_rows", "max"), by=_PROCESS),
+            "$tag_process: dropped unread",
         ),
         PanelQuery(
-            select("self_reader", ("aside_rows", "last"), by=("process", "reader")),
-            "$tag_process quarantined by $tag_reader",
+            select("self_journal", ("refused_rows", "max"), by=_PROCESS),
+            "$tag_process: not written",
         ),
         PanelQuery(
-            select("self_journal", ("dropped_bytes", "last"), by=_PROCESS),
-            "$tag_process bytes lost",
+            select("self_journal", ("dead_rows", "max"), by=_PROCESS),
+            "$tag_process: not in the catalogue",
+        ),
+        PanelQuery(
+            select("self_reader", ("aside_rows", "max"), by=("process", "reader")),
+            "$tag_process: quarantined by $tag_reader",
+        ),
+        PanelQuery(
+            select("self_traps", ("lost", "max"), by=_PROCESS),
+            "$tag_process: traps lost",
         ),
     ),
     "short",
-    minimum=0,
+    steps=PLAIN,
+    soft_minimum=0,
+    soft_maximum=1,
+    decimals=0,
 )
 COMMIT_TIME = Panel(
-    "Commit time",
-    "Time to write and fsync a batch, 99th percentile: the speed of the disk.",
+    "How fast is the disk?",
+    "Time to write a batch durably (write and fsync), 99th percentile. A healthy disk "
+    "takes some milliseconds; above a second, sources have to wait.",
     (
         PanelQuery(
             select("self_journal", ("commit_p99_ms", "max"), by=_PROCESS),
@@ -102,72 +220,175 @@ COMMIT_TIME = Panel(
         ),
     ),
     "ms",
-    steps=((None, GREEN), (100, AMBER), (1000, RED)),
-    minimum=0,
+    steps=PLAIN,
+    soft_minimum=0,
 )
-INGEST = Panel(
-    "Reports from laptops",
-    "Accepted, refused and unauthorised since the start. The slope is the rate.",
+DISKS = Panel(
+    "How much room is left?",
+    "Each disk that Towpath writes to, the fullest first by the time that is left. No "
+    f"time: it is not filling. If one is: {what_to_do('disk_full_soon')}",
     (
-        PanelQuery(
-            select("self_ingest", ("accepted", "last"), by=("process", "transport")),
-            "$tag_process $tag_transport accepted",
-        ),
-        PanelQuery(
-            select("self_ingest", ("refused", "last"), by=("process", "transport")),
-            "$tag_process $tag_transport refused",
-        ),
         PanelQuery(
             select(
-                "self_ingest", ("unauthorised", "last"), by=("process", "transport")
-            ),
-            "$tag_process $tag_transport unauthorised",
+                "self_disk",
+                ("hours_left", "last"),
+                ("free_bytes", "last"),
+                ("size_bytes", "last"),
+                ("full", "last"),
+                by=("process", "folder"),
+            )
         ),
     ),
     "short",
-    minimum=0,
+    "table",
+    width=12,
+    height=7,
+    columns={
+        "folder": TableColumn("Disk of", width=200),
+        "process": TableColumn("Process", width=110),
+        "full_last": TableColumn(
+            "State",
+            value_texts={0: ("has room", GREEN), 1: ("full", RED)},
+            width=90,
+        ),
+        "hours_left_last": TableColumn(
+            "Full in",
+            "h",
+            steps=steps_of_rule("disk_filling", "disk_full_soon"),
+            decimals=0,
+            width=100,
+        ),
+        "free_bytes_last": TableColumn("Free", "decbytes", width=100),
+        "size_bytes_last": TableColumn("Size", "decbytes", width=100),
+    },
+    sort=("free_bytes_last", False),
+    newest=True,
 )
 AGENTS = Panel(
-    "Laptops expected and reporting",
-    "Expected: enrolled, and reported within 30 days. Reporting: in the last hour.",
+    "Which sites' laptops have stopped reporting?",
+    "Laptops that are enrolled and reported within 30 days, and those that reported in "
+    "the last hour or two. Laptops sleep, so few report at night; if all are silent in "
+    f"working hours: {what_to_do('agents_silent')}",
     (
         PanelQuery(
-            select("self_agents", ("expected", "last"), by=("home_site",)),
-            "$tag_home_site expected",
-        ),
-        PanelQuery(
-            select("self_agents", ("heard", "last"), by=("home_site",)),
-            "$tag_home_site reporting",
+            select(
+                "self_agents",
+                ("expected", "last"),
+                ("heard", "last"),
+                by=("home_site",),
+            )
         ),
     ),
     "short",
-    minimum=0,
+    "table",
+    width=12,
+    height=8,
+    columns={
+        "home_site": TableColumn("Home site", width=260),
+        "heard_last": TableColumn("Reporting", "short", decimals=0, width=130),
+        "expected_last": TableColumn("Enrolled", "short", decimals=0, width=130),
+    },
+    sort=("heard_last", False),
+    newest=True,
 )
-NOTIFY = Panel(
-    "Notifications",
-    "Failed attempts since the start, and pages waiting for delivery.",
+INGEST = Panel(
+    "Do laptops' reports arrive?",
+    "Counted since each process started: the slope is the rate, and a fall is a "
+    "restart. Accepted should rise steadily; the others should stay flat. Refused: a "
+    "report could not be read or did not fit. Without a credential: somebody else "
+    "tries, or an agent has lost its own. Turned away: too many at once, they try "
+    "again.",
     (
         PanelQuery(
-            select("self_notify", ("failed", "last"), by=("process", "channel")),
-            "$tag_process $tag_channel failed",
+            select("self_ingest", ("accepted", "max"), by=("transport",)),
+            "$tag_transport: accepted",
         ),
         PanelQuery(
-            select("self_notify", ("waiting", "last"), by=("process", "channel")),
-            "$tag_process $tag_channel waiting",
+            select("self_ingest", ("refused", "max"), by=("transport",)),
+            "$tag_transport: refused",
+        ),
+        PanelQuery(
+            select("self_ingest", ("unauthorised", "max"), by=("transport",)),
+            "$tag_transport: without a credential",
+        ),
+        PanelQuery(
+            select("self_ingest", ("turned_away", "max"), by=("transport",)),
+            "$tag_transport: turned away",
         ),
     ),
     "short",
-    steps=((None, GREEN), (1, AMBER)),
-    minimum=0,
+    steps=PLAIN,
+    soft_minimum=0,
+)
+CHANNELS = Panel(
+    "Do notifications reach people?",
+    "Each channel, counted since the alert process started. Overdue: refused, or not "
+    f"delivered two minutes after it was due. {what_to_do('notifications_failing')}",
+    (
+        PanelQuery(
+            select(
+                "self_notify",
+                ("overdue", "last"),
+                ("waiting", "last"),
+                ("sent", "last"),
+                ("failed", "last"),
+                ("refused", "last"),
+                by=("channel", "process"),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=12,
+    height=7,
+    columns={
+        "channel": TableColumn("Channel", width=160),
+        "process": TableColumn("Process", width=110),
+        "overdue_last": TableColumn(
+            "Overdue", "short", steps=_NONE_IS_GOOD, decimals=0, width=90
+        ),
+        "waiting_last": TableColumn("Waiting", "short", decimals=0, width=90),
+        "sent_last": TableColumn("Delivered", "short", decimals=0, width=90),
+        "failed_last": TableColumn("Failed tries", "short", decimals=0, width=100),
+        "refused_last": TableColumn("Refused", "short", decimals=0, width=90),
+    },
+    sort=("overdue_last", True),
+    newest=True,
+)
+TRAPS = Panel(
+    "What becomes of traps?",
+    "Counted since start. From unknown addresses: the sender is not in the estate. "
+    "Not authentic: a v3 user, password or time is wrong. Lost: more arrived at once "
+    f"than the system's buffer holds. {what_to_do('traps_lost')}",
+    (
+        PanelQuery(select("self_traps", ("accepted", "max")), "accepted"),
+        PanelQuery(
+            select("self_traps", ("unknown_source", "max")), "from unknown addresses"
+        ),
+        PanelQuery(select("self_traps", ("wrong_community", "max")), "wrong community"),
+        PanelQuery(select("self_traps", ("not_authentic", "max")), "not authentic"),
+        PanelQuery(select("self_traps", ("malformed", "max")), "not readable"),
+        PanelQuery(select("self_traps", ("lost", "max")), "lost", colour=RED),
+    ),
+    "short",
+    steps=PLAIN,
+    soft_minimum=0,
 )
 
 TOWPATH_ITSELF = Board(
     "towpath-itself",
     "Towpath itself",
-    "Does the monitor keep up, lose nothing, and reach people?",
+    "Does the monitor see the network, keep up, lose nothing, and reach people?",
     (
-        BoardRow("Polling", (POLLS, LATE)),
-        BoardRow("Journal and readers", (LAG, JOURNAL, REFUSED_OR_LOST, COMMIT_TIME)),
-        BoardRow("Laptops and pages", (INGEST, AGENTS, NOTIFY)),
+        BoardRow(
+            "Now",
+            (IS_BLIND, IS_LATE, IS_BEHIND, IS_FULL, IS_HEARD, RECEIVES_TRAPS),
+        ),
+        BoardRow("Polling", (SEES_OVER_TIME, POLLS, LATE)),
+        BoardRow("Journal, store and disks", (LAG, LOSSES, JOURNAL, COMMIT_TIME)),
+        BoardRow("Disks and notifications", (DISKS, CHANNELS)),
+        BoardRow("Laptops", (INGEST, AGENTS)),
+        BoardRow("Traps", (TRAPS,), collapsed=True),
     ),
+    links=("towpath-estate", "towpath-alerts"),
 )

@@ -1,0 +1,88 @@
+"""Rows of panels: calculated, tested, grouped, shown as tiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dashboards.grafana.board import (
+    Board,
+    BoardRow,
+    Calculated,
+    Panel,
+    PanelQuery,
+    RowGroups,
+    RowTest,
+    TableColumn,
+    select,
+)
+from dashboards.grafana.classic import dashboard_json
+
+DEVICES = PanelQuery(
+    select("device", ("ports_up", "last"), ("ports_down", "last"), by=("device",))
+)
+
+
+def _panel(**settings: Any) -> dict[str, Any]:
+    panel = Panel("P", "What it shows.", (DEVICES,), "short", **settings)
+    board = Board("b", "B", "A board.", (BoardRow("R", (panel,)),))
+    document: dict[str, Any] = dashboard_json(board, (board,))["panels"][1]
+    return document
+
+
+def _steps(panel: dict[str, Any]) -> list[str]:
+    return [step["id"] for step in panel["transformations"]]
+
+
+def test_tiles_are_one_per_row_worst_first_and_named_by_the_first_column() -> None:
+    panel = _panel(
+        kind="stat",
+        tile="device",
+        columns={
+            "device": TableColumn("Device"),
+            "ports_down_last": TableColumn("Down", link="/d/x"),
+        },
+        sort=("ports_down_last", True),
+    )
+    assert panel["targets"][0]["resultFormat"] == "table"
+    # All rows: Grafana shows 25 if nothing else is set.
+    assert panel["options"]["reduceOptions"]["values"] is True
+    assert panel["options"]["reduceOptions"]["limit"] >= 200
+    assert _steps(panel) == ["sortBy", "organize"]
+    names = {
+        override["matcher"]["options"]: properties["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        for properties in override["properties"]
+        if properties["id"] == "displayName"
+    }
+    assert names == {"Down": "${__cell_0}"}
+
+
+def test_rows_are_calculated_before_they_are_tested_and_grouped_before_they_are_cut() -> (
+    None
+):
+    panel = _panel(
+        kind="table",
+        columns={"device": TableColumn("Device")},
+        calculated=(Calculated("all", "ports_up_last", "+", "ports_down_last"),),
+        rows_if=(RowTest("all", "greater", 0),),
+        grouped=RowGroups(("device",), {"all": "sum"}),
+        sort=("all", True),
+        rows_at_most=5,
+    )
+    assert _steps(panel) == [
+        *("calculateField", "filterByValue", "sortBy", "groupBy", "limit", "organize")
+    ]
+    calculated, tested, _, grouped, *_ = panel["transformations"]
+    assert calculated["options"]["alias"] == "all"
+    assert calculated["options"]["binary"]["operator"] == "+"
+    [test] = tested["options"]["filters"]
+    assert (test["fieldName"], test["config"]["options"]) == ("all", {"value": 0})
+    assert grouped["options"]["fields"]["all"]["aggregations"] == ["sum"]
+
+
+def test_a_figure_of_all_rows_is_reduced_from_one_table() -> None:
+    panel = _panel(kind="stat", reduces_rows=True, reduce="sum", no_value="None")
+    assert panel["targets"][0]["resultFormat"] == "table"
+    assert panel["options"]["reduceOptions"]["calcs"] == ["sum"]
+    assert panel["options"]["textMode"] == "value"
+    assert panel["fieldConfig"]["defaults"]["noValue"] == "None"
