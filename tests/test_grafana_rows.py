@@ -57,9 +57,7 @@ def test_tiles_are_one_per_row_worst_first_and_named_by_the_first_column() -> No
     assert names == {"Down": "${__cell_0}"}
 
 
-def test_rows_are_calculated_before_they_are_tested_and_grouped_before_they_are_cut() -> (
-    None
-):
+def test_rows_are_calculated_then_tested_then_sorted_then_grouped_then_cut() -> None:
     panel = _panel(
         kind="table",
         columns={"device": TableColumn("Device")},
