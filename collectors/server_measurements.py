@@ -76,6 +76,11 @@ SENSOR = measurement(
         _ROLE,
         Tag("class", "kind of sensor: temperature, voltage, dbm, state …"),
         Tag("sensor", "name of the sensor on the device"),
+        Tag(
+            "port",
+            "port that it belongs to (optics, PoE), by its stable name",
+            describes=True,
+        ),
     ),
     Field(
         "value",

@@ -164,3 +164,16 @@ def test_without_limits_or_a_known_state_there_is_no_severity() -> None:
     assert severity(Sensor("temperature", "a", "1.2", "1", value=90)) is None
     odd = Sensor("state", "a", "1.2", "1", value=9, state="9", severity="unknown")
     assert severity(odd) is None
+
+
+async def test_a_sensor_of_a_port_has_the_name_of_the_port() -> None:
+    async with RecordedHealth(recordings.FOLDER / "cisco-ios.snmprec") as device:
+        device.health.port_name = {7: "Te1/1/1"}.get
+        batches = await device.poll()
+    ports = {
+        row.tags["sensor"]: row.tags.get("port", "")
+        for row in batches["sensor"].samples()
+    }
+    assert ports["Te1/1/1 Receive Power Sensor"] == "Te1/1/1"
+    assert ports["PoE TenGigabitEthernet1/1/1"] == "Te1/1/1"
+    assert set(ports.values()) == {"", "Te1/1/1"}

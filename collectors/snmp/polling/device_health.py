@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -49,7 +49,8 @@ _SOON_S = 10.0
 
 class HealthReader:
     """Reads the health of one device. `slots` bounds how many devices are discovered at
-    once; if none is free, discovery waits for a later poll."""
+    once; if none is free, discovery waits for a later poll. `port_name`, which names an
+    ifIndex, is set by the owner of the port table."""
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class HealthReader:
         self._reader: ProfileReader | None = None
         # Implausible values when last read, by the instance that they come from.
         self._refused: dict[str, list[RefusedColumn]] = {}
+        self.port_name: Callable[[int], str | None] = lambda if_index: None
 
     @property
     def findings(self) -> dict[str, str]:
@@ -173,4 +175,4 @@ class HealthReader:
             self._refused.pop(row.oid, None)
         for refused in sections[REFUSED]:
             self._refused.setdefault(refused.oid, []).append(refused)
-        return reading_rows(tags, time_ms, sections)
+        return reading_rows(tags, time_ms, sections, self.port_name)

@@ -88,6 +88,8 @@ class DevicePoll:
         self._tags = DeviceTags(device.id, device.site, device.role)
         self._session, self._state = session, state
         self._health, self._pinged = health, pinged
+        if health is not None:
+            health.port_name = self.port_name
         self._retry_policy = RetryPolicy.with_backoff(config.timeout_s, config.tries)
         self._ports = PortTable(config.period_s, settings.now_ms, settings.monotonic_s)
         self._neighbours = NeighbourMonitor(

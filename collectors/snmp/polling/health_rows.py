@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from collectors.batch import Batch, Column, Schema
@@ -32,14 +32,30 @@ _SECTIONS: tuple[tuple[str, Measurement], ...] = (
 
 
 def reading_rows(
-    tags: DeviceTags, time_ms: int, sections: Mapping[str, Sequence[Any]]
+    tags: DeviceTags,
+    time_ms: int,
+    sections: Mapping[str, Sequence[Any]],
+    port_name: Callable[[int], str | None] = lambda if_index: None,
 ) -> list[Batch]:
-    """The batches of readings, by section."""
+    """The batches of readings, by section. `port_name` names an ifIndex."""
     batches: list[Batch] = []
     for section, measurement in _SECTIONS:
-        values = [_VALUES[section](reading) for reading in sections[section]]
-        batches += _batch(tags, time_ms, measurement, _distinct(values))
+        readings = sections[section]
+        values = _distinct([_VALUES[section](reading) for reading in readings])
+        if measurement is SENSOR:
+            # The port only describes a sensor, so names must differ without it.
+            values = [
+                ((*own, _port_of(sensor, port_name)), *fields)
+                for sensor, (own, *fields) in zip(readings, values, strict=True)
+            ]
+        batches += _batch(tags, time_ms, measurement, values)
     return batches
+
+
+def _port_of(sensor: Sensor, port_name: Callable[[int], str | None]) -> str:
+    if sensor.if_index is None:
+        return ""
+    return port_name(sensor.if_index) or ""
 
 
 def inventory_rows(

@@ -46,6 +46,9 @@ class PortTable:
         self._scalars: dict[str, Value] = {}
         # Replaced by another list whenever a port changes.
         self.ports: list[Port] = []
+        # The names of `_named_ports` by ifIndex.
+        self._named_ports = self.ports
+        self._name_by_index: dict[int, str] = {}
         self.findings: dict[str, str] = {}
         # The last answer since the tables were read: a restart after it shows.
         self._last_moment: Moment | None = None
@@ -63,10 +66,10 @@ class PortTable:
 
     def name_of(self, if_index: int) -> str | None:
         """The name of the port with that ifIndex, as last read."""
-        for port in self.ports:
-            if port.if_index == if_index:
-                return port.key
-        return None
+        if self._named_ports is not self.ports:
+            self._named_ports = self.ports
+            self._name_by_index = {port.if_index: port.key for port in self.ports}
+        return self._name_by_index.get(if_index)
 
     async def read(
         self,
