@@ -13,6 +13,8 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana
 from collectors.store.influxql_ranges import render_ranges, render_top
 from collectors.store.query import Pick, Query
+from dashboards.grafana.board import busiest
+from dashboards.grafana.classic_variables import variable_json
 from probes.wire.sample import Sample
 
 INTERFACE = CATALOGUE.measurement("interface")
@@ -85,6 +87,16 @@ def test_the_busiest_are_the_values_of_a_variable_in_their_order(
     # Grafana takes the second column, because the first is the time.
     assert series["columns"] == ["time", "port"]
     assert [row[1] for row in series["values"]] == BUSIEST
+
+
+def test_all_values_of_a_variable_of_the_busiest_are_named_in_a_query() -> None:
+    variable = busiest("busiest", "Busiest", _query(Pick("in_bps", "max")), 3, {})
+    document = variable_json(variable, {})
+    assert document["query"] == render_top(_query(Pick("in_bps", "max")), INTERFACE, 3)
+    # "All" as `.*` would show every port.
+    assert "allValue" not in document
+    assert document["current"]["value"] == ["$__all"]
+    assert (document["refresh"], document["sort"], document["hide"]) == (2, 0, 2)
 
 
 @pytest.mark.service

@@ -75,6 +75,7 @@ from dashboards.grafana.board_links import (
 from dashboards.grafana.board_rows import Calculated, RowGroups, RowTest
 from dashboards.grafana.board_variables import (
     Variable,
+    busiest,
     choice_of,
     search_box,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "TableColumn",
     "ValueTexts",
     "Variable",
+    "busiest",
     "cell",
     "choice",
     "choice_of",

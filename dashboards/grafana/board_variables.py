@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import identifier, literal
-from collectors.store.query import Where
+from collectors.store.influxql_ranges import render_top
+from collectors.store.query import Query, Where
 
 VariableKind = Literal["query", "textbox", "custom", "constant"]
 
@@ -75,4 +77,26 @@ def choice_of(name: str, label: str, options: Mapping[str, str]) -> Variable:
         options=options,
         multiple=False,
         default=next(iter(options)),
+    )
+
+
+def busiest(
+    name: str, label: str, query: Query, count: int, within: Mapping[str, str]
+) -> Variable:
+    """Returns a hidden variable: the `count` values of the query's one `by` tag that
+    have the largest sum of its figures in the board's range. Graphs use it like any
+    other: `variables={"port": name}`.
+
+    `busiest("busiest", "Busiest ports", select("interface", ("in_bps", "max"),
+    ("out_bps", "max"), by=("port",)), 12, {"device": "device"})`.
+    """
+    declared = CATALOGUE.measurement(query.measurement)
+    return Variable(
+        name,
+        label,
+        query.measurement,
+        query.group_by[0],
+        influxql=render_top(query, declared, count, within),
+        hidden=True,
+        all_value="",
     )
