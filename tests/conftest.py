@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import services
 from hypothesis import settings
+from served_influx import served
 from stores import embedded, influx
 
 from collectors.store.query import Store
@@ -28,12 +29,15 @@ def influx_server(
         yield influxd
 
 
-@pytest.fixture(params=["embedded", "influx"])
+@pytest.fixture(params=["embedded", "influx", "served"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """An empty store of each kind."""
     if request.param == "embedded":
         async with embedded(tmp_path) as files:
             yield files
+    elif request.param == "served":
+        async with served(tmp_path) as over_http:
+            yield over_http
     else:
         async with influx(request.getfixturevalue("influx_server")) as database:
             yield database

@@ -22,6 +22,7 @@ from collectors.snmp.profiles import load as load_profiles
 from collectors.snmp.traps import CatalogError
 from collectors.snmp.traps.trap_catalog import TrapCatalog
 from collectors.snmp.traps.trap_catalog import load as load_traps
+from dashboards.web import GrafanaSource
 from probes.wire.catalogue import did_you_mean
 from towpath.config import ROLES, TowpathConfig
 from towpath.run import Installation
@@ -88,6 +89,11 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
     if config.store.kind == "influxdb":
         try:
             config.store.token()
+        except ValueError as error:
+            wrong.append(str(error))
+    if config.web.grafana.is_on:
+        try:
+            GrafanaSource(config.web.grafana, config.store, CATALOGUE)
         except ValueError as error:
             wrong.append(str(error))
     wrong += _shared_ports(config)

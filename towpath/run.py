@@ -49,7 +49,7 @@ from collectors.store import StoreWriter, open_store, saved_positions
 from collectors.store.erasure import Erasures
 from collectors.topology import TopologyView
 from collectors.vpn_gateways import VpnGateways
-from dashboards.web import StatusPage
+from dashboards.web import GrafanaSource, StatusPage
 from probes.wire.clock import WallClock, wall_ms
 from towpath.config import Role, TowpathConfig, personal_folders
 from towpath.error_sentences import sentence_of
@@ -263,6 +263,12 @@ class Installation:
 
     def _web(self) -> None:
         self._open_store()
+        source = None
+        if self.config.web.grafana.is_on:
+            source = GrafanaSource(
+                self.config.web.grafana, self.config.store, CATALOGUE, self._now_ms
+            )
+            self._add("InfluxDB interface for Grafana", source)
         page = StatusPage(
             self.config.web,
             lambda: self.estate.current,
@@ -272,6 +278,7 @@ class Installation:
             council=self.config.council,
             unwell=self._unwell,
             least=self.config.groups.least,
+            influx=None if source is None else source.endpoint,
         )
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)

@@ -13,6 +13,7 @@ import msgspec
 
 Cells = list[tuple[Any, ...]]
 _Result = TypeVar("_Result")
+_FETCHED = 5_000
 
 
 class FileVanished(Exception):
@@ -85,8 +86,13 @@ class DuckDb:
 
 
 def _run(cursor: duckdb.DuckDBPyConnection, sql: str) -> Cells:
+    rows: Cells = []
     try:
-        return cursor.execute(sql).fetchall()
+        cursor.execute(sql)
+        # In parts, because no other thread of Python runs while rows are fetched.
+        while part := cursor.fetchmany(_FETCHED):
+            rows += part
+        return rows
     except duckdb.IOException as error:
         if "No files found" in str(error) or "No such file" in str(error):
             raise FileVanished(str(error)) from None

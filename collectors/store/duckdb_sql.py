@@ -187,6 +187,10 @@ def _where(having: Sequence[str]) -> str:
 
 
 def _condition(where: Where) -> str:
+    if where.pattern:
+        tag = f"coalesce({name(where.tag)}, '')"
+        test = f"regexp_matches({tag}, {literal(where.pattern)})"
+        return f"NOT {test}" if where.negate else test
     if not where.values:
         return "true" if where.negate else "false"
     tag = name(where.tag)

@@ -25,7 +25,7 @@ from collectors.store.store_text import clean_tag
 from probes.wire.catalogue import Measurement
 
 # The columns of a subquery: value times weight, and the weight.
-_PRODUCT, _WEIGHT = ":product", ":weight"
+PRODUCT, WEIGHT = ":product", ":weight"
 
 
 class Grafana(msgspec.Struct, frozen=True):
@@ -173,8 +173,8 @@ def _row_columns(weights: Mapping[Pick, str]) -> list[str]:
         field = identifier(pick.field)
         if weight:
             weight_column = identifier(weight)
-            product = identifier(f"{pick.field}{_PRODUCT}")
-            present_weight = identifier(f"{pick.field}{_WEIGHT}")
+            product = identifier(f"{pick.field}{PRODUCT}")
+            present_weight = identifier(f"{pick.field}{WEIGHT}")
             columns[f"{field} * {weight_column} AS {product}"] = None
             # Absent if the value is absent, so that such a row does not count.
             columns[f"{weight_column} + 0 * {field} AS {present_weight}"] = None
@@ -186,10 +186,10 @@ def _row_columns(weights: Mapping[Pick, str]) -> list[str]:
 def _aggregate(pick: Pick, weight: str) -> str:
     field = identifier(pick.field)
     if weight:
-        total = f"sum({identifier(f'{pick.field}{_WEIGHT}')})"
+        total = f"sum({identifier(f'{pick.field}{WEIGHT}')})"
         if pick.aggregate == "weight":
             return total
-        return f"sum({identifier(f'{pick.field}{_PRODUCT}')}) / {total}"
+        return f"sum({identifier(f'{pick.field}{PRODUCT}')}) / {total}"
     if pick.aggregate == "weight":
         return f"count({field})"
     if pick.aggregate in PERCENTILES:
@@ -199,6 +199,8 @@ def _aggregate(pick: Pick, weight: str) -> str:
 
 def _condition(where: Where) -> str:
     tag = identifier(where.tag)
+    if where.pattern:
+        return f"{tag} {'!~' if where.negate else '=~'} {regex(where.pattern)}"
     if not where.values:
         # InfluxQL has no `false`, but nothing can be before the start of a text.
         return "" if where.negate else f"{tag} =~ /x^/"

@@ -7,7 +7,7 @@ a lock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -34,9 +34,9 @@ from collectors.store.query import (
     means_query,
     value_converter,
 )
-from collectors.store.store_errors import Away, QueryFailed
+from collectors.store.store_errors import Away, QueryFailed, TooManyRows
 from collectors.store.store_folder import StoreFolder
-from probes.wire.catalogue import Catalogue, Measurement
+from probes.wire.catalogue import Catalogue, Measurement, Misfit
 from probes.wire.sample import Value
 
 _log = structlog.get_logger(__name__)
@@ -91,9 +91,87 @@ class EmbeddedStore:
     async def query(self, query: Query) -> list[Row]:
         """Answers a query. Raises `Misfit` if it does not fit the catalogue, and
         `QueryFailed`."""
+        cells = await self.cells(query)
+        return _rows(cells, query, self.catalogue.measurement(query.measurement))
+
+    async def cells(self, query: Query, most: int | None = None) -> Cells:
+        """Answers a query with a tuple for each row, in the order of every store.
+
+        It has the start of the bucket (if there are buckets), the tags of `group_by`,
+        and a value or None for each pick. Raises `TooManyRows` if there are more than
+        `most` rows, and what `query` raises.
+        """
         check_query(query, self.catalogue)
+        await self._check_patterns(query)
         declared = self.catalogue.measurement(query.measurement)
         read = means_query(query) if query.mean_step_ms else query
+
+        async def select(scan: file_layout.Scan, rolled: Sequence[str]) -> Cells:
+            return await self._cells(query, declared, scan, rolled, most)
+
+        cells = await self._answer(declared, read, select)
+        if most is not None and len(cells) > most:
+            raise TooManyRows(
+                f"{query.measurement}: more than {most} rows; query a shorter time, "
+                "longer buckets or fewer groups"
+            )
+        return await asyncio.to_thread(_sorted, cells, query)
+
+    async def tag_values(self, query: Query, most: int) -> list[str]:
+        """Returns the values of the one tag in `group_by` in the rows of `query`,
+        which has no picks: at most `most`, in order. Raises as `query` does."""
+        declared = self.catalogue.measurement(query.measurement)
+        await self._check_patterns(query)
+
+        async def select(scan: file_layout.Scan, rolled: Sequence[str]) -> Cells:
+            text = rollup.render_tag_values(query, declared, scan, rolled)
+            return await self._duckdb.rows(f"{text} LIMIT {most}")
+
+        return [value for (value,) in await self._answer(declared, query, select)]
+
+    async def matching(self, pattern: str, texts: Sequence[str]) -> set[str]:
+        """Returns the texts in which a regular expression (RE2, which takes no longer
+        than the text is) matches. Raises `Misfit` if it is not one."""
+        listed = ", ".join(f"({duckdb_sql.literal(text)})" for text in texts or ("",))
+        test = f"regexp_matches(t, {duckdb_sql.literal(pattern)})"
+        try:
+            cells = await self._duckdb.rows(
+                f"SELECT t FROM (VALUES {listed}) AS texts(t) WHERE {test}"
+            )
+        except FileUnreadable as error:
+            raise Misfit(
+                f"/{pattern[:200]}/ is not a regular expression: {error}"
+            ) from None
+        return {text for (text,) in cells}
+
+    async def stored_measurements(self) -> set[str]:
+        """Returns the measurements that have files."""
+        return await asyncio.to_thread(
+            lambda: {
+                declared.name
+                for declared in self.catalogue
+                if self._folder.days(declared)
+            }
+        )
+
+    async def newest_day_ms(self, measurement: str) -> int | None:
+        """Returns the start of the newest day of a measurement; None without rows."""
+        declared = self.catalogue.measurement(measurement)
+        days = await asyncio.to_thread(self._folder.days, declared)
+        return days[-1][0] if days else None
+
+    async def _check_patterns(self, query: Query) -> None:
+        for where in query.where:
+            if where.pattern:
+                await self.matching(where.pattern, ())
+
+    async def _answer(
+        self,
+        declared: Measurement,
+        read: Query,
+        select: Callable[[file_layout.Scan, Sequence[str]], Awaitable[Cells]],
+    ) -> Cells:
+        """Runs `select` on the files of `read`, again if they change meanwhile."""
         for _ in range(_RELISTS):
             try:
                 scan, rolled = await asyncio.to_thread(self._scan, declared, read)
@@ -102,7 +180,7 @@ class EmbeddedStore:
             if not (scan.files or rolled):
                 return []
             try:
-                cells = await self._cells(query, declared, scan, rolled)
+                return await select(scan, rolled)
             except FileVanished:
                 continue
             except FileUnreadable as error:
@@ -112,10 +190,9 @@ class EmbeddedStore:
                 raise QueryFailed(f"{self._folder.root}: {error}") from None
             except TimeoutError:
                 raise QueryFailed(
-                    f"{query.measurement}: no answer in {self._limits.timeout_s:g} s; "
+                    f"{declared.name}: no answer in {self._limits.timeout_s:g} s; "
                     "query a shorter time or longer buckets"
                 ) from None
-            return _rows(cells, query, declared)
         raise QueryFailed(f"{self._folder.root}: files kept changing while being read")
 
     async def _cells(
@@ -124,6 +201,7 @@ class EmbeddedStore:
         declared: Measurement,
         scan: file_layout.Scan,
         rolled: Sequence[str],
+        most: int | None,
     ) -> Cells:
         read = means_query(query) if query.mean_step_ms else query
         if rolled and rollup.is_identity(read, declared):
@@ -133,11 +211,13 @@ class EmbeddedStore:
         else:
             counts = (1, 0)
             if counting := duckdb_sql.render_counts(read, declared, scan):
-                ((least, most),) = await self._duckdb.rows(counting)
-                counts = (least or 1, most or 0)
+                ((least, most_values),) = await self._duckdb.rows(counting)
+                counts = (least or 1, most_values or 0)
             text = duckdb_sql.render(read, declared, scan, counts)
         if query.mean_step_ms:
             text = duckdb_sql.percentiles(query, text)
+        if most is not None:
+            text += f" LIMIT {most + 1}"
         return await self._duckdb.rows(text)
 
     async def tidy(self, now_ms: int) -> None:
@@ -234,12 +314,16 @@ class EmbeddedStore:
         return bool(damaged)
 
 
+def _sorted(cells: Cells, query: Query) -> Cells:
+    """Returns `cells` in the order of `sort_rows`, but quicker."""
+    first = 1 if query.has_buckets else 0
+    keys = [*range(first, first + len(query.group_by)), *range(first)]
+    return sorted(cells, key=itemgetter(*keys)) if keys else cells
+
+
 def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
     first = 1 if query.has_buckets else 0
     values_at = first + len(query.group_by)
-    if keys := [*range(first, values_at), *range(first)]:
-        # The order of `sort_rows`, but quicker before a row is a `Row`.
-        cells = sorted(cells, key=itemgetter(*keys))
     types = [
         (pick.name, value_converter(pick, declared, bool(query.mean_step_ms)))
         for pick in query.picks

@@ -58,11 +58,16 @@ class Pick(msgspec.Struct, frozen=True):
 
 
 class Where(msgspec.Struct, frozen=True):
-    """Rows whose tag is (or, with `negate`, is not) one of `values`."""
+    """Rows whose tag is (or, with `negate`, is not) one of `values`.
+
+    With `pattern` it is the tags in which that regular expression (RE2) matches
+    somewhere instead, and `values` is empty.
+    """
 
     tag: str
     values: tuple[str, ...]
     negate: bool = False
+    pattern: str = ""
 
 
 class Query(msgspec.Struct, frozen=True):

@@ -114,6 +114,27 @@ def render(
     )
 
 
+def render_tag_values(
+    query: Query, declared: Measurement, scan: Scan, rolled: Sequence[str]
+) -> str:
+    """Returns the SELECT of the values of the one tag in `group_by`, in order."""
+    tags = [tag.name for tag in declared.tags]
+    conditions = duckdb_sql.conditions(query)
+    parts = [_empty_rows(tags, (), {})]
+    if rolled:
+        parts.append(
+            f"SELECT * FROM {duckdb_sql.files(rolled)} WHERE {' AND '.join(conditions)}"
+        )
+    if scan.files:
+        rows = duckdb_sql.source(scan, tags, {}, conditions)
+        parts.append(f"SELECT * FROM ({rows})")
+    (tag,) = duckdb_sql.groups(query)
+    return (
+        f"SELECT DISTINCT {tag} AS value FROM ({' UNION ALL BY NAME '.join(parts)})"
+        " ORDER BY value"
+    )
+
+
 def render_means(
     query: Query, declared: Measurement, scan: Scan, rolled: Sequence[str]
 ) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collectors.batch import Batch
 from collectors.journal import Away
 
-__all__ = ["Away", "QueryFailed", "RowsRefused"]
+__all__ = ["Away", "QueryFailed", "RowsRefused", "TooManyRows"]
 
 
 class RowsRefused(Exception):
@@ -21,3 +21,7 @@ class RowsRefused(Exception):
 
 class QueryFailed(Exception):
     """A query could not be answered: the store is unavailable or took too long."""
+
+
+class TooManyRows(QueryFailed):
+    """The answer has more rows than the caller allows."""

@@ -1,6 +1,7 @@
 """The status page: what is wrong, why, and for whom, for on-call staff and managers."""
 
+from dashboards.web.grafana_source import GrafanaSource
 from dashboards.web.status_page import AlertReader, PageError, StatusPage
 from dashboards.web.web_config import WebConfig
 
-__all__ = ["AlertReader", "PageError", "StatusPage", "WebConfig"]
+__all__ = ["AlertReader", "GrafanaSource", "PageError", "StatusPage", "WebConfig"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,12 +16,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.alert_text import describe_affected
 from collectors.server_measurements import CATALOGUE
 from dashboards import call_quality, chart, figure_text
 from dashboards.templating import environment
-from dashboards.web import site_state, status_api
+from dashboards.web import influx_endpoint, site_state, status_api
+from dashboards.web.influx_endpoint import InfluxEndpoint
 from dashboards.web.laptop_groups import groups
 from dashboards.web.page_views import Views
 from dashboards.web.report_folder import ReportFolder
@@ -231,7 +233,24 @@ class StatusPages:
         return HTMLResponse(text, status_code, headers=dict(PAGE))
 
 
-def app(config: WebConfig, views: Views) -> Starlette:
+class _ByPath:
+    """Gives some paths to an application of their own.
+
+    They are reachable by any host name: an address that a browser was led to
+    (DNS rebinding) gains nothing without the token.
+    """
+
+    def __init__(self, paths: Collection[str], theirs: ASGIApp, others: ASGIApp):
+        self._paths, self._theirs, self._others = frozenset(paths), theirs, others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        chosen = self._theirs if scope.get("path") in self._paths else self._others
+        await chosen(scope, receive, send)
+
+
+def app(
+    config: WebConfig, views: Views, influx: InfluxEndpoint | None = None
+) -> ASGIApp:
     """Returns the application; it starts nothing."""
     pages = StatusPages(config, views)
     routes: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
@@ -246,11 +265,18 @@ def app(config: WebConfig, views: Views) -> Starlette:
         ("/healthz", pages.healthz),
         ("/static/{name}", pages.static),
     ]
-    return Starlette(
+    shown = Starlette(
         routes=[Route(where, page, methods=["GET"]) for where, page in routes],
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(config.hosts)),
         ],
         exception_handlers={HTTPException: pages.refused},
+    )
+    if influx is None:
+        return shown
+    return _ByPath(
+        influx_endpoint.PATHS,
+        Starlette(routes=influx.routes, middleware=[Middleware(SecurityHeaders)]),
+        shown,
     )

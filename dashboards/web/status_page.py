@@ -18,6 +18,7 @@ from collectors.http import CannotServe, Endpoint, HttpRefusal, HttpServer, Serv
 from collectors.store.query import Store
 from dashboards.query_cache import QueryCache
 from dashboards.web.app import app
+from dashboards.web.influx_endpoint import InfluxEndpoint
 from dashboards.web.page_views import Alerts, Views
 from dashboards.web.web_config import WebConfig
 from probes.wire.clock import WallClock, wall_ms
@@ -61,9 +62,10 @@ class StatusPage:
     `alerts` is the alert engine's file, or anything with
     `open()`, `recent()` and `silences()`;
     `council` is the title if the settings have none; `least` the smallest group of
-    laptops that is shown (`groups.least`). `unwell` returns what keeps Towpath from
-    working, a sentence each; it may block. `page.url` is its address once entered.
-    Raises `PageError` if the port is not available.
+    laptops that is shown (`groups.least`); `influx` answers Grafana.
+    `unwell` returns what keeps Towpath from working, a sentence each; it may block.
+    `page.url` is its address once entered. Raises `PageError` if the port is not
+    available.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class StatusPage:
         council: str = "",
         unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
         least: int = LEAST,
+        influx: InfluxEndpoint | None = None,
     ) -> None:
         self._config = config
         source = AlertReader(alerts) if isinstance(alerts, Path) else alerts
@@ -83,7 +86,7 @@ class StatusPage:
         views = Views(estate, source, answers, now_ms, unwell, least)
         if council and not config.title:
             config = config.model_copy(update={"title": council})
-        self.app = app(config, views)
+        self.app = app(config, views, influx)
         self.url = ""
         self._refused: Counter[HttpRefusal] = Counter()
         self._server = HttpServer(

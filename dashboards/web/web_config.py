@@ -11,6 +11,29 @@ from collectors.estate.opening_hours import TimeZone
 from collectors.strict_model import StrictModel
 
 
+class GrafanaSourceConfig(StrictModel):
+    """`[web.grafana]`: `/query` for Grafana's InfluxDB data source, if the store is
+    embedded. It is off without `token_file`.
+
+    Each file has one token. The one in `token_file` reads the shared database only,
+    and the one in `personal_token_file` only the results of single laptops: in Grafana
+    OSS every Viewer may query every data source of their organisation. A request may
+    take `timeout_s` and have `points` points, `at_once` are answered at a time, and
+    their own DuckDB has `memory_mb`.
+    """
+
+    token_file: Path | None = None
+    personal_token_file: Path | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
+    points: Annotated[int, Field(ge=1000, le=5_000_000)] = 200_000
+    at_once: Annotated[int, Field(ge=1, le=64)] = 2
+    memory_mb: Annotated[int, Field(ge=64)] = 512
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.token_file or self.personal_token_file)
+
+
 class WebConfig(StrictModel):
     """`[web]`. It listens on this machine only. To show it to others, put a proxy with
     the council's sign-on in front of it, and add the proxy's name to `hosts`."""
@@ -29,6 +52,7 @@ class WebConfig(StrictModel):
     reports: Path | None = Field(default=None, description="folder of made reports")
     refresh_s: Annotated[int, Field(ge=5, le=3600)] = 30
     timezone: TimeZone = "Europe/London"
+    grafana: GrafanaSourceConfig = GrafanaSourceConfig()
 
     @field_validator("grafana_url")
     @classmethod

@@ -1,0 +1,176 @@
+"""The answer to a SELECT, in the form of InfluxDB 1.8. Pure.
+
+A series is `{"name": …, "tags": {…}, "columns": ["time", …], "values": [[…], …]}`.
+Series are in the order of their tags, by the tags' names. Without `epoch` a time is a
+text.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from collectors.store.influxql_reader import Output, Selection
+from collectors.store.query import Pick
+
+Cells = Sequence[tuple[Any, ...]]
+Series = dict[str, Any]
+Point = list[Any]
+# The parameter `epoch` -> how many of it are a millisecond, or milliseconds in one.
+_EPOCHS: Mapping[str, Callable[[int], int]] = {
+    "ns": lambda ms: ms * 1_000_000,
+    "n": lambda ms: ms * 1_000_000,
+    "u": lambda ms: ms * 1000,
+    "us": lambda ms: ms * 1000,
+    "µ": lambda ms: ms * 1000,
+    "ms": lambda ms: ms,
+    "s": lambda ms: ms // 1000,
+    "m": lambda ms: ms // 60_000,
+    "h": lambda ms: ms // 3_600_000,
+}
+
+
+class TooLarge(ValueError):
+    """The answer would have more points than are allowed."""
+
+
+def time_format(epoch: str, zone: str = "") -> Callable[[int], int | str]:
+    """Returns the function that writes a time in ms. As InfluxDB does, an unknown
+    `epoch` counts as ns."""
+    if epoch:
+        return _EPOCHS.get(epoch, _EPOCHS["ns"])
+    where = ZoneInfo(zone) if zone else UTC
+
+    def text(time_ms: int) -> str:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)
+        moment = moment.astimezone(where)
+        fraction = f".{time_ms % 1000:03d}".rstrip("0") if time_ms % 1000 else ""
+        offset = moment.strftime("%z")
+        ending = "Z" if offset in ("", "+0000") else f"{offset[:3]}:{offset[3:]}"
+        return moment.strftime("%Y-%m-%dT%H:%M:%S") + fraction + ending
+
+    return text
+
+
+def series_of(
+    selection: Selection, cells: Cells, epoch: str, most_points: int
+) -> list[Series]:
+    """Returns the series of an answer. Raises `TooLarge`.
+
+    `cells` are in order of tags, then time: the start of the bucket (if the query has
+    buckets), the tags of `group_by`, and a value or None for each pick.
+    """
+    if selection.is_empty:
+        return []
+    query = selection.query
+    write_time = time_format(epoch, selection.zone)
+    first = 1 if query.has_buckets else 0
+    names = query.group_by
+    values_at = first + len(names)
+    columns = ["time", *(output.name for output in selection.outputs)]
+    read = _row_reader(query.picks, selection.outputs, values_at)
+    tags_of = itemgetter(slice(first, values_at))
+    groups = [
+        (dict(sorted(zip(names, tags, strict=True))), [*rows])
+        for tags, rows in itertools.groupby(cells, tags_of)
+    ]
+    groups.sort(key=lambda group: list(group[0].values()))
+    limits = selection.limits
+    after = None if limits.series is None else limits.skipped_series + limits.series
+    answer: list[Series] = []
+    left = most_points
+    for tags, rows in groups[limits.skipped_series : after]:
+        points = _points(selection, rows, read, left)
+        left -= len(points)
+        if left < 0:
+            raise TooLarge
+        end = None if limits.points is None else limits.skipped_points + limits.points
+        points = points[limits.skipped_points : end]
+        if not points:
+            continue
+        for point in points:
+            point[0] = write_time(point[0])
+        one: Series = {"name": query.measurement}
+        if names:
+            one["tags"] = tags
+        answer.append({**one, "columns": columns, "values": points})
+    return answer
+
+
+def _row_reader(
+    picks: Sequence[Pick], outputs: Sequence[Output], values_at: int
+) -> Callable[[tuple[Any, ...]], Point]:
+    """Returns the function that makes the columns after the time of a row."""
+    at = {pick: values_at + number for number, pick in enumerate(picks)}
+    places = [
+        (at[o.pick], None if o.divisor is None else at[o.divisor]) for o in outputs
+    ]
+
+    def read(row: tuple[Any, ...]) -> Point:
+        point = []
+        for place, divisor in places:
+            value = row[place]
+            if divisor is not None and value is not None:
+                value = value / row[divisor] if row[divisor] else None
+            if isinstance(value, float) and not math.isfinite(value):
+                value = None
+            point.append(value)
+        return point
+
+    return read
+
+
+def _points(
+    selection: Selection,
+    rows: list[tuple[Any, ...]],
+    read: Callable[[tuple[Any, ...]], Point],
+    most: int,
+) -> list[Point]:
+    buckets, query = selection.buckets, selection.query
+    if buckets is None:
+        points = [[selection.from_ms, *read(row)] for row in rows]
+    else:
+        # A bucket in another time zone is a span, which may be cut by the range.
+        present = {buckets.start_of(row[0]): read(row) for row in rows}
+        if selection.fill == "none":
+            points = [[start, *values] for start, values in present.items()]
+        else:
+            points = list(
+                _filled(
+                    buckets.starts(query.from_ms, query.to_ms),
+                    present,
+                    selection,
+                    most,
+                )
+            )
+    if selection.descending:
+        points.reverse()
+    return points
+
+
+def _filled(
+    starts: Iterator[int],
+    present: Mapping[int, Point],
+    selection: Selection,
+    most: int,
+) -> Iterator[Point]:
+    fill = selection.fill
+    before: Point = [None] * len(selection.outputs)
+    for number, start in enumerate(starts):
+        if number >= most:
+            raise TooLarge
+        values = list(present.get(start, [None] * len(selection.outputs)))
+        for column, value in enumerate(values):
+            if value is not None:
+                continue
+            if fill == "previous":
+                values[column] = before[column]
+            elif fill != "null":
+                values[column] = fill
+        before = values
+        yield [start, *values]

@@ -1,0 +1,384 @@
+"""InfluxQL is read back as the `Query` that it was rendered from, and everything that
+Grafana puts into it is understood. No text makes the reader fail in another way than
+with a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stores import CATALOGUE, DAY, HOUR, START, ask
+
+from collectors.server_measurements import CATALOGUE as COUNCIL
+from collectors.store.influxql import Grafana, exactly, identifier, regex, render
+from collectors.store.influxql_conditions import NotSupported, literal_values
+from collectors.store.influxql_parser import parse
+from collectors.store.influxql_reader import Selection, read_select
+from collectors.store.influxql_syntax import Select, Show
+from collectors.store.influxql_tokens import InfluxqlError
+from collectors.store.query import Pick, Query, Where
+from collectors.store.store_text import clean_tag
+from dashboards.grafana import BOARDS
+from dashboards.grafana.board import OVER_TIME
+
+NOW_MS = START + 3 * DAY
+PLAIN = CATALOGUE.measurement("plain")
+
+
+def read(text: str) -> Selection:
+    (statement,) = parse(text)
+    assert isinstance(statement, Select)
+    return read_select(statement, CATALOGUE, NOW_MS)
+
+
+_texts = st.text(max_size=15) | st.sampled_from(
+    ["a,b", "q'q", 'd"d', "\\", "/re.*/", "$site", "a|b", "(x)", "^$", "time", "漢"]
+)
+_aggregates = st.sampled_from(
+    ["mean", "min", "max", "sum", "count", "last", "p50", "p95", "p99", "weight"]
+)
+_picks = st.lists(
+    st.builds(Pick, st.sampled_from(["whole", "real", "share", "calls"]), _aggregates),
+    min_size=1,
+    max_size=5,
+    unique=True,
+).map(tuple)
+_listed = st.builds(
+    lambda tag, values, negate: Where(tag, tuple(map(clean_tag, values)), negate),
+    st.sampled_from("ab"),
+    st.lists(_texts, max_size=4),
+    st.booleans(),
+)
+_matched = st.builds(
+    lambda tag, pattern, negate: Where(tag, (), negate, pattern),
+    st.sampled_from("ab"),
+    st.sampled_from(["core-.*", "a|b", "(?i)x", "a/b", r"\d+", "^x", "y$", "[a-z]+/"]),
+    st.booleans(),
+)
+
+
+@st.composite
+def _queries(draw: st.DrawFn) -> Query:
+    start = draw(st.integers(0, 2**41))
+    query = Query(
+        "plain",
+        draw(_picks),
+        start,
+        start + draw(st.integers(1, 2**40)),
+        draw(st.lists(_listed | _matched, max_size=3).map(tuple)),
+        draw(st.lists(st.sampled_from("ab"), max_size=2, unique=True).map(tuple)),
+    )
+    kind = draw(st.sampled_from(["whole", "buckets", "means"]))
+    if kind == "buckets":
+        every_ms = draw(st.integers(1, 10**10))
+        return msgspec.structs.replace(query, every_ms=every_ms)
+    if kind == "means":
+        picks = (Pick("real", "p95"), Pick("whole", "p50"))
+        step_ms = draw(st.integers(1, 10**8))
+        return msgspec.structs.replace(query, picks=picks, mean_step_ms=step_ms)
+    return query
+
+
+def _as_rendered(query: Query) -> Query:
+    """A condition that every row meets is not written."""
+    kept = tuple(w for w in query.where if w.values or w.pattern or not w.negate)
+    return msgspec.structs.replace(query, where=kept)
+
+
+@given(query=_queries())
+def test_what_is_rendered_is_read_back_as_the_same_query(query: Query) -> None:
+    selection = read(render(query, PLAIN))
+    assert selection.query == _as_rendered(query)
+    assert [output.name for output in selection.outputs] == [
+        pick.name for pick in query.picks
+    ]
+    assert all(output.divisor is None for output in selection.outputs)
+    if query.every_ms:
+        assert selection.fill == "none"
+
+
+@given(
+    query=_queries().filter(lambda query: not query.mean_step_ms),
+    choices=st.lists(_texts.map(clean_tag), min_size=1, max_size=4),
+    every=st.sampled_from([("", None), ("60s", 60_000), ("1m", 60_000), ("1h", HOUR)]),
+    fill=st.sampled_from(["null", "none", "previous", "0"]),
+)
+def test_what_grafana_puts_in_is_read_whatever_the_choices_are(
+    query: Query, choices: list[str], every: tuple[str, int | None], fill: str
+) -> None:
+    text = render(query, PLAIN, Grafana("$timeFilter", "$__interval", {"a": "v"}, fill))
+    interval, every_ms = every
+    if not interval:
+        text = render(query, PLAIN, Grafana("$timeFilter", "", {"a": "v"}, fill))
+    escaped = [exactly(choice)[1:-1].replace("/", "\\/") for choice in choices]
+    chosen = escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
+    text = text.replace("/^$v$/", f"/^{chosen}$/")
+    text = text.replace("$__interval", interval)
+    begin, end = query.from_ms, query.to_ms
+    text = text.replace("$timeFilter", f"time >= {begin}ms and time <= {end}ms")
+    if any("\n" in choice for choice in choices):
+        return
+    selection = read(text)
+    expected = _as_rendered(query)
+    assert selection.query == msgspec.structs.replace(
+        expected,
+        to_ms=end + 1,
+        every_ms=every_ms,
+        where=(Where("a", tuple(choices)), *expected.where),
+    )
+    if interval:
+        assert selection.fill == (0 if fill == "0" else fill)
+
+
+@pytest.mark.parametrize(
+    ("times", "begin", "end"),
+    [
+        ("time >= now() - 6h and time <= now()", NOW_MS - 6 * HOUR, NOW_MS + 1),
+        ("time >= now() - 6h", NOW_MS - 6 * HOUR, 2**53),
+        ("time > now() - 1h30m AND time < now() - 1m", NOW_MS - 5_399_999, None),
+        ("time >= 1764382000000ms and time <= 1764385600000ms", 1764382000000, None),
+        ("time >= 1764382000s and time < 1764385600s", 1764382000000, 1764385600000),
+        ("time >= 1764382000000000001 and time < '2026-01-01'", 1764382000001, None),
+        (
+            "time >= '2026-01-01T00:00:00Z' and time < '2026-01-02T00:00:00+01:00'",
+            *(1767225600000, 1767308400000),
+        ),
+        ("time = 5ms", 5, 6),
+        ("(time >= 5ms) AND ((time < 9ms))", 5, 9),
+        ("5ms <= time AND 9ms > time", 5, 9),
+    ],
+)
+def test_times_may_be_written_as_any_grafana_writes_them(
+    times: str, begin: int, end: int | None
+) -> None:
+    query = read(f"SELECT max(real) FROM plain WHERE {times}").query
+    assert query.from_ms == begin
+    if end is not None:
+        assert query.to_ms == end
+
+
+def test_the_query_editor_of_grafana_writes_casts_parentheses_and_no_names() -> None:
+    selection = read(
+        'SELECT mean("real"), mean("whole"), percentile("real", 95) FROM "plain"'
+        ' WHERE ("a"::tag = \'x\' AND "b"::tag =~ /^(p|q)$/) AND time >= 0ms'
+        ' and time <= 60000ms GROUP BY time(10s), "a"::tag fill(null)'
+        " ORDER BY time DESC LIMIT 5 SLIMIT 2 tz('Europe/London')"
+    )
+    assert selection.query == ask(
+        "real:mean",
+        "whole:mean",
+        "real:p95",
+        where=(Where("a", ("x",)), Where("b", ("p", "q"))),
+        by=("a",),
+        every=10_000,
+        span=(0, 60_001),
+    )
+    names = [output.name for output in selection.outputs]
+    assert names == ["mean", "mean_1", "percentile"]
+    assert (selection.descending, selection.limits.points) == (True, 5)
+    assert selection.limits.series == 2
+
+
+def test_a_mean_without_its_weight_is_that_of_the_rows_as_influxdb_has_it() -> None:
+    (output,) = read("SELECT mean(share) FROM plain WHERE time > 0").outputs
+    assert (output.pick, output.divisor) == (
+        Pick("share", "sum"),
+        Pick("share", "count"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "values"),
+    [
+        ("^a$", ("a",)),
+        ("^(a|b c|)$", ("a", "b c", "")),
+        (r"^(core\.1|a\/b|\(x\)|1\|2)$", ("core.1", "a/b", "(x)", "1|2")),
+        ("^(?:a|b)$", ("a", "b")),
+        ("^$", ("",)),
+        ("^a|b$", None),
+        ("a", None),
+        ("^a.*$", None),
+        (r"^\d$", None),
+        ("^(a|(b))$", None),
+        (r"^(a\)$", None),
+        ("^(a)(b)$", None),
+    ],
+)
+def test_a_list_of_choices_is_searched_by_value(
+    pattern: str, values: tuple[str, ...] | None
+) -> None:
+    assert literal_values(pattern) == values
+
+
+def test_all_is_no_condition_and_a_constant_may_exclude_everything() -> None:
+    every = read("SELECT max(real) FROM plain WHERE a =~ /^.*$/ AND b !~ /x^/")
+    assert every.query.where == ()
+    assert read("SELECT max(real) FROM plain WHERE 60000 < 300").is_empty
+    assert not read("SELECT max(real) FROM plain WHERE 60000 >= 300").is_empty
+    assert read("SELECT max(real) FROM plain WHERE time > 9ms AND time < 3ms").is_empty
+
+
+def test_days_of_a_council_begin_at_its_own_midnight() -> None:
+    # Summer time ends on 25 October 2026 at 01:00 UTC.
+    days = "'2026-10-24T00:00:00+01:00' AND time < '2026-10-27T00:00:00Z'"
+    selection = read(
+        f"SELECT max(real) FROM plain WHERE time >= {days} GROUP BY time(1d)"
+        " tz('Europe/London')"
+    )
+    lengths = [(end - begin) // HOUR for begin, end in selection.query.spans]
+    assert lengths == [24, 25, 24]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("SELECT real FROM plain", "expected mean, min, max"),
+        ("SELECT * FROM plain", "found *"),
+        ("SELECT derivative(mean(real)) FROM plain", "derivative.* is not supported"),
+        ("SELECT percentile(real, 42) FROM plain", "percentile.* is not supported"),
+        ("SELECT max(real) * 8 FROM plain", "is not supported: expected mean"),
+        ("SELECT max(real) FROM plane", "did you mean 'plain'"),
+        ("SELECT max(reel) FROM plain", "did you mean 'real'"),
+        ("SELECT max(text) FROM plain", "only last and count"),
+        ("SELECT max(real) FROM plain WHERE real > 5", "a tag with"),
+        ("SELECT max(real) FROM plain WHERE c = 'x'", "'c'"),
+        ("SELECT max(real) FROM plain WHERE a = 'x' OR b = 'y'", "between different"),
+        ("SELECT max(real) FROM plain GROUP BY time(1m)", "needs a start"),
+        ("SELECT max(real) FROM (SELECT max(real) FROM plain)", "subquer"),
+        ("SELECT max(real) FROM plain WHERE time > 'noon'", "is not a time"),
+        (
+            "SELECT max(real) FROM plain WHERE time>0 GROUP BY time(1m) fill(linear)",
+            "l",
+        ),
+        ("DROP MEASUREMENT plain", "found DROP, expected SELECT, SHOW at line 1, char"),
+        ("SELECT max(real) INTO other FROM plain", "found INTO, expected FROM"),
+        ("DELETE FROM plain", "expected SELECT, SHOW"),
+        ("SHOW SERIES", "expected DATABASES"),
+        ("SELECT max(real) FROM /pl.*/", "the name of a measurement"),
+        ("SELECT max('real) FROM plain", "at line 1, char 12"),
+        ('SELECT max("\\q") FROM plain', "bad escape"),
+        ("SELECT max(real) FROM plain WHERE " + "(" * 50, "levels of parentheses"),
+        ("SELECT " * 9_000, "identifier|characters"),
+        ("SHOW DATABASES;" * 51, "more than 50 statements"),
+    ],
+)
+def test_other_influxql_is_refused_in_words(text: str, why: str) -> None:
+    def answer() -> None:
+        for statement in parse(text):
+            if isinstance(statement, Select):
+                read_select(statement, CATALOGUE, NOW_MS)
+
+    with pytest.raises(
+        (InfluxqlError, NotSupported),
+        match=why.replace("*", r"\*", 1) if why.startswith("found *") else why,
+    ):
+        answer()
+
+
+def test_statements_of_the_query_editor_are_parsed() -> None:
+    texts = [
+        "SHOW measurements",
+        "SHOW MEASUREMENTS LIMIT 100",
+        "SHOW MEASUREMENTS WITH MEASUREMENT =~ /(?i)inter/ LIMIT 100",
+        'SHOW RETENTION POLICIES on "towpath"',
+        'SHOW FIELD KEYS FROM "autogen"."interface"',
+        'SHOW TAG KEYS FROM "interface" WHERE "device" = \'x\'',
+        'SHOW TAG VALUES FROM "interface" WITH KEY = "port" WHERE "a" =~ /^(x|y)$/',
+        'SHOW TAG VALUES WITH KEY IN ("a", "b") WHERE time > now() - 1h',
+        "SHOW DATABASES",
+    ]
+    statements = parse("; ".join(texts) + ";")
+    assert [type(statement) for statement in statements] == [Show] * len(texts)
+
+
+_words = st.sampled_from(
+    [
+        *(
+            "SELECT",
+            "FROM",
+            "WHERE",
+            "GROUP BY",
+            "time(1m)",
+            "fill(null)",
+            "SHOW",
+            "AND",
+        ),
+        *("max(real)", '"a"', "'x'", "/^x$/", "=~", "=", "(", ")", ",", ";", "plain"),
+        *("TAG VALUES", "WITH KEY", "OR", "now()", "-", "1h", "5", "time", ">=", "AS"),
+        *(
+            "tz('Europe/London')",
+            "LIMIT",
+            "SUM",
+            "*",
+            "::tag",
+            '"',
+            "'",
+            "/",
+            "--",
+            "/*",
+        ),
+    ]
+)
+
+
+@given(
+    text=st.text(max_size=200)
+    | st.lists(_words | st.text(max_size=3), max_size=30).map(" ".join)
+)
+def test_no_text_fails_in_another_way_than_with_a_sentence(text: str) -> None:
+    with contextlib.suppress(InfluxqlError, NotSupported):
+        for statement in parse(text):
+            if isinstance(statement, Select):
+                read_select(statement, CATALOGUE, NOW_MS)
+
+
+@given(data=st.data(), query=_queries())
+def test_no_damage_to_a_query_fails_in_another_way(
+    data: st.DataObject, query: Query
+) -> None:
+    text = render(query, PLAIN)
+    at = data.draw(st.integers(0, len(text)))
+    gone = data.draw(st.integers(0, 12))
+    put = data.draw(st.text(max_size=4) | _words)
+    damaged = text[:at] + put + text[at + gone :]
+    with contextlib.suppress(InfluxqlError, NotSupported):
+        for statement in parse(damaged):
+            if isinstance(statement, Select):
+                read_select(statement, CATALOGUE, NOW_MS)
+
+
+def test_every_query_of_every_board_is_read_as_its_own_query() -> None:
+    for board in BOARDS:
+        for panel in board.panels:
+            for target in panel.targets:
+                text = target.influxql(panel.kind)
+                for name, value in (
+                    ("$timeFilter", "time >= 0ms and time <= 9999999ms"),
+                    ("$__interval", "1m"),
+                ):
+                    text = text.replace(name, value)
+                variables = dict.fromkeys(target.variables.values(), "(x|y)")
+                for variable in variables:
+                    text = text.replace(f"${variable}$/", "(x|y)$/")
+                (statement,) = parse(text)
+                assert isinstance(statement, Select)
+                read_query = read_select(statement, COUNCIL, NOW_MS).query
+                expected: dict[str, Any] = {
+                    "from_ms": 0,
+                    "to_ms": 10_000_000,
+                    "every_ms": 60_000 if panel.kind in OVER_TIME else None,
+                    "where": tuple(Where(tag, ("x", "y")) for tag in target.variables)
+                    + target.query.where,
+                }
+                assert read_query == msgspec.structs.replace(target.query, **expected)
+
+
+def test_a_regular_expression_keeps_its_slashes_and_escapes() -> None:
+    pattern = r"a/b\/\.c\\d"
+    text = f"SELECT max(real) FROM plain WHERE {identifier('a')} =~ {regex(pattern)}"
+    (where,) = read(text).query.where
+    assert where.pattern == pattern
