@@ -378,18 +378,37 @@ def other_rows(council: Estate, at: int) -> Iterator[Sample]:
         )
     if at % (30 * MINUTE_MS) < MINUTE_MS:
         yield Sample(
-            "alert",
+            "incident",
             {
-                "rule": "line_full",
-                "site": "library",
-                "subject": "line=lib-wan",
-                "severity": "warning",
+                "rule": "line_down",
+                "site": "depot",
+                "subject": "line=dep-wan",
+                "severity": "critical",
             },
             {
-                "state": "firing",
-                "firing": 1,
-                "suppressed": 0,
-                "cause": "backups by day",
+                "level": 4,
+                "until_ms": at + 30_000,
+                "lasted_s": 30.0,
+                "title": "Line down",
+                "summary": "Highways Depot is cut off: its line dep-wan is down",
+                "cause": "The supplier's box has no power",
+                "affected": "2 devices",
             },
             at,
         )
+    yield Sample(
+        "alert",
+        {
+            "rule": "line_full",
+            "site": "library",
+            "subject": "line=lib-wan",
+            "severity": "warning",
+        },
+        {
+            "state": "firing",
+            "firing": 1,
+            "suppressed": 0,
+            "cause": "backups by day",
+        },
+        at,
+    )

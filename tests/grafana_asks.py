@@ -7,6 +7,8 @@ import json
 import re
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import council
@@ -15,6 +17,7 @@ import stores
 
 from collectors.server_measurements import CATALOGUE
 from collectors.store.influx_store import InfluxStore
+from dashboards.grafana.board import Board, Variable
 from probes.wire.sample import Sample
 
 END_MS = 1_795_000_020_000
@@ -68,6 +71,66 @@ def personal_rows() -> list[Sample]:
     return samples
 
 
+# Of one board: devices by ports by whatever else is chosen one at a time.
+_MOST_SELECTIONS = 60
+
+
+def database_of(board: Board) -> str:
+    return "towpath_personal" if board.personal else "towpath"
+
+
+def selections(influx: Influx, board: Board) -> list[dict[str, str]]:
+    """What a person can choose on a board: variable → its text in a query.
+
+    "All" of what may be chosen together, and one selection for each value of what is
+    chosen alone, such as a device. Each query sees the choices before it.
+    """
+    choices = _selections(influx, database_of(board), board.variables, {})
+    return list(islice(choices, _MOST_SELECTIONS))
+
+
+def _selections(
+    influx: Influx,
+    database: str,
+    variables: Sequence[Variable],
+    chosen: dict[str, str],
+) -> Iterator[dict[str, str]]:
+    if not variables:
+        yield chosen
+        return
+    variable, *others = variables
+    for value in _values(influx, database, variable, chosen):
+        choices = {**chosen, variable.name: value}
+        yield from _selections(influx, database, others, choices)
+
+
+def _values(
+    influx: Influx, database: str, variable: Variable, chosen: dict[str, str]
+) -> list[str]:
+    if variable.kind != "query":
+        return [variable.default]
+    if variable.multiple and variable.all_value:
+        return [variable.all_value]
+    query = filled(variable.query(), chosen)
+    values = [
+        re.escape(str(row[1]))
+        for series in influx.ask(query, database)
+        for row in series["values"]
+    ]
+    return ["(" + "|".join(values) + ")"] if variable.multiple else values
+
+
+def figures(series: list[dict[str, Any]]) -> list[Any]:
+    """The values of an answer that are present."""
+    return [
+        value
+        for one_series in series
+        for row in one_series["values"]
+        for value in row[1:]
+        if value is not None
+    ]
+
+
 def filled(
     query: str, choices: dict[str, str], seconds: int = 3600, interval: str = "5m"
 ) -> str:
@@ -81,7 +144,8 @@ def filled(
         .replace("${__from}", str(from_ms))
         .replace("${__to}", str(END_MS))
     )
-    for name, value in choices.items():
-        text = text.replace(f"${name}$/", f"{value}$/")
+    # The longest name first: `$site` is the start of `$site_search`.
+    for name, value in sorted(choices.items(), key=lambda choice: -len(choice[0])):
+        text = text.replace(f"${name}", value).replace(f"${{{name}}}", value)
     assert "$" not in re.sub(r"\$/", "/", text), text
     return text

@@ -36,6 +36,16 @@ def all_panels(document: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def collapsed_titles(document: Any) -> set[str]:
+    """The titles of panels that nobody sees until their row is opened."""
+    return {
+        panel["title"]
+        for row in document["panels"]
+        if row.get("collapsed")
+        for panel in row["panels"]
+    }
+
+
 def grafana_alerting(**config: Any) -> Any:
     return yaml.safe_load(
         grafana_texts(**config)["provisioning/alerting/towpath-rules.yaml"]

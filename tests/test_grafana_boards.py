@@ -132,7 +132,8 @@ def test_every_dashboard_is_classic_with_unique_ids_and_no_overlap() -> None:
     for document in grafana_dashboards().values():
         assert document["schemaVersion"] == 42
         assert document["id"] is None
-        ids = [panel["id"] for panel in document["panels"]]
+        rows = document["panels"]
+        ids = [p["id"] for row in rows for p in (row, *row.get("panels", ()))]
         assert len(ids) == len(set(ids))
         cells: set[tuple[int, int]] = set()
         for panel in document["panels"]:
