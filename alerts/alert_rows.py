@@ -17,6 +17,8 @@ from probes.wire.sample import Sample, Value
 
 # The severities as numbers, as `event` has them.
 _LEVELS = {"info": 1, "warning": 3, "critical": 4}
+# Parts of a subject that are fields too, so that links can lead to them.
+_PARTS = ("device", "port", "line")
 
 
 class AlertRepeats:
@@ -34,7 +36,7 @@ class AlertRepeats:
         if last_ms is None or now_ms // self._period_ms == last_ms // self._period_ms:
             return []
         return [
-            alert_row(shown[state.episode], "firing", now_ms)
+            alert_row(shown[state.episode], "firing", now_ms, is_repeated=True)
             for state in states
             if state.state == "firing" and state.episode in shown
         ]
@@ -52,7 +54,9 @@ def state_change(
     return None if recorded == known.recorded else (state, recorded)
 
 
-def alert_row(alert: Alert, state: StateName, now_ms: int) -> Sample:
+def alert_row(
+    alert: Alert, state: StateName, now_ms: int, is_repeated: bool = False
+) -> Sample:
     """Returns the row of an alert that is in `state` now, whatever it was before."""
     fields: dict[str, Value] = {
         "state": state,
@@ -61,7 +65,10 @@ def alert_row(alert: Alert, state: StateName, now_ms: int) -> Sample:
         "level": _LEVELS[alert.severity],
         "since_ms": alert.since_ms,
         **_texts(alert),
+        **{name: alert.subject[name] for name in _PARTS if alert.subject.get(name)},
     }
+    if not is_repeated:
+        fields["changed"] = 1
     if state == "resolved":
         fields["until_ms"] = alert.resolved_ms or now_ms
     if alert.suppressed_by:

@@ -277,6 +277,10 @@ ALERT = measurement(
     Field("since_ms", "int", "ms", "when it began, Unix time"),
     Field("until_ms", "int", "ms", "when it ended, Unix time; absent until then"),
     Field("explained_by", "str", "1", "key of the alert that was paged instead"),
+    Field("changed", "int", "flag", "1 at a change of state; absent if repeated"),
+    Field("device", "str", "1", "estate id of the device that it is about, if any"),
+    Field("port", "str", "1", "the port that it is about, if any"),
+    Field("line", "str", "1", "estate id of the line that it is about, if any"),
     *_ALERT_TEXTS,
     period_s=300,
 )

@@ -71,6 +71,19 @@ def test_a_firing_alert_has_a_row_in_every_five_minutes_and_one_at_its_end() -> 
     assert last["until_ms"] == START_MS + UP_AT * MINUTE_MS
 
 
+def test_a_change_of_state_is_told_from_a_repeated_row() -> None:
+    rows = of(rows_of_an_outage(), "alert", "d1")
+    changes = [row.fields["state"] for row in rows if row.fields.get("changed")]
+    assert changes == ["firing", "resolved"]
+    assert len(rows) > len(changes)
+
+
+def test_a_row_has_the_device_as_a_field_so_that_links_can_lead_to_it() -> None:
+    for row in of(rows_of_an_outage(), "alert", "d1"):
+        assert row.fields["device"] == "d1"
+        assert "port" not in row.fields
+
+
 def test_a_row_has_the_words_that_a_page_has() -> None:
     [rule] = UNREACHABLE
     rows = rows_of_an_outage()
