@@ -254,6 +254,30 @@ EVENT = measurement(
     Field("trap", "str", "1", "OID of the notification"),
     Field("name", "str", "1", "its name in its MIB"),
 )
+SITE_STATE = measurement(
+    "site",
+    "the state of one site, as the status page shows it; absent while that is unknown",
+    (SITE,),
+    Field(
+        "state",
+        "int",
+        "1",
+        "0 working, 1 degraded, 2 problem, 3 down, 4 no data, 5 not monitored",
+    ),
+    Field("state_text", "str", "1", "the same in words"),
+    Field("why", "str", "1", "the reason, in a sentence"),
+    Field("name", "str", "1", "name of the site"),
+    Field("devices", "int", "1", "devices that are polled"),
+    Field("devices_up", "int", "1", "those that answer"),
+    Field("lines", "int", "1", "lines of the site"),
+    Field("lines_up", "int", "1", "those that are not down; without data: not counted"),
+    Field("alerts_firing", "int", "1", "alerts that fire and that no other explains"),
+    Field("busiest_line", "str", "1", "the line with the highest use"),
+    Field("busiest_line_use_ratio", "float", "ratio", "its use, share of its contract"),
+    Field("call_poor_ratio", "float", "ratio", "poor calls of the laptops at the site"),
+    Field("latitude", "float", "1", "degrees (WGS 84), if the estate has it"),
+    Field("longitude", "float", "1", "degrees (WGS 84), if the estate has it"),
+)
 _ALERT_TAGS = (
     Tag("rule", "which rule"),
     SITE,
@@ -310,6 +334,7 @@ SERVER_MEASUREMENTS = (
     IDENTITY,
     EXPERIENCE,
     EVENT,
+    SITE_STATE,
     ALERT,
     INCIDENT,
     SILENCE,

@@ -59,7 +59,9 @@ ANSWERS: dict[str, Any] = {
         ],
         "count": 10,
     },
-    "/resources/locations": {"locations": [{"id": 4, "location": "Dépôt"}]},
+    "/resources/locations": {
+        "locations": [{"id": 4, "location": "Dépôt", "lat": "52.6579", "lng": -1.0981}]
+    },
 }
 
 

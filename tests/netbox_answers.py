@@ -16,7 +16,14 @@ def choice(value: str) -> dict[str, str]:
     return {"value": value, "label": value.title()}
 
 
-HALL = {"id": 1, "name": "Town Hall", "slug": "town-hall", "status": choice("active")}
+HALL = {
+    "id": 1,
+    "name": "Town Hall",
+    "slug": "town-hall",
+    "status": choice("active"),
+    "latitude": 52.6386,
+    "longitude": -1.1317,
+}
 DEPOT = {"id": 2, "name": "Dépôt ☃", "slug": "depot", "status": choice("active")}
 CLOSED = {"id": 3, "name": "Old Mill", "slug": "mill", "status": choice("retired")}
 

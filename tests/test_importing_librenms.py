@@ -39,6 +39,9 @@ def test_librenms_becomes_an_estate_and_its_secrets_are_kept_apart(
         "depot": "Dépôt",
         "town-hall-cellar": "Town Hall, cellar",
     }
+    depot = estate.site("depot")
+    assert (depot.latitude, depot.longitude) == (52.6579, -1.0981)
+    assert estate.site("town-hall-cellar").latitude is None
     devices = {d.id: d for d in estate.devices}
     assert devices["sw-1"].credentials == "librenms-1"
     assert devices["sw-2"].credentials == "librenms-2"

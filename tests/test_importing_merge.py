@@ -51,7 +51,7 @@ async def test_the_estates_values_are_kept_and_only_new_entries_are_written() ->
     assert "+ device th-rtr at 10.1.0.2, site hall" in diff
     assert "~ core: role" in diff
     assert "- device gone" in diff
-    assert "3 differ" in " ".join(summary(merged, "NetBox"))
+    assert "4 differ" in " ".join(summary(merged, "NetBox"))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from collectors.estate import Estate
 from collectors.importing import spreadsheet
-from collectors.importing.imported import as_toml
+from collectors.importing.imported import as_toml, merge
 from collectors.importing.rest_client import SourceError
 
 HERE = Estate.model_validate(
@@ -87,6 +87,30 @@ def test_each_bad_row_is_reported_with_its_line(tmp_path: Path) -> None:
     ]
     assert [e["id"] for e in imported.devices] == ["c", "d"]
     assert [e["id"] for _, e in imported.incomplete] == ["b"]
+
+
+def test_sites_have_coordinates_if_they_are_a_place_on_earth(tmp_path: Path) -> None:
+    imported = from_csv(
+        tmp_path,
+        "Site,Lat,Long\n"
+        "Yard,52.6579,-1.0981\n"
+        "Pier,95.0,-1.1\n"
+        "Mill,north of the river,\n"
+        "Quay,0,0\n"
+        "Hall,52.6386,-1.1317\n",
+    )
+    entries = {entry["id"]: entry for entry in imported.sites}
+    assert (entries["yard"]["latitude"], entries["yard"]["longitude"]) == (
+        52.6579,
+        -1.0981,
+    )
+    assert ["latitude" in entries[id] for id in ("pier", "mill", "quay")] == [False] * 3
+    assert sum("coordinates are left out" in text for text in imported.remarks) == 3
+    # The estate has the site without coordinates, and is never changed.
+    assert merge(imported, HERE, "the list").differences == [
+        "site hall: it has no coordinates, the list has latitude = 52.6386, "
+        "longitude = -1.1317"
+    ]
 
 
 def test_sites_have_names_and_networks_and_secrets_are_left_out(tmp_path: Path) -> None:

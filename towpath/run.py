@@ -49,7 +49,7 @@ from collectors.store import StoreWriter, open_store, saved_positions
 from collectors.store.erasure import Erasures
 from collectors.topology import TopologyView
 from collectors.vpn_gateways import VpnGateways
-from dashboards.web import GrafanaSource, StatusPage
+from dashboards.web import GrafanaSource, SiteRows, StatusPage
 from probes.wire.clock import WallClock, wall_ms
 from towpath.config import Role, TowpathConfig, personal_folders
 from towpath.error_sentences import sentence_of
@@ -283,6 +283,7 @@ class Installation:
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)
         self._source("web", lambda at: [page.sample(self.process, at)])
+        self._add("rows of sites", SiteRows(page.views, self.journal))
 
     def _unwell(self, now_ms: int) -> list[str]:
         """Sentences about what keeps Towpath from working (blocking)."""

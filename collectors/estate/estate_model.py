@@ -11,7 +11,7 @@ from datetime import date
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from collectors.estate.opening_hours import OpeningHours
 from collectors.strict_model import StrictModel
@@ -48,7 +48,8 @@ class Site(StrictModel):
     """A building or place.
 
     Devices are assigned to it by `subnets`, `locations` (regular expressions for
-    sysLocation) and `names` (for a device's name); see `site_assignment`.
+    sysLocation) and `names` (for a device's name); see `site_assignment`. `latitude`
+    and `longitude` (WGS 84, degrees) place it on maps.
     """
 
     id: Id
@@ -58,6 +59,14 @@ class Site(StrictModel):
     names: tuple[Pattern, ...] = ()
     hours: OpeningHours = OpeningHours()
     criticality: Literal["low", "normal", "high"] = "normal"
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+
+    @model_validator(mode="after")
+    def _has_both_coordinates(self) -> Site:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("expected both `latitude` and `longitude`, or neither")
+        return self
 
 
 class Device(StrictModel):

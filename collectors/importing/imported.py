@@ -77,6 +77,20 @@ def map_role(name: str, mapping: Mapping[str, str]) -> str:
     return next((role for words, role in _ROLES if re.search(words, plain)), "other")
 
 
+def coordinates(latitude: object, longitude: object) -> Entry:
+    """Return both keys for an entry of a site, or none if they are no place on Earth.
+
+    Systems give numbers or their texts, and 0, 0 (in the Atlantic) if nobody set them.
+    """
+    try:
+        north, east = float(str(latitude)), float(str(longitude))
+    except ValueError:
+        return {}
+    if not (abs(north) <= 90 and abs(east) <= 180) or north == east == 0:
+        return {}
+    return {"latitude": north, "longitude": east}
+
+
 def merge(imported: Imported, estate: Estate, source: str) -> MergeResult:
     """Return what is new or different in `imported`. The estate is never changed."""
     new = Imported(
@@ -85,7 +99,7 @@ def merge(imported: Imported, estate: Estate, source: str) -> MergeResult:
         remarks=list(imported.remarks),
     )
     merged = MergeResult(new)
-    renamed = _merge_sites(imported, estate, new, merged)
+    renamed = _merge_sites(imported, estate, new, merged, source)
     by_address = {(str(d.address), d.port): d for d in estate.devices}
     by_id = {d.id: d for d in estate.devices}
     known_ids: dict[str, str] = {}
@@ -163,7 +177,11 @@ def _split_path(path: str) -> tuple[str, int, str]:
 
 
 def _merge_sites(
-    imported: Imported, estate: Estate, new: Imported, merged: MergeResult
+    imported: Imported,
+    estate: Estate,
+    new: Imported,
+    merged: MergeResult,
+    source: str,
 ) -> dict[str, str]:
     """Add the new sites to `new`; return the estate's id of each known one."""
     ids = {site.id for site in estate.sites}
@@ -181,6 +199,11 @@ def _merge_sites(
         if more:
             merged.differences.append(
                 f"site {id}: it has no subnet {', '.join(sorted(more))}"
+            )
+        if known.latitude is None and "latitude" in entry:
+            merged.differences.append(
+                f"site {id}: it has no coordinates, {source} has latitude = "
+                f"{entry['latitude']}, longitude = {entry['longitude']}"
             )
     return renamed
 

@@ -20,7 +20,13 @@ import msgspec
 from collectors.estate.estate_model import Estate
 from collectors.estate.estate_text import id_from_name, toml_tables, unique_ids
 from collectors.estate.site_assignment import assign
-from collectors.importing.imported import SKIP, Entry, Imported, map_role
+from collectors.importing.imported import (
+    SKIP,
+    Entry,
+    Imported,
+    coordinates,
+    map_role,
+)
 from collectors.importing.rest_client import RestClient, SourceError
 from collectors.snmp.session.credentials import (
     Credential,
@@ -269,6 +275,12 @@ def _assign_sites(
     The estate's rules come first; otherwise the device's location becomes a site.
     """
     location_names = {row.get("id"): row.get("location") for row in locations}
+    places = {
+        " ".join(str(row.get("location") or "").split()): coordinates(
+            row.get("lat"), row.get("lng")
+        )
+        for row in locations
+    }
     sites: dict[int, str | None] = {}
     new_locations: dict[int, str] = {}
     for device in devices:
@@ -290,7 +302,8 @@ def _assign_sites(
     site_ids = dict(zip(names, new_ids, strict=True))
     for name, site_id in site_ids.items():
         pattern = "^" + re.escape(name).replace("\\ ", " ") + "$"
-        result.sites.append({"id": site_id, "name": name, "locations": [pattern]})
+        entry: Entry = {"id": site_id, "name": name, "locations": [pattern]}
+        result.sites.append(entry | places.get(name, {}))
     return sites | {id: site_ids[name] for id, name in new_locations.items()}
 
 

@@ -12,7 +12,13 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface, ip_network
 
 from collectors.estate.estate_text import unique_ids
-from collectors.importing.imported import SKIP, Entry, Imported, map_role
+from collectors.importing.imported import (
+    SKIP,
+    Entry,
+    Imported,
+    coordinates,
+    map_role,
+)
 from collectors.importing.netbox_lines import add_lines
 from collectors.importing.netbox_objects import (
     ABSENT,
@@ -165,6 +171,7 @@ def _add_sites(
             "id": ids[site["id"]],
             "name": clean_text(site.get("name")) or ids[site["id"]],
             "subnets": sorted(set(subnets.get(site["id"], ()))),
+            **coordinates(site.get("latitude"), site.get("longitude")),
         }
         result.sites.append(entry)
     return ids

@@ -17,7 +17,13 @@ from typing import get_args
 from collectors.estate.estate_model import Estate, Role
 from collectors.estate.estate_text import id_from_name, unique_ids
 from collectors.estate.site_assignment import assign
-from collectors.importing.imported import SKIP, Entry, Imported, map_role
+from collectors.importing.imported import (
+    SKIP,
+    Entry,
+    Imported,
+    coordinates,
+    map_role,
+)
 from collectors.importing.rest_client import SourceError
 from probes.wire.catalogue import did_you_mean
 
@@ -32,6 +38,8 @@ _COLUMN_NAMES = {
     "port": "port snmpport udpport",
     "credentials": "credentials credential snmpcredential snmpprofile profile",
     "subnets": "subnets subnet network networks prefix prefixes cidr range lan",
+    "latitude": "latitude lat",
+    "longitude": "longitude lon lng long",
     "id": "id towpathid estateid",
     "secret": "community snmpcommunity readcommunity rocommunity password snmppassword "
     "authpassword privpassword authkey privkey secret",
@@ -210,12 +218,19 @@ def _add_site(
     known = sites.get(name.lower())
     if known is None:
         known = _create_site(name, sites, result, row.get("id", ""))
+    place_on_map = coordinates(row.get("latitude"), row.get("longitude"))
+    if not place_on_map and ("latitude" in row or "longitude" in row):
+        result.remarks.append(
+            f"{place}: its coordinates are left out, expected degrees such as 52.6386 "
+            "and -1.1317"
+        )
     for entry in result.sites:
         if entry["id"] == known:
             entry["subnets"] = [*entry.get("subnets", ()), *subnets]
+            entry |= place_on_map
             return
     # A site that the estate has already: the merge reports new networks.
-    result.sites.append({"id": known, "name": name, "subnets": subnets})
+    result.sites.append({"id": known, "name": name, "subnets": subnets} | place_on_map)
 
 
 def _create_site(

@@ -1,7 +1,15 @@
 """The status page: what is wrong, why, and for whom, for on-call staff and managers."""
 
 from dashboards.web.grafana_source import GrafanaSource
+from dashboards.web.site_rows import SiteRows
 from dashboards.web.status_page import AlertReader, PageError, StatusPage
 from dashboards.web.web_config import WebConfig
 
-__all__ = ["AlertReader", "GrafanaSource", "PageError", "StatusPage", "WebConfig"]
+__all__ = [
+    "AlertReader",
+    "GrafanaSource",
+    "PageError",
+    "SiteRows",
+    "StatusPage",
+    "WebConfig",
+]

@@ -46,7 +46,8 @@ class Alerts(Protocol):
 
 @dataclass(frozen=True)
 class Overview:
-    """The state that every page shows."""
+    """The state that every page shows. `is_complete`: the store and the alerts could
+    be read."""
 
     now_ms: int
     estate: Estate
@@ -57,6 +58,7 @@ class Overview:
     blind: site_state.Blindness
     newest_ms: int | None
     unwell: tuple[str, ...] = ()
+    is_complete: bool = True
 
     @property
     def sites_with_problems(self) -> int:
@@ -123,6 +125,7 @@ class Views:
                 (d.polled_ms for d in devices if d.polled_ms is not None), default=None
             ),
             unwell=await self.unwell(),
+            is_complete=not (failing or alerts_failing),
         )
 
     async def unwell(self) -> tuple[str, ...]:

@@ -51,6 +51,12 @@ class LineNow:
     down_use: float | None = None
     up_use: float | None = None
 
+    @property
+    def use(self) -> float | None:
+        """The higher of both directions."""
+        known = [use for use in (self.down_use, self.up_use) if use is not None]
+        return max(known, default=None)
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -78,8 +84,8 @@ class SiteNow:
 
     @property
     def busiest(self) -> LineNow | None:
-        used = [line for line in self.lines if _use(line) is not None]
-        return max(used, key=lambda line: _use(line) or 0.0, default=None)
+        used = [line for line in self.lines if line.use is not None]
+        return max(used, key=lambda line: line.use or 0.0, default=None)
 
 
 def devices_now(
@@ -368,11 +374,6 @@ BLIND_RULES = frozenset(
     }
 )
 _NOT_OF_SITES = BLIND_RULES | {"device_not_measured"}
-
-
-def _use(line: LineNow) -> float | None:
-    known = [use for use in (line.down_use, line.up_use) if use is not None]
-    return max(known, default=None)
 
 
 def use_level(ratio: float | None) -> Level:

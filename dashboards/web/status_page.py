@@ -83,10 +83,10 @@ class StatusPage:
         self._config = config
         source = AlertReader(alerts) if isinstance(alerts, Path) else alerts
         answers = QueryCache(store, now_ms)
-        views = Views(estate, source, answers, now_ms, unwell, least)
+        self.views = Views(estate, source, answers, now_ms, unwell, least)
         if council and not config.title:
             config = config.model_copy(update={"title": council})
-        self.app = app(config, views, influx)
+        self.app = app(config, self.views, influx)
         self.url = ""
         self._refused: Counter[HttpRefusal] = Counter()
         self._server = HttpServer(

@@ -66,22 +66,30 @@ def estate_toml(ports: DemoPorts) -> str:
 [[sites]]
 id = "town-hall"
 name = "Town Hall"
+latitude = 52.6386
+longitude = -1.1317
 subnets = ["10.20.0.0/16"]
 criticality = "high"
 {HOURS}
 [[sites]]
 id = "library"
 name = "Central Library"
+latitude = 52.6353
+longitude = -1.1362
 subnets = ["10.21.0.0/16"]
 {HOURS}
 [[sites]]
 id = "depot"
 name = "Highways Depot"
+latitude = 52.6579
+longitude = -1.0981
 subnets = ["10.22.0.0/16"]
 {HOURS}
 [[sites]]
 id = "leisure"
 name = "Riverside Leisure Centre"
+latitude = 52.6122
+longitude = -1.1495
 subnets = ["10.23.0.0/16"]
 {HOURS}"""
     ]
