@@ -84,3 +84,26 @@ def test_a_figure_of_all_rows_is_reduced_from_one_table() -> None:
     assert panel["options"]["reduceOptions"]["calcs"] == ["sum"]
     assert panel["options"]["textMode"] == "value"
     assert panel["fieldConfig"]["defaults"]["noValue"] == "None"
+
+
+def test_tiles_leave_out_what_they_are_only_sorted_by() -> None:
+    panel = _panel(
+        kind="stat",
+        tile="device",
+        columns={"device": TableColumn("Device"), "ports_down_last": TableColumn("D")},
+        sort=("ports_up_last", False),
+    )
+    *_, organised = panel["transformations"]
+    assert organised["options"]["excludeByName"]["ports_up_last"] is True
+    assert "ports_down_last" not in organised["options"]["excludeByName"]
+
+
+def test_the_greater_of_two_columns_is_a_column() -> None:
+    greatest = Calculated("most", "ports_up_last", "max", "ports_down_last")
+    step, *_ = _panel(kind="table", calculated=(greatest,))["transformations"]
+    assert step["options"]["mode"] == "reduceRow"
+    assert step["options"]["reduce"] == {
+        "include": ["ports_up_last", "ports_down_last"],
+        "reducer": "max",
+    }
+    assert step["options"]["alias"] == "most"

@@ -121,3 +121,14 @@ def test_percentiles_of_means_are_of_five_minutes_at_any_interval(
     )
     assert {s["tags"]["port"]: s["values"][0][1] for s in rows}["Gi1/0/7"] == 7e6
     assert rolled == []
+
+
+@pytest.mark.service
+def test_the_busiest_are_found_among_those_that_a_search_matches(
+    influx: Influx,
+) -> None:
+    query = _query(Pick("in_bps", "max"))
+    text = render_top(query, INTERFACE, 2, {"device": "device"}, {"port": "search"})
+    text = filled(text.replace("$search/", "gi1/"), {"device": "sw1"})
+    (series,) = influx.ask(text, "towpath")
+    assert [row[1] for row in series["values"]] == ["Gi1/0/9", "Gi1/0/8"]

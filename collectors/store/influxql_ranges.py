@@ -76,16 +76,23 @@ def render_top(
     declared: Measurement,
     count: int,
     variables: Mapping[str, str] | None = None,
+    searches: Mapping[str, str] | None = None,
 ) -> str:
     """Returns the query of a variable: the `count` values of the query's one `group_by`
     tag with the largest sum of its picks, over the range of the board.
 
-    `variables` as in `Grafana`. In Grafana the variable has "All" and no `allValue`, so
-    that all its values are selected, and is refreshed if the range changes.
+    `variables` and `searches` as in `Grafana`. In Grafana the variable has "All" and no
+    `allValue`, so that all its values are selected, and is refreshed if the range
+    changes.
     """
     [tag] = query.group_by
     steps = answering_steps(query, declared)
-    grafana = Grafana(time_filter=_RANGE, interval="", variables=variables or {})
+    grafana = Grafana(
+        time_filter=_RANGE,
+        interval="",
+        variables=variables or {},
+        searches=searches or {},
+    )
     ranked = ", ".join(
         f"(SELECT {' + '.join(column(p, declared, scaled.step) for p in query.picks)}"
         f' AS "value" FROM {source(query, declared, scaled.time_filter, scaled)}'

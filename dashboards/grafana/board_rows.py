@@ -24,11 +24,12 @@ class RowTest:
 
 @dataclass(frozen=True)
 class Calculated:
-    """A further column: `left` `sign` `right`, columns or numbers as text."""
+    """A further column: `left` `sign` `right`, columns or numbers as text. `max` is
+    the greater of two columns, or the one that has a value."""
 
     name: str
     left: str
-    sign: Literal["+", "-", "*", "/"]
+    sign: Literal["+", "-", "*", "/", "max"]
     right: str
 
 
@@ -42,6 +43,17 @@ class RowGroups:
 
 
 def calculation_json(calculated: Calculated) -> dict[str, Any]:
+    if calculated.sign == "max":
+        greatest = {"include": [calculated.left, calculated.right], "reducer": "max"}
+        return {
+            "id": "calculateField",
+            "options": {
+                "mode": "reduceRow",
+                "reduce": greatest,
+                "alias": calculated.name,
+                "replaceFields": False,
+            },
+        }
     binary = {
         "left": calculated.left,
         "operator": calculated.sign,

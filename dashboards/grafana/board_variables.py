@@ -81,11 +81,16 @@ def choice_of(name: str, label: str, options: Mapping[str, str]) -> Variable:
 
 
 def busiest(
-    name: str, label: str, query: Query, count: int, within: Mapping[str, str]
+    name: str,
+    label: str,
+    query: Query,
+    count: int,
+    within: Mapping[str, str],
+    searches: Mapping[str, str] | None = None,
 ) -> Variable:
     """Returns a hidden variable: the `count` values of the query's one `by` tag that
     have the largest sum of its figures in the board's range. Graphs use it like any
-    other: `variables={"port": name}`.
+    other: `variables={"port": name}`. `searches`: tag → the text box that narrows it.
 
     `busiest("busiest", "Busiest ports", select("interface", ("in_bps", "max"),
     ("out_bps", "max"), by=("port",)), 12, {"device": "device"})`.
@@ -96,7 +101,7 @@ def busiest(
         label,
         query.measurement,
         query.group_by[0],
-        influxql=render_top(query, declared, count, within),
+        influxql=render_top(query, declared, count, within, searches),
         hidden=True,
         all_value="",
     )

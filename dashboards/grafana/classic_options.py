@@ -106,7 +106,11 @@ def transformations(panel: Panel) -> list[dict[str, Any]]:
             "id": "organize",
             "options": {
                 # Without buckets the time of a row is the start of the range.
-                "excludeByName": {"Time": True, "time": True},
+                "excludeByName": {
+                    "Time": True,
+                    "time": True,
+                    **dict.fromkeys(_unshown(panel), True),
+                },
                 "indexByName": {name: n for n, name in enumerate(panel.columns)},
                 "renameByName": {
                     name: column.title for name, column in panel.columns.items()
@@ -115,6 +119,20 @@ def transformations(panel: Panel) -> list[dict[str, Any]]:
         }
     )
     return steps
+
+
+def _unshown(panel: Panel) -> list[str]:
+    """Returns the columns that tiles do without, such as the one they are sorted by:
+    each column of numbers would be a tile."""
+    if not panel.tile:
+        return []
+    queried = [
+        name
+        for target in panel.targets
+        for name in (*target.query.group_by, *(p.name for p in target.query.picks))
+    ]
+    names = [*queried, *(calculated.name for calculated in panel.calculated)]
+    return [name for name in names if name not in panel.columns]
 
 
 def _legend_of(panel: Panel) -> Legend:
