@@ -1,205 +1,383 @@
-"""Boards pushed into a running Grafana: a double of the few calls of its API.
-
-It answers as Grafana's HTTP API is documented to; no real one takes part.
-"""
+"""Boards pushed into a running Grafana, against a double of its HTTP API."""
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from grafana_double import TOKEN, grafana
+from grafana_state import (
+    MAKER,
+    ROLES,
+    Folder,
+    GrafanaState,
+    personal_source,
+    shared_source,
+)
 
 from dashboards.grafana import BOARDS, GrafanaConfig
-from dashboards.grafana.push import PushError, push
-from towpath.cli import app
+from dashboards.grafana.board import Board
+from dashboards.grafana.grafana_connection import PushError
+from dashboards.grafana.grafana_server import GrafanaServer
+from dashboards.grafana.push import PushOptions, PushReport, push
 
 SHARED = {board.uid for board in BOARDS if not board.personal}
+FIRST = next(board for board in BOARDS if not board.personal)
 PERSONAL = GrafanaConfig(personal=True)
-# What Grafana gives a folder that is made, beside its maker.
-ROLES = [{"role": "Viewer", "permission": 1}, {"role": "Editor", "permission": 2}]
-MAKER = {"userId": 12, "permission": 4}
-
-
-class _Grafana(http.server.BaseHTTPRequestHandler):
-    """One organisation; folders with permissions; boards by their folder."""
-
-    organisation: int
-    inherited: list[dict[str, Any]]
-    permissions: dict[str, list[dict[str, Any]]]
-    boards: dict[str, str]
-
-    def do_GET(self) -> None:
-        match self._parts():
-            case ["org"]:
-                self._answer(200, {"id": self.organisation, "name": "Council"})
-            case ["folders", uid] if uid in self.permissions:
-                self._answer(200, {"uid": uid})
-            case ["folders", uid, "permissions"] if uid in self.permissions:
-                parents = [
-                    {**permission, "inherited": True} for permission in self.inherited
-                ]
-                self._answer(200, [*self.permissions[uid], *parents])
-            case _:
-                self._answer(404, {"message": "not found"})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.headers["Authorization"] != "Bearer right":
-            self._answer(401, {"message": "Invalid API key"})
-            return
-        match self._parts():
-            case ["folders"]:
-                self.permissions[body["uid"]] = [*ROLES, MAKER]
-                self._answer(200, body)
-            case ["folders", uid, "permissions"]:
-                self.permissions[uid] = body["items"]
-                self._answer(200, {"message": "Folder permissions updated"})
-            case ["dashboards", "db"]:
-                uid = body["dashboard"]["uid"]
-                self.boards[uid] = body["folderUid"]
-                self._answer(200, {"url": f"/d/{uid}/x"})
-            case _:
-                self._answer(404, {"message": "not found"})
-
-    def _parts(self) -> list[str]:
-        return self.path.removeprefix("/api/").split("/")
-
-    def _answer(self, status: int, document: Any) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-Double = tuple[str, type[_Grafana]]
+PLAIN = PushOptions()
+DRY = PushOptions(dry_run=True)
+OVERWRITE = PushOptions(overwrite=True)
+ALL_VERSIONS = pytest.mark.parametrize("major", [9, 10, 11, 12, 13])
 
 
 @pytest.fixture
-def grafana() -> Iterator[Double]:
-    state = {"organisation": 2, "inherited": [], "permissions": {}, "boards": {}}
-    handler = type("Handler", (_Grafana,), state)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", handler
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def state(request: pytest.FixtureRequest) -> Iterator[GrafanaState]:
+    with grafana(**getattr(request, "param", {})) as running:
+        yield running
 
 
-def test_a_push_puts_the_shared_boards_into_their_folder_and_nothing_personal(
-    grafana: Double,
+def pushed(
+    state: GrafanaState,
+    config: GrafanaConfig | None = None,
+    options: PushOptions = PLAIN,
+    boards: tuple[Board, ...] = BOARDS,
+    **more: Any,
+) -> PushReport:
+    with GrafanaServer(state.url, TOKEN, timeout_s=10) as server:
+        return push(server, config, options, boards, **more)
+
+
+def outcomes(report: PushReport) -> set[str]:
+    return {board.outcome for board in report.boards}
+
+
+def renamed(board: Board) -> Board:
+    """A board of the next version: its first panel has another description."""
+    first_row = board.rows[0]
+    panel = dataclasses.replace(first_row.panels[0], description="What is new.")
+    row = dataclasses.replace(first_row, panels=(panel, *first_row.panels[1:]))
+    return dataclasses.replace(board, rows=(row, *board.rows[1:]))
+
+
+def next_version() -> tuple[Board, ...]:
+    return tuple(renamed(b) if b is FIRST else b for b in BOARDS)
+
+
+@ALL_VERSIONS
+@pytest.mark.parametrize("role", ["Editor", "Admin"])
+def test_a_first_push_makes_the_folder_and_puts_the_shared_boards_into_it(
+    major: int, role: str
 ) -> None:
-    url, handler = grafana
-    made = push(url, "right")
-    assert len(made) == len(SHARED)
-    assert handler.boards == dict.fromkeys(SHARED, "towpath")
-    assert list(handler.permissions) == ["towpath"]
-    push(url, "right")
-    assert list(handler.permissions) == ["towpath"]
+    with grafana(major=major, role=role) as state:
+        report = pushed(state)
+        assert outcomes(report) == {"new"}
+        assert report.problems == []
+        assert {uid: b.folder for uid, b in state.boards.items()} == dict.fromkeys(
+            SHARED, "towpath"
+        )
+        assert list(state.folders) == ["towpath"]
 
 
-def test_the_personal_board_alone_goes_to_its_own_organisation_in_a_closed_folder(
-    grafana: Double,
+@ALL_VERSIONS
+def test_boards_that_are_the_same_get_no_new_version(major: int) -> None:
+    with grafana(major=major, role="Editor") as state:
+        pushed(state)
+        before = len(state.writes)
+        assert outcomes(pushed(state)) == {"unchanged"}
+        assert len(state.writes) == before
+
+
+@ALL_VERSIONS
+def test_a_new_version_of_one_board_changes_only_that_one(major: int) -> None:
+    with grafana(major=major, role="Editor") as state:
+        pushed(state)
+        report = pushed(state, None, DRY, next_version())
+        [changed] = [board for board in report.boards if board.outcome == "changed"]
+        title = FIRST.rows[0].panels[0].title
+        assert changed.details == (f"~ panel {title!r}: description",)
+        assert changed.address == f"{state.url}/d/{FIRST.uid}/x"
+        del state.writes[:]
+        pushed(state, None, PushOptions(), next_version())
+        assert state.writes == [f"board {FIRST.uid}"]
+
+
+def test_a_dry_run_writes_nothing(state: GrafanaState) -> None:
+    report = pushed(state, None, DRY)
+    assert outcomes(report) == {"new"}
+    assert report.created == ("folder 'Towpath'",)
+    assert state.writes == []
+
+
+@ALL_VERSIONS
+@pytest.mark.parametrize("boards", [BOARDS, next_version()], ids=["same", "newer"])
+def test_the_edit_of_a_person_is_kept_and_named(
+    major: int, boards: tuple[Board, ...]
 ) -> None:
-    url, handler = grafana
-    assert push(url, "right", PERSONAL) == [f"{url}/d/towpath-laptop/x"]
-    assert handler.boards == {"towpath-laptop": "towpath-personal"}
-    assert handler.permissions == {"towpath-personal": [MAKER]}
-    # Whom people let in afterwards stays in.
-    handler.permissions["towpath-personal"].append({"teamId": 3, "permission": 1})
-    push(url, "right", PERSONAL)
-    assert len(handler.permissions["towpath-personal"]) == 2
+    with grafana(major=major, role="Editor") as state:
+        pushed(state)
+        panels = state.content(FIRST.uid)["panels"]
+        edited = [*panels[:1], {**panels[1], "title": "Mine"}, *panels[2:]]
+        state.edit(FIRST.uid, author="alice", panels=edited)
+        report = pushed(state, None, PushOptions(), boards)
+        [problem] = report.problems
+        assert problem == (
+            f"'alice' has changed the board {FIRST.title!r} "
+            f"({state.url}/d/{FIRST.uid}/x) since Towpath pushed it: it is kept; "
+            "--overwrite replaces it"
+        )
+        [kept] = [board for board in report.boards if board.outcome == "edited"]
+        assert kept.details == (f"- panel {panels[1]['title']!r}", "+ panel 'Mine'")
+        assert state.content(FIRST.uid)["panels"][1]["title"] == "Mine"
+        assert pushed(state, None, OVERWRITE, boards).problems == []
+        assert state.content(FIRST.uid)["panels"][1]["title"] != "Mine"
+        assert outcomes(pushed(state, None, PushOptions(), boards)) == {"unchanged"}
+
+
+def test_a_board_that_people_moved_stays_where_they_put_it(
+    state: GrafanaState,
+) -> None:
+    pushed(state)
+    state.folders["noc"] = Folder("NOC", list(ROLES))
+    state.move(FIRST.uid, "noc")
+    assert outcomes(pushed(state)) == {"unchanged"}
+    pushed(state, None, PushOptions(), next_version())
+    assert state.boards[FIRST.uid].folder == "noc"
+    assert state.content(FIRST.uid)["panels"][1]["description"] == "What is new."
+
+
+def test_a_save_between_the_check_and_the_push_is_kept(
+    state: GrafanaState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed(state)
+    save_board = GrafanaServer.save_board
+
+    def save_after_alice(server: GrafanaServer, *values: Any) -> str:
+        state.edit(FIRST.uid, title="Alice's")
+        return save_board(server, *values)
+
+    monkeypatch.setattr(GrafanaServer, "save_board", save_after_alice)
+    [problem] = pushed(state, None, PushOptions(), next_version()).problems
+    assert "while it was pushed: their version was kept; push again" in problem
+    assert state.content(FIRST.uid)["title"] == "Alice's"
+
+
+@pytest.mark.parametrize("options", [PushOptions(), OVERWRITE], ids=str)
+def test_a_board_of_somebody_else_with_our_uid_is_never_written(
+    state: GrafanaState, options: PushOptions
+) -> None:
+    state.add_board(FIRST.uid, "Bob's board")
+    before = state.content(FIRST.uid)
+    [problem] = pushed(state, None, options).problems
+    assert problem.startswith(f"{state.url} has another board with the uid")
+    assert "'Bob's board'" in problem or '"Bob\'s board"' in problem
+    assert state.content(FIRST.uid) == before
+    assert len(state.boards) == len(SHARED)
+
+
+@pytest.mark.parametrize("major", [9, 10])
+def test_a_board_of_somebody_else_with_our_title_in_our_folder_is_left(
+    major: int,
+) -> None:
+    with grafana(major=major) as state:
+        state.folders["towpath"] = Folder("Towpath", list(ROLES))
+        state.add_board("bobs", FIRST.title, folder="towpath")
+        before = state.content("bobs")
+        [problem] = pushed(state).problems
+        assert f"has another board called {FIRST.title!r}" in problem
+        assert state.content("bobs") == before
+        assert set(state.boards) == {*SHARED, "bobs"} - {FIRST.uid}
+
+
+def test_a_board_of_the_same_title_elsewhere_does_no_harm(state: GrafanaState) -> None:
+    state.add_board("bobs", FIRST.title, folder="")
+    assert pushed(state).problems == []
+    assert state.content("bobs")["title"] == FIRST.title
+
+
+@pytest.mark.parametrize("major", [9, 10])
+def test_a_folder_of_somebody_else_with_our_name_is_left(major: int) -> None:
+    with grafana(major=major) as state:
+        state.folders["xyz"] = Folder("Towpath", list(ROLES))
+        with pytest.raises(PushError, match="expected another name in"):
+            pushed(state)
+        assert state.boards == {}
+        pushed(state, GrafanaConfig(folder="Towpath monitoring"))
+        assert state.folders["towpath"].title == "Towpath monitoring"
+
+
+def test_provisioned_boards_are_left_to_their_files(state: GrafanaState) -> None:
+    pushed(state)
+    for board in state.boards.values():
+        board.provisioned = True
+    del state.writes[:]
+    report = pushed(state, None, OVERWRITE, next_version())
+    assert outcomes(report) == {"refused"}
+    assert all("comes from a provisioning file" in p for p in report.problems)
+    assert state.writes == []
+
+
+def test_a_board_imported_by_hand_is_adopted_or_kept(state: GrafanaState) -> None:
+    pushed(state)
+    for version in state.boards[FIRST.uid].versions:
+        version.message = ""
+    assert outcomes(pushed(state)) == {"unchanged"}
+    state.edit(FIRST.uid, title="Changed")
+    assert outcomes(pushed(state)) == {"unchanged", "edited"}
+
+
+def test_boards_that_towpath_no_longer_has_are_named_and_removed_only_with_prune(
+    state: GrafanaState,
+) -> None:
+    pushed(state)
+    fewer = tuple(board for board in BOARDS if board is not FIRST)
+    state.add_board("towpath-mine", "Bob's", tags=["towpath"])
+    [note] = pushed(state, None, PushOptions(), fewer).notes
+    assert "is no longer one of Towpath's: --prune removes it" in note
+    assert FIRST.uid in state.boards
+    prune = PushOptions(prune=True)
+    pushed(state, None, dataclasses.replace(prune, dry_run=True), fewer)
+    assert FIRST.uid in state.boards
+    state.edit(FIRST.uid, title="Changed")
+    [problem] = pushed(state, None, prune, fewer).problems
+    assert "'alice' has changed it: it is kept" in problem
+    assert FIRST.uid in state.boards
+    report = pushed(state, None, PushOptions(prune=True, overwrite=True), fewer)
+    assert "gone" in outcomes(report)
+    assert FIRST.uid not in state.boards
+    # It has our tag and a uid like ours, but Towpath never pushed it.
+    assert "towpath-mine" in state.boards
+
+
+@pytest.mark.parametrize("role", ["Editor", "Admin"])
+def test_a_data_source_removed_by_hand_is_named_before_anything_is_written(
+    role: str,
+) -> None:
+    with grafana(role=role, sources={}) as state:
+        with pytest.raises(PushError, match="has no data source with the uid 'towpath"):
+            pushed(state)
+        assert state.writes == []
+
+
+def test_missing_data_sources_are_created_if_asked_for() -> None:
+    options = PushOptions(create_data_sources=True)
+    environment = {"INFLUX_URL": "http://influx:8086", "INFLUX_TOKEN": "secret"}
+    with grafana(sources={}) as state:
+        with pytest.raises(PushError, match="INFLUX_URL is not set in the environment"):
+            pushed(state, None, options, environment={})
+        report = pushed(
+            state,
+            None,
+            dataclasses.replace(options, dry_run=True),
+            environment=environment,
+        )
+        assert report.created == ("data source towpath-shared", "folder 'Towpath'")
+        assert state.writes == []
+        pushed(state, None, options, environment=environment)
+        source = state.sources["towpath-shared"]
+        assert source["url"] == "http://influx:8086"
+        assert source["secureJsonData"] == {"httpHeaderValue1": "Token secret"}
+        assert source["isDefault"] is False
+    with grafana(sources={}, role="Editor") as state:
+        with pytest.raises(PushError, match=r"may not create the data source .* Admin"):
+            pushed(state, None, options, environment=environment)
+        assert state.writes == []
+
+
+def test_a_data_source_of_another_type_or_database_is_refused(
+    state: GrafanaState,
+) -> None:
+    state.sources["towpath-shared"]["type"] = "prometheus"
+    with pytest.raises(PushError, match="of the type 'prometheus', expected InfluxDB"):
+        pushed(state)
+    state.sources["towpath-shared"] = {
+        **shared_source(),
+        "jsonData": {"dbName": "towpath_personal"},
+    }
+    with pytest.raises(PushError, match="reads the database 'towpath_personal' of lap"):
+        pushed(state)
+    assert state.writes == []
+
+
+@pytest.mark.parametrize("role", ["Editor", "Admin"])
+def test_a_data_source_of_personal_data_among_the_shared_ones_is_reported(
+    role: str,
+) -> None:
+    sources = {"towpath-shared": shared_source(), "towpath-personal": personal_source()}
+    with grafana(role=role, sources=sources) as state:
+        [note] = pushed(state).notes
+        assert "every Viewer may query laptops' own results through it" in note
+
+
+def test_the_personal_board_alone_goes_to_its_own_organisation_in_a_closed_folder() -> (
+    None
+):
+    sources = {"towpath-personal": personal_source()}
+    with grafana(organisation=2, sources=sources) as state:
+        report = pushed(state, PERSONAL)
+        assert [board.uid for board in report.boards] == ["towpath-laptop"]
+        assert state.boards["towpath-laptop"].folder == "towpath-personal"
+        folder = state.folders["towpath-personal"]
+        assert folder.permissions == [MAKER]
+        # Whom people let in afterwards stays in.
+        folder.permissions.append({"teamId": 3, "permission": 1})
+        assert outcomes(pushed(state, PERSONAL)) == {"unchanged"}
+        assert len(folder.permissions) == 2
+        # Out of the closed folder it is not written any more.
+        state.move("towpath-laptop", "")
+        [problem] = pushed(state, PERSONAL).problems
+        assert "which only some may open: move it there" in problem
 
 
 def test_the_organisation_of_the_shared_boards_gets_no_personal_one(
-    grafana: Double,
+    state: GrafanaState,
 ) -> None:
-    url, handler = grafana
-    handler.organisation = 1
-    push(url, "right", PERSONAL)
-    assert set(handler.boards) == SHARED
+    pushed(state, PERSONAL)
+    assert set(state.boards) == SHARED
+
+
+def test_the_personal_board_needs_its_own_data_source() -> None:
+    with grafana(organisation=2) as state:
+        with pytest.raises(
+            PushError, match="no data source with the uid 'towpath-pers"
+        ):
+            pushed(state, PERSONAL)
+        assert state.writes == []
 
 
 @pytest.mark.parametrize("roles", [["Viewer"], ["Editor"], ["Editor", "Viewer"]])
-def test_an_open_folder_that_was_there_gets_no_personal_board(
-    grafana: Double, roles: list[str]
+@pytest.mark.parametrize("inherited", [False, True])
+def test_an_open_folder_gets_no_personal_board(
+    roles: list[str], inherited: bool
 ) -> None:
-    url, handler = grafana
-    found = [{"role": role, "permission": 1} for role in roles]
-    handler.permissions["towpath-personal"] = list(found)
-    with pytest.raises(PushError, match=f"is open to every {' and '.join(roles)}, so"):
-        push(url, "right", PERSONAL)
-    assert handler.boards == {}
-    # What people have set is theirs to change.
-    assert handler.permissions["towpath-personal"] == found
+    entries = [{"role": role, "permission": 1} for role in roles]
+    sources = {"towpath-personal": personal_source()}
+    with grafana(organisation=2, sources=sources) as state:
+        own, state.inherited = ([], entries) if inherited else (entries, [])
+        state.folders["towpath-personal"] = Folder("x", list(own))
+        with pytest.raises(
+            PushError, match=f"is open to every {' and '.join(roles)}, so"
+        ):
+            pushed(state, PERSONAL)
+        assert state.boards == {}
+        # What people have set is theirs to change.
+        assert state.folders["towpath-personal"].permissions == own
 
 
-def test_a_folder_that_stays_open_by_its_parent_gets_no_personal_board(
-    grafana: Double,
-) -> None:
-    url, handler = grafana
-    handler.inherited = ROLES
-    with pytest.raises(PushError, match="is open to every Editor and Viewer"):
-        push(url, "right", PERSONAL)
-    assert handler.boards == {}
+def test_a_folder_that_stays_open_by_its_parent_gets_no_personal_board() -> None:
+    sources = {"towpath-personal": personal_source()}
+    with grafana(organisation=2, sources=sources, inherited=ROLES) as state:
+        with pytest.raises(PushError, match="is open to every Editor and Viewer"):
+            pushed(state, PERSONAL)
+        assert state.boards == {}
 
 
-def test_a_token_of_a_third_organisation_is_refused(grafana: Double) -> None:
-    url, handler = grafana
-    handler.organisation = 5
-    with pytest.raises(
-        PushError, match=r"is of organisation 5 \(Council\), expected 1"
-    ):
-        push(url, "right", PERSONAL)
-    assert handler.permissions == {}
-
-
-def test_the_command_warns_if_viewers_could_query_personal_data(
-    grafana: Double, tmp_path: Any
-) -> None:
-    url, handler = grafana
-    config = tmp_path / "towpath.toml"
-    config.write_text("[grafana]\npersonal = true\npersonal_organisation = 1\n")
-    handler.organisation = 1
-    command = [
-        "dashboards",
-        "push",
-        "--url",
-        url,
-        "--token",
-        "right",
-        "-c",
-        str(config),
-    ]
-    done = CliRunner().invoke(app, command)
-    assert done.exit_code == 0, done.output
-    assert "every Viewer there may query laptops' own results" in done.output
-    assert handler.permissions["towpath-personal"] == [MAKER]
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("", "Unauthorized"),
-        ("http://127.0.0.1:1", "cannot be reached"),
-        ("x", "not an address"),
-    ],
-)
-def test_a_failed_push_gives_its_reason_in_one_sentence(
-    grafana: Double, url: str, said: str
-) -> None:
-    with pytest.raises(PushError, match=said):
-        push(url or grafana[0], "wrong", timeout_s=2)
+@pytest.mark.parametrize("config", [PERSONAL, GrafanaConfig(organisation=1)], ids=str)
+def test_a_token_of_a_third_organisation_is_refused(config: GrafanaConfig) -> None:
+    with grafana(organisation=5) as state:
+        with pytest.raises(
+            PushError, match=r"is of organisation 5 \(Council\), expected 1"
+        ):
+            pushed(state, config)
+        assert state.writes == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -20,6 +21,7 @@ class GrafanaConfig(StrictModel):
     `personal` is true. They then belong in an organisation (`personal_organisation`) or
     a Grafana of their own, whose members may see them.
 
+    `ca_file` has the authorities that `push` trusts instead of the system's.
     `target` is the oldest Grafana that the files must work with. `contact_email` and
     `contact_webhook` make a contact point for the one rule that watches Towpath.
     """
@@ -36,6 +38,7 @@ class GrafanaConfig(StrictModel):
     contact_email: str = ""
     contact_webhook: str = ""
     export_rules: bool = True
+    ca_file: Path | None = None
     organisation: Annotated[int, Field(ge=1)] = 1
     personal: bool = Field(
         default=False, description="the board and data source of laptops' own results"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from towpath.commands.option_groups import expand_options
 from towpath.commands.shared import fail, read_config, usage_error
 
 if TYPE_CHECKING:
     from alerts.rule_files import Rules
     from dashboards.grafana import GrafanaConfig
+    from dashboards.grafana.push import PushReport
 
 app = typer.Typer(
     no_args_is_help=True, help="Dashboards, rules and data sources for Grafana."
@@ -29,6 +33,66 @@ Grafana = Annotated[
     int | None,
     typer.Option("--grafana", help="oldest Grafana version to support: 9 to 13"),
 ]
+
+
+_ACCESS = "How to reach Grafana"
+_WRITES = "What is written"
+
+
+@dataclass(frozen=True)
+class Push:
+    """How `push` reaches Grafana, and what it may write."""
+
+    token: Annotated[
+        str,
+        typer.Option(
+            envvar="TOWPATH_GRAFANA_TOKEN",
+            help="of a service account with the role Editor",
+            show_default=False,
+            rich_help_panel=_ACCESS,
+        ),
+    ] = ""
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="authorities to trust instead of the system's; default: "
+            "grafana.ca_file",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="write nothing; show what would change, panel by panel",
+            rich_help_panel=_WRITES,
+        ),
+    ] = False
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="also replace boards that somebody has changed",
+            rich_help_panel=_WRITES,
+        ),
+    ] = False
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="remove boards that an earlier version pushed",
+            rich_help_panel=_WRITES,
+        ),
+    ] = False
+    create_data_sources: Annotated[
+        bool,
+        typer.Option(
+            "--create-data-sources",
+            help="create those that are missing; needs the role Admin",
+            rich_help_panel=_WRITES,
+        ),
+    ] = False
 
 
 @app.command()
@@ -74,22 +138,79 @@ def check(
 
 
 @app.command()
+@expand_options
 def push(
-    url: Annotated[str, typer.Option(help="https://grafana.example")],
-    token: Annotated[str, typer.Option(envvar="TOWPATH_GRAFANA_TOKEN")],
+    options: Push,
+    url: Annotated[
+        str | None,
+        typer.Option(help="https://grafana.example; default: web.grafana_url"),
+    ] = None,
     config: Config = None,
 ) -> None:
-    """Put the dashboards into a running Grafana."""
-    from dashboards.grafana.push import PushError
+    """Put the dashboards into a running Grafana.
+
+    Boards that are the same already get no new version, boards that somebody has
+    changed are kept, and boards that are not Towpath's are never touched. Exits with 1
+    if a board is not as Towpath has it.
+    """
+    from dashboards.grafana.grafana_connection import PushError
+    from dashboards.grafana.grafana_server import GrafanaServer
+    from dashboards.grafana.push import PushOptions
     from dashboards.grafana.push import push as push_boards
 
+    whole = None if config is None else read_config(config)
     settings, _ = _settings(config, None)
+    address = url or (whole.web.grafana_url if whole else "")
+    if not address:
+        usage_error(["--url is missing: expected the address of Grafana"])
+    if not options.token:
+        usage_error(
+            [
+                "--token is missing: expected the token of a service account of "
+                "Grafana, best in the environment as TOWPATH_GRAFANA_TOKEN"
+            ]
+        )
     _warn(settings)
     try:
-        for address in push_boards(url, token, settings):
-            typer.echo(address)
+        with GrafanaServer(
+            address, options.token, options.ca_file or settings.ca_file
+        ) as server:
+            report = push_boards(
+                server,
+                settings,
+                PushOptions(
+                    options.dry_run,
+                    options.overwrite,
+                    options.prune,
+                    options.create_data_sources,
+                ),
+            )
     except PushError as error:
         fail(str(error))
+    for line in _push_lines(report, options.dry_run):
+        typer.echo(line)
+    for note in report.notes:
+        typer.echo(f"note: {note}", err=True)
+    if report.problems:
+        fail("\n".join(report.problems))
+
+
+def _push_lines(report: PushReport, dry_run: bool) -> Iterator[str]:
+    """One line per board, its address, and what differs."""
+    words = {
+        "new": "would create" if dry_run else "created",
+        "changed": "would change" if dry_run else "changed",
+        "unchanged": "unchanged",
+        "edited": "kept: edited",
+        "refused": "not written",
+        "gone": "would remove" if dry_run else "removed",
+    }
+    for name in report.created:
+        yield f"{words['new']:12}  {name}"
+    for board in report.boards:
+        yield f"{words[board.outcome]:12}  {board.title}  {board.address}".rstrip()
+        if dry_run or board.outcome == "edited":
+            yield from (f"    {line}" for line in board.details)
 
 
 def export_rules(out: Path, config: Path | None, grafana: int | None) -> None:

@@ -1,0 +1,31 @@
+"""`--help` shows what its source says: rich takes `[word]` for markup and drops it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import typer.main
+from rich.text import Text
+
+from towpath.cli import app
+
+
+def help_texts(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
+    """Every help text of a command, its parameters and its subcommands."""
+    yield name, command.help or ""
+    for parameter in command.params:
+        yield f"{name} {parameter.name}", getattr(parameter, "help", None) or ""
+    for subname, subcommand in getattr(command, "commands", {}).items():
+        yield from help_texts(subcommand, f"{name} {subname}")
+
+
+def test_no_word_of_any_help_text_is_lost() -> None:
+    texts = dict(help_texts(typer.main.get_command(app), "towpath"))
+    assert len(texts) > 150
+    lost = {
+        name: text
+        for name, text in texts.items()
+        if Text.from_markup(text).plain != text
+    }
+    assert lost == {}
