@@ -89,6 +89,7 @@ class VpnGateways:
         if not self._is_cut_off():
             fields["answered"] = fields["up"]
         tags = {"gateway": gateway.id, "site": gateway.site or ""}
+        fields["name"] = gateway.name or gateway.id
         return Sample("vpn_gateway", tags, fields, self._now_ms())
 
 

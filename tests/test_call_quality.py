@@ -152,6 +152,19 @@ def test_a_line_is_as_well_as_the_worst_that_is_known_of_it() -> None:
     assert line({"up_last": 0}, firing()) == ("bad", "Down")
 
 
+def test_a_line_that_went_down_does_not_keep_the_rates_from_before() -> None:
+    wan = next(line for line in council.estate().lines if line.id == "lib-wan")
+    values = {"up_last": 0, "carrying_last": 0, "down_bps_last": 9e7}
+    values |= {"down_use_ratio_last": 0.9, "up_use_ratio_last": 0.1}
+    [gone] = lines_now([wan], [Row(None, {"line": wan.id}, values)])
+    assert (gone.word, gone.down_bps, gone.down_use, gone.use) == (
+        "Down",
+        None,
+        None,
+        None,
+    )
+
+
 def test_a_line_of_which_nothing_is_known_is_not_working() -> None:
     assert line(None) == ("none", "No data")
     assert line({"down_bps_last": 1e6}) == ("none", "No data")

@@ -132,9 +132,10 @@ def test_switch_dead_and_snmp_dead_are_two_things(
     up: int | None,
     readable: int | None,
 ) -> None:
-    place = DeviceTags("a", "hall", "switch")
+    place = DeviceTags("a", "hall", "switch", "Switch A")
     row = device_row(place, 0, 0, outcome, answered, echoes)
     assert row.field("up") == [up]
+    assert row.field("name") == ["Switch A"]
     assert row.field("readable") == [readable]
     if echoes is not None:
         assert row.field("icmp_loss_ratio") == [echoes.loss_ratio]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date
 
 import pytest
 from bad_answers import Cached
@@ -172,7 +173,15 @@ async def test_a_line_is_measured_against_its_contract_from_either_end() -> None
         switch.port("Gi1/0/2").set_rate(40 * MEGABIT, 5 * MEGABIT)
         contract = {"site": "town-hall", "device": "a", "down_mbps": 80, "up_mbps": 20}
         lines = (
-            Line(id="here", port="Gi1/0/1", supplier="Post", **contract),  # type: ignore[arg-type]
+            Line(
+                id="here",
+                port="Gi1/0/1",
+                supplier="Post",
+                circuit_ref="P-1",
+                cost_per_year=1200.0,
+                contract_end=date(2027, 3, 31),
+                **contract,  # type: ignore[arg-type]
+            ),
             Line(id="there", port="Gi1/0/2", far_end=True, **contract),  # type: ignore[arg-type]
             Line(id="spare", port="Gi1/0/3", role="backup", **contract),  # type: ignore[arg-type]
         )
@@ -198,10 +207,15 @@ async def test_a_line_is_measured_against_its_contract_from_either_end() -> None
     assert (spare["up"], spare["carrying"]) == (1, 0)
     assert sink.rows("line", line="here")[-1]["carrying"] == 0
     # The counters still answer, but a line that is down has no rate: not even 0.
-    rates = ("down_bps", "up_bps", "down_use_ratio", "up_use_ratio")
-    assert [sink.rows("line", line="here")[-1].get(name) for name in rates] == [
-        None
-    ] * 4
+    rates = ("down_bps", "up_bps", "down_use_ratio", "up_use_ratio", "in_errors_per_s")
+    assert not set(rates) & sink.rows("line", line="here")[-1].keys()
+    assert here["in_errors_per_s"] == 0.0
+    # The contract is stored with the figures, for tables and graphs.
+    assert (here["contract_down_bps"], here["contract_up_bps"]) == (80e6, 20e6)
+    assert (here["cost_per_year"], here["circuit_ref"]) == (1200.0, "P-1")
+    assert here["contract_end_ms"] == 1_806_451_200_000
+    assert (here["device"], here["port"]) == ("a", "Gi1/0/1")
+    assert "cost_per_year" not in there
     why = sink.rows("interface", port="Gi1/0/1")[-1]["expected_why"]
     assert why == "line"
 

@@ -162,6 +162,7 @@ UNITS = {
     "1": "short",
     "MOS": "none",
     "dBm": "dBm",
+    "GBP": "currencyGBP",
 }
 ValueTexts = Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]]
 

@@ -149,6 +149,11 @@ def lines_now(
 def _line(line: Line, row: Row | None, alerts: Sequence[Alert]) -> LineNow:
     if row is None:
         return LineNow(line, "none", "No data")
+    if row.values.get("up_last") == 0:
+        # `last` finds the rates from before it went down.
+        kept = ("up_last", "carrying_last")
+        values = {name: row.values[name] for name in kept if name in row.values}
+        row = Row(row.time_ms, row.tags, values)
     down_use, up_use = (
         _float_value(row, "down_use_ratio_last"),
         _float_value(row, "up_use_ratio_last"),

@@ -85,7 +85,7 @@ class DevicePoll:
         self._config, self._now_ms = config, settings.now_ms
         self._topology = settings.topology
         self._device, self._lines = device, lines
-        self._tags = DeviceTags(device.id, device.site, device.role)
+        self._tags = DeviceTags.of(device)
         self._session, self._state = session, state
         self._health, self._pinged = health, pinged
         if health is not None:
@@ -141,7 +141,7 @@ class DevicePoll:
     def update(self, device: Device, lines: tuple[Line, ...]) -> None:
         """Applies what the estate now has for the same device."""
         self._device, self._lines = device, lines
-        self._tags = DeviceTags(device.id, device.site, device.role)
+        self._tags = DeviceTags.of(device)
         self._update_expected()
 
     async def poll(self, late_ms: float, on_retry: Callable[[], None]) -> PollResult:

@@ -64,6 +64,7 @@ def inventory_rows(
     values = (
         (),
         "",
+        tags.name or None,
         identity.vendor,
         identity.os,
         identity.hardware,

@@ -6,6 +6,7 @@ Pure. Batches are columnar: no object is made for a row.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time
 from types import MappingProxyType
 
 import msgspec
@@ -59,6 +60,7 @@ DEVICE = Schema(
     "device",
     ("device", "site", "role"),
     (
+        "name",
         "up",
         "answered",
         "readable",
@@ -80,7 +82,25 @@ DEVICE = Schema(
 LINE = Schema(
     "line",
     ("line", "site", "role", "supplier"),
-    ("down_bps", "up_bps", "down_use_ratio", "up_use_ratio", "up", "carrying"),
+    (
+        "down_bps",
+        "up_bps",
+        "down_use_ratio",
+        "up_use_ratio",
+        "up",
+        "carrying",
+        "in_errors_per_s",
+        "out_errors_per_s",
+        "in_discards_per_s",
+        "out_discards_per_s",
+        "contract_down_bps",
+        "contract_up_bps",
+        "cost_per_year",
+        "contract_end_ms",
+        "circuit_ref",
+        "device",
+        "port",
+    ),
 )
 # A line that carries more than this part of its contract is in use: keep-alives are
 # less.
@@ -174,7 +194,7 @@ def port_rows(
         states,
         if_indexes,
     ) = columns
-    lines: list[tuple[Line, PortRates, int | None]] = []
+    lines: list[tuple[Line, str, PortRates, int | None]] = []
     now_moment = last_moment = None
     seconds: float | None = None
     ports_up = ports_down = 0
@@ -218,7 +238,7 @@ def port_rows(
         states.append(_state(oper, up, reason))
         if_indexes.append(plan.port.if_index)
         for line in expected.lines.get(key, ()):
-            lines.append((line, rates, up))
+            lines.append((line, key, rates, up))
     batches = []
     if n:
         tag_columns = (
@@ -263,6 +283,7 @@ def device_row(
         fields["icmp_loss_ratio"] = echoes.loss_ratio
     values = {
         **fields,
+        "name": tags.name or None,
         "up": up,
         "answered": up,
         "readable": readable,
@@ -314,12 +335,12 @@ def _line_rows(
     source: str,
     time_ms: int,
     received_ms: int,
-    lines: Sequence[tuple[Line, PortRates, int | None]],
+    lines: Sequence[tuple[Line, str, PortRates, int | None]],
 ) -> Batch:
     columns: tuple[Column, ...] = tuple(
         [] for _ in range(1 + len(LINE.tags) + len(LINE.fields))
     )
-    for line, rates, port_up in lines:
+    for line, port, rates, port_up in lines:
         # What the port receives comes down the line, unless the port is at the far end.
         down_bps, up_bps = rates.in_bps, rates.out_bps
         if line.far_end:
@@ -327,6 +348,7 @@ def _line_rows(
         state = 0 if port_up is None else port_up
         if not state:
             # A line that is down has no rate, not even 0, whatever the counters do.
+            rates = UNKNOWN
             down_bps = up_bps = None
         down_use = None if down_bps is None else down_bps / (line.down_mbps * 1e6)
         up_use = None if up_bps is None else up_bps / (line.up_mbps * 1e6)
@@ -348,7 +370,25 @@ def _line_rows(
             up_use,
             state,
             carrying,
+            rates.in_errors,
+            rates.out_errors,
+            rates.in_discards,
+            rates.out_discards,
+            line.down_mbps * 1e6,
+            line.up_mbps * 1e6,
+            line.cost_per_year,
+            _midnight_ms(line.contract_end),
+            line.circuit_ref or None,
+            line.device,
+            port,
         )
         for column, value in zip(columns, row, strict=True):
             column.append(value)
     return Batch(source, received_ms, LINE, columns)
+
+
+def _midnight_ms(day: date | None) -> int | None:
+    """The start of that day in UTC."""
+    if day is None:
+        return None
+    return int(datetime.combine(day, time(), UTC).timestamp()) * 1000

@@ -157,4 +157,4 @@ class EngineIds:
 
 
 def _tags(target: PollTarget) -> DeviceTags:
-    return DeviceTags(target.device.id, target.device.site, target.device.role)
+    return DeviceTags.of(target.device)
