@@ -49,6 +49,21 @@ class Influx:
         series: list[dict[str, Any]] = result.get("series", [])
         return series
 
+    def write_lines(self, lines: list[str], database: str) -> None:
+        """Writes line protocol as it is, with times in ms."""
+        token = self._server.token
+        path = (
+            "/write?db="
+            if not token
+            else f"/api/v2/write?org={self._server.org}&bucket="
+        )
+        request = urllib.request.Request(
+            f"{self._url}{path}{database}&precision=ms",
+            "\n".join(lines).encode(),
+            {"Authorization": f"Token {token}"} if token else {},
+        )
+        urllib.request.urlopen(request, timeout=30).close()
+
     async def write(self, samples: list[Sample]) -> None:
         connection = stores.connection(self._server)
         async with InfluxStore(connection, "towpath", CATALOGUE) as store:

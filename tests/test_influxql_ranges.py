@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,8 @@ from probes.wire.sample import Sample
 
 INTERFACE = CATALOGUE.measurement("interface")
 START_MS = END_MS - 3_600_000
+FROM = re.compile('FROM "([a-z_0-9]+)"')
+WHY = {9e6: "line", 5.0: "by 5 minutes", 60.0: "by the hour"}
 BUSIEST = ["Gi1/0/9", 'a "quoted" port', "Gi1/0/8"]
 
 
@@ -29,7 +32,12 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
         Sample(
             "interface",
             {"device": device, "site": "s", "role": "switch", "port": port},
-            {"in_bps": bps if device == "sw1" else 1e9 - bps, "out_bps": bps},
+            {
+                "in_bps": bps if device == "sw1" else 1e9 - bps,
+                "out_bps": bps,
+                "up": 1,
+                "expected_why": "line",
+            },
             at,
         )
         for at in range(START_MS, END_MS, 60_000)
@@ -41,6 +49,13 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
     ) as server:
         database = Influx(server)
         asyncio.run(database.write(rows))
+        for step, value in (("5m", 5), ("1h", 60)):
+            lines = [
+                f"interface_{step},device=sw1 in_bps_max={value},up_min=1i,"
+                f'expected_why_last="{WHY[value]}" {at}'
+                for at in range(START_MS, END_MS, 300_000)
+            ]
+            database.write_lines(lines, "towpath")
         yield database
 
 
@@ -48,33 +63,40 @@ def _query(*picks: Pick, by: tuple[str, ...] = ("port",)) -> Query:
     return Query("interface", picks, 0, 1, (), by, 60_000)
 
 
-def test_a_query_that_roll_ups_answer_has_three_texts_and_another_has_one() -> None:
-    def count(*picks: Pick, measurement: str = "interface") -> int:
-        query = Query(measurement, picks, 0, 1, (), (), 60_000)
+def test_a_query_reads_the_roll_ups_that_answer_it() -> None:
+    def read(*picks: Pick, measurement: str = "interface", step: int | None = None):
+        query = Query(measurement, picks, 0, 1, (), (), None, step)
         declared = CATALOGUE.measurement(measurement)
-        return len(render_ranges(query, declared, Grafana()))
+        text = render_ranges(query, declared, Grafana())
+        return [name.removeprefix(measurement) for name in FROM.findall(text)]
 
-    assert count(Pick("in_bps"), Pick("up", "min")) == 3
-    assert count(Pick("in_bps", "p95")) == 1
-    assert count(Pick("in_bps"), Pick("in_bps", "p95")) == 1
-    assert count(Pick("heard", "last"), measurement="self_agents") == 1
-    assert count(Pick("ok", "min"), measurement="web") == 1
-    # Every five minutes anyway.
-    assert count(Pick("value"), measurement="sensor") == 2
+    assert read(Pick("in_bps"), Pick("up", "min")) == ["", "_5m", "_1h"]
+    assert read(Pick("in_bps", "p95")) == [""]
+    assert read(Pick("in_bps"), Pick("in_bps", "p95")) == [""]
+    assert read(Pick("in_bps", "p95"), step=300_000) == ["", "_5m"]
+    assert read(Pick("expected", "last"), measurement="self_agents") == [""]
+    assert read(Pick("ok", "min"), measurement="web") == [""]
+    # Its rows are five minutes apart anyway.
+    assert read(Pick("value"), measurement="sensor") == ["", "_1h"]
 
 
 @pytest.mark.service
+@pytest.mark.parametrize("every", ["$__interval", ""])
 @pytest.mark.parametrize("interval", ["1m", "2m", "5m", "30m", "1h", "1d"])
-def test_only_one_of_the_texts_reads_rows(influx: Influx, interval: str) -> None:
-    grafana = Grafana(variables={"device": "device"}, fill="null")
-    texts = render_ranges(_query(Pick("in_bps")), INTERFACE, grafana)
-    answers = [
-        influx.ask(filled(text, {"device": "sw1"}, interval=interval), "towpath")
-        for text in texts
-    ]
-    # The roll-ups have no rows here.
-    is_short = interval in ("1m", "2m")
-    assert [bool(answer) for answer in answers] == [is_short, False, False]
+def test_only_the_interval_decides_what_is_read(
+    influx: Influx, interval: str, every: str
+) -> None:
+    # As if the roll-ups had other figures.
+    picks = (Pick("in_bps", "max"), Pick("up", "min"), Pick("expected_why", "last"))
+    grafana = Grafana(interval=every, variables={"device": "device"}, fill="null")
+    text = render_ranges(_query(*picks, by=("device",)), INTERFACE, grafana)
+    (series,) = influx.ask(
+        filled(text, {"device": "sw1"}, seconds=1800, interval=interval), "towpath"
+    )
+    figures = {tuple(row[1:]) for row in series["values"]} - {(None, None, None)}
+    lowest = {"1m": 9e6, "2m": 9e6, "5m": 5.0, "30m": 5.0}.get(interval, 60.0)
+    assert figures == {(lowest, 1, WHY[lowest])}
+    assert series["columns"] == ["time", "in_bps_max", "up_min", "expected_why_last"]
 
 
 @pytest.mark.service
@@ -113,14 +135,11 @@ def test_percentiles_of_means_are_of_five_minutes_at_any_interval(
         "interface", (Pick("in_bps", "p95"),), 0, 1, (), ("port",), None, 300_000
     )
     grafana = Grafana(interval="", variables={"device": "device"})
-    texts = render_ranges(query, INTERFACE, grafana)
-    assert len(texts) == 2
-    rows, rolled = (
-        influx.ask(filled(text, {"device": "sw1"}, interval="1m"), "towpath")
-        for text in texts
-    )
+    text = render_ranges(query, INTERFACE, grafana)
+    rows = influx.ask(filled(text, {"device": "sw1"}, interval="1m"), "towpath")
     assert {s["tags"]["port"]: s["values"][0][1] for s in rows}["Gi1/0/7"] == 7e6
-    assert rolled == []
+    # The roll-ups have no means here.
+    assert not influx.ask(filled(text, {"device": "sw1"}, interval="1d"), "towpath")
 
 
 @pytest.mark.service

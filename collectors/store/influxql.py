@@ -68,7 +68,7 @@ def render(query: Query, declared: Measurement, grafana: Grafana | None = None) 
         for pick in query.picks
     )
     rows = source(query, declared, times, grafana)
-    return f"SELECT {columns} FROM {rows}" + _grouped(every, query.group_by, fill)
+    return f"SELECT {columns} FROM {rows}" + grouped(every, query.group_by, fill)
 
 
 def source(
@@ -129,12 +129,13 @@ def _render_percentiles_of_means(
             grafana, interval=f"{query.mean_step_ms}ms", fill="none"
         )
         means = render(means_query(query), declared, by_step)
-    return f"SELECT {columns} FROM ({means}){where}" + _grouped(
+    return f"SELECT {columns} FROM ({means}){where}" + grouped(
         every, query.group_by, fill
     )
 
 
-def _grouped(every: str, tags: Sequence[str], fill: str) -> str:
+def grouped(every: str, tags: Sequence[str], fill: str) -> str:
+    """Returns the GROUP BY and fill of a query, or nothing."""
     groups = ([f"time({every})"] if every else []) + [*map(identifier, tags)]
     return (f" GROUP BY {', '.join(groups)}" if groups else "") + (
         f" fill({fill})" if every else ""

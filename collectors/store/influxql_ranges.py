@@ -1,9 +1,10 @@
 """InfluxQL for Grafana over any range: rows if it is short, else roll-ups. Pure.
 
-A query that roll-ups answer becomes up to three texts. Each has a condition of numbers
-only, which Grafana fills in, and only one of them is true. InfluxDB reads nothing for
-the others. These are all forms of the texts for Grafana; [] is optional, `AND…` stands
-for the conditions (guard, then variables, then fixed tags):
+A query that roll-ups answer reads the rows and each roll-up in a subquery of its own.
+Each subquery has a guard: a condition of numbers only, which Grafana fills in. Exactly
+one guard is true, and InfluxDB reads nothing for the others. These are all forms of the
+texts for Grafana; [] is optional, and `AND…` stands for the guard, then the variables,
+then the fixed tags:
 
 1.  Rows::
 
@@ -23,20 +24,30 @@ for the conditions (guard, then variables, then fixed tags):
 4.  Percentiles of means: `percentile("f_mean", 95) AS "f_p95"` from 1 or 3 in
     parentheses, by `time(300000ms)` and the tags, with `fill(none)`; then GROUP BY as
     in 1, after `WHERE $timeFilter [AND guard]` if that has a time.
-5.  The busiest, for a variable::
+5.  Rows or roll-ups, by the range: 1, 2 or 4 of rows first, then 3 or 4 of one or two
+    roll-ups, each with its guard and `fill(none)`::
+
+        SELECT last("f_mean") AS "f_mean", … FROM (rows), (5m), (1h)
+        [WHERE $timeFilter] [GROUP BY [time($__interval)][, "tag"…]] [fill(null)]
+
+    There is one value of each group and bucket, so `last` only passes it on.
+6.  The busiest, for a variable::
 
         SELECT "tag" FROM (SELECT top("value", "tag", 12) FROM
         (SELECT max("f") [+ max("g")] AS "value" FROM … GROUP BY "tag")[, (…), (…)])
 
-    with 1 or 2 (rows) and 3 (roll-ups) in the inner parentheses.
-6.  `SHOW TAG VALUES FROM "m" WITH KEY = "tag" [WHERE AND…]`, made elsewhere.
+    The inner parentheses are rows, as 1 or 2, and then roll-ups, as 3.
+7.  `SHOW TAG VALUES FROM "m" WITH KEY = "tag" [WHERE AND…]`, made elsewhere.
 
 A guard is `$__interval_ms < 300000` (rows), `$__interval_ms >= 300000 AND
-$__interval_ms < 3600000` or `$__interval_ms >= 3600000`; in 5, which Grafana does not
-give an interval, `${__to} - ${__from}` instead of `$__interval_ms`, and the time filter
-is `time >= ${__from}ms AND time <= ${__to}ms`. Grafana rounds intervals to 1, 2, 5, 10,
-15, 20, 30 minutes, 1, 2, 3, 6, 12 hours and whole days, so that from 5 minutes (an
-hour) on, buckets are multiples of 5 minutes (an hour).
+$__interval_ms < 3600000` or `$__interval_ms >= 3600000`. In 6, which Grafana does not
+give an interval, it has `${__to} - ${__from}` instead, and the time filter is `time >=
+${__from}ms AND time <= ${__to}ms`. A store that chooses roll-ups itself answers 5 and 6
+by the first subquery alone, whatever its guard.
+
+Grafana rounds intervals to 1, 2, 5, 10, 15, 20, 30 minutes, 1, 2, 3, 6, 12 hours and
+whole days, so that from 5 minutes (an hour) on, buckets are multiples of 5 minutes (an
+hour).
 """
 
 from __future__ import annotations
@@ -45,7 +56,14 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from collectors.store.influxql import Grafana, column, identifier, render, source
+from collectors.store.influxql import (
+    Grafana,
+    column,
+    grouped,
+    identifier,
+    render,
+    source,
+)
 from collectors.store.query import Query
 from collectors.store.rolled_measurements import (
     HOUR_MS,
@@ -61,14 +79,26 @@ _RANGE = "time >= ${__from}ms AND time <= ${__to}ms"
 _RANGES_MS = {"5m": 3 * HOUR_MS, "1h": 24 * HOUR_MS}
 
 
-def render_ranges(query: Query, declared: Measurement, grafana: Grafana) -> list[str]:
-    """Returns the texts of a panel's query: of rows and, if roll-ups answer it, of
-    each of them. Grafana's interval decides which one of them returns rows."""
+def render_ranges(query: Query, declared: Measurement, grafana: Grafana) -> str:
+    """Returns the text of a panel's query, which reads roll-ups if they answer it and
+    Grafana's interval is long enough for them."""
     steps = answering_steps(query, declared)
-    return [
-        render(query, declared, scaled)
-        for scaled in _scales(grafana, INTERVAL_MS, {k: STEPS_MS[k] for k in steps})
-    ]
+    if not steps:
+        return render(query, declared, grafana)
+    inner = msgspec.structs.replace(grafana, fill="none")
+    sources = ", ".join(
+        f"({render(query, declared, scaled)})"
+        for scaled in _scales(inner, INTERVAL_MS, {k: STEPS_MS[k] for k in steps})
+    )
+    columns = ", ".join(
+        f"last({name}) AS {name}" for name in (identifier(p.name) for p in query.picks)
+    )
+    # The first step of means may start before the range.
+    where = "" if query.mean_step_ms and not grafana.interval else grafana.time_filter
+    where = f" WHERE {where}" if where else ""
+    return f"SELECT {columns} FROM {sources}{where}" + grouped(
+        grafana.interval, query.group_by, grafana.fill
+    )
 
 
 def render_top(
