@@ -278,6 +278,12 @@ SITE_STATE = measurement(
         "1",
         "0 working, 1 degraded, 2 problem, 3 down, 4 no data, 5 not monitored",
     ),
+    Field(
+        "urgency",
+        "int",
+        "1",
+        "the same in order: 0 working, 1 not monitored, 2 no data … 5 down",
+    ),
     Field("state_text", "str", "1", "the same in words"),
     Field("why", "str", "1", "the reason, in a sentence"),
     Field("name", "str", "1", "name of the site"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from council_alerts import alert_rows, site_rows
 from council_rows import (
     HOUR_MS,
     MINUTE_MS,
@@ -173,6 +174,8 @@ def samples(
             yield from device_rows(device, n, at, up)
         yield from line_rows(council, at, down or {})
         yield from other_rows(council, at)
+        yield from alert_rows(at)
+        yield from site_rows(council, at)
 
 
 def batches(rows: Iterator[Sample], source: str = "test") -> list[Batch]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from collectors.estate import Device, Estate
+from collectors.estate import Device, Estate, Line
 from collectors.experience.group_figures import MEASURED, MOSTLY
 from collectors.server_measurements import CATALOGUE
 from probes.wire.call_cause import CAUSES
@@ -29,6 +29,7 @@ def device_rows(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
             "device",
             tags,
             {
+                "name": device.name,
                 "up": 0,
                 "answered": 0,
                 "outcome": "timeout",
@@ -43,6 +44,7 @@ def device_rows(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
         "device",
         tags,
         {
+            "name": device.name,
             "up": 1,
             "answered": 1,
             "readable": 1,
@@ -80,8 +82,7 @@ def device_rows(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
             "expected_up": int(port.startswith("Te")),
             "expected_why": "line",
         }
-        described = {"description": f"to {port} & back"} if m % 2 else {}
-        yield Sample("interface", {**tags, "port": port, **described}, fields, at)
+        yield Sample("interface", {**tags, "port": port}, fields, at)
     yield Sample(
         "neighbour",
         {**tags, "port": "Te1/1", "heard": "02:00:00:00:00:01"},
@@ -135,6 +136,22 @@ def _health(tags: dict[str, str], n: int, at: int) -> Iterator[Sample]:
     )
 
 
+def _line_contract(line: Line) -> dict[str, int | float | str]:
+    return {
+        "in_errors_per_s": 0.1 if line.id == "lib-wan" else 0.0,
+        "out_errors_per_s": 0.0,
+        "in_discards_per_s": 0.0,
+        "out_discards_per_s": 0.2,
+        "contract_down_bps": line.down_mbps * 1e6,
+        "contract_up_bps": line.up_mbps * 1e6,
+        "cost_per_year": line.cost_per_year or 1_000.0,
+        "contract_end_ms": 1_900_000_000_000,
+        "circuit_ref": line.circuit_ref or line.id,
+        "device": line.device,
+        "port": line.port,
+    }
+
+
 def line_rows(
     council: Estate, at: int, down: dict[str, tuple[int, int]]
 ) -> Iterator[Sample]:
@@ -161,6 +178,7 @@ def line_rows(
                 "up_use_ratio": use * 0.3,
                 "up": 1,
                 "carrying": int(use > 0.01),
+                **_line_contract(line),
             },
             at,
         )
@@ -377,39 +395,3 @@ def other_rows(council: Estate, at: int) -> Iterator[Sample]:
             },
             at,
         )
-    if at % (30 * MINUTE_MS) < MINUTE_MS:
-        yield Sample(
-            "incident",
-            {
-                "rule": "line_down",
-                "site": "depot",
-                "subject": "line=dep-wan",
-                "severity": "critical",
-            },
-            {
-                "level": 4,
-                "until_ms": at + 30_000,
-                "lasted_s": 30.0,
-                "title": "Line down",
-                "summary": "Highways Depot is cut off: its line dep-wan is down",
-                "cause": "The supplier's box has no power",
-                "affected": "2 devices",
-            },
-            at,
-        )
-    yield Sample(
-        "alert",
-        {
-            "rule": "line_full",
-            "site": "library",
-            "subject": "line=lib-wan",
-            "severity": "warning",
-        },
-        {
-            "state": "firing",
-            "firing": 1,
-            "suppressed": 0,
-            "cause": "backups by day",
-        },
-        at,
-    )

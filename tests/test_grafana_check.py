@@ -138,11 +138,12 @@ def test_a_table_that_is_grouped_by_time_is_refused(tmp_path: Path) -> None:
     build_folder(tmp_path, GrafanaConfig())
     path = tmp_path / "dashboards/shared/towpath-site.json"
     text = path.read_text().replace(
-        'GROUP BY \\"device\\"', 'GROUP BY time($__interval), \\"device\\"'
+        'GROUP BY \\"device\\", \\"role\\"',
+        'GROUP BY time($__interval), \\"device\\", \\"role\\"',
     )
     path.write_text(text)
     [finding] = check_folder(tmp_path, CATALOGUE)
-    assert "panel 'Devices': is a table grouped by time" in finding
+    assert "panel 'Which devices answer badly?': is a table grouped by time" in finding
 
 
 def test_a_file_that_is_not_json_is_reported_and_others_are_still_checked(

@@ -197,7 +197,7 @@ def test_ten_of_sixty_polls_lost_and_four_restarts_are_shown_as_such(
     (restarts,) = _asked(influx, SWITCH, "Restarts")
     assert answered["values"][0][1] == pytest.approx(50 / 60)
     assert restarts["values"][0][1] == RESTARTS
-    devices = _asked(influx, SITE, "Devices")
+    devices = _asked(influx, SITE, "Which devices answer badly?")
     assert {each["tags"]["device"] for each in devices} == {
         *("th-sw1", "th-sw2", "th-sw3", "lib-sw1", "lib-sw2")
     }
@@ -265,7 +265,7 @@ def test_every_state_over_time_has_the_colours_of_its_words() -> None:
                     value["color"]
                     for value in defaults["mappings"][0]["options"].values()
                 ]
-                assert len(set(colours)) == 2
+                assert len(set(colours)) >= 2
                 shown += 1
     assert shown >= 8
 

@@ -17,7 +17,7 @@ from collectors.store.query import Query, Row
 from dashboards.query_cache import QueryCache
 from dashboards.web import SiteRows
 from dashboards.web.page_views import Alerts, Views
-from dashboards.web.site_rows import STATES
+from dashboards.web.site_rows import STATES, URGENCIES
 from probes.wire.catalogue import check_sample
 from probes.wire.sample import Sample
 
@@ -62,6 +62,16 @@ async def test_each_site_has_the_word_of_the_page() -> None:
         assert row.fields["name"] == site["name"]
         assert shown[site["id"]] in page
         assert row.fields.get("why", "") == site["why"]
+
+
+async def test_urgency_is_the_order_of_the_page() -> None:
+    rows = await recorded()
+    with page_client() as client:
+        sites = client.get("/api/status.json").json()["sites"]
+    urgencies = [int(rows[site["id"]].fields["urgency"]) for site in sites]
+    assert urgencies == sorted(urgencies, reverse=True)
+    assert len(set(urgencies)) >= 3
+    assert URGENCIES.keys() == STATES.keys()
 
 
 async def test_a_row_has_the_figures_of_the_site() -> None:

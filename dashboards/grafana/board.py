@@ -10,10 +10,11 @@ What a board may say, beside `Panel(title, description, targets, unit, kind, …
   (`repeat_direction` "h" or "v", `repeat_per_row`).
 - `columns` of a table: query column → `TableColumn(title, unit, width=, decimals=,
   hidden=, value_texts=, steps=, colour="text"|"background"|"none", gauge=, maximum=,
-  link=, link_title=, align=, absent=)`. `sort=("answered_mean", False)`: by column and
+  link=, link_title=, align=, absent=,
+  otherwise=)`. `sort=("answered_mean", False)`: by column and
   whether descending; `rows_at_most`. Several `targets` are merged into one row per
   subject: they need the same `by`, and no other column of one name.
-- Graphs: `legend=Legend(place, calcs, sort_by, descending)`, `stacked`,
+- Graphs: `legend=Legend(place, calcs, sort_by, descending)`, `stacked`, `bars`,
   `soft_minimum`/`soft_maximum`, `minimum`/`maximum`, `fill`, `draw_thresholds`,
   `link=PanelLink(title, link_to(…, port=label("port")))` for its lines.
 - `PanelQuery(query, legend, variables, below=, searches={tag: text box}, unit=,
@@ -27,7 +28,7 @@ What a board may say, beside `Panel(title, description, targets, unit, kind, …
 - `value_texts`: number or text → (text, colour). `steps`: `steps_of_rule("line_down")`,
   `verdict_steps("call_poor_ratio")`, `BUSY`, `PLAIN`. `place=("latitude_last",
   "longitude_last")`, the columns of a map; it is coloured by `colour_by`.
-- `links`: `PanelLink`s of a panel.
+- `links`: `PanelLink`s of a panel. `time_from="60m"`: always the last hour.
 - `BoardRow(title, panels, collapsed=, repeat=)`: a collapsed row queries nothing until
   it is opened.
 - `Variable(name, label, measurement, tag, within, multiple, kind=, where=, influxql=,
@@ -206,7 +207,8 @@ class PanelQuery:
 class TableColumn:
     """How a table shows one of its columns. `width` in pixels. A `hidden` column can
     still be part of a link. `colour`: what `steps` and `value_texts` colour. `absent`:
-    the text of a cell without a value."""
+    the text of a cell without a value. `otherwise`: that of a text that is not one of
+    `value_texts`."""
 
     title: str
     unit: str = ""
@@ -222,6 +224,7 @@ class TableColumn:
     link_title: str = ""
     align: Literal["", "left", "center", "right"] = ""
     absent: str = ""
+    otherwise: str = ""
 
 
 @dataclass(frozen=True)
@@ -297,6 +300,8 @@ class Panel:
     tile_colours: Mapping[str, str] = field(default_factory=dict)
     reduces_rows: bool = False
     no_value: str = "no data"
+    time_from: str = ""
+    bars: bool = False
 
     @property
     def newest_ms(self) -> int:

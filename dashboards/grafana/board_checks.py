@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from collectors.store.query import check_query as check_query
+from collectors.store.rolled_measurements import (
+    rolled_fields,
+    rolled_name,
+    rolled_steps,
+)
 from dashboards.grafana.board import PERSONAL, Board, Panel, PanelQuery
 from probes.wire.catalogue import Catalogue, Measurement, Misfit, UnknownName
 
@@ -202,10 +207,13 @@ def _query_errors(
     bare = _LITERAL.sub(" ", query)
     for measurement in _FROM.findall(bare) or [""]:
         try:
-            declared = catalogue.measurement(measurement)
+            declared = _declared(measurement, catalogue)
         except UnknownName as unknown:
             yield f"{where}: {unknown}"
             return
+        # A query may read rows for short ranges and roll-ups for long ones.
+        parts = rolled_fields(declared) if rolled_steps(declared) else ()
+        rolled = {part.name for part in parts}
         if declared.personal != (uid == PERSONAL):
             yield (
                 f"{where}: {measurement!r} is about one laptop and may only be queried "
@@ -215,7 +223,7 @@ def _query_errors(
             )
         rest = _ALIAS.sub(" ", _FROM.sub(" ", bare))
         fields, own = set(_FIELD.findall(rest)), set(_ALIAS.findall(bare))
-        for name in sorted(fields - own):
+        for name in sorted(fields - own - rolled):
             try:
                 declared.field(name)
             except UnknownName as unknown:
@@ -228,6 +236,17 @@ def _query_errors(
                 declared.tag(name)
             except UnknownName as unknown:
                 yield f"{where}: {unknown}"
+
+
+def _declared(name: str, catalogue: Catalogue) -> Measurement:
+    """Returns the measurement of that name, or the one that is rolled up as it. Raises
+    `UnknownName`."""
+    for declared in catalogue:
+        if name in {
+            rolled_name(declared.name, step) for step in rolled_steps(declared)
+        }:
+            return declared
+    return catalogue.measurement(name)
 
 
 # Tags that follow from the subject, so no query needs to group by them.

@@ -217,6 +217,8 @@ def _panel(panel: Panel, source: dict[str, str]) -> dict[str, Any]:
     document |= {"options": panel_options(panel), "links": links_json(panel.links)}
     if panel.newest:
         document["timeFrom"] = f"{panel.newest_ms // 60_000}m"
+    if panel.time_from:
+        document["timeFrom"] = panel.time_from
     if panel.repeat:
         document["repeat"] = panel.repeat
         document["repeatDirection"] = panel.repeat_direction

@@ -89,7 +89,7 @@ def _graph(panel: Panel) -> dict[str, Any]:
         fill = _FILL_OF_ONE if panel.has_one_line else 0
         fill = _FILL_OF_STACK if panel.stacked else fill
     custom: dict[str, Any] = {
-        "drawStyle": "line",
+        "drawStyle": "bars" if panel.bars else "line",
         "lineInterpolation": "linear",
         "lineWidth": 1,
         "fillOpacity": fill,
@@ -177,7 +177,12 @@ def _properties(column: TableColumn) -> Iterator[dict[str, Any]]:
     if column.absent:
         yield {"id": "noValue", "value": column.absent}
     if column.value_texts:
-        yield {"id": "mappings", "value": _mappings(column.value_texts)}
+        mappings = _mappings(column.value_texts)
+        if column.otherwise:
+            result = {"text": column.otherwise, "index": len(column.value_texts)}
+            other = {"pattern": ".*", "result": result}
+            mappings.append({"type": "regex", "options": other})
+        yield {"id": "mappings", "value": mappings}
     if column.steps:
         yield {"id": "thresholds", "value": _thresholds(column.steps)}
     if column.gauge:

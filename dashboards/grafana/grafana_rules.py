@@ -18,9 +18,9 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
 from collectors.store.query import Aggregate, Pick, Query, Where
 from dashboards.grafana.board import SHARED, Board
-from dashboards.grafana.classic import panel_ids
 from dashboards.grafana.grafana_config import GrafanaConfig
 from dashboards.grafana.provisioning import CONTACT
+from dashboards.grafana.rule_panels import panel_of
 from dashboards.observed.blind_spans import CUT_OFF
 
 # Grafana 9 does not know this value and would not start.
@@ -192,7 +192,7 @@ def _rule(
     }
     if rule.keep_for:
         exported["keepFiringFor"] = _duration(rule.keep_for)
-    panel = _panel_of(rule, boards)
+    panel = panel_of(rule, boards)
     if panel is not None:
         exported["dashboardUid"], exported["panelId"] = panel
     return exported
@@ -211,30 +211,6 @@ def _site_suffix(rule: Rule) -> str:
     if rule.sites:
         return f" ({', '.join(rule.sites)})"
     return f" (not {', '.join(rule.not_sites)})" if rule.not_sites else ""
-
-
-def _panel_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
-    """Returns the graph of the rule's field or, failing that, of its measurement."""
-    fields = {condition.field for condition in rule.when}
-    if "up" in fields:
-        # The same, without the time in which Towpath itself was cut off.
-        fields.add("answered")
-    near: tuple[str, int] | None = None
-    for board in boards:
-        if board.personal:
-            continue
-        ids = panel_ids(board)
-        for panel in board.panels:
-            if panel.kind not in ("timeseries", "state-timeline"):
-                continue
-            for target in panel.targets:
-                if target.query.measurement != rule.measurement:
-                    continue
-                here = (board.uid, ids[panel.title])
-                near = near or here
-                if fields & {pick.field for pick in target.query.picks}:
-                    return here
-    return near
 
 
 def _query_node(ref: str, query: Query) -> dict[str, Any]:

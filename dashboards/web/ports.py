@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from collectors.store.query import Row
 from dashboards.web.site_state import Level
@@ -32,7 +31,6 @@ class PortNow:
     discards_per_s: float | None
     up: bool | None = None
     why: str = ""
-    description: str = ""
 
     @property
     def use(self) -> float:
@@ -68,16 +66,8 @@ class PortList:
     unused: int
 
 
-def ports(
-    rows: Sequence[Row],
-    limit: int = 10,
-    descriptions: Mapping[tuple[str, str], str] = MappingProxyType({}),
-) -> PortList:
-    """`descriptions`: by device and port."""
-    every = [
-        replace(port, description=descriptions.get((port.device, port.port), ""))
-        for port in map(_port, rows)
-    ]
+def ports(rows: Sequence[Row], limit: int = 10) -> PortList:
+    every = [_port(row) for row in rows]
     notable = [
         p for p in every if p.is_down_unexpectedly or p.is_faulty or p.use >= BUSY_RATIO
     ]

@@ -29,6 +29,15 @@ STATES = {
     "No data": 4,
     "Not monitored": 5,
 }
+# The page's order, so that the highest is the worst: a larger number is more urgent.
+URGENCIES = {
+    "Working": 0,
+    "Not monitored": 1,
+    "No data": 2,
+    "Degraded": 3,
+    "Problem": 4,
+    "Down": 5,
+}
 
 
 class SiteRows:
@@ -85,6 +94,7 @@ def _sample(site: SiteNow, call_poor_ratio: float | None, now_ms: int) -> Sample
     known_lines = [line for line in site.lines if line.word != "No data"]
     fields: dict[str, Value | None] = {
         "state": STATES[site.word],
+        "urgency": URGENCIES[site.word],
         "state_text": site.word,
         "why": site.why or None,
         "name": site.site.name,

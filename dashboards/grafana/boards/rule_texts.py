@@ -12,24 +12,19 @@ from dashboards.grafana.board import NEUTRAL
 
 
 @cache
-def _rules() -> dict[str, Rule]:
-    return {rule.id: rule for rule in load_rules(CATALOGUE)}
+def shipped_rules() -> tuple[Rule, ...]:
+    """Returns the rules that Towpath comes with."""
+    return tuple(load_rules(CATALOGUE))
 
 
 def what_to_do(rule: str) -> str:
     """Returns the rule's advice as a panel's description gives it: about no alert in
     particular. Raises `KeyError` if there is no such rule."""
-    return " ".join(_rules()[rule].runbook.format_map(GENERIC_VALUES).split())
+    runbooks = {known.id: known.runbook for known in shipped_rules()}
+    return " ".join(runbooks[rule].format_map(GENERIC_VALUES).split())
 
 
 def rule_titles() -> dict[str, tuple[str, str]]:
     """Returns id → title of every rule, as value texts of a column. A council's own
     rules are shown by their ids."""
-    return {rule.id: (rule.title, NEUTRAL) for rule in _rules().values()}
-
-
-SEVERITIES = {
-    "critical": ("critical", "red"),
-    "warning": ("warning", "orange"),
-    "info": ("information", "blue"),
-}
+    return {rule.id: (rule.title, NEUTRAL) for rule in shipped_rules()}

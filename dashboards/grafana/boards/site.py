@@ -1,203 +1,62 @@
-"""One site: lines compared with their contract, devices, calls and alerts."""
+"""One site: its state and why, its alerts, lines, devices, ports with faults, calls."""
 
 from collectors.store.query import Where
 from dashboards.grafana.board import (
-    AMBER,
     BUSY,
-    GREEN,
-    RED,
-    UP,
+    PLAIN,
     Board,
     BoardRow,
     Panel,
+    PanelLink,
     PanelQuery,
     TableColumn,
     Variable,
+    label,
+    link_to,
     select,
     verdict_steps,
 )
+from dashboards.grafana.boards.firing_alerts import firing
+from dashboards.grafana.boards.rule_texts import what_to_do
+from dashboards.grafana.boards.site_device_panels import (
+    DEVICES,
+    DEVICES_OVER_TIME,
+    EVENTS,
+    PARTS,
+    PORTS_DOWN,
+    PORTS_WITH_ERRORS,
+)
+from dashboards.grafana.boards.site_line_panels import (
+    BACKUPS,
+    STATES,
+    TRAFFIC,
+    USE_DOWN,
+    USE_UP,
+)
+from dashboards.grafana.boards.site_states import STATES_TEXT, URGENCIES
 
 _SITE = {"site": "site"}
-_SWITCH = "/d/towpath-switch?var-device=${__value.text}&${__url_time_range}"
-
-DEVICES_UP = Panel(
-    "Devices answering",
-    "Share of polls answered in the last few minutes, all devices weighted equally.",
-    (PanelQuery(select("device", ("answered", "mean")), "answering", _SITE),),
-    "percentunit",
-    "stat",
-    width=4,
-    height=4,
-    steps=((None, RED), (0.9, AMBER), (0.999, GREEN)),
-    decimals=1,
-    newest=True,
-)
-LINE_BUSIEST = Panel(
-    "Busiest line",
-    "Highest use of any line that is up, in either direction, in the last few "
-    "minutes, as a share of the contracted speed.",
-    (
-        PanelQuery(select("line", ("down_use_ratio", "max")), "to the site", _SITE),
-        PanelQuery(select("line", ("up_use_ratio", "max")), "from the site", _SITE),
-    ),
-    "percentunit",
-    "stat",
-    width=6,
-    height=4,
-    steps=BUSY,
-    decimals=0,
-    newest=True,
-)
-CALLS_NOW = Panel(
-    "Calls from the site",
-    "Estimated MOS (narrowband E-model), median of the laptops at the site; the lowest "
-    "of the selected sites. No figure: too few laptops.",
+_GROUP = {"group": "site"}
+_AT_SITE = (Where("by", ("site",)),)
+STATE = Panel(
+    "How is the site, and why?",
+    f"Its state now, as the status page has it. Working is good. {STATES_TEXT} No row: "
+    "Towpath does not know; look at the board of Towpath itself.",
     (
         PanelQuery(
             select(
-                "experience",
-                ("mos_estimated_p50", "min"),
-                where=(Where("by", ("site",)),),
-            ),
-            "estimated MOS",
-            {"group": "site"},
-        ),
-    ),
-    "none",
-    "stat",
-    width=5,
-    height=4,
-    steps=verdict_steps("mos_estimated_p50"),
-    decimals=1,
-    newest=True,
-)
-POOR_NOW = Panel(
-    "Poor calls",
-    "Share of test calls by laptops at the site that missed a media target; the "
-    "highest of the selected sites.",
-    (
-        PanelQuery(
-            select(
-                "experience",
-                ("call_poor_ratio", "max"),
-                where=(Where("by", ("site",)),),
-            ),
-            "poor calls",
-            {"group": "site"},
-        ),
-    ),
-    "percentunit",
-    "stat",
-    width=5,
-    height=4,
-    steps=verdict_steps("call_poor_ratio"),
-    decimals=1,
-    newest=True,
-)
-POLLS = Panel(
-    "Poll time",
-    "Mean duration of a poll of the site's devices. It rises before devices stop "
-    "answering.",
-    (PanelQuery(select("device", ("duration_ms", "mean")), "poll", _SITE),),
-    "ms",
-    "stat",
-    width=4,
-    height=4,
-    steps=((None, GREEN), (1000, AMBER), (5000, RED)),
-    decimals=0,
-    newest=True,
-)
-LINES_DOWN = Panel(
-    "To the site, share of contracted speed",
-    "95th percentile of each line in each interval. Above 85% calls start to suffer.",
-    (
-        PanelQuery(
-            select("line", ("down_use_ratio", "p95"), by=("line",)), "$tag_line", _SITE
-        ),
-    ),
-    "percentunit",
-    steps=BUSY,
-    minimum=0,
-    maximum=1,
-)
-LINES_UP = Panel(
-    "From the site, share of contracted speed",
-    "95th percentile of each line in each interval. Above 85% calls start to suffer.",
-    (
-        PanelQuery(
-            select("line", ("up_use_ratio", "p95"), by=("line",)), "$tag_line", _SITE
-        ),
-    ),
-    "percentunit",
-    steps=BUSY,
-    minimum=0,
-    maximum=1,
-)
-LINES_RATE = Panel(
-    "Lines: traffic",
-    "Mean rate: to the site above the axis, from the site below it. A line that is "
-    "down has none.",
-    (
-        PanelQuery(
-            select("line", ("down_bps", "mean"), by=("line",)),
-            "$tag_line to site",
-            _SITE,
-        ),
-        PanelQuery(
-            select("line", ("up_bps", "mean"), by=("line",)),
-            "$tag_line from site",
-            _SITE,
-            below=True,
-        ),
-    ),
-    "bps",
-    width=12,
-)
-LINES_STATE = Panel(
-    "Lines: state",
-    "Red: the port at the end of the line was down for at least one poll of the "
-    "interval. Gap: not observed.",
-    (PanelQuery(select("line", ("up", "min"), by=("line",)), "$tag_line", _SITE),),
-    "short",
-    "state-timeline",
-    width=6,
-    value_texts=UP,
-)
-BACKUP = Panel(
-    "Backup lines",
-    "If a backup line carries traffic, the primary line does not.",
-    (
-        PanelQuery(
-            select(
-                "line",
-                ("carrying", "max"),
-                by=("line",),
-                where=(Where("role", ("backup",)),),
-            ),
-            "$tag_line",
-            _SITE,
-        ),
-    ),
-    "short",
-    "state-timeline",
-    width=6,
-    value_texts={1: ("Carrying traffic", AMBER), 0: ("Standby", GREEN)},
-)
-DEVICES = Panel(
-    "Devices",
-    "Share of polls answered in the time range. Select a device to see its ports.",
-    (
-        PanelQuery(
-            select(
-                "device",
-                ("answered", "mean"),
-                ("duration_ms", "mean"),
-                ("retries", "sum"),
-                ("ports_up", "last"),
-                ("ports_down", "last"),
-                ("uptime_s", "last"),
-                ("outcome", "last"),
-                by=("device", "role"),
+                "site",
+                ("name", "last"),
+                ("urgency", "last"),
+                ("why", "last"),
+                ("devices_up", "last"),
+                ("devices", "last"),
+                ("lines_up", "last"),
+                ("lines", "last"),
+                ("alerts_firing", "last"),
+                ("busiest_line_use_ratio", "last"),
+                ("call_poor_ratio", "last"),
+                by=("site",),
             ),
             variables=_SITE,
         ),
@@ -205,66 +64,64 @@ DEVICES = Panel(
     "short",
     "table",
     width=24,
+    height=4,
     columns={
-        "device": TableColumn("Device", link=_SWITCH),
-        "role": TableColumn("Role"),
-        "answered_mean": TableColumn(
-            "Answered",
+        "name_last": TableColumn("Site", width=200),
+        "urgency_last": TableColumn(
+            "State", value_texts=URGENCIES, colour="background", width=120
+        ),
+        "why_last": TableColumn("Why", absent="-"),
+        "devices_up_last": TableColumn("Answering", "short", decimals=0, width=95),
+        "devices_last": TableColumn("Devices", "short", decimals=0, width=85),
+        "lines_up_last": TableColumn("Lines up", "short", decimals=0, width=85),
+        "lines_last": TableColumn("Lines", "short", decimals=0, width=70),
+        "alerts_firing_last": TableColumn("Alerts", "short", decimals=0, width=75),
+        "busiest_line_use_ratio_last": TableColumn(
+            "Busiest line",
             "percentunit",
-            steps=((None, RED), (0.99, AMBER), (0.999, GREEN)),
-            gauge=True,
+            steps=BUSY,
+            decimals=0,
+            width=110,
+            absent="not measured",
         ),
-        "duration_ms_mean": TableColumn("Poll time", "ms"),
-        "retries_sum": TableColumn("Retries", "short"),
-        "ports_up_last": TableColumn("Ports up", "short"),
-        "ports_down_last": TableColumn("Ports down", "short"),
-        "uptime_s_last": TableColumn("Uptime", "s"),
-        "outcome_last": TableColumn("Last outcome"),
+        "call_poor_ratio_last": TableColumn(
+            "Poor calls",
+            "percentunit",
+            steps=verdict_steps("call_poor_ratio"),
+            decimals=1,
+            width=120,
+            absent="too few laptops",
+        ),
+        "site": TableColumn("Id", hidden=True),
     },
+    newest=True,
+    no_value="The state of this site is not known",
 )
-DEVICES_STATE = Panel(
-    "Devices over time",
-    "Green: answered. Red: polled without an answer. Gap: not observed, such as while "
-    "Towpath itself is cut off (below), from the second poll on.",
-    (
-        PanelQuery(
-            select("device", ("answered", "min"), by=("device",)), "$tag_device", _SITE
-        ),
-    ),
-    "short",
-    "state-timeline",
-    width=24,
-    value_texts=UP,
-)
-CUT_OFF_TIMES = Panel(
-    "Towpath itself over time",
-    "Cut off: none of a poller's devices answers, so Towpath itself has lost its "
-    "network. That time is not observed: reports leave it out entirely, boards from "
-    "the second poll on.",
-    (
-        PanelQuery(
-            select("self_poll", ("cut_off", "max"), by=("process",)), "$tag_process"
-        ),
-    ),
+SITE_OVER_TIME = Panel(
+    "When was the site not working?",
+    f"The worst state of each interval. Gap: Towpath did not know. {STATES_TEXT}",
+    (PanelQuery(select("site", ("urgency", "max"), by=("site",)), "$tag_site", _SITE),),
     "short",
     "state-timeline",
     width=24,
     height=4,
-    value_texts={0: ("connected", GREEN), 1: ("cut off", AMBER)},
+    value_texts=URGENCIES,
 )
-CALLS = Panel(
-    "Calls: estimated MOS",
-    "Median of the laptops at the site and, for comparison, of all laptops at home.",
+MOS = Panel(
+    "How good are calls here, and at home?",
+    "Estimated MOS (narrowband E-model), median of the laptops at the site and, to "
+    "compare, of all at home. Poor here and good at home: the site's Wi-Fi or line. "
+    "Poor in both: what they share. No line: too few laptops.",
     (
         PanelQuery(
             select(
                 "experience",
                 ("mos_estimated_p50", "mean"),
                 by=("group",),
-                where=(Where("by", ("site",)),),
+                where=_AT_SITE,
             ),
             "$tag_group",
-            {"group": "site"},
+            _GROUP,
         ),
         PanelQuery(
             select(
@@ -279,65 +136,106 @@ CALLS = Panel(
     "none",
     steps=verdict_steps("mos_estimated_p50"),
     decimals=1,
-    minimum=1,
-    maximum=4.5,
+    soft_minimum=3,
+    soft_maximum=4.5,
 )
-GATEWAYS = Panel(
-    "VPN gateways: time to connect",
-    "TCP and TLS connection to each gateway, from the council's network.",
-    (
-        PanelQuery(
-            select("vpn_gateway", ("connect_ms", "mean"), by=("gateway",)),
-            "$tag_gateway TCP",
-        ),
-        PanelQuery(
-            select("vpn_gateway", ("tls_ms", "mean"), by=("gateway",)),
-            "$tag_gateway TLS",
-        ),
-    ),
-    "ms",
-)
-ALERTS = Panel(
-    "Alerts of the site",
-    "The latest state of each alert in the time range.",
+POOR = Panel(
+    "How many calls are poor?",
+    "Share of test calls by laptops at the site that missed a media target. "
+    f"{what_to_do('calls_poor_site')}",
     (
         PanelQuery(
             select(
-                "alert",
-                ("state", "last"),
-                ("suppressed", "last"),
-                ("cause", "last"),
-                by=("rule", "subject", "severity"),
+                "experience", ("call_poor_ratio", "mean"), by=("group",), where=_AT_SITE
             ),
-            variables=_SITE,
+            "$tag_group",
+            _GROUP,
+        ),
+    ),
+    "percentunit",
+    steps=verdict_steps("call_poor_ratio"),
+    soft_minimum=0,
+    soft_maximum=0.2,
+)
+CLIENTS = Panel(
+    "How many Wi-Fi clients are there?",
+    "Clients of each access point, radio or network. None in working hours on one "
+    "radio while the others have some: look at that access point.",
+    (
+        PanelQuery(
+            select(
+                "wireless",
+                ("value", "max"),
+                by=("device", "radio"),
+                where=(Where("class", ("clients",)),),
+            ),
+            "$tag_device $tag_radio",
+            _SITE,
         ),
     ),
     "short",
-    "table",
-    width=24,
-    height=6,
-    columns={
-        "rule": TableColumn("Rule"),
-        "subject": TableColumn("Subject"),
-        "severity": TableColumn("Severity"),
-        "state_last": TableColumn("State"),
-        "suppressed_last": TableColumn(
-            "Suppressed by another", value_texts={0: ("no", "text"), 1: ("yes", "text")}
+    steps=PLAIN,
+    decimals=0,
+    soft_minimum=0,
+    link=PanelLink(
+        "Show this device", link_to("towpath-switch", ("site",), device=label("device"))
+    ),
+)
+POWER = Panel(
+    "Do UPSs and their batteries hold?",
+    "Lowest charge of each battery, per cent. It should be near 100 and fall only "
+    f"while mains power is off. {what_to_do('ups_battery_low')}",
+    (
+        PanelQuery(
+            select(
+                "sensor",
+                ("value", "min"),
+                by=("device", "sensor"),
+                where=(Where("class", ("charge",)),),
+            ),
+            "$tag_device $tag_sensor",
+            _SITE,
         ),
-        "cause_last": TableColumn("Probable cause"),
-    },
+    ),
+    "percent",
+    steps=PLAIN,
+    soft_minimum=0,
+    soft_maximum=100,
+)
+TEMPERATURES = Panel(
+    "How warm is it?",
+    "The warmest sensor of each device. All rise at once: the room's cooling. "
+    f"{what_to_do('sensor_warning')}",
+    (
+        PanelQuery(
+            select(
+                "sensor",
+                ("value", "max"),
+                by=("device",),
+                where=(Where("class", ("temperature",)),),
+            ),
+            "$tag_device",
+            _SITE,
+        ),
+    ),
+    "celsius",
+    steps=PLAIN,
 )
 
 SITE = Board(
     "towpath-site",
     "Site",
-    "One site: lines and their contract, devices, VPN gateways, calls, alerts.",
+    "One site: its state and why, alerts, lines, devices, ports with faults, calls.",
     (
-        BoardRow("Now", (DEVICES_UP, LINE_BUSIEST, CALLS_NOW, POOR_NOW, POLLS)),
-        BoardRow("Lines", (LINES_DOWN, LINES_UP, LINES_RATE, LINES_STATE, BACKUP)),
-        BoardRow("Devices", (DEVICES, DEVICES_STATE, CUT_OFF_TIMES)),
-        BoardRow("Calls and VPN", (CALLS, GATEWAYS)),
-        BoardRow("Alerts", (ALERTS,)),
+        BoardRow("Now", (STATE, firing(_SITE, 6))),
+        BoardRow("Over time", (SITE_OVER_TIME, DEVICES_OVER_TIME)),
+        BoardRow("Lines", (USE_DOWN, USE_UP, STATES, BACKUPS, TRAFFIC)),
+        BoardRow("Devices and ports", (DEVICES, PORTS_DOWN, PORTS_WITH_ERRORS, PARTS)),
+        BoardRow("Calls", (MOS, POOR)),
+        BoardRow("Events", (EVENTS,), collapsed=True),
+        BoardRow("Wi-Fi", (CLIENTS,), collapsed=True),
+        BoardRow("Power and temperature", (POWER, TEMPERATURES), collapsed=True),
     ),
-    (Variable("site", "Site", "device", "site"),),
+    (Variable("site", "Site", "device", "site", multiple=False),),
+    links=("towpath-estate", "towpath-switch", "towpath-wan", "towpath-alerts"),
 )

@@ -1,0 +1,33 @@
+"""Links from an alert to the panel that shows it, at its time."""
+
+from collectors.store.query import Aggregate
+from dashboards.grafana.board import Calculated, TableColumn, column
+
+# A rule's board and panel: filled in once all boards are known (`boards.link_alerts`).
+RULE_COLUMN = "rule"
+# From an hour before an alert began to an hour after.
+_AROUND_MS = "3600000"
+AROUND = (
+    Calculated("from_ms", "since_ms_last", "-", _AROUND_MS),
+    Calculated("to_ms", "since_ms_last", "+", _AROUND_MS),
+)
+TO_PANEL = (
+    f"/d/${{__data.fields.{RULE_COLUMN}.text:raw}}"
+    f"&var-site={column('site')}"
+    f"&var-device={column('device_last')}"
+    f"&var-port={column('port_last')}"
+    "&from=${__data.fields.from_ms.numeric}&to=${__data.fields.to_ms.numeric}"
+)
+# Columns that only the link needs. A board selects everything if it is not named.
+HIDDEN = {
+    RULE_COLUMN: TableColumn("Panel", hidden=True),
+    "device_last": TableColumn("Device", hidden=True, absent="$__all"),
+    "port_last": TableColumn("Port", hidden=True, absent="$__all"),
+    "from_ms": TableColumn("From", "none", hidden=True),
+    "to_ms": TableColumn("To", "none", hidden=True),
+}
+PICKS: tuple[tuple[str, Aggregate], ...] = (
+    ("since_ms", "last"),
+    ("device", "last"),
+    ("port", "last"),
+)
