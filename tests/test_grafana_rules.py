@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Any
 
 import pytest
 import yaml
@@ -14,7 +16,13 @@ from grafana_files import (
     grafana_texts,
 )
 
-from dashboards.grafana import GrafanaConfig, render_files
+from alerts.alert_text import value_unit
+from alerts.rule import Rule
+from collectors.server_measurements import CATALOGUE
+from collectors.store.influxql_parser import parse
+from collectors.store.influxql_reader import read_select
+from collectors.store.influxql_syntax import Select
+from dashboards.grafana import BOARDS, GrafanaConfig, render_files
 from dashboards.grafana.grafana_rules import WATCHDOG_UID
 
 
@@ -29,7 +37,7 @@ def test_rules_use_only_settings_that_the_target_version_knows(target: int) -> N
     for group in document["groups"]:
         assert int(group["interval"].rstrip("s")) % 10 == 0
         for rule in group["rules"]:
-            assert rule["noDataState"] in ("NoData", "Alerting", "OK")
+            assert rule["noDataState"] in ("NoData", "Alerting", "OK", "KeepLast")
             assert rule["execErrState"] in ("Error", "Alerting", "OK", "KeepLast")
             assert len(rule["uid"]) <= 40
             refs = [part["refId"] for part in rule["data"]]
@@ -77,18 +85,106 @@ def test_no_exported_rule_reports_devices_down_while_towpath_is_cut_off() -> Non
     assert "O" not in {part["refId"] for part in rules["line_down"]["data"]}
 
 
-def test_a_rule_links_to_a_panel_that_exists() -> None:
-    ids = {
-        document["uid"]: {panel["id"] for panel in all_panels(document)}
+def exported_rules(**config: Any) -> list[tuple[Rule, dict[str, Any]]]:
+    """Each rule that is exported, and what Grafana is given of it."""
+    ours = {rule.id: rule for rule in RULES}
+    return [
+        (ours[rule["labels"]["rule"]], rule)
+        for group in grafana_alerting(**config)["groups"]
+        for rule in group["rules"]
+        if "rule" in rule["labels"]
+    ]
+
+
+def test_every_exported_rule_links_to_a_panel_of_its_measurement() -> None:
+    panels = {
+        (document["uid"], panel["id"]): panel
         for document in grafana_dashboards().values()
+        for panel in all_panels(document)
     }
-    linked = 0
-    for group in grafana_alerting()["groups"]:
-        for rule in group["rules"]:
-            if "dashboardUid" in rule:
-                linked += 1
-                assert rule["panelId"] in ids[rule["dashboardUid"]]
-    assert linked >= 8
+    shared = {board.uid for board in BOARDS if not board.personal}
+    on_boards = " ".join(
+        target["query"]
+        for (uid, _), panel in panels.items()
+        for target in panel.get("targets", ())
+        if uid in shared
+    )
+    for rule, exported in exported_rules():
+        if "dashboardUid" not in exported:
+            assert f'"{rule.measurement}"' not in on_boards, rule.id
+            continue
+        panel = panels[exported["dashboardUid"], exported["panelId"]]
+        assert exported["dashboardUid"] in shared
+        queries = " ".join(target["query"] for target in panel["targets"])
+        names = {rule.measurement}
+        if rule.measurement == "device":
+            names.add("self_poll")
+        assert any(f'"{name}' in queries for name in names), rule.id
+
+
+def shown(template: str, values: dict[str, float], labels: dict[str, str]) -> str:
+    """What Go's templates make of the few functions that the texts use."""
+
+    def value(match: re.Match[str]) -> str:
+        function, digits, ref = match["function"], match["digits"], match["ref"]
+        if function == "printf":
+            return format(values[ref], digits)
+        return f"<{function} {values[ref]:g}>"
+
+    text = re.sub(
+        r'\{\{ (?P<function>\w+) (?:"%(?P<digits>[^"]+)" )?'
+        r'\(index \.Values "(?P<ref>\w+)"\)\.Value \}\}',
+        value,
+        template,
+    )
+    text = re.sub(r"\{\{ \.Labels\.(\w+) \}\}", lambda m: labels[m[1]], text)
+    assert "{{" not in text, text
+    return text
+
+
+def test_messages_are_words_with_units() -> None:
+    """`87 %`, not `0.87`; labels are the device and the site."""
+    summaries = {
+        rule.id: exported["annotations"]["summary"]
+        for rule, exported in exported_rules()
+    }
+    labels = {"site": "hall", "group": "hall", "gateway": "vpn1", "process": "poll"}
+    values = {"V": 87.0}
+    assert "87 %" in shown(summaries["line_full_down"], values, labels)
+    assert shown(summaries["calls_poor_site"], {"V": 12.3456}, labels) == (
+        "12.3 % of call tests at hall are poor"
+    )
+    assert shown(summaries["certificate_expiring"], {"V": 13.0}, labels) == (
+        "The certificate of vpn1 expires in 13 days"
+    )
+    assert shown(summaries["polls_late"], {"V": 5200.0}, labels) == (
+        "Polls of poll start 5200 ms late"
+    )
+
+
+def test_the_value_of_a_message_is_in_the_unit_of_its_words() -> None:
+    for rule, exported in exported_rules():
+        nodes = {node["refId"]: node["model"] for node in exported["data"]}
+        is_share = value_unit(rule) == "ratio"
+        assert nodes["V"]["expression"] == ("$B1 * 100" if is_share else "$B1 * 1")
+        for text in exported["annotations"].values():
+            for ref, unit in re.findall(
+                r'index \.Values "(\w+)"\)\.Value }}(.{0,2})', text
+            ):
+                assert ref == "V", rule.id
+                assert (unit == " %") == is_share, rule.id
+
+
+def test_the_queries_of_rules_can_be_asked_of_the_embedded_store() -> None:
+    for rule, exported in exported_rules():
+        for node in exported["data"]:
+            if node["datasourceUid"] == "__expr__":
+                continue
+            text = node["model"]["query"].replace("$timeFilter", "time >= 0ms")
+            (statement,) = parse(text)
+            assert isinstance(statement, Select)
+            query = read_select(statement, CATALOGUE, 1_790_000_000_000).query
+            assert query.measurement in (rule.measurement, "self_poll")
 
 
 def test_rules_that_grafana_cannot_express_are_listed_with_the_reason() -> None:

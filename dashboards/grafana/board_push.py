@@ -18,10 +18,11 @@ from dashboards.grafana.board_changes import (
     holds,
     is_same,
 )
+from dashboards.grafana.classic import PERSONAL_TAG, SHARED_TAG
 from dashboards.grafana.grafana_server import BoardVersion, GrafanaServer, StoredBoard
 
 Outcome = Literal["new", "changed", "unchanged", "edited", "refused", "gone"]
-OWN_TAG = "towpath"
+OWN_TAGS = (SHARED_TAG, PERSONAL_TAG)
 _MESSAGE = "towpath dashboards push"
 _HASH = re.compile(rf"^{_MESSAGE} ([0-9a-f]{{12}})$")
 
@@ -106,7 +107,8 @@ def _compare(
     plan: BoardPlan,
 ) -> BoardPlan:
     last_push = _last_push(versions)
-    if last_push is None and OWN_TAG not in (stored.content.get("tags") or ()):
+    tags = stored.content.get("tags") or ()
+    if last_push is None and not set(OWN_TAGS) & set(tags):
         return _replaced(
             plan,
             "refused",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,11 @@ from dashboards.grafana.board_checks import check_boards
 from dashboards.grafana.boards import BOARDS
 from dashboards.grafana.classic import dashboard_json
 from dashboards.grafana.grafana_config import GrafanaConfig
-from dashboards.grafana.grafana_rules import UnsupportedRule, rules_document
+from dashboards.grafana.grafana_rules import (
+    DIFFERENCES,
+    UnsupportedRule,
+    rules_document,
+)
 from dashboards.grafana.provisioning import contact_points, datasources, providers
 from probes.wire.atomic_file import replace_file
 from probes.wire.catalogue import Catalogue
@@ -83,7 +88,8 @@ def render_files(
     texts = {
         "provisioning/datasources/towpath.yaml": personal + _yaml(datasources(config)),
         "provisioning/dashboards/towpath.yaml": personal + _yaml(providers(config)),
-        "provisioning/alerting/towpath-rules.yaml": _yaml(alerting)
+        "provisioning/alerting/towpath-rules.yaml": _differences()
+        + _yaml(alerting)
         + "".join(
             f"# Not here: {left_out.rule}: {left_out.why}.\n"
             for left_out in unsupported
@@ -99,6 +105,16 @@ def render_files(
         text = json.dumps(dashboard_json(board, boards), indent=1, ensure_ascii=False)
         texts[f"dashboards/{folder}/{board.uid}.json"] = text + "\n"
     return texts, unsupported
+
+
+def _differences() -> str:
+    """Returns a comment on how Grafana evaluates the exported rules differently."""
+    lines = ["The rules fire when Towpath's do, but:"]
+    for difference in DIFFERENCES:
+        lines += textwrap.wrap(
+            difference, 86, initial_indent="- ", subsequent_indent="  "
+        )
+    return "".join(f"# {line}\n" for line in lines)
 
 
 class _DumperWithoutAliases(yaml.SafeDumper):

@@ -2,32 +2,58 @@
 
 They are exported paused: Towpath's own engine sends pages, and two engines must not
 page for one fault. The exception watches Towpath itself, because a dead monitor cannot.
+
+A rule is exported only if it fires for the same subjects at the same time in both
+(`tests/test_grafana_rules_agree.py` evaluates both on the same rows). What Grafana has
+no word for, for any rule, is in the head of the file: `DIFFERENCES`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from alerts.alert_text import GENERIC_VALUES, format_value, value_unit
-from alerts.rule import Condition, Rule
+from alerts.rule import Rule
+from alerts.window import FORGET_MS, reach_ms
 from collectors.server_measurements import CATALOGUE
-from collectors.store.influxql import Grafana, render
 from collectors.store.query import Aggregate, Pick, Query, Where
-from dashboards.grafana.board import SHARED, Board
+from dashboards.grafana.board import Board
 from dashboards.grafana.grafana_config import GrafanaConfig
+from dashboards.grafana.grafana_rule_nodes import (
+    condition_nodes,
+    math_node,
+    query_node,
+    reduce_node,
+)
+from dashboards.grafana.grafana_rule_texts import (
+    VALUE_REF,
+    grafana_text,
+    value_expression,
+)
 from dashboards.grafana.provisioning import CONTACT
-from dashboards.grafana.rule_panels import panel_of
+from dashboards.grafana.rule_panels import panel_of, table_of
 from dashboards.observed.blind_spans import CUT_OFF
 
 # Grafana 9 does not know this value and would not start.
 KEEP_LAST_SINCE = 12
 NOTIFICATION_SETTINGS_SINCE = 11
 WATCHDOG_UID = "towpath-watch"
-_SIGNS = {">": ">", ">=": ">=", "<": "<", "<=": "<=", "==": "==", "!=": "!="}
+# All `for` and `keepFiringFor` are multiples of this, so neither engine rounds them.
+INTERVAL_MS = 30_000
+# Tags that follow from the others of their measurement.
+_DETERMINED = frozenset({"description", "name", "port", "role", "site", "supplier"})
+DIFFERENCES = (
+    "Towpath counts its `hold` from the first bad row, and Grafana from the last time "
+    "that it began: what comes and goes within `hold` may fire later here.",
+    "Towpath keeps an alert firing that starts three times in a quarter of an hour, "
+    "and suppresses what another alert explains.",
+    "Towpath forgets what had not fired yet if its rows stop, and Grafana remembers it "
+    "until they are back.",
+    "Grafana before 10.4 has no recovery thresholds, before 11.6 no keepFiringFor, and "
+    "before 12 it ends an alert whose rows stop: there an alert may end earlier.",
+)
 
 
 @dataclass(frozen=True)
@@ -76,17 +102,40 @@ def why_unsupported(rule: Rule) -> str:
         return f"it uses the Python function {rule.function!r}"
     if not rule.when:
         return "it is about silence, and a series that ends raises nothing in Grafana"
-    if rule.across == "all" or rule.least > 1:
+    if rule.across == "all" or rule.least > 1 or _has_other_series(rule):
         return "it compares several rows of one subject"
     if any(condition.aggregate == "rise" for condition in rule.when):
         return "it follows a counter across restarts"
+    if rule.measurement == "event":
+        return (
+            "a device reports an event once, and Grafana needs a row at each evaluation"
+        )
+    if any(condition.aggregate != "last" for condition in rule.when):
+        return (
+            "its figure is of the rows up to the newest one, and Grafana's windows end "
+            "at the evaluation"
+        )
     if any(condition.missing is not None for condition in rule.when):
         return "it also applies to rows that lack the field that it compares"
+    if rule.absent == "clear":
+        return (
+            "a row without the field ends it, and Grafana cannot tell that from silence"
+        )
     return ""
 
 
+def _has_other_series(rule: Rule) -> bool:
+    """True if one subject has rows that differ in tags which are not its own."""
+    tags = {tag.name for tag in CATALOGUE.measurement(rule.measurement).tags}
+    fixed = {tag for tag, values in rule.where.items() if len(values) == 1}
+    if rule.where.get("by") == ("all",):
+        # There is one group of all laptops.
+        fixed.add("group")
+    return bool(tags - set(rule.subject) - _DETERMINED - fixed)
+
+
 def condition_queries(rule: Rule) -> list[Query]:
-    """Returns one query per condition, over the condition's own window."""
+    """Returns one query per condition, of the time in which a row counts as current."""
     measurement = CATALOGUE.measurement(rule.measurement)
     where = [Where(tag, values) for tag, values in rule.where.items()]
     tags = {tag.name for tag in measurement.tags}
@@ -94,16 +143,21 @@ def condition_queries(rule: Rule) -> list[Query]:
         where += [Where("site", rule.sites)] if rule.sites else []
         where += [Where("site", rule.not_sites, negate=True)] if rule.not_sites else []
     extra = ("site",) if "site" in tags and "site" not in rule.subject else ()
+    reach = reach_ms(rule, CATALOGUE)
+    # If nobody makes calls there is a count of calls (0), but no share of poor ones. So
+    # the last condition decides whether there are rows, and the others are read for as
+    # long as an alert lasts without rows.
+    windows = [FORGET_MS] * (len(rule.when) - 1) + [reach]
     return [
         Query(
             rule.measurement,
             (Pick(condition.field, cast("Aggregate", condition.aggregate)),),
             0,
-            _window_ms(condition, measurement.period_s),
+            window_ms,
             tuple(where),
             (*rule.subject, *extra),
         )
-        for condition in rule.when
+        for condition, window_ms in zip(rule.when, windows, strict=True)
     ]
 
 
@@ -126,9 +180,9 @@ def watchdog_rule(config: GrafanaConfig) -> dict[str, Any]:
             "status towpath), its journal's disk, and that InfluxDB accepts writes.",
         },
         "data": [
-            _query_node("A", query),
-            _reduce_node("B", "A"),
-            _math_node("C", "$B < 1"),
+            query_node("A", query),
+            reduce_node("B", "A"),
+            math_node("C", "$B < 1"),
         ],
     }
     contact = config.contact_email or config.contact_webhook
@@ -144,7 +198,7 @@ def _group(
         "orgId": config.organisation,
         "name": name,
         "folder": config.folder,
-        "interval": "60s",
+        "interval": _duration(INTERVAL_MS),
         "rules": rules,
     }
 
@@ -155,44 +209,44 @@ def _rule(
     config: GrafanaConfig,
     void_while_cut_off: bool = False,
 ) -> dict[str, Any]:
+    queries = condition_queries(rule)
+    labels = queries[0].group_by
     data: list[dict[str, Any]] = []
-    tests = []
-    for n, (condition, query) in enumerate(
-        zip(rule.when, condition_queries(rule), strict=True), 1
-    ):
-        data.append(_query_node(f"A{n}", query))
-        data.append(_reduce_node(f"B{n}", f"A{n}"))
-        tests.append(
-            f"$B{n} {_SIGNS[condition.comparison]} {_number(condition.threshold)}"
-        )
+    for n, query in enumerate(queries, 1):
+        data += [query_node(f"A{n}", query), reduce_node(f"B{n}", f"A{n}")]
+    others = []
     if void_while_cut_off:
         # If there are several pollers, all must be cut off.
         cut_off = Query("self_poll", (Pick("cut_off", "min"),), 0, 180_000)
-        data += [_query_node("O", cut_off), _reduce_node("P", "O")]
-        tests.append("$P < 1")
-    only = rule.when[0]
-    if len(tests) == 1 and only.comparison in (">", "<"):
-        data.append(_threshold_node("C", "B1", only))
-    else:
-        data.append(_math_node("C", " && ".join(tests)))
+        data += [query_node("O", cut_off), reduce_node("P", "O")]
+        others = ["$P < 1"]
+    data.append(math_node(VALUE_REF, value_expression(rule, "B1")))
+    data += condition_nodes(
+        [(f"B{n}", condition) for n, condition in enumerate(rule.when, 1)], others
+    )
+    keeps_last = config.target >= KEEP_LAST_SINCE
     exported: dict[str, Any] = {
         "uid": uid_of(rule),
         "title": rule.title + _site_suffix(rule),
         "condition": "C",
-        "for": _duration(max(rule.page_after_ms, 60_000)),
-        "noDataState": "OK",
-        "execErrState": "KeepLast" if config.target >= KEEP_LAST_SINCE else "Error",
+        "for": _duration(rule.page_after_ms),
+        "noDataState": "KeepLast" if keeps_last else "OK",
+        "execErrState": "KeepLast" if keeps_last else "Error",
+        # Without rows an alert is neither over nor new, for a day.
+        "missing_series_evals_to_resolve": FORGET_MS // INTERVAL_MS,
         "isPaused": True,
         "labels": {"severity": rule.severity, "rule": rule.id, "towpath": "rule"},
         "annotations": {
-            "summary": _grafana_text(rule.summary, rule),
-            "description": _grafana_text(f"{rule.cause} {rule.runbook}".strip(), rule),
+            "summary": grafana_text(rule.summary, rule, labels),
+            "description": grafana_text(
+                f"{rule.cause} {rule.runbook}".strip(), rule, labels
+            ),
         },
         "data": data,
     }
     if rule.keep_for:
         exported["keepFiringFor"] = _duration(rule.keep_for)
-    panel = panel_of(rule, boards)
+    panel = panel_of(rule, boards) or table_of(rule, boards)
     if panel is not None:
         exported["dashboardUid"], exported["panelId"] = panel
     return exported
@@ -211,123 +265,6 @@ def _site_suffix(rule: Rule) -> str:
     if rule.sites:
         return f" ({', '.join(rule.sites)})"
     return f" (not {', '.join(rule.not_sites)})" if rule.not_sites else ""
-
-
-def _query_node(ref: str, query: Query) -> dict[str, Any]:
-    source = {"type": "influxdb", "uid": SHARED}
-    return {
-        "refId": ref,
-        "relativeTimeRange": {"from": query.to_ms // 1000, "to": 0},
-        "datasourceUid": SHARED,
-        "model": {
-            "refId": ref,
-            "datasource": source,
-            "rawQuery": True,
-            "resultFormat": "time_series",
-            "intervalMs": 60_000,
-            "maxDataPoints": 43_200,
-            "query": render(
-                query, CATALOGUE.measurement(query.measurement), Grafana(interval="")
-            ),
-        },
-    }
-
-
-def _reduce_node(ref: str, of: str) -> dict[str, Any]:
-    return _expression_node(
-        ref,
-        {
-            "type": "reduce",
-            "expression": of,
-            "reducer": "last",
-            "settings": {"mode": "dropNN"},
-        },
-    )
-
-
-def _math_node(ref: str, expression: str) -> dict[str, Any]:
-    return _expression_node(ref, {"type": "math", "expression": expression})
-
-
-_ON_STATUS_PAGE = {
-    "expected_why": "the reason is on Towpath's status page",
-    "outcome": "the reason is on Towpath's status page",
-    "text": "see Towpath's status page",
-}
-
-
-def _threshold_node(ref: str, of: str, condition: Condition) -> dict[str, Any]:
-    kind, back = ("gt", "lt") if condition.comparison == ">" else ("lt", "gt")
-    tested: dict[str, Any] = {
-        "evaluator": {"type": kind, "params": [condition.threshold]}
-    }
-    if condition.clear is not None:
-        tested["unloadEvaluator"] = {"type": back, "params": [condition.clear]}
-    return _expression_node(
-        ref, {"type": "threshold", "expression": of, "conditions": [tested]}
-    )
-
-
-def _expression_node(ref: str, model: dict[str, Any]) -> dict[str, Any]:
-    source = {"type": "__expr__", "uid": "__expr__"}
-    return {
-        "refId": ref,
-        "relativeTimeRange": {"from": 0, "to": 0},
-        "datasourceUid": "__expr__",
-        "model": {"refId": ref, "datasource": source, **model},
-    }
-
-
-def _window_ms(condition: Condition, period_s: int) -> int:
-    # The latest value counts until it is more than two periods old.
-    return condition.over or 3 * period_s * 1000
-
-
-def _grafana_text(text: str, rule: Rule) -> str:
-    """Replaces Towpath's placeholders by Grafana's; provisioning would swallow a `$`.
-    If Grafana has no label for one, a general text replaces it."""
-    labels = set(condition_queries(rule)[0].group_by)
-    aliases = {
-        "device_name": "device",
-        "gateway_name": "gateway",
-        # A group of laptops at a site is named after the site.
-        "site_name": "site" if "site" in labels else "group",
-    }
-
-    def replacement(match: re.Match[str]) -> str:
-        name = match[1]
-        if name == "value":
-            return _value_template('(index .Values "B1").Value', value_unit(rule))
-        if name == "threshold" and rule.when:
-            return format_value(rule.when[0].threshold, value_unit(rule))
-        label = aliases.get(name, name)
-        if label in labels:
-            return "{{ .Labels." + label + " }}"
-        plain_name = name.replace("_", " ")
-        return _ON_STATUS_PAGE.get(name) or GENERIC_VALUES.get(name, plain_name)
-
-    filled_in = re.sub(r"\{([a-z_]+)\}", replacement, text)
-    return " ".join(filled_in.replace("$", "").split())
-
-
-def _value_template(value: str, unit: str) -> str:
-    """Returns the template by which Grafana writes `value` with its unit.
-
-    It uses only functions that Grafana's alert templates share with Prometheus.
-    """
-    if unit == "ratio":
-        return "{{ humanizePercentage " + value + " }}"
-    if unit == "s":
-        return "{{ humanizeDuration " + value + " }}"
-    if unit in ("bit/s", "byte"):
-        return "{{ humanize " + value + " }}" + {"byte": "B"}.get(unit, unit)
-    digits = {"1": ".0f", "flag": ".0f", "packet": ".0f", "ms": ".0f", "d": ".0f"}
-    words = {"1": "", "flag": "", "packet": "", "d": " days"}.get(unit, f" {unit}")
-    return '{{ printf "%' + digits.get(unit, ".3g") + '" ' + value + " }}" + words
-
-
-def _number(number: float) -> str:
-    return f"{number:.10g}"
 
 
 def _duration(ms: int) -> str:

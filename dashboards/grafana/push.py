@@ -15,7 +15,7 @@ from typing import Any
 
 from dashboards.grafana.board import PERSONAL, SHARED, Board
 from dashboards.grafana.board_push import (
-    OWN_TAG,
+    OWN_TAGS,
     BoardPlan,
     plan_board,
     plan_removal,
@@ -291,10 +291,16 @@ class _Push:
 
     def _removals(self, wanted: set[str]) -> Iterator[BoardPlan]:
         """Returns the plans for boards that an earlier version pushed."""
-        for hit in self.server.find_boards(tag=OWN_TAG):
-            if hit.uid in wanted or not hit.uid.startswith(_UID_PREFIX):
+        found = {
+            hit.uid: None
+            for tag in OWN_TAGS
+            for hit in self.server.find_boards(tag=tag)
+            if hit.uid.startswith(_UID_PREFIX)
+        }
+        for uid in found:
+            if uid in wanted:
                 continue
-            plan = plan_removal(self.server, hit.uid)
+            plan = plan_removal(self.server, uid)
             if plan is None:
                 continue
             if plan.outcome == "edited" and self.options.overwrite:

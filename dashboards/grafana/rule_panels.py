@@ -36,7 +36,7 @@ def link_alerts(
     rule, the address of its panel: `towpath-wan?viewPanel=12`."""
     addresses: dict[str, tuple[str, str]] = {}
     for rule in rules:
-        panel = panel_of(rule, boards) or _table_of(rule, boards)
+        panel = panel_of(rule, boards) or table_of(rule, boards)
         if panel is not None:
             addresses[rule.id] = (f"{panel[0]}?viewPanel={panel[1]}", "text")
     return tuple(
@@ -83,7 +83,8 @@ def _graphs(
                 yield board, panel, ids[panel.title]
 
 
-def _table_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
+def table_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
+    """Returns any panel of the rule's measurement; None if there is none."""
     for board in boards:
         for panel in board.panels:
             if not board.personal and _fields(panel, rule.measurement):

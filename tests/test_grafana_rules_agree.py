@@ -1,0 +1,275 @@
+"""An exported rule fires in Grafana when Towpath's own fires.
+
+Both are evaluated on the same generated rows, as they arrive: Towpath's engine from the
+rows, and Grafana's pipeline by asking a real InfluxDB, every 30 seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+import services
+import stores
+from grafana_alerting import GrafanaAlertRule, Labels, seconds
+from grafana_asks import Influx
+from grafana_files import RULES, grafana_alerting
+from rule_series import (
+    SUBJECTS,
+    Arrival,
+    generate_rows,
+    subjects_of,
+    table_of,
+    tags_of,
+)
+
+from alerts.estate_index import EstateIndex
+from alerts.evaluation.alert_states import AlertState, evaluate
+from alerts.rule import Rule
+from alerts.rule_files import Rules
+from alerts.window import Window, reach_ms
+from collectors.batch import batch_samples
+from collectors.estate.estate_model import Estate
+from collectors.server_measurements import CATALOGUE
+from collectors.store.influx_store import InfluxStore
+from dashboards.grafana.grafana_rules import INTERVAL_MS, why_unsupported
+from probes.wire.sample import Sample
+
+START_MS = 1_790_553_600_000
+MINUTE_MS = 60_000
+EXPORTED = [rule for rule in RULES if not why_unsupported(rule)]
+# Evaluations are at these seconds, when every row that is on time has arrived.
+OFFSET_MS = 7_000
+ESTATE = EstateIndex(
+    Estate.model_validate(
+        {
+            "sites": [{"id": f"site-{s}", "name": s} for s in SUBJECTS],
+            "devices": [
+                {"id": s, "site": f"site-{s}", "address": f"10.0.0.{n}"}
+                for n, s in enumerate(SUBJECTS, 1)
+            ],
+            "lines": [
+                {
+                    "id": s,
+                    "site": f"site-{s}",
+                    "down_mbps": 100,
+                    "up_mbps": 100,
+                    "device": s,
+                    "port": f"Gi{n}",
+                }
+                for n, s in enumerate(SUBJECTS)
+            ],
+            "vpn_gateways": [
+                {"id": s, "host": f"{s}.example", "site": f"site-{s}"} for s in SUBJECTS
+            ],
+        }
+    )
+)
+
+
+def with_hold_in_for(rule: Rule) -> Rule:
+    """As it is exported: Grafana has no time between firing and the notification."""
+    return rule.model_copy(update={"lasts": rule.page_after_ms, "hold": 0})
+
+
+@dataclass
+class Engine:
+    """Towpath's engine, fed with rows as they arrive."""
+
+    rules: Sequence[Rule]
+    states: dict[str, AlertState] = field(default_factory=dict)
+    newest_ms: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.window = Window(Rules(list(self.rules)), CATALOGUE, START_MS)
+
+    def append(self, samples: Sequence[Sample], received_ms: int) -> None:
+        for batch in batch_samples(samples, "test", received_ms):
+            self.window.append(batch)
+
+    def evaluate(self, now_ms: int) -> None:
+        for key, state in evaluate(self.window, ESTATE, self.states, now_ms).items():
+            if state is None:
+                self.states.pop(key, None)
+            else:
+                self.states[key] = state
+        self.window.clear_changed()
+
+    def find(self, rule: Rule, subject: dict[str, str]) -> AlertState | None:
+        for state in self.states.values():
+            if state.rule == rule.id and state.subject == subject and state.is_open:
+                return state
+        return None
+
+
+@dataclass
+class Comparison:
+    """Each rule and subject at each evaluation."""
+
+    compared: int = 0
+    excused: int = 0
+    fired: set[str] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+    alone: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
+    folder = tmp_path_factory.mktemp("influx")
+    with services.running(services.influxd(folder)) as running:
+        yield Influx(running)
+
+
+def exported(rule: Rule, **config: object) -> dict[str, object]:
+    for group in grafana_alerting(**config)["groups"]:
+        for candidate in group["rules"]:
+            if candidate["labels"].get("rule") == rule.id:
+                assert seconds(group["interval"]) * 1000 == INTERVAL_MS
+                return dict(candidate)
+    raise AssertionError(rule.id)
+
+
+async def compare(
+    server: Influx, database: str, rules: Sequence[Rule], minutes: int, seed: int
+) -> Comparison:
+    end_ms = START_MS + minutes * MINUTE_MS
+    arrivals = generate_rows(rules, START_MS, end_ms, seed)
+    arrivals += [
+        Arrival(Sample("self_poll", {"process": "poll"}, {"cut_off": 0}, at), at)
+        for at in range(START_MS, end_ms, MINUTE_MS)
+    ]
+    arrivals.sort(key=lambda row: row.received_ms)
+    engine = Engine([with_hold_in_for(rule) for rule in rules])
+    original = Engine(rules)
+    grafana = {
+        rule.id: GrafanaAlertRule(exported(rule, target=12), INTERVAL_MS)
+        for rule in rules
+    }
+    comparison = Comparison()
+    watch = _Watch(rules, comparison)
+    connection = stores.connection(server.server)
+    async with InfluxStore(connection, database, CATALOGUE) as store:
+        for now_ms in range(START_MS + OFFSET_MS, end_ms, INTERVAL_MS):
+            for moment_ms in (now_ms - 20_000, now_ms - 10_000, now_ms):
+                received = []
+                while arrivals and arrivals[0].received_ms <= moment_ms:
+                    received.append(arrivals.pop(0))
+                samples = [row.sample for row in received]
+                for row in received:
+                    for one_engine in (engine, original):
+                        one_engine.append([row.sample], row.received_ms)
+                if samples:
+                    await store.write(batch_samples(samples, "test", moment_ms))
+                for sample in samples:
+                    watch.note(sample)
+                for one_engine in (engine, original):
+                    one_engine.evaluate(moment_ms)
+            asked = [
+                (rule.id, ref) for rule in rules for ref in grafana[rule.id].queries
+            ]
+            texts = [grafana[name].query(ref, now_ms) for name, ref in asked]
+            answers = dict(zip(asked, server.ask_all(texts, database), strict=True))
+            for rule in rules:
+                grafana[rule.id].evaluate(
+                    now_ms,
+                    {ref: answers[rule.id, ref] for ref in grafana[rule.id].queries},
+                )
+                watch.compare(rule, engine, original, grafana[rule.id], now_ms)
+    return comparison
+
+
+class _Watch:
+    """Compares, but for what `DIFFERENCES` in the exported file names."""
+
+    def __init__(self, rules: Sequence[Rule], comparison: Comparison) -> None:
+        self.comparison = comparison
+        self._newest_ms: dict[tuple[str, frozenset[tuple[str, str]]], int] = {}
+        self._excused: set[tuple[str, str]] = set()
+        self._past: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+
+    def note(self, sample: Sample) -> None:
+        key = (sample.measurement, frozenset(sample.tags.items()))
+        self._newest_ms[key] = max(self._newest_ms.get(key, 0), sample.time_ms)
+
+    def compare(
+        self,
+        rule: Rule,
+        engine: Engine,
+        original: Engine,
+        grafana: GrafanaAlertRule,
+        now_ms: int,
+    ) -> None:
+        for name in subjects_of(table_of(rule)):
+            tags = tags_of(table_of(rule), name)
+            subject = {tag: tags[tag] for tag in rule.subject}
+            state = engine.find(rule, subject)
+            is_firing = state is not None and state.state == "firing"
+            labels = _labels_of(grafana, subject)
+            fires = bool(labels & grafana.firing)
+            past = self._past.setdefault((rule.id, name), [])
+            past.append((now_ms, is_firing))
+            idle = state is None and all(
+                grafana.instances[label].state == "Normal" for label in labels
+            )
+            key = (rule.measurement, frozenset(tags.items()))
+            silent_ms = now_ms - self._newest_ms.get(key, now_ms)
+            if idle:
+                self._excused.discard((rule.id, name))
+            elif (
+                state is not None
+                and (state.state == "pending" or state.flapping)
+                and (silent_ms > reach_ms(rule, CATALOGUE) or state.flapping)
+            ):
+                self._excused.add((rule.id, name))
+            if (rule.id, name) in self._excused:
+                self.comparison.excused += 1
+                continue
+            self.comparison.compared += 1
+            if is_firing:
+                self.comparison.fired.add(rule.id)
+            # Grafana sees a late row when it arrives, and Towpath counts from its time.
+            lag_ms = 0
+            if name == "late":
+                declared = CATALOGUE.measurement(rule.measurement)
+                lag_ms = (declared.lateness_s + declared.period_s) * 1000
+            recent = {firing for at, firing in past if at >= now_ms - lag_ms}
+            if fires not in recent:
+                minute = (now_ms - START_MS) / MINUTE_MS
+                self.comparison.wrong.append(
+                    f"{rule.id} {name} at {minute:.2f}: Towpath {state}, Grafana "
+                    f"{[grafana.instances[label] for label in labels]}"
+                )
+            alert = original.find(rule, subject)
+            if fires and name != "late" and (alert is None or alert.state != "firing"):
+                self.comparison.alone.append(f"{rule.id} {name} at {now_ms}")
+
+
+def _labels_of(grafana: GrafanaAlertRule, subject: dict[str, str]) -> set[Labels]:
+    return {labels for labels in grafana.instances if subject.items() <= labels}
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("period_s", [60, 300])
+async def test_exported_rules_fire_when_towpaths_do(
+    server: Influx, period_s: int, seed: int
+) -> None:
+    rules = [
+        rule
+        for rule in EXPORTED
+        if CATALOGUE.measurement(rule.measurement).period_s == period_s
+    ]
+    minutes = {60: 75, 300: 280}[period_s]
+    comparison = await compare(server, f"t{period_s}x{seed}", rules, minutes, seed)
+    assert comparison.wrong == []
+    # What fires there, fires here as the rule is written, too.
+    assert comparison.alone == []
+    assert comparison.fired == {rule.id for rule in rules}
+    assert comparison.excused < comparison.compared / 5
+
+
+def test_every_exported_rule_is_compared() -> None:
+    periods = {CATALOGUE.measurement(r.measurement).period_s for r in EXPORTED}
+    assert periods == {60, 300}
+    assert len(EXPORTED) >= 20
