@@ -136,11 +136,15 @@ class GrafanaAlertRule:
             instance.state = "Normal"
 
     def _no_data(self, now_ms: int) -> None:
+        if self.rule["noDataState"] == "Alerting":
+            self.instances.setdefault(frozenset(), Instance())
         for instance in self.instances.values():
             instance.evaluated_ms, instance.reason = now_ms, "NoData"
             match self.rule["noDataState"], instance.state:
                 case "OK", _:
                     self._normal(instance, now_ms)
+                case "Alerting", _:
+                    self._alerting(instance, now_ms)
                 case "KeepLast", "Alerting" | "Pending":
                     self._alerting(instance, now_ms)
                 case "KeepLast", _:
@@ -156,8 +160,7 @@ class GrafanaAlertRule:
 
 
 def seconds(text: str) -> int:
-    assert text.endswith("s")
-    return int(text[:-1])
+    return int(text[:-1]) * {"s": 1, "m": 60}[text[-1]]
 
 
 def _last(series: Sequence[Any]) -> Numbers:

@@ -55,6 +55,8 @@ class GrafanaState:
     folders: dict[str, Folder] = field(default_factory=dict)
     inherited: list[dict[str, Any]] = field(default_factory=list)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # False: a board's history is what was before the present version.
+    lists_newest: bool = True
     writes: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -209,6 +211,8 @@ class GrafanaState:
             }
             for version in reversed(self.boards[uid].versions)
         ]
+        if not self.lists_newest:
+            del rows[:1]
         return 200, {
             "continueToken": "",
             "versions": rows,
@@ -217,7 +221,12 @@ class GrafanaState:
     def _get_version(self, uid: str, number: int) -> Answer:
         for version in self.boards[uid].versions:
             if version.number == number:
-                return 200, {"version": number, "data": version.content}
+                return 200, {
+                    "version": number,
+                    "message": version.message,
+                    "createdBy": version.author,
+                    "data": version.content,
+                }
         return 404, {"message": "Dashboard version not found"}
 
     def _save_board(self, body: Any) -> Answer:

@@ -29,19 +29,21 @@ UIDS = st.sampled_from([board.uid for board in OURS])
 
 
 class PushHistories(RuleBasedStateMachine):
-    """`edits`: uid → what a person saved last, while it differs from Towpath's."""
+    """`edits`: uid → what a person saved last, while it differs from `pushed`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.release = 0
         self.saves = 0
         self.edits: dict[str, dict[str, Any]] = {}
+        self.pushed: dict[str, dict[str, Any]] = {}
 
-    @initialize(major=st.sampled_from([9, 11, 13]))
-    def start(self, major: int) -> None:
+    @initialize(major=st.sampled_from([9, 11, 13]), lists_newest=st.booleans())
+    def start(self, major: int, lists_newest: bool) -> None:
         self.state = GrafanaState(
             major=major,
             role="Editor",
+            lists_newest=lists_newest,
             folders={"noc": Folder("NOC", [])},
             sources={"towpath-shared": shared_source()},
         )
@@ -74,6 +76,7 @@ class PushHistories(RuleBasedStateMachine):
             if board.uid not in edited:
                 ours = dashboard_json(board, self.boards())
                 assert holds(ours, self.state.content(board.uid))
+                self.pushed[board.uid] = self.state.content(board.uid)
         again = self.push()
         assert {board.outcome for board in again.boards} <= {"unchanged", "edited"}
 
@@ -99,7 +102,11 @@ class PushHistories(RuleBasedStateMachine):
         else:
             panels[-1]["fieldConfig"] = {"defaults": {"unit": f"u{self.saves}"}}
         self.state.edit(uid, **content)
-        self.edits[uid] = self.state.content(uid)
+        if is_same(self.state.content(uid), self.pushed[uid]):
+            # A person took back what they had changed.
+            self.edits.pop(uid, None)
+        else:
+            self.edits[uid] = self.state.content(uid)
 
     @rule(uid=UIDS)
     def save_without_a_change(self, uid: str) -> None:

@@ -69,6 +69,7 @@ def test_no_data_from_towpath_itself_is_an_alert() -> None:
     )
     assert watching["noDataState"] == "Alerting"
     assert watching["execErrState"] == "Alerting"
+    assert watching["dashboardUid"] == "towpath-itself"
 
 
 def test_no_exported_rule_reports_devices_down_while_towpath_is_cut_off() -> None:

@@ -33,7 +33,11 @@ from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 from collectors.store.influx_store import InfluxStore
-from dashboards.grafana.grafana_rules import INTERVAL_MS, why_unsupported
+from dashboards.grafana.grafana_rules import (
+    INTERVAL_MS,
+    WATCHDOG_UID,
+    why_unsupported,
+)
 from probes.wire.sample import Sample
 
 START_MS = 1_790_553_600_000
@@ -267,6 +271,39 @@ async def test_exported_rules_fire_when_towpaths_do(
     assert comparison.alone == []
     assert comparison.fired == {rule.id for rule in rules}
     assert comparison.excused < comparison.compared / 5
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("database", ["stops", "stopped"])
+async def test_the_watch_on_towpath_fires_when_it_stops(
+    server: Influx, database: str
+) -> None:
+    [watch] = [
+        rule
+        for group in grafana_alerting(target=9)["groups"]
+        for rule in group["rules"]
+        if rule["uid"] == WATCHDOG_UID
+    ]
+    grafana = GrafanaAlertRule(watch, INTERVAL_MS)
+    stops_ms = START_MS + 20 * MINUTE_MS
+    rows = [
+        Sample("self_journal", {"process": "all"}, {"bytes": 1}, at)
+        for at in range(START_MS - 60 * MINUTE_MS, stops_ms, MINUTE_MS)
+        if database == "stops" or at < START_MS - 30 * MINUTE_MS
+    ]
+    connection = stores.connection(server.server)
+    async with InfluxStore(connection, database, CATALOGUE) as store:
+        await store.write(batch_samples(rows, "test", START_MS))
+    fired = []
+    for now_ms in range(START_MS + OFFSET_MS, stops_ms + 20 * MINUTE_MS, INTERVAL_MS):
+        [answer] = server.ask_all([grafana.query("A", now_ms)], database)
+        grafana.evaluate(now_ms, {"A": answer})
+        if grafana.firing:
+            fired.append(now_ms)
+    if database == "stops":
+        assert stops_ms + 6 * MINUTE_MS < fired[0] < stops_ms + 8 * MINUTE_MS
+    else:
+        assert fired[0] < START_MS + 3 * MINUTE_MS
 
 
 def test_every_exported_rule_is_compared() -> None:

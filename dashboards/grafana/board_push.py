@@ -61,7 +61,7 @@ def plan_board(
     stored = server.board(uid)
     if stored is None:
         return BoardPlan(uid, title, "new", folder_uid=folder_uid)
-    versions = server.versions(uid)
+    versions = _versions(server, stored)
     plan = BoardPlan(
         uid,
         title,
@@ -79,7 +79,7 @@ def plan_removal(server: GrafanaServer, uid: str) -> BoardPlan | None:
     stored = server.board(uid)
     if stored is None:
         return None
-    versions = server.versions(uid)
+    versions = _versions(server, stored)
     last_push = _last_push(versions)
     if last_push is None:
         return None
@@ -157,12 +157,24 @@ def _edits(
     board to another folder also saves a version, and changes nothing."""
     if last_push.number == max(stored.version, versions[0].number):
         return None
-    pushed = server.version_content(str(stored.content["uid"]), last_push.number)
+    version = server.version(str(stored.content["uid"]), last_push.number)
+    pushed = None if version is None else version[1]
     if pushed is None:
         return ["~ details"]
     if is_same(pushed, stored.content):
         return None
     return describe_changes(pushed, stored.content, exact=True) or ["~ details"]
+
+
+def _versions(server: GrafanaServer, stored: StoredBoard) -> list[BoardVersion]:
+    """Returns the saved versions, newest first. Some versions of Grafana list only
+    those before the present one."""
+    uid = str(stored.content["uid"])
+    versions = server.versions(uid)
+    if versions and versions[0].number >= stored.version:
+        return versions
+    newest = server.version(uid, stored.version)
+    return versions if newest is None else [newest[0], *versions]
 
 
 def _last_push(versions: list[BoardVersion]) -> BoardVersion | None:

@@ -33,7 +33,7 @@ from dashboards.grafana.grafana_rule_texts import (
     value_expression,
 )
 from dashboards.grafana.provisioning import CONTACT
-from dashboards.grafana.rule_panels import panel_of, table_of
+from dashboards.grafana.rule_panels import graph_of, panel_of, table_of
 from dashboards.observed.blind_spans import CUT_OFF
 
 # Grafana 9 does not know this value and would not start.
@@ -78,7 +78,7 @@ def rules_document(
             unsupported.append(UnsupportedRule(rule.id, why))
         else:
             exported.append(_rule(rule, boards, config, rule.id in void_rules))
-    groups = [_group(config, "Towpath itself", [watchdog_rule(config)])]
+    groups = [_group(config, "Towpath itself", [watchdog_rule(config, boards)])]
     if exported:
         groups.append(_group(config, "Towpath rules", exported))
     return {"apiVersion": 1, "groups": groups}, unsupported
@@ -161,7 +161,9 @@ def condition_queries(rule: Rule) -> list[Query]:
     ]
 
 
-def watchdog_rule(config: GrafanaConfig) -> dict[str, Any]:
+def watchdog_rule(
+    config: GrafanaConfig, boards: Sequence[Board] = ()
+) -> dict[str, Any]:
     """Returns the rule that fires if Towpath has written nothing about itself for
     five minutes, or if there is no data at all."""
     query = Query("self_journal", (Pick("bytes", "count"),), 0, 300_000)
@@ -185,6 +187,9 @@ def watchdog_rule(config: GrafanaConfig) -> dict[str, Any]:
             math_node("C", "$B < 1"),
         ],
     }
+    panel = graph_of("self_journal", "bytes", boards)
+    if panel is not None:
+        rule["dashboardUid"], rule["panelId"] = panel
     contact = config.contact_email or config.contact_webhook
     if contact and config.target >= NOTIFICATION_SETTINGS_SINCE:
         rule["notification_settings"] = {"receiver": CONTACT}

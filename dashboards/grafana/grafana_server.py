@@ -128,18 +128,13 @@ class GrafanaServer:
             raise
         # Grafana 9 and 10 answer with the list alone.
         rows = answer.get("versions", []) if isinstance(answer, dict) else answer
-        versions = [
-            BoardVersion(
-                int(row["version"]),
-                str(row.get("message") or ""),
-                str(row.get("createdBy") or ""),
-            )
-            for row in rows
-        ]
+        versions = [_board_version(row) for row in rows]
         return sorted(versions, key=lambda version: version.number, reverse=True)
 
-    def version_content(self, uid: str, number: int) -> dict[str, Any] | None:
-        """Returns the content of one version; None if Grafana does not give it."""
+    def version(
+        self, uid: str, number: int
+    ) -> tuple[BoardVersion, dict[str, Any] | None] | None:
+        """Returns one version and its content; None if Grafana does not give it."""
         try:
             answer = self._connection.call_for_object(
                 f"read version {number} of the board {uid!r}",
@@ -152,7 +147,7 @@ class GrafanaServer:
                 return None
             raise
         content = answer.get("data")
-        return content if isinstance(content, dict) else None
+        return _board_version(answer), content if isinstance(content, dict) else None
 
     def save_board(
         self, content: dict[str, Any], folder_uid: str, version: int, message: str
@@ -294,3 +289,11 @@ class GrafanaServer:
         except RefusedRequest as refused:
             return refused.status != 404
         return True
+
+
+def _board_version(row: dict[str, Any]) -> BoardVersion:
+    return BoardVersion(
+        int(row["version"]),
+        str(row.get("message") or ""),
+        str(row.get("createdBy") or ""),
+    )

@@ -29,6 +29,18 @@ def panel_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
     return near
 
 
+def graph_of(
+    measurement: str, field: str, boards: Sequence[Board]
+) -> tuple[str, int] | None:
+    """Returns a graph of `field` or, failing that, of `measurement`."""
+    near: tuple[str, int] | None = None
+    for board, panel, number in _graphs(boards, measurement):
+        near = near or (board.uid, number)
+        if field in _fields(panel, measurement):
+            return board.uid, number
+    return near
+
+
 def link_alerts(
     boards: tuple[Board, ...], rules: Sequence[Rule], column: str
 ) -> tuple[Board, ...]:

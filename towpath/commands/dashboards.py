@@ -112,8 +112,12 @@ def build(
         usage_error(str(error).splitlines())
     for path in built.files:
         typer.echo(path)
-    for omitted in built.unsupported:
-        typer.echo(f"not for Grafana: rule {omitted.rule}: {omitted.why}", err=True)
+    if built.unsupported and settings.export_rules:
+        typer.echo(
+            f"{len(built.unsupported)} rules cannot be expressed in Grafana; "
+            "towpath-rules.yaml ends with the reasons",
+            err=True,
+        )
 
 
 @app.command()
