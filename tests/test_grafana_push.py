@@ -130,6 +130,13 @@ def test_the_edit_of_a_person_is_kept_and_named(
         [kept] = [board for board in report.boards if board.outcome == "edited"]
         assert kept.details == (f"- panel {panels[1]['title']!r}", "+ panel 'Mine'")
         assert state.content(FIRST.uid)["panels"][1]["title"] == "Mine"
+        both = PushOptions(dry_run=True, overwrite=True)
+        [would] = [
+            board
+            for board in pushed(state, None, both, boards).boards
+            if board.outcome == "changed"
+        ]
+        assert would.details == tuple(f"undoes {line}" for line in kept.details)
         assert pushed(state, None, OVERWRITE, boards).problems == []
         assert state.content(FIRST.uid)["panels"][1]["title"] != "Mine"
         assert outcomes(pushed(state, None, PushOptions(), boards)) == {"unchanged"}
@@ -176,7 +183,7 @@ def test_a_board_of_somebody_else_with_our_uid_is_never_written(
     assert len(state.boards) == len(SHARED)
 
 
-@pytest.mark.parametrize("major", [9, 10])
+@ALL_VERSIONS
 def test_a_board_of_somebody_else_with_our_title_in_our_folder_is_left(
     major: int,
 ) -> None:
@@ -184,6 +191,7 @@ def test_a_board_of_somebody_else_with_our_title_in_our_folder_is_left(
         state.folders["towpath"] = Folder("Towpath", list(ROLES))
         state.add_board("bobs", FIRST.title, folder="towpath")
         before = state.content("bobs")
+        assert len(pushed(state, None, DRY).problems) == 1
         [problem] = pushed(state).problems
         assert f"has another board called {FIRST.title!r}" in problem
         assert state.content("bobs") == before

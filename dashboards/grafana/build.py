@@ -88,8 +88,7 @@ def render_files(
     texts = {
         "provisioning/datasources/towpath.yaml": personal + _yaml(datasources(config)),
         "provisioning/dashboards/towpath.yaml": personal + _yaml(providers(config)),
-        "provisioning/alerting/towpath-rules.yaml": _differences()
-        + _yaml(alerting)
+        "provisioning/alerting/towpath-rules.yaml": _yaml(alerting, _differences())
         + "".join(
             f"# Not here: {left_out.rule}: {left_out.why}.\n"
             for left_out in unsupported
@@ -124,7 +123,7 @@ class _DumperWithoutAliases(yaml.SafeDumper):
         return True
 
 
-def _yaml(content: dict[str, Any]) -> str:
+def _yaml(content: dict[str, Any], comment: str = "") -> str:
     text: str = yaml.dump(
         content,
         Dumper=_DumperWithoutAliases,
@@ -132,4 +131,4 @@ def _yaml(content: dict[str, Any]) -> str:
         allow_unicode=True,
         width=100,
     )
-    return _HEADER + text
+    return _HEADER + comment + text

@@ -98,12 +98,15 @@ class _Push:
         new_folders = [kind for kind in sorted(kinds) if not self._has_folder(kind)]
         plans = [self._plan(board) for board in wanted]
         removals = list(self._removals({board.uid for board in wanted}))
-        if not self.options.dry_run:
+        if self.options.dry_run:
+            plans = self._unless_title_is_taken(plans)
+        else:
             for settings in missing_sources:
                 self.server.create_data_source(settings)
             for kind in new_folders:
                 self._create_folder(kind)
             removals = [self._remove(plan) for plan in removals]
+            plans = self._unless_title_is_taken(plans)
             plans = [
                 self._save(board, plan)
                 for board, plan in zip(wanted, plans, strict=True)
@@ -258,8 +261,43 @@ class _Push:
                 "it there and push again",
             )
         if plan.outcome == "edited" and self.options.overwrite:
-            return dataclasses.replace(plan, outcome="changed", details=(), problem="")
+            undone = tuple(f"undoes {line}" for line in plan.details)
+            return dataclasses.replace(
+                plan, outcome="changed", details=undone, problem=""
+            )
         return plan
+
+    def _unless_title_is_taken(self, plans: list[BoardPlan]) -> list[BoardPlan]:
+        """Grafana up to 10 refuses a second board of a title in a folder; newer ones
+        would have two that nobody can tell apart."""
+        new = [plan for plan in plans if plan.outcome == "new"]
+        folders = {
+            plan.folder_uid for plan in new if self.server.has_folder(plan.folder_uid)
+        }
+        taken = {
+            (folder, hit.title): hit.uid
+            for folder in folders
+            if self.server.has_folder(folder)
+            for hit in self.server.find_boards(folder_uid=folder)
+        }
+        checked = []
+        for plan in plans:
+            uid = taken.get((plan.folder_uid, plan.title))
+            if plan.outcome == "new" and uid is not None and uid != plan.uid:
+                plan = dataclasses.replace(
+                    plan, outcome="refused", problem=self._taken(plan, uid)
+                )
+            checked.append(plan)
+        return checked
+
+    def _taken(self, plan: BoardPlan, uid: str = "") -> str:
+        title = self._folder_title(plan.folder_uid == FOLDERS[True])
+        also = f" (uid {uid!r})" if uid else ""
+        return (
+            f"the folder {title!r} of {self.server.url} has another board called "
+            f"{plan.title!r}{also}: it was left as it is; rename or move it and push "
+            "again"
+        )
 
     def _save(self, board: Board, plan: BoardPlan) -> BoardPlan:
         if plan.outcome not in ("new", "changed"):
@@ -277,11 +315,7 @@ class _Push:
 
     def _why(self, plan: BoardPlan, refused: RefusedRequest) -> str:
         if refused.status == 412 and "name" in refused.reason:
-            return (
-                f"the folder {self._folder_title(plan.folder_uid == FOLDERS[True])!r} "
-                f"of {self.server.url} has another board called {plan.title!r}: it was "
-                "left as it is; rename or move it and push again"
-            )
+            return self._taken(plan)
         if refused.status == 412:
             return (
                 f"somebody saved the board {plan.title!r} of {self.server.url} while "
