@@ -33,6 +33,17 @@ CHOICES = {
 UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
+def ask_all(url: str, token: str, queries: Sequence[str], database: str) -> list[Any]:
+    """The series of each query, by one request to an InfluxDB or what acts as one."""
+    data = urllib.parse.urlencode({"q": ";".join(queries), "db": database}).encode()
+    headers = {"Authorization": f"Token {token}"} if token else {}
+    request = urllib.request.Request(f"{url}/query", data, headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        results = json.load(answer)["results"]
+    assert not any("error" in result for result in results), results
+    return [result.get("series", []) for result in results]
+
+
 class Influx:
     def __init__(self, server: services.Server) -> None:
         self.server = server
@@ -55,7 +66,7 @@ class Influx:
         path = (
             "/write?db="
             if not token
-            else f"/api/v2/write?org={self._server.org}&bucket="
+            else f"/api/v2/write?org={self.server.org}&bucket="
         )
         request = urllib.request.Request(
             f"{self._url}{path}{database}&precision=ms",
@@ -66,14 +77,7 @@ class Influx:
 
     def ask_all(self, queries: Sequence[str], database: str) -> list[Any]:
         """The series of each query, by one request."""
-        data = urllib.parse.urlencode({"q": ";".join(queries), "db": database}).encode()
-        token = f"Token {self.server.token}"
-        headers = {"Authorization": token} if self.server.token else {}
-        request = urllib.request.Request(f"{self._url}/query", data, headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            results = json.load(answer)["results"]
-        assert not any("error" in result for result in results), results
-        return [result.get("series", []) for result in results]
+        return ask_all(self._url, self.server.token, queries, database)
 
     async def write(self, samples: list[Sample]) -> None:
         connection = stores.connection(self.server)

@@ -6,14 +6,17 @@ rows, and Grafana's pipeline by asking a real InfluxDB, every 30 seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 import services
 import stores
 from grafana_alerting import GrafanaAlertRule, Labels, seconds
-from grafana_asks import Influx
+from grafana_asks import Influx, ask_all
 from grafana_files import RULES, grafana_alerting
 from rule_series import (
     SUBJECTS,
@@ -23,6 +26,7 @@ from rule_series import (
     table_of,
     tags_of,
 )
+from served_influx import TOKEN, served
 
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState, evaluate
@@ -33,6 +37,7 @@ from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 from collectors.store.influx_store import InfluxStore
+from collectors.store.query import Store
 from dashboards.grafana.grafana_rules import (
     INTERVAL_MS,
     WATCHDOG_UID,
@@ -134,8 +139,24 @@ def exported(rule: Rule, **config: object) -> dict[str, object]:
     raise AssertionError(rule.id)
 
 
-async def compare(
+async def compare_on_influxdb(
     server: Influx, database: str, rules: Sequence[Rule], minutes: int, seed: int
+) -> Comparison:
+    connection = stores.connection(server.server)
+    async with InfluxStore(connection, database, CATALOGUE) as store:
+
+        async def ask(queries: Sequence[str]) -> list[Any]:
+            return server.ask_all(queries, database)
+
+        return await compare(store, ask, rules, minutes, seed)
+
+
+async def compare(
+    store: Store,
+    ask: Callable[[Sequence[str]], Awaitable[list[Any]]],
+    rules: Sequence[Rule],
+    minutes: int,
+    seed: int,
 ) -> Comparison:
     end_ms = START_MS + minutes * MINUTE_MS
     arrivals = generate_rows(rules, START_MS, end_ms, seed)
@@ -152,34 +173,30 @@ async def compare(
     }
     comparison = Comparison()
     watch = _Watch(rules, comparison)
-    connection = stores.connection(server.server)
-    async with InfluxStore(connection, database, CATALOGUE) as store:
-        for now_ms in range(START_MS + OFFSET_MS, end_ms, INTERVAL_MS):
-            for moment_ms in (now_ms - 20_000, now_ms - 10_000, now_ms):
-                received = []
-                while arrivals and arrivals[0].received_ms <= moment_ms:
-                    received.append(arrivals.pop(0))
-                samples = [row.sample for row in received]
-                for row in received:
-                    for one_engine in (engine, original):
-                        one_engine.append([row.sample], row.received_ms)
-                if samples:
-                    await store.write(batch_samples(samples, "test", moment_ms))
-                for sample in samples:
-                    watch.note(sample)
+    for now_ms in range(START_MS + OFFSET_MS, end_ms, INTERVAL_MS):
+        for moment_ms in (now_ms - 20_000, now_ms - 10_000, now_ms):
+            received = []
+            while arrivals and arrivals[0].received_ms <= moment_ms:
+                received.append(arrivals.pop(0))
+            samples = [row.sample for row in received]
+            for row in received:
                 for one_engine in (engine, original):
-                    one_engine.evaluate(moment_ms)
-            asked = [
-                (rule.id, ref) for rule in rules for ref in grafana[rule.id].queries
-            ]
-            texts = [grafana[name].query(ref, now_ms) for name, ref in asked]
-            answers = dict(zip(asked, server.ask_all(texts, database), strict=True))
-            for rule in rules:
-                grafana[rule.id].evaluate(
-                    now_ms,
-                    {ref: answers[rule.id, ref] for ref in grafana[rule.id].queries},
-                )
-                watch.compare(rule, engine, original, grafana[rule.id], now_ms)
+                    one_engine.append([row.sample], row.received_ms)
+            if samples:
+                await store.write(batch_samples(samples, "test", moment_ms))
+            for sample in samples:
+                watch.note(sample)
+            for one_engine in (engine, original):
+                one_engine.evaluate(moment_ms)
+        asked = [(rule.id, ref) for rule in rules for ref in grafana[rule.id].queries]
+        texts = [grafana[name].query(ref, now_ms) for name, ref in asked]
+        answers = dict(zip(asked, await ask(texts), strict=True))
+        for rule in rules:
+            grafana[rule.id].evaluate(
+                now_ms,
+                {ref: answers[rule.id, ref] for ref in grafana[rule.id].queries},
+            )
+            watch.compare(rule, engine, original, grafana[rule.id], now_ms)
     return comparison
 
 
@@ -265,12 +282,29 @@ async def test_exported_rules_fire_when_towpaths_do(
         if CATALOGUE.measurement(rule.measurement).period_s == period_s
     ]
     minutes = {60: 75, 300: 280}[period_s]
-    comparison = await compare(server, f"t{period_s}x{seed}", rules, minutes, seed)
+    database = f"t{period_s}x{seed}"
+    comparison = await compare_on_influxdb(server, database, rules, minutes, seed)
     assert comparison.wrong == []
     # What fires there, fires here as the rule is written, too.
     assert comparison.alone == []
     assert comparison.fired == {rule.id for rule in rules}
     assert comparison.excused < comparison.compared / 5
+
+
+async def test_exported_rules_fire_when_towpaths_do_on_the_embedded_store(
+    tmp_path: Path,
+) -> None:
+    rules = [rule for rule in EXPORTED if rule.measurement in ("line", "vpn_gateway")]
+    async with served(tmp_path, CATALOGUE) as store:
+
+        async def ask(queries: Sequence[str]) -> list[Any]:
+            return await asyncio.to_thread(
+                ask_all, store.url, TOKEN, queries, "towpath"
+            )
+
+        comparison = await compare(store, ask, rules, 30, seed=1)
+    assert comparison.wrong == []
+    assert {"line_down", "vpn_gateway_down"} <= comparison.fired
 
 
 @pytest.mark.service
