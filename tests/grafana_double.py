@@ -19,7 +19,13 @@ from grafana_client.api import GrafanaApi
 from grafana_client.client import GrafanaClient
 from grafana_state import Answer, GrafanaState, shared_source
 
+from dashboards.grafana import BOARDS, GrafanaConfig
+from dashboards.grafana.board import Board
+from dashboards.grafana.grafana_server import GrafanaServer
+from dashboards.grafana.push import PushOptions, PushReport, push
+
 TOKEN = "glsa_right"
+PLAIN = PushOptions()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -134,3 +140,18 @@ def direct_api(state: GrafanaState) -> GrafanaApi:
         element.client = client
     api.client = client
     return api
+
+
+def pushed(
+    state: GrafanaState,
+    config: GrafanaConfig | None = None,
+    options: PushOptions = PLAIN,
+    boards: tuple[Board, ...] = BOARDS,
+    **more: Any,
+) -> PushReport:
+    with GrafanaServer(state.url, TOKEN, timeout_s=10) as server:
+        return push(server, config, options, boards, **more)
+
+
+def outcomes(report: PushReport) -> set[str]:
+    return {board.outcome for board in report.boards}

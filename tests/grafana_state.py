@@ -57,6 +57,8 @@ class GrafanaState:
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     # False: a board's history is what was before the present version.
     lists_newest: bool = True
+    # Boards that only administrators may read.
+    hidden: set[str] = field(default_factory=set)
     writes: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -186,6 +188,10 @@ class GrafanaState:
 
     def _get_board(self, uid: str) -> Answer:
         board = self.boards.get(uid)
+        hidden = uid in self.hidden and self.role != "Admin"
+        if hidden or (board is None and self.role != "Admin" and self.major >= 10):
+            # The scope of a board that is not there cannot be resolved.
+            return _denied("dashboards:read")
         if board is None:
             return 404, {"message": "Dashboard not found"}
         meta = {

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from grafana_double import TOKEN, grafana
+from grafana_double import PLAIN, grafana, outcomes, pushed
 from grafana_state import (
-    MAKER,
     ROLES,
     Folder,
     GrafanaState,
-    personal_source,
     shared_source,
 )
 
@@ -21,36 +19,20 @@ from dashboards.grafana import BOARDS, GrafanaConfig
 from dashboards.grafana.board import Board
 from dashboards.grafana.grafana_connection import PushError
 from dashboards.grafana.grafana_server import GrafanaServer
-from dashboards.grafana.push import PushOptions, PushReport, push
+from dashboards.grafana.push import PushOptions
 
 SHARED = {board.uid for board in BOARDS if not board.personal}
 FIRST = next(board for board in BOARDS if not board.personal)
 PERSONAL = GrafanaConfig(personal=True)
-PLAIN = PushOptions()
 DRY = PushOptions(dry_run=True)
 OVERWRITE = PushOptions(overwrite=True)
 ALL_VERSIONS = pytest.mark.parametrize("major", [9, 10, 11, 12, 13])
 
 
 @pytest.fixture
-def state(request: pytest.FixtureRequest) -> Iterator[GrafanaState]:
-    with grafana(**getattr(request, "param", {})) as running:
+def state() -> Iterator[GrafanaState]:
+    with grafana() as running:
         yield running
-
-
-def pushed(
-    state: GrafanaState,
-    config: GrafanaConfig | None = None,
-    options: PushOptions = PLAIN,
-    boards: tuple[Board, ...] = BOARDS,
-    **more: Any,
-) -> PushReport:
-    with GrafanaServer(state.url, TOKEN, timeout_s=10) as server:
-        return push(server, config, options, boards, **more)
-
-
-def outcomes(report: PushReport) -> set[str]:
-    return {board.outcome for board in report.boards}
 
 
 def renamed(board: Board) -> Board:
@@ -184,6 +166,17 @@ def test_a_board_of_somebody_else_with_our_uid_is_never_written(
 
 
 @ALL_VERSIONS
+def test_a_board_that_the_token_may_not_read_is_never_written(major: int) -> None:
+    with grafana(major=major, role="Editor", hidden={FIRST.uid}) as state:
+        state.add_board(FIRST.uid, "Secret")
+        before = state.content(FIRST.uid)
+        for options in (PLAIN, OVERWRITE):
+            [problem] = pushed(state, None, options).problems
+            assert "that the token may not read: it was left as it is" in problem
+        assert state.content(FIRST.uid) == before
+
+
+@ALL_VERSIONS
 def test_a_board_of_somebody_else_with_our_title_in_our_folder_is_left(
     major: int,
 ) -> None:
@@ -301,91 +294,14 @@ def test_a_data_source_of_another_type_or_database_is_refused(
         pushed(state)
     state.sources["towpath-shared"] = {
         **shared_source(),
+        "jsonData": {"dbName": "telegraf"},
+    }
+    [note] = pushed(state, None, DRY).notes
+    assert "reads the database 'telegraf', expected 'towpath'" in note
+    state.sources["towpath-shared"] = {
+        **shared_source(),
         "jsonData": {"dbName": "towpath_personal"},
     }
     with pytest.raises(PushError, match="reads the database 'towpath_personal' of lap"):
         pushed(state)
     assert state.writes == []
-
-
-@pytest.mark.parametrize("role", ["Editor", "Admin"])
-def test_a_data_source_of_personal_data_among_the_shared_ones_is_reported(
-    role: str,
-) -> None:
-    sources = {"towpath-shared": shared_source(), "towpath-personal": personal_source()}
-    with grafana(role=role, sources=sources) as state:
-        [note] = pushed(state).notes
-        assert "every Viewer may query laptops' own results through it" in note
-
-
-def test_the_personal_board_alone_goes_to_its_own_organisation_in_a_closed_folder() -> (
-    None
-):
-    sources = {"towpath-personal": personal_source()}
-    with grafana(organisation=2, sources=sources) as state:
-        report = pushed(state, PERSONAL)
-        assert [board.uid for board in report.boards] == ["towpath-laptop"]
-        assert state.boards["towpath-laptop"].folder == "towpath-personal"
-        folder = state.folders["towpath-personal"]
-        assert folder.permissions == [MAKER]
-        # Whom people let in afterwards stays in.
-        folder.permissions.append({"teamId": 3, "permission": 1})
-        assert outcomes(pushed(state, PERSONAL)) == {"unchanged"}
-        assert len(folder.permissions) == 2
-        # Out of the closed folder it is not written any more.
-        state.move("towpath-laptop", "")
-        [problem] = pushed(state, PERSONAL).problems
-        assert "which only some may open: move it there" in problem
-
-
-def test_the_organisation_of_the_shared_boards_gets_no_personal_one(
-    state: GrafanaState,
-) -> None:
-    pushed(state, PERSONAL)
-    assert set(state.boards) == SHARED
-
-
-def test_the_personal_board_needs_its_own_data_source() -> None:
-    with grafana(organisation=2) as state:
-        with pytest.raises(
-            PushError, match="no data source with the uid 'towpath-pers"
-        ):
-            pushed(state, PERSONAL)
-        assert state.writes == []
-
-
-@pytest.mark.parametrize("roles", [["Viewer"], ["Editor"], ["Editor", "Viewer"]])
-@pytest.mark.parametrize("inherited", [False, True])
-def test_an_open_folder_gets_no_personal_board(
-    roles: list[str], inherited: bool
-) -> None:
-    entries = [{"role": role, "permission": 1} for role in roles]
-    sources = {"towpath-personal": personal_source()}
-    with grafana(organisation=2, sources=sources) as state:
-        own, state.inherited = ([], entries) if inherited else (entries, [])
-        state.folders["towpath-personal"] = Folder("x", list(own))
-        with pytest.raises(
-            PushError, match=f"is open to every {' and '.join(roles)}, so"
-        ):
-            pushed(state, PERSONAL)
-        assert state.boards == {}
-        # What people have set is theirs to change.
-        assert state.folders["towpath-personal"].permissions == own
-
-
-def test_a_folder_that_stays_open_by_its_parent_gets_no_personal_board() -> None:
-    sources = {"towpath-personal": personal_source()}
-    with grafana(organisation=2, sources=sources, inherited=ROLES) as state:
-        with pytest.raises(PushError, match="is open to every Editor and Viewer"):
-            pushed(state, PERSONAL)
-        assert state.boards == {}
-
-
-@pytest.mark.parametrize("config", [PERSONAL, GrafanaConfig(organisation=1)], ids=str)
-def test_a_token_of_a_third_organisation_is_refused(config: GrafanaConfig) -> None:
-    with grafana(organisation=5) as state:
-        with pytest.raises(
-            PushError, match=r"is of organisation 5 \(Council\), expected 1"
-        ):
-            pushed(state, config)
-        assert state.writes == []

@@ -177,6 +177,15 @@ class _Push:
                     f"{source.database!r} of laptops' own results, expected "
                     f"{self.config.shared_database!r} (grafana.shared_database)"
                 )
+            expected = (
+                self.config.personal_database if kind else self.config.shared_database
+            )
+            if source.database and source.database != expected:
+                self.notes.append(
+                    f"the data source {uid!r} of {self.server.url} reads the database "
+                    f"{source.database!r}, expected {expected!r} (grafana."
+                    f"{'personal' if kind else 'shared'}_database)"
+                )
         if True not in kinds and self.server.data_source(PERSONAL) is not None:
             self.notes.append(
                 f"this organisation of {self.server.url} has the data source "
@@ -316,6 +325,12 @@ class _Push:
     def _why(self, plan: BoardPlan, refused: RefusedRequest) -> str:
         if refused.status == 412 and "name" in refused.reason:
             return self._taken(plan)
+        if refused.status == 412 and not plan.version:
+            return (
+                f"{self.server.url} has a board with the uid {plan.uid!r} that the "
+                "token may not read: it was left as it is; expected a service account "
+                "that may edit it"
+            )
         if refused.status == 412:
             return (
                 f"somebody saved the board {plan.title!r} of {self.server.url} while "
