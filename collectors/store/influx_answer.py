@@ -75,9 +75,13 @@ def series_of(
     columns = ["time", *(output.name for output in selection.outputs)]
     read = _row_reader(query.picks, selection.outputs, values_at)
     tags_of = itemgetter(slice(first, values_at))
+    # A row without any value is not there for InfluxDB.
+    there = (
+        row for row in cells if any(value is not None for value in row[values_at:])
+    )
     groups = [
         (dict(sorted(zip(names, tags, strict=True))), [*rows])
-        for tags, rows in itertools.groupby(cells, tags_of)
+        for tags, rows in itertools.groupby(there, tags_of)
     ]
     groups.sort(key=lambda group: list(group[0].values()))
     limits = selection.limits
@@ -159,18 +163,27 @@ def _filled(
     selection: Selection,
     most: int,
 ) -> Iterator[Point]:
-    fill = selection.fill
-    before: Point = [None] * len(selection.outputs)
+    empty: Point = [None] * len(selection.outputs)
+    fills = [_fill_value(selection.fill, output) for output in selection.outputs]
+    before = empty
     for number, start in enumerate(starts):
         if number >= most:
             raise TooLarge
-        values = list(present.get(start, [None] * len(selection.outputs)))
-        for column, value in enumerate(values):
-            if value is not None:
-                continue
-            if fill == "previous":
-                values[column] = before[column]
-            elif fill != "null":
-                values[column] = fill
-        before = values
-        yield [start, *values]
+        values = present.get(start, empty)
+        before = [
+            value if value is not None else fill
+            for value, fill in zip(
+                values, before if selection.fill == "previous" else fills, strict=True
+            )
+        ]
+        yield [start, *before]
+
+
+def _fill_value(fill: str | float, output: Output) -> Any:
+    """Returns what an empty bucket has: in the type of the column, and 0 for a count
+    of nothing."""
+    if isinstance(fill, str):
+        return 0 if output.counts else None
+    if output.kind == "str":
+        return ""
+    return int(fill) if output.kind == "int" else fill

@@ -50,11 +50,17 @@ _SUPPORTED = (
 
 
 class Output(msgspec.Struct, frozen=True):
-    """One column of the answer: `pick`, divided by `divisor` if there is one."""
+    """One column of the answer: `pick`, divided by `divisor` if there is one.
+
+    `kind` is the type of its values: `int`, `float` or `str`; `counts` if they count
+    values, so that nothing is 0.
+    """
 
     name: str
     pick: Pick
     divisor: Pick | None = None
+    kind: str = "float"
+    counts: bool = False
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -92,7 +98,8 @@ def _from_measurement(select: Select, catalogue: Catalogue, now_ms: int) -> Sele
     assert isinstance(select.source, str)
     declared = catalogue.measurement(select.source)
     outputs = [
-        _output(column, _plain_output(column, declared)) for column in select.columns
+        _output(column, _plain_output(column, declared), declared)
+        for column in select.columns
     ]
     conditions = read_conditions(select.where, now_ms)
     return _selection(select, declared.name, outputs, conditions, catalogue, now_ms)
@@ -114,7 +121,7 @@ def _from_weighted(
     declared = catalogue.measurement(source.source)
     names = dict(_weighted_names(source, declared))
     outputs = [
-        _output(column, _outer_output(column, names, declared))
+        _output(column, _outer_output(column, names, declared), declared)
         for column in select.columns
     ]
     conditions = read_conditions(source.where, now_ms).and_also(
@@ -301,17 +308,27 @@ def _buckets(select: Select, has_start: bool) -> Buckets:
         raise NotSupported(str(error)) from None
 
 
-def _output(column: Column, picks: tuple[Pick, Pick | None]) -> Output:
+def _output(
+    column: Column, picks: tuple[Pick, Pick | None], declared: Measurement
+) -> Output:
     expression = column.expression
     while isinstance(expression, Parentheses):
         expression = expression.inside
     name = column.alias
     if not name:
         name = expression.function if isinstance(expression, Call) else "value"
-    if name == f"{picks[0].field}_weight" and picks[0].aggregate == "count":
+    pick, divisor = picks
+    counts = pick.aggregate == "count"
+    if counts:
+        kind = "int"
+    elif divisor or pick.aggregate in ("mean", "weight"):
+        kind = "float"
+    else:
+        kind = declared.field(pick.field).type
+    if counts and name == f"{pick.field}_weight":
         # A field without a weight: `render` counts its values.
-        return Output(name, Pick(picks[0].field, "weight"))
-    return Output(name, *picks)
+        pick = Pick(pick.field, "weight")
+    return Output(name, pick, divisor, kind, counts)
 
 
 def _plain_output(column: Column, declared: Measurement) -> tuple[Pick, Pick | None]:
