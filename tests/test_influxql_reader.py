@@ -17,7 +17,8 @@ from collectors.server_measurements import CATALOGUE as COUNCIL
 from collectors.store.influxql import Grafana, exactly, identifier, regex, render
 from collectors.store.influxql_conditions import NotSupported, literal_values
 from collectors.store.influxql_parser import parse
-from collectors.store.influxql_reader import Selection, read_select
+from collectors.store.influxql_reader import read_select
+from collectors.store.influxql_selection import Selection
 from collectors.store.influxql_syntax import Select, Show
 from collectors.store.influxql_tokens import InfluxqlError
 from collectors.store.query import Pick, Query, Where

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from collectors.store.influxql_reader import Output, Selection
+from collectors.store.influxql_selection import Output, Selection
 from collectors.store.query import Pick
 
 Cells = Sequence[tuple[Any, ...]]
@@ -69,6 +69,8 @@ def series_of(
         return []
     query = selection.query
     write_time = time_format(epoch, selection.zone)
+    if selection.top is not None:
+        return _busiest(selection, cells, write_time(selection.from_ms))
     first = 1 if query.has_buckets else 0
     names = query.group_by
     values_at = first + len(names)
@@ -104,6 +106,22 @@ def series_of(
             one["tags"] = tags
         answer.append({**one, "columns": columns, "values": points})
     return answer
+
+
+def _busiest(selection: Selection, cells: Cells, time: int | str) -> list[Series]:
+    """Returns the series of tag values with the largest sums, the largest first."""
+    query = selection.query
+    sums = [
+        (sum(row[1:]), row[0])
+        for row in cells
+        if not any(value is None for value in row[1:])
+    ]
+    largest = sorted(sums, key=lambda one: (-one[0], one[1]))[: selection.top]
+    if not largest:
+        return []
+    points = [[time, tag] for _, tag in largest]
+    columns = ["time", *query.group_by]
+    return [{"name": query.measurement, "columns": columns, "values": points}]
 
 
 def _row_reader(

@@ -30,7 +30,7 @@ from collectors.store.query import Where
 _MS = 1_000_000
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 _META = frozenset(r".+*?()|[]{}^$")
-_EVERYTHING = ("", ".*", "^.*$", "^(.*)$", ".*$", "^.*", "^")
+_EVERYTHING = ("", ".*", "^.*$", "^(.*)$", ".*$", "^.*", "^", "(?i)", "(?i).*")
 
 
 class NotSupported(ValueError):
@@ -73,10 +73,47 @@ def _condition(part: Expression, now_ms: int) -> Conditions:
             return _time_range(part.sign, _nanoseconds(part.right, now_ms))
         if _is_time(part.right):
             return _time_range(_FLIPPED[part.sign], _nanoseconds(part.left, now_ms))
-        if isinstance(part.left, Number) and isinstance(part.right, Number):
-            return Conditions(never=not _holds(part.left, part.sign, part.right))
+        if is_guard(part):
+            left, right = _number(part.left), _number(part.right)
+            assert left is not None
+            assert right is not None
+            return Conditions(never=not _holds(left, part.sign, right))
     where = _tag_condition(part)
     return Conditions(where=() if where is None else (where,))
+
+
+def is_guard(part: Expression) -> bool:
+    """Whether a condition compares only numbers: Grafana fills in the length of a
+    bucket or of the range (`60000 < 300000`)."""
+    return (
+        isinstance(part, BinaryOperation)
+        and part.sign in _FLIPPED
+        and _number(part.left) is not None
+        and _number(part.right) is not None
+    )
+
+
+def without_guards(expression: Expression | None) -> Expression | None:
+    """Returns the WHERE without its guards."""
+    kept = [part for part in _all_of(expression) if not is_guard(part)]
+    joined: Expression | None = None
+    for part in kept:
+        joined = part if joined is None else BinaryOperation("AND", joined, part)
+    return joined
+
+
+def _number(expression: Expression) -> float | None:
+    match expression:
+        case Number(value=value):
+            return value
+        case Parentheses(inside=inside):
+            return _number(inside)
+        case BinaryOperation(sign=sign, left=left, right=right) if sign in "+-*":
+            a, b = _number(left), _number(right)
+            if a is None or b is None:
+                return None
+            return {"+": a + b, "-": a - b, "*": a * b}[sign]
+    return None
 
 
 def _all_of(expression: Expression | None) -> Iterator[Expression]:
@@ -86,7 +123,7 @@ def _all_of(expression: Expression | None) -> Iterator[Expression]:
     if isinstance(expression, BinaryOperation) and expression.sign == "AND":
         yield from _all_of(expression.left)
         yield from _all_of(expression.right)
-    elif isinstance(expression, Parentheses) and not _is_list(expression.inside):
+    elif isinstance(expression, Parentheses) and not _is_list(expression):
         yield from _all_of(expression.inside)
     else:
         yield expression
@@ -95,6 +132,8 @@ def _all_of(expression: Expression | None) -> Iterator[Expression]:
 def _is_list(inside: Expression) -> bool:
     """Whether parentheses hold one condition with several values: `a != 'x' AND a !=
     'y'`, or anything with OR."""
+    while isinstance(inside, Parentheses):
+        inside = inside.inside
     if isinstance(inside, BinaryOperation) and inside.sign == "OR":
         return True
     parts = list(_joined(inside, "AND"))
@@ -295,8 +334,7 @@ def _instant(text: str) -> int:
     return seconds * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
 
 
-def _holds(left: Number, sign: str, right: Number) -> bool:
-    a, b = left.value, right.value
+def _holds(a: float, sign: str, b: float) -> bool:
     return {
         "=": a == b,
         "!=": a != b,

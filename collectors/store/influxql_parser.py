@@ -67,10 +67,9 @@ class _Parser(ExpressionParser):
         self.expect_word("SELECT")
         columns = self.list(self._column)
         self.expect_word("FROM")
-        source: str | Select
-        if self.skip("("):
-            source = self._select()
-            self.expect(")")
+        source: str | tuple[Select, ...]
+        if self.now.text == "(":
+            source = tuple(self.list(self._subquery))
         else:
             source = self._measurement()
         where = self._where()
@@ -92,6 +91,12 @@ class _Parser(ExpressionParser):
             limits=limits,
             zone=zone,
         )
+
+    def _subquery(self) -> Select:
+        self.expect("(")
+        select = self._select()
+        self.expect(")")
+        return select
 
     def _column(self) -> Column:
         expression = self.expression(3)

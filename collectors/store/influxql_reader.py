@@ -1,23 +1,26 @@
 """Reads a SELECT of InfluxQL as a `Query` and how its answer is to be shown. Pure.
 
-This is the reverse of `influxql.render`: what that writes is read back as the same
-`Query`. Beyond it, only what has the same meaning in a `Query` is read, such as the
-SELECTs of Grafana's query editor. Anything else is refused in words.
+This is the reverse of `influxql.render` and of the forms of `influxql_ranges`: what
+those write is read back as the same `Query`. Beyond it, only what has the same meaning
+in a `Query` is read, such as the SELECTs of Grafana's query editor. Anything else is
+refused in words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import msgspec
 
-from collectors.store.influxql import PRODUCT, WEIGHT
+from collectors.store import influxql_columns
+from collectors.store.influxql_columns import SUBQUERIES, Ratio, unwrapped
 from collectors.store.influxql_conditions import (
-    Conditions,
     NotSupported,
     describe,
     read_conditions,
+    without_guards,
 )
+from collectors.store.influxql_selection import Output, Selection, make_selection
 from collectors.store.influxql_syntax import (
     BinaryOperation,
     Call,
@@ -26,89 +29,51 @@ from collectors.store.influxql_syntax import (
     Limits,
     Name,
     Number,
-    Parentheses,
     Select,
 )
-from collectors.store.query import PERCENTILES, Aggregate, Pick, Query, check_query
-from collectors.store.time_buckets import Buckets, bucket_spans
+from collectors.store.query import PERCENTILES, Pick, check_query
 from probes.wire.catalogue import Catalogue, Measurement, Misfit, UnknownName
 
-_MS = 1_000_000
-# Times of rows are far from these.
-_FIRST_MS, _LAST_MS = -(2**53), 2**53
-_PLAIN: dict[str, Aggregate] = {
-    "mean": "mean",
-    "min": "min",
-    "max": "max",
-    "sum": "sum",
-    "count": "count",
-    "last": "last",
-}
-_SUPPORTED = (
-    "mean, min, max, sum, count and last of a field, percentile(field, 50), 95 or 99"
-)
-
-
-class Output(msgspec.Struct, frozen=True):
-    """One column of the answer: `pick`, divided by `divisor` if there is one.
-
-    `kind` is the type of its values: `int`, `float` or `str`; `counts` if they count
-    values, so that nothing is 0.
-    """
-
-    name: str
-    pick: Pick
-    divisor: Pick | None = None
-    kind: str = "float"
-    counts: bool = False
-
-
-class Selection(msgspec.Struct, frozen=True):
-    """A `Query` and how its answer is shown.
-
-    `fill` is what an empty bucket has: "null", "none" (it is absent), "previous" or a
-    number. `from_ms` is the time of a row without buckets. `is_empty`: no row can meet
-    the conditions.
-    """
-
-    query: Query
-    outputs: tuple[Output, ...]
-    buckets: Buckets | None = None
-    fill: str | float = "null"
-    from_ms: int = 0
-    descending: bool = False
-    limits: Limits = Limits()
-    zone: str = ""
-    is_empty: bool = False
+_MOST_TOP = 1000
 
 
 def read_select(select: Select, catalogue: Catalogue, now_ms: int) -> Selection:
     """Returns what a SELECT asks for. Raises `NotSupported` in words."""
     try:
-        if isinstance(select.source, str):
-            return _from_measurement(select, catalogue, now_ms)
-        if _is_weighted(select.source):
-            return _from_weighted(select, select.source, catalogue, now_ms)
-        return _from_means(select, select.source, catalogue, now_ms)
+        return _read(select, catalogue, now_ms)
     except (Misfit, UnknownName) as error:
         raise NotSupported(str(error)) from None
 
 
+def _read(select: Select, catalogue: Catalogue, now_ms: int) -> Selection:
+    if isinstance(select.source, str):
+        return _from_measurement(select, catalogue, now_ms)
+    first = select.source[0]
+    if _is_top(first):
+        return _from_top(select, first, catalogue, now_ms)
+    if len(select.source) > 1:
+        return _from_ranges(select, catalogue, now_ms)
+    if _is_weighted(first):
+        return _from_weighted(select, first, catalogue, now_ms)
+    return _from_means(select, first, catalogue, now_ms)
+
+
 def _from_measurement(select: Select, catalogue: Catalogue, now_ms: int) -> Selection:
     assert isinstance(select.source, str)
-    declared = catalogue.measurement(select.source)
-    outputs = [
-        _output(column, _plain_output(column, declared), declared)
-        for column in select.columns
-    ]
+    rolled = influxql_columns.rolled_measurement(select.source, catalogue)
+    declared = rolled or catalogue.measurement(select.source)
+    read = influxql_columns.of_roll_up if rolled else influxql_columns.of_rows
+    outputs = list(_outputs(select, declared, lambda part: read(part, declared)))
     conditions = read_conditions(select.where, now_ms)
-    return _selection(select, declared.name, outputs, conditions, catalogue, now_ms)
+    return make_selection(select, declared.name, outputs, conditions, catalogue, now_ms)
 
 
 def _is_weighted(source: Select) -> bool:
     """Whether a subquery only multiplies fields of rows by their weights."""
     return not source.every_ns and not any(
-        isinstance(column.expression, Call) for column in source.columns
+        isinstance(part, Call)
+        for column in source.columns
+        for part in _parts(column.expression)
     )
 
 
@@ -117,88 +82,27 @@ def _from_weighted(
 ) -> Selection:
     """Reads a weighted mean: `render` sums values times weights in a subquery."""
     if not isinstance(source.source, str) or source.tags or source.limits != Limits():
-        raise NotSupported(f"this subquery is not supported; {_subqueries()}")
+        raise NotSupported(f"this subquery is not supported; {SUBQUERIES}")
     declared = catalogue.measurement(source.source)
-    names = dict(_weighted_names(source, declared))
-    outputs = [
-        _output(column, _outer_output(column, names, declared), declared)
-        for column in select.columns
-    ]
+    names = dict(influxql_columns.weighted_names(source, declared))
+    outputs = list(
+        _outputs(
+            select,
+            declared,
+            lambda part: influxql_columns.of_weighted(part, names, declared),
+        )
+    )
     conditions = read_conditions(source.where, now_ms).and_also(
         read_conditions(select.where, now_ms)
     )
-    return _selection(select, declared.name, outputs, conditions, catalogue, now_ms)
-
-
-def _weighted_names(
-    source: Select, declared: Measurement
-) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yields name of a subquery's column -> (field, what of it)."""
-    for column in source.columns:
-        match column.expression:
-            case Name(text=field):
-                yield column.alias or field, (declared.field(field).name, "")
-            case BinaryOperation(
-                sign="*", left=Name(text=field), right=Name(text=weight)
-            ):
-                _check_weight(declared, field, weight)
-                yield column.alias, (field, PRODUCT)
-            case BinaryOperation(
-                sign="+",
-                left=Name(text=weight),
-                right=BinaryOperation(
-                    sign="*", left=Number(value=0), right=Name(text=field)
-                ),
-            ):
-                _check_weight(declared, field, weight)
-                yield column.alias, (field, WEIGHT)
-            case other:
-                raise NotSupported(
-                    f"{describe([other])} in a subquery is not supported; "
-                    f"{_subqueries()}"
-                )
-
-
-def _check_weight(declared: Measurement, field: str, weight: str) -> None:
-    if declared.field(field).weight != weight:
-        raise NotSupported(
-            f'"{field}" has no weight "{weight}" in the catalogue of {declared.name}'
-        )
-
-
-def _outer_output(
-    column: Column, names: Mapping[str, tuple[str, str]], declared: Measurement
-) -> tuple[Pick, Pick | None]:
-    def part(expression: Expression, wanted: str) -> str | None:
-        """Returns the field whose product or weight is summed."""
-        match expression:
-            case Call(function="sum", arguments=(Name(text=name),)):
-                field, what = names.get(name, ("", ""))
-                return field if what == wanted else None
-        return None
-
-    expression = column.expression
-    if isinstance(expression, BinaryOperation) and expression.sign == "/":
-        field = part(expression.left, PRODUCT)
-        if field and field == part(expression.right, WEIGHT):
-            return Pick(field, "mean"), None
-    if field := part(expression, WEIGHT):
-        return Pick(field, "weight"), None
-    plain = {name for name, (_, what) in names.items() if not what}
-    if isinstance(expression, Call) and expression.arguments:
-        first = expression.arguments[0]
-        if isinstance(first, Name) and first.text not in plain:
-            raise NotSupported(
-                f'{describe([expression])}: the subquery has no column "{first.text}"'
-            )
-    return _plain_output(column, declared)
+    return make_selection(select, declared.name, outputs, conditions, catalogue, now_ms)
 
 
 def _from_means(
     select: Select, source: Select, catalogue: Catalogue, now_ms: int
 ) -> Selection:
     """Reads percentiles of means, as suppliers bill by five minutes."""
-    inner = read_select(source, catalogue, now_ms)
+    inner = _read(source, catalogue, now_ms)
     means = {
         output.name: output.pick.field
         for output in inner.outputs
@@ -211,16 +115,16 @@ def _from_means(
                 function="percentile",
                 arguments=(Name(text=name), Number(value=percent)),
             ) if name in means and percent in PERCENTILES.values():
-                pick = Pick(means[name], _percentile_name(percent))
+                pick = Pick(means[name], influxql_columns.percentile_name(percent))
                 outputs.append(Output(column.alias or "percentile", pick))
             case other:
                 raise NotSupported(
-                    f"{describe([other])} of a subquery is not supported; "
-                    f"{_subqueries()}"
+                    f"{describe([other])} of a subquery is not supported; {SUBQUERIES}"
                 )
-    is_same = set(select.tags) == set(inner.query.group_by) and not select.every_ns
-    if not (inner.query.every_ms and is_same):
-        raise NotSupported(f"this subquery is not supported; {_subqueries()}")
+    if select.every_ns:
+        raise NotSupported("percentiles of means are not supported by time")
+    if not inner.query.every_ms or set(select.tags) != set(inner.query.group_by):
+        raise NotSupported(f"this subquery is not supported; {SUBQUERIES}")
     conditions = read_conditions(select.where, now_ms)
     if conditions.where:
         raise NotSupported("conditions on tags belong in the subquery")
@@ -241,139 +145,118 @@ def _from_means(
     )
 
 
-def _selection(
-    select: Select,
-    measurement: str,
-    outputs: list[Output],
-    conditions: Conditions,
-    catalogue: Catalogue,
-    now_ms: int,
+def _from_ranges(select: Select, catalogue: Catalogue, now_ms: int) -> Selection:
+    """Reads a query of rows or of roll-ups, whichever the guards choose. The embedded
+    store chooses its roll-ups itself, so the rows answer it whatever the guards are."""
+    assert not isinstance(select.source, str)
+    source = _unguarded(select.source[0])
+    conditions = read_conditions(without_guards(select.where), now_ms)
+    is_same = (select.every_ns, set(select.tags)) == (source.every_ns, set(source.tags))
+    if not is_same or conditions.where or source.limits != Limits():
+        raise NotSupported(f"these subqueries are not supported; {SUBQUERIES}")
+    inner = _read(
+        msgspec.structs.replace(
+            source,
+            tags=select.tags,
+            fill=select.fill,
+            descending=select.descending,
+            limits=select.limits,
+            zone=select.zone,
+        ),
+        catalogue,
+        now_ms,
+    )
+    by_name = {output.name: output for output in inner.outputs}
+    outputs = []
+    for column in select.columns:
+        match column.expression:
+            case Call(function="last", arguments=(Name(text=name),)) if name in by_name:
+                outputs.append(
+                    msgspec.structs.replace(by_name[name], name=column.alias or "last")
+                )
+            case other:
+                raise NotSupported(
+                    f"{describe([other])} of subqueries is not supported; {SUBQUERIES}"
+                )
+    return msgspec.structs.replace(inner, outputs=tuple(outputs))
+
+
+def _unguarded(select: Select) -> Select:
+    source = select.source
+    if not isinstance(source, str):
+        source = tuple(map(_unguarded, source))
+    return msgspec.structs.replace(
+        select, source=source, where=without_guards(select.where)
+    )
+
+
+def _is_top(source: Select) -> bool:
+    return any(
+        isinstance(column.expression, Call) and column.expression.function == "top"
+        for column in source.columns
+    )
+
+
+def _from_top(
+    select: Select, source: Select, catalogue: Catalogue, now_ms: int
 ) -> Selection:
-    from_ms = _FIRST_MS if conditions.from_ms is None else conditions.from_ms
-    to_ms = conditions.to_ms
-    if to_ms is None:
-        # InfluxDB ends buckets now, and has no end without buckets.
-        to_ms = now_ms + 1 if select.every_ns else _LAST_MS
-    from_ms = max(_FIRST_MS, min(from_ms, _LAST_MS - 1))
-    to_ms = max(_FIRST_MS + 1, min(to_ms, _LAST_MS))
-    is_empty = conditions.never or to_ms <= from_ms
-    picks = dict.fromkeys(
-        pick for output in outputs for pick in (output.pick, output.divisor) if pick
+    """Reads the values of a tag with the largest sums of aggregates, for a variable."""
+    match (select.columns, source.columns, source.source):
+        case (
+            (Column(expression=Name(text=wanted)),),
+            (
+                Column(
+                    expression=Call(
+                        function="top",
+                        arguments=(
+                            Name(text=value),
+                            Name(text=tag),
+                            Number(value=int(count)),
+                        ),
+                    )
+                ),
+            ),
+            (ranked, *_),
+        ) if wanted == tag and 0 < count <= _MOST_TOP and isinstance(ranked, Select):
+            pass
+        case _:
+            raise NotSupported(
+                "top() is supported only as SELECT tag FROM (SELECT top(value, tag, "
+                f"12) FROM (SELECT … AS value … GROUP BY tag)), up to {_MOST_TOP}"
+            )
+    ranked = _unguarded(ranked)
+    if ranked.tags != (tag,) or ranked.every_ns or len(ranked.columns) != 1:
+        raise NotSupported(f"top() of this subquery is not supported; {SUBQUERIES}")
+    (column,) = ranked.columns
+    if column.alias != value or select.where or source.where:
+        raise NotSupported(f"top() of this subquery is not supported; {SUBQUERIES}")
+    terms = [Column(term, str(n)) for n, term in enumerate(_sum_of(column.expression))]
+    inner = _read(
+        msgspec.structs.replace(ranked, columns=tuple(terms)), catalogue, now_ms
     )
-    query = Query(
-        measurement,
-        tuple(picks),
-        from_ms,
-        from_ms + 1 if is_empty else to_ms,
-        conditions.where,
-        tuple(dict.fromkeys(select.tags)),
-    )
-    buckets = None
-    if select.every_ns:
-        buckets = _buckets(select, conditions.from_ms is not None)
-        try:
-            query = bucket_spans(query, buckets)
-        except (ValueError, OverflowError, OSError) as error:
-            raise NotSupported(str(error)) from None
-    check_query(query, catalogue)
-    if select.fill == "linear":
-        raise NotSupported(
-            "fill(linear) is not supported: expected null, none, previous or a number"
-        )
-    return Selection(
-        query,
-        _unique(outputs),
-        buckets,
-        "null" if select.fill == "" else select.fill,
-        0 if conditions.from_ms is None else conditions.from_ms,
-        select.descending,
-        select.limits,
-        select.zone,
-        is_empty,
-    )
+    return msgspec.structs.replace(inner, top=count)
 
 
-def _buckets(select: Select, has_start: bool) -> Buckets:
-    if select.every_ns % _MS or select.offset_ns % _MS or select.every_ns < 0:
-        raise NotSupported("GROUP BY time(…): expected whole milliseconds")
-    if not has_start:
-        raise NotSupported(
-            "GROUP BY time(…) needs a start, such as WHERE time >= now() - 1h"
-        )
-    try:
-        return Buckets(
-            select.every_ns // _MS, select.offset_ns // _MS, select.zone
-        ).checked()
-    except ValueError as error:
-        raise NotSupported(str(error)) from None
-
-
-def _output(
-    column: Column, picks: tuple[Pick, Pick | None], declared: Measurement
-) -> Output:
-    expression = column.expression
-    while isinstance(expression, Parentheses):
-        expression = expression.inside
-    name = column.alias
-    if not name:
-        name = expression.function if isinstance(expression, Call) else "value"
-    pick, divisor = picks
-    counts = pick.aggregate == "count"
-    if counts:
-        kind = "int"
-    elif divisor or pick.aggregate in ("mean", "weight"):
-        kind = "float"
+def _sum_of(expression: Expression) -> Iterator[Expression]:
+    expression = unwrapped(expression)
+    if isinstance(expression, BinaryOperation) and expression.sign == "+":
+        yield from _sum_of(expression.left)
+        yield from _sum_of(expression.right)
     else:
-        kind = declared.field(pick.field).type
-    if counts and name == f"{pick.field}_weight":
-        # A field without a weight: `render` counts its values.
-        pick = Pick(pick.field, "weight")
-    return Output(name, pick, divisor, kind, counts)
+        yield expression
 
 
-def _plain_output(column: Column, declared: Measurement) -> tuple[Pick, Pick | None]:
-    """Returns the aggregate of a field, and what it is divided by."""
-    expression = column.expression
-    while isinstance(expression, Parentheses):
-        expression = expression.inside
-    match expression:
-        case Call(function=function, arguments=(Name(text=field),)) if (
-            function in _PLAIN
-        ):
-            if function == "mean" and declared.field(field).weight:
-                # InfluxQL has no weights: the mean of rows, however many calls.
-                return Pick(field, "sum"), Pick(field, "count")
-            return Pick(declared.field(field).name, _PLAIN[function]), None
-        case Call(
-            function="percentile", arguments=(Name(text=field), Number(value=percent))
-        ) if percent in PERCENTILES.values():
-            return Pick(declared.field(field).name, _percentile_name(percent)), None
-    raise NotSupported(
-        f"{describe([expression])} is not supported: expected {_SUPPORTED}"
-    )
+def _parts(expression: Expression) -> Iterator[Expression]:
+    """Yields an expression and all its operands."""
+    expression = unwrapped(expression)
+    yield expression
+    if isinstance(expression, BinaryOperation):
+        yield from _parts(expression.left)
+        yield from _parts(expression.right)
 
 
-def _percentile_name(percent: float) -> Aggregate:
-    names: dict[float, Aggregate] = {50: "p50", 95: "p95", 99: "p99"}
-    return names[percent]
-
-
-def _unique(outputs: list[Output]) -> tuple[Output, ...]:
-    """Returns the outputs with InfluxDB's numbers after equal names: mean, mean_1."""
-    taken: set[str] = set()
-    unique = []
-    for output in outputs:
-        name, number = output.name, 0
-        while name in taken:
-            number += 1
-            name = f"{output.name}_{number}"
-        taken.add(name)
-        unique.append(msgspec.structs.replace(output, name=name))
-    return tuple(unique)
-
-
-def _subqueries() -> str:
-    return (
-        "subqueries are supported only for weighted means and percentiles of means, as "
-        "Towpath's own boards write them"
-    )
+def _outputs(
+    select: Select, declared: Measurement, read: Callable[[Expression], Ratio]
+) -> Iterator[Output]:
+    for column in select.columns:
+        yield influxql_columns.output(column, read(column.expression), declared)

@@ -74,10 +74,11 @@ class Limits(msgspec.Struct, frozen=True):
 
 class Select(msgspec.Struct, frozen=True):
     """`every_ns` is the length of the buckets; 0 without GROUP BY time. `fill` is null,
-    none, previous, linear or a number; empty without fill()."""
+    none, previous, linear or a number; empty without fill(). `source` is a measurement
+    or subqueries."""
 
     columns: tuple[Column, ...]
-    source: str | Select
+    source: str | tuple[Select, ...]
     where: Expression | None = None
     every_ns: int = 0
     offset_ns: int = 0
