@@ -1,19 +1,23 @@
-"""An InfluxDB that is asked as Grafana asks it: with times, interval and choices filled
-in."""
+"""An InfluxDB, or the embedded store in its place, that is asked as Grafana asks it:
+with times, interval and choices filled in."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import council
 import services
 import stores
+from served_influx import TOKEN, ServedStore, served_in_background
 
 from collectors.server_measurements import CATALOGUE
 from collectors.store.influx_store import InfluxStore
@@ -45,14 +49,18 @@ def ask_all(url: str, token: str, queries: Sequence[str], database: str) -> list
 
 
 class Influx:
+    """An InfluxDB that is running."""
+
+    server: services.Server
+
     def __init__(self, server: services.Server) -> None:
         self.server = server
         self._url = f"http://127.0.0.1:{server.port}"
+        self._token = server.token
 
-    def ask(self, query: str, database: str) -> list[dict[str, Any]]:
-        data = urllib.parse.urlencode({"q": query, "db": database}).encode()
-        token = f"Token {self.server.token}"
-        headers = {"Authorization": token} if self.server.token else {}
+    def ask(self, query: str, database: str, **more: str) -> list[dict[str, Any]]:
+        data = urllib.parse.urlencode({"q": query, "db": database, **more}).encode()
+        headers = {"Authorization": f"Token {self._token}"} if self._token else {}
         request = urllib.request.Request(f"{self._url}/query", data, headers)
         with urllib.request.urlopen(request, timeout=30) as answer:
             result = json.load(answer)["results"][0]
@@ -77,12 +85,41 @@ class Influx:
 
     def ask_all(self, queries: Sequence[str], database: str) -> list[Any]:
         """The series of each query, by one request."""
-        return ask_all(self._url, self.server.token, queries, database)
+        return ask_all(self._url, self._token, queries, database)
 
     async def write(self, samples: list[Sample]) -> None:
         connection = stores.connection(self.server)
         async with InfluxStore(connection, "towpath", CATALOGUE) as store:
             await store.write(list(council.batches(iter(samples))))
+
+
+class EmbeddedInflux(Influx):
+    """The embedded store behind its InfluxDB interface."""
+
+    def __init__(self, store: ServedStore, loop: asyncio.AbstractEventLoop) -> None:
+        self._url, self._token = store.url, TOKEN
+        self._store, self._loop = store, loop
+
+    async def write(self, samples: list[Sample]) -> None:
+        batches = list(council.batches(iter(samples)))
+        writing = asyncio.run_coroutine_threadsafe(
+            self._store.write(batches), self._loop
+        )
+        await asyncio.wrap_future(writing)
+
+
+SERVERS = ("influxdb", "embedded")
+
+
+@contextlib.contextmanager
+def running_influx(kind: str, folder: Path) -> Iterator[Influx]:
+    """Runs one of `SERVERS`, empty."""
+    if kind == "influxdb":
+        with services.running(services.influxd(folder)) as server:
+            yield Influx(server)
+    else:
+        with served_in_background(folder, CATALOGUE) as (store, loop):
+            yield EmbeddedInflux(store, loop)
 
 
 def personal_rows() -> list[Sample]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -62,3 +64,23 @@ async def served(
                 yield store
         finally:
             await server.stop()
+
+
+@contextlib.contextmanager
+def served_in_background(
+    folder: Path, catalogue: Catalogue = CATALOGUE
+) -> Iterator[tuple[ServedStore, asyncio.AbstractEventLoop]]:
+    """The same for tests that wait for its answers: it runs in a thread's loop."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="served influx")
+    thread.start()
+    serving = served(folder, catalogue)
+    try:
+        entering = asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop)
+        yield entering.result(60), loop
+        leaving = serving.__aexit__(None, None, None)
+        asyncio.run_coroutine_threadsafe(leaving, loop).result(60)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

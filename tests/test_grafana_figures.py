@@ -13,14 +13,15 @@ from typing import Any
 import council
 import pytest
 import reference_answers
-import services
 from grafana_asks import (
     CHOICES,
     END_MS,
+    SERVERS,
     Influx,
     database_of,
     filled,
     personal_rows,
+    running_influx,
     selections,
 )
 from grafana_asks import (
@@ -82,14 +83,14 @@ def rows() -> list[Sample]:
     ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=SERVERS)
 def influx(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[Sample]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[Sample],
 ) -> Iterator[Influx]:
-    with services.running(
-        services.influxd(tmp_path_factory.mktemp("influx"))
-    ) as server:
-        held = Influx(server)
+    folder = tmp_path_factory.mktemp("influx")
+    with running_influx(request.param, folder) as held:
         asyncio.run(held.write(rows))
         yield held
 

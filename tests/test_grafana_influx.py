@@ -10,14 +10,15 @@ from typing import Any
 
 import council
 import pytest
-import services
 from grafana_asks import (
     END_MS,
+    SERVERS,
     Influx,
     database_of,
     figures,
     filled,
     personal_rows,
+    running_influx,
     selections,
 )
 from grafana_files import (
@@ -31,12 +32,12 @@ from dashboards.grafana import BOARDS
 from dashboards.grafana.board import Board
 
 
-@pytest.fixture(scope="module")
-def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
-    with services.running(
-        services.influxd(tmp_path_factory.mktemp("influx"))
-    ) as server:
-        database = Influx(server)
+@pytest.fixture(scope="module", params=SERVERS)
+def influx(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Influx]:
+    folder = tmp_path_factory.mktemp("influx")
+    with running_influx(request.param, folder) as database:
         rows = council.samples(END_MS - 3_600_000, END_MS, council.MINUTE_MS)
         asyncio.run(database.write([*rows, *personal_rows()]))
         yield database
