@@ -182,7 +182,14 @@ def _filled(
     most: int,
 ) -> Iterator[Point]:
     empty: Point = [None] * len(selection.outputs)
-    fills = [_fill_value(selection.fill, output) for output in selection.outputs]
+    fills = [
+        _fill_value(
+            selection.fill,
+            output,
+            any(values[column] is not None for values in present.values()),
+        )
+        for column, output in enumerate(selection.outputs)
+    ]
     before = empty
     for number, start in enumerate(starts):
         if number >= most:
@@ -197,11 +204,11 @@ def _filled(
         yield [start, *before]
 
 
-def _fill_value(fill: str | float, output: Output) -> Any:
-    """Returns what an empty bucket has: in the type of the column, and 0 for a count
-    of nothing."""
+def _fill_value(fill: str | float, output: Output, is_known: bool) -> Any:
+    """Returns what an empty bucket has: in the type of the column, and 0 for a count of
+    nothing. As in InfluxDB a column without any value (not `is_known`) has no type."""
     if isinstance(fill, str):
-        return 0 if output.counts else None
+        return 0 if output.counts and is_known else None
     if output.kind == "str":
-        return ""
+        return "" if is_known else fill
     return int(fill) if output.kind == "int" else fill

@@ -8,7 +8,6 @@ parameters `u` and `p`. The user's name is not checked.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
@@ -67,7 +66,8 @@ def _header_secrets(authorization: str) -> Iterator[str]:
     elif scheme.lower() == "basic":
         try:
             decoded = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
+            # Not base64, or not text.
             return
         yield decoded.partition(":")[2]
 
