@@ -11,15 +11,17 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from influxql_words import WORDS
 from stores import CATALOGUE, DAY, HOUR, START, ask
 
 from collectors.server_measurements import CATALOGUE as COUNCIL
 from collectors.store.influxql import Grafana, exactly, identifier, regex, render
 from collectors.store.influxql_conditions import NotSupported, literal_values
 from collectors.store.influxql_parser import parse
+from collectors.store.influxql_ranges import render_ranges, render_top
 from collectors.store.influxql_reader import read_select
 from collectors.store.influxql_selection import Selection
-from collectors.store.influxql_syntax import Select, Show
+from collectors.store.influxql_syntax import Select
 from collectors.store.influxql_tokens import InfluxqlError
 from collectors.store.query import Pick, Query, Where
 from collectors.store.store_text import clean_tag
@@ -234,109 +236,6 @@ def test_days_of_a_council_begin_at_its_own_midnight() -> None:
     assert lengths == [24, 25, 24]
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("SELECT real FROM plain", "expected mean, min, max"),
-        ("SELECT * FROM plain", "found *"),
-        ("SELECT derivative(mean(real)) FROM plain", "derivative.* is not supported"),
-        ("SELECT percentile(real, 42) FROM plain", "percentile.* is not supported"),
-        ("SELECT max(real) * 8 FROM plain", "is not supported: expected mean"),
-        ("SELECT max(real) FROM plane", "did you mean 'plain'"),
-        ("SELECT max(reel) FROM plain", "did you mean 'real'"),
-        ("SELECT max(text) FROM plain", "only last and count"),
-        ("SELECT max(real) FROM plain WHERE real > 5", "a tag with"),
-        ("SELECT max(real) FROM plain WHERE c = 'x'", "'c'"),
-        ("SELECT max(real) FROM plain WHERE a = 'x' OR b = 'y'", "between different"),
-        ("SELECT max(real) FROM plain GROUP BY time(1m)", "needs a start"),
-        ("SELECT max(real) FROM (SELECT max(real) FROM plain)", "subquer"),
-        ("SELECT max(real) FROM plain WHERE time > 'noon'", "is not a time"),
-        (
-            "SELECT max(real) FROM plain WHERE time>0 GROUP BY time(1m) fill(linear)",
-            "l",
-        ),
-        ("DROP MEASUREMENT plain", "found DROP, expected SELECT, SHOW at line 1, char"),
-        ("SELECT max(real) INTO other FROM plain", "found INTO, expected FROM"),
-        ("DELETE FROM plain", "expected SELECT, SHOW"),
-        ("SHOW SERIES", "expected DATABASES"),
-        ("SELECT max(real) FROM /pl.*/", "the name of a measurement"),
-        ("SELECT max('real) FROM plain", "at line 1, char 12"),
-        ('SELECT max("\\q") FROM plain', "bad escape"),
-        ("SELECT max(real) FROM plain WHERE " + "(" * 50, "levels of parentheses"),
-        ("SELECT " * 9_000, "identifier|characters"),
-        ("SHOW DATABASES;" * 51, "more than 50 statements"),
-    ],
-)
-def test_other_influxql_is_refused_in_words(text: str, why: str) -> None:
-    def answer() -> None:
-        for statement in parse(text):
-            if isinstance(statement, Select):
-                read_select(statement, CATALOGUE, NOW_MS)
-
-    with pytest.raises(
-        (InfluxqlError, NotSupported),
-        match=why.replace("*", r"\*", 1) if why.startswith("found *") else why,
-    ):
-        answer()
-
-
-def test_statements_of_the_query_editor_are_parsed() -> None:
-    texts = [
-        "SHOW measurements",
-        "SHOW MEASUREMENTS LIMIT 100",
-        "SHOW MEASUREMENTS WITH MEASUREMENT =~ /(?i)inter/ LIMIT 100",
-        'SHOW RETENTION POLICIES on "towpath"',
-        'SHOW FIELD KEYS FROM "autogen"."interface"',
-        'SHOW TAG KEYS FROM "interface" WHERE "device" = \'x\'',
-        'SHOW TAG VALUES FROM "interface" WITH KEY = "port" WHERE "a" =~ /^(x|y)$/',
-        'SHOW TAG VALUES WITH KEY IN ("a", "b") WHERE time > now() - 1h',
-        "SHOW DATABASES",
-    ]
-    statements = parse("; ".join(texts) + ";")
-    assert [type(statement) for statement in statements] == [Show] * len(texts)
-
-
-_words = st.sampled_from(
-    [
-        *(
-            "SELECT",
-            "FROM",
-            "WHERE",
-            "GROUP BY",
-            "time(1m)",
-            "fill(null)",
-            "SHOW",
-            "AND",
-        ),
-        *("max(real)", '"a"', "'x'", "/^x$/", "=~", "=", "(", ")", ",", ";", "plain"),
-        *("TAG VALUES", "WITH KEY", "OR", "now()", "-", "1h", "5", "time", ">=", "AS"),
-        *(
-            "tz('Europe/London')",
-            "LIMIT",
-            "SUM",
-            "*",
-            "::tag",
-            '"',
-            "'",
-            "/",
-            "--",
-            "/*",
-        ),
-    ]
-)
-
-
-@given(
-    text=st.text(max_size=200)
-    | st.lists(_words | st.text(max_size=3), max_size=30).map(" ".join)
-)
-def test_no_text_fails_in_another_way_than_with_a_sentence(text: str) -> None:
-    with contextlib.suppress(InfluxqlError, NotSupported):
-        for statement in parse(text):
-            if isinstance(statement, Select):
-                read_select(statement, CATALOGUE, NOW_MS)
-
-
 @given(data=st.data(), query=_queries())
 def test_no_damage_to_a_query_fails_in_another_way(
     data: st.DataObject, query: Query
@@ -344,7 +243,7 @@ def test_no_damage_to_a_query_fails_in_another_way(
     text = render(query, PLAIN)
     at = data.draw(st.integers(0, len(text)))
     gone = data.draw(st.integers(0, 12))
-    put = data.draw(st.text(max_size=4) | _words)
+    put = data.draw(st.text(max_size=4) | WORDS)
     damaged = text[:at] + put + text[at + gone :]
     with contextlib.suppress(InfluxqlError, NotSupported):
         for statement in parse(damaged):
@@ -359,7 +258,10 @@ def test_every_query_of_every_board_is_read_as_its_own_query() -> None:
                 text = target.influxql(panel.kind)
                 for name, value in (
                     ("$timeFilter", "time >= 0ms and time <= 9999999ms"),
+                    ("$__interval_ms", "60000"),
                     ("$__interval", "1m"),
+                    # Nothing is searched for.
+                    *((f"(?i)${part}", "(?i)") for part in target.searches.values()),
                 ):
                     text = text.replace(name, value)
                 variables = dict.fromkeys(target.variables.values(), "(x|y)")
@@ -383,3 +285,67 @@ def test_a_regular_expression_keeps_its_slashes_and_escapes() -> None:
     text = f"SELECT max(real) FROM plain WHERE {identifier('a')} =~ {regex(pattern)}"
     (where,) = read(text).query.where
     assert where.pattern == pattern
+
+
+@given(
+    query=_queries().filter(lambda query: not query.mean_step_ms),
+    interval_ms=st.sampled_from([1000, 60_000, 300_000, 3_600_000]),
+)
+def test_the_store_answers_from_its_rows_whatever_range_a_text_is_for(
+    query: Query, interval_ms: int
+) -> None:
+    """The embedded store chooses its own roll-ups."""
+    device = COUNCIL.measurement("device")
+    query = msgspec.structs.replace(
+        query,
+        measurement="device",
+        picks=(Pick("up", "mean"), Pick("up", "min")),
+        where=(Where("device", ("x", "y")),),
+        group_by=("site",),
+    )
+    text = render_ranges(query, device, Grafana(fill="null", variables={"site": "s"}))
+    assert "device_1h" in text
+    for name, value in (
+        ("$timeFilter", "time >= 5ms and time <= 9ms"),
+        ("$__interval_ms", str(interval_ms)),
+        ("$__interval", f"{interval_ms}ms"),
+        ("/^$s$/", "/^(a|b)$/"),
+    ):
+        text = text.replace(name, value)
+    (statement,) = parse(text)
+    assert isinstance(statement, Select)
+    selection = read_select(statement, COUNCIL, NOW_MS)
+    assert not selection.is_empty
+    assert selection.fill == "null"
+    assert [output.name for output in selection.outputs] == ["up_mean", "up_min"]
+    assert selection.query == msgspec.structs.replace(
+        query,
+        from_ms=5,
+        to_ms=10,
+        every_ms=interval_ms,
+        where=(Where("site", ("a", "b")), *query.where),
+    )
+
+
+def test_the_busiest_of_a_variable_and_fields_of_a_roll_up_are_those_of_the_rows() -> (
+    None
+):
+    picks = (Pick("in_bps", "max"), Pick("out_bps", "max"))
+    query = Query("interface", picks, 0, 1, (), ("port",))
+    text = render_top(query, COUNCIL.measurement("interface"), 12, {"device": "d"})
+    text = text.replace("${__from}", "5").replace("${__to}", "99999999999")
+    (statement,) = parse(text.replace("$d$/", "(x)$/"))
+    assert isinstance(statement, Select)
+    selection = read_select(statement, COUNCIL, NOW_MS)
+    assert selection.top == 12
+    assert selection.query == msgspec.structs.replace(
+        query, from_ms=5, to_ms=100_000_000_000, where=(Where("device", ("x",)),)
+    )
+    (statement,) = parse(
+        'SELECT sum("in_bps_sum") / sum("in_bps_n"), max("in_bps_max") FROM'
+        ' "interface_1h" WHERE time >= 0 GROUP BY "port"'
+    )
+    assert isinstance(statement, Select)
+    rolled = read_select(statement, COUNCIL, NOW_MS).query
+    assert rolled.measurement == "interface"
+    assert rolled.picks == (Pick("in_bps", "mean"), Pick("in_bps", "max"))
