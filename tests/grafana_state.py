@@ -294,6 +294,12 @@ class GrafanaState:
 
     def _query(self, body: Any) -> Answer:
         if body["queries"][0]["datasource"]["uid"] not in self.sources:
+            if self.major == 10:
+                message = "Query does not contain a valid data source identifier"
+                return 400, {
+                    "messageId": "query.invalidDatasourceId",
+                    "message": message,
+                }
             return 404, {"message": "Data source not found"}
         return 200, {"results": {"A": {"status": 200, "frames": []}}}
 

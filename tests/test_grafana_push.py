@@ -251,11 +251,12 @@ def test_boards_that_towpath_no_longer_has_are_named_and_removed_only_with_prune
     assert "towpath-mine" in state.boards
 
 
+@ALL_VERSIONS
 @pytest.mark.parametrize("role", ["Editor", "Admin"])
 def test_a_data_source_removed_by_hand_is_named_before_anything_is_written(
-    role: str,
+    role: str, major: int
 ) -> None:
-    with grafana(role=role, sources={}) as state:
+    with grafana(role=role, major=major, sources={}) as state:
         with pytest.raises(PushError, match="has no data source with the uid 'towpath"):
             pushed(state)
         assert state.writes == []

@@ -134,7 +134,8 @@ class GrafanaConnection:
         elif status == 403:
             sentence = (
                 f"the token may not {action} at {self.url} ({reason}): expected a "
-                "service account with the role Editor, or Admin for data sources"
+                "service account with the role Editor, or Admin for data sources "
+                "and permissions"
             )
         else:
             sentence = f"{self.url} could not {action}: {reason}"

@@ -290,7 +290,9 @@ class GrafanaServer:
                 json=request,
             )
         except RefusedRequest as refused:
-            return refused.status != 404
+            return refused.status != 404 and not (
+                refused.status == 400 and "data source" in refused.reason.lower()
+            )
         return True
 
 
