@@ -98,7 +98,8 @@ class GrafanaAlertRule:
     ) -> bool:
         instance = self.instances.get(labels)
         if (
-            instance is not None
+            "unloadEvaluator" in condition
+            and instance is not None
             and instance.state in ("Alerting", "Pending")
             and not instance.reason
         ):
