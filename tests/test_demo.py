@@ -4,14 +4,18 @@ end."""
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 from river import answer, environment
 from services import absent, free_port
 from waiting import wait_until
@@ -24,6 +28,40 @@ from towpath.demo.story import StoryState, missing_parts
 from towpath.demo.town import Mosquitto
 
 COMMAND = [sys.executable, "-m", "towpath.cli", "demo"]
+
+
+def _follow_grafana_steps(said: str) -> None:
+    """Does with what the demo printed as a Grafana with the provisioned files does."""
+    printed = re.search(r"export INFLUX_URL=(\S+) INFLUX_TOKEN=(\S+)", said)
+    assert printed, said
+    url, token = printed.groups()
+    mounted = dict(re.findall(r"-v (\S+):(\S+)", said))
+    folders = {target: Path(source) for source, target in mounted.items()}
+    provisioning = folders["/etc/grafana/provisioning"]
+    text = (provisioning / "datasources" / "towpath.yaml").read_text()
+    text = text.replace("$INFLUX_URL", url).replace("$INFLUX_TOKEN", token)
+    (source,) = yaml.safe_load(text)["datasources"]
+    header = source["secureJsonData"]["httpHeaderValue1"]
+    assert f"the custom HTTP header Authorization with {header}" in said
+    (folder,) = yaml.safe_load(
+        (provisioning / "dashboards" / "towpath.yaml").read_text()
+    )["providers"]
+    boards = folder["options"]["path"].replace(
+        "/var/lib/grafana/dashboards", str(folders["/var/lib/grafana/dashboards"])
+    )
+    assert len(list(Path(boards).glob("*.json"))) >= 5
+
+    def ask(query: str) -> list[list[object]]:
+        body = urllib.parse.urlencode({"q": query}).encode()
+        address = f"{source['url']}/query?db={source['database']}&epoch=ms"
+        request = urllib.request.Request(address, body, {"Authorization": header})
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            (result,) = json.load(reply)["results"]
+        return [row for one in result.get("series", ()) for row in one["values"]]
+
+    wait_until(lambda: ["device"] in ask("SHOW measurements"), "rows of devices", 60)
+    devices = 'SHOW TAG VALUES FROM "device" WITH KEY = "device"'
+    wait_until(lambda: len(ask(devices)) == len(SWITCHES), "every device", 60)
 
 
 @pytest.mark.timeout(300)
@@ -47,6 +85,8 @@ def test_the_demo_finds_names_and_resolves_its_fault_and_shows_it(
             return text in answer(page)[1]
 
         wait_until(lambda: shown("Central Library"), "the status page", 60)
+        wait_until(lambda: "Token " in log.read_text(), "the steps for Grafana", 60)
+        _follow_grafana_steps(log.read_text())
         wait_until(
             lambda: shown("the primary line of Severn Telecom is down"),
             "the cause on the status page",

@@ -35,6 +35,7 @@ from probes.agent.settings import Mqtt
 from probes.wire.clock import wall_ms
 from towpath.config import ROLES, TowpathConfig, read
 from towpath.demo.demo_council import SWITCHES, DemoPorts, write_estate
+from towpath.demo.grafana_steps import TOKEN_FILE, steps, write_boards, write_token
 from towpath.demo.simulated_laptops import Fleet, fleet
 from towpath.demo.story import Story
 from towpath.demo.town import (
@@ -161,6 +162,9 @@ contact = "the service desk, 01632 960000"
 reports = "reports"
 refresh_s = 5
 
+[web.grafana]
+token_file = "{TOKEN_FILE}"
+
 [metrics]
 port = 0
 """
@@ -239,6 +243,7 @@ async def _run(
     (folder / "broker").mkdir(exist_ok=True)
     (folder / "reports").mkdir(exist_ok=True)
     _write_secret(folder / "broker" / "ingest-password", _BROKER_PASSWORD)
+    grafana_token = write_token(folder)
     os.environ["TOWPATH_SNMP_DEMO_COMMUNITY"] = "demo"
     config = read(folder / "towpath.toml")
     story = Story(say, config, ports)
@@ -293,6 +298,8 @@ async def _run(
                 _own_agent(folder, server, tokens["town-hall"], certificates)
             )
             say(f"status page: [bold]http://127.0.0.1:{ports.web}[/]")
+            boards = await asyncio.to_thread(write_boards, folder, config.grafana)
+            console.print(steps(boards, ports.web, grafana_token), soft_wrap=True)
 
             async def write_report() -> str:
                 return await _report(config, installation, ports.web)
