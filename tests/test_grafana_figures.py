@@ -276,5 +276,7 @@ def test_exported_messages_give_figures_with_their_units() -> None:
     texts = render_files(GrafanaConfig(), rules)[0]
     text = texts["provisioning/alerting/towpath-rules.yaml"]
     assert "{{ (index" not in text
-    assert '{{ printf "%.0f" (index .Values "B1").Value }} ms' in " ".join(text.split())
-    assert "{{ humanizePercentage (index" in " ".join(text.split())
+    words = " ".join(text.split())
+    assert '{{ printf "%.0f" (index .Values "V").Value }} ms' in words
+    assert '{{ printf "%.3g" (index .Values "V").Value }} %' in words
+    assert "{{ humanizeDuration (index" in words
