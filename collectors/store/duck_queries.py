@@ -24,6 +24,10 @@ class FileUnreadable(Exception):
     """DuckDB could not read the files; one of them may be damaged."""
 
 
+class OutOfMemory(FileUnreadable):
+    """The query needs more memory than it may have."""
+
+
 class DuckLimits(msgspec.Struct, frozen=True):
     threads: int = 2
     memory_mb: int = 512
@@ -93,6 +97,8 @@ def _run(cursor: duckdb.DuckDBPyConnection, sql: str) -> Cells:
         while part := cursor.fetchmany(_FETCHED):
             rows += part
         return rows
+    except duckdb.OutOfMemoryException as error:
+        raise OutOfMemory(_first_line(error)) from None
     except duckdb.IOException as error:
         if "No files found" in str(error) or "No such file" in str(error):
             raise FileVanished(str(error)) from None

@@ -139,10 +139,12 @@ def source(
     inside = _within(scan.ranges)
     if scan.plain:
         apart = [f"NOT {inside}"] if scan.ranges else []
-        parts.append(f"SELECT * FROM {files(scan.plain)}" + _where([*having, *apart]))
-    once = " UNION ALL BY NAME ".join(parts)
+        parts.append(f"SELECT * FROM {files(scan.plain)}" + _where(apart))
+    # Conditions follow the union, because no file may have the column of a new tag.
+    # DuckDB filters while it reads the files all the same.
+    once = f"({' UNION ALL BY NAME '.join(parts)})" + _where(having)
     if not scan.mixed:
-        return f"SELECT {', '.join(columns)} FROM ({once})"
+        return f"SELECT {', '.join(columns)} FROM {once}"
     identity = ", ".join([TIME, *(f"coalesce({name(tag)}, '')" for tag in tags)])
     named = [TIME, *(f"coalesce({name(tag)}, '') AS {name(tag)}" for tag in tags)]
     named += [
@@ -152,11 +154,12 @@ def source(
     mixed = (
         f"SELECT CAST(NULL AS VARCHAR) AS filename, {typed}"
         f" UNION ALL BY NAME SELECT * FROM {files(scan.mixed, numbered=True)}"
-        + _where([*having, inside])
+        + _where([inside])
     )
     return (
-        f"SELECT {', '.join(columns)} FROM ({once}) UNION ALL"
-        f" SELECT {', '.join(named)} FROM ({mixed}) GROUP BY {identity}"
+        f"SELECT {', '.join(columns)} FROM {once} UNION ALL"
+        f" SELECT {', '.join(named)} FROM ({mixed}){_where(having)}"
+        f" GROUP BY {identity}"
     )
 
 

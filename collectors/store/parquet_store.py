@@ -24,6 +24,7 @@ from collectors.store.duck_queries import (
     DuckLimits,
     FileUnreadable,
     FileVanished,
+    OutOfMemory,
     run_to_end,
 )
 from collectors.store.personal_files import count_rows
@@ -183,6 +184,11 @@ class EmbeddedStore:
                 return await select(scan, rolled)
             except FileVanished:
                 continue
+            except OutOfMemory:
+                raise QueryFailed(
+                    f"{declared.name}: needs more than {self._limits.memory_mb} MB; "
+                    "query a shorter time, longer buckets or fewer groups"
+                ) from None
             except FileUnreadable as error:
                 paths = (*scan.files, *rolled)
                 if await asyncio.to_thread(self._find_damaged, paths):

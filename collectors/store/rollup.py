@@ -98,8 +98,7 @@ def render(
     tags = [tag.name for tag in declared.tags]
     conditions = duckdb_sql.conditions(query)
     parts = [
-        _empty_rows(tags, list(needed), kinds),
-        f"SELECT * FROM {duckdb_sql.files(rolled)} WHERE {' AND '.join(conditions)}",
+        _rolled_rows(_empty_rows(tags, list(needed), kinds), rolled, conditions),
     ]
     if scan.files:
         rows = duckdb_sql.source(scan, tags, kinds, conditions)
@@ -122,9 +121,7 @@ def render_tag_values(
     conditions = duckdb_sql.conditions(query)
     parts = [_empty_rows(tags, (), {})]
     if rolled:
-        parts.append(
-            f"SELECT * FROM {duckdb_sql.files(rolled)} WHERE {' AND '.join(conditions)}"
-        )
+        parts.append(_rolled_rows(parts[0], rolled, conditions))
     if scan.files:
         rows = duckdb_sql.source(scan, tags, {}, conditions)
         parts.append(f"SELECT * FROM ({rows})")
@@ -151,11 +148,8 @@ def render_means(
         f" / nullif({_column(pick.field, 'n')}, 0)"
         for pick in query.picks
     )
-    source = (
-        f"{_empty_rows(tags, needed, kinds)} UNION ALL BY NAME"
-        f" SELECT * FROM {duckdb_sql.files(rolled)}"
-        f" WHERE {' AND '.join(duckdb_sql.conditions(query))}"
-    )
+    empty = _empty_rows(tags, needed, kinds)
+    source = _rolled_rows(empty, rolled, duckdb_sql.conditions(query))
     text = f"SELECT {', '.join([*groups, *means])} FROM ({source})"
     if scan.files:
         text += f" UNION ALL {duckdb_sql.render(query, declared, scan)}"
@@ -303,6 +297,16 @@ def _empty_rows(
         ),
     ]
     return f"SELECT {', '.join(typed)} WHERE false"
+
+
+def _rolled_rows(empty: str, rolled: Sequence[str], conditions: Sequence[str]) -> str:
+    """Returns the SELECT of rolled-up rows. `empty` gives them every column, so that a
+    condition may be on a tag that is newer than the files."""
+    return (
+        f"SELECT * FROM ({empty} UNION ALL BY NAME"
+        f" SELECT * FROM {duckdb_sql.files(rolled)})"
+        f" WHERE {' AND '.join(conditions)}"
+    )
 
 
 def _column(field: str, part: str) -> str:
