@@ -58,7 +58,8 @@ COMBINATIONS = [
 
 
 async def test_a_v1_trap_is_an_event_by_its_v2_name() -> None:
-    async with receiving(names={7: "Gi1/0/7"}) as running:
+    described = {"Gi1/0/7": "camera at the gate"}
+    async with receiving(names={7: "Gi1/0/7"}, descriptions=described) as running:
         trap = ["1.3.6.1.4.1.9.1.1", "127.0.0.1", "2", "0", "100"]
         await running.send(
             "snmptrap", "-v1", "-c", "public", "TO", *trap, *LINK_DOWN[1:]
@@ -73,6 +74,7 @@ async def test_a_v1_trap_is_an_event_by_its_v2_name() -> None:
         "port": "Gi1/0/7",
     }
     assert row.fields["severity"] == "warning"
+    assert str(row.fields["text"]).endswith(" (camera at the gate)")
     assert row.fields["active"] == 1
     assert row.fields["trap"] == LINK_DOWN[0]
 

@@ -63,9 +63,13 @@ class MemoryJournal:
 class RecordingPoller:
     """A poller that only records the requests for polls."""
 
-    def __init__(self, names: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self,
+        names: Mapping[int, str] | None = None,
+        descriptions: Mapping[str, str] | None = None,
+    ) -> None:
         self.polled: list[str] = []
-        self._names = names or {}
+        self._names, self._descriptions = names or {}, descriptions or {}
 
     def poll_soon(self, device: str) -> bool:
         self.polled.append(device)
@@ -73,6 +77,9 @@ class RecordingPoller:
 
     def port_name(self, device: str, if_index: int) -> str | None:
         return self._names.get(if_index)
+
+    def port_description(self, device: str, port: str) -> str:
+        return self._descriptions.get(port, "")
 
 
 class RunningReceiver:
@@ -117,10 +124,11 @@ async def receiving(
     *,
     estate: Estate = ESTATE,
     names: Mapping[int, str] | None = None,
+    descriptions: Mapping[str, str] | None = None,
     state: Path | None = None,
     **settings: object,
 ) -> AsyncIterator[RunningReceiver]:
-    journal, poller = MemoryJournal(), RecordingPoller(names)
+    journal, poller = MemoryJournal(), RecordingPoller(names, descriptions)
     config = TrapsConfig.model_validate(
         {"host": "127.0.0.1", "port": 0, "state_file": state, **settings}
     )

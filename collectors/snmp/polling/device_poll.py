@@ -96,8 +96,8 @@ class DevicePoll:
             config, state, settings.topology, settings.now_ms, settings.monotonic_s
         )
         self._expected = ExpectedPorts()
-        # By port key, for those that have one.
-        self._descriptions: dict[str, str] = {}
+        # What the engineers call the ports, by port key, for those that have it.
+        self.descriptions: dict[str, str] = {}
         # The ports that these two were made for.
         self._expected_of = self._ports.ports
         # The last samples by port key, and when they were read.
@@ -248,7 +248,7 @@ class DevicePoll:
             before,
             self._expected,
             received_ms,
-            self._descriptions,
+            self.descriptions,
         )
         restarted = self._keep(answer, too_soon)
         ticks = answer.moment.ticks
@@ -297,7 +297,7 @@ class DevicePoll:
             self._topology.uplinks(self._device.id),
         )
         if self._config.port_descriptions:
-            self._descriptions = {
+            self.descriptions = {
                 port.key: port.description
                 for port in self._expected_of
                 if port.description

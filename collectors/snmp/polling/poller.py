@@ -141,6 +141,13 @@ class Poller:
             return None
         return target.poll.port_name(if_index)
 
+    def port_description(self, device: str, port: str) -> str:
+        """What the engineers call the port; empty if that is not known or stored."""
+        target = self._targets.get(device)
+        if target is None or target.poll is None:
+            return ""
+        return target.poll.descriptions.get(port, "")
+
     async def _run(self) -> None:
         report_s = time.monotonic() + self._report_s
         save_s = time.monotonic() + _SAVE_S

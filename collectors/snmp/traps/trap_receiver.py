@@ -48,6 +48,8 @@ class DevicePorts(Protocol):
 
     def port_name(self, device: str, if_index: int) -> str | None: ...
 
+    def port_description(self, device: str, port: str) -> str: ...
+
 
 class TrapStats(msgspec.Struct):
     """Counters since the start.
@@ -264,9 +266,12 @@ class TrapReceiver:
         self.stats.accepted += 1
         self.stats.incomplete += accepted.pdu.lost > 0
         device = accepted.device
-        self._storm_counts.add(
-            device, event, self._port(device, event), now_ms, now_s, pending
-        )
+        name = self._port(device, event)
+        description = self._ports.port_description(device.id, name) if name else ""
+        if description and description not in event.text:
+            text = f"{event.text} ({description})"
+            event = msgspec.structs.replace(event, text=text)
+        self._storm_counts.add(device, event, name, now_ms, now_s, pending)
         if event.link:
             self._repolls.request(device.id)
 
