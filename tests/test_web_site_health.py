@@ -165,6 +165,27 @@ def test_a_site_whose_devices_report_none_of_it_has_no_empty_section() -> None:
     assert "Wi-Fi clients" not in text
 
 
+def test_a_port_has_the_description_that_it_was_given_last() -> None:
+    at_ms = AT_MS - 120_000
+    old = [
+        Sample(row.measurement, {**row.tags, "description": "old"}, row.fields, at_ms)
+        for row in PORTS
+    ]
+    new = [
+        Sample(
+            row.measurement,
+            {**row.tags, "description": f"<i>{row.tags['port']} end</i>"},
+            row.fields,
+            row.time_ms,
+        )
+        for row in PORTS
+    ]
+    text = _after(_site([*old, *new]), "Ports that are busy", "Calls")
+    assert "busy &lt;i&gt;busy end&lt;/i&gt; The th-sw1" in text
+    assert "quiet3 (&lt;i&gt;quiet3 end&lt;/i&gt;) of The th-sw1" in text
+    assert "old" not in text
+
+
 def test_ports_in_trouble_come_first_and_quiet_ones_are_one_line() -> None:
     text = _site([*PORTS, *DOWN])
     text = _after(text, "Ports that are busy", "Calls")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alerts.alert import Alert
@@ -23,6 +23,7 @@ from dashboards.observed import (
     polling_periods,
     recorded_periods,
 )
+from dashboards.port_descriptions import latest_descriptions
 from dashboards.report import report_figures, report_queries
 from dashboards.report.availability import availability, unobserved
 from dashboards.report.group_calls import gather_calls
@@ -253,8 +254,19 @@ async def _port_figures(
         if (use := used.get(_port(row))) is not None:
             values = {**row.values, **use.values}
             by_site.setdefault(row.tags["site"], []).append(Row(None, row.tags, values))
-    return {
+    busiest = {
         site.id: report_figures.port_figures(by_site.get(site.id, ())) for site in sites
+    }
+    devices = {port.device for ports in busiest.values() for port in ports}
+    described = latest_descriptions(
+        await run_query(report_queries.port_descriptions(inputs.to_ms, devices))
+    )
+    return {
+        site: tuple(
+            replace(port, description=described.get((port.device, port.port), ""))
+            for port in ports
+        )
+        for site, ports in busiest.items()
     }
 
 

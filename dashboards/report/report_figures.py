@@ -78,6 +78,7 @@ class PortFigures:
     use_p95: float
     speed_bps: float | None
     faults_per_s: float | None
+    description: str = ""
 
 
 @dataclass(frozen=True)

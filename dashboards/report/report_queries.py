@@ -3,9 +3,10 @@ values out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from collectors.store.query import Pick, Query, Where
+from dashboards.port_descriptions import descriptions_query
 from probes.wire.call_cause import CAUSES
 
 MINUTE_MS = 60_000
@@ -80,6 +81,12 @@ def ports_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         _site_filter(sites),
         ("site", "device", "port"),
     )
+
+
+def port_descriptions(to_ms: int, devices: Collection[str]) -> Query:
+    """The descriptions of the ports of `devices` in the last day, by the hour."""
+    where = Where("device", tuple(sorted(devices)))
+    return descriptions_query(to_ms - 24 * HOUR_MS, to_ms, HOUR_MS, where)
 
 
 # The report's figures of a group of laptops.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collectors.store.query import Pick, Query, Where
+from dashboards.port_descriptions import descriptions_query
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -98,6 +99,11 @@ def ports_hour(to_ms: int, site: str) -> Query:
         _site(site),
         ("device", "port"),
     )
+
+
+def port_descriptions(to_ms: int, site: str) -> Query:
+    """In minutes, so that the latest description of a port is known."""
+    return descriptions_query(to_ms - NOW_MS, to_ms, MINUTE_MS, Where("site", (site,)))
 
 
 def sensors_now(to_ms: int, site: str) -> Query:

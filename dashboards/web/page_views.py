@@ -26,6 +26,7 @@ from dashboards.observed import (
     polling_periods,
     recorded_periods,
 )
+from dashboards.port_descriptions import latest_descriptions
 from dashboards.query_cache import QueryCache, rounded
 from dashboards.web import page_queries, site_state
 from dashboards.web.health import DeviceHealth, health
@@ -248,10 +249,14 @@ class Views:
         )
 
     async def ports(self, site: Site) -> PortList | None:
-        rows = await self._answers.query(
-            page_queries.ports_hour(rounded(self.now_ms(), 60_000), site.id)
+        to_ms = rounded(self.now_ms(), 60_000)
+        rows, described = await self._answers.all(
+            page_queries.ports_hour(to_ms, site.id),
+            page_queries.port_descriptions(to_ms, site.id),
         )
-        return None if rows is None else ports(rows)
+        if rows is None:
+            return None
+        return ports(rows, descriptions=latest_descriptions(described))
 
     async def health(self, site: Site) -> DeviceHealth:
         to_ms = rounded(self.now_ms(), 60_000)

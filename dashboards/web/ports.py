@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from collectors.store.query import Row
 from dashboards.web.site_state import Level
@@ -31,6 +32,7 @@ class PortNow:
     discards_per_s: float | None
     up: bool | None = None
     why: str = ""
+    description: str = ""
 
     @property
     def use(self) -> float:
@@ -66,8 +68,16 @@ class PortList:
     unused: int
 
 
-def ports(rows: Sequence[Row], limit: int = 10) -> PortList:
-    every = [_port(row) for row in rows]
+def ports(
+    rows: Sequence[Row],
+    limit: int = 10,
+    descriptions: Mapping[tuple[str, str], str] = MappingProxyType({}),
+) -> PortList:
+    """`descriptions`: by device and port."""
+    every = [
+        replace(port, description=descriptions.get((port.device, port.port), ""))
+        for port in map(_port, rows)
+    ]
     notable = [
         p for p in every if p.is_down_unexpectedly or p.is_faulty or p.use >= BUSY_RATIO
     ]
