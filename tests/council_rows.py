@@ -82,7 +82,8 @@ def device_rows(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
             "expected_up": int(port.startswith("Te")),
             "expected_why": "line",
         }
-        yield Sample("interface", {**tags, "port": port}, fields, at)
+        described = {"description": f"to {port} & back"} if m % 2 else {}
+        yield Sample("interface", {**tags, "port": port, **described}, fields, at)
     yield Sample(
         "neighbour",
         {**tags, "port": "Te1/1", "heard": "02:00:00:00:00:01"},

@@ -39,6 +39,14 @@ def test_lines_are_compared_with_their_contract_and_the_month_before(
     assert report_figures.value_for_money(line).startswith("Full in")
 
 
+def test_busy_ports_are_listed_with_their_descriptions(october: ReportContent) -> None:
+    ports = site_figures(october, "library").ports
+    described = [port for port in ports if port.description]
+    assert 0 < len(described) < len(ports)
+    assert described[0].description == f"to {described[0].port} & back"
+    assert f"to {described[0].port} &amp; back" in render_html(october)
+
+
 def test_home_and_office_are_shown_and_small_groups_are_noted_as_hidden(
     october: ReportContent,
 ) -> None:
