@@ -53,6 +53,7 @@ def device_rows(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
             "packets": 9,
             "retries": 0,
             "late_ms": 3.0,
+            **{"icmp_rtt_ms": 2.0 + n, "icmp_loss_ratio": 0.0},
             "uptime_s": at / 1000 % 3e6,
             "restarted": 0,
             "ports_up": 3,
@@ -81,6 +82,7 @@ def device_rows(device: Device, n: int, at: int, up: bool) -> Iterator[Sample]:
             "up": 1,
             "expected_up": int(port.startswith("Te")),
             "expected_why": "line",
+            **{"state": 3, "if_index": m + 1},
         }
         described = {"description": f"to {port} & back"} if m % 2 else {}
         yield Sample("interface", {**tags, "port": port, **described}, fields, at)

@@ -180,7 +180,8 @@ def _values(
         return [variable.all_value]
     query = filled(variable.query(), chosen)
     values = [
-        re.escape(str(row[1]))
+        # Grafana also escapes what would end a regular expression.
+        re.escape(str(row[1])).replace("/", "\\/")
         for series in influx.ask(query, database)
         for row in series["values"]
     ]

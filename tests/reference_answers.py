@@ -40,11 +40,28 @@ def answer(
             groups.setdefault(key, []).append(row)
     found = {}
     for key, held in groups.items():
-        figures = {pick.name: _figure(pick, held) for pick in query.picks}
+        figures = {
+            pick.name: _figure(pick, _in_steps(pick, held, query.mean_step_ms))
+            for pick in query.picks
+        }
         there = {name: value for name, value in figures.items() if value is not None}
         if there:
             found[key] = there
     return found
+
+
+def _in_steps(pick: Pick, rows: list[Sample], step_ms: int | None) -> list[Sample]:
+    """The rows, or one for the mean of each step of that length since 1970."""
+    if step_ms is None:
+        return rows
+    steps: dict[int, list[Sample]] = {}
+    for row in rows:
+        steps.setdefault(row.time_ms - row.time_ms % step_ms, []).append(row)
+    return [
+        Sample(rows[0].measurement, {}, {pick.field: mean}, at)
+        for at, held in steps.items()
+        if (mean := _mean(pick.field, held)) is not None
+    ]
 
 
 def _mean(name: str, rows: list[Sample]) -> float | None:

@@ -27,7 +27,7 @@ def test_a_misspelt_field_in_a_file_is_named_with_panel_and_suggestion(
     path.write_text(path.read_text().replace('\\"in_bps\\"', '\\"in_bpss\\"'))
     assert any(
         str(path) in finding
-        and "panel 'Traffic by port'" in finding
+        and "panel 'What do the busiest ports carry?'" in finding
         and "did you mean 'in_bps'?" in finding
         for finding in check_folder(tmp_path, CATALOGUE)
     )

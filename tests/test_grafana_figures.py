@@ -28,6 +28,7 @@ from grafana_asks import (
     figures as present_figures,
 )
 from grafana_files import all_panels
+from hardware_rows import ROLES, hardware_rows
 
 from alerts import rule_files as alert_rules
 from collectors.server_measurements import CATALOGUE
@@ -79,6 +80,7 @@ def rows() -> list[Sample]:
     steady = council.samples(START_MS, END_MS, down={"th-sw1": OUTAGE})
     return [
         *(row for sample in steady for row in _restless(sample)),
+        *hardware_rows(START_MS, END_MS),
         *personal_rows(),
     ]
 
@@ -194,12 +196,13 @@ REMOTE = next(board for board in BOARDS if board.uid == "towpath-remote")
 def test_ten_of_sixty_polls_lost_and_four_restarts_are_shown_as_such(
     influx: Influx,
 ) -> None:
-    (answered,) = _asked(influx, SWITCH, "Answered")
-    (restarts,) = _asked(influx, SWITCH, "Restarts")
+    (answered,) = _asked(influx, SWITCH, "How much of the time did it answer?")
+    (restarts,) = _asked(influx, SWITCH, "How often did it restart?")
     assert answered["values"][0][1] == pytest.approx(50 / 60)
     assert restarts["values"][0][1] == RESTARTS
     devices = _asked(influx, SITE, "Which devices answer badly?")
-    assert {each["tags"]["device"] for each in devices} == {
+    names = {each["tags"]["device"] for each in devices}
+    assert names - ROLES.keys() == {
         *("th-sw1", "th-sw2", "th-sw3", "lib-sw1", "lib-sw2")
     }
     at = devices[0]["columns"].index("answered_mean")
@@ -209,9 +212,9 @@ def test_ten_of_sixty_polls_lost_and_four_restarts_are_shown_as_such(
 
 @pytest.mark.service
 def test_what_has_stopped_sending_has_no_figure_of_now(influx: Influx) -> None:
-    assert _asked(influx, SWITCH, "Ports up and down")
-    assert not _asked(influx, SWITCH, "Ports up and down", device="lib-sw2")
-    assert not _asked(influx, SWITCH, "Running for", device="lib-sw2")
+    for title in ("How many ports are up?", "How long has it run?"):
+        assert _asked(influx, SWITCH, title)
+        assert not _asked(influx, SWITCH, title, device="lib-sw2")
 
 
 @pytest.mark.service
@@ -219,7 +222,7 @@ def test_what_has_stopped_sending_has_no_figure_of_now(influx: Influx) -> None:
 def test_an_outage_shows_in_the_states_over_time_at_any_zoom(
     influx: Influx, interval: str
 ) -> None:
-    panel = next(p for p in SWITCH.panels if p.title == "Device answering")
+    panel = next(p for p in SWITCH.panels if p.title == "When did it answer?")
     query = _panel_document(SWITCH, panel)["targets"][0]["query"]
     query = query.replace("$__interval", interval)
     (states,) = influx.ask(filled(query, CHOICES), "towpath")

@@ -27,6 +27,7 @@ from grafana_files import (
     grafana_alerting,
     grafana_dashboards,
 )
+from hardware_rows import hardware_rows
 
 from dashboards.grafana import BOARDS
 from dashboards.grafana.board import Board
@@ -39,7 +40,8 @@ def influx(
     folder = tmp_path_factory.mktemp("influx")
     with running_influx(request.param, folder) as database:
         rows = council.samples(END_MS - 3_600_000, END_MS, council.MINUTE_MS)
-        asyncio.run(database.write([*rows, *personal_rows()]))
+        hardware = hardware_rows(END_MS - 3_600_000, END_MS)
+        asyncio.run(database.write([*rows, *hardware, *personal_rows()]))
         yield database
 
 

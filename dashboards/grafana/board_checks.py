@@ -134,7 +134,8 @@ def _dashboard_errors(
         for target in panel.get("targets", ()):
             yield from _query_errors(where, target, panel, catalogue)
             query = str(target.get("query"))
-            if panel.get("type") == "table" and _BY_TIME.search(query):
+            outer = _without_subqueries(query)
+            if panel.get("type") == "table" and _BY_TIME.search(outer):
                 yield (
                     f"{where}: is a table grouped by time, so each subject has a row "
                     "per interval; leave time() out of GROUP BY"
@@ -236,6 +237,23 @@ def _query_errors(
                 declared.tag(name)
             except UnknownName as unknown:
                 yield f"{where}: {unknown}"
+
+
+def _without_subqueries(query: str) -> str:
+    """Returns InfluxQL without what is in `(SELECT …)`."""
+    outer, depth, opened = [], 0, []
+    for at, sign in enumerate(query):
+        if sign == "(":
+            depth += 1
+            if query[at + 1 : at + 7].upper() == "SELECT":
+                opened.append(depth)
+        if not opened:
+            outer.append(sign)
+        if sign == ")":
+            if opened and opened[-1] == depth:
+                opened.pop()
+            depth -= 1
+    return "".join(outer)
 
 
 def _declared(name: str, catalogue: Catalogue) -> Measurement:

@@ -35,8 +35,9 @@ def ref_id(n: int) -> str:
 
 def period_ms(target: PanelQuery) -> int:
     """Returns the shortest bucket of a panel's query."""
-    assert target.query.every_ms is not None
-    return target.query.every_ms
+    shortest_ms = target.query.every_ms or target.query.mean_step_ms
+    assert shortest_ms is not None
+    return shortest_ms
 
 
 def _defaults(panel: Panel) -> dict[str, Any]:

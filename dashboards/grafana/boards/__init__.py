@@ -6,16 +6,31 @@ from dashboards.grafana.boards.alert_links import RULE_COLUMN
 from dashboards.grafana.boards.estate_overview import ESTATE
 from dashboards.grafana.boards.firing_alerts import ALERTS
 from dashboards.grafana.boards.laptop import LAPTOP
+from dashboards.grafana.boards.port_board import PORT
+from dashboards.grafana.boards.power_board import POWER_BOARD
 from dashboards.grafana.boards.remote import REMOTE
 from dashboards.grafana.boards.rule_texts import shipped_rules
 from dashboards.grafana.boards.site import SITE
 from dashboards.grafana.boards.switch import SWITCH
 from dashboards.grafana.boards.towpath_itself import TOWPATH_ITSELF
 from dashboards.grafana.boards.wan_lines import WAN
+from dashboards.grafana.boards.wifi_board import WIFI
 from dashboards.grafana.rule_panels import link_alerts
 
 BOARDS: tuple[Board, ...] = link_alerts(
-    (ESTATE, SITE, WAN, SWITCH, REMOTE, ALERTS, TOWPATH_ITSELF, LAPTOP),
+    (
+        ESTATE,
+        SITE,
+        WAN,
+        SWITCH,
+        PORT,
+        WIFI,
+        POWER_BOARD,
+        REMOTE,
+        ALERTS,
+        TOWPATH_ITSELF,
+        LAPTOP,
+    ),
     shipped_rules(),
     RULE_COLUMN,
 )

@@ -1,157 +1,137 @@
-"""Panels about a device other than its ports: sensors, processors, memory, radios."""
+"""Panels about one device: whether it answers, what it is, how busy it is."""
 
-from collectors.store.query import Where
 from dashboards.grafana.board import (
     AMBER,
-    BUSY,
     GREEN,
+    NEUTRAL,
+    PLAIN,
     RED,
+    UP,
     Panel,
     PanelQuery,
+    RowTest,
+    Steps,
     TableColumn,
     select,
+    steps_of_rule,
 )
+from dashboards.grafana.boards.rule_texts import what_to_do
 
 _DEVICE = {"device": "device"}
-_SENSOR = ("device", "class", "sensor")
-SEVERITY = {0: ("ok", GREEN), 1: ("warning", AMBER), 2: ("critical", RED)}
-SENSOR_TABLE = Panel(
-    "Sensors",
-    "The latest reading of each sensor, and its severity by its state or limits. "
-    "Values are in the unit of their class (temperature °C, power W, dbm dBm …).",
+_ALWAYS: Steps = ((None, AMBER), (1, GREEN))
+_NEVER: Steps = ((None, GREEN), (1, AMBER))
+MEMORY_STEPS = steps_of_rule("memory_full")
+PROCESSOR_STEPS = steps_of_rule("processor_busy")
+
+ANSWERS = Panel(
+    "Is it answering?",
+    "Whether the last poll was answered, by SNMP or a ping. "
+    f"If not: {what_to_do('device_unreachable')}",
+    (PanelQuery(select("device", ("answered", "last")), variables=_DEVICE),),
+    "none",
+    "stat",
+    width=4,
+    height=4,
+    value_texts={1: ("Yes", GREEN), 0: ("No", RED)},
+    newest=True,
+    tiles=True,
+    no_value="Not polled",
+)
+ANSWERED = Panel(
+    "How much of the time did it answer?",
+    "Share of polls that it answered in the time range, without the time in which "
+    "Towpath itself was cut off. 100 % is good; when it was away is shown below.",
+    (PanelQuery(select("device", ("answered", "mean")), variables=_DEVICE),),
+    "percentunit",
+    "stat",
+    width=4,
+    height=4,
+    steps=_ALWAYS,
+    decimals=2,
+)
+ROUND_TRIP = Panel(
+    "How fast does it answer a ping?",
+    "Round trip of ICMP echoes over the last minutes, and the share that was lost. "
+    "Loss on the council's own network is never normal: check the line or link before "
+    "it.",
     (
+        PanelQuery(select("device", ("icmp_rtt_ms", "mean")), "round trip", _DEVICE),
         PanelQuery(
-            select(
-                "sensor",
-                ("severity", "last"),
-                ("state", "last"),
-                ("value", "last"),
-                ("value", "min"),
-                ("value", "max"),
-                ("low", "last"),
-                ("high", "last"),
-                by=_SENSOR,
-            ),
-            variables=_DEVICE,
+            select("device", ("icmp_loss_ratio", "mean")),
+            "lost",
+            _DEVICE,
+            unit="percentunit",
         ),
+    ),
+    "ms",
+    "stat",
+    width=4,
+    height=4,
+    steps=PLAIN,
+    decimals=1,
+    newest=True,
+    no_value="Not pinged",
+)
+RUNNING = Panel(
+    "How long has it run?",
+    "Time since it last started, as it reports. Long is not bad by itself, but a "
+    "device that runs for years has no recent updates.",
+    (PanelQuery(select("device", ("uptime_s", "last")), variables=_DEVICE),),
+    "s",
+    "stat",
+    width=4,
+    height=4,
+    steps=PLAIN,
+    decimals=0,
+    newest=True,
+    no_value="Not reported",
+)
+RESTARTS = Panel(
+    "How often did it restart?",
+    "Number of restarts in the time range. "
+    f"If it is not 0: {what_to_do('device_restarted')}",
+    (PanelQuery(select("device", ("restarted", "sum")), variables=_DEVICE),),
+    "short",
+    "stat",
+    width=4,
+    height=4,
+    steps=_NEVER,
+    decimals=0,
+    no_value="0",
+)
+PORTS_UP = Panel(
+    "How many ports are up?",
+    "Ports that are up, and ports that are down but not disabled. Down is normal for "
+    "an empty desk; the tiles below show in red which should be up.",
+    (
+        PanelQuery(select("device", ("ports_up", "last")), "up", _DEVICE),
+        PanelQuery(select("device", ("ports_down", "last")), "down", _DEVICE),
     ),
     "short",
-    "table",
-    width=24,
-    height=10,
-    columns={
-        "device": TableColumn("Device"),
-        "class": TableColumn("Class"),
-        "sensor": TableColumn("Sensor"),
-        "severity_last": TableColumn("Severity", value_texts=SEVERITY),
-        "state_last": TableColumn("State"),
-        "value_last": TableColumn("Value"),
-        "value_min": TableColumn("Lowest"),
-        "value_max": TableColumn("Highest"),
-        "low_last": TableColumn("Lower limit"),
-        "high_last": TableColumn("Upper limit"),
-    },
+    "stat",
+    width=4,
+    height=4,
+    steps=PLAIN,
+    decimals=0,
+    newest=True,
+    no_value="Not reported",
 )
-TEMPERATURES = Panel(
-    "Temperature",
-    "Each temperature sensor. The device's own limits are in the table above.",
-    (
-        PanelQuery(
-            select(
-                "sensor",
-                ("value", "max"),
-                by=("device", "sensor"),
-                where=(Where("class", ("temperature",)),),
-            ),
-            "$tag_device $tag_sensor",
-            _DEVICE,
-        ),
-    ),
-    "celsius",
-)
-POWER = Panel(
-    "Power",
-    "Output of power supplies and Power over Ethernet, as the device reports it.",
-    (
-        PanelQuery(
-            select(
-                "sensor",
-                ("value", "mean"),
-                by=("device", "sensor"),
-                where=(Where("class", ("power",)),),
-            ),
-            "$tag_device $tag_sensor",
-            _DEVICE,
-        ),
-    ),
-    "watt",
-)
-LIGHT = Panel(
-    "Optical power",
-    "Power that optics send and receive. A port without a cable is dark (-40 dBm).",
-    (
-        PanelQuery(
-            select(
-                "sensor",
-                ("value", "mean"),
-                by=("device", "sensor"),
-                where=(Where("class", ("dbm",)),),
-            ),
-            "$tag_device $tag_sensor",
-            _DEVICE,
-        ),
-    ),
-    "dBm",
-)
-PROCESSORS = Panel(
-    "Processors",
-    "Share in use, mean of each interval.",
-    (
-        PanelQuery(
-            select("processor", ("use_ratio", "mean"), by=("device", "processor")),
-            "$tag_device $tag_processor",
-            _DEVICE,
-        ),
-    ),
-    "percentunit",
-    steps=BUSY,
-    minimum=0,
-    maximum=1,
-)
-MEMORY = Panel(
-    "Memory",
-    "Share in use, by memory pool.",
-    (
-        PanelQuery(
-            select("memory", ("use_ratio", "mean"), by=("device", "pool")),
-            "$tag_device $tag_pool",
-            _DEVICE,
-        ),
-    ),
-    "percentunit",
-    steps=BUSY,
-    minimum=0,
-    maximum=1,
-)
-CLIENTS = Panel(
-    "Wireless clients",
-    "Clients by radio or network, if the device is an access point or a controller.",
-    (
-        PanelQuery(
-            select(
-                "wireless",
-                ("value", "max"),
-                by=("device", "radio"),
-                where=(Where("class", ("clients",)),),
-            ),
-            "$tag_device $tag_radio",
-            _DEVICE,
-        ),
-    ),
-    "short",
+HAS_FINDINGS = Panel(
+    "Is anything to be put right?",
+    "Whether Towpath found something that an engineer should know although nothing is "
+    "down, such as counters that are too small or values that cannot be right. If so, "
+    "it is in the list of findings below, with what to do.",
+    (PanelQuery(select("finding", ("active", "max")), variables=_DEVICE),),
+    "none",
+    "stat",
+    width=4,
+    height=4,
+    value_texts={1: ("Yes, see findings", AMBER), 0: ("No", GREEN)},
+    newest=True,
+    no_value="No",
 )
 INVENTORY = Panel(
-    "Inventory",
+    "What is it?",
     "Maker, model, software and serial number, as the device reports them.",
     (
         PanelQuery(
@@ -162,21 +142,254 @@ INVENTORY = Panel(
                 ("os", "last"),
                 ("version", "last"),
                 ("serial", "last"),
-                by=("device",),
+                by=("device", "site", "role"),
             ),
             variables=_DEVICE,
         ),
     ),
-    "short",
+    "none",
     "table",
     width=24,
-    height=4,
+    height=3,
     columns={
-        "device": TableColumn("Device"),
-        "vendor_last": TableColumn("Maker"),
+        "device": TableColumn("Device", width=200),
+        "site": TableColumn("Site", width=160),
+        "role": TableColumn("Role", width=120),
+        "vendor_last": TableColumn("Maker", width=140),
         "hardware_last": TableColumn("Model"),
-        "os_last": TableColumn("System"),
+        "os_last": TableColumn("System", width=130),
         "version_last": TableColumn("Software"),
         "serial_last": TableColumn("Serial number"),
     },
+    newest=True,
+)
+STATE = Panel(
+    "When did it answer?",
+    "Green: it answered. Red: it was polled and did not answer. Gap: not observed, "
+    "such as while Towpath itself was cut off.",
+    (
+        PanelQuery(
+            select("device", ("answered", "min"), by=("device",)),
+            "$tag_device",
+            _DEVICE,
+        ),
+    ),
+    "none",
+    "state-timeline",
+    width=16,
+    height=4,
+    value_texts=UP,
+)
+PINGS = Panel(
+    "How long did a ping take?",
+    "Round trip of ICMP echoes. A rise at busy times is a full line on the way; a step "
+    "is another route.",
+    (PanelQuery(select("device", ("icmp_rtt_ms", "mean")), "round trip", _DEVICE),),
+    "ms",
+    width=8,
+    height=7,
+    soft_minimum=0,
+)
+PING_LOSS = Panel(
+    "How many pings were lost?",
+    "Share of ICMP echoes without an answer. Loss with a short round trip: a bad link. "
+    "With a long one: a full line.",
+    (PanelQuery(select("device", ("icmp_loss_ratio", "mean")), "lost", _DEVICE),),
+    "percentunit",
+    width=8,
+    height=7,
+    soft_minimum=0,
+    soft_maximum=0.05,
+)
+POLL_TIME = Panel(
+    "How long did a poll take?",
+    "Time to read all that is due, and how late a poll started. It rises before a "
+    "device stops answering: its processor is busy, or packets are lost.",
+    (
+        PanelQuery(select("device", ("duration_ms", "mean")), "duration", _DEVICE),
+        PanelQuery(select("device", ("late_ms", "max")), "delay", _DEVICE),
+    ),
+    "ms",
+    width=8,
+    height=7,
+    soft_minimum=0,
+)
+PROCESSORS = Panel(
+    "How busy is its processor?",
+    "Mean of its processors, and the busiest of them. "
+    f"If it stays above the line: {what_to_do('processor_busy')}",
+    (
+        PanelQuery(select("processor", ("use_ratio", "max")), "busiest", _DEVICE),
+        PanelQuery(select("processor", ("use_ratio", "mean")), "mean", _DEVICE),
+    ),
+    "percentunit",
+    steps=PROCESSOR_STEPS,
+    soft_minimum=0,
+    soft_maximum=0.2,
+)
+_SPACE = {
+    "use_ratio_last": TableColumn(
+        "In use", "percentunit", steps=MEMORY_STEPS, gauge=True, width=150
+    ),
+    "use_ratio_min": TableColumn("Lowest", "percentunit", width=85, decimals=0),
+    "use_ratio_max": TableColumn("Highest", "percentunit", width=85, decimals=0),
+    "total_bytes_last": TableColumn("Size", "decbytes", width=100),
+}
+MEMORY = Panel(
+    "How full is its memory?",
+    "Memory pools, the fullest first; lowest and highest of the time range show "
+    f"growth. Servers fill their memory on purpose. {what_to_do('memory_full')}",
+    (
+        PanelQuery(
+            select(
+                "memory",
+                ("use_ratio", "last"),
+                ("use_ratio", "min"),
+                ("use_ratio", "max"),
+                ("total_bytes", "last"),
+                by=("pool",),
+            ),
+            variables=_DEVICE,
+        ),
+    ),
+    "percentunit",
+    "table",
+    columns={"pool": TableColumn("Pool"), **_SPACE},
+    sort=("use_ratio_last", True),
+)
+STORAGE = Panel(
+    "How full are its disks?",
+    "Disks and flash memory, the fullest first. A full disk stops logs and updates: "
+    "remove old software images and logs.",
+    (
+        PanelQuery(
+            select(
+                "storage",
+                ("use_ratio", "last"),
+                ("use_ratio", "min"),
+                ("use_ratio", "max"),
+                ("total_bytes", "last"),
+                by=("volume",),
+            ),
+            variables=_DEVICE,
+        ),
+    ),
+    "percentunit",
+    "table",
+    columns={"volume": TableColumn("Volume"), **_SPACE},
+    sort=("use_ratio_last", True),
+)
+FINDINGS = Panel(
+    "What is to be put right?",
+    "Findings of the last minutes: nothing is down, but figures are missing or a "
+    f"setting is wrong. {what_to_do('device_finding')}",
+    (
+        PanelQuery(
+            select("finding", ("text", "last"), ("active", "last"), by=("finding",)),
+            variables=_DEVICE,
+        ),
+    ),
+    "none",
+    "table",
+    width=24,
+    height=5,
+    columns={
+        "text_last": TableColumn("Finding"),
+        "finding": TableColumn("Key", hidden=True),
+        "active_last": TableColumn("Active", hidden=True),
+    },
+    rows_if=(RowTest("active_last", "equal", 1),),
+    newest=True,
+    no_value="Nothing",
+)
+EVENT_LEVELS = {
+    0: ("ok", GREEN),
+    1: ("information", "blue"),
+    2: ("notice", "blue"),
+    3: ("warning", AMBER),
+    4: ("critical", RED),
+}
+EVENT_COLUMNS = {
+    "last_ms_last": TableColumn("Last received", "dateTimeAsIso", width=170),
+    "level_last": TableColumn("Severity", value_texts=EVENT_LEVELS, width=100),
+    "text_last": TableColumn("Message"),
+    "port": TableColumn("Port", width=150),
+    "about": TableColumn("About", width=170),
+    "active_last": TableColumn(
+        "Now", value_texts={1: ("lasts", AMBER), 0: ("ended", NEUTRAL)}, width=80
+    ),
+    "count_sum": TableColumn("Times", "short", width=70, decimals=0),
+    "event": TableColumn("Event", hidden=True),
+}
+_EVENTS = select(
+    "event",
+    ("text", "last"),
+    ("level", "last"),
+    ("active", "last"),
+    ("last_ms", "last"),
+    ("count", "sum"),
+    by=("event", "port", "about"),
+)
+EVENTS = Panel(
+    "What did it report?",
+    "Traps and informs of the time range, the latest first, equal ones counted "
+    "together. Nothing here: it sent none, or sends them elsewhere (docs/operator.md).",
+    (PanelQuery(_EVENTS, variables=_DEVICE),),
+    "none",
+    "table",
+    width=24,
+    height=9,
+    columns=EVENT_COLUMNS,
+    sort=("last_ms_last", True),
+    no_value="None",
+)
+PORT_EVENTS = Panel(
+    "What was reported about this port?",
+    "Traps and informs about this port in the time range, the latest first. A port "
+    "that goes up and down often: a bad cable, or a device that sleeps.",
+    (PanelQuery(_EVENTS, variables={"device": "device", "port": "port"}),),
+    "none",
+    "table",
+    width=24,
+    height=7,
+    columns={**EVENT_COLUMNS, "port": TableColumn("Port", hidden=True)},
+    sort=("last_ms_last", True),
+    no_value="None",
+)
+IP_SLA = Panel(
+    "What do its own tests find?",
+    "Latest result of each test that a Cisco router runs towards another (IP SLA), "
+    "failed ones first. Round trip, jitter and loss are the router's figures.",
+    (
+        PanelQuery(
+            select(
+                "ip_sla",
+                ("up", "last"),
+                ("kind", "last"),
+                ("sense", "last"),
+                ("up", "mean"),
+                ("rtt_ms", "p95"),
+                ("jitter_ms", "p95"),
+                ("loss_ratio", "mean"),
+                ("mos", "mean"),
+                by=("operation",),
+            ),
+            variables=_DEVICE,
+        ),
+    ),
+    "none",
+    "table",
+    width=24,
+    columns={
+        "operation": TableColumn("Test"),
+        "up_last": TableColumn("State", value_texts=UP, width=90),
+        "kind_last": TableColumn("Kind", width=150),
+        "sense_last": TableColumn("Result", width=150),
+        "up_mean": TableColumn("Answered", "percentunit", width=110, decimals=1),
+        "rtt_ms_p95": TableColumn("Round trip, p95", "ms", width=140, decimals=1),
+        "jitter_ms_p95": TableColumn("Jitter, p95", "ms", width=120, decimals=1),
+        "loss_ratio_mean": TableColumn("Loss", "percentunit", width=90, decimals=1),
+        "mos_mean": TableColumn("MOS", "none", width=80, decimals=1),
+    },
+    sort=("up_last", False),
 )

@@ -1,0 +1,90 @@
+"""Panels about what is connected to a device or to one of its ports."""
+
+from collectors.store.query import Aggregate
+from dashboards.grafana.board import (
+    Panel,
+    PanelQuery,
+    TableColumn,
+    cell,
+    choice,
+    column,
+    link_to,
+    select,
+)
+
+_LATEST: tuple[tuple[str, Aggregate], ...] = (
+    ("remote_name", "last"),
+    ("remote_port", "last"),
+    ("remote_port_descr", "last"),
+    ("remote_device", "last"),
+    ("remote_address", "last"),
+    ("protocol", "last"),
+)
+_COLUMNS = {
+    "remote_name_last": TableColumn("Neighbour"),
+    "remote_device_last": TableColumn(
+        "Its id here",
+        link=link_to("towpath-switch", device=cell()),
+        link_title="Show this device",
+        absent="not polled",
+        width=200,
+    ),
+    "remote_port_last": TableColumn(
+        "Its port",
+        link=link_to("towpath-port", device=column("remote_device_last"), port=cell()),
+        link_title="Show its port",
+        width=200,
+    ),
+    "remote_port_descr_last": TableColumn("Its port's description"),
+    "remote_address_last": TableColumn("Management address", width=180),
+    "protocol_last": TableColumn("Protocol", width=90),
+    "heard": TableColumn("Chassis", hidden=True),
+}
+NEIGHBOURS = Panel(
+    "What is connected to it?",
+    "Switches, routers and access points that it sees by LLDP, CDP and similar "
+    "protocols. Select a neighbour that Towpath polls for its board, or its port for "
+    "that port's. `towpath topology` shows the whole network.",
+    (
+        PanelQuery(
+            select("neighbour", *_LATEST, by=("port", "heard")),
+            variables={"device": "device"},
+            searches={"port": "search"},
+        ),
+    ),
+    "none",
+    "table",
+    width=24,
+    height=9,
+    columns={
+        "port": TableColumn(
+            "Port",
+            link=link_to(
+                "towpath-port", ("site",), device=choice("device"), port=cell()
+            ),
+            width=170,
+        ),
+        **_COLUMNS,
+    },
+    sort=("port", False),
+    no_value="No neighbour known",
+)
+NEIGHBOUR = Panel(
+    "What is connected?",
+    "The switch, router or access point at the other end, by LLDP, CDP and similar. "
+    "Select it for its board, or its port for the other end of this cable: errors on "
+    "one end and not on the other point to a direction. Nothing here: a desk, or a "
+    "device that does not say.",
+    (
+        PanelQuery(
+            select("neighbour", *_LATEST, by=("heard",)),
+            variables={"device": "device", "port": "port"},
+        ),
+    ),
+    "none",
+    "table",
+    width=24,
+    height=4,
+    columns=_COLUMNS,
+    no_value="No neighbour known",
+)
