@@ -196,7 +196,7 @@ REMOTE = next(board for board in BOARDS if board.uid == "towpath-remote")
 def test_ten_of_sixty_polls_lost_and_four_restarts_are_shown_as_such(
     influx: Influx,
 ) -> None:
-    (answered,) = _asked(influx, SWITCH, "How much of the time did it answer?")
+    (answered,) = _asked(influx, SWITCH, "How often did it answer?")
     (restarts,) = _asked(influx, SWITCH, "How often did it restart?")
     assert answered["values"][0][1] == pytest.approx(50 / 60)
     assert restarts["values"][0][1] == RESTARTS

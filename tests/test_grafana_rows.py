@@ -107,3 +107,19 @@ def test_the_greater_of_two_columns_is_a_column() -> None:
         "reducer": "max",
     }
     assert step["options"]["alias"] == "most"
+
+
+def test_a_hidden_column_is_hidden_in_old_and_new_tables() -> None:
+    columns = {"ports_up_last": TableColumn("Up", hidden=True)}
+    [override] = _panel(kind="table", columns=columns)["fieldConfig"]["overrides"]
+    settings = {item["id"]: item["value"] for item in override["properties"]}
+    assert settings["custom.hidden"] is True
+    assert settings["custom.hideFrom"]["viz"] is True
+
+
+def test_an_absent_value_is_a_dash_and_not_green() -> None:
+    columns = {"ports_up_last": TableColumn("Up", value_texts={1: ("one", "green")})}
+    [override] = _panel(kind="table", columns=columns)["fieldConfig"]["overrides"]
+    settings = {item["id"]: item["value"] for item in override["properties"]}
+    assert settings["noValue"] == "-"
+    assert settings["thresholds"]["steps"] == [{"value": None, "color": "text"}]

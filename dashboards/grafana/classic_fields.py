@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dashboards.grafana.board import (
+    NEUTRAL,
     Panel,
     PanelQuery,
     Steps,
@@ -174,9 +175,12 @@ def _properties(column: TableColumn) -> Iterator[dict[str, Any]]:
     if column.align:
         yield {"id": "custom.align", "value": column.align}
     if column.hidden:
+        # Both spellings: Grafana 12 moved the option, and ignores the other.
         yield {"id": "custom.hidden", "value": True}
-    if column.absent:
-        yield {"id": "noValue", "value": column.absent}
+        hidden = {"legend": False, "tooltip": False, "viz": True}
+        yield {"id": "custom.hideFrom", "value": hidden}
+    # Without it a cell shows the panel's text for no rows at all.
+    yield {"id": "noValue", "value": column.absent or "-"}
     if column.value_texts:
         mappings = _mappings(column.value_texts)
         if column.otherwise:
@@ -186,6 +190,9 @@ def _properties(column: TableColumn) -> Iterator[dict[str, Any]]:
         yield {"id": "mappings", "value": mappings}
     if column.steps:
         yield {"id": "thresholds", "value": _thresholds(column.steps)}
+    elif column.value_texts:
+        # What has no text of its own, such as an absent value, is not good: no green.
+        yield {"id": "thresholds", "value": _thresholds(((None, NEUTRAL),))}
     if column.gauge:
         maximum = 1 if column.maximum is None else column.maximum
         yield {"id": "min", "value": 0}

@@ -38,7 +38,7 @@ ANSWERS = Panel(
     no_value="Not polled",
 )
 ANSWERED = Panel(
-    "How much of the time did it answer?",
+    "How often did it answer?",
     "Share of polls that it answered in the time range, without the time in which "
     "Towpath itself was cut off. 100 % is good; when it was away is shown below.",
     (PanelQuery(select("device", ("answered", "mean")), variables=_DEVICE),),
@@ -50,7 +50,7 @@ ANSWERED = Panel(
     decimals=2,
 )
 ROUND_TRIP = Panel(
-    "How fast does it answer a ping?",
+    "How fast is a ping?",
     "Round trip of ICMP echoes over the last minutes, and the share that was lost. "
     "Loss on the council's own network is never normal: check the line or link before "
     "it.",

@@ -161,9 +161,9 @@ TRAFFIC = Panel(
     "What did it carry?",
     "Mean rate of each interval: received above the axis, sent below it.",
     (
-        PanelQuery(_of_port(("in_bps", "mean")), "received", _PORT, colour=GREEN),
+        PanelQuery(_of_port(("in_bps", "mean")), "in", _PORT, colour=GREEN),
         PanelQuery(
-            _of_port(("out_bps", "mean")), "sent out", _PORT, below=True, colour="blue"
+            _of_port(("out_bps", "mean")), "out", _PORT, below=True, colour="blue"
         ),
     ),
     "bps",
@@ -196,7 +196,7 @@ LOST = Panel(
         PanelQuery(_of_port(("in_discards_per_s", "max")), "discards in", _PORT),
         PanelQuery(_of_port(("out_discards_per_s", "max")), "discards out", _PORT),
     ),
-    "cps",
+    "suffix: /s",
     steps=LOSSES,
     soft_minimum=0,
     soft_maximum=0.1,
@@ -265,6 +265,7 @@ LIGHT = Panel(
         ),
     ),
     "dBm",
+    width=24,
 )
 POE = Panel(
     "How much PoE power does it give?",
@@ -278,6 +279,7 @@ POE = Panel(
         ),
     ),
     "watt",
+    width=24,
     soft_minimum=0,
 )
 
@@ -290,7 +292,9 @@ PORT = Board(
         BoardRow("Traffic", (TRAFFIC, USE, LOST)),
         BoardRow("State", (STATE,)),
         BoardRow("Neighbour and events", (NEIGHBOUR, PORT_EVENTS), collapsed=True),
-        BoardRow("Optic and PoE", (SENSORS, LIGHT, POE), collapsed=True),
+        BoardRow("Sensors of this port", (SENSORS,), collapsed=True),
+        BoardRow("Optic", (LIGHT,), collapsed=True),
+        BoardRow("Power over Ethernet", (POE,), collapsed=True),
     ),
     (
         Variable("site", "Site", "device", "site"),

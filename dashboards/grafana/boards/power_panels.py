@@ -180,7 +180,7 @@ FAILING_DEVICES = Panel(
         "device": _DEVICE_COLUMN,
         "site": _SITE_COLUMN,
         "role": TableColumn("Role", width=100),
-        "severity_max": TableColumn("Worst part", value_texts=SEVERITY, width=160),
+        "severity_max": TableColumn("Worst part", value_texts=SEVERITY, width=190),
     },
     rows_if=(RowTest("severity_max", "greaterOrEqual", 1),),
     sort=("severity_max", True),
@@ -262,7 +262,6 @@ POWERS = _room(
     "power",
     "watt",
     _NOT_NETWORK,
-    decimals=0,
 )
 EVENTS = Panel(
     "What did UPSs and PDUs report?",

@@ -85,10 +85,11 @@ def _over_time(
         description,
         (PanelQuery(query, "$tag_radio", variables),),
         unit,
-        width=8,
+        width=24 if radio_class == "clients" else 12,
         height=9,
         decimals=0,
         soft_minimum=None if unit == "dBm" else 0,
+        soft_maximum=None if unit == "dBm" else 5,
     )
 
 

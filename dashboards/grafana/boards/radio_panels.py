@@ -253,6 +253,7 @@ CLIENTS_OF_SITES = Panel(
     "short",
     width=24,
     soft_minimum=0,
+    soft_maximum=5,
     decimals=0,
 )
 

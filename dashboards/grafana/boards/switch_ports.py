@@ -208,27 +208,27 @@ PORTS_BY_LOSS = Panel(
             searches=_SEARCHES,
         ),
     ),
-    "cps",
+    "suffix: /s",
     "table",
     width=10,
     height=11,
     columns={
         "port": TableColumn("Port", link=_ONE_PORT),
         "in_errors_per_s_mean": TableColumn(
-            "Errors in", "cps", steps=LOSSES, width=95, decimals=3
+            "Errors in", "suffix: /s", steps=LOSSES, width=95, decimals=2
         ),
         "out_errors_per_s_mean": TableColumn(
-            "Errors out", "cps", steps=LOSSES, width=95, decimals=3
+            "Errors out", "suffix: /s", steps=LOSSES, width=95, decimals=2
         ),
         "in_discards_per_s_mean": TableColumn(
-            "Discards in", "cps", width=100, decimals=3
+            "Discards in", "suffix: /s", width=100, decimals=2
         ),
         "out_discards_per_s_mean": TableColumn(
-            "Discards out", "cps", width=105, decimals=3
+            "Discards out", "suffix: /s", width=105, decimals=2
         ),
-        "errors": TableColumn("Errors", "cps", hidden=True),
-        "discards": TableColumn("Discards", "cps", hidden=True),
-        "lost": TableColumn("Lost", "cps", hidden=True),
+        "errors": TableColumn("Errors", "suffix: /s", hidden=True),
+        "discards": TableColumn("Discards", "suffix: /s", hidden=True),
+        "lost": TableColumn("Lost", "suffix: /s", hidden=True),
     },
     calculated=(
         Calculated("errors", "in_errors_per_s_mean", "+", "out_errors_per_s_mean"),
@@ -282,7 +282,7 @@ ERRORS = Panel(
             below=True,
         ),
     ),
-    "cps",
+    "suffix: /s",
     soft_maximum=0.1,
     link=_LINE_LINK,
 )
@@ -304,7 +304,7 @@ DISCARDS = Panel(
             below=True,
         ),
     ),
-    "cps",
+    "suffix: /s",
     soft_maximum=0.1,
     link=_LINE_LINK,
 )

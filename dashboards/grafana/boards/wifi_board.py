@@ -31,10 +31,10 @@ WIFI = Board(
     "Access points and controllers of the sites: which are away, how many clients they "
     "have, how busy their channels are; then one of them over time.",
     (
-        BoardRow("Sites", (CLIENTS_OF_SITES, RADIOS, CONTROLLERS, RADIO_EVENTS)),
-        BoardRow(
-            "One access point or controller: $device", (CLIENTS, CHANNEL_USE, NOISE)
-        ),
+        BoardRow("Sites", (CLIENTS_OF_SITES, RADIOS)),
+        BoardRow("Controllers", (CONTROLLERS, RADIO_EVENTS), collapsed=True),
+        BoardRow("Clients of $device", (CLIENTS,), collapsed=True),
+        BoardRow("Channels of $device", (CHANNEL_USE, NOISE), collapsed=True),
         BoardRow(
             "Access points that are polled themselves",
             (SITES_UP, ACCESS_POINTS),
