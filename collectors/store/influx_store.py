@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from pathlib import Path
 from types import TracebackType
 
 import msgspec
@@ -17,6 +18,7 @@ from collectors.store.influx_http import (
     RejectedLines,
     WriteTooLarge,
 )
+from collectors.store.influx_rollups import InfluxRollUps
 from collectors.store.influxql import identifier, literal, render
 from collectors.store.line_protocol import lines
 from collectors.store.query import (
@@ -30,6 +32,7 @@ from collectors.store.query import (
 )
 from collectors.store.store_errors import Away, QueryFailed, RowsRefused
 from probes.wire.catalogue import Catalogue, Measurement
+from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Value
 
 _log = structlog.get_logger(__name__)
@@ -42,13 +45,23 @@ class InfluxStore:
     """`async with InfluxStore(server, database, catalogue) as store`.
 
     Shared measurements are in `database`, personal ones in `database`_personal. Each
-    has the longest retention of its measurements in the catalogue.
+    has the longest retention of its measurements in the catalogue. With `folder` the
+    shared ones are rolled up, and the folder has a file about what is to be done.
     """
 
     def __init__(
-        self, server: InfluxServer, database: str, catalogue: Catalogue
+        self,
+        server: InfluxServer,
+        database: str,
+        catalogue: Catalogue,
+        folder: Path | None = None,
+        now_ms: WallClock = wall_ms,
     ) -> None:
-        self._server, self.catalogue = server, catalogue
+        self._server, self.catalogue, self._now_ms = server, catalogue, now_ms
+        self._rollups: InfluxRollUps | None = None
+        if folder is not None:
+            path = folder / f"rollups-{database}.json"
+            self._rollups = InfluxRollUps(server, database, catalogue, path)
         self.databases = {False: database, True: f"{database}_personal"}
         self._prepared: set[str] = set()
 
@@ -103,6 +116,8 @@ class InfluxStore:
                 reasons.append(rejected.why)
             if numbers:
                 refused += rows.batches(set(numbers))
+        if self._rollups is not None:
+            await self._rollups.mark(batches, self._now_ms())
         if refused:
             raise RowsRefused(f"{self._server.url}: {reasons[0]}", refused)
 
@@ -135,7 +150,10 @@ class InfluxStore:
         ]
 
     async def tidy(self, now_ms: int) -> None:
-        """Does nothing: the server compacts and deletes by itself."""
+        """Rolls up rows. The server compacts and deletes by itself. Raises `Away` and
+        `QueryFailed`."""
+        if self._rollups is not None:
+            await self._rollups.run(now_ms)
 
     async def count_rows(self, agent: str) -> int:
         """Returns the number of an agent's personal rows. Raises `QueryFailed`."""

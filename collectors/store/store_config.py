@@ -139,4 +139,4 @@ def open_store(
         config.query_timeout_s,
         config.ca_file,
     )
-    return InfluxStore(server, config.database, own_catalogue)
+    return InfluxStore(server, config.database, own_catalogue, config.folder)

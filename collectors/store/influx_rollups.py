@@ -1,0 +1,191 @@
+"""`InfluxRollUps`: rolls up what is in InfluxDB, from the rows that it has.
+
+Each roll-up is calculated anew from all rows of its buckets, so late rows, repeated
+writes and crashes cannot make it wrong. The rows are read back and added up here:
+InfluxDB takes ten times as long to aggregate every field of every series, and only 1.x
+can write the result by itself (decision 066).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import structlog
+
+from collectors.batch import Batch
+from collectors.store.influx_http import InfluxServer, NoDatabase
+from collectors.store.influxql import identifier, literal
+from collectors.store.line_protocol import lines
+from collectors.store.rolled_measurements import (
+    HOUR_MS,
+    ROLLED,
+    rolled_steps,
+)
+from collectors.store.rolled_rows import RowsOfSeries, roll_up, rolled_measurement
+from collectors.store.rollup_backlog import RollUpBacklog, RollUpSpan
+from collectors.store.store_errors import Away
+from probes.wire.catalogue import Catalogue, Measurement
+
+_log = structlog.get_logger(__name__)
+# A query reads the rows of so many devices (or lines …) at once.
+_SUBJECTS = 10
+_LINES = 2_000
+# After each piece of work that can wait, it rests for so many times as long.
+_REST_GROWING, _REST_HISTORY = 30, 4
+_LEAST_REST_S = 20.0
+# History is rolled up for so long at a time, but an hour of rows at least.
+_HISTORY_S = 2.0
+
+
+class InfluxRollUps:
+    """Rolls up the shared measurements of `database`. `path`: its file.
+
+    `mark` after each write; `run` now and then. What is not over yet is rolled up as
+    often as it takes little time, and history in pieces of an hour, the latest first.
+    """
+
+    def __init__(
+        self, server: InfluxServer, database: str, catalogue: Catalogue, path: Path
+    ) -> None:
+        self._server, self._database, self._catalogue = server, database, catalogue
+        self._backlog = RollUpBacklog(path, catalogue)
+        self._growing_from = self._history_from = 0.0
+        self._without_rows: set[str] = set()
+        self._refused: set[str] = set()
+        self._saving = asyncio.Lock()
+
+    async def mark(self, batches: list[Batch], now_ms: int) -> None:
+        """Returns when the buckets of written rows are safely marked.
+
+        Raises `Away` if they cannot be.
+        """
+        self._without_rows -= {batch.measurement for batch in batches}
+        if self._backlog.mark(batches, now_ms):
+            await self._save(durable=True)
+
+    async def run(self, now_ms: int) -> None:
+        """Rolls up what is due. Raises `Away` and `QueryFailed`; what has been rolled
+        up until then is not repeated."""
+        for span in self._backlog.due(now_ms):
+            await self._roll_up(span, now_ms)
+        if time.monotonic() >= self._growing_from:
+            began = time.monotonic()
+            for span in self._backlog.growing(now_ms):
+                await self._roll_up(span, now_ms)
+            self._growing_from = _next(began, _REST_GROWING)
+        if time.monotonic() >= self._history_from:
+            began = time.monotonic()
+            await self._roll_up_history(now_ms)
+            self._history_from = _next(began, _REST_HISTORY, 0.0)
+
+    async def _roll_up(self, span: RollUpSpan, now_ms: int) -> None:
+        numbers = self._backlog.numbers(span)
+        await self._write_span(span, now_ms)
+        self._backlog.done(span, numbers, now_ms)
+        await self._save()
+
+    async def _roll_up_history(self, now_ms: int) -> None:
+        for declared in self._catalogue:
+            name = declared.name
+            if (
+                name in ROLLED
+                and name not in self._backlog.history
+                and name not in self._without_rows
+            ):
+                await self._find_history(declared, now_ms)
+        began = time.monotonic()
+        while time.monotonic() - began < _HISTORY_S and (
+            spans := self._backlog.oldest_spans()
+        ):
+            for span in spans:
+                await self._write_span(span, now_ms)
+                from_ms, _ = self._backlog.history[span.measurement]
+                self._backlog.history[span.measurement] = (from_ms, span.from_ms)
+                if from_ms >= span.from_ms:
+                    _log.info("history_rolled_up", measurement=span.measurement)
+            await self._save()
+
+    async def _find_history(self, declared: Measurement, now_ms: int) -> None:
+        """Finds the oldest row that is there."""
+        try:
+            series = await self._server.query(
+                self._database,
+                f"SELECT * FROM {identifier(declared.name)} ORDER BY time ASC LIMIT 1",
+            )
+        except NoDatabase:
+            series = []
+        if not series or not rolled_steps(declared):
+            self._without_rows.add(declared.name)
+            return
+        oldest_ms = int(series[0].values[0][0])
+        from_ms = oldest_ms - oldest_ms % HOUR_MS
+        to_ms = now_ms - now_ms % HOUR_MS + HOUR_MS
+        self._backlog.history[declared.name] = (from_ms, max(from_ms, to_ms))
+        await self._save()
+
+    async def _save(self, durable: bool = False) -> None:
+        # One at a time, so that no older state replaces a newer one.
+        async with self._saving:
+            content = self._backlog.encoded()
+            try:
+                await asyncio.to_thread(self._backlog.save, content, durable)
+            except OSError as error:
+                raise Away(f"roll-ups cannot be saved: {error.strerror}") from None
+
+    async def _write_span(self, span: RollUpSpan, now_ms: int) -> None:
+        declared = self._catalogue.measurement(span.measurement)
+        declared_steps = {
+            step: rolled_measurement(declared, step) for step in span.steps
+        }
+        async for series in self._read(declared, span):
+            for step, rolled in declared_steps.items():
+                batch = await asyncio.to_thread(roll_up, declared, step, series, now_ms)
+                written = iter(lines(batch, rolled))
+                while some := list(itertools.islice(written, _LINES)):
+                    rejected = await self._server.write(self._database, some)
+                    if rejected and rolled.name not in self._refused:
+                        self._refused.add(rolled.name)
+                        _log.error(
+                            "rollup_refused",
+                            measurement=rolled.name,
+                            error=rejected.why,
+                        )
+
+    async def _read(
+        self, declared: Measurement, span: RollUpSpan
+    ) -> AsyncIterator[list[RowsOfSeries]]:
+        """Yields the rows of a span, those of some subjects at a time."""
+        subject = identifier(declared.tags[0].name)
+        source = identifier(declared.name)
+        fields = ", ".join(identifier(field.name) for field in declared.fields)
+        groups = ", ".join(identifier(tag.name) for tag in declared.tags)
+        times = f"time >= {span.from_ms}ms AND time < {span.to_ms}ms"
+        try:
+            known = await self._server.query(
+                self._database,
+                f"SHOW TAG VALUES FROM {source} WITH KEY = {subject}",
+            )
+        except NoDatabase:
+            return
+        # Rows without the tag have the empty text.
+        values = [str(row[1]) for series in known for row in series.values] + [""]
+        for at in range(0, len(values), _SUBJECTS):
+            some = " OR ".join(
+                f"{subject} = {literal(value)}" for value in values[at : at + _SUBJECTS]
+            )
+            answer = await self._server.query(
+                self._database,
+                f"SELECT {fields} FROM {source} WHERE {times} AND ({some})"
+                f" GROUP BY {groups}",
+            )
+            if answer:
+                yield [(series.tags, series.values) for series in answer]
+
+
+def _next(began: float, times: float, least_s: float = _LEAST_REST_S) -> float:
+    now = time.monotonic()
+    return now + max(least_s, times * (now - began))

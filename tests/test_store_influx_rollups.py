@@ -1,0 +1,226 @@
+"""Roll-ups of a real InfluxDB have the figures of its rows, whatever happens."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import council
+import pytest
+import services
+import stores
+
+from collectors.server_measurements import CATALOGUE
+from collectors.store.influx_http import InfluxServer
+from collectors.store.influx_store import InfluxStore
+from collectors.store.influxql import Grafana
+from collectors.store.influxql_ranges import render_ranges
+from collectors.store.query import Pick, Query
+from collectors.store.rolled_measurements import ROLLED, STEPS_MS, rolled_fields
+from probes.wire.sample import Sample, Value
+
+HOUR = 3_600_000
+START = 1_795_000_000_000 - 1_795_000_000_000 % HOUR
+END = START + 3 * HOUR
+
+PICKS = {
+    "interface": ("in_bps:mean", "in_bps:max", "up:min", "up:mean", "oper:last"),
+    "line": ("up_bps:mean", "up_bps:min", "up_bps:last", "carrying:sum", "up:count"),
+    "experience": ("call_poor_ratio:mean", "call_poor_ratio:max", "agents:sum"),
+    "device": ("outcome:last", "icmp_rtt_ms:mean", "restarted:sum"),
+}
+TAGS = {
+    "interface": {"port": ("1", 'a "b" c', "d,e=f")},
+    "line": {"line": ("one", "two")},
+    "experience": {"group": ("home", "office")},
+    "device": {"device": tuple(f"sw{n}" for n in range(23))},
+}
+
+
+def _rows(seed: int, from_ms: int = START, to_ms: int = END) -> list[Sample]:
+    """Rows of four measurements, some of whose values and tags are absent."""
+    chance = random.Random(seed)
+    rows = []
+    for name, tags in TAGS.items():
+        declared = CATALOGUE.measurement(name)
+        [(tag, subjects)] = tags.items()
+        for time_ms in range(from_ms, to_ms, declared.period_s * 1000):
+            for subject in subjects:
+                values: dict[str, Value] = {}
+                for field in declared.fields:
+                    if chance.random() < 0.2:
+                        continue
+                    number = chance.randrange(100)
+                    values[field.name] = {
+                        "int": number,
+                        "float": number / 7,
+                        "str": f'"{number}"',
+                    }[field.type]
+                if values:
+                    fixed = {"device": "sw1"} if name == "interface" else {}
+                    rows.append(Sample(name, {**fixed, tag: subject}, values, time_ms))
+    return rows
+
+
+class Rolled:
+    """A store in a database of its own that rolls up, at a clock that is set."""
+
+    def __init__(self, server: services.Server, database: str, folder: Path) -> None:
+        self._server, self.database, self._folder = server, database, folder
+        self.now_ms = END
+
+    def store(self) -> InfluxStore:
+        """The store as after a new start."""
+        return InfluxStore(
+            stores.connection(self._server),
+            self.database,
+            CATALOGUE,
+            self._folder,
+            lambda: self.now_ms,
+        )
+
+    def plain(self) -> InfluxStore:
+        """The same database as Towpath without roll-ups writes it."""
+        return InfluxStore(stores.connection(self._server), self.database, CATALOGUE)
+
+    def client(self) -> InfluxServer:
+        return stores.connection(self._server)
+
+
+@pytest.fixture
+def rolled(
+    influx_server: services.Server, tmp_path: Path, request: pytest.FixtureRequest
+) -> Rolled:
+    return Rolled(influx_server, f"t{abs(hash(request.node.name)) % 10**9}", tmp_path)
+
+
+async def _write(store: InfluxStore, rows: list[Sample]) -> None:
+    await store.write(list(council.batches(iter(rows))))
+
+
+async def _figures(
+    rolled: Rolled, name: str, interval: str, ms: int, every_ms: int
+) -> dict[Any, Any]:
+    """(tags, time) → figures in buckets of `every_ms`, as a board gets them whose
+    interval is `interval`."""
+    picks = tuple(Pick(*pick.split(":")) for pick in PICKS[name])  # type: ignore[arg-type]
+    [tag] = TAGS[name]
+    query = Query(name, picks, 0, 1, (), (tag,), 60_000)
+    text = render_ranges(query, CATALOGUE.measurement(name), Grafana())
+    text = (
+        text.replace("$timeFilter", f"time >= {START}ms AND time < {END}ms")
+        .replace("$__interval_ms", str(ms))
+        .replace("$__interval", f"{every_ms}ms")
+    )
+    async with rolled.client() as client:
+        series = await client.query(rolled.database, text)
+    return {
+        (one.tags[tag], row[0]): [
+            value if isinstance(value, str | None) else pytest.approx(value)
+            for value in row[1:]
+        ]
+        for one in series
+        for row in one.values
+    }
+
+
+async def _assert_rolled_up(rolled: Rolled) -> None:
+    """Every figure of every roll-up is that of the rows."""
+    for name in PICKS:
+        for step, ms in STEPS_MS.items():
+            if name == "experience" and step == "5m":
+                continue
+            of_rows = await _figures(rolled, name, "1m", 60_000, ms)
+            of_rolls = await _figures(rolled, name, step, ms, ms)
+            assert of_rows
+            assert of_rolls == of_rows, (name, step)
+
+
+async def _tidy(rolled: Rolled, store: InfluxStore, minutes: int = 20) -> None:
+    rolled.now_ms += minutes * 60_000
+    await store.tidy(rolled.now_ms)
+
+
+@pytest.mark.service
+async def test_roll_ups_have_the_figures_of_the_rows(rolled: Rolled) -> None:
+    async with rolled.store() as store:
+        await _write(store, _rows(1))
+        await _tidy(rolled, store)
+    await _assert_rolled_up(rolled)
+
+
+@pytest.mark.service
+async def test_late_and_repeated_rows_change_their_roll_ups(rolled: Rolled) -> None:
+    rows = _rows(2)
+    late = [row for row in rows if START + HOUR <= row.time_ms < START + 2 * HOUR]
+    async with rolled.store() as store:
+        await _write(store, [row for row in rows if row not in late])
+        await _tidy(rolled, store)
+        await _write(store, late)
+        await _write(store, late)
+        # A row that replaces another.
+        await _write(store, _rows(3, START, START + 60_000))
+        await _tidy(rolled, store)
+    await _assert_rolled_up(rolled)
+
+
+@pytest.mark.service
+async def test_what_was_written_before_a_crash_is_rolled_up_after_it(
+    rolled: Rolled,
+) -> None:
+    async with rolled.store() as store:
+        await _tidy(rolled, store, 0)
+        await _write(store, _rows(4))
+    # Nothing was rolled up; the file knows what is to be done.
+    async with rolled.store() as store:
+        await _tidy(rolled, store)
+    await _assert_rolled_up(rolled)
+
+
+@pytest.mark.service
+async def test_rows_from_before_the_roll_ups_are_rolled_up_too(
+    rolled: Rolled,
+) -> None:
+    async with rolled.plain() as store:
+        await _write(store, _rows(5))
+    async with rolled.store() as store:
+        for _ in range(10):
+            await _tidy(rolled, store, 1)
+            store._rollups._history_from = 0  # type: ignore[union-attr]
+    await _assert_rolled_up(rolled)
+
+
+@pytest.mark.service
+async def test_a_damaged_file_means_that_everything_is_rolled_up_again(
+    rolled: Rolled, tmp_path: Path
+) -> None:
+    async with rolled.store() as store:
+        await _write(store, _rows(6))
+    file = tmp_path / f"rollups-{rolled.database}.json"
+    file.write_bytes(file.read_bytes()[:20])
+    async with rolled.store() as store:
+        await _tidy(rolled, store)
+    await _assert_rolled_up(rolled)
+
+
+@pytest.mark.service
+async def test_the_hour_that_is_not_over_is_rolled_up_as_far_as_it_is(
+    rolled: Rolled,
+) -> None:
+    rolled.now_ms = END - 20 * 60_000
+    async with rolled.store() as store:
+        await _write(store, _rows(7, START, rolled.now_ms))
+        await store.tidy(rolled.now_ms)
+        await _assert_rolled_up(rolled)
+        await _write(store, _rows(7, rolled.now_ms, END))
+        await _tidy(rolled, store, 60)
+    await _assert_rolled_up(rolled)
+
+
+def test_names_of_a_roll_ups_fields_are_all_different() -> None:
+    for name in ROLLED:
+        declared = CATALOGUE.measurement(name)
+        names = [field.name for field in rolled_fields(declared)]
+        assert len(set(names)) == len(names) > 0
+        assert not set(names) & {tag.name for tag in declared.tags}
