@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import re
+import tempfile
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -89,8 +90,14 @@ class Influx:
 
     async def write(self, samples: list[Sample]) -> None:
         connection = stores.connection(self.server)
-        async with InfluxStore(connection, "towpath", CATALOGUE) as store:
-            await store.write(list(council.batches(iter(samples))))
+        with tempfile.TemporaryDirectory() as folder:
+            store = InfluxStore(
+                connection, "towpath", CATALOGUE, Path(folder), lambda: END_MS
+            )
+            async with store:
+                await store.write(list(council.batches(iter(samples))))
+                # Roll-ups too.
+                await store.tidy(END_MS + 3_600_000)
 
 
 class EmbeddedInflux(Influx):
@@ -200,7 +207,7 @@ def figures(series: list[dict[str, Any]]) -> list[Any]:
 
 
 def filled(
-    query: str, choices: dict[str, str], seconds: int = 3600, interval: str = "5m"
+    query: str, choices: dict[str, str], seconds: int = 3600, interval: str = "1m"
 ) -> str:
     """A query as Grafana sends it: time, interval and chosen variables put in."""
     from_ms = END_MS - seconds * 1000

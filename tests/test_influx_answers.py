@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -197,7 +198,7 @@ def test_the_value_of_a_single_selector_is_influxdbs_and_its_time_is_the_start(
 
 def _points(text: str, answer: list[dict[str, Any]]) -> list[Any]:
     """The series; of a query without buckets without times, of top() without order."""
-    if "time(" not in text:
+    if not re.search(r"time\([^()]*\)[^()]*( fill\(\w+\))?$", text):
         answer = [
             {**one, "values": [point[1:] for point in one["values"]]} for one in answer
         ]

@@ -121,7 +121,7 @@ def answering_steps(query: Query, declared: Measurement) -> dict[str, int]:
         steps = {k: ms for k, ms in steps.items() if ms == query.mean_step_ms}
     else:
         means = list(query.picks)
-    if any(parts_of(pick, declared) is None for pick in means):
+    if not steps or any(parts_of(pick, declared) is None for pick in means):
         return {}
     return steps
 

@@ -45,6 +45,7 @@ from typing import Literal
 
 from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
+from collectors.store.influxql_ranges import render_ranges
 from collectors.store.query import Aggregate, Pick, Query, Where
 from dashboards.grafana.board_colours import (
     AMBER,
@@ -185,22 +186,22 @@ class PanelQuery:
     unit: str = ""
     colour: str = ""
 
-    def influxql(self, kind: PanelKind, over_time: bool = False) -> str:
+    def influxql(
+        self, kind: PanelKind, over_time: bool = False, newest: bool = False
+    ) -> str:
         """Returns InfluxQL, with buckets of Grafana's interval if `kind` is drawn over
         time (or `over_time`). Otherwise it has one row per group: a subject of a table,
-        or one figure."""
+        or one figure. Long ranges read roll-ups, unless only the `newest` is shown."""
         has_buckets = over_time or kind in OVER_TIME
-        return render(
-            self.query,
-            CATALOGUE.measurement(self.query.measurement),
-            Grafana(
-                interval="$__interval" if has_buckets else "",
-                variables=self.variables,
-                searches=self.searches,
-                # Nulls make a stretch without data a gap instead of a line.
-                fill="null",
-            ),
+        grafana = Grafana(
+            interval="$__interval" if has_buckets else "",
+            variables=self.variables,
+            searches=self.searches,
+            # Nulls make a stretch without data a gap instead of a line.
+            fill="null",
         )
+        declared = CATALOGUE.measurement(self.query.measurement)
+        return (render if newest else render_ranges)(self.query, declared, grafana)
 
 
 @dataclass(frozen=True)
@@ -327,7 +328,7 @@ class Panel:
 
     def influxql(self, target: PanelQuery) -> str:
         """Returns the query of one of its targets, as Grafana's files have it."""
-        return target.influxql(self.kind, over_time=self.sparkline)
+        return target.influxql(self.kind, self.sparkline, self.newest)
 
 
 @dataclass(frozen=True)

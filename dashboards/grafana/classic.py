@@ -13,6 +13,7 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
 from collectors.store.query import Query, Where
 from dashboards.grafana.board import (
+    OVER_TIME,
     SHARED,
     Board,
     BoardRow,
@@ -26,6 +27,11 @@ from dashboards.grafana.classic_options import panel_options, transformations
 from dashboards.grafana.classic_variables import variable_json
 
 SCHEMA_VERSION = 42
+# Grafana's interval is the range divided by this, and decides which roll-ups are read:
+# graphs read rows up to 20 hours and roll-ups by the hour from two weeks on. Figures
+# over the whole range, which have no points, do so from two and a half hours and two
+# days on.
+_POINTS, _POINTS_OF_ONE = 500, 60
 SHARED_TAG, PERSONAL_TAG = "towpath", "towpath personal data"
 
 
@@ -207,6 +213,7 @@ def _panel(panel: Panel, source: dict[str, str]) -> dict[str, Any]:
         document |= {
             "datasource": source,
             "interval": f"{min(map(period_ms, panel.targets)) // 1000}s",
+            "maxDataPoints": _POINTS if panel.kind in OVER_TIME else _POINTS_OF_ONE,
             "targets": [
                 _target(target, n, panel, source)
                 for n, target in enumerate(panel.targets)
