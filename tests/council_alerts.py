@@ -11,12 +11,12 @@ MINUTE_MS = 60_000
 # Where the sites are, and how they do.
 PLACES = {"town-hall": (52.63, -1.13), "library": (52.64, -1.12)}
 STATES = {"town-hall": (0, 0, "Working"), "library": (1, 3, "Degraded")}
-LEVELS = {"warning": 3, "critical": 4}
+LEVELS = {"info": 1, "warning": 3, "critical": 4}
 
 
 def alert_rows(at: int) -> Iterator[Sample]:
     """A full line at the library, a depot behind a dead line, and a short fault at the
-    town hall that ended; an incident each half hour; maintenance at the depot."""
+    town hall that ended; incidents each half hour; maintenance at the depot."""
     yield _alert("line_full", "library", "line=lib-wan", "warning", at, line="lib-wan")
     yield _alert("line_down", "depot", "line=dep-wan", "critical", at, line="dep-wan")
     yield _alert(
@@ -42,22 +42,12 @@ def alert_rows(at: int) -> Iterator[Sample]:
         until_ms=at,
     )
     if at % (30 * MINUTE_MS) < MINUTE_MS:
-        tags = {
-            "rule": "line_down",
-            "site": "depot",
-            "subject": "line=dep-wan",
-            "severity": "critical",
-        }
-        fields: dict[str, Value] = {
-            "level": 4,
-            "until_ms": at + 30_000,
-            "lasted_s": 30.0,
-            "title": "Line down",
-            "summary": "Highways Depot is cut off: its line dep-wan is down",
-            "cause": "The supplier's box has no power",
-            "affected": "2 devices",
-        }
-        yield Sample("incident", tags, fields, at)
+        for severity, rule, subject in (
+            ("critical", "line_down", "line=dep-wan"),
+            ("warning", "port_errors", "device=dep-sw1,port=Gi1/0/1"),
+            ("info", "device_restarted", "device=dep-sw2"),
+        ):
+            yield _incident(severity, rule, subject, at)
     yield Sample(
         "silence",
         {"silence": "1", "site": "depot", "device": "dep-sw1", "rule": ""},
@@ -71,6 +61,20 @@ def alert_rows(at: int) -> Iterator[Sample]:
         },
         at,
     )
+
+
+def _incident(severity: str, rule: str, subject: str, at: int) -> Sample:
+    tags = {"rule": rule, "site": "depot", "subject": subject, "severity": severity}
+    fields: dict[str, Value] = {
+        "level": LEVELS[severity],
+        "until_ms": at + 30_000,
+        "lasted_s": 30.0,
+        "title": rule.replace("_", " "),
+        "summary": "Highways Depot is cut off: its line dep-wan is down",
+        "cause": "The supplier's box has no power",
+        "affected": "2 devices",
+    }
+    return Sample("incident", tags, fields, at)
 
 
 def _alert(

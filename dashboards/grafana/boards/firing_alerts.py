@@ -265,8 +265,8 @@ SILENCES = Panel(
         "rule": TableColumn(
             "Rule", value_texts=rule_titles(), colour="none", absent="all", width=230
         ),
-        "from_ms_last": TableColumn("From", "dateTimeAsLocal", width=170),
-        "until_ms_last": TableColumn("Until", "dateTimeAsLocal", width=170),
+        "from_ms_last": TableColumn("From", "time:ddd D MMM HH:mm", width=160),
+        "until_ms_last": TableColumn("Until", "time:ddd D MMM HH:mm", width=160),
         "covers_last": TableColumn("Holds back", "short", decimals=0, width=100),
         "silence": TableColumn("Number", width=80),
     },

@@ -1,5 +1,6 @@
 """Panels about incidents of the past: how many, how often, how long."""
 
+from collectors.store.query import Where
 from dashboards.grafana.board import (
     AMBER,
     BLUE,
@@ -60,12 +61,16 @@ BEGAN = Panel(
     "When did incidents begin?",
     "Incidents that began in each interval, by severity. Many at once: look for one "
     "cause. Some every day at the same hour: look for a job that runs then.",
-    (
+    tuple(
         PanelQuery(
-            select("incident", ("level", "count"), by=("severity",)),
-            "$tag_severity",
+            select(
+                "incident", ("level", "count"), where=(Where("severity", (severity,)),)
+            ),
+            severity,
             _SITE,
-        ),
+            colour=colour,
+        )
+        for severity, colour in SEVERITY_COLOURS.items()
     ),
     "short",
     steps=PLAIN,

@@ -229,9 +229,10 @@ SITE = Board(
     (
         BoardRow("Now", (STATE, firing(_SITE, 6))),
         BoardRow("Over time", (SITE_OVER_TIME, DEVICES_OVER_TIME)),
-        BoardRow("Lines", (USE_DOWN, USE_UP, STATES, BACKUPS, TRAFFIC)),
+        BoardRow("Lines", (USE_DOWN, USE_UP, TRAFFIC, STATES)),
         BoardRow("Devices and ports", (DEVICES, PORTS_DOWN, PORTS_WITH_ERRORS, PARTS)),
         BoardRow("Calls", (MOS, POOR)),
+        BoardRow("Backup lines", (BACKUPS,), collapsed=True),
         BoardRow("Events", (EVENTS,), collapsed=True),
         BoardRow("Wi-Fi", (CLIENTS,), collapsed=True),
         BoardRow("Power and temperature", (POWER, TEMPERATURES), collapsed=True),

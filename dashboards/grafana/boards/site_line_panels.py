@@ -63,13 +63,12 @@ STATES = Panel(
     (PanelQuery(select("line", ("up", "min"), by=("line",)), "$tag_line", _SITE),),
     "short",
     "state-timeline",
-    height=5,
     value_texts=UP,
 )
 BACKUPS = Panel(
     "When did a backup line carry traffic?",
     "Orange: a backup line carried more than keep-alives, so its primary line did not. "
-    "No data: the site has no backup line.",
+    "Empty: the site has no backup line.",
     (
         PanelQuery(
             select(

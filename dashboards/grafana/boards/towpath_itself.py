@@ -21,7 +21,7 @@ _PROCESS = ("process",)
 _NONE_IS_GOOD: Steps = ((None, GREEN), (1, RED))
 
 IS_BLIND = Panel(
-    "Does it see the network?",
+    "Does Towpath see the network?",
     "Cut off: none of the devices that a poller polls answers, so Towpath itself has "
     "lost its network; until it is back, ignore what boards show about devices. No "
     f"poller reports: {what_to_do('monitor_blind')}",
@@ -51,7 +51,7 @@ IS_LATE = Panel(
     no_value="No poller reports",
 )
 IS_BEHIND = Panel(
-    "Do the store and the alerts keep up?",
+    "Do the readers keep up?",
     "Age of the oldest batch that a reader of the journal has yet to process. "
     f"If it is not green: {what_to_do('reader_behind')}",
     (PanelQuery(select("self_reader", ("lag_s", "max"))),),
@@ -257,6 +257,7 @@ DISKS = Panel(
             steps=steps_of_rule("disk_filling", "disk_full_soon"),
             decimals=0,
             width=100,
+            absent="not filling",
         ),
         "free_bytes_last": TableColumn("Free", "decbytes", width=100),
         "size_bytes_last": TableColumn("Size", "decbytes", width=100),

@@ -5,6 +5,7 @@ from dashboards.grafana.board import (
     Calculated,
     Panel,
     PanelQuery,
+    RowTest,
     TableColumn,
     column,
     link_to,
@@ -17,6 +18,40 @@ _CHOSEN = {"supplier": "supplier", "site": "site"}
 _SEARCH = {"line": "search"}
 _TO_SITE = link_to("towpath-site", site=column("site"))
 
+OUTAGES = Panel(
+    "Which lines were down?",
+    "Lines whose port was down at some time in the selected range, those that were "
+    "down longest first; nothing listed is good. Select a site to see when. "
+    f"{what_to_do('line_down')}",
+    (
+        PanelQuery(
+            select(
+                "line",
+                ("up", "mean"),
+                ("up", "min"),
+                ("circuit_ref", "last"),
+                by=("line", "site", "role", "supplier"),
+            ),
+            variables=_CHOSEN,
+            searches=_SEARCH,
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=7,
+    rows_if=(RowTest("up_min", "equal", 0),),
+    columns={
+        "line": TableColumn("Line", link=_TO_SITE, link_title="Show its site"),
+        "site": TableColumn("Site", link=_TO_SITE, link_title="Show this site"),
+        "role": TableColumn("Role", width=100),
+        "supplier": TableColumn("Supplier", width=200),
+        "circuit_ref_last": TableColumn("Circuit", width=160, absent="-"),
+        "up_mean": TableColumn("Up", "percentunit", decimals=2, width=110),
+        "up_min": TableColumn("Was down", hidden=True),
+    },
+    sort=("up_mean", False),
+)
 FAULTS = Panel(
     "Which lines have errors?",
     "Damaged and dropped packets at the port of each line, both directions together, "

@@ -28,7 +28,7 @@ from dashboards.grafana.boards.ip_sla_panels import (
 )
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.site_line_panels import STANDBY
-from dashboards.grafana.boards.wan_comparisons import FAULTS, SUPPLIERS
+from dashboards.grafana.boards.wan_comparisons import FAULTS, OUTAGES, SUPPLIERS
 
 _CHOSEN = {"supplier": "supplier", "site": "site"}
 _SEARCH = {"line": "search"}
@@ -168,7 +168,7 @@ BANDWIDTH = Panel(
     ),
     columns={
         "line": TableColumn("Line", link=_TO_SITE, width=220),
-        "site": TableColumn("Site", width=170),
+        "site": TableColumn("Site", hidden=True),
         "role": TableColumn("Role", width=80),
         "supplier": TableColumn("Supplier", width=150),
         "down_use_ratio_p95": TableColumn(
@@ -180,14 +180,14 @@ BANDWIDTH = Panel(
         "down_bps_p95": TableColumn("To, p95", "bps", hidden=True),
         "up_bps_p95": TableColumn("From, p95", "bps", hidden=True),
         "contract_down_bps_last": TableColumn("Contract to", "bps", width=110),
-        "contract_up_bps_last": TableColumn("Contract from", "bps", width=120),
+        "contract_up_bps_last": TableColumn("Contract from", "bps", hidden=True),
         "down_free": TableColumn("Free to", "bps", width=100),
         "up_free": TableColumn("Free from", "bps", width=100),
         "cost_per_year_last": TableColumn(
             "Cost a year", "currencyGBP", decimals=0, width=100, absent="not recorded"
         ),
         "contract_end_ms_last": TableColumn(
-            "Contract ends", "dateTimeAsIso", width=110, absent="not recorded"
+            "Contract ends", "time:D MMM YYYY", width=120, absent="not recorded"
         ),
         "circuit_ref_last": TableColumn("Circuit", width=120, absent="-"),
     },
@@ -199,7 +199,7 @@ def _use_over_time(title: str, field: str) -> Panel:
     return Panel(
         title,
         "95th percentile of each interval, as a share of the contracted speed, of the "
-        "lines that match the search; choose a supplier or site, or type part of a "
+        "twelve busiest lines; choose a supplier or site, or type part of a "
         "line's name, to see fewer. A line that is down has no value. Dashed: where "
         f"the rule starts. {what_to_do('line_full_down')}",
         (
@@ -223,9 +223,9 @@ USE_DOWN = _use_over_time("How full are the lines towards the site?", "down_use_
 USE_UP = _use_over_time("How full are the lines from the site?", "up_use_ratio")
 STATES = Panel(
     "When were lines down?",
-    "Red: the port at the end of the line was down for at least one poll of the "
-    "interval. Gap: not observed, such as while its router did not answer. "
-    f"{what_to_do('line_down')}",
+    "Lines that match the search: type part of a name to see fewer. Red: the port at "
+    "the end of the line was down for at least one poll of the interval. Gap: not "
+    f"observed, such as while its router did not answer. {what_to_do('line_down')}",
     (
         PanelQuery(
             select("line", ("up", "min"), by=("line",)),
@@ -271,8 +271,8 @@ WAN = Board(
     (
         BoardRow("Now", (LINES_DOWN, ON_BACKUP, BUSIEST_NOW)),
         BoardRow("Bandwidth", (BANDWIDTH, USE_DOWN, USE_UP)),
-        BoardRow("Faults and suppliers", (FAULTS, SUPPLIERS)),
-        BoardRow("State over time", (STATES,)),
+        BoardRow("Faults and suppliers", (OUTAGES, FAULTS, SUPPLIERS)),
+        BoardRow("State over time", (STATES,), collapsed=True),
         BoardRow("Backup lines", (BACKUPS,), collapsed=True),
         BoardRow("IP SLA", (IP_SLA, IP_SLA_ROUND_TRIP, IP_SLA_LOSS), collapsed=True),
     ),
