@@ -22,6 +22,7 @@ BENCHMARKS = (
     "store",
     "report",
     "pages",
+    "boards",
     "reflector",
     "ndt7_peers",
     "call_path",

@@ -88,15 +88,15 @@ class Influx:
         """The series of each query, by one request."""
         return ask_all(self._url, self._token, queries, database)
 
-    async def write(self, samples: list[Sample]) -> None:
+    async def write(self, samples: list[Sample], rolls_up: bool = True) -> None:
         connection = stores.connection(self.server)
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) if rolls_up else None
             store = InfluxStore(
-                connection, "towpath", CATALOGUE, Path(folder), lambda: END_MS
+                connection, "towpath", CATALOGUE, folder, lambda: END_MS
             )
             async with store:
                 await store.write(list(council.batches(iter(samples))))
-                # Roll-ups too.
                 await store.tidy(END_MS + 3_600_000)
 
 
@@ -107,7 +107,7 @@ class EmbeddedInflux(Influx):
         self._url, self._token = store.url, TOKEN
         self._store, self._loop = store, loop
 
-    async def write(self, samples: list[Sample]) -> None:
+    async def write(self, samples: list[Sample], rolls_up: bool = True) -> None:
         batches = list(council.batches(iter(samples)))
         writing = asyncio.run_coroutine_threadsafe(
             self._store.write(batches), self._loop

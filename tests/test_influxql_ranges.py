@@ -48,7 +48,7 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
         services.influxd(tmp_path_factory.mktemp("influx"))
     ) as server:
         database = Influx(server)
-        asyncio.run(database.write(rows))
+        asyncio.run(database.write(rows, rolls_up=False))
         for step, value in (("5m", 5), ("1h", 60)):
             lines = [
                 f"interface_{step},device=sw1 in_bps_max={value},up_min=1i,"

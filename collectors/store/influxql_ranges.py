@@ -28,9 +28,13 @@ then the fixed tags:
     roll-ups, each with its guard and `fill(none)`::
 
         SELECT last("f_mean") AS "f_mean", … FROM (rows), (5m), (1h)
-        [WHERE $timeFilter] [GROUP BY [time($__interval)][, "tag"…]] [fill(null)]
+        WHERE $timeFilter GROUP BY time($__interval)[, "tag"…] fill(null)
 
-    There is one value of each group and bucket, so `last` only passes it on.
+        SELECT "f_mean", … FROM (rows), (5m), (1h) [GROUP BY "tag"…]
+
+    There is one value of each group and bucket, so `last` only passes it on, and fills
+    what is empty. InfluxDB reads the subqueries anew for each `last`, so there is none
+    if there is no time: a table with thirteen columns would take 20 times as long.
 6.  The busiest, for a variable::
 
         SELECT "tag" FROM (SELECT top("value", "tag", 12) FROM
@@ -90,13 +94,13 @@ def render_ranges(query: Query, declared: Measurement, grafana: Grafana) -> str:
         f"({render(query, declared, scaled)})"
         for scaled in _scales(inner, INTERVAL_MS, {k: STEPS_MS[k] for k in steps})
     )
-    columns = ", ".join(
-        f"last({name}) AS {name}" for name in (identifier(p.name) for p in query.picks)
-    )
-    # The first step of means may start before the range.
-    where = "" if query.mean_step_ms and not grafana.interval else grafana.time_filter
-    where = f" WHERE {where}" if where else ""
-    return f"SELECT {columns} FROM {sources}{where}" + grouped(
+    names = [identifier(pick.name) for pick in query.picks]
+    if not grafana.interval:
+        return f"SELECT {', '.join(names)} FROM {sources}" + grouped(
+            "", query.group_by, ""
+        )
+    columns = ", ".join(f"last({name}) AS {name}" for name in names)
+    return f"SELECT {columns} FROM {sources} WHERE {grafana.time_filter}" + grouped(
         grafana.interval, query.group_by, grafana.fill
     )
 

@@ -174,6 +174,10 @@ def _from_ranges(select: Select, catalogue: Catalogue, now_ms: int) -> Selection
                 outputs.append(
                     msgspec.structs.replace(by_name[name], name=column.alias or "last")
                 )
+            case Name(text=name) if name in by_name and not select.every_ns:
+                outputs.append(
+                    msgspec.structs.replace(by_name[name], name=column.alias or name)
+                )
             case other:
                 raise NotSupported(
                     f"{describe([other])} of subqueries is not supported; {SUBQUERIES}"
