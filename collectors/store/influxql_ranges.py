@@ -21,9 +21,9 @@ then the fixed tags:
 
 3.  A roll-up: as 1, from "m_5m" or "m_1h", with `sum("f_sum") / sum("f_n")`,
     `sum("f_product") / sum("f_weight")`, or sum, min, max or last of one such field.
-4.  Percentiles of means: `percentile("f_mean", 95) AS "f_p95"` from 1 or 3 in
-    parentheses, by `time(300000ms)` and the tags, with `fill(none)`; then GROUP BY as
-    in 1, after `WHERE $timeFilter [AND guard]` if that has a time.
+4.  Percentiles of means: `percentile("f_mean", 95) AS "f_p95"` from 1 in parentheses,
+    by `time(300000ms)` and the tags, with `fill(none)`; then GROUP BY as in 1, after
+    `WHERE $timeFilter [AND guard]` if that has a time. Of a roll-up: as 1, from "m_5m".
 5.  Rows or roll-ups, by the range: 1, 2 or 4 of rows first, then 3 or 4 of one or two
     roll-ups, each with its guard and `fill(none)`::
 

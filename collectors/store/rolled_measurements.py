@@ -6,7 +6,8 @@ the rows. For each field there are parts that can be merged further, named
 `<field>_<part>`: the number of values (`n`), their `sum`, `min`, `max` and `last`. For
 a field with a weight there are instead of `n` and `sum` the sums of the weights
 (`weight`) and of value times weight (`product`). So a mean over any buckets and series
-is sum ÷ n, or product ÷ weight, and equals that of the rows.
+is sum ÷ n, or product ÷ weight, and equals that of the rows. `mean` is sum ÷ n, only
+for percentiles of means.
 
 The embedded store has roll-ups of its own (`collectors.store.rollup`).
 """
@@ -21,14 +22,15 @@ import msgspec
 from collectors.store.query import Pick, Query, weight_field
 from probes.wire.catalogue import Field, Measurement
 
-Part = Literal["n", "sum", "min", "max", "last", "product", "weight"]
+Part = Literal["n", "sum", "mean", "min", "max", "last", "product", "weight"]
 MINUTES_5_MS = 5 * 60_000
 HOUR_MS = 3_600_000
 # The shortest first; each divides the next.
 STEPS_MS: dict[str, int] = {"5m": MINUTES_5_MS, "1h": HOUR_MS}
-_EVERY: tuple[Part, ...] = ("n", "sum", "min", "max", "last")
+_OF_WHOLE: tuple[Part, ...] = ("n", "sum", "min", "max", "last")
+_EVERY: tuple[Part, ...] = (*_OF_WHOLE, "mean")
 # Boards never show the lowest or latest rate of a port, and there are many ports.
-_OF_RATES: tuple[Part, ...] = ("n", "sum", "max")
+_OF_RATES: tuple[Part, ...] = ("n", "sum", "max", "mean")
 # Measurement → the parts of its numbers with a fraction. Whole numbers have all parts.
 ROLLED: dict[str, tuple[Part, ...]] = {
     "device": _EVERY,
@@ -114,14 +116,17 @@ def answering_steps(query: Query, declared: Measurement) -> dict[str, int]:
     """Returns the roll-ups that answer `query` as its rows do.
 
     Percentiles are only in them if they are of means, and only by the step of these.
+    They are of the means of each series then, so each group has to be one series.
     """
     steps = rolled_steps(declared)
+    if not steps:
+        return {}
     if query.mean_step_ms:
-        means = [Pick(pick.field, "mean") for pick in query.picks]
-        steps = {k: ms for k, ms in steps.items() if ms == query.mean_step_ms}
-    else:
-        means = list(query.picks)
-    if not steps or any(parts_of(pick, declared) is None for pick in means):
+        fields = [declared.field(pick.field) for pick in query.picks]
+        if any("mean" not in _parts(field, declared) for field in fields):
+            return {}
+        return {k: ms for k, ms in steps.items() if ms == query.mean_step_ms}
+    if any(parts_of(pick, declared) is None for pick in query.picks):
         return {}
     return steps
 
@@ -129,8 +134,8 @@ def answering_steps(query: Query, declared: Measurement) -> dict[str, int]:
 def _parts(field: Field, declared: Measurement) -> tuple[Part, ...]:
     if field.type == "str":
         return ("last",)
-    parts = ROLLED[declared.name] if field.type == "float" else _EVERY
+    parts = ROLLED[declared.name] if field.type == "float" else _OF_WHOLE
     if field.weight:
-        of_rows = (part for part in parts if part not in ("n", "sum"))
+        of_rows = (part for part in parts if part not in ("n", "sum", "mean"))
         return ("product", "weight", *of_rows)
     return parts

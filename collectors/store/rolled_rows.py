@@ -118,6 +118,8 @@ def _parts(
                 yield len(present)
             case "sum":
                 yield sum(present)
+            case "mean":
+                yield sum(present) / len(present)
             case "min":
                 yield min(present)
             case "max":
