@@ -5,7 +5,9 @@ The council is made up: 200 switches with 50 ports, 200 sites with a line each. 
 rows of 70 minutes, roll-ups by 5 minutes of two days and by the hour of 30 days. Lines
 and the ports of the switch that is shown have those by 5 minutes of 30 days, too, as
 percentiles of five minutes need. All are written as such; that roll-ups have the
-figures of rows is tested elsewhere. A board's time is the sum of its queries one after the other, the least of three loads; Grafana sends several at once. Without `TOWPATH_INFLUXD` the InfluxDB is the distribution's (1.6.7).
+figures of rows is tested elsewhere. A board's time is the sum of its queries one after
+the other, the least of three loads; Grafana sends several at once. Without
+`TOWPATH_INFLUXD` the InfluxDB is the distribution's (1.6.7).
 """
 
 from __future__ import annotations
