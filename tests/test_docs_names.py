@@ -28,6 +28,8 @@ from documents import (
 from alerts.alert_text import GENERIC_VALUES
 from alerts.rule_files import load_rules
 from collectors.server_measurements import CATALOGUE
+from collectors.store.rolled_measurements import rolled_steps
+from collectors.store.rolled_rows import rolled_measurement
 from dashboards.grafana.boards import BOARDS
 from probes.agent.agent_parser import make_parser
 from towpath import cli
@@ -264,7 +266,14 @@ def test_every_name_with_underscores_in_a_text_is_one_of_the_code(name: str) -> 
         for field in measurement.fields
         for end in ("", "_total")
     }
-    assert named - own <= CODE_NAMES | metrics
+    rolled = [
+        rolled_measurement(measurement, step)
+        for measurement in CATALOGUE
+        for step in rolled_steps(measurement)
+    ]
+    roll_ups = {measurement.name for measurement in rolled}
+    roll_ups |= {field.name for measurement in rolled for field in measurement.fields}
+    assert named - own <= CODE_NAMES | metrics | roll_ups
 
 
 @pytest.mark.parametrize("name", TEXTS)

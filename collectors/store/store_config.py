@@ -22,7 +22,7 @@ _FLUSH_S = {"embedded": 5.0, "influxdb": 1.0}
 
 class StoreConfig(StrictModel):
     """`kind = "embedded"` keeps files in `folder`. `kind = "influxdb"` writes to a
-    server, and `folder` has only the positions of what was written.
+    server, and `folder` has only what remains to be written and rolled up.
 
     The token is never here: `token_env` names an environment variable and `token_file`
     a file that has it (`user:password` for InfluxDB 1.x). Neither is needed if the
