@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
@@ -25,11 +24,12 @@ from alerts.cycle import run_cycle
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
 from alerts.heartbeat import Heartbeat
-from alerts.notify.delivery import Delivery, delivery_notes
+from alerts.notify.delivery import Delivery
 from alerts.notify.delivery_result import Notifier
-from alerts.notify.page import Page, PageSettings, build_page
-from alerts.notify.routing import destinations
-from alerts.outbox import OutboxEntry, WaitingDelivery
+from alerts.notify_samples import notify_samples
+from alerts.outbox import WaitingDelivery
+from alerts.paging import Paging
+from alerts.position_history import PositionHistory
 from alerts.rule_files import Rules
 from alerts.silence_rows import silence_samples
 from alerts.suppression import Silence
@@ -40,7 +40,7 @@ from collectors.batch import Batch, batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.experience.groups import LEAST
 from collectors.failure_log import FailureLog
-from collectors.journal import Append, JournalReader, Positions
+from collectors.journal import Append, JournalReader, reader_sample
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Store
 from probes.wire.clock import WallClock, wall_ms
@@ -50,9 +50,6 @@ _log = structlog.get_logger()
 _T = TypeVar("_T")
 # Further behind than this, rows are evaluated at their own time until caught up.
 _BEHIND_MS = 10_000
-# How far back a restart reads at least: the reach of a row, so that states are known.
-_LOOK_BACK_MS = 180_000
-_MOST_LOOK_BACK_MS = 900_000
 _SAVE_POSITIONS_MS = 5_000
 _FORGET_EVERY_MS = 600_000
 
@@ -98,11 +95,10 @@ class AlertEngine:
         self._window = Window(rules, CATALOGUE, now_ms())
         self._least_agents = least_agents
         self._estate_index = EstateIndex(inputs.estate(), least_agents)
+        self._paging = Paging(config, notifiers, lambda: self._estate_index, now_ms)
         self._states: dict[str, AlertState] = {}
         self._shown: dict[str, Alert] = {}
         self._silences: list[Silence] = []
-        self._past_positions: deque[tuple[int, Positions]] = deque()
-        self._start: Positions = {}
         self._behind = True
         self._evaluated_ms = self._saved_ms = self._dropped_ms = self._tried_ms = 0
         self._failures = FailureLog("alerts_fail", "alerts_recovered")
@@ -121,7 +117,7 @@ class AlertEngine:
             stack.push_async_callback(self._in_thread, self._alert_store.close)
             self._states = await self._in_thread(self._alert_store.states)
             self._shown = await self._in_thread(self._alert_store.open_alerts)
-            self._start = self._reader.positions
+            self._past_positions = PositionHistory(self._reader.positions)
             await warm_up(
                 self._window, self._store, self._now_ms(), self._config.warm_timeout_s
             )
@@ -131,9 +127,9 @@ class AlertEngine:
                     self._alert_store.outbox,
                     self._in_thread,
                     self._notifiers,
-                    self._render,
+                    self._paging.render,
                     self._now_ms,
-                    round(self._config.group_s * 1000),
+                    self._paging.group_ms,
                     self._config.fallbacks(),
                 )
             )
@@ -164,45 +160,21 @@ class AlertEngine:
 
     def samples(self, now_ms: int) -> list[Sample]:
         """Rows of `self_notify`, one per channel, of `self_reader` for this reader, and
-        of `silence`.
-
-        The reader passes rows only when no restart would read them again. So its lag is
-        computed here, not from the age of what the journal keeps for it.
-        """
-        samples = [
-            Sample(
-                "self_notify",
-                {"process": self._process, "channel": channel},
-                {
-                    "sent": self._delivery.sent[channel],
-                    "failed": self._delivery.failed[channel],
-                    "refused": self._delivery.refused[channel],
-                    "waiting": self._waiting.get(channel, WaitingDelivery()).total,
-                    "overdue": self._waiting.get(channel, WaitingDelivery()).overdue,
-                },
-                now_ms,
-            )
-            for channel in self._notifiers
+        of `silence`."""
+        # The reader passes rows only when no restart would read them again. So its lag
+        # is that of the newest row, not the age of what the journal keeps for it.
+        newest_ms = self._window.newest_received_ms if self._behind else 0
+        return [
+            *notify_samples(
+                self._process, self._notifiers, self._delivery, self._waiting, now_ms
+            ),
+            reader_sample(
+                self._reader.stats, newest_ms or None, "alert", self._process, now_ms
+            ),
+            *silence_samples(
+                self._silences, self._states.values(), self._estate_index, now_ms
+            ),
         ]
-        newest_ms = self._window.newest_received_ms
-        lag_s = (now_ms - newest_ms) / 1000 if self._behind and newest_ms else 0.0
-        stats = self._reader.stats
-        samples.append(
-            Sample(
-                "self_reader",
-                {"process": self._process, "reader": "alert"},
-                {
-                    "lag_s": max(0.0, lag_s),
-                    "passed_rows": stats.passed_rows,
-                    "aside_rows": stats.aside_rows,
-                    "failures": stats.failures,
-                },
-                now_ms,
-            )
-        )
-        return samples + silence_samples(
-            self._silences, self._states.values(), self._estate_index, now_ms
-        )
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -270,10 +242,11 @@ class AlertEngine:
             self._states,
             self._shown,
             self._silences,
-            self._destinations,
+            self._paging.destinations,
             now_ms,
         )
-        positions, floor = self._positions(now_ms)
+        positions = self._reader.positions
+        floor = self._past_positions.floor(positions, self._window.span_ms, now_ms)
         shown = result.still_open(self._shown)
         samples = [
             *result.samples,
@@ -287,7 +260,7 @@ class AlertEngine:
                 pages=result.pages,
                 ended=result.ended,
                 dropped=result.dropped,
-                over_at_ms=self._now_ms() + round(self._config.group_s * 1000),
+                over_at_ms=self._now_ms() + self._paging.group_ms,
                 samples=samples,
                 positions=positions,
                 floor=floor,
@@ -345,55 +318,6 @@ class AlertEngine:
             return
         self._failures.recovered("append", what="append")
         await self._in_thread(self._alert_store.delete_samples, unsent[-1][0])
-
-    def _positions(self, now_ms: int) -> tuple[Positions, Positions]:
-        """Returns the position read up to, and the one to refill the window from after
-        a restart."""
-        read = self._reader.positions
-        back_ms = min(
-            max(_LOOK_BACK_MS, self._window.span_ms + 60_000), _MOST_LOOK_BACK_MS
-        )
-        if not self._past_positions or now_ms - self._past_positions[-1][0] >= 10_000:
-            self._past_positions.append((now_ms, read))
-        while (
-            len(self._past_positions) > 1
-            and self._past_positions[1][0] <= now_ms - back_ms
-        ):
-            self._past_positions.popleft()
-        oldest_ms, floor = self._past_positions[0]
-        return read, floor if oldest_ms <= now_ms - back_ms else self._start
-
-    def _destinations(self, alert: Alert) -> Sequence[tuple[str, int, bool]]:
-        group_ms = round(self._config.group_s * 1000)
-        routed = destinations(
-            alert,
-            self._config.routing,
-            tuple(self._notifiers),
-            self._estate_index,
-            self._now_ms(),
-        )
-        # Immediate pages wait for a grouping window, to be sent as one message.
-        return [
-            (
-                destination.channel,
-                destination.next_ms + (0 if destination.deferred else group_ms),
-                destination.deferred,
-            )
-            for destination in routed
-        ]
-
-    def _render(self, entries: Sequence[OutboxEntry], now_ms: int) -> Page:
-        return build_page(
-            [entry.alert for entry in entries],
-            entries[0].kind,
-            [entry.episode for entry in entries],
-            now_ms,
-            PageSettings(
-                self._config.base_url, self._config.timezone, self._config.council
-            ),
-            {site.id: site.name for site in self._estate_index.estate.sites},
-            delivery_notes(entries, now_ms),
-        )
 
     async def _in_thread(self, work: Callable[..., _T], *args: Any) -> _T:
         loop = asyncio.get_running_loop()

@@ -1,0 +1,34 @@
+"""Rows of `self_notify`: what each channel has sent and has yet to send. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from alerts.notify.delivery import Delivery
+from alerts.outbox import WaitingDelivery
+from probes.wire.sample import Sample
+
+
+def notify_samples(
+    process: str,
+    channels: Iterable[str],
+    delivery: Delivery,
+    waiting: Mapping[str, WaitingDelivery],
+    now_ms: int,
+) -> list[Sample]:
+    """One row of `self_notify` per channel."""
+    return [
+        Sample(
+            "self_notify",
+            {"process": process, "channel": channel},
+            {
+                "sent": delivery.sent[channel],
+                "failed": delivery.failed[channel],
+                "refused": delivery.refused[channel],
+                "waiting": waiting.get(channel, WaitingDelivery()).total,
+                "overdue": waiting.get(channel, WaitingDelivery()).overdue,
+            },
+            now_ms,
+        )
+        for channel in channels
+    ]
