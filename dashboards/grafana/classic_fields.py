@@ -67,7 +67,7 @@ def _defaults(panel: Panel) -> dict[str, Any]:
             # With threshold colours Grafana merges states by threshold and ignores the
             # value texts: one step gives every state the same colour.
             defaults["color"] = {"mode": "palette-classic"}
-            defaults["custom"] = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False}
+            defaults["custom"] = {"fillOpacity": 80, "lineWidth": 0}
         case "table":
             defaults["custom"] = {
                 "align": "auto",

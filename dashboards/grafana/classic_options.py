@@ -54,12 +54,29 @@ def panel_options(panel: Panel) -> dict[str, Any]:
         return {
             "orientation": "horizontal",
             "displayMode": "basic",
+            "valueMode": "color",
+            "namePlacement": "auto",
+            "sizing": "auto",
+            "minVizWidth": 8,
+            "minVizHeight": 16,
+            "maxVizHeight": 300,
             "showUnfilled": True,
+            "legend": _legend(Legend("hidden")),
             "reduceOptions": reduce,
         }
     if panel.kind == "gauge":
         return {
             "orientation": "auto",
+            "sizing": "auto",
+            "minVizWidth": 75,
+            "minVizHeight": 75,
+            # The half circle that it was before Grafana 12.3 added others.
+            "shape": "gauge",
+            "barShape": "flat",
+            "barWidthFactor": 0.4,
+            "segmentCount": 1,
+            "segmentSpacing": 0.3,
+            "effects": {},
             "showThresholdLabels": False,
             "showThresholdMarkers": True,
             "reduceOptions": reduce,
@@ -72,6 +89,9 @@ def panel_options(panel: Panel) -> dict[str, Any]:
         "justifyMode": "auto",
         "textMode": panel.stat_text or ("value_and_name" if named else "value"),
         "orientation": "auto",
+        "wideLayout": True,
+        "showPercentChange": False,
+        "percentChangeColorMode": "standard",
     }
 
 
@@ -161,7 +181,7 @@ def _legend(legend: Legend) -> dict[str, Any]:
 
 
 def _table(panel: Panel) -> dict[str, Any]:
-    options: dict[str, Any] = {"showHeader": True, "cellHeight": "sm"}
+    options: dict[str, Any] = {"frameIndex": 0, "showHeader": True, "cellHeight": "sm"}
     if panel.sort:
         name, descending = panel.sort
         title = panel.columns[name].title if name in panel.columns else name
@@ -174,6 +194,7 @@ def _bar_chart(panel: Panel) -> dict[str, Any]:
         "orientation": "horizontal",
         "xTickLabelRotation": 0,
         "xTickLabelSpacing": 0,
+        "xTickLabelMaxLength": 0,
         "showValue": "auto",
         "stacking": "normal" if panel.stacked else "none",
         "groupWidth": 0.7,
