@@ -25,7 +25,7 @@ from typing import Any
 import grafana_asks
 import services
 import stores
-from grafana_asks import END_MS, Influx, filled
+from grafana_asks import END_MS, Influx, chosen_text, filled
 
 from collectors.server_measurements import CATALOGUE
 from collectors.store.databases import create_database
@@ -141,7 +141,7 @@ def _value(
         return variable.default
     query = filled(variable.query(), chosen, seconds)
     values = [
-        re.escape(str(row[1])).replace("/", "\\/")
+        chosen_text(str(row[1]))
         for series in influx.ask(query, "towpath")
         for row in series["values"]
     ]

@@ -187,12 +187,17 @@ def _values(
         return [variable.all_value]
     query = filled(variable.query(), chosen)
     values = [
-        # Grafana also escapes what would end a regular expression.
-        re.escape(str(row[1])).replace("/", "\\/")
+        chosen_text(str(row[1]))
         for series in influx.ask(query, database)
         for row in series["values"]
     ]
     return ["(" + "|".join(values) + ")"] if variable.multiple else values
+
+
+def chosen_text(value: str) -> str:
+    """A chosen value in a query: Grafana escapes what would end or change a regular
+    expression."""
+    return re.escape(value).replace("/", "\\/")
 
 
 def figures(series: list[dict[str, Any]]) -> list[Any]:
@@ -222,5 +227,5 @@ def filled(
     # The longest name first: `$site` is the start of `$site_search`.
     for name, value in sorted(choices.items(), key=lambda choice: -len(choice[0])):
         text = text.replace(f"${name}", value).replace(f"${{{name}}}", value)
-    assert "$" not in re.sub(r"\$/", "/", text), text
+    assert "$" not in re.sub(r"\\\$|\$/", "/", text), text
     return text

@@ -10,9 +10,10 @@ from typing import Any
 import council
 import pytest
 import services
-from grafana_asks import END_MS, Influx, filled
+from grafana_asks import END_MS, Influx
 from grafana_files import RULES, all_panels, grafana_dashboards
 from large_council import IN_TROUBLE, SITES, large_council_rows, site_id, use_ratio
+from shown_rows import panel_document, shown_rows
 
 from dashboards.web.site_rows import URGENCIES
 
@@ -34,68 +35,8 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
         yield database
 
 
-def _panel(board: str, title: str) -> dict[str, Any]:
-    document = grafana_dashboards()[f"dashboards/shared/{board}.json"]
-    panel: dict[str, Any] = next(
-        panel for panel in all_panels(document) if panel["title"] == title
-    )
-    return panel
-
-
-def _shown(influx: Influx, board: str, title: str, **chosen: str) -> list[Any]:
-    """The rows that a panel shows, in its order, by the names in its query."""
-    panel = _panel(board, title)
-    minutes = int(panel.get("timeFrom", "60m").rstrip("m"))
-    query = filled(panel["targets"][0]["query"], {**CHOICES, **chosen}, minutes * 60)
-    rows = [
-        {
-            **series.get("tags", {}),
-            **dict(zip(series["columns"], series["values"][0], strict=True)),
-        }
-        for series in influx.ask(query, "towpath")
-    ]
-    titles: dict[str, str] = {}
-    for step in panel["transformations"]:
-        rows = _transformed(rows, step)
-        titles |= step["options"].get("renameByName", {})
-    for order in panel["options"].get("sortBy", []):
-        [name] = [name for name in titles if titles[name] == order["displayName"]]
-        rows = _sorted(rows, name, order["desc"])
-    return rows
-
-
-def _transformed(rows: list[Any], step: dict[str, Any]) -> list[Any]:
-    options = step["options"]
-    if step["id"] == "filterByValue":
-        match = any if options["match"] == "any" else all
-        return [
-            row for row in rows if match(_passes(row, f) for f in options["filters"])
-        ]
-    if step["id"] == "sortBy":
-        [order] = options["sort"]
-        return _sorted(rows, order["field"], order["desc"])
-    if step["id"] == "limit":
-        return rows[: int(options["limitField"])]
-    return rows
-
-
-def _passes(row: dict[str, Any], test: dict[str, Any]) -> bool:
-    value, limit = row.get(test["fieldName"]), test["config"]["options"]["value"]
-    if value is None:
-        return False
-    kind = test["config"]["id"]
-    return bool(
-        {"equal": value == limit, "greater": value > limit}.get(kind, value >= limit)
-    )
-
-
-def _sorted(rows: list[Any], name: str, descending: bool) -> list[Any]:
-    lowest = float("-inf")
-    return sorted(
-        rows,
-        key=lambda row: lowest if row[name] is None else row[name],
-        reverse=descending,
-    )
+def _shown(influx: Influx, board: str, title: str, **chosen: str) -> Any:
+    return shown_rows(influx, board, title, {**CHOICES, **chosen})
 
 
 @pytest.mark.service
@@ -105,7 +46,7 @@ def test_every_site_has_one_tile_and_the_worst_come_first(influx: Influx) -> Non
     urgencies = [tile["urgency_last"] for tile in tiles]
     assert urgencies == sorted(urgencies, reverse=True)
     assert sorted(tile["site"] for tile in tiles[:2]) == DOWN
-    limit = _panel("towpath-estate", "Which sites need attention?")["options"]
+    limit = panel_document("towpath-estate", "Which sites need attention?")["options"]
     assert limit["reduceOptions"]["limit"] >= SITES
 
 
@@ -184,7 +125,7 @@ def test_every_rule_leads_to_a_panel_that_is_there_and_unknown_ones_to_a_board()
         document["uid"]: {panel["id"] for panel in all_panels(document)}
         for document in grafana_dashboards().values()
     }
-    panel = _panel("towpath-alerts", "What is firing now?")
+    panel = panel_document("towpath-alerts", "What is firing now?")
     [mappings] = [
         item["value"]
         for override in panel["fieldConfig"]["overrides"]

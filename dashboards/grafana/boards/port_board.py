@@ -4,7 +4,6 @@ from collectors.store.query import Aggregate, Query
 from dashboards.grafana.board import (
     BUSY,
     GREEN,
-    NEUTRAL,
     PLAIN,
     Board,
     BoardRow,
@@ -23,7 +22,12 @@ from dashboards.grafana.boards.device_panels import PORT_EVENTS
 from dashboards.grafana.boards.neighbour_panels import NEIGHBOUR
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.sensor_panels import READINGS, SEVERITY, of_class
-from dashboards.grafana.boards.switch_ports import LOSSES, PORT_STATES, billed
+from dashboards.grafana.boards.switch_ports import (
+    EXPECTED_WHY,
+    LOSSES,
+    PORT_STATES,
+    billed,
+)
 
 _PORT = {"device": "device", "port": "port"}
 _TO_SWITCH = PanelLink(
@@ -144,12 +148,7 @@ ABOUT = Panel(
         "speed_bps_last": TableColumn("Speed", "bps", width=110, decimals=0),
         "expected_why_last": TableColumn(
             "Should be up because it is",
-            value_texts={
-                "line": ("the port of a WAN line", NEUTRAL),
-                "uplink": ("an uplink", NEUTRAL),
-                "neighbour": ("connected to a switch or access point", NEUTRAL),
-                "pattern": ("listed in the estate file", NEUTRAL),
-            },
+            value_texts=EXPECTED_WHY,
             absent="nothing: it may be down",
             width=300,
         ),

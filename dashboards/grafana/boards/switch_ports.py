@@ -35,6 +35,13 @@ PORT_STATES = {
     2: ("Disabled", BLUE),
     3: ("Up", GREEN),
 }
+# Why a port should be up.
+EXPECTED_WHY = {
+    "line": ("the port of a WAN line", NEUTRAL),
+    "uplink": ("an uplink", NEUTRAL),
+    "neighbour": ("connected to a switch or access point", NEUTRAL),
+    "pattern": ("listed in the estate file", NEUTRAL),
+}
 # Until something moves on a port, it is neither good nor bad.
 PORT_USE: Steps = ((None, NEUTRAL), (0.001, GREEN), *BUSY[1:])
 LOSSES: Steps = steps_of_rule("port_errors", field="in_errors_per_s")
@@ -336,12 +343,7 @@ WENT_DOWN = Panel(
         "state_last": TableColumn("Last state", value_texts=PORT_STATES, width=180),
         "expected_why_last": TableColumn(
             "Should be up because it is",
-            value_texts={
-                "line": ("the port of a WAN line", NEUTRAL),
-                "uplink": ("an uplink", NEUTRAL),
-                "neighbour": ("connected to a switch or access point", NEUTRAL),
-                "pattern": ("listed in the estate file", NEUTRAL),
-            },
+            value_texts=EXPECTED_WHY,
             width=300,
         ),
     },

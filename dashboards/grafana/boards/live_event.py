@@ -1,0 +1,436 @@
+"""A live event, such as a committee that is streamed: the room's port, the way from it
+to the line, the line, and calls from the site, in the order in which to look.
+
+An event is a port and a time range (decision 084): the board has both as choices.
+"""
+
+import dataclasses
+
+from collectors.store.query import Where
+from dashboards.grafana.board import (
+    BUSY,
+    UP,
+    Board,
+    BoardRow,
+    Calculated,
+    Panel,
+    PanelLink,
+    PanelQuery,
+    RowTest,
+    TableColumn,
+    Variable,
+    column,
+    link_to,
+    search_box,
+    select,
+    verdict_steps,
+)
+from dashboards.grafana.boards.device_panels import ANSWERS, EVENTS, ROUND_TRIP
+from dashboards.grafana.boards.firing_alerts import SILENCES, firing
+from dashboards.grafana.boards.port_board import ABOUT, DAMAGED, IS_UP, LOST, STATE
+from dashboards.grafana.boards.port_board import TRAFFIC as PORT_TRAFFIC
+from dashboards.grafana.boards.rule_texts import what_to_do
+from dashboards.grafana.boards.site import CLIENTS, POWER
+from dashboards.grafana.boards.site_line_panels import USE_DOWN, USE_UP
+from dashboards.grafana.boards.switch_ports import EXPECTED_WHY, LOSSES, PORT_STATES
+
+_SITE = {"site": "site"}
+_AT_SITE = (Where("by", ("site",)),)
+_IN_OFFICES = (Where("by", ("place",)), Where("group", ("office",)))
+_TO_PORT = link_to("towpath-port", ("site", "device", "port"))
+_PORT_COLUMNS = {
+    "device": TableColumn(
+        "Device",
+        link=link_to("towpath-switch", ("site",), device=column("device")),
+        link_title="Show this device",
+        width=170,
+    ),
+    "port": TableColumn(
+        "Port",
+        link=link_to(
+            "towpath-port", ("site",), device=column("device"), port=column("port")
+        ),
+        link_title="Show this port",
+        width=150,
+    ),
+}
+
+WHAT_TO_LOOK_AT = Panel(
+    "What do I look at, and in which order?",
+    "The order of the rows below: the first of them that is not green is where to "
+    "look.",
+    kind="text",
+    width=6,
+    height=8,
+    text="""An hour before it begins, and again 15 minutes before:
+
+1. No **alert** is firing here, and no **maintenance** is planned.
+2. The **room's port** is up, and no packet is damaged.
+3. Its **switch** answers, and **up-links** lose nothing.
+4. The **line** has twice the stream's rate free, from the site.
+5. **Calls** from the site are good.
+
+During the event, choose the range from its start until now.""",
+)
+ALERTS = dataclasses.replace(firing(_SITE, 8), width=18)
+MAINTENANCE = dataclasses.replace(
+    SILENCES,
+    title="Is maintenance planned?",
+    description="Maintenance windows and silences of all sites, since work on the core "
+    "or at a data centre reaches the event, too. Good: none while it lasts. Move the "
+    "work, or the event.",
+    targets=tuple(
+        dataclasses.replace(target, variables={}) for target in SILENCES.targets
+    ),
+    height=5,
+    no_value="None",
+)
+FIND_PORT = Panel(
+    "Which ports of the site have such a description?",
+    "Ports of the site whose description has the text in the box “Port description "
+    "has”, such as “chamber”. Select a port to see it on this board; save that address "
+    "as a bookmark. No description: write one on the switch (ifAlias) and it is here "
+    "after the next poll.",
+    (
+        PanelQuery(
+            select(
+                "interface",
+                ("state", "last"),
+                ("speed_bps", "last"),
+                by=("device", "port", "description"),
+            ),
+            variables=_SITE,
+            searches={"description": "about"},
+        ),
+    ),
+    "none",
+    "table",
+    width=24,
+    height=9,
+    columns={
+        "description": TableColumn("Description", absent="-"),
+        "device": TableColumn("Device", width=220),
+        "port": TableColumn(
+            "Port",
+            link=link_to(
+                "towpath-event",
+                ("site",),
+                device=column("device"),
+                port=column("port"),
+            ),
+            link_title="Show this port on this board",
+            width=200,
+        ),
+        "state_last": TableColumn("State", value_texts=PORT_STATES, width=170),
+        "speed_bps_last": TableColumn("Speed", "bps", decimals=0, width=110),
+    },
+    sort=("description", True),
+    rows_at_most=200,
+    newest=True,
+    no_value="No port of this site has such a description",
+)
+ROOM_IS_UP = dataclasses.replace(
+    IS_UP,
+    title="Is the room's port up?",
+    description="State at the last poll. Grey “Down” is bad here: nothing is connected "
+    "or switched on in the room. Check the cable and the encoder. "
+    f"{what_to_do('port_down')}",
+    links=(PanelLink("Show this port", _TO_PORT),),
+)
+ROOM_DAMAGED = dataclasses.replace(
+    DAMAGED,
+    title="Does it damage packets?",
+)
+ROOM = dataclasses.replace(
+    ABOUT,
+    title="Is it the right port?",
+    width=15,
+    height=4,
+)
+ROOM_TRAFFIC = dataclasses.replace(
+    PORT_TRAFFIC,
+    title="What does the room send and receive?",
+    description="Mean rate of each interval: received by the switch from the room "
+    "above the axis, sent to it below. A stream is a steady band above the axis; if it "
+    "falls to nothing, the encoder has stopped.",
+    width=14,
+    height=9,
+)
+ROOM_LOST = dataclasses.replace(LOST, width=10, height=9)
+ROOM_STATE = dataclasses.replace(STATE, title="When was the room's port down?")
+SWITCH_ANSWERS = dataclasses.replace(ANSWERS, title="Does its switch answer?", height=7)
+SWITCH_ROUND_TRIP = dataclasses.replace(
+    ROUND_TRIP, title="How fast does it answer?", height=7
+)
+UP_LINKS = Panel(
+    "Do the links of the site lose packets?",
+    "Every port of the site that leads to another switch, to an access point or to a "
+    "line, those that lose most first: the room's packets pass some of them. Up, no "
+    "error and no discard is good. Use: the busiest minute of the range. "
+    f"{what_to_do('port_errors')}",
+    (
+        PanelQuery(
+            select(
+                "interface",
+                ("state", "last"),
+                ("expected_why", "last"),
+                ("in_use_ratio", "max"),
+                ("out_use_ratio", "max"),
+                ("in_errors_per_s", "mean"),
+                ("out_errors_per_s", "mean"),
+                ("in_discards_per_s", "mean"),
+                ("out_discards_per_s", "mean"),
+                by=("device", "port", "description"),
+            ),
+            variables=_SITE,
+        ),
+    ),
+    "suffix: /s",
+    "table",
+    width=16,
+    height=7,
+    calculated=(
+        Calculated("use", "in_use_ratio_max", "max", "out_use_ratio_max"),
+        Calculated("errors", "in_errors_per_s_mean", "+", "out_errors_per_s_mean"),
+        Calculated(
+            "discards", "in_discards_per_s_mean", "+", "out_discards_per_s_mean"
+        ),
+        Calculated("lost", "errors", "+", "discards"),
+    ),
+    rows_if=tuple(
+        RowTest("expected_why_last", "equal", why)
+        for why in EXPECTED_WHY
+        if why != "pattern"
+    ),
+    rows_match="any",
+    columns={
+        **_PORT_COLUMNS,
+        "description": TableColumn("Description", absent="-"),
+        "state_last": TableColumn("State", value_texts=PORT_STATES, width=140),
+        "expected_why_last": TableColumn("It is", value_texts=EXPECTED_WHY, width=240),
+        "use": TableColumn("Use", "percentunit", steps=BUSY, decimals=0, width=70),
+        "errors": TableColumn(
+            "Errors", "suffix: /s", steps=LOSSES, decimals=2, width=90
+        ),
+        "discards": TableColumn("Discards", "suffix: /s", decimals=2, width=90),
+        "lost": TableColumn("Lost", "suffix: /s", hidden=True),
+        "in_use_ratio_max": TableColumn("Received, use", "percentunit", hidden=True),
+        "out_use_ratio_max": TableColumn("Sent, use", "percentunit", hidden=True),
+        **{
+            f"{name}_per_s_mean": TableColumn(title, "suffix: /s", hidden=True)
+            for name, title in (
+                ("in_errors", "Errors in"),
+                ("out_errors", "Errors out"),
+                ("in_discards", "Discards in"),
+                ("out_discards", "Discards out"),
+            )
+        },
+    },
+    sort=("lost", True),
+    no_value="No link of this site is known",
+)
+LINES = Panel(
+    "How much of the line is free for the stream?",
+    "Each line of the site over the selected range, the one with the least room first. "
+    "Free: the contracted speed less the busiest minute. A stream needs about 5 Mbit/s "
+    "from the site, and as much again in reserve; before the event, choose the last 7 "
+    f"days to see what is usual. {what_to_do('line_full_up')}",
+    (
+        PanelQuery(
+            select(
+                "line",
+                ("up", "last"),
+                ("up_use_ratio", "max"),
+                ("down_use_ratio", "max"),
+                ("up_bps", "max"),
+                ("down_bps", "max"),
+                ("contract_up_bps", "last"),
+                ("contract_down_bps", "last"),
+                ("out_discards_per_s", "mean"),
+                ("in_errors_per_s", "mean"),
+                by=("line", "role", "supplier"),
+            ),
+            variables=_SITE,
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=5,
+    calculated=(
+        Calculated("up_free", "contract_up_bps_last", "-", "up_bps_max"),
+        Calculated("down_free", "contract_down_bps_last", "-", "down_bps_max"),
+    ),
+    columns={
+        "line": TableColumn("Line", width=200),
+        "role": TableColumn("Role", width=80),
+        "supplier": TableColumn("Supplier"),
+        "up_last": TableColumn("State", value_texts=UP, width=80),
+        "up_use_ratio_max": TableColumn(
+            "From the site, use", "percentunit", steps=BUSY, decimals=0, width=140
+        ),
+        "up_free": TableColumn(
+            "From the site, free", "bps", decimals=0, width=150, absent="not measured"
+        ),
+        "down_use_ratio_max": TableColumn(
+            "To the site, use", "percentunit", steps=BUSY, decimals=0, width=130
+        ),
+        "down_free": TableColumn(
+            "To the site, free", "bps", decimals=0, width=140, absent="not measured"
+        ),
+        "in_errors_per_s_mean": TableColumn(
+            "Errors", "suffix: /s", steps=LOSSES, decimals=2, width=90
+        ),
+        "out_discards_per_s_mean": TableColumn(
+            "Discards", "suffix: /s", decimals=2, width=90
+        ),
+        "up_bps_max": TableColumn("From the site", "bps", hidden=True),
+        "down_bps_max": TableColumn("To the site", "bps", hidden=True),
+        "contract_up_bps_last": TableColumn("Contract from", "bps", hidden=True),
+        "contract_down_bps_last": TableColumn("Contract to", "bps", hidden=True),
+    },
+    sort=("up_free", False),
+    no_value="The estate has no line of this site",
+)
+CALLS = Panel(
+    "How good are calls from here, and where do they fail?",
+    "Test calls of the laptops in the site's offices, over the last minutes. Green is "
+    "good. Slow or lossy to the council's edge: the site's line or the core. Only the "
+    "relay is slow: Microsoft, or the way to it. No row: too few laptops are there.",
+    (
+        PanelQuery(
+            select(
+                "experience",
+                ("call_poor_ratio", "last"),
+                ("mos_estimated_p50", "last"),
+                ("rtt_p95_ms", "last"),
+                ("loss_mean_ratio", "last"),
+                ("jitter_p95_ms", "last"),
+                ("edge_rtt_p95_ms", "last"),
+                ("edge_loss_mean_ratio", "last"),
+                ("relay_rtt_p95_ms", "last"),
+                ("mostly", "last"),
+                by=("group",),
+                where=_AT_SITE,
+            ),
+            variables={"group": "site"},
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=4,
+    columns={
+        "group": TableColumn("Site", width=140),
+        **{
+            f"{name}_last": TableColumn(
+                title,
+                unit,
+                steps=verdict_steps(name),
+                decimals=decimals,
+                width=115,
+                absent="too few",
+            )
+            for name, title, unit, decimals in (
+                ("call_poor_ratio", "Poor calls", "percentunit", 1),
+                ("mos_estimated_p50", "Estimated MOS", "none", 1),
+                ("rtt_p95_ms", "Round trip, p95", "ms", 0),
+                ("loss_mean_ratio", "Loss", "percentunit", 2),
+                ("jitter_p95_ms", "Jitter, p95", "ms", 0),
+            )
+        },
+        "edge_rtt_p95_ms_last": TableColumn(
+            "To the edge, p95", "ms", decimals=0, width=130, absent="too few"
+        ),
+        "edge_loss_mean_ratio_last": TableColumn(
+            "Loss to the edge", "percentunit", decimals=2, width=130, absent="too few"
+        ),
+        "relay_rtt_p95_ms_last": TableColumn(
+            "To a Teams relay, p95", "ms", decimals=0, width=160, absent="too few"
+        ),
+        "mostly_last": TableColumn("Most fail at", absent="no poor calls"),
+    },
+    newest=True,
+    no_value="Too few laptops at this site",
+)
+
+
+def _calls_over_time(title: str, text: str, name: str, unit: str) -> Panel:
+    return Panel(
+        title,
+        f"{text} Here, and in all offices to compare: poor in both is not the site's "
+        "own fault. No line: too few laptops.",
+        (
+            PanelQuery(
+                select("experience", (name, "mean"), by=("group",), where=_AT_SITE),
+                "$tag_group",
+                {"group": "site"},
+            ),
+            PanelQuery(
+                select("experience", (name, "mean"), where=_IN_OFFICES), "all offices"
+            ),
+        ),
+        unit,
+        steps=verdict_steps(name),
+        soft_minimum=0,
+        soft_maximum=0.1 if unit == "percentunit" else None,
+    )
+
+
+POOR_CALLS = _calls_over_time(
+    "How many calls are poor, here and in all offices?",
+    "Share of test calls that missed a media target.",
+    "call_poor_ratio",
+    "percentunit",
+)
+LOSS = _calls_over_time(
+    "How many packets do calls lose, here and in all offices?",
+    "Mean loss of test calls.",
+    "loss_mean_ratio",
+    "percentunit",
+)
+LIVE_EVENT = Board(
+    "towpath-event",
+    "Live event",
+    "A committee that is streamed, or a meeting in a room: is all well, before and "
+    "while it lasts? Choose the site and the room's port.",
+    (
+        BoardRow("Which port is the room's?", (FIND_PORT,), collapsed=True),
+        BoardRow("1. Is all well at the site?", (WHAT_TO_LOOK_AT, ALERTS, MAINTENANCE)),
+        BoardRow(
+            "2. The room's port",
+            (ROOM_IS_UP, ROOM_DAMAGED, ROOM, ROOM_STATE, ROOM_TRAFFIC, ROOM_LOST),
+        ),
+        BoardRow(
+            "3. Its switch, and the links of the site",
+            (SWITCH_ANSWERS, SWITCH_ROUND_TRIP, UP_LINKS),
+        ),
+        BoardRow("4. The line", (LINES, USE_UP, USE_DOWN)),
+        BoardRow("5. Calls from the site", (CALLS, POOR_CALLS, LOSS)),
+        BoardRow("Events of the switch", (EVENTS,), collapsed=True),
+        BoardRow("Wi-Fi of the site", (CLIENTS,), collapsed=True),
+        BoardRow("UPS batteries of the site", (POWER,), collapsed=True),
+    ),
+    (
+        Variable("site", "Site", "interface", "site", multiple=False),
+        Variable(
+            "device",
+            "Room's switch",
+            "interface",
+            "device",
+            {"site": "site"},
+            multiple=False,
+        ),
+        Variable(
+            "port",
+            "Room's port",
+            "interface",
+            "port",
+            {"device": "device"},
+            multiple=False,
+        ),
+        search_box("about", "Port description has"),
+    ),
+    since="now-3h",
+    links=("towpath-site", "towpath-switch", "towpath-port", "towpath-wan"),
+)
