@@ -1,5 +1,6 @@
 """`make bench`: runs every benchmark in turn and prints the figures as tables, with
-`--json FILE` also as JSON. `python -m benchmarks poll journal` runs only those."""
+`--json FILE` also as JSON. `python -m benchmarks poll journal` runs only those, and
+further options are those of one: `python -m benchmarks incidents --seed 7`."""
 
 from __future__ import annotations
 
@@ -28,6 +29,7 @@ BENCHMARKS = (
     "call_path",
     "shaped",
     "agent",
+    "incidents",
 )
 
 
@@ -44,13 +46,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("only", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    arguments = parser.parse_args()
+    arguments, options = parser.parse_known_args()
+    if options and len(arguments.only) != 1:
+        parser.error(f"{' '.join(options)}: options are those of one benchmark")
     figures: dict[str, Any] = {"machine": machine()}
     failed = []
     for name in arguments.only or BENCHMARKS:
         print(f"\n== {name}", flush=True)
         try:
-            figures[name] = importlib.import_module(f"benchmarks.{name}").run()
+            run = importlib.import_module(f"benchmarks.{name}").run
+            figures[name] = run(options) if options else run()
         except Exception as error:  # noqa: BLE001 - one benchmark must not hide the rest
             print(f"failed: {error!r}", file=sys.stderr)
             failed.append(name)

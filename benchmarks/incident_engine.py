@@ -1,0 +1,129 @@
+"""The engine in virtual time: real rules, windows, suppression, alert file and outbox.
+
+Only the other end of the channel is simulated: it takes every message at once and
+keeps it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Self
+
+from alerts.alert import Alert
+from alerts.alert_config import AlertConfig
+from alerts.alert_store import AlertStore, CycleChanges
+from alerts.cycle import CycleResult, run_cycle
+from alerts.estate_index import EstateIndex
+from alerts.evaluation.alert_states import AlertState
+from alerts.notify.delivery import next_message
+from alerts.notify.page import Page
+from alerts.paging import Paging
+from alerts.rule_files import load_rules
+from alerts.window import Window
+from collectors.batch import Batch
+from collectors.estate.estate_model import Estate
+from collectors.journal import Position
+from collectors.server_measurements import CATALOGUE
+from collectors.topology import TopologyView
+
+_CHANNEL = "duty"
+_FORGET_EVERY_MS = 600_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Message:
+    """What arrived at the channel, and when."""
+
+    time_ms: int
+    page: Page
+
+
+class VirtualEngine:
+    """`with VirtualEngine(…)`: `step` takes the rows of a step and evaluates once."""
+
+    def __init__(self, estate: Estate, folder: Path, start_ms: int) -> None:
+        self.rules = load_rules(CATALOGUE)
+        self.now_ms = start_ms
+        self.window = Window(self.rules, CATALOGUE, start_ms)
+        self._topology = TopologyView(
+            lambda: estate, now_ms=lambda: self.now_ms, settle_s=0.0
+        )
+        self._estate_index = EstateIndex(self._topology.estate())
+        self._config = AlertConfig(standing=folder / "alerts.sqlite")
+        self._paging = Paging(
+            self._config, (_CHANNEL,), lambda: self._estate_index, lambda: self.now_ms
+        )
+        self.states: dict[str, AlertState] = {}
+        self._shown: dict[str, Alert] = {}
+        self._dropped_ms = start_ms
+        self.messages: list[Message] = []
+        self.evaluate_s = 0.0
+        self.cycles = 0
+
+    def __enter__(self) -> Self:
+        self._store = AlertStore(self._config.standing)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._store.close()
+
+    def learn(self, batch: Batch) -> None:
+        """Takes what LLDP reports."""
+        self._topology.add(batch)
+
+    def step(self, batches: list[Batch], now_ms: int) -> None:
+        self.now_ms = now_ms
+        started_s = time.perf_counter()
+        for batch in batches:
+            self.window.append(batch)
+        estate = self._topology.estate()
+        if estate is not self._estate_index.estate:
+            self._estate_index = EstateIndex(estate)
+        result = run_cycle(
+            self.window,
+            self._estate_index,
+            self.rules,
+            self.states,
+            self._shown,
+            [],
+            self._paging.destinations,
+            now_ms,
+        )
+        if result.changes or result.alerts:
+            self._store.write(self._effect(result), now_ms)
+        self.states = result.states
+        self._shown = result.still_open(self._shown)
+        self.window.clear_changed()
+        if now_ms - self._dropped_ms > _FORGET_EVERY_MS:
+            self._dropped_ms = now_ms
+            self.window.drop_old(now_ms)
+            self._store.delete_old(now_ms)
+        self._deliver()
+        self.evaluate_s += time.perf_counter() - started_s
+        self.cycles += 1
+
+    def _effect(self, result: CycleResult) -> CycleChanges:
+        at = {"poll": Position(1, self.now_ms)}
+        return CycleChanges(
+            changes=result.changes,
+            alerts=result.alerts,
+            pages=result.pages,
+            ended=result.ended,
+            dropped=result.dropped,
+            over_at_ms=self.now_ms + self._paging.group_ms,
+            samples=[],
+            positions=at,
+            floor=at,
+        )
+
+    def _deliver(self) -> None:
+        outbox = self._store.outbox
+        while message := next_message(
+            outbox.due(_CHANNEL, self.now_ms + self._paging.group_ms), self.now_ms
+        ):
+            outbox.start_attempt(message)
+            page = self._paging.render(message, self.now_ms)
+            self.messages.append(Message(self.now_ms, page))
+            outbox.delivered(message, self.now_ms)
