@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -104,10 +106,12 @@ url = "{desk.url}"
         # Killed on the full disk it starts again, and pages twice rather than never.
         run.signal(signal.SIGKILL)
         run.code()
+        known = _recorded_pages(small / "state", own / "after_the_kill")
         await asyncio.to_thread(run.start)
-        await until(
-            lambda: len(_about(desk, "device_unreadable")) > 1, "again", seconds=90
-        )
+        if "device_unreadable" not in known:
+            await until(
+                lambda: len(_about(desk, "device_unreadable")) > 1, "again", seconds=90
+            )
         filler.unlink()
         await shown(200)
         assert run.count("cannot rollback") == 0
@@ -116,6 +120,19 @@ url = "{desk.url}"
             # Once for each start: a full disk is no reason to fill the log.
             assert run.count(event) <= 2, (event, run.count(event))
     desk.server.shutdown()
+
+
+def _recorded_pages(state: Path, copies: Path) -> set[str]:
+    """The rules whose pages the disk knows as sent: a nearly full disk may still take
+    the last transaction before the kill, and then nothing is paged twice."""
+    copies.mkdir()
+    for path in state.glob("alerts.sqlite*"):
+        shutil.copy(path, copies)
+    with contextlib.closing(sqlite3.connect(copies / "alerts.sqlite")) as db:
+        sent = db.execute(
+            "SELECT episode FROM outbox WHERE kind = 'page' AND state = 'sent'"
+        )
+        return {episode.partition("/")[0] for (episode,) in sent}
 
 
 def _about(desk: Desk, rule: str) -> list[dict[str, Any]]:
@@ -128,6 +145,7 @@ def _about(desk: Desk, rule: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.netns
+@pytest.mark.timeout(420)
 def test_a_whole_towpath_pages_on_a_full_disk_and_goes_on_by_itself(
     tmp_path: Path,
 ) -> None:
