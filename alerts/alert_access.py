@@ -12,9 +12,9 @@ import msgspec
 
 from alerts.alert import Alert
 from alerts.alert_file import connect, prepare, transaction
-from alerts.alert_store import read_positions, silences_from
+from alerts.alert_store import insert_silence, read_positions, silences_from
 from alerts.outbox import Undelivered, decode_alert, undelivered
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.journal import Positions
 
 
@@ -70,21 +70,7 @@ def add_silence(path: Path, wanted: Silence) -> Silence:
     if wanted.until_ms <= wanted.from_ms:
         raise ValueError("a silence ends after it begins")
     with _opened(path) as db, transaction(db):
-        done = db.execute(
-            "INSERT INTO silence (from_ms, until_ms, site, device, rule, why, who, "
-            "planned) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                wanted.from_ms,
-                wanted.until_ms,
-                wanted.site,
-                wanted.device,
-                wanted.rule,
-                wanted.why,
-                wanted.who,
-                wanted.planned,
-            ),
-        )
-        return msgspec.structs.replace(wanted, id=int(done.lastrowid or 0))
+        return msgspec.structs.replace(wanted, id=insert_silence(db, wanted))
 
 
 def end_silence(path: Path, id: int, now_ms: int) -> bool:

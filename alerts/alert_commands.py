@@ -31,7 +31,7 @@ from alerts.notify.delivery_result import (
 )
 from alerts.notify.page import Page, PageSettings, build_page
 from alerts.rule_files import RuleCheck, RuleError, Rules, load_rules, no_check
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import did_you_mean
@@ -39,6 +39,10 @@ from probes.wire.clock import wall_ms
 from probes.wire.durations import duration_text, parse_duration_ms
 
 Out = Callable[[str], None]
+NOTHING_NAMED = (
+    "expected a site, a device, a line, a supplier or a rule: silencing everything is "
+    "not allowed"
+)
 
 
 def rules_list(
@@ -163,8 +167,8 @@ def alerts_silence(
     timezone: str = "Europe/London",
     out: Out = print,
 ) -> int:
-    """Sends no pages for a site, a device, a rule, or their intersection, `lasting`
-    (`2h`) from the start of `wanted`.
+    """Sends no pages for what `wanted` names, or their intersection, `lasting` (`2h`)
+    from its start.
 
     Measuring goes on; reports show `planned` silences separately. `known`: the rules
     and the estate to check names against; without it, names are not checked.
@@ -174,8 +178,8 @@ def alerts_silence(
     except ValueError as error:
         out(str(error))
         return 2
-    if not (wanted.site or wanted.device or wanted.rule):
-        out("expected a site, a device or a rule: silencing everything is not allowed")
+    if not wanted.scope:
+        out(NOTHING_NAMED)
         return 2
     wanted = msgspec.structs.replace(wanted, until_ms=wanted.from_ms + lasting_ms)
     findings = list(unknown_names.unknown_in_silence(wanted, *known)) if known else []
@@ -195,17 +199,12 @@ def alerts_silences(
 ) -> int:
     """Lists silences in force and planned."""
     for silence in list_silences(state_file, now_ms):
-        what = " ".join(
-            f"{name} {value}"
-            for name in ("site", "device", "rule")
-            if (value := getattr(silence, name))
-        )
         begins, ends = (
             _clock(ms, ZoneInfo(timezone)) for ms in (silence.from_ms, silence.until_ms)
         )
         kind = "maintenance" if silence.planned else "silence"
         out(
-            f"{silence.id:>4}  {kind}: {what}, {begins} to {ends}, "
+            f"{silence.id:>4}  {kind}: {silence.scope_text}, {begins} to {ends}, "
             f"{silence.who}: {silence.why}"
         )
     return 0

@@ -31,8 +31,8 @@ from alerts.outbox import WaitingDelivery
 from alerts.paging import Paging
 from alerts.position_history import PositionHistory
 from alerts.rule_files import Rules
+from alerts.silence import Silence
 from alerts.silence_rows import silence_samples
-from alerts.suppression import Silence
 from alerts.window import Window
 from alerts.window_warmup import warm_up
 from collectors.background_tasks import BackgroundTasks
@@ -172,7 +172,11 @@ class AlertEngine:
                 self._reader.stats, newest_ms or None, "alert", self._process, now_ms
             ),
             *silence_samples(
-                self._silences, self._states.values(), self._estate_index, now_ms
+                self._silences,
+                self._states.values(),
+                self._rules,
+                self._estate_index,
+                now_ms,
             ),
         ]
 

@@ -19,7 +19,7 @@ import structlog
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
-VERSION = 2
+VERSION = 3
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS standing (key TEXT PRIMARY KEY, body BLOB NOT NULL);
@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS outbox (
   error TEXT NOT NULL, ended_ms INTEGER, parcel INTEGER NOT NULL DEFAULT 0,
   body BLOB NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0,
   refused INTEGER NOT NULL DEFAULT 0, instead_of TEXT NOT NULL DEFAULT '',
+  unacknowledged_ms INTEGER NOT NULL DEFAULT 0,
   UNIQUE (episode, kind, channel));
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (state, channel, next_ms);
 CREATE TABLE IF NOT EXISTS said (
@@ -42,7 +43,15 @@ CREATE TABLE IF NOT EXISTS silence (
   id INTEGER PRIMARY KEY AUTOINCREMENT, from_ms INTEGER NOT NULL,
   until_ms INTEGER NOT NULL, site TEXT NOT NULL, device TEXT NOT NULL,
   rule TEXT NOT NULL, why TEXT NOT NULL, who TEXT NOT NULL,
-  planned INTEGER NOT NULL);
+  planned INTEGER NOT NULL, line TEXT NOT NULL DEFAULT '',
+  supplier TEXT NOT NULL DEFAULT '', source TEXT NOT NULL DEFAULT '',
+  uid TEXT NOT NULL DEFAULT '');
+CREATE UNIQUE INDEX IF NOT EXISTS silence_time ON silence (source, uid, from_ms)
+  WHERE source != '';
+CREATE TABLE IF NOT EXISTS maintenance (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, ended_ms INTEGER);
+CREATE TABLE IF NOT EXISTS used_link (
+  nonce TEXT PRIMARY KEY, until_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS ack (
   episode TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, who TEXT NOT NULL,
   why TEXT NOT NULL);
@@ -55,6 +64,19 @@ ALTER TABLE outbox ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN instead_of TEXT NOT NULL DEFAULT '';
 UPDATE outbox SET due_ms = created_ms;
 """
+# Version 2 had no maintenance that recurs, no links and no reminders.
+_FROM_2 = """
+ALTER TABLE outbox ADD COLUMN unacknowledged_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE silence ADD COLUMN line TEXT NOT NULL DEFAULT '';
+ALTER TABLE silence ADD COLUMN supplier TEXT NOT NULL DEFAULT '';
+ALTER TABLE silence ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE silence ADD COLUMN uid TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX silence_time ON silence (source, uid, from_ms) WHERE source != '';
+CREATE TABLE maintenance (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, ended_ms INTEGER);
+CREATE TABLE used_link (nonce TEXT PRIMARY KEY, until_ms INTEGER NOT NULL);
+"""
+_CHANGES = {0: SCHEMA, 1: _FROM_1 + _FROM_2, 2: _FROM_2}
 # The tables that only the engine writes, with their keys. Other processes write
 # silences and acknowledgements.
 _OWN_TABLES = {
@@ -194,7 +216,7 @@ def prepare(db: sqlite3.Connection) -> None:
         return
     with transaction(db):
         # Another process may have done it while this one waited for the lock.
-        change = {0: SCHEMA, 1: _FROM_1}.get(_version(db), "")
+        change = _CHANGES.get(_version(db), "")
         for statement in change.split(";"):
             db.execute(statement)
         if change:

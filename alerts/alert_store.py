@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import asdict
 
 from alerts import outbox
 from alerts.alert import Alert
 from alerts.alert_file import AlertFile
 from alerts.evaluation.alert_states import AlertState, StateChanges
 from alerts.outbox import Outbox, OutboxEntry, decode_alert
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.journal import Position, Positions
 from probes.wire.sample import Sample
 
@@ -166,11 +167,22 @@ class AlertStore:
 
 def silences_from(db: sqlite3.Connection, from_ms: int) -> list[Silence]:
     rows = db.execute(
-        "SELECT id, from_ms, until_ms, site, device, rule, why, who, planned "
-        "FROM silence WHERE until_ms >= ? ORDER BY from_ms, id",
+        "SELECT id, from_ms, until_ms, site, device, rule, why, who, planned, line, "
+        "supplier, source, uid FROM silence WHERE until_ms >= ? ORDER BY from_ms, id",
         (from_ms,),
     )
     return [Silence(*row) for row in rows]
+
+
+def insert_silence(db: sqlite3.Connection, silence: Silence) -> int:
+    """Returns its number."""
+    values = {name: value for name, value in asdict(silence).items() if name != "id"}
+    done = db.execute(
+        f"INSERT INTO silence ({', '.join(values)}) "
+        f"VALUES ({', '.join('?' * len(values))})",
+        tuple(values.values()),
+    )
+    return int(done.lastrowid or 0)
 
 
 def read_positions(db: sqlite3.Connection, name: str) -> Positions | None:

@@ -19,7 +19,9 @@ from alerts.evaluation.alert_states import (
 )
 from alerts.outbox import OutboxEntry
 from alerts.rule_files import Rules
-from alerts.suppression import Silence, decide_notifications
+from alerts.silence import Silence
+from alerts.silence_coverage import SilenceCoverage
+from alerts.suppression import decide_notifications
 from alerts.window import Window
 from probes.wire.sample import Sample
 
@@ -62,7 +64,12 @@ def run_cycle(
     changes = evaluate(window, estate_index, states, now_ms)
     merged = _merged(states, changes)
     decision = decide_notifications(
-        merged, rules, window, estate_index, silences, now_ms
+        merged,
+        rules,
+        window,
+        estate_index,
+        SilenceCoverage(silences, rules, estate_index, now_ms),
+        now_ms,
     )
     merged = _merged(merged, decision.changes)
     changes = {**changes, **decision.changes}

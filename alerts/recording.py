@@ -37,7 +37,7 @@ from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
 from alerts.rule import Duration
 from alerts.rule_files import Rules
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from alerts.window import Window
 from collectors.batch import Batch, batch_samples, check_batch
 from collectors.config_errors import explain

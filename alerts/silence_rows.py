@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
-from alerts.suppression import Silence
+from alerts.rule_files import Rules
+from alerts.silence import Silence
+from alerts.silence_coverage import SilenceCoverage, next_times
 from probes.wire.sample import Sample
 
 
 def silence_samples(
     silences: Sequence[Silence],
     states: Iterable[AlertState],
+    rules: Rules,
     estate_index: EstateIndex,
     now_ms: int,
 ) -> list[Sample]:
-    """Returns a row for each silence that has not ended.
+    """Returns a row for each silence in force, and for the next time of others.
 
     Who made it is left out: boards are shared, and the reason is what matters there.
     """
-    firing = [state for state in states if state.state == "firing"]
+    coverage = SilenceCoverage(silences, rules, estate_index, now_ms)
+    covers = Counter(
+        silence.id
+        for state in states
+        if state.state == "firing"
+        for silence in coverage.covering(state)
+    )
     return [
         Sample(
             "silence",
             {
                 "silence": str(silence.id),
-                "site": silence.site or _site_of(silence.device, estate_index),
+                "site": _site_of(silence, estate_index),
                 "device": silence.device,
+                "line": silence.line,
+                "supplier": silence.supplier,
                 "rule": silence.rule,
             },
             {
@@ -35,16 +47,18 @@ def silence_samples(
                 "active": int(silence.from_ms <= now_ms),
                 "from_ms": silence.from_ms,
                 "until_ms": silence.until_ms,
-                "covers": sum(silence.covers(state, now_ms) for state in firing),
+                "covers": covers[silence.id],
                 "why": silence.why,
             },
             now_ms,
         )
-        for silence in silences
-        if now_ms < silence.until_ms
+        for silence in next_times(silences, now_ms)
     ]
 
 
-def _site_of(device: str, estate_index: EstateIndex) -> str:
-    known = estate_index.devices.get(device)
-    return known.site if known else ""
+def _site_of(silence: Silence, estate_index: EstateIndex) -> str:
+    if silence.site:
+        return silence.site
+    device = estate_index.devices.get(silence.device)
+    line = estate_index.lines.get(silence.line)
+    return device.site if device else line.site if line else ""

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -24,6 +24,7 @@ from alerts.evaluation.alert_states import (
     alert_key,
 )
 from alerts.rule_files import Explanation, Rules
+from alerts.silence_coverage import SilenceCoverage
 from alerts.window import Window
 from collectors.server_measurements import CATALOGUE
 
@@ -31,31 +32,6 @@ from collectors.server_measurements import CATALOGUE
 SETTLE_MS = 30_000
 # Two ends of one cable are seen to fail within this time of each other.
 _TOGETHER_MS = 180_000
-
-
-class Silence(msgspec.Struct, frozen=True):
-    """Nobody is paged for what it covers between two times. Empty texts cover all.
-
-    `planned`: announced maintenance, which reports show separately.
-    """
-
-    id: int
-    from_ms: int
-    until_ms: int
-    site: str = ""
-    device: str = ""
-    rule: str = ""
-    why: str = ""
-    who: str = ""
-    planned: int = 0
-
-    def covers(self, alert_state: AlertState, now_ms: int) -> bool:
-        return (
-            self.from_ms <= now_ms < self.until_ms
-            and (not self.site or self.site == alert_state.site)
-            and (not self.device or self.device == alert_state.subject.get("device"))
-            and (not self.rule or self.rule == alert_state.rule)
-        )
 
 
 class Decision(NamedTuple):
@@ -79,7 +55,7 @@ def decide_notifications(
     rules: Rules,
     window: Window,
     estate_index: EstateIndex,
-    silences: Sequence[Silence],
+    coverage: SilenceCoverage,
     now_ms: int,
 ) -> Decision:
     """Decides for every alert state whether it is paged, resolved or held back."""
@@ -101,8 +77,7 @@ def decide_notifications(
         freed_ms = alert_state.freed_ms
         if alert_state.suppressed_by and not root:
             freed_ms = _ended_ms(states.get(alert_state.suppressed_by), now_ms)
-        silenced = [s for s in silences if s.covers(alert_state, now_ms)]
-        silenced_until_ms = max((s.until_ms for s in silenced), default=0)
+        silenced_until_ms = coverage.until_ms(alert_state)
         after = alert_state
         if (root, freed_ms, silenced_until_ms) != (
             alert_state.suppressed_by,
@@ -119,7 +94,7 @@ def decide_notifications(
         if (
             after.paged_ms is None
             and not root
-            and not silenced
+            and not silenced_until_ms
             and _is_due(after, rules, window, estate_index, now_ms)
         ):
             after = msgspec.structs.replace(after, paged_ms=now_ms, explained_by="")

@@ -9,7 +9,7 @@ from typing import get_args
 from alerts.alert_config import AlertConfig
 from alerts.rule import Rule
 from alerts.rule_files import Override, RuleCheck, Rules
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.estate import known_names
 from collectors.estate.estate_model import Estate, Role
 from collectors.snmp.profiles.profile_types import SensorClass
@@ -78,18 +78,26 @@ def unknown_in_routes(
 
 def unknown_in_silence(silence: Silence, rules: Rules, estate: Estate) -> Iterator[str]:
     """Yields a sentence for each reason why `silence` can never cover an alert."""
-    for kind in ("site", "device"):
+    for kind in ("site", "device", "line"):
         name = getattr(silence, kind)
         if name and (wrong := known_names.unknown_name_text(estate, kind, name)):
             yield wrong
+    suppliers = {line.supplier for line in estate.lines if line.supplier}
+    if silence.supplier and silence.supplier not in suppliers:
+        hint = did_you_mean(silence.supplier, suppliers)
+        yield f"no line has the supplier {silence.supplier!r}{hint}"
     if silence.rule and not rules.find_all(silence.rule):
         yield describe_unknown_rule(silence.rule, rules)
-    for device in estate.devices:
-        if device.id == silence.device and silence.site not in ("", device.site):
-            yield (
-                f"{device.id} is at {device.site}, not at {silence.site}: "
-                "name the device alone"
-            )
+    for kind, named, listed in (
+        ("device", silence.device, estate.devices),
+        ("line", silence.line, estate.lines),
+    ):
+        for entry in listed:
+            if entry.id == named and silence.site not in ("", entry.site):
+                yield (
+                    f"{entry.id} is at {entry.site}, not at {silence.site}: "
+                    f"name the {kind} alone"
+                )
 
 
 def describe_unknown_rule(id: str, rules: Rules) -> str:

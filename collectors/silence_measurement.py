@@ -11,6 +11,8 @@ SILENCE = measurement(
         SITE,
         Tag("device", "estate id of the device; empty: all"),
         Tag("rule", "which rule; empty: all"),
+        Tag("line", "estate id of the line; empty: all"),
+        Tag("supplier", "whose lines; empty: all"),
     ),
     Field("planned", "int", "flag", "1 for announced maintenance, 0 for a silence"),
     Field("active", "int", "flag", "1 while in force, 0 before it begins"),

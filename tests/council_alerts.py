@@ -50,7 +50,14 @@ def alert_rows(at: int) -> Iterator[Sample]:
             yield _incident(severity, rule, subject, at)
     yield Sample(
         "silence",
-        {"silence": "1", "site": "depot", "device": "dep-sw1", "rule": ""},
+        {
+            "silence": "1",
+            "site": "depot",
+            "device": "dep-sw1",
+            "rule": "",
+            "line": "",
+            "supplier": "",
+        },
         {
             "planned": 1,
             "active": 1,

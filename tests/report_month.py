@@ -11,7 +11,7 @@ import council
 from store_doubles import MemoryStore
 
 from alerts.alert import Alert
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.estate.opening_hours import OpeningHours
 from collectors.store.query import Query, Row
 from dashboards.report import Month, PollPeriods, report_figures, select_sites

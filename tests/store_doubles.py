@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Self
 
 from alerts.alert import Alert
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.batch import Batch
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Pick, Query, Row, means_query, weight_field

@@ -26,7 +26,7 @@ from alerts.alert_access import (
 )
 from alerts.heartbeat import Heartbeat
 from alerts.rule_files import Rules
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.journal import Journal, JournalReader

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from alerts import alert_commands
 from alerts.alert import Alert
-from alerts.alert_access import open_alerts
+from alerts.alert_access import add_silence, open_alerts
 from alerts.alert_store import AlertStore, CycleChanges
 from alerts.alert_text import format_value
 from alerts.notify import PageSettings, build_page
 from alerts.notify.delivery import backoff_s, delivery_notes, next_message
 from alerts.outbox import OutboxEntry, WaitingDelivery
-from alerts.suppression import Silence
+from alerts.silence import Silence
 
 NOW_MS = 1_777_888_800_000
 ALERT = Alert(
@@ -297,16 +297,35 @@ def test_a_late_page_and_one_for_another_channel_say_so() -> None:
     assert page.data["notes"] == [note]
 
 
-def test_a_file_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:
+def _step_back(db: sqlite3.Connection, version: int) -> None:
+    """Undoes what later versions of the file have added."""
+    db.execute("DROP INDEX silence_time")
+    for table in ("maintenance", "used_link"):
+        db.execute(f"DROP TABLE {table}")
+    columns = {"silence": ["line", "supplier", "source", "uid"]}
+    columns["outbox"] = ["unacknowledged_ms"]
+    if version == 1:
+        columns["outbox"] += ["due_ms", "refused", "instead_of"]
+    for table, names in columns.items():
+        for name in names:
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+    db.execute(f"PRAGMA user_version = {version}")
+    db.commit()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_a_version_before_is_brought_up_to_date(
+    tmp_path: Path, version: int
+) -> None:
     path = book_with(tmp_path, ALERT)
+    silence = add_silence(path, Silence(0, NOW_MS, NOW_MS + 1, site="hall"))
     with contextlib.closing(sqlite3.connect(path)) as db:
-        for column in ("due_ms", "refused", "instead_of"):
-            db.execute(f"ALTER TABLE outbox DROP COLUMN {column}")
-        db.execute("PRAGMA user_version = 1")
-        db.commit()
+        db.execute("UPDATE outbox SET due_ms = created_ms")
+        _step_back(db, version)
     book = AlertStore(path)
     [page] = book.outbox.due("c", NOW_MS)
     assert page.due_ms == NOW_MS
+    assert book.silences(NOW_MS) == [silence]
     book.close()
 
 

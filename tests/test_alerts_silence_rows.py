@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from alert_histories import USUAL
 from running_engine import ESTATE
 
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
+from alerts.silence import Silence
 from alerts.silence_rows import silence_samples
-from alerts.suppression import Silence
 from collectors.batch import batch_samples, check_batch
 from collectors.server_measurements import CATALOGUE
 
@@ -37,9 +38,16 @@ def test_a_silence_in_force_is_a_row_with_what_it_holds_back() -> None:
         planned=1,
     )
     states = [_firing("device_unreachable", device="core-1"), _firing("port_errors")]
-    samples = silence_samples([night], states, INDEX, NOW_MS)
+    samples = silence_samples([night], states, USUAL, INDEX, NOW_MS)
     [row] = samples
-    assert row.tags == {"silence": "4", "site": "hall", "device": "core-1", "rule": ""}
+    assert row.tags == {
+        "silence": "4",
+        "site": "hall",
+        "device": "core-1",
+        "rule": "",
+        "line": "",
+        "supplier": "",
+    }
     assert row.fields == {
         "planned": 1,
         "active": 1,
@@ -59,12 +67,12 @@ def test_a_planned_window_is_a_row_before_it_begins_and_none_once_it_has_ended()
     later = Silence(1, NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS, site="hall", planned=1)
     past = Silence(2, NOW_MS - 2 * HOUR_MS, NOW_MS - HOUR_MS, rule="port_down")
     states = [_firing("device_unreachable", device="core-1")]
-    [row] = silence_samples([later, past], states, INDEX, NOW_MS)
+    [row] = silence_samples([later, past], states, USUAL, INDEX, NOW_MS)
     assert row.tags["silence"] == "1"
     assert (row.fields["active"], row.fields["covers"]) == (0, 0)
 
 
 def test_a_silence_of_a_device_that_has_left_the_estate_names_no_site() -> None:
     gone = Silence(1, NOW_MS, NOW_MS + HOUR_MS, device="core-9")
-    [row] = silence_samples([gone], [], INDEX, NOW_MS)
+    [row] = silence_samples([gone], [], USUAL, INDEX, NOW_MS)
     assert row.tags["site"] == ""

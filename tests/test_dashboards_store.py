@@ -14,7 +14,7 @@ import services
 import stores
 
 from alerts.alert_access import add_silence
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
 from dashboards.report import Month, ReportSettings, select_sites, site_report

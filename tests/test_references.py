@@ -13,7 +13,7 @@ from test_check import Folder, folder  # noqa: F401 - a fixture
 from alerts.alert_access import list_silences
 from alerts.alert_file import AlertFile
 from alerts.rule_files import load_rules
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from alerts.unknown_names import unknown_in_silence
 from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate

@@ -25,7 +25,7 @@ from report_month import (
 from store_doubles import MemoryStore
 
 from alerts.alert import Alert
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.estate.opening_hours import OpeningHours, is_open
 from dashboards.observed import ObservedPiece, marks
 from dashboards.report import Month, select_sites

@@ -9,7 +9,7 @@ from council_page import NOW_MS, page_client, page_text
 from store_doubles import AlertList, MemoryStore
 
 from alerts.alert import Alert
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.estate import Estate
 from dashboards import figure_text
 from dashboards.web import site_state

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alerts.alert import Alert
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.estate import Estate, Site
 from collectors.estate.opening_hours import OpeningHours
 from collectors.experience.groups import LEAST
@@ -28,6 +28,7 @@ from dashboards.report import report_figures, report_queries
 from dashboards.report.availability import availability, unobserved
 from dashboards.report.group_calls import gather_calls
 from dashboards.report.month import Month
+from dashboards.report.planned_maintenance import planned_spans
 
 Progress = Callable[[str], None]
 _ALWAYS = OpeningHours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
@@ -122,15 +123,7 @@ class ReportInputs:
         return past.from_ms, past.to_ms
 
     def maintenance(self, site: str, device: str | None = None) -> list[Span]:
-        """Returns planned maintenance of everything, of the site and of the device."""
-        return [
-            (silence.from_ms, silence.until_ms)
-            for silence in self.silences
-            if silence.planned
-            and not silence.rule
-            and silence.site in ("", site)
-            and silence.device in ("", device)
-        ]
+        return planned_spans(self.silences, self.estate, site, device)
 
 
 async def gather_content(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from alerts.alert import Alert
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.estate import Estate, Site
 from collectors.experience.groups import LEAST
 from collectors.snmp.traps.trap_text import LEVELS

@@ -11,7 +11,7 @@ import structlog
 
 from alerts.alert import Alert
 from alerts.alert_access import list_silences, open_alerts, recent_alerts
-from alerts.suppression import Silence
+from alerts.silence import Silence
 from collectors.estate import Estate
 from collectors.experience.groups import LEAST
 from collectors.http import CannotServe, Endpoint, HttpRefusal, HttpServer, ServerLimits

@@ -81,6 +81,8 @@ def silence(
     why: Annotated[str, typer.Option(help="what is being done")],
     site: Annotated[str, typer.Option()] = "",
     device: Annotated[str, typer.Option()] = "",
+    line: Annotated[str, typer.Option()] = "",
+    supplier: Annotated[str, typer.Option(help="all lines of this supplier")] = "",
     rule: Annotated[str, typer.Option()] = "",
     planned: Annotated[
         bool, typer.Option(help="planned maintenance: reports count it separately")
@@ -89,7 +91,7 @@ def silence(
 ) -> None:
     """Send no pages for a while. Measuring and resolving continue."""
     from alerts.alert_commands import alerts_silence
-    from alerts.suppression import Silence
+    from alerts.silence import Silence
 
     settings = read_config(config)
     standing = ensure_folder(settings.alerts.standing, "alerts.standing")
@@ -104,6 +106,8 @@ def silence(
                 site=site,
                 device=device,
                 rule=rule,
+                line=line,
+                supplier=supplier,
                 why=why,
                 who=who or _me(),
                 planned=int(planned),

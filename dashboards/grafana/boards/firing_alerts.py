@@ -208,7 +208,7 @@ IS_SILENCED = Panel(
             select(
                 "silence",
                 ("covers", "last"),
-                by=("silence", "site", "device", "rule"),
+                by=("silence", "site", "device", "line", "supplier", "rule"),
             ),
             variables=_SITE,
         ),
@@ -239,7 +239,7 @@ SILENCES = Panel(
                 ("until_ms", "last"),
                 ("covers", "last"),
                 ("why", "last"),
-                by=("silence", "site", "device", "rule"),
+                by=("silence", "site", "device", "line", "supplier", "rule"),
             ),
             variables=_SITE,
         ),
@@ -262,6 +262,8 @@ SILENCES = Panel(
         "why_last": TableColumn("Why", absent="no reason given"),
         "site": site_column(150),
         "device": TableColumn("Device", absent="all", width=150),
+        "line": TableColumn("Line", absent="all", width=120),
+        "supplier": TableColumn("Supplier", absent="all", width=120),
         "rule": TableColumn(
             "Rule", value_texts=rule_titles(), colour="none", absent="all", width=230
         ),

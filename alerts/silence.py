@@ -1,0 +1,45 @@
+"""`Silence`: nobody is paged for what it covers between two times."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """A silence or a maintenance window. Empty texts cover all.
+
+    `planned`: announced maintenance, which reports show separately. `supplier` covers
+    the lines of that supplier. `source`: where it comes from if it is one time of a
+    recurring window, of the settings or of a calendar; empty if it was made by hand.
+    `uid` names the window within its source.
+    """
+
+    id: int
+    from_ms: int
+    until_ms: int
+    site: str = ""
+    device: str = ""
+    rule: str = ""
+    why: str = ""
+    who: str = ""
+    planned: int = 0
+    line: str = ""
+    supplier: str = ""
+    source: str = ""
+    uid: str = ""
+
+    def is_active(self, now_ms: int) -> bool:
+        return self.from_ms <= now_ms < self.until_ms
+
+    @property
+    def scope(self) -> dict[str, str]:
+        """Kind → name of what it is limited to, such as {"site": "library"}."""
+        return {kind: name for kind in SCOPES if (name := getattr(self, kind))}
+
+    @property
+    def scope_text(self) -> str:
+        """`site library, rule port_down`."""
+        return ", ".join(f"{kind} {name}" for kind, name in self.scope.items())
+
+
+SCOPES = ("site", "device", "line", "supplier", "rule")
