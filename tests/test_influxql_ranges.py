@@ -64,20 +64,33 @@ def _query(*picks: Pick, by: tuple[str, ...] = ("port",)) -> Query:
 
 
 def test_a_query_reads_the_roll_ups_that_answer_it() -> None:
-    def read(*picks: Pick, measurement: str = "interface", step: int | None = None):
+    def read(
+        *picks: Pick,
+        measurement: str = "interface",
+        step: int | None = None,
+        estimated: bool = False,
+    ):
         query = Query(measurement, picks, 0, 1, (), (), None, step)
         declared = CATALOGUE.measurement(measurement)
-        text = render_ranges(query, declared, Grafana())
+        text = render_ranges(query, declared, Grafana(), estimated)
         return [name.removeprefix(measurement) for name in FROM.findall(text)]
 
     assert read(Pick("in_bps"), Pick("up", "min")) == ["", "_5m", "_1h"]
     assert read(Pick("in_bps", "p95")) == [""]
     assert read(Pick("in_bps"), Pick("in_bps", "p95")) == [""]
     assert read(Pick("in_bps", "p95"), step=300_000) == ["", "_5m"]
-    assert read(Pick("expected", "last"), measurement="self_agents") == [""]
+    p95 = Pick("in_bps", "p95")
+    assert read(p95, step=300_000, estimated=True) == ["", "_5m", "_1d"]
+    assert read(p95, step=600_000, estimated=True) == [""]
+    assert read(Pick("remote_name", "last"), measurement="neighbour") == [""]
     assert read(Pick("ok", "min"), measurement="web") == [""]
-    # Its rows are five minutes apart anyway.
+    # Their rows are five minutes apart anyway.
     assert read(Pick("value"), measurement="sensor") == ["", "_1h"]
+    value = Pick("value", "p95")
+    assert read(value, measurement="wireless", step=300_000, estimated=True) == [
+        "",
+        "_1d",
+    ]
 
 
 @pytest.mark.service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,16 @@ PICKS = {
     "experience": ("call_poor_ratio:mean", "call_poor_ratio:max", "agents:sum"),
     "device": ("outcome:last", "icmp_rtt_ms:mean", "restarted:sum"),
 }
+# A line or device is the first tag, by which rows are read back.
+ODD_NAMES = ('a "b" c', "o'neil, ltd", "d=e\\f", "Ysgol Bro Eirwg, tŷ", "/x.*$/")
 TAGS = {
-    "interface": {"port": ("1", 'a "b" c', "d,e=f")},
-    "line": {"line": ("one", "two")},
+    "interface": {"port": ("1", *ODD_NAMES[:3])},
+    "line": {"line": ("one", "two", *ODD_NAMES)},
     "experience": {"group": ("home", "office")},
-    "device": {"device": tuple(f"sw{n}" for n in range(23))},
+    "device": {"device": (*ODD_NAMES, *(f"sw{n}" for n in range(20)))},
 }
+# These have the same figures as the rows; ranks of days stand for means.
+EXACT_MS = {"5m": STEPS_MS["5m"], "1h": STEPS_MS["1h"]}
 
 
 def _rows(seed: int, from_ms: int = START, to_ms: int = END) -> list[Sample]:
@@ -128,7 +133,7 @@ async def _figures(
 async def _assert_rolled_up(rolled: Rolled) -> None:
     """Every figure of every roll-up is that of the rows."""
     for name in PICKS:
-        for step, ms in STEPS_MS.items():
+        for step, ms in EXACT_MS.items():
             if name == "experience" and step == "5m":
                 continue
             of_rows = await _figures(rolled, name, "1m", 60_000, ms)
@@ -216,6 +221,98 @@ async def test_the_hour_that_is_not_over_is_rolled_up_as_far_as_it_is(
         await _write(store, _rows(7, rolled.now_ms, END))
         await _tidy(rolled, store, 60)
     await _assert_rolled_up(rolled)
+
+
+DAY = 24 * HOUR
+DAYS = 4
+MIDNIGHT = START - START % DAY - DAYS * DAY
+
+
+def _line_rows() -> list[Sample]:
+    """Days of two lines, one row in five minutes, the last day without its evening."""
+    rows = []
+    for n, time_ms in enumerate(
+        range(MIDNIGHT, MIDNIGHT + DAYS * DAY - 5 * HOUR, DAY // 288)
+    ):
+        for line in ("one", ODD_NAMES[2]):
+            use = (n * 7919 % 1000) / 1000 * (0.5 if line == "one" else 1.0)
+            rows.append(
+                Sample("line", {"line": line}, {"down_use_ratio": use}, time_ms)
+            )
+    return rows
+
+
+async def _percentiles(rolled: Rolled, ms: int) -> dict[str, float]:
+    """Line → its percentile over all days, as a board with an interval gets it."""
+    picks = (Pick("down_use_ratio", "p95"),)
+    query = Query("line", picks, 0, 1, (), ("line",), None, 300_000)
+    grafana = Grafana(interval="")
+    text = render_ranges(query, CATALOGUE.measurement("line"), grafana, estimated=True)
+    times = f"time >= {MIDNIGHT}ms AND time < {MIDNIGHT + DAYS * DAY}ms"
+    text = text.replace("$timeFilter", times).replace("$__interval_ms", str(ms))
+    async with rolled.client() as client:
+        series = await client.query(rolled.database, text)
+    return {one.tags["line"]: one.values[0][1] for one in series}
+
+
+async def _assert_ranked(rolled: Rolled) -> None:
+    """Weeks have nearly the percentiles of the rows, days have exactly those."""
+    of_rows = await _percentiles(rolled, 60_000)
+    assert len(of_rows) == 2
+    assert await _percentiles(rolled, 300_000) == of_rows
+    of_ranks = await _percentiles(rolled, 24 * HOUR)
+    assert of_ranks == {
+        line: pytest.approx(value, rel=0.03) for line, value in of_rows.items()
+    }
+    async with rolled.client() as client:
+        [series] = await client.query(
+            rolled.database,
+            'SELECT count("down_use_ratio_rank") FROM "line_1d"',
+        )
+    # 24 of each whole day, 19 of the day without an evening.
+    assert series.values[0][1] == 2 * (24 * DAYS - 5)
+
+
+@pytest.mark.service
+async def test_percentiles_of_weeks_are_those_of_ranks_of_days(rolled: Rolled) -> None:
+    rolled.now_ms = MIDNIGHT + DAYS * DAY
+    rows = _line_rows()
+    late = [row for row in rows if MIDNIGHT + DAY <= row.time_ms < MIDNIGHT + 30 * HOUR]
+    async with rolled.store() as store:
+        await _write(store, [row for row in rows if row not in late])
+        await _tidy(rolled, store)
+        await _write(store, late)
+        await _tidy(rolled, store)
+    await _assert_ranked(rolled)
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("is_upgrade", [False, True])
+async def test_days_from_before_the_ranks_get_them(
+    rolled: Rolled, is_upgrade: bool, tmp_path: Path
+) -> None:
+    """After an upgrade the other roll-ups are there, or nothing is."""
+    rolled.now_ms = MIDNIGHT + DAYS * DAY
+    if is_upgrade:
+        async with rolled.store() as store:
+            await _write(store, _line_rows())
+            await _tidy(rolled, store)
+        file = tmp_path / f"rollups-{rolled.database}.json"
+        state = json.loads(file.read_bytes())
+        state["history"]["line"] = [MIDNIGHT, MIDNIGHT]
+        state["pending"].pop("line", None)
+        del state["days"]
+        file.write_text(json.dumps(state))
+        async with rolled.client() as client:
+            await client.query(rolled.database, 'DELETE FROM "line_1d"')
+    else:
+        async with rolled.plain() as store:
+            await _write(store, _line_rows())
+    async with rolled.store() as store:
+        for _ in range(12):
+            await _tidy(rolled, store, 1)
+            store._rollups._history_from = 0  # type: ignore[union-attr]
+    await _assert_ranked(rolled)
 
 
 def test_names_of_a_roll_ups_fields_are_all_different() -> None:

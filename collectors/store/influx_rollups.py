@@ -21,11 +21,20 @@ from collectors.store.influx_http import InfluxServer, NoDatabase
 from collectors.store.influxql import identifier, literal
 from collectors.store.line_protocol import lines
 from collectors.store.rolled_measurements import (
+    DAY,
+    DAY_MS,
     HOUR_MS,
     ROLLED,
+    ranked,
+    rolled_name,
     rolled_steps,
 )
-from collectors.store.rolled_rows import RowsOfSeries, roll_up, rolled_measurement
+from collectors.store.rolled_rows import (
+    RowsOfSeries,
+    fields_read,
+    roll_up,
+    rolled_measurement,
+)
 from collectors.store.rollup_backlog import RollUpBacklog, RollUpSpan
 from collectors.store.store_errors import Away
 from probes.wire.catalogue import Catalogue, Measurement
@@ -53,7 +62,9 @@ class InfluxRollUps:
     ) -> None:
         self._server, self._database, self._catalogue = server, database, catalogue
         self._backlog = RollUpBacklog(path, catalogue)
-        self._growing_from = self._history_from = 0.0
+        # Whether of days → when what is growing is rolled up again.
+        self._growing_from = {False: 0.0, True: 0.0}
+        self._history_from = 0.0
         self._without_rows: set[str] = set()
         self._refused: set[str] = set()
         self._saving = asyncio.Lock()
@@ -72,11 +83,13 @@ class InfluxRollUps:
         up until then is not repeated."""
         for span in self._backlog.due(now_ms):
             await self._roll_up(span, now_ms)
-        if time.monotonic() >= self._growing_from:
+        for of_days, from_s in list(self._growing_from.items()):
             began = time.monotonic()
-            for span in self._backlog.growing(now_ms):
-                await self._roll_up(span, now_ms)
-            self._growing_from = _next(began, _REST_GROWING)
+            if began >= from_s:
+                for span in self._backlog.growing(now_ms):
+                    if (span.steps == (DAY,)) is of_days:
+                        await self._roll_up(span, now_ms)
+                self._growing_from[of_days] = _next(began, _REST_GROWING)
         if time.monotonic() >= self._history_from:
             began = time.monotonic()
             await self._roll_up_history(now_ms)
@@ -91,11 +104,10 @@ class InfluxRollUps:
     async def _roll_up_history(self, now_ms: int) -> None:
         for declared in self._catalogue:
             name = declared.name
-            if (
-                name in ROLLED
-                and name not in self._backlog.history
-                and name not in self._without_rows
-            ):
+            is_known = name in self._backlog.history and (
+                not ranked(declared) or name in self._backlog.days
+            )
+            if name in ROLLED and not is_known and name not in self._without_rows:
                 await self._find_history(declared, now_ms)
         began = time.monotonic()
         while time.monotonic() - began < _HISTORY_S and (
@@ -103,10 +115,12 @@ class InfluxRollUps:
         ):
             for span in spans:
                 await self._write_span(span, now_ms)
-                from_ms, _ = self._backlog.history[span.measurement]
-                self._backlog.history[span.measurement] = (from_ms, span.from_ms)
-                if from_ms >= span.from_ms:
-                    _log.info("history_rolled_up", measurement=span.measurement)
+                if self._backlog.history_done(span):
+                    _log.info(
+                        "history_rolled_up",
+                        measurement=span.measurement,
+                        steps=", ".join(span.steps),
+                    )
             await self._save()
 
     async def _find_history(self, declared: Measurement, now_ms: int) -> None:
@@ -122,9 +136,14 @@ class InfluxRollUps:
             self._without_rows.add(declared.name)
             return
         oldest_ms = int(series[0].values[0][0])
-        from_ms = oldest_ms - oldest_ms % HOUR_MS
-        to_ms = now_ms - now_ms % HOUR_MS + HOUR_MS
-        self._backlog.history[declared.name] = (from_ms, max(from_ms, to_ms))
+        for left, length, is_needed in (
+            (self._backlog.history, HOUR_MS, True),
+            (self._backlog.days, DAY_MS, bool(ranked(declared))),
+        ):
+            if is_needed and declared.name not in left:
+                from_ms = oldest_ms - oldest_ms % length
+                to_ms = now_ms - now_ms % length + length
+                left[declared.name] = (from_ms, max(from_ms, to_ms))
         await self._save()
 
     async def _save(self, durable: bool = False) -> None:
@@ -160,8 +179,12 @@ class InfluxRollUps:
     ) -> AsyncIterator[list[RowsOfSeries]]:
         """Yields the rows of a span, those of some subjects at a time."""
         subject = identifier(declared.tags[0].name)
-        source = identifier(declared.name)
-        fields = ", ".join(identifier(field.name) for field in declared.fields)
+        names, source = fields_read(declared, span.steps[0]), declared.name
+        if span.steps == (DAY,) and "5m" in rolled_steps(declared):
+            # These rows are much fewer, and have the means.
+            names = tuple(f"{name}_mean" for name in names)
+            source = rolled_name(declared.name, "5m")
+        fields, source = ", ".join(map(identifier, names)), identifier(source)
         groups = ", ".join(identifier(tag.name) for tag in declared.tags)
         times = f"time >= {span.from_ms}ms AND time < {span.to_ms}ms"
         try:

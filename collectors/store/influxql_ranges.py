@@ -23,7 +23,8 @@ then the fixed tags:
     `sum("f_product") / sum("f_weight")`, or sum, min, max or last of one such field.
 4.  Percentiles of means: `percentile("f_mean", 95) AS "f_p95"` from 1 in parentheses,
     by `time(300000ms)` and the tags, with `fill(none)`; then GROUP BY as in 1, after
-    `WHERE $timeFilter [AND guard]` if that has a time. Of a roll-up: as 1, from "m_5m".
+    `WHERE $timeFilter [AND guard]` if that has a time. Of a roll-up: as 1, from "m_5m",
+    or `percentile("f_rank", 95) AS "f_p95"` from "m_1d".
 5.  Rows or roll-ups, by the range: 1, 2 or 4 of rows first, then 3 or 4 of one or two
     roll-ups, each with its guard and `fill(none)`::
 
@@ -44,9 +45,10 @@ then the fixed tags:
 7.  `SHOW TAG VALUES FROM "m" WITH KEY = "tag" [WHERE AND…]`, made elsewhere.
 
 A guard is `$__interval_ms < 300000` (rows), `$__interval_ms >= 300000 AND
-$__interval_ms < 3600000` or `$__interval_ms >= 3600000`. In 6, which Grafana does not
-give an interval, it has `${__to} - ${__from}` instead, and the time filter is `time >=
-${__from}ms AND time <= ${__to}ms`. A store that chooses roll-ups itself answers 5 and 6
+$__interval_ms < 3600000` or `$__interval_ms >= 3600000`; "m_1d" is read from 10800000.
+In 6, which Grafana does not give an interval, it has `${__to} - ${__from}` instead, and
+the time filter is `time >= ${__from}ms AND time <= ${__to}ms`. A store that chooses
+roll-ups itself answers 5 and 6
 by the first subquery alone, whatever its guard.
 
 Grafana rounds intervals to 1, 2, 5, 10, 15, 20, 30 minutes, 1, 2, 3, 6, 12 hours and
@@ -70,8 +72,8 @@ from collectors.store.influxql import (
 )
 from collectors.store.query import Query
 from collectors.store.rolled_measurements import (
+    DAY,
     HOUR_MS,
-    STEPS_MS,
     answering_steps,
 )
 from probes.wire.catalogue import Measurement
@@ -83,16 +85,21 @@ _RANGE = "time >= ${__from}ms AND time <= ${__to}ms"
 _RANGES_MS = {"5m": 3 * HOUR_MS, "1h": 24 * HOUR_MS}
 
 
-def render_ranges(query: Query, declared: Measurement, grafana: Grafana) -> str:
+def render_ranges(
+    query: Query, declared: Measurement, grafana: Grafana, estimated: bool = False
+) -> str:
     """Returns the text of a panel's query, which reads roll-ups if they answer it and
-    Grafana's interval is long enough for them."""
+    Grafana's interval is long enough for them. `estimated`: percentiles may be those of
+    ranks of days."""
     steps = answering_steps(query, declared)
+    if not estimated:
+        steps.pop(DAY, None)
     if not steps:
         return render(query, declared, grafana)
     inner = msgspec.structs.replace(grafana, fill="none")
     sources = ", ".join(
         f"({render(query, declared, scaled)})"
-        for scaled in _scales(inner, INTERVAL_MS, {k: STEPS_MS[k] for k in steps})
+        for scaled in _scales(inner, INTERVAL_MS, steps)
     )
     names = [identifier(pick.name) for pick in query.picks]
     if not grafana.interval:

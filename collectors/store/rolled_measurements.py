@@ -9,6 +9,10 @@ a field with a weight there are instead of `n` and `sum` the sums of the weights
 is sum ÷ n, or product ÷ weight, and equals that of the rows. `mean` is sum ÷ n, only
 for percentiles of means.
 
+`interface_1d` has up to 24 rows for each series in each day of UTC: evenly spaced ranks
+of the day's five-minute means (`rank`, see `collectors.store.day_ranks`). Percentiles
+of five-minute means over weeks are percentiles of these.
+
 The embedded store has roll-ups of its own (`collectors.store.rollup`).
 """
 
@@ -22,11 +26,17 @@ import msgspec
 from collectors.store.query import Pick, Query, weight_field
 from probes.wire.catalogue import Field, Measurement
 
-Part = Literal["n", "sum", "mean", "min", "max", "last", "product", "weight"]
+Part = Literal["n", "sum", "mean", "min", "max", "last", "product", "weight", "rank"]
 MINUTES_5_MS = 5 * 60_000
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+# The step of ranks.
+DAY = "1d"
 # The shortest first; each divides the next.
-STEPS_MS: dict[str, int] = {"5m": MINUTES_5_MS, "1h": HOUR_MS}
+STEPS_MS: dict[str, int] = {"5m": MINUTES_5_MS, "1h": HOUR_MS, DAY: DAY_MS}
+# Grafana's interval from which ranks are read instead of five-minute means. A figure
+# over the whole range has it from six and a quarter days on.
+RANKS_FROM_MS = 3 * HOUR_MS
 _OF_WHOLE: tuple[Part, ...] = ("n", "sum", "min", "max", "last")
 _EVERY: tuple[Part, ...] = (*_OF_WHOLE, "mean")
 # Boards never show the lowest or latest rate of a port, and there are many ports.
@@ -45,6 +55,22 @@ ROLLED: dict[str, tuple[Part, ...]] = {
     "vpn_gateway": _EVERY,
     "experience": _EVERY,
     "site": _EVERY,
+    "self_poll": _EVERY,
+    "self_traps": _EVERY,
+    "self_journal": _EVERY,
+    "self_reader": _EVERY,
+    "self_ingest": _EVERY,
+    "self_web": _EVERY,
+    "self_agents": _EVERY,
+    "self_notify": _EVERY,
+    "self_disk": _EVERY,
+}
+# Measurement → the fields of which boards show percentiles of five-minute means.
+RANKED: dict[str, tuple[str, ...]] = {
+    "interface": ("in_bps", "out_bps", "in_use_ratio", "out_use_ratio"),
+    "line": ("down_bps", "up_bps", "down_use_ratio", "up_use_ratio"),
+    "wireless": ("value",),
+    "ip_sla": ("rtt_ms", "jitter_ms"),
 }
 # Aggregate → the parts of a field that it is calculated from.
 _NEEDS: dict[str, tuple[Part, ...]] = {
@@ -82,21 +108,30 @@ def rolled_name(measurement: str, step: str) -> str:
 
 def rolled_steps(declared: Measurement) -> dict[str, int]:
     """Returns the steps by which a measurement is rolled up: those that are longer than
-    its period. Empty if it is not rolled up."""
+    its period, and days if it has ranks. Empty if it is not rolled up."""
     if declared.name not in ROLLED or declared.personal:
         return {}
     return {
         step: length
         for step, length in STEPS_MS.items()
-        if length > declared.period_s * 1000
+        if length > declared.period_s * 1000 and (step != DAY or ranked(declared))
     }
 
 
-def rolled_fields(declared: Measurement) -> Iterator[RolledField]:
-    """Yields the fields of a measurement's roll-ups."""
-    for field in declared.fields:
-        for part in _parts(field, declared):
-            yield RolledField(field.name, part)
+def ranked(declared: Measurement) -> tuple[str, ...]:
+    """Returns the fields of a measurement that have ranks."""
+    return () if declared.personal else RANKED.get(declared.name, ())
+
+
+def rolled_fields(declared: Measurement, step: str = "") -> Iterator[RolledField]:
+    """Yields the fields of a measurement's roll-up by `step`, or of all of them."""
+    if step != DAY:
+        for field in declared.fields:
+            for part in _parts(field, declared):
+                yield RolledField(field.name, part)
+    if step in (DAY, ""):
+        for name in ranked(declared):
+            yield RolledField(name, "rank")
 
 
 def parts_of(pick: Pick, declared: Measurement) -> tuple[RolledField, ...] | None:
@@ -113,25 +148,37 @@ def parts_of(pick: Pick, declared: Measurement) -> tuple[RolledField, ...] | Non
 
 
 def answering_steps(query: Query, declared: Measurement) -> dict[str, int]:
-    """Returns the roll-ups that answer `query` as its rows do.
+    """Returns the roll-ups that answer `query` as its rows do, and from which interval
+    in ms.
 
-    Percentiles are only in them if they are of means, and only by the step of these.
-    They are of the means of each series then, so each group has to be one series.
+    Percentiles are only in them if they are of means: by the step of these, and for
+    long ranges by ranks of days, if they are of five minutes. They are of the means of
+    each series then, so each group has to be one series.
     """
     steps = rolled_steps(declared)
-    if not steps:
-        return {}
     if query.mean_step_ms:
         fields = [declared.field(pick.field) for pick in query.picks]
-        if any("mean" not in _parts(field, declared) for field in fields):
-            return {}
-        return {k: ms for k, ms in steps.items() if ms == query.mean_step_ms}
+        answering = {}
+        if all("mean" in _parts(field, declared) for field in fields):
+            answering = {k: ms for k, ms in steps.items() if ms == query.mean_step_ms}
+        if query.mean_step_ms == MINUTES_5_MS and all(
+            field.name in ranked(declared) for field in fields
+        ):
+            answering[DAY] = RANKS_FROM_MS
+        return answering
     if any(parts_of(pick, declared) is None for pick in query.picks):
         return {}
-    return steps
+    return {step: ms for step, ms in steps.items() if step != DAY}
+
+
+def percentile_part(step: str) -> Part:
+    """Returns the part of a roll-up that percentiles of means are calculated from."""
+    return "rank" if step == DAY else "mean"
 
 
 def _parts(field: Field, declared: Measurement) -> tuple[Part, ...]:
+    if declared.name not in ROLLED:
+        return ()
     if field.type == "str":
         return ("last",)
     parts = ROLLED[declared.name] if field.type == "float" else _OF_WHOLE

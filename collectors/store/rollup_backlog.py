@@ -16,7 +16,13 @@ import msgspec
 import structlog
 
 from collectors.batch import Batch
-from collectors.store.rolled_measurements import HOUR_MS, STEPS_MS, rolled_steps
+from collectors.store.rolled_measurements import (
+    DAY,
+    DAY_MS,
+    HOUR_MS,
+    STEPS_MS,
+    rolled_steps,
+)
 from probes.wire.atomic_file import replace_file
 from probes.wire.catalogue import Catalogue
 
@@ -28,10 +34,12 @@ _SETTLED_MS = 30_000
 
 class RollUpState(msgspec.Struct):
     """What the file has: measurement → step → starts of buckets that are out of date,
-    and measurement → the times [from, to) of older rows that are not rolled up."""
+    and measurement → the times [from, to) of older rows that are not rolled up.
+    `days` is the same for its ranks of days, which follow."""
 
     pending: dict[str, dict[str, list[int]]] = {}
     history: dict[str, tuple[int, int]] = {}
+    days: dict[str, tuple[int, int]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +59,7 @@ class RollUpBacklog:
     def __init__(self, path: Path, catalogue: Catalogue) -> None:
         self._path, self._catalogue = path, catalogue
         state = _load(path)
-        self.history = state.history
+        self.history, self.days = state.history, state.days
         # (measurement, step) → start → number of the latest mark, and its time.
         self._marks: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
         self._number = itertools.count()
@@ -73,12 +81,17 @@ class RollUpBacklog:
         return is_new
 
     def due(self, now_ms: int) -> list[RollUpSpan]:
-        """Returns the spans that are over and to which no rows are coming."""
-        return list(self._spans(now_ms, is_over=True))
+        """Returns the spans that are over and to which no rows are coming, the shortest
+        steps first, because ranks of days are those of five-minute means."""
+        return self._in_order(self._spans(now_ms, is_over=True))
 
     def growing(self, now_ms: int) -> list[RollUpSpan]:
-        """Returns the spans that are not over or still get rows."""
-        return list(self._spans(now_ms, is_over=False))
+        """Returns the spans that are not over or still get rows, in the same order."""
+        return self._in_order(self._spans(now_ms, is_over=False))
+
+    @staticmethod
+    def _in_order(spans: Iterator[RollUpSpan]) -> list[RollUpSpan]:
+        return sorted(spans, key=lambda span: span.steps == (DAY,))
 
     def numbers(self, span: RollUpSpan) -> dict[tuple[str, int], int]:
         """Returns the latest mark of each bucket of a span, to compare with when it is
@@ -104,14 +117,27 @@ class RollUpBacklog:
                 del marks[start]
 
     def oldest_spans(self) -> list[RollUpSpan]:
-        """Returns the latest hour of each measurement's older rows."""
-        return [
-            RollUpSpan(name, tuple(steps), to_ms - HOUR_MS, to_ms)
-            for name, (from_ms, to_ms) in self.history.items()
-            if from_ms < to_ms
-            and name in self._catalogue
-            and (steps := rolled_steps(self._catalogue.measurement(name)))
-        ]
+        """Returns the latest hour of each measurement's older rows, and the latest day
+        of which all hours are done."""
+        spans = []
+        for name, (from_ms, to_ms) in self.history.items():
+            if name not in self._catalogue:
+                continue
+            steps = rolled_steps(self._catalogue.measurement(name))
+            hourly = tuple(step for step in steps if step != DAY)
+            if from_ms < to_ms and hourly:
+                spans.append(RollUpSpan(name, hourly, to_ms - HOUR_MS, to_ms))
+            first_ms, last_ms = self.days.get(name, (0, 0))
+            if first_ms < last_ms and (from_ms >= to_ms or to_ms <= last_ms - DAY_MS):
+                spans.append(RollUpSpan(name, (DAY,), last_ms - DAY_MS, last_ms))
+        return spans
+
+    def history_done(self, span: RollUpSpan) -> bool:
+        """Removes a span from the older rows. Returns whether it was the last one."""
+        left = self.days if span.steps == (DAY,) else self.history
+        from_ms, _ = left[span.measurement]
+        left[span.measurement] = (from_ms, span.from_ms)
+        return from_ms >= span.from_ms
 
     def _spans(self, now_ms: int, is_over: bool) -> Iterator[RollUpSpan]:
         for (name, step), marks in self._marks.items():
@@ -136,7 +162,7 @@ class RollUpBacklog:
         for (name, step), marks in self._marks.items():
             if marks:
                 pending.setdefault(name, {})[step] = sorted(marks)
-        return msgspec.json.encode(RollUpState(pending, self.history))
+        return msgspec.json.encode(RollUpState(pending, self.history, self.days))
 
     def save(self, content: bytes, durable: bool) -> None:
         """Replaces the file (blocking). Raises `OSError`."""

@@ -175,7 +175,8 @@ class PanelQuery:
 
     `variables`: tag → the variable whose values are shown. `searches`: tag → the text
     box; any part of the tag's value matches, whatever its case. `below`: draw it below
-    the axis. `unit`, `colour`: those of its lines, if not the panel's.
+    the axis. `unit`, `colour`: those of its lines, if not the panel's. `estimated`: its
+    percentiles of many subjects over weeks are those of ranks of days.
     """
 
     query: Query
@@ -185,6 +186,7 @@ class PanelQuery:
     searches: Mapping[str, str] = field(default_factory=dict)
     unit: str = ""
     colour: str = ""
+    estimated: bool = False
 
     def influxql(
         self, kind: PanelKind, over_time: bool = False, newest: bool = False
@@ -201,7 +203,9 @@ class PanelQuery:
             fill="null",
         )
         declared = CATALOGUE.measurement(self.query.measurement)
-        return (render if newest else render_ranges)(self.query, declared, grafana)
+        if newest:
+            return render(self.query, declared, grafana)
+        return render_ranges(self.query, declared, grafana, self.estimated)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from dashboards.grafana.board import (
     PLAIN,
+    UP,
     WORST_FIRST,
     Panel,
     PanelQuery,
@@ -10,13 +11,14 @@ from dashboards.grafana.board import (
     link_to,
     select,
 )
+from dashboards.grafana.boards.percentiles import ESTIMATED, percentiles
 
 IP_SLA = Panel(
     "What do the routers' IP SLA operations measure?",
     "The operations that Cisco routers run, over the selected range. Answered: share "
     "of results that were answered. Round trip above 100 ms, jitter above 30 ms or "
     "loss above 1% makes calls poor. If one operation is bad and the others are not, "
-    "look at the line and the far end of that one.",
+    f"look at the line and the far end of that one. {ESTIMATED}",
     (
         PanelQuery(
             select(
@@ -24,13 +26,21 @@ IP_SLA = Panel(
                 ("kind", "last"),
                 ("sense", "last"),
                 ("up", "mean"),
-                ("rtt_ms", "p95"),
-                ("jitter_ms", "p95"),
                 ("loss_ratio", "mean"),
                 ("mos", "min"),
                 by=("device", "site", "operation"),
             ),
             variables={"site": "site"},
+        ),
+        PanelQuery(
+            percentiles(
+                "ip_sla",
+                ("rtt_ms", "p95"),
+                ("jitter_ms", "p95"),
+                by=("device", "site", "operation"),
+            ),
+            variables={"site": "site"},
+            estimated=True,
         ),
     ),
     "short",
@@ -91,4 +101,46 @@ IP_SLA_LOSS = Panel(
     soft_minimum=0,
     soft_maximum=0.02,
     legend=WORST_FIRST,
+)
+IP_SLA_OF_DEVICE = Panel(
+    "What do its own tests find?",
+    "Latest result of each test that a Cisco router runs towards another (IP SLA), "
+    "failed ones first. Round trip, jitter and loss are the router's figures; p95: "
+    "what 95 % of all five-minute means were below.",
+    (
+        PanelQuery(
+            select(
+                "ip_sla",
+                ("up", "last"),
+                ("kind", "last"),
+                ("sense", "last"),
+                ("up", "mean"),
+                ("loss_ratio", "mean"),
+                ("mos", "mean"),
+                by=("operation",),
+            ),
+            variables={"device": "device"},
+        ),
+        PanelQuery(
+            percentiles(
+                "ip_sla", ("rtt_ms", "p95"), ("jitter_ms", "p95"), by=("operation",)
+            ),
+            variables={"device": "device"},
+        ),
+    ),
+    "none",
+    "table",
+    width=24,
+    columns={
+        "operation": TableColumn("Test"),
+        "up_last": TableColumn("State", value_texts=UP, width=90),
+        "kind_last": TableColumn("Kind", width=150),
+        "sense_last": TableColumn("Result", width=150),
+        "up_mean": TableColumn("Answered", "percentunit", width=110, decimals=1),
+        "rtt_ms_p95": TableColumn("Round trip, p95", "ms", width=140, decimals=1),
+        "jitter_ms_p95": TableColumn("Jitter, p95", "ms", width=120, decimals=1),
+        "loss_ratio_mean": TableColumn("Loss", "percentunit", width=90, decimals=1),
+        "mos_mean": TableColumn("MOS", "none", width=80, decimals=1),
+    },
+    sort=("up_last", False),
 )

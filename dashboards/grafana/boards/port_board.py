@@ -20,13 +20,13 @@ from dashboards.grafana.board import (
 )
 from dashboards.grafana.boards.device_panels import PORT_EVENTS
 from dashboards.grafana.boards.neighbour_panels import NEIGHBOUR
+from dashboards.grafana.boards.percentiles import percentiles
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.sensor_panels import READINGS, SEVERITY, of_class
 from dashboards.grafana.boards.switch_ports import (
     EXPECTED_WHY,
     LOSSES,
     PORT_STATES,
-    billed,
 )
 
 _PORT = {"device": "device", "port": "port"}
@@ -38,6 +38,10 @@ _TO_SWITCH = PanelLink(
 
 def _of_port(*picks: tuple[str, Aggregate]) -> Query:
     return select("interface", *picks)
+
+
+def _p95(field: str) -> Query:
+    return percentiles("interface", (field, "p95"))
 
 
 IS_UP = Panel(
@@ -77,8 +81,8 @@ BILLED = Panel(
     "95th percentile of the five-minute means of the time range, as suppliers bill: "
     "the highest 5 % do not count.",
     (
-        PanelQuery(billed("in_bps"), "received", _PORT),
-        PanelQuery(billed("out_bps"), "sent", _PORT),
+        PanelQuery(_p95("in_bps"), "received", _PORT),
+        PanelQuery(_p95("out_bps"), "sent", _PORT),
     ),
     "bps",
     "stat",
@@ -93,8 +97,8 @@ PEAK = Panel(
     "Share of its speed that it stayed below for 95 % of the time range, in each "
     "direction. Colours as for WAN lines.",
     (
-        PanelQuery(billed("in_use_ratio"), "received", _PORT),
-        PanelQuery(billed("out_use_ratio"), "sent", _PORT),
+        PanelQuery(_p95("in_use_ratio"), "received", _PORT),
+        PanelQuery(_p95("out_use_ratio"), "sent", _PORT),
     ),
     "percentunit",
     "stat",

@@ -1,6 +1,6 @@
 """Panels about radios: access points, their clients and channels, modems."""
 
-from collectors.store.query import Aggregate, Where
+from collectors.store.query import PERCENTILES, Aggregate, Where
 from dashboards.grafana.board import (
     AMBER,
     GREEN,
@@ -17,6 +17,7 @@ from dashboards.grafana.board import (
     steps_of_rule,
 )
 from dashboards.grafana.boards.device_panels import EVENT_COLUMNS
+from dashboards.grafana.boards.percentiles import ESTIMATED, percentiles
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _LINES = 8
@@ -33,13 +34,18 @@ def _of(name: str) -> tuple[Where, ...]:
 
 def _radios(name: str, aggregate: Aggregate) -> PanelQuery:
     """One figure of every radio at the sites. The aggregate names its column."""
-    query = select(
+    query = (percentiles if aggregate in PERCENTILES else select)(
         "wireless",
         ("value", aggregate),
         by=("device", "site", "radio"),
         where=_of(name),
     )
-    return PanelQuery(query, variables=_SITE, searches={"radio": "search"})
+    return PanelQuery(
+        query,
+        variables=_SITE,
+        searches={"radio": "search"},
+        estimated=aggregate in PERCENTILES,
+    )
 
 
 SITES_UP = Panel(
@@ -202,7 +208,8 @@ RADIOS = Panel(
     "One row per radio or network that reports any of this, the busiest channel "
     "first. A channel in use for half of the time leaves little for calls: fewer "
     "networks, another channel, narrower channels, or less power. Noise is good below "
-    "-90 dBm; above -80 dBm something else transmits there.",
+    "-90 dBm; above -80 dBm something else transmits there. "
+    f"{ESTIMATED}",
     (
         _radios("utilization", "p95"),
         _radios("clients", "max"),

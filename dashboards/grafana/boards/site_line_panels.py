@@ -21,10 +21,14 @@ STANDBY = {1: ("Carrying traffic", AMBER), 0: ("Standby", GREEN)}
 def _use(title: str, field: str, rule: str) -> Panel:
     return Panel(
         title,
-        "95th percentile of each line in each interval, as a share of the contracted "
+        "Mean of each line in each interval, as a share of the contracted "
         f"speed. Dashed: where the rule starts. A line that is down has no value. "
         f"{what_to_do(rule)}",
-        (PanelQuery(select("line", (field, "p95"), by=("line",)), "$tag_line", _SITE),),
+        (
+            PanelQuery(
+                select("line", (field, "mean"), by=("line",)), "$tag_line", _SITE
+            ),
+        ),
         "percentunit",
         steps=BUSY,
         soft_minimum=0,

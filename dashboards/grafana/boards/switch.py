@@ -8,7 +8,6 @@ from dashboards.grafana.boards.device_panels import (
     FINDINGS,
     HAS_FINDINGS,
     INVENTORY,
-    IP_SLA,
     MEMORY,
     PING_LOSS,
     PINGS,
@@ -21,6 +20,7 @@ from dashboards.grafana.boards.device_panels import (
     STATE,
     STORAGE,
 )
+from dashboards.grafana.boards.ip_sla_panels import IP_SLA_OF_DEVICE
 from dashboards.grafana.boards.neighbour_panels import NEIGHBOURS
 from dashboards.grafana.boards.radio_graphs import RADIOS_OF_DEVICE
 from dashboards.grafana.boards.sensor_panels import (
@@ -85,7 +85,7 @@ SWITCH = Board(
         BoardRow("Optics", (OPTICS,), collapsed=True),
         BoardRow("Stack", (STACK,), collapsed=True),
         BoardRow("Radios and modems", (RADIOS_OF_DEVICE,), collapsed=True),
-        BoardRow("Tests by the router (IP SLA)", (IP_SLA,), collapsed=True),
+        BoardRow("Tests by the router (IP SLA)", (IP_SLA_OF_DEVICE,), collapsed=True),
     ),
     (
         Variable("site", "Site", "device", "site"),

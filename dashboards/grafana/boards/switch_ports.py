@@ -1,8 +1,5 @@
 """Panels about all ports of one device: which are up, busy, or lose packets."""
 
-import msgspec
-
-from collectors.store.query import Query
 from dashboards.grafana.board import (
     BLUE,
     BUSY,
@@ -27,6 +24,7 @@ from dashboards.grafana.board import (
     select,
     steps_of_rule,
 )
+from dashboards.grafana.boards.percentiles import ESTIMATED, percentiles
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 PORT_STATES = {
@@ -87,11 +85,9 @@ MOST_LOSSY = busiest(
 PORT_VARIABLES: tuple[Variable, ...] = (SEARCH, ABOUT, BUSIEST, MOST_LOSSY)
 
 
-def billed(*fields: str, by: tuple[str, ...] = ()) -> Query:
-    """Returns the query of the 95th percentiles of five-minute means of ports, as
-    suppliers bill (decision 065)."""
-    query = select("interface", *((field, "p95") for field in fields), by=by)
-    return msgspec.structs.replace(query, mean_step_ms=300_000, every_ms=None)
+def _p95(*fields: str, by: tuple[str, ...]) -> PanelQuery:
+    query = percentiles("interface", *((field, "p95") for field in fields), by=by)
+    return PanelQuery(query, variables=_DEVICE, searches=_SEARCHES, estimated=True)
 
 
 UP_NOW = Panel(
@@ -126,13 +122,9 @@ USE = Panel(
     "How busy did each port get?",
     "The share of a port's speed that it stayed below for 95 % of the time range, in "
     "its busier direction. Orange and red as for WAN lines: a port this full delays "
-    "and drops packets in bursts. Grey: nothing moves.",
+    f"and drops packets in bursts. Grey: nothing moves. {ESTIMATED}",
     (
-        PanelQuery(
-            billed("in_use_ratio", "out_use_ratio", by=("port",)),
-            variables=_DEVICE,
-            searches=_SEARCHES,
-        ),
+        _p95("in_use_ratio", "out_use_ratio", by=("port",)),
         PanelQuery(
             select("interface", ("if_index", "last"), by=("port",)),
             variables=_DEVICE,
@@ -159,13 +151,9 @@ PORTS_BY_USE = Panel(
     "Which ports are busiest?",
     "The busiest first, by the level that they stayed below for 95 % of the time "
     "range. A port that is full at its peak is too small, or something sends too "
-    "much. Select a port for its own board.",
+    f"much. Select a port for its own board, which has exact figures. {ESTIMATED}",
     (
-        PanelQuery(
-            billed(*_RATES, by=("port", "description")),
-            variables=_DEVICE,
-            searches=_SEARCHES,
-        ),
+        _p95(*_RATES, by=("port", "description")),
         PanelQuery(
             select(
                 "interface",

@@ -123,7 +123,7 @@ SUPPLIERS = Panel(
             select(
                 "line",
                 ("up", "mean"),
-                ("down_use_ratio", "p95"),
+                ("down_use_ratio", "mean"),
                 ("contract_down_bps", "mean"),
                 ("contract_up_bps", "mean"),
                 ("cost_per_year", "mean"),
@@ -145,8 +145,8 @@ SUPPLIERS = Panel(
     columns={
         "supplier": TableColumn("Supplier", width=190),
         "up_mean": TableColumn("Up", "percentunit", decimals=3, width=100),
-        "down_use_ratio_p95": TableColumn(
-            "Use to sites, p95", "percentunit", steps=BUSY, decimals=0, width=140
+        "down_use_ratio_mean": TableColumn(
+            "Use to sites, mean", "percentunit", steps=BUSY, decimals=0, width=140
         ),
         "cost_per_year_mean": TableColumn(
             "Cost a line", "currencyGBP", decimals=0, width=110

@@ -26,6 +26,7 @@ from dashboards.grafana.boards.ip_sla_panels import (
     IP_SLA_LOSS,
     IP_SLA_ROUND_TRIP,
 )
+from dashboards.grafana.boards.percentiles import ESTIMATED, percentiles
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.site_line_panels import STANDBY
 from dashboards.grafana.boards.wan_comparisons import FAULTS, OUTAGES, SUPPLIERS
@@ -135,18 +136,25 @@ BUSIEST_NOW = Panel(
 )
 BANDWIDTH = Panel(
     "Which line needs more bandwidth?",
-    "One row per line over the selected range; select 30 days for a decision. p95: "
-    "the level that it stayed below for 95% of the time, as suppliers bill. Free: "
-    "contract less p95. A p95 above 85% towards the site on working days: the line is "
-    "too small. A p95 below a third for months: it is larger than needed.",
+    "One row per line over the selected range; select 30 days for a decision. Free: "
+    "the part of the contracted rate that is above p95. A p95 above 85% towards the "
+    "site on working days: the line is too small. A p95 below a third for months: it "
+    f"is larger than needed. {ESTIMATED}",
     (
         PanelQuery(
-            select(
+            percentiles(
                 "line",
                 ("down_use_ratio", "p95"),
                 ("up_use_ratio", "p95"),
-                ("down_bps", "p95"),
-                ("up_bps", "p95"),
+                by=("line", "site", "role", "supplier"),
+            ),
+            variables=_CHOSEN,
+            searches=_SEARCH,
+            estimated=True,
+        ),
+        PanelQuery(
+            select(
+                "line",
                 ("contract_down_bps", "last"),
                 ("contract_up_bps", "last"),
                 ("cost_per_year", "last"),
@@ -163,8 +171,10 @@ BANDWIDTH = Panel(
     width=24,
     height=12,
     calculated=(
-        Calculated("down_free", "contract_down_bps_last", "-", "down_bps_p95"),
-        Calculated("up_free", "contract_up_bps_last", "-", "up_bps_p95"),
+        Calculated("down_p95", "contract_down_bps_last", "*", "down_use_ratio_p95"),
+        Calculated("up_p95", "contract_up_bps_last", "*", "up_use_ratio_p95"),
+        Calculated("down_free", "contract_down_bps_last", "-", "down_p95"),
+        Calculated("up_free", "contract_up_bps_last", "-", "up_p95"),
     ),
     columns={
         "line": TableColumn("Line", link=_TO_SITE, width=220),
@@ -177,8 +187,8 @@ BANDWIDTH = Panel(
         "up_use_ratio_p95": TableColumn(
             "From the site, p95", "percentunit", steps=BUSY, gauge=True, decimals=0
         ),
-        "down_bps_p95": TableColumn("To, p95", "bps", hidden=True),
-        "up_bps_p95": TableColumn("From, p95", "bps", hidden=True),
+        "down_p95": TableColumn("To, p95", "bps", hidden=True),
+        "up_p95": TableColumn("From, p95", "bps", hidden=True),
         "contract_down_bps_last": TableColumn("Contract to", "bps", width=110),
         "contract_up_bps_last": TableColumn("Contract from", "bps", hidden=True),
         "down_free": TableColumn("Free to", "bps", width=100),
@@ -198,13 +208,13 @@ BANDWIDTH = Panel(
 def _use_over_time(title: str, field: str) -> Panel:
     return Panel(
         title,
-        "95th percentile of each interval, as a share of the contracted speed, of the "
+        "Mean of each interval, as a share of the contracted speed, of the "
         "twelve busiest lines; choose a supplier or site, or type part of a "
         "line's name, to see fewer. A line that is down has no value. Dashed: where "
         f"the rule starts. {what_to_do('line_full_down')}",
         (
             PanelQuery(
-                select("line", (field, "p95"), by=("line", "site")),
+                select("line", (field, "mean"), by=("line", "site")),
                 "$tag_line",
                 {**_CHOSEN, "line": "busiest"},
             ),
