@@ -11,7 +11,7 @@ from dashboards.grafana.board import (
     link_to,
     select,
 )
-from dashboards.grafana.boards.percentiles import ESTIMATED, percentiles
+from dashboards.grafana.boards.billed_percentiles import ESTIMATED, percentiles
 
 IP_SLA = Panel(
     "What do the routers' IP SLA operations measure?",

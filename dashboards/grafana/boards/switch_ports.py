@@ -24,7 +24,7 @@ from dashboards.grafana.board import (
     select,
     steps_of_rule,
 )
-from dashboards.grafana.boards.percentiles import ESTIMATED, percentiles
+from dashboards.grafana.boards.billed_percentiles import ESTIMATED, percentiles
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 PORT_STATES = {

@@ -21,12 +21,12 @@ from dashboards.grafana.board import (
     search_box,
     select,
 )
+from dashboards.grafana.boards.billed_percentiles import ESTIMATED, percentiles
 from dashboards.grafana.boards.ip_sla_panels import (
     IP_SLA,
     IP_SLA_LOSS,
     IP_SLA_ROUND_TRIP,
 )
-from dashboards.grafana.boards.percentiles import ESTIMATED, percentiles
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.site_line_panels import STANDBY
 from dashboards.grafana.boards.wan_comparisons import FAULTS, OUTAGES, SUPPLIERS
