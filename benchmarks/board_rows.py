@@ -2,10 +2,10 @@
 rows, and roll-ups as if they had been made of them.
 
 Rows of 70 minutes; of 30 days if a board reads them over 30 days. Roll-ups by 5 minutes
-of six days, and of 30 days if exact percentiles read them. Ports, which are most of the
-rows, have 26 hours of these, and the ports that are shown have 30 days. Roll-ups by the
-hour and ranks of days are of 30 days. That roll-ups have the figures of rows is tested
-elsewhere.
+of six days, and of 30 days if exact percentiles read them; by the hour, and ranks of
+days, of 30 days. Ports, which are most of the rows, have 26 hours of those by 5 minutes
+and no ranks, except for the ports that are shown. That roll-ups have the figures of
+rows is tested elsewhere.
 """
 
 from __future__ import annotations
@@ -54,14 +54,17 @@ def write_rows(influx: Influx, council: Council) -> int:
         for step, step_ms in rolled_steps(declared).items():
             rolled = rolled_measurement(declared, step)
             length = HOUR_MS if step == DAY else step_ms
-            ports = step == "5m" and declared.name == "interface"
             span = _LONG_MS
             if step == "5m" and declared.name != "ip_sla":
-                span = _5M_OF_PORTS_MS if ports else _5M_MS
-            written += _write(influx, rolled, subjects, read, (span, length))
-            if ports:
-                shown = [tags for tags in subjects if SHOWN.items() <= tags.items()]
-                written += _write(influx, rolled, shown, read, (_LONG_MS, length))
+                span = _5M_MS
+            wanted = subjects
+            if declared.name == "interface" and step != "1h":
+                wanted = [tags for tags in subjects if SHOWN.items() <= tags.items()]
+                span = _LONG_MS
+                if step == "5m":
+                    times = (_5M_OF_PORTS_MS, length)
+                    written += _write(influx, rolled, subjects, read, times)
+            written += _write(influx, rolled, wanted, read, (span, length))
     return written
 
 
