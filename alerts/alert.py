@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-StateName = Literal["pending", "firing", "resolved"]
+StateName = Literal["baseline", "pending", "firing", "resolved"]
 Severity = Literal["critical", "warning", "info"]
 
 

@@ -32,7 +32,7 @@ def recent_alerts(path: Path, since_ms: int) -> list[Alert]:
 
 def acknowledge(path: Path, key: str, who: str, why: str, now_ms: int) -> Alert:
     """Records who handles it. Raises `LookupError` if no open alert has that key."""
-    with _opened(path) as db, transaction(db):
+    with opened(path) as db, transaction(db):
         row = db.execute(
             "SELECT episode, body FROM alert WHERE key = ? AND open = 1", (key,)
         ).fetchone()
@@ -50,7 +50,7 @@ def start_positions(path: Path) -> Positions | None:
     if not path.exists():
         return None
     try:
-        with _opened(path, read_only=True) as db:
+        with opened(path, read_only=True) as db:
             return read_positions(db, "floor")
     except sqlite3.OperationalError:
         # The engine was killed before it had made the tables.
@@ -61,7 +61,7 @@ def overdue_notifications(path: Path, now_ms: int) -> list[Undelivered]:
     """Channels that refuse notifications or have failed for minutes."""
     if not path.exists():
         return []
-    with _opened(path, read_only=True) as db:
+    with opened(path, read_only=True) as db:
         return list(undelivered(db, now_ms))
 
 
@@ -69,13 +69,13 @@ def add_silence(path: Path, wanted: Silence) -> Silence:
     """Adds the silence and returns it with its id."""
     if wanted.until_ms <= wanted.from_ms:
         raise ValueError("a silence ends after it begins")
-    with _opened(path) as db, transaction(db):
+    with opened(path) as db, transaction(db):
         return msgspec.structs.replace(wanted, id=insert_silence(db, wanted))
 
 
 def end_silence(path: Path, id: int, now_ms: int) -> bool:
     """Ends it now; returns False if there is no such silence or it has ended."""
-    with _opened(path) as db, transaction(db):
+    with opened(path) as db, transaction(db):
         done = db.execute(
             "UPDATE silence SET until_ms = ? WHERE id = ? AND until_ms > ?",
             (now_ms, id, now_ms),
@@ -88,14 +88,14 @@ def list_silences(path: Path, from_ms: int) -> list[Silence]:
     planned maintenance apart."""
     if not path.exists():
         return []
-    with _opened(path, read_only=True) as db:
+    with opened(path, read_only=True) as db:
         return silences_from(db, from_ms)
 
 
 def _select_alerts(path: Path, where: str, values: tuple[int, ...]) -> list[Alert]:
     if not path.exists():
         return []
-    with _opened(path, read_only=True) as db:
+    with opened(path, read_only=True) as db:
         rows = db.execute(
             "SELECT a.body, ack.at_ms, ack.who FROM alert a "
             f"LEFT JOIN ack ON ack.episode = a.episode WHERE {where}",
@@ -110,7 +110,7 @@ def _select_alerts(path: Path, where: str, values: tuple[int, ...]) -> list[Aler
 
 
 @contextlib.contextmanager
-def _opened(path: Path, read_only: bool = False) -> Iterator[sqlite3.Connection]:
+def opened(path: Path, read_only: bool = False) -> Iterator[sqlite3.Connection]:
     db = connect(path, "ro" if read_only else "rwc")
     try:
         if not read_only:

@@ -36,7 +36,8 @@ class AlertConfig(StrictModel):
     """`[alerts]`. `standing`: the engine's file. `rules`: a folder or file of the
     council's own rules and overrides. `base_url`: the status page's address.
     `discovered_parents`: if the estate names no parent of a device, use the one found
-    through its neighbours to explain its alerts."""
+    through its neighbours to explain its alerts. `baseline_s`: for how long a device is
+    new, so that what was so at the first look pages nobody; 0: it pages."""
 
     standing: Path
     rules: Path | None = None
@@ -46,6 +47,7 @@ class AlertConfig(StrictModel):
     timezone: TimeZone = "Europe/London"
     council: str = "Towpath"
     discovered_parents: bool = True
+    baseline_s: Annotated[float, Field(ge=0, le=86_400)] = 1800.0
     channels: dict[str, ChannelConfig] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     heartbeat_url: str = ""

@@ -20,6 +20,7 @@ from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
 from alerts.alert_rows import AlertRepeats
 from alerts.alert_store import AlertStore, CycleChanges
+from alerts.baseline_keeper import BaselineKeeper
 from alerts.cycle import run_cycle
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
@@ -99,6 +100,7 @@ class AlertEngine:
         self._states: dict[str, AlertState] = {}
         self._shown: dict[str, Alert] = {}
         self._silences: list[Silence] = []
+        self._baseline = BaselineKeeper(round(config.baseline_s * 1000))
         self._behind = True
         self._evaluated_ms = self._saved_ms = self._dropped_ms = self._tried_ms = 0
         self._failures = FailureLog("alerts_fail", "alerts_recovered")
@@ -117,6 +119,7 @@ class AlertEngine:
             stack.push_async_callback(self._in_thread, self._alert_store.close)
             self._states = await self._in_thread(self._alert_store.states)
             self._shown = await self._in_thread(self._alert_store.open_alerts)
+            self._baseline.load(await self._in_thread(self._alert_store.first_seen))
             self._past_positions = PositionHistory(self._reader.positions)
             await warm_up(
                 self._window, self._store, self._now_ms(), self._config.warm_timeout_s
@@ -213,7 +216,7 @@ class AlertEngine:
 
     def _add_batch(self, batch: Batch) -> None:
         try:
-            self._window.append(batch)
+            self._baseline.append(self._window, batch, is_refill=not self.cycles)
             self._on_batch(batch)
         except Exception as error:  # noqa: BLE001 - one odd batch costs only itself
             self._reader.stats.aside_rows += len(batch)
@@ -239,6 +242,10 @@ class AlertEngine:
         if estate is not self._estate_index.estate:
             self._estate_index = EstateIndex(estate, self._least_agents)
         self._silences = await self._in_thread(self._alert_store.silences, now_ms)
+        choices = await self._in_thread(self._alert_store.baseline_choices)
+        learning = self._baseline.learning(
+            self._window, self._estate_index, choices, now_ms
+        )
         result = run_cycle(
             self._window,
             self._estate_index,
@@ -248,7 +255,9 @@ class AlertEngine:
             self._silences,
             self._paging.destinations,
             now_ms,
+            learning,
         )
+        baseline = self._baseline.changes(learning, result.baseline)
         positions = self._reader.positions
         floor = self._past_positions.floor(positions, self._window.span_ms, now_ms)
         shown = result.still_open(self._shown)
@@ -256,7 +265,13 @@ class AlertEngine:
             *result.samples,
             *self._repeats.rows(result.states.values(), shown, now_ms),
         ]
-        quiet = not (result.changes or result.alerts or samples)
+        quiet = not (
+            result.changes
+            or result.alerts
+            or samples
+            or baseline.first_seen
+            or baseline.learnt
+        )
         if not quiet or now_ms - self._saved_ms >= _SAVE_POSITIONS_MS:
             changes = CycleChanges(
                 changes=result.changes,
@@ -268,6 +283,7 @@ class AlertEngine:
                 samples=samples,
                 positions=positions,
                 floor=floor,
+                baseline=baseline,
             )
             await self._in_thread(self._alert_store.write, changes, now_ms)
             self._saved_ms = now_ms
@@ -278,7 +294,8 @@ class AlertEngine:
             )
         self._states = result.states
         self._shown = shown
-        self._window.clear_changed()
+        self._window.clear_changed(learning.settled)
+        self._baseline.written(learning)
         self._evaluated_ms = now_ms
         self.cycles += 1
         if result.pages or result.ended:

@@ -19,7 +19,7 @@ import structlog
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
-VERSION = 3
+VERSION = 4
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS standing (key TEXT PRIMARY KEY, body BLOB NOT NULL);
@@ -56,6 +56,15 @@ CREATE TABLE IF NOT EXISTS ack (
   episode TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, who TEXT NOT NULL,
   why TEXT NOT NULL);
 """
+# What was so when a device was first seen, and what engineers decided about it; new in
+# version 4.
+_BASELINE = """
+CREATE TABLE IF NOT EXISTS first_seen (owner TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS baseline (key TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS baseline_choice (
+  key TEXT PRIMARY KEY, choice TEXT NOT NULL, at_ms INTEGER NOT NULL,
+  who TEXT NOT NULL, why TEXT NOT NULL);
+"""
 # Version 1 lacked columns for when a page was first due, whether it was refused, and
 # which channel it replaces.
 _FROM_1 = """
@@ -76,15 +85,18 @@ CREATE TABLE maintenance (
   id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, ended_ms INTEGER);
 CREATE TABLE used_link (nonce TEXT PRIMARY KEY, until_ms INTEGER NOT NULL);
 """
-_CHANGES = {0: SCHEMA, 1: _FROM_1 + _FROM_2, 2: _FROM_2}
+# What leads from each version to the next; 0 is an empty file.
+_UPDATES = {1: _FROM_1, 2: _FROM_2, 3: _BASELINE}
 # The tables that only the engine writes, with their keys. Other processes write
-# silences and acknowledgements.
+# silences, acknowledgements and what becomes of the baseline.
 _OWN_TABLES = {
     "meta": "name",
     "standing": "key",
     "alert": "episode",
     "outbox": "id",
     "said": "id",
+    "first_seen": "owner",
+    "baseline": "key",
 }
 _NO_SPACE_BYTES = 64 << 10
 
@@ -212,15 +224,16 @@ def prepare(db: sqlite3.Connection) -> None:
     """Creates the tables, or updates those of an older version; writes nothing if they
     are up to date."""
     db.execute("PRAGMA journal_mode = TRUNCATE")
-    if _version(db) == VERSION:
+    if _version(db) >= VERSION:
         return
     with transaction(db):
         # Another process may have done it while this one waited for the lock.
-        change = _CHANGES.get(_version(db), "")
-        for statement in change.split(";"):
+        version = _version(db)
+        updates = [SCHEMA, _BASELINE] if not version else []
+        updates += [_UPDATES[n] for n in range(version or VERSION, VERSION)]
+        for statement in ";".join(updates).split(";"):
             db.execute(statement)
-        if change:
-            db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _version(db: sqlite3.Connection) -> int:

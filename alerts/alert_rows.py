@@ -48,7 +48,8 @@ def state_change(
     """Returns the new state if it needs a row, and the text that records it."""
     known = after or before
     assert known is not None
-    state = "resolved" if after is None else after.state
+    # What enters the baseline is no alert any more.
+    state = "resolved" if after is None or after.is_baseline else after.state
     suppressed = int(bool(after is not None and after.suppressed_by))
     recorded = f"{state}/{suppressed}" if state != "resolved" else ""
     return None if recorded == known.recorded else (state, recorded)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from alerts import outbox
 from alerts.alert import Alert
 from alerts.alert_file import AlertFile
 from alerts.evaluation.alert_states import AlertState, StateChanges
+from alerts.evaluation.learning import FirstSeen
 from alerts.outbox import Outbox, OutboxEntry, decode_alert
 from alerts.silence import Silence
 from collectors.journal import Position, Positions
@@ -28,8 +29,19 @@ HISTORY_MS = 400 * 86_400_000
 _SENT_KEPT_MS = 30 * 86_400_000
 _encode = msgspec.msgpack.encode
 _entry = msgspec.msgpack.Decoder(AlertState)
+_first_seen = msgspec.msgpack.Decoder(FirstSeen)
 _sample = msgspec.msgpack.Decoder(Sample)
 _positions = msgspec.msgpack.Decoder(dict[str, tuple[int, int]])
+
+
+class BaselineChanges(msgspec.Struct, frozen=True):
+    """What changes in the baseline: `parts`, key → what entered it, or None for what
+    left it; `first_seen`, owner → when, or None for what is forgotten; `learnt`, the
+    owners that engineers wanted to be learnt again and that now are."""
+
+    parts: Mapping[str, Alert | None] = {}
+    first_seen: Mapping[str, FirstSeen | None] = {}
+    learnt: Sequence[str] = ()
 
 
 class CycleChanges(msgspec.Struct, frozen=True):
@@ -46,6 +58,7 @@ class CycleChanges(msgspec.Struct, frozen=True):
     samples: Sequence[Sample]
     positions: Positions
     floor: Positions
+    baseline: BaselineChanges = BaselineChanges()
 
 
 class AlertStore:
@@ -55,6 +68,7 @@ class AlertStore:
         self._file = AlertFile(path)
         self.outbox = Outbox(self._file)
         self._silences: list[Silence] = []
+        self._choices: dict[str, str] = {}
 
     def close(self) -> None:
         self._file.close()
@@ -120,6 +134,7 @@ class AlertStore:
                 outbox.add_resolutions(db, episode, ended, changes.over_at_ms, now_ms)
             for sample in changes.samples:
                 db.execute("INSERT INTO said (body) VALUES (?)", (_encode(sample),))
+            _write_baseline(db, changes.baseline)
             _write_positions(db, "positions", changes.positions)
             _write_positions(db, "floor", changes.floor)
 
@@ -143,6 +158,20 @@ class AlertStore:
             self._silences = silences_from(self._file.shared, now_ms)
         return self._silences
 
+    def first_seen(self) -> dict[str, FirstSeen]:
+        """Owner → when it was first seen."""
+        rows = self._file.db.execute("SELECT owner, body FROM first_seen")
+        return {owner: _first_seen.decode(body) for owner, body in rows}
+
+    def baseline_choices(self) -> dict[str, str]:
+        """What engineers decided about the baseline; the last known if reading
+        fails."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._choices = dict(
+                self._file.shared.execute("SELECT key, choice FROM baseline_choice")
+            )
+        return self._choices
+
     def delete_old(self, now_ms: int) -> None:
         """Deletes alerts and notifications older than what is kept."""
 
@@ -163,6 +192,27 @@ class AlertStore:
 
         if not self.disk_error:
             self._file.write(work)
+
+
+def _write_baseline(db: sqlite3.Connection, changes: BaselineChanges) -> None:
+    for key, part in changes.parts.items():
+        if part is None:
+            db.execute("DELETE FROM baseline WHERE key = ?", (key,))
+            db.execute("DELETE FROM baseline_choice WHERE key = ?", (key,))
+        else:
+            db.execute(
+                "INSERT OR REPLACE INTO baseline VALUES (?, ?)", (key, _encode(part))
+            )
+    for owner, first_seen in changes.first_seen.items():
+        if first_seen is None:
+            db.execute("DELETE FROM first_seen WHERE owner = ?", (owner,))
+        else:
+            db.execute(
+                "INSERT OR REPLACE INTO first_seen VALUES (?, ?)",
+                (owner, _encode(first_seen)),
+            )
+    for owner in changes.learnt:
+        db.execute("DELETE FROM baseline_choice WHERE key = ?", (owner,))
 
 
 def silences_from(db: sqlite3.Connection, from_ms: int) -> list[Silence]:

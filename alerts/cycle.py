@@ -15,8 +15,9 @@ from alerts.evaluation.alert_states import (
     AlertState,
     AlertStates,
     StateChanges,
-    evaluate,
 )
+from alerts.evaluation.learning import Learning
+from alerts.evaluation.rule_evaluation import evaluate
 from alerts.outbox import OutboxEntry
 from alerts.rule_files import Rules
 from alerts.silence import Silence
@@ -30,7 +31,8 @@ FindDestinations = Callable[[Alert], Sequence[tuple[str, int, bool]]]
 
 
 class CycleResult(NamedTuple):
-    """What a cycle changes; `states` are all states afterwards."""
+    """What a cycle changes; `states` are all states afterwards. `baseline`: key → what
+    entered the baseline; None for what left it."""
 
     states: dict[str, AlertState]
     changes: StateChanges
@@ -39,6 +41,7 @@ class CycleResult(NamedTuple):
     ended: list[str]
     dropped: list[str]
     samples: list[Sample]
+    baseline: dict[str, Alert | None]
 
     def still_open(self, shown: Mapping[str, Alert]) -> dict[str, Alert]:
         """Episode → the open alerts after the cycle, of those shown before it."""
@@ -58,10 +61,14 @@ def run_cycle(
     silences: Sequence[Silence],
     ways: FindDestinations,
     now_ms: int,
+    learning: Learning | None = None,
 ) -> CycleResult:
     """Evaluates the rules, suppresses consequences and fills in the texts. `shown`:
-    episode → the alert as last shown, so that unchanged ones are not written again."""
-    changes = evaluate(window, estate_index, states, now_ms)
+    episode → the alert as last shown, so that unchanged ones are not written again.
+    `learning`: what is new, and so may be baseline."""
+    if learning is not None:
+        learning.renew_replaced(window)
+    changes = evaluate(window, estate_index, states, now_ms, learning)
     merged = _merged(states, changes)
     decision = decide_notifications(
         merged,
@@ -135,7 +142,16 @@ def run_cycle(
         for channel, next_ms, deferred in ways(alert)
     ]
     ended_episodes = [merged[key].episode for key in decision.resolutions]
-    return CycleResult(merged, changes, alerts, pages, ended_episodes, dropped, samples)
+    baseline: dict[str, Alert | None] = {}
+    for key in changes:
+        before, after = states.get(key), merged.get(key)
+        if after is not None and after.is_baseline:
+            baseline[key] = alert_from_state(after, merged, rules, window, estate_index)
+        elif before is not None and before.is_baseline:
+            baseline[key] = None
+    return CycleResult(
+        merged, changes, alerts, pages, ended_episodes, dropped, samples, baseline
+    )
 
 
 def _merged(states: AlertStates, changes: StateChanges) -> dict[str, AlertState]:

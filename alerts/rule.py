@@ -156,8 +156,10 @@ class Rule(StrictModel):
     those that the estate `expects`.
     `absent`: what a row without the field means: `ignore`, or `clear` (well).
     `shows`: text fields kept for the texts. `ended_by`: polls that end it although the
-    device did not report the end. `sites`, `not_sites`: the sites it applies to (empty:
-    all) and those it does not.
+    device did not report the end. `baseline`: whether what was so when its device was
+    first seen pages nobody (alerts/evaluation/learning.py); `news`: fields of `shows`
+    whose change is news all the same. `sites`, `not_sites`: the sites it applies to
+    (empty: all) and those it does not.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,62}$")]
@@ -184,6 +186,8 @@ class Rule(StrictModel):
     runbook: Annotated[str, Field(min_length=3)]
     explains: tuple[Explains, ...] = ()
     ended_by: tuple[EndedBy, ...] = ()
+    baseline: bool = True
+    news: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()
     not_sites: tuple[str, ...] = ()
 
@@ -193,6 +197,11 @@ class Rule(StrictModel):
     def matches(self, tags: dict[str, str]) -> bool:
         """True if rows with these tags count."""
         return all(tags.get(tag, "") in values for tag, values in self.where.items())
+
+    @property
+    def has_baseline(self) -> bool:
+        """An event is always news, and so is silence."""
+        return self.baseline and self.silence != "blind" and self.measurement != "event"
 
     @property
     def field_windows(self) -> dict[str, int]:

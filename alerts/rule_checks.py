@@ -42,6 +42,10 @@ def rule_errors(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str
                 declared.field(name)
             except UnknownName as unknown:
                 yield f"{at}.{kind}", str(unknown)
+    for name in rule.news:
+        if name not in rule.shows:
+            hint = did_you_mean(name, rule.shows)
+            yield f"{at}.news", f"{name!r} is not one of the rule's `shows`{hint}"
     for n, end in enumerate(rule.ended_by):
         path = f"{at}.ended_by[{n + 1}]"
         yield from _ended_by_errors(end, path, rule, catalogue)

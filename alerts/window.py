@@ -7,7 +7,7 @@ out, so backlog sent after an outage fires no old alerts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from alerts.rule import EndedBy, Rule
@@ -33,6 +33,8 @@ class Window:
         self.late_rows = self.future_rows = self.refused_rows = 0
         self.newest_received_ms = 0
         self.changed: set[Target] = set()
+        # Subjects whose first result is not known (alerts/evaluation/learning.py).
+        self.new: set[Target] = set()
         self.reach_ms = [reach_ms(rule, catalogue) for rule in rules]
         # Most subjects have one series: a list for each would take half the memory.
         self._groups: list[dict[Subject, Series | list[Series]]] = [{} for _ in rules]
@@ -119,9 +121,22 @@ class Window:
                 series.add_value(slot, time_ms, value, table.spans[slot])
         self.changed.update(series.targets)
 
-    def clear_changed(self) -> None:
-        """Call after an evaluation: no rule has new rows."""
+    def clear_changed(self, settled: Collection[Target] = ()) -> None:
+        """Call after an evaluation: no rule has new rows. `settled`: subjects that are
+        no longer new."""
         self.changed = set()
+        self.new.difference_update(settled)
+
+    def renew(self, part: tuple[str, str]) -> None:
+        """Everything with that tag and value is new: it may be another device."""
+        tag, value = part
+        for table in self._tables.values():
+            if tag not in table.tag_names:
+                continue
+            at = table.tag_names.index(tag)
+            for key, series in table.series.items():
+                if key[at] == value:
+                    self.new.update(series.targets)
 
     def drop_old(self, now_ms: int) -> int:
         """Drops series without a row for a day; returns how many."""
@@ -146,6 +161,7 @@ class Window:
                         self._groups[rule_index][subject] = rest
                     else:
                         del self._groups[rule_index][subject]
+                        self.new.discard((rule_index, subject))
             dropped += len(old)
         self._count -= dropped
         return dropped
@@ -222,6 +238,8 @@ class Window:
                     shared[rule.subject] = subject
                 targets.append((rule_index, subject))
                 others = self.members(rule_index, subject)
+                if not others:
+                    self.new.add((rule_index, subject))
                 self._groups[rule_index][subject] = (
                     [*others, series] if others else series
                 )

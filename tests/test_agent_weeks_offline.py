@@ -8,7 +8,7 @@ from pathlib import Path
 from ingest_council import door
 from rule_window import ESTATE_INDEX, rules_named
 
-from alerts.evaluation.alert_states import evaluate
+from alerts.evaluation.rule_evaluation import evaluate
 from alerts.window import Window as RuleWindow
 from collectors.batch import Batch, batch_samples
 from collectors.experience.groups import ExperienceWindow as GroupWindow

@@ -15,7 +15,8 @@ from rule_window import (
 
 from alerts.cycle import run_cycle
 from alerts.estate_index import EstateIndex
-from alerts.evaluation.alert_states import AlertState, evaluate
+from alerts.evaluation.alert_states import AlertState
+from alerts.evaluation.rule_evaluation import evaluate
 from alerts.rule_files import RuleError, load_rule_files
 from alerts.window import Window
 from collectors.batch import Batch, batch_samples

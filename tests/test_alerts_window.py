@@ -13,8 +13,8 @@ from rule_window import (
     rules_named,
 )
 
-from alerts.evaluation.alert_states import evaluate
 from alerts.evaluation.conditions import check_conditions
+from alerts.evaluation.rule_evaluation import evaluate
 from alerts.window import Window
 from collectors.batch import Batch, batch_samples
 from collectors.server_measurements import CATALOGUE

@@ -29,7 +29,8 @@ from rule_series import (
 from served_influx import TOKEN, served
 
 from alerts.estate_index import EstateIndex
-from alerts.evaluation.alert_states import AlertState, evaluate
+from alerts.evaluation.alert_states import AlertState
+from alerts.evaluation.rule_evaluation import evaluate
 from alerts.rule import Rule
 from alerts.rule_files import Rules
 from alerts.window import Window, reach_ms

@@ -12,7 +12,7 @@ from rule_window import ESTATE_INDEX, START_MS, rules_named
 from stores import DAY, HOUR, START, embedded
 from waiting import until
 
-from alerts.evaluation.alert_states import evaluate
+from alerts.evaluation.rule_evaluation import evaluate
 from alerts.rule_files import RuleError, load_rule_files
 from alerts.window import Window
 from collectors.batch import batch_samples

@@ -14,6 +14,7 @@ from probes.wire.display import guard_terminal
 from towpath.commands import (
     agents,
     alerts,
+    baseline,
     compare,
     dashboards,
     imports,
@@ -172,6 +173,7 @@ app.add_typer(agents.app, name="agents", rich_help_panel=_RUN)
 app.add_typer(imports.app, name="import", rich_help_panel=_DEVICES)
 app.add_typer(compare.app, name="compare", rich_help_panel=_DEVICES)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_ALERTS)
+app.add_typer(baseline.app, name="baseline", rich_help_panel=_ALERTS)
 app.add_typer(rules.app, name="rules", rich_help_panel=_ALERTS)
 app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_DATA)
 app.add_typer(reports.app, name="report", rich_help_panel=_DATA)

@@ -129,6 +129,14 @@ def _holds(
     return True, first
 
 
+def condition_holds(condition: Condition, series: Series) -> bool | None:
+    """Whether one condition would begin an alert now; None if its value is unknown."""
+    value = _aggregate(condition, series)
+    if value is None:
+        value = condition.missing
+    return None if value is None else condition.holds(value, False)
+
+
 def _aggregate(condition: Condition, series: Series) -> float | None:
     if condition.aggregate == "last":
         value = series.latest(condition.field)

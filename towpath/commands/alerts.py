@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +13,7 @@ from towpath.commands.shared import (
     exit_with,
     read_config,
     usage_error,
+    user_name,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def ack(
     from alerts.alert_commands import alerts_ack
 
     standing = ensure_folder(read_config(config).alerts.standing, "alerts.standing")
-    exit_with(alerts_ack(standing, key, who or _me(), why, wall_ms(), typer.echo))
+    exit_with(alerts_ack(standing, key, who or user_name(), why, wall_ms(), typer.echo))
 
 
 @app.command()
@@ -109,7 +109,7 @@ def silence(
                 line=line,
                 supplier=supplier,
                 why=why,
-                who=who or _me(),
+                who=who or user_name(),
                 planned=int(planned),
             ),
             known=_known(settings),
@@ -171,10 +171,3 @@ def _known(settings: TowpathConfig) -> tuple[Rules, Estate] | None:
     except (EstateError, RuleError) as error:
         typer.echo(f"names are not checked: {error.findings[0]}", err=True)
         return None
-
-
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "somebody"

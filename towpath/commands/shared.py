@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -70,6 +71,14 @@ def ensure_folder(path: Path, key: str) -> Path:
     if not os.access(folder, os.W_OK | os.X_OK):
         fail(f"{key} is {path}, but this user may not write to {folder}")
     return path
+
+
+def user_name() -> str:
+    """The name of the user who runs the command."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody"
 
 
 def exit_with(code: int) -> None:

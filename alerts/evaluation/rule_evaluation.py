@@ -1,0 +1,183 @@
+"""Evaluates the rules on the window: which alert states change. Pure."""
+
+from __future__ import annotations
+
+from alerts.estate_index import EstateIndex
+from alerts.evaluation.alert_states import (
+    AlertState,
+    AlertStates,
+    StateChanges,
+    alert_key,
+)
+from alerts.evaluation.conditions import (
+    ConditionResult,
+    check_conditions,
+    contradicted_at_ms,
+    is_clearly_ok,
+    silent_subjects,
+    subject_tags,
+)
+from alerts.evaluation.learning import Learning, was_well
+from alerts.evaluation.transitions import (
+    end,
+    keep_if_flapped,
+    new_state,
+    next_state,
+    start,
+)
+from alerts.rule import Rule
+from alerts.series import Subject, Target
+from alerts.window import Window
+
+
+def evaluate(
+    window: Window,
+    estate_index: EstateIndex,
+    states: AlertStates,
+    now_ms: int,
+    learning: Learning | None = None,
+) -> StateChanges:
+    """The states that change. Looks only at subjects with new rows and open alerts.
+    Without `learning`, everything has long been known and nothing is baseline."""
+    changes: StateChanges = {}
+    known: dict[Target, str] = {}
+    for key, alert_state in states.items():
+        place = _rule_and_subject(window, alert_state)
+        if place is None:
+            gone = keep_if_flapped(alert_state, now_ms)
+            if alert_state.is_open:
+                gone = end(alert_state, now_ms, "its rule is no longer in use")
+            if gone != alert_state:
+                changes[key] = gone
+            continue
+        known[place] = key
+    quiet: set[Target] = set()
+    for rule_index, rule in enumerate(window.rules):
+        if rule.silence == "blind":
+            quiet |= {
+                (rule_index, subject)
+                for subject in silent_subjects(
+                    window, rule_index, rule, estate_index, now_ms
+                )
+            }
+    for target in (*known, *(window.changed | quiet).difference(known)):
+        rule_index, subject = target
+        rule = window.rules[rule_index]
+        if target not in known and is_clearly_ok(
+            window, rule_index, rule, subject, now_ms
+        ):
+            if learning is not None and target in window.new:
+                learning.look(window, target, subject_tags(rule, subject), None)
+            continue
+        tags = subject_tags(rule, subject)
+        key = known.get(target) or alert_key(rule.id, tags)
+        before = states.get(key)
+        if before is not None and not estate_index.knows(before.subject):
+            if before.is_open:
+                changes[key] = end(before, now_ms, "it was removed from the estate")
+            elif before.is_baseline:
+                changes[key] = None
+            continue
+        is_baseline = before is not None and before.is_baseline
+        is_fault = learning is not None and learning.wants_alert(key)
+        if is_baseline and not is_fault and target not in window.changed:
+            continue
+        result = check_conditions(
+            window, rule_index, rule, subject, estate_index, now_ms, _is_holding(before)
+        )
+        if rule.ended_by:
+            result = _unless_contradicted(result, before, window, rule_index, tags)
+        if before is not None and is_baseline:
+            after = _next_in_baseline(before, result, rule, tags, now_ms, is_fault)
+            if after is None and not (rule.function or was_well(window, target)):
+                # A port that is down although nobody expects it any more.
+                after = before
+        elif learning is not None and _is_baseline(
+            learning, before, result, window, target, tags
+        ):
+            after = new_state("baseline", result, rule, tags)
+        else:
+            after = next_state(before, result, rule, tags, now_ms)
+        if learning is not None:
+            learning.look(window, target, tags, result)
+        if after != before:
+            changes[key] = after
+    return changes
+
+
+def _is_baseline(
+    learning: Learning,
+    before: AlertState | None,
+    result: ConditionResult,
+    window: Window,
+    target: Target,
+    subject: dict[str, str],
+) -> bool:
+    if not result.bad:
+        return False
+    if before is not None and (not before.is_open or before.paged_ms is not None):
+        return False
+    since_ms = None if before is None else before.since_ms
+    return learning.is_first_look(window, target, subject, since_ms)
+
+
+def _next_in_baseline(
+    before: AlertState,
+    result: ConditionResult,
+    rule: Rule,
+    subject: dict[str, str],
+    now_ms: int,
+    is_fault: bool,
+) -> AlertState | None:
+    """What was so when first seen stays so until it is well once, its state changes to
+    another fault, or an engineer decides that it is one."""
+    if result.bad is None:
+        return before
+    if not result.bad:
+        return None
+    if is_fault:
+        result = result._replace(time_ms=before.since_ms)
+        return start(None, result, rule, subject, now_ms)
+    if any(
+        name in result.shows and result.shows[name] != before.shows.get(name)
+        for name in rule.news
+    ):
+        return start(None, result, rule, subject, now_ms)
+    return before
+
+
+def _unless_contradicted(
+    result: ConditionResult,
+    before: AlertState | None,
+    window: Window,
+    rule_index: int,
+    subject: dict[str, str],
+) -> ConditionResult:
+    """`result`, or "well" if polls since the device's own event show that it is."""
+    if before is None or result.bad is False:
+        return result
+    event_ms = max(before.bad_ms, result.time_ms if result.bad else 0)
+    if not before.is_open:
+        # Events from before the end belong to the alert that ended.
+        over = before.resolved_ms is not None and event_ms <= before.resolved_ms
+        return result._replace(bad=None) if over else result
+    shown_ms = contradicted_at_ms(window, rule_index, subject, event_ms)
+    if shown_ms is None:
+        return result
+    return ConditionResult(False, shown_ms, before.value, before.site)
+
+
+def _is_holding(before: AlertState | None) -> bool:
+    return before is not None and before.is_open and before.clear_ms is None
+
+
+def _rule_and_subject(
+    window: Window, alert_state: AlertState
+) -> tuple[int, Subject] | None:
+    """The rule and subject of `alert_state`; None if no rule covers it any more."""
+    for rule_index, rule in window.rules.find_all(alert_state.rule):
+        if rule.applies_at(alert_state.site):
+            if set(rule.subject) != set(alert_state.subject):
+                return None
+            return rule_index, tuple(alert_state.subject[tag] for tag in rule.subject)
+    return None
