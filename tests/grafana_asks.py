@@ -226,6 +226,7 @@ def filled(
     )
     # The longest name first: `$site` is the start of `$site_search`.
     for name, value in sorted(choices.items(), key=lambda choice: -len(choice[0])):
-        text = text.replace(f"${name}", value).replace(f"${{{name}}}", value)
+        for written in (f"${{{name}:regex}}", f"${{{name}}}", f"${name}"):
+            text = text.replace(written, value)
     assert "$" not in re.sub(r"\\\$|\$/", "/", text), text
     return text

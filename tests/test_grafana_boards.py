@@ -23,7 +23,9 @@ from dashboards.grafana.board import (
     Board,
     BoardRow,
     Panel,
+    PanelLink,
     PanelQuery,
+    TableColumn,
     Variable,
     select,
 )
@@ -45,10 +47,11 @@ def test_the_files_in_deploy_are_those_that_the_build_generates() -> None:
 
 def _board(**changes: Any) -> Board:
     panel = Panel(
-        "P",
+        "P?",
         "What it shows.",
         (PanelQuery(select("device", ("up", "mean"))),),
         "percentunit",
+        links=(PanelLink("Site", "/d/site"),),
     )
     board = Board("b", "B", "A board.", (BoardRow("R", (panel,)),))
     if "panel" in changes:
@@ -61,11 +64,40 @@ def _board(**changes: Any) -> Board:
     ("changes", "message"),
     [
         ({}, ""),
-        ({"panel": {"description": ""}}, "panel 'P' has no description"),
-        ({"panel": {"unit": ""}}, "panel 'P' has no unit"),
+        ({"description": ""}, "board 'B': has no description"),
+        ({"panel": {"description": ""}}, "panel 'P?': has no description"),
+        ({"panel": {"unit": ""}}, "panel 'P?': has no unit"),
+        ({"panel": {"unit": "ms"}}, "'up_mean', which is in flag, with the unit 'ms'"),
+        ({"panel": {"links": ()}}, "board 'B': has no link to another board"),
+        ({"panel": {"targets": ()}}, "panel 'P?': has no query"),
+        ({"panel": {"title": "Up"}}, "has a title that is not a question"),
+        ({"panel": {"title": "What it told?"}}, "says 'told'"),
+        ({"panel": {"maximum": 0.5}}, "has a fixed maximum of 0.5"),
+        (
+            {
+                "panel": {
+                    "columns": {"up_mean": TableColumn("Up_mean")},
+                    "kind": "table",
+                }
+            },
+            "has the column 'Up_mean'",
+        ),
+        (
+            {
+                "panel": {
+                    "targets": (
+                        PanelQuery(
+                            select("experience", ("mos_estimated_p50", "mean")),
+                            unit="ms",
+                        ),
+                    )
+                }
+            },
+            "which is in MOS, with the unit 'ms'",
+        ),
         (
             {"panel": {"kind": "state-timeline"}},
-            "panel 'P': is a state timeline without texts",
+            "panel 'P?': is a state timeline without texts",
         ),
         (
             {"panel": {"kind": "state-timeline", "value_texts": {1: ("Up", "green")}}},
@@ -76,10 +108,10 @@ def _board(**changes: Any) -> Board:
             "takes the last value of 'device' over every 'device', which is that of "
             "any one; group by 'device'",
         ),
-        ({"personal": True}, "is not in the personal database"),
+        ({"personal": True}, "'device' is not in 'towpath-personal'"),
         (
             {"panel": {"targets": (PanelQuery(select("web", ("total_ms", "mean"))),)}},
-            "'web' is about one laptop and may not be on a shared board",
+            "'web' is about one laptop and may only be queried from",
         ),
         (
             {"panel": {"targets": (PanelQuery(select("device", ("upp", "mean"))),)}},
@@ -124,8 +156,11 @@ def test_a_board_with_a_faulty_panel_or_query_is_not_built(
 
 
 def test_two_boards_with_the_same_uid_or_title_are_refused() -> None:
-    findings = check_boards((_board(), _board()), CATALOGUE)
-    assert findings == ["uid 'b' is used 2 times", "title 'B' is used 2 times"]
+    findings = map(str, check_boards((_board(), _board()), CATALOGUE))
+    assert list(findings) == [
+        "uid 'b': is used 2 times (file)",
+        "title 'B': is used 2 times (file)",
+    ]
 
 
 def test_every_dashboard_is_classic_with_unique_ids_and_no_overlap() -> None:

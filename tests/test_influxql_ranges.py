@@ -161,6 +161,6 @@ def test_the_busiest_are_found_among_those_that_a_search_matches(
 ) -> None:
     query = _query(Pick("in_bps", "max"))
     text = render_top(query, INTERFACE, 2, {"device": "device"}, {"port": "search"})
-    text = filled(text.replace("$search/", "gi1/"), {"device": "sw1"})
+    text = filled(text.replace("${search:regex}", "gi1"), {"device": "sw1"})
     (series,) = influx.ask(text, "towpath")
     assert [row[1] for row in series["values"]] == ["Gi1/0/9", "Gi1/0/8"]

@@ -119,7 +119,7 @@ def test_what_grafana_puts_in_is_read_whatever_the_choices_are(
         text = render(query, PLAIN, Grafana("$timeFilter", "", {"a": "v"}, fill))
     escaped = [exactly(choice)[1:-1].replace("/", "\\/") for choice in choices]
     chosen = escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
-    text = text.replace("/^$v$/", f"/^{chosen}$/")
+    text = text.replace("/^${v:regex}$/", f"/^{chosen}$/")
     text = text.replace("$__interval", interval)
     begin, end = query.from_ms, query.to_ms
     text = text.replace("$timeFilter", f"time >= {begin}ms and time <= {end}ms")
@@ -261,12 +261,15 @@ def test_every_query_of_every_board_is_read_as_its_own_query() -> None:
                     ("$__interval_ms", "60000"),
                     ("$__interval", "1m"),
                     # Nothing is searched for.
-                    *((f"(?i)${part}", "(?i)") for part in target.searches.values()),
+                    *(
+                        (f"(?i)${{{part}:regex}}", "(?i)")
+                        for part in target.searches.values()
+                    ),
                 ):
                     text = text.replace(name, value)
                 variables = dict.fromkeys(target.variables.values(), "(x|y)")
                 for variable in variables:
-                    text = text.replace(f"${variable}$/", "(x|y)$/")
+                    text = text.replace(f"${{{variable}:regex}}", "(x|y)")
                 (statement,) = parse(text)
                 assert isinstance(statement, Select)
                 read_query = read_select(statement, COUNCIL, NOW_MS).query
@@ -309,7 +312,7 @@ def test_the_store_answers_from_its_rows_whatever_range_a_text_is_for(
         ("$timeFilter", "time >= 5ms and time <= 9ms"),
         ("$__interval_ms", str(interval_ms)),
         ("$__interval", f"{interval_ms}ms"),
-        ("/^$s$/", "/^(a|b)$/"),
+        ("/^${s:regex}$/", "/^(a|b)$/"),
     ):
         text = text.replace(name, value)
     (statement,) = parse(text)
@@ -334,7 +337,7 @@ def test_the_busiest_of_a_variable_and_fields_of_a_roll_up_are_those_of_the_rows
     query = Query("interface", picks, 0, 1, (), ("port",))
     text = render_top(query, COUNCIL.measurement("interface"), 12, {"device": "d"})
     text = text.replace("${__from}", "5").replace("${__to}", "99999999999")
-    (statement,) = parse(text.replace("$d$/", "(x)$/"))
+    (statement,) = parse(text.replace("${d:regex}", "(x)"))
     assert isinstance(statement, Select)
     selection = read_select(statement, COUNCIL, NOW_MS)
     assert selection.top == 12

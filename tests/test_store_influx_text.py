@@ -124,7 +124,7 @@ def test_grafana_gets_the_same_query_with_its_variables() -> None:
     )
     assert panel == (
         'SELECT percentile("in_bps", 95) AS "in_bps_p95" FROM "interface"'
-        ' WHERE $timeFilter AND "site" =~ /^$site$/ AND "role" = \'switch\''
+        ' WHERE $timeFilter AND "site" =~ /^${site:regex}$/ AND "role" = \'switch\''
         ' GROUP BY time($__interval), "device", "port" fill(none)'
     )
     rule = render(
@@ -149,7 +149,7 @@ def test_a_weighted_mean_is_calculated_in_a_subquery() -> None:
     text = render(
         query, DECLARED.measurement("experience"), Grafana(variables={"group": "group"})
     )
-    having = 'WHERE $timeFilter AND "group" =~ /^$group$/ AND "by" = \'place\''
+    having = 'WHERE $timeFilter AND "group" =~ /^${group:regex}$/ AND "by" = \'place\''
     assert text == (
         'SELECT sum("call_poor_ratio:product") / sum("call_poor_ratio:weight")'
         ' AS "call_poor_ratio_mean", last("agents") AS "agents_last"'

@@ -37,7 +37,8 @@ class Grafana(msgspec.Struct, frozen=True):
 
     `interval` replaces the query's `every_ms`. It is the length of the buckets, or ""
     for one row per group over the whole range. `variables` are tags that a template
-    variable filters: `{"site": "site"}` is `"site" =~ /^$site$/`. `searches` are tags
+    variable filters: `{"site": "site"}` is `"site" =~ /^${site:regex}$/`. (Without
+    `regex`, some versions escape only what may be several values.) `searches` are tags
     of which a variable is any part, whatever its case. A rule cannot use either. `fill`
     is what is drawn for an empty bucket. With `step` ("5m", "1h") the roll-up by that
     step is read instead of the rows.
@@ -86,8 +87,14 @@ def source(
     name = rolled_name(query.measurement, step) if step else query.measurement
     conditions = [
         times,
-        *(f"{identifier(tag)} =~ /^${chosen}$/" for tag, chosen in variables.items()),
-        *(f"{identifier(tag)} =~ /(?i)${part}/" for tag, part in searches.items()),
+        *(
+            f"{identifier(tag)} =~ /^{chosen(name)}$/"
+            for tag, name in variables.items()
+        ),
+        *(
+            f"{identifier(tag)} =~ /(?i){chosen(name)}/"
+            for tag, name in searches.items()
+        ),
         *(text for where in query.where if (text := _condition(where))),
     ]
     plain = f"{identifier(name)} WHERE {' AND '.join(conditions)}"
@@ -166,6 +173,12 @@ def literal(text: str) -> str:
 def regex(pattern: str) -> str:
     """Returns a regular expression (RE2) as an InfluxQL literal."""
     return "/" + pattern.replace("/", "\\/").replace("\n", "\\x0a") + "/"
+
+
+def chosen(variable: str) -> str:
+    """Returns what Grafana replaces by the values of `variable`, escaped for a regular
+    expression."""
+    return f"${{{variable}:regex}}"
 
 
 def exactly(text: str) -> str:

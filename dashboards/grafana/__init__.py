@@ -3,15 +3,17 @@
 `dashboards.grafana.push` is imported on its own: its client takes a fifth of a second.
 """
 
-from dashboards.grafana.board_checks import check_boards, check_folder
 from dashboards.grafana.boards import BOARDS
 from dashboards.grafana.build import BoardError, BuiltFiles, build_folder, render_files
+from dashboards.grafana.checks import CHECKS, Finding, check_boards, check_folder
 from dashboards.grafana.grafana_config import GrafanaConfig
 
 __all__ = [
     "BOARDS",
+    "CHECKS",
     "BoardError",
     "BuiltFiles",
+    "Finding",
     "GrafanaConfig",
     "build_folder",
     "check_boards",

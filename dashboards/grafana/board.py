@@ -1,6 +1,6 @@
 """Boards and panels as values: what is shown, not Grafana's JSON for it.
 
-Every panel uses `Query` values, so that `board_checks` can check each name against the
+Every panel uses `Query` values, so that `checks` can check each name against the
 catalogue, and tests can run each query on a real InfluxDB.
 
 What a board may say, beside `Panel(title, description, targets, unit, kind, …)`:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from collectors.server_measurements import CATALOGUE
-from collectors.store.influxql import identifier, literal
+from collectors.store.influxql import chosen, identifier, literal
 from collectors.store.influxql_ranges import render_top
 from collectors.store.query import Query, Where
 
@@ -45,7 +45,7 @@ class Variable:
         if self.influxql:
             return self.influxql
         narrowed = [
-            f"{identifier(tag)} =~ /^${variable}$/"
+            f"{identifier(tag)} =~ /^{chosen(variable)}$/"
             for tag, variable in self.within.items()
         ]
         narrowed += [

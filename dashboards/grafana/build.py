@@ -14,8 +14,8 @@ import yaml
 from alerts.rule import Rule
 from collectors.server_measurements import CATALOGUE
 from dashboards.grafana.board import Board
-from dashboards.grafana.board_checks import check_boards
 from dashboards.grafana.boards import BOARDS
+from dashboards.grafana.checks import check_boards
 from dashboards.grafana.classic import dashboard_json
 from dashboards.grafana.grafana_config import GrafanaConfig
 from dashboards.grafana.grafana_rules import (
@@ -82,7 +82,7 @@ def render_files(
     """Path below the folder → text, and the rules left out. Pure."""
     findings = check_boards(boards, catalogue)
     if findings:
-        raise BoardError(findings)
+        raise BoardError([str(finding) for finding in findings])
     alerting, unsupported = rules_document(rules, boards, config)
     personal = _PERSONAL_HEADER if config.personal else ""
     texts = {

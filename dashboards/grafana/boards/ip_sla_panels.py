@@ -7,6 +7,7 @@ from dashboards.grafana.board import (
     Panel,
     PanelQuery,
     TableColumn,
+    busiest,
     column,
     link_to,
     select,
@@ -68,15 +69,23 @@ IP_SLA = Panel(
     sort=("up_mean", False),
 )
 
+SLOWEST = busiest(
+    "slowest",
+    "Routers with the slowest operations",
+    select("ip_sla", ("rtt_ms", "max"), by=("device",)),
+    8,
+    {"site": "site"},
+)
+_SLOWEST = {"site": "site", "device": SLOWEST.name}
 IP_SLA_ROUND_TRIP = Panel(
-    "How long is the round trip of each operation?",
-    "The longest of each interval. A step that stays: the route has changed. Peaks in "
-    "working hours: a full line.",
+    "Which routers' operations have the longest round trip?",
+    "The eight slowest routers, each by its slowest operation. A step that stays: the "
+    "route has changed. Peaks in working hours: a full line.",
     (
         PanelQuery(
-            select("ip_sla", ("rtt_ms", "max"), by=("device", "operation")),
-            "$tag_device $tag_operation",
-            {"site": "site"},
+            select("ip_sla", ("rtt_ms", "max"), by=("device",)),
+            "$tag_device",
+            _SLOWEST,
         ),
     ),
     "ms",
@@ -86,14 +95,14 @@ IP_SLA_ROUND_TRIP = Panel(
 )
 
 IP_SLA_LOSS = Panel(
-    "How much do the operations lose?",
-    "Share of packets lost in either direction, highest of each interval. Above 1% "
-    "calls become poor.",
+    "How much do these routers' operations lose?",
+    "Share of packets lost in either direction, by the worst operation of each router. "
+    "Above 1% calls become poor. The table above has all operations.",
     (
         PanelQuery(
-            select("ip_sla", ("loss_ratio", "max"), by=("device", "operation")),
-            "$tag_device $tag_operation",
-            {"site": "site"},
+            select("ip_sla", ("loss_ratio", "max"), by=("device",)),
+            "$tag_device",
+            _SLOWEST,
         ),
     ),
     "percentunit",

@@ -23,6 +23,7 @@ from dashboards.grafana.board import (
 )
 from dashboards.grafana.boards.device_panels import EVENTS
 from dashboards.grafana.boards.firing_alerts import SILENCES, firing
+from dashboards.grafana.boards.radio_panels import BUSIEST_DEVICES
 from dashboards.grafana.boards.room_panels import (
     FIND_PORT,
     ROOM,
@@ -274,6 +275,7 @@ LIVE_EVENT = Board(
             multiple=False,
         ),
         search_box("about", "Port description has"),
+        BUSIEST_DEVICES,
     ),
     since="now-3h",
     links=("towpath-site", "towpath-switch", "towpath-port", "towpath-wan"),

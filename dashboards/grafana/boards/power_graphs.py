@@ -8,25 +8,31 @@ from dashboards.grafana.boards.sensor_panels import highest, of_class
 _DEVICE = {"device": "device"}
 
 
-def _graph(
-    title: str,
-    description: str,
-    kind: tuple[str, str],
-    variable: str = "",
-    *where: Where,
-) -> Panel:
+def _graph(title: str, description: str, kind: tuple[str, str], variable: str) -> Panel:
     """A graph of the chosen device's sensors of one class; `kind` is (class, unit)."""
     name, unit = kind
-    query = select(
-        "sensor", ("value", "mean"), by=("sensor",), where=(*of_class(name), *where)
-    )
-    variables = {**_DEVICE, **({"sensor": variable} if variable else {})}
+    query = select("sensor", ("value", "mean"), by=("sensor",), where=of_class(name))
     return Panel(
         title,
         description,
-        (PanelQuery(query, "$tag_sensor", variables),),
+        (PanelQuery(query, "$tag_sensor", {**_DEVICE, "sensor": variable}),),
         unit,
-        soft_minimum=0 if unit in ("percent", "m", "amp", "watt") else None,
+        soft_minimum=0 if unit in ("percent", "amp", "watt") else None,
+    )
+
+
+def _lowest(
+    title: str, description: str, kind: tuple[str, str], *where: Where
+) -> Panel:
+    """A graph of the lowest of the chosen device's sensors of one class."""
+    name, unit = kind
+    query = select("sensor", ("value", "min"), where=(*of_class(name), *where))
+    return Panel(
+        title,
+        description,
+        (PanelQuery(query, "lowest", _DEVICE),),
+        unit,
+        soft_minimum=0,
     )
 
 
@@ -46,18 +52,17 @@ BATTERY_STATE = Panel(
     height=4,
     value_texts={1: ("On battery", RED), 0: ("On mains", GREEN)},
 )
-CHARGE = _graph(
+CHARGE = _lowest(
     "How full is its battery?",
-    "Charge. On mains power it returns to 100 % within hours; if not, the battery is "
-    "worn out.",
+    "Charge, the lowest of its batteries. On mains power it returns to 100 % within "
+    "hours; if not, the battery is worn out.",
     ("charge", "percent"),
 )
-RUNTIME = _graph(
+RUNTIME = _lowest(
     "How long would it last?",
     "Time left on battery at the present load. It falls as the battery ages: compare "
     "with last year.",
     ("runtime", "m"),
-    "",
     LEFT,
 )
 LOAD = _graph(

@@ -11,12 +11,14 @@ from dashboards.grafana.board import (
     PanelQuery,
     TableColumn,
     Variable,
+    busiest,
     label,
     link_to,
     select,
     verdict_steps,
 )
 from dashboards.grafana.boards.firing_alerts import firing
+from dashboards.grafana.boards.radio_panels import BUSIEST_DEVICES
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.site_device_panels import (
     DEVICES,
@@ -38,6 +40,9 @@ from dashboards.grafana.boards.site_states import STATES_TEXT, URGENCIES
 _SITE = {"site": "site"}
 _GROUP = {"group": "site"}
 _AT_SITE = (Where("by", ("site",)),)
+_TO_POWER = PanelLink(
+    "Show power and environment of this site", link_to("towpath-power", ("site",))
+)
 STATE = Panel(
     "How is the site, and why?",
     f"Its state now, as the status page has it. Working is good. {STATES_TEXT} No row: "
@@ -159,18 +164,19 @@ POOR = Panel(
 )
 CLIENTS = Panel(
     "How many Wi-Fi clients are there?",
-    "Clients of each access point, radio or network. None in working hours on one "
-    "radio while the others have some: look at that access point.",
+    "The access points or controllers with most clients: the total if the device "
+    "reports one, else its busiest radio. None in working hours on one while the "
+    "others have some: look at that access point.",
     (
         PanelQuery(
             select(
                 "wireless",
                 ("value", "max"),
-                by=("device", "radio"),
+                by=("device",),
                 where=(Where("class", ("clients",)),),
             ),
-            "$tag_device $tag_radio",
-            _SITE,
+            "$tag_device",
+            {**_SITE, "device": BUSIEST_DEVICES.name},
         ),
     ),
     "short",
@@ -183,17 +189,12 @@ CLIENTS = Panel(
 )
 POWER = Panel(
     "Do UPSs and their batteries hold?",
-    "Lowest charge of each battery, per cent. It should be near 100 and fall only "
-    f"while mains power is off. {what_to_do('ups_battery_low')}",
+    "Lowest charge of all batteries at the site, per cent. It should be near 100 and "
+    f"fall only while mains power is off. {what_to_do('ups_battery_low')}",
     (
         PanelQuery(
-            select(
-                "sensor",
-                ("value", "min"),
-                by=("device", "sensor"),
-                where=(Where("class", ("charge",)),),
-            ),
-            "$tag_device $tag_sensor",
+            select("sensor", ("value", "min"), where=(Where("class", ("charge",)),)),
+            "lowest charge",
             _SITE,
         ),
     ),
@@ -201,10 +202,24 @@ POWER = Panel(
     steps=PLAIN,
     soft_minimum=0,
     soft_maximum=100,
+    links=(_TO_POWER,),
+)
+WARMEST = busiest(
+    "warmest",
+    "Warmest devices",
+    select(
+        "sensor",
+        ("value", "max"),
+        by=("device",),
+        where=(Where("class", ("temperature",)),),
+    ),
+    8,
+    _SITE,
 )
 TEMPERATURES = Panel(
     "How warm is it?",
-    "The warmest sensor of each device. All rise at once: the room's cooling. "
+    "The eight warmest devices, each by its warmest sensor. All rise at once: the "
+    "room's cooling. "
     f"{what_to_do('sensor_warning')}",
     (
         PanelQuery(
@@ -215,11 +230,12 @@ TEMPERATURES = Panel(
                 where=(Where("class", ("temperature",)),),
             ),
             "$tag_device",
-            _SITE,
+            {**_SITE, "device": WARMEST.name},
         ),
     ),
     "celsius",
     steps=PLAIN,
+    links=(_TO_POWER,),
 )
 
 SITE = Board(
@@ -237,6 +253,10 @@ SITE = Board(
         BoardRow("Wi-Fi", (CLIENTS,), collapsed=True),
         BoardRow("Power and temperature", (POWER, TEMPERATURES), collapsed=True),
     ),
-    (Variable("site", "Site", "device", "site", multiple=False),),
+    (
+        Variable("site", "Site", "device", "site", multiple=False),
+        BUSIEST_DEVICES,
+        WARMEST,
+    ),
     links=("towpath-estate", "towpath-switch", "towpath-wan", "towpath-alerts"),
 )

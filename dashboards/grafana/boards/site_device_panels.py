@@ -29,7 +29,7 @@ _DEVICE = TableColumn(
 _PORT = TableColumn(
     "Port",
     link=link_to(
-        "towpath-switch", ("site",), device=column("device"), port=column("port")
+        "towpath-port", ("site",), device=column("device"), port=column("port")
     ),
     link_title="Show this port",
     width=150,

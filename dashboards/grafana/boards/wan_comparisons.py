@@ -95,7 +95,7 @@ FAULTS = Panel(
         "port_last": TableColumn(
             "Port",
             link=link_to(
-                "towpath-switch",
+                "towpath-port",
                 site=column("site"),
                 device=column("device_last"),
                 port=column("port_last"),

@@ -26,6 +26,7 @@ from dashboards.grafana.boards.ip_sla_panels import (
     IP_SLA,
     IP_SLA_LOSS,
     IP_SLA_ROUND_TRIP,
+    SLOWEST,
 )
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.site_line_panels import STANDBY
@@ -300,6 +301,7 @@ WAN = Board(
             _CHOSEN,
             _SEARCH,
         ),
+        SLOWEST,
     ),
     since="now-7d",
     links=("towpath-estate",),
