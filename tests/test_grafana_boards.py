@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from grafana_files import all_panels, grafana_dashboards, grafana_texts
+from grafana_files import RULES, all_panels, grafana_dashboards, grafana_texts
 
 from collectors.server_measurements import CATALOGUE
 from dashboards.grafana import (
@@ -20,6 +20,7 @@ from dashboards.grafana import (
     check_boards,
 )
 from dashboards.grafana.board import (
+    NEUTRAL,
     Board,
     BoardRow,
     Panel,
@@ -73,6 +74,17 @@ def _board(**changes: Any) -> Board:
         ({"panel": {"title": "Up"}}, "has a title that is not a question"),
         ({"panel": {"title": "What it told?"}}, "says 'told'"),
         ({"panel": {"maximum": 0.5}}, "has a fixed maximum of 0.5"),
+        (
+            {
+                "panel": {
+                    "targets": (
+                        PanelQuery(select("device", ("up", "last"), by=("device",))),
+                    ),
+                    "kind": "table",
+                }
+            },
+            "is a table of each 'device' without a link to its board",
+        ),
         (
             {
                 "panel": {
@@ -218,3 +230,57 @@ def test_links_between_boards_lead_to_boards_that_exist() -> None:
     links = re.findall(r"/d/([a-z-]+)", json.dumps(list(grafana_dashboards().values())))
     assert links
     assert set(links) <= uids
+
+
+def test_a_figure_or_cell_without_a_value_is_neither_red_nor_green() -> None:
+    checked = 0
+    for document in grafana_dashboards().values():
+        for panel in all_panels(document):
+            config = panel.get("fieldConfig", {"overrides": []})
+            filters = {"filterByValue"} & {
+                t["id"] for t in panel.get("transformations", ())
+            }
+            settings = [
+                {item["id"]: item["value"] for item in override["properties"]}
+                for override in config["overrides"]
+            ]
+            settings = [own for own in settings if "thresholds" in own]
+            if panel["type"] == "stat" and not filters:
+                settings.append(config["defaults"])
+            for own in settings:
+                base = own["thresholds"]["steps"][0]["color"]
+                absent = [m for m in own["mappings"] if m["type"] == "special"]
+                checked += 1
+                if base != NEUTRAL:
+                    (mapping,) = absent
+                    assert mapping["options"]["match"] == "null+nan"
+                    assert mapping["options"]["result"]["color"] == NEUTRAL
+                    assert mapping["options"]["result"]["text"] == own["noValue"]
+    assert checked > 100
+
+
+def test_a_rule_advises_to_look_at_boards_that_exist() -> None:
+    titles = {board.title for board in BOARDS}
+    named = [
+        name
+        for rule in RULES
+        for name in re.findall(
+            r"(?:the|The) ((?:[A-Z][\w-]*|and|working|itself)(?: [\w-]+)*?) board\b",
+            f"{rule.runbook} {rule.cause}".replace("\n", " "),
+        )
+    ]
+    assert len(named) >= 10
+    assert set(named) <= titles
+
+
+# Boards that are being rewritten.
+_UNFINISHED = {"towpath-remote", "towpath-laptop", "towpath-itself"}
+
+
+def test_opening_a_board_takes_at_most_25_queries() -> None:
+    for board in BOARDS:
+        if board.uid in _UNFINISHED:
+            continue
+        opened = [row for row in board.rows if not row.collapsed]
+        count = sum(len(panel.targets) for row in opened for panel in row.panels)
+        assert count <= 25, f"{board.title}: {count}"

@@ -45,7 +45,7 @@ def _defaults(panel: Panel) -> dict[str, Any]:
     defaults: dict[str, Any] = {
         "unit": panel.unit,
         "thresholds": _thresholds(panel.steps),
-        "mappings": _mappings(panel.value_texts),
+        "mappings": [*_mappings(panel.value_texts), *_of_nothing(panel)],
         "noValue": panel.no_value,
         "color": {"mode": "thresholds"},
         "custom": {},
@@ -126,6 +126,20 @@ def _mappings(words: ValueTexts) -> list[dict[str, Any]]:
     return [{"type": "value", "options": options}]
 
 
+def _of_nothing(panel: Panel) -> list[dict[str, Any]]:
+    """The text and colour of a figure without a value. Grafana would give it the colour
+    of the lowest threshold, so nothing would be bad, or good. Where rows are filtered,
+    nothing is what is hoped for."""
+    if panel.kind not in ("stat", "gauge", "bargauge") or panel.rows_if:
+        return []
+    return [_absent(panel.no_value, len(panel.value_texts))]
+
+
+def _absent(text: str, index: int) -> dict[str, Any]:
+    result = {"text": text, "color": NEUTRAL, "index": index}
+    return {"type": "special", "options": {"match": "null+nan", "result": result}}
+
+
 def _lines(panel: Panel) -> Iterator[dict[str, Any]]:
     """Overrides for the lines of one query."""
     for n, target in enumerate(panel.targets):
@@ -181,12 +195,14 @@ def _properties(column: TableColumn) -> Iterator[dict[str, Any]]:
         yield {"id": "custom.hideFrom", "value": hidden}
     # Without it a cell shows the panel's text for no rows at all.
     yield {"id": "noValue", "value": column.absent or "-"}
-    if column.value_texts:
-        mappings = _mappings(column.value_texts)
-        if column.otherwise:
-            result = {"text": column.otherwise, "index": len(column.value_texts)}
-            other = {"pattern": ".*", "result": result}
-            mappings.append({"type": "regex", "options": other})
+    mappings = _mappings(column.value_texts)
+    if column.otherwise:
+        result = {"text": column.otherwise, "index": len(column.value_texts)}
+        other = {"pattern": ".*", "result": result}
+        mappings.append({"type": "regex", "options": other})
+    elif column.steps:
+        mappings.append(_absent(column.absent or "-", len(column.value_texts)))
+    if mappings:
         yield {"id": "mappings", "value": mappings}
     if column.steps:
         yield {"id": "thresholds", "value": _thresholds(column.steps)}

@@ -12,12 +12,17 @@ from dashboards.grafana.board import (
     RowTest,
     Steps,
     TableColumn,
+    cell,
+    choice,
+    link_to,
     select,
     steps_of_rule,
 )
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _DEVICE = {"device": "device"}
+# From a column of ports to the board of one of them.
+TO_PORT = link_to("towpath-port", ("site",), device=choice("device"), port=cell())
 _ALWAYS: Steps = ((None, AMBER), (1, GREEN))
 _NEVER: Steps = ((None, GREEN), (1, AMBER))
 MEMORY_STEPS = steps_of_rule("memory_full")
@@ -137,6 +142,7 @@ INVENTORY = Panel(
         PanelQuery(
             select(
                 "inventory",
+                ("name", "last"),
                 ("vendor", "last"),
                 ("hardware", "last"),
                 ("os", "last"),
@@ -152,8 +158,11 @@ INVENTORY = Panel(
     width=24,
     height=3,
     columns={
-        "device": TableColumn("Device", width=200),
-        "site": TableColumn("Site", width=160),
+        "name_last": TableColumn("Device", width=200),
+        "device": TableColumn("Id", width=160),
+        "site": TableColumn(
+            "Site", width=160, link=link_to("towpath-site", site=cell())
+        ),
         "role": TableColumn("Role", width=120),
         "vendor_last": TableColumn("Maker", width=140),
         "hardware_last": TableColumn("Model"),
@@ -186,8 +195,6 @@ PINGS = Panel(
     "is another route.",
     (PanelQuery(select("device", ("icmp_rtt_ms", "mean")), "round trip", _DEVICE),),
     "ms",
-    width=8,
-    height=7,
     soft_minimum=0,
 )
 PING_LOSS = Panel(
@@ -196,8 +203,6 @@ PING_LOSS = Panel(
     "With a long one: a full line.",
     (PanelQuery(select("device", ("icmp_loss_ratio", "mean")), "lost", _DEVICE),),
     "percentunit",
-    width=8,
-    height=7,
     soft_minimum=0,
     soft_maximum=0.05,
 )
@@ -210,8 +215,8 @@ POLL_TIME = Panel(
         PanelQuery(select("device", ("late_ms", "max")), "delay", _DEVICE),
     ),
     "ms",
-    width=8,
-    height=7,
+    width=24,
+    height=6,
     soft_minimum=0,
 )
 PROCESSORS = Panel(
@@ -339,7 +344,10 @@ EVENTS = Panel(
     "table",
     width=24,
     height=9,
-    columns=EVENT_COLUMNS,
+    columns={
+        **EVENT_COLUMNS,
+        "port": TableColumn("Port", width=150, link=TO_PORT),
+    },
     sort=("last_ms_last", True),
     no_value="None",
 )

@@ -242,6 +242,7 @@ DEVICES_CHANGED = Panel(
         PanelQuery(
             select(
                 "device",
+                ("name", "last"),
                 ("answered", "mean"),
                 ("answered", "min"),
                 ("restarted", "sum"),
@@ -260,7 +261,7 @@ DEVICES_CHANGED = Panel(
     ),
     rows_match="any",
     columns={
-        "device": TableColumn(
+        "name_last": TableColumn(
             "Device",
             link=link_to(
                 "towpath-switch", site=column("site"), device=column("device")
@@ -268,6 +269,7 @@ DEVICES_CHANGED = Panel(
             link_title="Show this device",
             width=170,
         ),
+        "device": TableColumn("Id", hidden=True),
         "site": site_column(150),
         "answered_mean": TableColumn(
             "Answered",

@@ -17,6 +17,7 @@ from dashboards.grafana.board import (
     PanelQuery,
     TableColumn,
     Variable,
+    link_to,
     search_box,
     select,
     verdict_steps,
@@ -107,7 +108,7 @@ LINES = Panel(
         Calculated("down_free", "contract_down_bps_last", "-", "down_bps_max"),
     ),
     columns={
-        "line": TableColumn("Line", width=200),
+        "line": TableColumn("Line", width=200, link=link_to("towpath-wan", ("site",))),
         "role": TableColumn("Role", width=80),
         "supplier": TableColumn("Supplier"),
         "up_last": TableColumn("State", value_texts=UP, width=80),

@@ -90,6 +90,7 @@ ACCESS_POINTS = Panel(
         PanelQuery(
             select(
                 "device",
+                ("name", "last"),
                 ("answered", "last"),
                 ("answered", "mean"),
                 ("uptime_s", "last"),
@@ -105,7 +106,8 @@ ACCESS_POINTS = Panel(
     "table",
     width=16,
     columns={
-        "device": TableColumn("Access point", link=_SWITCH_LINK),
+        "name_last": TableColumn("Access point", link=_SWITCH_LINK),
+        "device": TableColumn("Id", hidden=True),
         "site": TableColumn("Site", link=link_to("towpath-site", site=cell())),
         "answered_last": TableColumn("State", value_texts=UP, width=80),
         "answered_mean": TableColumn(
@@ -191,7 +193,9 @@ RADIO_EVENTS = Panel(
     height=7,
     columns={
         "last_ms_last": EVENT_COLUMNS["last_ms_last"],
-        "text_last": TableColumn("Message"),
+        "text_last": TableColumn(
+            "Message", link=_SWITCH_LINK, link_title="Show the controller"
+        ),
         "active_last": EVENT_COLUMNS["active_last"],
         "count_sum": EVENT_COLUMNS["count_sum"],
         "level_last": TableColumn("Severity", hidden=True),

@@ -15,6 +15,7 @@ from dashboards.grafana.board import (
     busiest,
     select,
 )
+from dashboards.grafana.boards.device_panels import TO_PORT
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 SEVERITY: ValueTexts = {
@@ -289,7 +290,7 @@ OPTICS = Panel(
     height=9,
     columns={
         "sensor": TableColumn("Optic"),
-        "port": TableColumn("Port", width=170),
+        "port": TableColumn("Port", width=170, link=TO_PORT),
         "value_last": TableColumn("Now", "dBm", width=110, decimals=1),
         "value_min": TableColumn("Lowest", "dBm", width=110, decimals=1),
         "value_max": TableColumn("Highest", "dBm", width=110, decimals=1),

@@ -20,6 +20,8 @@ from probes.wire.catalogue import Catalogue, Measurement, Misfit, UnknownName
 
 # Tags that follow from the subject, so no query needs to group by them.
 _IMPLIED = frozenset({"site", "role", "supplier", "severity"})
+# What has a board of its own.
+_LED_TO = frozenset({"device", "line", "port", "site"})
 # Boards that are being rewritten, and what they are not yet checked for.
 _UNFINISHED = ("board 'Remote working'", "board 'One laptop")
 _LATER = frozenset({"axis", "links", "series", "words"})
@@ -96,10 +98,25 @@ def _check_values(board: Board, catalogue: Catalogue) -> Iterator[Finding]:
             yield Finding("names", where, "has no query")
         yield from _check_words(where, panel)
         yield from _hidden_states(where, panel)
+        yield from _check_drill_down(where, panel, board)
         for target in panel.targets:
             declared = catalogue.measurement(target.query.measurement)
             yield from _ambiguous_last(where, target, board, declared)
             yield from _check_units(where, panel, target, declared)
+
+
+def _check_drill_down(where: str, panel: Panel, board: Board) -> Iterator[Finding]:
+    """A table of sites, devices … leads to each of them."""
+    if panel.kind != "table" or any(column.link for column in panel.columns.values()):
+        return
+    single = {variable.name for variable in board.variables if not variable.multiple}
+    for target in panel.targets:
+        fixed = {tag for tag, name in target.variables.items() if name in single}
+        subjects = _LED_TO.intersection(target.query.group_by) - fixed
+        if subjects:
+            text = f"is a table of each {min(subjects)!r} without a link to its board"
+            yield Finding("links", where, text)
+            return
 
 
 def _check_words(where: str, panel: Panel) -> Iterator[Finding]:

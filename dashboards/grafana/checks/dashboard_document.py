@@ -127,6 +127,11 @@ def number(value: Any) -> float | None:
         return None
 
 
+def maps_values(mappings: Any) -> bool:
+    """Whether value mappings give values a text, and not only absent ones."""
+    return any(mapping.get("type") != "special" for mapping in objects(mappings))
+
+
 def read_dashboard(where: str, document: Json) -> DashboardDocument:
     """Returns a classic dashboard (not the schema v2)."""
     time = mapping(document.get("time"))

@@ -10,6 +10,7 @@ from dashboards.grafana.checks.dashboard_document import (
     Json,
     PanelDocument,
     mapping,
+    maps_values,
     number,
     text,
 )
@@ -159,7 +160,9 @@ def _check_states(
     has_texts = _queries_text(panel, catalogue)
     for about, settings in kinds:
         mode = mapping(settings.get("color")).get("mode")
-        if mode == "thresholds" and (settings.get("mappings") or has_texts):
+        if mode == "thresholds" and (
+            maps_values(settings.get("mappings")) or has_texts
+        ):
             yield Finding(
                 "states",
                 where,

@@ -10,6 +10,7 @@ from dashboards.grafana.checks.dashboard_document import (
     PanelDocument,
     Target,
     mapping,
+    maps_values,
     text,
 )
 from dashboards.grafana.checks.finding import Finding
@@ -89,7 +90,7 @@ def unit_fault(name: str, field: Field, unit: str) -> str:
 def _all_have_units(panel: PanelDocument) -> bool:
     """Whether overrides give a unit to each number: those of a table's columns, or
     texts for the states of a timeline."""
-    if panel.defaults.get("mappings"):
+    if maps_values(panel.defaults.get("mappings")):
         return True
     given = [o for o in panel.overrides if o.properties.get("unit")]
     return panel.kind == "table" and bool(given)
@@ -106,7 +107,7 @@ def _unit_of(
             titles.add(text(mapping(options.get("renameByName")).get(column.name)))
             if mapping(options.get("excludeByName")).get(column.name):
                 return None
-    unit, is_text = panel.unit, bool(panel.defaults.get("mappings"))
+    unit, is_text = panel.unit, maps_values(panel.defaults.get("mappings"))
     for override in panel.overrides:
         matches = {
             "byName": override.options in titles
@@ -120,7 +121,7 @@ def _unit_of(
             return None
         if matches:
             unit = text(properties.get("unit")) or unit
-            is_text = is_text or bool(properties.get("mappings"))
+            is_text = is_text or maps_values(properties.get("mappings"))
             if (
                 properties.get("custom.hidden") is True
                 or "custom.hideFrom" in properties
