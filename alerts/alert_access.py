@@ -73,12 +73,15 @@ def add_silence(path: Path, wanted: Silence) -> Silence:
         return msgspec.structs.replace(wanted, id=insert_silence(db, wanted))
 
 
-def end_silence(path: Path, id: int, now_ms: int) -> bool:
-    """Ends it now; returns False if there is no such silence or it has ended."""
+def end_silence(path: Path, id: int, now_ms: int, who: str = "") -> bool:
+    """Ends it now, or cancels it if it has not begun; returns False if there is no such
+    silence or it has ended."""
     with opened(path) as db, transaction(db):
+        # The row stays, so that a window that recurs does not plan this time again.
         done = db.execute(
-            "UPDATE silence SET until_ms = ? WHERE id = ? AND until_ms > ?",
-            (now_ms, id, now_ms),
+            "UPDATE silence SET until_ms = max(from_ms, ?), ended_by = ? "
+            "WHERE id = ? AND until_ms > ? AND until_ms > from_ms",
+            (now_ms, who or "somebody", id, now_ms),
         )
         return done.rowcount > 0
 
@@ -111,6 +114,7 @@ def _select_alerts(path: Path, where: str, values: tuple[int, ...]) -> list[Aler
 
 @contextlib.contextmanager
 def opened(path: Path, read_only: bool = False) -> Iterator[sqlite3.Connection]:
+    """A connection of another process than the engine's, or of another task."""
     db = connect(path, "ro" if read_only else "rwc")
     try:
         if not read_only:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
+from alerts.calendar_maintenance import MaintenanceCalendar
+from alerts.maintenance_windows import MaintenanceWindow
 from alerts.notify.delivery_result import Notifier
 from alerts.notify.email import Email, EmailConfig
 from alerts.notify.routing import Route, RoutingConfig
@@ -32,12 +34,17 @@ ChannelConfig = Annotated[
 ]
 
 
+FeedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$")]
+
+
 class AlertConfig(StrictModel):
     """`[alerts]`. `standing`: the engine's file. `rules`: a folder or file of the
     council's own rules and overrides. `base_url`: the status page's address.
     `discovered_parents`: if the estate names no parent of a device, use the one found
     through its neighbours to explain its alerts. `baseline_s`: for how long a device is
-    new, so that what was so at the first look pages nobody; 0: it pages."""
+    new, so that what was so at the first look pages nobody; 0: it pages.
+    `maintenance`: planned windows. `calendars`: whose events are planned maintenance.
+    """
 
     standing: Path
     rules: Path | None = None
@@ -50,6 +57,8 @@ class AlertConfig(StrictModel):
     baseline_s: Annotated[float, Field(ge=0, le=86_400)] = 1800.0
     channels: dict[str, ChannelConfig] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()
+    maintenance: tuple[MaintenanceWindow, ...] = ()
+    calendars: dict[FeedName, MaintenanceCalendar] = Field(default_factory=dict)
     heartbeat_url: str = ""
     heartbeat_s: Annotated[float, Field(ge=1)] = 60.0
     warm_timeout_s: Annotated[float, Field(gt=0)] = 20.0
@@ -61,6 +70,22 @@ class AlertConfig(StrictModel):
             if not route.channels:
                 raise ValueError("a route without channels notifies nobody")
         return value
+
+    @field_validator("maintenance")
+    @classmethod
+    def _require_own_names(
+        cls, value: tuple[MaintenanceWindow, ...]
+    ) -> tuple[MaintenanceWindow, ...]:
+        names = [window.name for window in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two windows are called {name!r}")
+        return value
+
+    @property
+    def calendar_folder(self) -> Path:
+        """Where the last copies of calendars are kept."""
+        return self.standing.parent / "calendars"
 
     @property
     def routing(self) -> RoutingConfig:

@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS silence (
   rule TEXT NOT NULL, why TEXT NOT NULL, who TEXT NOT NULL,
   planned INTEGER NOT NULL, line TEXT NOT NULL DEFAULT '',
   supplier TEXT NOT NULL DEFAULT '', source TEXT NOT NULL DEFAULT '',
-  uid TEXT NOT NULL DEFAULT '');
+  uid TEXT NOT NULL DEFAULT '', ended_by TEXT NOT NULL DEFAULT '');
 CREATE UNIQUE INDEX IF NOT EXISTS silence_time ON silence (source, uid, from_ms)
   WHERE source != '';
 CREATE TABLE IF NOT EXISTS maintenance (
@@ -80,6 +80,7 @@ ALTER TABLE silence ADD COLUMN line TEXT NOT NULL DEFAULT '';
 ALTER TABLE silence ADD COLUMN supplier TEXT NOT NULL DEFAULT '';
 ALTER TABLE silence ADD COLUMN source TEXT NOT NULL DEFAULT '';
 ALTER TABLE silence ADD COLUMN uid TEXT NOT NULL DEFAULT '';
+ALTER TABLE silence ADD COLUMN ended_by TEXT NOT NULL DEFAULT '';
 CREATE UNIQUE INDEX silence_time ON silence (source, uid, from_ms) WHERE source != '';
 CREATE TABLE maintenance (
   id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, ended_ms INTEGER);

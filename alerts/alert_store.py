@@ -26,6 +26,7 @@ from collectors.journal import Position, Positions
 from probes.wire.sample import Sample
 
 HISTORY_MS = 400 * 86_400_000
+SILENCE_COLUMNS = ", ".join(Silence.__struct_fields__)
 _SENT_KEPT_MS = 30 * 86_400_000
 _encode = msgspec.msgpack.encode
 _entry = msgspec.msgpack.Decoder(AlertState)
@@ -180,6 +181,8 @@ class AlertStore:
                 "DELETE FROM alert WHERE open = 0 AND resolved_ms < ?",
                 (now_ms - HISTORY_MS,),
             )
+            db.execute("DELETE FROM silence WHERE until_ms < ?", (now_ms - HISTORY_MS,))
+            db.execute("DELETE FROM used_link WHERE until_ms < ?", (now_ms,))
             db.execute(
                 "DELETE FROM ack WHERE episode NOT IN (SELECT episode FROM alert)"
             )
@@ -217,8 +220,8 @@ def _write_baseline(db: sqlite3.Connection, changes: BaselineChanges) -> None:
 
 def silences_from(db: sqlite3.Connection, from_ms: int) -> list[Silence]:
     rows = db.execute(
-        "SELECT id, from_ms, until_ms, site, device, rule, why, who, planned, line, "
-        "supplier, source, uid FROM silence WHERE until_ms >= ? ORDER BY from_ms, id",
+        f"SELECT {SILENCE_COLUMNS} FROM silence "
+        "WHERE until_ms >= ? AND until_ms > from_ms ORDER BY from_ms, id",
         (from_ms,),
     )
     return [Silence(*row) for row in rows]

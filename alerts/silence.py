@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 
@@ -43,3 +45,11 @@ class Silence(msgspec.Struct, frozen=True):
 
 
 SCOPES = ("site", "device", "line", "supplier", "rule")
+
+
+def silence_of(
+    scope: Mapping[str, str], from_ms: int, until_ms: int, why: str = "", who: str = ""
+) -> Silence:
+    """A silence of what `scope` names, which has no number yet."""
+    silence = Silence(0, from_ms, until_ms, why=why, who=who)
+    return msgspec.structs.replace(silence, **scope)

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import get_args
 
 from alerts.alert_config import AlertConfig
+from alerts.maintenance_windows import Scope
 from alerts.rule import Rule
 from alerts.rule_files import Override, RuleCheck, Rules
-from alerts.silence import Silence
+from alerts.silence import Silence, silence_of
 from collectors.estate import known_names
 from collectors.estate.estate_model import Estate, Role
 from collectors.snmp.profiles.profile_types import SensorClass
@@ -74,6 +75,21 @@ def unknown_in_routes(
         others = [name for name in config.channels if f".{name}." not in where]
         hint = did_you_mean(channel, others)
         yield f"{where}: no other channel is called {channel!r}{hint}"
+
+
+def unknown_in_maintenance(
+    config: AlertConfig, rules: Rules, estate: Estate
+) -> Iterator[str]:
+    """Yields a sentence for each name in planned maintenance that nothing has."""
+    places: dict[str, Scope] = {
+        f"alerts.maintenance[{n}]": window
+        for n, window in enumerate(config.maintenance, 1)
+    }
+    places |= {f"alerts.calendars.{name}": c for name, c in config.calendars.items()}
+    for place, scope in places.items():
+        example = silence_of(scope.named, 0, 1)
+        for problem in unknown_in_silence(example, rules, estate):
+            yield f"{place}: {problem}"
 
 
 def unknown_in_silence(silence: Silence, rules: Rules, estate: Estate) -> Iterator[str]:

@@ -302,7 +302,7 @@ def _step_back(db: sqlite3.Connection, version: int) -> None:
     db.execute("DROP INDEX silence_time")
     for table in ("maintenance", "used_link"):
         db.execute(f"DROP TABLE {table}")
-    columns = {"silence": ["line", "supplier", "source", "uid"]}
+    columns = {"silence": ["line", "supplier", "source", "uid", "ended_by"]}
     columns["outbox"] = ["unacknowledged_ms"]
     if version == 1:
         columns["outbox"] += ["due_ms", "refused", "instead_of"]

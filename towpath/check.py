@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import ssl
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alerts import unknown_names
+from alerts.maintenance_planner import uncountable_windows
 from alerts.rule_files import RuleError, load_rules
 from collectors.disk_space import nearest_existing
 from collectors.estate import Estate, EstateError, load, warnings
@@ -150,7 +152,11 @@ def _alert_problems(
     facts.append(f"rules: {len(rules.ids)}")
     if estate is None:
         return []
-    return list(unknown_names.unknown_in_routes(config.alerts, rules, estate))
+    return [
+        *unknown_names.unknown_in_routes(config.alerts, rules, estate),
+        *unknown_names.unknown_in_maintenance(config.alerts, rules, estate),
+        *asyncio.run(uncountable_windows(config.alerts)),
+    ]
 
 
 def _credential_problems(

@@ -18,6 +18,7 @@ from towpath.commands import (
     compare,
     dashboards,
     imports,
+    maintenance,
     reports,
     rules,
     store,
@@ -118,7 +119,8 @@ def reflector(
     from collectors.reflector import ReflectorConfig
     from towpath.config import ConfigError, read_part
     from towpath.log_setup import LogConfig, configure
-    from towpath.run import StartFailed, reflect
+    from towpath.run import StartFailed
+    from towpath.run_reflector import reflect
 
     options = {
         "stamp_port": stamp_port,
@@ -174,6 +176,7 @@ app.add_typer(imports.app, name="import", rich_help_panel=_DEVICES)
 app.add_typer(compare.app, name="compare", rich_help_panel=_DEVICES)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_ALERTS)
 app.add_typer(baseline.app, name="baseline", rich_help_panel=_ALERTS)
+app.add_typer(maintenance.app, name="maintenance", rich_help_panel=_ALERTS)
 app.add_typer(rules.app, name="rules", rich_help_panel=_ALERTS)
 app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_DATA)
 app.add_typer(reports.app, name="report", rich_help_panel=_DATA)

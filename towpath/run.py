@@ -23,6 +23,7 @@ import structlog
 from alerts.alert_access import overdue_notifications, start_positions
 from alerts.alert_config import build_notifiers
 from alerts.alert_engine import AlertEngine, EngineInputs
+from alerts.maintenance_planner import MaintenancePlanner, calendar_troubles
 from alerts.rule_files import load_rules
 from alerts.staff_incidents import KnownIncidents
 from collectors.disk_space import Disks
@@ -39,7 +40,6 @@ from collectors.ingest import (
 )
 from collectors.journal import Journal, JournalReader, journal_sample
 from collectors.personal_data import PERSONAL_DAYS, prune_files
-from collectors.reflector import ReflectorConfig, ReflectorService
 from collectors.retention import Job, Retention
 from collectors.self_metrics import SelfMonitor, Source
 from collectors.server_measurements import CATALOGUE
@@ -260,6 +260,9 @@ class Installation:
         channels = ", ".join(config.channels) or "nobody (no channel is configured)"
         self._add(f"alerts from {len(rules)} rules, notifying {channels}", engine)
         self._source("alerts", engine.samples)
+        windows, calendars = len(config.maintenance), len(config.calendars)
+        planner = MaintenancePlanner(config, lambda: self.estate.current, self._now_ms)
+        self._add(f"maintenance: {windows} windows, {calendars} calendars", planner)
 
     def _web(self) -> None:
         self._open_store()
@@ -297,7 +300,7 @@ class Installation:
                 f"The channel {overdue.channel} has not accepted {overdue.count} "
                 f"notification{plural}."
             )
-        return problems
+        return problems + calendar_troubles(self.config.alerts, now_ms)
 
     def _open_store(self) -> None:
         if not hasattr(self, "store"):
@@ -378,19 +381,6 @@ async def serve(installation: Installation) -> None:
         # A task that hangs must not delay the stop: the journal is on disk anyway.
         loop.call_later(_STOP_S, _give_up)
     _log.info("towpath_stopped")
-
-
-async def reflect(config: ReflectorConfig) -> None:
-    """`towpath reflector`: answers agents' tests until SIGTERM or SIGINT."""
-    raise_file_limit()
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    try:
-        async with ReflectorService(config):
-            await stop.wait()
-    except (OSError, ValueError) as error:
-        raise StartFailed(f"reflector: {error}") from error
 
 
 def _give_up() -> None:

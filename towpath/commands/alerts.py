@@ -112,7 +112,7 @@ def silence(
                 who=who or user_name(),
                 planned=int(planned),
             ),
-            known=_known(settings),
+            known=known_names(settings),
             timezone=settings.alerts.timezone,
             out=typer.echo,
         )
@@ -157,7 +157,7 @@ def send_test(config: ConfigFile, channel: Annotated[str, typer.Argument()]) -> 
     )
 
 
-def _known(settings: TowpathConfig) -> tuple[Rules, Estate] | None:
+def known_names(settings: TowpathConfig) -> tuple[Rules, Estate] | None:
     """Rules and estate, or None if they cannot be read: silencing must work even so."""
     from alerts.rule_files import RuleError, load_rules
     from collectors.estate import EstateError
