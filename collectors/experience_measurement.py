@@ -121,6 +121,35 @@ EXPERIENCE = measurement(
     _group_field(
         "microsoft_checks", "microsoft_ok_ratio", "ratio", "those that worked"
     ),
+    *(
+        _group_field(
+            "microsoft_checks", f"microsoft_{phase}_p50_ms", "ms", f"median {meaning}"
+        )
+        for phase, meaning in (
+            ("lookup", "time of the name lookup"),
+            ("connect", "time of the TCP connection"),
+            ("tls", "time of the TLS handshake"),
+            ("first_byte", "time from the request to the first byte"),
+        )
+    ),
+    *(
+        field
+        for name, what in (
+            ("microsoft_teams", "requests to the front door of Teams"),
+            ("microsoft_exchange", "requests to the front door of Exchange Online"),
+            ("microsoft_sign_in", "requests to Microsoft's sign-in page"),
+            ("other_web", "web requests to others than Microsoft"),
+        )
+        for field in (
+            Field(f"{name}_checks", "int", "1", f"{what}, to 5"),
+            _group_field(
+                f"{name}_checks", f"{name}_ok_ratio", "ratio", "those that worked"
+            ),
+            _group_field(
+                f"{name}_checks", f"{name}_total_p50_ms", "ms", "median time of all"
+            ),
+        )
+    ),
     Field("name_checks", "int", "1", "name lookups, to 5"),
     _group_field("name_checks", "name_ok_ratio", "ratio", "those that worked"),
     Field("speed_tests", "int", "1", "speed tests, to 5"),

@@ -220,6 +220,16 @@ USUAL_BREAKS = {
 }
 
 
+PHASES_MS = {"lookup": 6.0, "connect": 14.0, "tls": 22.0, "first_byte": 41.0}
+# Web services, and the share of requests that they answer.
+ANSWERED = {
+    "microsoft_teams": 0.998,
+    "microsoft_exchange": 0.997,
+    "microsoft_sign_in": 1.0,
+    "other_web": 0.993,
+}
+
+
 WEIGHTS = {
     field.weight for field in CATALOGUE.measurement("experience").fields if field.weight
 }
@@ -246,6 +256,9 @@ def _along_the_way(group: str, poor: float) -> dict[str, float | str]:
         "band_2_4_ratio": 0.3,
         "laptop_busy_ratio": 0.05,
         "microsoft_ok_ratio": 0.999,
+        **{f"microsoft_{phase}_p50_ms": ms for phase, ms in PHASES_MS.items()},
+        **{f"{name}_ok_ratio": share for name, share in ANSWERED.items()},
+        **{f"{name}_total_p50_ms": 90 + 800 * poor for name in ANSWERED},
         "bufferbloat_poor_ratio": 0.12,
     }
 

@@ -164,12 +164,13 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "down_at_least",
         "up_at_least",
     ),
+    "web": ("lookup_ms", "connect_ms", "tls_ms", "first_byte_ms", "total_ms"),
 }
 # `worked` is calculated here: 1, or 0 if the network failed.
 _WORKED = ("worked",)
 VALUES: dict[str, tuple[str, ...]] = {
     **_COLUMNS,
-    "web": _WORKED,
+    "web": (*_COLUMNS["web"], *_WORKED),
     "name_lookup": _WORKED,
     "teams_relay": (*_COLUMNS["teams_relay"], *_WORKED),
     "cause": ("cause",),

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from collectors.experience.agent_results import AgentPlace, AgentResult
 from probes.wire import diagnosis
 from probes.wire.call_cause import CAUSES, cause
+from probes.wire.front_doors import FRONT_DOORS
 from probes.wire.percentiles import percentile
 from probes.wire.sample import Value
 
@@ -244,11 +245,47 @@ def _web(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
 
 
 def _microsoft(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    return {"microsoft_ok_ratio": _mean(rows, "worked")}
+    phases = ("lookup", "connect", "tls", "first_byte")
+    return {
+        "microsoft_ok_ratio": _mean(rows, "worked"),
+        **_medians(rows, least, "microsoft", phases),
+    }
 
 
 def _is_of_microsoft(row: AgentResult) -> bool:
     return diagnosis.is_microsoft(row.target)
+
+
+def _is_of_others(row: AgentResult) -> bool:
+    return not _is_of_microsoft(row)
+
+
+def _answers(
+    name: str,
+) -> Callable[[Sequence[AgentResult], int], dict[str, Value]]:
+    """Calculates how often some web service answered, and in which time."""
+
+    def calculate(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
+        return {
+            f"{name}_ok_ratio": _mean(rows, "worked"),
+            **_medians(rows, least, name, ("total",)),
+        }
+
+    return calculate
+
+
+def _is_of(target: str) -> Callable[[AgentResult], bool]:
+    return lambda row: row.target == target
+
+
+def _medians(
+    rows: Sequence[AgentResult], least: int, name: str, phases: Sequence[str]
+) -> dict[str, Value]:
+    return {
+        f"{name}_{phase}_p50_ms": percentile(times, 50)
+        for phase in phases
+        if (times := _figures(rows, f"{phase}_ms", least))
+    }
 
 
 def _name_lookup(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
@@ -295,6 +332,16 @@ FIGURES: tuple[ExperienceFigures, ...] = (
     ExperienceFigures("laptop", _has("cpu_ratio"), _laptop, "laptop_checks"),
     ExperienceFigures("web", _any, _web, "web_checks"),
     ExperienceFigures("web", _is_of_microsoft, _microsoft, "microsoft_checks"),
+    *(
+        ExperienceFigures(
+            "web",
+            _is_of(service.name),
+            _answers(f"microsoft_{name}"),
+            f"microsoft_{name}_checks",
+        )
+        for name, service in FRONT_DOORS.items()
+    ),
+    ExperienceFigures("web", _is_of_others, _answers("other_web"), "other_web_checks"),
     ExperienceFigures("name_lookup", _any, _name_lookup, "name_checks"),
     ExperienceFigures("bandwidth", _any, _bandwidth, "speed_tests"),
     ExperienceFigures("bandwidth", _has_grade, _bufferbloat, "bufferbloat_tests"),

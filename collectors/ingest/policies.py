@@ -8,6 +8,7 @@ from collectors.estate.estate_model import Estate
 from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ip_networks import is_in, parse_address
 from collectors.reflector.reflector_access import NO_ACCESS, ReflectorAccess
+from probes.wire.front_doors import FRONT_DOORS
 from probes.wire.policy import (
     CallTargets,
     GatewayAt,
@@ -27,11 +28,6 @@ MAX_REFLECTORS = 16
 MAX_OFFICES = 1_000
 # About 25 octets each; a policy may have 200 kB in all.
 MAX_SUBNETS = 3_000
-# A small file on each front end of Microsoft 365; any answer counts.
-MICROSOFT_365 = (
-    Service("Microsoft Teams", "https://teams.microsoft.com/favicon.ico"),
-    Service("Exchange Online", "https://outlook.office365.com/favicon.ico"),
-)
 
 
 def agent_policy(
@@ -64,7 +60,7 @@ def agent_policy(
         targets=CallTargets(**config.targets.model_dump()),
         services=(
             *(Service(service.name, service.url) for service in config.services),
-            *(MICROSOFT_365 if config.microsoft_365 else ()),
+            *(FRONT_DOORS.values() if config.microsoft_365 else ()),
         ),
         online_checks=tuple(
             OnlineCheck(check.name, check.url, check.status, check.text)

@@ -14,8 +14,9 @@ import msgspec
 
 from collectors.estate.estate_model import Estate
 from collectors.ingest.ingest_config import PolicyConfig
-from collectors.ingest.policies import MAX_REFLECTORS, MICROSOFT_365
+from collectors.ingest.policies import MAX_REFLECTORS
 from probes.wire.catalogue import Catalogue
+from probes.wire.front_doors import FRONT_DOORS
 from probes.wire.probe import TargetKind
 from probes.wire.probe_list import PROBES
 from probes.wire.report import Report, Whereabouts
@@ -38,7 +39,7 @@ def allowed_targets(estate: Estate, policy: PolicyConfig) -> Targets:
     reflectors = frozenset(r.id for r in estate.reflectors[:MAX_REFLECTORS])
     services = [service.name for service in policy.services]
     if policy.microsoft_365:
-        services += [service.name for service in MICROSOFT_365]
+        services += [service.name for service in FRONT_DOORS.values()]
     checks = [check.name for check in policy.online_checks]
     by_kind: dict[TargetKind, frozenset[str]] = {
         "none": _NONE,

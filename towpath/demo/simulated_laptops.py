@@ -28,6 +28,7 @@ from probes.agent.spool_rows import SpooledReport
 from probes.measure import mos
 from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
+from probes.wire.front_doors import FRONT_DOORS
 from probes.wire.report import Connection, Place, Report, Result, Whereabouts
 from probes.wire.sample import Value
 
@@ -143,20 +144,10 @@ def report(
             {"lookup_ms": dice.uniform(2, 25)},
             180,
         ),
-        Result(
-            "web",
-            1,
-            now_ms,
-            Outcome.OK,
-            "council",
-            {
-                "connect_ms": rtt_ms,
-                "tls_ms": 2 * rtt_ms,
-                "first_byte_ms": 40 + rtt_ms,
-                "total_ms": 45 + 4 * rtt_ms,
-                "status": 200,
-            },
-            6_000,
+        _web("council", rtt_ms, now_ms, dice),
+        *(
+            _web(door.name, 5 + 0.6 * rtt_ms, now_ms, dice)
+            for door in FRONT_DOORS.values()
         ),
         *_path_results(laptop, rtt_ms, now_ms, dice),
     )
@@ -174,6 +165,19 @@ def report(
         ),
         results=results,
     )
+
+
+def _web(service: str, rtt_ms: float, now_ms: int, dice: random.Random) -> Result:
+    """A request to a web service that is so far away."""
+    phases: dict[str, Value] = {
+        "lookup_ms": dice.uniform(2, 25),
+        "connect_ms": rtt_ms,
+        "tls_ms": 2 * rtt_ms,
+        "first_byte_ms": dice.uniform(20, 60) + rtt_ms,
+    }
+    total: dict[str, Value] = {"total_ms": sum(map(float, phases.values()))}
+    values = {**phases, **total, "status": 200}
+    return Result("web", 1, now_ms, Outcome.OK, service, values, 6_000)
 
 
 def _path_results(

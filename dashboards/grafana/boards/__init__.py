@@ -7,6 +7,7 @@ from dashboards.grafana.boards.estate_overview import ESTATE
 from dashboards.grafana.boards.firing_alerts import ALERTS
 from dashboards.grafana.boards.laptop import LAPTOP
 from dashboards.grafana.boards.live_event import LIVE_EVENT
+from dashboards.grafana.boards.microsoft_365 import MICROSOFT
 from dashboards.grafana.boards.port_board import PORT
 from dashboards.grafana.boards.power_board import POWER_BOARD
 from dashboards.grafana.boards.remote import REMOTE
@@ -27,6 +28,7 @@ BOARDS: tuple[Board, ...] = link_alerts(
         PORT,
         WIFI,
         POWER_BOARD,
+        MICROSOFT,
         REMOTE,
         LIVE_EVENT,
         ALERTS,
