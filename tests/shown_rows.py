@@ -3,6 +3,8 @@ Grafana does with it."""
 
 from __future__ import annotations
 
+import contextlib
+import operator
 from typing import Any
 
 from grafana_asks import Influx, filled
@@ -22,14 +24,10 @@ def shown_rows(influx: Influx, board: str, title: str, chosen: dict[str, str]) -
     """The rows that a panel shows, in its order, by the names in its query."""
     panel = panel_document(board, title)
     minutes = int(panel.get("timeFrom", "60m").rstrip("m"))
-    query = filled(panel["targets"][0]["query"], chosen, minutes * 60)
-    rows = [
-        {
-            **series.get("tags", {}),
-            **dict(zip(series["columns"], series["values"][0], strict=True)),
-        }
-        for series in influx.ask(query, "towpath")
+    queries = [
+        filled(target["query"], chosen, minutes * 60) for target in panel["targets"]
     ]
+    rows = _merged([influx.ask(query, "towpath") for query in queries])
     titles: dict[str, str] = {}
     for step in panel["transformations"]:
         rows = transformed(rows, step)
@@ -38,6 +36,21 @@ def shown_rows(influx: Influx, board: str, title: str, chosen: dict[str, str]) -
         [name] = [name for name in titles if titles[name] == order["displayName"]]
         rows = _sorted(rows, name, order["desc"])
     return rows
+
+
+def _merged(answers: list[Any]) -> list[Any]:
+    """One row for each subject, with the columns of all answers."""
+    rows: dict[Any, dict[str, Any]] = {}
+    columns = dict.fromkeys(
+        name for answer in answers for series in answer for name in series["columns"]
+    )
+    for series in (series for answer in answers for series in answer):
+        tags = series.get("tags", {})
+        row = rows.setdefault(
+            tuple(tags.items()), {**tags, **dict.fromkeys(columns, None)}
+        )
+        row |= dict(zip(series["columns"], series["values"][0], strict=True))
+    return list(rows.values())
 
 
 def transformed(rows: list[Any], step: dict[str, Any]) -> list[Any]:
@@ -63,14 +76,26 @@ def _calculated(row: dict[str, Any], options: dict[str, Any]) -> float | None:
         names = options["reduce"]["include"]
         return max((v for n in names if (v := row.get(n)) is not None), default=None)
     binary = options["binary"]
-    values = [
-        row[name] if name in row else float(name)
-        for name in (binary["left"], binary["right"])
-    ]
-    if None in values:
+    left, right = (_operand(row, binary[side]) for side in ("left", "right"))
+    if left is None or right is None:
         return None
-    left, right = values
-    return float(left + right if binary["operator"] == "+" else left - right)
+    return float(_OPERATORS[binary["operator"]](left, right))
+
+
+_OPERATORS = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
+
+
+def _operand(row: dict[str, Any], name: str) -> float | None:
+    """A column's value, or a number as text."""
+    with contextlib.suppress(ValueError):
+        return float(name)
+    value: float | None = row.get(name)
+    return value
 
 
 def _passes(row: dict[str, Any], test: dict[str, Any]) -> bool:
