@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from council_alerts import alert_rows, site_rows
+from council_groups import experience_rows
 from council_rows import (
     HOUR_MS,
     MINUTE_MS,
@@ -174,6 +175,7 @@ def samples(
             yield from device_rows(device, n, at, up)
         yield from line_rows(council, at, down or {})
         yield from other_rows(council, at)
+        yield from experience_rows(at)
         yield from alert_rows(at)
         yield from site_rows(council, at)
 

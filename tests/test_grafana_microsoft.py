@@ -9,7 +9,7 @@ from typing import Any
 
 import council
 import pytest
-from council_rows import ANSWERED
+from council_groups import ANSWERED
 from grafana_asks import (
     END_MS,
     SERVERS,

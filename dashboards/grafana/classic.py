@@ -212,7 +212,7 @@ def _panel(panel: Panel, source: dict[str, str]) -> dict[str, Any]:
     if panel.targets:
         document |= {
             "datasource": source,
-            "interval": f"{min(map(period_ms, panel.targets)) // 1000}s",
+            "interval": f"{_shortest_ms(panel) // 1000}s",
             "maxDataPoints": _POINTS if panel.kind in OVER_TIME else _POINTS_OF_ONE,
             "targets": [
                 _target(target, n, panel, source)
@@ -232,6 +232,13 @@ def _panel(panel: Panel, source: dict[str, str]) -> dict[str, Any]:
         if panel.repeat_direction == "h":
             document["maxPerRow"] = panel.repeat_per_row
     return document
+
+
+def _shortest_ms(panel: Panel) -> int:
+    """Returns the shortest bucket of a panel. In a state timeline, a test that runs
+    less often than others would have gaps that look as if it had not run."""
+    periods = [period_ms(target) for target in panel.targets]
+    return max(periods) if panel.kind == "state-timeline" else min(periods)
 
 
 def _target(

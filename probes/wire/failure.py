@@ -74,3 +74,13 @@ def is_failure(outcome: Outcome) -> bool:
         and outcome not in NOT_THERE
         and outcome not in NOT_MEASURED
     )
+
+
+def state_number(outcome: Outcome) -> int:
+    """Returns the four kinds of outcomes as a number, the worst first: 0 failed, 1
+    nothing there, 2 not measured, 3 worked."""
+    if outcome is Outcome.OK:
+        return 3
+    if outcome in NOT_MEASURED:
+        return 2
+    return 1 if outcome in NOT_THERE else 0

@@ -31,6 +31,7 @@ _TAGS = (
 _OUTCOME = (
     Field("outcome", "str", "1", "ok, or the reason from the closed list"),
     Field("ok", "int", "flag", "1 if the outcome is ok"),
+    Field("state", "int", "1", "0 failed, 1 nothing there, 2 not measured, 3 ok"),
     Field("cost_bytes", "int", "byte", "network data used, sent and received"),
 )
 

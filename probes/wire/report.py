@@ -25,7 +25,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from probes.wire.failure import Outcome
+from probes.wire.failure import Outcome, state_number
 from probes.wire.sample import Sample, Value
 
 VERSION = 1
@@ -172,6 +172,7 @@ def samples(report: Report, home_site: str, provider: str) -> list[Sample]:
                 **result.values,
                 "outcome": result.outcome.value,
                 "ok": int(result.outcome is Outcome.OK),
+                "state": state_number(result.outcome),
                 "cost_bytes": result.cost_bytes,
             },
             time_ms=result.time_ms,

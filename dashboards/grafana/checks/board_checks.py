@@ -20,6 +20,8 @@ from probes.wire.catalogue import Catalogue, Measurement, Misfit, UnknownName
 
 # Tags that follow from the subject, so no query needs to group by them.
 _IMPLIED = frozenset({"site", "role", "supplier", "severity"})
+# Where one laptop was: its newest value is the newest wherever that was.
+_WHEREABOUTS = frozenset({"home_site", "place", "connection", "vpn", "provider"})
 # What has a board of its own.
 _LED_TO = frozenset({"device", "line", "port", "site"})
 # Boards that are being rewritten, and what they are not yet checked for.
@@ -166,6 +168,7 @@ def _ambiguous_last(
         *query.group_by,
         *(filter.tag for filter in query.where if len(filter.values) == 1),
         *(tag for tag, name in target.variables.items() if name in single),
+        *(_WHEREABOUTS if declared.personal else ()),
     }
     for tag in declared.tags:
         if tag.name not in fixed:
