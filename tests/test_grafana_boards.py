@@ -274,7 +274,7 @@ def test_a_rule_advises_to_look_at_boards_that_exist() -> None:
 
 
 # Boards that are being rewritten.
-_UNFINISHED = {"towpath-remote", "towpath-laptop", "towpath-itself"}
+_UNFINISHED = {"towpath-remote", "towpath-itself"}
 
 
 def test_opening_a_board_takes_at_most_25_queries() -> None:

@@ -216,7 +216,7 @@ VPN_ABOUT = Panel(
             width=100,
         ),
         "connect_s_max": TableColumn("Time to connect", "s", decimals=1, width=130),
-        "path_mtu_byte_last": TableColumn("Path MTU", "short", decimals=0, width=90),
+        "path_mtu_byte_last": TableColumn("Path MTU", "decbytes", decimals=0, width=90),
     },
     no_value="No VPN client",
 )
