@@ -13,7 +13,8 @@ import msgspec
 from alerts.alert import Alert
 from alerts.alert_file import connect, prepare, transaction
 from alerts.alert_store import insert_silence, read_positions, silences_from
-from alerts.outbox import Undelivered, decode_alert, undelivered
+from alerts.outbox import undelivered
+from alerts.outbox_entry import Undelivered, decode_alert
 from alerts.silence import Silence
 from collectors.journal import Positions
 

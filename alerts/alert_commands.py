@@ -3,8 +3,7 @@ all is well, 1 if it found a problem, 2 if arguments or files are wrong."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -23,19 +22,11 @@ from alerts.alert_access import (
     recent_alerts,
 )
 from alerts.alert_text import describe_affected
-from alerts.notify.delivery_result import (
-    DeliveryRefused,
-    Notifier,
-    PartlyDelivered,
-    RetryLater,
-)
-from alerts.notify.page import Page, PageSettings, build_page
 from alerts.rule_files import RuleCheck, RuleError, Rules, load_rules, no_check
 from alerts.silence import Silence
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import did_you_mean
-from probes.wire.clock import wall_ms
 from probes.wire.durations import duration_text, parse_duration_ms
 
 Out = Callable[[str], None]
@@ -217,52 +208,6 @@ def alerts_unsilence(state_file: Path, id: int, now_ms: int, out: Out = print) -
         return 0
     out(f"there is no silence {id} in force or planned")
     return 2
-
-
-def alerts_test(
-    notifiers: Mapping[str, Notifier],
-    channel: str,
-    base_url: str = "",
-    council: str = "Towpath",
-    out: Out = print,
-) -> int:
-    """Sends one test page, and reports the other end's answer."""
-    notifier = notifiers.get(channel)
-    if notifier is None:
-        hint = did_you_mean(channel, notifiers)
-        out(f"no channel is called {channel!r}{hint}")
-        return 2
-    now_ms = wall_ms()
-    alert = Alert(
-        rule="test",
-        subject={},
-        severity="info",
-        state="firing",
-        since_ms=now_ms,
-        title="Test",
-        summary="This is a test: Towpath can reach you on this channel",
-        cause="Somebody ran `towpath alerts test` on the command line.",
-        runbook="Nothing.",
-    )
-    page = build_page(
-        [alert],
-        "page",
-        [f"test@{now_ms}"],
-        now_ms,
-        PageSettings(base_url, council=council),
-    )
-    try:
-        asyncio.run(_send(notifier, page))
-    except (RetryLater, DeliveryRefused, PartlyDelivered, TimeoutError) as failure:
-        out(f"{channel}: {failure or 'no answer in time'}")
-        return 1
-    out(f"{channel}: delivered")
-    return 0
-
-
-async def _send(notifier: Notifier, page: Page) -> None:
-    async with asyncio.timeout(120):
-        await notifier.notify(page)
 
 
 def _alert_lines(alert: Alert, now_ms: int, zone: ZoneInfo) -> list[str]:

@@ -6,32 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import Field, field_validator
 
 from alerts.calendar_maintenance import MaintenanceCalendar
 from alerts.maintenance_windows import MaintenanceWindow
+from alerts.notify.channels import ChannelConfig, build_notifiers, channel_secrets
 from alerts.notify.delivery_result import Notifier
-from alerts.notify.email import Email, EmailConfig
 from alerts.notify.routing import Route, RoutingConfig
-from alerts.notify.webhook import Webhook, WebhookConfig
 from alerts.secret import Secret
 from collectors.estate.opening_hours import TimeZone
 from collectors.strict_model import StrictModel
-
-
-def _kind(value: object) -> str:
-    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", "")
-    return str(kind)
-
-
-ChannelConfig = Annotated[
-    Annotated[EmailConfig, Tag("email")] | Annotated[WebhookConfig, Tag("webhook")],
-    Discriminator(
-        _kind,
-        custom_error_type="channel_kind",
-        custom_error_message='a channel needs kind = "email" or kind = "webhook"',
-    ),
-]
 
 
 FeedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$")]
@@ -113,19 +97,8 @@ class AlertConfig(StrictModel):
 
     def secrets(self) -> Iterator[tuple[str, Secret]]:
         """(dotted name, place) of every secret that a channel needs."""
-        for name, channel in self.channels.items():
-            if isinstance(channel, EmailConfig) and channel.user:
-                yield f"alerts.channels.{name}.password", channel.password
-            elif isinstance(channel, WebhookConfig) and channel.secret:
-                yield f"alerts.channels.{name}.secret", channel.secret
+        return channel_secrets(self.channels)
 
-
-def build_notifiers(config: AlertConfig) -> dict[str, Notifier]:
-    """Returns the channels of `config` by name."""
-    channels: dict[str, Notifier] = {}
-    for name, channel in config.channels.items():
-        if isinstance(channel, EmailConfig):
-            channels[name] = Email(channel)
-        else:
-            channels[name] = Webhook(channel)
-    return channels
+    def notifiers(self) -> dict[str, Notifier]:
+        """The channels by name."""
+        return build_notifiers(self.channels)

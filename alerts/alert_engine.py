@@ -27,8 +27,9 @@ from alerts.evaluation.alert_states import AlertState
 from alerts.heartbeat import Heartbeat
 from alerts.notify.delivery import Delivery
 from alerts.notify.delivery_result import Notifier
+from alerts.notify.message_limit import MessageLimits
 from alerts.notify_samples import notify_samples
-from alerts.outbox import WaitingDelivery
+from alerts.outbox_entry import WaitingDelivery
 from alerts.paging import Paging
 from alerts.position_history import PositionHistory
 from alerts.rule_files import Rules
@@ -134,6 +135,7 @@ class AlertEngine:
                     self._now_ms,
                     self._paging.group_ms,
                     self._config.fallbacks(),
+                    MessageLimits(self._config.channels),
                 )
             )
             self._tasks.start(self._run(), "alerts")

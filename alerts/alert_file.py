@@ -19,7 +19,7 @@ import structlog
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
-VERSION = 4
+VERSION = 5
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS standing (key TEXT PRIMARY KEY, body BLOB NOT NULL);
@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS outbox (
   body BLOB NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0,
   refused INTEGER NOT NULL DEFAULT 0, instead_of TEXT NOT NULL DEFAULT '',
   unacknowledged_ms INTEGER NOT NULL DEFAULT 0,
+  held INTEGER NOT NULL DEFAULT 0,
   UNIQUE (episode, kind, channel));
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (state, channel, next_ms);
 CREATE TABLE IF NOT EXISTS said (
@@ -86,8 +87,12 @@ CREATE TABLE maintenance (
   id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, ended_ms INTEGER);
 CREATE TABLE used_link (nonce TEXT PRIMARY KEY, until_ms INTEGER NOT NULL);
 """
+# Version 4 lacked a column for what waits for a digest.
+_FROM_4 = """
+ALTER TABLE outbox ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+"""
 # What leads from each version to the next; 0 is an empty file.
-_UPDATES = {1: _FROM_1, 2: _FROM_2, 3: _BASELINE}
+_UPDATES = {1: _FROM_1, 2: _FROM_2, 3: _BASELINE, 4: _FROM_4}
 # The tables that only the engine writes, with their keys. Other processes write
 # silences, acknowledgements and what becomes of the baseline.
 _OWN_TABLES = {

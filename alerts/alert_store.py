@@ -20,7 +20,8 @@ from alerts.alert import Alert
 from alerts.alert_file import AlertFile
 from alerts.evaluation.alert_states import AlertState, StateChanges
 from alerts.evaluation.learning import FirstSeen
-from alerts.outbox import Outbox, OutboxEntry, decode_alert
+from alerts.outbox import Outbox
+from alerts.outbox_entry import OutboxEntry, decode_alert
 from alerts.silence import Silence
 from collectors.journal import Position, Positions
 from probes.wire.sample import Sample

@@ -18,7 +18,7 @@ from alerts.evaluation.alert_states import (
 )
 from alerts.evaluation.learning import Learning
 from alerts.evaluation.rule_evaluation import evaluate
-from alerts.outbox import OutboxEntry
+from alerts.outbox_entry import OutboxEntry
 from alerts.rule_files import Rules
 from alerts.silence import Silence
 from alerts.silence_coverage import SilenceCoverage

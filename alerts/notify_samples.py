@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from alerts.notify.delivery import Delivery
-from alerts.outbox import WaitingDelivery
+from alerts.outbox_entry import WaitingDelivery
 from probes.wire.sample import Sample
 
 

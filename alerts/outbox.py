@@ -7,21 +7,25 @@ goes to another channel. Nothing goes twice to one channel under different ids.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from alerts.alert import Alert
 from alerts.alert_file import AlertFile
+from alerts.outbox_entry import (
+    OutboxEntry,
+    StandingEntry,
+    Undelivered,
+    WaitingDelivery,
+    decode_alert,
+    encode_alert,
+)
 
-NotificationKind = Literal["page", "resolution"]
 # A page that is not delivered this long after it was due is overdue.
 OVERDUE_MS = 120_000
 # Overdue for this long, it goes to another channel even if the first may only be slow.
 FALL_BACK_AFTER_MS = 300_000
-_encode = msgspec.msgpack.encode
-decode_alert = msgspec.msgpack.Decoder(Alert).decode
 # A resolution only after its page.
 _MAY_GO = """(o.kind = 'page' OR EXISTS (
   SELECT 1 FROM outbox p WHERE p.episode = o.episode AND p.channel = o.channel
@@ -30,64 +34,34 @@ _UNDELIVERED = f"""o.state = 'waiting' AND o.due_ms <= :now_ms AND {_MAY_GO} AND
   o.refused OR o.due_ms <= :now_ms - {OVERDUE_MS})"""
 
 
-class OutboxEntry(msgspec.Struct, frozen=True):
-    """One notification for one channel.
-
-    `next_ms`: the earliest time to send it; `due_ms`: the same before any attempt.
-    `deferred`: it waits for business hours, and is dropped if all is well by then.
-    Entries once sent as one message share a `batch_id` and are sent together again.
-    `instead_of`: the channel that failed to deliver it.
-    """
-
-    episode: str
-    kind: NotificationKind
-    channel: str
-    alert: Alert
-    next_ms: int
-    deferred: int = 0
-    tries: int = 0
-    created_ms: int = 0
-    batch_id: int = 0
-    id: int = 0
-    due_ms: int = 0
-    instead_of: str = ""
-
-
-class WaitingDelivery(NamedTuple):
-    """What a channel has yet to deliver: `total`, and those `overdue`: refused, or due
-    for more than two minutes."""
-
-    total: int = 0
-    overdue: int = 0
-
-
-class Undelivered(msgspec.Struct, frozen=True):
-    """Overdue notifications of a channel: how many, since when, and why."""
-
-    channel: str
-    count: int
-    since_ms: int
-    error: str
-
-
 class Outbox:
     """Every method is blocking and is called from one thread at a time."""
 
     def __init__(self, file: AlertFile) -> None:
         self._file = file
 
-    def due(self, channel: str, now_ms: int, limit: int = 200) -> list[OutboxEntry]:
+    def due(self, channel: str, now_ms: int, limit: int = 2000) -> list[OutboxEntry]:
         """The entries that may be sent now, in order."""
         rows = self._file.db.execute(
             f"""SELECT o.episode, o.kind, o.channel, o.body, o.next_ms, o.deferred,
-                  o.tries, o.created_ms, o.parcel, o.id, o.due_ms, o.instead_of
-                FROM outbox o WHERE o.state = 'waiting' AND o.channel = ?
+                  o.tries, o.created_ms, o.parcel, o.id, o.due_ms, o.instead_of,
+                  o.held, e.body
+                FROM outbox o LEFT JOIN outbox e ON o.kind = 'page'
+                  AND e.episode = o.episode AND e.channel = o.channel
+                  AND e.kind = 'resolution' AND e.state = 'waiting'
+                WHERE o.state = 'waiting' AND o.channel = ?
                   AND o.next_ms <= ? AND {_MAY_GO} ORDER BY o.id LIMIT ?""",
             (channel, now_ms, limit),
         )
         return [
-            OutboxEntry(episode, kind, channel, decode_alert(body), *rest)
-            for episode, kind, channel, body, *rest in rows
+            OutboxEntry(
+                episode,
+                kind,
+                channel,
+                decode_alert(body),
+                *(*rest, decode_alert(end) if end else None),
+            )
+            for episode, kind, channel, body, *rest, end in rows
         ]
 
     def start_attempt(self, entries: Sequence[OutboxEntry]) -> None:
@@ -97,7 +71,28 @@ class Outbox:
         self._change("tries = tries + 1, deferred = 0, parcel = ?", entries, batch_id)
 
     def delivered(self, entries: Sequence[OutboxEntry], now_ms: int) -> None:
-        self._change("state = 'delivered', ended_ms = ?", entries, now_ms)
+        """Records that the message has arrived, with the ends that it reported."""
+
+        def work(db: sqlite3.Connection) -> None:
+            for entry in entries:
+                db.execute(
+                    "UPDATE outbox SET state = 'delivered', ended_ms = ? WHERE id = ?",
+                    (now_ms, entry.id),
+                )
+                if entry.end is not None:
+                    db.execute(
+                        "UPDATE outbox SET state = 'delivered', ended_ms = ?, "
+                        "parcel = ? WHERE episode = ? AND channel = ? "
+                        "AND kind = 'resolution' AND state = 'waiting'",
+                        (
+                            now_ms,
+                            entry.batch_id or entries[0].id,
+                            entry.episode,
+                            entry.channel,
+                        ),
+                    )
+
+        self._file.write(work)
 
     def retry(
         self,
@@ -105,11 +100,87 @@ class Outbox:
         error: str,
         next_ms: int,
         refused: bool = False,
+        as_one: bool = True,
     ) -> None:
-        """Schedules another attempt; `refused` if the channel will never accept it."""
+        """Schedules another attempt; `refused` if the channel will never accept it.
+        `as_one`: as the same message, because it may have arrived."""
         self._change(
-            "error = ?, next_ms = ?, refused = ?", entries, error, next_ms, int(refused)
+            "error = ?, next_ms = ?, refused = ?" + ("" if as_one else ", parcel = 0"),
+            entries,
+            error,
+            next_ms,
+            int(refused),
         )
+
+    def hold(self, entries: Sequence[OutboxEntry], until_ms: int, now_ms: int) -> None:
+        """Keeps them for a digest at `until_ms`: until then they are not late."""
+        self._change(
+            "held = CASE held WHEN 0 THEN ? ELSE held END, next_ms = ?, due_ms = ?, "
+            "parcel = 0",
+            entries,
+            now_ms,
+            until_ms,
+            until_ms,
+        )
+
+    def split(self, entries: Sequence[OutboxEntry], now_ms: int) -> None:
+        """Makes two messages of one that is too large; both are due at once."""
+        middle = len(entries) // 2
+        for half in (entries[:middle], entries[middle:]):
+            self._change("parcel = ?, next_ms = ?", half, half[0].id, now_ms)
+
+    def sent_times(
+        self, channels: Iterable[str], since_ms: int
+    ) -> dict[str, list[int]]:
+        """Channel → when it delivered each of its messages since then."""
+        times: dict[str, list[int]] = {}
+        for channel in channels:
+            rows = self._file.db.execute(
+                "SELECT max(ended_ms) FROM outbox WHERE state = 'delivered' "
+                "AND channel = ? AND ended_ms >= ? GROUP BY parcel",
+                (channel, since_ms),
+            )
+            times[channel] = [ended_ms for (ended_ms,) in rows]
+        return times
+
+    def standing(self, channel: str) -> list[StandingEntry]:
+        """The pages that were delivered by `channel` whose alert is still open."""
+        rows = self._file.db.execute(
+            """SELECT o.episode, o.body, o.next_ms, o.id, o.due_ms, a.body, k.at_ms,
+                 k.who FROM alert a JOIN outbox o ON o.episode = a.episode
+                 LEFT JOIN ack k ON k.episode = a.episode
+               WHERE a.open = 1 AND o.kind = 'page' AND o.channel = ?
+                 AND o.state = 'delivered' ORDER BY a.since_ms, o.id""",
+            (channel,),
+        )
+        return [
+            StandingEntry(
+                OutboxEntry(
+                    episode,
+                    "page",
+                    channel,
+                    decode_alert(told),
+                    next_ms,
+                    id=id,
+                    due_ms=due_ms,
+                ),
+                msgspec.structs.replace(
+                    decode_alert(now), acknowledged_ms=at_ms, acknowledged_by=who or ""
+                ),
+            )
+            for episode, told, next_ms, id, due_ms, now, at_ms, who in rows
+        ]
+
+    def told(self, standing: Sequence[StandingEntry]) -> None:
+        """Records that the channel knows these alerts as they are now."""
+        changed = [pair for pair in standing if pair.entry.alert != pair.now]
+        if changed:
+            self._file.write(
+                lambda db: db.executemany(
+                    "UPDATE outbox SET body = ? WHERE id = ?",
+                    [(encode_alert(pair.now), pair.entry.id) for pair in changed],
+                )
+            )
 
     def retry_now(self, channel: str, now_ms: int) -> None:
         """The channel works again: what it failed to deliver is due at once."""
@@ -214,7 +285,7 @@ def add_entry(db: sqlite3.Connection, entry: OutboxEntry, now_ms: int) -> bool:
             entry.next_ms,
             entry.next_ms,
             entry.deferred,
-            _encode(entry.alert),
+            encode_alert(entry.alert),
             entry.instead_of,
         ),
     )

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
 from alerts.estate_index import EstateIndex
-from alerts.notify.delivery import delivery_notes
+from alerts.notify.delivery import delivery_notes, is_digest, message_kind
 from alerts.notify.page import Page, PageSettings, build_page
 from alerts.notify.routing import destinations
-from alerts.outbox import OutboxEntry
+from alerts.outbox_entry import OutboxEntry
 from probes.wire.clock import WallClock
 
 
@@ -49,13 +49,15 @@ class Paging:
         ]
 
     def render(self, entries: Sequence[OutboxEntry], now_ms: int) -> Page:
-        """The page of notifications of one kind that are sent as one message."""
+        """The page of notifications that are sent as one message."""
         return build_page(
-            [entry.alert for entry in entries],
-            entries[0].kind,
+            [entry.shown for entry in entries],
+            message_kind(entries),
             [entry.episode for entry in entries],
             now_ms,
             self._settings,
             {site.id: site.name for site in self._estate_index().estate.sites},
             delivery_notes(entries, now_ms),
+            over=[entry.is_over for entry in entries],
+            digest=is_digest(entries),
         )

@@ -18,7 +18,7 @@ from alerts.cycle import CycleResult, run_cycle
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
 from alerts.notify.delivery import next_message
-from alerts.outbox import OutboxEntry
+from alerts.outbox_entry import OutboxEntry
 from alerts.rule_files import Rules, load_rules
 from alerts.window import Window
 from collectors.batch import Batch, batch_samples
@@ -166,7 +166,10 @@ class World:
                     message, "never", self.now_ms + MINUTE_MS, refused=True
                 )
             else:
-                self.arrived += [(post.episode, post.kind) for post in message]
+                for post in message:
+                    self.arrived.append((post.episode, post.kind))
+                    if post.end is not None:
+                        self.arrived.append((post.episode, "resolution"))
                 self.store.outbox.delivered(message, self.now_ms)
 
     def heal(self) -> None:

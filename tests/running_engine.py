@@ -20,7 +20,7 @@ import pytest
 from alerts.alert_access import (
     start_positions,
 )
-from alerts.alert_config import AlertConfig, build_notifiers
+from alerts.alert_config import AlertConfig
 from alerts.alert_engine import AlertEngine, EngineInputs
 from alerts.rule_files import Rules, load_rules
 from collectors.batch import batch_samples
@@ -130,7 +130,7 @@ async def running(
             config,
             rules,
             EngineInputs(reader, journal, **more),
-            build_notifiers(config),
+            config.notifiers(),
         ) as engine,
     ):
         yield engine

@@ -22,7 +22,7 @@ from mail_server import (
     post,  # noqa: F401 - a fixture
 )
 
-from alerts import alert_commands
+from alerts.channel_trial import try_channel
 from alerts.notify import (
     DeliveryRefused,
     PartlyDelivered,
@@ -38,7 +38,9 @@ async def test_a_page_arrives_as_one_mail_with_text_and_html(
 ) -> None:
     await Email(mail_config(plain_server.port)).notify(PAGE)
     [mail] = post.mails
-    assert mail["Subject"].startswith("CRITICAL: Central Library: the primary line")
+    assert mail["Subject"].startswith(
+        "PROBLEM (critical): Central Library: the primary"
+    )
     assert mail["To"] == "duty@council.example, desk@council.example"
     assert mail["Auto-Submitted"] == "auto-generated"
     text = mail.get_body(("plain",))
@@ -168,7 +170,8 @@ async def test_one_refused_recipient_does_not_send_the_mail_twice_to_the_other(
 
     post.handle_RCPT = rcpt  # type: ignore[method-assign]
     with pytest.raises(
-        PartlyDelivered, match=r"desk@council\.example, accepted for the others"
+        PartlyDelivered,
+        match=r"desk@council\.example: 550 left the council; accepted for the others",
     ):
         await Email(mail_config(plain_server.port)).notify(PAGE)
     assert len(post.mails) == 1
@@ -180,9 +183,9 @@ def test_a_channel_can_be_tried_from_the_command_line(
 ) -> None:
     lines: list[str] = []
     channels = {"duty": Email(mail_config(plain_server.port))}
-    assert alert_commands.alerts_test(channels, "duty", out=lines.append) == 0
+    assert try_channel(channels, "duty", out=lines.append) == 0
     assert "This is a test" in post.mails[0]["Subject"]
     post.rcpt = "550 no"
-    assert alert_commands.alerts_test(channels, "duty", out=lines.append) == 1
-    assert alert_commands.alerts_test(channels, "dtuy", out=lines.append) == 2
+    assert try_channel(channels, "duty", out=lines.append) == 1
+    assert try_channel(channels, "dtuy", out=lines.append) == 2
     assert "did you mean 'duty'" in lines[-1]

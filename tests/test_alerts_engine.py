@@ -133,7 +133,7 @@ async def test_devices_behind_a_dead_switch_in_the_topology_are_not_paged(
     assert all(alert.explained_by == alert.suppressed_by for alert in alerts)
 
 
-async def test_a_desk_that_is_down_gets_everything_once_it_is_back(
+async def test_a_desk_that_is_down_gets_what_is_over_as_one_message(
     tmp_path: Path,
     desk: Desk,  # noqa: F811
     rules: Rules,  # noqa: F811
@@ -152,7 +152,18 @@ async def test_a_desk_that_is_down_gets_everything_once_it_is_back(
         await poll(journal, 1)
         await until(lambda: not open_alerts(tmp_path / "alerts.sqlite"), "its end")
         desk.status = 204
-        await until(lambda: desk.kinds() == ["page", "resolution"], "both", seconds=30)
+        await until(lambda: desk.kinds() == ["resolution"], "both as one", seconds=30)
+        await until(
+            lambda: any(
+                s.fields.get("sent") and not s.fields.get("waiting")
+                for s in engine.samples(wall_ms())
+            ),
+            "nothing to be left",
+        )
+    [page] = desk.pages
+    [alert] = page["alerts"]
+    assert page["notes"] == ["It was over before its beginning could be reported."]
+    assert alert["since_ms"] < alert["resolved_ms"]
 
 
 def held_back(samples: list[Sample]) -> list[tuple[str, Value]]:

@@ -99,7 +99,7 @@ async def test_another_channel_gets_the_page_while_the_mail_server_refuses_it(
         await until(lambda: desk.kinds() == ["page", "resolution"], "its end")
     subjects = [mail["Subject"] for mail in post.mails]
     assert [subject.partition(":")[0] for subject in subjects] == [
-        "CRITICAL",
+        "PROBLEM (critical)",
         "RESOLVED",
     ]
 

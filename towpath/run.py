@@ -21,7 +21,6 @@ from typing import Any, Self
 import structlog
 
 from alerts.alert_access import overdue_notifications, start_positions
-from alerts.alert_config import build_notifiers
 from alerts.alert_engine import AlertEngine, EngineInputs
 from alerts.maintenance_planner import MaintenancePlanner, calendar_troubles
 from alerts.rule_files import load_rules
@@ -250,7 +249,7 @@ class Installation:
                 self.store,
                 topology.add,
             ),
-            build_notifiers(config),
+            config.notifiers(),
             self.process,
             self._now_ms,
             self.config.groups.least,

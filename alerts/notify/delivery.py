@@ -2,9 +2,11 @@
 
 A slow or dead channel delays no other. Alerts of one site that fall into one grouping
 window are one message; what was sent together once is sent together again, under the
-same id. Attempts back off from 5 s to 10 min, for a day, even if the other end refuses
-for good: a mailbox can be restored, an address corrected. Meanwhile another channel is
-used. A failing channel is logged once.
+same id. A page that is still to be sent when its alert ends goes with its end, as one
+message. What is over the channel's limit is held for one digest. Attempts back off from
+5 s to 10 min, for a day, even if the other end refuses for good: a mailbox can be
+restored, an address corrected. Meanwhile another channel is used. A failing channel is
+logged once.
 """
 
 from __future__ import annotations
@@ -16,16 +18,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
+import msgspec
 import structlog
 
 from alerts.notify.delivery_result import (
     DeliveryRefused,
+    MessageTooLarge,
     Notifier,
     PartlyDelivered,
     RetryLater,
+    StandingNotifier,
 )
+from alerts.notify.message_limit import MessageLimits
 from alerts.notify.page import Page
-from alerts.outbox import FALL_BACK_AFTER_MS, Outbox, OutboxEntry
+from alerts.outbox import FALL_BACK_AFTER_MS, Outbox
+from alerts.outbox_entry import NotificationKind, OutboxEntry
 from collectors.background_tasks import BackgroundTasks
 from collectors.failure_log import FailureLog
 from probes.wire.clock import WallClock
@@ -67,9 +74,10 @@ class Delivery:
         now_ms: WallClock,
         group_ms: int,
         fallbacks: Mapping[str, tuple[str, ...]],
+        limits: MessageLimits,
     ) -> None:
         self._outbox, self._in_thread = outbox, in_thread
-        self._fallbacks = fallbacks
+        self._fallbacks, self._limits = fallbacks, limits
         self._notifiers, self._render = notifiers, render
         self._now_ms, self._group_ms = now_ms, group_ms
         self._wakes = {channel: asyncio.Event() for channel in notifiers}
@@ -82,6 +90,11 @@ class Delivery:
     async def __aenter__(self) -> Self:
         for channel in self._notifiers:
             self._tasks.start(self._run_channel(channel), f"deliver-{channel}")
+        for channel, notifier in self._notifiers.items():
+            if isinstance(notifier, StandingNotifier):
+                self._tasks.start(
+                    self._run_refresh(channel, notifier), f"refresh-{channel}"
+                )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -96,7 +109,7 @@ class Delivery:
         while True:
             event.clear()
             try:
-                busy = await self._send_next(channel)
+                busy = await self.send_next(channel)
             except Exception as error:  # noqa: BLE001 - the next try may go better
                 busy = False
                 self._log_failure(channel, error)
@@ -106,19 +119,34 @@ class Delivery:
                 async with asyncio.timeout(_LOOK_S):
                     await event.wait()
 
-    async def _send_next(self, channel: str) -> bool:
+    async def send_next(self, channel: str) -> bool:
         """Sends one message; returns False if none is due."""
         now_ms = self._now_ms()
-        entries = await self._in_thread(
+        waiting = await self._in_thread(
             self._outbox.due, channel, now_ms + self._group_ms
         )
-        entries = next_message(entries, now_ms)
+        entries = next_message(waiting, now_ms)
         if not entries:
             return False
-        first = entries[0]
-        if now_ms - first.due_ms > _GIVE_UP_MS[first.kind] and first.tries:
-            await self._in_thread(self._outbox.give_up, entries, "gave up", now_ms)
-            _log.error("notification_given_up", channel=channel, episode=first.episode)
+        free_ms = await self._free_at_ms(channel, now_ms)
+        if free_ms > now_ms:
+            due = [entry for entry in waiting if entry.next_ms <= now_ms]
+            await self._in_thread(self._outbox.hold, due, free_ms, now_ms)
+            _log.warning(
+                "notifications_held", channel=channel, count=len(due), until_ms=free_ms
+            )
+            return False
+        expired = [
+            entry
+            for entry in entries
+            if entry.tries and now_ms - entry.due_ms > _GIVE_UP_MS[entry.kind]
+        ]
+        if expired:
+            await self._in_thread(self._outbox.give_up, expired, "gave up", now_ms)
+            for entry in expired:
+                _log.error(
+                    "notification_given_up", channel=channel, episode=entry.episode
+                )
             return True
         page = self._render(entries, now_ms)
         await self._in_thread(self._outbox.start_attempt, entries)
@@ -129,11 +157,50 @@ class Delivery:
             self._log_failure(channel, str(error))
             await self._in_thread(self._outbox.delivered, entries, self._now_ms())
             self.sent[channel] += 1
+        except MessageTooLarge as error:
+            if len(entries) > 1:
+                await self._in_thread(self._outbox.split, entries, self._now_ms())
+            else:
+                await self._mark_failed(channel, entries, page.id, error)
         except Exception as error:  # noqa: BLE001 - a channel's fault stays in it
             await self._mark_failed(channel, entries, page.id, error)
         else:
             await self._mark_delivered(channel, entries)
         return True
+
+    async def _free_at_ms(self, channel: str, now_ms: int) -> int:
+        span_ms = self._limits.span_ms(channel)
+        if not span_ms:
+            return now_ms
+        sent_ms = await self._in_thread(
+            self._outbox.sent_times, self._limits.peers(channel), now_ms - span_ms
+        )
+        return self._limits.free_at_ms(channel, sent_ms, now_ms)
+
+    async def _run_refresh(self, channel: str, notifier: StandingNotifier) -> None:
+        while True:
+            try:
+                await self.refresh(channel, notifier)
+                self._failures.recovered(f"{channel} refresh", channel=channel)
+            except Exception as error:  # noqa: BLE001 - the next may go better
+                self._failures.failed(
+                    str(error) or repr(error), f"{channel} refresh", channel=channel
+                )
+            await asyncio.sleep(notifier.refresh_s)
+
+    async def refresh(self, channel: str, notifier: StandingNotifier) -> None:
+        """Tells the channel how everything is now that lasts there."""
+        standing = await self._in_thread(self._outbox.standing, channel)
+        if not standing:
+            return
+        current = [
+            msgspec.structs.replace(pair.entry, alert=pair.now) for pair in standing
+        ]
+        page = self._render(current, self._now_ms())
+        told = {pair.entry.episode: pair.entry.alert for pair in standing}
+        async with asyncio.timeout(_TRY_S):
+            await notifier.refresh(page, told)
+        await self._in_thread(self._outbox.told, standing)
 
     async def _mark_delivered(
         self, channel: str, entries: Sequence[OutboxEntry]
@@ -160,10 +227,16 @@ class Delivery:
             wait_s = max(wait_s, error.after_s)
         now_ms = self._now_ms()
         next_ms = now_ms + round(wait_s * 1000)
-        await self._in_thread(self._outbox.retry, entries, why, next_ms, refused)
-        late_ms = now_ms - entries[0].due_ms
-        if entries[0].kind == "page" and (refused or late_ms >= FALL_BACK_AFTER_MS):
-            await self._fall_back(channel, entries, now_ms)
+        as_one = not (
+            refused or (isinstance(error, RetryLater) and not error.may_have_arrived)
+        )
+        await self._in_thread(
+            self._outbox.retry, entries, why, next_ms, refused, as_one
+        )
+        pages = [entry for entry in entries if entry.kind == "page"]
+        late_ms = now_ms - min((entry.due_ms for entry in pages), default=now_ms)
+        if refused or late_ms >= FALL_BACK_AFTER_MS:
+            await self._fall_back(channel, pages, now_ms)
 
     async def _fall_back(
         self, channel: str, entries: Sequence[OutboxEntry], now_ms: int
@@ -187,7 +260,8 @@ def next_message(entries: Sequence[OutboxEntry], now_ms: int) -> list[OutboxEntr
     """The entries that make the next message; empty if none is due yet. Pure.
 
     `entries` may reach a grouping window into the future. What is due takes with it
-    what would follow for the same site, or everything if many sites are affected.
+    what would follow for the same site, or everything if many sites are affected. If
+    something was held, everything that is due is one digest.
     """
     due = [entry for entry in entries if entry.next_ms <= now_ms]
     if not due:
@@ -195,11 +269,13 @@ def next_message(entries: Sequence[OutboxEntry], now_ms: int) -> list[OutboxEntr
     first = due[0]
     if first.batch_id:
         return [entry for entry in entries if entry.batch_id == first.batch_id]
+    if any(entry.held_ms for entry in due):
+        return [entry for entry in due if not entry.batch_id]
     alike = [
         entry
         for entry in entries
         if not entry.batch_id
-        and (entry.kind, entry.instead_of) == (first.kind, first.instead_of)
+        and (entry.is_over, entry.instead_of) == (first.is_over, first.instead_of)
         and (not entry.deferred or entry.next_ms <= now_ms)
     ]
     if len({entry.alert.site for entry in alike}) > _MANY_SITES:
@@ -207,16 +283,37 @@ def next_message(entries: Sequence[OutboxEntry], now_ms: int) -> list[OutboxEntr
     return [entry for entry in alike if entry.alert.site == first.alert.site]
 
 
+def message_kind(entries: Sequence[OutboxEntry]) -> NotificationKind:
+    """A message is a resolution if all that it reports is over."""
+    return "resolution" if all(entry.is_over for entry in entries) else "page"
+
+
+def is_digest(entries: Sequence[OutboxEntry]) -> bool:
+    return len(entries) > 1 and any(entry.held_ms for entry in entries)
+
+
 def delivery_notes(entries: Sequence[OutboxEntry], now_ms: int) -> list[str]:
-    """What the reader must know of the delivery: that it is late, or that another
-    channel failed. Pure."""
+    """What the reader must know of the delivery: that it is late, that other messages
+    were held for it, or that another channel failed. Pure."""
     notes = []
+    held = [entry.held_ms for entry in entries if entry.held_ms]
     late_ms = now_ms - min(entry.due_ms for entry in entries)
+    if held:
+        over = sum(entry.is_over for entry in entries)
+        waited = duration_text((now_ms - min(held)) / 1000)
+        digest = (
+            f"Digest of {len(entries)} notifications ({len(entries) - over} problems, "
+            f"{over} over), held for up to"
+        )
+        what = digest if is_digest(entries) else "Held for"
+        notes.append(f"{what} {waited} to send you fewer messages.")
     if entries[0].instead_of:
         notes.append(f"Sent here because channel {entries[0].instead_of} fails.")
     elif late_ms >= _LATE_MS:
         late = duration_text(late_ms / 1000)
         notes.append(f"This message is {late} late: it could not be delivered before.")
+    if any(entry.end for entry in entries) and not held:
+        notes.append("It was over before its beginning could be reported.")
     return notes
 
 

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import smtplib
+import socket
 import ssl
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from alerts.notify.delivery_result import DeliveryRefused, PartlyDelivered, RetryLater
+from alerts.notify.channel_settings import ChannelSettings
+from alerts.notify.delivery_result import (
+    DeliveryRefused,
+    MessageTooLarge,
+    PartlyDelivered,
+    RetryLater,
+)
 from alerts.notify.page import Page
+from alerts.notify.thread_call import call_in_thread
 from alerts.secret import Secret
-from collectors.strict_model import StrictModel
+
+_TOO_LARGE = 552
+# Most greylisting accepts a mail within minutes.
+_PATIENCE_MS = 900_000
+_MOST_REMEMBERED = 1000
 
 
-class EmailConfig(StrictModel):
+class EmailConfig(ChannelSettings):
     """A mail server and the recipients. `password` names the place of the secret."""
 
     kind: Literal["email"] = "email"
@@ -35,51 +48,128 @@ class EmailConfig(StrictModel):
         Field(min_length=1),
     ]
     timeout_s: Annotated[float, Field(gt=0)] = 20.0
-    fallback: str = ""
+
+    def secrets(self) -> Iterator[tuple[str, Secret]]:
+        if self.user:
+            yield "password", self.password
+
+    def recipients(self) -> tuple[str, ...]:
+        return tuple(address.lower() for address in self.to)
+
+
+class _Accepted(NamedTuple):
+    """Who has a mail already, since when others are asked to wait."""
+
+    addresses: frozenset[str]
+    since_ms: int
 
 
 class Email:
     """One page is one mail to all of `to`. Uses the blocking smtplib in a thread, the
-    client that is known best."""
+    client that is known best.
+
+    Recipients that are only refused for now (greylisting) are tried again alone, for a
+    quarter of an hour. Longer would keep the end of the alert from the others.
+    """
 
     def __init__(self, config: EmailConfig) -> None:
         self._config = config
+        self._accepted: dict[str, _Accepted] = {}
 
     async def notify(self, page: Page) -> None:
         """Raises `RetryLater` for 4xx, timeouts and failed connections,
         `DeliveryRefused` for 5xx, and `PartlyDelivered` if the server accepts only some
         recipients."""
         message = compose_message(page, self._config.sender, self._config.to)
+        before = self._accepted.get(page.id)
+        to = [
+            address
+            for address in self._config.to
+            if before is None or address not in before.addresses
+        ]
+        refused = await self._send(message, to)
+        self._accepted.pop(page.id, None)
+        if not refused:
+            return
+        now_ms = page.data["sent_ms"]
+        accepted = _Accepted(
+            frozenset(set(self._config.to) - set(refused)),
+            before.since_ms if before else now_ms,
+        )
+        reason = f"{self.where}: {_replies(refused)}; accepted for the others"
+        waiting = any(400 <= code < 500 for code, _ in refused.values())
+        if waiting and now_ms - accepted.since_ms < _PATIENCE_MS:
+            while len(self._accepted) >= _MOST_REMEMBERED:
+                self._accepted.pop(next(iter(self._accepted)))
+            self._accepted[page.id] = accepted
+            raise RetryLater(reason, may_have_arrived=True)
+        raise PartlyDelivered(reason)
+
+    async def _send(
+        self, message: EmailMessage, to: Sequence[str]
+    ) -> dict[str, tuple[int, bytes]]:
+        attempt = _Attempt(self._config)
         try:
             # smtplib's timeout is per step; this one is for all of them.
-            async with asyncio.timeout(3 * self._config.timeout_s):
-                await asyncio.to_thread(self._send, message)
-        except TimeoutError:
-            raise RetryLater(f"{self._where}: no answer in time") from None
-        except smtplib.SMTPRecipientsRefused as error:
-            answers = [code for code, _ in error.recipients.values()]
-            answers_text = "; ".join(
-                f"{who}: {code} {text.decode(errors='replace')}"
-                for who, (code, text) in error.recipients.items()
+            return await call_in_thread(
+                lambda: attempt.send(message, to), 3 * self._config.timeout_s, "smtp"
             )
+        except TimeoutError:
+            attempt.abandon()
+            raise RetryLater(
+                f"{self.where}: no answer in time", may_have_arrived=attempt.has_begun
+            ) from None
+        except smtplib.SMTPRecipientsRefused as error:
+            if len(to) < len(self._config.to):
+                return error.recipients
+            reason = f"{self.where}: {_replies(error.recipients)}"
+            answers = [code for code, _ in error.recipients.values()]
             if any(400 <= code < 500 for code in answers):
-                raise RetryLater(f"{self._where}: {answers_text}") from None
-            raise DeliveryRefused(f"{self._where}: {answers_text}") from None
+                raise RetryLater(reason) from None
+            raise DeliveryRefused(reason) from None
         except smtplib.SMTPAuthenticationError as error:
             # A password can be corrected while the page waits.
-            raise RetryLater(f"{self._where}: {_smtp_reply(error)}") from None
+            raise RetryLater(
+                f"{self.where}: the password is not accepted: {_smtp_reply(error)}"
+            ) from None
+        except smtplib.SMTPNotSupportedError as error:
+            raise RetryLater(f"{self.where}: {error}") from None
         except smtplib.SMTPResponseException as error:
+            reason = f"{self.where}: {_smtp_reply(error)}"
+            if error.smtp_code == _TOO_LARGE:
+                raise MessageTooLarge(reason) from None
             if error.smtp_code >= 500:
-                raise DeliveryRefused(f"{self._where}: {_smtp_reply(error)}") from None
-            raise RetryLater(f"{self._where}: {_smtp_reply(error)}") from None
-        except (smtplib.SMTPException, ssl.SSLError, OSError, LookupError) as error:
-            raise RetryLater(f"{self._where}: {error}") from None
+                raise DeliveryRefused(reason) from None
+            raise RetryLater(reason) from None
+        except smtplib.SMTPServerDisconnected as error:
+            raise RetryLater(
+                f"{self.where}: closed the connection before it had accepted the "
+                f"mail ({error})",
+                may_have_arrived=attempt.has_begun,
+            ) from None
+        except (smtplib.SMTPException, OSError, LookupError) as error:
+            raise RetryLater(
+                f"{self.where}: {error}", may_have_arrived=attempt.has_begun
+            ) from None
 
     @property
-    def _where(self) -> str:
+    def where(self) -> str:
         return f"mail server {self._config.host}:{self._config.port}"
 
-    def _send(self, message: EmailMessage) -> None:
+
+class _Attempt:
+    """One connection to the mail server, blocking; `abandon` may be called from
+    another thread. Once it `has_begun`, the server may have the mail."""
+
+    def __init__(self, config: EmailConfig) -> None:
+        self._config = config
+        self._server: smtplib.SMTP | None = None
+        self.has_begun = False
+
+    def send(
+        self, message: EmailMessage, to: Sequence[str]
+    ) -> dict[str, tuple[int, bytes]]:
+        """Returns the recipients that were refused, if others were not."""
         config = self._config
         context = ssl.create_default_context(cafile=config.ca_file or None)
         if config.security == "tls":
@@ -88,17 +178,28 @@ class Email:
             )
         else:
             server = smtplib.SMTP(config.host, config.port, timeout=config.timeout_s)
-        with server:
+        self._server = server
+        try:
             if config.security == "starttls":
                 server.starttls(context=context)
             if config.user:
                 server.login(config.user, config.password.value())
-            refused = server.send_message(message)
-        if refused:
-            names = ", ".join(refused)
-            raise PartlyDelivered(
-                f"{self._where}: refused for {names}, accepted for the others"
-            )
+            self.has_begun = True
+            refused = server.send_message(message, to_addrs=to)
+        except BaseException:
+            server.close()
+            raise
+        # What follows the acceptance of the mail cannot undo it.
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            server.quit()
+        return refused
+
+    def abandon(self) -> None:
+        """Ends a connection that takes too long, so that its thread ends too."""
+        sock = self._server.sock if self._server else None
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 def compose_message(page: Page, sender: str, to: tuple[str, ...]) -> EmailMessage:
@@ -122,6 +223,13 @@ def compose_message(page: Page, sender: str, to: tuple[str, ...]) -> EmailMessag
     message.set_content(page.text)
     message.add_alternative(page.html, subtype="html")
     return message
+
+
+def _replies(recipients: dict[str, tuple[int, bytes]]) -> str:
+    return "; ".join(
+        f"{who}: {code} {text.decode(errors='replace')}"
+        for who, (code, text) in recipients.items()
+    )
 
 
 def _smtp_reply(error: smtplib.SMTPResponseException) -> str:

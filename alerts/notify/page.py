@@ -19,17 +19,19 @@ import msgspec
 
 from alerts.alert import Alert, Severity
 from alerts.alert_text import describe_affected
-from alerts.outbox import NotificationKind
+from alerts.outbox_entry import NotificationKind
 from probes.wire.display import displayable, isolated
 from probes.wire.durations import duration_text
 
 _ORDER: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
 _HEADINGS = {"critical": "CRITICAL", "warning": "Warning", "info": "Information"}
-_RESOLVED = "RESOLVED"
+_PROBLEM, _RESOLVED = "PROBLEM", "RESOLVED"
 # Text on white: 7.6:1, 5.9:1, 6.4:1; resolved 5.9:1.
 _COLOURS = {"critical": "#a1001a", "warning": "#8a4b00", "info": "#1d5a96"}
 _RESOLVED_COLOUR = "#1a6b2d"
 _MAX_ALERTS = 25
+_MAX_IN_DIGEST = 100
+_MAX_SUBJECT = 180
 _templates = jinja2.Environment(
     loader=jinja2.PackageLoader("alerts.notify"),
     autoescape=True,
@@ -37,6 +39,17 @@ _templates = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
+
+
+class PageAlert(msgspec.Struct, frozen=True):
+    """One alert of a page, for channels that keep something for each."""
+
+    alert: Alert
+    episode: str
+    is_over: bool
+    site_name: str
+    url: str
+    text: str
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -51,6 +64,7 @@ class Page(msgspec.Struct, frozen=True):
     text: str
     html: str
     data: dict[str, Any]
+    alerts: tuple[PageAlert, ...]
 
 
 class PageSettings(msgspec.Struct, frozen=True):
@@ -89,37 +103,47 @@ def build_page(
     settings: PageSettings | None = None,
     site_names: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
+    over: Sequence[bool] | None = None,
+    digest: bool = False,
 ) -> Page:
-    """Returns the page of these alerts: one, or those of one grouping window.
+    """Returns the page of these alerts: one, those of one grouping window, or a digest.
 
     `episodes` name what it is about, and make it the same page when it is sent again.
-    `notes` are sentences about the message itself, such as that it is late.
+    `notes` are sentences about the message itself, such as that it is late. `over`: the
+    alerts that have ended; those of a resolution all have.
     """
     settings = settings or PageSettings()
-    pairs = sorted(
-        zip(alerts, episodes, strict=True),
-        key=lambda pair: (_ORDER[pair[0].severity], pair[0].since_ms, pair[1]),
-    )
-    ordered = [alert for alert, _ in pairs]
     names = {site: isolated(name) for site, name in (site_names or {}).items()}
-    worst = ordered[0].severity
+    ends = over if over is not None else [kind == "resolution"] * len(alerts)
+    shown_alerts = sorted(
+        (
+            _page_alert(alert, episode, is_over, now_ms, settings, names, digest)
+            for alert, episode, is_over in zip(alerts, episodes, ends, strict=True)
+        ),
+        key=lambda item: (
+            item[0].is_over,
+            _ORDER[item[0].alert.severity],
+            item[0].alert.since_ms,
+            item[0].episode,
+        ),
+    )
+    items = tuple(item for item, _ in shown_alerts)
+    most = _MAX_IN_DIGEST if digest else _MAX_ALERTS
     thread = hashlib.sha256("\n".join(sorted(episodes)).encode()).hexdigest()[:32]
-    subject = _subject(ordered, kind)
+    subject = _subject(items, digest)
     shown = _ShownPage(
         subject=subject,
         notes=notes,
-        alerts=[
-            _alert_view(alert, kind, now_ms, settings, names)
-            for alert in ordered[:_MAX_ALERTS]
-        ],
-        more=max(0, len(ordered) - _MAX_ALERTS),
+        alerts=[view for _, view in shown_alerts[:most]],
+        more=max(0, len(items) - most),
         council=isolated(settings.council),
     )
+    severity = items[0].alert.severity
     return Page(
         id=f"{thread}-{kind}",
         thread=thread,
         kind=kind,
-        severity=worst,
+        severity=severity,
         subject=subject,
         text=_plain_text(shown),
         html=_templates.get_template("email.html").render(page=shown),
@@ -127,21 +151,24 @@ def build_page(
             "version": 1,
             "id": f"{thread}-{kind}",
             "kind": kind,
-            "severity": worst,
+            "severity": severity,
             "sent_ms": now_ms,
             "subject": subject,
+            "digest": digest,
             "notes": list(notes),
             "alerts": [
                 {
-                    **_isolated_texts(msgspec.to_builtins(alert)),
-                    "key": alert.key,
-                    "episode": episode,
-                    "site_name": names.get(alert.site, alert.site),
-                    "url": status_page_url(settings.base_url, alert),
+                    **_isolated_texts(msgspec.to_builtins(item.alert)),
+                    "key": item.alert.key,
+                    "episode": item.episode,
+                    "over": item.is_over,
+                    "site_name": item.site_name,
+                    "url": item.url,
                 }
-                for alert, episode in pairs
+                for item in items
             ],
         },
+        alerts=items,
     )
 
 
@@ -154,19 +181,39 @@ def status_page_url(base_url: str, alert: Alert) -> str:
     return f"{base_url.rstrip('/')}/alerts"
 
 
-def _alert_view(
+def _page_alert(
     alert: Alert,
-    kind: NotificationKind,
+    episode: str,
+    is_over: bool,
     now_ms: int,
     settings: PageSettings,
     names: Mapping[str, str],
-) -> _AlertView:
-    zone = ZoneInfo(settings.timezone)
+    digest: bool,
+) -> tuple[PageAlert, _AlertView]:
+    rows = _rows(alert, is_over, now_ms, ZoneInfo(settings.timezone), names)
+    if digest:
+        # Only what tells causes apart; the rest is on the status page.
+        rows = [row for row in rows if row[0] in ("Since", "Lasted", "Affected")]
+    view = _AlertView(
+        heading=_RESOLVED if is_over else _HEADINGS[alert.severity],
+        colour=_RESOLVED_COLOUR if is_over else _COLOURS[alert.severity],
+        summary=isolated(alert.summary),
+        rows=[(label, isolated(text)) for label, text in rows],
+        url=status_page_url(settings.base_url, alert),
+    )
+    site_name = names.get(alert.site, alert.site)
+    text = _view_text(view)
+    return PageAlert(alert, episode, is_over, site_name, view.url, text), view
+
+
+def _rows(
+    alert: Alert, is_over: bool, now_ms: int, zone: ZoneInfo, names: Mapping[str, str]
+) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     if alert.site:
         rows.append(("Where", names.get(alert.site, alert.site)))
     since = _clock(alert.since_ms, zone)
-    if kind == "resolution" and alert.resolved_ms is not None:
+    if is_over and alert.resolved_ms is not None:
         lasted = duration_text((alert.resolved_ms - alert.since_ms) / 1000)
         until = _clock(alert.resolved_ms, zone)
         if until.partition(",")[0] == since.partition(",")[0]:
@@ -174,25 +221,19 @@ def _alert_view(
         rows.append(("Lasted", f"{lasted}, {since} to {until}"))
         if alert.why:
             rows.append(("Closed because", f"{alert.why}; no recovery was measured"))
-    else:
-        age = duration_text((now_ms - alert.since_ms) / 1000)
-        rows.append(("Since", f"{since} ({age} ago)"))
-        if alert.flapping:
-            rows.append(("Flapping", "it comes and goes; this is the only page"))
-        affected = describe_affected(alert.affected)
-        if affected:
-            rows.append(("Affected", affected))
-        if alert.cause:
-            rows.append(("Probable cause", alert.cause))
-        if alert.runbook:
-            rows.append(("Do first", alert.runbook))
-    return _AlertView(
-        heading=_RESOLVED if kind == "resolution" else _HEADINGS[alert.severity],
-        colour=_RESOLVED_COLOUR if kind == "resolution" else _COLOURS[alert.severity],
-        summary=isolated(alert.summary),
-        rows=[(label, isolated(text)) for label, text in rows],
-        url=status_page_url(settings.base_url, alert),
-    )
+        return rows
+    age = duration_text((now_ms - alert.since_ms) / 1000)
+    rows.append(("Since", f"{since} ({age} ago)"))
+    if alert.flapping:
+        rows.append(("Flapping", "it comes and goes; this is the only page"))
+    affected = describe_affected(alert.affected)
+    if affected:
+        rows.append(("Affected", affected))
+    if alert.cause:
+        rows.append(("Probable cause", alert.cause))
+    if alert.runbook:
+        rows.append(("Do first", alert.runbook))
+    return rows
 
 
 def _isolated_texts(value: Any) -> Any:
@@ -206,29 +247,45 @@ def _isolated_texts(value: Any) -> Any:
     )
 
 
-def _subject(alerts: Sequence[Alert], kind: NotificationKind) -> str:
-    first = alerts[0]
-    is_resolved = kind == "resolution"
-    heading = _RESOLVED if is_resolved else _HEADINGS[first.severity]
-    more = f" (and {len(alerts) - 1} more)" if len(alerts) > 1 else ""
-    affected = "" if is_resolved or more else describe_affected(first.affected)
+def _subject(items: Sequence[PageAlert], digest: bool) -> str:
+    """`PROBLEM (critical): …` or `RESOLVED: …`: mail rules and service desks match the
+    first word."""
+    first = items[0].alert
+    heading = _RESOLVED if items[0].is_over else f"{_PROBLEM} ({first.severity})"
+    over = sum(item.is_over for item in items)
+    problems = len(items) - over
+    if digest:
+        others = [f"{problems - 1} more problems"] if problems > 1 else []
+        over -= items[0].is_over
+        others += [f"{over} over"] if over else []
+        more = f" (digest: and {', '.join(others)})" if others else " (digest)"
+    else:
+        more = f" (and {len(items) - 1} more)" if len(items) > 1 else ""
+    affected = "" if items[0].is_over or more else describe_affected(first.affected)
     tail = f": {affected} affected" if affected else ""
-    text = displayable(" ".join(f"{heading}: {first.summary}{more}{tail}".split()))
+    room = _MAX_SUBJECT - len(heading) - len(more) - 2
+    summary = displayable(" ".join(first.summary.split()))
+    if len(summary) > room:
+        summary = f"{summary[: room - 1]}…"
     # A phone shows some 40 letters; the subject must stay one line anyway.
-    return text if len(text) <= 180 else text[:179] + "…"
+    text = displayable(f"{heading}: {summary}{more}{tail}")
+    return text if len(text) <= _MAX_SUBJECT else f"{text[: _MAX_SUBJECT - 1]}…"
 
 
 def _plain_text(page: _ShownPage) -> str:
     parts = ["\n".join(page.notes)] if page.notes else []
-    for alert in page.alerts:
-        lines = [f"{alert.heading}: {alert.summary}"]
-        lines += [f"{label}: {text}" for label, text in alert.rows]
-        if alert.url:
-            lines.append(alert.url)
-        parts.append("\n".join(lines))
+    parts += [_view_text(alert) for alert in page.alerts]
     if page.more:
         parts.append(f"… and {page.more} more.")
     return "\n\n".join(parts) + f"\n\n-- \nSent by Towpath for {page.council}\n"
+
+
+def _view_text(view: _AlertView) -> str:
+    lines = [f"{view.heading}: {view.summary}"]
+    lines += [f"{label}: {text}" for label, text in view.rows]
+    if view.url:
+        lines.append(view.url)
+    return "\n".join(lines)
 
 
 def _clock(ms: int, zone: ZoneInfo) -> str:

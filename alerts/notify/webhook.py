@@ -11,25 +11,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import ssl
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-import httpx2
 import msgspec
 from pydantic import Field
 
-from alerts.notify.delivery_result import DeliveryRefused, RetryLater
+from alerts.notify.channel_settings import UNLIMITED, ChannelSettings, MessageLimit
+from alerts.notify.delivery_result import RetryLater
+from alerts.notify.http_caller import HttpCaller
 from alerts.notify.page import Page
 from alerts.secret import Secret
-from collectors.strict_model import StrictModel
 from probes.wire.clock import WallClock, wall_ms
-from probes.wire.retry_after import retry_after_s
-
-_LONGEST_WAIT_S = 3600.0
-_LATER = {408, 409, 421, 423, 425, 429}
 
 
-class WebhookConfig(StrictModel):
+class WebhookConfig(ChannelSettings):
     """An address that accepts pages as JSON. `secret` names the place of the key."""
 
     kind: Literal["webhook"] = "webhook"
@@ -37,63 +33,40 @@ class WebhookConfig(StrictModel):
     secret: Secret = Secret()
     ca_file: str = ""
     timeout_s: Annotated[float, Field(gt=0)] = 10.0
-    fallback: str = ""
+    limit: MessageLimit = UNLIMITED
+
+    def secrets(self) -> Iterator[tuple[str, Secret]]:
+        if self.secret:
+            yield "secret", self.secret
 
 
 class Webhook:
-    """One page is one POST. Redirects are not followed: a page is for one address."""
+    """One page is one POST."""
 
-    def __init__(
-        self,
-        config: WebhookConfig,
-        now_ms: WallClock = wall_ms,
-    ) -> None:
+    def __init__(self, config: WebhookConfig, now_ms: WallClock = wall_ms) -> None:
         self._config, self._now_ms = config, now_ms
-        self._tls: ssl.SSLContext | None = None
+        self._caller = HttpCaller(
+            "webhook", config.url, config.ca_file, config.timeout_s, now_ms
+        )
+
+    @property
+    def where(self) -> str:
+        return self._caller.where
 
     async def notify(self, page: Page) -> None:
-        """Raises `RetryLater` for 5xx, 408, 425, 429 and failed connections, and
-        `DeliveryRefused` for any other refusal."""
-        config = self._config
+        """Raises what `HttpCaller.call` does."""
         body = msgspec.json.encode(page.data)
-        headers = {
-            "Content-Type": "application/json",
-            "Towpath-Id": page.id,
-            "User-Agent": "Towpath",
-        }
-        where = _where(config.url)
-        try:
-            if config.secret:
-                key = await asyncio.to_thread(config.secret.value)
-                headers["Towpath-Signature"] = sign(body, key, self._now_ms())
-            async with asyncio.timeout(config.timeout_s):
-                if self._tls is None:
-                    self._tls = await asyncio.to_thread(
-                        ssl.create_default_context, cafile=config.ca_file or None
-                    )
-                async with httpx2.AsyncClient(
-                    verify=self._tls, timeout=config.timeout_s
-                ) as client:
-                    answer = await client.post(
-                        config.url, content=body, headers=headers
-                    )
-        except TimeoutError:
-            raise RetryLater(f"{where}: no answer in {config.timeout_s:g} s") from None
-        except httpx2.InvalidURL as error:
-            raise DeliveryRefused(f"{where}: {error}") from None
-        except (httpx2.HTTPError, OSError, LookupError) as error:
-            reason = str(error) or type(error).__name__
-            raise RetryLater(f"{where}: {reason}") from None
-        if answer.is_success:
-            return
-        reason = f"{where}: answered {answer.status_code} {answer.text[:200]!r}"
-        if answer.status_code >= 500 or answer.status_code in _LATER:
-            header = answer.headers.get("Retry-After")
-            wait_s = retry_after_s(header, self._now_ms() / 1000)
-            if wait_s is not None:
-                wait_s = min(wait_s, _LONGEST_WAIT_S)
-            raise RetryLater(reason, after_s=wait_s)
-        raise DeliveryRefused(reason)
+        headers = {"Content-Type": "application/json", "Towpath-Id": page.id}
+        key = ""
+        if self._config.secret:
+            try:
+                key = await asyncio.to_thread(self._config.secret.value)
+            except LookupError as error:
+                raise RetryLater(f"{self.where}: {error}") from None
+            headers["Towpath-Signature"] = sign(body, key, self._now_ms())
+        await self._caller.call(
+            "POST", headers=headers, content=body, secrets=[key], want_body=False
+        )
 
 
 def sign(body: bytes, key: str, time_ms: int) -> str:
@@ -113,10 +86,3 @@ def verify_signature(
         return False
     fresh = abs(now_ms - time_ms) <= max_age_ms
     return fresh and hmac.compare_digest(header, sign(body, key, time_ms))
-
-
-def _where(url: str) -> str:
-    """Returns the address without path and query, which may hold secrets."""
-    parsed = httpx2.URL(url)
-    port = f":{parsed.port}" if parsed.port else ""
-    return f"webhook {parsed.scheme}://{parsed.host}{port}"

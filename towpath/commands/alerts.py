@@ -141,14 +141,13 @@ def unsilence(config: ConfigFile, id: Annotated[int, typer.Argument()]) -> None:
 
 @app.command("test")
 def send_test(config: ConfigFile, channel: Annotated[str, typer.Argument()]) -> None:
-    """Send a test page to a channel."""
-    from alerts.alert_commands import alerts_test
-    from alerts.alert_config import build_notifiers
+    """Send a test page to a channel, and report what happened."""
+    from alerts.channel_trial import try_channel
 
     settings = read_config(config).alerts
     exit_with(
-        alerts_test(
-            build_notifiers(settings),
+        try_channel(
+            settings.notifiers(),
             channel,
             settings.base_url,
             settings.council,

@@ -1,0 +1,42 @@
+"""What the settings of all channels have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from alerts.secret import Secret
+from collectors.strict_model import StrictModel
+
+
+class MessageLimit(StrictModel):
+    """At most `messages` in `minutes`; 0 messages: no limit."""
+
+    messages: Annotated[int, Field(ge=0, le=1000)] = 10
+    minutes: Annotated[float, Field(gt=0, le=1440)] = 10.0
+
+    @property
+    def span_ms(self) -> int:
+        return round(self.minutes * 60_000)
+
+
+UNLIMITED = MessageLimit(messages=0)
+
+
+class ChannelSettings(StrictModel):
+    """`fallback`: the channel that replaces this one while it fails. `limit`: for what
+    people read; programs get every message."""
+
+    fallback: str = ""
+    limit: MessageLimit = MessageLimit()
+
+    def secrets(self) -> Iterator[tuple[str, Secret]]:
+        """(name of the setting, place) of every secret that it needs."""
+        yield from ()
+
+    def recipients(self) -> tuple[str, ...]:
+        """The people behind it: those of several channels have one limit. Empty if
+        they are not known by name."""
+        return ()

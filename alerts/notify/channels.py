@@ -1,0 +1,65 @@
+"""The kinds of channel: their settings, and the class behind each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, Discriminator, Tag
+
+from alerts.notify.channel_settings import ChannelSettings
+from alerts.notify.delivery_result import Notifier
+from alerts.notify.email import Email, EmailConfig
+from alerts.notify.webhook import Webhook, WebhookConfig
+from alerts.secret import Secret
+from probes.wire.catalogue import did_you_mean
+
+KINDS = ("email", "webhook")
+
+
+def _kind(value: object) -> str:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", "")
+    return str(kind or "")
+
+
+def _check_kind(value: object) -> object:
+    kind = _kind(value)
+    if kind not in KINDS:
+        known = ", ".join(KINDS)
+        if not kind:
+            raise ValueError(f"a channel needs a kind: one of {known}")
+        raise ValueError(
+            f"a channel needs a kind that exists, not {kind!r}: one of {known}"
+            f"{did_you_mean(kind, KINDS)}"
+        )
+    return value
+
+
+ChannelConfig = Annotated[
+    Annotated[EmailConfig, Tag("email")] | Annotated[WebhookConfig, Tag("webhook")],
+    Discriminator(_kind),
+    BeforeValidator(_check_kind),
+]
+
+
+def build_notifiers(channels: Mapping[str, ChannelSettings]) -> dict[str, Notifier]:
+    """Returns the channels by name."""
+    return {name: _build(settings) for name, settings in channels.items()}
+
+
+def channel_secrets(
+    channels: Mapping[str, ChannelSettings],
+) -> Iterator[tuple[str, Secret]]:
+    """(dotted name, place) of every secret that a channel needs."""
+    for name, settings in channels.items():
+        for setting, secret in settings.secrets():
+            yield f"alerts.channels.{name}.{setting}", secret
+
+
+def _build(settings: ChannelSettings) -> Notifier:
+    match settings:
+        case EmailConfig():
+            return Email(settings)
+        case WebhookConfig():
+            return Webhook(settings)
+    raise TypeError(f"no channel has settings of type {type(settings).__name__}")
