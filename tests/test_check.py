@@ -127,7 +127,7 @@ SETTINGS = [
     ('council = "Wrenford"', "council = Wrenford", "(at line 1, column 11)"),
     ("[web]", "[web", "not valid TOML: Expected ']' at the end of a table"),
     ('"state"', "7", "towpath.toml:2: state is 7, expected a path in quotes"),
-    ('"webhook"', '"webhok"', 'on_call cannot be used: a channel needs kind = "email"'),
+    ('"webhook"', '"webhok"', "on_call cannot be used: a channel needs a kind that"),
     ("\nurl =", "\nulr =", "alerts.channels.on_call.url is missing"),
     ("\nurl =", "\nulr =", "on_call.ulr unknown key; did you mean 'url'?"),
     ('\nurl = "https://', '\nurl = "desk:', "an address that begins with https:// or"),
