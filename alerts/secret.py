@@ -38,6 +38,11 @@ class Secret(StrictModel):
     def __bool__(self) -> bool:
         return bool(self.env or self.file or self.credential)
 
+    @property
+    def place(self) -> str:
+        """Where it is, for sentences."""
+        return self.env or self.credential or str(self.file or "")
+
     def value(self) -> str:
         """Returns the secret. Raises `LookupError` with a sentence if it is not there.
         Blocking."""

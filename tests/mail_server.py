@@ -68,7 +68,11 @@ class Post:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
+    return self_signed(tmp_path_factory.mktemp("tls"))
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A key and a certificate for localhost."""
     key, cert = folder / "key.pem", folder / "cert.pem"
     openssl = services.program("openssl")
     command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt"]

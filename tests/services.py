@@ -148,6 +148,30 @@ def running(server: Server) -> Iterator[Server]:
         server.stop()
 
 
+def alertmanager(folder: Path) -> Server:
+    """A real Alertmanager that notifies nobody."""
+    binary = program("prometheus-alertmanager")
+    port = free_port()
+    config = folder / "alertmanager.yml"
+    config.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+    command = [
+        binary,
+        f"--config.file={config}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+
+    def ready() -> bool:
+        with contextlib.suppress(OSError):
+            url = f"http://127.0.0.1:{port}/-/ready"
+            with urllib.request.urlopen(url, timeout=1) as answer:
+                return bool(answer.status == 200)
+        return False
+
+    return Server(command, folder, port, ready)
+
+
 def influxd(folder: Path) -> Server:
     """InfluxDB 1.6.7 from Debian, or the one `TOWPATH_INFLUXD` names: 1.x or 2.x."""
     binary = os.environ.get("TOWPATH_INFLUXD") or program("influxd")

@@ -7,14 +7,17 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Discriminator, Tag
 
+from alerts.notify.alertmanager import Alertmanager, AlertmanagerConfig
+from alerts.notify.apprise_channel import Apprise, AppriseConfig
 from alerts.notify.channel_settings import ChannelSettings
 from alerts.notify.delivery_result import Notifier
 from alerts.notify.email import Email, EmailConfig
+from alerts.notify.govuk_notify import GovukNotify, GovukNotifyConfig
 from alerts.notify.webhook import Webhook, WebhookConfig
 from alerts.secret import Secret
 from probes.wire.catalogue import did_you_mean
 
-KINDS = ("email", "webhook")
+KINDS = ("email", "webhook", "apprise", "alertmanager", "govuk_notify")
 
 
 def _kind(value: object) -> str:
@@ -36,7 +39,11 @@ def _check_kind(value: object) -> object:
 
 
 ChannelConfig = Annotated[
-    Annotated[EmailConfig, Tag("email")] | Annotated[WebhookConfig, Tag("webhook")],
+    Annotated[EmailConfig, Tag("email")]
+    | Annotated[WebhookConfig, Tag("webhook")]
+    | Annotated[AppriseConfig, Tag("apprise")]
+    | Annotated[AlertmanagerConfig, Tag("alertmanager")]
+    | Annotated[GovukNotifyConfig, Tag("govuk_notify")],
     Discriminator(_kind),
     BeforeValidator(_check_kind),
 ]
@@ -62,4 +69,10 @@ def _build(settings: ChannelSettings) -> Notifier:
             return Email(settings)
         case WebhookConfig():
             return Webhook(settings)
+        case AppriseConfig():
+            return Apprise(settings)
+        case AlertmanagerConfig():
+            return Alertmanager(settings)
+        case GovukNotifyConfig():
+            return GovukNotify(settings)
     raise TypeError(f"no channel has settings of type {type(settings).__name__}")

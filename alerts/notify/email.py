@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -19,17 +19,14 @@ from alerts.notify.channel_settings import ChannelSettings
 from alerts.notify.delivery_result import (
     DeliveryRefused,
     MessageTooLarge,
-    PartlyDelivered,
     RetryLater,
 )
 from alerts.notify.page import Page
+from alerts.notify.sent_parts import RecipientFailure, SentParts
 from alerts.notify.thread_call import call_in_thread
 from alerts.secret import Secret
 
 _TOO_LARGE = 552
-# Most greylisting accepts a mail within minutes.
-_PATIENCE_MS = 900_000
-_MOST_REMEMBERED = 1000
 
 
 class EmailConfig(ChannelSettings):
@@ -57,13 +54,6 @@ class EmailConfig(ChannelSettings):
         return tuple(address.lower() for address in self.to)
 
 
-class _Accepted(NamedTuple):
-    """Who has a mail already, since when others are asked to wait."""
-
-    addresses: frozenset[str]
-    since_ms: int
-
-
 class Email:
     """One page is one mail to all of `to`. Uses the blocking smtplib in a thread, the
     client that is known best.
@@ -74,36 +64,26 @@ class Email:
 
     def __init__(self, config: EmailConfig) -> None:
         self._config = config
-        self._accepted: dict[str, _Accepted] = {}
+        self._sent = SentParts()
 
     async def notify(self, page: Page) -> None:
         """Raises `RetryLater` for 4xx, timeouts and failed connections,
         `DeliveryRefused` for 5xx, and `PartlyDelivered` if the server accepts only some
         recipients."""
         message = compose_message(page, self._config.sender, self._config.to)
-        before = self._accepted.get(page.id)
-        to = [
-            address
-            for address in self._config.to
-            if before is None or address not in before.addresses
-        ]
+        to = [a for a in self._config.to if not self._sent.has(page.id, a)]
         refused = await self._send(message, to)
-        self._accepted.pop(page.id, None)
-        if not refused:
-            return
-        now_ms = page.data["sent_ms"]
-        accepted = _Accepted(
-            frozenset(set(self._config.to) - set(refused)),
-            before.since_ms if before else now_ms,
-        )
-        reason = f"{self.where}: {_replies(refused)}; accepted for the others"
-        waiting = any(400 <= code < 500 for code, _ in refused.values())
-        if waiting and now_ms - accepted.since_ms < _PATIENCE_MS:
-            while len(self._accepted) >= _MOST_REMEMBERED:
-                self._accepted.pop(next(iter(self._accepted)))
-            self._accepted[page.id] = accepted
-            raise RetryLater(reason, may_have_arrived=True)
-        raise PartlyDelivered(reason)
+        for address in to:
+            if address not in refused:
+                self._sent.add(page.id, address)
+        failures = [
+            RecipientFailure(
+                f"{address}: {code} {text.decode(errors='replace')}",
+                is_refused=code >= 500,
+            )
+            for address, (code, text) in refused.items()
+        ]
+        self._sent.settle(page.id, page.sent_ms, self.where, failures)
 
     async def _send(
         self, message: EmailMessage, to: Sequence[str]
@@ -120,13 +100,7 @@ class Email:
                 f"{self.where}: no answer in time", may_have_arrived=attempt.has_begun
             ) from None
         except smtplib.SMTPRecipientsRefused as error:
-            if len(to) < len(self._config.to):
-                return error.recipients
-            reason = f"{self.where}: {_replies(error.recipients)}"
-            answers = [code for code, _ in error.recipients.values()]
-            if any(400 <= code < 500 for code in answers):
-                raise RetryLater(reason) from None
-            raise DeliveryRefused(reason) from None
+            return error.recipients
         except smtplib.SMTPAuthenticationError as error:
             # A password can be corrected while the page waits.
             raise RetryLater(
@@ -223,13 +197,6 @@ def compose_message(page: Page, sender: str, to: tuple[str, ...]) -> EmailMessag
     message.set_content(page.text)
     message.add_alternative(page.html, subtype="html")
     return message
-
-
-def _replies(recipients: dict[str, tuple[int, bytes]]) -> str:
-    return "; ".join(
-        f"{who}: {code} {text.decode(errors='replace')}"
-        for who, (code, text) in recipients.items()
-    )
 
 
 def _smtp_reply(error: smtplib.SMTPResponseException) -> str:

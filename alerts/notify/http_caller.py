@@ -22,7 +22,7 @@ from probes.wire.display import displayable
 from probes.wire.retry_after import retry_after_s
 
 _LONGEST_WAIT_S = 3600.0
-_LATER = {408, 409, 421, 423, 425, 429}
+LATER_STATUSES = {408, 409, 421, 423, 425, 429}
 _TOO_LARGE = 413
 # What is behind the gateway may have accepted it.
 _FROM_GATEWAYS = {502, 504}
@@ -138,15 +138,15 @@ class HttpCaller:
                 f"{self.where}: answered {status}, a redirect to {to}, which is not "
                 "followed: give the final address"
             )
-        quoted = " ".join(displayable(text).split())[:_QUOTED_CHARACTERS]
+        quoted = " ".join(displayable(_flat(_json(text)) or text).split())
         reason = f"{self.where}: answered {status}"
         if quoted:
-            reason += f" {hide_secrets(quoted, hidden)!r}"
+            reason += f" {hide_secrets(quoted, hidden)[:_QUOTED_CHARACTERS]!r}"
         if hint := refusals.get(status):
             reason += f": {hint}"
         if status == _TOO_LARGE:
             return MessageTooLarge(f"{reason}: the message is too large")
-        if status < 500 and status not in _LATER:
+        if status < 500 and status not in LATER_STATUSES:
             return DeliveryRefused(reason)
         header = response.headers.get("Retry-After")
         wait_s = retry_after_s(header, self._now_ms() / 1000)
@@ -192,6 +192,18 @@ async def _read(response: httpx2.Response, most_bytes: int) -> str:
         if len(body) >= most_bytes:
             break
     return body[:most_bytes].decode(errors="replace")
+
+
+def _flat(data: Any) -> str:
+    """The texts of a JSON answer with their names: `errors: email: is missing`."""
+    if isinstance(data, dict):
+        parts = [
+            f"{name}: {text}" for name, item in data.items() if (text := _flat(item))
+        ]
+        return "; ".join(parts)
+    if isinstance(data, list):
+        return "; ".join(text for item in data if (text := _flat(item)))
+    return "" if data is None else str(data)
 
 
 def _json(text: str) -> Any:

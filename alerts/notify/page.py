@@ -32,6 +32,7 @@ _RESOLVED_COLOUR = "#1a6b2d"
 _MAX_ALERTS = 25
 _MAX_IN_DIGEST = 100
 _MAX_SUBJECT = 180
+_MAX_SHORT = 200
 _templates = jinja2.Environment(
     loader=jinja2.PackageLoader("alerts.notify"),
     autoescape=True,
@@ -54,7 +55,8 @@ class PageAlert(msgspec.Struct, frozen=True):
 
 class Page(msgspec.Struct, frozen=True):
     """One message. `id` is the same however often it is sent; `thread` is the same for
-    a page and its resolution. `data` is the message as JSON values."""
+    a page and its resolution. `data` is the message as JSON values. `short_text`: what
+    to do and where to look, for text messages, after the subject."""
 
     id: str
     thread: str
@@ -63,6 +65,8 @@ class Page(msgspec.Struct, frozen=True):
     subject: str
     text: str
     html: str
+    short_text: str
+    sent_ms: int
     data: dict[str, Any]
     alerts: tuple[PageAlert, ...]
 
@@ -147,6 +151,8 @@ def build_page(
         subject=subject,
         text=_plain_text(shown),
         html=_templates.get_template("email.html").render(page=shown),
+        short_text=_short_text(shown.alerts[0]),
+        sent_ms=now_ms,
         data={
             "version": 1,
             "id": f"{thread}-{kind}",
@@ -278,6 +284,14 @@ def _plain_text(page: _ShownPage) -> str:
     if page.more:
         parts.append(f"… and {page.more} more.")
     return "\n\n".join(parts) + f"\n\n-- \nSent by Towpath for {page.council}\n"
+
+
+def _short_text(view: _AlertView) -> str:
+    rows = dict(view.rows)
+    text = rows.get("Lasted") or rows.get("Do first") or rows.get("Since") or ""
+    if len(text) > _MAX_SHORT:
+        text = f"{text[: _MAX_SHORT - 1]}…"
+    return "\n".join(part for part in (text, view.url) if part)
 
 
 def _view_text(view: _AlertView) -> str:
