@@ -48,7 +48,7 @@ class EmailRig:
         port = services.free_port()
         self._controller = Controller(self._post, hostname="127.0.0.1", port=port)
         self._controller.start()
-        self.notifier = Email(mail_config(port, timeout_s=2))
+        self.notifier = Email(mail_config(port, timeout_s=15))
 
     def set_fault(self, fault: str) -> None:
         post = self._post
@@ -103,7 +103,7 @@ class WebhookRig(HttpRig):
             {
                 "url": f"{self.server.url}/hooks/{SECRET}?key={SECRET}",
                 "secret": {"file": secret},
-                "timeout_s": 2,
+                "timeout_s": 15,
             }
         )
         self.notifier = Webhook(config)
@@ -121,7 +121,9 @@ class AppriseRig(HttpRig):
         place = folder / "apprise.urls"
         url = address.format(at=f"localhost:{self.server.port}", secret=SECRET)
         place.write_text(f"# the duty phone\n{url}\n")
-        config = AppriseConfig.model_validate({"urls": {"file": place}, "timeout_s": 3})
+        config = AppriseConfig.model_validate(
+            {"urls": {"file": place}, "timeout_s": 15}
+        )
         self.notifier = Apprise(config)
 
     def arrived(self) -> list[str]:
@@ -174,7 +176,7 @@ class GovukNotifyRig(HttpRig):
                 "to": ["duty@council.example"],
                 "email_template": EMAIL_TEMPLATE,
                 "sms_template": SMS_TEMPLATE,
-                "timeout_s": 2,
+                "timeout_s": 15,
             }
         )
         self.config = config
@@ -195,7 +197,11 @@ class AlertmanagerRig(HttpRig):
         token.write_text(SECRET)
         self.notifier = Alertmanager(
             AlertmanagerConfig.model_validate(
-                {"servers": [self.server.url], "token": {"file": token}, "timeout_s": 5}
+                {
+                    "servers": [self.server.url],
+                    "token": {"file": token},
+                    "timeout_s": 15,
+                }
             )
         )
 

@@ -30,7 +30,7 @@ def server() -> Iterator[FaultyServer]:
         yield server
 
 
-def channel(folder: Path, *urls: str, timeout_s: float = 3) -> Apprise:
+def channel(folder: Path, *urls: str, timeout_s: float = 15) -> Apprise:
     place = folder / "urls"
     place.write_text("\n".join(urls))
     return Apprise(

@@ -92,7 +92,7 @@ class Apprise:
     async def _send(self, url: str, page: Page) -> RecipientFailure | None:
         timeout_s = self._config.timeout_s
         try:
-            # 0.3 s and 20 MB that a council without this channel does not pay for.
+            # A council without this channel does not pay for this.
             await call_in_thread(_load, _LOAD_S, "apprise-load")
             return await call_in_thread(
                 lambda: _send_blocking(url, page, timeout_s), timeout_s, "apprise"
@@ -125,6 +125,8 @@ def _load() -> None:
     # What it logs is read below, for its reasons. It has secrets: it goes nowhere else.
     apprise.logger.propagate = False
     apprise.logger.setLevel(logging.DEBUG)
+    # The first address loads all services, which takes seconds on a busy machine.
+    apprise.Apprise.instantiate("json://localhost")
 
 
 def _send_blocking(url: str, page: Page, timeout_s: float) -> RecipientFailure | None:
