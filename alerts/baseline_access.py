@@ -12,7 +12,7 @@ import msgspec
 from alerts.alert import Alert
 from alerts.alert_access import opened
 from alerts.alert_file import transaction
-from alerts.outbox import decode_alert
+from alerts.outbox_entry import decode_alert
 
 BaselineChoice = Literal["accept", "alert", "learn"]
 
