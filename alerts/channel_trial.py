@@ -43,7 +43,7 @@ def try_channel(
     try:
         asyncio.run(_send(notifier, _test_pages(base_url, council)))
     except PartlyDelivered as failure:
-        out(f"{channel}: delivered to some recipients only: {failure}")
+        out(f"{channel}: delivered, but not all of it: {failure}")
         return 1
     except DeliveryRefused as failure:
         out(f"{channel}: refused: {failure}")

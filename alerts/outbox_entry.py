@@ -9,6 +9,7 @@ import msgspec
 from alerts.alert import Alert
 
 NotificationKind = Literal["page", "resolution"]
+AlertPart = Literal["beginning", "end", "both"]
 encode_alert = msgspec.msgpack.encode
 decode_alert = msgspec.msgpack.Decoder(Alert).decode
 
@@ -45,8 +46,15 @@ class OutboxEntry(msgspec.Struct, frozen=True):
         return self.end or self.alert
 
     @property
+    def part(self) -> AlertPart:
+        """What a message reports of the alert."""
+        if self.kind == "resolution":
+            return "end"
+        return "both" if self.end is not None else "beginning"
+
+    @property
     def is_over(self) -> bool:
-        return self.kind == "resolution" or self.end is not None
+        return self.part != "beginning"
 
 
 class StandingEntry(NamedTuple):

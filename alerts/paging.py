@@ -58,6 +58,7 @@ class Paging:
             self._settings,
             {site.id: site.name for site in self._estate_index().estate.sites},
             delivery_notes(entries, now_ms),
-            over=[entry.is_over for entry in entries],
+            parts=[entry.part for entry in entries],
             digest=is_digest(entries),
+            is_retry=any(entry.tries for entry in entries),
         )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from alerts import unknown_names
 from alerts.maintenance_planner import uncountable_windows
+from alerts.notify.channels import channel_problems
 from alerts.rule_files import RuleError, load_rules
 from collectors.disk_space import nearest_existing
 from collectors.estate import Estate, EstateError, load, warnings
@@ -81,6 +82,7 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
         wrong += _alert_problems(config, estate, traps, facts)
     if config.traps.enabled and estate is not None:
         wrong += _trap_sender_problems(config, estate)
+    wrong += channel_problems(config.alerts.channels)
     for name, secret in config.alerts.secrets():
         try:
             secret.value()

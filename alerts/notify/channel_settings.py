@@ -40,3 +40,7 @@ class ChannelSettings(StrictModel):
         """The people behind it: those of several channels have one limit. Empty if
         they are not known by name."""
         return ()
+
+    def problems(self) -> Iterator[str]:
+        """A sentence for each error that only files beside the settings show."""
+        yield from ()

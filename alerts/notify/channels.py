@@ -11,13 +11,15 @@ from alerts.notify.alertmanager import Alertmanager, AlertmanagerConfig
 from alerts.notify.apprise_channel import Apprise, AppriseConfig
 from alerts.notify.channel_settings import ChannelSettings
 from alerts.notify.delivery_result import Notifier
+from alerts.notify.desk_settings import ServiceDeskConfig
 from alerts.notify.email import Email, EmailConfig
 from alerts.notify.govuk_notify import GovukNotify, GovukNotifyConfig
+from alerts.notify.service_desk import ServiceDesk
 from alerts.notify.webhook import Webhook, WebhookConfig
 from alerts.secret import Secret
 from probes.wire.catalogue import did_you_mean
 
-KINDS = ("email", "webhook", "apprise", "alertmanager", "govuk_notify")
+KINDS = ("email", "webhook", "apprise", "alertmanager", "govuk_notify", "service_desk")
 
 
 def _kind(value: object) -> str:
@@ -43,7 +45,8 @@ ChannelConfig = Annotated[
     | Annotated[WebhookConfig, Tag("webhook")]
     | Annotated[AppriseConfig, Tag("apprise")]
     | Annotated[AlertmanagerConfig, Tag("alertmanager")]
-    | Annotated[GovukNotifyConfig, Tag("govuk_notify")],
+    | Annotated[GovukNotifyConfig, Tag("govuk_notify")]
+    | Annotated[ServiceDeskConfig, Tag("service_desk")],
     Discriminator(_kind),
     BeforeValidator(_check_kind),
 ]
@@ -63,6 +66,13 @@ def channel_secrets(
             yield f"alerts.channels.{name}.{setting}", secret
 
 
+def channel_problems(channels: Mapping[str, ChannelSettings]) -> Iterator[str]:
+    """A sentence for each error that only files beside the settings show."""
+    for name, settings in channels.items():
+        for problem in settings.problems():
+            yield f"alerts.channels.{name}: {problem}"
+
+
 def _build(settings: ChannelSettings) -> Notifier:
     match settings:
         case EmailConfig():
@@ -75,4 +85,6 @@ def _build(settings: ChannelSettings) -> Notifier:
             return Alertmanager(settings)
         case GovukNotifyConfig():
             return GovukNotify(settings)
+        case ServiceDeskConfig():
+            return ServiceDesk(settings)
     raise TypeError(f"no channel has settings of type {type(settings).__name__}")

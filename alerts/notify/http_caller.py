@@ -23,7 +23,7 @@ from probes.wire.retry_after import retry_after_s
 
 _LONGEST_WAIT_S = 3600.0
 LATER_STATUSES = {408, 409, 421, 423, 425, 429}
-_TOO_LARGE = 413
+_UNAUTHORISED, _TOO_LARGE = 401, 413
 # What is behind the gateway may have accepted it.
 _FROM_GATEWAYS = {502, 504}
 _MOST_BYTES = 4 << 20
@@ -31,6 +31,10 @@ _QUOTED_BYTES = 4096
 _QUOTED_CHARACTERS = 300
 # Shorter texts are too likely to be a word of the sentence.
 _SHORTEST_SECRET = 4
+
+
+class UnauthorisedCall(DeliveryRefused):
+    """The other end does not know the sender, or no more."""
 
 
 class HttpAnswer(NamedTuple):
@@ -66,6 +70,7 @@ class HttpCaller:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        json_body: Any = None,
         form: Mapping[str, str] | None = None,
         basic: tuple[str, str] | None = None,
         secrets: Sequence[str] = (),
@@ -80,7 +85,11 @@ class HttpCaller:
         """
         hidden = [*secrets, *_secret_parts(self._url)]
         if basic:
-            hidden.append(basic[1])
+            hidden += basic
+        sent_headers = {"User-Agent": "Towpath", **(headers or {})}
+        if json_body is not None:
+            content = json.dumps(json_body).encode()
+            sent_headers["Content-Type"] = "application/json"
         try:
             async with asyncio.timeout(self._timeout_s):
                 if self._tls is None:
@@ -94,8 +103,8 @@ class HttpCaller:
                     client.stream(
                         method,
                         f"{self._url.rstrip('/')}{path}" if path else self._url,
-                        headers={"User-Agent": "Towpath", **(headers or {})},
-                        params=query,
+                        headers=sent_headers,
+                        params=query or None,
                         content=content,
                         data=form,
                         auth=basic,
@@ -146,6 +155,8 @@ class HttpCaller:
             reason += f": {hint}"
         if status == _TOO_LARGE:
             return MessageTooLarge(f"{reason}: the message is too large")
+        if status == _UNAUTHORISED:
+            return UnauthorisedCall(reason)
         if status < 500 and status not in LATER_STATUSES:
             return DeliveryRefused(reason)
         header = response.headers.get("Retry-After")

@@ -19,7 +19,7 @@ import msgspec
 
 from alerts.alert import Alert, Severity
 from alerts.alert_text import describe_affected
-from alerts.outbox_entry import NotificationKind
+from alerts.outbox_entry import AlertPart, NotificationKind
 from probes.wire.display import displayable, isolated
 from probes.wire.durations import duration_text
 
@@ -43,11 +43,13 @@ _templates = jinja2.Environment(
 
 
 class PageAlert(msgspec.Struct, frozen=True):
-    """One alert of a page, for channels that keep something for each."""
+    """One alert of a page, for channels that keep something for each. `is_over`: it has
+    ended. `is_new`: this channel has not reported it before."""
 
     alert: Alert
     episode: str
     is_over: bool
+    is_new: bool
     site_name: str
     url: str
     text: str
@@ -56,7 +58,8 @@ class PageAlert(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True):
     """One message. `id` is the same however often it is sent; `thread` is the same for
     a page and its resolution. `data` is the message as JSON values. `short_text`: what
-    to do and where to look, for text messages, after the subject."""
+    to do and where to look, for text messages, after the subject. `is_retry`: an
+    earlier attempt may have arrived."""
 
     id: str
     thread: str
@@ -69,6 +72,7 @@ class Page(msgspec.Struct, frozen=True):
     sent_ms: int
     data: dict[str, Any]
     alerts: tuple[PageAlert, ...]
+    is_retry: bool = False
 
 
 class PageSettings(msgspec.Struct, frozen=True):
@@ -107,22 +111,25 @@ def build_page(
     settings: PageSettings | None = None,
     site_names: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
-    over: Sequence[bool] | None = None,
+    parts: Sequence[AlertPart] | None = None,
     digest: bool = False,
+    is_retry: bool = False,
 ) -> Page:
     """Returns the page of these alerts: one, those of one grouping window, or a digest.
 
     `episodes` name what it is about, and make it the same page when it is sent again.
-    `notes` are sentences about the message itself, such as that it is late. `over`: the
-    alerts that have ended; those of a resolution all have.
+    `notes` are sentences about the message itself, such as that it is late. `parts`:
+    what is reported of each alert; if not given, by `kind`.
     """
     settings = settings or PageSettings()
     names = {site: isolated(name) for site, name in (site_names or {}).items()}
-    ends = over if over is not None else [kind == "resolution"] * len(alerts)
+    usual: AlertPart = "end" if kind == "resolution" else "beginning"
     shown_alerts = sorted(
         (
-            _page_alert(alert, episode, is_over, now_ms, settings, names, digest)
-            for alert, episode, is_over in zip(alerts, episodes, ends, strict=True)
+            _page_alert(alert, episode, part, now_ms, settings, names, digest)
+            for alert, episode, part in zip(
+                alerts, episodes, parts or [usual] * len(alerts), strict=True
+            )
         ),
         key=lambda item: (
             item[0].is_over,
@@ -175,6 +182,7 @@ def build_page(
             ],
         },
         alerts=items,
+        is_retry=is_retry,
     )
 
 
@@ -190,12 +198,13 @@ def status_page_url(base_url: str, alert: Alert) -> str:
 def _page_alert(
     alert: Alert,
     episode: str,
-    is_over: bool,
+    part: AlertPart,
     now_ms: int,
     settings: PageSettings,
     names: Mapping[str, str],
     digest: bool,
 ) -> tuple[PageAlert, _AlertView]:
+    is_over = part != "beginning"
     rows = _rows(alert, is_over, now_ms, ZoneInfo(settings.timezone), names)
     if digest:
         # Only what tells causes apart; the rest is on the status page.
@@ -208,8 +217,10 @@ def _page_alert(
         url=status_page_url(settings.base_url, alert),
     )
     site_name = names.get(alert.site, alert.site)
-    text = _view_text(view)
-    return PageAlert(alert, episode, is_over, site_name, view.url, text), view
+    item = PageAlert(
+        alert, episode, is_over, part != "end", site_name, view.url, _view_text(view)
+    )
+    return item, view
 
 
 def _rows(
