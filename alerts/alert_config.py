@@ -17,7 +17,6 @@ from alerts.secret import Secret
 from collectors.estate.opening_hours import TimeZone
 from collectors.strict_model import StrictModel
 
-
 FeedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$")]
 
 

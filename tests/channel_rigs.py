@@ -17,12 +17,16 @@ from faulty_http import FaultyServer, Request
 from govuk_notify_server import API_KEY, EMAIL_TEMPLATE, SMS_TEMPLATE, NotifyService
 from govuk_notify_server import SECRET as NOTIFY_SECRET
 from mail_server import Post, mail_config, self_signed
+from service_desk_base import SECRET as DESK_SECRET
+from servicenow_server import ServiceNow
 
 from alerts.notify.alertmanager import Alertmanager, AlertmanagerConfig
 from alerts.notify.apprise_channel import Apprise, AppriseConfig
 from alerts.notify.delivery_result import Notifier
+from alerts.notify.desk_settings import ServiceDeskConfig
 from alerts.notify.email import Email
 from alerts.notify.govuk_notify import GovukNotify, GovukNotifyConfig
+from alerts.notify.service_desk import ServiceDesk
 from alerts.notify.webhook import Webhook, WebhookConfig
 
 SECRET = "s3cret-in-a-file"
@@ -229,6 +233,21 @@ class AlertmanagerRig(HttpRig):
         self.process.stop()
 
 
+class ServiceDeskRig(HttpRig):
+    def __init__(self, folder: Path) -> None:
+        self.desk = ServiceNow()
+        super().__init__(FaultyServer(self.desk))
+        place = folder / "desk.key"
+        place.write_text(DESK_SECRET)
+        settings = {**self.desk.settings(str(place)), "url": self.server.url}
+        self.notifier = ServiceDesk(ServiceDeskConfig.model_validate(settings))
+
+    secret = DESK_SECRET
+
+    def arrived(self) -> list[str]:
+        return self.desk.titles()
+
+
 # Those whose messages have a subject, and those that keep alerts.
 MESSAGE_RIGS: dict[str, Callable[[Path], Any]] = {
     "email": EmailRig,
@@ -238,7 +257,10 @@ MESSAGE_RIGS: dict[str, Callable[[Path], Any]] = {
     "apprise workflows": WorkflowsRig,
     "govuk_notify": GovukNotifyRig,
 }
-STANDING_RIGS: dict[str, Callable[[Path], Any]] = {"alertmanager": AlertmanagerRig}
+STANDING_RIGS: dict[str, Callable[[Path], Any]] = {
+    "alertmanager": AlertmanagerRig,
+    "service_desk": ServiceDeskRig,
+}
 RIGS = {**MESSAGE_RIGS, **STANDING_RIGS}
 
 

@@ -35,7 +35,8 @@ def accept(request: Request) -> tuple[int, Any]:
 class FaultyServer:
     """`with FaultyServer(app) as server:`. `fault` decides what happens to a request
     instead of `app`: a status, or `hang`, `close` or `drip`. `fault_at` limits it to
-    paths that contain this. `after` lets the application act before the fault."""
+    requests that contain this, such as `POST /path`. `after` lets the application act
+    before the fault."""
 
     def __init__(self, app: Application = accept) -> None:
         self.app = app
@@ -106,7 +107,8 @@ class FaultyServer:
             handler.rfile.read(size),
         )
         self.requests.append(request)
-        fault = self.fault if self.fault_at in handler.path else 0
+        at = f"{handler.command} {handler.path}"
+        fault = self.fault if self.fault_at in at else 0
         if self.after or not fault:
             status, answer = self.app(request)
         if not fault:

@@ -1,189 +1,22 @@
-"""Servers that behave like four products of service desk, as far as Towpath uses them:
+"""Servers that behave like products of service desk, as far as Towpath uses them:
 their authentication, answers, errors and traps."""
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-from collections.abc import Callable
-from typing import Any
-from urllib.parse import parse_qs
+from typing import Any, ClassVar
 
 from faulty_http import Request
-
-SECRET = "s3cret-of-the-desk"
-Answer = tuple[int, Any]
-
-
-class DeskServer:
-    """`settings`: those of a channel for it, without `url`. `on_create` is called when
-    a ticket has been created and nobody has been told."""
-
-    product = ""
-
-    def __init__(self) -> None:
-        self.tickets: list[dict[str, Any]] = []
-        self.notes: dict[str, list[str]] = {}
-        self.tokens_given = 0
-        self.token_valid = True
-        self.on_create: Callable[[], None] = lambda: None
-
-    def settings(self, place: str) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def __call__(self, request: Request) -> Answer:
-        raise NotImplementedError
-
-    def titles(self) -> list[str]:
-        raise NotImplementedError
-
-    def is_resolved(self) -> bool:
-        raise NotImplementedError
-
-    def assign(self) -> None:
-        """A person takes the only ticket."""
-        raise NotImplementedError
-
-    def start_work(self) -> None:
-        """A person changes its state, without taking it."""
-        raise NotImplementedError
-
-    def all_notes(self) -> list[str]:
-        return [note for notes in self.notes.values() for note in notes]
-
-    def index(self) -> None:
-        """Lets searches find every ticket."""
-
-    def _oauth2(self, request: Request) -> Answer:
-        form = {k: v[0] for k, v in parse_qs(request.body.decode()).items()}
-        if (form.get("client_id"), form.get("client_secret")) != ("towpath", SECRET):
-            return 401, {"error": "invalid_client", "error_description": f"not {form}"}
-        self.tokens_given += 1
-        self.token_valid = True
-        return 200, {"access_token": self._token(), "expires_in": 1800}
-
-    def _token(self) -> str:
-        return f"token-{self.tokens_given}-{SECRET}"
-
-    def _has_token(self, request: Request) -> bool:
-        right = f"Bearer {self._token()}"
-        return self.token_valid and request.headers.get("authorization") == right
-
-
-def _basic(request: Request, user: str, password: str) -> bool:
-    right = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return request.headers.get("authorization") == f"Basic {right}"
-
-
-class ServiceNow(DeskServer):
-    """It creates an incident although a field of it does not exist, and a query with a
-    field that does not exist finds everything."""
-
-    product = "servicenow"
-    FIELDS = [
-        "sys_id",
-        "number",
-        "correlation_id",
-        "correlation_display",
-        "short_description",
-        "description",
-        "urgency",
-        "impact",
-        "state",
-        "assigned_to",
-        "assignment_group",
-        "category",
-        "close_code",
-        "close_notes",
-    ]
-    GROUPS = ("Network",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        other = dict.fromkeys(self.FIELDS, "") | {"sys_id": "0" * 32, "state": "1"}
-        self.others = [other | {"number": "INC0000001", "correlation_id": "another"}]
-
-    def settings(self, place: str) -> dict[str, Any]:
-        return {
-            "product": self.product,
-            "user": "towpath",
-            "password": {"file": place},
-            "fields": {"assignment_group": "Network"},
-        }
-
-    def __call__(self, request: Request) -> Answer:
-        if not _basic(request, "towpath", SECRET):
-            message = "User Not Authenticated"
-            detail = "Required to provide Auth information"
-            return 401, {"error": {"message": message, "detail": detail}}
-        table, _, id = request.path.removeprefix("/api/now/table/").partition("/")
-        if table == "sys_journal_field":
-            return self._journal(request.query["sysparm_query"])
-        if table != "incident":
-            error = {"message": "Invalid table " + table, "detail": None}
-            return 400, {"error": error, "status": "failure"}
-        if request.method == "POST":
-            record = dict.fromkeys(self.FIELDS, "") | {"state": "1"}
-            self._set(record, request.json)
-            number = len(self.tickets) + 10
-            record |= {"sys_id": f"{number:032x}", "number": f"INC{number:07}"}
-            self.tickets.append(record)
-            self.on_create()
-            return 201, {"result": record}
-        if not id:
-            return 200, {"result": self._query(request.query)}
-        for record in self.tickets:
-            if record["sys_id"] == id:
-                if request.method == "PATCH":
-                    body = request.json
-                    if note := body.pop("work_notes", ""):
-                        self.notes.setdefault(id, []).append(note)
-                    self._set(record, body)
-                return 200, {"result": record}
-        return 404, {"error": {"message": "No Record found", "detail": "ACL"}}
-
-    def _set(self, record: dict[str, Any], body: dict[str, Any]) -> None:
-        for name, value in body.items():
-            if name == "assignment_group" and value not in self.GROUPS:
-                value = ""
-            if name in self.FIELDS:
-                record[name] = value
-
-    def _query(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        records = [*self.others, *self.tickets]
-        for term in query["sysparm_query"].split("^"):
-            name, equals, value = term.partition("=")
-            if equals and name in self.FIELDS:
-                records = [one for one in records if one[name] == value]
-        return records[: int(query["sysparm_limit"])]
-
-    def _journal(self, query: str) -> Answer:
-        found = re.fullmatch(
-            r"element_id=(\w+)\^element=work_notes\^valueLIKE(.+)", query
-        )
-        assert found
-        notes = self.notes.get(found[1], [])
-        return 200, {"result": [{"value": n} for n in notes if found[2] in n]}
-
-    def titles(self) -> list[str]:
-        return [one["short_description"] for one in self.tickets]
-
-    def is_resolved(self) -> bool:
-        return bool(self.tickets[0]["state"] == "6" and self.tickets[0]["close_notes"])
-
-    def assign(self) -> None:
-        self.tickets[0]["assigned_to"] = "5137153cc611227c000bbd1bd8cd2007"
-
-    def start_work(self) -> None:
-        self.tickets[0]["state"] = "2"
+from service_desk_base import SECRET, Answer, DeskServer, has_basic
+from servicenow_server import ServiceNow
 
 
 class Jira(DeskServer):
     """A new issue is missing in searches until it has been indexed."""
 
-    product = "jira_service_management"
-    FIELDS = [
+    product = "jira"
+    FIELDS: ClassVar = [
         "project",
         "issuetype",
         "summary",
@@ -206,7 +39,7 @@ class Jira(DeskServer):
         }
 
     def __call__(self, request: Request) -> Answer:
-        if not _basic(request, "towpath@council.example", SECRET):
+        if not has_basic(request, "towpath@council.example", SECRET):
             return 401, "Client must be authenticated to access this resource."
         path = request.path.removeprefix("/rest/api/2/")
         if path == "search/jql":
@@ -284,7 +117,7 @@ class Jira(DeskServer):
 
 class Freshservice(DeskServer):
     product = "freshservice"
-    FIELDS = [
+    FIELDS: ClassVar = [
         "email",
         "subject",
         "description",
@@ -307,7 +140,7 @@ class Freshservice(DeskServer):
         }
 
     def __call__(self, request: Request) -> Answer:
-        if not _basic(request, SECRET, "X"):
+        if not has_basic(request, SECRET, "X"):
             message = "You have to be logged in to perform this action."
             return 401, {"code": "invalid_credentials", "message": message}
         path = request.path.removeprefix("/api/v2/tickets").strip("/")
@@ -377,7 +210,7 @@ class Halo(DeskServer):
     """Its search looks at everything, and finds what only resembles."""
 
     product = "halo"
-    FIELDS = [
+    FIELDS: ClassVar = [
         "id",
         "summary",
         "details",

@@ -147,8 +147,8 @@ def load_product(name: str, file: Path | None = None) -> DeskProduct:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: is not valid YAML: {reason}") from None
     except ValidationError as error:
-        where, sentence = next(iter(explain(error, DeskProduct)))
-        raise ValueError(f"{path}: {where} {sentence}") from None
+        findings = [f"{at} {text}" for at, text in explain(error, DeskProduct)]
+        raise ValueError(f"{path}: {'; '.join(findings)}") from None
     for sentence in product.unknown_placeholders():
         raise ValueError(f"{path}: {sentence}")
     return product

@@ -59,22 +59,23 @@ class ServiceDesk:
         """Opens a ticket for each alert that began, and ends those that are over.
         Raises `PartlyDelivered` if a field of a new ticket was ignored."""
         product, access = self._desk()
-        if page.is_retry and page.id not in self._begun and product.search_lag_s:
+        episodes = {item.episode for item in page.alerts if not item.is_over}
+        tried_elsewhere = page.is_retry and bool(episodes - self._begun)
+        self._begun |= episodes
+        if tried_elsewhere and product.search_lag_s:
             # Another process tried; its ticket may not be in a search yet.
-            self._begun.add(page.id)
             raise RetryLater(
                 f"{access.where}: waits until a ticket of an earlier attempt is found",
                 after_s=product.search_lag_s,
                 may_have_arrived=True,
             )
-        self._begun.add(page.id)
         ignored = []
         for item in page.alerts:
             if item.is_over:
                 await self._end(item)
             elif await self._find(item.episode) is None:
                 ignored += await self._open(item)
-        self._begun.discard(page.id)
+        self._begun -= episodes
         if ignored:
             raise PartlyDelivered(f"{access.where}: {'; '.join(ignored)}")
 
