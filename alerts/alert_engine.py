@@ -218,7 +218,7 @@ class AlertEngine:
 
     def _add_batch(self, batch: Batch) -> None:
         try:
-            self._baseline.append(self._window, batch, is_refill=not self.cycles)
+            self._baseline.append(self._window, batch)
             self._on_batch(batch)
         except Exception as error:  # noqa: BLE001 - one odd batch costs only itself
             self._reader.stats.aside_rows += len(batch)

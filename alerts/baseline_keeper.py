@@ -32,16 +32,14 @@ class BaselineKeeper:
     def load(self, known: dict[str, FirstSeen]) -> None:
         self._known = known
 
-    def append(self, window: Window, batch: Batch, is_refill: bool) -> None:
-        """Adds the batch to the window. `is_refill`: nothing was evaluated yet, so that
-        what was well in between shows only now."""
-        if not is_refill:
-            window.append(batch)
-        else:
-            earlier, window.changed = window.changed, set()
-            window.append(batch)
-            self._were_well |= well_subjects(window, window.changed)
-            window.changed |= earlier
+    def append(self, window: Window, batch: Batch) -> None:
+        """Adds the batch to the window. Several may come before the next evaluation,
+        as after a restart: what was well in between is noted here."""
+        earlier, window.changed = window.changed, set()
+        window.append(batch)
+        self._were_well |= well_subjects(window, window.changed)
+        earlier |= window.changed
+        window.changed = earlier
         self._identities |= identities(batch)
 
     def learning(

@@ -156,7 +156,8 @@ class Rule(StrictModel):
     those that the estate `expects`.
     `absent`: what a row without the field means: `ignore`, or `clear` (well).
     `shows`: text fields kept for the texts. `ended_by`: polls that end it although the
-    device did not report the end. `baseline`: whether what was so when its device was
+    device did not report the end. `ends_after`: without any row or poll of it for so
+    long, it ends. `baseline`: whether what was so when its device was
     first seen pages nobody (alerts/evaluation/learning.py); `news`: fields of `shows`
     whose change is news all the same. `sites`, `not_sites`: the sites it applies to
     (empty: all) and those it does not.
@@ -186,6 +187,7 @@ class Rule(StrictModel):
     runbook: Annotated[str, Field(min_length=3)]
     explains: tuple[Explains, ...] = ()
     ended_by: tuple[EndedBy, ...] = ()
+    ends_after: Duration = 86_400_000
     baseline: bool = True
     news: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()

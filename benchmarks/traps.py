@@ -44,7 +44,7 @@ _IF = "1.3.6.1.2.1.2.2.1"
 
 
 class _NoPolls:
-    def poll_soon(self, device: str) -> bool:
+    def poll_soon(self, device: str, health: bool = False) -> bool:
         return False
 
     def port_name(self, device: str, if_index: int) -> str | None:

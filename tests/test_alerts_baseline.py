@@ -51,23 +51,21 @@ class Engine:
         measurement: str,
         tags: dict[str, str],
         fields: dict[str, Value],
-        is_refill: bool = False,
     ) -> None:
         tags = {**PLACE, **tags}
         for batch in batch_samples(
             [Sample(measurement, tags, fields, self.now_ms)], "poll", self.now_ms
         ):
-            self.keeper.append(self.window, batch, is_refill)
+            self.keeper.append(self.window, batch)
 
     def psu(
         self,
         severity: int,
         state: str = "failed",
         device: str = "d1",
-        is_refill: bool = False,
     ) -> None:
         fields: dict[str, Value] = {"severity": severity, "state": state}
-        self.put("sensor", {**PSU, "device": device}, fields, is_refill)
+        self.put("sensor", {**PSU, "device": device}, fields)
 
     def cycle(self) -> CycleResult:
         learning = self.keeper.learning(
@@ -318,7 +316,7 @@ def test_events_certificates_and_towpaths_own_faults_are_never_baseline() -> Non
         if found.measurement == "event":
             batch = Sample(found.measurement, {**PLACE, **tags}, fields, START_MS)
         for rows in batch_samples([batch], "poll", START_MS):
-            engine.keeper.append(engine.window, rows, is_refill=False)
+            engine.keeper.append(engine.window, rows)
         engine.cycle()
         engine.wait(20)
         assert [key.partition("/")[0] for key in engine.pages] == [rule]
@@ -344,9 +342,7 @@ def test_rows_that_are_read_again_after_a_restart_show_what_was_well() -> None:
     engine.wait(2)
     engine.open_window(engine.rules)
     for severity in (0, 2):
-        engine.put(
-            "sensor", PSU, {"severity": severity, "state": "failed"}, is_refill=True
-        )
+        engine.psu(severity)
         engine.now_ms += MINUTE_MS
     engine.wait()
     assert engine.pages == [PSU_KEY]
@@ -366,8 +362,8 @@ def test_whatever_was_well_before_it_failed_is_paged_and_nothing_else(
         if n == restart_at:
             engine.open_window(engine.rules)
             if n:
-                engine.psu(severities[n - 1], is_refill=True)
-        engine.psu(severity, is_refill=n == restart_at)
+                engine.psu(severities[n - 1])
+        engine.psu(severity)
         engine.wait()
     failed_later = any(
         later == 2 and 0 in severities[:n] for n, later in enumerate(severities)

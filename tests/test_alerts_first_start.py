@@ -117,7 +117,7 @@ class FirstStart:
         for batch in batches:
             columns = ([now_ms] * len(batch), *batch.columns[1:])
             moved = Batch(batch.source, now_ms, batch.schema, columns)
-            self.keeper.append(self.window, moved, is_refill=False)
+            self.keeper.append(self.window, moved)
         for at_ms in (now_ms + 1_000, now_ms + 31_000):
             learning = self.keeper.learning(self.window, self.estate_index, {}, at_ms)
             cycle = run_cycle(

@@ -177,3 +177,51 @@ async def test_a_sensor_of_a_port_has_the_name_of_the_port() -> None:
     assert ports["Te1/1/1 Receive Power Sensor"] == "Te1/1/1"
     assert ports["PoE TenGigabitEthernet1/1/1"] == "Te1/1/1"
     assert set(ports.values()) == {"", "Te1/1/1"}
+
+
+class ChangingHealth(RecordedHealth):
+    """A recorded device whose file the test changes."""
+
+    def write(self, text: str) -> None:
+        self.file.write_text(text)
+        self.agent.rebuild()
+
+
+POE_STATE = "1.3.6.1.2.1.105.1.3.1.1.3.1"
+
+
+async def test_a_sensor_that_fails_is_read_with_every_poll_until_it_is_well(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "device.snmprec"
+    text = STANDARD.read_text()
+    file.write_text(text)
+
+    def names(batches: dict[str, Batch]) -> set[str]:
+        return set(batches["sensor"].tag("sensor")) if "sensor" in batches else set()
+
+    async with ChangingHealth(file) as device:
+        await device.poll()
+        failed = text.replace(f"{POE_STATE}|2|1", f"{POE_STATE}|2|3")
+        assert failed != text
+        device.write(failed)
+        device.now_s += 300
+        assert "PoE supply 1" in names(await device.poll())
+        device.now_s += 60
+        assert "PoE supply 1" in names(await device.poll())
+        device.write(text)
+        device.now_s += 60
+        batches = await device.poll()
+        assert "PoE supply 1" in names(batches)
+        device.now_s += 60
+        assert "PoE supply 1" not in names(await device.poll())
+
+
+async def test_after_a_trap_all_sensors_are_read_once() -> None:
+    async with RecordedHealth(STANDARD) as device:
+        await device.poll()
+        device.now_s += 60
+        device.health.read_again()
+        assert "Inlet" in (await device.poll())["sensor"].tag("sensor")
+        device.now_s += 60
+        assert "Inlet" not in (await device.poll())["sensor"].tag("sensor")

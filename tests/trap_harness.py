@@ -71,7 +71,7 @@ class RecordingPoller:
         self.polled: list[str] = []
         self._names, self._descriptions = names or {}, descriptions or {}
 
-    def poll_soon(self, device: str) -> bool:
+    def poll_soon(self, device: str, health: bool = False) -> bool:
         self.polled.append(device)
         return True
 

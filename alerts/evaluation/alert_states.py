@@ -18,8 +18,8 @@ class AlertState(msgspec.Struct, frozen=True):
     what a page and its resolution belong to. `bad_ms`, `newest_ms`: times of the newest
     bad row and of the newest row. `clear_ms`: since when it has been well while still
     firing. `explained_by`: the latest cause; cleared when this alert is paged itself.
-    `freed_ms`: when that cause ended. `recorded`: the state last written to the
-    journal.
+    `flap_gap_ms`: the longest recovery between two starts. `freed_ms`: when the cause
+    ended. `recorded`: the state last written to the journal.
     """
 
     rule: str
@@ -38,6 +38,7 @@ class AlertState(msgspec.Struct, frozen=True):
     flaps: float = 0.0
     flaps_ms: int = 0
     flapping: int = 0
+    flap_gap_ms: int = 0
     suppressed_by: str = ""
     explained_by: str = ""
     freed_ms: int = 0

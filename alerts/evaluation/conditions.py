@@ -14,9 +14,6 @@ from alerts.series import Series, Subject
 from alerts.window import Window
 from probes.wire.sample import Value
 
-# SNMP agents answer from a cache: a value read this soon after may be from before.
-_CACHED_MS = 30_000
-
 
 class ConditionResult(NamedTuple):
     """The result for one subject. `bad` is None if its rows do not tell."""
@@ -185,26 +182,6 @@ def _mean(
     pairs = list(zip(values, weights, strict=True))
     total = sum(weight for _, weight in pairs)
     return sum(value * weight for value, weight in pairs) / total if total else None
-
-
-def contradicted_at_ms(
-    window: Window, rule_index: int, subject: Mapping[str, str], event_ms: int
-) -> int | None:
-    """When polls showed that the fault reported at `event_ms` is over; None if they
-    have not. A part that is no longer polled does not count as well."""
-    for end, members in window.ends(rule_index, subject):
-        if not end.applies_to(subject):
-            continue
-        values = [(s.latest(end.when.field), s.last_ms) for s in members]
-        known = [
-            (value, at_ms) for value, at_ms in values if isinstance(value, int | float)
-        ]
-        if known and all(
-            at_ms >= event_ms + _CACHED_MS and end.when.holds(value, False)
-            for value, at_ms in known
-        ):
-            return max(at_ms for _, at_ms in known)
-    return None
 
 
 def _shown_fields(rule: Rule, members: Iterable[Series]) -> dict[str, Value]:

@@ -12,12 +12,12 @@ from alerts.evaluation.alert_states import (
 from alerts.evaluation.conditions import (
     ConditionResult,
     check_conditions,
-    contradicted_at_ms,
     is_clearly_ok,
     silent_subjects,
     subject_tags,
 )
 from alerts.evaluation.learning import Learning, was_well
+from alerts.evaluation.poll_evidence import OtherFaults, poll_evidence
 from alerts.evaluation.transitions import (
     end,
     keep_if_flapped,
@@ -51,6 +51,7 @@ def evaluate(
                 changes[key] = gone
             continue
         known[place] = key
+    others: OtherFaults | None = None
     quiet: set[Target] = set()
     for rule_index, rule in enumerate(window.rules):
         if rule.silence == "blind":
@@ -85,8 +86,9 @@ def evaluate(
         result = check_conditions(
             window, rule_index, rule, subject, estate_index, now_ms, _is_holding(before)
         )
-        if rule.ended_by:
-            result = _unless_contradicted(result, before, window, rule_index, tags)
+        if rule.ended_by and before is not None:
+            others = others or OtherFaults(window, states)
+            result = _as_polls_show(result, before, window, target, tags, others)
         if before is not None and is_baseline:
             after = _next_in_baseline(before, result, rule, tags, now_ms, is_fault)
             if after is None and not (rule.function or was_well(window, target)):
@@ -146,25 +148,27 @@ def _next_in_baseline(
     return before
 
 
-def _unless_contradicted(
+def _as_polls_show(
     result: ConditionResult,
-    before: AlertState | None,
+    before: AlertState,
     window: Window,
-    rule_index: int,
+    target: Target,
     subject: dict[str, str],
+    others: OtherFaults,
 ) -> ConditionResult:
-    """`result`, or "well" if polls since the device's own event show that it is."""
-    if before is None or result.bad is False:
-        return result
-    event_ms = max(before.bad_ms, result.time_ms if result.bad else 0)
+    """`result` of the device's own events, or what polls have shown since."""
+    reported_ms = result.time_ms if result.bad is not None else 0
+    event_ms = max(before.bad_ms, reported_ms)
     if not before.is_open:
         # Events from before the end belong to the alert that ended.
         over = before.resolved_ms is not None and event_ms <= before.resolved_ms
-        return result._replace(bad=None) if over else result
-    shown_ms = contradicted_at_ms(window, rule_index, subject, event_ms)
-    if shown_ms is None:
+        return result._replace(bad=None) if over and result.bad else result
+    shown = poll_evidence(window, target[0], subject, before.since_ms, event_ms, others)
+    if shown.is_bad is None:
         return result
-    return ConditionResult(False, shown_ms, before.value, before.site)
+    return ConditionResult(
+        shown.is_bad, shown.at_ms, before.value, before.site, before.shows
+    )
 
 
 def _is_holding(before: AlertState | None) -> bool:

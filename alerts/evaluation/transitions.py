@@ -5,11 +5,11 @@ Durations are counted in the time of the rows. A state is assumed to last betwee
 rows, but only for `reach` after the newest one: a gap in measurements never makes a
 pending alert fire.
 
-Flapping: each start adds one to a counter that halves every half hour (Zino's decays
-too). Above 2.5 (the third start within about fifteen minutes) the alert stays firing,
-and ends only when the counter is below one and all is well. Together with a rule's
-`keep_for`, which bridges short recoveries, a port that goes up and down every few
-minutes sends one page and one resolution.
+Flapping: each start adds to a counter that halves every half hour (Zino's decays too):
+1 for a start while the alert is still open, 1.8 for one after it had ended. At 2.5 (a
+second alert within a quarter of an hour, or the third start of one) it becomes one
+alert: it pages once, as flapping, and ends when it has been well for one and a half
+times the longest recovery so far, from ten minutes to half an hour.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ from alerts.alert import StateName
 from alerts.evaluation.alert_states import AlertState
 from alerts.evaluation.conditions import ConditionResult
 from alerts.rule import Rule
-from alerts.window import FORGET_MS, reach_ms
+from alerts.window import reach_ms
 from collectors.server_measurements import CATALOGUE
+from probes.wire.durations import duration_text
 
 FLAP_HALF_LIFE_MS = 30 * 60_000
 FLAP_ENTER = 2.5
-FLAP_LEAVE = 1.0
 FLAP_CEILING = 8.0
+_START_AGAIN, _START_ANEW = 1.0, 1.8
+# How long a flapping alert must be well to end.
+_STEADY_MS = 10 * 60_000
+_LONGEST_STEADY_MS = 30 * 60_000
 
 
 def next_state(
@@ -71,7 +75,6 @@ def start(
     subject: dict[str, str],
     now_ms: int,
 ) -> AlertState:
-    flaps = 0.0 if before is None else _flaps_at(before, result.time_ms)
     since_ms = result.time_ms
     if before is not None and before.resolved_ms is not None:
         # The start time names the episode: no two episodes may share it.
@@ -81,7 +84,11 @@ def start(
         since_ms=since_ms,
         recorded="" if before is None else before.recorded,
     )
-    return _fire_if_due(_add_flap(alert_state, flaps, result.time_ms), rule, now_ms)
+    weight, gap_ms = _START_AGAIN, 0
+    if before is not None and before.firing_ms and before.resolved_ms is not None:
+        weight, gap_ms = _START_ANEW, result.time_ms - before.resolved_ms
+    alert_state = _add_flap(alert_state, before, result.time_ms, weight, gap_ms)
+    return _fire_if_due(alert_state, rule, now_ms)
 
 
 def _continue(
@@ -98,8 +105,9 @@ def _continue(
             clear_ms=None,
         )
         if before.clear_ms is not None:
+            gap_ms = result.time_ms - before.clear_ms
             alert_state = _add_flap(
-                alert_state, _flaps_at(before, result.time_ms), result.time_ms
+                alert_state, before, result.time_ms, _START_AGAIN, gap_ms
             )
         return _fire_if_due(alert_state, rule, now_ms)
     if before.state == "pending":
@@ -113,10 +121,22 @@ def _continue(
     alert_state = msgspec.structs.replace(
         before, newest_ms=newest_ms, clear_ms=clear_ms
     )
-    reached_ms = min(now_ms, newest_ms + reach_ms(rule, CATALOGUE))
-    if reached_ms - clear_ms < rule.keep_for:
+    reached_ms = now_ms
+    if rule.measurement != "event":
+        reached_ms = min(now_ms, newest_ms + reach_ms(rule, CATALOGUE))
+    return _end_if_steady(alert_state, rule, reached_ms)
+
+
+def _end_if_steady(alert_state: AlertState, rule: Rule, reached_ms: int) -> AlertState:
+    """Ends the alert if it has been well for long enough at `reached_ms`."""
+    clear_ms = alert_state.clear_ms
+    if clear_ms is None:
         return alert_state
-    if alert_state.flapping and _flaps_at(alert_state, now_ms) > FLAP_LEAVE:
+    lasting_ms = rule.keep_for
+    if alert_state.flapping:
+        steady_ms = min(alert_state.flap_gap_ms * 3 // 2, _LONGEST_STEADY_MS)
+        lasting_ms = max(lasting_ms, _STEADY_MS, steady_ms)
+    if reached_ms - clear_ms < lasting_ms:
         return alert_state
     return end(alert_state, clear_ms, "")
 
@@ -137,8 +157,13 @@ def _without_rows(
             ),
             now_ms,
         )
-    if now_ms - before.newest_ms > FORGET_MS:
-        return end(before, now_ms, "no measurements for a day")
+    if before.clear_ms is not None and rule.measurement == "event":
+        # An event has ended until another comes.
+        return _end_if_steady(before, rule, now_ms)
+    if now_ms - before.newest_ms > rule.ends_after:
+        what = "more was reported" if rule.measurement == "event" else "was measured"
+        lasted = duration_text(rule.ends_after / 1000)
+        return end(before, now_ms, f"nothing {what} for {lasted}")
     return before
 
 
@@ -158,13 +183,22 @@ def _fire_if_due(alert_state: AlertState, rule: Rule, now_ms: int) -> AlertState
     return msgspec.structs.replace(alert_state, state="firing", firing_ms=firing_ms)
 
 
-def _add_flap(alert_state: AlertState, flaps: float, time_ms: int) -> AlertState:
-    flaps = min(flaps + 1.0, FLAP_CEILING)
+def _add_flap(
+    alert_state: AlertState,
+    before: AlertState | None,
+    time_ms: int,
+    weight: float,
+    gap_ms: int,
+) -> AlertState:
+    """Adds a start, `gap_ms` after the end before it."""
+    flaps = weight if before is None else _flaps_at(before, time_ms) + weight
+    longest_ms = 0 if before is None else before.flap_gap_ms
     return msgspec.structs.replace(
         alert_state,
-        flaps=flaps,
+        flaps=min(flaps, FLAP_CEILING),
         flaps_ms=time_ms,
         flapping=int(bool(alert_state.flapping) or flaps >= FLAP_ENTER),
+        flap_gap_ms=max(gap_ms, longest_ms),
     )
 
 

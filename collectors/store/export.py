@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -64,15 +64,22 @@ async def export(
 
 
 async def every_row(
-    store: Store, declared: Measurement, from_ms: int, to_ms: int
+    store: Store,
+    declared: Measurement,
+    from_ms: int,
+    to_ms: int,
+    fields: Sequence[str] = (),
 ) -> AsyncIterator[tuple[int, list[Row]]]:
     """Yields every row of `[from_ms, to_ms)` by time, in slices with their end.
+    `fields`: those wanted; all by default.
 
     A row is the last value of every field (`<field>_last`) in a bucket of 1 ms.
     """
     each_row = Query(
         declared.name,
-        tuple(Pick(field.name, "last") for field in declared.fields),
+        tuple(
+            Pick(name, "last") for name in fields or (f.name for f in declared.fields)
+        ),
         from_ms,
         to_ms,
         (),

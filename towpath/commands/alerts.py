@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probes.wire.clock import wall_ms
+from towpath.commands.replay import replay
 from towpath.commands.shared import (
     ConfigFile,
     ensure_folder,
@@ -137,6 +138,9 @@ def unsilence(config: ConfigFile, id: Annotated[int, typer.Argument()]) -> None:
 
     standing = ensure_folder(read_config(config).alerts.standing, "alerts.standing")
     exit_with(alerts_unsilence(standing, id, wall_ms(), typer.echo))
+
+
+app.command()(replay)
 
 
 @app.command("test")

@@ -14,7 +14,11 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.snmp.polling.device_findings import of_refused
-from collectors.snmp.polling.health_rows import inventory_rows, reading_rows
+from collectors.snmp.polling.health_rows import (
+    inventory_rows,
+    reading_rows,
+    severity,
+)
 from collectors.snmp.profiles import (
     IdentityFacts,
     MatchedRow,
@@ -26,7 +30,7 @@ from collectors.snmp.profiles import (
 )
 from collectors.snmp.profiles.apply import REFUSED
 from collectors.snmp.profiles.identity import complete_identity, identify, read_system
-from collectors.snmp.profiles.readings import RefusedColumn
+from collectors.snmp.profiles.readings import RefusedColumn, Sensor
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.poll_budget import PollBudget
@@ -65,6 +69,10 @@ class HealthReader:
         # When readings are due next, by their interval in seconds.
         self._due_s: dict[float, float] = {}
         self._discover_at_s = 0.0
+        # Sensors that were bad when last read, by OID. What became so is watched,
+        # by name: they are read with every poll until they are well.
+        self._bad: set[str] | None = None
+        self._watched: dict[str, str] = {}
         # Of a discovery that is not finished.
         self._reader: ProfileReader | None = None
         # Implausible values when last read, by the instance that they come from.
@@ -81,6 +89,10 @@ class HealthReader:
     def forget(self) -> None:
         """Discovers again at the next poll, because the device restarted."""
         self._discover_at_s, self._reader = 0.0, None
+
+    def read_again(self) -> None:
+        """Reads everything at the next poll, because the device reported a change."""
+        self._due_s = dict.fromkeys(self._due_s, self._monotonic_s())
 
     async def poll(
         self, snmp: DeviceSession, tags: DeviceTags, time_ms: int
@@ -111,7 +123,9 @@ class HealthReader:
         if self._rows is None:
             return []
         due = {every for every, at_s in self._due_s.items() if now_s >= at_s - _SOON_S}
-        rows = [row for row in self._rows if row.every_s in due]
+        # Sensors of one name are told apart only if all of them are read.
+        watched = set(self._watched.values())
+        rows = [row for row in self._rows if row.every_s in due or row.descr in watched]
         for every_s in due:
             self._due_s[every_s] = max(self._due_s[every_s] + every_s, now_s)
         instances = list({oid for row in rows for oid in row.live.values()})
@@ -175,4 +189,15 @@ class HealthReader:
             self._refused.pop(row.oid, None)
         for refused in sections[REFUSED]:
             self._refused.setdefault(refused.oid, []).append(refused)
+        self._watch({row.oid: row.descr for row in rows}, sections["sensors"])
         return reading_rows(tags, time_ms, sections, self.port_name)
+
+    def _watch(self, read: Mapping[str, str], sensors: Sequence[Sensor]) -> None:
+        """Watches the sensors that became bad. Those that were bad from the start,
+        such as parts that are not fitted, are not news. `read`: OID → name."""
+        bad = {sensor.oid for sensor in sensors if severity(sensor)}
+        if self._bad is not None:
+            self._watched |= {o: read[o] for o in (bad & read.keys()) - self._bad}
+        for oid in read.keys() - bad:
+            self._watched.pop(oid, None)
+        self._bad = bad | ((self._bad or set()) - read.keys())

@@ -125,6 +125,11 @@ class DevicePoll:
         """The agent's engine id (version 3); empty if it is not known."""
         return self._session.get_engine_id()
 
+    def read_health_again(self) -> None:
+        """Reads all sensors at the next poll, because the device reported a change."""
+        if self._health is not None:
+            self._health.read_again()
+
     def port_name(self, if_index: int) -> str | None:
         """The name of the port with that ifIndex, as last read."""
         return self._ports.name_of(if_index)

@@ -46,6 +46,8 @@ class PollTarget:
         self.removed = False
         # Poll again after the running poll, which may have read too early.
         self.poll_again = False
+        # The next poll reads all sensors: the device reported a change.
+        self.read_health = False
         self.is_learnt = False
         # Some time of its phase, on the monotonic clock.
         self.phase_s = 0.0

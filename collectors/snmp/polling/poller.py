@@ -123,11 +123,13 @@ class Poller:
         network, rather than all devices having failed."""
         return self._report.is_cut_off
 
-    def poll_soon(self, device: str) -> bool:
-        """Polls a device now, because of a trap; False if the device is unknown."""
+    def poll_soon(self, device: str, health: bool = False) -> bool:
+        """Polls a device now, because of a trap; False if the device is unknown.
+        `health`: with all its sensors, whether or not they are due."""
         target = self._targets.get(device)
         if target is None:
             return False
+        target.read_health = target.read_health or health
         if target.is_running:
             target.poll_again = True
         else:
@@ -219,6 +221,9 @@ class Poller:
             self.stats.skipped += 1
             return
         target.poll_again = False
+        if target.read_health and target.poll is not None:
+            target.poll.read_health_again()
+        target.read_health = False
         target.task = asyncio.create_task(
             self._poll(target, due_s), name=f"poll {target.device.id}"
         )

@@ -26,6 +26,7 @@ from collectors.snmp.traps.trap_text import (
 )
 
 _ENTERPRISES = "1.3.6.1.4.1."
+_FAULT = LEVELS["warning"]
 _MAX_TEXT = 500
 _MAX_NAME = 64
 _MAX_UNKNOWN = 2_000
@@ -54,6 +55,11 @@ class TrapEvent(msgspec.Struct, frozen=True, gc=False):
     link: bool = False
     personal: bool = False
     quiet_s: int = 0
+
+    @property
+    def is_state(self) -> bool:
+        """True if a poll may tell more: it begins or ends a state, or is a fault."""
+        return self.active is not None or bool(self.clears) or self.level >= _FAULT
 
     @property
     def level(self) -> int:

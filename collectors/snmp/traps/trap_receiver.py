@@ -44,7 +44,7 @@ _STOP_S = 3.0
 class DevicePorts(Protocol):
     """What the receiver needs of the poller."""
 
-    def poll_soon(self, device: str) -> bool: ...
+    def poll_soon(self, device: str, health: bool = False) -> bool: ...
 
     def port_name(self, device: str, if_index: int) -> str | None: ...
 
@@ -272,8 +272,8 @@ class TrapReceiver:
             text = f"{event.text} ({description})"
             event = msgspec.structs.replace(event, text=text)
         self._storm_counts.add(device, event, name, now_ms, now_s, pending)
-        if event.link:
-            self._repolls.request(device.id)
+        if event.link or event.is_state:
+            self._repolls.request(device.id, health=event.is_state and not event.link)
 
     def _port(self, device: Device, event: TrapEvent) -> str:
         """Return the port's stable name if the poller knows it."""
