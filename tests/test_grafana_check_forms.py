@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from dashboards.grafana.checks.dashboard_checks import check_dashboard
 from dashboards.grafana.checks.dashboard_document import read_dashboard
 from dashboards.grafana.checks.dashboard_folder import MAX_BYTES
 from dashboards.grafana.checks.dashboard_v2 import classic_of
-from dashboards.grafana.checks.influxql_facts import read_facts
+from dashboards.grafana.checks.influxql_facts import LONGEST, read_facts
 
 WRONG = graph('SELECT mean("icmp_rt_ms") FROM "device"')
 
@@ -339,13 +338,7 @@ def test_any_text_is_read_as_a_query_without_an_error(text: str) -> None:
 @pytest.mark.parametrize(
     "part", ["'", '"', "/*", "top(", "(", "${", "[[", "=~ /", "FROM ", "a AS ", ", "]
 )
-def test_a_hostile_query_takes_time_in_proportion_to_its_length(part: str) -> None:
-    def seconds(length: int) -> float:
-        text = "SELECT " + part * (length // len(part))
-        begin = time.process_time()
-        read_facts(text)
-        return time.process_time() - begin
-
-    seconds(2000)
-    # Squared it would be 256 times as long.
-    assert seconds(64_000) < 64 * max(seconds(4_000), 0.004)
+def test_a_hostile_query_of_the_greatest_length_is_read(part: str) -> None:
+    # In time by the square of its length it would take many minutes.
+    facts = read_facts("SELECT " + part * (LONGEST // len(part)))
+    assert len(facts.measurements) <= 1

@@ -388,7 +388,7 @@ TOWPATH_ITSELF = Board(
         BoardRow("Polling", (SEES_OVER_TIME, POLLS, LATE)),
         BoardRow("Journal, store and disks", (LAG, LOSSES, JOURNAL, COMMIT_TIME)),
         BoardRow("Disks and notifications", (DISKS, CHANNELS)),
-        BoardRow("Laptops", (INGEST, AGENTS)),
+        BoardRow("Laptops", (INGEST, AGENTS), collapsed=True),
         BoardRow("Traps", (TRAPS,), collapsed=True),
     ),
     links=("towpath-estate", "towpath-alerts"),

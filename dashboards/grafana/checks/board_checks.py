@@ -22,6 +22,13 @@ from probes.wire.catalogue import Catalogue, Measurement, Misfit, UnknownName
 _IMPLIED = frozenset({"site", "role", "supplier", "severity"})
 # Where one laptop was: its newest value is the newest wherever that was.
 _WHEREABOUTS = frozenset({"home_site", "place", "connection", "vpn", "provider"})
+# Measurements that have the estate's name of their subject, and the tag of its id.
+_NAMED = {
+    "device": "device",
+    "inventory": "device",
+    "site": "site",
+    "vpn_gateway": "gateway",
+}
 # What has a board of its own.
 _LED_TO = frozenset({"device", "line", "port", "site"})
 # Boards that are being rewritten, and what they are not yet checked for.
@@ -101,6 +108,7 @@ def _check_values(board: Board, catalogue: Catalogue) -> Iterator[Finding]:
         yield from _check_words(where, panel)
         yield from _hidden_states(where, panel)
         yield from _check_drill_down(where, panel, board)
+        yield from _check_ids(where, panel)
         for target in panel.targets:
             declared = catalogue.measurement(target.query.measurement)
             yield from _ambiguous_last(where, target, board, declared)
@@ -119,6 +127,18 @@ def _check_drill_down(where: str, panel: Panel, board: Board) -> Iterator[Findin
             text = f"is a table of each {min(subjects)!r} without a link to its board"
             yield Finding("links", where, text)
             return
+
+
+def _check_ids(where: str, panel: Panel) -> Iterator[Finding]:
+    """A table has the name of what it lists if that is stored beside the id."""
+    if panel.kind != "table" or "name_last" in panel.columns:
+        return
+    for target in panel.targets:
+        tag = _NAMED.get(target.query.measurement, "")
+        column = panel.columns.get(tag)
+        if tag in target.query.group_by and column and not column.hidden:
+            text = f"lists the ids of each {tag!r}; expected ('name', 'last') of it"
+            yield Finding("words", where, text)
 
 
 def _check_words(where: str, panel: Panel) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 LONGEST = 65_536
@@ -94,6 +95,8 @@ class InfluxqlFacts:
     variables: tuple[VariableUse, ...]
 
 
+# Each query is looked at by several checks, and many boards repeat theirs.
+@lru_cache(maxsize=1000)
 def read_facts(query: str) -> InfluxqlFacts:
     """Returns what `query` names; of a very long one, only of its beginning."""
     tokens, variables = _tokens(query[:LONGEST])

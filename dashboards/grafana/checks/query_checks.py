@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from collectors.store.rolled_measurements import (
     rolled_fields,
@@ -65,11 +66,17 @@ def influxql_of(target: Target) -> InfluxqlFacts | None:
 def declared_of(measurement: str, catalogue: Catalogue) -> Measurement:
     """Returns the measurement of that name, or the one that is rolled up as it. Raises
     `UnknownName`."""
-    for declared in catalogue:
-        steps = rolled_steps(declared)
-        if measurement in {rolled_name(declared.name, step) for step in steps}:
-            return declared
-    return catalogue.measurement(measurement)
+    rolled = _roll_ups(catalogue).get(measurement)
+    return rolled or catalogue.measurement(measurement)
+
+
+@lru_cache(maxsize=4)
+def _roll_ups(catalogue: Catalogue) -> dict[str, Measurement]:
+    return {
+        rolled_name(declared.name, step): declared
+        for declared in catalogue
+        for step in rolled_steps(declared)
+    }
 
 
 def _as_target(variable: VariableDocument) -> Target:

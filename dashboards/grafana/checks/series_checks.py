@@ -23,6 +23,7 @@ _FEW = frozenset(
         "channel",
         "connection",
         "folder",
+        "gateway",
         "process",
         "reader",
         "role",
