@@ -95,6 +95,36 @@ EXPERIENCE = measurement(
     _group_field(
         "tunnel_checks", "tunnel_added_p50_ms", "ms", "median delay the tunnel adds"
     ),
+    _group_field(
+        "tunnel_checks", "tunnel_rtt_p50_ms", "ms", "median round trip through it"
+    ),
+    _group_field(
+        "tunnel_checks", "direct_rtt_p50_ms", "ms", "the same to the gateway, beside it"
+    ),
+    Field("tunnel_loss_checks", "int", "1", "the same checks for loss, to 5"),
+    _group_field(
+        "tunnel_loss_checks", "tunnel_loss_mean_ratio", "ratio", "mean loss through it"
+    ),
+    _group_field(
+        "tunnel_loss_checks",
+        "direct_loss_mean_ratio",
+        "ratio",
+        "the same to the gateway, beside it",
+    ),
+    Field("vpn_connects", "int", "1", "times a VPN connected, to 5"),
+    _group_field("vpn_connects", "vpn_connect_p50_s", "s", "median time it took"),
+    Field(
+        "reconnect_laptops",
+        "int",
+        "1",
+        "outside offices, whose VPN was watched for an hour, rounded to 5",
+    ),
+    _group_field(
+        "reconnect_laptops",
+        "vpn_reconnected_ratio",
+        "ratio",
+        "those whose VPN reconnected within it",
+    ),
     Field(
         "teams_laptops", "int", "1", "laptops whose Teams path is known, rounded to 5"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -15,7 +16,12 @@ RULES = alert_rules.load_rules(CATALOGUE)
 
 
 def grafana_texts(**config: Any) -> dict[str, str]:
-    return render_files(GrafanaConfig(**config), RULES)[0]
+    return dict(_texts(tuple(sorted(config.items()))))
+
+
+@functools.cache
+def _texts(config: tuple[tuple[str, Any], ...]) -> dict[str, str]:
+    return render_files(GrafanaConfig(**dict(config)), RULES)[0]
 
 
 def grafana_dashboards() -> dict[str, Any]:

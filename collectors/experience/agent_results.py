@@ -140,6 +140,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "direct_loss_ratio",
         "path_mtu_black_hole",
         "teams_way",
+        "connect_s",
     ),
     "wifi": (
         "signal_dbm",

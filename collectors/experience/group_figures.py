@@ -38,7 +38,7 @@ MOSTLY = {
 
 # Why a group has figures of calls or not, in the words of boards and pages.
 MEASURED, NO_CALL_SUCCEEDED = "measured", "no call succeeded"
-TOO_FEW_LAPTOPS = "too few laptops"
+TOO_FEW_LAPTOPS, NOT_MEASURED = "too few laptops", "not measured"
 
 
 class ExperienceFigures(NamedTuple):
@@ -69,9 +69,12 @@ def rounded(agents: int) -> int:
     return (agents + _ROUND // 2) // _ROUND * _ROUND
 
 
-def call_tests(figures: Mapping[str, Value]) -> str:
+def call_tests(figures: Mapping[str, Value], is_any_measured: bool) -> str:
     """Returns whether a group's calls have figures, from its other figures. A failed
-    call has neither delay nor quality."""
+    call has neither delay nor quality. `is_any_measured`: by any laptop of any group;
+    of one group that would show whether it has a few or none."""
+    if not is_any_measured:
+        return NOT_MEASURED
     if "call_poor_ratio" not in figures:
         return TOO_FEW_LAPTOPS
     if "mos_estimated_p50" in figures:
@@ -188,11 +191,39 @@ def _is_outside_offices(row: AgentResult) -> bool:
 
 
 def _tunnel(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    added = [
-        (row.figure("tunnel_rtt_ms") or 0.0) - (row.figure("direct_rtt_ms") or 0.0)
-        for row in rows
-    ]
-    return {"tunnel_added_p50_ms": percentile(added, 50)}
+    """Returns the delay of both paths, and the median of what the tunnel adds, which
+    is not the difference of the two medians."""
+    tunnel, direct = (
+        [row.figure(name) or 0.0 for row in rows] for name in _TUNNEL_DELAYS
+    )
+    added = [through - beside for through, beside in zip(tunnel, direct, strict=True)]
+    return {
+        "tunnel_added_p50_ms": percentile(added, 50),
+        "tunnel_rtt_p50_ms": percentile(tunnel, 50),
+        "direct_rtt_p50_ms": percentile(direct, 50),
+    }
+
+
+def _tunnel_loss(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
+    return {
+        "tunnel_loss_mean_ratio": _mean(rows, "tunnel_loss_ratio"),
+        "direct_loss_mean_ratio": _mean(rows, "direct_loss_ratio"),
+    }
+
+
+def _vpn_connects(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
+    took_s = _figures(rows, "connect_s", least)
+    return {"vpn_connect_p50_s": percentile(took_s, 50)} if took_s else {}
+
+
+def _vpn_reconnects(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
+    """Returns the share of agents whose latest row has a reconnect."""
+    again = _share(_latest(rows), lambda row: (row.figure("reconnects") or 0.0) > 0)
+    return {"vpn_reconnected_ratio": again}
+
+
+def _has_reconnects(row: AgentResult) -> bool:
+    return _is_outside_offices(row) and row.figure("reconnects") is not None
 
 
 def _teams_route(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
@@ -313,7 +344,8 @@ def _any(row: AgentResult) -> bool:
     return True
 
 
-_TUNNEL = ("tunnel_rtt_ms", "direct_rtt_ms")
+_TUNNEL_DELAYS = ("tunnel_rtt_ms", "direct_rtt_ms")
+_TUNNEL_LOSSES = ("tunnel_loss_ratio", "direct_loss_ratio")
 FIGURES: tuple[ExperienceFigures, ...] = (
     ExperienceFigures("call_path", _any, _calls, "calls", len),
     ExperienceFigures("call_path", _has("loss_ratio"), _loss, "loss_calls", len),
@@ -325,7 +357,12 @@ FIGURES: tuple[ExperienceFigures, ...] = (
     ExperienceFigures("path", _has("edge_loss_ratio"), _edge, "edge_checks"),
     ExperienceFigures("teams_relay", _any, _relay, "relay_checks"),
     ExperienceFigures("vpn", _is_outside_offices, _vpn_up, "vpn_laptops", _laptops),
-    ExperienceFigures("vpn", _has(*_TUNNEL), _tunnel, "tunnel_checks"),
+    ExperienceFigures("vpn", _has(*_TUNNEL_DELAYS), _tunnel, "tunnel_checks"),
+    ExperienceFigures("vpn", _has(*_TUNNEL_LOSSES), _tunnel_loss, "tunnel_loss_checks"),
+    ExperienceFigures("vpn", _has("connect_s"), _vpn_connects, "vpn_connects"),
+    ExperienceFigures(
+        "vpn", _has_reconnects, _vpn_reconnects, "reconnect_laptops", _laptops
+    ),
     ExperienceFigures("vpn", _has_teams_way, _teams_route, "teams_laptops", _laptops),
     ExperienceFigures("wifi", _on_wifi("signal_dbm"), _wifi, "wifi_checks"),
     ExperienceFigures("wifi", _on_wifi("band_ghz"), _band, "band_checks"),

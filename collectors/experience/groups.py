@@ -231,7 +231,7 @@ def experience_samples(
         for group in groups_by_agents[agents]:
             fields[group].update(figures.fields_of_group(by_group[group], least))
     for group_fields in fields.values():
-        group_fields["call_tests"] = call_tests(group_fields)
+        group_fields["call_tests"] = call_tests(group_fields, "call_path" in by_kind)
     return [
         Sample("experience", {"by": by, "group": group}, fields[by, group], time_ms)
         for by, group in sorted(fields)

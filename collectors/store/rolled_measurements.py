@@ -71,6 +71,7 @@ RANKED: dict[str, tuple[str, ...]] = {
     "line": ("down_bps", "up_bps", "down_use_ratio", "up_use_ratio"),
     "wireless": ("value",),
     "ip_sla": ("rtt_ms", "jitter_ms"),
+    "vpn_gateway": ("connect_ms", "tls_ms"),
 }
 # Aggregate → the parts of a field that it is calculated from.
 _NEEDS: dict[str, tuple[Part, ...]] = {

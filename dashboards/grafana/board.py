@@ -15,8 +15,10 @@ What a board may say, beside `Panel(title, description, targets, unit, kind, …
   whether descending; `rows_at_most`. Several `targets` are merged into one row per
   subject: they need the same `by`, and no other column of one name.
 - Graphs: `legend=Legend(place, calcs, sort_by, descending)`, `stacked`, `bars`,
-  `soft_minimum`/`soft_maximum`, `minimum`/`maximum`, `fill`, `draw_thresholds`,
-  `link=PanelLink(title, link_to(…, port=label("port")))` for its lines.
+  `line_texts` (name of a line → (text, colour)), `soft_minimum`/`soft_maximum`,
+  `minimum`/`maximum`,
+  `fill`, `draw_thresholds`, `link=PanelLink(title, link_to(…, port=label("port")))` for
+  its lines.
 - `PanelQuery(query, legend, variables, below=, searches={tag: text box}, unit=,
   colour=)`; the last two are for its lines alone.
 - Stats: `sparkline`, `tiles` (coloured background), `stat_text`, `reduce` (lastNotNull,
@@ -272,6 +274,7 @@ class Panel:
     height: int = 8
     steps: Steps = ((None, GREEN),)
     value_texts: ValueTexts = field(default_factory=dict)
+    line_texts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     columns: Mapping[str, TableColumn] = field(default_factory=dict)
     decimals: int | None = None
     minimum: float | None = None

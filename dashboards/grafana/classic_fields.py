@@ -20,6 +20,11 @@ from dashboards.grafana.board_links import links_json
 
 # Percent of opacity below a line that is alone, and of stacked areas.
 _FILL_OF_ONE, _FILL_OF_STACK = 8, 30
+# Settings of columns that bars do not have.
+_OF_CELLS = {
+    f"custom.{name}"
+    for name in ("hidden", "width", "align", "cellOptions", "displayMode")
+}
 
 
 def field_config(panel: Panel) -> dict[str, Any]:
@@ -154,11 +159,22 @@ def _lines(panel: Panel) -> Iterator[dict[str, Any]]:
         if properties:
             matcher = {"id": "byFrameRefID", "options": ref_id(n)}
             yield {"matcher": matcher, "properties": properties}
+    for line, (text, its_colour) in panel.line_texts.items():
+        properties = [{"id": "displayName", "value": text}]
+        if its_colour != NEUTRAL:
+            fixed = {"mode": "fixed", "fixedColor": its_colour}
+            properties.append({"id": "color", "value": fixed})
+        matcher = {"id": "byName", "options": line}
+        yield {"matcher": matcher, "properties": properties}
 
 
 def _columns(panel: Panel) -> Iterator[dict[str, Any]]:
     for column in panel.columns.values():
-        properties = list(_properties(column))
+        properties = [
+            setting
+            for setting in _properties(column)
+            if panel.kind != "barchart" or setting["id"] not in _OF_CELLS
+        ]
         if properties:
             yield {
                 "matcher": {"id": "byName", "options": column.title},

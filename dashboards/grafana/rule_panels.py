@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from urllib.parse import quote
 
 from alerts.rule import Rule
-from dashboards.grafana.board import OVER_TIME, Board, BoardRow, Panel, TableColumn
+from dashboards.grafana.board import (
+    OVER_TIME,
+    Board,
+    BoardRow,
+    Panel,
+    PanelQuery,
+    TableColumn,
+)
 from dashboards.grafana.classic import panel_ids
 
 
 def panel_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
     """Returns the board and the panel that draws the rule's field over time or, failing
-    that, its measurement; None if no board has either."""
+    that, its measurement; None if no board has either. A panel of the rule's own rows
+    (its `where`) comes before one of all, and one of other rows last."""
+    graph = _graph_of_rule(rule, boards)
+    return None if graph is None else (graph.board.uid, graph.number)
+
+
+class _Graph(NamedTuple):
+    board: Board
+    number: int
+    target: PanelQuery
+
+
+def _graph_of_rule(rule: Rule, boards: Sequence[Board]) -> _Graph | None:
     measurement = rule.measurement
     fields = {condition.field for condition in rule.when} | set(rule.fields)
     if measurement == "device" and not rule.subject:
@@ -21,12 +42,35 @@ def panel_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
     if "up" in fields:
         # The same, without the time in which Towpath itself was cut off.
         fields.add("answered")
-    near: tuple[str, int] | None = None
-    for board, panel, number in _graphs(boards, measurement):
-        near = near or (board.uid, number)
-        if fields & _fields(panel, measurement):
-            return board.uid, number
-    return near
+
+    def rank(graph: _Graph) -> tuple[bool, bool, bool]:
+        shows, is_of_rule = _rows_shown(rule, graph.target)
+        has_field = not fields.isdisjoint(_fields_of(graph.target))
+        return shows, has_field, is_of_rule
+
+    graphs = [
+        _Graph(board, number, target)
+        for board, panel, number in _graphs(boards, measurement)
+        for target in panel.targets
+        if target.query.measurement == measurement
+    ]
+    # The first of equal ones.
+    return max(graphs, key=rank, default=None)
+
+
+def _rows_shown(rule: Rule, target: PanelQuery) -> tuple[bool, bool]:
+    """Returns whether a query shows rows that the rule tests, and only such rows."""
+    fixed = {where.tag: where for where in target.query.where if where.values}
+    shows, is_of_rule = True, bool(rule.where)
+    for tag, values in rule.where.items():
+        where = fixed.get(tag)
+        if where is None:
+            is_of_rule = False
+            continue
+        of_rule = [(value in where.values) is not where.negate for value in values]
+        shows = shows and any(of_rule)
+        is_of_rule = is_of_rule and not where.negate and set(where.values) <= {*values}
+    return shows, shows and is_of_rule
 
 
 def graph_of(
@@ -45,18 +89,31 @@ def link_alerts(
     boards: tuple[Board, ...], rules: Sequence[Rule], column: str
 ) -> tuple[Board, ...]:
     """Returns `boards` in which every `column` of rule ids has, as the text of each
-    rule, the address of its panel: `towpath-wan?viewPanel=12`."""
+    rule, the address of its panel: `towpath-wan?viewPanel=12`, and what to choose there
+    to see the rule's rows: `&var-by=provider`."""
     addresses: dict[str, tuple[str, str]] = {}
     for rule in rules:
+        graph = _graph_of_rule(rule, boards)
         panel = panel_of(rule, boards) or table_of(rule, boards)
         if panel is not None:
-            addresses[rule.id] = (f"{panel[0]}?viewPanel={panel[1]}", "text")
+            choices = "" if graph is None else _choices(rule, graph.target)
+            address = f"{panel[0]}?viewPanel={panel[1]}{choices}"
+            addresses[rule.id] = (address, "text")
     return tuple(
         dataclasses.replace(
             board,
             rows=tuple(_linked(row, column, addresses) for row in board.rows),
         )
         for board in boards
+    )
+
+
+def _choices(rule: Rule, target: PanelQuery) -> str:
+    """Returns the values of the board's variables that the rule's rows have."""
+    return "".join(
+        f"&var-{target.variables[tag]}={quote(values[0], safe='')}"
+        for tag, values in rule.where.items()
+        if len(values) == 1 and tag in target.variables
     )
 
 
@@ -106,8 +163,12 @@ def table_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
 
 def _fields(panel: Panel, measurement: str) -> set[str]:
     return {
-        pick.field
+        name
         for target in panel.targets
         if target.query.measurement == measurement
-        for pick in target.query.picks
+        for name in _fields_of(target)
     }
+
+
+def _fields_of(target: PanelQuery) -> set[str]:
+    return {pick.field for pick in target.query.picks}

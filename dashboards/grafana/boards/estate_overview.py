@@ -84,7 +84,7 @@ POOR_CALLS = Panel(
     tiles=True,
     newest=True,
     no_value="Too few laptops",
-    links=(PanelLink("Show calls", link_to("towpath-remote")),),
+    links=(PanelLink("Show calls", link_to("towpath-calls")),),
 )
 TILES = Panel(
     "Which sites need attention?",
@@ -232,6 +232,7 @@ CALLS = Panel(
     sort=("call_poor_ratio_last", True),
     rows_at_most=10,
     newest=True,
+    links=(PanelLink("Show calls by site", link_to("towpath-calls", by="site")),),
 )
 DEVICES_CHANGED = Panel(
     "Which devices failed or restarted?",
@@ -359,5 +360,12 @@ ESTATE = Board(
         BoardRow("State over time", (OVER_TIME,), collapsed=True),
     ),
     (search_box("search", "Search sites"),),
-    links=("towpath-alerts", "towpath-wan", "towpath-remote", "towpath-itself"),
+    links=(
+        "towpath-alerts",
+        "towpath-wan",
+        "towpath-remote",
+        "towpath-calls",
+        "towpath-vpn",
+        "towpath-itself",
+    ),
 )

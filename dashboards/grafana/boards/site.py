@@ -12,6 +12,7 @@ from dashboards.grafana.board import (
     TableColumn,
     Variable,
     busiest,
+    choice,
     label,
     link_to,
     select,
@@ -112,6 +113,9 @@ SITE_OVER_TIME = Panel(
     height=4,
     value_texts=URGENCIES,
 )
+_TO_CALLS = PanelLink(
+    "Show its calls", link_to("towpath-calls", by="site", group=choice("site"))
+)
 MOS = Panel(
     "How good are calls here, and at home?",
     "Estimated MOS (narrowband E-model), median of the laptops at the site and, to "
@@ -143,6 +147,7 @@ MOS = Panel(
     decimals=1,
     soft_minimum=3,
     soft_maximum=4.5,
+    links=(_TO_CALLS,),
 )
 POOR = Panel(
     "How many calls are poor?",
@@ -161,6 +166,7 @@ POOR = Panel(
     steps=verdict_steps("call_poor_ratio"),
     soft_minimum=0,
     soft_maximum=0.2,
+    links=(_TO_CALLS,),
 )
 CLIENTS = Panel(
     "How many Wi-Fi clients are there?",
@@ -258,5 +264,11 @@ SITE = Board(
         BUSIEST_DEVICES,
         WARMEST,
     ),
-    links=("towpath-estate", "towpath-switch", "towpath-wan", "towpath-alerts"),
+    links=(
+        "towpath-estate",
+        "towpath-switch",
+        "towpath-wan",
+        "towpath-calls",
+        "towpath-alerts",
+    ),
 )
