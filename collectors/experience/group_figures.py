@@ -16,6 +16,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from collectors.experience.agent_results import AgentPlace, AgentResult
+from collectors.experience.agent_statistics import (
+    figures_of,
+    mean_of,
+    share_of,
+)
+from collectors.experience.vpn_figures import (
+    TUNNEL_DELAYS,
+    TUNNEL_LOSSES,
+    has_reconnects,
+    has_teams_way,
+    is_outside_offices,
+    teams_route,
+    tunnel_delay,
+    tunnel_loss,
+    vpn_connects,
+    vpn_reconnects,
+    vpn_up,
+)
 from probes.wire import diagnosis
 from probes.wire.call_cause import CAUSES, cause
 from probes.wire.front_doors import FRONT_DOORS
@@ -113,9 +131,10 @@ def _has(*names: str) -> Callable[[AgentResult], bool]:
 
 
 def _calls(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    figures: dict[str, Value] = {"call_poor_ratio": _mean(rows, "poor")}
+    figures: dict[str, Value] = {"call_poor_ratio": mean_of(rows, "poor")}
     mos, rtt, jitter = (
-        _figures(rows, name, least) for name in ("mos_estimated", "rtt_ms", "jitter_ms")
+        figures_of(rows, name, least)
+        for name in ("mos_estimated", "rtt_ms", "jitter_ms")
     )
     if mos:
         figures["mos_estimated_p50"] = percentile(mos, 50)
@@ -127,7 +146,7 @@ def _calls(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
 
 
 def _loss(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    return {"loss_mean_ratio": _mean(rows, "loss_ratio")}
+    return {"loss_mean_ratio": mean_of(rows, "loss_ratio")}
 
 
 def _causes(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
@@ -144,7 +163,7 @@ def _causes(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
 
 
 def _gateway(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    return {"gateway_poor_ratio": _share(rows, _is_gateway_poor)}
+    return {"gateway_poor_ratio": share_of(rows, _is_gateway_poor)}
 
 
 def _is_gateway_poor(row: AgentResult) -> bool:
@@ -166,79 +185,23 @@ def _hop_figures(
     rows: Sequence[AgentResult], least: int, kind: str
 ) -> dict[str, Value]:
     figures: dict[str, Value] = {
-        f"{kind}_loss_mean_ratio": _mean(rows, f"{kind}_loss_ratio")
+        f"{kind}_loss_mean_ratio": mean_of(rows, f"{kind}_loss_ratio")
     }
-    if delays := _figures(rows, f"{kind}_rtt_ms", least):
+    if delays := figures_of(rows, f"{kind}_rtt_ms", least):
         figures[f"{kind}_rtt_p95_ms"] = percentile(delays, 95)
     return figures
 
 
 def _relay(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    figures: dict[str, Value] = {"relay_blocked_ratio": 1.0 - _mean(rows, "worked")}
-    if delays := _figures(rows, "rtt_ms", least):
+    figures: dict[str, Value] = {"relay_blocked_ratio": 1.0 - mean_of(rows, "worked")}
+    if delays := figures_of(rows, "rtt_ms", least):
         figures["relay_rtt_p95_ms"] = percentile(delays, 95)
     return figures
 
 
-def _vpn_up(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    """Returns the share of agents whose latest row has the VPN up."""
-    return {"vpn_up_ratio": _mean(_latest(rows), "up")}
-
-
-def _is_outside_offices(row: AgentResult) -> bool:
-    """In an office a laptop needs no VPN, so a tunnel that is down is not a fault."""
-    return row.location.place != "office"
-
-
-def _tunnel(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    """Returns the delay of both paths, and the median of what the tunnel adds, which
-    is not the difference of the two medians."""
-    tunnel, direct = (
-        [row.figure(name) or 0.0 for row in rows] for name in _TUNNEL_DELAYS
-    )
-    added = [through - beside for through, beside in zip(tunnel, direct, strict=True)]
-    return {
-        "tunnel_added_p50_ms": percentile(added, 50),
-        "tunnel_rtt_p50_ms": percentile(tunnel, 50),
-        "direct_rtt_p50_ms": percentile(direct, 50),
-    }
-
-
-def _tunnel_loss(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    return {
-        "tunnel_loss_mean_ratio": _mean(rows, "tunnel_loss_ratio"),
-        "direct_loss_mean_ratio": _mean(rows, "direct_loss_ratio"),
-    }
-
-
-def _vpn_connects(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    took_s = _figures(rows, "connect_s", least)
-    return {"vpn_connect_p50_s": percentile(took_s, 50)} if took_s else {}
-
-
-def _vpn_reconnects(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    """Returns the share of agents whose latest row has a reconnect."""
-    again = _share(_latest(rows), lambda row: (row.figure("reconnects") or 0.0) > 0)
-    return {"vpn_reconnected_ratio": again}
-
-
-def _has_reconnects(row: AgentResult) -> bool:
-    return _is_outside_offices(row) and row.figure("reconnects") is not None
-
-
-def _teams_route(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    """Returns the share of agents whose latest row has Teams in the tunnel."""
-    tunnelled = _share(_latest(rows), lambda row: row.text("teams_way") == "tunnelled")
-    return {"teams_tunnelled_ratio": tunnelled}
-
-
-def _has_teams_way(row: AgentResult) -> bool:
-    return row.figure("up") == 1 and row.text("teams_way") not in ("", "unknown")
-
-
 def _wifi(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    signals = _figures(rows, "signal_dbm", least)
-    figures: dict[str, Value] = {"wifi_weak_ratio": _share(rows, _is_weak)}
+    signals = figures_of(rows, "signal_dbm", least)
+    figures: dict[str, Value] = {"wifi_weak_ratio": share_of(rows, _is_weak)}
     if signals:
         figures["signal_p50_dbm"] = percentile(signals, 50)
     return figures
@@ -250,7 +213,7 @@ def _is_weak(row: AgentResult) -> bool:
 
 
 def _band(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    return {"band_2_4_ratio": _share(rows, lambda row: row.figure("band_ghz") == 2.4)}
+    return {"band_2_4_ratio": share_of(rows, lambda row: row.figure("band_ghz") == 2.4)}
 
 
 def _on_wifi(name: str) -> Callable[[AgentResult], bool]:
@@ -261,7 +224,7 @@ def _on_wifi(name: str) -> Callable[[AgentResult], bool]:
 
 
 def _laptop(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    return {"laptop_busy_ratio": _share(rows, _is_busy)}
+    return {"laptop_busy_ratio": share_of(rows, _is_busy)}
 
 
 def _is_busy(row: AgentResult) -> bool:
@@ -272,13 +235,13 @@ def _is_busy(row: AgentResult) -> bool:
 
 
 def _web(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    return {"web_ok_ratio": _mean(rows, "worked")}
+    return {"web_ok_ratio": mean_of(rows, "worked")}
 
 
 def _microsoft(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
     phases = ("lookup", "connect", "tls", "first_byte")
     return {
-        "microsoft_ok_ratio": _mean(rows, "worked"),
+        "microsoft_ok_ratio": mean_of(rows, "worked"),
         **_medians(rows, least, "microsoft", phases),
     }
 
@@ -298,7 +261,7 @@ def _answers(
 
     def calculate(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
         return {
-            f"{name}_ok_ratio": _mean(rows, "worked"),
+            f"{name}_ok_ratio": mean_of(rows, "worked"),
             **_medians(rows, least, name, ("total",)),
         }
 
@@ -315,24 +278,24 @@ def _medians(
     return {
         f"{name}_{phase}_p50_ms": percentile(times, 50)
         for phase in phases
-        if (times := _figures(rows, f"{phase}_ms", least))
+        if (times := figures_of(rows, f"{phase}_ms", least))
     }
 
 
 def _name_lookup(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    return {"name_ok_ratio": _mean(rows, "worked")}
+    return {"name_ok_ratio": mean_of(rows, "worked")}
 
 
 def _bandwidth(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
     figures: dict[str, Value] = {}
     for name in ("down_bps", "up_bps"):
-        if values := _figures(rows, name, least):
+        if values := figures_of(rows, name, least):
             figures[f"{name}_p50"] = percentile(values, 50)
     return figures
 
 
 def _bufferbloat(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    poor = _share(rows, lambda row: row.text("bufferbloat") in diagnosis.POOR_GRADES)
+    poor = share_of(rows, lambda row: row.text("bufferbloat") in diagnosis.POOR_GRADES)
     return {"bufferbloat_poor_ratio": poor}
 
 
@@ -344,8 +307,6 @@ def _any(row: AgentResult) -> bool:
     return True
 
 
-_TUNNEL_DELAYS = ("tunnel_rtt_ms", "direct_rtt_ms")
-_TUNNEL_LOSSES = ("tunnel_loss_ratio", "direct_loss_ratio")
 FIGURES: tuple[ExperienceFigures, ...] = (
     ExperienceFigures("call_path", _any, _calls, "calls", len),
     ExperienceFigures("call_path", _has("loss_ratio"), _loss, "loss_calls", len),
@@ -356,14 +317,14 @@ FIGURES: tuple[ExperienceFigures, ...] = (
     ),
     ExperienceFigures("path", _has("edge_loss_ratio"), _edge, "edge_checks"),
     ExperienceFigures("teams_relay", _any, _relay, "relay_checks"),
-    ExperienceFigures("vpn", _is_outside_offices, _vpn_up, "vpn_laptops", _laptops),
-    ExperienceFigures("vpn", _has(*_TUNNEL_DELAYS), _tunnel, "tunnel_checks"),
-    ExperienceFigures("vpn", _has(*_TUNNEL_LOSSES), _tunnel_loss, "tunnel_loss_checks"),
-    ExperienceFigures("vpn", _has("connect_s"), _vpn_connects, "vpn_connects"),
+    ExperienceFigures("vpn", is_outside_offices, vpn_up, "vpn_laptops", _laptops),
+    ExperienceFigures("vpn", _has(*TUNNEL_DELAYS), tunnel_delay, "tunnel_checks"),
+    ExperienceFigures("vpn", _has(*TUNNEL_LOSSES), tunnel_loss, "tunnel_loss_checks"),
+    ExperienceFigures("vpn", _has("connect_s"), vpn_connects, "vpn_connects"),
     ExperienceFigures(
-        "vpn", _has_reconnects, _vpn_reconnects, "reconnect_laptops", _laptops
+        "vpn", has_reconnects, vpn_reconnects, "reconnect_laptops", _laptops
     ),
-    ExperienceFigures("vpn", _has_teams_way, _teams_route, "teams_laptops", _laptops),
+    ExperienceFigures("vpn", has_teams_way, teams_route, "teams_laptops", _laptops),
     ExperienceFigures("wifi", _on_wifi("signal_dbm"), _wifi, "wifi_checks"),
     ExperienceFigures("wifi", _on_wifi("band_ghz"), _band, "band_checks"),
     ExperienceFigures("laptop", _has("cpu_ratio"), _laptop, "laptop_checks"),
@@ -383,23 +344,3 @@ FIGURES: tuple[ExperienceFigures, ...] = (
     ExperienceFigures("bandwidth", _any, _bandwidth, "speed_tests"),
     ExperienceFigures("bandwidth", _has_grade, _bufferbloat, "bufferbloat_tests"),
 )
-
-
-def _latest(rows: Sequence[AgentResult]) -> list[AgentResult]:
-    by_time = sorted(rows, key=lambda row: row.time_ms)
-    return list({row.agent: row for row in by_time}.values())
-
-
-def _figures(rows: Sequence[AgentResult], name: str, least: int) -> list[float]:
-    """Returns the values of that name; none if fewer than `least` agents have one."""
-    values = [(row.agent, v) for row in rows if (v := row.figure(name)) is not None]
-    agents = {agent for agent, _ in values}
-    return [value for _, value in values] if len(agents) >= least else []
-
-
-def _mean(rows: Sequence[AgentResult], name: str) -> float:
-    return sum(row.figure(name) or 0.0 for row in rows) / len(rows)
-
-
-def _share(rows: Sequence[AgentResult], holds: Callable[[AgentResult], bool]) -> float:
-    return sum(holds(row) for row in rows) / len(rows)

@@ -1,0 +1,29 @@
+"""Statistics of the results of several agents. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from collectors.experience.agent_results import AgentResult
+
+
+def latest_results(rows: Sequence[AgentResult]) -> list[AgentResult]:
+    by_time = sorted(rows, key=lambda row: row.time_ms)
+    return list({row.agent: row for row in by_time}.values())
+
+
+def figures_of(rows: Sequence[AgentResult], name: str, least: int) -> list[float]:
+    """Returns the values of that name; none if fewer than `least` agents have one."""
+    values = [(row.agent, v) for row in rows if (v := row.figure(name)) is not None]
+    agents = {agent for agent, _ in values}
+    return [value for _, value in values] if len(agents) >= least else []
+
+
+def mean_of(rows: Sequence[AgentResult], name: str) -> float:
+    return sum(row.figure(name) or 0.0 for row in rows) / len(rows)
+
+
+def share_of(
+    rows: Sequence[AgentResult], holds: Callable[[AgentResult], bool]
+) -> float:
+    return sum(holds(row) for row in rows) / len(rows)
