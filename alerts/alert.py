@@ -10,6 +10,14 @@ StateName = Literal["baseline", "pending", "firing", "resolved"]
 Severity = Literal["critical", "warning", "info"]
 
 
+class Acknowledgement(msgspec.Struct, frozen=True):
+    """Who handles an alert, since when, and what they do."""
+
+    at_ms: int
+    who: str
+    why: str = ""
+
+
 class Alert(msgspec.Struct, frozen=True):
     """One rule's alert about one subject.
 
@@ -45,9 +53,19 @@ class Alert(msgspec.Struct, frozen=True):
     silenced_until_ms: int = 0
     acknowledged_ms: int | None = None
     acknowledged_by: str = ""
+    acknowledged_why: str = ""
 
     @property
     def key(self) -> str:
         """`device_unreachable/device=core-1`: stable over restarts."""
         parts = ",".join(f"{k}={v}" for k, v in sorted(self.subject.items()))
         return f"{self.rule}/{parts}"
+
+    def acknowledged(self, by: Acknowledgement) -> Alert:
+        """The alert with who handles it."""
+        return msgspec.structs.replace(
+            self,
+            acknowledged_ms=by.at_ms,
+            acknowledged_by=by.who,
+            acknowledged_why=by.why,
+        )

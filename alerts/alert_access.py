@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from alerts.alert import Alert
+from alerts.alert import Acknowledgement, Alert
 from alerts.alert_file import connect, prepare, transaction
 from alerts.alert_store import insert_silence, read_positions, silences_from
 from alerts.outbox import undelivered
@@ -29,21 +29,6 @@ def recent_alerts(path: Path, since_ms: int) -> list[Alert]:
     return _select_alerts(
         path, "a.open = 1 OR a.resolved_ms >= ? ORDER BY a.since_ms DESC", (since_ms,)
     )
-
-
-def acknowledge(path: Path, key: str, who: str, why: str, now_ms: int) -> Alert:
-    """Records who handles it. Raises `LookupError` if no open alert has that key."""
-    with opened(path) as db, transaction(db):
-        row = db.execute(
-            "SELECT episode, body FROM alert WHERE key = ? AND open = 1", (key,)
-        ).fetchone()
-        if row is None:
-            raise LookupError(key)
-        db.execute(
-            "INSERT INTO ack VALUES (?, ?, ?, ?) ON CONFLICT (episode) DO NOTHING",
-            (row[0], now_ms, who, why),
-        )
-        return decode_alert(row[1])
 
 
 def start_positions(path: Path) -> Positions | None:
@@ -101,15 +86,15 @@ def _select_alerts(path: Path, where: str, values: tuple[int, ...]) -> list[Aler
         return []
     with opened(path, read_only=True) as db:
         rows = db.execute(
-            "SELECT a.body, ack.at_ms, ack.who FROM alert a "
+            "SELECT a.body, ack.at_ms, ack.who, ack.why FROM alert a "
             f"LEFT JOIN ack ON ack.episode = a.episode WHERE {where}",
             values,
         ).fetchall()
     return [
-        msgspec.structs.replace(
-            decode_alert(body), acknowledged_ms=at_ms, acknowledged_by=who or ""
-        )
-        for body, at_ms, who in rows
+        decode_alert(body).acknowledged(Acknowledgement(*ack))
+        if ack[0] is not None
+        else decode_alert(body)
+        for body, *ack in rows
     ]
 
 

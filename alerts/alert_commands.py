@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from alerts import recording, unknown_names
+from alerts.acknowledgement import acknowledge
 from alerts.alert import Alert
 from alerts.alert_access import (
-    acknowledge,
     add_silence,
     end_silence,
     list_silences,
@@ -137,15 +137,25 @@ def alerts_list(
 
 
 def alerts_ack(
-    state_file: Path, key: str, who: str, why: str, now_ms: int, out: Out = print
+    state_file: Path,
+    key: str,
+    who: str,
+    why: str,
+    now_ms: int,
+    out: Out = print,
+    timezone: str = "Europe/London",
 ) -> int:
-    """Acknowledges an alert: records who handles it."""
+    """Acknowledges an alert: records who handles it. Returns 1 if somebody has done so
+    already."""
     try:
-        alert = acknowledge(state_file, key, who, why, now_ms)
+        alert, is_new = acknowledge(state_file, key, who, why, now_ms)
     except LookupError:
         known = [alert.key for alert in open_alerts(state_file)]
         out(f"no open alert is called {key!r}{did_you_mean(key, known)}")
         return 2
+    if not is_new:
+        out(f"already {_acknowledged_text(alert, ZoneInfo(timezone))}: {alert.summary}")
+        return 1
     out(f"acknowledged by {who}: {alert.summary}")
     return 0
 
@@ -222,13 +232,19 @@ def _alert_lines(alert: Alert, now_ms: int, zone: ZoneInfo) -> list[str]:
     if alert.suppressed_by:
         about.append(f"caused by {alert.suppressed_by}")
     if alert.acknowledged_by:
-        about.append(f"acknowledged by {alert.acknowledged_by}")
+        about.append(_acknowledged_text(alert, zone))
     if alert.silenced_until_ms > now_ms:
         about.append(f"silenced until {_clock(alert.silenced_until_ms, zone)}")
     lines.append(f"{'':20}{alert.key}: {', '.join(about)}")
     if not ended and alert.cause:
         lines.append(f"{'':20}{alert.cause}")
     return lines
+
+
+def _acknowledged_text(alert: Alert, zone: ZoneInfo) -> str:
+    at = f" {_clock(alert.acknowledged_ms, zone)}" if alert.acknowledged_ms else ""
+    why = f" ({alert.acknowledged_why})" if alert.acknowledged_why else ""
+    return f"acknowledged by {alert.acknowledged_by}{at}{why}"
 
 
 def _hidden_alerts_line(alerts: Sequence[Alert]) -> str:

@@ -8,11 +8,13 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from alerts.action_link import LinkConfig
 from alerts.calendar_maintenance import MaintenanceCalendar
 from alerts.maintenance_windows import MaintenanceWindow
 from alerts.notify.channels import ChannelConfig, build_notifiers, channel_secrets
 from alerts.notify.delivery_result import Notifier
 from alerts.notify.routing import Route, RoutingConfig
+from alerts.rota import Contact, RotaConfig
 from alerts.secret import Secret
 from collectors.estate.opening_hours import TimeZone
 from collectors.strict_model import StrictModel
@@ -27,7 +29,8 @@ class AlertConfig(StrictModel):
     through its neighbours to explain its alerts. `baseline_s`: for how long a device is
     new, so that what was so at the first look pages nobody; 0: it pages.
     `maintenance`: planned windows. `calendars`: whose events are planned maintenance.
-    """
+    `contacts`: who can be on call, by `rotas`. `links`: of messages, to acknowledge or
+    silence an alert."""
 
     standing: Path
     rules: Path | None = None
@@ -42,6 +45,9 @@ class AlertConfig(StrictModel):
     routes: tuple[Route, ...] = ()
     maintenance: tuple[MaintenanceWindow, ...] = ()
     calendars: dict[FeedName, MaintenanceCalendar] = Field(default_factory=dict)
+    contacts: dict[FeedName, Contact] = Field(default_factory=dict)
+    rotas: dict[FeedName, RotaConfig] = Field(default_factory=dict)
+    links: LinkConfig = LinkConfig()
     heartbeat_url: str = ""
     heartbeat_s: Annotated[float, Field(ge=1)] = 60.0
     warm_timeout_s: Annotated[float, Field(gt=0)] = 20.0
@@ -50,7 +56,7 @@ class AlertConfig(StrictModel):
     @classmethod
     def _require_channels(cls, value: tuple[Route, ...]) -> tuple[Route, ...]:
         for route in value:
-            if not route.channels:
+            if not (route.channels or route.rotas):
                 raise ValueError("a route without channels notifies nobody")
         return value
 
@@ -77,14 +83,33 @@ class AlertConfig(StrictModel):
     def unknown_channels(self) -> Iterator[tuple[str, str]]:
         """(dotted name, channel) of each channel that is named but missing: a page to
         it would be lost."""
-        for n, route in enumerate(self.routes, 1):
-            for channel in route.channels:
+        for where, channels in self._named_channels():
+            for channel in channels:
                 if channel not in self.channels:
-                    yield f"alerts.routes[{n}].channels", channel
+                    yield where, channel
         for name, settings in self.channels.items():
             others = set(self.channels) - {name}
             if settings.fallback and settings.fallback not in others:
                 yield f"alerts.channels.{name}.fallback", settings.fallback
+
+    def _named_channels(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        for n, route in enumerate(self.routes, 1):
+            yield f"alerts.routes[{n}].channels", route.channels
+            for m, step in enumerate(route.escalate, 1):
+                yield f"alerts.routes[{n}].escalate[{m}].channels", step.channels
+        for name, contact in self.contacts.items():
+            yield f"alerts.contacts.{name}.channels", contact.channels
+        for name, rota in self.rotas.items():
+            yield f"alerts.rotas.{name}.fallback", rota.fallback
+
+    def named_rotas(self) -> Iterator[tuple[str, str]]:
+        """(dotted name, rota) of each rota that a route names."""
+        for n, route in enumerate(self.routes, 1):
+            for rota in route.rotas:
+                yield f"alerts.routes[{n}].rotas", rota
+            for m, step in enumerate(route.escalate, 1):
+                for rota in step.rotas:
+                    yield f"alerts.routes[{n}].escalate[{m}].rotas", rota
 
     def fallbacks(self) -> dict[str, tuple[str, ...]]:
         """Channel → its replacement, for channels with a `fallback`."""

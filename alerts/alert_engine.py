@@ -22,6 +22,7 @@ from alerts.alert_rows import AlertRepeats
 from alerts.alert_store import AlertStore, CycleChanges
 from alerts.baseline_keeper import BaselineKeeper
 from alerts.cycle import run_cycle
+from alerts.escalator import Escalator
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
 from alerts.heartbeat import Heartbeat
@@ -32,6 +33,7 @@ from alerts.notify_samples import notify_samples
 from alerts.outbox_entry import WaitingDelivery
 from alerts.paging import Paging
 from alerts.position_history import PositionHistory
+from alerts.rota_feeds import RotaFeeds
 from alerts.rule_files import Rules
 from alerts.silence import Silence
 from alerts.silence_rows import silence_samples
@@ -97,7 +99,14 @@ class AlertEngine:
         self._window = Window(rules, CATALOGUE, now_ms())
         self._least_agents = least_agents
         self._estate_index = EstateIndex(inputs.estate(), least_agents)
-        self._paging = Paging(config, notifiers, lambda: self._estate_index, now_ms)
+        self._rotas = RotaFeeds(config, now_ms)
+        self._paging = Paging(
+            config,
+            notifiers,
+            lambda: self._estate_index,
+            now_ms,
+            self._rotas.channels,
+        )
         self._states: dict[str, AlertState] = {}
         self._shown: dict[str, Alert] = {}
         self._silences: list[Silence] = []
@@ -126,6 +135,7 @@ class AlertEngine:
                 self._window, self._store, self._now_ms(), self._config.warm_timeout_s
             )
             await stack.enter_async_context(self._heartbeat)
+            await stack.enter_async_context(self._rotas)
             self._delivery = await stack.enter_async_context(
                 Delivery(
                     self._alert_store.outbox,
@@ -136,6 +146,16 @@ class AlertEngine:
                     self._paging.group_ms,
                     self._config.fallbacks(),
                     MessageLimits(self._config.channels),
+                )
+            )
+            await stack.enter_async_context(
+                Escalator(
+                    self._alert_store,
+                    self._in_thread,
+                    lambda: self._shown,
+                    self._paging.follow_up,
+                    self._delivery.wake,
+                    self._now_ms,
                 )
             )
             self._tasks.start(self._run(), "alerts")
@@ -248,6 +268,7 @@ class AlertEngine:
         learning = self._baseline.learning(
             self._window, self._estate_index, choices, now_ms
         )
+        acks = await self._in_thread(self._alert_store.acknowledgements)
         result = run_cycle(
             self._window,
             self._estate_index,
@@ -265,7 +286,7 @@ class AlertEngine:
         shown = result.still_open(self._shown)
         samples = [
             *result.samples,
-            *self._repeats.rows(result.states.values(), shown, now_ms),
+            *self._repeats.rows(result.states.values(), shown, acks, now_ms),
         ]
         quiet = not (
             result.changes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from alerts.alert import Alert, StateName
+from alerts.alert import Acknowledgement, Alert, StateName
 from alerts.alert_text import describe_affected
 from alerts.evaluation.alert_states import AlertState
 from collectors.server_measurements import CATALOGUE
@@ -22,24 +22,42 @@ _PARTS = ("device", "port", "line")
 
 
 class AlertRepeats:
-    """Repeats the rows of firing alerts, all at once, at multiples of the period."""
+    """Repeats the rows of firing alerts, all at once, at multiples of the period, and
+    adds one when somebody acknowledges an alert."""
 
     def __init__(self) -> None:
         self._period_ms = CATALOGUE.measurement("alert").period_s * 1000
         self._repeated_ms: int | None = None
+        self._acknowledged: frozenset[str] = frozenset()
 
     def rows(
-        self, states: Iterable[AlertState], shown: Mapping[str, Alert], now_ms: int
+        self,
+        states: Iterable[AlertState],
+        shown: Mapping[str, Alert],
+        acks: Mapping[str, Acknowledgement],
+        now_ms: int,
     ) -> list[Sample]:
-        """Returns the rows that are due at `now_ms`. `shown`: episode → its alert."""
+        """Returns the rows that are due at `now_ms`. `shown`: episode → its alert;
+        `acks`: episode → who handles it."""
         last_ms, self._repeated_ms = self._repeated_ms, now_ms
-        if last_ms is None or now_ms // self._period_ms == last_ms // self._period_ms:
+        known, self._acknowledged = self._acknowledged, frozenset(acks)
+        is_due = (
+            last_ms is not None
+            and now_ms // self._period_ms != last_ms // self._period_ms
+        )
+        new = self._acknowledged - known if last_ms is not None else frozenset()
+        if not (is_due or new):
             return []
-        return [
-            alert_row(shown[state.episode], "firing", now_ms, is_repeated=True)
-            for state in states
-            if state.state == "firing" and state.episode in shown
-        ]
+        rows = []
+        for state in states:
+            alert = shown.get(state.episode)
+            if alert is None or state.state != "firing":
+                continue
+            if is_due or state.episode in new:
+                ack = acks.get(state.episode)
+                told = alert.acknowledged(ack) if ack else alert
+                rows.append(alert_row(told, "firing", now_ms, is_repeated=True))
+        return rows
 
 
 def state_change(
@@ -65,6 +83,10 @@ def alert_row(
         "suppressed": int(bool(alert.suppressed_by)),
         "level": _LEVELS[alert.severity],
         "since_ms": alert.since_ms,
+        "acknowledged": int(bool(alert.acknowledged_by)),
+        # Empty texts too: the last one of the alert before would show otherwise.
+        "acknowledged_by": alert.acknowledged_by,
+        "acknowledged_why": alert.acknowledged_why,
         **_texts(alert),
         **{name: alert.subject[name] for name in _PARTS if alert.subject.get(name)},
     }

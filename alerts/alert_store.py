@@ -16,10 +16,14 @@ import msgspec
 from msgspec.structs import asdict
 
 from alerts import outbox
-from alerts.alert import Alert
+from alerts.acknowledgement_rows import open_acknowledgements
+from alerts.alert import Acknowledgement, Alert
 from alerts.alert_file import AlertFile
+from alerts.escalation import NextSend, next_sends
+from alerts.escalation_entries import add_sends, needless, sent_pages, withdraw
 from alerts.evaluation.alert_states import AlertState, StateChanges
 from alerts.evaluation.learning import FirstSeen
+from alerts.notify.routing import FollowUp
 from alerts.outbox import Outbox
 from alerts.outbox_entry import OutboxEntry, decode_alert
 from alerts.silence import Silence
@@ -71,6 +75,7 @@ class AlertStore:
         self.outbox = Outbox(self._file)
         self._silences: list[Silence] = []
         self._choices: dict[str, str] = {}
+        self._acks: dict[str, Acknowledgement] = {}
 
     def close(self) -> None:
         self._file.close()
@@ -173,6 +178,34 @@ class AlertStore:
                 self._file.shared.execute("SELECT key, choice FROM baseline_choice")
             )
         return self._choices
+
+    def acknowledgements(self) -> dict[str, Acknowledgement]:
+        """Episode → who handles it, for open alerts; the last known if reading
+        fails."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._acks = open_acknowledgements(self._file.shared)
+        return self._acks
+
+    def escalate(
+        self, waiting: Mapping[str, tuple[Alert, FollowUp]], now_ms: int
+    ) -> list[tuple[str, NextSend]]:
+        """Adds what is due for alerts that need somebody, by episode, and withdraws
+        what waits for others. Returns what was added."""
+        sent = sent_pages(self._file.db, waiting)
+        sends = [
+            (episode, alert, send)
+            for episode, (alert, follow_up) in waiting.items()
+            for send in next_sends(sent[episode], follow_up, now_ms)
+        ]
+        ids = needless(self._file.db, waiting)
+
+        def work(db: sqlite3.Connection) -> None:
+            add_sends(db, sends, now_ms)
+            withdraw(db, ids, now_ms)
+
+        if sends or ids:
+            self._file.write(work)
+        return [(episode, send) for episode, _, send in sends]
 
     def delete_old(self, now_ms: int) -> None:
         """Deletes alerts and notifications older than what is kept."""

@@ -16,7 +16,12 @@ import structlog
 
 from alerts.alert_config import AlertConfig
 from alerts.calendar_maintenance import maintenance_from_events, source_of
-from alerts.calendars.calendar_feed import AHEAD_MS, CalendarFeed, read_state
+from alerts.calendars.calendar_feed import (
+    AHEAD_MS,
+    DAY_MS,
+    CalendarFeed,
+    read_state,
+)
 from alerts.calendars.reading_process import CalendarUnreadable, read_calendar
 from alerts.maintenance_windows import MaintenanceWindow, calendar_of, silences_of
 from alerts.planned_silences import (
@@ -27,6 +32,7 @@ from alerts.planned_silences import (
     plan_silences,
     recurring_windows,
 )
+from alerts.rota_feeds import rota_feed_name
 from alerts.silence import Silence
 from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Estate
@@ -166,9 +172,12 @@ async def uncountable_windows(config: AlertConfig) -> list[str]:
 
 
 def calendar_troubles(config: AlertConfig, now_ms: int) -> list[str]:
-    """A sentence for each calendar whose newest version is not known. Blocking."""
-    return [
-        sentence
-        for name in config.calendars
-        if (sentence := read_state(config.calendar_folder, name).trouble(name, now_ms))
-    ]
+    """A sentence for each calendar that could not be read for a day. Blocking."""
+    feeds = {name: name for name in config.calendars}
+    feeds |= {f"of the rota {name}": rota_feed_name(name) for name in config.rotas}
+    sentences = []
+    for title, name in feeds.items():
+        state = read_state(config.calendar_folder, name)
+        if state.error and now_ms - (state.checked_ms or state.failing_ms) >= DAY_MS:
+            sentences.append(state.trouble(title, now_ms))
+    return sentences

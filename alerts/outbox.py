@@ -9,9 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
-
-from alerts.alert import Alert
+from alerts.acknowledgement_rows import acknowledgements
+from alerts.alert import Acknowledgement, Alert
 from alerts.alert_file import AlertFile
 from alerts.outbox_entry import (
     OutboxEntry,
@@ -45,23 +44,30 @@ class Outbox:
         rows = self._file.db.execute(
             f"""SELECT o.episode, o.kind, o.channel, o.body, o.next_ms, o.deferred,
                   o.tries, o.created_ms, o.parcel, o.id, o.due_ms, o.instead_of,
-                  o.held, e.body
+                  o.held, o.unacknowledged_ms, e.body
                 FROM outbox o LEFT JOIN outbox e ON o.kind = 'page'
                   AND e.episode = o.episode AND e.channel = o.channel
                   AND e.kind = 'resolution' AND e.state = 'waiting'
                 WHERE o.state = 'waiting' AND o.channel = ?
                   AND o.next_ms <= ? AND {_MAY_GO} ORDER BY o.id LIMIT ?""",
             (channel, now_ms, limit),
-        )
+        ).fetchall()
+        acks = acknowledgements(self._file.shared, {row[0] for row in rows})
+
+        def decoded(episode: str, body: bytes) -> Alert:
+            alert = decode_alert(body)
+            known = acks.get(episode)
+            return alert.acknowledged(known) if known else alert
+
         return [
             OutboxEntry(
                 episode,
                 kind,
                 channel,
-                decode_alert(body),
-                *(*rest, decode_alert(end) if end else None),
+                decoded(episode, body),
+                *(*rest, decoded(episode, end) if end else None, unacknowledged_ms),
             )
-            for episode, kind, channel, body, *rest, end in rows
+            for episode, kind, channel, body, *rest, unacknowledged_ms, end in rows
         ]
 
     def start_attempt(self, entries: Sequence[OutboxEntry]) -> None:
@@ -79,6 +85,8 @@ class Outbox:
                     "UPDATE outbox SET state = 'delivered', ended_ms = ? WHERE id = ?",
                     (now_ms, entry.id),
                 )
+                if entry.kind == "page":
+                    _add_missed_resolution(db, entry, now_ms)
                 if entry.end is not None:
                     db.execute(
                         "UPDATE outbox SET state = 'delivered', ended_ms = ?, "
@@ -147,7 +155,7 @@ class Outbox:
         """The pages that were delivered by `channel` whose alert is still open."""
         rows = self._file.db.execute(
             """SELECT o.episode, o.body, o.next_ms, o.id, o.due_ms, a.body, k.at_ms,
-                 k.who FROM alert a JOIN outbox o ON o.episode = a.episode
+                 k.who, k.why FROM alert a JOIN outbox o ON o.episode = a.episode
                  LEFT JOIN ack k ON k.episode = a.episode
                WHERE a.open = 1 AND o.kind = 'page' AND o.channel = ?
                  AND o.state = 'delivered' ORDER BY a.since_ms, o.id""",
@@ -164,11 +172,11 @@ class Outbox:
                     id=id,
                     due_ms=due_ms,
                 ),
-                msgspec.structs.replace(
-                    decode_alert(now), acknowledged_ms=at_ms, acknowledged_by=who or ""
-                ),
+                decode_alert(now).acknowledged(Acknowledgement(*ack))
+                if ack[0] is not None
+                else decode_alert(now),
             )
-            for episode, told, next_ms, id, due_ms, now, at_ms, who in rows
+            for episode, told, next_ms, id, due_ms, now, *ack in rows
         ]
 
     def told(self, standing: Sequence[StandingEntry]) -> None:
@@ -299,7 +307,13 @@ def add_resolutions(
     over_at_ms: int,
     now_ms: int,
 ) -> None:
-    """Adds a resolution for every page that was, may have been or will be delivered."""
+    """Adds a resolution for every page that was, may have been or will be delivered;
+    reminders that wait are not sent."""
+    db.execute(
+        "UPDATE outbox SET state = 'cancelled', ended_ms = ? "
+        "WHERE episode = ? AND kind = 'reminder' AND state = 'waiting'",
+        (now_ms, episode),
+    )
     pages = db.execute(
         "SELECT id, channel, state, deferred, tries, body FROM outbox "
         "WHERE episode = ? AND kind = 'page'",
@@ -323,6 +337,23 @@ def add_resolutions(
                 ),
                 now_ms,
             )
+
+
+def _add_missed_resolution(
+    db: sqlite3.Connection, entry: OutboxEntry, now_ms: int
+) -> None:
+    """The end of an alert that ended while its page was withdrawn, but already on its
+    way."""
+    ended = db.execute(
+        "SELECT body FROM alert WHERE episode = ? AND open = 0 AND NOT EXISTS ("
+        "SELECT 1 FROM outbox WHERE episode = ? AND channel = ? "
+        "AND kind = 'resolution')",
+        (entry.episode, entry.episode, entry.channel),
+    ).fetchone()
+    if ended is not None:
+        over = decode_alert(ended[0])
+        end = OutboxEntry(entry.episode, "resolution", entry.channel, over, now_ms)
+        add_entry(db, end, now_ms)
 
 
 def _is_handled_elsewhere(db: sqlite3.Connection, entry: OutboxEntry) -> bool:

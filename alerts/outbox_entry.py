@@ -8,7 +8,7 @@ import msgspec
 
 from alerts.alert import Alert
 
-NotificationKind = Literal["page", "resolution"]
+NotificationKind = Literal["page", "resolution", "reminder"]
 AlertPart = Literal["beginning", "end", "both"]
 encode_alert = msgspec.msgpack.encode
 decode_alert = msgspec.msgpack.Decoder(Alert).decode
@@ -22,7 +22,8 @@ class OutboxEntry(msgspec.Struct, frozen=True):
     Entries once sent as one message share a `batch_id` and are sent together again.
     `instead_of`: the channel that failed to deliver it. `held_ms`: since when it waits
     for a digest. `end`: the alert as it ended, if a page is still to be sent by then:
-    one message then reports beginning and end.
+    one message then reports beginning and end. `unacknowledged_ms`: for how long nobody
+    had acknowledged the alert, if that is why it is sent.
     """
 
     episode: str
@@ -39,6 +40,7 @@ class OutboxEntry(msgspec.Struct, frozen=True):
     instead_of: str = ""
     held_ms: int = 0
     end: Alert | None = None
+    unacknowledged_ms: int = 0
 
     @property
     def shown(self) -> Alert:

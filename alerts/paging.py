@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from alerts.action_link import ACTIONS, LinkSigner
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
 from alerts.estate_index import EstateIndex
-from alerts.notify.delivery import delivery_notes, is_digest, message_kind
-from alerts.notify.page import Page, PageSettings, build_page
-from alerts.notify.routing import destinations
+from alerts.notify.delivery import (
+    delivery_notes,
+    is_digest,
+    message_kind,
+    reminder_of,
+)
+from alerts.notify.page import ActionUrls, Page, PageSettings, build_page
+from alerts.notify.routing import (
+    FindOnCall,
+    FollowUp,
+    destinations,
+    follow_up,
+    nobody_on_call,
+)
 from alerts.outbox_entry import OutboxEntry
+from collectors.failure_log import FailureLog
 from probes.wire.clock import WallClock
+
+_HOUR_MS = 3_600_000
 
 
 class Paging:
-    """`estate_index` returns the current index: it changes while the engine runs."""
+    """`estate_index` returns the current index: it changes while the engine runs.
+    `on_call` returns the channels of who is on call by a rota."""
 
     def __init__(
         self,
@@ -23,11 +39,15 @@ class Paging:
         channels: Collection[str],
         estate_index: Callable[[], EstateIndex],
         now_ms: WallClock,
+        on_call: FindOnCall = nobody_on_call,
     ) -> None:
         self._config, self._channels = config, tuple(channels)
         self._estate_index, self._now_ms = estate_index, now_ms
+        self._on_call = on_call
         self.group_ms = round(config.group_s * 1000)
         self._settings = PageSettings(config.base_url, config.timezone, config.council)
+        self._links = LinkSigner(config.links, config.base_url)
+        self._failures = FailureLog("messages_without_links", "messages_with_links")
 
     def destinations(self, alert: Alert) -> Sequence[tuple[str, int, bool]]:
         """(channel, earliest time, whether it waits for business hours) of a page."""
@@ -37,6 +57,7 @@ class Paging:
             self._channels,
             self._estate_index(),
             self._now_ms(),
+            self._on_call,
         )
         # Immediate pages wait for a grouping window, to be sent as one message.
         return [
@@ -47,6 +68,17 @@ class Paging:
             )
             for destination in routed
         ]
+
+    def follow_up(self, alert: Alert) -> FollowUp:
+        """Who is notified of `alert` until somebody acknowledges it."""
+        return follow_up(
+            alert,
+            self._config.routing,
+            self._channels,
+            self._estate_index(),
+            self._now_ms(),
+            self._on_call,
+        )
 
     def render(self, entries: Sequence[OutboxEntry], now_ms: int) -> Page:
         """The page of notifications that are sent as one message."""
@@ -61,4 +93,24 @@ class Paging:
             parts=[entry.part for entry in entries],
             digest=is_digest(entries),
             is_retry=any(entry.tries for entry in entries),
+            links={entry.episode: self._urls(entry, now_ms) for entry in entries},
+            reminder=reminder_of(entries),
         )
+
+    def _urls(self, entry: OutboxEntry, now_ms: int) -> ActionUrls:
+        if not self._links.is_on or entry.is_over:
+            return {}
+        # The same for attempts that follow each other, so that they are one message.
+        made_ms = now_ms - now_ms % _HOUR_MS
+        try:
+            urls: dict[str, str] = {
+                action: self._links.url(action, entry.episode, entry.channel, made_ms)
+                for action in ACTIONS
+                if not (action == "acknowledge" and entry.alert.acknowledged_by)
+            }
+        except LookupError as error:
+            # A page without links is better than none.
+            self._failures.failed(error)
+            return {}
+        self._failures.recovered()
+        return urls

@@ -71,6 +71,10 @@ def unknown_in_routes(
                     f"{at}.rules: {id} is {' or '.join(sorted(severities))}, but "
                     f"severities is {', '.join(route.severities)}: it never matches"
                 )
+    for where, rota in config.named_rotas():
+        if rota not in config.rotas:
+            hint = did_you_mean(rota, config.rotas)
+            yield f"{where}: no rota is called {rota!r}{hint}"
     for where, channel in config.unknown_channels():
         others = [name for name in config.channels if f".{name}." not in where]
         hint = did_you_mean(channel, others)

@@ -8,7 +8,7 @@ from pathlib import Path
 from rule_window import ESTATE_INDEX, RULES, START_MS, device_poll
 from stores import embedded
 
-from alerts.alert import Alert
+from alerts.alert import Acknowledgement, Alert
 from alerts.alert_rows import AlertRepeats
 from alerts.cycle import run_cycle
 from alerts.evaluation.alert_states import AlertState
@@ -43,7 +43,7 @@ def rows_of_an_outage(rules: Rules = UNREACHABLE) -> list[Sample]:
         )
         states, shown = result.states, result.still_open(shown)
         rows += result.samples
-        rows += repeats.rows(states.values(), shown, now_ms)
+        rows += repeats.rows(states.values(), shown, {}, now_ms)
         window.clear_changed()
     return [check_sample(row, CATALOGUE) for row in rows]
 
@@ -135,5 +135,29 @@ def test_rows_are_repeated_at_multiples_of_the_period_and_not_after_a_start() ->
     begin = START_MS // REPEAT_MS * REPEAT_MS + REPEAT_MS
     times = [begin - 2_000 + n * 1_000 for n in range(700)]
     shown = {state.episode: alert}
-    repeated = [t for t in times if repeats.rows([state], shown, t)]
+    repeated = [t for t in times if repeats.rows([state], shown, {}, t)]
     assert repeated == [begin, begin + REPEAT_MS, begin + 2 * REPEAT_MS]
+
+
+def test_an_acknowledgement_is_a_row_at_once_and_in_every_repeat() -> None:
+    alert = Alert("r", {"device": "d"}, "critical", "firing", 1000, site="hall")
+    state = AlertState(
+        **{"rule": "r", "subject": {"device": "d"}, "site": "hall"},
+        **{"state": "firing", "since_ms": 1000, "bad_ms": 1000, "newest_ms": 1000},
+    )
+    shown = {state.episode: alert}
+    acks = {state.episode: Acknowledgement(70_000, "Ada", "supplier rung")}
+    repeats = AlertRepeats()
+    assert repeats.rows([state], shown, {}, 60_000) == []
+    [at_once] = repeats.rows([state], shown, acks, 70_000)
+    assert repeats.rows([state], shown, acks, 71_000) == []
+    [repeated] = repeats.rows([state], shown, acks, 300_000)
+    for row in (at_once, repeated):
+        assert row.fields["acknowledged"] == 1
+        assert row.fields["acknowledged_by"] == "Ada"
+        assert row.fields["acknowledged_why"] == "supplier rung"
+        assert "changed" not in row.fields
+    # A restart does not say it again; another alert of the subject says nobody.
+    assert AlertRepeats().rows([state], shown, acks, 80_000) == []
+    [other] = repeats.rows([state], shown, {}, 600_000)
+    assert (other.fields["acknowledged"], other.fields["acknowledged_by"]) == (0, "")

@@ -18,8 +18,8 @@ from running_engine import (
 )
 from waiting import until
 
+from alerts.acknowledgement import acknowledge
 from alerts.alert_access import (
-    acknowledge,
     add_silence,
     open_alerts,
     recent_alerts,

@@ -24,7 +24,7 @@ from alerts.maintenance_commands import (
     maintenance_list,
     maintenance_stop,
 )
-from alerts.maintenance_planner import MaintenancePlanner
+from alerts.maintenance_planner import MaintenancePlanner, calendar_troubles
 from alerts.maintenance_windows import MaintenanceWindow, Scope
 from alerts.planned_silences import forget_sources, plan_silences
 from alerts.silence import Silence
@@ -383,6 +383,9 @@ def test_the_list_says_how_old_a_calendar_is_and_what_it_cannot_use(
     asyncio.run(feed.refresh(NOW_MS))
     calendar_server.status = 503
     asyncio.run(feed.refresh(NOW_MS + HOUR_MS))
+    assert calendar_troubles(config, NOW_MS + HOUR_MS) == []
+    [trouble] = calendar_troubles(config, NOW_MS + 25 * HOUR_MS)
+    assert trouble.startswith("The calendar works is 1 day 1 h old: ")
     lines: list[str] = []
     assert maintenance_list(config, ESTATE, NOW_MS + HOUR_MS, out=lines.append) == 1
     assert lines[0] == "No maintenance is planned."

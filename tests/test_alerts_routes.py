@@ -15,8 +15,9 @@ from alerts.notify import (
     Route,
     RoutingConfig,
 )
-from alerts.notify.routing import destinations
+from alerts.notify.routing import destinations, follow_up
 from collectors.estate.estate_model import Estate
+from collectors.estate.opening_hours import OpeningHours
 
 ESTATE = Estate.model_validate(
     {
@@ -80,3 +81,88 @@ def test_channels_are_made_from_settings_and_unknown_ones_are_named() -> None:
         AlertConfig.model_validate(
             {"standing": "x", "channels": {"duty": {"kind": "emial"}}}
         )
+
+
+def _alert(site: str = "library") -> Alert:
+    return Alert("r", {}, "critical", "firing", SATURDAY, site=site)
+
+
+def _channels(route: Route, now_ms: int, on_call: Any = lambda rota: ()) -> list[str]:
+    estate = Estate.model_validate(
+        {"sites": [{"id": "library", "name": "L", "criticality": "high"}]}
+    )
+    known = ("duty", "desk", "ada")
+    routing = RoutingConfig(routes=(route,))
+    index = EstateIndex(estate)
+    routed = destinations(_alert(), routing, known, index, now_ms, on_call)
+    return [destination.channel for destination in routed]
+
+
+def test_a_route_may_be_for_sites_of_a_criticality() -> None:
+    high = Route(channels=("duty",), criticality=("high",))
+    assert _channels(high, SATURDAY) == ["duty"]
+    assert _channels(Route(channels=("duty",), criticality=("low",)), SATURDAY) == []
+    # A site that is not in the estate is a normal one.
+    assert routed(SATURDAY, high) == {}
+
+
+def test_a_route_may_be_for_hours_of_the_council() -> None:
+    night = OpeningHours(opens="18:00", closes="08:00", days=(0, 1, 2, 3, 4, 5, 6))
+    route = Route(channels=("duty",), during=night)
+    assert _channels(route, MONDAY_10) == []
+    assert _channels(route, MONDAY_10 + 9 * 3_600_000) == ["duty"]
+
+
+def test_a_route_may_be_for_whoever_is_on_call() -> None:
+    route = Route(channels=("desk",), rotas=("network",))
+    assert _channels(route, SATURDAY, {"network": ("ada", "duty")}.get) == [
+        *("desk", "ada", "duty")
+    ]
+
+
+def test_what_follows_is_the_soonest_of_all_routes() -> None:
+    routes = (
+        Route.model_validate(
+            {
+                **{"channels": ["duty"], "repeat": "30m", "rotas": ["network"]},
+                "escalate": [
+                    {"after": "15m", "channels": ["desk"]},
+                    {"after": "1h", "rotas": ["chiefs"]},
+                ],
+            }
+        ),
+        Route.model_validate(
+            {"channels": ["duty"], "escalate": [{"after": "5m", "channels": ["desk"]}]}
+        ),
+        Route(channels=("desk",), severities=("info",), repeat="1m"),
+    )
+    plan = follow_up(
+        _alert(),
+        RoutingConfig(routes=routes),
+        ("duty", "desk", "ada", "chief"),
+        EstateIndex(ESTATE),
+        SATURDAY,
+        {"network": ("ada",), "chiefs": ("chief",)}.__getitem__,
+    )
+    minute_ms = 60_000
+    assert plan.steps == (
+        (0, "ada"),
+        (5 * minute_ms, "desk"),
+        (60 * minute_ms, "chief"),
+    )
+    assert plan.repeat_ms == 30 * minute_ms
+
+
+@pytest.mark.parametrize(
+    ("route", "said"),
+    [
+        ({"channels": ["a"], "repeat": "10s"}, "'10s' is too short, expected at least"),
+        ({"channels": ["a"], "repeat": "often"}, "is not a length of time"),
+        ({"channels": ["a"], "escalate": [{"after": "0s"}]}, "'0s' is too short"),
+    ],
+)
+def test_a_wait_that_cannot_be_is_one_sentence(
+    route: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Route.model_validate(route)

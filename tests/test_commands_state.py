@@ -42,6 +42,7 @@ ARGUMENTS = {
     "agents withdraw": ("x",),
     "alerts ack": ("x",),
     "alerts list": (),
+    "alerts rota": (),
     "alerts silence": ("1h", "--why", "works", "--site", "hall"),
     "alerts silences": (),
     "alerts test": ("none",),

@@ -9,8 +9,10 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from alerts import unknown_names
+from alerts.action_link import key_problem
 from alerts.maintenance_planner import uncountable_windows
 from alerts.notify.channels import channel_problems
 from alerts.rule_files import RuleError, load_rules
@@ -88,6 +90,7 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
             secret.value()
         except LookupError as error:
             misleading.append(f"{name}: {error}: that channel notifies nobody")
+    misleading += _link_problems(config)
     if not config.alerts.channels:
         misleading.append("alerts.channels: none is set, so alerts notify nobody")
     if config.store.kind == "influxdb":
@@ -159,6 +162,27 @@ def _alert_problems(
         *unknown_names.unknown_in_maintenance(config.alerts, rules, estate),
         *asyncio.run(uncountable_windows(config.alerts)),
     ]
+
+
+def _link_problems(config: TowpathConfig) -> Iterator[str]:
+    """Why messages would have no links, or links that do not work."""
+    links, base_url = config.alerts.links, config.alerts.base_url
+    if not links.key:
+        return
+    try:
+        problem = key_problem(links.key.value())
+    except LookupError as error:
+        problem = str(error)
+    if problem:
+        yield f"alerts.links.key: {problem}: messages have no links"
+    if not base_url:
+        yield "alerts.links.key is set, but alerts.base_url is not: no links are sent"
+    host = urlsplit(base_url).hostname or ""
+    if host and not {host, "*"} & set(config.web.hosts):
+        yield (
+            f"web.hosts does not have {host}, the host of alerts.base_url: the web "
+            "role refuses the links of messages"
+        )
 
 
 def _credential_problems(

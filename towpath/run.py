@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import structlog
 
+from alerts.action_link import LinkSigner
 from alerts.alert_access import overdue_notifications, start_positions
 from alerts.alert_engine import AlertEngine, EngineInputs
 from alerts.maintenance_planner import MaintenancePlanner, calendar_troubles
@@ -48,7 +49,7 @@ from collectors.store import StoreWriter, open_store, saved_positions
 from collectors.store.erasure import Erasures
 from collectors.topology import TopologyView
 from collectors.vpn_gateways import VpnGateways
-from dashboards.web import GrafanaSource, SiteRows, StatusPage
+from dashboards.web import AlertActions, GrafanaSource, SiteRows, StatusPage
 from probes.wire.clock import WallClock, wall_ms
 from towpath.config import Role, TowpathConfig, personal_folders
 from towpath.error_sentences import sentence_of
@@ -281,11 +282,19 @@ class Installation:
             unwell=self._unwell,
             least=self.config.groups.least,
             influx=None if source is None else source.endpoint,
+            actions=self._alert_actions(),
         )
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)
         self._source("web", lambda at: [page.sample(self.process, at)])
         self._add("rows of sites", SiteRows(page.views, self.journal))
+
+    def _alert_actions(self) -> AlertActions | None:
+        config = self.config.alerts
+        signer = LinkSigner(config.links, config.base_url)
+        if not signer.is_on:
+            return None
+        return AlertActions(signer, config.standing, self._now_ms)
 
     def _unwell(self, now_ms: int) -> list[str]:
         """Sentences about what keeps Towpath from working (blocking)."""

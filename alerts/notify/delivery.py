@@ -42,7 +42,11 @@ _log = structlog.get_logger()
 _T = TypeVar("_T")
 _FIRST_WAIT_S = 5.0
 _LONGEST_WAIT_S = 600.0
-_GIVE_UP_MS = {"page": 86_400_000, "resolution": 7 * 86_400_000}
+_GIVE_UP_MS = {
+    "page": 86_400_000,
+    "reminder": 86_400_000,
+    "resolution": 7 * 86_400_000,
+}
 _MANY_SITES = 5
 # Anything less is the grouping window and one failed attempt.
 _LATE_MS = 60_000
@@ -288,6 +292,15 @@ def message_kind(entries: Sequence[OutboxEntry]) -> NotificationKind:
     return "resolution" if all(entry.is_over for entry in entries) else "page"
 
 
+def reminder_of(entries: Sequence[OutboxEntry]) -> int:
+    """For how many ms nobody acknowledged what the message repeats; 0 if it repeats
+    nothing. Each reminder is a message of its own."""
+    return max(
+        (entry.unacknowledged_ms for entry in entries if entry.kind == "reminder"),
+        default=0,
+    )
+
+
 def is_digest(entries: Sequence[OutboxEntry]) -> bool:
     return len(entries) > 1 and any(entry.held_ms for entry in entries)
 
@@ -307,6 +320,11 @@ def delivery_notes(entries: Sequence[OutboxEntry], now_ms: int) -> list[str]:
         )
         what = digest if is_digest(entries) else "Held for"
         notes.append(f"{what} {waited} to send you fewer messages.")
+    if waited_ms := max(entry.unacknowledged_ms for entry in entries):
+        is_new = any(entry.kind == "page" for entry in entries)
+        why = "Sent to you because" if is_new else "Reminder:"
+        waited = duration_text(waited_ms / 1000)
+        notes.append(f"{why} nobody has acknowledged this for {waited}.")
     if entries[0].instead_of:
         notes.append(f"Sent here because channel {entries[0].instead_of} fails.")
     elif late_ms >= _LATE_MS:

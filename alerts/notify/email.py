@@ -188,7 +188,7 @@ def compose_message(page: Page, sender: str, to: tuple[str, ...]) -> EmailMessag
         datetime.fromtimestamp(page.data["sent_ms"] / 1000, UTC)
     )
     message["Message-ID"] = f"<{page.id}@{domain}>"
-    if page.kind == "resolution":
+    if page.id != f"{page.thread}-page":
         message["In-Reply-To"] = f"<{page.thread}-page@{domain}>"
         message["References"] = f"<{page.thread}-page@{domain}>"
     message["Auto-Submitted"] = "auto-generated"

@@ -29,6 +29,7 @@ _PROBLEM, _RESOLVED = "PROBLEM", "RESOLVED"
 # Text on white: 7.6:1, 5.9:1, 6.4:1; resolved 5.9:1.
 _COLOURS = {"critical": "#a1001a", "warning": "#8a4b00", "info": "#1d5a96"}
 _RESOLVED_COLOUR = "#1a6b2d"
+_ACTIONS = {"acknowledge": "Acknowledge", "silence": "Silence"}
 _MAX_ALERTS = 25
 _MAX_IN_DIGEST = 100
 _MAX_SUBJECT = 180
@@ -40,6 +41,10 @@ _templates = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
+
+
+ActionUrls = Mapping[str, str]
+"""An action, such as `acknowledge` → its address."""
 
 
 class PageAlert(msgspec.Struct, frozen=True):
@@ -91,6 +96,7 @@ class _AlertView(msgspec.Struct, frozen=True):
     summary: str
     rows: list[tuple[str, str]]
     url: str
+    actions: list[tuple[str, str]]
 
 
 class _ShownPage(msgspec.Struct, frozen=True):
@@ -114,19 +120,31 @@ def build_page(
     parts: Sequence[AlertPart] | None = None,
     digest: bool = False,
     is_retry: bool = False,
+    links: Mapping[str, ActionUrls] | None = None,
+    reminder: int = 0,
 ) -> Page:
     """Returns the page of these alerts: one, those of one grouping window, or a digest.
 
     `episodes` name what it is about, and make it the same page when it is sent again.
     `notes` are sentences about the message itself, such as that it is late. `parts`:
-    what is reported of each alert; if not given, by `kind`.
+    what is reported of each alert; if not given, by `kind`. `links`: episode → what the
+    reader can do. `reminder`: tells messages apart that report the same again.
     """
     settings = settings or PageSettings()
     names = {site: isolated(name) for site, name in (site_names or {}).items()}
     usual: AlertPart = "end" if kind == "resolution" else "beginning"
     shown_alerts = sorted(
         (
-            _page_alert(alert, episode, part, now_ms, settings, names, digest)
+            _page_alert(
+                alert,
+                episode,
+                part,
+                now_ms,
+                settings,
+                names,
+                digest,
+                (links or {}).get(episode, {}),
+            )
             for alert, episode, part in zip(
                 alerts, episodes, parts or [usual] * len(alerts), strict=True
             )
@@ -141,7 +159,8 @@ def build_page(
     items = tuple(item for item, _ in shown_alerts)
     most = _MAX_IN_DIGEST if digest else _MAX_ALERTS
     thread = hashlib.sha256("\n".join(sorted(episodes)).encode()).hexdigest()[:32]
-    subject = _subject(items, digest)
+    subject = _subject(items, digest, bool(reminder))
+    id = f"{thread}-{kind}-{reminder}" if reminder else f"{thread}-{kind}"
     shown = _ShownPage(
         subject=subject,
         notes=notes,
@@ -151,7 +170,7 @@ def build_page(
     )
     severity = items[0].alert.severity
     return Page(
-        id=f"{thread}-{kind}",
+        id=id,
         thread=thread,
         kind=kind,
         severity=severity,
@@ -162,12 +181,13 @@ def build_page(
         sent_ms=now_ms,
         data={
             "version": 1,
-            "id": f"{thread}-{kind}",
+            "id": id,
             "kind": kind,
             "severity": severity,
             "sent_ms": now_ms,
             "subject": subject,
             "digest": digest,
+            "reminder": bool(reminder),
             "notes": list(notes),
             "alerts": [
                 {
@@ -177,6 +197,7 @@ def build_page(
                     "over": item.is_over,
                     "site_name": item.site_name,
                     "url": item.url,
+                    "actions": dict((links or {}).get(item.episode, {})),
                 }
                 for item in items
             ],
@@ -203,6 +224,7 @@ def _page_alert(
     settings: PageSettings,
     names: Mapping[str, str],
     digest: bool,
+    links: ActionUrls,
 ) -> tuple[PageAlert, _AlertView]:
     is_over = part != "beginning"
     rows = _rows(alert, is_over, now_ms, ZoneInfo(settings.timezone), names)
@@ -215,6 +237,10 @@ def _page_alert(
         summary=isolated(alert.summary),
         rows=[(label, isolated(text)) for label, text in rows],
         url=status_page_url(settings.base_url, alert),
+        # A digest has too many; the status page is one link away.
+        actions=[]
+        if digest
+        else [(_ACTIONS[name], url) for name, url in links.items()],
     )
     site_name = names.get(alert.site, alert.site)
     item = PageAlert(
@@ -230,6 +256,11 @@ def _rows(
     if alert.site:
         rows.append(("Where", names.get(alert.site, alert.site)))
     since = _clock(alert.since_ms, zone)
+    handled = []
+    if alert.acknowledged_by and alert.acknowledged_ms is not None:
+        at = _clock(alert.acknowledged_ms, zone)
+        why = f": {alert.acknowledged_why}" if alert.acknowledged_why else ""
+        handled = [("Acknowledged", f"by {alert.acknowledged_by}, {at}{why}")]
     if is_over and alert.resolved_ms is not None:
         lasted = duration_text((alert.resolved_ms - alert.since_ms) / 1000)
         until = _clock(alert.resolved_ms, zone)
@@ -238,9 +269,10 @@ def _rows(
         rows.append(("Lasted", f"{lasted}, {since} to {until}"))
         if alert.why:
             rows.append(("Closed because", f"{alert.why}; no recovery was measured"))
-        return rows
+        return rows + handled
     age = duration_text((now_ms - alert.since_ms) / 1000)
     rows.append(("Since", f"{since} ({age} ago)"))
+    rows += handled
     if alert.flapping:
         rows.append(("Flapping", "it comes and goes; this is the only page"))
     affected = describe_affected(alert.affected)
@@ -264,11 +296,13 @@ def _isolated_texts(value: Any) -> Any:
     )
 
 
-def _subject(items: Sequence[PageAlert], digest: bool) -> str:
+def _subject(items: Sequence[PageAlert], digest: bool, is_reminder: bool) -> str:
     """`PROBLEM (critical): …` or `RESOLVED: …`: mail rules and service desks match the
     first word."""
     first = items[0].alert
-    heading = _RESOLVED if items[0].is_over else f"{_PROBLEM} ({first.severity})"
+    repeated = ", reminder" if is_reminder else ""
+    problem = f"{_PROBLEM} ({first.severity}{repeated})"
+    heading = _RESOLVED if items[0].is_over else problem
     over = sum(item.is_over for item in items)
     problems = len(items) - over
     if digest:
@@ -310,6 +344,7 @@ def _view_text(view: _AlertView) -> str:
     lines += [f"{label}: {text}" for label, text in view.rows]
     if view.url:
         lines.append(view.url)
+    lines += [f"{label}: {url}" for label, url in view.actions]
     return "\n".join(lines)
 
 

@@ -2,29 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
+
+from pydantic import field_validator
 
 from alerts.alert import Alert, Severity
 from alerts.estate_index import EstateIndex
-from collectors.estate.opening_hours import next_opening_ms
+from collectors.estate.opening_hours import OpeningHours, is_open, next_opening_ms
 from collectors.strict_model import StrictModel
+from probes.wire.durations import parse_duration_ms
+
+Criticality = Literal["low", "normal", "high"]
+FindOnCall = Callable[[str], Sequence[str]]
+"""A rota → the channels of who is on call now."""
+LEAST_WAIT_MS = 60_000
+
+
+def nobody_on_call(rota: str) -> Sequence[str]:
+    return ()
+
+
+class Escalation(StrictModel):
+    """If nobody has acknowledged an alert `after` its page, these are notified too."""
+
+    after: str
+    channels: tuple[str, ...] = ()
+    rotas: tuple[str, ...] = ()
+
+    @field_validator("after")
+    @classmethod
+    def _is_wait(cls, value: str) -> str:
+        return checked_wait(value)
+
+    @property
+    def after_ms(self) -> int:
+        return parse_duration_ms(self.after)
 
 
 class Route(StrictModel):
-    """Alerts of these severities, sites and rules go to these channels.
+    """Alerts of these severities, sites and rules go to these channels, and to who is
+    on call by these rotas.
 
-    Empty `sites` and `rules` mean all. `hours`: `always`, `open` or `closed`, by the
-    business hours of the alert's site. With `open`, a page outside these hours waits
-    for the next opening, and is dropped if all is well by then. With `closed`, pages
-    are sent only outside these hours.
+    Empty `sites`, `rules` and `criticality` (of the site) mean all. `hours`: `always`,
+    `open` or `closed`, by the business hours of the alert's site. With `open`, a page
+    outside these hours waits for the next opening, and is dropped if all is well by
+    then. With `closed`, pages are sent only outside these hours. `during`: hours of
+    the council, outside of which the route is not used. Until somebody acknowledges
+    the alert, it is sent again every `repeat`, and to those of `escalate`.
     """
 
-    channels: tuple[str, ...]
+    channels: tuple[str, ...] = ()
+    rotas: tuple[str, ...] = ()
     severities: tuple[Severity, ...] = ("critical", "warning")
     sites: tuple[str, ...] = ()
+    criticality: tuple[Criticality, ...] = ()
     rules: tuple[str, ...] = ()
     hours: Literal["always", "open", "closed"] = "always"
+    during: OpeningHours | None = None
+    repeat: str = ""
+    escalate: tuple[Escalation, ...] = ()
+
+    @field_validator("repeat")
+    @classmethod
+    def _is_wait(cls, value: str) -> str:
+        return checked_wait(value) if value else value
+
+    @property
+    def repeat_ms(self) -> int:
+        return parse_duration_ms(self.repeat) if self.repeat else 0
+
+
+def checked_wait(text: str) -> str:
+    if parse_duration_ms(text) < LEAST_WAIT_MS:
+        raise ValueError(f"{text!r} is too short, expected at least 1m")
+    return text
 
 
 class RoutingConfig(StrictModel):
@@ -42,31 +94,31 @@ class Destination(NamedTuple):
     deferred: bool
 
 
+class FollowUp(NamedTuple):
+    """What happens to an alert that nobody acknowledges: who is notified now, each
+    after a time in ms, and how often it is repeated (0: never)."""
+
+    steps: tuple[tuple[int, str], ...]
+    repeat_ms: int
+
+
 def destinations(
     alert: Alert,
     routing: RoutingConfig,
     channels: Sequence[str],
     estate_index: EstateIndex,
     now_ms: int,
+    on_call: FindOnCall = nobody_on_call,
 ) -> list[Destination]:
     """The channels for `alert`, each once, at the earliest time of any route."""
-    routes = routing.routes or (Route(channels=tuple(channels)),)
     earliest: dict[str, Destination] = {}
-    for route in routes:
-        if (
-            alert.severity not in route.severities
-            or (route.sites and alert.site not in route.sites)
-            or (route.rules and alert.rule not in route.rules)
-        ):
-            continue
+    for route in _matching(alert, routing, channels, estate_index, now_ms):
         next_ms = now_ms
-        if route.hours == "closed" and estate_index.is_open(alert.site, now_ms):
-            continue
         if route.hours == "open":
             opens_ms = next_opening_ms(estate_index.hours(alert.site), now_ms)
             # A site that never opens must not keep a page for ever.
             next_ms = now_ms if opens_ms is None else opens_ms
-        for channel in route.channels:
+        for channel in _channels(route, on_call):
             destination = Destination(channel, next_ms, next_ms > now_ms)
             if channel in channels and (
                 channel not in earliest
@@ -74,3 +126,68 @@ def destinations(
             ):
                 earliest[channel] = destination
     return list(earliest.values())
+
+
+def follow_up(
+    alert: Alert,
+    routing: RoutingConfig,
+    channels: Sequence[str],
+    estate_index: EstateIndex,
+    now_ms: int,
+    on_call: FindOnCall = nobody_on_call,
+) -> FollowUp:
+    """Who is notified of `alert` until somebody acknowledges it."""
+    steps: dict[str, int] = {}
+    repeats_ms = []
+    for route in _matching(alert, routing, channels, estate_index, now_ms):
+        if not (route.escalate or route.repeat_ms):
+            continue
+        if route.hours == "open" and not estate_index.is_open(alert.site, now_ms):
+            continue
+        if route.repeat_ms:
+            repeats_ms.append(route.repeat_ms)
+        # Who has come on call since the page is notified too.
+        waits = [(0, channel) for channel in _on_call_channels(route.rotas, on_call)]
+        waits += [
+            (step.after_ms, channel)
+            for step in route.escalate
+            for channel in _channels(step, on_call)
+        ]
+        for after_ms, channel in waits:
+            if channel in channels:
+                steps[channel] = min(after_ms, steps.get(channel, after_ms))
+    ordered = sorted((after_ms, channel) for channel, after_ms in steps.items())
+    return FollowUp(tuple(ordered), min(repeats_ms, default=0))
+
+
+def _matching(
+    alert: Alert,
+    routing: RoutingConfig,
+    channels: Sequence[str],
+    estate_index: EstateIndex,
+    now_ms: int,
+) -> Iterator[Route]:
+    site = estate_index.sites.get(alert.site)
+    criticality = "normal" if site is None else site.criticality
+    for route in routing.routes or (Route(channels=tuple(channels)),):
+        if (
+            alert.severity in route.severities
+            and (not route.sites or alert.site in route.sites)
+            and (not route.rules or alert.rule in route.rules)
+            and (not route.criticality or criticality in route.criticality)
+            and not (
+                route.hours == "closed" and estate_index.is_open(alert.site, now_ms)
+            )
+            and (route.during is None or is_open(route.during, now_ms))
+        ):
+            yield route
+
+
+def _channels(step: Route | Escalation, on_call: FindOnCall) -> Iterator[str]:
+    yield from step.channels
+    yield from _on_call_channels(step.rotas, on_call)
+
+
+def _on_call_channels(rotas: Sequence[str], on_call: FindOnCall) -> Iterator[str]:
+    for rota in rotas:
+        yield from on_call(rota)

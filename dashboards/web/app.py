@@ -23,6 +23,7 @@ from collectors.server_measurements import CATALOGUE
 from dashboards import call_quality, chart, figure_text
 from dashboards.templating import environment
 from dashboards.web import influx_endpoint, site_state, status_api
+from dashboards.web.action_pages import ActionPages, AlertActions
 from dashboards.web.influx_endpoint import InfluxEndpoint
 from dashboards.web.laptop_groups import groups
 from dashboards.web.page_views import Views
@@ -68,7 +69,7 @@ class StatusPages:
         rows, gateways = await asyncio.gather(
             self._views.experience(), self._views.gateways()
         )
-        return self._page(
+        return self.page(
             "sites.html",
             here="sites",
             view=view,
@@ -122,7 +123,7 @@ class StatusPages:
             for by, key, label in kinds
         ]
         why = {label: absent(by, key) for by, key, label in kinds}
-        return self._page(
+        return self.page(
             "site.html",
             here="sites",
             view=view,
@@ -146,7 +147,7 @@ class StatusPages:
     async def alerts(self, request: Request) -> Response:
         view = await self._views.overview()
         recent, failing = await self._views.recent()
-        return self._page(
+        return self.page(
             "alerts.html",
             here="alerts",
             view=view,
@@ -156,7 +157,7 @@ class StatusPages:
 
     async def reports(self, request: Request) -> Response:
         listed = await asyncio.to_thread(self._reports.list_files)
-        return self._page(
+        return self.page(
             "reports.html",
             here="reports",
             now_ms=self._views.now_ms(),
@@ -173,7 +174,7 @@ class StatusPages:
         return Response(body, media_type=kind, headers=dict(REPORT))
 
     async def catalogue(self, request: Request) -> Response:
-        return self._page(
+        return self.page(
             "catalogue.html",
             here="catalogue",
             now_ms=self._views.now_ms(),
@@ -181,7 +182,7 @@ class StatusPages:
         )
 
     async def accessibility(self, request: Request) -> Response:
-        return self._page(
+        return self.page(
             "accessibility.html", here="accessibility", now_ms=self._views.now_ms()
         )
 
@@ -218,7 +219,7 @@ class StatusPages:
         explanation = (
             error.detail if error.detail != "Not Found" else "There is no such page."
         )
-        return self._page(
+        return self.page(
             "refused.html",
             error.status_code,
             here="",
@@ -226,7 +227,8 @@ class StatusPages:
             explanation=explanation,
         )
 
-    def _page(self, name: str, status_code: int = 200, **values: Any) -> Response:
+    def page(self, name: str, status_code: int = 200, **values: Any) -> Response:
+        """Returns the page of a template."""
         view = values.get("view")
         values.setdefault("now_ms", view.now_ms if view is not None else 0)
         text = self._templates.get_template(name).render(**values)
@@ -249,7 +251,10 @@ class _ByPath:
 
 
 def app(
-    config: WebConfig, views: Views, influx: InfluxEndpoint | None = None
+    config: WebConfig,
+    views: Views,
+    influx: InfluxEndpoint | None = None,
+    actions: AlertActions | None = None,
 ) -> ASGIApp:
     """Returns the application; it starts nothing."""
     pages = StatusPages(config, views)
@@ -265,8 +270,15 @@ def app(
         ("/healthz", pages.healthz),
         ("/static/{name}", pages.static),
     ]
+    listed = [Route(where, page, methods=["GET"]) for where, page in routes]
+    if actions is not None:
+        linked = ActionPages(actions, pages.page, views.now_ms)
+        listed += [
+            Route("/act/done/{action}", linked.done, methods=["GET"]),
+            Route("/act/{token}", linked.page, methods=["GET", "POST"]),
+        ]
     shown = Starlette(
-        routes=[Route(where, page, methods=["GET"]) for where, page in routes],
+        routes=listed,
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(config.hosts)),

@@ -17,6 +17,7 @@ from collectors.experience.groups import LEAST
 from collectors.http import CannotServe, Endpoint, HttpRefusal, HttpServer, ServerLimits
 from collectors.store.query import Store
 from dashboards.query_cache import QueryCache
+from dashboards.web.action_pages import AlertActions
 from dashboards.web.app import app
 from dashboards.web.influx_endpoint import InfluxEndpoint
 from dashboards.web.page_views import Alerts, Views
@@ -62,7 +63,8 @@ class StatusPage:
     `alerts` is the alert engine's file, or anything with
     `open()`, `recent()` and `silences()`;
     `council` is the title if the settings have none; `least` the smallest group of
-    laptops that is shown (`groups.least`); `influx` answers Grafana.
+    laptops that is shown (`groups.least`); `influx` answers Grafana; `actions`: what
+    links of messages do.
     `unwell` returns what keeps Towpath from working, a sentence each; it may block.
     `page.url` is its address once entered. Raises `PageError` if the port is not
     available.
@@ -79,6 +81,7 @@ class StatusPage:
         unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
         least: int = LEAST,
         influx: InfluxEndpoint | None = None,
+        actions: AlertActions | None = None,
     ) -> None:
         self._config = config
         source = AlertReader(alerts) if isinstance(alerts, Path) else alerts
@@ -86,7 +89,7 @@ class StatusPage:
         self.views = Views(estate, source, answers, now_ms, unwell, least)
         if council and not config.title:
             config = config.model_copy(update={"title": council})
-        self.app = app(config, self.views, influx)
+        self.app = app(config, self.views, influx, actions)
         self.url = ""
         self._refused: Counter[HttpRefusal] = Counter()
         self._server = HttpServer(

@@ -71,8 +71,19 @@ def ack(
     """Acknowledge an alert: somebody is working on it."""
     from alerts.alert_commands import alerts_ack
 
-    standing = ensure_folder(read_config(config).alerts.standing, "alerts.standing")
-    exit_with(alerts_ack(standing, key, who or user_name(), why, wall_ms(), typer.echo))
+    settings = read_config(config).alerts
+    standing = ensure_folder(settings.standing, "alerts.standing")
+    exit_with(
+        alerts_ack(
+            standing,
+            key,
+            who or user_name(),
+            why,
+            wall_ms(),
+            typer.echo,
+            settings.timezone,
+        )
+    )
 
 
 @app.command()
@@ -141,6 +152,14 @@ def unsilence(config: ConfigFile, id: Annotated[int, typer.Argument()]) -> None:
 
 
 app.command()(replay)
+
+
+@app.command()
+def rota(config: ConfigFile) -> None:
+    """Show who is on call now, by each rota, and how old its calendar is."""
+    from alerts.rota_commands import rotas_now
+
+    exit_with(rotas_now(read_config(config).alerts, wall_ms(), typer.echo))
 
 
 @app.command("test")

@@ -1,0 +1,202 @@
+"""The pages behind the links of messages: acknowledge an alert, or silence it.
+
+A GET or HEAD only shows the page. What it offers is done by a POST, from its button:
+mail scanners and chat previews fetch links, and must change nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from alerts.acknowledgement import (
+    AlreadyAcknowledged,
+    acknowledge_by_link,
+    linked_alert,
+    silence_by_link,
+)
+from alerts.action_link import LinkRefused, LinkSigner, SignedLink
+from alerts.alert import Alert
+from alerts.silence import silence_of
+from probes.wire.clock import WallClock
+
+_log = structlog.get_logger()
+_MOST_BODY_BYTES = 8_192
+_LONGEST_WHO, _LONGEST_WHY = 80, 300
+HOURS = (1, 2, 4, 8, 24)
+
+
+class ActionForm(msgspec.Struct):
+    """What somebody typed. `errors`: field → what is wrong with it."""
+
+    who: str = ""
+    why: str = ""
+    hours: int = 2
+    scope: str = "alert"
+    errors: dict[str, str] = {}
+
+
+class AlertActions:
+    """What links do, in the alert engine's file. Its methods block."""
+
+    def __init__(self, signer: LinkSigner, standing: Path, now_ms: WallClock) -> None:
+        self._signer, self._standing, self._now_ms = signer, standing, now_ms
+
+    def read(self, token: str) -> tuple[SignedLink, Alert]:
+        """Raises `LinkRefused`."""
+        signed = self._signer.read(token, self._now_ms())
+        return signed, linked_alert(self._standing, signed)
+
+    def act(self, token: str, form: ActionForm) -> SignedLink:
+        """Raises `LinkRefused`."""
+        now_ms = self._now_ms()
+        signed = self._signer.read(token, now_ms)
+        if signed.link.action == "acknowledge":
+            acknowledge_by_link(self._standing, signed, form.who, form.why, now_ms)
+            return signed
+        alert = linked_alert(self._standing, signed)
+        scope = silence_scopes(alert).get(form.scope) or silence_scopes(alert)["alert"]
+        until_ms = now_ms + form.hours * 3_600_000
+        silence = silence_of(scope, now_ms, until_ms, form.why, form.who)
+        silence_by_link(self._standing, signed, silence)
+        return signed
+
+
+def silence_scopes(alert: Alert) -> dict[str, dict[str, str]]:
+    """What a silence from this alert can be of: name → scope, the narrowest first.
+    Pure."""
+    scopes: dict[str, dict[str, str]] = {}
+    about = {
+        kind: alert.subject[kind]
+        for kind in ("device", "line")
+        if alert.subject.get(kind)
+    }
+    place = about or ({"site": alert.site} if alert.site else {})
+    scopes["alert"] = {"rule": alert.rule, **place}
+    for kind, name in about.items():
+        scopes[kind] = {kind: name}
+    if alert.site:
+        scopes["site"] = {"site": alert.site}
+    return scopes
+
+
+class ActionPages:
+    """`render(template, status, **values)` makes a page of the website."""
+
+    def __init__(
+        self, actions: AlertActions, render: Callable[..., Response], now_ms: WallClock
+    ) -> None:
+        self._actions, self._render_page, self._now_ms = actions, render, now_ms
+
+    async def page(self, request: Request) -> Response:
+        token = request.path_params["token"]
+        try:
+            if request.method == "POST":
+                return await self._act(request, token)
+            signed, alert = await asyncio.to_thread(self._actions.read, token)
+        except LinkRefused as refusal:
+            return self._refused(refusal)
+        except (sqlite3.Error, OSError) as error:
+            _log.warning("action_not_recorded", error=repr(error))
+            return self._refused(
+                LinkRefused(
+                    f"This could not be recorded ({error}). Try again in a minute, or "
+                    "use the command line: towpath alerts ack.",
+                    503,
+                )
+            )
+        return self._form(signed, alert, ActionForm(), 200)
+
+    async def _act(self, request: Request, token: str) -> Response:
+        form = await _read_form(request)
+        if form is None:
+            return self._refused(
+                LinkRefused("The form was not understood. Open the link again.", 400)
+            )
+        if form.errors:
+            signed, alert = await asyncio.to_thread(self._actions.read, token)
+            return self._form(signed, alert, form, 400)
+        signed = await asyncio.to_thread(self._actions.act, token, form)
+        _log.info(
+            "alert_acted_on",
+            action=signed.link.action,
+            episode=signed.link.episode,
+            channel=signed.link.channel,
+        )
+        # To a page that may be reloaded without acting again.
+        return RedirectResponse(f"/act/done/{signed.link.action}", 303)
+
+    def _render(self, template: str, status: int = 200, **values: Any) -> Response:
+        page = self._render_page(
+            template, status, here="", now_ms=self._now_ms(), **values
+        )
+        # The address is a secret until it is used.
+        page.headers["referrer-policy"] = "no-referrer"
+        return page
+
+    async def done(self, request: Request) -> Response:
+        is_silence = request.path_params["action"] == "silence"
+        return self._render("action_done.html", is_silence=is_silence)
+
+    def _form(
+        self, signed: SignedLink, alert: Alert, form: ActionForm, status: int
+    ) -> Response:
+        values: dict[str, Any] = {
+            "alert": alert,
+            "action": signed.link.action,
+            "until_ms": signed.link.until_ms,
+            "form": form,
+            "scopes": silence_scopes(alert),
+            "hours": HOURS,
+        }
+        return self._render("action.html", status, **values)
+
+    def _refused(self, refusal: LinkRefused) -> Response:
+        known = refusal.alert if isinstance(refusal, AlreadyAcknowledged) else None
+        return self._render(
+            "action_refused.html",
+            refusal.status,
+            explanation=str(refusal),
+            alert=known,
+        )
+
+
+async def _read_form(request: Request) -> ActionForm | None:
+    """The form of the page; None if it is not one."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_BODY_BYTES:
+            return None
+    try:
+        fields = parse_qs(body.decode("ascii"), errors="strict", max_num_fields=10)
+        hours = int(fields.get("hours", ["2"])[0])
+    except (UnicodeDecodeError, ValueError):
+        return None
+    form = ActionForm(
+        who=_one_line(fields.get("who", [""])[0]),
+        why=_one_line(fields.get("why", [""])[0]),
+        hours=hours if hours in HOURS else 2,
+        scope=fields.get("scope", ["alert"])[0],
+    )
+    errors = {}
+    if not form.who:
+        errors["who"] = "Enter your name"
+    elif len(form.who) > _LONGEST_WHO:
+        errors["who"] = f"Your name must be {_LONGEST_WHO} characters or fewer"
+    if len(form.why) > _LONGEST_WHY:
+        errors["why"] = f"The reason must be {_LONGEST_WHY} characters or fewer"
+    return msgspec.structs.replace(form, errors=errors)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
