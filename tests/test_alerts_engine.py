@@ -194,7 +194,9 @@ async def test_a_silence_holds_pages_back_until_it_ends(
         await until(lambda: desk.kinds() == ["page"], "the page")
         assert held_back(engine.samples(wall_ms())) == []
         assert wall_ms() >= quiet.until_ms
-        alert = acknowledge(path, open_alerts(path)[0].key, "ada", "mine", wall_ms())
+        known = open_alerts(path)[0].key
+        alert, is_new = acknowledge(path, known, "ada", "mine", wall_ms())
+        assert is_new
         assert open_alerts(path)[0].acknowledged_by == "ada"
         with pytest.raises(LookupError):
             acknowledge(path, alert.key + "x", "ada", "", wall_ms())
