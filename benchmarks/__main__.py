@@ -24,6 +24,7 @@ BENCHMARKS = (
     "report",
     "pages",
     "boards",
+    "board_panels",
     "reflector",
     "ndt7_peers",
     "call_path",

@@ -50,9 +50,10 @@ def ask_all(url: str, token: str, queries: Sequence[str], database: str) -> list
 
 
 class Influx:
-    """An InfluxDB that is running."""
+    """An InfluxDB that is running. `end_ms`: the time of its last rows."""
 
     server: services.Server
+    end_ms = END_MS
 
     def __init__(self, server: services.Server) -> None:
         self.server = server
@@ -93,11 +94,11 @@ class Influx:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) if rolls_up else None
             store = InfluxStore(
-                connection, "towpath", CATALOGUE, folder, lambda: END_MS
+                connection, "towpath", CATALOGUE, folder, lambda: self.end_ms
             )
             async with store:
                 await store.write(list(council.batches(iter(samples))))
-                await store.tidy(END_MS + 3_600_000)
+                await store.tidy(self.end_ms + 3_600_000)
 
 
 class EmbeddedInflux(Influx):
@@ -153,14 +154,16 @@ def database_of(board: Board) -> str:
     return "towpath_personal" if board.personal else "towpath"
 
 
-def selections(influx: Influx, board: Board) -> list[dict[str, str]]:
+def selections(
+    influx: Influx, board: Board, most: int = _MOST_SELECTIONS
+) -> list[dict[str, str]]:
     """What a person can choose on a board: variable → its text in a query.
 
     "All" of what may be chosen together, and one selection for each value of what is
     chosen alone, such as a device. Each query sees the choices before it.
     """
     choices = _selections(influx, database_of(board), board.variables, {})
-    return list(islice(choices, _MOST_SELECTIONS))
+    return list(islice(choices, most))
 
 
 def _selections(
@@ -185,7 +188,7 @@ def _values(
         return [variable.default]
     if variable.multiple and variable.all_value:
         return [variable.all_value]
-    query = filled(variable.query(), chosen)
+    query = filled(variable.query(), chosen, end_ms=influx.end_ms)
     values = [
         chosen_text(str(row[1]))
         for series in influx.ask(query, database)
@@ -212,17 +215,21 @@ def figures(series: list[dict[str, Any]]) -> list[Any]:
 
 
 def filled(
-    query: str, choices: dict[str, str], seconds: int = 3600, interval: str = "1m"
+    query: str,
+    choices: dict[str, str],
+    seconds: int = 3600,
+    interval: str = "1m",
+    end_ms: int = END_MS,
 ) -> str:
     """A query as Grafana sends it: time, interval and chosen variables put in."""
-    from_ms = END_MS - seconds * 1000
+    from_ms = end_ms - seconds * 1000
     interval_ms = int(interval[:-1]) * UNITS_MS[interval[-1]]
     text = (
-        query.replace("$timeFilter", f"time >= {from_ms}ms and time <= {END_MS}ms")
+        query.replace("$timeFilter", f"time >= {from_ms}ms and time <= {end_ms}ms")
         .replace("$__interval_ms", str(interval_ms))
         .replace("$__interval", interval)
         .replace("${__from}", str(from_ms))
-        .replace("${__to}", str(END_MS))
+        .replace("${__to}", str(end_ms))
     )
     # The longest name first: `$site` is the start of `$site_search`.
     for name, value in sorted(choices.items(), key=lambda choice: -len(choice[0])):

@@ -171,6 +171,7 @@ INVENTORY = Panel(
         "serial_last": TableColumn("Serial number"),
     },
     newest=True,
+    no_value="It does not report what it is",
 )
 STATE = Panel(
     "When did it answer?",

@@ -173,6 +173,7 @@ TRAFFIC = Panel(
     width=24,
     height=10,
     fill=15,
+    no_value="It reports no traffic",
 )
 USE = Panel(
     "How much of its speed is used?",
@@ -186,6 +187,7 @@ USE = Panel(
     steps=BUSY,
     soft_minimum=0,
     soft_maximum=0.1,
+    no_value="Speed not known",
 )
 LOST = Panel(
     "Which packets were lost?",
@@ -203,6 +205,7 @@ LOST = Panel(
     steps=LOSSES,
     soft_minimum=0,
     soft_maximum=0.1,
+    no_value="It does not count lost packets",
 )
 STATE = Panel(
     "When was it down?",

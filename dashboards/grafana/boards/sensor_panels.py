@@ -159,6 +159,7 @@ READINGS_TABLE = Panel(
         "high_last": TableColumn("Upper limit", "none", width=95),
     },
     sort=("severity_last", True),
+    no_value="It reports no readings",
 )
 TEMPERATURE = Panel(
     "How warm does it get?",

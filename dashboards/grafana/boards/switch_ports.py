@@ -117,6 +117,7 @@ UP_NOW = Panel(
     stat_text="name",
     sort=("if_index_last", False),
     newest=True,
+    no_value="It reports no ports",
 )
 USE = Panel(
     "How busy did each port get?",
@@ -146,6 +147,7 @@ USE = Panel(
     stat_text="name",
     decimals=0,
     sort=("if_index_last", False),
+    no_value="No port has a speed and a rate",
 )
 PORTS_BY_USE = Panel(
     "Which ports are busiest?",
@@ -182,6 +184,7 @@ PORTS_BY_USE = Panel(
     },
     calculated=(Calculated("use", "in_use_ratio_p95", "max", "out_use_ratio_p95"),),
     sort=("use", True),
+    no_value="It reports no ports",
 )
 PORTS_BY_LOSS = Panel(
     "Which ports lose packets?",
@@ -258,6 +261,7 @@ TRAFFIC = Panel(
     height=10,
     legend=_LEGEND,
     link=_LINE_LINK,
+    no_value="It reports no traffic",
 )
 ERRORS = Panel(
     "When were packets damaged?",
