@@ -1,6 +1,6 @@
 """The council whose boards are measured: which series each measurement has.
 
-200 sites with a switch of 50 ports and a line each (60 with a backup), 100 access
+200 sites with a switch of 50 ports and a line each (60 with a backup), 50 access
 points with two radios, 40 UPSs, 20 PDUs, 20 probes of climate, 50 IP SLA operations;
 groups of laptops by site, provider …; events and incidents of every day. What is
 not named here has a few series, with the tags that boards ask for.
@@ -67,7 +67,7 @@ def series(declared: Measurement, council: Council) -> list[Tags]:
 def _devices(council: Council) -> Iterator[Tags]:
     roles = {
         "switch": ("sw", council.switches),
-        "access_point": ("ap", council.switches // 2),
+        "access_point": ("ap", council.switches // 4),
         "ups": ("ups", council.switches // 5),
         "pdu": ("pdu", council.switches // 10),
         "environment": ("env", council.switches // 10),
@@ -101,7 +101,7 @@ def _series(declared: Measurement, council: Council) -> Iterator[Tags]:
         case "finding":
             yield from (tags | {"finding": "no_lldp"} for tags in switches[:20])
         case "neighbour":
-            for tags, port in itertools.product(switches[:20], range(4)):
+            for tags, port in itertools.product(switches[:1], range(4)):
                 yield tags | {"port": f"Gi1/0/{port}", "heard": f"ap-{port}"}
         case "sensor":
             for tags in devices:
@@ -130,7 +130,8 @@ def _series(declared: Measurement, council: Council) -> Iterator[Tags]:
                 kind = ("link_down", "access_point_down", "fan_failed")[n % 3]
                 yield tags | {"event": kind, "port": f"Gi1/0/{n % 50}", "about": ""}
         case "alert" | "incident":
-            for n, tags in enumerate(switches[:40]):
+            some = switches[: 40 if declared.name == "incident" else 10]
+            for n, tags in enumerate(some):
                 severity = ("critical", "warning", "info")[n % 3]
                 subject = f"{tags['device']}/Gi1/0/1"
                 yield (

@@ -2,17 +2,20 @@
 rows, and roll-ups as if they had been made of them.
 
 Rows of 70 minutes; of 30 days if a board reads them over 30 days. Roll-ups by 5 minutes
-of six days, and of 30 days if exact percentiles read them; by the hour, and ranks of
-days, of 30 days. Ports, which are most of the rows, have 26 hours of those by 5 minutes
-and no ranks, except for the ports that are shown. That roll-ups have the figures of
-rows is tested elsewhere.
+of a day, of three days if percentiles read them, and of 30 days if these are exact; by
+the hour, and ranks of days, of 30 days. The ports that are shown have all of these. The
+roll-ups of all others have a few fields and two days (two hours by 5 minutes) only, and
+no ranks: boards read the ports of one switch or site, and InfluxDB finds these by its
+index, which has all. That roll-ups have the figures of rows is tested elsewhere.
 """
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import random
 import re
+import time
 from collections.abc import Sequence
 
 from grafana_asks import END_MS, Influx
@@ -28,23 +31,35 @@ from benchmarks.board_council import (
 )
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query
-from collectors.store.rolled_measurements import DAY, answering_steps, rolled_steps
+from collectors.store.rolled_measurements import (
+    DAY,
+    answering_steps,
+    ranked,
+    rolled_steps,
+)
 from collectors.store.rolled_rows import rolled_measurement
 from dashboards.grafana import BOARDS
+from dashboards.grafana.board import Board
 from probes.wire.catalogue import Field, Measurement
 
 _LONG_MS, _ROWS_MS = 30 * DAY_MS, 70 * 60_000
-_5M_MS, _5M_OF_PORTS_MS = 6 * DAY_MS + HOUR_MS, 26 * HOUR_MS
-_BYTES_EACH = 8_000_000
+_5M_MS = 26 * HOUR_MS
+# Figures over three days read their five-minute means.
+_THREE_DAYS_MS = 3 * DAY_MS + HOUR_MS
+# The fields of ports that are not shown.
+_FEW = {f"{way}_bps_{part}" for way in ("in", "out") for part in ("n", "sum", "max")}
+_BYTES_EACH = 3_000_000
 
 
-def write_rows(influx: Influx, council: Council) -> int:
-    """Returns how many rows and roll-ups it has written."""
-    read = _names_read()
+def write_rows(
+    influx: Influx, council: Council, boards: Sequence[Board] = BOARDS
+) -> int:
+    """Writes what `boards` read. Returns how many rows and roll-ups it has written."""
+    read = names_read(boards)
     of_rows = _read_without_roll_ups()
     written = 0
     for declared in CATALOGUE:
-        if declared.personal:
+        if declared.personal or declared.name not in read:
             continue
         subjects = series(declared, council)
         length = SPARSE_MS.get(declared.name, declared.period_s * 1000)
@@ -56,27 +71,35 @@ def write_rows(influx: Influx, council: Council) -> int:
             length = HOUR_MS if step == DAY else step_ms
             span = _LONG_MS
             if step == "5m" and declared.name != "ip_sla":
-                span = _5M_MS
-            wanted = subjects
-            if declared.name == "interface" and step != "1h":
-                wanted = [tags for tags in subjects if SHOWN.items() <= tags.items()]
-                span = _LONG_MS
-                if step == "5m":
-                    times = (_5M_OF_PORTS_MS, length)
-                    written += _write(influx, rolled, subjects, read, times)
-            written += _write(influx, rolled, wanted, read, (span, length))
+                span = _THREE_DAYS_MS if ranked(declared) else _5M_MS
+            if declared.name == "interface":
+                shown = [tags for tags in subjects if SHOWN.items() <= tags.items()]
+                written += _write(influx, rolled, shown, read, (_LONG_MS, length))
+                if step == DAY:
+                    continue
+                span = 2 * DAY_MS if step == "1h" else 2 * HOUR_MS
+                others = [tags for tags in subjects if tags not in shown]
+                few = read & _FEW
+                written += _write(influx, rolled, others, few, (span, length))
+            else:
+                written += _write(influx, rolled, subjects, read, (span, length))
     return written
 
 
-def _names_read() -> set[str]:
-    """Every quoted name in the queries of boards; other fields are not written."""
+def names_read(boards: Sequence[Board] = BOARDS) -> set[str]:
+    """Every quoted name in the queries of boards; others are not written."""
     texts = [
         panel.influxql(target)
-        for board in BOARDS
+        for board in boards
         for panel in board.panels
         for target in panel.targets
     ]
-    texts += [variable.query() for board in BOARDS for variable in board.variables]
+    texts += [
+        variable.query()
+        for board in boards
+        for variable in board.variables
+        if variable.kind == "query"
+    ]
     return set(re.findall(r'"([a-z0-9_]+)"', " ".join(texts)))
 
 
@@ -128,9 +151,22 @@ def _write(
     written = 0
     each = max(1, _BYTES_EACH // (len(names[0]) + len(pool[0])))
     while some := list(itertools.islice(lines, each)):
-        influx.write_lines(some, "towpath")
+        _send(influx, some)
         written += len(some)
     return written
+
+
+def _send(influx: Influx, lines: list[str]) -> None:
+    """Writes lines, again if the server is too busy."""
+    for wait_s in (2, 5, 15, 30, 0):
+        try:
+            influx.write_lines(lines, "towpath")
+        except (OSError, http.client.HTTPException):
+            if not wait_s:
+                raise
+            time.sleep(wait_s)
+        else:
+            return
 
 
 def _value(field: Field, chance: random.Random) -> str:

@@ -1,10 +1,12 @@
 """Measures the boards: their queries, and how long a load takes with 10,000 ports, for
-1 hour, 24 hours, 6 days and 30 days, on InfluxDB and on the embedded store.
+1 hour, 24 hours, 3 days and 30 days, on InfluxDB and on the embedded store.
 
 `load` is a load as Grafana does it: variables one after another, then the queries of
 panels, six panels at a time (a browser's connections to one server), those of one panel
-one after another. `alone` is the time of all queries one after another, and `slowest`
-that of the slowest. Panels in closed rows are queried when somebody opens the row:
+one after another. `alone` is the time of all queries one after another, `slowest` that
+of the slowest, and `cpu` the CPU time of the server for one load, which tells more than
+time does if the machine has other work. Panels in closed rows are queried when somebody
+opens them:
 `opened` is the load with all rows open. The least of three loads counts. Without
 `TOWPATH_INFLUXD` the InfluxDB is the distribution's (1.6.7).
 
@@ -27,18 +29,24 @@ from typing import Any, NamedTuple, Protocol
 import grafana_asks
 import services
 import stores
-from grafana_asks import Influx, chosen_text, filled
+from grafana_asks import END_MS, EmbeddedInflux, Influx, chosen_text, filled
+from served_influx import served_in_background
 
 from benchmarks.board_council import SHOWN, SHOWN_ON, Council
+from benchmarks.board_files import write_files
 from benchmarks.board_rows import write_rows
+from collectors.server_measurements import CATALOGUE
 from collectors.store.databases import create_database
 from dashboards.grafana import BOARDS
 from dashboards.grafana.board import Board, Variable
 from dashboards.grafana.classic import dashboard_json
 
-RANGES_S = {"1h": 3600, "24h": 86_400, "6d": 6 * 86_400, "30d": 30 * 86_400}
+RANGES_S = {"1h": 3600, "24h": 86_400, "3d": 3 * 86_400, "30d": 30 * 86_400}
+# The longest range whose percentiles are exact is measured on boards that have them.
+EXACT = "3d"
 TARGET_S = 2.0
 LOADS, PANELS_AT_ONCE = 3, 6
+SHARED = tuple(board for board in BOARDS if not board.personal)
 STORES = ("influxdb", "embedded")
 # Up to which interval in ms, Grafana rounds to which.
 _ROUNDED = (
@@ -69,18 +77,22 @@ class PanelLoad(NamedTuple):
 
 
 class PanelTime(NamedTuple):
-    """Seconds of each query of a panel, and the rows of its answers."""
+    """Seconds of each query of a panel, the rows of its answers, and how many queries
+    were refused."""
 
     title: str
     took_s: tuple[float, ...]
     rows: int
+    refused: int = 0
 
 
 def run() -> dict[str, Any]:
     return measure(Council(), STORES)
 
 
-def measure(council: Council, on: Sequence[str]) -> dict[str, Any]:
+def measure(
+    council: Council, on: Sequence[str], boards: Sequence[Board] = SHARED
+) -> dict[str, Any]:
     figures: dict[str, Any] = {"boards": _counts()}
     for name, counts in figures["boards"].items():
         print(f"{name:<28} {counts}")
@@ -91,9 +103,15 @@ def measure(council: Council, on: Sequence[str]) -> dict[str, Any]:
                 with services.running(services.influxd(Path(folder))) as server:
                     influx = Influx(server)
                     asyncio.run(create(server))
-                    rows = write_rows(influx, council)
+                    rows = write_rows(influx, council, boards)
                     _print_written(kind, council, rows, began)
-                    figures[kind] = loads(influx)
+                    figures[kind] = loads(influx, boards)
+            else:
+                with served_in_background(Path(folder), CATALOGUE) as (store, loop):
+                    (root,) = Path(folder).iterdir()
+                    rows = write_files(root, council, END_MS)
+                    _print_written(kind, council, rows, began)
+                    figures[kind] = loads(EmbeddedInflux(store, loop), boards)
     return figures
 
 
@@ -103,13 +121,13 @@ def _print_written(kind: str, council: Council, rows: int, began: float) -> None
     print(f"load of the machine: {os.getloadavg()[0]:.1f}")
 
 
-def loads(store: Asked) -> dict[str, Any]:
+def loads(store: Asked, boards: Sequence[Board] = SHARED) -> dict[str, Any]:
     """The figures of every board and range."""
     figures: dict[str, Any] = {}
-    for board in BOARDS:
-        if board.personal:
-            continue
+    for board in boards:
         for label, range_s in RANGES_S.items():
+            if label == EXACT and not _has_estimates(board):
+                continue
             load = _least(store, board, range_s)
             figures[f"{board.uid} {label}"] = load
             print(f"{board.uid:<24} {label:<4}", *(f"{k}={v}" for k, v in load.items()))
@@ -120,6 +138,10 @@ def loads(store: Asked) -> dict[str, Any]:
         f"expected: {TARGET_S:g} s at most"
     )
     return figures
+
+
+def _has_estimates(board: Board) -> bool:
+    return any(target.estimated for panel in board.panels for target in panel.targets)
 
 
 def _panels(document: dict[str, Any], is_open: bool) -> Iterator[dict[str, Any]]:
@@ -149,7 +171,9 @@ def _counts() -> dict[str, dict[str, int]]:
 def _least(store: Asked, board: Board, range_s: int) -> dict[str, Any]:
     """Loads a board some times, in each way, and returns the least times."""
     alone = [_load(store, board, range_s, 1) for _ in range(LOADS)]
+    began_s = _cpu_s(store)
     together = [_load(store, board, range_s, PANELS_AT_ONCE) for _ in range(LOADS)]
+    cpu_s = (_cpu_s(store) - began_s) / LOADS
     opened = _load(store, board, range_s, PANELS_AT_ONCE, is_open=True)
     panels = min(alone, key=lambda load: sum(map(_sum, load[1])))[1]
     slowest = max(panels, key=lambda panel: max(panel.took_s))
@@ -158,12 +182,24 @@ def _least(store: Asked, board: Board, range_s: int) -> dict[str, Any]:
         "queries": queries,
         "rows": sum(panel.rows for panel in panels),
         "empty": sum(not panel.rows for panel in opened[1]),
+        "refused": sum(panel.refused for panel in opened[1]),
         "load": round(min(seconds for seconds, _ in together), 2),
         "alone": round(sum(map(_sum, panels)), 2),
+        "cpu": round(cpu_s, 2),
         "opened": round(opened[0], 2),
         "slowest": round(max(slowest.took_s), 2),
         "of": repr(slowest.title),
     }
+
+
+def _cpu_s(store: Asked) -> float:
+    """Returns the CPU time of the server: InfluxDB, or this process, in which the
+    embedded store runs."""
+    if isinstance(store, EmbeddedInflux) or not isinstance(store, Influx):
+        return time.process_time()
+    fields = Path(f"/proc/{store.server.pid}/stat").read_text().rsplit(")", 1)[1]
+    user, system = fields.split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _sum(panel: PanelTime) -> float:
@@ -205,13 +241,17 @@ def _panel_load(
 
 
 def _ask(store: Asked, panel: PanelLoad) -> PanelTime:
-    took, rows = [], 0
+    took, rows, refused = [], 0, 0
     for query in panel.queries:
         began = time.perf_counter()
-        answer = store.ask(query, "towpath", epoch="ms")
+        try:
+            answer = store.ask(query, "towpath", epoch="ms")
+        except AssertionError as error:
+            print(f"{panel.title}: {str(error)[:300]}", file=sys.stderr)
+            answer, refused = [], refused + 1
         took.append(time.perf_counter() - began)
         rows += sum(len(series["values"]) for series in answer)
-    return PanelTime(panel.title, tuple(took), rows)
+    return PanelTime(panel.title, tuple(took), rows, refused)
 
 
 def _choose(
@@ -265,5 +305,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ports", type=int, default=10_000)
     parser.add_argument("--on", nargs="*", choices=STORES, default=STORES)
+    uids = [board.uid for board in SHARED]
+    parser.add_argument("--boards", nargs="*", choices=uids, default=uids)
     arguments = parser.parse_args()
-    measure(Council(arguments.ports // 50), arguments.on)
+    measure(
+        Council(arguments.ports // 50),
+        arguments.on,
+        [board for board in SHARED if board.uid in arguments.boards],
+    )

@@ -45,7 +45,7 @@ then the fixed tags:
 7.  `SHOW TAG VALUES FROM "m" WITH KEY = "tag" [WHERE AND…]`, made elsewhere.
 
 A guard is `$__interval_ms < 300000` (rows), `$__interval_ms >= 300000 AND
-$__interval_ms < 3600000` or `$__interval_ms >= 3600000`; "m_1d" is read from 10800000.
+$__interval_ms < 3600000` or `$__interval_ms >= 3600000`; "m_1d" is read from 7200000.
 In 6, which Grafana does not give an interval, it has `${__to} - ${__from}` instead, and
 the time filter is `time >= ${__from}ms AND time <= ${__to}ms`. A store that chooses
 roll-ups itself answers 5 and 6

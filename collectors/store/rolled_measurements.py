@@ -35,8 +35,8 @@ DAY = "1d"
 # The shortest first; each divides the next.
 STEPS_MS: dict[str, int] = {"5m": MINUTES_5_MS, "1h": HOUR_MS, DAY: DAY_MS}
 # Grafana's interval from which ranks are read instead of five-minute means. A figure
-# over the whole range has it from six and a quarter days on.
-RANKS_FROM_MS = 3 * HOUR_MS
+# over the whole range has it from three and three quarter days on.
+RANKS_FROM_MS = 2 * HOUR_MS
 _OF_WHOLE: tuple[Part, ...] = ("n", "sum", "min", "max", "last")
 _EVERY: tuple[Part, ...] = (*_OF_WHOLE, "mean")
 # Boards never show the lowest or latest rate of a port, and there are many ports.

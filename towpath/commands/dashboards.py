@@ -161,6 +161,30 @@ def check(
 
 
 @app.command()
+def fields(
+    measurement: Annotated[
+        str | None, typer.Argument(help="one measurement; default: all")
+    ] = None,
+) -> None:
+    """Show on which boards, in which rules and on which pages each field is."""
+    from collectors.server_measurements import CATALOGUE
+    from probes.wire.catalogue import UnknownName
+    from towpath.commands.field_places import field_places, reason
+
+    try:
+        chosen = [CATALOGUE.measurement(measurement)] if measurement else [*CATALOGUE]
+    except UnknownName as unknown:
+        usage_error([str(unknown)])
+    places = field_places(CATALOGUE)
+    for declared in chosen:
+        for field in declared.fields:
+            shown = ", ".join(places[declared.name, field.name]) or (
+                f"({reason(declared.name, field.name, declared.personal)})"
+            )
+            typer.echo(f"{declared.name}.{field.name:<28} {shown}")
+
+
+@app.command()
 @expand_options
 def push(
     options: Push,

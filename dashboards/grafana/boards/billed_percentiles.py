@@ -8,7 +8,7 @@ from dashboards.grafana.board import select
 
 # For the description of a panel that has `estimated` percentiles.
 ESTIMATED = (
-    "p95: what 95 % of all five-minute means were below; over a week or more it is "
+    "p95: what 95 % of all five-minute means were below; over four days or more it is "
     "worked out from 24 of each day's means (UTC), which is close."
 )
 

@@ -220,6 +220,22 @@ POLL_TIME = Panel(
     height=6,
     soft_minimum=0,
 )
+REQUESTS = Panel(
+    "How many requests had to be repeated?",
+    "SNMP requests per poll, and those sent again because no answer came in time. Some "
+    "now and then are normal. Many: packets are lost on the way, or the device's "
+    "processor has no time for SNMP.",
+    (
+        PanelQuery(select("device", ("packets", "mean")), "sent", _DEVICE),
+        PanelQuery(
+            select("device", ("retries", "mean")), "repeated", _DEVICE, colour=AMBER
+        ),
+    ),
+    "short",
+    width=24,
+    height=7,
+    soft_minimum=0,
+)
 PROCESSORS = Panel(
     "How busy is its processor?",
     "Mean of its processors, and the busiest of them. "
@@ -239,6 +255,7 @@ _SPACE = {
     ),
     "use_ratio_min": TableColumn("Lowest", "percentunit", width=85, decimals=0),
     "use_ratio_max": TableColumn("Highest", "percentunit", width=85, decimals=0),
+    "used_bytes_last": TableColumn("Used", "decbytes", width=100),
     "total_bytes_last": TableColumn("Size", "decbytes", width=100),
 }
 MEMORY = Panel(
@@ -252,6 +269,7 @@ MEMORY = Panel(
                 ("use_ratio", "last"),
                 ("use_ratio", "min"),
                 ("use_ratio", "max"),
+                ("used_bytes", "last"),
                 ("total_bytes", "last"),
                 by=("pool",),
             ),
@@ -274,6 +292,7 @@ STORAGE = Panel(
                 ("use_ratio", "last"),
                 ("use_ratio", "min"),
                 ("use_ratio", "max"),
+                ("used_bytes", "last"),
                 ("total_bytes", "last"),
                 by=("volume",),
             ),

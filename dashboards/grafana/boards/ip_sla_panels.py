@@ -29,6 +29,7 @@ IP_SLA = Panel(
                 ("up", "mean"),
                 ("loss_ratio", "mean"),
                 ("mos", "min"),
+                ("icpif", "max"),
                 by=("device", "site", "operation"),
             ),
             variables={"site": "site"},
@@ -65,6 +66,7 @@ IP_SLA = Panel(
         "jitter_ms_p95": TableColumn("Jitter, p95", "ms", decimals=0, width=110),
         "loss_ratio_mean": TableColumn("Loss", "percentunit", decimals=2, width=90),
         "mos_min": TableColumn("Lowest MOS", "none", decimals=1, width=110),
+        "icpif_max": TableColumn("Worst ICPIF", "none", decimals=0, width=110),
     },
     sort=("up_mean", False),
 )

@@ -4,6 +4,7 @@ from collectors.store.query import PERCENTILES, Aggregate, Where
 from dashboards.grafana.board import (
     AMBER,
     GREEN,
+    PLAIN,
     UP,
     Calculated,
     Panel,
@@ -291,6 +292,29 @@ WEAK = Panel(
     steps=steps_of_rule("wifi_weak_site"),
     soft_minimum=0,
     soft_maximum=0.1,
+)
+SIGNAL = Panel(
+    "How strong is the Wi-Fi that laptops see?",
+    "Median level of laptops' Wi-Fi at the site, of the sites with the weakest. Above "
+    "-65 dBm is good; below -75 dBm is too weak for calls: an access point is away, or "
+    "the room needs one. Only groups of enough laptops are shown.",
+    (
+        PanelQuery(
+            select(
+                "experience",
+                ("signal_p50_dbm", "mean"),
+                by=("group",),
+                where=(Where("by", ("site",)),),
+            ),
+            "$tag_group",
+            {"group": "weakest"},
+        ),
+    ),
+    "dBm",
+    width=24,
+    steps=PLAIN,
+    soft_minimum=-90,
+    soft_maximum=-40,
 )
 WEAKEST = busiest(
     "weakest",

@@ -14,6 +14,17 @@ from dashboards.grafana.board import (
     select,
     steps_of_rule,
 )
+from dashboards.grafana.boards.counter_tables import (
+    CHANGED_REPORTS,
+    CLOSED_BY_INGEST,
+    CLOSED_BY_WEB,
+    JOURNALS,
+    READERS,
+    REFUSED_REPORTS,
+    REPEATED,
+    TRAP_COUNTS,
+    TRAPS,
+)
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _PROCESS = ("process",)
@@ -356,26 +367,6 @@ CHANNELS = Panel(
     sort=("overdue_last", True),
     newest=True,
 )
-TRAPS = Panel(
-    "What becomes of traps?",
-    "Counted since start. From unknown addresses: the sender is not in the estate. "
-    "Not authentic: a v3 user, password or time is wrong. Lost: more arrived at once "
-    f"than the system's buffer holds. {what_to_do('traps_lost')}",
-    (
-        PanelQuery(select("self_traps", ("accepted", "max")), "accepted"),
-        PanelQuery(
-            select("self_traps", ("unknown_source", "max")), "from unknown addresses"
-        ),
-        PanelQuery(select("self_traps", ("wrong_community", "max")), "wrong community"),
-        PanelQuery(select("self_traps", ("not_authentic", "max")), "not authentic"),
-        PanelQuery(select("self_traps", ("malformed", "max")), "not readable"),
-        PanelQuery(select("self_traps", ("lost", "max")), "lost", colour=RED),
-    ),
-    "short",
-    steps=PLAIN,
-    soft_minimum=0,
-)
-
 TOWPATH_ITSELF = Board(
     "towpath-itself",
     "Towpath itself",
@@ -389,7 +380,17 @@ TOWPATH_ITSELF = Board(
         BoardRow("Journal, store and disks", (LAG, LOSSES, JOURNAL, COMMIT_TIME)),
         BoardRow("Disks and notifications", (DISKS, CHANNELS)),
         BoardRow("Laptops", (INGEST, AGENTS), collapsed=True),
-        BoardRow("Traps", (TRAPS,), collapsed=True),
+        BoardRow("Traps", (TRAPS, TRAP_COUNTS), collapsed=True),
+        BoardRow(
+            "Requests, journals and their readers",
+            (REPEATED, JOURNALS, READERS),
+            collapsed=True,
+        ),
+        BoardRow(
+            "Reports and connections",
+            (REFUSED_REPORTS, CHANGED_REPORTS, CLOSED_BY_INGEST, CLOSED_BY_WEB),
+            collapsed=True,
+        ),
     ),
     links=("towpath-estate", "towpath-alerts"),
 )

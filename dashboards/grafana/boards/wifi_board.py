@@ -18,6 +18,7 @@ from dashboards.grafana.boards.radio_panels import (
     CONTROLLERS,
     RADIO_EVENTS,
     RADIOS,
+    SIGNAL,
     SITES_UP,
     WEAK,
     WEAKEST,
@@ -41,7 +42,7 @@ WIFI = Board(
             collapsed=True,
         ),
         BoardRow("All figures of $device", (RADIOS_OF_DEVICE,), collapsed=True),
-        BoardRow("What laptops see", (WEAK,), collapsed=True),
+        BoardRow("What laptops see", (WEAK, SIGNAL), collapsed=True),
     ),
     (
         Variable("site", "Site", "device", "site"),
