@@ -8,6 +8,15 @@ import msgspec
 
 StateName = Literal["baseline", "pending", "firing", "resolved"]
 Severity = Literal["critical", "warning", "info"]
+SEVERITY_ORDER: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """One observation that speaks for or against a cause; `at_ms`: when, if it is an
+    event."""
+
+    text: str
+    at_ms: int | None = None
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
@@ -29,6 +38,8 @@ class Alert(msgspec.Struct, frozen=True):
     {"devices": 4, "agents": 20}; groups of laptops below the smallest size are left
     out. `why`: why it ended, if not because all was well. `paged_ms`: when it was
     paged. `silenced_until_ms`: no page before then (maintenance); 0 if not silenced.
+    `domain`: the smallest part of the estate that explains it, such as `device:core-1`;
+    `evidence`: what was observed of it; `sure`: how sure that is, and why.
     """
 
     rule: str
@@ -51,6 +62,9 @@ class Alert(msgspec.Struct, frozen=True):
     flapping: int = 0
     paged_ms: int | None = None
     silenced_until_ms: int = 0
+    domain: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    sure: str = ""
     acknowledged_ms: int | None = None
     acknowledged_by: str = ""
     acknowledged_why: str = ""

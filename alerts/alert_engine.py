@@ -47,6 +47,7 @@ from collectors.failure_log import FailureLog
 from collectors.journal import Append, JournalReader, reader_sample
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Store
+from collectors.topology import TopologyGraph
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
@@ -64,8 +65,9 @@ class EngineInputs:
 
     `reader`: a running journal reader that began at
     `alerts.alert_access.start_positions(config.standing)`. `append`: takes the rows of
-    `alert`. `estate` returns the current estate. `store` may be None. `on_batch`
-    receives every batch, such as to learn parents from what neighbours report.
+    `alert`. `estate` returns the current estate, `topology` the links that neighbours
+    report. `store` may be None. `on_batch` receives every batch, such as to learn these
+    links.
     """
 
     reader: JournalReader
@@ -73,6 +75,7 @@ class EngineInputs:
     estate: Callable[[], Estate]
     store: Store | None = None
     on_batch: Callable[[Batch], None] = lambda batch: None
+    topology: Callable[[], TopologyGraph] = TopologyGraph
 
 
 class AlertEngine:
@@ -95,10 +98,12 @@ class AlertEngine:
         self._process, self._now_ms = process, now_ms
         self._reader, self._append = inputs.reader, inputs.append
         self._estate, self._store = inputs.estate, inputs.store
-        self._on_batch = inputs.on_batch
+        self._on_batch, self._topology = inputs.on_batch, inputs.topology
         self._window = Window(rules, CATALOGUE, now_ms())
         self._least_agents = least_agents
-        self._estate_index = EstateIndex(inputs.estate(), least_agents)
+        self._estate_index = EstateIndex(
+            inputs.estate(), least_agents, inputs.topology()
+        )
         self._rotas = RotaFeeds(config, now_ms)
         self._paging = Paging(
             config,
@@ -260,9 +265,9 @@ class AlertEngine:
                 return
             now_ms = min(now_ms, self._window.newest_received_ms)
         now_ms = max(now_ms, self._evaluated_ms)
-        estate = self._estate()
-        if estate is not self._estate_index.estate:
-            self._estate_index = EstateIndex(estate, self._least_agents)
+        estate, topology = self._estate(), self._topology()
+        if not self._estate_index.is_of(estate, topology):
+            self._estate_index = EstateIndex(estate, self._least_agents, topology)
         self._silences = await self._in_thread(self._alert_store.silences, now_ms)
         choices = await self._in_thread(self._alert_store.baseline_choices)
         learning = self._baseline.learning(

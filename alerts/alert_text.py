@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from alerts.alert import Alert
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState, AlertStates
+from alerts.evidence import NamedCause, diagnose, domain_of
 from alerts.rule import Rule
 from alerts.rule_files import Rules
 from alerts.suppression import consequences
@@ -81,8 +82,10 @@ def alert_from_state(
     rule = rules.find(alert_state.rule, alert_state.site)
     values = placeholder_values(alert_state, rule, estate_index)
     affected: dict[str, int] = {}
+    diagnosis = NamedCause(domain_of(alert_state))
     if alert_state.is_open and not alert_state.suppressed_by:
         affected = count_affected(alert_state, states, window, estate_index)
+        diagnosis = diagnose(alert_state, states, window, estate_index)
     return Alert(
         rule=alert_state.rule,
         subject=alert_state.subject,
@@ -95,6 +98,7 @@ def alert_from_state(
         value=alert_state.value,
         summary=rule.summary.format_map(values) if rule else alert_state.key,
         cause=_root_cause_summary(alert_state, states, rules, estate_index)
+        or isolated(diagnosis.cause)
         or (rule.cause.format_map(values) if rule else ""),
         runbook=rule.runbook.format_map(values) if rule else "",
         suppressed_by=alert_state.suppressed_by,
@@ -105,6 +109,9 @@ def alert_from_state(
         flapping=alert_state.flapping,
         paged_ms=alert_state.paged_ms,
         silenced_until_ms=alert_state.silenced_until_ms,
+        domain=diagnosis.domain,
+        evidence=diagnosis.evidence,
+        sure=diagnosis.sure,
     )
 
 
@@ -139,6 +146,12 @@ def placeholder_values(
         device_at_end = estate_index.devices.get(line.device)
         name_at_end = device_at_end.name if device_at_end else ""
         values["line_device"] = name_at_end or line.device
+    supplier = alert_state.subject.get("supplier", "")
+    for known in estate_index.estate.lines if supplier else ():
+        if known.supplier == supplier and known.supplier_phone:
+            values["supplier_phone"] = known.supplier_phone
+            values["support_hours"] = known.support_hours or "hours not recorded"
+            break
     gateway = estate_index.gateways.get(alert_state.subject.get("gateway", ""))
     if gateway is not None:
         values["gateway_name"] = gateway.name or gateway.id

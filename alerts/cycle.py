@@ -10,6 +10,7 @@ import msgspec
 from alerts.alert import Alert
 from alerts.alert_rows import alert_row, incident_row, state_change
 from alerts.alert_text import alert_from_state
+from alerts.domain_alerts import evaluate_domains
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import (
     AlertState,
@@ -70,6 +71,8 @@ def run_cycle(
         learning.renew_replaced(window)
     changes = evaluate(window, estate_index, states, now_ms, learning)
     merged = _merged(states, changes)
+    changes |= evaluate_domains(window, estate_index, merged, now_ms)
+    merged = _merged(states, changes)
     decision = decide_notifications(
         merged,
         rules,
@@ -106,9 +109,15 @@ def run_cycle(
             alert = alert_from_state(ended, merged, rules, window, estate_index)
             last = shown.get(ended.episode)
             if last is not None:
-                # How many were affected is known only from before it ended.
+                # What was affected and observed is known only from before it ended.
                 alert = msgspec.structs.replace(
-                    alert, affected=last.affected, paged_ms=last.paged_ms
+                    alert,
+                    affected=last.affected,
+                    paged_ms=last.paged_ms,
+                    cause=last.cause,
+                    domain=last.domain,
+                    evidence=last.evidence,
+                    sure=last.sure,
                 )
             alerts[ended.episode] = alert
 
@@ -121,6 +130,14 @@ def run_cycle(
             or alert_from_state(alert_state, merged, rules, window, estate_index)
         )
 
+    def told_channels(key: str) -> set[str]:
+        """The channels that have the page which the alert of `key` joins."""
+        consequence = decision.joined.get(key)
+        if consequence is None:
+            return set()
+        routed = ways(current(merged[consequence]))
+        return {channel for channel, _, deferred in routed if not deferred}
+
     samples: list[Sample] = []
     for key, after in list(changes.items()):
         if changed := state_change(states.get(key), after):
@@ -130,16 +147,18 @@ def run_cycle(
             if after is not None:
                 recorded_state = msgspec.structs.replace(after, recorded=recorded)
                 changes[key] = merged[key] = recorded_state
+    own = [key for key in decision.pages if key not in decision.joined]
     samples += [
-        incident_row(current(merged[key]))
-        for key in (*decision.pages, *decision.resolutions)
+        incident_row(current(merged[key])) for key in (*own, *decision.resolutions)
     ]
 
     pages = [
         OutboxEntry(merged[key].episode, "page", channel, alert, next_ms, int(deferred))
         for key in decision.pages
         for alert in [current(merged[key])]
+        for told in [told_channels(key)]
         for channel, next_ms, deferred in ways(alert)
+        if channel not in told
     ]
     ended_episodes = [merged[key].episode for key in decision.resolutions]
     baseline: dict[str, Alert | None] = {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from alerts.device_graph import DeviceGraph
 from collectors.estate.estate_model import Device, Estate, Line, Site, VpnGateway
 from collectors.estate.opening_hours import OpeningHours, is_open
 from collectors.experience.groups import LEAST
+from collectors.topology import TopologyGraph
 
 
 class EstateIndex:
@@ -12,10 +14,18 @@ class EstateIndex:
 
     `tops`: the polled devices of a site whose parent is not at that site: its way out.
     `least_agents`: the smallest group of laptops that is reported (`groups.least`).
+    `topology`: what neighbours report of the links between devices.
     """
 
-    def __init__(self, estate: Estate, least_agents: int = LEAST) -> None:
+    def __init__(
+        self,
+        estate: Estate,
+        least_agents: int = LEAST,
+        topology: TopologyGraph | None = None,
+    ) -> None:
         self.estate, self.least_agents = estate, least_agents
+        self.topology = topology or TopologyGraph()
+        self.graph = DeviceGraph(estate, self.topology)
         self.sites: dict[str, Site] = {site.id: site for site in estate.sites}
         self.devices: dict[str, Device] = {d.id: d for d in estate.devices}
         self.lines: dict[str, Line] = {line.id: line for line in estate.lines}
@@ -25,6 +35,8 @@ class EstateIndex:
         self.lines_of: dict[str, list[Line]] = {}
         self.line_at: dict[tuple[str, str], Line] = {}
         self.tops: dict[str, list[str]] = {}
+        self.polled_at: dict[str, list[str]] = {}
+        self.ups_at: dict[str, list[str]] = {}
         self._ancestors: dict[str, tuple[str, ...]] = {}
         for line in estate.lines:
             self.lines_of.setdefault(line.site, []).append(line)
@@ -32,9 +44,20 @@ class EstateIndex:
         for device in estate.devices:
             if device.parent is not None:
                 self.children.setdefault(device.parent, []).append(device.id)
+            if device.poll:
+                self.polled_at.setdefault(device.site, []).append(device.id)
+            if device.role == "ups":
+                self.ups_at.setdefault(device.site, []).append(device.id)
             above = self.devices.get(device.parent or "")
             if device.poll and (above is None or above.site != device.site):
                 self.tops.setdefault(device.site, []).append(device.id)
+
+    def is_of(self, estate: Estate, topology: TopologyGraph) -> bool:
+        """Whether it was made from these: an index takes a while to make."""
+        return estate is self.estate and (topology.links, topology.discovered) == (
+            self.topology.links,
+            self.topology.discovered,
+        )
 
     def ancestors(self, device: str) -> tuple[str, ...]:
         """The devices above `device`, nearest first. A loop of parents ends where it
@@ -50,6 +73,14 @@ class EstateIndex:
                 current = self.devices.get(current.parent)
             ancestors = self._ancestors[device] = tuple(above)
         return ancestors
+
+    def feeds(self, device: str) -> list[str]:
+        """What gives power to `device`: what the estate names, or else every UPS at its
+        site."""
+        known = self.devices.get(device)
+        if known is None:
+            return []
+        return list(known.powered_by) or self.ups_at.get(known.site, [])
 
     def below(self, device: str) -> set[str]:
         """Every device below `device`, without itself."""

@@ -23,8 +23,11 @@ Comparison = Literal[">", ">=", "<", "<=", "==", "!="]
 Relation = Literal[
     "ancestor",
     "everything",
+    "gateway_place",
     "line_port",
+    "other_end",
     "parent_port",
+    "power",
     "primary_line",
     "same_device",
     "same_site",
@@ -33,6 +36,7 @@ Relation = Literal[
     "site_lines",
     "site_line_port",
     "site_tops",
+    "supplier",
 ]
 
 
@@ -52,8 +56,11 @@ Duration = Annotated[int, BeforeValidator(_duration_ms), Field(ge=0)]
 RELATION_SUBJECTS: dict[str, frozenset[str] | None] = {
     "ancestor": frozenset({"device"}),
     "everything": frozenset(),
+    "gateway_place": frozenset({"device"}),
     "line_port": frozenset({"line"}),
+    "other_end": frozenset({"device", "port"}),
     "parent_port": frozenset({"device"}),
+    "power": frozenset({"device"}),
     "primary_line": frozenset({"line"}),
     "same_device": frozenset({"device"}),
     "same_site": frozenset({"site"}),
@@ -62,7 +69,12 @@ RELATION_SUBJECTS: dict[str, frozenset[str] | None] = {
     "site_lines": frozenset({"line"}),
     "site_line_port": frozenset({"device", "port"}),
     "site_tops": frozenset({"device"}),
+    "supplier": frozenset({"supplier"}),
 }
+# Functions of rules with `evidence: alerts` (alerts/domain_functions.py).
+ALERT_FUNCTIONS = ("supplier_outage",)
+# Relations that may lead from a rule to itself: upwards, or from one end to the other.
+TO_ITSELF = frozenset({"ancestor", "other_end"})
 
 
 class Condition(StrictModel):
@@ -71,7 +83,8 @@ class Condition(StrictModel):
     `over` is the length of the window, for every aggregate but `last`. `clear` is the
     threshold that ends an alert (hysteresis); without it, `threshold` does. `rise` is
     how much a counter grew in the window, allowing for restarts. `missing`: the value
-    to assume if a row lacks the field.
+    to assume if a row lacks the field. `sure`: a ratio must be above the threshold with
+    95 % confidence, given how many it is of: 2 of 10 may be chance.
     """
 
     field: str
@@ -81,6 +94,7 @@ class Condition(StrictModel):
     threshold: float
     clear: float | None = None
     missing: float | None = None
+    sure: bool = False
 
     def holds(self, value: float, is_holding: bool) -> bool:
         """True if `value` meets the condition; `is_holding`: whether it did until now.
@@ -151,6 +165,8 @@ class Rule(StrictModel):
     `subject`: the tags that name what the alert is about. Rows that differ only in
     other tags are one subject; `across` decides whether it is bad if any of them is, or
     only if all of at least `least` are.
+    `evidence`: what `function` decides by: rows of the measurement, or alerts of other
+    rules, from which it finds what they have in common.
     `silence`: what missing rows mean. `ignore`: nothing (a firing alert keeps firing, a
     pending one waits). `blind`: bad after `blind_after`, for subjects seen before and
     those that the estate `expects`.
@@ -171,6 +187,7 @@ class Rule(StrictModel):
     subject: tuple[str, ...]
     when: tuple[Condition, ...] = ()
     function: str = ""
+    evidence: Literal["rows", "alerts"] = "rows"
     fields: tuple[str, ...] = ()
     across: Literal["any", "all"] = "any"
     least: Annotated[int, Field(ge=1)] = 1
@@ -221,23 +238,23 @@ class Rule(StrictModel):
 
 
 # Placeholders that a summary, cause or runbook may use besides the subject's tags and
-# `shows`, and the tag that each needs ("": none).
-PLACEHOLDERS: dict[str, str] = {
-    "value": "",
-    "threshold": "",
-    "site_name": "",
-    "device_name": "device",
-    "address": "device",
-    "parent_name": "device",
-    "supplier": "line",
-    "supplier_phone": "line",
-    "support_hours": "line",
-    "circuit_ref": "line",
-    "line_role": "line",
-    "line_device": "line",
-    "reading": "sensor",
-    "gateway_name": "gateway",
-    "host": "gateway",
+# `shows`, and the tags of which each needs one (none: it is always there).
+PLACEHOLDERS: dict[str, tuple[str, ...]] = {
+    "value": (),
+    "threshold": (),
+    "site_name": (),
+    "device_name": ("device",),
+    "address": ("device",),
+    "parent_name": ("device",),
+    "supplier": ("line", "supplier"),
+    "supplier_phone": ("line", "supplier"),
+    "support_hours": ("line", "supplier"),
+    "circuit_ref": ("line",),
+    "line_role": ("line",),
+    "line_device": ("line",),
+    "reading": ("sensor",),
+    "gateway_name": ("gateway",),
+    "host": ("gateway",),
 }
 
 
@@ -257,5 +274,9 @@ def allowed_placeholders(rule: Rule) -> set[str]:
     return {
         *rule.subject,
         *rule.shows,
-        *(name for name, tag in PLACEHOLDERS.items() if not tag or tag in rule.subject),
+        *(
+            name
+            for name, tags in PLACEHOLDERS.items()
+            if not tags or set(tags) & set(rule.subject)
+        ),
     }

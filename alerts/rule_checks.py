@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from alerts.rule import (
+    ALERT_FUNCTIONS,
     RELATION_SUBJECTS,
+    TO_ITSELF,
     Condition,
     EndedBy,
     Rule,
@@ -49,9 +51,15 @@ def rule_errors(rule: Rule, at: str, catalogue: Catalogue) -> Iterator[tuple[str
     for n, end in enumerate(rule.ended_by):
         path = f"{at}.ended_by[{n + 1}]"
         yield from _ended_by_errors(end, path, rule, catalogue)
-    if rule.function and rule.function not in FUNCTIONS:
-        hint = did_you_mean(rule.function, FUNCTIONS)
-        yield f"{at}.function", f"no function is called {rule.function!r}{hint}"
+    functions = ALERT_FUNCTIONS if rule.evidence == "alerts" else FUNCTIONS
+    if rule.function and rule.function not in functions:
+        hint = did_you_mean(rule.function, functions)
+        yield (
+            f"{at}.function",
+            f"no function of {rule.evidence} is called {rule.function!r}{hint}",
+        )
+    if rule.evidence == "alerts" and not rule.function:
+        yield f"{at}.evidence", "alerts are only evidence for a `function`"
     if rule.function and rule.when:
         yield f"{at}.function", "a rule has either `function` or `when`, not both"
     if not rule.function and not rule.when and rule.silence != "blind":
@@ -121,6 +129,15 @@ def _condition_errors(
         return
     if field.type == "str":
         yield f"{path}.field", f"{condition.field!r} is text, expected a number"
+    if condition.sure and (
+        not field.weight
+        or condition.aggregate != "last"
+        or condition.comparison not in (">", ">=")
+    ):
+        yield (
+            f"{path}.sure",
+            "is for the latest value of a ratio whose count is known, with > or >=",
+        )
     if (condition.aggregate == "last") != (condition.over == 0):
         yield (
             f"{path}.over",
@@ -162,10 +179,11 @@ def explains_errors(
                         f"{known[rule.id][1]}: {rule.id} explains {effect!r}, "
                         f"but no rule is called that{hint}"
                     )
-                elif effect == rule.id and explains.relation != "ancestor":
+                elif effect == rule.id and explains.relation not in TO_ITSELF:
                     errors.append(f"{known[rule.id][1]}: {rule.id} explains itself")
-                elif explains.relation != "ancestor":
-                    # Ancestors lead strictly upwards, so they never form a loop.
+                elif explains.relation not in TO_ITSELF:
+                    # Ancestors lead strictly upwards, so they never form a loop. Of two
+                    # ends, one is taken as the cause.
                     reaches.setdefault(rule.id, set()).add(effect)
     for start in reaches:
         visited, todo = set[str](), [start]

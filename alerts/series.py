@@ -161,7 +161,7 @@ class MeasurementSeries:
             self._keep_field(field, span_ms)
         for condition in rule.when:
             weight = self.declared.field(condition.field).weight
-            if weight and condition.aggregate == "mean":
+            if weight and (condition.aggregate == "mean" or condition.sure):
                 self._keep_field(weight, condition.over)
 
     def add_ending(self, end: EndedBy, ends: dict[Subject, list[Series]]) -> None:

@@ -7,15 +7,19 @@
 4. If a cause ends and its consequence does not, the consequence is paged once it has
    been measured again.
 5. A silence or maintenance also covers the consequences of what it covers.
+6. A cause that is found after its consequence was paged joins that page: nobody is
+   woken twice by one fault.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from alerts.alert import SEVERITY_ORDER
+from alerts.domain_functions import OUTAGE_MS
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import (
     AlertState,
@@ -23,6 +27,7 @@ from alerts.evaluation.alert_states import (
     StateChanges,
     alert_key,
 )
+from alerts.relations import TOGETHER_MS, Situation, possible_causes
 from alerts.rule_files import Explanation, Rules
 from alerts.silence_coverage import SilenceCoverage
 from alerts.window import Window
@@ -30,24 +35,18 @@ from collectors.server_measurements import CATALOGUE
 
 # After a cause has ended, its consequences have this long to be measured again.
 SETTLE_MS = 30_000
-# Two ends of one cable are seen to fail within this time of each other.
-_TOGETHER_MS = 180_000
+# A cause whose consequence's page has ended is paged itself this long after.
+_LEFT_MS = 270_000
 
 
 class Decision(NamedTuple):
-    """The states that change, and the keys of alerts to page and to resolve."""
+    """The states that change, and the keys of alerts to page and to resolve. `joined`:
+    of those to page, the ones that join the page of a consequence, and its key."""
 
     changes: StateChanges
     pages: list[str]
     resolutions: list[str]
-
-
-class _PossibleCauses(NamedTuple):
-    """Subjects of one rule that would explain an alert: any of them, or only `all`."""
-
-    rule: str
-    subjects: tuple[dict[str, str], ...]
-    all: bool = False
+    joined: dict[str, str]
 
 
 def decide_notifications(
@@ -62,18 +61,25 @@ def decide_notifications(
     changes: StateChanges = {}
     pages: list[str] = []
     resolutions: list[str] = []
+    joined: dict[str, str] = {}
     active = {key: state for key, state in states.items() if state.is_open}
+    situation = Situation(active, estate_index)
     direct = {
-        key: _direct_cause(alert_state, active, rules, estate_index)
+        key: _direct_cause(alert_state, rules, situation)
         for key, alert_state in active.items()
     }
+    roots = {key: _root_cause(key, direct) for key in active}
+    paged = _paged_consequences(active, roots)
+    episodes = {state.episode for state in active.values()}
     for key, alert_state in states.items():
         if not alert_state.is_open:
             if alert_state.paged_ms is not None:
                 resolutions.append(key)
-                changes[key] = msgspec.structs.replace(alert_state, paged_ms=None)
+                changes[key] = msgspec.structs.replace(
+                    alert_state, paged_ms=None, joins=""
+                )
             continue
-        root = _root_cause(key, direct)
+        root = roots[key]
         freed_ms = alert_state.freed_ms
         if alert_state.suppressed_by and not root:
             freed_ms = _ended_ms(states.get(alert_state.suppressed_by), now_ms)
@@ -91,17 +97,30 @@ def decide_notifications(
                 freed_ms=freed_ms,
                 silenced_until_ms=silenced_until_ms,
             )
+        if after.joins and after.joins not in episodes:
+            # The page that it had joined has ended, and it has not.
+            after = msgspec.structs.replace(
+                after, paged_ms=None, joins="", freed_ms=now_ms + _LEFT_MS
+            )
         if (
             after.paged_ms is None
             and not root
             and not silenced_until_ms
-            and _is_due(after, rules, window, estate_index, now_ms)
+            and _is_due(after, rules, window, situation, now_ms)
         ):
-            after = msgspec.structs.replace(after, paged_ms=now_ms, explained_by="")
+            told = _page_to_join(after, paged.get(key, ()), rules)
+            if told is not None:
+                joined[key] = told.key
+            after = msgspec.structs.replace(
+                after,
+                paged_ms=now_ms,
+                explained_by="",
+                joins=told.episode if told is not None else "",
+            )
             pages.append(key)
         if after is not alert_state:
             changes[key] = after
-    return Decision(changes, pages, resolutions)
+    return Decision(changes, pages, resolutions, joined)
 
 
 def consequences(key: str, states: AlertStates) -> list[AlertState]:
@@ -113,11 +132,40 @@ def consequences(key: str, states: AlertStates) -> list[AlertState]:
     ]
 
 
+def _paged_consequences(
+    active: AlertStates, roots: Mapping[str, str]
+) -> dict[str, list[AlertState]]:
+    """Each root cause → the alerts that it explains and that were paged already."""
+    paged: dict[str, list[AlertState]] = {}
+    for key, root in roots.items():
+        alert_state = active[key]
+        if root and alert_state.paged_ms is not None and not alert_state.joins:
+            paged.setdefault(root, []).append(alert_state)
+    return paged
+
+
+def _page_to_join(
+    cause: AlertState, paged: Sequence[AlertState], rules: Rules
+) -> AlertState | None:
+    """The first page that `cause` belongs to; None if it deserves one of its own: a
+    critical cause does not join the page of a warning."""
+    rule = rules.find(cause.rule, cause.site)
+    for alert_state in sorted(paged, key=lambda state: state.paged_ms or 0):
+        told = rules.find(alert_state.rule, alert_state.site)
+        if (
+            rule
+            and told
+            and SEVERITY_ORDER[told.severity] <= SEVERITY_ORDER[rule.severity]
+        ):
+            return alert_state
+    return None
+
+
 def _is_due(
     alert_state: AlertState,
     rules: Rules,
     window: Window,
-    estate_index: EstateIndex,
+    situation: Situation,
     now_ms: int,
 ) -> bool:
     rule = rules.find(alert_state.rule, alert_state.site)
@@ -134,37 +182,62 @@ def _is_due(
         )
         if now_ms < alert_state.freed_ms + SETTLE_MS or not measured_again:
             return False
-    # A rule's `hold` may be shorter than the period of what would explain the alert.
+    return _are_causes_measured(alert_state, rules, window, situation, now_ms)
+
+
+def _are_causes_measured(
+    alert_state: AlertState,
+    rules: Rules,
+    window: Window,
+    situation: Situation,
+    now_ms: int,
+) -> bool:
+    """Whether everything that could explain it was measured after it began. A rule's
+    `hold` may be shorter than the period of what would explain the alert, and a poll
+    may be missing: after that long nobody waits any more."""
     for explanation in rules.links.get(alert_state.rule, ()):
         cause_rule = rules.find(explanation.cause, alert_state.site)
-        if cause_rule is None:
+        if cause_rule is None or cause_rule.silence == "blind":
+            continue
+        if cause_rule.evidence == "alerts":
+            if now_ms < situation.suspected_until_ms(cause_rule.id, alert_state):
+                return False
             continue
         period_ms = CATALOGUE.measurement(cause_rule.measurement).period_s * 1000
+        if explanation.relation == "ancestor":
+            subjects = [
+                {"device": device} for device in situation.next_devices(alert_state)
+            ]
+            # The nearest way to it decides: a missing poll there is worth the wait.
+            period_ms *= 2
+        else:
+            subjects = [
+                subject
+                for causes in possible_causes(explanation, alert_state, situation)
+                for subject in causes.subjects
+            ]
         waited = now_ms >= alert_state.since_ms + period_ms + SETTLE_MS
-        if waited or cause_rule.silence == "blind":
+        if explanation.relation == "ancestor":
+            doubted_ms = situation.contradicted_until_ms(alert_state)
+            if doubted_ms and (not waited or alert_state.bad_ms <= doubted_ms):
+                return False
+        if waited:
             continue
-        for causes in _possible_causes(explanation, alert_state, estate_index):
-            for subject in causes.subjects:
-                if (
-                    window.known_until_ms(explanation.cause, subject)
-                    < alert_state.since_ms
-                ):
-                    return False
+        for subject in subjects:
+            known_ms = window.known_until_ms(explanation.cause, subject)
+            if known_ms < alert_state.since_ms:
+                return False
     return True
 
 
-def _direct_cause(
-    alert_state: AlertState,
-    active: Mapping[str, AlertState],
-    rules: Rules,
-    estate_index: EstateIndex,
-) -> str:
+def _direct_cause(alert_state: AlertState, rules: Rules, situation: Situation) -> str:
     """The key of the nearest alert that explains `alert_state`; empty if none does.
 
     A pending cause counts: its consequences are not paged before it is confirmed.
     """
+    active = situation.active
     for explanation in rules.links.get(alert_state.rule, ()):
-        for causes in _possible_causes(explanation, alert_state, estate_index):
+        for causes in possible_causes(explanation, alert_state, situation):
             keys = [alert_key(causes.rule, subject) for subject in causes.subjects]
             present = [
                 key
@@ -179,8 +252,15 @@ def _direct_cause(
 def _is_in_time(
     explanation: Explanation, cause: AlertState, alert_state: AlertState
 ) -> bool:
-    if explanation.relation == "parent_port":
-        return abs(cause.since_ms - alert_state.since_ms) <= _TOGETHER_MS
+    apart_ms = alert_state.since_ms - cause.since_ms
+    match explanation.relation:
+        case "parent_port" | "other_end" | "line_port":
+            return abs(apart_ms) <= TOGETHER_MS
+        case "supplier":
+            return -OUTAGE_MS <= apart_ms <= 2 * OUTAGE_MS
+        case "power":
+            # A UPS that sends no trap is read every five minutes.
+            return apart_ms >= -TOGETHER_MS
     return True
 
 
@@ -205,112 +285,3 @@ def _ended_ms(cause: AlertState | None, now_ms: int) -> int:
     if cause is None or cause.resolved_ms is None:
         return now_ms
     return cause.resolved_ms
-
-
-def _possible_causes(
-    explanation: Explanation, alert_state: AlertState, estate_index: EstateIndex
-) -> Iterator[_PossibleCauses]:
-    for subjects, all_of_them in _RELATIONS[explanation.relation](
-        alert_state, estate_index
-    ):
-        candidates = tuple(
-            subject
-            for subject in subjects
-            if explanation.cause != alert_state.rule or subject != alert_state.subject
-        )
-        if candidates:
-            yield _PossibleCauses(explanation.cause, candidates, all_of_them)
-
-
-_Subjects = Iterator[tuple[list[dict[str, str]], bool]]
-
-
-def _ancestor(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
-    """The devices above its device, or above every way out of its site."""
-    device = alert_state.subject.get("device")
-    if device:
-        yield [{"device": d} for d in estate_index.ancestors(device)], False
-        return
-    tops = estate_index.tops.get(alert_state.site, [])
-    for above in estate_index.ancestors(tops[0]) if tops else ():
-        if all(above in estate_index.ancestors(top) for top in tops):
-            yield [{"device": above}], False
-
-
-def _everything(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
-    yield [{}], False
-
-
-def _same_site(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
-    if alert_state.site:
-        yield [{"site": alert_state.site}], False
-
-
-def _same_device(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
-    if alert_state.subject.get("device"):
-        yield [{"device": alert_state.subject["device"]}], False
-
-
-def _same_subject(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
-    yield [dict(alert_state.subject)], False
-
-
-def _site_lines(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
-    """Every line of its site that is measured from the far end. A line measured from
-    inside the site is measured by a device that still answers: it explains nothing."""
-    lines = [
-        line for line in estate_index.lines_of.get(alert_state.site, []) if line.far_end
-    ]
-    yield [{"line": line.id} for line in lines], True
-
-
-def _site_line(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
-    lines = estate_index.lines_of.get(alert_state.site, [])
-    yield [{"line": line.id} for line in lines], False
-
-
-def _primary_line(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
-    lines = estate_index.lines_of.get(alert_state.site, [])
-    yield [{"line": line.id} for line in lines if line.role == "primary"], False
-
-
-def _line_port(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
-    place = (alert_state.subject.get("device", ""), alert_state.subject.get("port", ""))
-    line = estate_index.line_at.get(place)
-    if line is not None:
-        yield [{"line": line.id}], False
-
-
-def _site_line_port(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
-    lines = estate_index.lines_of.get(alert_state.site, [])
-    yield [{"device": line.device, "port": line.port} for line in lines], False
-
-
-def _site_tops(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
-    tops = estate_index.tops.get(alert_state.site, [])
-    if tops:
-        yield [{"device": device} for device in tops], True
-
-
-def _parent_port(alert_state: AlertState, estate_index: EstateIndex) -> _Subjects:
-    """The devices below the one whose port this is: the port is their cable."""
-    device = alert_state.subject.get("device", "")
-    if (device, alert_state.subject.get("port", "")) not in estate_index.line_at:
-        children = estate_index.children.get(device, [])
-        yield [{"device": child} for child in children], False
-
-
-_RELATIONS: dict[str, Callable[[AlertState, EstateIndex], _Subjects]] = {
-    "ancestor": _ancestor,
-    "everything": _everything,
-    "line_port": _line_port,
-    "parent_port": _parent_port,
-    "primary_line": _primary_line,
-    "same_device": _same_device,
-    "same_site": _same_site,
-    "same_subject": _same_subject,
-    "site_line": _site_line,
-    "site_lines": _site_lines,
-    "site_line_port": _site_line_port,
-    "site_tops": _site_tops,
-}

@@ -43,7 +43,8 @@ class Window:
         # For each rule and each of its `ended_by`: the series that can end it.
         self._ends: list[list[dict[Subject, list[Series]]]] = []
         for rule_index, rule in enumerate(rules):
-            self._table(rule.measurement, catalogue).add_rule(rule_index, rule)
+            if rule.evidence == "rows":
+                self._table(rule.measurement, catalogue).add_rule(rule_index, rule)
             self._ends.append([{} for _ in rule.ended_by])
             for end, ends in zip(rule.ended_by, self._ends[rule_index], strict=True):
                 self._table(end.measurement, catalogue).add_ending(end, ends)
@@ -201,6 +202,13 @@ class Window:
                 newest = min(time_ms for time_ms in times if time_ms >= oldest)
             known = max(known, newest)
         return known
+
+    def find(self, measurement: str, tags: Mapping[str, str]) -> Series | None:
+        """The series with exactly these tags; None if there is none."""
+        table = self._tables.get(measurement)
+        if table is None:
+            return None
+        return table.series.get(tuple(tags.get(name, "") for name in table.tag_names))
 
     def series(self, measurement: str) -> Iterator[Series]:
         table = self._tables.get(measurement)

@@ -31,6 +31,7 @@ BENCHMARKS = (
     "shaped",
     "agent",
     "incidents",
+    "evaluation_cost",
 )
 
 

@@ -14,6 +14,7 @@ from typing import Self
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
 from alerts.alert_store import AlertStore, CycleChanges
+from alerts.baseline_keeper import BaselineKeeper
 from alerts.cycle import CycleResult, run_cycle
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
@@ -50,8 +51,9 @@ class VirtualEngine:
         self._topology = TopologyView(
             lambda: estate, now_ms=lambda: self.now_ms, settle_s=0.0
         )
-        self._estate_index = EstateIndex(self._topology.estate())
+        self._estate_index = self._index()
         self._config = AlertConfig(standing=folder / "alerts.sqlite")
+        self._baseline = BaselineKeeper(round(self._config.baseline_s * 1000))
         self._paging = Paging(
             self._config, (_CHANNEL,), lambda: self._estate_index, lambda: self.now_ms
         )
@@ -77,10 +79,12 @@ class VirtualEngine:
         self.now_ms = now_ms
         started_s = time.perf_counter()
         for batch in batches:
-            self.window.append(batch)
-        estate = self._topology.estate()
-        if estate is not self._estate_index.estate:
-            self._estate_index = EstateIndex(estate)
+            self._baseline.append(self.window, batch, is_refill=False)
+        if not self._estate_index.is_of(
+            self._topology.estate(), self._topology.graph()
+        ):
+            self._estate_index = self._index()
+        learning = self._baseline.learning(self.window, self._estate_index, {}, now_ms)
         result = run_cycle(
             self.window,
             self._estate_index,
@@ -90,12 +94,14 @@ class VirtualEngine:
             [],
             self._paging.destinations,
             now_ms,
+            learning,
         )
         if result.changes or result.alerts:
             self._store.write(self._effect(result), now_ms)
         self.states = result.states
         self._shown = result.still_open(self._shown)
-        self.window.clear_changed()
+        self.window.clear_changed(learning.settled)
+        self._baseline.written(learning)
         if now_ms - self._dropped_ms > _FORGET_EVERY_MS:
             self._dropped_ms = now_ms
             self.window.drop_old(now_ms)
@@ -103,6 +109,9 @@ class VirtualEngine:
         self._deliver()
         self.evaluate_s += time.perf_counter() - started_s
         self.cycles += 1
+
+    def _index(self) -> EstateIndex:
+        return EstateIndex(self._topology.estate(), topology=self._topology.graph())
 
     def _effect(self, result: CycleResult) -> CycleChanges:
         at = {"poll": Position(1, self.now_ms)}

@@ -166,7 +166,7 @@ def certificate_expiring(council: Council, dice: random.Random) -> Fault:
 
 def disk_filling(council: Council, dice: random.Random) -> Fault:
     effects = [Effect("reading", ("self_disk", "all"), 0, 0, (("hours_left", 3.0),))]
-    return make_fault("Towpath's disk fills", {"monitor:"}, effects, 90)
+    return make_fault("Towpath's disk fills", {"monitor:all"}, effects, 90)
 
 
 def device_unreadable(council: Council, dice: random.Random) -> Fault:

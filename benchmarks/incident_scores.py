@@ -97,18 +97,18 @@ def score(faults: Sequence[Fault], messages: Sequence[Message]) -> Scores:
 
 def named_cause(alert: Mapping[str, Any]) -> str:
     """`device:core-1`, `supplier:Omega` …: what the message says has failed."""
-    if alert.get("domain"):
-        return str(alert["domain"])
     rule, subject = alert["rule"], alert["subject"]
     for prefix, name in _NAME_PREFIXES.items():
         if rule.startswith(prefix):
             return name
     if rule in _NAMES:
         return _NAMES[rule]
-    if "process" in subject:
-        return "monitor:"
     if rule == "access_point_down":
         return f"about:{subject['about']}"
+    if alert["domain"]:
+        return str(alert["domain"])
+    if "process" in subject:
+        return "monitor:"
     if subject.get("by") in ("provider", "site"):
         return f"{subject['by']}:{subject['group']}"
     if subject.get("port"):

@@ -130,15 +130,39 @@ def test_no_text_breaks_a_page(text: str, kind: str) -> None:
     Outline().feed(page.html)
 
 
-def post(id: int, site: str = "hall", **more: object) -> OutboxEntry:
-    alert = msgspec.structs.replace(ALERT, site=site)
+def post(
+    id: int,
+    site: str = "hall",
+    rule: str = ALERT.rule,
+    device: str = "",
+    **more: object,
+) -> OutboxEntry:
+    alert = msgspec.structs.replace(
+        ALERT, site=site, rule=rule, subject={"device": device or f"sw-{id}"}
+    )
     values = {"episode": f"e{id}", "kind": "page", "channel": "c", "next_ms": NOW_MS}
     return OutboxEntry(alert=alert, id=id, **(values | more))  # type: ignore[arg-type]
 
 
-def test_what_is_for_one_site_goes_together() -> None:
+def test_the_same_fault_at_one_site_is_one_message() -> None:
     posts = [post(1), post(2), post(3, "depot"), post(4, kind="resolution")]
     assert [p.id for p in next_message(posts, NOW_MS)] == [1, 2]
+
+
+def test_what_has_another_cause_is_not_buried_in_the_message() -> None:
+    posts = [
+        post(1, device="sw-1"),
+        post(2, rule="port_errors", device="sw-2"),
+        post(3, rule="sensor_critical", device="sw-1"),
+    ]
+    assert [p.id for p in next_message(posts, NOW_MS)] == [1, 3]
+    assert [p.id for p in next_message(posts[1:2], NOW_MS)] == [2]
+
+
+def test_a_fault_of_its_own_stays_apart_from_a_storm() -> None:
+    posts = [post(n, f"site-{n}") for n in range(30)]
+    posts.append(post(99, "site-3", rule="vpn_gateway_down"))
+    assert 99 not in [p.id for p in next_message(posts, NOW_MS)]
 
 
 def test_what_follows_within_the_window_is_taken_along() -> None:

@@ -93,6 +93,7 @@ LABELS = {
     "gateway": "vpn-1",
     "group": "Example Broadband",
     "line": "library-wan",
+    "supplier": "Severn Telecom",
     "pool": "Processor",
     "port": "Gi1/0/7",
     "process": "all",

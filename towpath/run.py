@@ -47,7 +47,7 @@ from collectors.snmp import Credentials, Poller
 from collectors.snmp.traps import TrapReceiver
 from collectors.store import StoreWriter, open_store, saved_positions
 from collectors.store.erasure import Erasures
-from collectors.topology import TopologyView
+from collectors.topology import TopologyGraph, TopologyView
 from collectors.vpn_gateways import VpnGateways
 from dashboards.web import AlertActions, GrafanaSource, SiteRows, StatusPage
 from probes.wire.clock import WallClock, wall_ms
@@ -249,6 +249,7 @@ class Installation:
                 else lambda: self.estate.current,
                 self.store,
                 topology.add,
+                topology.graph if config.discovered_parents else TopologyGraph,
             ),
             config.notifiers(),
             self.process,

@@ -19,7 +19,9 @@ class AlertState(msgspec.Struct, frozen=True):
     bad row and of the newest row. `clear_ms`: since when it has been well while still
     firing. `explained_by`: the latest cause; cleared when this alert is paged itself.
     `flap_gap_ms`: the longest recovery between two starts. `freed_ms`: when the cause
-    ended. `recorded`: the state last written to the journal.
+    ended. `joins`: the episode of a consequence that was paged before this cause was
+    found, and whose page serves for both. `recorded`: the state last written to the
+    journal.
     """
 
     rule: str
@@ -44,6 +46,7 @@ class AlertState(msgspec.Struct, frozen=True):
     freed_ms: int = 0
     silenced_until_ms: int = 0
     paged_ms: int | None = None
+    joins: str = ""
     recorded: str = msgspec.field(name="told", default="")
 
     @property

@@ -117,6 +117,8 @@ def _holds(
             value = condition.missing
         if n == 0:
             first = value
+        if not is_holding:
+            value = _certain(condition, series, value)
         if value is None:
             unknown = True
         elif not condition.holds(value, is_holding):
@@ -131,7 +133,27 @@ def condition_holds(condition: Condition, series: Series) -> bool | None:
     value = _aggregate(condition, series)
     if value is None:
         value = condition.missing
+    value = _certain(condition, series, value)
     return None if value is None else condition.holds(value, False)
+
+
+def _certain(condition: Condition, series: Series, value: float | None) -> float | None:
+    """`value`, or of a ratio that must be sure the least that it is."""
+    if value is None or not condition.sure:
+        return value
+    count = series.latest(series.weight_of(condition.field))
+    return least_ratio(value, count) if isinstance(count, int | float) else None
+
+
+def least_ratio(ratio: float, count: float) -> float:
+    """The least that `ratio`, seen in `count`, is with 95 % confidence (Wilson's lower
+    bound, one-sided)."""
+    if count <= 0:
+        return 0.0
+    z = 1.645
+    middle = ratio + z * z / (2 * count)
+    spread = z * math.sqrt(ratio * (1 - ratio) / count + (z / (2 * count)) ** 2)
+    return (middle - spread) / (1 + z * z / count)
 
 
 def _aggregate(condition: Condition, series: Series) -> float | None:

@@ -50,7 +50,8 @@ def evaluate(
             if gone != alert_state:
                 changes[key] = gone
             continue
-        known[place] = key
+        if window.rules[place[0]].evidence == "rows":
+            known[place] = key
     others: OtherFaults | None = None
     quiet: set[Target] = set()
     for rule_index, rule in enumerate(window.rules):

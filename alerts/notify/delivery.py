@@ -1,6 +1,6 @@
 """`Delivery`: sends the entries of the outbox. Each channel has its own task.
 
-A slow or dead channel delays no other. Alerts of one site that fall into one grouping
+A slow or dead channel delays no other. Alerts of one cause that fall into one grouping
 window are one message; what was sent together once is sent together again, under the
 same id. A page that is still to be sent when its alert ends goes with its end, as one
 message. What is over the channel's limit is held for one digest. Attempts back off from
@@ -29,6 +29,7 @@ from alerts.notify.delivery_result import (
     RetryLater,
     StandingNotifier,
 )
+from alerts.notify.message_grouping import same_cause
 from alerts.notify.message_limit import MessageLimits
 from alerts.notify.page import Page
 from alerts.outbox import FALL_BACK_AFTER_MS, Outbox
@@ -47,7 +48,6 @@ _GIVE_UP_MS = {
     "reminder": 86_400_000,
     "resolution": 7 * 86_400_000,
 }
-_MANY_SITES = 5
 # Anything less is the grouping window and one failed attempt.
 _LATE_MS = 60_000
 _LOOK_S = 1.0
@@ -264,8 +264,8 @@ def next_message(entries: Sequence[OutboxEntry], now_ms: int) -> list[OutboxEntr
     """The entries that make the next message; empty if none is due yet. Pure.
 
     `entries` may reach a grouping window into the future. What is due takes with it
-    what would follow for the same site, or everything if many sites are affected. If
-    something was held, everything that is due is one digest.
+    what would follow of the same cause. If something was held, everything that is due
+    is one digest.
     """
     due = [entry for entry in entries if entry.next_ms <= now_ms]
     if not due:
@@ -282,9 +282,7 @@ def next_message(entries: Sequence[OutboxEntry], now_ms: int) -> list[OutboxEntr
         and (entry.is_over, entry.instead_of) == (first.is_over, first.instead_of)
         and (not entry.deferred or entry.next_ms <= now_ms)
     ]
-    if len({entry.alert.site for entry in alike}) > _MANY_SITES:
-        return alike
-    return [entry for entry in alike if entry.alert.site == first.alert.site]
+    return same_cause(first, alike)
 
 
 def message_kind(entries: Sequence[OutboxEntry]) -> NotificationKind:

@@ -17,13 +17,12 @@ from zoneinfo import ZoneInfo
 import jinja2
 import msgspec
 
-from alerts.alert import Alert, Severity
+from alerts.alert import SEVERITY_ORDER, Alert, Evidence, Severity
 from alerts.alert_text import describe_affected
 from alerts.outbox_entry import AlertPart, NotificationKind
 from probes.wire.display import displayable, isolated
 from probes.wire.durations import duration_text
 
-_ORDER: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
 _HEADINGS = {"critical": "CRITICAL", "warning": "Warning", "info": "Information"}
 _PROBLEM, _RESOLVED = "PROBLEM", "RESOLVED"
 # Text on white: 7.6:1, 5.9:1, 6.4:1; resolved 5.9:1.
@@ -151,7 +150,7 @@ def build_page(
         ),
         key=lambda item: (
             item[0].is_over,
-            _ORDER[item[0].alert.severity],
+            SEVERITY_ORDER[item[0].alert.severity],
             item[0].alert.since_ms,
             item[0].episode,
         ),
@@ -269,6 +268,9 @@ def _rows(
         rows.append(("Lasted", f"{lasted}, {since} to {until}"))
         if alert.why:
             rows.append(("Closed because", f"{alert.why}; no recovery was measured"))
+        if alert.suppressed_by:
+            # Found after the page was sent.
+            rows.append(("Cause", alert.cause))
         return rows + handled
     age = duration_text((now_ms - alert.since_ms) / 1000)
     rows.append(("Since", f"{since} ({age} ago)"))
@@ -280,9 +282,24 @@ def _rows(
         rows.append(("Affected", affected))
     if alert.cause:
         rows.append(("Probable cause", alert.cause))
+    if alert.evidence:
+        rows.append(("Evidence", _evidence_text(alert.evidence, zone)))
+    if alert.sure:
+        rows.append(("How sure", alert.sure))
     if alert.runbook:
         rows.append(("Do first", alert.runbook))
     return rows
+
+
+def _evidence_text(evidence: Sequence[Evidence], zone: ZoneInfo) -> str:
+    """`Port Gi1 of core-1 was shut (Mon 4 May, 14:02); core-2, next to it, answers`."""
+    texts = [
+        observed.text
+        + (f" ({_clock(observed.at_ms, zone)})" if observed.at_ms is not None else "")
+        for observed in evidence
+    ]
+    text = "; ".join(texts)
+    return text[:1].upper() + text[1:]
 
 
 def _isolated_texts(value: Any) -> Any:

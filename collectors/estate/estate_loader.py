@@ -31,7 +31,14 @@ from collectors.estate.site_assignment import assign, contradictions
 from probes.wire.catalogue import did_you_mean
 from probes.wire.home_ranges import common_at_home
 
-_LISTS = {"subnets", "locations", "names", "uplink_ports", "days"}
+_LISTS = {
+    "subnets",
+    "locations",
+    "names",
+    "uplink_ports",
+    "powered_by",
+    "days",
+}
 _SECTIONS = tuple(name for name in Estate.model_fields if name != "places")
 
 
@@ -264,6 +271,14 @@ def _broken_references(estate: Estate) -> Iterator[tuple[str, str]]:
                         f"is {name!r}, but no {noun} has that id"
                         f"{did_you_mean(name, ids[target])}",
                     )
+    for index, device in enumerate(estate.devices):
+        for name in device.powered_by:
+            if name not in ids["devices"]:
+                yield (
+                    dotted(("devices", index, "powered_by")),
+                    f"names {name!r}, but no device has that id"
+                    f"{did_you_mean(name, ids['devices'])}",
+                )
     parents = {device.id: device.parent for device in estate.devices}
     for index, device in enumerate(estate.devices):
         seen, current = {device.id}, device.parent

@@ -72,7 +72,9 @@ class Site(StrictModel):
 class Device(StrictModel):
     """A device to poll. `parent` is the next device towards the core.
 
-    If the file gives no `site`, it is assigned by the sites' rules when loading.
+    `powered_by`: the UPS or PDU devices that it gets its power from; without any, every
+    UPS at its site may be. If the file gives no `site`, it is assigned by the sites'
+    rules when loading.
     """
 
     id: Id
@@ -83,6 +85,7 @@ class Device(StrictModel):
     role: Role = "switch"
     parent: Id | None = None
     uplink_ports: tuple[str, ...] = ()
+    powered_by: tuple[Id, ...] = ()
     credentials: str = "default"
     poll: bool = True
     snmp: bool = True

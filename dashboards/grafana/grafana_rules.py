@@ -115,6 +115,8 @@ def why_unsupported(rule: Rule) -> str:
             "its figure is of the rows up to the newest one, and Grafana's windows end "
             "at the evaluation"
         )
+    if any(condition.sure for condition in rule.when):
+        return "it weighs a ratio by how many it is of"
     if any(condition.missing is not None for condition in rule.when):
         return "it also applies to rows that lack the field that it compares"
     if rule.absent == "clear":

@@ -1,0 +1,51 @@
+"""Alerts whose evidence is other alerts: one for what several have in common. Pure."""
+
+from __future__ import annotations
+
+from alerts.domain_functions import DOMAIN_FUNCTIONS
+from alerts.estate_index import EstateIndex
+from alerts.evaluation.alert_states import AlertStates, StateChanges, alert_key
+from alerts.evaluation.conditions import ConditionResult
+from alerts.evaluation.transitions import next_state
+from alerts.window import Window
+
+_STEP_MS = 30_000
+
+
+def evaluate_domains(
+    window: Window, estate_index: EstateIndex, states: AlertStates, now_ms: int
+) -> StateChanges:
+    """The states of rules with `evidence: alerts` that change. `states`: those of all
+    rules, as they are after the rows were evaluated."""
+    changes: StateChanges = {}
+    # Nothing new is measured: a time for each second would be written each second.
+    time_ms = now_ms - now_ms % _STEP_MS
+    active = {key: state for key, state in states.items() if state.is_open}
+    for rule in window.rules:
+        if rule.evidence != "alerts":
+            continue
+        kept = {key for key, state in states.items() if state.rule == rule.id}
+        for finding in DOMAIN_FUNCTIONS[rule.function](
+            rule, active, window, estate_index
+        ):
+            key = alert_key(rule.id, finding.subject)
+            kept.discard(key)
+            before = states.get(key)
+            began = before is None or not before.is_open
+            result = ConditionResult(
+                finding.bad,
+                finding.since_ms if began and finding.bad else time_ms,
+                finding.value,
+            )
+            after = next_state(before, result, rule, finding.subject, now_ms)
+            if after != before:
+                changes[key] = after
+        for key in kept:
+            # Without any evidence left, it is over.
+            state = states[key]
+            gone = next_state(
+                state, ConditionResult(False, time_ms), rule, state.subject, now_ms
+            )
+            if gone != state:
+                changes[key] = gone
+    return changes

@@ -1,0 +1,133 @@
+"""What several alerts have in common, as named functions of rules with `evidence:
+alerts`. Pure.
+
+Nothing measures a supplier. That it has failed follows from what else has, and from
+what has not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from alerts.estate_index import EstateIndex
+from alerts.evaluation.alert_states import AlertState
+from alerts.rule import Rule
+from alerts.window import Window
+from collectors.estate.estate_model import Line
+
+# Lines that fail within this time of the first have failed together.
+OUTAGE_MS = 900_000
+# Of all lines that have failed, this part must be the supplier's.
+_OWN_SHARE = 0.8
+# This part of the supplier's lines is enough; of a large supplier, twice `least`.
+_FAILED_SHARE = 0.5
+
+
+class DomainFinding(NamedTuple):
+    """Whether the domain of `subject` has failed, since when, and how many count."""
+
+    subject: dict[str, str]
+    bad: bool
+    since_ms: int
+    value: float
+
+
+class FailedLine(NamedTuple):
+    """A line that is down, or of a site that is dark, and the alert that shows it."""
+
+    line: Line
+    since_ms: int
+    key: str
+
+
+DomainFunction = Callable[
+    [Rule, Mapping[str, AlertState], Window, EstateIndex], Iterator[DomainFinding]
+]
+
+
+def supplier_outage(
+    rule: Rule,
+    active: Mapping[str, AlertState],
+    window: Window,
+    estate_index: EstateIndex,
+) -> Iterator[DomainFinding]:
+    """At least `least` lines of one supplier have failed together, and hardly any of
+    the others: half of its lines, or many."""
+    failed = failed_lines(rule.id, active, estate_index)
+    held = {
+        state.subject["supplier"]: state
+        for state in active.values()
+        if state.rule == rule.id
+    }
+    for supplier in sorted({f.line.supplier for f in failed} | held.keys() - {""}):
+        own = [f for f in failed if f.line.supplier == supplier]
+        if supplier in held:
+            began_ms = held[supplier].since_ms
+            own = [f for f in own if f.since_ms >= began_ms - OUTAGE_MS]
+            bad = len(own) >= min(2, rule.least)
+            yield DomainFinding({"supplier": supplier}, bad, began_ms, len(own))
+            continue
+        own = _together(own)
+        if supplier and len(own) >= rule.least:
+            began_ms = min(f.since_ms for f in own)
+            others = [
+                f
+                for f in failed
+                if f.line.supplier != supplier
+                and abs(f.since_ms - began_ms) <= OUTAGE_MS
+            ]
+            well = lines_up(supplier, began_ms, window)
+            enough = len(own) >= min(2 * rule.least, _FAILED_SHARE * (len(own) + well))
+            bad = enough and len(own) >= _OWN_SHARE * (len(own) + len(others))
+            yield DomainFinding({"supplier": supplier}, bad, began_ms, len(own))
+
+
+def failed_lines(
+    cause: str, active: Mapping[str, AlertState], estate_index: EstateIndex
+) -> list[FailedLine]:
+    """Lines that have failed and for which nothing but `cause` accounts. A line that is
+    measured from inside its site has failed if the whole site is dark and has no other
+    supplier."""
+    failed: dict[str, FailedLine] = {}
+    dark: dict[str, AlertState] = {}
+    for state in active.values():
+        if state.suppressed_by and not state.suppressed_by.startswith(f"{cause}/"):
+            continue
+        line = estate_index.lines.get(state.subject.get("line", ""))
+        if state.rule == "line_down" and line is not None:
+            failed[line.id] = FailedLine(line, state.since_ms, state.key)
+        elif state.rule == "site_unreachable" or (
+            state.rule == "device_unreachable"
+            and len(estate_index.polled_at.get(state.site, ())) == 1
+        ):
+            dark[state.site] = state
+    for site, state in dark.items():
+        lines = estate_index.lines_of.get(site, [])
+        if len({line.supplier for line in lines}) == 1:
+            line = lines[0]
+            failed.setdefault(line.id, FailedLine(line, state.since_ms, state.key))
+    return list(failed.values())
+
+
+def lines_up(supplier: str, since_ms: int, window: Window) -> int:
+    """The lines of `supplier` that were measured as up after `since_ms`."""
+    return sum(
+        series.latest("up") == 1 and series.last_ms > since_ms
+        for series in window.series("line")
+        if series.tags.get("supplier") == supplier
+    )
+
+
+def _together(failed: Sequence[FailedLine]) -> list[FailedLine]:
+    """Of these, the largest group that failed within one outage."""
+    times = sorted(f.since_ms for f in failed)
+    begins = max(
+        times,
+        default=0,
+        key=lambda t: sum(t <= other <= t + OUTAGE_MS for other in times),
+    )
+    return [f for f in failed if begins <= f.since_ms <= begins + OUTAGE_MS]
+
+
+DOMAIN_FUNCTIONS: dict[str, DomainFunction] = {"supplier_outage": supplier_outage}

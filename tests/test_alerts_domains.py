@@ -1,0 +1,135 @@
+"""What explains devices that do not answer: links, two ways, missing parents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alerts.device_graph import DeviceGraph
+from alerts.domain_functions import DOMAIN_FUNCTIONS
+from alerts.rule import ALERT_FUNCTIONS
+from collectors.estate.estate_model import Estate
+from collectors.topology import Link, TopologyGraph
+
+
+def graph(
+    devices: dict[str, tuple[str, str]],
+    links: list[tuple[str, str]],
+    lines: list[dict[str, Any]] | None = None,
+    unpolled: tuple[str, ...] = (),
+) -> DeviceGraph:
+    """Devices are named with their site and parent; links are what LLDP reports."""
+    estate = Estate.model_validate(
+        {
+            "sites": [
+                {"id": s} | {"name": s} for s in {d[0] for d in devices.values()}
+            ],
+            "devices": [
+                {
+                    "id": id,
+                    "site": site,
+                    "address": f"10.0.0.{n}",
+                    "parent": parent or None,
+                    "poll": id not in unpolled,
+                }
+                for n, (id, (site, parent)) in enumerate(devices.items(), 1)
+            ],
+            "lines": [
+                {"id": f"l{n}", "down_mbps": 1, "up_mbps": 1, "port": f"p{n}"} | line
+                for n, line in enumerate(lines or [])
+            ],
+        }
+    )
+    heard = tuple(Link(a, b, ((f"to-{b}", f"to-{a}"),), True) for a, b in links)
+    return DeviceGraph(estate, TopologyGraph(links=heard))
+
+
+HALL = dict.fromkeys(("core-1", "core-2", "dc", "edge", "floor"), ("hall", ""))
+
+
+def test_a_dead_core_explains_what_only_it_reaches_also_where_a_line_ends() -> None:
+    hall = graph(
+        HALL,
+        [("dc", "core-1"), ("dc", "core-2"), ("core-1", "edge"), ("core-2", "floor")],
+        [{"site": "hall", "device": "edge"}],
+    )
+    causes = hall.explain({"core-1", "edge"})
+    # The line of the edge leads away from Towpath's side: it answers by no other way.
+    assert causes["core-1"] == ("core-1",)
+    assert causes["edge"] == ("core-1",)
+
+
+def test_a_device_with_two_uplinks_is_not_explained_by_one() -> None:
+    hall = graph(
+        HALL,
+        [("dc", "core-1"), ("dc", "core-2"), ("core-1", "floor"), ("core-2", "floor")],
+    )
+    assert hall.explain({"core-1", "floor"})["floor"] == ("floor",)
+    both = hall.explain({"core-1", "core-2", "floor"})
+    assert both["floor"] == ("core-1", "core-2")
+
+
+def test_a_parent_that_neighbours_show_further_away_is_no_link() -> None:
+    hall = graph(
+        {
+            "core": ("hall", ""),
+            "spread": ("hall", "core"),
+            # The file skips the switch between.
+            "access": ("hall", "core"),
+        },
+        [("core", "spread"), ("spread", "access")],
+    )
+    assert hall.explain({"spread", "access"})["access"] == ("spread",)
+
+
+def test_a_device_without_any_link_is_behind_its_sites_way_out() -> None:
+    branch = graph(
+        {
+            "hub": ("hall", ""),
+            "router": ("b", "hub"),
+            "switch": ("b", "router"),
+            "stray": ("b", ""),
+        },
+        [],
+    )
+    assert branch.explain({"router", "switch", "stray"})["stray"] == ("router",)
+    assert branch.explain({"hub", "router", "switch", "stray"})["stray"] == ("hub",)
+    assert branch.explain({"stray"})["stray"] == ("stray",)
+
+
+def test_a_part_of_a_site_without_a_link_to_its_way_out_is_behind_it() -> None:
+    branch = graph(
+        {
+            "hub": ("hall", ""),
+            "router": ("b", "hub"),
+            "switch": ("b", ""),
+            "ups": ("b", "switch"),
+        },
+        [],
+    )
+    assert branch.explain({"router", "switch", "ups"})["ups"] == ("router",)
+
+
+def test_what_is_not_polled_is_on_the_way_but_never_the_cause() -> None:
+    chain = {"core": ("hall", ""), "dumb": ("hall", "core"), "access": ("hall", "dumb")}
+    hall = graph(chain, [], unpolled=("dumb",))
+    assert hall.explain({"core", "access"})["access"] == ("core",)
+    assert hall.explain({"access"})["access"] == ("access",)
+
+
+def test_a_part_without_any_link_to_the_rest_begins_at_its_top() -> None:
+    island = graph({"a": ("s", ""), "b": ("s", "a"), "c": ("s", "b")}, [])
+    assert set(island.explain({"a", "b", "c"}).values()) == {("a",)}
+
+
+def test_ports_lead_to_the_device_that_neighbours_report() -> None:
+    hall = graph(HALL, [("core-1", "floor")])
+    assert hall.leads_to["core-1", "to-floor"] == "floor"
+    assert hall.ports_to("core-1", "floor") == ["to-floor"]
+
+
+@pytest.mark.parametrize("name", ALERT_FUNCTIONS)
+def test_every_function_of_alerts_that_a_rule_may_name_exists(name: str) -> None:
+    assert set(ALERT_FUNCTIONS) == set(DOMAIN_FUNCTIONS)
+    assert callable(DOMAIN_FUNCTIONS[name])
