@@ -79,7 +79,7 @@ class VirtualEngine:
         self.now_ms = now_ms
         started_s = time.perf_counter()
         for batch in batches:
-            self._baseline.append(self.window, batch, is_refill=False)
+            self._baseline.append(self.window, batch)
         if not self._estate_index.is_of(
             self._topology.estate(), self._topology.graph()
         ):
