@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import services
 from aiosmtpd.controller import Controller
@@ -175,6 +177,137 @@ async def test_one_refused_recipient_does_not_send_the_mail_twice_to_the_other(
     ):
         await Email(mail_config(plain_server.port)).notify(PAGE)
     assert len(post.mails) == 1
+
+
+async def test_a_greylisted_recipient_gets_the_mail_later_and_the_other_only_once(
+    plain_server: Controller,  # noqa: F811
+    post: Post,  # noqa: F811
+) -> None:
+    greylisted = {"desk@council.example"}
+    accepted: list[str] = []
+
+    async def rcpt(
+        server: SMTP, session: Session, envelope: Envelope, to: str, _: Any
+    ) -> str:
+        if to in greylisted:
+            return "450 greylisted, come back"
+        envelope.rcpt_tos.append(to)
+        accepted.append(to)
+        return "250 OK"
+
+    post.handle_RCPT = rcpt  # type: ignore[method-assign]
+    channel = Email(mail_config(plain_server.port))
+    for _ in range(2):
+        with pytest.raises(RetryLater, match=r"desk@council\.example: 450") as failure:
+            await channel.notify(PAGE)
+        # One has it: it must stay the same message.
+        assert failure.value.may_have_arrived
+    greylisted.clear()
+    await channel.notify(PAGE)
+    assert accepted == ["duty@council.example", "desk@council.example"]
+    assert {mail["Message-ID"] for mail in post.mails} == {
+        f"<{PAGE.id}@council.example>"
+    }
+    # One that is greylisted for long does not keep the end from the other.
+    greylisted.add("desk@council.example")
+    with pytest.raises(RetryLater):
+        await channel.notify(PAGE)
+    later = msgspec.structs.replace(PAGE, sent_ms=PAGE.sent_ms + 901_000)
+    with pytest.raises(PartlyDelivered):
+        await channel.notify(later)
+
+
+class ClosingServer:
+    """A mail server that closes the connection when it has read `at`; `at` may be
+    empty: at once."""
+
+    def __init__(self, at: str) -> None:
+        self.at = at
+
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        in_data = False
+        if self.at:
+            writer.write(b"220 ready\r\n")
+        while self.at and (line := await reader.readline()):
+            text = line.decode().strip()
+            if text.startswith(self.at):
+                break
+            if in_data:
+                continue
+            in_data = text.upper() == "DATA"
+            writer.write(b"354 go on\r\n" if in_data else b"250 OK\r\n")
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("at", "may_have_arrived"),
+    [("", False), ("ehlo", False), ("mail", False), ("data", True), (".", True)],
+)
+async def test_a_mail_is_tried_again_as_the_same_if_the_server_may_have_it(
+    at: str, may_have_arrived: bool
+) -> None:
+    server = await asyncio.start_server(ClosingServer(at).serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(RetryLater) as failure:
+            await Email(mail_config(port)).notify(PAGE)
+    assert str(failure.value).startswith(f"mail server localhost:{port}: ")
+    assert failure.value.may_have_arrived is may_have_arrived
+
+
+async def test_a_mail_server_that_drips_is_given_up_in_time() -> None:
+    """Each step is in time, and the whole would take minutes."""
+
+    left = asyncio.Event()
+
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(b"220-wait\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+        left.set()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(RetryLater, match="no answer in time"):
+            await Email(mail_config(port, timeout_s=0.3)).notify(PAGE)
+        # Its connection is ended, so its thread is too.
+        await asyncio.wait_for(left.wait(), 30)
+
+
+async def test_a_mail_goes_over_tls_from_the_beginning(
+    certificate: tuple[Path, Path],  # noqa: F811
+    post: Post,  # noqa: F811
+) -> None:
+    key, cert = certificate
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    controller = Controller(
+        post, hostname="127.0.0.1", port=services.free_port(), ssl_context=context
+    )
+    await asyncio.to_thread(controller.start)
+    try:
+        config = mail_config(controller.port, security="tls", ca_file=str(cert))
+        await Email(config).notify(PAGE)
+        plain = config.model_copy(update={"security": "none", "timeout_s": 1.0})
+        with pytest.raises(RetryLater):
+            await Email(plain).notify(PAGE)
+    finally:
+        controller.stop()
+    assert len(post.mails) == 1
+
+
+async def test_a_server_without_starttls_gets_no_password(
+    plain_server: Controller,  # noqa: F811
+) -> None:
+    config = mail_config(plain_server.port, security="starttls")
+    with pytest.raises(RetryLater, match="STARTTLS"):
+        await Email(config).notify(PAGE)
 
 
 def test_a_channel_can_be_tried_from_the_command_line(

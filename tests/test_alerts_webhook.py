@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import services
+from faulty_http import FaultyServer
 from mail_server import (
     NOW_MS,
     PAGE,
+    certificate,  # noqa: F401 - a fixture
 )
 
 from alerts.notify import (
@@ -98,6 +100,57 @@ async def test_the_status_of_the_webhook_decides_whether_to_try_again(
     # The path of a webhook address is a secret: it is not logged.
     assert "key-123" not in str(failure.value)
     assert len(desk.requests) == 1
+
+
+async def test_a_redirect_names_the_new_server_and_is_not_followed() -> None:
+    with FaultyServer() as server:
+        server.fault, server.fault_body = 307, ""
+        server.headers = {"Location": "https://new.example/hooks/key-456?k=key-789"}
+        with pytest.raises(DeliveryRefused, match=r"https://new\.example,") as failure:
+            await Webhook(WebhookConfig(url=f"{server.url}/h")).notify(PAGE)
+        assert "key-" not in str(failure.value)
+        assert len(server.requests) == 1
+
+
+async def test_a_certificate_that_is_not_trusted_is_told(
+    certificate: tuple[Path, Path],  # noqa: F811
+) -> None:
+    server = FaultyServer()
+    server.use_tls(certificate)
+    with server:
+        with pytest.raises(RetryLater, match="CERTIFICATE_VERIFY_FAILED") as failure:
+            await Webhook(WebhookConfig(url=server.url)).notify(PAGE)
+        assert not failure.value.may_have_arrived
+        config = WebhookConfig(url=server.url, ca_file=str(certificate[1]))
+        await Webhook(config).notify(PAGE)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("fault", ["drip", "hang", "close"])
+async def test_an_answer_that_never_ends_takes_no_longer_than_the_time_limit(
+    fault: str,
+) -> None:
+    with FaultyServer() as server:
+        server.fault = fault
+        with pytest.raises(RetryLater) as failure:
+            await Webhook(WebhookConfig(url=server.url, timeout_s=0.5)).notify(PAGE)
+    assert failure.value.may_have_arrived
+
+
+async def test_what_a_server_repeats_of_its_secrets_is_hidden(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("the-shared-key")
+    with FaultyServer() as server:
+        server.fault = 500
+        server.fault_body = {"error": "bad path /hooks/key-123 with the-shared-key"}
+        config = WebhookConfig.model_validate(
+            {"url": f"{server.url}/hooks/key-123", "secret": {"file": tmp_path / "key"}}
+        )
+        with pytest.raises(
+            RetryLater, match="answered 500 'error: bad path"
+        ) as failure:
+            await Webhook(config).notify(PAGE)
+    assert "key-123" not in str(failure.value)
+    assert "the-shared-key" not in str(failure.value)
 
 
 async def test_a_retry_after_of_a_webhook_is_followed(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -137,7 +137,8 @@ class _Attempt:
 
     def __init__(self, config: EmailConfig) -> None:
         self._config = config
-        self._server: smtplib.SMTP | None = None
+        self.server: smtplib.SMTP | None = None
+        self.sock: socket.socket | None = None
         self.has_begun = False
 
     def send(
@@ -146,19 +147,18 @@ class _Attempt:
         """Returns the recipients that were refused, if others were not."""
         config = self._config
         context = ssl.create_default_context(cafile=config.ca_file or None)
+        server: smtplib.SMTP
         if config.security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                config.host, config.port, timeout=config.timeout_s, context=context
+            server = _WatchedSmtpSsl(
+                self, config.host, config.port, config.timeout_s, context=context
             )
         else:
-            server = smtplib.SMTP(config.host, config.port, timeout=config.timeout_s)
-        self._server = server
+            server = _WatchedSmtp(self, config.host, config.port, config.timeout_s)
         try:
             if config.security == "starttls":
                 server.starttls(context=context)
             if config.user:
                 server.login(config.user, config.password.value())
-            self.has_begun = True
             refused = server.send_message(message, to_addrs=to)
         except BaseException:
             server.close()
@@ -170,10 +170,33 @@ class _Attempt:
 
     def abandon(self) -> None:
         """Ends a connection that takes too long, so that its thread ends too."""
-        sock = self._server.sock if self._server else None
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+        for sock in (self.server.sock if self.server else None, self.sock):
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+
+class _WatchedSmtp(smtplib.SMTP):
+    """Lets `attempt` know its socket from the beginning, and when the mail is sent."""
+
+    def __init__(
+        self, attempt: _Attempt, host: str, port: int, timeout_s: float, **more: Any
+    ) -> None:
+        self._attempt = attempt
+        super().__init__(host, port, timeout=timeout_s, **more)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        sock: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        self._attempt.server, self._attempt.sock = self, sock
+        return sock
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        self._attempt.has_begun = True
+        return super().data(msg)
+
+
+class _WatchedSmtpSsl(_WatchedSmtp, smtplib.SMTP_SSL):
+    """The same, with TLS from the beginning."""
 
 
 def compose_message(page: Page, sender: str, to: tuple[str, ...]) -> EmailMessage:
