@@ -149,7 +149,7 @@ def call_columns(
         ),
         "agents_max": TableColumn("Laptops, most", "short", decimals=0, width=115),
         "call_tests_last": TableColumn(
-            "Tests of calls",
+            "Measured?",
             value_texts=CALL_TESTS,
             width=150,
             absent=NOT_MEASURED,
@@ -166,7 +166,7 @@ CALL_TESTS = {
 CALL_TESTS_TEXT = (
     "A group is not listed if too few laptops were there. No call succeeded: there is "
     "neither delay nor quality. The figures are means of the selected range, weighted "
-    "by calls; the last two columns state how much is behind them."
+    "by calls; the numbers of test calls and laptops are what is behind them."
 )
 
 
