@@ -47,7 +47,12 @@ _WORST = {"by": "by", "group": "worst_groups"}
 
 
 def _now(
-    title: str, text: str, name: str, steps: Steps = PLAIN, decimals: int = 0
+    title: str,
+    text: str,
+    name: str,
+    steps: Steps = PLAIN,
+    decimals: int = 0,
+    no_value: str = "Too few laptops, or not measured",
 ) -> Panel:
     return Panel(
         title,
@@ -60,37 +65,45 @@ def _now(
         steps=steps,
         decimals=decimals,
         newest=True,
-        no_value="Too few laptops, or no call succeeded",
+        no_value=no_value,
     )
 
 
-def _verdict_now(title: str, text: str, name: str, decimals: int) -> Panel:
-    about = f"{text} {limits_text(name)} Of all laptops, the newest figure."
-    return _now(title, about, name, verdict_steps(name), decimals)
+def _of_successful(title: str, text: str, name: str, decimals: int) -> Panel:
+    """A failed call has none of these figures."""
+    about = (
+        f"{text} {limits_text(name)} Of all laptops, the newest figure, up to 25 "
+        "minutes old. If all calls are poor and this is empty or does not change, none "
+        "succeeds."
+    )
+    nothing = "None succeeded, or too few laptops"
+    return _now(title, about, name, verdict_steps(name), decimals, nothing)
 
 
 NOW = (
-    _verdict_now(
+    _now(
         "How many calls are poor?",
-        "Share of test calls that missed a media target or failed. "
-        f"If it is not green: {what_to_do('calls_poor_everywhere')}",
+        "Share of all laptops' test calls that missed a media target or failed, the "
+        f"newest figure. {limits_text('call_poor_ratio')} If it is not green: "
+        f"{what_to_do('calls_poor_everywhere')}",
         "call_poor_ratio",
+        verdict_steps("call_poor_ratio"),
         1,
     ),
-    _verdict_now(
+    _of_successful(
         "How good do calls sound?",
         "Median estimated MOS (narrowband E-model), not ratings by people.",
         "mos_estimated_p50",
         1,
     ),
-    _verdict_now(
+    _of_successful(
         "How long is the round trip?",
         "95th percentile of the test calls' mean round trips.",
         "rtt_p95_ms",
         0,
     ),
-    _verdict_now("How much is lost?", "Mean packet loss.", "loss_mean_ratio", 2),
-    _verdict_now(
+    _of_successful("How much is lost?", "Mean packet loss.", "loss_mean_ratio", 2),
+    _of_successful(
         "How uneven is the delay?", "95th percentile of jitter.", "jitter_p95_ms", 0
     ),
     _now(
