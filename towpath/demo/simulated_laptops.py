@@ -144,6 +144,7 @@ def report(
             {"lookup_ms": dice.uniform(2, 25)},
             180,
         ),
+        Result("agent", 1, now_ms, Outcome.OK, "", {"spool_reports": 0}),
         _web("council", rtt_ms, now_ms, dice),
         *(
             _web(door.name, 5 + 0.6 * rtt_ms, now_ms, dice)

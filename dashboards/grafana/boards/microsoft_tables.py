@@ -4,6 +4,7 @@ from collectors.store.query import Aggregate, Where
 from dashboards.grafana.board import (
     AMBER,
     GREEN,
+    NEUTRAL,
     RED,
     Panel,
     PanelQuery,
@@ -29,11 +30,11 @@ _WHOSE = (
     "its line. Poor through one provider: that provider."
 )
 _PLACE_NAMES = {
-    "all": ("All laptops", "text"),
-    "home": ("At home", "text"),
-    "office": ("In offices", "text"),
-    "elsewhere": ("Elsewhere", "text"),
-    "unknown": ("Not known", "text"),
+    "all": ("All laptops", NEUTRAL),
+    "home": ("At home", NEUTRAL),
+    "office": ("In offices", NEUTRAL),
+    "elsewhere": ("Elsewhere", NEUTRAL),
+    "unknown": ("Not known", NEUTRAL),
 }
 _FIGURES: tuple[tuple[str, Aggregate], ...] = (
     ("microsoft_ok_ratio", "last"),
