@@ -40,6 +40,8 @@ _UNTHOUGHT = "no data"
 Choice = dict[str, str]
 # How many choices of a board are tried, and how many of them with one device.
 _ALL, _CHOICES, _OF_DEVICE = 100_000, 100, 2
+# InfluxDB gives up a write after ten seconds.
+_ROWS_EACH = 10_000
 
 
 def run() -> dict[str, Any]:
@@ -55,7 +57,9 @@ def run() -> dict[str, Any]:
         ):
             influx = Influx(server)
             influx.end_ms = max(row.time_ms for row in rows) + 1
-            asyncio.run(influx.write(rows, rolls_up=False))
+            for at in range(0, len(rows), _ROWS_EACH):
+                some = rows[at : at + _ROWS_EACH]
+                asyncio.run(influx.write(some, rolls_up=False))
             print(f"{name}: {len(rows)} rows")
             found[name] = measure_boards(influx, rows, BOARDS)
     return found

@@ -221,6 +221,7 @@ STATE = Panel(
     width=24,
     height=4,
     value_texts=PORT_STATES,
+    no_value="State not known",
 )
 SENSORS = Panel(
     "Are its optic and its PoE well?",
