@@ -44,6 +44,7 @@ NOT_SHOWN: dict[FieldName, str] = {
     ("site", "state"): "`urgency` and `state_text` say it",
     ("alert", "until_ms"): "an alert that is over is an `incident`",
     ("alert", "explained_by"): "a key; `suppressed` says that it was held back",
+    ("alert", "acknowledged"): "`acknowledged_by` says who",
     ("alert", "line"): "for webhooks and links",
     ("alert", "title"): "boards show the summary, which says more",
     ("incident", "title"): "boards show the summary, which says more",
