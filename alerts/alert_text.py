@@ -10,6 +10,7 @@ from alerts.evaluation.alert_states import AlertState, AlertStates
 from alerts.evidence import NamedCause, diagnose, domain_of
 from alerts.rule import Rule
 from alerts.rule_files import Rules
+from alerts.rule_functions import FUNCTION_UNITS
 from alerts.suppression import consequences
 from alerts.window import Window
 from collectors.server_measurements import CATALOGUE
@@ -32,18 +33,22 @@ GENERIC_VALUES = {
     "folder": "state, journal or store",
     "gateway_name": "the gateway",
     "group": "that provider",
+    "home_site": "the site",
     "host": "the gateway's address",
     "line_device": "the device that the line ends on",
     "line_role": "primary or backup",
     "mostly": "one place (the page names it)",
+    "operation": "the test",
     "outcome": "the reason",
     "parent_name": "the device above it",
     "pool": "the pool",
     "port": "the port",
     "process": "that process",
     "processor": "the processor",
+    "radio": "the radio",
     "reader": "the reader",
     "reading": "what it reads",
+    "sense": "the reason",
     "sensor": "the sensor",
     "site_name": "the site",
     "supplier": "the supplier",
@@ -52,6 +57,7 @@ GENERIC_VALUES = {
     "text": "the device's message",
     "threshold": "the limit",
     "value": "how much",
+    "volume": "the disk",
 }
 # What a page reads if a value is not known: not every row has every field.
 _UNKNOWN = {
@@ -59,6 +65,7 @@ _UNKNOWN = {
     "mostly": "a place that is not known yet",
     "outcome": "the reason is not known",
     "reading": "by its own limits",
+    "sense": "the reason is not known",
     "text": "it gives no details",
     "value": "an unknown amount",
 }
@@ -186,6 +193,8 @@ def value_unit(rule: Rule) -> str:
     """The unit of the rule's value."""
     if rule.silence == "blind" and not rule.when:
         return "s"
+    if rule.function:
+        return FUNCTION_UNITS.get(rule.function, "1")
     if not rule.when or rule.across == "all":
         return "1"
     if rule.when[0].aggregate == "count":
@@ -206,6 +215,8 @@ def format_value(value: float, unit: str) -> str:
         if unit in ("bit/s", "byte") and value >= size:
             return f"{value / size:.3g} {prefix}{'B' if unit == 'byte' else unit}"
     number = f"{value:.0f}" if value == round(value) else f"{value:.3g}"
+    if unit == "1/s":
+        return f"{number} a second"
     return number if unit in ("1", "flag", "packet") else f"{number} {unit}"
 
 

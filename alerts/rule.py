@@ -20,6 +20,16 @@ from probes.wire.durations import parse_duration_ms
 
 Aggregate = Literal["last", "mean", "min", "max", "sum", "count", "p95", "rise"]
 Comparison = Literal[">", ">=", "<", "<=", "==", "!="]
+# Who acts on an alert of the rule.
+Owner = Literal[
+    "network",
+    "facilities",
+    "security",
+    "service_desk",
+    "end_user_devices",
+    "supplier",
+    "towpath",
+]
 Relation = Literal[
     "ancestor",
     "everything",
@@ -182,6 +192,7 @@ class Rule(StrictModel):
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,62}$")]
     title: Annotated[str, Field(min_length=3)]
     severity: Severity
+    owner: Owner = "network"
     measurement: str
     where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     subject: tuple[str, ...]

@@ -6,11 +6,17 @@ Each receives the series of one subject, the estate and the time. It returns a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from alerts.estate_index import EstateIndex
 from alerts.series import Series
+
+# Minutes of runtime, the share of a PoE budget, and how much worse home may be.
+_RUNTIME_MIN, _POE_SHARE, _MUCH_WORSE = 15.0, 0.9, 0.1
+_FEWEST_CALLS = 20
+_POE = re.compile(r"PoE (?P<kind>drawn|left|budget|supply)\b(?P<which>.*)", re.I)
 
 
 class RuleFinding(NamedTuple):
@@ -60,7 +66,92 @@ def agents_silent(
     return RuleFinding(heard == 0, float(heard))
 
 
+def ups_runtime_short(
+    sensors: Sequence[Series], estate_index: EstateIndex, now_ms: int
+) -> RuleFinding | None:
+    """For the sensors of one UPS: it runs on battery, and the shortest runtime left is
+    below a quarter of an hour."""
+    states = [s.latest("on_battery") for s in sensors]
+    if not any(state is not None for state in states):
+        return None
+    if 1 not in states:
+        return RuleFinding(False)
+    left = [
+        float(value)
+        for series in sensors
+        if series.tags["class"] == "runtime"
+        and "on battery" not in series.tags["sensor"].casefold()
+        and isinstance(value := series.latest("value"), int | float)
+    ]
+    if not left:
+        return None
+    return RuleFinding(min(left) < _RUNTIME_MIN, min(left))
+
+
+def poe_budget_spent(
+    sensors: Sequence[Series], estate_index: EstateIndex, now_ms: int
+) -> RuleFinding | None:
+    """For power sensors of one device: the largest share of a PoE budget that is drawn.
+
+    Makers state what is drawn with the budget as its limit, or two of drawn, left and
+    budget. Power of a single port has neither.
+    """
+    supplies: dict[str, dict[str, float]] = {}
+    for series in sensors:
+        named = _POE.fullmatch(series.tags["sensor"])
+        value, high = series.latest("value"), series.latest("high")
+        if named is None or not isinstance(value, int | float):
+            continue
+        figures = supplies.setdefault(named["which"].strip(), {})
+        kind = named["kind"].casefold()
+        figures["drawn" if kind == "supply" else kind] = float(value)
+        if kind in ("drawn", "supply") and isinstance(high, int | float) and high > 0:
+            figures["budget"] = float(high)
+    shares = [
+        share for figures in supplies.values() if (share := _poe_share(figures)) >= 0
+    ]
+    if not shares:
+        return None
+    return RuleFinding(max(shares) > _POE_SHARE, max(shares))
+
+
+def _poe_share(figures: Mapping[str, float]) -> float:
+    """Drawn of the budget; -1 if too little is known."""
+    drawn, left = figures.get("drawn"), figures.get("left")
+    budget = figures.get("budget")
+    if budget is None and drawn is not None and left is not None:
+        budget = drawn + left
+    if drawn is None and budget is not None and left is not None:
+        drawn = budget - left
+    if drawn is None or not budget:
+        return -1.0
+    return drawn / budget
+
+
+def home_worse_than_office(
+    places: Sequence[Series], estate_index: EstateIndex, now_ms: int
+) -> RuleFinding | None:
+    """For groups by place: poor calls at home less those in offices, each of enough
+    calls. Ten more in a hundred is much."""
+    ratios: dict[str, float] = {}
+    for series in places:
+        ratio, calls = series.latest("call_poor_ratio"), series.latest("calls")
+        if not isinstance(ratio, int | float) or not isinstance(calls, int | float):
+            continue
+        if calls >= _FEWEST_CALLS:
+            ratios[series.tags["group"]] = float(ratio)
+    if not ratios.keys() >= {"home", "office"}:
+        return None
+    more = ratios["home"] - ratios["office"]
+    return RuleFinding(more > _MUCH_WORSE, more)
+
+
 FUNCTIONS: dict[str, Function] = {
     "agents_silent": agents_silent,
+    "home_worse_than_office": home_worse_than_office,
     "on_backup": on_backup,
+    "poe_budget_spent": poe_budget_spent,
+    "ups_runtime_short": ups_runtime_short,
 }
+# The units of their values, if not plain numbers.
+FUNCTION_UNITS = {"home_worse_than_office": "ratio", "poe_budget_spent": "ratio"}

@@ -24,7 +24,9 @@ _ROOTS: dict[Root, str] = {
     "registry": "<state>",
     "broker": "<state>/broker",
 }
-_RULES_HEAD = "| rule | severity | it means, and why that happens | do first |\n"
+_RULES_HEAD = (
+    "| rule | severity | owner | it means, and why that happens | do first |\n"
+)
 
 
 def catalogue_page(catalogue: Catalogue) -> str:
@@ -83,14 +85,16 @@ def places_table(places: Iterable[PersonalDataPlace]) -> str:
 
 def rules_table(rules: Iterable[Rule]) -> str:
     """The table of `docs/on-call.md`, from the rules."""
-    lines = [_RULES_HEAD + "|---|---|---|---|"]
+    lines = [_RULES_HEAD + "|---|---|---|---|---|"]
     for rule in rules:
+        owner = rule.owner.replace("_", " ")
         cause, runbook = (
             text.format_map(GENERIC_VALUES).strip()
             for text in (rule.cause, rule.runbook)
         )
         lines.append(
-            f"| `{rule.id}` | {rule.severity} | **{rule.title}.** {cause} | {runbook} |"
+            f"| `{rule.id}` | {rule.severity} | {owner} | **{rule.title}.** {cause} "
+            f"| {runbook} |"
         )
     return "\n".join(lines) + "\n"
 
