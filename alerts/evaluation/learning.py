@@ -194,10 +194,14 @@ def was_well(window: Window, target: Target) -> bool:
     that is down was not well, whether or not it should be up."""
     rule_index, subject = target
     rule = window.rules[rule_index]
-    return bool(rule.when) and any(
-        condition_holds(rule.when[0], series) is False
+    if not rule.when:
+        return False
+    held = {
+        condition_holds(rule.when[0], series)
         for series in window.members(rule_index, subject)
-    )
+    }
+    # One of several sensors that is well says nothing about the others.
+    return False in held and (rule.across == "all" or True not in held)
 
 
 def well_subjects(window: Window, targets: Iterable[Target]) -> set[Target]:
