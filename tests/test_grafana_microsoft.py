@@ -141,12 +141,17 @@ def test_a_front_door_has_the_figure_of_all_laptops(influx: Influx) -> None:
     assert answers == [[pytest.approx(ANSWERED[name])] for name in shares]
 
 
-def test_alerts_about_relays_lead_to_this_board() -> None:
-    for rule in RULES:
-        if rule.id.startswith("relay_blocked"):
-            panel = panel_of(rule, BOARDS)
-            assert panel is not None
-            assert panel[0] == BOARD
+def test_alerts_about_relays_lead_to_a_graph_of_relays() -> None:
+    boards = {
+        rule.id: panel[0]
+        for rule in RULES
+        if rule.id.startswith("relay_blocked") and (panel := panel_of(rule, BOARDS))
+    }
+    # This board has graphs of places and sites, and none of all laptops together.
+    assert boards == {
+        "relay_blocked_site": BOARD,
+        "relay_blocked_everywhere": "towpath-calls",
+    }
 
 
 def test_a_load_takes_few_queries() -> None:

@@ -23,7 +23,9 @@ from collectors.store.influxql_parser import parse
 from collectors.store.influxql_reader import read_select
 from collectors.store.influxql_syntax import Select
 from dashboards.grafana import BOARDS, GrafanaConfig, render_files
+from dashboards.grafana.classic import panel_ids
 from dashboards.grafana.grafana_rules import WATCHDOG_UID
+from dashboards.grafana.rule_panels import panel_of
 
 
 @pytest.mark.parametrize("target", [9, 10, 11, 12, 13])
@@ -202,3 +204,29 @@ def test_rules_that_grafana_cannot_express_are_listed_with_the_reason() -> None:
         if "rule" in rule["labels"]
     }
     assert exported | omitted_rules == {rule.id for rule in RULES}
+
+
+@pytest.mark.parametrize(
+    ("rule", "board", "title"),
+    [
+        # Over time, by the rule's own field.
+        ("port_down", "towpath-port", "When was it down?"),
+        ("device_unreachable", "towpath-site", "When did devices not answer?"),
+        ("on_backup_line", "towpath-site", "When did a backup line carry traffic?"),
+        # The field of its first condition, and not of its others.
+        ("sensor_critical", "towpath-switch", "Which parts report a fault?"),
+        # What the rule shows: the text of the finding.
+        ("device_finding", "towpath-switch", "What is to be put right?"),
+        # The time of the alert, and not the last hour.
+        ("device_restarted", "towpath-site", "Which devices answer badly?"),
+        # A table rather than one figure.
+        ("disk_full", "towpath-itself", "How much room is left?"),
+    ],
+)
+def test_an_alert_leads_to_the_panel_that_shows_most_of_it(
+    rule: str, board: str, title: str
+) -> None:
+    found = panel_of(next(one for one in RULES if one.id == rule), BOARDS)
+    numbers = {(b.uid, n): t for b in BOARDS for t, n in panel_ids(b).items()}
+    assert found is not None
+    assert (found[0], numbers[found]) == (board, title)

@@ -68,10 +68,11 @@ _UNPUBLISHED = {
 # An InfluxDB target is not as the one of Grafana's own annotations, and a link of a
 # panel is not as one of a dashboard.
 _OTHER_TYPES = re.compile(r"annotation\.target\.\w+|panel\.links\[\d+\]\.\w+")
-# The types of Grafana 9 are unfinished: required fields that it never writes, and
-# numbers that may be null.
+# The types of Grafana 9 are unfinished: required fields that it never writes, numbers
+# that may be null, and mappings of absent values, which it has had since Grafana 8.
 _UNFINISHED = re.compile(
     r".* is missing|.*(thresholds\.steps\[\d+\]\.value|\.id) is None, expected number"
+    r"|.*mappings\[\d+\]\.(type is 'special'|options\.match is 'null\+nan'), .*"
 )
 
 

@@ -33,7 +33,7 @@ from dashboards.grafana.grafana_rule_texts import (
     value_expression,
 )
 from dashboards.grafana.provisioning import CONTACT
-from dashboards.grafana.rule_panels import graph_of, panel_of, table_of
+from dashboards.grafana.rule_panels import graph_of, panel_of
 from dashboards.observed.blind_spans import CUT_OFF
 
 # Grafana 9 does not know this value and would not start.
@@ -253,7 +253,7 @@ def _rule(
     }
     if rule.keep_for:
         exported["keepFiringFor"] = _duration(rule.keep_for)
-    panel = panel_of(rule, boards) or table_of(rule, boards)
+    panel = panel_of(rule, boards)
     if panel is not None:
         exported["dashboardUid"], exported["panelId"] = panel
     return exported

@@ -18,44 +18,58 @@ from dashboards.grafana.board import (
 )
 from dashboards.grafana.classic import panel_ids
 
+# The same fact under other names: without the time in which Towpath itself was cut off,
+# and with the reason why a port is down.
+_SAME = {"up": ("answered", "state")}
+
 
 def panel_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
-    """Returns the board and the panel that draws the rule's field over time or, failing
-    that, its measurement; None if no board has either. A panel of the rule's own rows
-    (its `where`) comes before one of all, and one of other rows last."""
-    graph = _graph_of_rule(rule, boards)
-    return None if graph is None else (graph.board.uid, graph.number)
+    """Returns the board and the panel that show best what a rule is about: the field of
+    its first condition, over time if a panel does that. Failing that, another panel of
+    its measurement; None if there is none. A panel of the rule's own rows (its
+    `where`) comes before one of all, and one of other rows last."""
+    shown = _shown_best(rule, boards)
+    return None if shown is None else (shown.board.uid, shown.number)
 
 
-class _Graph(NamedTuple):
+class _Shown(NamedTuple):
+    """One query of a panel, with the panel's board and number."""
+
     board: Board
+    panel: Panel
     number: int
     target: PanelQuery
 
 
-def _graph_of_rule(rule: Rule, boards: Sequence[Board]) -> _Graph | None:
+def _shown_best(rule: Rule, boards: Sequence[Board]) -> _Shown | None:
     measurement = rule.measurement
-    fields = {condition.field for condition in rule.when} | set(rule.fields)
+    fields = [condition.field for condition in rule.when] + sorted(rule.fields)
     if measurement == "device" and not rule.subject:
         # It is about the poller, which cannot see any device.
-        measurement, fields = "self_poll", {"cut_off"}
-    if "up" in fields:
-        # The same, without the time in which Towpath itself was cut off.
-        fields.add("answered")
+        measurement, fields = "self_poll", ["cut_off"]
+    first = {name for field in fields[:1] for name in (field, *_SAME.get(field, ()))}
+    others = {name for field in fields for name in (field, *_SAME.get(field, ()))}
 
-    def rank(graph: _Graph) -> tuple[bool, bool, bool]:
-        shows, is_of_rule = _rows_shown(rule, graph.target)
-        has_field = not fields.isdisjoint(_fields_of(graph.target))
-        return shows, has_field, is_of_rule
+    def rank(shown: _Shown) -> tuple[int, ...]:
+        of_panel = _fields_of(shown.target)
+        shows, is_of_rule = _rows_shown(rule, shown.target)
+        # What a query tests beyond the rule, such as events of radios only.
+        extra = sum(bool(w.values) for w in shown.target.query.where)
+        return (
+            shows,
+            bool(first & of_panel),
+            shown.panel.kind in OVER_TIME,
+            # Others show the present, and not the time of the alert.
+            not (shown.panel.time_from or shown.panel.newest),
+            len(others & of_panel),
+            is_of_rule,
+            len(of_panel & {*rule.shows}),
+            shown.panel.kind == "table",
+            -extra,
+        )
 
-    graphs = [
-        _Graph(board, number, target)
-        for board, panel, number in _graphs(boards, measurement)
-        for target in panel.targets
-        if target.query.measurement == measurement
-    ]
     # The first of equal ones.
-    return max(graphs, key=rank, default=None)
+    return max(_all_shown(boards, measurement), key=rank, default=None)
 
 
 def _rows_shown(rule: Rule, target: PanelQuery) -> tuple[bool, bool]:
@@ -77,12 +91,15 @@ def graph_of(
     measurement: str, field: str, boards: Sequence[Board]
 ) -> tuple[str, int] | None:
     """Returns a graph of `field` or, failing that, of `measurement`."""
-    near: tuple[str, int] | None = None
-    for board, panel, number in _graphs(boards, measurement):
-        near = near or (board.uid, number)
-        if field in _fields(panel, measurement):
-            return board.uid, number
-    return near
+    graphs = [
+        shown
+        for shown in _all_shown(boards, measurement)
+        if shown.panel.kind in OVER_TIME
+    ]
+    best = max(
+        graphs, key=lambda shown: field in _fields_of(shown.target), default=None
+    )
+    return None if best is None else (best.board.uid, best.number)
 
 
 def link_alerts(
@@ -93,12 +110,10 @@ def link_alerts(
     to see the rule's rows: `&var-by=provider`."""
     addresses: dict[str, tuple[str, str]] = {}
     for rule in rules:
-        graph = _graph_of_rule(rule, boards)
-        panel = panel_of(rule, boards) or table_of(rule, boards)
-        if panel is not None:
-            choices = "" if graph is None else _choices(rule, graph.target)
-            address = f"{panel[0]}?viewPanel={panel[1]}{choices}"
-            addresses[rule.id] = (address, "text")
+        shown = _shown_best(rule, boards)
+        if shown is not None:
+            address = f"{shown.board.uid}?viewPanel={shown.number}"
+            addresses[rule.id] = (address + _choices(rule, shown.target), "text")
     return tuple(
         dataclasses.replace(
             board,
@@ -140,34 +155,15 @@ def _linked(
     )
 
 
-def _graphs(
-    boards: Sequence[Board], measurement: str
-) -> Iterator[tuple[Board, Panel, int]]:
+def _all_shown(boards: Sequence[Board], measurement: str) -> Iterator[_Shown]:
     for board in boards:
         if board.personal:
             continue
         ids = panel_ids(board)
         for panel in board.panels:
-            if panel.kind in OVER_TIME and _fields(panel, measurement):
-                yield board, panel, ids[panel.title]
-
-
-def table_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
-    """Returns any panel of the rule's measurement; None if there is none."""
-    for board in boards:
-        for panel in board.panels:
-            if not board.personal and _fields(panel, rule.measurement):
-                return board.uid, panel_ids(board)[panel.title]
-    return None
-
-
-def _fields(panel: Panel, measurement: str) -> set[str]:
-    return {
-        name
-        for target in panel.targets
-        if target.query.measurement == measurement
-        for name in _fields_of(target)
-    }
+            for target in panel.targets:
+                if target.query.measurement == measurement:
+                    yield _Shown(board, panel, ids[panel.title], target)
 
 
 def _fields_of(target: PanelQuery) -> set[str]:
