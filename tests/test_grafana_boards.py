@@ -30,6 +30,7 @@ from dashboards.grafana.board import (
     Variable,
     select,
 )
+from dashboards.grafana.classic import panel_ids
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -44,6 +45,16 @@ def test_the_files_in_deploy_are_those_that_the_build_generates() -> None:
         assert path.read_text() == text, (
             f"{path}: run `towpath dashboards build --out deploy/grafana`"
         )
+
+
+def test_the_ids_of_panels_are_those_of_the_files() -> None:
+    """Alerts open a panel by its id."""
+    files = grafana_dashboards()
+    for board in BOARDS:
+        kind = "personal" if board.personal else "shared"
+        document = files[f"dashboards/{kind}/{board.uid}.json"]
+        written = {panel["title"]: panel["id"] for panel in all_panels(document)}
+        assert panel_ids(board) == written, board.uid
 
 
 def _board(**changes: Any) -> Board:

@@ -66,10 +66,15 @@ def dashboard_json(board: Board, boards: tuple[Board, ...]) -> dict[str, Any]:
 
 
 def panel_ids(board: Board) -> dict[str, int]:
-    """Returns the title of each panel → its id in the JSON."""
-    rows = list(_rows(board, _source(board.datasource)))
-    panels = [panel for row in rows for panel in (row, *row.get("panels", ()))]
-    return {panel["title"]: panel["id"] for panel in panels if panel["type"] != "row"}
+    """Returns the title of each panel → its id in the JSON: rows and panels are
+    numbered in order, from 1."""
+    ids: dict[str, int] = {}
+    heading = 1
+    for row in board.rows:
+        numbered = enumerate(row.panels, heading + 1)
+        ids |= {panel.title: number for number, panel in numbered}
+        heading += 1 + len(row.panels)
+    return ids
 
 
 def _source(uid: str) -> dict[str, str]:
