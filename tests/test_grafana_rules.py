@@ -154,8 +154,8 @@ def test_messages_are_words_with_units() -> None:
     labels = {"site": "hall", "group": "hall", "gateway": "vpn1", "process": "poll"}
     values = {"V": 87.0}
     assert "87 %" in shown(summaries["line_full_down"], values, labels)
-    assert shown(summaries["calls_poor_site"], {"V": 12.3456}, labels) == (
-        "12.3 % of call tests at hall are poor"
+    assert shown(summaries["wifi_weak_site"], {"V": 12.3456}, labels) == (
+        "12.3 % of Wi-Fi readings at hall are too weak for calls"
     )
     assert shown(summaries["certificate_expiring"], {"V": 13.0}, labels) == (
         "The certificate of vpn1 expires in 13 days"
