@@ -1,4 +1,5 @@
-"""Rows of a UPS, a probe, a PDU, a controller and a PoE switch, for tests of boards.
+"""Rows of a UPS, a probe, a PDU, a controller and a PoE switch (with a disk, and a path
+that it tests), for tests of boards.
 
 They are not in the made-up council's estate: they only measure, at the Town Hall.
 """
@@ -65,6 +66,11 @@ def hardware_rows(from_ms: int, to_ms: int) -> Iterator[Sample]:
         for name, radio, value in _RADIOS:
             own = {"class": name, "radio": radio}
             yield Sample("wireless", {**_tags(CONTROLLER), **own}, {"value": value}, at)
+        disk = {"use_ratio": 0.41, "used_bytes": 410_000_000}
+        yield Sample("storage", {**_tags(POE_SWITCH), "volume": "flash"}, disk, at)
+        tags = {**_tags(POE_SWITCH), "operation": "to the data centre"}
+        answered = {"kind": "echo", "up": 1, "sense": "ok", "rtt_ms": 6.5}
+        yield Sample("ip_sla", tags, answered, at)
         for port, speed in (("Gi1/0/1", 1e9), ("Te1/1/1", 1e10)):
             rates = {"in_bps": speed / 50, "out_bps": speed / 90}
             yield Sample(

@@ -29,6 +29,8 @@ class Device:
         for _ in range(minutes):
             at_ms = START_MS + self.minute * MINUTE_MS
             self.window.append(device_poll(up, at_ms))
+            # Its neighbour, whose loss would explain its own.
+            self.window.append(device_poll(1, at_ms, device="d2"))
             for now_ms in (at_ms + 1_000, at_ms + 31_000):
                 result = run_cycle(
                     self.window,
