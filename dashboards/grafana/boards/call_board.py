@@ -22,6 +22,7 @@ from dashboards.grafana.boards.call_panels import (
     CALL_PICKS,
     CALL_TESTS_TEXT,
     LINES,
+    NO_FIGURE,
     WEIGHTED_TEXT,
     call_columns,
     graph,
@@ -52,7 +53,7 @@ def _now(
     name: str,
     steps: Steps = PLAIN,
     decimals: int = 0,
-    no_value: str = "Too few laptops, or not measured",
+    no_value: str = NO_FIGURE,
 ) -> Panel:
     return Panel(
         title,

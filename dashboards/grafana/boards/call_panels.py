@@ -73,6 +73,10 @@ def of_groups(
     )
 
 
+# What a panel of groups says if it has no figure: the table of its board says which.
+NO_FIGURE = "Too few laptops, or not measured"
+
+
 def graph(
     title: str,
     text: str,
@@ -99,6 +103,7 @@ def graph(
         decimals=decimals,
         soft_minimum=lowest,
         soft_maximum=highest,
+        no_value=NO_FIGURE,
     )
 
 

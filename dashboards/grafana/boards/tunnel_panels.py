@@ -210,6 +210,7 @@ def _compared(title: str, text: str, field: str, most: float, decimals: int) -> 
         decimals=decimals,
         soft_minimum=0,
         soft_maximum=most,
+        no_value="Too few laptops have a tunnel",
     )
 
 
