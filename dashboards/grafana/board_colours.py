@@ -6,12 +6,10 @@ the limits for calls (`verdict_steps`).
 
 from __future__ import annotations
 
-from functools import cache
-
 from alerts.rule import Condition, Rule
-from alerts.rule_files import load_rules
 from collectors.server_measurements import CATALOGUE
 from dashboards.call_quality import BY_FIELD
+from dashboards.grafana.shipped_rules import shipped_rules
 
 GREEN, AMBER, RED, BLUE, PURPLE = "green", "orange", "red", "blue", "purple"
 GOOD, LOOK, BAD, INFORMATION, MAINTENANCE = GREEN, AMBER, RED, BLUE, PURPLE
@@ -33,7 +31,7 @@ def steps_of_rule(*ids: str, field: str = "") -> Steps:
     `field`: which of the rule's conditions; if omitted, the first. Raises `KeyError` if
     there is no such rule or condition, `ValueError` if the values cannot be steps.
     """
-    rules = [_rules()[name] for name in ids]
+    rules = [shipped_rules()[name] for name in ids]
     conditions = [_condition(rule, field) for rule in rules]
     values = [_step(rule, c) for rule, c in zip(rules, conditions, strict=True)]
     [last] = conditions[-1:]
@@ -59,11 +57,6 @@ def verdict_steps(name: str) -> Steps:
     if limits.is_less_worse:
         return ((None, RED), (limits.poor, AMBER), (limits.good, GREEN))
     return ((None, GREEN), (limits.good, AMBER), (limits.poor, RED))
-
-
-@cache
-def _rules() -> dict[str, Rule]:
-    return {rule.id: rule for rule in load_rules(CATALOGUE)}
 
 
 def _condition(rule: Rule, field: str) -> Condition:

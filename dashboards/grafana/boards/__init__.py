@@ -12,7 +12,6 @@ from dashboards.grafana.boards.microsoft_365 import MICROSOFT
 from dashboards.grafana.boards.port_board import PORT
 from dashboards.grafana.boards.power_board import POWER_BOARD
 from dashboards.grafana.boards.remote_working import REMOTE_WORKING
-from dashboards.grafana.boards.rule_texts import shipped_rules
 from dashboards.grafana.boards.site import SITE
 from dashboards.grafana.boards.switch import SWITCH
 from dashboards.grafana.boards.towpath_itself import TOWPATH_ITSELF
@@ -20,6 +19,7 @@ from dashboards.grafana.boards.vpn_board import VPN
 from dashboards.grafana.boards.wan_lines import WAN
 from dashboards.grafana.boards.wifi_board import WIFI
 from dashboards.grafana.rule_panels import link_alerts
+from dashboards.grafana.shipped_rules import shipped_rules
 
 BOARDS: tuple[Board, ...] = link_alerts(
     (
@@ -39,7 +39,7 @@ BOARDS: tuple[Board, ...] = link_alerts(
         TOWPATH_ITSELF,
         LAPTOP,
     ),
-    shipped_rules(),
+    tuple(shipped_rules().values()),
     RULE_COLUMN,
 )
 

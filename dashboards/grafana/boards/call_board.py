@@ -1,12 +1,10 @@
 """How good calls are, by groups of laptops, and how many calls each figure is from."""
 
 from dashboards.grafana.board import (
-    PLAIN,
     Board,
     BoardRow,
     Panel,
     PanelQuery,
-    Steps,
     Variable,
     busiest,
     choice,
@@ -14,7 +12,6 @@ from dashboards.grafana.board import (
     column,
     link_to,
     select,
-    unit_of,
     verdict_steps,
 )
 from dashboards.grafana.boards.call_panels import (
@@ -22,11 +19,11 @@ from dashboards.grafana.boards.call_panels import (
     CALL_PICKS,
     CALL_TESTS_TEXT,
     LINES,
-    NO_FIGURE,
     WEIGHTED_TEXT,
     call_columns,
     graph,
     limits_text,
+    newest_figure,
     of_groups,
 )
 from dashboards.grafana.boards.cause_panels import causes_by_group, causes_over_time
@@ -47,29 +44,6 @@ _CHOSEN = {"by": "by", "group": "group"}
 _WORST = {"by": "by", "group": "worst_groups"}
 
 
-def _now(
-    title: str,
-    text: str,
-    name: str,
-    steps: Steps = PLAIN,
-    decimals: int = 0,
-    no_value: str = NO_FIGURE,
-) -> Panel:
-    return Panel(
-        title,
-        text,
-        (PanelQuery(select("experience", (name, "last"), where=ALL)),),
-        unit_of("experience", name),
-        "stat",
-        width=4,
-        height=4,
-        steps=steps,
-        decimals=decimals,
-        newest=True,
-        no_value=no_value,
-    )
-
-
 def _of_successful(title: str, text: str, name: str, decimals: int) -> Panel:
     """A failed call has none of these figures."""
     about = (
@@ -78,11 +52,11 @@ def _of_successful(title: str, text: str, name: str, decimals: int) -> Panel:
         "succeeds."
     )
     nothing = "None succeeded, or too few laptops"
-    return _now(title, about, name, verdict_steps(name), decimals, nothing)
+    return newest_figure(title, about, name, verdict_steps(name), decimals, nothing)
 
 
 NOW = (
-    _now(
+    newest_figure(
         "How many calls are poor?",
         "Share of all laptops' test calls that missed a media target or failed, the "
         f"newest figure. {limits_text('call_poor_ratio')} If it is not green: "
@@ -107,7 +81,7 @@ NOW = (
     _of_successful(
         "How uneven is the delay?", "95th percentile of jitter.", "jitter_p95_ms", 0
     ),
-    _now(
+    newest_figure(
         "How many test calls is this from?",
         "Test calls of all laptops within 15 minutes. Fewer than 20: the figures "
         "beside it depend on a few people.",

@@ -77,6 +77,30 @@ def of_groups(
 NO_FIGURE = "Too few laptops, or not measured"
 
 
+def newest_figure(
+    title: str,
+    text: str,
+    name: str,
+    steps: Steps = PLAIN,
+    decimals: int = 0,
+    no_value: str = NO_FIGURE,
+) -> Panel:
+    """Returns a tile of the newest figure of all laptops."""
+    return Panel(
+        title,
+        text,
+        (PanelQuery(select("experience", (name, "last"), where=ALL)),),
+        unit_of("experience", name),
+        "stat",
+        width=4,
+        height=4,
+        steps=steps,
+        decimals=decimals,
+        newest=True,
+        no_value=no_value,
+    )
+
+
 def graph(
     title: str,
     text: str,

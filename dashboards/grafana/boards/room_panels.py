@@ -24,7 +24,12 @@ from dashboards.grafana.boards.port_board import (
     TRAFFIC,
 )
 from dashboards.grafana.boards.rule_texts import what_to_do
-from dashboards.grafana.boards.switch_ports import EXPECTED_WHY, LOSSES, PORT_STATES
+from dashboards.grafana.boards.switch_ports import (
+    EXPECTED_WHY,
+    LOSSES,
+    PACKETS_LOST,
+    PORT_STATES,
+)
 
 _SITE = {"site": "site"}
 _TO_PORT = link_to("towpath-port", ("site", "device", "port"))
@@ -151,11 +156,7 @@ UP_LINKS = Panel(
     height=7,
     calculated=(
         Calculated("use", "in_use_ratio_max", "max", "out_use_ratio_max"),
-        Calculated("errors", "in_errors_per_s_mean", "+", "out_errors_per_s_mean"),
-        Calculated(
-            "discards", "in_discards_per_s_mean", "+", "out_discards_per_s_mean"
-        ),
-        Calculated("lost", "errors", "+", "discards"),
+        *PACKETS_LOST,
     ),
     rows_if=tuple(
         RowTest("expected_why_last", "equal", why)

@@ -43,6 +43,12 @@ EXPECTED_WHY = {
 # Until something moves on a port, it is neither good nor bad.
 PORT_USE: Steps = ((None, NEUTRAL), (0.001, GREEN), *BUSY[1:])
 LOSSES: Steps = steps_of_rule("port_errors", field="in_errors_per_s")
+# Of the mean rates of errors and discards: both directions, and all that is lost.
+PACKETS_LOST = (
+    Calculated("errors", "in_errors_per_s_mean", "+", "out_errors_per_s_mean"),
+    Calculated("discards", "in_discards_per_s_mean", "+", "out_discards_per_s_mean"),
+    Calculated("lost", "errors", "+", "discards"),
+)
 _LINES = 6
 _RATES = ("in_bps", "out_bps", "in_use_ratio", "out_use_ratio")
 _DEVICE = {"device": "device"}
@@ -228,13 +234,7 @@ PORTS_BY_LOSS = Panel(
         "discards": TableColumn("Discards", "suffix: /s", hidden=True),
         "lost": TableColumn("Lost", "suffix: /s", hidden=True),
     },
-    calculated=(
-        Calculated("errors", "in_errors_per_s_mean", "+", "out_errors_per_s_mean"),
-        Calculated(
-            "discards", "in_discards_per_s_mean", "+", "out_discards_per_s_mean"
-        ),
-        Calculated("lost", "errors", "+", "discards"),
-    ),
+    calculated=PACKETS_LOST,
     rows_if=(RowTest("lost", "greater", 0),),
     sort=("lost", True),
     no_value="None",

@@ -26,6 +26,7 @@ from dashboards.grafana.boards.call_panels import (
     call_columns,
     figure_column,
     graph,
+    newest_figure,
     of_groups,
 )
 from dashboards.grafana.boards.rule_texts import what_to_do
@@ -37,19 +38,8 @@ _TO_CALLS = link_to("towpath-calls", by="vpn", group=column("group"))
 def _now(
     title: str, text: str, name: str, steps: Steps = PLAIN, decimals: int = 0
 ) -> Panel:
-    return Panel(
-        title,
-        f"{text} The newest figure.",
-        (PanelQuery(select("experience", (name, "last"), where=ALL)),),
-        unit_of("experience", name),
-        "stat",
-        width=4,
-        height=4,
-        steps=steps,
-        decimals=decimals,
-        newest=True,
-        no_value="Too few laptops",
-    )
+    about = f"{text} The newest figure."
+    return newest_figure(title, about, name, steps, decimals, "Too few laptops")
 
 
 UP_NOW = _now(
