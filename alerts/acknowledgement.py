@@ -29,15 +29,16 @@ class AlreadyAcknowledged(LinkRefused):
 
 
 class Acknowledged(NamedTuple):
-    """The alert, with who handles it. `is_new`: this call recorded that; otherwise
-    somebody else had."""
+    """The alert, with who acknowledged it. `is_new`: False if it was acknowledged
+    before this call."""
 
     alert: Alert
     is_new: bool
 
 
 def acknowledge(path: Path, key: str, who: str, why: str, now_ms: int) -> Acknowledged:
-    """Records who handles it. Raises `LookupError` if no open alert has that key."""
+    """Records who acknowledges the alert. Raises `LookupError` if no open alert has
+    that key."""
     with opened(path) as db, transaction(db):
         row = db.execute(
             "SELECT episode FROM alert WHERE key = ? AND open = 1", (key,)

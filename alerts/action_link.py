@@ -1,7 +1,7 @@
 """Signed links with which the reader of a message acknowledges or silences an alert.
 
 A link is for one action on one episode of an alert, ends at a time, and can be used
-once. It only opens a page: nothing happens before somebody presses its button, because
+once. Opening it changes nothing: the page that it opens has a button to press, because
 mail scanners and chat previews fetch every link.
 """
 

@@ -145,8 +145,8 @@ def alerts_ack(
     out: Out = print,
     timezone: str = "Europe/London",
 ) -> int:
-    """Acknowledges an alert: records who handles it. Returns 1 if somebody has done so
-    already."""
+    """Acknowledges an alert and records who did. Returns 1 if it was acknowledged
+    before."""
     try:
         alert, is_new = acknowledge(state_file, key, who, why, now_ms)
     except LookupError:

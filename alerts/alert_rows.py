@@ -23,7 +23,7 @@ _PARTS = ("device", "port", "line")
 
 class AlertRepeats:
     """Repeats the rows of firing alerts, all at once, at multiples of the period, and
-    adds one when somebody acknowledges an alert."""
+    adds one for an alert that has just been acknowledged."""
 
     def __init__(self) -> None:
         self._period_ms = CATALOGUE.measurement("alert").period_s * 1000

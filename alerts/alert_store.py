@@ -189,8 +189,9 @@ class AlertStore:
     def escalate(
         self, waiting: Mapping[str, tuple[Alert, FollowUp]], now_ms: int
     ) -> list[tuple[str, NextSend]]:
-        """Adds what is due for alerts that need somebody, by episode, and withdraws
-        what waits for others. Returns what was added."""
+        """Adds the reminders and escalations that are due for unacknowledged alerts, by
+        episode, and withdraws those that wait for other alerts. Returns what was
+        added."""
         sent = sent_pages(self._file.db, waiting)
         sends = [
             (episode, alert, send)

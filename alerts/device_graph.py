@@ -91,8 +91,8 @@ class DeviceGraph:
     def _first_of(self, part: set[str], dark: frozenset[str]) -> set[str]:
         """The devices of a connected part that Towpath would reach first."""
         beside = {device for device in part if self.links[device] - dark}
-        # None has a link to what answers: the way in is where a line leads away, or
-        # where nothing is above.
+        # If none is linked to a device that answers, Towpath enters at one with
+        # a line, or at one without a parent in the part.
         tops = {
             device
             for device in part - self._strays
