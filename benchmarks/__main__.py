@@ -32,6 +32,7 @@ BENCHMARKS = (
     "agent",
     "incidents",
     "evaluation_cost",
+    "recorded_scores",
 )
 
 
