@@ -19,10 +19,11 @@ from grafana_client.api import GrafanaApi
 from grafana_client.client import GrafanaClient
 from grafana_state import Answer, GrafanaState, shared_source
 
-from dashboards.grafana import BOARDS, GrafanaConfig
+from dashboards.grafana import BOARDS
 from dashboards.grafana.board import Board
 from dashboards.grafana.grafana_server import GrafanaServer
 from dashboards.grafana.push import PushOptions, PushReport, push
+from dashboards.grafana_config import GrafanaConfig
 
 TOKEN = "glsa_right"
 PLAIN = PushOptions()

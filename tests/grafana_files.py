@@ -10,7 +10,8 @@ import yaml
 
 from alerts import rule_files as alert_rules
 from collectors.server_measurements import CATALOGUE
-from dashboards.grafana import GrafanaConfig, render_files
+from dashboards.grafana import render_files
+from dashboards.grafana_config import GrafanaConfig
 
 RULES = alert_rules.load_rules(CATALOGUE)
 

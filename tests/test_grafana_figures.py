@@ -36,8 +36,9 @@ from alerts import rule_files as alert_rules
 from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
 from collectors.store.query import Pick, Query
-from dashboards.grafana import BOARDS, GrafanaConfig, render_files
+from dashboards.grafana import BOARDS, render_files
 from dashboards.grafana.board import OVER_TIME, Board, Panel, PanelQuery
+from dashboards.grafana_config import GrafanaConfig
 from probes.wire.sample import Sample, Value
 
 HOUR_MS = 3_600_000

@@ -15,11 +15,12 @@ from grafana_state import (
     shared_source,
 )
 
-from dashboards.grafana import BOARDS, GrafanaConfig
+from dashboards.grafana import BOARDS
 from dashboards.grafana.board import Board
 from dashboards.grafana.grafana_connection import PushError
 from dashboards.grafana.grafana_server import GrafanaServer
 from dashboards.grafana.push import PushOptions
+from dashboards.grafana_config import GrafanaConfig
 
 SHARED = {board.uid for board in BOARDS if not board.personal}
 FIRST = next(board for board in BOARDS if not board.personal)

@@ -15,8 +15,9 @@ from grafana_state import (
     shared_source,
 )
 
-from dashboards.grafana import BOARDS, GrafanaConfig
+from dashboards.grafana import BOARDS
 from dashboards.grafana.grafana_connection import PushError
+from dashboards.grafana_config import GrafanaConfig
 
 SHARED = {board.uid for board in BOARDS if not board.personal}
 PERSONAL = GrafanaConfig(personal=True)

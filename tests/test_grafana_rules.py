@@ -22,10 +22,11 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql_parser import parse
 from collectors.store.influxql_reader import read_select
 from collectors.store.influxql_syntax import Select
-from dashboards.grafana import BOARDS, GrafanaConfig, render_files
+from dashboards.grafana import BOARDS, render_files
 from dashboards.grafana.classic import panel_ids
 from dashboards.grafana.grafana_rules import WATCHDOG_UID
 from dashboards.grafana.rule_panels import panel_of
+from dashboards.grafana_config import GrafanaConfig
 
 
 @pytest.mark.parametrize("target", [9, 10, 11, 12, 13])

@@ -7,7 +7,7 @@ import json
 import yaml
 from grafana_files import grafana_texts
 
-from dashboards.grafana import GrafanaConfig
+from dashboards.grafana_config import GrafanaConfig
 
 
 def test_the_data_sources_name_their_database_for_old_and_new_grafana() -> None:

@@ -24,7 +24,7 @@ from collectors.snmp.traps import TrapsConfig
 from collectors.store import StoreConfig
 from collectors.strict_model import StrictModel
 from collectors.vpn_gateways import VpnGatewaysConfig
-from dashboards.grafana.grafana_config import GrafanaConfig
+from dashboards.grafana_config import GrafanaConfig
 from dashboards.web import WebConfig
 from towpath.log_setup import LogConfig
 from towpath.metrics import MetricsConfig

@@ -6,7 +6,6 @@
 from dashboards.grafana.boards import BOARDS
 from dashboards.grafana.build import BoardError, BuiltFiles, build_folder, render_files
 from dashboards.grafana.checks import CHECKS, Finding, check_boards, check_folder
-from dashboards.grafana.grafana_config import GrafanaConfig
 
 __all__ = [
     "BOARDS",
@@ -14,7 +13,6 @@ __all__ = [
     "BoardError",
     "BuiltFiles",
     "Finding",
-    "GrafanaConfig",
     "build_folder",
     "check_boards",
     "check_folder",

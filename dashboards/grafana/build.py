@@ -17,13 +17,13 @@ from dashboards.grafana.board import Board
 from dashboards.grafana.boards import BOARDS
 from dashboards.grafana.checks import check_boards
 from dashboards.grafana.classic import dashboard_json
-from dashboards.grafana.grafana_config import GrafanaConfig
 from dashboards.grafana.grafana_rules import (
     DIFFERENCES,
     UnsupportedRule,
     rules_document,
 )
 from dashboards.grafana.provisioning import contact_points, datasources, providers
+from dashboards.grafana_config import GrafanaConfig
 from probes.wire.atomic_file import replace_file
 from probes.wire.catalogue import Catalogue
 

@@ -20,7 +20,6 @@ from alerts.window import FORGET_MS, reach_ms
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Aggregate, Pick, Query, Where
 from dashboards.grafana.board import Board
-from dashboards.grafana.grafana_config import GrafanaConfig
 from dashboards.grafana.grafana_rule_nodes import (
     condition_nodes,
     math_node,
@@ -34,6 +33,7 @@ from dashboards.grafana.grafana_rule_texts import (
 )
 from dashboards.grafana.provisioning import CONTACT
 from dashboards.grafana.rule_panels import graph_of, panel_of
+from dashboards.grafana_config import GrafanaConfig
 from dashboards.observed.blind_spans import CUT_OFF
 
 # Grafana 9 does not know this value and would not start.

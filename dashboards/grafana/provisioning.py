@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dashboards.grafana.board import PERSONAL, SHARED
-from dashboards.grafana.grafana_config import GrafanaConfig
+from dashboards.grafana_config import GrafanaConfig
 
 PRUNES_SINCE = 12
 CONTACT = "Towpath watch"

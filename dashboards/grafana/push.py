@@ -23,10 +23,10 @@ from dashboards.grafana.board_push import (
 )
 from dashboards.grafana.boards import BOARDS
 from dashboards.grafana.classic import dashboard_json
-from dashboards.grafana.grafana_config import GrafanaConfig
 from dashboards.grafana.grafana_connection import PushError, RefusedRequest
 from dashboards.grafana.grafana_server import GrafanaServer
 from dashboards.grafana.provisioning import datasources
+from dashboards.grafana_config import GrafanaConfig
 
 FOLDERS = {False: "towpath", True: "towpath-personal"}
 _UID_PREFIX = "towpath-"

@@ -15,8 +15,8 @@ from towpath.commands.shared import fail, read_config, usage_error
 
 if TYPE_CHECKING:
     from alerts.rule_files import Rules
-    from dashboards.grafana import GrafanaConfig
     from dashboards.grafana.push import PushReport
+    from dashboards.grafana_config import GrafanaConfig
 
 app = typer.Typer(
     no_args_is_help=True, help="Dashboards, rules and data sources for Grafana."
@@ -287,7 +287,7 @@ def _warn(settings: GrafanaConfig) -> None:
 def _settings(config: Path | None, grafana: int | None) -> tuple[GrafanaConfig, Rules]:
     from alerts.rule_files import RuleError, load_rules
     from collectors.server_measurements import CATALOGUE
-    from dashboards.grafana import GrafanaConfig
+    from dashboards.grafana_config import GrafanaConfig
 
     settings, folder = GrafanaConfig(), None
     if config is not None:

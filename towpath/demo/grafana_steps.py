@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from dashboards.grafana import GrafanaConfig, build_folder
+from dashboards.grafana import build_folder
+from dashboards.grafana_config import GrafanaConfig
 
 TOKEN_FILE = "grafana.token"
 
