@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from alerts.device_graph import DeviceGraph
 from collectors.estate.estate_model import Device, Estate, Line, Site, VpnGateway
 from collectors.estate.opening_hours import OpeningHours, is_open
@@ -51,6 +53,19 @@ class EstateIndex:
             above = self.devices.get(device.parent or "")
             if device.poll and (above is None or above.site != device.site):
                 self.tops.setdefault(device.site, []).append(device.id)
+
+    def devices_called(self, name: str) -> list[str]:
+        """The devices with that id, name or address, in capitals or not."""
+        return self._called.get(name.casefold(), []) if name else []
+
+    @functools.cached_property
+    def _called(self) -> dict[str, list[str]]:
+        called: dict[str, list[str]] = {}
+        for device in self.devices.values():
+            names = {device.id, device.name, str(device.address)} - {""}
+            for name in {name.casefold() for name in names}:
+                called.setdefault(name, []).append(device.id)
+        return called
 
     def is_of(self, estate: Estate, topology: TopologyGraph) -> bool:
         """Whether it was made from these: an index takes a while to make."""

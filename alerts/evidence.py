@@ -80,7 +80,7 @@ def diagnose(
 ) -> NamedCause:
     """The domain of an alert that no other explains, and what speaks for it."""
     active = {key: state for key, state in states.items() if state.is_open}
-    situation = Situation(active, estate_index)
+    situation = Situation(active, estate_index, window)
     view = _View(alert_state, states, window, estate_index, situation)
     diagnosis = _DIAGNOSES.get(alert_state.rule)
     if diagnosis is None:

@@ -14,7 +14,9 @@ from typing import NamedTuple
 from alerts.domain_functions import FailedLine, failed_lines
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState, alert_key
+from alerts.part_relation import same_part_subjects
 from alerts.rule_files import Explanation
+from alerts.window import Window
 from collectors.estate.estate_model import Line
 
 UNREACHABLE = "device_unreachable"
@@ -39,9 +41,12 @@ class Situation:
     """The open alerts and the estate, for the relations of one evaluation."""
 
     def __init__(
-        self, active: Mapping[str, AlertState], estate_index: EstateIndex
+        self,
+        active: Mapping[str, AlertState],
+        estate_index: EstateIndex,
+        window: Window,
     ) -> None:
-        self.active, self.estate_index = active, estate_index
+        self.active, self.estate_index, self.window = active, estate_index, window
         self._failed_lines: dict[str, list[FailedLine]] = {}
         self.unreachable = {
             alert_state.subject["device"]
@@ -59,6 +64,19 @@ class Situation:
             outage = self._outage_with(causes[0])
             return causes if outage is None else (outage,)
         return causes
+
+    def alerts_on(self, device: str, rule: str) -> list[AlertState]:
+        """The open alerts of that rule about a device or its parts."""
+        return self._by_device.get((device, rule), [])
+
+    @functools.cached_property
+    def _by_device(self) -> dict[tuple[str, str], list[AlertState]]:
+        by_device: dict[tuple[str, str], list[AlertState]] = {}
+        for state in self.active.values():
+            if state.subject.get("device"):
+                place = (state.subject["device"], state.rule)
+                by_device.setdefault(place, []).append(state)
+        return by_device
 
     @functools.cached_property
     def _explained(self) -> Mapping[str, tuple[str, ...]]:
@@ -141,6 +159,20 @@ def possible_causes(
     explanation: Explanation, alert_state: AlertState, situation: Situation
 ) -> Iterator[PossibleCauses]:
     """What would explain `alert_state` by this explanation, nearest first."""
+    if not explanation.covers(alert_state.subject):
+        return
+    device = alert_state.subject.get("device", "")
+    if explanation.relation == "same_device" and device:
+        # Its parts too: a power supply that has failed explains what lacks power.
+        for cause in situation.alerts_on(device, explanation.cause):
+            yield PossibleCauses(explanation.cause, (cause.subject,))
+    if explanation.relation == "same_part":
+        reported = situation.alerts_on(device, explanation.cause)
+        for subject in same_part_subjects(
+            explanation, alert_state, reported, situation.window
+        ):
+            yield PossibleCauses(explanation.cause, (subject,))
+        return
     for subjects, all_of_them in _RELATIONS[explanation.relation](
         alert_state, situation
     ):
@@ -294,11 +326,24 @@ def _gateway_place(alert_state: AlertState, situation: Situation) -> _Subjects:
         yield [{"device": cause} for cause in causes], False
 
 
+def _named_device(alert_state: AlertState, situation: Situation) -> _Subjects:
+    """The device that another one reports about by its name, such as an access point
+    by its controller, or what it was reached through."""
+    estate_index = situation.estate_index
+    for device in estate_index.devices_called(alert_state.subject.get("about", "")):
+        yield [{"device": device}], False
+        beside = estate_index.graph.links.get(device, set())
+        if beside and beside <= situation.unreachable:
+            causes = {c for other in beside for c in situation.first_causes(other)}
+            yield [{"device": cause} for cause in sorted(causes)], False
+
+
 _RELATIONS: dict[str, Relate] = {
     "ancestor": _ancestor,
     "everything": _everything,
     "gateway_place": _gateway_place,
     "line_port": _line_port,
+    "named_device": _named_device,
     "other_end": _other_end,
     "parent_port": _parent_port,
     "power": _power,

@@ -35,11 +35,13 @@ Relation = Literal[
     "everything",
     "gateway_place",
     "line_port",
+    "named_device",
     "other_end",
     "parent_port",
     "power",
     "primary_line",
     "same_device",
+    "same_part",
     "same_site",
     "same_subject",
     "site_line",
@@ -63,11 +65,13 @@ Duration = Annotated[int, BeforeValidator(_duration_ms), Field(ge=0)]
 
 
 # The tags of the subject that each relation leads to; None: those of the consequence.
+# Of `same_part`, the rules' own measurements and `ended_by` tell which parts are one.
 RELATION_SUBJECTS: dict[str, frozenset[str] | None] = {
     "ancestor": frozenset({"device"}),
     "everything": frozenset(),
     "gateway_place": frozenset({"device"}),
     "line_port": frozenset({"line"}),
+    "named_device": frozenset({"device"}),
     "other_end": frozenset({"device", "port"}),
     "parent_port": frozenset({"device"}),
     "power": frozenset({"device"}),
@@ -130,10 +134,12 @@ class Condition(StrictModel):
 
 
 class Explains(StrictModel):
-    """Alerts of `rules` in this `relation` to one of this rule are its consequences."""
+    """Alerts of `rules` in this `relation` to one of this rule are its consequences.
+    `like`: only those whose subject has tags like these (regular expressions)."""
 
     rules: tuple[str, ...] = Field(min_length=1)
     relation: Relation
+    like: dict[str, Pattern] = Field(default_factory=dict)
 
 
 class EndedBy(StrictModel):
@@ -144,6 +150,9 @@ class EndedBy(StrictModel):
     expression) that share the tags `same` with the subject: the alert ends if all of
     them were polled after the event and meet `when`. `only`: restricts this to subjects
     with these tags.
+
+    `names`: the tag by which these rows name a part. If the event's `about` fits some
+    of them, it is about these alone; `named`: if it fits none, no row counts.
     """
 
     measurement: str
@@ -151,6 +160,8 @@ class EndedBy(StrictModel):
     only: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     like: dict[str, Pattern] = Field(default_factory=dict)
+    names: str = ""
+    named: bool = False
     when: Condition
 
     def applies_to(self, subject: Mapping[str, str]) -> bool:

@@ -105,7 +105,7 @@ def _ended_by_errors(
     except UnknownName as unknown:
         yield path, str(unknown)
         return
-    for name in (*end.same, *end.where, *end.like):
+    for name in (*end.same, *end.where, *end.like, *([end.names] if end.names else ())):
         if error := _identity_error(name, declared):
             yield path, error
             return
@@ -114,6 +114,10 @@ def _ended_by_errors(
             if name not in rule.subject:
                 hint = did_you_mean(name, rule.subject)
                 yield f"{path}.{kind}", f"{name!r} is not in the rule's subject{hint}"
+    if end.names and "about" not in rule.subject:
+        yield f"{path}.names", "needs `about` in the rule's subject"
+    if end.named and not end.names:
+        yield f"{path}.named", "needs `names`, the tag that the event's `about` names"
     if end.when.aggregate != "last":
         yield f"{path}.when", "expected the latest value, without an aggregate"
     yield from _condition_errors(end.when, f"{path}.when", end.measurement, catalogue)
@@ -164,15 +168,28 @@ def explains_errors(
     for rule in rules:
         for explains in rule.explains:
             for effect in explains.rules:
-                leads_to = RELATION_SUBJECTS[explains.relation]
-                if leads_to is None and effect in known:
-                    leads_to = frozenset(known[effect][0].subject)
+                if explains.relation == "same_part":
+                    errors += _part_errors(rule, effect, known)
+                    leads_to = None
+                else:
+                    leads_to = RELATION_SUBJECTS[explains.relation]
+                    if leads_to is None and effect in known:
+                        leads_to = frozenset(known[effect][0].subject)
+                    if explains.relation == "same_device" and "device" in rule.subject:
+                        leads_to = None
                 if leads_to is not None and leads_to != set(rule.subject):
                     errors.append(
                         f"{known[rule.id][1]}: {rule.id} explains {effect} by "
                         f"{explains.relation}, which leads to subjects of "
                         f"{sorted(leads_to)}, not {sorted(rule.subject)}"
                     )
+                for tag in explains.like if effect in known else ():
+                    if tag not in known[effect][0].subject:
+                        hint = did_you_mean(tag, known[effect][0].subject)
+                        errors.append(
+                            f"{known[rule.id][1]}: {rule.id} explains {effect} with a "
+                            f"`like` of {tag!r}, which is not in its subject{hint}"
+                        )
                 if effect not in known:
                     hint = did_you_mean(effect, known)
                     errors.append(
@@ -202,13 +219,32 @@ def explains_errors(
     return errors
 
 
+def _part_errors(
+    rule: Rule, effect: str, known: dict[str, tuple[Rule, str]]
+) -> list[str]:
+    """Errors in a `same_part`: nothing tells which part it is."""
+    if effect not in known:
+        return []
+    read = {rule.measurement, *(end.measurement for end in rule.ended_by)}
+    measured = known[effect][0].measurement
+    if measured in read:
+        return []
+    return [
+        f"{known[rule.id][1]}: {rule.id} explains {effect} by same_part, but neither "
+        f"{rule.id} nor its `ended_by` reads {measured!r}: nothing tells which parts "
+        "are the same"
+    ]
+
+
 def weaker_causes(rules: Sequence[Rule]) -> list[str]:
     """Errors: causes less severe than what they explain, whose page may be routed to
     nobody."""
     weight = {"info": 0, "warning": 1, "critical": 2}
     errors = []
     for rule in rules:
-        for effect in (effect for link in rule.explains for effect in link.rules):
+        # Of two alerts about the same part, the more severe one is paged.
+        links = (link for link in rule.explains if link.relation != "same_part")
+        for effect in (effect for link in links for effect in link.rules):
             for other in rules:
                 if (
                     other.id == effect

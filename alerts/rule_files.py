@@ -8,7 +8,8 @@ Nobody edits Towpath's own files, so an update never conflicts.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,21 @@ class _RuleFile(StrictModel):
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """One possible explanation for an alert: an alert of `cause`, in `relation`."""
+    """One possible explanation for an alert: an alert of `cause`, in `relation`.
+    `like`: only for subjects with tags like these. `reverse`: of two that are about the
+    same part, the one that is usually the consequence explains the other if it is more
+    severe."""
 
     cause: str
     relation: str
+    like: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    reverse: bool = False
+
+    def covers(self, subject: Mapping[str, str]) -> bool:
+        return all(
+            re.search(pattern, subject.get(tag, ""), re.IGNORECASE)
+            for tag, pattern in self.like.items()
+        )
 
 
 class Rules(Sequence[Rule]):
@@ -78,8 +90,12 @@ class Rules(Sequence[Rule]):
             for explains in rule.explains:
                 for effect in explains.rules:
                     self.links.setdefault(effect, []).append(
-                        Explanation(rule.id, explains.relation)
+                        Explanation(rule.id, explains.relation, explains.like)
                     )
+                    if explains.relation == "same_part" and effect in self._by_id:
+                        self.links.setdefault(rule.id, []).append(
+                            Explanation(effect, explains.relation, reverse=True)
+                        )
         order = {rule.id: index for index, rule in enumerate(self._rules)}
         for links in self.links.values():
             links.sort(key=lambda link: order[link.cause])

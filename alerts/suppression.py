@@ -63,7 +63,7 @@ def decide_notifications(
     resolutions: list[str] = []
     joined: dict[str, str] = {}
     active = {key: state for key, state in states.items() if state.is_open}
-    situation = Situation(active, estate_index)
+    situation = Situation(active, estate_index, window)
     direct = {
         key: _direct_cause(alert_state, rules, situation)
         for key, alert_state in active.items()

@@ -193,7 +193,7 @@ def _mean(
     """The mean, weighted as the catalogue says; None if the weights sum to zero."""
     weight_field = series.weight_of(condition.field)
     if not weight_field:
-        return sum(values) / len(values)
+        return _between(sum(values) / len(values), values)
     ring = series.ring(weight_field)
     if ring is None:
         return None
@@ -203,7 +203,14 @@ def _mean(
         weights = [known.get(time_ms, 0.0) for time_ms in times]
     pairs = list(zip(values, weights, strict=True))
     total = sum(weight for _, weight in pairs)
-    return sum(value * weight for value, weight in pairs) / total if total else None
+    if not total:
+        return None
+    return _between(sum(value * weight for value, weight in pairs) / total, values)
+
+
+def _between(mean: float, values: Sequence[float]) -> float:
+    """The mean without its rounding error: that of ten times 0.95 is not above 0.95."""
+    return min(max(mean, min(values)), max(values))
 
 
 def _shown_fields(rule: Rule, members: Iterable[Series]) -> dict[str, Value]:

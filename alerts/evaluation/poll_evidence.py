@@ -6,10 +6,12 @@ end it was lost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from alerts.evaluation.alert_states import AlertState, AlertStates
+from alerts.evaluation.part_names import named_parts
+from alerts.rule import EndedBy
 from alerts.series import Series
 from alerts.window import Window
 
@@ -50,6 +52,20 @@ class OtherFaults:
         )
 
 
+def named_members(
+    end: EndedBy, subject: Mapping[str, str], members: Sequence[Series]
+) -> tuple[Sequence[Series], bool]:
+    """The series that an event about `subject` may be about, and whether that is
+    certain: whatever matches, or those that its `about` names."""
+    if not end.names:
+        return members, True
+    about = subject.get("about", "")
+    names = named_parts(about, {series.tags[end.names] for series in members})
+    if names:
+        return [series for series in members if series.tags[end.names] in names], True
+    return ([] if end.named else members), False
+
+
 def poll_evidence(
     window: Window,
     rule_index: int,
@@ -66,12 +82,17 @@ def poll_evidence(
         well: list[int] = []
         bad: list[int] = []
         is_certain = True
-        for series in members:
+        parts, is_named = named_members(end, subject, members)
+        for series in parts:
             value = series.latest(end.when.field)
             if not isinstance(value, int | float):
                 continue
             is_well = end.when.holds(value, False)
-            if not is_well and others.include(end.measurement, series, since_ms):
+            if (
+                not is_well
+                and not (end.names and is_named)
+                and others.include(end.measurement, series, since_ms)
+            ):
                 continue
             if series.last_ms < event_ms + CACHED_MS:
                 is_certain = False
