@@ -50,7 +50,7 @@ def test_every_shipped_profile_is_valid() -> None:
     [
         ("vendor: acme\n", 1, "match"),
         ("match: [{object_id: 1.3.6.1.4.1.9, descr: '('}]\n", 1, "regular expression"),
-        ("match: [{}]\n", 1, "object_id or descr"),
+        ("match: [{}]\n", 1, "object_id, descr or holds"),
         ("match: any\nmatsch: 1\n", 2, "did you mean 'match'"),
         ("match: [\n", 2, "is not valid YAML"),
     ],

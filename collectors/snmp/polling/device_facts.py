@@ -20,6 +20,7 @@ from collectors.snmp.profiles import (
     to_readings,
 )
 from collectors.snmp.profiles.apply import REFUSED
+from collectors.snmp.profiles.device_evidence import DeviceEvidence
 from collectors.snmp.profiles.identity import (
     Identity,
     complete_identity,
@@ -38,7 +39,6 @@ from collectors.snmp.profiles.readings import (
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.engine_discovery import agent_answers
-from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import Sessions
@@ -138,6 +138,7 @@ class _FactsReader:
         self._facts, self._snmp, self._profiles = facts, snmp, profiles
         self._reader = ProfileReader(snmp)
         self._identity = Identity()
+        self._evidence = DeviceEvidence(self._reader, self._identity)
         self._chosen: list[Profile] = []
 
     async def read(self) -> None:
@@ -145,13 +146,8 @@ class _FactsReader:
         facts, snmp = self._facts, self._snmp
         identity = identify(await read_system(snmp))
         facts.identity = self._identity = identity
-
-        async def read_text(oid: str) -> str | None:
-            return text(await self._reader.read_instance(oid))
-
-        self._chosen = await self._profiles.find_for_device(
-            identity.sys_object_id, identity.sys_descr, read_text
-        )
+        self._evidence = DeviceEvidence(self._reader, identity)
+        self._chosen = await self._profiles.find_for_device(self._evidence)
         facts.columns = await interfaces.read_columns(snmp, interfaces.FULL)
         facts.ports = interfaces.parse_ports(facts.columns)
         for section, read_section in (
@@ -222,13 +218,13 @@ class _FactsReader:
 
     async def _read_identity(self) -> None:
         identity = self._identity
+        evidence = self._evidence
         facts = IdentityFacts(
-            self._reader,
-            identity.sys_object_id,
-            identity.sys_descr,
-            self._facts.entities,
+            self._reader, evidence.object_id, evidence.descr, self._facts.entities
         )
-        self._facts.identity = await complete_identity(identity, self._chosen, facts)
+        self._facts.identity = await complete_identity(
+            identity, self._chosen, facts, evidence.enterprises
+        )
 
 
 class HostTarget(msgspec.Struct, frozen=True):

@@ -29,10 +29,10 @@ from collectors.snmp.profiles import (
     to_readings,
 )
 from collectors.snmp.profiles.apply import REFUSED
+from collectors.snmp.profiles.device_evidence import DeviceEvidence
 from collectors.snmp.profiles.identity import complete_identity, identify, read_system
 from collectors.snmp.profiles.readings import RefusedColumn, Sensor
 from collectors.snmp.session.device_session import DeviceSession
-from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, Value
 from collectors.snmp.tables.device_tags import DeviceTags
@@ -147,18 +147,16 @@ class HealthReader:
         try:
             system = await reader.read_once("system", lambda: read_system(snmp))
             identity = identify(system)
-
-            async def read_text(oid: str) -> str | None:
-                return text(await reader.read_instance(oid))
-
-            object_id, descr = identity.sys_object_id, identity.sys_descr
-            profiles = await self._profiles.find_for_device(object_id, descr, read_text)
+            evidence = DeviceEvidence(reader, identity)
+            profiles = await self._profiles.find_for_device(evidence)
             rows = find_rows(profiles, await read_profiles(reader, profiles))
             parts = parse_entities(
                 await reader.read_once("entities", lambda: read_entities(snmp))
             )
-            facts = IdentityFacts(reader, object_id, descr, parts)
-            identity = await complete_identity(identity, profiles, facts)
+            facts = IdentityFacts(reader, evidence.object_id, evidence.descr, parts)
+            identity = await complete_identity(
+                identity, profiles, facts, evidence.enterprises
+            )
         except Failed as failed:
             if failed.outcome is Outcome.BUDGET_SPENT and not snmp.budget.full:
                 # `reader` keeps what was read: the next poll continues from there.

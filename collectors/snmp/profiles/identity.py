@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -12,7 +13,7 @@ from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.entities import CHASSIS, Entity
-from collectors.snmp.tables.vendors import VENDORS
+from collectors.snmp.tables.vendors import AGENT_VENDORS, VENDORS
 
 _SYSTEM = [
     oids.SYS_UP_TIME,
@@ -23,7 +24,8 @@ _SYSTEM = [
     oids.SYS_CONTACT,
 ]
 _SYSTEM_GROUP = "1.3.6.1.2.1.1"
-_ENTERPRISES = "1.3.6.1.4.1."
+ENTERPRISES = "1.3.6.1.4.1."
+_OID_TEXT = re.compile(r"\.?\d+(\.\d+)+")
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -72,8 +74,7 @@ async def read_system(snmp: DeviceSession) -> dict[str, Value]:
 
 def identify(system: Mapping[str, Value]) -> Identity:
     """Return the identity from the system group. Pure."""
-    object_id = system.get(oids.SYS_OBJECT_ID)
-    sys_object_id = object_id.lstrip(".") if isinstance(object_id, str) else None
+    sys_object_id = _to_oid(system.get(oids.SYS_OBJECT_ID))
     ticks = system.get(oids.SYS_UP_TIME)
     return Identity(
         sys_object_id=sys_object_id,
@@ -87,11 +88,15 @@ def identify(system: Mapping[str, Value]) -> Identity:
 
 
 async def complete_identity(
-    identity: Identity, profiles: Sequence[Profile], facts_reader: IdentityFacts
+    identity: Identity,
+    profiles: Sequence[Profile],
+    facts_reader: IdentityFacts,
+    enterprises: Callable[[], Awaitable[Sequence[int]]],
 ) -> Identity:
     """Return `identity` completed by the profiles, the most specific first.
 
-    Raises `Failed`.
+    If nothing names the vendor, it is that of the only known number among
+    `enterprises`. Raises `Failed`.
     """
     facts: dict[str, str | None] = {}
     for fact in ("vendor", "os", "hardware", "version", "serial"):
@@ -102,11 +107,23 @@ async def complete_identity(
             or next((value for value in heads if value), None)
             or getattr(identity, fact)
         )
+    if facts["vendor"] in (None, *AGENT_VENDORS):
+        known = [VENDORS[n] for n in await enterprises() if n in VENDORS]
+        known = [vendor for vendor in known if vendor not in AGENT_VENDORS]
+        facts["vendor"] = known[0] if len(known) == 1 else facts["vendor"]
     return msgspec.structs.replace(identity, **facts)
 
 
+def _to_oid(value: Value | None) -> str | None:
+    """Return a sysObjectID; some agents send it as text."""
+    if isinstance(value, bytes):
+        value = (text(value) or "").strip(" \"'").replace("iso.", "1.", 1)
+        return value.lstrip(".") if _OID_TEXT.fullmatch(value) else None
+    return value.lstrip(".") if isinstance(value, str) else None
+
+
 def _find_vendor(sys_object_id: str | None) -> str | None:
-    if sys_object_id is None or not sys_object_id.startswith(_ENTERPRISES):
+    if sys_object_id is None or not sys_object_id.startswith(ENTERPRISES):
         return None
-    number = sys_object_id.removeprefix(_ENTERPRISES).split(".")[0]
+    number = sys_object_id.removeprefix(ENTERPRISES).split(".")[0]
     return VENDORS.get(int(number)) if number.isdecimal() else None

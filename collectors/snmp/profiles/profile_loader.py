@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 
-from collectors.snmp.profiles.profile_model import Body, Head, Match
+from collectors.snmp.profiles.profile_match import Evidence, Rank, rank_head
+from collectors.snmp.profiles.profile_model import Body, Head
 from collectors.snmp.profiles.row_functions import FUNCTIONS, LIMITS
-from collectors.snmp.session.oids import under
 from collectors.yaml_file import parse_yaml, read_text, validate
 from probes.wire.catalogue import did_you_mean
 
@@ -37,18 +37,29 @@ class Profile:
         OWN."""
         self.file, self.head = file, head
         self._text, self._first, self._own = text, first, own
-        self._models: dict[str, Profile] = {}
+        self._copies: dict[str, Profile] = {}
 
     def for_model(self, object_id: str) -> Profile:
         """Return the profile for one model: itself, or a copy with the model's OID."""
         if self.head.own_arcs is None:
             return self
         own = ".".join(object_id.split(".")[: self.head.own_arcs])
-        if own not in self._models:
-            self._models[own] = Profile(
+        if own not in self._copies:
+            self._copies[own] = Profile(
                 self.file, self.head, self._text, self._first, own
             )
-        return self._models[own]
+        return self._copies[own]
+
+    def below(self, root: str | None) -> Profile:
+        """Return the profile with its MIB below `root`: itself, or a copy."""
+        own_root = self.head.root
+        if root is None or own_root is None or root == own_root:
+            return self
+        if root not in self._copies:
+            head = self.head.model_copy(update={"root": root})
+            text = re.sub(rf"(?<![\d.]){re.escape(own_root)}(?=\.)", root, self._text)
+            self._copies[root] = Profile(self.file, head, text, self._first, self._own)
+        return self._copies[root]
 
     @property
     def name(self) -> str:
@@ -57,7 +68,7 @@ class Profile:
     @property
     def is_general(self) -> bool:
         """Return True if the profile is for every device."""
-        return not self.head.match
+        return self.head.scope == "any"
 
     @cached_property
     def body(self) -> Body:
@@ -93,6 +104,7 @@ class Profiles:
 
     def __init__(self, profiles: Sequence[Profile]) -> None:
         self._profiles = tuple(profiles)
+        self._by_name = {profile.name: profile for profile in profiles}
 
     def __iter__(self) -> Iterator[Profile]:
         return iter(self._profiles)
@@ -108,68 +120,32 @@ class Profiles:
         if findings:
             raise ProfileError(findings)
 
-    async def find_for_device(
-        self,
-        object_id: str | None,
-        descr: str | None,
-        read_text: Callable[[str], Awaitable[str | None]],
-    ) -> list[Profile]:
-        """Return the profiles for a device, the most specific first.
-
-        `read_text` returns the text of an instance, or None if there is none.
-        """
-        ranked: list[tuple[tuple[int, int], Profile]] = []
+    async def find_for_device(self, evidence: Evidence) -> list[Profile]:
+        """Return the profiles for a device, the most specific first, each followed by
+        those that it inherits."""
+        ranked: list[tuple[Rank, Profile]] = []
         for profile in self._profiles:
-            rank = await _rank_head(
-                profile.head, object_id or "", descr or "", read_text
-            )
+            rank = await rank_head(profile.head, evidence)
             if rank is not None:
-                ranked.append((rank, profile.for_model(object_id or "")))
+                ranked.append((rank, profile.for_model(evidence.object_id)))
         ranked.sort(key=lambda pair: pair[0], reverse=True)
-        return [profile for _, profile in ranked]
+        found: dict[tuple[str, str | None], Profile] = {}
+        for _, profile in ranked:
+            for each in self._with_inherited(profile, evidence.object_id):
+                found.setdefault((each.name, each.head.root), each)
+        return list(found.values())
 
-
-async def _rank_head(
-    head: Head,
-    object_id: str,
-    descr: str,
-    read_text: Callable[[str], Awaitable[str | None]],
-) -> tuple[int, int] | None:
-    """Return how specific the head is for this device; None if it does not match."""
-    if not head.match:
-        return (0, 0)
-    best: tuple[int, int] | None = None
-    for match in head.match:
-        rank = _rank_match(match, object_id, descr)
-        if rank is None or (best is not None and rank <= best):
-            continue
-        if match.answers is not None:
-            answer = await read_text(match.answers.oid)
-            if answer is None or not re.search(match.answers.find or "", answer):
+    def _with_inherited(self, profile: Profile, object_id: str) -> Iterable[Profile]:
+        """Yield `profile` and what it inherits, directly or not."""
+        todo, seen = [profile], set()
+        while todo:
+            each = todo.pop(0)
+            if each.name in seen:
                 continue
-        best = rank
-    return best
-
-
-def _rank_match(match: Match, object_id: str, descr: str) -> tuple[int, int] | None:
-    """Return (arcs of the matching OID, number of other conditions), or None if it does
-    not match. Pure."""
-    length = 0
-    if match.object_id:
-        lengths = [
-            oid.count(".") + 1
-            for oid in match.object_id
-            if object_id == oid or under(object_id, oid)
-        ]
-        if not lengths:
-            return None
-        length = max(lengths)
-    if match.descr and not any(re.search(pattern, descr) for pattern in match.descr):
-        return None
-    if any(re.search(pattern, descr) for pattern in match.not_descr):
-        return None
-    more = bool(match.descr) + bool(match.answers)
-    return (length, more)
+            seen.add(each.name)
+            yield each
+            for name, root in each.head.inherits.items():
+                todo.append(self._by_name[name].for_model(object_id).below(root))
 
 
 def catalogue_folder() -> Path:
@@ -206,9 +182,26 @@ def load_files(sources: Sequence[Path]) -> Profiles:
         head = validate(source, document or {}, lines, Head, findings)
         if head is not None:
             profiles.append(Profile(source, head, body_text, first))
+    names = {profile.name: profile for profile in profiles}
+    findings += [f for p in profiles for f in _check_inherited(p, names)]
     if findings:
         raise ProfileError(findings)
     return Profiles(profiles)
+
+
+def _check_inherited(profile: Profile, names: Mapping[str, Profile]) -> Iterator[str]:
+    """Yield a finding for each profile that cannot be inherited as it is named."""
+    for name, root in profile.head.inherits.items():
+        if name not in names:
+            yield (
+                f"{profile.file}:1: inherits: no profile {name!r}"
+                f"{did_you_mean(name, names)}"
+            )
+        elif root is not None and names[name].head.root is None:
+            yield (
+                f"{profile.file}:1: inherits.{name}: the profile {name!r} has no root "
+                "in its head that another OID could replace"
+            )
 
 
 def _split_documents(text: str) -> tuple[str, str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -39,6 +39,13 @@ from collectors.strict_model import StrictModel
 from probes.wire.catalogue import did_you_mean
 
 
+def _to_inherited(value: object) -> object:
+    """Accept one name, a list of names, or {name: OID}."""
+    if isinstance(value, str):
+        return {value: None}
+    return dict.fromkeys(value) if isinstance(value, list) else value
+
+
 class OidAnswer(StrictModel):
     """An instance that must exist, and a pattern for its text."""
 
@@ -47,34 +54,51 @@ class OidAnswer(StrictModel):
 
 
 class Match(StrictModel):
-    """All given conditions must hold; one of several `object_id` or `descr`
-    suffices."""
+    """All given conditions must hold; one of several `object_id`, `descr` or `holds`
+    suffices.
+
+    `holds`: there is something below this OID. It counts only for devices whose
+    sysObjectID says nothing about the maker, such as Net-SNMP's.
+    """
 
     object_id: Oids = ()
     descr: Patterns = ()
     not_descr: Patterns = ()
     answers: OidAnswer | None = None
+    holds: Oids = ()
 
     @model_validator(mode="after")
     def _is_given(self) -> Match:
-        if not self.object_id and not self.descr:
-            raise ValueError("object_id or descr: one of them must be given")
+        if not self.object_id and not self.descr and not self.holds:
+            raise ValueError("object_id, descr or holds: one of them must be given")
         return self
 
 
 class Head(StrictModel):
-    """The devices that the profile is for; `match: any` (stored as empty) means all.
+    """The devices that the profile is for.
 
-    `own_arcs`: this many first arcs of sysObjectID replace OWN in the body, for vendors
-    that have the same MIB under each model.
+    `match: any` means all, `match: inherited` those of the profiles that inherit it.
+    `inherits`: other profiles that apply too, by name, and where their MIB is if that
+    is not below their own `root`. `own_arcs`: this many first arcs of sysObjectID
+    replace OWN in the body, for vendors that have the same MIB under each model.
     """
 
     os: str | None = None
     vendor: str | None = None
     own_arcs: int | None = Field(default=None, ge=7)
-    match: Annotated[
-        tuple[Match, ...], BeforeValidator(lambda v: () if v == "any" else v)
-    ]
+    root: Oid | None = None
+    inherits: Annotated[dict[str, Oid | None], BeforeValidator(_to_inherited)] = Field(
+        default_factory=dict
+    )
+    scope: Literal["matched", "any", "inherited"] = "matched"
+    match: tuple[Match, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _to_scope(cls, head: Any) -> Any:
+        if isinstance(head, dict) and head.get("match") in ("any", "inherited"):
+            return {**head, "scope": head["match"], "match": ()}
+        return head
 
 
 class Source(StrictModel):

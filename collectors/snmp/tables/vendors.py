@@ -289,3 +289,6 @@ VENDORS = {
     59732: "skyhigh",
     1004849: "dahua",
 }
+
+# Agents that are built into devices of other vendors.
+AGENT_VENDORS = {"net-snmp"}

@@ -1,0 +1,120 @@
+"""Decides whether a profile is for a device, and how specific it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Protocol
+
+from collectors.snmp.profiles.profile_model import Head, Match
+from collectors.snmp.session.oids import under
+
+# 1.3.6.1.4.1.N
+_MAKER_ARCS = 7
+# Arcs of the matching OID, number of other conditions.
+Rank = tuple[int, int]
+
+
+class Evidence(Protocol):
+    """What is known about a device, and what can be asked of it."""
+
+    @property
+    def object_id(self) -> str:
+        """sysObjectID, or empty."""
+
+    @property
+    def descr(self) -> str:
+        """sysDescr, or empty."""
+
+    async def read_text(self, oid: str) -> str | None:
+        """Return the text of an instance, or None if there is none."""
+
+    async def holds(self, oid: str) -> bool:
+        """Return True if sysObjectID says nothing about the maker, and the device has
+        something below `oid`."""
+
+
+async def rank_head(head: Head, evidence: Evidence) -> Rank | None:
+    """Return how specific the head is for this device; None if it does not match."""
+    if head.scope == "any":
+        return (0, 0)
+    if head.scope == "inherited":
+        return None
+    ranked = [(await _rank(match, evidence), match) for match in head.match]
+    fitting = [(rank, match) for rank, match in ranked if rank is not None]
+    for rank, match in sorted(fitting, key=lambda pair: pair[0], reverse=True):
+        if await _find_obstacle(match, evidence) is None:
+            return rank
+    return None
+
+
+async def explain_head(head: Head, evidence: Evidence) -> list[str]:
+    """Return the reasons why the head does not match although an OID or a description
+    of it fits; nothing if none fits."""
+    reasons: dict[str, None] = {}
+    for match in head.match:
+        fits = _longest(match, evidence.object_id) or (
+            match.descr and not match.object_id and _has_descr(match, evidence)
+        )
+        if fits and (obstacle := await _find_obstacle(match, evidence)):
+            reasons[obstacle] = None
+    return list(reasons)
+
+
+async def _rank(match: Match, evidence: Evidence) -> Rank | None:
+    """Return (arcs of the matching OID, number of other conditions), or None if the
+    OID does not fit.
+
+    If sysObjectID says nothing, a maker's whole tree fits if it is not empty.
+    """
+    length = _longest(match, evidence.object_id)
+    if match.object_id and not length:
+        makers = [oid for oid in match.object_id if oid.count(".") == _MAKER_ARCS - 1]
+        if not await _holds_any(makers, evidence):
+            return None
+        length = _MAKER_ARCS
+    if match.holds:
+        length = max(length, *(oid.count(".") + 1 for oid in match.holds))
+    return (length, bool(match.descr) + bool(match.answers))
+
+
+async def _find_obstacle(match: Match, evidence: Evidence) -> str | None:
+    """Return the first condition, other than the OID, that does not hold."""
+    if match.descr and not _has_descr(match, evidence):
+        return f"sysDescr has none of {', '.join(map(repr, match.descr))}"
+    for pattern in match.not_descr:
+        if re.search(pattern, evidence.descr):
+            return f"sysDescr has {pattern!r}"
+    if match.answers is not None:
+        oid, find = match.answers.oid, match.answers.find or ""
+        answer = await evidence.read_text(oid)
+        if answer is None:
+            return f"no answer for {oid}"
+        if not re.search(find, answer):
+            return f"{oid} is {answer!r}, without {find!r}"
+    if match.holds and not await _holds_any(match.holds, evidence):
+        return f"nothing below {' or '.join(match.holds)}"
+    return None
+
+
+async def _holds_any(wanted: Iterable[str], evidence: Evidence) -> bool:
+    for oid in wanted:
+        if await evidence.holds(oid):
+            return True
+    return False
+
+
+def _has_descr(match: Match, evidence: Evidence) -> bool:
+    return any(re.search(pattern, evidence.descr) for pattern in match.descr)
+
+
+def _longest(match: Match, object_id: str) -> int:
+    """Return the arcs of the longest `object_id` that contains the device's."""
+    return max(
+        (
+            oid.count(".") + 1
+            for oid in match.object_id
+            if object_id == oid or under(object_id, oid)
+        ),
+        default=0,
+    )
