@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 
-from collectors.snmp.profiles.profile_match import Evidence, Rank, rank_head
+from collectors.snmp.profiles.profile_match import MatchEvidence, Rank, rank_head
 from collectors.snmp.profiles.profile_model import Body, Head
 from collectors.snmp.profiles.row_functions import FUNCTIONS, LIMITS
 from collectors.yaml_file import parse_yaml, read_text, validate
@@ -120,7 +120,7 @@ class Profiles:
         if findings:
             raise ProfileError(findings)
 
-    async def find_for_device(self, evidence: Evidence) -> list[Profile]:
+    async def find_for_device(self, evidence: MatchEvidence) -> list[Profile]:
         """Return the profiles for a device, the most specific first, each followed by
         those that it inherits."""
         ranked: list[tuple[Rank, Profile]] = []

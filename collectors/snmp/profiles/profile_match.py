@@ -15,7 +15,7 @@ _MAKER_ARCS = 7
 Rank = tuple[int, int]
 
 
-class Evidence(Protocol):
+class MatchEvidence(Protocol):
     """What is known about a device, and what can be asked of it."""
 
     @property
@@ -34,7 +34,7 @@ class Evidence(Protocol):
         something below `oid`."""
 
 
-async def rank_head(head: Head, evidence: Evidence) -> Rank | None:
+async def rank_head(head: Head, evidence: MatchEvidence) -> Rank | None:
     """Return how specific the head is for this device; None if it does not match."""
     if head.scope == "any":
         return (0, 0)
@@ -48,7 +48,7 @@ async def rank_head(head: Head, evidence: Evidence) -> Rank | None:
     return None
 
 
-async def explain_head(head: Head, evidence: Evidence) -> list[str]:
+async def explain_head(head: Head, evidence: MatchEvidence) -> list[str]:
     """Return the reasons why the head does not match although an OID or a description
     of it fits; nothing if none fits."""
     reasons: dict[str, None] = {}
@@ -61,7 +61,7 @@ async def explain_head(head: Head, evidence: Evidence) -> list[str]:
     return list(reasons)
 
 
-async def _rank(match: Match, evidence: Evidence) -> Rank | None:
+async def _rank(match: Match, evidence: MatchEvidence) -> Rank | None:
     """Return (arcs of the matching OID, number of other conditions), or None if the
     OID does not fit.
 
@@ -78,7 +78,7 @@ async def _rank(match: Match, evidence: Evidence) -> Rank | None:
     return (length, bool(match.descr) + bool(match.answers))
 
 
-async def _find_obstacle(match: Match, evidence: Evidence) -> str | None:
+async def _find_obstacle(match: Match, evidence: MatchEvidence) -> str | None:
     """Return the first condition, other than the OID, that does not hold."""
     if match.descr and not _has_descr(match, evidence):
         return f"sysDescr has none of {', '.join(map(repr, match.descr))}"
@@ -97,14 +97,14 @@ async def _find_obstacle(match: Match, evidence: Evidence) -> str | None:
     return None
 
 
-async def _holds_any(wanted: Iterable[str], evidence: Evidence) -> bool:
+async def _holds_any(wanted: Iterable[str], evidence: MatchEvidence) -> bool:
     for oid in wanted:
         if await evidence.holds(oid):
             return True
     return False
 
 
-def _has_descr(match: Match, evidence: Evidence) -> bool:
+def _has_descr(match: Match, evidence: MatchEvidence) -> bool:
     return any(re.search(pattern, evidence.descr) for pattern in match.descr)
 
 
