@@ -26,7 +26,7 @@ PORTS = (
 
 _GROUPS = (
     'SELECT mean("down_bps_p50") FROM "experience" WHERE $timeFilter AND '
-    '"by" = \'{}\' GROUP BY time($__interval), "group"'
+    '("by" = \'{}\') GROUP BY time($__interval), "group"'
 )
 _LINES = (
     'SELECT mean("down_bps") FROM "line" WHERE $timeFilter AND '
@@ -80,6 +80,8 @@ _BY_PORT = (
         # There are few places, and many sites.
         (dashboard(graph(_GROUPS.format("place"))), False),
         (dashboard(graph(_GROUPS.format("site"))), True),
+        (dashboard(graph(_GROUPS.format("place' OR \"by\" = 'all"))), False),
+        (dashboard(graph(_GROUPS.format("place' OR \"by\" = 'site"))), True),
         (dashboard(graph(_BY_PORT + " LIMIT 12")), True),
         (dashboard(graph(_LINES.format("town-hall"))), False),
         (dashboard(graph(_LINES.format("town-hall' OR \"site\" = 'annexe"))), True),

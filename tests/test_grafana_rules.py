@@ -25,7 +25,7 @@ from collectors.store.influxql_syntax import Select
 from dashboards.grafana import BOARDS, render_files
 from dashboards.grafana.classic import panel_ids
 from dashboards.grafana.grafana_rules import WATCHDOG_UID
-from dashboards.grafana.rule_panels import panel_of
+from dashboards.grafana.rule_panels import fields_read, panel_of
 from dashboards.grafana_config import GrafanaConfig
 
 
@@ -222,6 +222,10 @@ def test_rules_that_grafana_cannot_express_are_listed_with_the_reason() -> None:
         ("device_restarted", "towpath-site", "Which devices answer badly?"),
         # A table rather than one figure.
         ("disk_full", "towpath-itself", "How much room is left?"),
+        # A panel of other rows with the field, rather than one of its rows without.
+        ("names_fail_everywhere", "towpath-remote", "Are names found?"),
+        # The lines of the supplier, and not those of one site.
+        ("supplier_outage", "towpath-wan", "When were lines down?"),
     ],
 )
 def test_an_alert_leads_to_the_panel_that_shows_most_of_it(
@@ -231,3 +235,31 @@ def test_an_alert_leads_to_the_panel_that_shows_most_of_it(
     numbers = {(b.uid, n): t for b in BOARDS for t, n in panel_ids(b).items()}
     assert found is not None
     assert (found[0], numbers[found]) == (board, title)
+
+
+# Rules that are about what sends no rows at all: when it was cut off shows since when.
+_WITHOUT_A_FIELD = {"monitor_blind", "monitor_cut_off", "poller_silent"}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_the_panel_of_an_alert_shows_what_its_rule_reads(rule: Rule) -> None:
+    found = panel_of(rule, BOARDS)
+    assert found is not None
+    [panel] = [
+        panel
+        for board in BOARDS
+        for panel in board.panels
+        if (board.uid, panel_ids(board).get(panel.title)) == found
+    ]
+    shown = {
+        (pick.field, target.query.measurement)
+        for target in panel.targets
+        for pick in target.query.picks
+    }
+    if rule.id in _WITHOUT_A_FIELD:
+        assert shown == {("cut_off", "self_poll")}
+        return
+    read = fields_read(rule)
+    # A function decides by all its fields together, a condition by one.
+    names = read[0] if rule.when else set.union(*read)
+    assert {(name, rule.measurement) for name in names} & shown

@@ -19,15 +19,15 @@ from dashboards.grafana.board import (
 from dashboards.grafana.classic import panel_ids
 
 # The same fact under other names: without the time in which Towpath itself was cut off,
-# and with the reason why a port is down.
-_SAME = {"up": ("answered", "state")}
+# with the reason why a port is down, and with that why a device cannot be read.
+_SAME = {"up": ("answered", "state"), "readable": ("outcome",)}
 
 
 def panel_of(rule: Rule, boards: Sequence[Board]) -> tuple[str, int] | None:
     """Returns the board and the panel that show best what a rule is about: the field of
     its first condition, over time if a panel does that. Failing that, another panel of
-    its measurement; None if there is none. A panel of the rule's own rows (its
-    `where`) comes before one of all, and one of other rows last."""
+    its measurement; None if there is none. Of panels with the field, one of the rule's
+    own rows (its `where`) comes before one of all, and one of other rows last."""
     shown = _shown_best(rule, boards)
     return None if shown is None else (shown.board.uid, shown.number)
 
@@ -43,12 +43,11 @@ class _Shown(NamedTuple):
 
 def _shown_best(rule: Rule, boards: Sequence[Board]) -> _Shown | None:
     measurement = rule.measurement
-    fields = [condition.field for condition in rule.when] + sorted(rule.fields)
+    read = fields_read(rule)
     if measurement == "device" and not rule.subject:
         # It is about the poller, which cannot see any device.
-        measurement, fields = "self_poll", ["cut_off"]
-    first = {name for field in fields[:1] for name in (field, *_SAME.get(field, ()))}
-    others = {name for field in fields for name in (field, *_SAME.get(field, ()))}
+        measurement, read = "self_poll", [{"cut_off"}]
+    first, others = read[0], set().union(*read)
 
     def rank(shown: _Shown) -> tuple[int, ...]:
         of_panel = _fields_of(shown.target)
@@ -56,13 +55,15 @@ def _shown_best(rule: Rule, boards: Sequence[Board]) -> _Shown | None:
         # What a query tests beyond the rule, such as events of radios only.
         extra = sum(bool(w.values) for w in shown.target.query.where)
         return (
-            shows,
             bool(first & of_panel),
+            shows,
             shown.panel.kind in OVER_TIME,
             # Others show the present, and not the time of the alert.
             not (shown.panel.time_from or shown.panel.newest),
             len(others & of_panel),
             is_of_rule,
+            # Such as all lines of a supplier, and not those of one site.
+            {*rule.subject} <= {*shown.target.query.group_by, *shown.target.variables},
             len(of_panel & {*rule.shows}),
             shown.panel.kind == "table",
             -extra,
@@ -70,6 +71,13 @@ def _shown_best(rule: Rule, boards: Sequence[Board]) -> _Shown | None:
 
     # The first of equal ones.
     return max(_all_shown(boards, measurement), key=rank, default=None)
+
+
+def fields_read(rule: Rule) -> list[set[str]]:
+    """Returns the names of each field that a rule reads, of its first condition first.
+    A rule that reads none is about whether something is there at all."""
+    names = [condition.field for condition in rule.when] + sorted(rule.fields)
+    return [{name, *_SAME.get(name, ())} for name in names or ["up"]]
 
 
 def _rows_shown(rule: Rule, target: PanelQuery) -> tuple[bool, bool]:

@@ -5,6 +5,7 @@ from dashboards.grafana.board import (
     Board,
     BoardRow,
     Panel,
+    PanelQuery,
     busiest,
     column,
     link_to,
@@ -201,9 +202,19 @@ WEB = graph(
 )
 NAMES = graph(
     "Are names found?",
-    "Share of DNS queries that were answered; near 100% is good. Low in one place: "
-    "its resolver. Without names nothing else works.",
-    of_groups(("name_ok_ratio", "mean"), kind="place"),
+    "Share of DNS queries that were answered, of all laptops and by place; near 100% "
+    "is good. Low in one place: its resolver. Without names nothing else works. "
+    f"{what_to_do('names_fail_everywhere')}",
+    PanelQuery(
+        select(
+            "experience",
+            ("name_ok_ratio", "mean"),
+            by=("group",),
+            where=(Where("by", ("all", "place")),),
+        ),
+        "$tag_group",
+    ),
+    steps_of_rule("names_fail_everywhere"),
     soft=(0.9, 1),
 )
 LAPTOPS = graph(

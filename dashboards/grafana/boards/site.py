@@ -16,6 +16,7 @@ from dashboards.grafana.board import (
     label,
     link_to,
     select,
+    steps_of_rule,
     verdict_steps,
 )
 from dashboards.grafana.boards.firing_alerts import firing
@@ -143,6 +144,7 @@ MOS = Panel(
         ),
     ),
     "none",
+    width=8,
     steps=verdict_steps("mos_estimated_p50"),
     decimals=1,
     soft_minimum=3,
@@ -163,10 +165,34 @@ POOR = Panel(
         ),
     ),
     "percentunit",
+    width=8,
     steps=verdict_steps("call_poor_ratio"),
     soft_minimum=0,
     soft_maximum=0.2,
     links=(_TO_CALLS,),
+)
+LOOKUPS = Panel(
+    "Do name lookups and web requests work here?",
+    "Share of the DNS queries and web requests of laptops at the site that were "
+    "answered; near 100% is good. Both fall: without names nothing else works. The "
+    "web alone: the site's firewall or proxy, or the service. "
+    f"{what_to_do('names_fail_site')}",
+    tuple(
+        PanelQuery(
+            select("experience", (name, "mean"), by=("group",), where=_AT_SITE),
+            shown,
+            _GROUP,
+        )
+        for name, shown in (
+            ("name_ok_ratio", "name lookups"),
+            ("web_ok_ratio", "web requests"),
+        )
+    ),
+    "percentunit",
+    width=8,
+    steps=steps_of_rule("names_fail_site"),
+    soft_minimum=0.9,
+    soft_maximum=1,
 )
 CLIENTS = Panel(
     "How many Wi-Fi clients are there?",
@@ -253,7 +279,7 @@ SITE = Board(
         BoardRow("Over time", (SITE_OVER_TIME, DEVICES_OVER_TIME)),
         BoardRow("Lines", (USE_DOWN, USE_UP, TRAFFIC, STATES)),
         BoardRow("Devices and ports", (DEVICES, PORTS_DOWN, PORTS_WITH_ERRORS, PARTS)),
-        BoardRow("Calls", (MOS, POOR)),
+        BoardRow("Calls, names and the web", (MOS, POOR, LOOKUPS)),
         BoardRow("Backup lines", (BACKUPS,), collapsed=True),
         BoardRow("Events", (EVENTS,), collapsed=True),
         BoardRow("Wi-Fi", (CLIENTS,), collapsed=True),

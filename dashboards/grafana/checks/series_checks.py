@@ -114,11 +114,13 @@ def _values(
 def _is_few(
     tag: str, facts: InfluxqlFacts, panel: PanelDocument, dashboard: DashboardDocument
 ) -> bool:
-    """Whether another tag is fixed, of one value of which this one has few."""
+    """Whether another tag is fixed, of whose values this one has few."""
     other, values = _FEW_OF.get(tag, ("", frozenset[str]()))
     chosen = facts.chosen.get(other)
-    if chosen is None or (values and chosen not in [frozenset({v}) for v in values]):
+    if chosen is None:
         return False
+    if values:
+        return isinstance(chosen, frozenset) and chosen <= values and len(chosen) <= 2
     return _values(other, facts, panel, dashboard) == 1
 
 
