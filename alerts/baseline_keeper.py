@@ -11,6 +11,7 @@ from alerts.evaluation.learning import (
     FirstSeen,
     Learning,
     identities,
+    mark_well,
     well_subjects,
 )
 from alerts.series import Target
@@ -38,6 +39,7 @@ class BaselineKeeper:
         earlier, window.changed = window.changed, set()
         window.append(batch)
         self._were_well |= well_subjects(window, window.changed)
+        mark_well(window, window.changed)
         earlier |= window.changed
         window.changed = earlier
         self._identities |= identities(batch)

@@ -94,10 +94,20 @@ class Ring:
 class Series:
     """The rows of one set of tags, reduced to the fields that rules use.
 
-    `targets`: the rules that these rows concern, and their subjects.
+    `targets`: the rules that these rows concern, and their subjects. `well_by`: a bit
+    for each rule of several series that found these rows well once.
     """
 
-    __slots__ = ("_table", "key", "last", "last_ms", "rings", "site", "targets")
+    __slots__ = (
+        "_table",
+        "key",
+        "last",
+        "last_ms",
+        "rings",
+        "site",
+        "targets",
+        "well_by",
+    )
 
     def __init__(
         self, key: tuple[str, ...], table: MeasurementSeries, site: str
@@ -107,6 +117,7 @@ class Series:
         self.last: list[Value | None] = [None] * len(table.slots)
         self.rings: dict[int, Ring] | None = None
         self.targets: tuple[Target, ...] = ()
+        self.well_by = 0
 
     @property
     def tags(self) -> dict[str, str]:

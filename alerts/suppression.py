@@ -35,6 +35,8 @@ from collectors.server_measurements import CATALOGUE
 
 # After a cause has ended, its consequences have this long to be measured again.
 SETTLE_MS = 30_000
+# What was not measured for so long is not measured any more.
+_UNMEASURED_MS = 600_000
 # A cause whose consequence's page has ended is paged itself this long after.
 _LEFT_MS = 270_000
 
@@ -199,6 +201,9 @@ def _are_causes_measured(
         cause_rule = rules.find(explanation.cause, alert_state.site)
         if cause_rule is None or cause_rule.silence == "blind":
             continue
+        if cause_rule.measurement == "event":
+            # Events come when something happens: that none came tells all there is.
+            continue
         if cause_rule.evidence == "alerts":
             if now_ms < situation.suspected_until_ms(cause_rule.id, alert_state):
                 return False
@@ -225,9 +230,17 @@ def _are_causes_measured(
             continue
         for subject in subjects:
             known_ms = window.known_until_ms(explanation.cause, subject)
-            if known_ms < alert_state.since_ms:
+            if known_ms < alert_state.since_ms and _will_be_measured(
+                known_ms, alert_state.since_ms, window
+            ):
                 return False
     return True
+
+
+def _will_be_measured(known_ms: int, since_ms: int, window: Window) -> bool:
+    """Whether it is measured at all: what never was, or was last long ago, will not be
+    measured just now. A window that was opened lately cannot tell."""
+    return max(known_ms, window.opened_ms) >= since_ms - _UNMEASURED_MS
 
 
 def _direct_cause(alert_state: AlertState, rules: Rules, situation: Situation) -> str:

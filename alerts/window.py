@@ -36,6 +36,10 @@ class Window:
         # Subjects whose first result is not known (alerts/evaluation/learning.py).
         self.new: set[Target] = set()
         self.reach_ms = [reach_ms(rule, catalogue) for rule in rules]
+        # Rules of which one subject may have several series, each with its own state.
+        self.of_several = frozenset(
+            index for index, rule in enumerate(rules) if is_of_several(rule, catalogue)
+        )
         # Most subjects have one series: a list for each would take half the memory.
         self._groups: list[dict[Subject, Series | list[Series]]] = [{} for _ in rules]
         self._tables: dict[str, MeasurementSeries] = {}
@@ -138,6 +142,7 @@ class Window:
             for key, series in table.series.items():
                 if key[at] == value:
                     self.new.update(series.targets)
+                    series.well_by = 0
 
     def drop_old(self, now_ms: int) -> int:
         """Drops series without a row for a day; returns how many."""
@@ -246,7 +251,7 @@ class Window:
                     shared[rule.subject] = subject
                 targets.append((rule_index, subject))
                 others = self.members(rule_index, subject)
-                if not others:
+                if not others or rule_index in self.of_several:
                     self.new.add((rule_index, subject))
                 self._groups[rule_index][subject] = (
                     [*others, series] if others else series
@@ -269,6 +274,16 @@ def site_of(tags: dict[str, str]) -> str:
     if tags.get("by") == "site":
         return tags.get("group", "")
     return tags.get("site") or tags.get("home_site") or ""
+
+
+def is_of_several(rule: Rule, catalogue: Catalogue) -> bool:
+    """Whether any of several series makes a subject of the rule bad, such as one of the
+    sensors of a UPS."""
+    if not rule.when or rule.across != "any":
+        return False
+    # Where a device is and what it does is the same in all its rows.
+    described = {*rule.subject, "site", "role"}
+    return bool(set(catalogue.measurement(rule.measurement).identity) - described)
 
 
 def reach_ms(rule: Rule, catalogue: Catalogue) -> int:

@@ -2,94 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rule_window import ESTATE_INDEX, START_MS
-from rule_window import RULES as ALL_RULES
+from virtual_council import RULES, VirtualCouncil
 
-from alerts.alert import Alert
-from alerts.cycle import run_cycle
 from alerts.estate_index import EstateIndex
-from alerts.evaluation.alert_states import AlertState
 from alerts.evaluation.part_names import named_parts
 from alerts.rule_files import Rules
-from alerts.window import Window
-from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate
-from collectors.server_measurements import CATALOGUE
-from probes.wire.sample import Sample, Value
-
-MINUTE_MS, STEP_MS = 60_000, 15_000
-# Nothing else of the council is measured here.
-RULES = Rules([rule for rule in ALL_RULES if rule.silence != "blind"])
-
-
-class Council:
-    """The engine's cycle over rows, in virtual time. `pages`: rule → when."""
-
-    def __init__(
-        self, rules: Rules = RULES, estate_index: EstateIndex = ESTATE_INDEX
-    ) -> None:
-        self.rules, self.estate_index = rules, estate_index
-        self.window = Window(rules, CATALOGUE, START_MS)
-        self.states: dict[str, AlertState] = {}
-        self.shown: dict[str, Alert] = {}
-        self.now_ms = START_MS
-        self.pages: list[str] = []
-        self.ended: list[str] = []
-
-    def put(
-        self,
-        measurement: str,
-        tags: Mapping[str, str],
-        fields: Mapping[str, Value],
-        device: str = "d1",
-    ) -> None:
-        known = self.estate_index.devices[device]
-        place = {"device": device, "site": known.site, "role": known.role}
-        sample = Sample(measurement, {**place, **tags}, dict(fields), self.now_ms)
-        self.window.append(*batch_samples([sample], "poll", self.now_ms))
-
-    def trap(self, event: str, about: str = "", active: int = 1) -> None:
-        self.put(
-            "event",
-            {"event": event, "about": about},
-            {"active": active, "count": active, "level": 4 * active, "text": event},
-        )
-
-    def sensor(self, sensor: str, severity: int, kind: str = "state") -> None:
-        state = ("ok", "warning", "failed")[severity]
-        fields: dict[str, Value] = {"severity": severity, "state": state}
-        self.put("sensor", {"class": kind, "sensor": sensor}, fields)
-
-    def wait(self, minutes: float) -> None:
-        until_ms = self.now_ms + round(minutes * MINUTE_MS)
-        while self.now_ms < until_ms:
-            self.now_ms = min(until_ms, self.now_ms + STEP_MS)
-            result = run_cycle(
-                self.window,
-                self.estate_index,
-                self.rules,
-                self.states,
-                self.shown,
-                [],
-                lambda _: [("duty", self.now_ms, False)],
-                self.now_ms,
-            )
-            self.states, self.shown = result.states, result.still_open(self.shown)
-            self.window.clear_changed()
-            self.pages += [page.alert.key for page in result.pages]
-            self.ended += result.ended
-
-    def poll(self, sensors: Mapping[str, int], minutes: int, kind: str) -> None:
-        for _ in range(minutes):
-            for sensor, severity in sensors.items():
-                self.sensor(sensor, severity, kind)
-            self.wait(1)
-
 
 PARTS = [
     ("power_supply_failed", "PSU 2", "state", "PSU 1", "PSU 2"),
@@ -118,7 +39,7 @@ PARTS = [
 def test_a_part_that_traps_and_is_polled_makes_one_page_that_polls_end(
     event: str, about: str, kind: str, well: str, part: str, first: str
 ) -> None:
-    council = Council()
+    council = VirtualCouncil()
     council.poll({well: 0, part: 0}, 6, kind)
     if first == "trap":
         council.trap(event, about)
@@ -138,7 +59,7 @@ def test_a_part_that_traps_and_is_polled_makes_one_page_that_polls_end(
 
 
 def test_another_part_that_fails_later_is_a_page_of_its_own() -> None:
-    council = Council()
+    council = VirtualCouncil()
     council.poll({"PSU 1": 0, "PSU 2": 0}, 6, "state")
     council.trap("power_supply_failed", "PSU 1")
     council.poll({"PSU 1": 2, "PSU 2": 0}, 30, "state")
@@ -151,7 +72,7 @@ def test_another_part_that_fails_later_is_a_page_of_its_own() -> None:
 
 def test_a_part_that_fails_beside_one_in_doubt_is_not_buried_for_longer() -> None:
     """The trap does not say which: what fails within minutes is taken for the same."""
-    council = Council()
+    council = VirtualCouncil()
     council.poll({"PSU 1": 0, "PSU 2": 0}, 6, "state")
     council.trap("power_supply_failed")
     council.poll({"PSU 1": 2, "PSU 2": 0}, 15, "state")
@@ -161,7 +82,7 @@ def test_a_part_that_fails_beside_one_in_doubt_is_not_buried_for_longer() -> Non
 
 
 def test_a_fan_does_not_join_a_power_supply() -> None:
-    council = Council()
+    council = VirtualCouncil()
     council.poll({"PSU 1": 0, "Fan 1": 0}, 6, "state")
     council.trap("power_supply_failed", "PSU 1")
     council.poll({"PSU 1": 2, "Fan 1": 2}, 5, "state")
@@ -180,7 +101,7 @@ def test_a_council_that_makes_polled_parts_critical_is_paged_for_these() -> None
             for rule in RULES
         ]
     )
-    council = Council(rules)
+    council = VirtualCouncil(rules)
     council.poll({"PSU 1": 0}, 6, "state")
     council.trap("power_supply_failed", "PSU 1")
     council.poll({"PSU 1": 2}, 10, "state")
@@ -201,7 +122,7 @@ UPS = EstateIndex(
 
 @pytest.mark.parametrize("trap", [True, False])
 def test_a_ups_on_battery_is_one_page_whatever_of_it_reports_that(trap: bool) -> None:
-    council = Council(estate_index=UPS)
+    council = VirtualCouncil(estate_index=UPS)
 
     def poll(on_battery: int, minutes: int) -> None:
         for _ in range(minutes):
@@ -243,7 +164,7 @@ def test_an_access_point_that_its_controller_reports_and_that_is_polled_is_one_p
             },
         ],
     }
-    council = Council(estate_index=EstateIndex(Estate.model_validate(estate)))
+    council = VirtualCouncil(estate_index=EstateIndex(Estate.model_validate(estate)))
     for minute in range(20):
         council.put("device", {}, {"up": 1})
         council.put("device", {}, {"up": int(minute < 5)}, device="ap7")
@@ -293,7 +214,7 @@ def _is_plain(letter: str) -> bool:
 
 def test_a_rule_that_a_council_disables_is_no_ones_other_part() -> None:
     rules = Rules([rule for rule in RULES if rule.id != "sensor_critical"])
-    council = Council(rules)
+    council = VirtualCouncil(rules)
     council.trap("power_supply_failed", "PSU 1")
     council.poll({"PSU 1": 2}, 5, "state")
     assert council.pages == ["power_supply_failed/about=PSU 1,device=d1"]

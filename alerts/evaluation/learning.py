@@ -111,6 +111,8 @@ class Learning:
                 and unpaged_since_ms >= self._now_ms - _REPLACED_MS
             )
         is_new = self._is_new(window, target, subject)
+        if target[0] in window.of_several:
+            return is_new and not has_failed_anew(window, target)
         return is_new and target not in self._were_well
 
     def look(
@@ -202,6 +204,28 @@ def was_well(window: Window, target: Target) -> bool:
     }
     # One of several sensors that is well says nothing about the others.
     return False in held and (rule.across == "all" or True not in held)
+
+
+def has_failed_anew(window: Window, target: Target) -> bool:
+    """True if, of several series of the subject, one is bad that was well before."""
+    rule_index, subject = target
+    rule = window.rules[rule_index]
+    return rule_index in window.of_several and any(
+        series.well_by >> rule_index & 1 and condition_holds(rule.when[0], series)
+        for series in window.members(rule_index, subject)
+    )
+
+
+def mark_well(window: Window, targets: Iterable[Target]) -> None:
+    """Remembers of each of several series that it is well: those of one subject may be
+    read at different times."""
+    for rule_index, subject in targets:
+        if rule_index not in window.of_several:
+            continue
+        condition = window.rules[rule_index].when[0]
+        for series in window.members(rule_index, subject):
+            if condition_holds(condition, series) is False:
+                series.well_by |= 1 << rule_index
 
 
 def well_subjects(window: Window, targets: Iterable[Target]) -> set[Target]:

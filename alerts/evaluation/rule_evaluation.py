@@ -16,7 +16,7 @@ from alerts.evaluation.conditions import (
     silent_subjects,
     subject_tags,
 )
-from alerts.evaluation.learning import Learning, was_well
+from alerts.evaluation.learning import Learning, has_failed_anew, was_well
 from alerts.evaluation.poll_evidence import OtherFaults, poll_evidence
 from alerts.evaluation.transitions import (
     end,
@@ -91,7 +91,10 @@ def evaluate(
             others = others or OtherFaults(window, states)
             result = _as_polls_show(result, before, window, target, tags, others)
         if before is not None and is_baseline:
-            after = _next_in_baseline(before, result, rule, tags, now_ms, is_fault)
+            is_news = has_failed_anew(window, target)
+            after = _next_in_baseline(
+                before, result, rule, tags, now_ms, is_fault, is_news
+            )
             if after is None and not (rule.function or was_well(window, target)):
                 # A port that is down although nobody expects it any more.
                 after = before
@@ -131,9 +134,11 @@ def _next_in_baseline(
     subject: dict[str, str],
     now_ms: int,
     is_fault: bool,
+    is_news: bool,
 ) -> AlertState | None:
     """What was so when first seen stays so until it is well once, its state changes to
-    another fault, or an engineer decides that it is one."""
+    another fault, another of several parts fails, or an engineer decides that it is
+    one."""
     if result.bad is None:
         return before
     if not result.bad:
@@ -141,7 +146,7 @@ def _next_in_baseline(
     if is_fault:
         result = result._replace(time_ms=before.since_ms)
         return start(None, result, rule, subject, now_ms)
-    if any(
+    if is_news or any(
         name in result.shows and result.shows[name] != before.shows.get(name)
         for name in rule.news
     ):
