@@ -15,7 +15,6 @@ from collectors.server_measurements import CATALOGUE
 from dashboards.grafana import (
     BOARDS,
     BoardError,
-    GrafanaConfig,
     build_folder,
     check_boards,
 )
@@ -31,6 +30,7 @@ from dashboards.grafana.board import (
     select,
 )
 from dashboards.grafana.classic import panel_ids
+from dashboards.grafana_config import GrafanaConfig
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -13,10 +13,10 @@ from grafana_files import RULES
 from collectors.server_measurements import CATALOGUE
 from dashboards.grafana import (
     BOARDS,
-    GrafanaConfig,
     build_folder,
     check_folder,
 )
+from dashboards.grafana_config import GrafanaConfig
 
 
 def test_the_built_files_pass_the_check(tmp_path: Path) -> None:
