@@ -171,6 +171,11 @@ class AlertEngine:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
+    @property
+    def window(self) -> Window:
+        """The rows that the rules evaluate."""
+        return self._window
+
     def reload(self, rules: Rules) -> None:
         """Uses `rules` from the next cycle on. Their windows fill from the rows that
         follow. Alert states stay; those whose rule is gone are closed."""

@@ -85,6 +85,8 @@ RELATION_SUBJECTS: dict[str, frozenset[str] | None] = {
     "site_tops": frozenset({"device"}),
     "supplier": frozenset({"supplier"}),
 }
+# The rule that fires if Towpath itself has lost its network.
+CUT_OFF = "monitor_cut_off"
 # Functions of rules with `evidence: alerts` (alerts/domain_functions.py).
 ALERT_FUNCTIONS = ("supplier_outage",)
 # Relations that may lead from a rule to itself: upwards, or from one end to the other.

@@ -20,6 +20,7 @@ MAX_SERIES = 2_000_000
 FORGET_MS = 86_400_000
 # A clock that runs ahead must not make a row look newest for hours.
 AHEAD_MS = 300_000
+LEAST_REACH_MS = 90_000
 
 
 class Window:
@@ -289,8 +290,11 @@ def is_of_several(rule: Rule, catalogue: Catalogue) -> bool:
 def reach_ms(rule: Rule, catalogue: Catalogue) -> int:
     """How long one row of the rule's measurement counts as current."""
     try:
-        return max(
-            90_000, int(2.5 * 1000 * catalogue.measurement(rule.measurement).period_s)
-        )
+        return current_ms(catalogue.measurement(rule.measurement))
     except UnknownName:
-        return 90_000
+        return LEAST_REACH_MS
+
+
+def current_ms(declared: Measurement) -> int:
+    """How long one row counts as current."""
+    return max(LEAST_REACH_MS, int(2.5 * 1000 * declared.period_s))

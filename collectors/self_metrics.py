@@ -86,6 +86,11 @@ class SelfMonitor(Collector):
                 self._append_failures.failed(error)
 
 
+def family_name(measurement: str, field: str) -> str:
+    """The name of a metric; Prometheus appends `_total` if it is a counter."""
+    return f"towpath_{measurement}_{field}"
+
+
 def families(samples: Iterable[Sample], catalogue: Catalogue) -> list[Metric]:
     """`samples` as Prometheus counters and gauges, one family per field, without
     texts."""
@@ -99,7 +104,7 @@ def families(samples: Iterable[Sample], catalogue: Catalogue) -> list[Metric]:
         for name, value in sample.fields.items():
             if isinstance(value, str):
                 continue
-            metric = f"towpath_{sample.measurement}_{name}"
+            metric = family_name(sample.measurement, name)
             if metric not in families_by_name:
                 field = declared.field(name)
                 family = CounterMetricFamily if field.counter else GaugeMetricFamily

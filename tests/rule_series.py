@@ -3,6 +3,7 @@ and exactly on them, gaps, rows that arrive late, several subjects."""
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -80,23 +81,34 @@ def _rows(
     for rule in rules:
         breaches = {"well": 0, "late": 1}.get(subject, 2)
         plan = list(_plan(rule, len(times), period_ms, breaches, chance))
-        if "calls" not in {condition.field for condition in rule.when}:
+        fields_used = {condition.field for condition in rule.when}
+        if "calls" not in fields_used and rule.absent != "clear":
             plan = ["good" if kind == "none" else kind for kind in plan]
-        for condition in rule.when:
+        # Of two conditions on one field the first decides.
+        for condition in reversed(rule.when):
             plans[condition.field] = (condition, plan)
     missing = (
         set() if subject in ("well", "late") else _gaps(rules[0], len(times), chance)
     )
+    columns = {
+        name: _column(condition, plan, table[0])
+        for name, (condition, plan) in plans.items()
+    }
     for row, time_ms in enumerate(times):
         if row in missing:
             continue
-        fields: dict[str, Value | None] = {
-            name: value_of(condition, plan[row], table[0])
-            for name, (condition, plan) in plans.items()
-        }
+        fields = {name: column[row] for name, column in columns.items()}
         present = {name: value for name, value in fields.items() if value is not None}
         sample = Sample(table[0], tags_of(table, subject), present, time_ms)
         yield Arrival(sample, time_ms + delay_ms)
+
+
+def _column(
+    condition: Condition, plan: Sequence[str], measurement: str
+) -> list[Value | None]:
+    if condition.aggregate == "rise":
+        return list(itertools.accumulate(int(kind == "bad") * 7 for kind in plan))
+    return [value_of(condition, kind, measurement) for kind in plan]
 
 
 def _plan(
@@ -104,9 +116,14 @@ def _plan(
 ) -> Iterator[str]:
     """A kind of value for each row: at most two breaches, so that the engine does not
     take it for flapping."""
-    waits = -(-rule.page_after_ms // period_ms)
+    looks_back_ms = max((c.over for c in rule.when if c.aggregate != "min"), default=0)
+    waits = -(-(rule.page_after_ms + looks_back_ms) // period_ms)
     keeps = -(-rule.keep_for // period_ms)
     plan = ["good"] * chance.randint(1, 4)
+    for condition in rule.when:
+        if condition.aggregate == "min":
+            plan += ["good"] * (condition.over // 2 // period_ms)
+            plan += ["bad"] * (breaches and waits + 2)
     for _ in range(breaches):
         if breaches == 1:
             plan += ["bad"] * (waits + 4)
@@ -138,9 +155,14 @@ def value_of(condition: Condition, kind: str, measurement: str) -> Value | None:
     `edge`, `clear-edge`: exactly the threshold, and that of recovery. `none`: nobody
     makes calls, so there is a count of 0, and no share."""
     limit, clear = condition.threshold, condition.clear
+    if condition.missing is not None and kind in ("edge", "clear-edge"):
+        return None
+    if condition.comparison == "==" and kind != "none":
+        return int(limit) - int(kind in ("good", "clear-edge"))
     end = limit if clear is None else clear
     up = condition.comparison in (">", ">=")
-    is_whole = CATALOGUE.measurement(measurement).field(condition.field).type == "int"
+    declared = CATALOGUE.measurement(measurement).field(condition.field)
+    is_whole = declared.type == "int"
     if kind == "none":
         return 0 if condition.field == "calls" else None
     value = {
@@ -151,7 +173,8 @@ def value_of(condition: Condition, kind: str, measurement: str) -> Value | None:
         "good": end / 2 if up else end * 1.5 + 1,
     }[kind]
     if not is_whole:
-        return float(value)
+        is_share = declared.unit == "ratio" and limit < 1
+        return min(float(value), 1.0) if is_share else float(value)
     whole = int(value)
     if kind == "good" and condition.holds(whole, True):
         whole += -1 if up else 1

@@ -7,8 +7,7 @@ rows, and Grafana's pipeline by asking a real InfluxDB, every 30 seconds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,21 @@ import stores
 from grafana_alerting import GrafanaAlertRule, Labels
 from grafana_asks import Influx, ask_all
 from grafana_files import RULES, grafana_alerting
-from rule_series import (
-    SUBJECTS,
-    Arrival,
-    generate_rows,
-    subjects_of,
-    table_of,
-    tags_of,
+from rule_engines import (
+    MINUTE_MS,
+    OFFSET_MS,
+    START_MS,
+    Comparison,
+    Engine,
+    OtherEngine,
+    Watch,
+    with_hold_in_for,
 )
+from rule_series import Arrival, generate_rows
 from served_influx import TOKEN, served
 
-from alerts.estate_index import EstateIndex
-from alerts.evaluation.alert_states import AlertState
-from alerts.evaluation.rule_evaluation import evaluate
 from alerts.rule import Rule
-from alerts.rule_files import Rules
-from alerts.window import Window, reach_ms
 from collectors.batch import batch_samples
-from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 from collectors.store.influx_store import InfluxStore
 from collectors.store.query import Store
@@ -46,82 +42,7 @@ from dashboards.grafana.grafana_rules import (
 )
 from probes.wire.sample import Sample
 
-START_MS = 1_790_553_600_000
-MINUTE_MS = 60_000
 EXPORTED = [rule for rule in RULES if not why_unsupported(rule)]
-# Evaluations are at these seconds, when every row that is on time has arrived.
-OFFSET_MS = 7_000
-ESTATE = EstateIndex(
-    Estate.model_validate(
-        {
-            "sites": [{"id": f"site-{s}", "name": s} for s in SUBJECTS],
-            "devices": [
-                {"id": s, "site": f"site-{s}", "address": f"10.0.0.{n}"}
-                for n, s in enumerate(SUBJECTS, 1)
-            ],
-            "lines": [
-                {
-                    "id": s,
-                    "site": f"site-{s}",
-                    "down_mbps": 100,
-                    "up_mbps": 100,
-                    "device": s,
-                    "port": f"Gi{n}",
-                }
-                for n, s in enumerate(SUBJECTS)
-            ],
-            "vpn_gateways": [
-                {"id": s, "host": f"{s}.example", "site": f"site-{s}"} for s in SUBJECTS
-            ],
-        }
-    )
-)
-
-
-def with_hold_in_for(rule: Rule) -> Rule:
-    """As it is exported: Grafana has no time between firing and the notification."""
-    return rule.model_copy(update={"lasts": rule.page_after_ms, "hold": 0})
-
-
-@dataclass
-class Engine:
-    """Towpath's engine, fed with rows as they arrive."""
-
-    rules: Sequence[Rule]
-    states: dict[str, AlertState] = field(default_factory=dict)
-    newest_ms: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.window = Window(Rules(list(self.rules)), CATALOGUE, START_MS)
-
-    def append(self, samples: Sequence[Sample], received_ms: int) -> None:
-        for batch in batch_samples(samples, "test", received_ms):
-            self.window.append(batch)
-
-    def evaluate(self, now_ms: int) -> None:
-        for key, state in evaluate(self.window, ESTATE, self.states, now_ms).items():
-            if state is None:
-                self.states.pop(key, None)
-            else:
-                self.states[key] = state
-        self.window.clear_changed()
-
-    def find(self, rule: Rule, subject: dict[str, str]) -> AlertState | None:
-        for state in self.states.values():
-            if state.rule == rule.id and state.subject == subject and state.is_open:
-                return state
-        return None
-
-
-@dataclass
-class Comparison:
-    """Each rule and subject at each evaluation."""
-
-    compared: int = 0
-    excused: int = 0
-    fired: set[str] = field(default_factory=set)
-    wrong: list[str] = field(default_factory=list)
-    alone: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +107,7 @@ async def compare(
         rule.id: GrafanaAlertRule(exported(rule, target), INTERVAL_MS) for rule in rules
     }
     comparison = Comparison()
-    watch = _Watch(rules, comparison)
+    watch = Watch(comparison)
     for now_ms in range(START_MS + OFFSET_MS, end_ms, INTERVAL_MS):
         for moment_ms in (now_ms - 20_000, now_ms - 10_000, now_ms):
             received = []
@@ -210,75 +131,19 @@ async def compare(
                 now_ms,
                 {ref: answers[rule.id, ref] for ref in grafana[rule.id].queries},
             )
-            watch.compare(rule, engine, original, grafana[rule.id], now_ms)
+            watch.compare(rule, engine, original, states_in(grafana), now_ms)
     return comparison
 
 
-class _Watch:
-    """Compares, but for what `DIFFERENCES` in the exported file names."""
+def states_in(rules: Mapping[str, GrafanaAlertRule]) -> OtherEngine:
+    def state(rule: Rule, subject: dict[str, str]) -> tuple[bool, bool, str]:
+        grafana = rules[rule.id]
+        labels = _labels_of(grafana, subject)
+        instances = [grafana.instances[label] for label in labels]
+        waits = any(instance.state != "Normal" for instance in instances)
+        return bool(labels & grafana.firing), waits, str(instances)
 
-    def __init__(self, rules: Sequence[Rule], comparison: Comparison) -> None:
-        self.comparison = comparison
-        self._newest_ms: dict[tuple[str, frozenset[tuple[str, str]]], int] = {}
-        self._excused: set[tuple[str, str]] = set()
-        self._past: dict[tuple[str, str], list[tuple[int, bool]]] = {}
-
-    def note(self, sample: Sample) -> None:
-        key = (sample.measurement, frozenset(sample.tags.items()))
-        self._newest_ms[key] = max(self._newest_ms.get(key, 0), sample.time_ms)
-
-    def compare(
-        self,
-        rule: Rule,
-        engine: Engine,
-        original: Engine,
-        grafana: GrafanaAlertRule,
-        now_ms: int,
-    ) -> None:
-        for name in subjects_of(table_of(rule)):
-            tags = tags_of(table_of(rule), name)
-            subject = {tag: tags[tag] for tag in rule.subject}
-            state = engine.find(rule, subject)
-            is_firing = state is not None and state.state == "firing"
-            labels = _labels_of(grafana, subject)
-            fires = bool(labels & grafana.firing)
-            past = self._past.setdefault((rule.id, name), [])
-            past.append((now_ms, is_firing))
-            idle = state is None and all(
-                grafana.instances[label].state == "Normal" for label in labels
-            )
-            key = (rule.measurement, frozenset(tags.items()))
-            silent_ms = now_ms - self._newest_ms.get(key, now_ms)
-            if idle:
-                self._excused.discard((rule.id, name))
-            elif (
-                state is not None
-                and (state.state == "pending" or state.flapping)
-                and (silent_ms > reach_ms(rule, CATALOGUE) or state.flapping)
-            ):
-                self._excused.add((rule.id, name))
-            if (rule.id, name) in self._excused:
-                self.comparison.excused += 1
-                continue
-            self.comparison.compared += 1
-            if is_firing:
-                self.comparison.fired.add(rule.id)
-            # Grafana sees a late row when it arrives, and Towpath counts from its time.
-            lag_ms = 0
-            if name == "late":
-                declared = CATALOGUE.measurement(rule.measurement)
-                lag_ms = (declared.lateness_s + declared.period_s) * 1000
-            recent = {firing for at, firing in past if at >= now_ms - lag_ms}
-            if fires not in recent:
-                minute = (now_ms - START_MS) / MINUTE_MS
-                kind = "new " if fires else ""
-                self.comparison.wrong.append(
-                    f"{kind}{rule.id} {name} at {minute:.2f}: Towpath {state}, Grafana "
-                    f"{[grafana.instances[label] for label in labels]}"
-                )
-            alert = original.find(rule, subject)
-            if fires and name != "late" and (alert is None or alert.state != "firing"):
-                self.comparison.alone.append(f"{rule.id} {name} at {now_ms}")
+    return state
 
 
 def _labels_of(grafana: GrafanaAlertRule, subject: dict[str, str]) -> set[Labels]:

@@ -1,4 +1,5 @@
-"""`/metrics` for Prometheus: Towpath's figures about itself, on a port of their own."""
+"""`/metrics` for Prometheus, on a port of its own: Towpath's figures about itself, and
+the rows that rules evaluate if that is on."""
 
 from __future__ import annotations
 
@@ -14,17 +15,19 @@ from collectors.strict_model import StrictModel
 
 class MetricsConfig(StrictModel):
     """`port` is for a process with all roles. A process with one role adds 1 for poll,
-    2 for ingest, 3 for store, 4 for alert or 5 for web. 0 turns it off."""
+    2 for ingest, 3 for store, 4 for alert or 5 for web. 0 turns it off. `rows`: the
+    alert role exposes the newest rows that rules evaluate."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65529)] = 9468
+    rows: bool = False
 
 
 class MetricsServer:
-    """Answers scrapes in a thread of its own, from `collector`."""
+    """Answers scrapes in a thread of its own, from `collectors`."""
 
     def __init__(
-        self, config: MetricsConfig, roles: Sequence[str], collector: Collector
+        self, config: MetricsConfig, roles: Sequence[str], *collectors: Collector
     ) -> None:
         order = ("poll", "ingest", "store", "alert", "web")
         self.host = config.host
@@ -32,10 +35,11 @@ class MetricsServer:
         if len(roles) < len(order):
             self.port += 1 + order.index(roles[0])
         self._registry = CollectorRegistry(auto_describe=False)
-        self._collector = collector
+        self._collectors = collectors
 
     def __enter__(self) -> Self:
-        self._registry.register(self._collector)
+        for collector in self._collectors:
+            self._registry.register(collector)
         try:
             self._server, self._thread = start_http_server(
                 self.port, self.host, self._registry

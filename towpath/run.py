@@ -24,6 +24,7 @@ from alerts.action_link import LinkSigner
 from alerts.alert_access import overdue_notifications, start_positions
 from alerts.alert_engine import AlertEngine, EngineInputs
 from alerts.maintenance_planner import MaintenancePlanner, calendar_troubles
+from alerts.prometheus.window_metrics import WindowMetrics
 from alerts.rule_files import load_rules
 from alerts.staff_incidents import KnownIncidents
 from collectors.disk_space import Disks
@@ -83,6 +84,7 @@ class Installation:
         self._running = contextlib.AsyncExitStack()
         self._now_ms = now_ms
         self._alert_trouble: Callable[[], str] = lambda: ""
+        self._rows: list[WindowMetrics] = []
 
         locks = RoleLocks(config.state / "roles", roles)
         self._add(f"roles {', '.join(roles)}", locks)
@@ -111,7 +113,7 @@ class Installation:
         )
         self._add("self samples", monitor)
         if config.metrics.port:
-            metrics = MetricsServer(config.metrics, roles, monitor)
+            metrics = MetricsServer(config.metrics, roles, monitor, *self._rows)
             self._add(f"metrics http://{metrics.host}:{metrics.port}/metrics", metrics)
 
     def _poll(self) -> None:
@@ -261,6 +263,9 @@ class Installation:
         channels = ", ".join(config.channels) or "nobody (no channel is configured)"
         self._add(f"alerts from {len(rules)} rules, notifying {channels}", engine)
         self._source("alerts", engine.samples)
+        if self.config.metrics.port and self.config.metrics.rows:
+            self._rows = [WindowMetrics(lambda: engine.window, self._now_ms)]
+            self._add("rows for Prometheus", self._rows[0])
         windows, calendars = len(config.maintenance), len(config.calendars)
         planner = MaintenancePlanner(config, lambda: self.estate.current, self._now_ms)
         self._add(f"maintenance: {windows} windows, {calendars} calendars", planner)

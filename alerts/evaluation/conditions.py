@@ -112,7 +112,7 @@ def _holds(
     first: float | None = None
     unknown = False
     for n, condition in enumerate(rule.when):
-        value = _aggregate(condition, series)
+        value = aggregate_value(condition, series)
         if value is None:
             value = condition.missing
         if n == 0:
@@ -130,7 +130,7 @@ def _holds(
 
 def condition_holds(condition: Condition, series: Series) -> bool | None:
     """Whether one condition would begin an alert now; None if its value is unknown."""
-    value = _aggregate(condition, series)
+    value = aggregate_value(condition, series)
     if value is None:
         value = condition.missing
     value = _certain(condition, series, value)
@@ -151,12 +151,15 @@ def least_ratio(ratio: float, count: float) -> float:
     if count <= 0:
         return 0.0
     z = 1.645
+    # A sum of floats may make a ratio of a little more than 1.
+    ratio = min(max(ratio, 0.0), 1.0)
     middle = ratio + z * z / (2 * count)
     spread = z * math.sqrt(ratio * (1 - ratio) / count + (z / (2 * count)) ** 2)
     return (middle - spread) / (1 + z * z / count)
 
 
-def _aggregate(condition: Condition, series: Series) -> float | None:
+def aggregate_value(condition: Condition, series: Series) -> float | None:
+    """The figure that the condition compares; None if the rows do not give one."""
     if condition.aggregate == "last":
         value = series.latest(condition.field)
         return float(value) if isinstance(value, int | float) else None

@@ -12,16 +12,13 @@ from typing import Any
 import yaml
 
 from alerts.rule import Rule
+from alerts.rule_export import UnsupportedRule
 from collectors.server_measurements import CATALOGUE
 from dashboards.grafana.board import Board
 from dashboards.grafana.boards import BOARDS
 from dashboards.grafana.checks import check_boards
 from dashboards.grafana.classic import dashboard_json
-from dashboards.grafana.grafana_rules import (
-    DIFFERENCES,
-    UnsupportedRule,
-    rules_document,
-)
+from dashboards.grafana.grafana_rules import DIFFERENCES, rules_document
 from dashboards.grafana.provisioning import contact_points, datasources, providers
 from dashboards.grafana_config import GrafanaConfig
 from probes.wire.atomic_file import replace_file

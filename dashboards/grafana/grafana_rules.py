@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from alerts.rule import Rule
+from alerts.rule_export import (
+    UnsupportedRule,
+    has_other_series,
+    rules_void_while_cut_off,
+)
 from alerts.window import FORGET_MS, reach_ms
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Aggregate, Pick, Query, Where
@@ -34,7 +38,6 @@ from dashboards.grafana.grafana_rule_texts import (
 from dashboards.grafana.provisioning import CONTACT
 from dashboards.grafana.rule_panels import graph_of, panel_of
 from dashboards.grafana_config import GrafanaConfig
-from dashboards.observed.blind_spans import CUT_OFF
 
 # Grafana 9 does not know this value and would not start.
 KEEP_LAST_SINCE = 12
@@ -42,8 +45,6 @@ NOTIFICATION_SETTINGS_SINCE = 11
 WATCHDOG_UID = "towpath-watch"
 # All `for` and `keepFiringFor` are multiples of this, so neither engine rounds them.
 INTERVAL_MS = 30_000
-# Tags that follow from the others of their measurement.
-_DETERMINED = frozenset({"description", "name", "port", "role", "site", "supplier"})
 DIFFERENCES = (
     "Towpath counts its `hold` from the first bad row, and Grafana from the last time "
     "that it began: what comes and goes within `hold` may fire later here.",
@@ -56,14 +57,6 @@ DIFFERENCES = (
 )
 
 
-@dataclass(frozen=True)
-class UnsupportedRule:
-    """A rule that Grafana cannot express, and why."""
-
-    rule: str
-    why: str
-
-
 def rules_document(
     rules: Iterable[Rule], boards: Sequence[Board], config: GrafanaConfig
 ) -> tuple[dict[str, Any], list[UnsupportedRule]]:
@@ -71,7 +64,7 @@ def rules_document(
     exported: list[dict[str, Any]] = []
     unsupported: list[UnsupportedRule] = []
     rules = tuple(rules) if config.export_rules else ()
-    void_rules = _void_while_cut_off(rules)
+    void_rules = rules_void_while_cut_off(rules)
     for rule in rules:
         why = why_unsupported(rule)
         if why:
@@ -84,25 +77,13 @@ def rules_document(
     return {"apiVersion": 1, "groups": groups}, unsupported
 
 
-def _void_while_cut_off(rules: Iterable[Rule]) -> set[str]:
-    """The rules that mean nothing while Towpath itself is cut off. In Grafana no rule
-    can explain another, so each of them checks that itself."""
-    return {
-        effect
-        for rule in rules
-        if rule.id == CUT_OFF
-        for explains in rule.explains
-        for effect in explains.rules
-    }
-
-
 def why_unsupported(rule: Rule) -> str:
     """Returns why Grafana cannot express `rule`; empty if it can."""
     if rule.function:
         return f"it uses the Python function {rule.function!r}"
     if not rule.when:
         return "it is about silence, and a series that ends raises nothing in Grafana"
-    if rule.across == "all" or rule.least > 1 or _has_other_series(rule):
+    if rule.across == "all" or rule.least > 1 or has_other_series(rule):
         return "it compares several rows of one subject"
     if any(condition.aggregate == "rise" for condition in rule.when):
         return "it follows a counter across restarts"
@@ -124,16 +105,6 @@ def why_unsupported(rule: Rule) -> str:
             "a row without the field ends it, and Grafana cannot tell that from silence"
         )
     return ""
-
-
-def _has_other_series(rule: Rule) -> bool:
-    """True if one subject has rows that differ in tags which are not its own."""
-    tags = {tag.name for tag in CATALOGUE.measurement(rule.measurement).tags}
-    fixed = {tag for tag, values in rule.where.items() if len(values) == 1}
-    if rule.where.get("by") == ("all",):
-        # There is one group of all laptops.
-        fixed.add("group")
-    return bool(tags - set(rule.subject) - _DETERMINED - fixed)
 
 
 def condition_queries(rule: Rule) -> list[Query]:

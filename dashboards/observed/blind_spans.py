@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from alerts.alert import Alert
+from alerts.rule import CUT_OFF
 from dashboards.observed.time_spans import Span
 
-CUT_OFF = "monitor_cut_off"
 _RULES = ("monitor_blind", CUT_OFF)
 
 

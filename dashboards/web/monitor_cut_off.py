@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from alerts.alert import Alert
-from dashboards.observed.blind_spans import CUT_OFF
+from alerts.rule import CUT_OFF
 from dashboards.web.site_state import DeviceNow
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alerts.alert import Alert
+from alerts.rule import CUT_OFF
 from collectors.estate import Device, Estate, Line, Site
 from collectors.store.query import Row
-from dashboards.observed.blind_spans import CUT_OFF
 from dashboards.web.page_queries import HOUR_MS, MINUTE_MS
 from probes.wire.sample import Value
 

@@ -11,7 +11,7 @@ import typer
 
 from probes.wire.catalogue import did_you_mean
 from towpath.commands.option_groups import expand_options
-from towpath.commands.shared import fail, read_config, usage_error
+from towpath.commands.shared import fail, read_config, read_rules, usage_error
 
 if TYPE_CHECKING:
     from alerts.rule_files import Rules
@@ -285,20 +285,13 @@ def _warn(settings: GrafanaConfig) -> None:
 
 
 def _settings(config: Path | None, grafana: int | None) -> tuple[GrafanaConfig, Rules]:
-    from alerts.rule_files import RuleError, load_rules
-    from collectors.server_measurements import CATALOGUE
     from dashboards.grafana_config import GrafanaConfig
 
-    settings, folder = GrafanaConfig(), None
-    if config is not None:
-        whole = read_config(config)
-        settings, folder = whole.grafana, whole.alerts.rules
+    whole = None if config is None else read_config(config)
+    settings = GrafanaConfig() if whole is None else whole.grafana
     if grafana is not None:
         try:
             settings = GrafanaConfig(**{**settings.model_dump(), "target": grafana})
         except ValueError:
             usage_error([f"--grafana {grafana}: expected a version from 9 to 13"])
-    try:
-        return settings, load_rules(CATALOGUE, folder)
-    except RuleError as error:
-        usage_error(error.findings)
+    return settings, read_rules(whole)

@@ -7,12 +7,21 @@ from typing import Annotated
 
 import typer
 
+from probes.wire.atomic_file import replace_file
+from probes.wire.catalogue import did_you_mean
 from towpath.commands.dashboards import export_rules
-from towpath.commands.shared import OptionalConfig, exit_with, read_config, usage_error
+from towpath.commands.shared import (
+    OptionalConfig,
+    exit_with,
+    read_config,
+    read_rules,
+    usage_error,
+)
 
 app = typer.Typer(
     no_args_is_help=True, help="List, check, test and export alert rules."
 )
+_TARGETS = ("grafana", "prometheus")
 Folder = Annotated[
     Path | None,
     typer.Option("--rules", help="your own rules and overrides", metavar="PATH"),
@@ -67,7 +76,7 @@ def play(
 
 @app.command()
 def export(
-    to: Annotated[str, typer.Argument(help="grafana")],
+    to: Annotated[str, typer.Argument(help="grafana or prometheus")],
     out: Annotated[Path, typer.Option(help="folder to write into")],
     config: Annotated[
         Path | None, typer.Option("-c", "--config", metavar="FILE")
@@ -76,7 +85,32 @@ def export(
         int | None, typer.Option(help="oldest Grafana version to support: 9 to 13")
     ] = None,
 ) -> None:
-    """Write the rules for Grafana, paused, so that only Towpath pages."""
-    if to != "grafana":
-        usage_error([f"rules can be exported for grafana, not for {to!r}"])
-    export_rules(out, config, grafana)
+    """Write the rules for Grafana, paused so that only Towpath pages, or Prometheus."""
+    if to not in _TARGETS:
+        hint = did_you_mean(to, _TARGETS)
+        usage_error([f"rules are exported for grafana or prometheus, not {to!r}{hint}"])
+    if to == "grafana":
+        export_rules(out, config, grafana)
+        return
+    if grafana is not None:
+        usage_error(["--grafana is the version of Grafana: leave it out"])
+    _export_for_prometheus(out, config)
+
+
+def _export_for_prometheus(out: Path, config: Path | None) -> None:
+    from alerts.prometheus.prometheus_rules import FILE_NAME, prometheus_document
+
+    settings = None if config is None else read_config(config)
+    text, unsupported = prometheus_document(read_rules(settings))
+    path = out / FILE_NAME
+    out.mkdir(parents=True, exist_ok=True)
+    replace_file(path, text.encode(), durable=False, mode=None)
+    typer.echo(path)
+    for omitted in unsupported:
+        typer.echo(f"not for Prometheus: rule {omitted.rule}: {omitted.why}", err=True)
+    if settings is not None and not (settings.metrics.rows and settings.metrics.port):
+        typer.echo(
+            "note: the rules read rows that /metrics does not have yet: set "
+            "metrics.rows = true and a metrics.port",
+            err=True,
+        )

@@ -14,6 +14,7 @@ import typer
 from towpath.error_sentences import sentence_of
 
 if TYPE_CHECKING:
+    from alerts.rule_files import Rules
     from towpath.config import TowpathConfig
 
 ConfigFile = Annotated[
@@ -38,6 +39,17 @@ def read_config(path: Path) -> TowpathConfig:
     try:
         return read(path)
     except ConfigError as error:
+        usage_error(error.findings)
+
+
+def read_rules(config: TowpathConfig | None) -> Rules:
+    """The rules, with a council's own; exits with code 2 if any is wrong."""
+    from alerts.rule_files import RuleError, load_rules
+    from collectors.server_measurements import CATALOGUE
+
+    try:
+        return load_rules(CATALOGUE, None if config is None else config.alerts.rules)
+    except RuleError as error:
         usage_error(error.findings)
 
 
