@@ -95,6 +95,20 @@ class TowpathConfig(StrictModel):
         return filled
 
 
+def written_folders(config: TowpathConfig) -> dict[str, Path]:
+    """The folders that Towpath writes to, by name."""
+    folders = {
+        "state": config.state,
+        "journal": config.journal.folder,
+        "store": config.store.folder,
+        "alerts": config.alerts.standing.parent,
+        "agents": config.ingest.registry.path.parent,
+    }
+    if config.web.reports is not None:
+        folders["reports"] = config.web.reports
+    return folders
+
+
 def personal_folders(config: TowpathConfig) -> dict[Root, Path]:
     """The folders of the places in `collectors.personal_data`, by these settings."""
     folders: dict[Root, Path] = {

@@ -52,7 +52,7 @@ from collectors.topology import TopologyGraph, TopologyView
 from collectors.vpn_gateways import VpnGateways
 from dashboards.web import AlertActions, GrafanaSource, SiteRows, StatusPage
 from probes.wire.clock import WallClock, wall_ms
-from towpath.config import Role, TowpathConfig, personal_folders
+from towpath.config import Role, TowpathConfig, personal_folders, written_folders
 from towpath.error_sentences import sentence_of
 from towpath.metrics import MetricsServer
 from towpath.roles import RoleLocks
@@ -84,7 +84,7 @@ class Installation:
         self._running = contextlib.AsyncExitStack()
         self._now_ms = now_ms
         self._alert_trouble: Callable[[], str] = lambda: ""
-        self._rows: list[WindowMetrics] = []
+        self._row_metrics: list[WindowMetrics] = []
 
         locks = RoleLocks(config.state / "roles", roles)
         self._add(f"roles {', '.join(roles)}", locks)
@@ -96,7 +96,7 @@ class Installation:
             "journal",
             lambda at: [journal_sample(self.journal.stats, self.process, at)],
         )
-        self.disks = Disks(_folders(config), self.process)
+        self.disks = Disks(written_folders(config), self.process)
         self._source("disks", self.disks.samples)
         if "poll" in roles:
             self._poll()
@@ -113,7 +113,7 @@ class Installation:
         )
         self._add("self samples", monitor)
         if config.metrics.port:
-            metrics = MetricsServer(config.metrics, roles, monitor, *self._rows)
+            metrics = MetricsServer(config.metrics, roles, monitor, *self._row_metrics)
             self._add(f"metrics http://{metrics.host}:{metrics.port}/metrics", metrics)
 
     def _poll(self) -> None:
@@ -264,8 +264,8 @@ class Installation:
         self._add(f"alerts from {len(rules)} rules, notifying {channels}", engine)
         self._source("alerts", engine.samples)
         if self.config.metrics.port and self.config.metrics.rows:
-            self._rows = [WindowMetrics(lambda: engine.window, self._now_ms)]
-            self._add("rows for Prometheus", self._rows[0])
+            self._row_metrics = [WindowMetrics(lambda: engine.window, self._now_ms)]
+            self._add("rows for Prometheus", self._row_metrics[0])
         windows, calendars = len(config.maintenance), len(config.calendars)
         planner = MaintenancePlanner(config, lambda: self.estate.current, self._now_ms)
         self._add(f"maintenance: {windows} windows, {calendars} calendars", planner)
@@ -350,20 +350,6 @@ class Installation:
         trace: TracebackType | None,
     ) -> None:
         await self._running.__aexit__(kind, error, trace)
-
-
-def _folders(config: TowpathConfig) -> dict[str, Path]:
-    """The folders that Towpath writes to, by name."""
-    folders = {
-        "state": config.state,
-        "journal": config.journal.folder,
-        "store": config.store.folder,
-        "alerts": config.alerts.standing.parent,
-        "agents": config.ingest.registry.path.parent,
-    }
-    if config.web.reports is not None:
-        folders["reports"] = config.web.reports
-    return folders
 
 
 async def serve(installation: Installation) -> None:
