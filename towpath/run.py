@@ -14,7 +14,6 @@ import signal
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
