@@ -26,6 +26,7 @@ from documents import (
 )
 
 from alerts.alert_text import GENERIC_VALUES
+from alerts.prometheus.prometheus_rules import prometheus_document
 from alerts.rule_files import load_rules
 from collectors.server_measurements import CATALOGUE
 from collectors.store.rolled_measurements import rolled_steps
@@ -236,6 +237,9 @@ SETTINGS = {
 SECTIONS = {name.split(".")[0] for name in SETTINGS if "." in name}
 
 
+EXPORTED_RULES, _ = prometheus_document(load_rules(CATALOGUE))
+
+
 def _code(text: str) -> list[str]:
     """Inline code outside fenced blocks."""
     return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
@@ -266,6 +270,7 @@ def test_every_name_with_underscores_in_a_text_is_one_of_the_code(name: str) -> 
         for field in measurement.fields
         for end in ("", "_total")
     }
+    metrics |= set(re.findall(r"towpath_\w+", EXPORTED_RULES))
     rolled = [
         rolled_measurement(measurement, step)
         for measurement in CATALOGUE
