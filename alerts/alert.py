@@ -8,6 +8,7 @@ import msgspec
 
 StateName = Literal["baseline", "pending", "firing", "resolved"]
 Severity = Literal["critical", "warning", "info"]
+PagingHours = Literal["always", "open"]
 SEVERITY_ORDER: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -39,7 +40,8 @@ class Alert(msgspec.Struct, frozen=True):
     out. `why`: why it ended, if not because all was well. `paged_ms`: when it was
     paged. `silenced_until_ms`: no page before then (maintenance); 0 if not silenced.
     `domain`: the smallest part of the estate that explains it, such as `device:core-1`;
-    `evidence`: what was observed of it; `sure`: how sure that is, and why.
+    `evidence`: what was observed of it; `sure`: how sure that is, and why. `hours`:
+    `open` if nobody is paged before the site opens.
     """
 
     rule: str
@@ -68,6 +70,7 @@ class Alert(msgspec.Struct, frozen=True):
     acknowledged_ms: int | None = None
     acknowledged_by: str = ""
     acknowledged_why: str = ""
+    hours: PagingHours = "always"
 
     @property
     def key(self) -> str:

@@ -119,6 +119,7 @@ def alert_from_state(
         domain=diagnosis.domain,
         evidence=diagnosis.evidence,
         sure=diagnosis.sure,
+        hours=rule.hours if rule else "always",
     )
 
 

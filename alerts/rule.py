@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from alerts.alert import Severity
+from alerts.alert import PagingHours, Severity
 from collectors.estate.estate_model import Pattern
 from collectors.strict_model import StrictModel
 from probes.wire.durations import parse_duration_ms
@@ -198,8 +198,9 @@ class Rule(StrictModel):
     device did not report the end. `ends_after`: without any row or poll of it for so
     long, it ends. `baseline`: whether what was so when its device was
     first seen pages nobody (alerts/evaluation/learning.py); `news`: fields of `shows`
-    whose change is news all the same. `sites`, `not_sites`: the sites it applies to
-    (empty: all) and those it does not.
+    whose change is news all the same. `hours`: with `open`, its page waits until the
+    site opens, and is dropped if all is well by then. `sites`, `not_sites`: the sites
+    it applies to (empty: all) and those it does not.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,62}$")]
@@ -231,6 +232,7 @@ class Rule(StrictModel):
     ends_after: Duration = 86_400_000
     baseline: bool = True
     news: tuple[str, ...] = ()
+    hours: PagingHours = "always"
     sites: tuple[str, ...] = ()
     not_sites: tuple[str, ...] = ()
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import Field
 
-from alerts.alert import Severity
+from alerts.alert import PagingHours, Severity
 from alerts.rule import Duration, Rule
 from alerts.rule_checks import explains_errors, rule_errors, weaker_causes
 from collectors.config_errors import dotted
@@ -49,6 +49,7 @@ class Override(StrictModel):
     lasts: Duration | None = Field(default=None, alias="for")
     hold: Duration | None = None
     keep_for: Duration | None = None
+    hours: PagingHours | None = None
 
 
 class _RuleFile(StrictModel):
@@ -250,7 +251,7 @@ def _apply_override(rules: Sequence[Rule], override: Override) -> list[Rule]:
 def _overridden_rule(rule: Rule, override: Override) -> Rule:
     update: dict[str, Any] = {
         name: getattr(override, name)
-        for name in ("severity", "lasts", "hold", "keep_for")
+        for name in ("severity", "lasts", "hold", "keep_for", "hours")
         if getattr(override, name) is not None
     }
     if override.threshold is not None or override.clear is not None:

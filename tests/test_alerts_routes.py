@@ -166,3 +166,15 @@ def test_a_wait_that_cannot_be_is_one_sentence(
 ) -> None:
     with pytest.raises(ValidationError, match=said):
         Route.model_validate(route)
+
+
+def test_a_rule_with_business_hours_pages_nobody_at_night() -> None:
+    alert = Alert("r", {}, "warning", "firing", SATURDAY, site="library", hours="open")
+    route = Route(channels=("duty",), severities=("warning",))
+    closed = Route(channels=("desk",), severities=("warning",), hours="closed")
+    routing = RoutingConfig(routes=(route, closed))
+    index = EstateIndex(ESTATE)
+    ways = destinations(alert, routing, ("duty", "desk"), index, SATURDAY)
+    assert [(way.channel, way.deferred) for way in ways] == [("duty", True)]
+    ways = destinations(alert, routing, ("duty", "desk"), index, MONDAY_10)
+    assert [(way.channel, way.next_ms) for way in ways] == [("duty", MONDAY_10)]

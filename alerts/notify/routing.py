@@ -47,7 +47,8 @@ class Route(StrictModel):
     Empty `sites`, `rules` and `criticality` (of the site) mean all. `hours`: `always`,
     `open` or `closed`, by the business hours of the alert's site. With `open`, a page
     outside these hours waits for the next opening, and is dropped if all is well by
-    then. With `closed`, pages are sent only outside these hours. `during`: hours of
+    then. With `closed`, pages are sent only outside these hours. A rule may have
+    `hours` of its own. `during`: hours of
     the council, outside of which the route is not used. Until somebody acknowledges
     the alert, it is sent again every `repeat`, and to those of `escalate`.
     """
@@ -114,7 +115,7 @@ def destinations(
     earliest: dict[str, Destination] = {}
     for route in _matching(alert, routing, channels, estate_index, now_ms):
         next_ms = now_ms
-        if route.hours == "open":
+        if "open" in (route.hours, alert.hours):
             opens_ms = next_opening_ms(estate_index.hours(alert.site), now_ms)
             # A site that never opens must not keep a page for ever.
             next_ms = now_ms if opens_ms is None else opens_ms
@@ -142,7 +143,9 @@ def follow_up(
     for route in _matching(alert, routing, channels, estate_index, now_ms):
         if not (route.escalate or route.repeat_ms):
             continue
-        if route.hours == "open" and not estate_index.is_open(alert.site, now_ms):
+        if "open" in (route.hours, alert.hours) and not estate_index.is_open(
+            alert.site, now_ms
+        ):
             continue
         if route.repeat_ms:
             repeats_ms.append(route.repeat_ms)
@@ -176,7 +179,8 @@ def _matching(
             and (not route.rules or alert.rule in route.rules)
             and (not route.criticality or criticality in route.criticality)
             and not (
-                route.hours == "closed" and estate_index.is_open(alert.site, now_ms)
+                route.hours == "closed"
+                and (alert.hours == "open" or estate_index.is_open(alert.site, now_ms))
             )
             and (route.during is None or is_open(route.during, now_ms))
         ):
