@@ -77,6 +77,11 @@ class Window:
             for name, slot in table.slots.items()
             if name in batch.schema.fields
         ]
+        absent = [
+            slot
+            for name, slot in table.slots.items()
+            if name not in batch.schema.fields
+        ]
         touch, known = self.changed.update, table.series
         keys = zip(*tag_columns, strict=True)
         for row, (time_ms, key) in enumerate(zip(batch.times_ms, keys, strict=True)):
@@ -93,8 +98,12 @@ class Window:
                     continue
             if time_ms < series.last_ms:
                 continue
-            series.last_ms = time_ms
             last = series.last
+            if time_ms > series.last_ms:
+                # What no row of the batch has is as absent as what one lacks.
+                for slot in absent:
+                    last[slot] = None
+            series.last_ms = time_ms
             for slot, column, span_ms in present:
                 value = column[row]
                 last[slot] = value

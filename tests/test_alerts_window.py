@@ -13,12 +13,13 @@ from rule_window import (
     rules_named,
 )
 
+from alerts.evaluation.alert_states import AlertState
 from alerts.evaluation.conditions import check_conditions
 from alerts.evaluation.rule_evaluation import evaluate
 from alerts.window import Window
 from collectors.batch import Batch, batch_samples
 from collectors.server_measurements import CATALOGUE
-from probes.wire.sample import Sample
+from probes.wire.sample import Sample, Value
 
 
 def test_late_rows_and_rows_from_the_future_never_reach_rules() -> None:
@@ -47,15 +48,36 @@ def test_an_older_row_does_not_take_the_place_of_a_newer_one() -> None:
     assert evaluate(window, ESTATE_INDEX, {}, START_MS + 61_000) == {}
 
 
-def test_a_field_that_is_not_in_the_batch_keeps_its_value() -> None:
-    """The states of ports may come in another batch than their rates."""
+def test_a_field_that_the_newest_batch_lacks_is_gone() -> None:
+    """A disk that is no longer filling has no `hours_left`, and nothing else may be
+    reported at that time."""
+    window = Window(rules_named("disk_full_soon"), CATALOGUE, START_MS)
+    tags = {"process": "all", "folder": "state"}
+    states: dict[str, AlertState] = {}
+    filling: dict[str, Value] = {"full": 0, "hours_left": 3.0}
+    for minute in range(45):
+        row = filling if minute < 15 else {"full": 0}
+        sample = Sample("self_disk", tags, row, START_MS + minute * 60_000)
+        window.append(*batch_samples([sample], "self", sample.time_ms))
+        for key, state in evaluate(
+            window, ESTATE_INDEX, states, sample.time_ms
+        ).items():
+            assert state is not None
+            states[key] = state
+        window.clear_changed()
+        if minute == 14:
+            assert [state.state for state in states.values()] == ["firing"]
+    assert [state.state for state in states.values()] == ["resolved"]
+
+
+def test_two_rows_of_one_time_complete_each_other() -> None:
     window = Window(rules_named("port_down"), CATALOGUE, START_MS)
     tags = {"device": "d1", "site": "hall", "role": "switch", "port": "Gi1"}
-    fields: dict[str, int | float | str] = {"up": 0, "expected_up": 1}
-    for n, row in enumerate((fields, {"in_bps": 1.0})):
-        sample = Sample("interface", tags, row, START_MS + n * 30_000)
+    fields: dict[str, Value] = {"up": 0, "expected_up": 1}
+    for row in (fields, {"in_bps": 1.0}):
+        sample = Sample("interface", tags, row, START_MS)
         window.append(*batch_samples([sample], "poll", sample.time_ms))
-    states = evaluate(window, ESTATE_INDEX, {}, START_MS + 31_000)
+    states = evaluate(window, ESTATE_INDEX, {}, START_MS + 1_000)
     assert list(states) == ["port_down/device=d1,port=Gi1"]
 
 
