@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
-from alerts.alert_store import AlertStore, CycleChanges
+from alerts.alert_store import AlertStore, BaselineChanges, CycleChanges
 from alerts.baseline_keeper import BaselineKeeper
 from alerts.cycle import CycleResult, run_cycle
 from alerts.estate_index import EstateIndex
@@ -22,6 +23,7 @@ from alerts.notify.delivery import next_message
 from alerts.notify.page import Page
 from alerts.paging import Paging
 from alerts.rule_files import load_rules
+from alerts.silence import Silence
 from alerts.window import Window
 from collectors.batch import Batch
 from collectors.estate.estate_model import Estate
@@ -42,9 +44,16 @@ class Message:
 
 
 class VirtualEngine:
-    """`with VirtualEngine(…)`: `step` takes the rows of a step and evaluates once."""
+    """`with VirtualEngine(…)`: `step` takes the rows of a step and evaluates once.
+    `silences`: planned maintenance among them."""
 
-    def __init__(self, estate: Estate, folder: Path, start_ms: int) -> None:
+    def __init__(
+        self,
+        estate: Estate,
+        folder: Path,
+        start_ms: int,
+        silences: Sequence[Silence] = (),
+    ) -> None:
         self.rules = load_rules(CATALOGUE)
         self.now_ms = start_ms
         self.window = Window(self.rules, CATALOGUE, start_ms)
@@ -53,7 +62,8 @@ class VirtualEngine:
         )
         self._estate_index = self._index()
         self._config = AlertConfig(standing=folder / "alerts.sqlite")
-        self._baseline = BaselineKeeper(round(self._config.baseline_s * 1000))
+        self._baseline = self._new_baseline()
+        self._silences = silences
         self._paging = Paging(
             self._config, (_CHANNEL,), lambda: self._estate_index, lambda: self.now_ms
         )
@@ -70,6 +80,16 @@ class VirtualEngine:
 
     def __exit__(self, *_: object) -> None:
         self._store.close()
+
+    def restart(self) -> None:
+        """A new process: it has only what is in the file."""
+        self._store.close()
+        self._store = AlertStore(self._config.standing)
+        self.states = self._store.states()
+        self._shown = self._store.open_alerts()
+        self._baseline = self._new_baseline()
+        self._baseline.load(self._store.first_seen())
+        self.window = Window(self.rules, CATALOGUE, self.now_ms)
 
     def learn(self, batch: Batch) -> None:
         """Takes what LLDP reports."""
@@ -91,13 +111,14 @@ class VirtualEngine:
             self.rules,
             self.states,
             self._shown,
-            [],
+            [silence for silence in self._silences if silence.is_active(now_ms)],
             self._paging.destinations,
             now_ms,
             learning,
         )
-        if result.changes or result.alerts:
-            self._store.write(self._effect(result), now_ms)
+        baseline = self._baseline.changes(learning, result.baseline)
+        if result.changes or result.alerts or baseline.first_seen:
+            self._store.write(self._effect(result, baseline), now_ms)
         self.states = result.states
         self._shown = result.still_open(self._shown)
         self.window.clear_changed(learning.settled)
@@ -113,7 +134,10 @@ class VirtualEngine:
     def _index(self) -> EstateIndex:
         return EstateIndex(self._topology.estate(), topology=self._topology.graph())
 
-    def _effect(self, result: CycleResult) -> CycleChanges:
+    def _new_baseline(self) -> BaselineKeeper:
+        return BaselineKeeper(round(self._config.baseline_s * 1000))
+
+    def _effect(self, result: CycleResult, baseline: BaselineChanges) -> CycleChanges:
         at = {"poll": Position(1, self.now_ms)}
         return CycleChanges(
             changes=result.changes,
@@ -125,6 +149,7 @@ class VirtualEngine:
             samples=[],
             positions=at,
             floor=at,
+            baseline=baseline,
         )
 
     def _deliver(self) -> None:

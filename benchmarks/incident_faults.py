@@ -21,8 +21,9 @@ MINUTE_MS = 60_000
 class Effect(NamedTuple):
     """One thing that is wrong between two times, counted from the start of the fault.
 
-    `what`: dead, cable, circuit, mains, shut, gateway, unreadable, monitor; `reading`
-    replaces fields of rows; `event` is a trap.
+    `what`: dead, cable, circuit, deaf (a line that passes nothing), mains, shut,
+    gateway, unreadable, monitor; `reading` replaces fields of rows; `event` is a trap;
+    `maintenance` is planned: its key is what it covers, such as ("site", "s001").
     """
 
     what: str

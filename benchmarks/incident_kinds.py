@@ -195,6 +195,39 @@ def stack_member_lost(council: Council, dice: random.Random) -> Fault:
     return make_fault("stack member lost", {f"device:{switch}"}, effects, 60)
 
 
+def battery_low(council: Council, dice: random.Random) -> Fault:
+    """A worn battery: little charge, although the mains are on."""
+    ups = dice.choice(list(council.ups))
+    low = (("severity", 2), ("value", 12.0))
+    effects = [
+        Effect("reading", ("sensor", ups, "charge", "battery charge"), 0, 0, low)
+    ]
+    return make_fault("UPS battery low", {f"device:{ups}"}, effects, 90)
+
+
+def _site_figures(
+    kind: str, fields: tuple[tuple[str, Any], ...], minutes: float
+) -> Build:
+    """Laptops at one site, large enough to be shown, measure something bad."""
+
+    def build(council: Council, dice: random.Random) -> Fault:
+        sites = sorted(s for s, n in council.laptops.items() if n >= 20)
+        site = dice.choice(sites)
+        effects = [Effect("reading", ("experience", "site", site), 0, 0, fields)]
+        return make_fault(kind, {f"site:{site}"}, effects, minutes)
+
+    return build
+
+
+def passwords_guessed(council: Council, dice: random.Random) -> Fault:
+    """Somebody tries SNMP communities at a switch."""
+    device = dice.choice([d for d in council.devices if "-sw" in d])
+    trap = (("level", 2), ("text", "Authentication failure"), ("count", 60))
+    key = ("authentication_failure", device, "", "")
+    effects = [Effect("event", key, 0, 0, trap)]
+    return make_fault("passwords guessed", {f"device:{device}"}, effects, 20)
+
+
 KINDS: dict[str, Build] = {
     "switch_dead": incident_outages.switch_dead,
     "floor_switch_dead": incident_outages.floor_switch_dead,
@@ -243,4 +276,17 @@ KINDS: dict[str, Build] = {
     "unreadable": device_unreadable,
     "bad_cable": uplink_errors,
     "stack_member": stack_member_lost,
+    "line_passes_nothing": incident_outages.line_passes_nothing,
+    "line_flaps": incident_outages.line_flaps,
+    "switch_restarts": incident_outages.switch_restarts,
+    "one_of_two_links": incident_outages.one_of_two_links,
+    "firewall_dead": incident_outages.firewall_dead,
+    "both_lines_down": incident_outages.both_lines_down,
+    "not_back": incident_outages.not_back_after_maintenance,
+    "battery_low": battery_low,
+    "site_wifi": _site_figures("Wi-Fi weak at a site", (("wifi_weak_ratio", 0.4),), 70),
+    "site_calls": _site_figures(
+        "calls poor at a site", (("call_poor_ratio", 0.4),), 50
+    ),
+    "passwords": passwords_guessed,
 }

@@ -192,10 +192,122 @@ def port_shut(council: Council, dice: random.Random) -> Fault:
         effects.append(
             Effect("event", ("link_down", cable.a, cable.a_port, ""), 500, 0, trap)
         )
+    causes = {f"port:{cable.a}/{cable.a_port}"}
+    if not cable.heard:
+        # Without LLDP nobody knows what is behind which port.
+        causes.add(f"device:{cable.b}")
     return make_fault(
         "port shut",
-        {f"port:{cable.a}/{cable.a_port}"},
+        causes,
         effects,
         30,
         whole_sites(council, site) if site != HUB else {f"device:{cable.b}"},
+    )
+
+
+def line_passes_nothing(council: Council, dice: random.Random) -> Fault:
+    """The supplier's network loses all packets, and the ports at both ends stay up."""
+    backed = {c.site for c in council.circuits if c.role == "backup"}
+    lines = [
+        c for c in council.circuits if c.far and c.site not in backed | {HUB, "hub-a"}
+    ]
+    line = dice.choice(lines)
+    causes = {f"site:{line.site}", f"device:{line.near}", f"line:{line.id}"}
+    effects = [Effect("deaf", line.id)]
+    return make_fault(
+        "line passes nothing", causes, effects, 45, whole_sites(council, line.site)
+    )
+
+
+def line_flaps(council: Council, dice: random.Random) -> Fault:
+    """A line that is down for two minutes of every six."""
+    backed = {c.site for c in council.circuits if c.role == "backup"}
+    lines = [
+        c for c in council.circuits if c.far and c.site not in backed | {HUB, "hub-a"}
+    ]
+    line = dice.choice(lines)
+    causes = {f"line:{line.id}"}
+    if not line.measured_far:
+        causes |= {f"site:{line.site}", f"device:{line.near}"}
+    effects = [
+        Effect("circuit", line.id, n * 6 * MINUTE_MS, (n * 6 + 2) * MINUTE_MS)
+        for n in range(8)
+    ]
+    return make_fault(
+        "line flaps", causes, effects, 48, whole_sites(council, line.site)
+    )
+
+
+def switch_restarts(council: Council, dice: random.Random) -> Fault:
+    """A switch that crashes every seven minutes and needs two and a half to start."""
+    leaves = [
+        d
+        for d, (site, role) in council.devices.items()
+        if role == "switch" and "-sw" in d and not d.endswith("sw1")
+    ]
+    device = dice.choice(leaves)
+    effects = [
+        Effect("dead", device, n * 7 * MINUTE_MS, n * 7 * MINUTE_MS + 150_000)
+        for n in range(7)
+    ]
+    return make_fault(
+        "switch restarts again and again",
+        {f"device:{device}"},
+        effects,
+        48,
+        whole_sites(council, council.devices[device][0]),
+    )
+
+
+def one_of_two_links(council: Council, dice: random.Random) -> Fault:
+    """One of two cables of a floor is cut: nothing is unreachable."""
+    cables = [
+        c
+        for c in council.cables
+        if c.b.startswith("floor-")
+        and sum(1 for _ in council.cables_of(c.b)) > 1
+        # The cable to the UPS is no second way.
+        and {x.far(c.b) for x in council.cables_of(c.b)} >= {"core-1", "core-2"}
+    ]
+    cable = dice.choice(cables)
+    causes = {f"port:{cable.a}/{cable.a_port}", f"port:{cable.b}/{cable.b_port}"}
+    return make_fault("one of two links cut", causes, [Effect("cable", cable)], 40)
+
+
+def firewall_dead(council: Council, dice: random.Random) -> Fault:
+    """The firewall before the VPN gateways."""
+    hit = {f"gateway:{g}" for g in council.gateways} | {"line:hall-internet"}
+    return make_fault(
+        "firewall dead", {"device:fw-1"}, [Effect("dead", "fw-1")], 30, hit
+    )
+
+
+def both_lines_down(council: Council, dice: random.Random) -> Fault:
+    """A digger cuts both lines of a site."""
+    backed = [c.site for c in council.circuits if c.role == "backup"]
+    site = dice.choice(backed)
+    lines = [c for c in council.circuits if c.site == site]
+    causes = {f"line:{c.id}" for c in lines} | {f"site:{site}", f"device:{site}-rtr"}
+    effects = [Effect("circuit", c.id) for c in lines]
+    return make_fault(
+        "both lines down", causes, effects, 50, whole_sites(council, site)
+    )
+
+
+def not_back_after_maintenance(council: Council, dice: random.Random) -> Fault:
+    """A switch that is replaced as planned, and does not come back."""
+    device = dice.choice(
+        [d for d in council.devices if "-sw" in d and not d.endswith("sw1")]
+    )
+    effects = [
+        Effect("maintenance", ("device", device), 0, 40 * MINUTE_MS),
+        Effect("dead", device, 5 * MINUTE_MS),
+    ]
+    site = council.devices[device][0]
+    return make_fault(
+        "not back after maintenance",
+        {f"device:{device}"},
+        effects,
+        80,
+        whole_sites(council, site),
     )

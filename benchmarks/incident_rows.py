@@ -1,8 +1,8 @@
 """What Towpath measures of the council, ten seconds at a time, as batches.
 
 Rows follow from what is broken: a device that no cable reaches does not answer, and
-then nothing is known of its ports, sensors and lines. Single polls are lost or not
-made, figures vary, laptops work in business hours.
+then nothing is known of its ports, sensors and lines. Single polls are lost, late or
+not made, clocks of pollers differ, figures vary, laptops work in business hours.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.incident_council import HUB, Cable, Circuit, Council
 from benchmarks.incident_faults import Effect, Fault
+from benchmarks.incident_laptop_rows import LaptopRows
 from collectors.batch import Batch, batch_samples
 from collectors.topology.neighbour_records import (
     DeviceNeighbour,
@@ -24,8 +25,9 @@ STEP_MS = 10_000
 _MINUTE_MS = 60_000
 _STEPS = _MINUTE_MS // STEP_MS
 _SENSOR_MINUTES = 5
-_HOUR_MS = 3_600_000
-_LOST_POLL, _MISSING_POLL = 1 / 8_000, 1 / 8_000
+_LOST_POLL, _MISSING_POLL, _LATE_POLL = 1 / 8_000, 1 / 8_000, 1 / 200
+# Sites are polled by pollers whose clocks are this far apart.
+_CLOCKS_APART_MS = 4_000
 _SWITCH_SENSORS = (
     ("temperature", "inlet"),
     ("state", "Power Supply 1"),
@@ -51,6 +53,7 @@ class World:
         self._alive: set[str] = set(council.devices)
         self._cut_cables: set[Cable] = set()
         self._circuits: set[str] = set()
+        self._deaf: set[str] = set()
         self._shut: set[tuple[str, str]] = set()
         self._gone: set[str] = set()
         self._unreadable: set[str] = set()
@@ -58,7 +61,7 @@ class World:
         self._slots: list[list[str]] = [[] for _ in range(_STEPS)]
         for device in council.devices:
             self._slots[self._dice.randrange(_STEPS)].append(device)
-        self._poor: dict[tuple[str, str], list[float]] = {}
+        self._laptops = LaptopRows(council, self._dice)
         self._cables: dict[str, list[Cable]] = {
             device: list(council.cables_of(device)) for device in council.devices
         }
@@ -75,6 +78,10 @@ class World:
             if effect.what == "event"
         ]
         self._odd = self._so_from_the_start()
+        self._late: list[tuple[int, list[Sample]]] = []
+        self._clock_ms = {
+            site: self._dice.randint(-_CLOCKS_APART_MS, 0) for site in council.sites
+        }
 
     def _so_from_the_start(self) -> dict[tuple[str, ...], dict[str, Value]]:
         """What looks like a fault and was so when Towpath first saw it."""
@@ -94,13 +101,23 @@ class World:
         minute = step // _STEPS
         samples = list(self._traps(now_ms))
         for device in self._slots[step % _STEPS]:
-            if self._dice.random() >= _MISSING_POLL:
-                samples += self._poll(device, now_ms, minute)
+            chance = self._dice.random()
+            if chance >= _MISSING_POLL:
+                clock_ms = self._clock_ms[self._council.devices[device][0]]
+                polled = list(self._poll(device, now_ms + clock_ms, minute))
+                if chance < _LATE_POLL:
+                    due_ms = now_ms + self._dice.randint(1, 3) * STEP_MS
+                    self._late.append((due_ms, polled))
+                else:
+                    samples += polled
+        for late in [late for late in self._late if late[0] <= now_ms]:
+            self._late.remove(late)
+            samples += late[1]
         if step % _STEPS == 3:
             samples += self._gateways(now_ms)
             samples += self._self_rows(now_ms)
             if minute % 5 == 0:
-                samples += self._experience(now_ms)
+                samples += self._laptops.rows(now_ms, self.reachable, self._readings)
         return batch_samples(samples, "incidents", now_ms)
 
     def neighbours(self, now_ms: int) -> Iterator[Batch]:
@@ -143,6 +160,7 @@ class World:
         self._shut, self._gone = keys["shut"], keys["gateway"]
         self._unreadable = keys["unreadable"]
         self._cut_cables, self._circuits = keys["cable"], keys["circuit"]
+        self._deaf = keys["deaf"]
         self._readings = {}
         for effect in active:
             if effect.what == "reading":
@@ -163,7 +181,7 @@ class World:
         pairs += [
             (c.near, c.far)
             for c in self._council.circuits
-            if c.far and c.id not in self._circuits
+            if c.far and c.id not in self._circuits | self._deaf
         ]
         for a, b in pairs:
             joined.setdefault(a, []).append(b)
@@ -197,7 +215,7 @@ class World:
             self._sent.add(ended if over else number)
             tags = {**self._tags(device), "event": event, "port": port, "about": about}
             fields: dict[str, Value] = {**dict(effect.fields), "active": int(not over)}
-            fields["count"] = int(not over)
+            fields["count"] = 0 if over else fields.get("count", 1)
             fields["first_ms"] = fields["last_ms"] = now_ms
             yield Sample("event", tags, fields, now_ms)
 
@@ -218,13 +236,22 @@ class World:
             fields["answered"] = int(up)
         if not up:
             del fields["readable"]
+        else:
+            fields |= self._readings.get(("device", device), {})
         yield Sample("device", tags, fields, now_ms)
         if not readable:
             return
         yield from self._ports(device, tags, now_ms)
         yield from self._lines(device, now_ms)
+        if minute % 60 == hash_of(device) % 60:
+            yield self._inventory(device, tags, now_ms)
         if minute % _SENSOR_MINUTES == hash_of(device) % _SENSOR_MINUTES:
             yield from self._sensors(device, tags, now_ms)
+
+    def _inventory(self, device: str, tags: dict[str, str], now_ms: int) -> Sample:
+        fields: dict[str, Value] = {"vendor": "Maker", "serial": f"SN-{device}"}
+        fields |= self._readings.get(("inventory", device), {})
+        return Sample("inventory", tags, fields, now_ms)
 
     def _ports(
         self, device: str, tags: dict[str, str], now_ms: int
@@ -332,51 +359,13 @@ class World:
         disk |= self._readings.get(("self_disk", "all"), {})
         yield Sample("self_disk", {**process, "folder": "state"}, disk, now_ms)
 
-    def _experience(self, now_ms: int) -> Iterator[Sample]:
-        day, hour = divmod((now_ms - self._start_ms) // _HOUR_MS, 24)
-        busy = 1.0 if day % 7 < 5 and 8 <= hour < 18 else 0.03
-        council = self._council
-        everybody = sum(council.laptops.values()) + sum(council.providers.values())
-        groups = [("all", "all", everybody), ("vpn", "AnyConnect", everybody // 2)]
-        groups += [("provider", name, n) for name, n in council.providers.items()]
-        groups += [
-            ("site", site, n)
-            for site, n in council.laptops.items()
-            if council.at_site(site, "switch")[0] in self.reachable
-        ]
-        for by, group, size in groups:
-            agents = round(size * busy * self._dice.uniform(0.75, 0.95) / 5) * 5
-            if agents >= 10:
-                yield self._figures(by, group, agents, now_ms)
-
-    def _figures(self, by: str, group: str, agents: int, now_ms: int) -> Sample:
-        calls = max(10, agents)
-        poor = self._poor.setdefault((by, group), [0.02] * 3)
-        poor.append(sum(self._dice.random() < 0.02 for _ in range(calls)) / calls)
-        del poor[0]
-        fields: dict[str, Value] = {
-            "agents": agents,
-            "calls": calls,
-            "call_poor_ratio": sum(poor) / 3,
-            "wifi_weak_ratio": self._dice.uniform(0.02, 0.15),
-            "tunnel_added_p50_ms": self._dice.uniform(5, 15),
-            "relay_blocked_ratio": self._dice.uniform(0, 0.05),
-            "name_checks": calls,
-            "name_ok_ratio": self._dice.uniform(0.985, 1.0),
-            "microsoft_checks": calls,
-            "microsoft_ok_ratio": self._dice.uniform(0.97, 1.0),
-            "web_checks": calls,
-            "web_ok_ratio": self._dice.uniform(0.97, 1.0),
-        }
-        fields |= self._readings.get(("experience", by, group), {})
-        return Sample("experience", {"by": by, "group": group}, fields, now_ms)
-
 
 _WHATS = (
     "dead",
     "mains",
     "cable",
     "circuit",
+    "deaf",
     "shut",
     "gateway",
     "unreadable",

@@ -2,7 +2,9 @@
 that each message names, messages per incident, time to page, pages of a healthy week.
 
 A council in virtual time (`incident_council`) has faults (`incident_faults`); the rows
-that follow (`incident_rows`) go through the real engine (`incident_engine`).
+that follow (`incident_rows`) go through the real engine (`incident_engine`), which is
+restarted now and then. A healthy week has what is usual (`incident_life`), and the end
+of summer time.
 
 `python -m benchmarks incidents --seed 7 --mix line_down=3,core_dead` chooses other
 incidents; without `--mix`, each kind has the same share.
@@ -11,7 +13,6 @@ incidents; without `--mix`, each kind has the same share.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import random
 import resource
 import statistics
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +29,28 @@ from rich.table import Table
 
 from benchmarks.incident_council import Council, build_council
 from benchmarks.incident_engine import Message, VirtualEngine
-from benchmarks.incident_faults import Effect, Fault
+from benchmarks.incident_faults import Fault
 from benchmarks.incident_kinds import KINDS
+from benchmarks.incident_life import Life, maintenance_of, usual_life
 from benchmarks.incident_rows import STEP_MS, World
+from benchmarks.incident_schedule import START_MS, schedule
 from benchmarks.incident_scores import Scores, named_cause, score
 
-# A Monday, 00:00 UTC.
-START_MS = 1_777_852_800_000
+# Summer time ends on the Sunday after.
+_QUIET_FROM = "2026-10-19"
 _MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
-_WARM_MS = 40 * _MINUTE_MS
-# After a fault, its alerts end within this time.
-_SETTLE_MS = 25 * _MINUTE_MS
 
 
 def run(options: Sequence[str] = ()) -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks incidents")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--incidents", type=int, default=100)
+    parser.add_argument(
+        "--overlaps", type=int, default=8, help="second faults within or around a first"
+    )
     parser.add_argument("--days", type=float, default=3.0, help="of incidents")
     parser.add_argument("--quiet-days", type=float, default=7.0, help="healthy ones")
+    parser.add_argument("--quiet-from", default=_QUIET_FROM, help="a Monday")
     parser.add_argument("--sites", type=int, default=200)
     parser.add_argument("--laptops", type=int, default=2_000)
     parser.add_argument("--mix", default="", help=", ".join(KINDS))
@@ -56,7 +61,9 @@ def run(options: Sequence[str] = ()) -> dict[str, Any]:
     if chosen.incidents:
         until_ms = START_MS + round(chosen.days * _DAY_MS)
         dice = random.Random(chosen.seed)
-        faults = schedule(council, dice, chosen.incidents, chosen.mix, until_ms)
+        faults = schedule(
+            council, dice, chosen.incidents, chosen.mix, until_ms, chosen.overlaps
+        )
         started_s = time.perf_counter()
         engine = simulate(council, faults, chosen.seed, until_ms)
         scores = score(faults, engine.messages)
@@ -64,89 +71,53 @@ def run(options: Sequence[str] = ()) -> dict[str, Any]:
         figures["incidents"]["took_s"] = time.perf_counter() - started_s
         _print(scores, chosen.list)
     if chosen.quiet_days:
-        until_ms = START_MS + round(chosen.quiet_days * _DAY_MS)
-        engine = simulate(council, (), chosen.seed + 1, until_ms)
-        figures["healthy"] = _quiet(engine, chosen.quiet_days)
+        monday = datetime.fromisoformat(chosen.quiet_from).replace(tzinfo=UTC)
+        from_ms = round(monday.timestamp() * 1000)
+        until_ms = from_ms + round(chosen.quiet_days * _DAY_MS)
+        life = usual_life(council, chosen.seed, from_ms, chosen.quiet_days)
+        started_s = time.process_time()
+        engine = simulate(
+            council, life.happenings, chosen.seed + 1, until_ms, from_ms, life
+        )
+        figures["healthy"] = {
+            **_quiet(engine, chosen.quiet_days, from_ms),
+            "happenings": len(life.happenings),
+            "restarts": len(life.restarts),
+            "cpu_s": round(time.process_time() - started_s),
+        }
         _print_false(engine.messages)
     for name, part in figures.items():
         print(f"{name}: " + ", ".join(f"{k} {v}" for k, v in part.items()))
     return figures
 
 
-def schedule(
-    council: Council, dice: random.Random, count: int, mix: str, until_ms: int
-) -> list[Fault]:
-    """Faults at random times. They overlap, also at one site, but none hides another:
-    a fan that fails where the power is off is no incident that anybody could see."""
-    shares = dict.fromkeys(KINDS, 1.0)
-    if mix:
-        parts = [part.partition("=") for part in mix.split(",")]
-        shares = {name: float(share or 1) for name, _, share in parts}
-    names = dice.choices(tuple(shares), weights=tuple(shares.values()), k=count)
-    if not mix and count >= len(KINDS):
-        names[: len(KINDS)] = KINDS
-    placed: list[tuple[Fault, set[str]]] = []
-    for name in names:
-        for _ in range(300):
-            fault = KINDS[name](council, dice)
-            latest_ms = until_ms - fault.lasts_ms - _SETTLE_MS
-            begin_ms = dice.randint(START_MS + _WARM_MS, latest_ms)
-            if any(
-                e.what == "reading" and e.key[0] == "experience" for e in fault.effects
-            ):
-                # Laptops report while people work.
-                day_ms = (begin_ms - START_MS) // _DAY_MS * _DAY_MS
-                begin_ms = START_MS + day_ms + dice.randint(9, 15) * _HOUR_MS
-            fault = dataclasses.replace(fault, begin_ms=begin_ms)
-            touched = _touched(council, fault)
-            if begin_ms <= latest_ms and not any(
-                _hides(fault, touched, other, others) for other, others in placed
-            ):
-                placed.append((fault, touched))
-                break
-    return sorted((fault for fault, _ in placed), key=lambda fault: fault.begin_ms)
-
-
-def _hides(a: Fault, touched: set[str], b: Fault, others: set[str]) -> bool:
-    apart = a.end_ms + _SETTLE_MS < b.begin_ms or b.end_ms + _SETTLE_MS < a.begin_ms
-    return not apart and bool(touched & others)
-
-
-def _touched(council: Council, fault: Fault) -> set[str]:
-    """The devices that it makes unreachable, and the things it is about."""
-    middle = dataclasses.replace(
-        fault,
-        begin_ms=0,
-        effects=tuple(
-            e._replace(from_ms=0, to_ms=fault.lasts_ms) for e in fault.effects
-        ),
-    )
-    world = World(council, [middle], 0, 0)
-    world.batches(STEP_MS)
-    touched = set(council.devices) - world.reachable
-    for effect in fault.effects:
-        touched |= set(_things(effect))
-    return touched | {cause for cause in fault.causes if ":" in cause}
-
-
-def _things(effect: Effect) -> Sequence[str]:
-    if isinstance(effect.key, str):
-        return (effect.key,)
-    if effect.what == "cable":
-        return (effect.key.a, effect.key.b)
-    return [str(part) for part in effect.key[:2]]
-
-
 def simulate(
-    council: Council, faults: Sequence[Fault], seed: int, until_ms: int
+    council: Council,
+    faults: Sequence[Fault],
+    seed: int,
+    until_ms: int,
+    from_ms: int = START_MS,
+    life: Life | None = None,
 ) -> VirtualEngine:
-    """Runs the council and the engine until `until_ms`."""
-    world = World(council, faults, seed, START_MS)
+    """Runs the council and the engine until `until_ms`. Without a `life`, Towpath is
+    restarted every eight hours or so."""
+    world = World(council, faults, seed, from_ms)
+    if life is None:
+        planned = [silence for fault in faults for silence in maintenance_of(fault)]
+        dice = random.Random(f"restarts {seed}")
+        hours = range(from_ms + 8 * _HOUR_MS, until_ms, 8 * _HOUR_MS)
+        restarts = [at_ms + dice.randrange(_HOUR_MS) for at_ms in hours]
+        life = Life((), tuple(planned), tuple(restarts))
+    waiting = sorted(life.restarts)
     shm = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None) as folder:
-        with VirtualEngine(council.estate, Path(folder), START_MS) as engine:
-            for now_ms in range(START_MS + STEP_MS, until_ms + 1, STEP_MS):
-                if (now_ms - START_MS) % _HOUR_MS == 2 * _MINUTE_MS:
+        engine = VirtualEngine(council.estate, Path(folder), from_ms, life.silences)
+        with engine:
+            for now_ms in range(from_ms + STEP_MS, until_ms + 1, STEP_MS):
+                if waiting and waiting[0] <= now_ms:
+                    del waiting[0]
+                    engine.restart()
+                if (now_ms - from_ms) % _HOUR_MS == 2 * _MINUTE_MS:
                     for batch in world.neighbours(now_ms):
                         engine.learn(batch)
                 engine.step(world.batches(now_ms), now_ms)
@@ -173,9 +144,9 @@ def _summary(
     }
 
 
-def _quiet(engine: VirtualEngine, days: float) -> dict[str, Any]:
+def _quiet(engine: VirtualEngine, days: float, from_ms: int) -> dict[str, Any]:
     first = [m for m in engine.messages if m.page.kind == "page"]
-    start = [m for m in first if m.time_ms - START_MS <= 10 * _MINUTE_MS]
+    start = [m for m in first if m.time_ms - from_ms <= 10 * _MINUTE_MS]
     return {"days": days, "pages": len(first), "of_these_at_first_start": len(start)}
 
 
@@ -209,5 +180,5 @@ def _print(scores: Scores, every: bool) -> None:
 def _print_false(messages: Sequence[Message]) -> None:
     for message in messages[:40]:
         if message.page.kind == "page":
-            after_s = (message.time_ms - START_MS) // 1000
-            print(f"  false, +{after_s} s: {message.page.subject}")
+            at = datetime.fromtimestamp(message.time_ms / 1000, UTC)
+            print(f"  false, {at:%a %d %b %H:%M:%S}: {message.page.subject}")
