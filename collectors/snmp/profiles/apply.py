@@ -18,7 +18,7 @@ from collectors.snmp.profiles.matched_rows import (
     live_columns,
     meets_conditions,
 )
-from collectors.snmp.profiles.measure import measure
+from collectors.snmp.profiles.measure import measure, raw_number
 from collectors.snmp.profiles.profile_loader import Profile
 from collectors.snmp.profiles.profile_model import (
     SECTIONS,
@@ -29,6 +29,7 @@ from collectors.snmp.profiles.profile_model import (
 from collectors.snmp.profiles.profile_types import EVERY_S
 from collectors.snmp.profiles.readings import RefusedColumn, Wireless
 from collectors.snmp.profiles.row import ProfileRow
+from collectors.snmp.profiles.scale_evidence import with_certain_scale
 from collectors.snmp.session.session import Value
 
 # The walked values, by column OID and row index.
@@ -88,19 +89,26 @@ def _match_rows(
     if isinstance(states, str):
         states = profile.body.states[states]
     oid = table.oid(key)
+    rows: list[tuple[int, dict[str, tuple[str, str]], ProfileRow]] = []
     for place, index in enumerate(columns.get(oid, {}), 1):
         at = locate_cells(table, index, columns)
         cells = {name: columns.get(base, {}).get(i) for name, (base, i) in at.items()}
         row = ProfileRow(index, cells)
-        if not meets_conditions(rule, row, key):
-            continue
+        if meets_conditions(rule, row, key):
+            rows.append((place, at, row))
+    if isinstance(rule, SensorRule) and rule.class_ != "state":
+        rule = with_certain_scale(rule, (raw_number(rule, row) for _, _, row in rows))
+        if rule is None:
+            return
+    for place, at, row in rows:
+        cells = {name: row.raw(name) for name in at}
         yield MatchedRow(
             profile=profile.name,
             section=section,
             rule=rule,
             states=states,
             descr=_describe(rule, row, place, section),
-            oid=f"{oid}.{index}",
+            oid=f"{oid}.{row.index}",
             row=row,
             live={n: ".".join(at[n]) for n in live if cells[n] is not None},
             every_s=EVERY_S[table.every],

@@ -68,9 +68,18 @@ class LimitColumns(StrictModel):
     function: str | None = None
 
 
+Divisors = Annotated[
+    tuple[Annotated[float, Field(gt=0)], ...],
+    Field(min_length=1),
+    BeforeValidator(to_tuple),
+]
+
+
 class SensorRule(Item):
     """One sensor for each row: value = raw · multiplier / divisor + add, or a function.
 
+    `divisor`: a number, or several of which the one counts with which all rows show
+    what such sensors usually do. If that is none, or more than one, nothing is shown.
     `milliwatts`: the value is optical power, shown in dBm. `once`: left out if a sensor
     with its class, index and description was found before. `port`: the columns that may
     have its ifIndex, or `index`.
@@ -79,7 +88,7 @@ class SensorRule(Item):
     class_: SensorClass = Field(alias="class")
     of: str = "value"
     unit: str | None = None
-    divisor: float = Field(default=1, gt=0)
+    divisor: Divisors = (1.0,)
     multiplier: float = 1
     add: float = 0
     milliwatts: bool = False

@@ -97,7 +97,7 @@ def _to_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
         quantity = msgspec.structs.replace(quantity, least=least, most=most)
     try:
         value = _to_plausible(
-            quantity, row, lambda row: _to_sensor_unit(rule, _raw_number(rule, row))
+            quantity, row, lambda row: _to_sensor_unit(rule, raw_number(rule, row))
         )
     except Implausible:
         if rule.within is None:
@@ -155,7 +155,7 @@ def _raw_value(rule: Any, row: ProfileRow) -> Value | None:
     return row.raw(rule.of)
 
 
-def _raw_number(rule: Any, row: ProfileRow) -> float | None:
+def raw_number(rule: Any, row: ProfileRow) -> float | None:
     """Return the item's raw value as a number."""
     if rule.function is not None:
         return as_number(FUNCTIONS[rule.function](row))
@@ -163,7 +163,8 @@ def _raw_number(rule: Any, row: ProfileRow) -> float | None:
 
 
 def _scale(rule: Any, raw: float) -> float:
-    value = raw * rule.multiplier / rule.divisor + getattr(rule, "add", 0)
+    divisor = rule.divisor[0] if isinstance(rule.divisor, tuple) else rule.divisor
+    value = raw * rule.multiplier / divisor + getattr(rule, "add", 0)
     # Twelve digits hide rounding (0.1 + 0.2) and are more than any sensor has.
     return float(f"{value:.12g}")
 
@@ -244,7 +245,7 @@ def _to_processor(matched: MatchedRow, row: ProfileRow) -> Processor | None:
     rule: ProcessorRule = matched.rule
 
     def usage_pct(row: ProfileRow) -> float | None:
-        raw = _raw_number(rule, row)
+        raw = raw_number(rule, row)
         if raw is None:
             return None
         return _FULL_PCT - _scale(rule, raw) if rule.idle else _scale(rule, raw)
@@ -320,7 +321,7 @@ def _to_wireless(matched: MatchedRow, row: ProfileRow) -> Wireless | None:
         return Wireless(rule.class_, matched.descr, row.index, 1.0)
 
     def value(row: ProfileRow) -> float | None:
-        raw = _raw_number(rule, row)
+        raw = raw_number(rule, row)
         return None if raw is None else _scale(rule, raw)
 
     shown = _to_plausible(WIRELESS[rule.class_], row, value)

@@ -11,8 +11,9 @@ from collectors.snmp.session.oids import under
 
 # 1.3.6.1.4.1.N
 _MAKER_ARCS = 7
-# Arcs of the matching OID, number of other conditions.
-Rank = tuple[int, int]
+# Arcs of the matching OID, number of other conditions, 0 for a family of a vendor's
+# tables and 1 for a profile of certain devices.
+Rank = tuple[int, int, int]
 
 
 class MatchEvidence(Protocol):
@@ -37,11 +38,12 @@ class MatchEvidence(Protocol):
 async def rank_head(head: Head, evidence: MatchEvidence) -> Rank | None:
     """Return how specific the head is for this device; None if it does not match."""
     if head.scope == "any":
-        return (0, 0)
+        return (0, 0, 0)
     if head.scope == "inherited":
         return None
+    certain = head.root is None
     ranked = [(await _rank(match, evidence), match) for match in head.match]
-    fitting = [(rank, match) for rank, match in ranked if rank is not None]
+    fitting = [((*rank, certain), match) for rank, match in ranked if rank is not None]
     for rank, match in sorted(fitting, key=lambda pair: pair[0], reverse=True):
         if await _find_obstacle(match, evidence) is None:
             return rank
@@ -61,7 +63,7 @@ async def explain_head(head: Head, evidence: MatchEvidence) -> list[str]:
     return list(reasons)
 
 
-async def _rank(match: Match, evidence: MatchEvidence) -> Rank | None:
+async def _rank(match: Match, evidence: MatchEvidence) -> tuple[int, int] | None:
     """Return (arcs of the matching OID, number of other conditions), or None if the
     OID does not fit.
 

@@ -71,6 +71,15 @@ SENSORS = {
     # Low voltage, as defined in IEC 60038.
     "voltage": Quantity("V", -1500, 1500),
 }
+# What sensors of a class usually show, to tell apart the scales that firmware may use:
+# never to refuse a reading.
+USUAL = {
+    "temperature": (6, 90),
+    "humidity": (8, 100),
+    "voltage": (9, 500),
+    "frequency": (40, 70),
+    "dbm": (-40, 9),
+}
 # By class of wireless reading.
 WIRELESS = {
     "ap-count": Quantity(None, 0, 100_000, WIDE_CODES),

@@ -1,0 +1,1 @@
+"""Drafts of device profiles, from what a device answers and what its MIBs state."""

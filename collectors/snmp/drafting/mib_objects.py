@@ -1,0 +1,99 @@
+"""The objects of MIB modules, as far as a draft needs them: names, types, units."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+# The files of a folder of facts, made from many MIB modules: a line for each object,
+# with these columns separated by tabs.
+FACTS_COLUMNS = ("oid", "name", "module", "kind", "syntax", "units", "hint", "index")
+_FACTS_FILES = ("*.tsv.gz", "*.tsv")
+
+
+class MibObject(msgspec.Struct, frozen=True):
+    """One object. `kind`: scalar, column, table, node or notification.
+
+    `syntax`: the base type, then `:TC` or an enumeration (`INTEGER 1=up 2=down`).
+    `hint`: `scale=0.1`, `unit=celsius` and others, as found in texts. `index`: of a
+    table, the names of its index columns.
+    """
+
+    oid: str
+    name: str
+    module: str = ""
+    kind: str = ""
+    syntax: str = ""
+    units: str = ""
+    hint: str = ""
+    index: str = ""
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """The enumeration: label by number."""
+        pairs = (word.partition("=") for word in self.syntax.split(" ")[1:])
+        return {
+            int(number): label
+            for number, equals, label in pairs
+            if equals and number.lstrip("-").isdecimal() and label
+        }
+
+    @property
+    def table(self) -> str:
+        """The OID of a column's table entry."""
+        return self.oid.rpartition(".")[0]
+
+
+Objects = Mapping[str, MibObject]
+
+
+class FactsError(ValueError):
+    """MIB facts cannot be read; the text is one sentence."""
+
+
+def is_facts_folder(folder: Path) -> bool:
+    return any(True for pattern in _FACTS_FILES for _ in folder.glob(pattern))
+
+
+def read_facts(folder: Path, below: Collection[str]) -> dict[str, MibObject]:
+    """Return the objects below the OIDs `below`, from the facts in `folder`."""
+    prefixes = tuple(f"{oid}." for oid in below)
+    objects: dict[str, MibObject] = {}
+    for pattern in _FACTS_FILES:
+        for file in sorted(folder.glob(pattern)):
+            for line in _lines(file):
+                if line.startswith(prefixes):
+                    cells = line.rstrip("\n").split("\t")
+                    objects[cells[0]] = MibObject(*cells[: len(FACTS_COLUMNS)])
+    return objects
+
+
+def _lines(file: Path) -> Iterator[str]:
+    opened = gzip.open if file.suffix == ".gz" else open
+    try:
+        with opened(file, "rt", encoding="utf-8") as stream:
+            yield from stream
+    except (OSError, UnicodeDecodeError) as error:
+        raise FactsError(f"{file}: {error}") from None
+
+
+def find_object(objects: Objects, instance: str) -> MibObject | None:
+    """Return the scalar or column that `instance` belongs to."""
+    oid = instance
+    while "." in oid:
+        oid = oid.rpartition(".")[0]
+        found = objects.get(oid)
+        if found is not None:
+            return found if found.kind in ("scalar", "column") else None
+    return None
+
+
+def columns_of(objects: Objects, entry: str) -> Sequence[MibObject]:
+    """Return the columns of a table's entry, by number."""
+    found = [
+        each for each in objects.values() if each.table == entry and each.kind != "node"
+    ]
+    return sorted(found, key=lambda each: int(each.oid.rpartition(".")[2]))

@@ -1,0 +1,348 @@
+"""What an object of a MIB measures, by its name, units and enumeration. Pure.
+
+MIB authors have no common rules, but common words. A word that is not certain gives no
+meaning: a wrong sensor is worse than none, and whoever reads the draft can add it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from collectors.snmp.drafting.mib_objects import MibObject
+
+
+class MeasuredObject(msgspec.Struct, frozen=True):
+    """A number: class of sensor, and how to scale it.
+
+    `is_stated`: the MIB's UNITS give the unit, so that the scale is not a guess;
+    `has_unit`: at least its description does.
+    """
+
+    class_: str
+    divisor: float = 1
+    multiplier: float = 1
+    add: float = 0
+    is_stated: bool = False
+    has_unit: bool = False
+
+
+class EnumeratedObject(msgspec.Struct, frozen=True):
+    """A state: (label, severity) by number."""
+
+    states: dict[int, tuple[str, str]]
+
+
+class UsageObject(msgspec.Struct, frozen=True):
+    """A share in per cent, of a processor or of memory."""
+
+    section: str
+    is_idle: bool = False
+
+
+class AmountObject(msgspec.Struct, frozen=True):
+    """An amount of memory: used, free or total, in units of so many octets."""
+
+    part: str
+    unit_bytes: int = 1
+
+
+ObjectMeaning = MeasuredObject | EnumeratedObject | UsageObject | AmountObject
+
+_WORDS = re.compile(r"kWh|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_UNIT_WORDS = (
+    # Pattern for units, class, factor to the sensor's unit.
+    (r"celsius\|fahrenheit", "temperature", 1.0),
+    (r"fahrenheit|\bdeg(rees?)? ?f\b|^f$|°f", "temperature", None),
+    (r"celsius|centigrade|\bdeg(rees?)? ?c\b|^c$|°c|celcius", "temperature", 1.0),
+    (r"^dbm$|\bdbm\b", "dbm", 1.0),
+    (r"\bmbm\b", "dbm", 0.01),
+    (r"kilo-?watt-?hours?|\bkwh\b", "power_consumed", 1.0),
+    (r"watt-?hours?|\bwh\b", "power_consumed", 0.001),
+    (r"milli-?volts?|\bmv\b", "voltage", 0.001),
+    (r"milli-?amp(ere)?s?|\bma\b", "current", 0.001),
+    (r"micro-?amp(ere)?s?|\bua\b", "current", 1e-6),
+    (r"milli-?watts?|\bmw\b", "power", 0.001),
+    (r"micro-?watts?|\buw\b", "power", 1e-6),
+    (r"volt-?amps?|volt-?ampere|\bva\b", "power", 1.0),
+    (r"kilo-?watts?|\bkw\b|\bkva\b", "power", 1000.0),
+    (r"watts?|\bw\b", "power", 1.0),
+    (r"volts?|\bv\b|\bvolt\b", "voltage", 1.0),
+    (r"amp(ere)?s?|\ba\b|\bamp\b", "current", 1.0),
+    (r"\bmhz\b|megahertz", "frequency", 1e6),
+    (r"\bkhz\b|kilohertz", "frequency", 1e3),
+    (r"hertz|\bhz\b", "frequency", 1.0),
+    (r"\brpm\b|revolutions", "fanspeed", 1.0),
+    (r"humidity|\brh\b", "humidity", 1.0),
+    (r"\bkpa\b", "pressure", 1.0),
+    (r"\bhpa\b|\bmbar\b|millibar", "pressure", 0.1),
+    (r"pascals?|\bpa\b", "pressure", 0.001),
+    (r"\bcfm\b", "airflow", 1.0),
+)
+_SCALES = (
+    (r"1000ths|thousandths?|0?\.001\b|/ ?1000\b|milli-?degrees?", 1000.0),
+    (r"hundredths?|centi(?!grade)|(?<!\d)0?\.01\b|/ ?100\b", 100.0),
+    (r"tenths?|\bdeci|(?<!\d)0?\.1\b|1/10\b|/ ?10\b", 10.0),
+)
+# By words of the name, for objects without units: the class that they mean.
+_NAME_WORDS = (
+    ("temperature", {"temperature", "temp", "celsius", "heat", "degree", "degc"}),
+    ("humidity", {"humidity", "humid", "rh"}),
+    ("voltage", {"voltage", "volt", "volts", "vcc", "vdc", "vac"}),
+    ("frequency", {"frequency", "freq", "hz"}),
+    ("fanspeed", {"rpm", "fanspeed"}),
+    ("power_consumed", {"energy", "kwh"}),
+    ("runtime", {"runtime"}),
+)
+_YES, _NO = {"yes", "true"}, {"no", "false"}
+_MOST_STATES = 40
+
+
+class _WordLists(msgspec.Struct):
+    """The lists of `words.yaml`."""
+
+    not_now: frozenset[str]
+    never_now: frozenset[str]
+    radio: frozenset[str]
+    settings: frozenset[str]
+    texts: frozenset[str]
+    trouble: frozenset[str]
+    states: frozenset[str]
+    severities: dict[str, frozenset[str]]
+
+
+def _load_words() -> _WordLists:
+    file = Path(__file__).with_name("words.yaml")
+    lists = yaml.safe_load(file.read_text(encoding="utf-8"))
+    severities = lists.pop("severities")
+    return _WordLists(
+        **{name: frozenset(said.split()) for name, said in lists.items()},
+        severities={name: frozenset(said.split()) for name, said in severities.items()},
+    )
+
+
+_LISTS = _load_words()
+
+
+def meaning(mib_object: MibObject) -> ObjectMeaning | None:
+    """Return what the object means, or None if that is not certain."""
+    words = split_words(mib_object.name)
+    if "capacity" in words and "current" in words:
+        return None
+    if mib_object.labels:
+        return _enumerated(mib_object, words)
+    base = mib_object.syntax.split(":")[0].split(" ")[0]
+    if base not in _NUMBERS and not (base == "OCTET" and _is_text(mib_object)):
+        return None
+    if _LISTS.not_now & set(words[-_LAST_WORDS:]) or {"threshold", "setpoint"} & set(
+        words
+    ):
+        return None
+    if words[-1] in _LISTS.texts:
+        return None
+    found = _usage(mib_object, words) or _measured(mib_object, words)
+    return None if _contradicts(found, set(words)) else found
+
+
+def _contradicts(found: ObjectMeaning | None, named: set[str]) -> bool:
+    """Return True if the name says something else than the unit."""
+    if not isinstance(found, MeasuredObject):
+        return False
+    if found.class_ in ("dbm", "frequency"):
+        return bool(_LISTS.radio & named)
+    return (
+        found.class_ in ("voltage", "current")
+        and "power" in named
+        and bool(named & {"apparent", "active", "real", "total", "va", "watts"})
+    )
+
+
+_NUMBERS = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter64", "Counter32"}
+_LAST_WORDS = 3
+
+
+def _is_text(mib_object: MibObject) -> bool:
+    return "STRING" in mib_object.syntax and "Mac" not in mib_object.syntax
+
+
+def split_words(name: str) -> list[str]:
+    """Split `upsBatteryTempC` or `ups_battery` into lower-case words."""
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
+def _usage(mib_object: MibObject, words: list[str]) -> ObjectMeaning | None:
+    named = set(words)
+    is_memory = bool(named & {"memory", "mem", "ram"}) and not named & {
+        "flash",
+        "shared",
+        "buffer",
+        "buffers",
+        "swap",
+        "disk",
+    }
+    share = {"usage", "util", "utilization", "utilisation", "utility", "percent"}
+    share |= {"percentage", "load", "ratio", "busy", "rate", "used", "idle", "pct"}
+    units = mib_object.units.lower()
+    in_percent = "%" in units or "percent" in units or "percent" in mib_object.hint
+    if named & {"cpu", "processor"} and named & share:
+        return UsageObject("processors", "idle" in named)
+    if is_memory:
+        sized = re.search(r"byte|octet|kb|mb|^b$", units)
+        if in_percent or (named & (share - {"used", "rate"}) and not sized):
+            return UsageObject("memory", bool(named & {"free", "available", "avail"}))
+        for part, said in (
+            ("free", {"free", "available", "avail"}),
+            ("used", {"used", "allocated", "inuse"}),
+            ("total", {"total", "size", "capacity", "installed"}),
+        ):
+            if named & said:
+                return AmountObject(part, _unit_bytes(units))
+    return None
+
+
+def _unit_bytes(units: str) -> int:
+    if re.search(r"\bk|kilo", units):
+        return 1024
+    return 1024**2 if re.search(r"\bm|mega", units) else 1
+
+
+def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
+    units = mib_object.units.lower().strip()
+    hint = mib_object.hint.lower()
+    type_ = " ".join(split_words(mib_object.syntax.partition(":")[2]))
+    stated = units or type_ or _hint(hint, "unit")
+    scale = _scale(units, hint)
+    for pattern, class_, factor in _UNIT_WORDS:
+        if not re.search(pattern, stated):
+            continue
+        if factor is None:
+            # Which of both is often a setting of the device.
+            is_stated = bool(units) and "cels" not in stated
+            add = round(-32 / 1.8, 6)
+            return MeasuredObject(class_, 1.8 * scale, add=add, is_stated=is_stated)
+        return _scaled(class_, factor / scale, bool(units), True)
+    named = set(words)
+    if re.search(r"%|percent", units) or "percent" in hint:
+        share = _percent_class(named)
+        return None if share is None else _scaled(share, 1 / scale, bool(units))
+    if re.search(r"^(min|minutes?)$", units) and named & {"remaining", "remain"}:
+        return MeasuredObject("runtime", is_stated=True)
+    if re.search(r"^(s|sec|seconds?)$", units) and named & {"remaining", "remain"}:
+        return MeasuredObject("runtime", 60, is_stated=True)
+    if units:
+        return None
+    for class_, names in _NAME_WORDS:
+        if named & names:
+            return _scaled(class_, 1 / scale, "scale" in hint)
+    if named & {"fan"} and named & {"speed"}:
+        return _scaled("fanspeed", 1 / scale, False)
+    if named & {"rx", "tx", "receive", "transmit", "optical"} and "power" in named:
+        return _scaled("dbm", 1 / scale, "scale" in hint)
+    if words[-1] in ("current", "amps", "amp") or {"current", "load"} <= named:
+        return _scaled("current", 1 / scale, "scale" in hint)
+    if words[-1] in ("power", "watts", "watt"):
+        return _scaled("power", 1 / scale, "scale" in hint)
+    return None
+
+
+def _percent_class(named: set[str]) -> str | None:
+    if named & {"humidity", "humid", "rh"}:
+        return "humidity"
+    if named & {"charge", "capacity"} and named & {"battery", "batt", "ups", "charge"}:
+        return "charge"
+    return "load" if named & {"load"} else None
+
+
+def _scaled(
+    class_: str, factor: float, is_stated: bool, has_unit: bool = False
+) -> MeasuredObject:
+    """Return a sensor with a divisor or a multiplier, whichever is a whole number."""
+    multiplier = float(f"{factor:.9g}") if factor >= 1 else 1.0
+    divisor = float(f"{1 / factor:.9g}") if factor < 1 else 1.0
+    return MeasuredObject(
+        class_,
+        divisor,
+        multiplier,
+        is_stated=is_stated,
+        has_unit=is_stated or has_unit,
+    )
+
+
+def _hint(hint: str, key: str) -> str:
+    found = re.search(rf"\b{key}=(\S+)", hint)
+    return found[1] if found else ""
+
+
+def _scale(units: str, hint: str) -> float:
+    """Return what the raw number must be divided by, as far as it is stated."""
+    for pattern, divisor in _SCALES:
+        if re.search(pattern, units):
+            return divisor
+    stated = _hint(hint, "scale")
+    for words, divisor in (
+        (("0.1", "tenths", "tenth"), 10.0),
+        (("0.01", "hundredths", "hundredth", "centi"), 100.0),
+        (("0.001", "thousandths", "milli"), 1000.0),
+    ):
+        if stated.rstrip("?") in words and "|" not in stated:
+            # Millivolts and the like have their factor in the unit.
+            return 1.0 if divisor == 1000 and "milli" in hint + units else divisor
+    shown = re.search(r"\bdisplay=d-([123])\b", hint)
+    return 10.0 ** int(shown[1]) if shown else 1.0
+
+
+def _enumerated(mib_object: MibObject, words: list[str]) -> EnumeratedObject | None:
+    labels = mib_object.labels
+    if len(labels) > _MOST_STATES or _LISTS.settings & set(words):
+        return None
+    lower = {label.lower() for label in labels.values()}
+    if lower & _YES and lower & _NO:
+        trouble = bool(_LISTS.trouble & set(words))
+        if not trouble and not set(words) & {"present", "online", "installed"}:
+            return None
+        bad, good = ("critical", "ok") if trouble else ("ok", "unknown")
+        return EnumeratedObject(
+            {
+                number: (label, bad if label.lower() in _YES else good)
+                for number, label in labels.items()
+            }
+        )
+    severities = {number: severity(label) for number, label in labels.items()}
+    known = set(severities.values())
+    if not _LISTS.states & set(words) and not {"ok", "critical"} <= known:
+        return None
+    if "ok" not in known and "critical" not in known:
+        return None
+    return EnumeratedObject(
+        {number: (label, severities[number]) for number, label in labels.items()}
+    )
+
+
+_NEGATIONS = ("no", "not", "non", "without", "in", "un")
+
+
+def severity(label: str) -> str:
+    """Return ok, warning, critical or unknown for a state's label."""
+    words = split_words(label)
+    joined = "".join(words)
+    sets = _LISTS.severities
+    for name in ("unknown", "ok", "warning", "critical"):
+        if joined in sets[name]:
+            return name
+    negations = [at for at, word in enumerate(words) if word in _NEGATIONS]
+    if negations:
+        rest = set(words[negations[0] + 1 :])
+        if rest & (sets["critical"] | sets["warning"]):
+            return "ok"
+        if rest & {"ok", "operational", "working", "functioning", "good", "normal"}:
+            return "critical"
+        return "unknown"
+    if {"out", "of"} <= set(words) or "warning" in words or "minor" in words:
+        return "warning"
+    for name in ("critical", "warning", "unknown", "ok"):
+        if set(words) & sets[name]:
+            return name
+    return "unknown"

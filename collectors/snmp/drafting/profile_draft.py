@@ -1,0 +1,366 @@
+"""Drafts a device profile from the objects of MIBs, and from values if there are some.
+
+Pure. A draft is a start: whoever writes the profile reads it, and compares it with the
+device.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import median
+
+import msgspec
+
+from collectors.snmp.drafting.mib_objects import MibObject, Objects, columns_of
+from collectors.snmp.drafting.object_meaning import (
+    AmountObject,
+    EnumeratedObject,
+    MeasuredObject,
+    ObjectMeaning,
+    UsageObject,
+    meaning,
+    split_words,
+)
+from collectors.snmp.session.octet_text import as_number, text
+from collectors.snmp.session.session import Value
+from collectors.snmp.tables.quantities import CODES, SENSORS, USUAL
+
+# The values of a scalar or column, by index.
+Values = Mapping[str, Mapping[str, Value]]
+
+_IF_NAME = "1.3.6.1.2.1.31.1.1.1.1"
+_NAME_WORDS = ("name", "descr", "description", "label", "tag", "location")
+_CELSIUS, _FAHRENHEIT = {"c", "celsius"}, {"f", "fahrenheit"}
+_DIVISORS = (1, 10, 100, 1000)
+
+
+class DraftHead(msgspec.Struct, frozen=True):
+    """What the head of the draft states."""
+
+    title: str
+    object_id: str
+    vendor: str | None = None
+    os: str | None = None
+
+
+class _TableDraft(msgspec.Struct):
+    """A table, or scalars with the same parent."""
+
+    name: str
+    base: str
+    is_scalar: bool
+    columns: dict[str, str] = {}
+    items: dict[str, list[str]] = {}
+
+    def lines(self) -> Iterator[str]:
+        yield f"  {self.name}:"
+        yield f"    base: {self.base}"
+        if self.is_scalar:
+            yield "    scalar: true"
+        pairs = (f"{name}: {place}" for name, place in self.columns.items())
+        yield f"    columns: {{{', '.join(pairs)}}}"
+        for section, items in self.items.items():
+            yield f"    {section}:"
+            for item in items:
+                yield f"      - {item}"
+
+
+def draft_profile(
+    head: DraftHead, objects: Objects, values: Values | None = None
+) -> str:
+    """Return the text of a profile for the `objects` that mean something.
+
+    With `values`, only objects that have some are used, and scales that no MIB states
+    are chosen to fit them.
+    """
+    states = _StateNames()
+    tables = list(_draft_tables(objects, values, states))
+    lines = [f"# {head.title}"]
+    lines += [f"{key}: {v}" for key in ("vendor", "os") if (v := getattr(head, key))]
+    lines += ["match:", f"  - object_id: {head.object_id}", "---"]
+    lines += _draft_identity(objects, values)
+    if states.names:
+        lines += ["states:", *states.lines(), ""]
+    if tables:
+        lines += ["tables:", *(line for table in tables for line in table.lines())]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _draft_tables(
+    objects: Objects, values: Values | None, states: _StateNames
+) -> Iterator[_TableDraft]:
+    parents: dict[str, list[MibObject]] = {}
+    for each in objects.values():
+        if each.kind in ("scalar", "column") and (values is None or each.oid in values):
+            parents.setdefault(each.table, []).append(each)
+    used: set[str] = set()
+    for parent in sorted(parents, key=_arcs):
+        members = sorted(parents[parent], key=lambda each: _arcs(each.oid))
+        for is_scalar in (True, False):
+            chosen = [m for m in members if (m.kind == "scalar") == is_scalar]
+            meanings = {m.oid: found for m in chosen if (found := meaning(m))}
+            _drop_fahrenheit(meanings, objects)
+            if not meanings:
+                continue
+            table = _TableDraft("", parent, is_scalar)
+            _fill(table, chosen, meanings, objects, values, states)
+            if table.items:
+                table.name = _unused(_table_name(parent, chosen, objects), used)
+                yield table
+
+
+def _drop_fahrenheit(meanings: dict[str, ObjectMeaning], objects: Objects) -> None:
+    """Drop temperatures that are there in degrees Celsius, too."""
+    temperatures = {
+        oid: split_words(objects[oid].name)
+        for oid, found in meanings.items()
+        if getattr(found, "class_", "") == "temperature"
+    }
+    if any(words[-1] in _CELSIUS for words in temperatures.values()):
+        for oid, words in temperatures.items():
+            if words[-1] in _FAHRENHEIT:
+                del meanings[oid]
+
+
+def _fill(
+    table: _TableDraft,
+    members: Sequence[MibObject],
+    meanings: Mapping[str, ObjectMeaning],
+    objects: Objects,
+    values: Values | None,
+    states: _StateNames,
+) -> None:
+    shared = _shared_words([split_words(m.name) for m in members])
+    words = {m.oid: split_words(m.name)[shared:] or ["value"] for m in members}
+    keys: dict[str, str] = {}
+    for member in members:
+        if member.oid in meanings:
+            keys[member.oid] = _unused(_key(words[member.oid]), set(keys.values()))
+    table.columns = {key: _last_arc(oid) for oid, key in keys.items()}
+    subject = _subject(members, shared)
+    naming = [] if table.is_scalar else _name_templates(table, objects, values)
+    kinds = Counter(getattr(m, "class_", type(m).__name__) for m in meanings.values())
+    amounts: dict[str, tuple[str, int]] = {}
+    for oid, found in meanings.items():
+        key = keys[oid]
+        kind = getattr(found, "class_", type(found).__name__)
+        several = kinds[kind] > 1 or table.is_scalar
+        own = " ".join(words[oid]) if several else ""
+        descr = _descr(naming, subject, own, table.is_scalar)
+        match found:
+            case MeasuredObject():
+                fitted = _fit(found, (values or {}).get(oid, {}))
+                item = None if fitted is None else _sensor(*fitted, key, descr)
+                if item is not None:
+                    _add(table, "sensors", item)
+            case EnumeratedObject():
+                name = states.name_of(found, words[oid])
+                item = f"{{class: state, of: {key}, states: {name}, descr: {descr}}}"
+                _add(table, "sensors", item)
+            case UsageObject("processors", is_idle):
+                idle = ", idle: true" if is_idle else ""
+                if "processors" not in table.items:
+                    _add(table, "processors", f"{{of: {key}{idle}, descr: {descr}}}")
+            case UsageObject(section, is_idle):
+                part = "free_pct" if is_idle else "used_pct"
+                if section not in table.items:
+                    _add(table, section, f"{{{part}: {key}, descr: {descr}}}")
+            case AmountObject(part, unit_bytes):
+                amounts.setdefault(part, (key, unit_bytes))
+    if len(amounts) >= 2 and "memory" not in table.items:
+        parts = ", ".join(f"{part}: {key}" for part, (key, _) in amounts.items())
+        unit = max(unit for _, unit in amounts.values())
+        factor = f", unit_bytes: {unit}" if unit > 1 else ""
+        _add(table, "memory", f"{{{parts}{factor}, descr: Memory}}")
+    used = " ".join(item for items in table.items.values() for item in items)
+    for key in list(table.columns):
+        if not re.search(rf"\b{key}\b", used):
+            del table.columns[key]
+
+
+def _add(table: _TableDraft, section: str, item: str) -> None:
+    table.items.setdefault(section, []).append(item)
+
+
+def _sensor(
+    found: MeasuredObject, is_certain: bool, key: str, descr: str
+) -> str | None:
+    """Return the item; None if its scale is not certain, and no evidence could show
+    it."""
+    parts = [f"class: {found.class_}", f"of: {key}"]
+    if not is_certain:
+        if found.class_ not in USUAL:
+            return None
+        parts.append("divisor: [1, 10, 100]")
+    elif found.divisor != 1:
+        parts.append(f"divisor: {found.divisor:g}")
+    if found.multiplier != 1:
+        parts.append(f"multiplier: {found.multiplier:g}")
+    if found.add:
+        parts.append(f"add: {found.add:g}")
+    return f"{{{', '.join([*parts, f'descr: {descr}'])}}}"
+
+
+def _fit(
+    found: MeasuredObject, values: Mapping[str, Value]
+) -> tuple[MeasuredObject, bool] | None:
+    """Return `found` with a scale that fits the values, and whether that is certain;
+    None if the values cannot be such measurements.
+
+    A stated scale is kept if the values are plausible with it.
+    """
+    numbers = [
+        number
+        for value in values.values()
+        if (number := as_number(value)) is not None and number and number not in CODES
+    ]
+    if not numbers:
+        if any(map(_has_letters, values.values())):
+            return None
+        return found, found.is_stated or (found.class_ not in USUAL and found.has_unit)
+    quantity = SENSORS[found.class_]
+    middle = median(map(abs, numbers))
+    scaled = middle * found.multiplier / found.divisor + found.add
+    if quantity.contains(scaled) and (found.is_stated or found.class_ not in USUAL):
+        return found, found.is_stated or found.has_unit
+    least, most = USUAL.get(found.class_, (quantity.least, quantity.most))
+    fitting = [divisor for divisor in _DIVISORS if least <= middle / divisor <= most]
+    if len(fitting) == 1:
+        plain = msgspec.structs.replace(found, divisor=float(fitting[0]))
+        return msgspec.structs.replace(plain, multiplier=1.0, add=0.0), True
+    return (found, False) if fitting else None
+
+
+def _has_letters(value: Value) -> bool:
+    return isinstance(value, bytes) and as_number(value) is None
+
+
+def _descr(naming: Sequence[str], subject: str, own: str, is_scalar: bool) -> str:
+    if is_scalar:
+        return _capital(f"{subject} {own}".strip())
+    texts = [f"{template} {own}".strip() for template in naming]
+    texts.append(_capital(f"{subject or 'row'} {{index}} {own}".strip()))
+    quoted = ", ".join(f'"{each}"' for each in texts)
+    return f"[{quoted}]" if len(texts) > 1 else quoted
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _name_templates(
+    table: _TableDraft, objects: Objects, values: Values | None
+) -> list[str]:
+    """Add the columns that name a row, and return how to use them."""
+    for column in columns_of(objects, table.base):
+        if values is not None and column.oid not in values:
+            continue
+        said = split_words(column.name)
+        if said[-1] in _NAME_WORDS and "STRING" in column.syntax and not column.labels:
+            key = _unused("name", set(table.columns))
+            table.columns = {key: _last_arc(column.oid), **table.columns}
+            return [f"{{{key}}}"]
+    holder = objects.get(table.base.rpartition(".")[0])
+    index = (holder.index if holder else "").split(" (")[0].replace(" ", "").split(",")
+    if index and re.search(r"(?i)if_?index$|portifindex$", index[0]):
+        place = _IF_NAME if len(index) == 1 else f'{{oid: {_IF_NAME}, index: "0"}}'
+        table.columns["port_name"] = place
+        return ["{port_name}"]
+    return []
+
+
+class _StateNames:
+    """Enumerations by content, each with a name."""
+
+    def __init__(self) -> None:
+        self.names: dict[tuple[tuple[int, tuple[str, str]], ...], str] = {}
+
+    def name_of(self, found: EnumeratedObject, words: Sequence[str]) -> str:
+        key = tuple(sorted(found.states.items()))
+        if key not in self.names:
+            taken = set(self.names.values())
+            self.names[key] = _unused(_key(words), taken)
+        return self.names[key]
+
+    def lines(self) -> Iterator[str]:
+        for content, name in self.names.items():
+            pairs = ", ".join(f'{n}: ["{label}", {s}]' for n, (label, s) in content)
+            yield f"  {name}: {{{pairs}}}"
+
+
+_IDENTITY = {
+    "hardware": (
+        r"(?i)(model|product)_?(name|number|type|id)?$|devicemodel|(device|unit)type$"
+    ),
+    "version": r"(?i)(firmware|software|fw|sw|application|agent)_?(ver(sion)?|rev\w*)",
+    "serial": r"(?i)serial_?(num(ber)?|no)?$",
+}
+
+
+def _draft_identity(objects: Objects, values: Values | None) -> Iterator[str]:
+    sources: dict[str, list[str]] = {}
+    for each in sorted(objects.values(), key=lambda each: _arcs(each.oid)):
+        if each.kind != "scalar" or each.labels:
+            continue
+        value = None if values is None else values.get(each.oid, {}).get("0")
+        if values is not None and not (text(value) or "").strip():
+            continue
+        for fact, pattern in _IDENTITY.items():
+            if re.search(pattern, each.name) and len(sources.get(fact, ())) < 3:
+                sources.setdefault(fact, []).append(f"    - {{oid: {each.oid}.0}}")
+                break
+    if sources:
+        yield "identity:"
+        for fact in _IDENTITY:
+            if fact in sources:
+                yield f"  {fact}:"
+                yield from sources[fact]
+        yield ""
+
+
+def _table_name(parent: str, members: Sequence[MibObject], objects: Objects) -> str:
+    holder = objects.get(parent if members[0].kind == "scalar" else parent[:-2])
+    if holder is not None:
+        said = [w for w in split_words(holder.name) if w not in ("table", "entry")]
+    else:
+        said = split_words(members[0].name)
+    return _key(said[-3:])
+
+
+def _subject(members: Sequence[MibObject], shared: int) -> str:
+    said = split_words(members[0].name)[:shared]
+    said = [w for w in said if w != "table" and len(w) > 1 and not w.isdigit()]
+    return " ".join(said[-2:] if len(said) > 2 else said[-1:])
+
+
+def _shared_words(names: Sequence[Sequence[str]]) -> int:
+    """Return how many first words all names share, leaving each at least one."""
+    least = min(len(name) for name in names) - 1
+    count = 0
+    while count < least and len({name[count] for name in names}) == 1:
+        count += 1
+    return count
+
+
+def _key(words: Iterable[str]) -> str:
+    joined = re.sub(r"[^a-z0-9_]", "", "_".join(words))
+    return joined if joined[:1].isalpha() else f"n{joined}"
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    free, n = name, 1
+    while free in taken:
+        n += 1
+        free = f"{name}_{n}"
+    taken.add(free)
+    return free
+
+
+def _last_arc(oid: str) -> str:
+    return oid.rpartition(".")[2]
+
+
+def _arcs(oid: str) -> tuple[int, ...]:
+    return tuple(map(int, oid.split(".")))
