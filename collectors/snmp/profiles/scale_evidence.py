@@ -30,7 +30,7 @@ def with_certain_scale(
 
 
 def _fits(rule: SensorRule, divisor: float, numbers: Sequence[float]) -> bool:
-    """Return True if half of the rows show something usual, and none anything impossible."""
+    """Return True if half of the rows are usual, and none is impossible."""
     quantity = SENSORS[rule.class_]
     least, most = USUAL.get(rule.class_, (quantity.least, quantity.most))
     values = [number * rule.multiplier / divisor + rule.add for number in numbers]
