@@ -2,8 +2,8 @@
 
 200 sites with a switch of 50 ports and a line each (60 with a backup), 50 access
 points with two radios, 40 UPSs, 20 PDUs, 20 probes of climate, 50 IP SLA operations;
-groups of laptops by site, provider …; events and incidents of every day. What is
-not named here has a few series, with the tags that boards ask for.
+groups of laptops of every kind, a thousand by site; events and incidents of every day.
+What is not named here has a few series, with the tags that boards ask for.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _SENSORS = {
     "pdu": ("state", "current", "power", "load"),
     "environment": ("temperature", "humidity"),
 }
+_PLACES = ("home", "office", "elsewhere")
 _GROUPS = {
-    "all": 1,
-    "place": 0,
-    "connection": 3,
-    "vpn": 3,
-    "provider": 8,
-    "site": 0,
+    "all": ("all",),
+    "place": _PLACES,
+    "connection": ("wifi", "wired", "mobile"),
+    "vpn": ("anyconnect", "globalprotect", "down", "absent"),
+    "provider": tuple(f"provider {n}" for n in range(12)),
 }
 
 
@@ -120,11 +120,14 @@ def _series(declared: Measurement, council: Council) -> Iterator[Tags]:
         case "ip_sla":
             yield from (tags | {"operation": "1 jitter"} for tags in switches[:50])
         case "experience":
-            for by, count in _GROUPS.items():
-                yield from ({"by": by, "group": f"{by} {n}"} for n in range(count))
-            yield {"by": "all", "group": "all"}
-            yield from ({"by": "place", "group": p} for p in ("home", "office"))
-            yield from ({"by": "site", "group": tags["site"]} for tags in switches)
+            for by, groups in _GROUPS.items():
+                yield from ({"by": by, "group": group} for group in groups)
+            for tags in switches:
+                yield {"by": "site", "group": tags["site"]}
+                yield {"by": "home_site", "group": tags["site"]}
+                for place in _PLACES:
+                    group = f"{tags['site']}/{place}"
+                    yield {"by": "home_site_place", "group": group}
         case "event":
             for n, tags in enumerate(devices[::2]):
                 kind = ("link_down", "access_point_down", "fan_failed")[n % 3]

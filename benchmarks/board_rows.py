@@ -3,10 +3,11 @@ rows, and roll-ups as if they had been made of them.
 
 Rows of 70 minutes; of 30 days if a board reads them over 30 days. Roll-ups by 5 minutes
 of a day, of three days if percentiles read them, and of 30 days if these are exact; by
-the hour, and ranks of days, of 30 days. The ports that are shown have all of these. The
-roll-ups of all others have a few fields and two days (two hours by 5 minutes) only, and
-no ranks: boards read the ports of one switch or site, and InfluxDB finds these by its
-index, which has all. That roll-ups have the figures of rows is tested elsewhere.
+the hour and by the day, and ranks of days, of 30 days. The ports that are shown have
+all of these. All others have rows of all fields too, and whole days of 30 days, but
+hours and ranks of two days, and five minutes of two hours, only: boards read the ports
+of one switch or site, and InfluxDB finds these by its index, which has all. That
+roll-ups have the figures of rows is tested elsewhere.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import itertools
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import msgspec
 from grafana_asks import END_MS, Influx
 
 from benchmarks.board_council import (
@@ -33,6 +35,7 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query
 from collectors.store.rolled_measurements import (
     DAY,
+    HOUR,
     answering_steps,
     ranked,
     rolled_steps,
@@ -42,12 +45,12 @@ from dashboards.grafana import BOARDS
 from dashboards.grafana.board import Board
 from probes.wire.catalogue import Field, Measurement
 
+_RANKS = "ranks"
 _LONG_MS, _ROWS_MS = 30 * DAY_MS, 70 * 60_000
 _5M_MS = 26 * HOUR_MS
 # Figures over three days read their five-minute means.
 _THREE_DAYS_MS = 3 * DAY_MS + HOUR_MS
-# The fields of ports that are not shown.
-_FEW = {f"{way}_bps_{part}" for way in ("in", "out") for part in ("n", "sum", "max")}
+_OTHERS_MS = {"5m": 2 * HOUR_MS, HOUR: 2 * DAY_MS, DAY: _LONG_MS, _RANKS: 2 * DAY_MS}
 _BYTES_EACH = 3_000_000
 
 
@@ -66,24 +69,30 @@ def write_rows(
         days = declared.name in of_rows or declared.name in SPARSE_MS
         span = _LONG_MS if days else max(_ROWS_MS, 6 * length)
         written += _write(influx, declared, subjects, read, (span, length))
-        for step, step_ms in rolled_steps(declared).items():
-            rolled = rolled_measurement(declared, step)
-            length = HOUR_MS if step == DAY else step_ms
+        for step, rolled, length in _roll_ups(declared):
             span = _LONG_MS
             if step == "5m" and declared.name != "ip_sla":
                 span = _THREE_DAYS_MS if ranked(declared) else _5M_MS
             if declared.name == "interface":
                 shown = [tags for tags in subjects if SHOWN.items() <= tags.items()]
-                written += _write(influx, rolled, shown, read, (_LONG_MS, length))
-                if step == DAY:
-                    continue
-                span = 2 * DAY_MS if step == "1h" else 2 * HOUR_MS
                 others = [tags for tags in subjects if tags not in shown]
-                few = read & _FEW
-                written += _write(influx, rolled, others, few, (span, length))
+                written += _write(influx, rolled, shown, read, (_LONG_MS, length))
+                times = (_OTHERS_MS[step], length)
+                written += _write(influx, rolled, others, read, times)
             else:
                 written += _write(influx, rolled, subjects, read, (span, length))
     return written
+
+
+def _roll_ups(declared: Measurement) -> Iterator[tuple[str, Measurement, int]]:
+    """Yields each roll-up and how far apart its rows are. Ranks are at hours."""
+    for step, step_ms in rolled_steps(declared).items():
+        rolled = rolled_measurement(declared, step)
+        ranks = tuple(f for f in rolled.fields if f.name.endswith("_rank"))
+        parts = tuple(f for f in rolled.fields if f not in ranks)
+        yield step, msgspec.structs.replace(rolled, fields=parts), step_ms
+        if ranks:
+            yield _RANKS, msgspec.structs.replace(rolled, fields=ranks), HOUR_MS
 
 
 def names_read(boards: Sequence[Board] = BOARDS) -> set[str]:
@@ -116,7 +125,9 @@ def _read_without_roll_ups() -> set[str]:
 
 def _is_rolled_up(query: Query, estimated: bool) -> bool:
     steps = answering_steps(query, CATALOGUE.measurement(query.measurement))
-    return bool(steps if estimated else steps.keys() - {DAY})
+    if query.mean_step_ms and not estimated:
+        return bool(steps.keys() - {DAY})
+    return bool(steps)
 
 
 def _write(

@@ -14,7 +14,8 @@ from collectors.store.influx_store import InfluxStore
 from probes.wire.sample import Sample
 
 HOUR_MS = 3_600_000
-START_MS = 1_795_000_000_000 - 1_795_000_000_000 % HOUR_MS
+# Four hours before a midnight, so that a day ends meanwhile.
+START_MS = 1_795_000_000_000 - 1_795_000_000_000 % (24 * HOUR_MS) - 4 * HOUR_MS
 HOURS, LINES = 6, ("one", 'a "b"\\c')
 
 

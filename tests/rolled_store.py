@@ -45,6 +45,7 @@ async def write(store: InfluxStore, rows: list[Sample]) -> None:
     await store.write(list(council.batches(iter(rows))))
 
 
-async def tidy(rolled: Rolled, store: InfluxStore, minutes: int = 20) -> None:
+async def tidy(rolled: Rolled, store: InfluxStore, minutes: int = 24 * 60) -> None:
+    """Rolls up a day later, when no bucket of written rows is still growing."""
     rolled.now_ms += minutes * 60_000
     await store.tidy(rolled.now_ms)

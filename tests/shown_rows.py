@@ -39,18 +39,30 @@ def shown_rows(influx: Influx, board: str, title: str, chosen: dict[str, str]) -
 
 
 def _merged(answers: list[Any]) -> list[Any]:
-    """One row for each subject, with the columns of all answers."""
-    rows: dict[Any, dict[str, Any]] = {}
-    columns = dict.fromkeys(
-        name for answer in answers for series in answer for name in series["columns"]
-    )
-    for series in (series for answer in answers for series in answer):
+    """One row for each subject, with the columns of all answers. As in Grafana, rows
+    are merged that have the same tags, of those that all answers have."""
+    every = [series for answer in answers for series in answer]
+    names = [set(series.get("tags", {})) for series in every]
+    shared = set.intersection(*names) if names else set()
+    empty: dict[str, Any] = {}
+    for series in every:
+        empty |= dict.fromkeys([*series.get("tags", {}), *series["columns"]])
+    rows: list[dict[str, Any]] = []
+    of_key: dict[Any, list[dict[str, Any]]] = {}
+    for series in every:
         tags = series.get("tags", {})
-        row = rows.setdefault(
-            tuple(tags.items()), {**tags, **dict.fromkeys(columns, None)}
-        )
-        row |= dict(zip(series["columns"], series["values"][0], strict=True))
-    return list(rows.values())
+        columns = dict(zip(series["columns"], series["values"][0], strict=True))
+        del columns["time"]
+        values = {**tags, **columns}
+        same = of_key.setdefault(tuple(tags[name] for name in sorted(shared)), [])
+        for row in same:
+            if all(row[name] in (None, value) for name, value in values.items()):
+                row |= values
+                break
+        else:
+            rows.append({**empty, **values})
+            same.append(rows[-1])
+    return rows
 
 
 def transformed(rows: list[Any], step: dict[str, Any]) -> list[Any]:

@@ -24,6 +24,7 @@ from grafana_files import all_panels, grafana_dashboards
 from shown_rows import panel_document, shown_rows
 
 from dashboards.grafana import BOARDS
+from dashboards.grafana.boards.room_panels import LINK_PORTS
 from probes.wire.sample import Sample, Value
 
 BOARD = "towpath-event"
@@ -64,6 +65,7 @@ def _port_rows(at: int) -> Iterator[Sample]:
             "out_discards_per_s": discards,
             "speed_bps": 1e9,
         }
+        fields["expected_up"] = int(bool(why))
         if why:
             fields["expected_why"] = why
         tags = {**TAGS, "port": port}
@@ -156,7 +158,18 @@ def test_the_rooms_port_alone_has_the_figures_of_its_row(influx: Influx) -> None
 def test_links_of_the_site_are_listed_most_lossy_first_and_no_desks(
     influx: Influx,
 ) -> None:
-    rows = _shown(influx, "Do the links of the site lose packets?")
+    title = "Do the links of the site lose packets?"
+    [answer] = influx.ask(filled(LINK_PORTS.query(), CHOSEN), "towpath")
+    names = [row[1] for row in answer["values"]]
+    ports = "|".join(map(chosen_text, names))
+    # The ports of desks are not even read.
+    assert ROOM not in names
+    [target] = panel_document(BOARD, title)["targets"]
+    read = influx.ask(
+        filled(target["query"], {**CHOSEN, "link_ports": f"({ports})"}), "towpath"
+    )
+    assert {series["tags"]["port"] for series in read} == set(names)
+    rows = _shown(influx, title, link_ports=f"({ports})")
     planted = [row for row in rows if row["device"] == SWITCH]
     assert [(row["port"], row["lost"]) for row in planted] == [
         ("Te1/1/1", pytest.approx(3.0)),

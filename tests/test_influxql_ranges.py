@@ -21,7 +21,10 @@ from probes.wire.sample import Sample
 INTERFACE = CATALOGUE.measurement("interface")
 START_MS = END_MS - 3_600_000
 FROM = re.compile('FROM "([a-z_0-9]+)"')
-WHY = {9e6: "line", 5.0: "by 5 minutes", 60.0: "by the hour"}
+DAY_MS = 24 * 3_600_000
+# The midnight (UTC) before the end.
+MIDNIGHT_MS = END_MS - END_MS % DAY_MS
+WHY = {9e6: "line", 5.0: "by 5 minutes", 60.0: "by the hour", 1440.0: "by the day"}
 BUSIEST = ["Gi1/0/9", 'a "quoted" port', "Gi1/0/8"]
 
 
@@ -56,6 +59,13 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
                 for at in range(START_MS, END_MS, 300_000)
             ]
             database.write_lines(lines, "towpath")
+        days = [
+            "interface_1d,device=sw1 "
+            f"in_bps_max={1440 + n},in_bps_n={10**n}i,up_min=1i,"
+            f'expected_why_last="by the day" {MIDNIGHT_MS - n * DAY_MS}'
+            for n in range(4)
+        ]
+        database.write_lines(days, "towpath")
         yield database
 
 
@@ -75,7 +85,7 @@ def test_a_query_reads_the_roll_ups_that_answer_it() -> None:
         text = render_ranges(query, declared, Grafana(), estimated)
         return [name.removeprefix(measurement) for name in FROM.findall(text)]
 
-    assert read(Pick("in_bps"), Pick("up", "min")) == ["", "_5m", "_1h"]
+    assert read(Pick("in_bps"), Pick("up", "min")) == ["", "_5m", "_1h", "_1d"]
     assert read(Pick("in_bps", "p95")) == [""]
     assert read(Pick("in_bps"), Pick("in_bps", "p95")) == [""]
     assert read(Pick("in_bps", "p95"), step=300_000) == ["", "_5m"]
@@ -85,7 +95,7 @@ def test_a_query_reads_the_roll_ups_that_answer_it() -> None:
     assert read(Pick("remote_name", "last"), measurement="neighbour") == [""]
     assert read(Pick("ok", "min"), measurement="web") == [""]
     # Their rows are five minutes apart anyway.
-    assert read(Pick("value"), measurement="sensor") == ["", "_1h"]
+    assert read(Pick("value"), measurement="sensor") == ["", "_1h", "_1d"]
     value = Pick("value", "p95")
     assert read(value, measurement="wireless", step=300_000, estimated=True) == [
         "",
@@ -95,7 +105,7 @@ def test_a_query_reads_the_roll_ups_that_answer_it() -> None:
 
 @pytest.mark.service
 @pytest.mark.parametrize("every", ["$__interval", ""])
-@pytest.mark.parametrize("interval", ["1m", "2m", "5m", "30m", "1h", "1d"])
+@pytest.mark.parametrize("interval", ["1m", "2m", "5m", "30m", "1h", "12h", "1d"])
 def test_only_the_interval_decides_what_is_read(
     influx: Influx, interval: str, every: str
 ) -> None:
@@ -103,13 +113,37 @@ def test_only_the_interval_decides_what_is_read(
     picks = (Pick("in_bps", "max"), Pick("up", "min"), Pick("expected_why", "last"))
     grafana = Grafana(interval=every, variables={"device": "device"}, fill="null")
     text = render_ranges(_query(*picks, by=("device",)), INTERFACE, grafana)
+    seconds = 11 * 3600 + 8 * 60 if interval == "1d" else 1800
     (series,) = influx.ask(
-        filled(text, {"device": "sw1"}, seconds=1800, interval=interval), "towpath"
+        filled(text, {"device": "sw1"}, seconds=seconds, interval=interval), "towpath"
     )
     figures = {tuple(row[1:]) for row in series["values"]} - {(None, None, None)}
-    lowest = {"1m": 9e6, "2m": 9e6, "5m": 5.0, "30m": 5.0}.get(interval, 60.0)
+    lowest = {"1m": 9e6, "2m": 9e6, "5m": 5.0, "30m": 5.0, "1d": 1440.0}.get(
+        interval, 60.0
+    )
+    if interval == "12h" and not every:
+        # A figure over the whole range, which is weeks long then.
+        lowest = 1440.0
     assert figures == {(lowest, 1, WHY[lowest])}
     assert series["columns"] == ["time", "in_bps_max", "up_min", "expected_why_last"]
+
+
+@pytest.mark.service
+@pytest.mark.parametrize(
+    ("hours", "days"),
+    [(1, (0,)), (11, (0,)), (23, (0,)), (24, (0, 1)), (47, (0, 1)), (48, (0, 1, 2))],
+)
+def test_a_figure_of_weeks_begins_at_the_nearest_midnight(
+    influx: Influx, hours: int, days: tuple[int, ...]
+) -> None:
+    """The end is at 11:07, so a range of 24 hours begins at 11:07 the day before, which
+    is nearest to the midnight before, and one of 23 hours at 12:07, which is not."""
+    text = render_ranges(
+        _query(Pick("in_bps", "count"), by=()), INTERFACE, Grafana(interval="")
+    )
+    asked = filled(text, {}, seconds=hours * 3600, interval="12h")
+    (series,) = influx.ask(asked, "towpath")
+    assert series["values"][0][1] == sum(10**n for n in days)
 
 
 @pytest.mark.service

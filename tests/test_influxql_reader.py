@@ -260,6 +260,8 @@ def test_every_query_of_every_board_is_read_as_its_own_query() -> None:
                     ("$timeFilter", "time >= 0ms and time <= 9999999ms"),
                     ("$__interval_ms", "60000"),
                     ("$__interval", "1m"),
+                    ("${__from}", "0"),
+                    ("${__to}", "9999999"),
                     # Nothing is searched for.
                     *(
                         (f"(?i)${{{part}:regex}}", "(?i)")

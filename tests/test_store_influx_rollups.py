@@ -39,8 +39,7 @@ TAGS = {
     "experience": {"group": ("home", "office")},
     "device": {"device": (*ODD_NAMES, *(f"sw{n}" for n in range(20)))},
 }
-# These have the same figures as the rows; ranks of days stand for means.
-EXACT_MS = {"5m": STEPS_MS["5m"], "1h": STEPS_MS["1h"]}
+MIDNIGHT_BEFORE = START - START % STEPS_MS["1d"]
 
 
 def _rows(seed: int, from_ms: int = START, to_ms: int = END) -> list[Sample]:
@@ -86,7 +85,7 @@ async def _figures(
     query = Query(name, picks, 0, 1, (), (tag,), 60_000)
     text = render_ranges(query, CATALOGUE.measurement(name), Grafana())
     text = (
-        text.replace("$timeFilter", f"time >= {START}ms AND time < {END}ms")
+        text.replace("$timeFilter", f"time >= {MIDNIGHT_BEFORE}ms AND time < {END}ms")
         .replace("$__interval_ms", str(ms))
         .replace("$__interval", f"{every_ms}ms")
     )
@@ -105,7 +104,7 @@ async def _figures(
 async def _assert_rolled_up(rolled: Rolled) -> None:
     """Every figure of every roll-up is that of the rows."""
     for name in PICKS:
-        for step, ms in EXACT_MS.items():
+        for step, ms in STEPS_MS.items():
             if name == "experience" and step == "5m":
                 continue
             of_rows = await _figures(rolled, name, "1m", 60_000, ms)
@@ -194,7 +193,7 @@ async def test_the_hour_that_is_not_over_is_rolled_up_as_far_as_it_is(
         await store.tidy(rolled.now_ms)
         await _assert_rolled_up(rolled)
         await write(store, _rows(7, rolled.now_ms, END))
-        await tidy(rolled, store, 60)
+        await tidy(rolled, store)
     await _assert_rolled_up(rolled)
 
 
@@ -242,10 +241,17 @@ async def _assert_ranked(rolled: Rolled) -> None:
     async with rolled.client() as client:
         [series] = await client.query(
             rolled.database,
-            'SELECT count("down_use_ratio_rank") FROM "line_1d"',
+            'SELECT count("down_use_ratio_rank"), sum("down_use_ratio_n"), '
+            'sum("down_use_ratio_sum"), max("down_use_ratio_max") FROM "line_1d"',
         )
+    values = [float(row.fields["down_use_ratio"]) for row in _line_rows()]
     # 24 of each whole day, 19 of the day without an evening.
-    assert series.values[0][1] == 2 * (24 * DAYS - 5)
+    assert series.values[0][1:] == [
+        2 * (24 * DAYS - 5),
+        len(values),
+        pytest.approx(sum(values)),
+        max(values),
+    ]
 
 
 @pytest.mark.service
@@ -263,7 +269,7 @@ async def test_percentiles_of_weeks_are_those_of_ranks_of_days(rolled: Rolled) -
 
 @pytest.mark.service
 @pytest.mark.parametrize("is_upgrade", [False, True])
-async def test_days_from_before_the_ranks_get_them(
+async def test_days_from_before_their_roll_ups_get_them(
     rolled: Rolled, is_upgrade: bool, tmp_path: Path
 ) -> None:
     """After an upgrade the other roll-ups are there, or nothing is."""
@@ -276,7 +282,9 @@ async def test_days_from_before_the_ranks_get_them(
         state = json.loads(file.read_bytes())
         state["history"]["line"] = [MIDNIGHT, MIDNIGHT]
         state["pending"].pop("line", None)
-        del state["days"]
+        # A version before had ranks of days only, and one before that had none.
+        del state["whole_days"]
+        state["days"] = {"line": [MIDNIGHT, MIDNIGHT]}
         file.write_text(json.dumps(state))
         async with rolled.client() as client:
             # 2.x answers nothing.

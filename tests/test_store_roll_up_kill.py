@@ -75,7 +75,7 @@ async def test_a_writer_that_is_killed_leaves_nothing_that_is_not_rolled_up(
     async with rolled.store() as store:
         await write(store, killed_roll_ups.rows_of(hour))
         await tidy(rolled, store)
-    for step in ("5m", "1h"):
+    for step in ("5m", "1h", "1d"):
         of_rows = await _sums(rolled, step, of_rows=True)
         assert of_rows
         assert await _sums(rolled, step, of_rows=False) == of_rows

@@ -20,7 +20,7 @@ from collectors.store.rolled_measurements import (
     rolled_fields,
     rolled_steps,
 )
-from collectors.store.rolled_rows import fields_read, roll_up, rolled_measurement
+from collectors.store.rolled_rows import roll_up, rolled_measurement, sources
 from probes.wire.catalogue import Measurement
 
 HOUR = 3_600_000
@@ -36,12 +36,14 @@ AGGREGATES: tuple[Aggregate, ...] = (
     "weight",
 )
 Rows = list[list[Any]]
+TAGS = {"site": "a"}
 
 
 def _rows(declared: Measurement, chance: random.Random) -> Rows:
-    """Rows of four hours; values are absent now and then, some weights are 0."""
+    """Rows of the hours around a midnight; values are absent now and then, some weights
+    are 0."""
     rows = []
-    for at in range(FROM, FROM + 4 * HOUR, declared.period_s * 1000):
+    for at in range(FROM - 2 * HOUR, FROM + 3 * HOUR, declared.period_s * 1000):
         row: list[Any] = [at + chance.randrange(1000)]
         for field in declared.fields:
             value = chance.choice((0, chance.randrange(-9, 99)))
@@ -107,18 +109,26 @@ def _merged(batch: Batch, name: str, how: str) -> Any:
     return {"sum": sum, "min": min, "max": max}[how](present)
 
 
+def _rolled_up(declared: Measurement, step: str, rows: Rows) -> Batch:
+    """The roll-up of rows; of days, that of the hours of these."""
+    if step != DAY:
+        return roll_up(declared, step, *sources(declared, step), [(TAGS, rows)], 0)
+    hours = _rolled_up(declared, "1h", rows)
+    of_hours = sources(declared, DAY)[0]
+    columns = [_column(hours, name) for name in of_hours.fields]
+    merged = [list(row) for row in zip(hours.times_ms, *columns, strict=True)]
+    return roll_up(declared, DAY, of_hours, [(TAGS, merged)], 0)
+
+
 @pytest.mark.parametrize("name", sorted(ROLLED))
 def test_every_figure_of_a_roll_up_is_that_of_the_rows(name: str) -> None:
     declared = CATALOGUE.measurement(name)
-    tags = {tag.name: "a" for tag in declared.tags}
     chance = random.Random(name)
-    checked = 0
+    checked = set()
     for _ in range(5):
         rows = _rows(declared, chance)
         for step in rolled_steps(declared):
-            if step == DAY:
-                continue
-            batch = roll_up(declared, step, [(tags, rows)], 0)
+            batch = _rolled_up(declared, step, rows)
             assert all(time % STEPS_MS[step] == 0 for time in batch.times_ms)
             for field in declared.fields:
                 for aggregate in AGGREGATES:
@@ -140,19 +150,21 @@ def test_every_figure_of_a_roll_up_is_that_of_the_rows(name: str) -> None:
                     elif got == 0 and aggregate == "weight":
                         got = None
                     assert got == expected, (field.name, aggregate, step)
-                    checked += 1
-    assert checked > 0
+                    checked.add(step)
+    assert {"1h", DAY} <= checked == set(rolled_steps(declared))
 
 
 @pytest.mark.parametrize("name", sorted(ROLLED))
 def test_a_roll_up_has_the_columns_that_it_declares(name: str) -> None:
     declared = CATALOGUE.measurement(name)
-    tags = {tag.name: "a" for tag in declared.tags}
     for step in rolled_steps(declared):
-        rows = [[FROM, *(None for _ in fields_read(declared, step))]]
-        batch = roll_up(declared, step, [(tags, rows)], 0)
+        rolled: list[str] = []
+        for source in sources(declared, step):
+            rows = [[FROM, *(None for _ in source.fields)]]
+            batch = roll_up(declared, step, source, [(TAGS, rows)], 0)
+            rolled += batch.schema.fields
         declared_names = [f.name for f in rolled_measurement(declared, step).fields]
-        assert list(batch.schema.fields) == declared_names
+        assert rolled == declared_names
         assert declared_names == [f.name for f in rolled_fields(declared, step)]
 
 
@@ -160,7 +172,8 @@ def test_days_have_their_ranks_at_their_hours() -> None:
     declared = CATALOGUE.measurement("line")
     day = FROM - FROM % (24 * HOUR)
     means = [(day + n * 300_000, *([float(n)] * 4)) for n in range(2 * 288)]
-    batch = roll_up(declared, DAY, [({"line": "a"}, means)], 0)
+    of_means = sources(declared, DAY)[1]
+    batch = roll_up(declared, DAY, of_means, [({"line": "a"}, means)], 0)
     assert list(batch.times_ms) == [day + n * HOUR for n in range(48)]
     for name in ranked(declared):
         ranks = _column(batch, f"{name}_rank")

@@ -116,6 +116,8 @@ def _busiest(selection: Selection, cells: Cells, time: int | str) -> list[Series
         for row in cells
         if not any(value is None for value in row[1:])
     ]
+    if selection.above_zero:
+        sums = [one for one in sums if one[0] > 0]
     largest = sorted(sums, key=lambda one: (-one[0], one[1]))[: selection.top]
     if not largest:
         return []

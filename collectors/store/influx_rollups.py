@@ -23,17 +23,18 @@ from collectors.store.line_protocol import lines
 from collectors.store.rolled_measurements import (
     DAY,
     DAY_MS,
+    HOUR,
     HOUR_MS,
     ROLLED,
-    ranked,
     rolled_name,
     rolled_steps,
 )
 from collectors.store.rolled_rows import (
     RowsOfSeries,
-    fields_read,
+    Source,
     roll_up,
     rolled_measurement,
+    sources,
 )
 from collectors.store.rollup_backlog import RollUpBacklog, RollUpSpan
 from collectors.store.store_errors import Away
@@ -104,9 +105,7 @@ class InfluxRollUps:
     async def _roll_up_history(self, now_ms: int) -> None:
         for declared in self._catalogue:
             name = declared.name
-            is_known = name in self._backlog.history and (
-                not ranked(declared) or name in self._backlog.days
-            )
+            is_known = name in self._backlog.history and name in self._backlog.days
             if name in ROLLED and not is_known and name not in self._without_rows:
                 await self._find_history(declared, now_ms)
         began = time.monotonic()
@@ -124,27 +123,34 @@ class InfluxRollUps:
             await self._save()
 
     async def _find_history(self, declared: Measurement, now_ms: int) -> None:
-        """Finds the oldest row that is there."""
+        """Finds the oldest row that is there. Hours may be older than any row, if rows
+        are not kept as long; they have days too."""
+        name = declared.name
+        of_rows = await self._oldest_ms(name)
+        if of_rows is None or not rolled_steps(declared):
+            self._without_rows.add(name)
+            return
+        of_hours = await self._oldest_ms(rolled_name(name, HOUR))
+        oldest_ms = of_rows if of_hours is None else min(of_rows, of_hours)
+        for left, length, from_ms in (
+            (self._backlog.history, HOUR_MS, of_rows),
+            (self._backlog.days, DAY_MS, oldest_ms),
+        ):
+            if name not in left:
+                start_ms = from_ms - from_ms % length
+                to_ms = now_ms - now_ms % length + length
+                left[name] = (start_ms, max(start_ms, to_ms))
+        await self._save()
+
+    async def _oldest_ms(self, measurement: str) -> int | None:
         try:
             series = await self._server.query(
                 self._database,
-                f"SELECT * FROM {identifier(declared.name)} ORDER BY time ASC LIMIT 1",
+                f"SELECT * FROM {identifier(measurement)} ORDER BY time ASC LIMIT 1",
             )
         except NoDatabase:
-            series = []
-        if not series or not rolled_steps(declared):
-            self._without_rows.add(declared.name)
-            return
-        oldest_ms = int(series[0].values[0][0])
-        for left, length, is_needed in (
-            (self._backlog.history, HOUR_MS, True),
-            (self._backlog.days, DAY_MS, bool(ranked(declared))),
-        ):
-            if is_needed and declared.name not in left:
-                from_ms = oldest_ms - oldest_ms % length
-                to_ms = now_ms - now_ms % length + length
-                left[declared.name] = (from_ms, max(from_ms, to_ms))
-        await self._save()
+            return None
+        return int(series[0].values[0][0]) if series else None
 
     async def _save(self, durable: bool = False) -> None:
         # One at a time, so that no older state replaces a newer one.
@@ -157,40 +163,44 @@ class InfluxRollUps:
 
     async def _write_span(self, span: RollUpSpan, now_ms: int) -> None:
         declared = self._catalogue.measurement(span.measurement)
-        declared_steps = {
-            step: rolled_measurement(declared, step) for step in span.steps
-        }
-        async for series in self._read(declared, span):
-            for step, rolled in declared_steps.items():
-                batch = await asyncio.to_thread(roll_up, declared, step, series, now_ms)
-                written = iter(lines(batch, rolled))
-                while some := list(itertools.islice(written, _LINES)):
-                    rejected = await self._server.write(self._database, some)
-                    if rejected and rolled.name not in self._refused:
-                        self._refused.add(rolled.name)
-                        _log.error(
-                            "rollup_refused",
-                            measurement=rolled.name,
-                            error=rejected.why,
-                        )
+        # Hours and five minutes are calculated from the same rows, read once.
+        for source in sources(declared, span.steps[0]):
+            async for series in self._read(declared, source, span):
+                for step in span.steps:
+                    await self._write(declared, step, source, series, now_ms)
+
+    async def _write(
+        self,
+        declared: Measurement,
+        step: str,
+        source: Source,
+        series: list[RowsOfSeries],
+        now_ms: int,
+    ) -> None:
+        batch = await asyncio.to_thread(roll_up, declared, step, source, series, now_ms)
+        rolled = rolled_measurement(declared, step)
+        written = iter(lines(batch, rolled))
+        while some := list(itertools.islice(written, _LINES)):
+            rejected = await self._server.write(self._database, some)
+            if rejected and rolled.name not in self._refused:
+                self._refused.add(rolled.name)
+                _log.error(
+                    "rollup_refused", measurement=rolled.name, error=rejected.why
+                )
 
     async def _read(
-        self, declared: Measurement, span: RollUpSpan
+        self, declared: Measurement, source: Source, span: RollUpSpan
     ) -> AsyncIterator[list[RowsOfSeries]]:
-        """Yields the rows of a span, those of some subjects at a time."""
+        """Yields what a span is calculated from, that of some subjects at a time."""
         subject = identifier(declared.tags[0].name)
-        names, source = fields_read(declared, span.steps[0]), declared.name
-        if span.steps == (DAY,) and "5m" in rolled_steps(declared):
-            # These rows are much fewer, and have the means.
-            names = tuple(f"{name}_mean" for name in names)
-            source = rolled_name(declared.name, "5m")
-        fields, source = ", ".join(map(identifier, names)), identifier(source)
+        measurement = identifier(source.measurement)
+        fields = ", ".join(map(identifier, source.fields))
         groups = ", ".join(identifier(tag.name) for tag in declared.tags)
         times = f"time >= {span.from_ms}ms AND time < {span.to_ms}ms"
         try:
             known = await self._server.query(
                 self._database,
-                f"SHOW TAG VALUES FROM {source} WITH KEY = {subject}",
+                f"SHOW TAG VALUES FROM {measurement} WITH KEY = {subject}",
             )
         except NoDatabase:
             return
@@ -202,7 +212,7 @@ class InfluxRollUps:
             )
             answer = await self._server.query(
                 self._database,
-                f"SELECT {fields} FROM {source} WHERE {times} AND ({some})"
+                f"SELECT {fields} FROM {measurement} WHERE {times} AND ({some})"
                 f" GROUP BY {groups}",
             )
             if answer:

@@ -19,19 +19,25 @@ then the fixed tags:
         (SELECT "f" * "w" AS "f:product", "w" + 0 * "f" AS "f:weight"[, "g"]
          FROM "m" WHERE $timeFilter AND…) WHERE $timeFilter [AND guard]
 
-3.  A roll-up: as 1, from "m_5m" or "m_1h", with `sum("f_sum") / sum("f_n")`,
+3.  A roll-up: as 1, from "m_5m", "m_1h" or "m_1d", with `sum("f_sum") / sum("f_n")`,
     `sum("f_product") / sum("f_weight")`, or sum, min, max or last of one such field.
+    From "m_1d" without `time()`, `$timeFilter` is that of whole days, from the midnight
+    (UTC) that is nearest to the start of the range::
+
+        time >= (${__from} + 43200000 - (${__from} + 43200000) % 86400000) * 1000000
+        AND time <= ${__to}ms
+
 4.  Percentiles of means: `percentile("f_mean", 95) AS "f_p95"` from 1 in parentheses,
     by `time(300000ms)` and the tags, with `fill(none)`; then GROUP BY as in 1, after
     `WHERE $timeFilter [AND guard]` if that has a time. Of a roll-up: as 1, from "m_5m",
     or `percentile("f_rank", 95) AS "f_p95"` from "m_1d".
-5.  Rows or roll-ups, by the range: 1, 2 or 4 of rows first, then 3 or 4 of one or two
+5.  Rows or roll-ups, by the range: 1, 2 or 4 of rows first, then 3 or 4 of one to three
     roll-ups, each with its guard and `fill(none)`::
 
-        SELECT last("f_mean") AS "f_mean", … FROM (rows), (5m), (1h)
+        SELECT last("f_mean") AS "f_mean", … FROM (rows), (5m), (1h), (1d)
         WHERE $timeFilter GROUP BY time($__interval)[, "tag"…] fill(null)
 
-        SELECT "f_mean", … FROM (rows), (5m), (1h) [GROUP BY "tag"…]
+        SELECT "f_mean", … FROM (rows), (5m), (1h), (1d) [GROUP BY "tag"…]
 
     There is one value of each group and bucket, so `last` only passes it on, and fills
     what is empty. InfluxDB reads the subqueries anew for each `last`, so there is none
@@ -39,13 +45,15 @@ then the fixed tags:
 6.  The busiest, for a variable::
 
         SELECT "tag" FROM (SELECT top("value", "tag", 12) FROM
-        (SELECT max("f") [+ max("g")] AS "value" FROM … GROUP BY "tag")[, (…), (…)])
+        (SELECT max("f") [+ max("g")] AS "value" FROM … GROUP BY "tag")[, (…), (…)]
+        [WHERE "value" > 0])
 
     The inner parentheses are rows, as 1 or 2, and then roll-ups, as 3.
 7.  `SHOW TAG VALUES FROM "m" WITH KEY = "tag" [WHERE AND…]`, made elsewhere.
 
 A guard is `$__interval_ms < 300000` (rows), `$__interval_ms >= 300000 AND
-$__interval_ms < 3600000` or `$__interval_ms >= 3600000`; "m_1d" is read from 7200000.
+$__interval_ms < 3600000` and so on. "m_1d" is read from 86400000 on, without `time()`
+from 43200000 on, and its ranks from 7200000 on.
 In 6, which Grafana does not give an interval, it has `${__to} - ${__from}` instead, and
 the time filter is `time >= ${__from}ms AND time <= ${__to}ms`. A store that chooses
 roll-ups itself answers 5 and 6
@@ -73,6 +81,8 @@ from collectors.store.influxql import (
 from collectors.store.query import Query
 from collectors.store.rolled_measurements import (
     DAY,
+    DAY_MS,
+    HOUR,
     HOUR_MS,
     answering_steps,
 )
@@ -81,8 +91,16 @@ from probes.wire.catalogue import Measurement
 INTERVAL_MS = "$__interval_ms"
 RANGE_MS = "${__to} - ${__from}"
 _RANGE = "time >= ${__from}ms AND time <= ${__to}ms"
+# Grafana's interval from which a figure over the whole range reads whole days. It is
+# the range divided by 60 and rounded, so such a range has 22½ days at least.
+DAYS_FROM_MS = 12 * HOUR_MS
 # The shortest range of which the busiest are found in roll-ups.
-_RANGES_MS = {"5m": 3 * HOUR_MS, "1h": 24 * HOUR_MS}
+_RANGES_MS = {"5m": 3 * HOUR_MS, HOUR: DAY_MS, DAY: 45 * DAY_MS // 2}
+_TO_NOON = f"(${{__from}} + {DAY_MS // 2})"
+_WHOLE_DAYS = (
+    f"time >= ({_TO_NOON[1:-1]} - {_TO_NOON} % {DAY_MS}) * 1000000"
+    " AND time <= ${__to}ms"
+)
 
 
 def render_ranges(
@@ -92,14 +110,17 @@ def render_ranges(
     Grafana's interval is long enough for them. `estimated`: percentiles may be those of
     ranks of days."""
     steps = answering_steps(query, declared)
-    if not estimated:
-        steps.pop(DAY, None)
+    if query.mean_step_ms:
+        if not estimated:
+            steps.pop(DAY, None)
+    elif DAY in steps and not grafana.interval:
+        steps[DAY] = DAYS_FROM_MS
     if not steps:
         return render(query, declared, grafana)
     inner = msgspec.structs.replace(grafana, fill="none")
     sources = ", ".join(
         f"({render(query, declared, scaled)})"
-        for scaled in _scales(inner, INTERVAL_MS, steps)
+        for scaled in _scales(inner, INTERVAL_MS, steps, not query.mean_step_ms)
     )
     names = [identifier(pick.name) for pick in query.picks]
     if not grafana.interval:
@@ -118,10 +139,12 @@ def render_top(
     count: int,
     variables: Mapping[str, str] | None = None,
     searches: Mapping[str, str] | None = None,
+    above_zero: bool = False,
 ) -> str:
     """Returns the query of a variable: the `count` values of the query's one `group_by`
     tag with the largest sum of its picks, over the range of the board.
 
+    `above_zero`: only those whose sum is more than 0, such as ports with a flag.
     `variables` and `searches` as in `Grafana`. In Grafana the variable has "All" and no
     `allValue`, so that all its values are selected, and is refreshed if the range
     changes.
@@ -138,18 +161,24 @@ def render_top(
         f"(SELECT {' + '.join(column(p, declared, scaled.step) for p in query.picks)}"
         f' AS "value" FROM {source(query, declared, scaled.time_filter, scaled)}'
         f" GROUP BY {identifier(tag)})"
-        for scaled in _scales(grafana, RANGE_MS, {k: _RANGES_MS[k] for k in steps})
+        for scaled in _scales(
+            grafana, RANGE_MS, {k: _RANGES_MS[k] for k in steps}, True
+        )
     )
     name = identifier(tag)
-    return f'SELECT {name} FROM (SELECT top("value", {name}, {count}) FROM {ranked})'
+    top = f'SELECT top("value", {name}, {count}) FROM {ranked}'
+    if above_zero:
+        top += ' WHERE "value" > 0'
+    return f"SELECT {name} FROM ({top})"
 
 
 def _scales(
-    grafana: Grafana, scale: str, shortest: Mapping[str, int]
+    grafana: Grafana, scale: str, shortest: Mapping[str, int], has_parts: bool
 ) -> Iterator[Grafana]:
     """Yields `grafana` for the rows and for each roll-up, with its guard.
 
-    `shortest`: step → the lowest `scale` at which it is read.
+    `shortest`: step → the lowest `scale` at which it is read. `has_parts`: of days the
+    parts are read, which are at midnight, not ranks.
     """
     if not shortest:
         yield grafana
@@ -159,5 +188,7 @@ def _scales(
         guards = [f"{scale} >= {start}"] if start else []
         if at + 1 < len(starts):
             guards.append(f"{scale} < {starts[at + 1][1]}")
-        times = " AND ".join([grafana.time_filter, *guards])
+        is_rounded = step == DAY and has_parts and not grafana.interval
+        times = _WHOLE_DAYS if is_rounded else grafana.time_filter
+        times = " AND ".join([times, *guards])
         yield msgspec.structs.replace(grafana, time_filter=times, step=step)

@@ -232,13 +232,18 @@ def _from_top(
     if ranked.tags != (tag,) or ranked.every_ns or len(ranked.columns) != 1:
         raise NotSupported(f"top() of this subquery is not supported; {SUBQUERIES}")
     (column,) = ranked.columns
-    if column.alias != value or select.where or source.where:
+    above_zero = BinaryOperation(">", Name(value), Number(0))
+    if (
+        column.alias != value
+        or select.where
+        or (source.where and source.where != above_zero)
+    ):
         raise NotSupported(f"top() of this subquery is not supported; {SUBQUERIES}")
     terms = [Column(term, str(n)) for n, term in enumerate(_sum_of(column.expression))]
     inner = _read(
         msgspec.structs.replace(ranked, columns=tuple(terms)), catalogue, now_ms
     )
-    return msgspec.structs.replace(inner, top=count)
+    return msgspec.structs.replace(inner, top=count, above_zero=bool(source.where))
 
 
 def _sum_of(expression: Expression) -> Iterator[Expression]:

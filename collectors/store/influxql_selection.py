@@ -35,7 +35,8 @@ class Selection(msgspec.Struct, frozen=True):
     `fill` is what an empty bucket has: "null", "none" (it is absent), "previous" or a
     number. `from_ms` is the time of a row without buckets. `is_empty`: no row can meet
     the conditions. With `top` the answer is that many values of the one tag in
-    `group_by`, those with the largest sums of the outputs.
+    `group_by`, those with the largest sums of the outputs; `above_zero`: of those
+    whose sum is more than 0.
     """
 
     query: Query
@@ -48,6 +49,7 @@ class Selection(msgspec.Struct, frozen=True):
     zone: str = ""
     is_empty: bool = False
     top: int | None = None
+    above_zero: bool = False
 
 
 def make_selection(

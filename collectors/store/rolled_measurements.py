@@ -9,9 +9,11 @@ a field with a weight there are instead of `n` and `sum` the sums of the weights
 is sum ÷ n, or product ÷ weight, and equals that of the rows. `mean` is sum ÷ n, only
 for percentiles of means.
 
-`interface_1d` has up to 24 rows for each series in each day of UTC: evenly spaced ranks
-of the day's five-minute means (`rank`, see `collectors.store.day_ranks`). Percentiles
-of five-minute means over weeks are percentiles of these.
+`interface_1d` has the same parts, except `mean`, for each day of UTC, at its midnight;
+they are merged from its hours. If boards show percentiles of a measurement, it also has
+up to 24 evenly spaced ranks of the day's five-minute means, at the day's hours (`rank`,
+see `collectors.store.day_ranks`). Percentiles of five-minute means over weeks are
+percentiles of these.
 
 The embedded store has roll-ups of its own (`collectors.store.rollup`).
 """
@@ -30,10 +32,9 @@ Part = Literal["n", "sum", "mean", "min", "max", "last", "product", "weight", "r
 MINUTES_5_MS = 5 * 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-# The step of ranks.
-DAY = "1d"
+HOUR, DAY = "1h", "1d"
 # The shortest first; each divides the next.
-STEPS_MS: dict[str, int] = {"5m": MINUTES_5_MS, "1h": HOUR_MS, DAY: DAY_MS}
+STEPS_MS: dict[str, int] = {"5m": MINUTES_5_MS, HOUR: HOUR_MS, DAY: DAY_MS}
 # Grafana's interval from which ranks are read instead of five-minute means. A figure
 # over the whole range has it from three and three quarter days on.
 RANKS_FROM_MS = 2 * HOUR_MS
@@ -109,13 +110,13 @@ def rolled_name(measurement: str, step: str) -> str:
 
 def rolled_steps(declared: Measurement) -> dict[str, int]:
     """Returns the steps by which a measurement is rolled up: those that are longer than
-    its period, and days if it has ranks. Empty if it is not rolled up."""
+    its period. Empty if it is not rolled up."""
     if declared.name not in ROLLED or declared.personal:
         return {}
     return {
         step: length
         for step, length in STEPS_MS.items()
-        if length > declared.period_s * 1000 and (step != DAY or ranked(declared))
+        if length > declared.period_s * 1000
     }
 
 
@@ -126,9 +127,9 @@ def ranked(declared: Measurement) -> tuple[str, ...]:
 
 def rolled_fields(declared: Measurement, step: str = "") -> Iterator[RolledField]:
     """Yields the fields of a measurement's roll-up by `step`, or of all of them."""
-    if step != DAY:
-        for field in declared.fields:
-            for part in _parts(field, declared):
+    for field in declared.fields:
+        for part in _parts(field, declared):
+            if step != DAY or part != "mean":
                 yield RolledField(field.name, part)
     if step in (DAY, ""):
         for name in ranked(declared):
@@ -169,7 +170,7 @@ def answering_steps(query: Query, declared: Measurement) -> dict[str, int]:
         return answering
     if any(parts_of(pick, declared) is None for pick in query.picks):
         return {}
-    return {step: ms for step, ms in steps.items() if step != DAY}
+    return steps
 
 
 def percentile_part(step: str) -> Part:

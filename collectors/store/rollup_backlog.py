@@ -35,11 +35,12 @@ _SETTLED_MS = 30_000
 class RollUpState(msgspec.Struct):
     """What the file has: measurement → step → starts of buckets that are out of date,
     and measurement → the times [from, to) of older rows that are not rolled up.
-    `days` is the same for its ranks of days, which follow."""
+    `whole_days` is the same for its days, which follow. (`days`, which older files
+    have, were those of ranks alone: all days are rolled up again.)"""
 
     pending: dict[str, dict[str, list[int]]] = {}
     history: dict[str, tuple[int, int]] = {}
-    days: dict[str, tuple[int, int]] = {}
+    whole_days: dict[str, tuple[int, int]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,7 @@ class RollUpBacklog:
     def __init__(self, path: Path, catalogue: Catalogue) -> None:
         self._path, self._catalogue = path, catalogue
         state = _load(path)
-        self.history, self.days = state.history, state.days
+        self.history, self.days = state.history, state.whole_days
         # (measurement, step) → start → number of the latest mark, and its time.
         self._marks: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
         self._number = itertools.count()
@@ -82,7 +83,7 @@ class RollUpBacklog:
 
     def due(self, now_ms: int) -> list[RollUpSpan]:
         """Returns the spans that are over and to which no rows are coming, the shortest
-        steps first, because ranks of days are those of five-minute means."""
+        steps first, because days are calculated from hours and five minutes."""
         return self._in_order(self._spans(now_ms, is_over=True))
 
     def growing(self, now_ms: int) -> list[RollUpSpan]:

@@ -87,10 +87,12 @@ def busiest(
     count: int,
     within: Mapping[str, str],
     searches: Mapping[str, str] | None = None,
+    above_zero: bool = False,
 ) -> Variable:
     """Returns a hidden variable: the `count` values of the query's one `by` tag that
     have the largest sum of its figures in the board's range. Graphs use it like any
     other: `variables={"port": name}`. `searches`: tag → the text box that narrows it.
+    `above_zero`: only those whose sum is more than 0.
 
     `busiest("busiest", "Busiest ports", select("interface", ("in_bps", "max"),
     ("out_bps", "max"), by=("port",)), 12, {"device": "device"})`.
@@ -101,7 +103,7 @@ def busiest(
         label,
         query.measurement,
         query.group_by[0],
-        influxql=render_top(query, declared, count, within, searches),
+        influxql=render_top(query, declared, count, within, searches, above_zero),
         hidden=True,
         all_value="",
     )

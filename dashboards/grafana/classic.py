@@ -25,6 +25,7 @@ from dashboards.grafana.board_links import links_json
 from dashboards.grafana.classic_fields import field_config, period_ms, ref_id
 from dashboards.grafana.classic_options import panel_options, transformations
 from dashboards.grafana.classic_variables import variable_json
+from dashboards.grafana.range_texts import range_texts
 
 SCHEMA_VERSION = 42
 # Grafana's interval is the range divided by this, and decides which roll-ups are read:
@@ -212,7 +213,7 @@ def _panel(panel: Panel, source: dict[str, str]) -> dict[str, Any]:
     document: dict[str, Any] = {
         "type": panel.kind,
         "title": panel.title,
-        "description": panel.description,
+        "description": " ".join([panel.description, *range_texts(panel)]),
     }
     if panel.targets:
         document |= {

@@ -27,6 +27,7 @@ from dashboards.grafana.boards.firing_alerts import SILENCES, firing
 from dashboards.grafana.boards.radio_panels import BUSIEST_DEVICES
 from dashboards.grafana.boards.room_panels import (
     FIND_PORT,
+    LINK_PORTS,
     ROOM,
     ROOM_DAMAGED,
     ROOM_IS_UP,
@@ -276,6 +277,7 @@ LIVE_EVENT = Board(
             multiple=False,
         ),
         search_box("about", "Port description has"),
+        LINK_PORTS,
         BUSIEST_DEVICES,
     ),
     since="now-3h",

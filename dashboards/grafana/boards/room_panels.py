@@ -10,6 +10,7 @@ from dashboards.grafana.board import (
     PanelQuery,
     RowTest,
     TableColumn,
+    busiest,
     column,
     link_to,
     select,
@@ -127,6 +128,16 @@ SWITCH_ANSWERS = dataclasses.replace(ANSWERS, title="Does its switch answer?", h
 SWITCH_ROUND_TRIP = dataclasses.replace(
     ROUND_TRIP, title="How fast does it answer?", height=7
 )
+# A regular expression of more names would be too long for a query.
+_MOST_LINKS = 200
+LINK_PORTS = busiest(
+    "link_ports",
+    "Ports of links",
+    select("interface", ("expected_up", "max"), by=("port",)),
+    _MOST_LINKS,
+    _SITE,
+    above_zero=True,
+)
 UP_LINKS = Panel(
     "Do the links of the site lose packets?",
     "Every port of the site that leads to another switch, to an access point or to a "
@@ -147,7 +158,8 @@ UP_LINKS = Panel(
                 ("out_discards_per_s", "mean"),
                 by=("device", "port", "description"),
             ),
-            variables=_SITE,
+            # Other devices may have an ordinary port of the same name.
+            variables={**_SITE, "port": LINK_PORTS.name},
         ),
     ),
     "suffix: /s",

@@ -179,7 +179,17 @@ def _check_rows(where: str, panel: PanelDocument) -> Iterator[Finding]:
                 "is a table of time series, which shows one subject at a time; "
                 "expected resultFormat 'table'",
             )
-    groups = {tuple(sorted(facts.groups)) for _, facts in queries}
+    # What follows from another tag gives a subject no further rows.
+    groups = {
+        tuple(
+            sorted(
+                tag
+                for tag in facts.groups
+                if not _FOLLOWING.get(tag, frozenset()) & set(facts.groups)
+            )
+        )
+        for _, facts in queries
+    }
     if len(groups) > 1 and "merge" in steps and not steps & _ONE_ROW:
         different = sorted({tag for tags in groups for tag in tags})
         yield Finding(
