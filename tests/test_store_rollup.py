@@ -18,8 +18,8 @@ from collectors.store.arrow_tables import metadata
 from collectors.store.file_layout import DAY_MS
 from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.query import Aggregate, Pick, Query, Row, Where
-from collectors.store.rollup import STEPS_MS, roll_up, step_of
-from probes.wire.catalogue import Catalogue
+from collectors.store.rollup import STEPS_MS, roll_up, steps_of
+from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.sample import Value
 
 MINUTE = 60_000
@@ -103,7 +103,7 @@ async def test_rolled_up_days_answer_every_query_as_the_rows_do(
     texts = [Pick("text", "last"), Pick("text", "count"), Pick("never", "mean")]
     queries = [
         question(every, *numbers, *texts, by=by)
-        for every in (None, 5 * MINUTE, HOUR, 6 * HOUR)
+        for every in (None, 5 * MINUTE, HOUR, 6 * HOUR, DAY, 2 * DAY)
         for by in ((), ("b", "a"))
     ]
     for minutes in (7, 5, 60):
@@ -133,9 +133,17 @@ async def test_rolled_up_days_answer_every_query_as_the_rows_do(
             await store.write([batch(*rows)])  # type: ignore[arg-type]
         before = [await store.query(query) for query in queries]
         await store.tidy(CLOSED)
-        assert [len(files(tmp_path, label)) for label in ("1h", "5m")] == [2, 2]
+        labels = STEPS_MS.values()
+        assert [len(files(tmp_path, label)) for label in labels] == [2, 2, 2]
         for query, expected in zip(queries, before, strict=True):
             assert plain(await store.query(query)) == same(expected), query
+        # As after an upgrade from a version that had no whole days.
+        for path in files(tmp_path, "1d"):
+            path.unlink()
+        for query, expected in zip(queries, before, strict=True):
+            assert plain(await store.query(query)) == same(expected), query
+        await store.tidy(CLOSED + 2 * HOUR)
+        assert len(files(tmp_path, "1d")) == 2
 
 
 async def test_late_rows_are_seen_at_once_and_rolled_up_again(tmp_path: Path) -> None:
@@ -170,11 +178,12 @@ async def test_a_damaged_or_missing_roll_up_only_costs_time(
     async with embedded(tmp_path) as store:
         await store.write([batch((START, {"a": "x"}, {"whole": 7}))])
         await store.tidy(CLOSED)
-        (rolled,) = files(tmp_path, "1h")
-        rolled.write_bytes(b"PAR1 not really PAR1")
-        assert (await store.query(query))[0].values == {"whole_sum": 7}
-        rolled.unlink()
-        assert (await store.query(query))[0].values == {"whole_sum": 7}
+        for label in STEPS_MS.values():
+            (rolled,) = files(tmp_path, label)
+            rolled.write_bytes(b"PAR1 not really PAR1")
+            assert (await store.query(query))[0].values == {"whole_sum": 7}
+            rolled.unlink()
+            assert (await store.query(query))[0].values == {"whole_sum": 7}
 
 
 async def test_a_roll_up_made_before_its_weights_were_declared_is_made_again(
@@ -208,7 +217,7 @@ async def test_a_rolled_up_day_is_read(tmp_path: Path) -> None:
         for store, value in ((changed, 7), (other, 8)):
             await store.write([batch((START, {"a": "x"}, {"whole": value}))])
             await store.tidy(CLOSED)
-        (mine,), (theirs,) = files(tmp_path / "a", "1h"), files(tmp_path / "b", "1h")
+        (mine,), (theirs,) = files(tmp_path / "a", "1d"), files(tmp_path / "b", "1d")
         mine.write_bytes(theirs.read_bytes())
         whole = ask("whole:sum", span=(START, START + DAY))
         part = ask("whole:sum", span=(START, START + DAY - 1))
@@ -264,11 +273,15 @@ async def test_roll_ups_go_with_their_days_and_laptops_have_none(
 
 def test_the_longest_step_that_is_exact_is_chosen() -> None:
     def of(every_ms: int | None, aggregate: Aggregate = "mean") -> int | None:
-        return step_of(question(every_ms, Pick("whole", aggregate)), PLAIN)
+        return first(question(every_ms, Pick("whole", aggregate)))
 
-    hour, five = STEPS_MS
-    assert (hour, five) == (HOUR, 5 * MINUTE)
-    assert [of(e) for e in (None, HOUR, 3 * HOUR, DAY)] == [hour] * 4
+    def first(query: Query, declared: Measurement = PLAIN) -> int | None:
+        return next(iter(steps_of(query, declared)), None)
+
+    day, hour, five = STEPS_MS
+    assert (day, hour, five) == (DAY, HOUR, 5 * MINUTE)
+    assert [of(e) for e in (None, DAY, 2 * DAY)] == [day] * 3
+    assert [of(e) for e in (HOUR, 3 * HOUR, 36 * HOUR)] == [hour] * 3
     assert [of(e) for e in (5 * MINUTE, 10 * MINUTE, 90 * MINUTE)] == [five] * 3
     assert [of(e) for e in (MINUTE, 7 * MINUTE)] == [None, None]
     assert {a for a in get_args(Aggregate) if of(HOUR, a) is None} == {
@@ -279,6 +292,6 @@ def test_the_longest_step_that_is_exact_is_chosen() -> None:
     in_spans = question(None, Pick("whole"))
     for start, step in ((HOUR, hour), (10 * MINUTE, five), (MINUTE, None)):
         spans = ((0, start), (2 * HOUR, 3 * HOUR))
-        assert step_of(msgspec.structs.replace(in_spans, spans=spans), PLAIN) == step
+        assert first(msgspec.structs.replace(in_spans, spans=spans)) == step
     private = CATALOGUE.measurement("private")
-    assert step_of(question(HOUR, Pick("ok", "mean")), private) is None
+    assert first(question(HOUR, Pick("ok", "mean")), private) is None

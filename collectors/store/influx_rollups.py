@@ -30,8 +30,8 @@ from collectors.store.rolled_measurements import (
     rolled_steps,
 )
 from collectors.store.rolled_rows import (
+    RollUpSource,
     RowsOfSeries,
-    Source,
     roll_up,
     rolled_measurement,
     sources,
@@ -173,7 +173,7 @@ class InfluxRollUps:
         self,
         declared: Measurement,
         step: str,
-        source: Source,
+        source: RollUpSource,
         series: list[RowsOfSeries],
         now_ms: int,
     ) -> None:
@@ -189,7 +189,7 @@ class InfluxRollUps:
                 )
 
     async def _read(
-        self, declared: Measurement, source: Source, span: RollUpSpan
+        self, declared: Measurement, source: RollUpSource, span: RollUpSpan
     ) -> AsyncIterator[list[RowsOfSeries]]:
         """Yields what a span is calculated from, that of some subjects at a time."""
         subject = identifier(declared.tags[0].name)

@@ -290,7 +290,7 @@ class EmbeddedStore:
         self, declared: Measurement, query: Query
     ) -> tuple[file_layout.Scan, list[str]]:
         """Returns the files to read: rows, and roll-ups of whole days."""
-        step_ms = rollup.step_of(query, declared)
+        steps = rollup.steps_of(query, declared)
         files: list[file_layout.StoredFile] = []
         rolled: list[str] = []
         span = query.from_ms, query.to_ms
@@ -300,16 +300,25 @@ class EmbeddedStore:
                 continue
             usable = [file for file in current if file.path not in self._damaged]
             is_whole = span[0] <= start and end <= span[1]
-            if step_ms and is_whole and len(current) == len(usable) == 1:
+            if is_whole and len(current) == len(usable) == 1:
                 source = Path(current[0].path)
-                folder = self._folder.rollup_folder(declared, rollup.STEPS_MS[step_ms])
-                name = rollup.file_name(source.name, declared)
-                rollup_file = folder / source.parent.name / name
-                if rollup_file.exists() and str(rollup_file) not in self._damaged:
-                    rolled.append(str(rollup_file))
+                if path := self._rolled_up(declared, steps, source):
+                    rolled.append(path)
                     continue
             files += usable
         return file_layout.plan_scan(files, *span), rolled
+
+    def _rolled_up(
+        self, declared: Measurement, steps: Sequence[int], source: Path
+    ) -> str:
+        """Returns the roll-up of a day by the longest step that there is, or ""."""
+        name = rollup.file_name(source.name, declared)
+        for step_ms in steps:
+            folder = self._folder.rollup_folder(declared, rollup.STEPS_MS[step_ms])
+            path = folder / source.parent.name / name
+            if path.exists() and str(path) not in self._damaged:
+                return str(path)
+        return ""
 
     def _find_damaged(self, files: tuple[str, ...]) -> bool:
         """Ignores damaged files from now on. Returns True if there are any."""

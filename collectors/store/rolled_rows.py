@@ -55,7 +55,7 @@ def rolled_measurement(declared: Measurement, step: str) -> Measurement:
     )
 
 
-class Source(NamedTuple):
+class RollUpSource(NamedTuple):
     """What a roll-up is calculated from: fields of a measurement or of a roll-up of it,
     and the fields of the result."""
 
@@ -64,16 +64,16 @@ class Source(NamedTuple):
     rolled: tuple[RolledField, ...]
 
 
-def sources(declared: Measurement, step: str) -> list[Source]:
+def sources(declared: Measurement, step: str) -> list[RollUpSource]:
     """Returns what is read for a roll-up by `step`: rows; for days their hours and, for
     ranks, the means of five minutes. Each is one `roll_up`."""
     rolled = tuple(rolled_fields(declared, step))
     if step != DAY:
         names = tuple(field.name for field in declared.fields)
-        return [Source(declared.name, names, rolled)]
+        return [RollUpSource(declared.name, names, rolled)]
     parts = tuple(field for field in rolled if field.part != "rank")
     hours = rolled_name(declared.name, HOUR)
-    found = [Source(hours, tuple(field.name for field in parts), parts)]
+    found = [RollUpSource(hours, tuple(field.name for field in parts), parts)]
     if names := ranked(declared):
         ranks = tuple(field for field in rolled if field.part == "rank")
         source = declared.name
@@ -81,14 +81,14 @@ def sources(declared: Measurement, step: str) -> list[Source]:
             # These rows are much fewer, and have the means.
             source = rolled_name(declared.name, "5m")
             names = tuple(f"{name}_mean" for name in names)
-        found.append(Source(source, names, ranks))
+        found.append(RollUpSource(source, names, ranks))
     return found
 
 
 def roll_up(
     declared: Measurement,
     step: str,
-    source: Source,
+    source: RollUpSource,
     series: Iterable[RowsOfSeries],
     now_ms: int,
 ) -> Batch:

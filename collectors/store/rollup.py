@@ -1,5 +1,5 @@
-"""Roll-ups of the embedded store: days that are over, by 5 minutes and by the hour, so
-that a query of months reads a sixtieth of the rows.
+"""Roll-ups of the embedded store: days that are over, by 5 minutes, by the hour and as
+a whole, so that a query of months reads a thousandth of the rows.
 
 A rolled-up row replaces the rows of one series in one bucket. For each field it has the
 number of values (`:n`), their sum, minimum, maximum, the last value and its time. For a
@@ -25,12 +25,12 @@ import pyarrow.parquet as pq
 from collectors.store import duckdb_sql
 from collectors.store.arrow_tables import metadata, tags_of
 from collectors.store.duckdb_sql import TIME
-from collectors.store.file_layout import HOUR_MS, Scan
+from collectors.store.file_layout import DAY_MS, HOUR_MS, Scan
 from collectors.store.query import Pick, Query, field_types, weight_field
 from probes.wire.catalogue import Measurement
 
 # The longest first; each is a multiple of the next and divides a day.
-STEPS_MS: dict[int, str] = {HOUR_MS: "1h", 5 * 60_000: "5m"}
+STEPS_MS: dict[int, str] = {DAY_MS: "1d", HOUR_MS: "1h", 5 * 60_000: "5m"}
 # Aggregate -> the parts of a field that it needs.
 _NEEDS = {
     "mean": ("n", "sum"),
@@ -65,19 +65,19 @@ def file_name(source: str, declared: Measurement) -> str:
     return f"{source.removesuffix('.parquet')}-{zlib.crc32(text.encode()):08x}.parquet"
 
 
-def step_of(query: Query, declared: Measurement) -> int | None:
-    """Returns the longest step that answers `query` exactly, or None if only rows do.
+def steps_of(query: Query, declared: Measurement) -> list[int]:
+    """Returns the steps that answer `query` exactly, the longest first; none if only
+    rows do.
 
     Rows about one laptop are not rolled up, as they are kept for days only.
     """
     if declared.personal or any(pick.aggregate not in _NEEDS for pick in query.picks):
-        return None
+        return []
     edges = [edge for span in query.spans for edge in span]
     lengths = edges if query.every_ms is None else [query.every_ms]
-    for step_ms in STEPS_MS:
-        if not any(length % step_ms for length in lengths):
-            return step_ms
-    return None
+    steps = [step for step in STEPS_MS if not any(length % step for length in lengths)]
+    # Each rolled-up row has to be a row of the answer, so no other step will do.
+    return steps[:1] if is_identity(query, declared) else steps
 
 
 def render(
