@@ -39,6 +39,7 @@ class Alert(msgspec.Struct, frozen=True):
     {"devices": 4, "agents": 20}; groups of laptops below the smallest size are left
     out. `why`: why it ended, if not because all was well. `paged_ms`: when it was
     paged. `silenced_until_ms`: no page before then (maintenance); 0 if not silenced.
+    `joins`: the episode of the alert whose page serves for this one too.
     `domain`: the smallest part of the estate that explains it, such as `device:core-1`;
     `evidence`: what was observed of it; `sure`: how sure that is, and why. `hours`:
     `open` if nobody is paged before the site opens.
@@ -64,6 +65,7 @@ class Alert(msgspec.Struct, frozen=True):
     flapping: int = 0
     paged_ms: int | None = None
     silenced_until_ms: int = 0
+    joins: str = ""
     domain: str = ""
     evidence: tuple[Evidence, ...] = ()
     sure: str = ""

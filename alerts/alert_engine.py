@@ -317,6 +317,7 @@ class AlertEngine:
                 positions=positions,
                 floor=floor,
                 baseline=baseline,
+                updates=result.updates,
             )
             await self._in_thread(self._alert_store.write, changes, now_ms)
             self._saved_ms = now_ms
@@ -331,7 +332,7 @@ class AlertEngine:
         self._baseline.written(learning)
         self._evaluated_ms = now_ms
         self.cycles += 1
-        if result.pages or result.ended:
+        if result.pages or result.ended or result.updates:
             self._delivery.wake()
             for page in result.pages:
                 _log.warning(
@@ -340,6 +341,8 @@ class AlertEngine:
                     channel=page.channel,
                     episode=page.episode,
                 )
+            for episode in result.updates:
+                _log.warning("alert_cause_found", episode=episode)
         if samples or self.cycles == 1:
             await self._append_samples()
         if now_ms - self._dropped_ms > _FORGET_EVERY_MS:

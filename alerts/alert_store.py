@@ -27,6 +27,7 @@ from alerts.notify.routing import FollowUp
 from alerts.outbox import Outbox
 from alerts.outbox_entry import OutboxEntry, decode_alert
 from alerts.silence import Silence
+from alerts.update_entries import add_updates
 from collectors.journal import Position, Positions
 from probes.wire.sample import Sample
 
@@ -52,8 +53,8 @@ class BaselineChanges(msgspec.Struct, frozen=True):
 
 class CycleChanges(msgspec.Struct, frozen=True):
     """What one cycle changes, written at once. `ended`: episodes whose pages get a
-    resolution, from `over_at_ms` on. `dropped`: those that never fired, which leave no
-    history."""
+    resolution, from `over_at_ms` on, like the `updates` of others. `dropped`: those
+    that never fired, which leave no history."""
 
     changes: StateChanges
     alerts: dict[str, Alert]
@@ -65,6 +66,7 @@ class CycleChanges(msgspec.Struct, frozen=True):
     positions: Positions
     floor: Positions
     baseline: BaselineChanges = BaselineChanges()
+    updates: Mapping[str, Alert] = {}
 
 
 class AlertStore:
@@ -136,6 +138,8 @@ class AlertStore:
                 db.execute("DELETE FROM alert WHERE episode = ?", (episode,))
             for page in changes.pages:
                 outbox.add_entry(db, page, now_ms)
+            for episode, alert in changes.updates.items():
+                add_updates(db, episode, alert, changes.over_at_ms, now_ms)
             for episode in changes.ended:
                 ended = changes.alerts.get(episode)
                 outbox.add_resolutions(db, episode, ended, changes.over_at_ms, now_ms)

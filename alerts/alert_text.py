@@ -116,6 +116,7 @@ def alert_from_state(
         flapping=alert_state.flapping,
         paged_ms=alert_state.paged_ms,
         silenced_until_ms=alert_state.silenced_until_ms,
+        joins=alert_state.joins,
         domain=diagnosis.domain,
         evidence=diagnosis.evidence,
         sure=diagnosis.sure,

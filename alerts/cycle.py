@@ -19,6 +19,7 @@ from alerts.evaluation.alert_states import (
 )
 from alerts.evaluation.learning import Learning
 from alerts.evaluation.rule_evaluation import evaluate
+from alerts.late_causes import find_late_causes
 from alerts.outbox_entry import OutboxEntry
 from alerts.rule_files import Rules
 from alerts.silence import Silence
@@ -32,13 +33,15 @@ FindDestinations = Callable[[Alert], Sequence[tuple[str, int, bool]]]
 
 
 class CycleResult(NamedTuple):
-    """What a cycle changes; `states` are all states afterwards. `baseline`: key → what
-    entered the baseline; None for what left it."""
+    """What a cycle changes; `states` are all states afterwards. `updates`: episode →
+    the paged alert with a cause that was found since. `baseline`: key → what entered
+    the baseline; None for what left it."""
 
     states: dict[str, AlertState]
     changes: StateChanges
     alerts: dict[str, Alert]
     pages: list[OutboxEntry]
+    updates: dict[str, Alert]
     ended: list[str]
     dropped: list[str]
     samples: list[Sample]
@@ -130,6 +133,10 @@ def run_cycle(
             or alert_from_state(alert_state, merged, rules, window, estate_index)
         )
 
+    late_changes, updates = find_late_causes(merged, current, now_ms)
+    merged = _merged(merged, late_changes)
+    changes |= late_changes
+
     def told_channels(key: str) -> set[str]:
         """The channels that have the page which the alert of `key` joins."""
         consequence = decision.joined.get(key)
@@ -169,7 +176,15 @@ def run_cycle(
         elif before is not None and before.is_baseline:
             baseline[key] = None
     return CycleResult(
-        merged, changes, alerts, pages, ended_episodes, dropped, samples, baseline
+        merged,
+        changes,
+        alerts,
+        pages,
+        updates,
+        ended_episodes,
+        dropped,
+        samples,
+        baseline,
     )
 
 

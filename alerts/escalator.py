@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Self
 
 import structlog
@@ -63,9 +63,18 @@ class Escalator:
         """Adds what is due now, and withdraws what has become needless."""
         now_ms = self._now_ms()
         acks = await self._in_thread(self._store.acknowledgements)
+        shown = self._shown()
+        handled = handled_episodes(shown, acks)
+        served = {
+            alert.joins
+            for alert in shown.values()
+            if alert.joins and needs_somebody(alert, now_ms)
+        }
         waiting: dict[str, tuple[Alert, FollowUp]] = {}
-        for episode, alert in self._shown().items():
-            if episode not in acks and needs_somebody(alert, now_ms):
+        for episode, alert in shown.items():
+            if episode not in handled and (
+                needs_somebody(alert, now_ms, serves=episode in served)
+            ):
                 plan = self._follow_up(alert)
                 if plan.steps or plan.repeat_ms:
                     waiting[episode] = (alert, plan)
@@ -82,11 +91,22 @@ class Escalator:
             self._wake()
 
 
-def needs_somebody(alert: Alert, now_ms: int) -> bool:
-    """Whether it has been paged and still would be."""
+def needs_somebody(alert: Alert, now_ms: int, serves: bool = False) -> bool:
+    """Whether it has been paged and still would be. `serves`: its page is also that of
+    its cause, which was found later."""
     return (
         alert.state == "firing"
         and alert.paged_ms is not None
-        and not alert.suppressed_by
+        and (serves or not alert.suppressed_by)
         and alert.silenced_until_ms <= now_ms
     )
+
+
+def handled_episodes(shown: Mapping[str, Alert], acks: Collection[str]) -> set[str]:
+    """The episodes that somebody handles. A cause and the page that it has joined are
+    one fault: who handles one handles both."""
+    handled = set(acks)
+    for episode, alert in shown.items():
+        if alert.joins and (episode in acks or alert.joins in acks):
+            handled |= {episode, alert.joins}
+    return handled

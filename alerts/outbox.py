@@ -20,6 +20,7 @@ from alerts.outbox_entry import (
     decode_alert,
     encode_alert,
 )
+from alerts.update_entries import page_threads
 
 # A page that is not delivered this long after it was due is overdue.
 OVERDUE_MS = 120_000
@@ -59,13 +60,19 @@ class Outbox:
             known = acks.get(episode)
             return alert.acknowledged(known) if known else alert
 
+        threads = page_threads(self._file.db, channel, {row[0] for row in rows})
         return [
             OutboxEntry(
                 episode,
                 kind,
                 channel,
                 decoded(episode, body),
-                *(*rest, decoded(episode, end) if end else None, unacknowledged_ms),
+                *(
+                    *rest,
+                    decoded(episode, end) if end else None,
+                    unacknowledged_ms,
+                    threads.get(episode, ()),
+                ),
             )
             for episode, kind, channel, body, *rest, unacknowledged_ms, end in rows
         ]
@@ -88,16 +95,12 @@ class Outbox:
                 if entry.kind == "page":
                     _add_missed_resolution(db, entry, now_ms)
                 if entry.end is not None:
+                    batch_id = entry.batch_id or entries[0].id
                     db.execute(
                         "UPDATE outbox SET state = 'delivered', ended_ms = ?, "
                         "parcel = ? WHERE episode = ? AND channel = ? "
                         "AND kind = 'resolution' AND state = 'waiting'",
-                        (
-                            now_ms,
-                            entry.batch_id or entries[0].id,
-                            entry.episode,
-                            entry.channel,
-                        ),
+                        (now_ms, batch_id, entry.episode, entry.channel),
                     )
 
         self._file.write(work)
@@ -156,9 +159,9 @@ class Outbox:
         rows = self._file.db.execute(
             """SELECT o.episode, o.body, o.next_ms, o.id, o.due_ms, a.body, k.at_ms,
                  k.who, k.why FROM alert a JOIN outbox o ON o.episode = a.episode
-                 LEFT JOIN ack k ON k.episode = a.episode
-               WHERE a.open = 1 AND o.kind = 'page' AND o.channel = ?
-                 AND o.state = 'delivered' ORDER BY a.since_ms, o.id""",
+                 LEFT JOIN ack k ON k.episode = a.episode WHERE a.open = 1 AND
+                 o.kind = 'page' AND o.channel = ? AND o.state = 'delivered'
+                 ORDER BY a.since_ms, o.id""",
             (channel,),
         )
         return [
@@ -308,10 +311,10 @@ def add_resolutions(
     now_ms: int,
 ) -> None:
     """Adds a resolution for every page that was, may have been or will be delivered;
-    reminders that wait are not sent."""
+    reminders and updates that wait are not sent."""
     db.execute(
         "UPDATE outbox SET state = 'cancelled', ended_ms = ? "
-        "WHERE episode = ? AND kind = 'reminder' AND state = 'waiting'",
+        "WHERE episode = ? AND kind IN ('reminder', 'update') AND state = 'waiting'",
         (now_ms, episode),
     )
     pages = db.execute(
@@ -342,8 +345,7 @@ def add_resolutions(
 def _add_missed_resolution(
     db: sqlite3.Connection, entry: OutboxEntry, now_ms: int
 ) -> None:
-    """The end of an alert that ended while its page was withdrawn, but already on its
-    way."""
+    """The end of an alert whose page was withdrawn when it was on its way already."""
     ended = db.execute(
         "SELECT body FROM alert WHERE episode = ? AND open = 0 AND NOT EXISTS ("
         "SELECT 1 FROM outbox WHERE episode = ? AND channel = ? "

@@ -8,7 +8,7 @@ import msgspec
 
 from alerts.alert import Alert
 
-NotificationKind = Literal["page", "resolution", "reminder"]
+NotificationKind = Literal["page", "resolution", "reminder", "update"]
 AlertPart = Literal["beginning", "end", "both"]
 encode_alert = msgspec.msgpack.encode
 decode_alert = msgspec.msgpack.Decoder(Alert).decode
@@ -23,7 +23,8 @@ class OutboxEntry(msgspec.Struct, frozen=True):
     `instead_of`: the channel that failed to deliver it. `held_ms`: since when it waits
     for a digest. `end`: the alert as it ended, if a page is still to be sent by then:
     one message then reports beginning and end. `unacknowledged_ms`: for how long nobody
-    had acknowledged the alert, if that is why it is sent.
+    had acknowledged the alert, if that is why it is sent. `thread`: the episodes of the
+    page that this one follows.
     """
 
     episode: str
@@ -41,6 +42,7 @@ class OutboxEntry(msgspec.Struct, frozen=True):
     held_ms: int = 0
     end: Alert | None = None
     unacknowledged_ms: int = 0
+    thread: tuple[str, ...] = ()
 
     @property
     def shown(self) -> Alert:

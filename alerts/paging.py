@@ -95,6 +95,7 @@ class Paging:
             is_retry=any(entry.tries for entry in entries),
             links={entry.episode: self._urls(entry, now_ms) for entry in entries},
             reminder=reminder_of(entries),
+            thread=entries[0].thread,
         )
 
     def _urls(self, entry: OutboxEntry, now_ms: int) -> ActionUrls:

@@ -44,12 +44,13 @@ overrides:
 
 class Desk:
     """A service desk's webhook on a real HTTP server. It answers with `status`,
-    and with 403 at the path `refuses`."""
+    and with 403 at the path `refuses`. `paths`: where each of `pages` came."""
 
     def __init__(self) -> None:
         self.status = 204
         self.refuses = ""
         self.pages: list[dict[str, Any]] = []
+        self.paths: list[str] = []
         self.beats = 0
         desk = self
 
@@ -59,6 +60,7 @@ class Desk:
                 page = json.loads(self.rfile.read(size))
                 status = 403 if self.path == desk.refuses else desk.status
                 if status == 204:
+                    desk.paths.append(self.path)
                     desk.pages.append(page)
                 self.send_response(status)
                 self.send_header("Content-Length", "0")

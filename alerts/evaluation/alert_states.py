@@ -20,8 +20,9 @@ class AlertState(msgspec.Struct, frozen=True):
     firing. `explained_by`: the latest cause; cleared when this alert is paged itself.
     `flap_gap_ms`: the longest recovery between two starts. `freed_ms`: when the cause
     ended. `joins`: the episode of a consequence that was paged before this cause was
-    found, and whose page serves for both. `recorded`: the state last written to the
-    journal.
+    found, and whose page serves for both. `named`: the domain that its page named as
+    the cause; `renamed_ms`: since when another one explains it. `recorded`: the state
+    last written to the journal.
     """
 
     rule: str
@@ -47,6 +48,8 @@ class AlertState(msgspec.Struct, frozen=True):
     silenced_until_ms: int = 0
     paged_ms: int | None = None
     joins: str = ""
+    named: str = ""
+    renamed_ms: int = 0
     recorded: str = msgspec.field(name="told", default="")
 
     @property

@@ -46,6 +46,7 @@ _LONGEST_WAIT_S = 600.0
 _GIVE_UP_MS = {
     "page": 86_400_000,
     "reminder": 86_400_000,
+    "update": 86_400_000,
     "resolution": 7 * 86_400_000,
 }
 # Anything less is the grouping window and one failed attempt.
@@ -280,14 +281,20 @@ def next_message(entries: Sequence[OutboxEntry], now_ms: int) -> list[OutboxEntr
         for entry in entries
         if not entry.batch_id
         and (entry.is_over, entry.instead_of) == (first.is_over, first.instead_of)
+        and (entry.kind == "update") == (first.kind == "update")
         and (not entry.deferred or entry.next_ms <= now_ms)
     ]
     return same_cause(first, alike)
 
 
 def message_kind(entries: Sequence[OutboxEntry]) -> NotificationKind:
-    """A message is a resolution if all that it reports is over."""
-    return "resolution" if all(entry.is_over for entry in entries) else "page"
+    """A message is a resolution if all that it reports is over, and an update if all
+    that it reports is a new cause."""
+    if all(entry.is_over for entry in entries):
+        return "resolution"
+    if all(entry.kind == "update" for entry in entries):
+        return "update"
+    return "page"
 
 
 def reminder_of(entries: Sequence[OutboxEntry]) -> int:
@@ -323,6 +330,8 @@ def delivery_notes(entries: Sequence[OutboxEntry], now_ms: int) -> list[str]:
         why = "Sent to you because" if is_new else "Reminder:"
         waited = duration_text(waited_ms / 1000)
         notes.append(f"{why} nobody has acknowledged this for {waited}.")
+    if message_kind(entries) == "update":
+        notes.append("The cause is known now. Nothing else has failed.")
     if entries[0].instead_of:
         notes.append(f"Sent here because channel {entries[0].instead_of} fails.")
     elif late_ms >= _LATE_MS:

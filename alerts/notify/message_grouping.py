@@ -36,5 +36,7 @@ def _keys(alert: Alert, sites: Mapping[str, set[str]]) -> Iterable[Hashable]:
         yield "device", alert.subject["device"]
     if alert.domain:
         yield "domain", alert.domain
+    if alert.suppressed_by:
+        yield "cause", alert.suppressed_by
     if len(sites[alert.rule]) > _MANY_SITES:
         yield "rule", alert.rule

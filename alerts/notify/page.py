@@ -121,6 +121,7 @@ def build_page(
     is_retry: bool = False,
     links: Mapping[str, ActionUrls] | None = None,
     reminder: int = 0,
+    thread: Sequence[str] = (),
 ) -> Page:
     """Returns the page of these alerts: one, those of one grouping window, or a digest.
 
@@ -128,6 +129,7 @@ def build_page(
     `notes` are sentences about the message itself, such as that it is late. `parts`:
     what is reported of each alert; if not given, by `kind`. `links`: episode → what the
     reader can do. `reminder`: tells messages apart that report the same again.
+    `thread`: the episodes of the page that it follows, if they are not the same.
     """
     settings = settings or PageSettings()
     names = {site: isolated(name) for site, name in (site_names or {}).items()}
@@ -157,9 +159,9 @@ def build_page(
     )
     items = tuple(item for item, _ in shown_alerts)
     most = _MAX_IN_DIGEST if digest else _MAX_ALERTS
-    thread = hashlib.sha256("\n".join(sorted(episodes)).encode()).hexdigest()[:32]
-    subject = _subject(items, digest, bool(reminder))
-    id = f"{thread}-{kind}-{reminder}" if reminder else f"{thread}-{kind}"
+    own = _hash_of(episodes)
+    subject = _subject(items, digest, kind, bool(reminder))
+    id = f"{own}-{kind}-{reminder}" if reminder else f"{own}-{kind}"
     shown = _ShownPage(
         subject=subject,
         notes=notes,
@@ -170,7 +172,7 @@ def build_page(
     severity = items[0].alert.severity
     return Page(
         id=id,
-        thread=thread,
+        thread=_hash_of(thread) if thread else own,
         kind=kind,
         severity=severity,
         subject=subject,
@@ -204,6 +206,10 @@ def build_page(
         alerts=items,
         is_retry=is_retry,
     )
+
+
+def _hash_of(episodes: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(episodes)).encode()).hexdigest()[:32]
 
 
 def status_page_url(base_url: str, alert: Alert) -> str:
@@ -313,11 +319,14 @@ def _isolated_texts(value: Any) -> Any:
     )
 
 
-def _subject(items: Sequence[PageAlert], digest: bool, is_reminder: bool) -> str:
-    """`PROBLEM (critical): …` or `RESOLVED: …`: mail rules and service desks match the
-    first word."""
+def _subject(
+    items: Sequence[PageAlert], digest: bool, kind: NotificationKind, is_reminder: bool
+) -> str:
+    """`PROBLEM (critical): …`, with `update` or `reminder` in the brackets, or
+    `RESOLVED: …`: mail rules and service desks match the first word."""
     first = items[0].alert
-    repeated = ", reminder" if is_reminder else ""
+    again = "update" if kind == "update" else "reminder" if is_reminder else ""
+    repeated = f", {again}" if again else ""
     problem = f"{_PROBLEM} ({first.severity}{repeated})"
     heading = _RESOLVED if items[0].is_over else problem
     over = sum(item.is_over for item in items)
