@@ -59,6 +59,13 @@ class Influx:
         self.server = server
         self._url = f"http://127.0.0.1:{server.port}"
         self._token = server.token
+        self._held: dict[tuple[str, str], list[dict[str, Any]]] = {}
+
+    def ask_once(self, query: str, database: str) -> list[dict[str, Any]]:
+        """As `ask`; the answer is kept until more is written."""
+        if (query, database) not in self._held:
+            self._held[query, database] = self.ask(query, database)
+        return self._held[query, database]
 
     def ask(self, query: str, database: str, **more: str) -> list[dict[str, Any]]:
         data = urllib.parse.urlencode({"q": query, "db": database, **more}).encode()
@@ -72,6 +79,7 @@ class Influx:
 
     def write_lines(self, lines: list[str], database: str) -> None:
         """Writes line protocol as it is, with times in ms."""
+        self._held.clear()
         token = self.server.token
         path = (
             "/write?db="
@@ -90,6 +98,7 @@ class Influx:
         return ask_all(self._url, self._token, queries, database)
 
     async def write(self, samples: list[Sample], rolls_up: bool = True) -> None:
+        self._held.clear()
         connection = stores.connection(self.server)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) if rolls_up else None
@@ -107,8 +116,10 @@ class EmbeddedInflux(Influx):
     def __init__(self, store: ServedStore, loop: asyncio.AbstractEventLoop) -> None:
         self._url, self._token = store.url, TOKEN
         self._store, self._loop = store, loop
+        self._held = {}
 
     async def write(self, samples: list[Sample], rolls_up: bool = True) -> None:
+        self._held.clear()
         batches = list(council.batches(iter(samples)))
         writing = asyncio.run_coroutine_threadsafe(
             self._store.write(batches), self._loop
@@ -191,7 +202,7 @@ def _values(
     query = filled(variable.query(), chosen, end_ms=influx.end_ms)
     values = [
         chosen_text(str(row[1]))
-        for series in influx.ask(query, database)
+        for series in influx.ask_once(query, database)
         for row in series["values"]
     ]
     return ["(" + "|".join(values) + ")"] if variable.multiple else values

@@ -25,7 +25,15 @@ def _texts(config: tuple[tuple[str, Any], ...]) -> dict[str, str]:
     return render_files(GrafanaConfig(**dict(config)), RULES)[0]
 
 
+@functools.cache
+def grafana_dashboard(uid: str, personal: bool = False) -> Any:
+    """One board, parsed once: to read, not to change."""
+    folder = "personal" if personal else "shared"
+    return json.loads(grafana_texts(personal=True)[f"dashboards/{folder}/{uid}.json"])
+
+
 def grafana_dashboards() -> dict[str, Any]:
+    """The boards, parsed anew, so that a test may change them."""
     return {
         name: json.loads(text)
         for name, text in grafana_texts(personal=True).items()

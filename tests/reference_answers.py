@@ -24,6 +24,7 @@ def answer(
     """Group -> its figures over `[from_ms, to_ms]`; groups without a figure are left
     out. `choices`: tag -> a pattern that its whole text has to match."""
     groups: dict[Tags, list[Sample]] = {}
+    chosen = {tag: re.compile(text).fullmatch for tag, text in choices.items()}
     for row in rows:
         if row.measurement != query.measurement or not from_ms <= row.time_ms <= to_ms:
             continue
@@ -32,10 +33,7 @@ def answer(
             for where in query.where
         ):
             continue
-        if all(
-            re.fullmatch(pattern, row.tags.get(tag, ""))
-            for tag, pattern in choices.items()
-        ):
+        if all(is_whole(row.tags.get(tag, "")) for tag, is_whole in chosen.items()):
             key = tuple((tag, row.tags.get(tag, "")) for tag in query.group_by)
             groups.setdefault(key, []).append(row)
     found = {}

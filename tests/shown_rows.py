@@ -8,12 +8,12 @@ import operator
 from typing import Any
 
 from grafana_asks import Influx, filled
-from grafana_files import all_panels, grafana_dashboards
+from grafana_files import all_panels, grafana_dashboard
 
 
 def panel_document(board: str, title: str) -> dict[str, Any]:
     """The JSON of a panel of a shared board."""
-    document = grafana_dashboards()[f"dashboards/shared/{board}.json"]
+    document = grafana_dashboard(board)
     panel: dict[str, Any] = next(
         panel for panel in all_panels(document) if panel["title"] == title
     )

@@ -11,7 +11,7 @@ import council
 import pytest
 import services
 from grafana_asks import END_MS, Influx
-from grafana_files import RULES, all_panels, grafana_dashboards
+from grafana_files import RULES, all_panels, grafana_dashboard, grafana_dashboards
 from large_council import IN_TROUBLE, SITES, large_council_rows, site_id, use_ratio
 from shown_rows import panel_document, shown_rows
 
@@ -147,6 +147,6 @@ def test_every_rule_leads_to_a_panel_that_is_there_and_unknown_ones_to_a_board()
 
 
 def test_the_first_screen_of_the_estate_takes_few_queries() -> None:
-    document = grafana_dashboards()["dashboards/shared/towpath-estate.json"]
+    document = grafana_dashboard("towpath-estate")
     open_panels = [panel for panel in document["panels"] if panel["type"] != "row"]
     assert sum(len(panel["targets"]) for panel in open_panels) < 25

@@ -20,7 +20,7 @@ from grafana_asks import (
     filled,
     running_influx,
 )
-from grafana_files import all_panels, grafana_dashboards
+from grafana_files import all_panels, grafana_dashboard
 from shown_rows import panel_document, shown_rows
 
 from dashboards.grafana import BOARDS
@@ -214,7 +214,7 @@ def test_calls_are_those_of_the_site_with_all_offices_beside_them(
 
 
 def test_a_load_takes_few_queries_and_every_order_of_rows_is_numbered() -> None:
-    document = grafana_dashboards()[f"dashboards/shared/{BOARD}.json"]
+    document = grafana_dashboard(BOARD)
     shown = [panel for panel in document["panels"] if panel["type"] != "row"]
     assert sum(len(panel.get("targets", ())) for panel in shown) <= 25
     titles = [row["title"] for row in document["panels"] if row["type"] == "row"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from grafana_asks import END_MS, SERVERS, Influx, filled, running_influx
-from grafana_files import RULES, all_panels, grafana_dashboards
+from grafana_files import RULES, all_panels, grafana_dashboard
 from shown_rows import panel_document, shown_rows
 
 from collectors.experience.group_figures import (
@@ -343,7 +343,7 @@ def _title_of(rule_id: str) -> tuple[str, str]:
     address = panel_of(rule, BOARDS)
     assert address is not None
     board, number = address
-    document = grafana_dashboards()[f"dashboards/shared/{board}.json"]
+    document = grafana_dashboard(board)
     [title] = [p["title"] for p in all_panels(document) if p["id"] == number]
     return board, title
 

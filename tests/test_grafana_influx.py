@@ -25,7 +25,7 @@ from grafana_files import (
     all_panels,
     collapsed_titles,
     grafana_alerting,
-    grafana_dashboards,
+    grafana_dashboard,
 )
 from hardware_rows import hardware_rows
 
@@ -46,8 +46,7 @@ def influx(
 
 
 def _document(board: Board) -> Any:
-    folder = "personal" if board.personal else "shared"
-    return grafana_dashboards()[f"dashboards/{folder}/{board.uid}.json"]
+    return grafana_dashboard(board.uid, board.personal)
 
 
 @pytest.mark.service
@@ -98,7 +97,7 @@ def test_every_variable_offers_choices(influx: Influx) -> None:
 
 @pytest.mark.service
 def test_alerts_are_marked_on_graphs(influx: Influx) -> None:
-    document = grafana_dashboards()["dashboards/shared/towpath-site.json"]
+    document = grafana_dashboard("towpath-site")
     mark = document["annotations"]["list"][0]
     series = influx.ask(filled(mark["query"], {"site": "depot"}), "towpath")
     assert series[0]["tags"]["rule"] == "line_down"
@@ -109,7 +108,7 @@ def test_alerts_are_marked_on_graphs(influx: Influx) -> None:
 
 @pytest.mark.service
 def test_events_of_a_device_are_marked_on_its_graphs(influx: Influx) -> None:
-    document = grafana_dashboards()["dashboards/shared/towpath-switch.json"]
+    document = grafana_dashboard("towpath-switch")
     mark = document["annotations"]["list"][1]
     series = influx.ask(filled(mark["query"], {"device": "th-sw1"}), "towpath")
     events = {one_series["tags"]["event"] for one_series in series}

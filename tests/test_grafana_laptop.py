@@ -19,7 +19,7 @@ from grafana_asks import (
     filled,
     running_influx,
 )
-from grafana_files import all_panels, grafana_dashboards, grafana_texts
+from grafana_files import all_panels, grafana_dashboard, grafana_texts
 
 from probes.wire.failure import (
     NOT_MEASURED,
@@ -84,7 +84,7 @@ def influx(
 
 
 def _panel(title: str) -> dict[str, Any]:
-    document = grafana_dashboards()["dashboards/personal/towpath-laptop.json"]
+    document = grafana_dashboard("towpath-laptop", personal=True)
     panel: dict[str, Any] = next(
         panel for panel in all_panels(document) if panel["title"] == title
     )
@@ -197,7 +197,7 @@ def test_every_reason_has_words_and_the_colour_of_its_kind() -> None:
 
 def test_the_board_is_left_out_unless_it_is_asked_for() -> None:
     assert not [name for name in grafana_texts() if "laptop" in name]
-    document = grafana_dashboards()["dashboards/personal/towpath-laptop.json"]
+    document = grafana_dashboard("towpath-laptop", personal=True)
     shown = [panel for panel in document["panels"] if panel["type"] != "row"]
     assert sum(len(panel["targets"]) for panel in shown) <= 25
     assert "towpath-shared" not in json.dumps(document)

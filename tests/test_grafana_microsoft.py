@@ -20,7 +20,7 @@ from grafana_asks import (
     running_influx,
     selections,
 )
-from grafana_files import RULES, grafana_dashboards
+from grafana_files import RULES, grafana_dashboard
 from shown_rows import panel_document, shown_rows
 
 from dashboards.grafana import BOARDS
@@ -155,6 +155,6 @@ def test_alerts_about_relays_lead_to_a_graph_of_relays() -> None:
 
 
 def test_a_load_takes_few_queries() -> None:
-    document = grafana_dashboards()[f"dashboards/shared/{BOARD}.json"]
+    document = grafana_dashboard(BOARD)
     shown = [panel for panel in document["panels"] if panel["type"] != "row"]
     assert sum(len(panel.get("targets", ())) for panel in shown) <= 25

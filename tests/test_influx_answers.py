@@ -25,7 +25,7 @@ from grafana_asks import (
     running_influx,
     selections,
 )
-from grafana_files import all_panels, grafana_alerting, grafana_dashboards
+from grafana_files import all_panels, grafana_alerting, grafana_dashboard
 from served_influx import DATABASES, TOKEN, ServedStore, served_in_background
 from stores import START, batch
 
@@ -230,7 +230,7 @@ def test_every_query_of_a_board_has_influxdbs_answer(
     servers: list[Influx], board: Board
 ) -> None:
     real, ours = servers
-    document = grafana_dashboards()[f"dashboards/shared/{board.uid}.json"]
+    document = grafana_dashboard(board.uid)
     chosen = selections(real, board)[0]
     texts = [
         target["query"]
