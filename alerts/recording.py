@@ -44,6 +44,7 @@ from collectors.config_errors import explain
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 from collectors.strict_model import StrictModel
+from collectors.yaml_file import Loader
 from probes.wire.catalogue import Misfit
 from probes.wire.sample import Sample
 
@@ -115,7 +116,7 @@ class CaseResult(StrictModel):
 def read_recording(path: Path) -> Recording:
     """Reads the recording. Raises `RecordingError` with everything that is wrong."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except OSError as error:
         raise RecordingError([f"{path}: cannot be read: {error.strerror}"]) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

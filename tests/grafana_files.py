@@ -62,6 +62,10 @@ def collapsed_titles(document: Any) -> set[str]:
 
 
 def grafana_alerting(**config: Any) -> Any:
-    return yaml.safe_load(
-        grafana_texts(**config)["provisioning/alerting/towpath-rules.yaml"]
-    )
+    """The exported rules, parsed once: to read, not to change."""
+    return _alerting(tuple(sorted(config.items())))
+
+
+@functools.cache
+def _alerting(config: tuple[tuple[str, Any], ...]) -> Any:
+    return yaml.safe_load(_texts(config)["provisioning/alerting/towpath-rules.yaml"])

@@ -97,8 +97,12 @@ for line in json.loads(sys.argv[1]):
         os.dup2(handle, 1)
         os.dup2(handle, 2)
         sys.argv = ["towpath", *line]
-        main()
-        os._exit(0)
+        try:
+            main()
+        except SystemExit as end:  # without freeing all that was imported
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(int(end.code or 0))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with open(path, encoding="utf-8") as file:
         print(json.dumps([line, code, file.read()]))

@@ -39,14 +39,13 @@ async def polls(
     become `spoil[n]` (None: what they were); after the last of them come two more."""
     kept = []
     async with agent, Sessions(prefer_gufo) as sessions:
-        # gufo-snmp waits for another answer when it cannot read the first.
-        policy = RetryPolicy((0.5, 2.0))
-        session = sessions.open("127.0.0.1", agent.port_number, held, policy)
-        device = Device(id="a", site="s", address="127.0.0.1", port=agent.port_number)  # type: ignore[arg-type]
-        settings = PollSettings(
-            SnmpConfig(period_s=0.001, timeout_s=2.0, tries=2),
-            wall_ms,
+        session = sessions.open(
+            "127.0.0.1", agent.port_number, held, RetryPolicy((1.0,))
         )
+        device = Device(id="a", site="s", address="127.0.0.1", port=agent.port_number)  # type: ignore[arg-type]
+        # gufo-snmp lets the first time pass when it cannot read an answer of v3.
+        config = SnmpConfig(period_s=0.001, timeout_s=0.3, tries=4)
+        settings = PollSettings(config, wall_ms)
         poll = DevicePoll(settings, device, (), session, DeviceState())
         for n in range(max(spoil) + 3):
             if n in spoil:

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from collectors.config_errors import explain
 from collectors.strict_model import StrictModel
+from collectors.yaml_file import Loader
 from probes.wire.catalogue import did_you_mean
 
 FOLDER = Path(__file__).parent / "desks"
@@ -139,7 +140,7 @@ def load_product(name: str, file: Path | None = None) -> DeskProduct:
             f"{did_you_mean(name, product_names())}"
         )
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader)
         product = DeskProduct.model_validate(raw)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
