@@ -140,11 +140,12 @@ def placeholder_values(
         values["threshold"] = format_value(rule.when[0].threshold, value_unit(rule))
     device = estate_index.devices.get(alert_state.subject.get("device", ""))
     if device is not None:
-        parent = estate_index.devices.get(device.parent or "")
+        above = [estate_index.devices.get(id) for id in device.above]
+        names = [known.name or known.id for known in above if known is not None]
         values["device_name"] = device.name or device.id
         values["address"] = str(device.address)
-        if parent is not None:
-            values["parent_name"] = parent.name or parent.id
+        if names:
+            values["parent_name"] = " and ".join(names)
     line = estate_index.lines.get(alert_state.subject.get("line", ""))
     if line is not None:
         values["supplier"] = line.supplier or "the supplier"

@@ -96,7 +96,7 @@ class DeviceGraph:
         tops = {
             device
             for device in part - self._strays
-            if (self._devices[device].parent or "") not in part
+            if part.isdisjoint(self._devices[device].above)
         }
         return beside or part & self.ways_out or tops or {min(part)}
 
@@ -110,12 +110,12 @@ class DeviceGraph:
         heard = {device: set(others) for device, others in self.links.items()}
         parts = {id: n for n, part in enumerate(_parts(heard)) for id in part}
         for device in self._devices.values():
-            parent = device.parent
-            if parent not in self.links or device.id in topology.discovered:
+            if device.id in topology.discovered and not device.parents:
                 continue
-            apart = parts[device.id] != parts[parent]
-            if apart or parent in heard[device.id]:
-                self._join(device.id, parent)
+            for parent in self.links.keys() & set(device.above):
+                apart = parts[device.id] != parts[parent]
+                if apart or parent in heard[device.id]:
+                    self._join(device.id, parent)
 
     def _add_exits(self, estate: Estate) -> None:
         """Joins what has no link to the ways out of its site: it is somewhere behind
@@ -150,7 +150,7 @@ class DeviceGraph:
         inside = {id: self.links[id] & ids for id in ids}
         joined = set(distances(inside, exits))
         for part in _parts({id: inside[id] for id in ids - joined}):
-            tops = {id for id in part if (self._devices[id].parent or "") not in part}
+            tops = {id for id in part if part.isdisjoint(self._devices[id].above)}
             for top in sorted(tops or part):
                 self._strays.add(top)
                 for exit in exits:

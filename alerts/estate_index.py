@@ -44,14 +44,18 @@ class EstateIndex:
             self.lines_of.setdefault(line.site, []).append(line)
             self.line_at[line.device, line.port] = line
         for device in estate.devices:
-            if device.parent is not None:
-                self.children.setdefault(device.parent, []).append(device.id)
+            for parent in device.above:
+                self.children.setdefault(parent, []).append(device.id)
             if device.poll:
                 self.polled_at.setdefault(device.site, []).append(device.id)
             if device.role == "ups":
                 self.ups_at.setdefault(device.site, []).append(device.id)
-            above = self.devices.get(device.parent or "")
-            if device.poll and (above is None or above.site != device.site):
+            inside = [
+                above
+                for above in device.above
+                if above in self.devices and self.devices[above].site == device.site
+            ]
+            if device.poll and not inside:
                 self.tops.setdefault(device.site, []).append(device.id)
 
     def devices_called(self, name: str) -> list[str]:
@@ -75,19 +79,36 @@ class EstateIndex:
         )
 
     def ancestors(self, device: str) -> tuple[str, ...]:
-        """The devices above `device`, nearest first. A loop of parents ends where it
-        began."""
+        """The devices above `device` on any way, nearest first. A loop of parents ends
+        where it began."""
         ancestors = self._ancestors.get(device)
         if ancestors is None:
-            above: list[str] = []
-            current = self.devices.get(device)
-            while current is not None and current.parent is not None:
-                if current.parent in above or current.parent == device:
-                    break
-                above.append(current.parent)
-                current = self.devices.get(current.parent)
+            above = self._above(device)
+            for other in above:
+                above += [id for id in self._above(other) if id not in (*above, device)]
             ancestors = self._ancestors[device] = tuple(above)
         return ancestors
+
+    def only_ways(self, device: str) -> tuple[str, ...]:
+        """Those of its ancestors that every way to it passes, nearest first."""
+        ancestors = self.ancestors(device)
+        return tuple(id for id in ancestors if not self._is_passed(device, id))
+
+    def _is_passed(self, device: str, passed: str) -> bool:
+        """Whether a way from `device` to the top avoids `passed`."""
+        visited, todo = {device}, [device]
+        while todo:
+            above = self._above(todo.pop())
+            if not above:
+                return True
+            further = [id for id in above if id != passed and id not in visited]
+            visited.update(further)
+            todo += further
+        return False
+
+    def _above(self, device: str) -> list[str]:
+        known = self.devices.get(device)
+        return [id for id in known.above if id != device] if known else []
 
     def feeds(self, device: str) -> list[str]:
         """What gives power to `device`: what the estate names, or else every UPS at its

@@ -140,7 +140,7 @@ class Situation:
     def contradicted_until_ms(self, alert_state: AlertState) -> int:
         """When a device above its device was last measured not to answer, although one
         between them does: it must be measured again after that. 0 if there is none."""
-        above = self.estate_index.ancestors(alert_state.subject.get("device", ""))
+        above = self.estate_index.only_ways(alert_state.subject.get("device", ""))
         return max(
             (
                 state.newest_ms

@@ -37,11 +37,11 @@ FIRST = "d0"
 @dataclasses.dataclass(frozen=True)
 class Network:
     """`links`: all cables. `heard`: whether LLDP reports them; if not, the estate's
-    parents are all that is known, and there are no other cables. `order`: in which
-    quarter of a minute each device is polled."""
+    parents (one or several of each device) are all that is known, and there are no
+    other cables. `order`: in which quarter of a minute each device is polled."""
 
     sites: dict[str, str]
-    parents: dict[str, str]
+    parents: dict[str, tuple[str, ...]]
     links: frozenset[tuple[str, str]]
     heard: bool
     order: dict[str, int]
@@ -56,7 +56,7 @@ class Network:
                         "id": id,
                         "site": site,
                         "address": f"10.0.0.{n}",
-                        "parent": None if self.heard else self.parents.get(id),
+                        "parents": () if self.heard else self.parents.get(id, ()),
                     }
                     for n, (id, site) in enumerate(self.sites.items(), 1)
                 ],
@@ -82,10 +82,17 @@ class Network:
 def networks(draw: st.DrawFn) -> Network:
     count = draw(st.integers(4, 9))
     ids = [f"d{n}" for n in range(count)]
-    parents = {
-        ids[n]: ids[draw(st.integers(max(0, n - 4), n - 1))] for n in range(1, count)
+    parents = {}
+    for n in range(1, count):
+        above = st.sampled_from(ids[max(0, n - 4) : n])
+        parents[ids[n]] = tuple(
+            draw(st.lists(above, min_size=1, max_size=2, unique=True))
+        )
+    links = {
+        (min(id, parent), max(id, parent))
+        for id, above_it in parents.items()
+        for parent in above_it
     }
-    links = {(min(pair), max(pair)) for pair in parents.items()}
     heard = draw(st.booleans())
     if heard:
         ways = st.tuples(st.sampled_from(ids), st.sampled_from(ids))
@@ -95,7 +102,7 @@ def networks(draw: st.DrawFn) -> Network:
     # A site is a branch of the tree, or the place where its branch begins.
     sites = {FIRST: "s0"}
     for n, id in enumerate(ids[1:], 1):
-        sites[id] = draw(st.sampled_from([sites[parents[id]], f"s{n}"]))
+        sites[id] = draw(st.sampled_from([sites[parents[id][0]], f"s{n}"]))
     order = {id: draw(st.integers(0, 3)) for id in ids}
     return Network(sites, parents, frozenset(links), heard, order)
 

@@ -35,6 +35,7 @@ _LISTS = {
     "subnets",
     "locations",
     "names",
+    "parents",
     "uplink_ports",
     "powered_by",
     "days",
@@ -272,22 +273,22 @@ def _broken_references(estate: Estate) -> Iterator[tuple[str, str]]:
                         f"{did_you_mean(name, ids[target])}",
                     )
     for index, device in enumerate(estate.devices):
-        for name in device.powered_by:
-            if name not in ids["devices"]:
-                yield (
-                    dotted(("devices", index, "powered_by")),
-                    f"names {name!r}, but no device has that id"
-                    f"{did_you_mean(name, ids['devices'])}",
-                )
-    parents = {device.id: device.parent for device in estate.devices}
+        for key in ("parents", "powered_by"):
+            for name in getattr(device, key):
+                if name not in ids["devices"]:
+                    yield (
+                        dotted(("devices", index, key)),
+                        f"names {name!r}, but no device has that id"
+                        f"{did_you_mean(name, ids['devices'])}",
+                    )
+    parents = {device.id: device.above for device in estate.devices}
     for index, device in enumerate(estate.devices):
-        seen, current = {device.id}, device.parent
-        while current is not None and current not in seen:
-            seen.add(current)
-            current = parents.get(current)
-        if current == device.id:
+        above = list(device.above)
+        for id in above:
+            above += [other for other in parents.get(id, ()) if other not in above]
+        if device.id in above:
             yield (
-                dotted(("devices", index, "parent")),
+                dotted(("devices", index, "parents" if device.parents else "parent")),
                 f"makes {device.id!r} its own ancestor",
             )
     taken: dict[tuple[str, int], str] = {}

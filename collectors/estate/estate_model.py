@@ -70,7 +70,8 @@ class Site(StrictModel):
 
 
 class Device(StrictModel):
-    """A device to poll. `parent` is the next device towards the core.
+    """A device to poll. `parent` is the next device towards the core; `parents`, if it
+    has several ways there: it depends on all of them together.
 
     `powered_by`: the UPS or PDU devices that it gets its power from; without any, every
     UPS at its site may be. If the file gives no `site`, it is assigned by the sites'
@@ -84,6 +85,7 @@ class Device(StrictModel):
     port: Annotated[int, Field(ge=1, le=65535)] = 161
     role: Role = "switch"
     parent: Id | None = None
+    parents: tuple[Id, ...] = ()
     uplink_ports: tuple[str, ...] = ()
     powered_by: tuple[Id, ...] = ()
     credentials: str = "default"
@@ -92,6 +94,17 @@ class Device(StrictModel):
     expect_up: Pattern = Field(
         default="", description="regular expression over port names and aliases"
     )
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_parents(self) -> Device:
+        if self.parent is not None and self.parents:
+            raise ValueError("expected `parent` or `parents`, not both")
+        return self
+
+    @property
+    def above(self) -> tuple[str, ...]:
+        """The next devices towards the core."""
+        return self.parents or ((self.parent,) if self.parent is not None else ())
 
 
 class Line(StrictModel):
@@ -176,13 +189,12 @@ class Estate(StrictModel):
         return None
 
     def ancestors(self, device: str) -> list[Device]:
-        """Returns the devices between `device` and the core, nearest first."""
-        ancestors: list[Device] = []
-        parent = self.device(device).parent
-        while parent is not None and all(parent != above.id for above in ancestors):
-            ancestors.append(self.device(parent))
-            parent = ancestors[-1].parent
-        return ancestors
+        """Returns the devices between `device` and the core on any way, nearest
+        first."""
+        ids = list(self.device(device).above)
+        for id in ids:
+            ids += [above for above in self.device(id).above if above not in ids]
+        return [self.device(id) for id in ids]
 
 
 def expects_up(device: Device, port: str, alias: str) -> bool:

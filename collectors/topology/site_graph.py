@@ -128,14 +128,20 @@ def _find_parents(
 ) -> tuple[dict[str, str], set[str], dict[str, int]]:
     """Return (parents, devices whose parent was discovered, links to the exit).
 
-    A configured parent counts as a link like any other.
+    A configured parent counts as a link like any other. With several configured, the
+    parent is the device where these ways meet.
     """
-    parents = {d.id: d.parent for d in estate.devices if d.parent is not None}
+    configured = {d.id: d.above for d in estate.devices if d.above}
     edges = {id: set(others) for id, others in reported.items()}
-    for id, parent in parents.items():
-        edges.setdefault(id, set()).add(parent)
-        edges.setdefault(parent, set()).add(id)
-    roots = _find_roots(estate, devices, edges, parents, findings)
+    for id, above_it in configured.items():
+        for parent in above_it:
+            edges.setdefault(id, set()).add(parent)
+            edges.setdefault(parent, set()).add(id)
+    ways_up = {id: above_it[0] for id, above_it in configured.items()}
+    roots = _find_roots(estate, devices, edges, ways_up, findings)
+    parents = {
+        id: above_it[0] for id, above_it in configured.items() if not above_it[1:]
+    }
     above = dominators(edges, roots)
     for id, parent in parents.items():
         nearest = above.get(id)
