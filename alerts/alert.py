@@ -73,6 +73,7 @@ class Alert(msgspec.Struct, frozen=True):
     acknowledged_by: str = ""
     acknowledged_why: str = ""
     hours: PagingHours = "always"
+    site_name: str = ""
 
     @property
     def key(self) -> str:

@@ -123,5 +123,6 @@ def _texts(alert: Alert) -> dict[str, Value]:
         "summary": alert.summary,
         "cause": alert.cause,
         "affected": describe_affected(alert.affected),
+        "site_name": alert.site_name,
     }
     return {name: text for name, text in texts.items() if text}

@@ -121,18 +121,24 @@ def alert_from_state(
         evidence=diagnosis.evidence,
         sure=diagnosis.sure,
         hours=rule.hours if rule else "always",
+        site_name=site_name(alert_state.site, estate_index),
     )
+
+
+def site_name(site: str, estate_index: EstateIndex) -> str:
+    """Returns the name of a site, its id if the estate has it no more, or nothing."""
+    known = estate_index.sites.get(site)
+    return known.name if known else site
 
 
 def placeholder_values(
     alert_state: AlertState, rule: Rule | None, estate_index: EstateIndex
 ) -> Mapping[str, str]:
     """A value for every placeholder that a text of `rule` may use."""
-    site = estate_index.sites.get(alert_state.site)
     values = {
         **{name: str(value) for name, value in alert_state.shows.items()},
         **alert_state.subject,
-        "site_name": site.name if site else alert_state.site or "an unknown site",
+        "site_name": site_name(alert_state.site, estate_index) or "an unknown site",
     }
     if rule is not None and alert_state.value is not None:
         values["value"] = format_value(alert_state.value, value_unit(rule))

@@ -298,6 +298,15 @@ SITE_STATE = measurement(
     Field("latitude", "float", "1", "degrees (WGS 84), if the estate has it"),
     Field("longitude", "float", "1", "degrees (WGS 84), if the estate has it"),
 )
+SITE_NAME = measurement(
+    "site_name",
+    "a site of the estate, for selectors: they show its name and hold its id",
+    (
+        SITE,
+        Tag("label", "its name and id: Town hall (town-hall)", describes=True),
+    ),
+    Field("devices", "int", "1", "its devices that are polled"),
+)
 _ALERT_TAGS = (
     Tag("rule", "which rule"),
     SITE,
@@ -306,6 +315,7 @@ _ALERT_TAGS = (
 )
 _ALERT_TEXTS = (
     Field("level", "int", "1", "its severity: info 1, warning 3, critical 4"),
+    Field("site_name", "str", "1", "name of the site that it is about, if any"),
     Field("title", "str", "1", "the rule's title: what is wrong"),
     Field("summary", "str", "1", "what is wrong, with names and figures"),
     Field("cause", "str", "1", "the probable cause, in words"),
@@ -358,6 +368,7 @@ SERVER_MEASUREMENTS = (
     EXPERIENCE,
     EVENT,
     SITE_STATE,
+    SITE_NAME,
     ALERT,
     INCIDENT,
     SILENCE,

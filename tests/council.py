@@ -20,6 +20,7 @@ from council_rows import (
 from alerts.alert import Alert
 from collectors.batch import Batch, batch_samples
 from collectors.estate import Device, Estate, Line, Site, VpnGateway
+from collectors.snmp.polling.site_names import site_names
 from probes.wire.sample import Sample
 
 
@@ -178,6 +179,8 @@ def samples(
         yield from experience_rows(at)
         yield from alert_rows(at)
         yield from site_rows(council, at)
+        for batch in site_names(council, at):
+            yield from batch.samples()
 
 
 def batches(rows: Iterator[Sample], source: str = "test") -> list[Batch]:

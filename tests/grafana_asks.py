@@ -50,10 +50,12 @@ def ask_all(url: str, token: str, queries: Sequence[str], database: str) -> list
 
 
 class Influx:
-    """An InfluxDB that is running. `end_ms`: the time of its last rows."""
+    """An InfluxDB that is running. `end_ms`: the time of its last rows. `timeout_s`:
+    how long a query may take."""
 
     server: services.Server
     end_ms = END_MS
+    timeout_s = 30
 
     def __init__(self, server: services.Server) -> None:
         self.server = server
@@ -71,7 +73,7 @@ class Influx:
         data = urllib.parse.urlencode({"q": query, "db": database, **more}).encode()
         headers = {"Authorization": f"Token {self._token}"} if self._token else {}
         request = urllib.request.Request(f"{self._url}/query", data, headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:
             result = json.load(answer)["results"][0]
         assert "error" not in result, (result, query)
         series: list[dict[str, Any]] = result.get("series", [])
@@ -201,11 +203,22 @@ def _values(
         return [variable.all_value]
     query = filled(variable.query(), chosen, end_ms=influx.end_ms)
     values = [
-        chosen_text(str(row[1]))
+        chosen_text(value_of(variable, str(row[1])))
         for series in influx.ask_once(query, database)
         for row in series["values"]
     ]
     return ["(" + "|".join(values) + ")"] if variable.multiple else values
+
+
+def value_of(variable: Variable, text: str) -> str:
+    """What a variable holds of an answer's text: the group `value` of its regular
+    expression, which is one of JavaScript."""
+    if not variable.regex:
+        return text
+    pattern = variable.regex.strip("/").replace("(?<", "(?P<")
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return found["value"]
 
 
 def chosen_text(value: str) -> str:

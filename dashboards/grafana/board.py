@@ -82,6 +82,7 @@ from dashboards.grafana.board_variables import (
     busiest,
     choice_of,
     search_box,
+    sites,
 )
 
 __all__ = [
@@ -129,6 +130,7 @@ __all__ = [
     "link_to",
     "search_box",
     "select",
+    "sites",
     "steps_of_rule",
     "unit_of",
     "verdict_steps",

@@ -25,6 +25,8 @@ class Variable:
     `constant`, its value; for a `textbox`, its text). `hidden`: not shown, such as what
     a device has, to repeat a panel by. `all_value`: what "All" stands for in a query;
     empty: every value by name, as needed if the query narrows the values (top 10).
+    `regex`: takes the shown text and the value from what the query returns, by groups
+    with these names.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Variable:
     default: str = ""
     hidden: bool = False
     all_value: str = ".*"
+    regex: str = ""
 
     def query(self) -> str:
         if self.influxql:
@@ -61,6 +64,18 @@ class Variable:
             f" WITH KEY = {identifier(self.tag)}"
             + (f" WHERE {' AND '.join(narrowed)}" if narrowed else "")
         )
+
+
+def sites(multiple: bool = True) -> Variable:
+    """Returns a selector of sites, which shows the name of each and holds its id."""
+    return Variable(
+        "site",
+        "Site",
+        "site_name",
+        "label",
+        multiple=multiple,
+        regex=r"/^(?<text>.*) \((?<value>[^()]+)\)$/",
+    )
 
 
 def search_box(name: str = "search", label: str = "Search") -> Variable:

@@ -48,7 +48,7 @@ def _query(variable: Variable, source: dict[str, str]) -> dict[str, Any]:
         "refresh": 2,
         # A query of its own returns the worst first, which sorting would undo.
         "sort": 0 if variable.influxql else 1,
-        "regex": "",
+        "regex": variable.regex,
         "multi": variable.multiple,
         "includeAll": variable.multiple,
         "options": [],

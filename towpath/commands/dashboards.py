@@ -15,6 +15,7 @@ from towpath.commands.shared import fail, read_config, read_rules, usage_error
 
 if TYPE_CHECKING:
     from alerts.rule_files import Rules
+    from dashboards.grafana.board import Board
     from dashboards.grafana.push import PushReport
     from dashboards.grafana_config import GrafanaConfig
 
@@ -108,7 +109,7 @@ def build(
     settings, rules = _settings(config, grafana)
     _warn(settings)
     try:
-        built = build_folder(out, settings, rules)
+        built = build_folder(out, settings, rules, _boards(config))
     except BoardError as error:
         usage_error(str(error).splitlines())
     for path in built.files:
@@ -231,6 +232,7 @@ def push(
                     options.prune,
                     options.create_data_sources,
                 ),
+                _boards(config),
             )
     except PushError as error:
         fail(str(error))
@@ -277,6 +279,27 @@ def export_rules(out: Path, config: Path | None, grafana: int | None) -> None:
             typer.echo(path)
     for omitted in unsupported:
         typer.echo(f"not for Grafana: rule {omitted.rule}: {omitted.why}", err=True)
+
+
+def _boards(config: Path | None) -> tuple[Board, ...]:
+    """Returns the boards, with the names of the council's sites if these are known."""
+    from collectors.estate import EstateError, load
+    from dashboards.grafana import BOARDS
+    from dashboards.grafana.site_texts import name_sites
+
+    if config is None:
+        return BOARDS
+    path = read_config(config).estate
+    try:
+        estate = load(path)
+    except EstateError as error:
+        typer.echo(
+            "warning: some tables and lines show ids of sites instead of names: "
+            f"{error.findings[0]}",
+            err=True,
+        )
+        return BOARDS
+    return name_sites(BOARDS, {site.id: site.name for site in estate.sites})
 
 
 def _warn(settings: GrafanaConfig) -> None:

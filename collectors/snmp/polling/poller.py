@@ -30,6 +30,7 @@ from collectors.snmp.polling.poll_stats import (
     without_answered,
 )
 from collectors.snmp.polling.row_buffer import RowBuffer
+from collectors.snmp.polling.site_names import site_names
 from collectors.snmp.session.credentials import Credentials
 from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.snmp_config import SnmpConfig
@@ -260,7 +261,9 @@ class Poller:
             _log.exception("poll_failed", device=target.device.id, error=repr(error))
 
     async def _put_report(self) -> None:
-        await self._buffer.put([self._report.row(self.stats, self._now_ms())])
+        now_ms = self._now_ms()
+        report = self._report.row(self.stats, now_ms)
+        await self._buffer.put([report, *site_names(self._estate(), now_ms)])
 
     def _close(self, target: PollTarget) -> None:
         self._report.remove(target.device.id)

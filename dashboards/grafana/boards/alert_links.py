@@ -21,6 +21,7 @@ TO_PANEL = (
 # Columns that only the link needs. A board selects everything if it is not named.
 HIDDEN = {
     RULE_COLUMN: TableColumn("Panel", hidden=True),
+    "site": TableColumn("Site's id", hidden=True),
     "device_last": TableColumn("Device", hidden=True, absent="$__all"),
     "port_last": TableColumn("Port", hidden=True, absent="$__all"),
     "from_ms": TableColumn("From", "none", hidden=True),
@@ -28,6 +29,7 @@ HIDDEN = {
 }
 PICKS: tuple[tuple[str, Aggregate], ...] = (
     ("since_ms", "last"),
+    ("site_name", "last"),
     ("device", "last"),
     ("port", "last"),
 )

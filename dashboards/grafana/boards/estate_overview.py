@@ -13,6 +13,7 @@ from dashboards.grafana.board import (
     RowGroups,
     RowTest,
     TableColumn,
+    cell,
     column,
     link_to,
     search_box,
@@ -31,6 +32,7 @@ from dashboards.grafana.boards.site_states import (
     TO_SITE,
     URGENCIES,
     site_column,
+    site_id_column,
 )
 from dashboards.grafana.boards.towpath_itself import IS_BLIND
 
@@ -209,7 +211,7 @@ CALLS = Panel(
     columns={
         "group": TableColumn(
             "Site",
-            link=link_to("towpath-site", site=column("group")),
+            link=link_to("towpath-site", site=cell()),
             link_title="Show this site",
             width=170,
         ),
@@ -264,14 +266,12 @@ DEVICES_CHANGED = Panel(
     columns={
         "name_last": TableColumn(
             "Device",
-            link=link_to(
-                "towpath-switch", site=column("site"), device=column("device")
-            ),
+            link=link_to("towpath-switch", device=column("device")),
             link_title="Show this device",
             width=170,
         ),
         "device": TableColumn("Id", hidden=True),
-        "site": site_column(150),
+        "site": site_id_column(150),
         "answered_mean": TableColumn(
             "Answered",
             "percentunit",

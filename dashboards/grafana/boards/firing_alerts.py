@@ -16,9 +16,9 @@ from dashboards.grafana.board import (
     RowGroups,
     RowTest,
     TableColumn,
-    Variable,
     link_to,
     select,
+    sites,
 )
 from dashboards.grafana.boards.alert_links import AROUND, HIDDEN, PICKS, TO_PANEL
 from dashboards.grafana.boards.incident_panels import (
@@ -31,7 +31,7 @@ from dashboards.grafana.boards.incident_panels import (
     SEVERITY_COLOURS,
 )
 from dashboards.grafana.boards.rule_texts import rule_titles
-from dashboards.grafana.boards.site_states import site_column
+from dashboards.grafana.boards.site_states import site_column, site_id_column
 
 _ALERT = ("rule", "site", "subject", "severity")
 _SITE = {"site": "site"}
@@ -116,7 +116,7 @@ def firing(variables: dict[str, str] | None = None, height: int = 10) -> Panel:
             "affected_last": TableColumn("Affected", width=170, absent="-"),
             "acknowledged_by_last": TableColumn("Acknowledged by", width=140),
             "acknowledged_why_last": TableColumn("What they do", width=160),
-            "site": site_column(130),
+            "site_name_last": site_column(130),
             "severity": TableColumn("Severity in words", hidden=True),
             "subject": TableColumn("Subject", hidden=True),
             "firing_last": TableColumn("Firing", hidden=True),
@@ -151,7 +151,7 @@ EXPLAINED = Panel(
         ),
         "since_ms_last": _SINCE,
         "cause_last": TableColumn("Explained by"),
-        "site": site_column(130),
+        "site_name_last": site_column(130),
         "severity": TableColumn("Severity in words", hidden=True),
         "subject": TableColumn("Subject", hidden=True),
         "firing_last": TableColumn("Firing", hidden=True),
@@ -192,7 +192,7 @@ CHANGED_ALERTS = Panel(
             "What is wrong", link=TO_PANEL, link_title="Show it at its time"
         ),
         "since_ms_last": TableColumn("Began", "dateTimeFromNow", width=130),
-        "site": site_column(120),
+        "site_name_last": site_column(120),
         "severity": TableColumn("Severity in words", hidden=True),
         "subject": TableColumn("Subject", hidden=True),
         "changed_sum": TableColumn("Changes", hidden=True),
@@ -264,7 +264,7 @@ SILENCES = Panel(
             width=120,
         ),
         "why_last": TableColumn("Why", absent="no reason given"),
-        "site": site_column(150),
+        "site": site_id_column(150),
         "device": TableColumn("Device", absent="all", width=150),
         "line": TableColumn("Line", absent="all", width=120),
         "supplier": TableColumn("Supplier", absent="all", width=120),
@@ -290,7 +290,7 @@ ALERTS = Board(
         BoardRow("History", (BEGAN, NOISIEST_RULES, HISTORY)),
         BoardRow("Consequences", (EXPLAINED,), collapsed=True),
     ),
-    (Variable("site", "Site", "alert", "site"),),
+    (sites(),),
     since="now-7d",
     links=("towpath-estate", "towpath-itself"),
 )

@@ -19,6 +19,7 @@ from dashboards.grafana.board import (
 )
 from dashboards.grafana.boards.billed_percentiles import ESTIMATED, percentiles
 from dashboards.grafana.boards.rule_texts import what_to_do
+from dashboards.grafana.boards.site_states import site_id_column
 
 _GATEWAY = {"gateway": "gateway"}
 _SLOWEST = {"gateway": "slowest_gateways"}
@@ -132,7 +133,7 @@ GATEWAYS = Panel(
             width=170,
             absent="not read",
         ),
-        "site": TableColumn("Site", link=_TO_SITE, link_title="Show this site"),
+        "site": site_id_column(),
         "gateway": TableColumn("Id", hidden=True),
     },
     sort=("answered_mean", False),

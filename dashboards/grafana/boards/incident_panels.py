@@ -137,6 +137,7 @@ HISTORY = Panel(
                 ("lasted_s", "max"),
                 ("lasted_s", "sum"),
                 ("until_ms", "last"),
+                ("site_name", "last"),
                 by=("rule", "site", "subject"),
             ),
             variables=_SITE,
@@ -160,7 +161,8 @@ HISTORY = Panel(
         "until_ms_last": TableColumn(
             "Ended", "dateTimeFromNow", width=130, absent="not over"
         ),
-        "site": site_column(130),
+        "site_name_last": site_column(130),
+        "site": TableColumn("Site's id", hidden=True),
         "rule": TableColumn("Rule", hidden=True),
         "subject": TableColumn("Subject", hidden=True),
     },

@@ -8,7 +8,7 @@ from dashboards.grafana.board import (
     PanelQuery,
     TableColumn,
     busiest,
-    column,
+    cell,
     link_to,
     select,
 )
@@ -53,9 +53,7 @@ IP_SLA = Panel(
         "operation": TableColumn("Operation", width=220),
         "device": TableColumn(
             "Router",
-            link=link_to(
-                "towpath-switch", site=column("site"), device=column("device")
-            ),
+            link=link_to("towpath-switch", device=cell()),
             width=180,
         ),
         "site": TableColumn("Site", width=180),

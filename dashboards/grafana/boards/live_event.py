@@ -20,6 +20,7 @@ from dashboards.grafana.board import (
     link_to,
     search_box,
     select,
+    sites,
     verdict_steps,
 )
 from dashboards.grafana.boards.device_panels import EVENTS
@@ -259,7 +260,7 @@ LIVE_EVENT = Board(
         BoardRow("UPS batteries of the site", (POWER,), collapsed=True),
     ),
     (
-        Variable("site", "Site", "interface", "site", multiple=False),
+        sites(multiple=False),
         Variable(
             "device",
             "Room's switch",

@@ -17,6 +17,7 @@ from dashboards.grafana.board import (
     label,
     link_to,
     select,
+    sites,
 )
 from dashboards.grafana.boards.microsoft_tables import (
     ANSWERED,
@@ -282,7 +283,7 @@ MICROSOFT = Board(
         ),
     ),
     (
-        Variable("site", "Site", "experience", "group", where=SITES),
+        sites(),
         Variable("provider", "Provider", "experience", "group", where=PROVIDERS),
         _largest("largest_sites", "Sites with most laptops", SITES, "site"),
         _largest(

@@ -10,7 +10,7 @@ from dashboards.grafana.board import (
     PanelQuery,
     Steps,
     TableColumn,
-    column,
+    cell,
     link_to,
     select,
     steps_of_rule,
@@ -121,7 +121,7 @@ BY_SITE = Panel(
     columns={
         "group": TableColumn(
             "Site",
-            link=link_to("towpath-site", site=column("group")),
+            link=link_to("towpath-site", site=cell()),
             link_title="Show this site",
         ),
         **_columns(),

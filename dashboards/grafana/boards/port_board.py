@@ -16,6 +16,7 @@ from dashboards.grafana.board import (
     choice,
     link_to,
     select,
+    sites,
     steps_of_rule,
 )
 from dashboards.grafana.boards.billed_percentiles import percentiles
@@ -304,7 +305,7 @@ PORT = Board(
         BoardRow("Power over Ethernet", (POE,), collapsed=True),
     ),
     (
-        Variable("site", "Site", "device", "site"),
+        sites(),
         Variable(
             "device", "Device", "interface", "device", {"site": "site"}, multiple=False
         ),

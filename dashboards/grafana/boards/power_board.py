@@ -1,6 +1,12 @@
 """Power and environment: UPSs, PDUs, temperature and humidity."""
 
-from dashboards.grafana.board import Board, BoardRow, Variable, search_box
+from dashboards.grafana.board import (
+    Board,
+    BoardRow,
+    Variable,
+    search_box,
+    sites,
+)
 from dashboards.grafana.boards.power_graphs import (
     BATTERY_STATE,
     CHARGE,
@@ -59,7 +65,7 @@ POWER_BOARD = Board(
         BoardRow("Events", (EVENTS,), collapsed=True),
     ),
     (
-        Variable("site", "Site", "device", "site"),
+        sites(),
         Variable(
             "device", "One device", "sensor", "device", {"site": "site"}, multiple=False
         ),

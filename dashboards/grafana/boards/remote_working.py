@@ -7,7 +7,7 @@ from dashboards.grafana.board import (
     Panel,
     PanelQuery,
     busiest,
-    column,
+    cell,
     link_to,
     select,
     steps_of_rule,
@@ -34,7 +34,7 @@ _OFFICE = (Where("by", ("place",)), Where("group", ("office",)))
 
 def _calls_of(by: str) -> str:
     """The board of calls, with the group that was selected."""
-    return link_to("towpath-calls", by=by, group=column("group"))
+    return link_to("towpath-calls", by=by, group=cell())
 
 
 PLACES = Panel(

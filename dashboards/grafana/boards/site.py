@@ -10,12 +10,12 @@ from dashboards.grafana.board import (
     PanelLink,
     PanelQuery,
     TableColumn,
-    Variable,
     busiest,
     choice,
     label,
     link_to,
     select,
+    sites,
     steps_of_rule,
     verdict_steps,
 )
@@ -41,6 +41,8 @@ from dashboards.grafana.boards.site_states import STATES_TEXT, URGENCIES
 
 _SITE = {"site": "site"}
 _GROUP = {"group": "site"}
+# The chosen site, as its selector shows it.
+_NAME = "${site:text}"
 _AT_SITE = (Where("by", ("site",)),)
 _TO_POWER = PanelLink(
     "Show power and environment of this site", link_to("towpath-power", ("site",))
@@ -107,7 +109,7 @@ STATE = Panel(
 SITE_OVER_TIME = Panel(
     "When was the site not working?",
     f"The worst state of each interval. Gap: Towpath did not know. {STATES_TEXT}",
-    (PanelQuery(select("site", ("urgency", "max"), by=("site",)), "$tag_site", _SITE),),
+    (PanelQuery(select("site", ("urgency", "max"), by=("site",)), _NAME, _SITE),),
     "short",
     "state-timeline",
     width=24,
@@ -130,7 +132,7 @@ MOS = Panel(
                 by=("group",),
                 where=_AT_SITE,
             ),
-            "$tag_group",
+            _NAME,
             _GROUP,
         ),
         PanelQuery(
@@ -160,7 +162,7 @@ POOR = Panel(
             select(
                 "experience", ("call_poor_ratio", "mean"), by=("group",), where=_AT_SITE
             ),
-            "$tag_group",
+            _NAME,
             _GROUP,
         ),
     ),
@@ -286,7 +288,7 @@ SITE = Board(
         BoardRow("Power and temperature", (POWER, TEMPERATURES), collapsed=True),
     ),
     (
-        Variable("site", "Site", "device", "site", multiple=False),
+        sites(multiple=False),
         BUSIEST_DEVICES,
         WARMEST,
     ),

@@ -1,7 +1,7 @@
 """The states of sites as the status page has them, with their colours."""
 
 from dashboards.grafana.board import AMBER, BLUE, GREEN, RED, TableColumn, column
-from dashboards.grafana.board_links import link_to
+from dashboards.grafana.board_links import cell, link_to
 
 # By urgency, in the order in which the status page lists sites.
 URGENCIES = {
@@ -21,6 +21,14 @@ STATES_TEXT = (
 TO_SITE = link_to("towpath-site", site=column("site"))
 
 
-def site_column(width: int = 160, title: str = "Site") -> TableColumn:
-    """Returns a column of sites that leads to the board of each."""
-    return TableColumn(title, link=TO_SITE, link_title="Show this site", width=width)
+def site_column(width: int = 160) -> TableColumn:
+    """Returns a column of the names of sites that leads to the board of each. The ids
+    are in another column, `site`."""
+    return TableColumn("Site", link=TO_SITE, link_title="Show this site", width=width)
+
+
+def site_id_column(width: int = 160) -> TableColumn:
+    """Returns a column of ids that leads to the board of each site. It shows names if
+    the boards are made with a council's estate (`site_texts`)."""
+    to_site = link_to("towpath-site", site=cell())
+    return TableColumn("Site", link=to_site, link_title="Show this site", width=width)

@@ -1,6 +1,11 @@
 """One device: its ports, its hardware, whether it answers."""
 
-from dashboards.grafana.board import Board, BoardRow, Variable
+from dashboards.grafana.board import (
+    Board,
+    BoardRow,
+    Variable,
+    sites,
+)
 from dashboards.grafana.boards.device_panels import (
     ANSWERED,
     ANSWERS,
@@ -91,7 +96,7 @@ SWITCH = Board(
         BoardRow("Tests by the router (IP SLA)", (IP_SLA_OF_DEVICE,), collapsed=True),
     ),
     (
-        Variable("site", "Site", "device", "site"),
+        sites(),
         Variable(
             "device", "Device", "device", "device", {"site": "site"}, multiple=False
         ),

@@ -10,7 +10,7 @@ from dashboards.grafana.board import (
     Steps,
     TableColumn,
     busiest,
-    column,
+    cell,
     link_to,
     select,
     steps_of_rule,
@@ -32,7 +32,7 @@ from dashboards.grafana.boards.call_panels import (
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _ADDED = steps_of_rule("vpn_slow_everywhere")
-_TO_CALLS = link_to("towpath-calls", by="vpn", group=column("group"))
+_TO_CALLS = link_to("towpath-calls", by="vpn", group=cell())
 
 
 def _now(

@@ -13,6 +13,7 @@ from dashboards.grafana.board import (
     steps_of_rule,
 )
 from dashboards.grafana.boards.rule_texts import what_to_do
+from dashboards.grafana.boards.site_states import site_id_column
 
 _CHOSEN = {"supplier": "supplier", "site": "site"}
 _SEARCH = {"line": "search"}
@@ -42,8 +43,8 @@ OUTAGES = Panel(
     height=7,
     rows_if=(RowTest("up_min", "equal", 0),),
     columns={
-        "line": TableColumn("Line", link=_TO_SITE, link_title="Show its site"),
-        "site": TableColumn("Site", link=_TO_SITE, link_title="Show this site"),
+        "line": TableColumn("Line"),
+        "site": site_id_column(200),
         "role": TableColumn("Role", width=100),
         "supplier": TableColumn("Supplier", width=200),
         "circuit_ref_last": TableColumn("Circuit", width=160, absent="-"),

@@ -20,6 +20,7 @@ from dashboards.grafana.board import (
     link_to,
     search_box,
     select,
+    sites,
 )
 from dashboards.grafana.boards.billed_percentiles import ESTIMATED, percentiles
 from dashboards.grafana.boards.ip_sla_panels import (
@@ -30,6 +31,7 @@ from dashboards.grafana.boards.ip_sla_panels import (
 )
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.site_line_panels import STANDBY
+from dashboards.grafana.boards.site_states import site_id_column
 from dashboards.grafana.boards.wan_comparisons import FAULTS, OUTAGES, SUPPLIERS
 
 _CHOSEN = {"supplier": "supplier", "site": "site"}
@@ -120,8 +122,8 @@ BUSIEST_NOW = Panel(
     width=24,
     height=8,
     columns={
-        "line": TableColumn("Line", link=_TO_SITE, width=260),
-        "site": TableColumn("Site", width=220),
+        "line": TableColumn("Line", width=260),
+        "site": site_id_column(220),
         "down_use_ratio_mean": TableColumn(
             "To the site", "percentunit", steps=BUSY, gauge=True, decimals=0
         ),
@@ -290,7 +292,7 @@ WAN = Board(
     ),
     (
         Variable("supplier", "Supplier", "line", "supplier"),
-        Variable("site", "Site", "line", "site", {"supplier": "supplier"}),
+        sites(),
         search_box("search", "Search lines"),
         busiest(
             "busiest",

@@ -1,7 +1,13 @@
 """Access points, controllers and their radios, by site and by device."""
 
 from collectors.store.query import Where
-from dashboards.grafana.board import Board, BoardRow, Variable, search_box
+from dashboards.grafana.board import (
+    Board,
+    BoardRow,
+    Variable,
+    search_box,
+    sites,
+)
 from dashboards.grafana.boards.radio_graphs import (
     BUSIEST_RADIOS,
     CHANNEL_USE,
@@ -45,7 +51,7 @@ WIFI = Board(
         BoardRow("What laptops see", (WEAK, SIGNAL), collapsed=True),
     ),
     (
-        Variable("site", "Site", "device", "site"),
+        sites(),
         search_box("search", "Radio or access point has"),
         Variable(
             "device",

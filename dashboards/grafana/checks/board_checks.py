@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from collectors.store.query import check_query
 from dashboards.grafana.board import Board, Panel, PanelQuery
+from dashboards.grafana.board_links import column as column_of
 from dashboards.grafana.checks.dashboard_checks import check_dashboard
 from dashboards.grafana.checks.dashboard_document import read_dashboard
 from dashboards.grafana.checks.finding import Finding
@@ -102,6 +103,7 @@ def _check_values(board: Board, catalogue: Catalogue) -> Iterator[Finding]:
         yield from _hidden_states(where, panel)
         yield from _check_drill_down(where, panel, board)
         yield from _check_ids(where, panel)
+        yield from _check_passed_on(where, panel)
         for target in panel.targets:
             declared = catalogue.measurement(target.query.measurement)
             yield from _ambiguous_last(where, target, board, declared)
@@ -120,6 +122,20 @@ def _check_drill_down(where: str, panel: Panel, board: Board) -> Iterator[Findin
             text = f"is a table of each {min(subjects)!r} without a link to its board"
             yield Finding("links", where, text)
             return
+
+
+def _check_passed_on(where: str, panel: Panel) -> Iterator[Finding]:
+    """A link to a column takes what its cell shows, which may be another text."""
+    for shown in panel.columns.values():
+        for name, other in panel.columns.items():
+            if other.value_texts and column_of(name) in shown.link:
+                yield Finding(
+                    "links",
+                    where,
+                    f"passes on the text that the column {name!r} shows for its "
+                    "value; expected cell() in the column itself, or a column without "
+                    "texts",
+                )
 
 
 def _check_ids(where: str, panel: Panel) -> Iterator[Finding]:

@@ -1,0 +1,107 @@
+"""Boards show the names of sites, and hold and pass on their ids."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from grafana_files import all_panels
+from typer.testing import CliRunner
+
+from collectors.server_measurements import CATALOGUE
+from dashboards.grafana import BOARDS, check_boards
+from dashboards.grafana.board import Board, Panel, column, link_to
+from dashboards.grafana.classic import dashboard_json
+from dashboards.grafana.site_texts import name_sites, named_columns, site_tags
+from towpath.cli import app
+
+NAMES = {"town-hall": "Town hall", "home": 'The "Home", 1/2 Ärmel'}
+NAMED = name_sites(BOARDS, NAMES)
+PANELS = [(board, panel) for board in BOARDS for panel in board.panels]
+
+
+def _ids(value: Board | tuple[Board, Panel]) -> str:
+    return value.uid if isinstance(value, Board) else value[1].title
+
+
+@pytest.mark.parametrize("board_and_panel", PANELS, ids=_ids)
+def test_a_table_never_shows_only_the_id_of_a_site(
+    board_and_panel: tuple[Board, Panel],
+) -> None:
+    _, panel = board_and_panel
+    if panel.kind not in ("table", "barchart"):
+        return
+    shown = {
+        name
+        for name, its_column in panel.columns.items()
+        if name in site_tags(panel) and not its_column.hidden
+    }
+    assert shown == named_columns(panel).keys()
+
+
+@pytest.mark.parametrize("board", NAMED, ids=_ids)
+def test_links_pass_on_ids_and_never_the_names_that_cells_show(board: Board) -> None:
+    for panel in board.panels:
+        for its_column in panel.columns.values():
+            for name, shown in panel.columns.items():
+                if shown.value_texts:
+                    assert column(name) not in its_column.link, panel.title
+
+
+def test_lines_of_sites_have_names_and_texts_of_the_board_remain() -> None:
+    [board] = [board for board in NAMED if board.uid == "towpath-calls"]
+    named = {
+        override["matcher"]["options"]: override["properties"][0]["value"]
+        for panel in all_panels(dashboard_json(board, NAMED))
+        if panel["title"] == "When were calls poor?"
+        for override in panel["fieldConfig"]["overrides"]
+    }
+    assert named["town-hall"] == "Town hall"
+    assert named["home"] == "At home"
+
+
+def test_boards_with_names_of_sites_pass_all_checks_and_keep_their_numbers() -> None:
+    assert check_boards(NAMED, CATALOGUE) == []
+    for named, board in zip(NAMED, BOARDS, strict=True):
+        numbers = [
+            [(p["id"], p["title"]) for p in all_panels(dashboard_json(b, BOARDS))]
+            for b in (named, board)
+        ]
+        assert numbers[0] == numbers[1]
+
+
+def test_boards_without_an_estate_are_as_they_were() -> None:
+    assert name_sites(BOARDS, {}) is BOARDS
+
+
+def test_build_takes_the_names_from_the_estate_or_warns(tmp_path: Path) -> None:
+    config = tmp_path / "towpath.toml"
+    config.write_text(f'estate = "{tmp_path / "estate.toml"}"\n')
+    command = ["dashboards", "build", "--out", str(tmp_path / "out"), "-c", str(config)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0
+    assert "show ids of sites instead of names" in done.output
+    estate = '[[sites]]\nid = "depot"\nname = "Bus, depot"\n'
+    (tmp_path / "estate.toml").write_text(estate)
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0
+    assert "warning" not in done.output
+    board = tmp_path / "out/dashboards/shared/towpath-wan.json"
+    assert '"text": "Bus, depot"' in board.read_text()
+
+
+def test_a_link_that_passes_on_a_shown_text_is_refused() -> None:
+    [board] = [board for board in BOARDS if board.uid == "towpath-remote"]
+    row = board.rows[0]
+    panel = row.panels[0]
+    linked = dataclasses.replace(
+        panel.columns["group"], link=link_to("towpath-calls", group=column("group"))
+    )
+    panel = dataclasses.replace(panel, columns={**panel.columns, "group": linked})
+    row = dataclasses.replace(row, panels=(panel, *row.panels[1:]))
+    board = dataclasses.replace(board, rows=(row, *board.rows[1:]))
+    boards = [board if other.uid == board.uid else other for other in BOARDS]
+    [finding] = check_boards(boards, CATALOGUE)
+    assert finding.check == "links"
+    assert "passes on the text" in finding.text
