@@ -76,6 +76,7 @@ WITHOUT = {
     "compare librenms",
     "demo",
     "poll",
+    "profile new",
     "reflector",
     "rules check",
     "rules export",

@@ -19,6 +19,7 @@ from towpath.commands import (
     dashboards,
     imports,
     maintenance,
+    profiles,
     reports,
     rules,
     store,
@@ -173,6 +174,7 @@ app.command("query", rich_help_panel=_DATA)(store.query)
 app.command("export", rich_help_panel=_DATA)(store.export)
 app.add_typer(agents.app, name="agents", rich_help_panel=_RUN)
 app.add_typer(imports.app, name="import", rich_help_panel=_DEVICES)
+app.add_typer(profiles.app, name="profile", rich_help_panel=_DEVICES)
 app.add_typer(compare.app, name="compare", rich_help_panel=_DEVICES)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_ALERTS)
 app.add_typer(baseline.app, name="baseline", rich_help_panel=_ALERTS)

@@ -39,6 +39,17 @@ class _PollOutput:
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="one JSON object a line (with --targets)")
     ] = False
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="which profiles apply and why, and the tables that none reads",
+        ),
+    ] = False
+    mibs: Annotated[
+        list[Path] | None,
+        typer.Option("--mibs", help="MIB files or facts, to name tables in --explain"),
+    ] = None
 
 
 @expand_options
@@ -54,6 +65,8 @@ def poll(
     ] = None,
 ) -> None:
     """Poll a device now and print tables or JSON; many devices with --targets."""
+    from collectors.snmp.drafting.drafting_command import explain_host
+    from collectors.snmp.drafting.mib_objects import FactsError
     from collectors.snmp.polling.poll_command import (
         WrongTarget,
         credential_from_options,
@@ -62,9 +75,12 @@ def poll(
     )
     from collectors.snmp.profiles import ProfileError, load
     from collectors.snmp.session.credentials import CredentialError
+    from collectors.snmp.session.session import RetryPolicy
 
     if (host is None) == (target.targets is None):
         usage_error(["towpath poll needs a HOST[:PORT], or --targets FILE.csv"])
+    if output.explain and host is None:
+        usage_error(["--explain is for one HOST[:PORT]"])
     try:
         known = load(profiles)
         if profiles is not None:
@@ -80,6 +96,15 @@ def poll(
                 tries=target.tries,
                 profiles=known,
             )
+        elif output.explain:
+            assert host is not None
+            code = explain_host(
+                host,
+                credential_from_options(credential.given()),
+                RetryPolicy.with_backoff(target.timeout, target.tries),
+                known,
+                output.mibs or [],
+            )
         else:
             assert host is not None
             code = poll_host(
@@ -90,6 +115,6 @@ def poll(
                 tries=target.tries,
                 profiles=known,
             )
-    except (WrongTarget, CredentialError) as error:
+    except (WrongTarget, CredentialError, FactsError) as error:
         usage_error([str(error)])
     exit_with(code)

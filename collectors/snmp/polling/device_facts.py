@@ -197,12 +197,13 @@ class _FactsReader:
     async def _read_profiles(self) -> None:
         facts = self._facts
         rows = find_rows(self._chosen, await read_profiles(self._reader, self._chosen))
-        # Profiles for all devices are listed only if they found something.
+        # Profiles for all devices, or all of a maker, are listed only if they found
+        # something.
         used = {row.profile for row in rows}
         facts.profiles = [
             profile.name
             for profile in self._chosen
-            if not profile.is_general or profile.name in used
+            if not (profile.is_general or profile.is_family) or profile.name in used
         ]
         sections = to_readings(rows)
         facts.sensors = sections["sensors"]

@@ -70,6 +70,12 @@ class Profile:
         """Return True if the profile is for every device."""
         return self.head.scope == "any"
 
+    @property
+    def is_family(self) -> bool:
+        """Return True if the profile has the tables of a maker's MIB, for whichever of
+        its devices have them."""
+        return self.head.root is not None
+
     @cached_property
     def body(self) -> Body:
         """Parse and return the body. Raises `ProfileError`."""

@@ -11,6 +11,9 @@ from collectors.snmp.session.oids import under
 
 # 1.3.6.1.4.1.N
 _MAKER_ARCS = 7
+# More than 1.3.6.1.4.1.8072.3 (Net-SNMP on any system), less than 8072.3.2.10, which
+# profiles of certain devices have together with a condition.
+_MORE_THAN_AGENT = 9
 # Arcs of the matching OID, number of other conditions, 0 for a family of a vendor's
 # tables and 1 for a profile of certain devices.
 Rank = tuple[int, int, int]
@@ -74,9 +77,10 @@ async def _rank(match: Match, evidence: MatchEvidence) -> tuple[int, int] | None
         makers = [oid for oid in match.object_id if oid.count(".") == _MAKER_ARCS - 1]
         if not await _holds_any(makers, evidence):
             return None
-        length = _MAKER_ARCS
+        # What the device holds says more than the number of a built-in agent.
+        length = _MORE_THAN_AGENT
     if match.holds:
-        length = max(length, *(oid.count(".") + 1 for oid in match.holds))
+        length = max(_MORE_THAN_AGENT, *(oid.count(".") + 1 for oid in match.holds))
     return (length, bool(match.descr) + bool(match.answers))
 
 
