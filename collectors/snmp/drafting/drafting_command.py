@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from collectors.snmp.drafting.explanation import (
-    Explanation,
+from collectors.snmp.drafting.mib_objects import FactsError, find_object
+from collectors.snmp.drafting.profile_draft import DraftHead, draft_profile
+from collectors.snmp.drafting.profile_explanation import (
+    ProfileExplanation,
     explain_device,
     read_objects,
     walk_enterprises,
 )
-from collectors.snmp.drafting.mib_objects import FactsError, find_object
-from collectors.snmp.drafting.profile_draft import DraftHead, draft_profile
 from collectors.snmp.drafting.recorded_values import by_column, read_recording
 from collectors.snmp.polling.poll_command import parse_host_port, resolve_address
 from collectors.snmp.profiles import Profiles
@@ -50,7 +50,7 @@ def explain_host(
     return 0
 
 
-def _explain(explanation: Explanation, has_mibs: bool) -> list[str]:
+def _explain(explanation: ProfileExplanation, has_mibs: bool) -> list[str]:
     identity = explanation.identity
     lines = [
         f"sysObjectID: {identity.sys_object_id or 'none'}",

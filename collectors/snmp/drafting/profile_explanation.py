@@ -48,7 +48,7 @@ class AppliedProfile(msgspec.Struct, frozen=True):
     rows: int
 
 
-class Explanation(msgspec.Struct, frozen=True):
+class ProfileExplanation(msgspec.Struct, frozen=True):
     """`missed`: by profile, why it does not apply although something of it fits.
 
     `incomplete`: by enterprise number, why its tree could not be read to the end.
@@ -76,7 +76,7 @@ async def explain_device(
     retry_policy: RetryPolicy,
     profiles: Profiles,
     mibs: Sequence[Path] = (),
-) -> Explanation:
+) -> ProfileExplanation:
     """Read the device's enterprise trees, and compare them with its profiles.
 
     Raises `Failed`, and `FactsError` if the MIBs cannot be read.
@@ -96,7 +96,7 @@ async def explain_device(
             session.close()
     read = {column for column, cells in reader.columns.items() if cells}
     objects = read_objects(mibs, values)
-    return Explanation(
+    return ProfileExplanation(
         identity,
         [
             AppliedProfile(profile.name, found[profile.name])
