@@ -3,6 +3,7 @@ refused, put aside or repeated, and why."""
 
 from collections.abc import Mapping
 
+from collectors.server_measurements import CATALOGUE
 from dashboards.grafana.board import (
     PLAIN,
     RED,
@@ -12,6 +13,7 @@ from dashboards.grafana.board import (
     select,
     unit_of,
 )
+from dashboards.grafana.boards.key_texts import YES_NO
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _SINCE = "Counted since each process started. "
@@ -56,15 +58,19 @@ def _counted(
         columns={
             **{tag: TableColumn(name, width=110) for tag, name in by.items()},
             **{
-                f"{name}_last": TableColumn(
-                    heading, unit_of(measurement, name), decimals=0
-                )
+                f"{name}_last": _column(heading, measurement, name)
                 for name, heading in counters.items()
             },
         },
         sort=(next(iter(by)), False),
         newest=True,
     )
+
+
+def _column(heading: str, measurement: str, name: str) -> TableColumn:
+    is_flag = CATALOGUE.measurement(measurement).field(name).unit == "flag"
+    texts = YES_NO if is_flag else {}
+    return TableColumn(heading, unit_of(measurement, name), texts, decimals=0)
 
 
 _PROCESS = {"process": "Process"}

@@ -18,6 +18,7 @@ from dashboards.grafana.board import (
     select,
     steps_of_rule,
 )
+from dashboards.grafana.boards.key_texts import ROLES
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _DEVICE = {"device": "device"}
@@ -163,7 +164,7 @@ INVENTORY = Panel(
         "site": TableColumn(
             "Site", width=160, link=link_to("towpath-site", site=cell())
         ),
-        "role": TableColumn("Role", width=120),
+        "role": TableColumn("Role", value_texts=ROLES, colour="none", width=120),
         "vendor_last": TableColumn("Maker", width=140),
         "hardware_last": TableColumn("Model"),
         "os_last": TableColumn("System", width=130),

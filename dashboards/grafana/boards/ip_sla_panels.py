@@ -13,6 +13,7 @@ from dashboards.grafana.board import (
     select,
 )
 from dashboards.grafana.boards.billed_percentiles import ESTIMATED, percentiles
+from dashboards.grafana.boards.key_texts import OPERATION_KINDS, OPERATION_RESULTS
 
 IP_SLA = Panel(
     "What do the routers' IP SLA operations measure?",
@@ -57,8 +58,10 @@ IP_SLA = Panel(
             width=180,
         ),
         "site": TableColumn("Site", width=180),
-        "kind_last": TableColumn("Kind", width=120),
-        "sense_last": TableColumn("Last result", width=130),
+        "kind_last": TableColumn("Kind", value_texts=OPERATION_KINDS, width=120),
+        "sense_last": TableColumn(
+            "Last result", value_texts=OPERATION_RESULTS, width=150
+        ),
         "up_mean": TableColumn("Answered", "percentunit", decimals=2, width=100),
         "rtt_ms_p95": TableColumn("Round trip, p95", "ms", decimals=0, width=130),
         "jitter_ms_p95": TableColumn("Jitter, p95", "ms", decimals=0, width=110),
@@ -143,8 +146,8 @@ IP_SLA_OF_DEVICE = Panel(
     columns={
         "operation": TableColumn("Test"),
         "up_last": TableColumn("State", value_texts=UP, width=90),
-        "kind_last": TableColumn("Kind", width=150),
-        "sense_last": TableColumn("Result", width=150),
+        "kind_last": TableColumn("Kind", value_texts=OPERATION_KINDS, width=150),
+        "sense_last": TableColumn("Result", value_texts=OPERATION_RESULTS, width=150),
         "up_mean": TableColumn("Answered", "percentunit", width=110, decimals=1),
         "rtt_ms_p95": TableColumn("Round trip, p95", "ms", width=140, decimals=1),
         "jitter_ms_p95": TableColumn("Jitter, p95", "ms", width=120, decimals=1),

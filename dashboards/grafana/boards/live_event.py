@@ -25,6 +25,7 @@ from dashboards.grafana.board import (
 )
 from dashboards.grafana.boards.device_panels import EVENTS
 from dashboards.grafana.boards.firing_alerts import SILENCES, firing
+from dashboards.grafana.boards.key_texts import LINE_ROLES
 from dashboards.grafana.boards.radio_panels import BUSIEST_DEVICES
 from dashboards.grafana.boards.room_panels import (
     FIND_PORT,
@@ -111,7 +112,7 @@ LINES = Panel(
     ),
     columns={
         "line": TableColumn("Line", width=200, link=link_to("towpath-wan", ("site",))),
-        "role": TableColumn("Role", width=80),
+        "role": TableColumn("Role", value_texts=LINE_ROLES, colour="none", width=80),
         "supplier": TableColumn("Supplier"),
         "up_last": TableColumn("State", value_texts=UP, width=80),
         "up_use_ratio_max": TableColumn(

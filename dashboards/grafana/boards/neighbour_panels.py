@@ -11,6 +11,7 @@ from dashboards.grafana.board import (
     link_to,
     select,
 )
+from dashboards.grafana.boards.key_texts import PROTOCOLS
 
 _LATEST: tuple[tuple[str, Aggregate], ...] = (
     ("remote_name", "last"),
@@ -37,7 +38,9 @@ _COLUMNS = {
     ),
     "remote_port_descr_last": TableColumn("Its port's description"),
     "remote_address_last": TableColumn("Management address", width=180),
-    "protocol_last": TableColumn("Protocol", width=90),
+    "protocol_last": TableColumn(
+        "Protocol", value_texts=PROTOCOLS, colour="none", width=130
+    ),
     "heard": TableColumn("Chassis", hidden=True),
 }
 NEIGHBOURS = Panel(

@@ -21,11 +21,11 @@ from dashboards.grafana.board import (
 )
 from dashboards.grafana.boards.billed_percentiles import percentiles
 from dashboards.grafana.boards.device_panels import PORT_EVENTS
+from dashboards.grafana.boards.key_texts import EXPECTED_WHY
 from dashboards.grafana.boards.neighbour_panels import NEIGHBOUR
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.sensor_panels import READINGS, SEVERITY, of_class
 from dashboards.grafana.boards.switch_ports import (
-    EXPECTED_WHY,
     LOSSES,
     PORT_STATES,
 )

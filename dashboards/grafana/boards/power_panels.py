@@ -15,6 +15,7 @@ from dashboards.grafana.board import (
     select,
 )
 from dashboards.grafana.boards.device_panels import EVENT_COLUMNS
+from dashboards.grafana.boards.key_texts import ROLES
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.sensor_panels import (
     SEVERITY,
@@ -179,7 +180,7 @@ FAILING_DEVICES = Panel(
     columns={
         "device": _DEVICE_COLUMN,
         "site": _SITE_COLUMN,
-        "role": TableColumn("Role", width=100),
+        "role": TableColumn("Role", value_texts=ROLES, colour="none", width=110),
         "severity_max": TableColumn("Worst part", value_texts=SEVERITY, width=190),
     },
     rows_if=(RowTest("severity_max", "greaterOrEqual", 1),),

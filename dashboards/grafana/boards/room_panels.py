@@ -16,6 +16,7 @@ from dashboards.grafana.board import (
     select,
 )
 from dashboards.grafana.boards.device_panels import ANSWERS, ROUND_TRIP
+from dashboards.grafana.boards.key_texts import EXPECTED_WHY
 from dashboards.grafana.boards.port_board import (
     ABOUT,
     DAMAGED,
@@ -26,7 +27,6 @@ from dashboards.grafana.boards.port_board import (
 )
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.switch_ports import (
-    EXPECTED_WHY,
     LOSSES,
     PACKETS_LOST,
     PORT_STATES,

@@ -16,7 +16,9 @@ from dashboards.grafana.board import (
     select,
     steps_of_rule,
 )
+from dashboards.grafana.boards.key_texts import EXPECTED_WHY, POLL_OUTCOMES, ROLES
 from dashboards.grafana.boards.rule_texts import what_to_do
+from dashboards.grafana.boards.sensor_panels import READINGS, of_class
 
 _SITE = {"site": "site"}
 _DEVICE = TableColumn(
@@ -85,7 +87,7 @@ DEVICES = Panel(
     columns={
         "name_last": dataclasses.replace(_DEVICE, width=190),
         "device": TableColumn("Id", hidden=True),
-        "role": TableColumn("Role", width=110),
+        "role": TableColumn("Role", value_texts=ROLES, colour="none", width=110),
         "answered_mean": TableColumn(
             "Answered",
             "percentunit",
@@ -93,7 +95,7 @@ DEVICES = Panel(
             gauge=True,
             decimals=1,
         ),
-        "outcome_last": TableColumn("Last poll", width=130),
+        "outcome_last": TableColumn("Last poll", value_texts=POLL_OUTCOMES, width=140),
         "icmp_rtt_ms_mean": TableColumn(
             "Round trip", "ms", decimals=1, width=110, absent="not pinged"
         ),
@@ -139,7 +141,12 @@ PORTS_DOWN = Panel(
         "device": _DEVICE,
         "port": _PORT,
         "description": TableColumn("Description", absent="-"),
-        "expected_why_last": TableColumn("Expected up because", width=150),
+        "expected_why_last": TableColumn(
+            "Should be up because it is",
+            value_texts=EXPECTED_WHY,
+            colour="none",
+            width=230,
+        ),
         "up_last": TableColumn("Up", hidden=True),
         "expected_up_last": TableColumn("Expected", hidden=True),
     },
@@ -200,8 +207,17 @@ PARTS = Panel(
                 "sensor",
                 ("severity", "last"),
                 ("state", "last"),
+                by=("device", "class", "sensor"),
+            ),
+            variables=_SITE,
+        ),
+        # The number of a state says nothing beside its word.
+        PanelQuery(
+            select(
+                "sensor",
                 ("value", "last"),
                 by=("device", "class", "sensor"),
+                where=of_class("state", negate=True),
             ),
             variables=_SITE,
         ),
@@ -215,9 +231,9 @@ PARTS = Panel(
         "severity_last": TableColumn("Severity", value_texts=SEVERITIES, width=100),
         "device": _DEVICE,
         "sensor": TableColumn("Part"),
-        "class": TableColumn("Kind", width=130),
         "state_last": TableColumn("State", width=150, absent="-"),
         "value_last": TableColumn("Reading", "none", width=110, absent="-"),
+        "class": TableColumn("Unit", value_texts=READINGS, colour="none", width=190),
     },
     sort=("severity_last", True),
     newest=True,

@@ -25,6 +25,7 @@ from dashboards.grafana.board import (
     steps_of_rule,
 )
 from dashboards.grafana.boards.billed_percentiles import ESTIMATED, percentiles
+from dashboards.grafana.boards.key_texts import EXPECTED_WHY
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 PORT_STATES = {
@@ -34,12 +35,6 @@ PORT_STATES = {
     3: ("Up", GREEN),
 }
 # Why a port should be up.
-EXPECTED_WHY = {
-    "line": ("the port of a WAN line", NEUTRAL),
-    "uplink": ("an uplink", NEUTRAL),
-    "neighbour": ("connected to a switch or access point", NEUTRAL),
-    "pattern": ("listed in the estate file", NEUTRAL),
-}
 # Until something moves on a port, it is neither good nor bad.
 PORT_USE: Steps = ((None, NEUTRAL), (0.001, GREEN), *BUSY[1:])
 LOSSES: Steps = steps_of_rule("port_errors", field="in_errors_per_s")

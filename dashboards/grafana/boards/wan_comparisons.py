@@ -12,6 +12,7 @@ from dashboards.grafana.board import (
     select,
     steps_of_rule,
 )
+from dashboards.grafana.boards.key_texts import LINE_ROLES
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.site_states import site_id_column
 
@@ -45,7 +46,7 @@ OUTAGES = Panel(
     columns={
         "line": TableColumn("Line"),
         "site": site_id_column(200),
-        "role": TableColumn("Role", width=100),
+        "role": TableColumn("Role", value_texts=LINE_ROLES, colour="none", width=100),
         "supplier": TableColumn("Supplier", width=200),
         "circuit_ref_last": TableColumn("Circuit", width=160, absent="-"),
         "up_mean": TableColumn("Up", "percentunit", decimals=2, width=110),

@@ -29,6 +29,7 @@ from dashboards.grafana.boards.ip_sla_panels import (
     IP_SLA_ROUND_TRIP,
     SLOWEST,
 )
+from dashboards.grafana.boards.key_texts import LINE_ROLES
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.site_line_panels import STANDBY
 from dashboards.grafana.boards.site_states import site_id_column
@@ -183,7 +184,7 @@ BANDWIDTH = Panel(
     columns={
         "line": TableColumn("Line", link=_TO_SITE, width=220),
         "site": TableColumn("Site", hidden=True),
-        "role": TableColumn("Role", width=80),
+        "role": TableColumn("Role", value_texts=LINE_ROLES, colour="none", width=80),
         "supplier": TableColumn("Supplier", width=150),
         "down_use_ratio_p95": TableColumn(
             "To the site, p95", "percentunit", steps=BUSY, gauge=True, decimals=0

@@ -19,6 +19,12 @@ from dashboards.grafana.checks.unit_checks import unit_fault
 from dashboards.grafana.classic import dashboard_json
 from probes.wire.catalogue import Catalogue, Measurement, Misfit, UnknownName
 
+# Tags and fields whose values are keys of closed lists.
+_KEYS = frozenset(
+    {"class", "expected_why", "kind", "outcome", "protocol", "role", "sense"}
+)
+# A mean of a flag is a share of time.
+_STATES = frozenset({"last", "max", "min"})
 # Tags that follow from the subject, so no query needs to group by them.
 _IMPLIED = frozenset({"site", "role", "supplier", "severity"})
 # Where one laptop was: its newest value is the newest wherever that was.
@@ -108,6 +114,8 @@ def _check_values(board: Board, catalogue: Catalogue) -> Iterator[Finding]:
             declared = catalogue.measurement(target.query.measurement)
             yield from _ambiguous_last(where, target, board, declared)
             yield from _check_units(where, panel, target, declared)
+            if panel.kind == "table":
+                yield from _check_keys(where, panel, target, declared)
 
 
 def _check_drill_down(where: str, panel: Panel, board: Board) -> Iterator[Finding]:
@@ -161,6 +169,29 @@ def _check_words(where: str, panel: Panel) -> Iterator[Finding]:
     for column in panel.columns.values():
         if not column.hidden and "_" in column.title:
             text = f"has the column {column.title!r}; expected a title in words"
+            yield Finding("words", where, text)
+
+
+def _check_keys(
+    where: str, panel: Panel, target: PanelQuery, declared: Measurement
+) -> Iterator[Finding]:
+    """A table has words for the keys of closed lists, and for yes and no."""
+    fields = {
+        pick.name: declared.field(pick.field)
+        for pick in target.query.picks
+        if pick.aggregate != "count"
+    }
+    states = {p.name for p in target.query.picks if p.aggregate in _STATES}
+    shown = fields.keys() | {*target.query.group_by}
+    for name, column in panel.columns.items():
+        if name not in shown or column.hidden or column.value_texts:
+            continue
+        field = fields.get(name)
+        if (field.name if field else name) in _KEYS:
+            text = f"shows the keys of {name!r} as they are; expected value texts"
+            yield Finding("words", where, text)
+        if field and field.unit == "flag" and name in states:
+            text = f"shows {name!r}, which is yes or no, as a number; expected words"
             yield Finding("words", where, text)
 
 
