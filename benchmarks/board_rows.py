@@ -3,11 +3,11 @@ rows, and roll-ups as if they had been made of them.
 
 Rows of 70 minutes; of 30 days if a board reads them over 30 days. Roll-ups by 5 minutes
 of a day, of three days if percentiles read them, and of 30 days if these are exact; by
-the hour and by the day, and ranks of days, of 30 days. The ports that are shown have
-all of these. All others have rows of all fields too, and whole days of 30 days, but
-hours and ranks of two days, and five minutes of two hours, only: boards read the ports
-of one switch or site, and InfluxDB finds these by its index, which has all. That
-roll-ups have the figures of rows is tested elsewhere.
+the hour and by the day, and ranks of days, of 30 days. The ports and groups that are
+shown have all of these. All others have rows of all fields too, and whole days of 30
+days, but hours and ranks of two days, and five minutes of two hours, only: boards read
+the ports of one switch or site and the groups of one kind, and InfluxDB finds these by
+its index, which has all. That roll-ups have the figures of rows is tested elsewhere.
 """
 
 from __future__ import annotations
@@ -74,14 +74,23 @@ def write_rows(
             if step == "5m" and declared.name != "ip_sla":
                 span = _THREE_DAYS_MS if ranked(declared) else _5M_MS
             if declared.name == "interface":
-                shown = [tags for tags in subjects if SHOWN.items() <= tags.items()]
-                others = [tags for tags in subjects if tags not in shown]
-                written += _write(influx, rolled, shown, read, (_LONG_MS, length))
-                times = (_OTHERS_MS[step], length)
-                written += _write(influx, rolled, others, read, times)
-            else:
-                written += _write(influx, rolled, subjects, read, (span, length))
+                span = _LONG_MS
+            shown = [tags for tags in subjects if _is_shown(declared.name, tags)]
+            others = [tags for tags in subjects if not _is_shown(declared.name, tags)]
+            written += _write(influx, rolled, shown, read, (span, length))
+            times = (_OTHERS_MS[step], length)
+            written += _write(influx, rolled, others, read, times)
     return written
+
+
+def _is_shown(measurement: str, tags: Tags) -> bool:
+    match measurement:
+        case "interface":
+            return SHOWN.items() <= tags.items()
+        case "experience":
+            return not tags["by"].startswith("home_site")
+        case _:
+            return True
 
 
 def _roll_ups(declared: Measurement) -> Iterator[tuple[str, Measurement, int]]:
@@ -141,7 +150,7 @@ def _write(
     span_ms, period_ms = times
     chance = random.Random(1)
     fields = [field for field in declared.fields if field.name in read]
-    if not fields:
+    if not fields or not subjects:
         return 0
     names = [
         declared.name

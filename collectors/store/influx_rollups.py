@@ -124,7 +124,8 @@ class InfluxRollUps:
 
     async def _find_history(self, declared: Measurement, now_ms: int) -> None:
         """Finds the oldest row that is there. Hours may be older than any row, if rows
-        are not kept as long; they have days too."""
+        are not kept as long: they have days too, and the hour whose rows are cut off is
+        left as it is."""
         name = declared.name
         of_rows = await self._oldest_ms(name)
         if of_rows is None or not rolled_steps(declared):
@@ -132,6 +133,8 @@ class InfluxRollUps:
             return
         of_hours = await self._oldest_ms(rolled_name(name, HOUR))
         oldest_ms = of_rows if of_hours is None else min(of_rows, of_hours)
+        if of_hours is not None and of_hours + HOUR_MS <= of_rows:
+            of_rows += -of_rows % HOUR_MS
         for left, length, from_ms in (
             (self._backlog.history, HOUR_MS, of_rows),
             (self._backlog.days, DAY_MS, oldest_ms),
