@@ -15,7 +15,7 @@ import pytest
 from stores import CATALOGUE, DAY, HOUR, PLAIN, START, ask, batch, embedded
 
 from collectors.store.arrow_tables import metadata
-from collectors.store.file_layout import DAY_MS
+from collectors.store.file_layout import DAY_MS, day_name
 from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.query import Aggregate, Pick, Query, Row, Where
 from collectors.store.rollup import STEPS_MS, roll_up, steps_of
@@ -295,3 +295,53 @@ def test_the_longest_step_that_is_exact_is_chosen() -> None:
         assert first(msgspec.structs.replace(in_spans, spans=spans)) == step
     private = CATALOGUE.measurement("private")
     assert first(question(HOUR, Pick("ok", "mean")), private) is None
+
+
+def _delete_rows(folder: Path, day: str) -> None:
+    for path in folder.rglob(f"shared/plain/{day}/*.parquet"):
+        path.unlink()
+
+
+async def test_a_day_whose_rows_were_deleted_is_answered_by_its_roll_ups(
+    tmp_path: Path,
+) -> None:
+    whole = ask("whole:sum", "whole:last", span=(START, START + 2 * DAY))
+    part = ask("whole:sum", span=(START + 12 * HOUR, START + 2 * DAY))
+    rows = [(START + n * MINUTE, {"a": "x"}, {"whole": 1}) for n in range(2 * 1440)]
+    async with embedded(tmp_path) as store:
+        await store.write([batch(*rows)])
+        await store.tidy(CLOSED)
+        _delete_rows(tmp_path, day_name(START))
+        for now_ms in (CLOSED, CLOSED + 2 * HOUR):
+            await store.tidy(now_ms)
+            [answer] = await store.query(whole)
+            assert answer.values == {"whole_sum": 2880, "whole_last": 1}
+            [answer] = await store.query(part)
+            assert answer.values == {"whole_sum": 2880 - 720}
+            assert await store.tag_values(
+                ask(by=("a",), span=(START, START + DAY)), 10
+            ) == ["x"]
+            # Percentiles are of rows.
+            assert not await store.query(ask("whole:p95", span=(START, START + DAY)))
+
+
+async def test_late_rows_of_a_day_whose_rows_were_deleted_are_added_to_it(
+    tmp_path: Path,
+) -> None:
+    query = ask("whole:sum", "whole:count", span=(START, START + DAY))
+    rows = [(START + n * MINUTE, {"a": "x"}, {"whole": 1}) for n in range(1440)]
+    async with embedded(tmp_path) as store:
+        await store.write([batch(*rows)])
+        await store.tidy(CLOSED)
+        _delete_rows(tmp_path, day_name(START))
+        for n in range(2):
+            await store.write([batch((START + 30 + n, {"a": "x"}, {"whole": 5}))])
+        expected = {"whole_sum": 1440 + 10, "whole_count": 1442}
+        assert (await store.query(query))[0].values == expected
+        for hours in (2, 4, 6):
+            age(tmp_path)
+            await store.tidy(CLOSED + hours * HOUR)
+            assert (await store.query(query))[0].values == expected
+        assert len(files(tmp_path, "1d")) == 2
+        await store.tidy(START + (PLAIN.retention_days + 2) * DAY_MS)
+        assert files(tmp_path, "1d") == []

@@ -188,10 +188,9 @@ class Compactor:
                     self._days.add((declared.name, start))
             for label in rollup.STEPS_MS.values():
                 rollups = self._folder.rollup_folder(declared, label)
-                for _, day in self._folder.days_in(rollups):
-                    if not (
-                        self._folder.measurement_folder(declared) / day.name
-                    ).exists():
+                for start, day in self._folder.days_in(rollups):
+                    # Somebody may have deleted their rows earlier.
+                    if start + DAY_MS + keep_ms <= now_ms:
                         _remove(day)
 
     def _delete_superseded(self, day: Path, day_ms: int) -> list[StoredFile]:
@@ -245,8 +244,10 @@ class Compactor:
                 return
             finally:
                 tmp.unlink(missing_ok=True)
-            for other in target.parent.iterdir():
-                if other != target:
+            others = [path for path in target.parent.iterdir() if path != target]
+            kept = rollup.without_source(others, current, day_ms)
+            for other in others:
+                if other not in kept:
                     other.unlink(missing_ok=True)
 
     async def _merge(

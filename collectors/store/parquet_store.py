@@ -7,6 +7,7 @@ a lock.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -300,6 +301,9 @@ class EmbeddedStore:
                 continue
             usable = [file for file in current if file.path not in self._damaged]
             is_whole = span[0] <= start and end <= span[1]
+            # Of a part of a day the shortest buckets.
+            chosen = steps if is_whole else steps[-1:]
+            rolled += self._without_rows(declared, chosen, start, current)
             if is_whole and len(current) == len(usable) == 1:
                 source = Path(current[0].path)
                 if path := self._rolled_up(declared, steps, source):
@@ -319,6 +323,24 @@ class EmbeddedStore:
             if path.exists() and str(path) not in self._damaged:
                 return str(path)
         return ""
+
+    def _without_rows(
+        self,
+        declared: Measurement,
+        steps: Sequence[int],
+        start: int,
+        current: Sequence[file_layout.StoredFile],
+    ) -> list[str]:
+        """Returns the roll-ups of a day's rows that have been deleted, by the longest
+        step that there is."""
+        for step_ms in steps:
+            folder = self._folder.rollup_folder(declared, rollup.STEPS_MS[step_ms])
+            with contextlib.suppress(FileNotFoundError):
+                paths = list((folder / file_layout.day_name(start)).iterdir())
+                kept = map(str, rollup.without_source(paths, current, start))
+                if usable := [path for path in kept if path not in self._damaged]:
+                    return usable
+        return []
 
     def _find_damaged(self, files: tuple[str, ...]) -> bool:
         """Ignores damaged files from now on. Returns True if there are any."""

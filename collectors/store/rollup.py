@@ -8,24 +8,25 @@ enough for every aggregate except percentiles, and exact. A tag that only descri
 series has its last text of the bucket. Its file is named after the file and the weights
 that it was made from. If late rows arrive, the day has more files,
 and the roll-up is ignored until the day is one file again and rolled up anew. So it can
-be missing but never wrong.
+be missing but never wrong. If somebody deletes the files of its rows, it stands for
+them until it is too old.
 """
 
 from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from collectors.store import duckdb_sql
+from collectors.store import duckdb_sql, file_layout
 from collectors.store.arrow_tables import metadata, tags_of
 from collectors.store.duckdb_sql import TIME
-from collectors.store.file_layout import DAY_MS, HOUR_MS, Scan
+from collectors.store.file_layout import DAY_MS, HOUR_MS, Scan, StoredFile
 from collectors.store.query import Pick, Query, field_types, weight_field
 from probes.wire.catalogue import Measurement
 
@@ -42,6 +43,8 @@ _NEEDS = {
     "weight": ("n",),
 }
 _NEEDS_WEIGHTED = {"mean": ("product", "weight"), "weight": ("weight",)}
+# `day-<first>-<last>-<revision>`, which the weights may follow.
+_SOURCE_NAME = len(file_layout.stored_file_name(0, True, 0, 0)) - len(".parquet")
 # Each row group has a description of every column, whatever its number of rows.
 _ROW_GROUP = 49_152
 # A column with more different values is faster to read without a dictionary.
@@ -63,6 +66,26 @@ def file_name(source: str, declared: Measurement) -> str:
         return source
     text = ",".join(f"{field}:{weight}" for field, weight in sorted(weights.items()))
     return f"{source.removesuffix('.parquet')}-{zlib.crc32(text.encode()):08x}.parquet"
+
+
+def source_of(roll_up: Path, day_ms: int) -> StoredFile | None:
+    """Returns the file that a roll-up was made from, which may be gone."""
+    name = f"{roll_up.name[:_SOURCE_NAME]}.parquet"
+    return file_layout.stored_file(roll_up.with_name(name), day_ms)
+
+
+def without_source(
+    roll_ups: Iterable[Path], current: Sequence[StoredFile], day_ms: int
+) -> list[Path]:
+    """Returns the roll-ups of a day whose rows are in none of its current files."""
+    return [
+        path
+        for path in roll_ups
+        if (source := source_of(path, day_ms))
+        and not any(
+            file.first <= source.first and source.last <= file.last for file in current
+        )
+    ]
 
 
 def steps_of(query: Query, declared: Measurement) -> list[int]:

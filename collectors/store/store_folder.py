@@ -16,6 +16,8 @@ from probes.wire.catalogue import Measurement
 from probes.wire.fsync import sync
 
 DAMAGED_SUFFIX = ".aside"
+# Every rolled-up day has it.
+_SHORTEST_STEP = "5m"
 
 
 class StoreFolder:
@@ -80,10 +82,13 @@ class StoreFolder:
     def files_between(
         self, declared: Measurement, from_ms: int, to_ms: int
     ) -> Iterator[tuple[int, list[StoredFile]]]:
-        """Yields (start, current files) of each day in `[from_ms, to_ms)`."""
-        for start, day in self.days(declared):
+        """Yields (start, current files) of each day in `[from_ms, to_ms)`, even if it
+        has only roll-ups, because somebody has deleted its files."""
+        rolled = self.days_in(self.rollup_folder(declared, _SHORTEST_STEP))
+        for start, day in sorted(dict([*rolled, *self.days(declared)]).items()):
             if start < to_ms and from_ms < start + DAY_MS:
-                yield start, file_layout.current_files(self.files_of_day(day, start))
+                own = self.measurement_folder(declared) / day.name
+                yield start, file_layout.current_files(self.files_of_day(own, start))
 
     def write_files(self, parts: Sequence[tuple[Path, bytes | memoryview]]) -> None:
         """Writes files durably; each gets its name only when it is complete.
