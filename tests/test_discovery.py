@@ -291,7 +291,6 @@ def test_two_devices_of_one_name_have_ids_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("descr", "vendor", "bridge_ports", "role"),
     [
-        ("FortiGate-60F", "fortinet", 0, "firewall"),
         ("Cisco Adaptive Security Appliance Version 9.12", "cisco", 0, "firewall"),
         ("Cisco IOS Software, C2960X Software", "cisco", 52, "switch"),
         (
@@ -300,7 +299,6 @@ def test_two_devices_of_one_name_have_ids_of_their_own() -> None:
             2,
             "access_point",
         ),
-        ("APC Web/SNMP Management Card", "apc", 0, "ups"),
         ("MikroTik Router RB4011", "mikrotik", 0, "router"),
         ("", None, 0, "other"),
     ],

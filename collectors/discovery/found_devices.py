@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from collectors.discovery.role_rules import find_role
 from collectors.discovery.sweep import SweepAnswer
 from collectors.estate.estate_model import Device, Estate, Role
 from collectors.estate.estate_text import id_from_name, unique_ids
@@ -20,9 +21,6 @@ from collectors.snmp.profiles.identity import Identity
 _MIN_ENGINE_OCTETS = 5
 # sysServices has a bit for each layer (RFC 3418).
 _LAYER_2, _LAYER_3 = 0x02, 0x04
-_FIREWALL_VENDORS = {"fortinet", "palo alto", "checkpoint", "sonicwall"}
-_UPS_VENDORS = {"apc", "eaton", "riello", "socomec"}
-_ENVIRONMENT_VENDORS = {"geist", "akcp"}
 _ROLE_WORDS: tuple[tuple[str, Role], ...] = (
     (r"\b(firewall|adaptive security appliance|asa|srx\d+)\b", "firewall"),
     (r"\b(wireless (lan )?controller|wlc|mobility controller)\b", "controller"),
@@ -152,13 +150,9 @@ def estate_lines(
 def guess_role(answer: SweepAnswer) -> Role:
     """Return the most likely role; a person corrects it if it is wrong."""
     identity = answer.identity or Identity()
-    vendor = identity.vendor or ""
-    if vendor in _FIREWALL_VENDORS:
-        return "firewall"
-    if vendor in _UPS_VENDORS:
-        return "ups"
-    if vendor in _ENVIRONMENT_VENDORS:
-        return "environment"
+    known = find_role(identity.sys_object_id or "", identity.sys_descr or "")
+    if known is not None:
+        return known
     text = f"{identity.sys_descr or ''} {identity.hardware or ''}"
     for pattern, role in _ROLE_WORDS[:5]:
         if re.search(pattern, text, re.IGNORECASE):

@@ -79,7 +79,8 @@ class SensorRule(Item):
     """One sensor for each row: value = raw · multiplier / divisor + add, or a function.
 
     `divisor`: a number, or several of which the one counts with which all rows show
-    what such sensors usually do. If that is none, or more than one, nothing is shown.
+    what such sensors usually do (`usual`, if not what their class does). If that is
+    none, or more than one, nothing is shown.
     `milliwatts`: the value is optical power, shown in dBm. `once`: left out if a sensor
     with its class, index and description was found before. `port`: the columns that may
     have its ifIndex, or `index`.
@@ -97,6 +98,7 @@ class SensorRule(Item):
     states: str | States | None = None
     limits: LimitColumns = LimitColumns()
     within: tuple[float, float] | None = None
+    usual: tuple[float, float] | None = None
     once: bool = False
     port: Texts = ()
 

@@ -32,7 +32,8 @@ def with_certain_scale(
 def _fits(rule: SensorRule, divisor: float, numbers: Sequence[float]) -> bool:
     """Return True if half of the rows are usual, and none is impossible."""
     quantity = SENSORS[rule.class_]
-    least, most = USUAL.get(rule.class_, (quantity.least, quantity.most))
+    usual_of_class = USUAL.get(rule.class_, (quantity.least, quantity.most))
+    least, most = rule.usual or usual_of_class
     values = [number * rule.multiplier / divisor + rule.add for number in numbers]
     usual = sum(least <= value <= most for value in values)
     return 2 * usual >= len(values) and all(map(quantity.contains, values))
