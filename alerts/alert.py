@@ -9,6 +9,16 @@ import msgspec
 StateName = Literal["baseline", "pending", "firing", "resolved"]
 Severity = Literal["critical", "warning", "info"]
 PagingHours = Literal["always", "open"]
+# Who acts on an alert.
+Owner = Literal[
+    "network",
+    "facilities",
+    "security",
+    "service_desk",
+    "end_user_devices",
+    "supplier",
+    "towpath",
+]
 SEVERITY_ORDER: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -37,9 +47,10 @@ class Alert(msgspec.Struct, frozen=True):
     it, which was paged instead. `explained_by`: the same, but kept after that alert has
     ended, until this one is paged itself. `affected`: what depends on it, such as
     {"devices": 4, "agents": 20}; groups of laptops below the smallest size are left
-    out. `why`: why it ended, if not because all was well. `paged_ms`: when it was
-    paged. `silenced_until_ms`: no page before then (maintenance); 0 if not silenced.
-    `joins`: the episode of the alert whose page serves for this one too.
+    out. `owner`: who acts on it. `why`: why it ended, if not because all was well.
+    `paged_ms`: when it was paged. `silenced_until_ms`: no page before then
+    (maintenance); 0 if not silenced. `joins`: the episode of the alert whose page
+    serves for this one too.
     `domain`: the smallest part of the estate that explains it, such as `device:core-1`;
     `evidence`: what was observed of it; `sure`: how sure that is, and why. `hours`:
     `open` if nobody is paged before the site opens.
@@ -61,6 +72,7 @@ class Alert(msgspec.Struct, frozen=True):
     explained_by: str = ""
     affected: dict[str, int] = {}
     title: str = ""
+    owner: Owner = "network"
     why: str = ""
     flapping: int = 0
     paged_ms: int | None = None

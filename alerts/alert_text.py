@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alerts.alert import Alert
+from alerts.alert import Alert, Owner
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState, AlertStates
 from alerts.evidence import NamedCause, diagnose, domain_of
@@ -97,6 +97,7 @@ def alert_from_state(
         rule=alert_state.rule,
         subject=alert_state.subject,
         severity=rule.severity if rule else "info",
+        owner=rule.owner if rule else "network",
         state=alert_state.state,
         since_ms=alert_state.since_ms,
         site=alert_state.site,
@@ -196,6 +197,11 @@ def process_name(name: str) -> str:
     if len(roles) == 1:
         return f"Towpath's {name} role"
     return f"Towpath ({', '.join(roles)})"
+
+
+def owner_text(owner: Owner) -> str:
+    """`Service desk`, as people write it."""
+    return owner.replace("_", " ").capitalize()
 
 
 def value_unit(rule: Rule) -> str:

@@ -25,10 +25,19 @@ def notify_samples(
                 "sent": delivery.sent[channel],
                 "failed": delivery.failed[channel],
                 "refused": delivery.refused[channel],
+                "unauthorised": delivery.unauthorised[channel],
+                "refresh_failed": delivery.refresh_failed[channel],
                 "waiting": waiting.get(channel, WaitingDelivery()).total,
                 "overdue": waiting.get(channel, WaitingDelivery()).overdue,
+                **_refresh(delivery, channel),
             },
             now_ms,
         )
         for channel in channels
     ]
+
+
+def _refresh(delivery: Delivery, channel: str) -> dict[str, int]:
+    """Nothing for a channel that shows nothing that lasts."""
+    failing = delivery.refresh_failing.get(channel)
+    return {} if failing is None else {"refresh_failing": int(failing)}

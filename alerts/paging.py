@@ -15,13 +15,7 @@ from alerts.notify.delivery import (
     reminder_of,
 )
 from alerts.notify.page import ActionUrls, Page, PageSettings, build_page
-from alerts.notify.routing import (
-    FindOnCall,
-    FollowUp,
-    destinations,
-    follow_up,
-    nobody_on_call,
-)
+from alerts.notify.routing import FindOnCall, FollowUp, Router, nobody_on_call
 from alerts.outbox_entry import OutboxEntry
 from collectors.failure_log import FailureLog
 from probes.wire.clock import WallClock
@@ -51,14 +45,6 @@ class Paging:
 
     def destinations(self, alert: Alert) -> Sequence[tuple[str, int, bool]]:
         """(channel, earliest time, whether it waits for business hours) of a page."""
-        routed = destinations(
-            alert,
-            self._config.routing,
-            self._channels,
-            self._estate_index(),
-            self._now_ms(),
-            self._on_call,
-        )
         # Immediate pages wait for a grouping window, to be sent as one message.
         return [
             (
@@ -66,13 +52,15 @@ class Paging:
                 destination.next_ms + (0 if destination.deferred else self.group_ms),
                 destination.deferred,
             )
-            for destination in routed
+            for destination in self._router().destinations(alert)
         ]
 
     def follow_up(self, alert: Alert) -> FollowUp:
         """Who is notified of `alert` until somebody acknowledges it."""
-        return follow_up(
-            alert,
+        return self._router().follow_up(alert)
+
+    def _router(self) -> Router:
+        return Router(
             self._config.routing,
             self._channels,
             self._estate_index(),

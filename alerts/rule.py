@@ -13,23 +13,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from alerts.alert import PagingHours, Severity
+from alerts.alert import Owner, PagingHours, Severity
 from collectors.estate.estate_model import Pattern
 from collectors.strict_model import StrictModel
 from probes.wire.durations import parse_duration_ms
 
 Aggregate = Literal["last", "mean", "min", "max", "sum", "count", "p95", "rise"]
 Comparison = Literal[">", ">=", "<", "<=", "==", "!="]
-# Who acts on an alert of the rule.
-Owner = Literal[
-    "network",
-    "facilities",
-    "security",
-    "service_desk",
-    "end_user_devices",
-    "supplier",
-    "towpath",
-]
 Relation = Literal[
     "ancestor",
     "everything",

@@ -16,6 +16,10 @@ from alerts.series import Series
 # Minutes of runtime, the share of a PoE budget, and how much worse home may be.
 _RUNTIME_MIN, _POE_SHARE, _MUCH_WORSE = 15.0, 0.9, 0.1
 _FEWEST_CALLS = 20
+_SESSION_SHARE = 0.85
+# The names that profiles of firewalls and VPN gateways give to what these count.
+VPN_FIGURES = "VPN|GlobalProtect|AnyConnect|IKE|IPsec"
+_VPN = re.compile(VPN_FIGURES)
 _POE = re.compile(r"PoE (?P<kind>drawn|left|budget|supply)\b(?P<which>.*)", re.I)
 
 
@@ -128,6 +132,20 @@ def _poe_share(figures: Mapping[str, float]) -> float:
     return drawn / budget
 
 
+def vpn_sessions_spent(
+    sensors: Sequence[Series], estate_index: EstateIndex, now_ms: int
+) -> RuleFinding | None:
+    """For one figure that a VPN gateway counts: its share of what the gateway reports
+    as its licence or size."""
+    for series in sensors:
+        value, high = series.latest("value"), series.latest("high")
+        if not (isinstance(value, int | float) and isinstance(high, int | float)):
+            continue
+        if high > 0 and _VPN.search(series.tags["sensor"]):
+            return RuleFinding(value / high > _SESSION_SHARE, value / high)
+    return None
+
+
 def home_worse_than_office(
     places: Sequence[Series], estate_index: EstateIndex, now_ms: int
 ) -> RuleFinding | None:
@@ -152,6 +170,11 @@ FUNCTIONS: dict[str, Function] = {
     "on_backup": on_backup,
     "poe_budget_spent": poe_budget_spent,
     "ups_runtime_short": ups_runtime_short,
+    "vpn_sessions_spent": vpn_sessions_spent,
 }
 # The units of their values, if not plain numbers.
-FUNCTION_UNITS = {"home_worse_than_office": "ratio", "poe_budget_spent": "ratio"}
+FUNCTION_UNITS = {
+    "home_worse_than_office": "ratio",
+    "poe_budget_spent": "ratio",
+    "vpn_sessions_spent": "ratio",
+}

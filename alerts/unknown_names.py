@@ -3,11 +3,12 @@ error, because nobody would notice until a page is missing. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import get_args
 
 from alerts.alert_config import AlertConfig
 from alerts.maintenance_windows import Scope
+from alerts.notify.routing import Route
 from alerts.rule import Rule
 from alerts.rule_files import Override, RuleCheck, Rules
 from alerts.silence import Silence, silence_of
@@ -71,6 +72,14 @@ def unknown_in_routes(
                     f"{at}.rules: {id} is {' or '.join(sorted(severities))}, but "
                     f"severities is {', '.join(route.severities)}: it never matches"
                 )
+            owners = {rule.owner for _, rule in rules.find_all(id)}
+            if owners and route.owners and not owners & set(route.owners):
+                yield (
+                    f"{at}.rules: the owner of {id} is {' or '.join(sorted(owners))}, "
+                    f"but owners is {', '.join(route.owners)}: it never matches"
+                )
+    if all(route.owners for route in config.routes):
+        yield from _owners_without_route(config.routes, rules)
     for where, rota in config.named_rotas():
         if rota not in config.rotas:
             hint = did_you_mean(rota, config.rotas)
@@ -79,6 +88,26 @@ def unknown_in_routes(
         others = [name for name in config.channels if f".{name}." not in where]
         hint = did_you_mean(channel, others)
         yield f"{where}: no other channel is called {channel!r}{hint}"
+
+
+def _owners_without_route(routes: Sequence[Route], rules: Rules) -> Iterator[str]:
+    """Critical alerts that nobody would be notified of, as no route is for their
+    owner."""
+    reached = {
+        owner
+        for route in routes
+        if "critical" in route.severities
+        for owner in route.owners
+    }
+    missed: dict[str, list[str]] = {}
+    for rule in rules:
+        if routes and rule.severity == "critical" and rule.owner not in reached:
+            missed.setdefault(rule.owner, []).append(rule.id)
+    for owner, ids in missed.items():
+        yield (
+            f"alerts.routes: no route takes critical alerts of the owner {owner} "
+            f"({', '.join(ids)}): add one, or one without owners"
+        )
 
 
 def unknown_in_maintenance(

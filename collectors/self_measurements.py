@@ -144,6 +144,9 @@ SELF_NOTIFY = measurement(
     counter("sent", "delivered"),
     counter("failed", "failed attempts"),
     counter("refused", "attempts that the receiver refused permanently"),
+    counter("unauthorised", "attempts and updates that it took for a stranger's"),
+    counter("refresh_failed", "failed updates of what it shows"),
+    Field("refresh_failing", "int", "flag", "1 if the newest update failed"),
     Field("waiting", "int", "1", "not delivered yet"),
     Field("overdue", "int", "1", "refused, or not delivered two minutes after due"),
 )

@@ -258,7 +258,10 @@ def other_rows(council: Estate, at: int) -> Iterator[Sample]:
     yield Sample(
         "self_notify",
         {**process, "channel": "mail"},
-        {"sent": 3, "failed": 0, "refused": 0, "waiting": 0, "overdue": 0},
+        {
+            **{"sent": 3, "failed": 0, "refused": 0, "waiting": 0, "overdue": 0},
+            "refresh_failing": 0,
+        },
         at,
     )
     yield Sample(

@@ -39,6 +39,7 @@ async def test_an_alert_is_active_until_it_ends(alertmanager: AlertmanagerRig) -
     assert shown["labels"] == {
         "alertname": "line_down",
         "severity": "critical",
+        "owner": "network",
         "site": "library",
         "line": "library-wan",
         "source": "towpath",

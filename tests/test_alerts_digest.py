@@ -4,6 +4,7 @@ outbox and delivery in virtual time."""
 from __future__ import annotations
 
 import asyncio
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -71,6 +72,39 @@ async def test_more_than_the_limit_is_one_digest_that_names_causes_first(
     # What waits for a digest is not a failing channel.
     assert mail.store is not None
     assert mail.store.outbox.count_waiting(mail.now_ms) == {}
+
+
+async def test_a_critical_problem_does_not_wait_behind_lesser_ones(
+    mail: DeliveringWorld,
+) -> None:
+    for n in range(6):
+        mail.begin(f"lesser-{n}", "warning", site=f"s{n}")
+        await mail.deliver()
+    mail.begin("lesser-6", "warning", site="s6")
+    mail.begin("worst", "critical", site="hall")
+    await mail.deliver()
+    duty = mail.ends["duty"]
+    assert reported(duty.arrivals) == [
+        [("lesser-0", False)],
+        [("lesser-1", False)],
+        [("worst", False)],
+    ]
+    await mail.wait(11 * MINUTE_MS)
+    assert [name for name, _ in reported(duty.arrivals)[-1]] == [
+        f"lesser-{n}" for n in range(2, 7)
+    ]
+
+
+async def test_of_two_messages_that_are_due_the_critical_one_goes_first(
+    mail: DeliveringWorld,
+) -> None:
+    mail.begin("lesser", "warning", site="s1")
+    mail.begin("worst", "critical", site="hall")
+    await mail.deliver()
+    assert [one[0][0] for one in reported(mail.ends["duty"].arrivals)] == [
+        "worst",
+        "lesser",
+    ]
 
 
 async def test_what_is_held_is_not_overdue_and_its_failure_later_is(
@@ -251,11 +285,12 @@ async def _live(world: DeliveringWorld, steps: list[tuple[str, Any]]) -> None:
 
 @given(
     sent=st.lists(st.integers(0, 3_600_000), max_size=40),
-    messages=st.integers(1, 5),
+    messages=st.integers(1, 9),
     now_ms=st.integers(0, 3_600_000),
+    critical=st.booleans(),
 )
 def test_the_next_message_never_makes_more_than_the_limit_in_any_span(
-    sent: list[int], messages: int, now_ms: int
+    sent: list[int], messages: int, now_ms: int, critical: bool
 ) -> None:
     config = EmailConfig(
         host="mail",
@@ -265,7 +300,10 @@ def test_the_next_message_never_makes_more_than_the_limit_in_any_span(
     )
     limits = MessageLimits({"duty": config})
     past = [time_ms for time_ms in sent if time_ms <= now_ms]
-    free_ms = limits.free_at_ms("duty", {"duty": past}, now_ms)
+    free_ms = limits.free_at_ms("duty", {"duty": past}, now_ms, critical)
+    if not critical and messages > 1:
+        # A quarter is kept for critical problems.
+        messages -= math.ceil(messages / 4)
     assert free_ms >= now_ms
     within = [t for t in past if free_ms - 600_000 < t <= free_ms]
     assert len(within) < messages

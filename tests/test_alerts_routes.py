@@ -15,7 +15,7 @@ from alerts.notify import (
     Route,
     RoutingConfig,
 )
-from alerts.notify.routing import destinations, follow_up
+from alerts.notify.routing import Router
 from collectors.estate.estate_model import Estate
 from collectors.estate.opening_hours import OpeningHours
 
@@ -28,16 +28,14 @@ MONDAY_10 = int(datetime(2026, 5, 4, 9, 0, tzinfo=UTC).timestamp() * 1000)
 SATURDAY = int(datetime(2026, 5, 2, 9, 0, tzinfo=UTC).timestamp() * 1000)
 
 
-def routed(now_ms: int, *routes: Route, severity: Any = "critical") -> dict[str, int]:
-    alert = Alert("r", {}, severity, "firing", now_ms, site="library")
-    notified = destinations(
-        alert,
-        RoutingConfig(routes=routes),
-        ("duty", "desk"),
-        EstateIndex(ESTATE),
-        now_ms,
+def routed(
+    now_ms: int, *routes: Route, severity: Any = "critical", owner: Any = "network"
+) -> dict[str, int]:
+    alert = Alert("r", {}, severity, "firing", now_ms, site="library", owner=owner)
+    router = Router(
+        RoutingConfig(routes=routes), ("duty", "desk"), EstateIndex(ESTATE), now_ms
     )
-    return {way.channel: way.next_ms - now_ms for way in notified}
+    return {way.channel: way.next_ms - now_ms for way in router.destinations(alert)}
 
 
 def test_without_routes_every_channel_is_notified_above_severity_info() -> None:
@@ -94,8 +92,8 @@ def _channels(route: Route, now_ms: int, on_call: Any = lambda rota: ()) -> list
     known = ("duty", "desk", "ada")
     routing = RoutingConfig(routes=(route,))
     index = EstateIndex(estate)
-    routed = destinations(_alert(), routing, known, index, now_ms, on_call)
-    return [destination.channel for destination in routed]
+    router = Router(routing, known, index, now_ms, on_call)
+    return [destination.channel for destination in router.destinations(_alert())]
 
 
 def test_a_route_may_be_for_sites_of_a_criticality() -> None:
@@ -104,6 +102,15 @@ def test_a_route_may_be_for_sites_of_a_criticality() -> None:
     assert _channels(Route(channels=("duty",), criticality=("low",)), SATURDAY) == []
     # A site that is not in the estate is a normal one.
     assert routed(SATURDAY, high) == {}
+
+
+def test_a_route_may_be_for_those_who_act() -> None:
+    power = Route(channels=("duty",), owners=("facilities", "security"))
+    desk = Route(channels=("desk",))
+    assert routed(SATURDAY, power, desk, owner="facilities") == {"duty": 0, "desk": 0}
+    assert routed(SATURDAY, power, desk, owner="network") == {"desk": 0}
+    with pytest.raises(ValidationError, match="'network', 'facilities'"):
+        Route.model_validate({"channels": ["duty"], "owners": ["facility"]})
 
 
 def test_a_route_may_be_for_hours_of_the_council() -> None:
@@ -136,14 +143,14 @@ def test_what_follows_is_the_soonest_of_all_routes() -> None:
         ),
         Route(channels=("desk",), severities=("info",), repeat="1m"),
     )
-    plan = follow_up(
-        _alert(),
+    router = Router(
         RoutingConfig(routes=routes),
         ("duty", "desk", "ada", "chief"),
         EstateIndex(ESTATE),
         SATURDAY,
         {"network": ("ada",), "chiefs": ("chief",)}.__getitem__,
     )
+    plan = router.follow_up(_alert())
     minute_ms = 60_000
     assert plan.steps == (
         (0, "ada"),
@@ -174,7 +181,7 @@ def test_a_rule_with_business_hours_pages_nobody_at_night() -> None:
     closed = Route(channels=("desk",), severities=("warning",), hours="closed")
     routing = RoutingConfig(routes=(route, closed))
     index = EstateIndex(ESTATE)
-    ways = destinations(alert, routing, ("duty", "desk"), index, SATURDAY)
+    ways = Router(routing, ("duty", "desk"), index, SATURDAY).destinations(alert)
     assert [(way.channel, way.deferred) for way in ways] == [("duty", True)]
-    ways = destinations(alert, routing, ("duty", "desk"), index, MONDAY_10)
+    ways = Router(routing, ("duty", "desk"), index, MONDAY_10).destinations(alert)
     assert [(way.channel, way.next_ms) for way in ways] == [("duty", MONDAY_10)]

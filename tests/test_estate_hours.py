@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from alerts.alert import Alert
 from alerts.estate_index import EstateIndex
-from alerts.notify.routing import Route, RoutingConfig, destinations
+from alerts.notify.routing import Route, Router, RoutingConfig
 from collectors.estate import EstateError, load
 from collectors.estate.estate_model import Estate
 from collectors.estate.opening_hours import (
@@ -201,10 +201,8 @@ def routed(hours: OpeningHours, now_ms: int, route: Route) -> list[int]:
         {"sites": [{"id": "a", "name": "A", "hours": hours}]}
     )
     alert = Alert("r", {}, "critical", "firing", now_ms, site="a")
-    deliveries = destinations(
-        alert, RoutingConfig(routes=(route,)), ("d",), EstateIndex(estate), now_ms
-    )
-    return [way.next_ms for way in deliveries]
+    router = Router(RoutingConfig(routes=(route,)), ("d",), EstateIndex(estate), now_ms)
+    return [way.next_ms for way in router.destinations(alert)]
 
 
 def test_routes_of_opening_hours_know_the_night() -> None:

@@ -163,6 +163,7 @@ def alert_json(
             **subject,
             "alertname": alert.rule,
             "severity": alert.severity,
+            "owner": alert.owner,
             **({"site": alert.site} if alert.site else {}),
             "source": "towpath",
         },

@@ -12,7 +12,8 @@ from collectors.strict_model import StrictModel
 
 
 class MessageLimit(StrictModel):
-    """At most `messages` in `minutes`; 0 messages: no limit."""
+    """At most `messages` in `minutes`; 0 messages: no limit. `kept`: how many of them
+    are for critical problems only."""
 
     messages: Annotated[int, Field(ge=0, le=1000)] = 10
     minutes: Annotated[float, Field(gt=0, le=1440)] = 10.0
@@ -20,6 +21,10 @@ class MessageLimit(StrictModel):
     @property
     def span_ms(self) -> int:
         return round(self.minutes * 60_000)
+
+    @property
+    def kept(self) -> int:
+        return -(-self.messages // 4) if self.messages > 1 else 0
 
 
 UNLIMITED = MessageLimit(messages=0)

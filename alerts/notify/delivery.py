@@ -28,6 +28,7 @@ from alerts.notify.delivery_result import (
     PartlyDelivered,
     RetryLater,
     StandingNotifier,
+    failure_kind,
 )
 from alerts.notify.message_grouping import same_cause
 from alerts.notify.message_limit import MessageLimits
@@ -91,6 +92,9 @@ class Delivery:
         self.sent: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.unauthorised: Counter[str] = Counter()
+        self.refresh_failed: Counter[str] = Counter()
+        self.refresh_failing: dict[str, bool] = {}
 
     async def __aenter__(self) -> Self:
         for channel in self._notifiers:
@@ -117,7 +121,8 @@ class Delivery:
                 busy = await self.send_next(channel)
             except Exception as error:  # noqa: BLE001 - the next try may go better
                 busy = False
-                self._log_failure(channel, error)
+                self.failed[channel] += 1
+                self._log_failure(channel, error, repr(error))
             if busy:
                 continue
             with contextlib.suppress(TimeoutError):
@@ -133,7 +138,7 @@ class Delivery:
         entries = next_message(waiting, now_ms)
         if not entries:
             return False
-        free_ms = await self._free_at_ms(channel, now_ms)
+        free_ms = await self._free_at_ms(channel, entries, now_ms)
         if free_ms > now_ms:
             due = [entry for entry in waiting if entry.next_ms <= now_ms]
             await self._in_thread(self._outbox.hold, due, free_ms, now_ms)
@@ -159,7 +164,8 @@ class Delivery:
             async with asyncio.timeout(_TRY_S):
                 await self._notifiers[channel].notify(page)
         except PartlyDelivered as error:
-            self._log_failure(channel, str(error))
+            self.failed[channel] += 1
+            self._log_failure(channel, error, str(error))
             await self._in_thread(self._outbox.delivered, entries, self._now_ms())
             self.sent[channel] += 1
         except MessageTooLarge as error:
@@ -173,25 +179,35 @@ class Delivery:
             await self._mark_delivered(channel, entries)
         return True
 
-    async def _free_at_ms(self, channel: str, now_ms: int) -> int:
+    async def _free_at_ms(
+        self, channel: str, entries: Sequence[OutboxEntry], now_ms: int
+    ) -> int:
         span_ms = self._limits.span_ms(channel)
         if not span_ms:
             return now_ms
         sent_ms = await self._in_thread(
             self._outbox.sent_times, self._limits.peers(channel), now_ms - span_ms
         )
-        return self._limits.free_at_ms(channel, sent_ms, now_ms)
+        critical = any(is_critical(entry) for entry in entries)
+        return self._limits.free_at_ms(channel, sent_ms, now_ms, critical)
 
     async def _run_refresh(self, channel: str, notifier: StandingNotifier) -> None:
         while True:
-            try:
-                await self.refresh(channel, notifier)
-                self._failures.recovered(f"{channel} refresh", channel=channel)
-            except Exception as error:  # noqa: BLE001 - the next may go better
-                self._failures.failed(
-                    str(error) or repr(error), f"{channel} refresh", channel=channel
-                )
+            await self.try_refresh(channel, notifier)
             await asyncio.sleep(notifier.refresh_s)
+
+    async def try_refresh(self, channel: str, notifier: StandingNotifier) -> None:
+        """Refreshes; a failure is counted, and logged once per change."""
+        key = f"{channel} refresh"
+        try:
+            await self.refresh(channel, notifier)
+        except Exception as error:  # noqa: BLE001 - the next may go better
+            self.refresh_failing[channel] = True
+            self.refresh_failed[channel] += 1
+            self._log_failure(channel, error, _reason(error), key)
+        else:
+            self.refresh_failing[channel] = False
+            self._failures.recovered(key, channel=channel)
 
     async def refresh(self, channel: str, notifier: StandingNotifier) -> None:
         """Tells the channel how everything is now that lasts there."""
@@ -220,13 +236,11 @@ class Delivery:
     ) -> None:
         """Keeps them for another attempt, and uses another channel if this one refuses
         them or has failed for minutes."""
-        if isinstance(error, RetryLater | DeliveryRefused | TimeoutError):
-            why = str(error) or "no answer in time"
-        else:
-            why = repr(error)
+        why = _reason(error)
         refused = isinstance(error, DeliveryRefused)
         self.refused[channel] += refused
-        self._log_failure(channel, why)
+        self.failed[channel] += 1
+        self._log_failure(channel, error, why)
         wait_s = backoff_s(entries[0].tries, id)
         if isinstance(error, RetryLater) and error.after_s is not None:
             wait_s = max(wait_s, error.after_s)
@@ -256,22 +270,31 @@ class Delivery:
         if channels:
             _log.warning("notifications_fall_back", channel=channel, to=channels)
 
-    def _log_failure(self, channel: str, error: object) -> None:
-        self.failed[channel] += 1
-        self._failures.failed(error, key=channel, channel=channel)
+    def _log_failure(
+        self, channel: str, error: Exception, why: str, key: str = ""
+    ) -> None:
+        kind = failure_kind(error)
+        self.unauthorised[channel] += kind == "unauthorised"
+        self._failures.failed(why, key or channel, kind, channel=channel)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RetryLater | DeliveryRefused | TimeoutError):
+        return str(error) or "no answer in time"
+    return repr(error)
 
 
 def next_message(entries: Sequence[OutboxEntry], now_ms: int) -> list[OutboxEntry]:
     """The entries that make the next message; empty if none is due yet. Pure.
 
     `entries` may reach a grouping window into the future. What is due takes with it
-    what would follow of the same cause. If something was held, everything that is due
-    is one digest.
+    what would follow of the same cause, and a critical problem goes first. If something
+    was held, everything that is due is one digest.
     """
     due = [entry for entry in entries if entry.next_ms <= now_ms]
     if not due:
         return []
-    first = due[0]
+    first = next((entry for entry in due if is_critical(entry)), due[0])
     if first.batch_id:
         return [entry for entry in entries if entry.batch_id == first.batch_id]
     if any(entry.held_ms for entry in due):
@@ -285,6 +308,11 @@ def next_message(entries: Sequence[OutboxEntry], now_ms: int) -> list[OutboxEntr
         and (not entry.deferred or entry.next_ms <= now_ms)
     ]
     return same_cause(first, alike)
+
+
+def is_critical(entry: OutboxEntry) -> bool:
+    """True if it reports the beginning of a critical problem that lasts."""
+    return entry.alert.severity == "critical" and not entry.is_over
 
 
 def message_kind(entries: Sequence[OutboxEntry]) -> NotificationKind:

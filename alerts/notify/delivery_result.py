@@ -4,10 +4,12 @@ when to try again."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from alerts.alert import Alert
 from alerts.notify.page import Page
+
+FailureKind = Literal["unauthorised", "refused", "unreachable", "broken"]
 
 
 class RetryLater(Exception):
@@ -30,6 +32,10 @@ class DeliveryRefused(Exception):
     may correct that: it is tried again for as long, and goes elsewhere meanwhile."""
 
 
+class UnauthorisedCall(DeliveryRefused):
+    """The other end does not know the sender, or no more."""
+
+
 class MessageTooLarge(DeliveryRefused):
     """The other end accepts no message of this size: it is split, if it can be."""
 
@@ -37,6 +43,18 @@ class MessageTooLarge(DeliveryRefused):
 class PartlyDelivered(Exception):
     """Some recipients have it, others refused it. Sending it again would reach the
     first twice."""
+
+
+def failure_kind(error: Exception) -> FailureKind:
+    """What went wrong, for figures and the log; `broken`: an error in Towpath."""
+    match error:
+        case UnauthorisedCall():
+            return "unauthorised"
+        case DeliveryRefused() | PartlyDelivered():
+            return "refused"
+        case RetryLater() | TimeoutError():
+            return "unreachable"
+    return "broken"
 
 
 class Notifier(Protocol):

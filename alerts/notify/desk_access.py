@@ -7,10 +7,10 @@ import asyncio
 from typing import Any
 from urllib.parse import quote
 
-from alerts.notify.delivery_result import RetryLater
+from alerts.notify.delivery_result import RetryLater, UnauthorisedCall
 from alerts.notify.desk_product import DeskProduct, DeskRequest, fill
 from alerts.notify.desk_settings import ServiceDeskConfig
-from alerts.notify.http_caller import HttpAnswer, HttpCaller, UnauthorisedCall
+from alerts.notify.http_caller import HttpAnswer, HttpCaller
 from alerts.secret import Secret
 from probes.wire.clock import WallClock
 

@@ -16,7 +16,12 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from alerts.notify.delivery_result import DeliveryRefused, MessageTooLarge, RetryLater
+from alerts.notify.delivery_result import (
+    DeliveryRefused,
+    MessageTooLarge,
+    RetryLater,
+    UnauthorisedCall,
+)
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.display import displayable
 from probes.wire.retry_after import retry_after_s
@@ -31,10 +36,6 @@ _QUOTED_BYTES = 4096
 _QUOTED_CHARACTERS = 300
 # Shorter texts are too likely to be a word of the sentence.
 _SHORTEST_SECRET = 4
-
-
-class UnauthorisedCall(DeliveryRefused):
-    """The other end does not know the sender, or no more."""
 
 
 class HttpAnswer(NamedTuple):

@@ -1,5 +1,8 @@
 """`MessageLimits`: how many messages a person gets, whichever channels they come by.
-Pure."""
+Pure.
+
+A quarter of them is kept for critical problems, so that none waits behind lesser ones.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,11 @@ class MessageLimits:
         return frozenset().union(*self._groups.get(channel, ()))
 
     def free_at_ms(
-        self, channel: str, sent_ms: Mapping[str, Sequence[int]], now_ms: int
+        self,
+        channel: str,
+        sent_ms: Mapping[str, Sequence[int]],
+        now_ms: int,
+        critical: bool = False,
     ) -> int:
         """The earliest time of the next message: `now_ms`, or when the oldest of too
         many is long enough ago. `sent_ms`: channel → times of its messages."""
@@ -50,6 +57,7 @@ class MessageLimits:
         free_ms = now_ms
         if limit is None:
             return free_ms
+        most = limit.messages if critical else limit.messages - limit.kept
         for group in self._groups[channel]:
             times = sorted(
                 time_ms
@@ -57,6 +65,6 @@ class MessageLimits:
                 for time_ms in sent_ms.get(peer, ())
                 if now_ms - limit.span_ms < time_ms <= now_ms
             )
-            if len(times) >= limit.messages:
-                free_ms = max(free_ms, times[-limit.messages] + limit.span_ms)
+            if len(times) >= most:
+                free_ms = max(free_ms, times[-most] + limit.span_ms)
         return free_ms

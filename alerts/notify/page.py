@@ -18,7 +18,7 @@ import jinja2
 import msgspec
 
 from alerts.alert import SEVERITY_ORDER, Alert, Evidence, Severity
-from alerts.alert_text import describe_affected
+from alerts.alert_text import describe_affected, owner_text
 from alerts.outbox_entry import AlertPart, NotificationKind
 from probes.wire.display import displayable, isolated
 from probes.wire.durations import duration_text
@@ -260,6 +260,7 @@ def _rows(
     rows: list[tuple[str, str]] = []
     if alert.site:
         rows.append(("Where", names.get(alert.site, alert.site)))
+    rows.append(("Owner", owner_text(alert.owner)))
     since = _clock(alert.since_ms, zone)
     handled = []
     if alert.acknowledged_by and alert.acknowledged_ms is not None:

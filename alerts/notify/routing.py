@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import field_validator
 
-from alerts.alert import Alert, Severity
+from alerts.alert import Alert, Owner, Severity
 from alerts.estate_index import EstateIndex
 from collectors.estate.opening_hours import OpeningHours, is_open, next_opening_ms
 from collectors.strict_model import StrictModel
@@ -44,13 +44,13 @@ class Route(StrictModel):
     """Alerts of these severities, sites and rules go to these channels, and to who is
     on call by these rotas.
 
-    Empty `sites`, `rules` and `criticality` (of the site) mean all. `hours`: `always`,
-    `open` or `closed`, by the business hours of the alert's site. With `open`, a page
-    outside these hours waits for the next opening, and is dropped if all is well by
-    then. With `closed`, pages are sent only outside these hours. A rule may have
-    `hours` of its own. `during`: hours of
-    the council, outside of which the route is not used. Until somebody acknowledges
-    the alert, it is sent again every `repeat`, and to those of `escalate`.
+    Empty `sites`, `rules`, `owners` and `criticality` (of the site) mean all.
+    `hours`: `always`, `open` or `closed`, by the business hours of the alert's site.
+    With `open`, a page outside these hours waits for the next opening, and is dropped
+    if all is well by then. With `closed`, pages are sent only outside these hours.
+    A rule may have `hours` of its own. `during`: hours of the council, outside of which
+    the route is not used. Until somebody acknowledges the alert, it is sent again every
+    `repeat`, and to those of `escalate`.
     """
 
     channels: tuple[str, ...] = ()
@@ -59,6 +59,7 @@ class Route(StrictModel):
     sites: tuple[str, ...] = ()
     criticality: tuple[Criticality, ...] = ()
     rules: tuple[str, ...] = ()
+    owners: tuple[Owner, ...] = ()
     hours: Literal["always", "open", "closed"] = "always"
     during: OpeningHours | None = None
     repeat: str = ""
@@ -103,95 +104,84 @@ class FollowUp(NamedTuple):
     repeat_ms: int
 
 
-def destinations(
-    alert: Alert,
-    routing: RoutingConfig,
-    channels: Sequence[str],
-    estate_index: EstateIndex,
-    now_ms: int,
-    on_call: FindOnCall = nobody_on_call,
-) -> list[Destination]:
-    """The channels for `alert`, each once, at the earliest time of any route."""
-    earliest: dict[str, Destination] = {}
-    for route in _matching(alert, routing, channels, estate_index, now_ms):
-        next_ms = now_ms
-        if "open" in (route.hours, alert.hours):
-            opens_ms = next_opening_ms(estate_index.hours(alert.site), now_ms)
-            # A site that never opens must not keep a page for ever.
-            next_ms = now_ms if opens_ms is None else opens_ms
-        for channel in _channels(route, on_call):
-            destination = Destination(channel, next_ms, next_ms > now_ms)
-            if channel in channels and (
-                channel not in earliest
-                or destination.next_ms < earliest[channel].next_ms
+class Router(NamedTuple):
+    """Finds the channels of an alert, by the estate and the time as they are now."""
+
+    routing: RoutingConfig
+    channels: Sequence[str]
+    estate_index: EstateIndex
+    now_ms: int
+    on_call: FindOnCall = nobody_on_call
+
+    def destinations(self, alert: Alert) -> list[Destination]:
+        """The channels for `alert`, each once, at the earliest time of any route."""
+        earliest: dict[str, Destination] = {}
+        for route in self._matching(alert):
+            next_ms = self.now_ms
+            if "open" in (route.hours, alert.hours):
+                hours = self.estate_index.hours(alert.site)
+                opens_ms = next_opening_ms(hours, self.now_ms)
+                # A site that never opens must not keep a page for ever.
+                next_ms = self.now_ms if opens_ms is None else opens_ms
+            for channel in self._channels(route):
+                destination = Destination(channel, next_ms, next_ms > self.now_ms)
+                if channel in self.channels and (
+                    channel not in earliest
+                    or destination.next_ms < earliest[channel].next_ms
+                ):
+                    earliest[channel] = destination
+        return list(earliest.values())
+
+    def follow_up(self, alert: Alert) -> FollowUp:
+        """Who is notified of `alert` until somebody acknowledges it."""
+        steps: dict[str, int] = {}
+        repeats_ms = []
+        for route in self._matching(alert):
+            if not (route.escalate or route.repeat_ms):
+                continue
+            waits_for_opening = "open" in (route.hours, alert.hours)
+            if waits_for_opening and not self._is_open(alert):
+                continue
+            if route.repeat_ms:
+                repeats_ms.append(route.repeat_ms)
+            # Who has come on call since the page is notified too.
+            waits = [(0, channel) for channel in self._on_call_channels(route.rotas)]
+            waits += [
+                (step.after_ms, channel)
+                for step in route.escalate
+                for channel in self._channels(step)
+            ]
+            for after_ms, channel in waits:
+                if channel in self.channels:
+                    steps[channel] = min(after_ms, steps.get(channel, after_ms))
+        ordered = sorted((after_ms, channel) for channel, after_ms in steps.items())
+        return FollowUp(tuple(ordered), min(repeats_ms, default=0))
+
+    def _matching(self, alert: Alert) -> Iterator[Route]:
+        site = self.estate_index.sites.get(alert.site)
+        criticality = "normal" if site is None else site.criticality
+        for route in self.routing.routes or (Route(channels=tuple(self.channels)),):
+            if (
+                alert.severity in route.severities
+                and (not route.sites or alert.site in route.sites)
+                and (not route.rules or alert.rule in route.rules)
+                and (not route.owners or alert.owner in route.owners)
+                and (not route.criticality or criticality in route.criticality)
+                and not (
+                    route.hours == "closed"
+                    and (alert.hours == "open" or self._is_open(alert))
+                )
+                and (route.during is None or is_open(route.during, self.now_ms))
             ):
-                earliest[channel] = destination
-    return list(earliest.values())
+                yield route
 
+    def _is_open(self, alert: Alert) -> bool:
+        return self.estate_index.is_open(alert.site, self.now_ms)
 
-def follow_up(
-    alert: Alert,
-    routing: RoutingConfig,
-    channels: Sequence[str],
-    estate_index: EstateIndex,
-    now_ms: int,
-    on_call: FindOnCall = nobody_on_call,
-) -> FollowUp:
-    """Who is notified of `alert` until somebody acknowledges it."""
-    steps: dict[str, int] = {}
-    repeats_ms = []
-    for route in _matching(alert, routing, channels, estate_index, now_ms):
-        if not (route.escalate or route.repeat_ms):
-            continue
-        if "open" in (route.hours, alert.hours) and not estate_index.is_open(
-            alert.site, now_ms
-        ):
-            continue
-        if route.repeat_ms:
-            repeats_ms.append(route.repeat_ms)
-        # Who has come on call since the page is notified too.
-        waits = [(0, channel) for channel in _on_call_channels(route.rotas, on_call)]
-        waits += [
-            (step.after_ms, channel)
-            for step in route.escalate
-            for channel in _channels(step, on_call)
-        ]
-        for after_ms, channel in waits:
-            if channel in channels:
-                steps[channel] = min(after_ms, steps.get(channel, after_ms))
-    ordered = sorted((after_ms, channel) for channel, after_ms in steps.items())
-    return FollowUp(tuple(ordered), min(repeats_ms, default=0))
+    def _channels(self, step: Route | Escalation) -> Iterator[str]:
+        yield from step.channels
+        yield from self._on_call_channels(step.rotas)
 
-
-def _matching(
-    alert: Alert,
-    routing: RoutingConfig,
-    channels: Sequence[str],
-    estate_index: EstateIndex,
-    now_ms: int,
-) -> Iterator[Route]:
-    site = estate_index.sites.get(alert.site)
-    criticality = "normal" if site is None else site.criticality
-    for route in routing.routes or (Route(channels=tuple(channels)),):
-        if (
-            alert.severity in route.severities
-            and (not route.sites or alert.site in route.sites)
-            and (not route.rules or alert.rule in route.rules)
-            and (not route.criticality or criticality in route.criticality)
-            and not (
-                route.hours == "closed"
-                and (alert.hours == "open" or estate_index.is_open(alert.site, now_ms))
-            )
-            and (route.during is None or is_open(route.during, now_ms))
-        ):
-            yield route
-
-
-def _channels(step: Route | Escalation, on_call: FindOnCall) -> Iterator[str]:
-    yield from step.channels
-    yield from _on_call_channels(step.rotas, on_call)
-
-
-def _on_call_channels(rotas: Sequence[str], on_call: FindOnCall) -> Iterator[str]:
-    for rota in rotas:
-        yield from on_call(rota)
+    def _on_call_channels(self, rotas: Sequence[str]) -> Iterator[str]:
+        for rota in rotas:
+            yield from self.on_call(rota)

@@ -36,7 +36,8 @@ DIFFERENCES = (
     "If rows stop before an alert fires, Prometheus counts from the beginning when "
     "they are back. If they stop while it recovers, it ends without them.",
     "Towpath keeps an alert firing that starts three times in a quarter of an hour, "
-    "suppresses what another alert explains, and knows a baseline.",
+    "suppresses what another alert explains, knows a baseline, and keeps some pages "
+    "until the site opens.",
     "If nothing of Towpath can be scraped, all alerts end but `towpath_stopped`.",
 )
 _CUT_OFF = "min(towpath_self_poll_cut_off) >= 1"

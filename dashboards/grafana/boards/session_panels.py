@@ -1,5 +1,6 @@
 """VPN sessions that firewalls and gateways count, against what they may have."""
 
+from alerts.rule_functions import VPN_FIGURES
 from collectors.store.query import Where
 from dashboards.grafana.board import (
     BUSY,
@@ -15,10 +16,9 @@ from dashboards.grafana.board import (
 )
 from dashboards.grafana.boards.call_panels import LINES
 
-# The names that the SNMP profiles of firewalls and VPN gateways give them.
 _COUNTED = (
     Where("class", ("count",)),
-    Where("sensor", (), pattern="VPN|GlobalProtect|AnyConnect|IKE|IPsec"),
+    Where("sensor", (), pattern=VPN_FIGURES),
 )
 SESSIONS = Panel(
     "How many VPN sessions are left?",

@@ -345,6 +345,7 @@ CHANNELS = Panel(
                 ("sent", "last"),
                 ("failed", "last"),
                 ("refused", "last"),
+                ("refresh_failing", "last"),
                 by=("channel", "process"),
             )
         ),
@@ -363,6 +364,14 @@ CHANNELS = Panel(
         "sent_last": TableColumn("Delivered", "short", decimals=0, width=90),
         "failed_last": TableColumn("Failed tries", "short", decimals=0, width=100),
         "refused_last": TableColumn("Refused", "short", decimals=0, width=90),
+        "refresh_failing_last": TableColumn(
+            "Update fails",
+            "short",
+            steps=_NONE_IS_GOOD,
+            decimals=0,
+            width=100,
+            absent="no updates",
+        ),
     },
     sort=("overdue_last", True),
     newest=True,
