@@ -16,12 +16,8 @@ import structlog
 
 from alerts.alert_config import AlertConfig
 from alerts.calendar_maintenance import maintenance_from_events, source_of
-from alerts.calendars.calendar_feed import (
-    AHEAD_MS,
-    DAY_MS,
-    CalendarFeed,
-    read_state,
-)
+from alerts.calendars.calendar_events import DAY_MS
+from alerts.calendars.calendar_feed import AHEAD_MS, CalendarFeed, read_state
 from alerts.calendars.reading_process import CalendarUnreadable, read_calendar
 from alerts.maintenance_windows import MaintenanceWindow, calendar_of, silences_of
 from alerts.planned_silences import (

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,12 +22,15 @@ from dateutil.rrule import rruleset, rrulestr
 
 # icalendar's values have dozens of types; what they lack raises, as wrong text does.
 Component = Any
+DAY_MS = 86_400_000
 MOST_EVENTS = 20_000
 MOST_TIMES_OF_EVENT = 1_000
 MOST_TIMES = 5_000
 _MOST_PROBLEMS = 20
 _FASTEST = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY", "HOURLY")
 _LONGEST_TEXT = 1_000
+# Exchange writes names of time zones with a colon, and not always in quotes.
+_COLON_IN_ZONE = re.compile(rb';TZID=([^";\r\n]*:[^"\r\n]*):(\d{8}[\dTZ,]*[\r\n])')
 
 
 class CalendarEvent(msgspec.Struct, frozen=True):
@@ -65,17 +69,21 @@ def read_events(
     `timezone`: of times without one, and of whole days. Raises `NotACalendar`.
     """
     zone = ZoneInfo(timezone)
-    components = _components(text)
-    moved: dict[str, set[int]] = {}
+    components = _newest_versions(_components(text))
+    replacements: dict[str, Replacements] = {}
     for component in components:
         with contextlib.suppress(KeyError, AttributeError, ValueError, TypeError):
-            instead_of_ms = _ms(component["RECURRENCE-ID"].dt, zone)
-            moved.setdefault(_uid(component), set()).add(instead_of_ms)
+            instead_of = component["RECURRENCE-ID"]
+            known = replacements.setdefault(_uid(component), Replacements())
+            known.add(component, instead_of, zone)
     events: list[CalendarEvent] = []
     problems: list[str] = []
     for component in components:
         try:
-            events += _times(component, moved, from_ms, to_ms, zone)
+            known = replacements.get(_uid(component), Replacements())
+            events += _times(component, known, from_ms, to_ms, zone)
+            if problem := _zone_problem(component, timezone):
+                problems.append(f"{_name(component)} {problem}"[:300])
         except _EventUnusable as error:
             problems.append(f"{_name(component)} {error}"[:300])
         except (ValueError, TypeError, OverflowError, AttributeError) as error:
@@ -98,6 +106,7 @@ def _components(text: bytes) -> list[Component]:
         raise NotACalendar("is not iCalendar, which begins with BEGIN:VCALENDAR")
     if not text.rstrip(b" \r\n\t\0").upper().endswith(b"END:VCALENDAR"):
         raise NotACalendar("is incomplete: it does not end with END:VCALENDAR")
+    text = _COLON_IN_ZONE.sub(rb';TZID="\1":\2', text)
     try:
         calendars = icalendar.Calendar.from_ical(text, multiple=True)
         components = [event for each in calendars for event in each.walk("VEVENT")]
@@ -110,42 +119,122 @@ def _components(text: bytes) -> list[Component]:
     return components
 
 
+class Replacements:
+    """What stands in place of single times of one recurring event, and from which of
+    them on another version is in force (RANGE=THISANDFUTURE)."""
+
+    def __init__(self) -> None:
+        self._instead_of: set[int | date] = set()
+        self._onwards: list[tuple[int, Component]] = []
+        self.longest_shift_ms = 0
+
+    def add(self, component: Component, instead_of: Any, zone: ZoneInfo) -> None:
+        moment, at_ms = instead_of.dt, _ms(instead_of.dt, zone)
+        # A date may stand for the time of that day.
+        self._instead_of.add(at_ms if isinstance(moment, datetime) else moment)
+        if str(instead_of.params.get("RANGE", "")).upper() == "THISANDFUTURE":
+            self._onwards.append((at_ms, component))
+            self._onwards.sort(key=lambda onward: onward[0])
+            if "DTSTART" in component:
+                shift_ms = abs(_ms(component["DTSTART"].dt, zone) - at_ms)
+                self.longest_shift_ms = max(self.longest_shift_ms, shift_ms)
+
+    def stands_for(self, start: date | datetime, zone: ZoneInfo) -> bool:
+        day = start.date() if isinstance(start, datetime) else start
+        return day in self._instead_of or _ms(start, zone) in self._instead_of
+
+    def version_at(self, start_ms: int) -> Component | None:
+        """The version that is in force from this time on; None: the event's own."""
+        versions = [c for at_ms, c in self._onwards if at_ms <= start_ms]
+        return versions[-1] if versions else None
+
+
 def _times(
     component: Component,
-    moved: dict[str, set[int]],
+    replacements: Replacements,
     from_ms: int,
     to_ms: int,
     zone: ZoneInfo,
 ) -> Iterator[CalendarEvent]:
     if "DTSTART" not in component:
         raise _EventUnusable("has no DTSTART")
-    if str(component.get("STATUS", "")).upper() == "CANCELLED":
+    if _is_cancelled(component):
         return
     begins = component["DTSTART"].dt
     length_ms, days = _length(component, begins, zone)
-    uid = _uid(component)
-    is_moved = "RECURRENCE-ID" in component
-    replaced = set() if is_moved else moved.get(uid, set())
+    if "RECURRENCE-ID" in component:
+        name = f"{_uid(component)}/{_ms(begins, zone)}"
+        yield from _event(component, name, begins, from_ms, to_ms, zone)
+        return
+    shift_ms = replacements.longest_shift_ms
     # A day more, because the first time in the span may have begun before it.
-    earliest_ms = from_ms - length_ms - (days + 1) * 86_400_000
-    starts = (
-        [begins]
-        if is_moved
-        else _recurrences(component, begins, earliest_ms, to_ms, zone)
-    )
-    for start in starts:
-        start_ms = _ms(start, zone)
-        end_ms = _ms(start + timedelta(days=days), zone) + length_ms
-        if start_ms < to_ms and end_ms > from_ms and start_ms not in replaced:
-            yield CalendarEvent(
-                f"{uid}/{start_ms}" if is_moved else uid,
-                start_ms,
-                end_ms,
-                _text(component, "SUMMARY"),
-                _text(component, "DESCRIPTION"),
-                _text(component, "LOCATION"),
-                tuple(_people(component)),
-            )
+    earliest_ms = from_ms - length_ms - (days + 1) * DAY_MS - shift_ms
+    for start in _recurrences(component, begins, earliest_ms, to_ms + shift_ms, zone):
+        if replacements.stands_for(start, zone):
+            continue
+        version = replacements.version_at(_ms(start, zone))
+        if version is None:
+            yield from _event(component, _uid(component), start, from_ms, to_ms, zone)
+        elif not _is_cancelled(version) and "DTSTART" in version:
+            shift = version["DTSTART"].dt - version["RECURRENCE-ID"].dt
+            moved = start + shift
+            yield from _event(version, _uid(component), moved, from_ms, to_ms, zone)
+
+
+def _event(
+    component: Component,
+    uid: str,
+    start: date | datetime,
+    from_ms: int,
+    to_ms: int,
+    zone: ZoneInfo,
+) -> Iterator[CalendarEvent]:
+    """The time of `component` that begins at `start`, if it is in the span."""
+    length_ms, days = _length(component, component["DTSTART"].dt, zone)
+    start_ms = _ms(start, zone)
+    end_ms = _ms(start + timedelta(days=days), zone) + length_ms
+    if start_ms < to_ms and end_ms > from_ms:
+        yield CalendarEvent(
+            uid,
+            start_ms,
+            end_ms,
+            _text(component, "SUMMARY"),
+            _text(component, "DESCRIPTION"),
+            _text(component, "LOCATION"),
+            tuple(_people(component)),
+        )
+
+
+def _is_cancelled(component: Component) -> bool:
+    return str(component.get("STATUS", "")).upper() == "CANCELLED"
+
+
+def _newest_versions(components: Sequence[Component]) -> list[Component]:
+    """Without events of which the file has a version with a higher SEQUENCE."""
+    newest: dict[tuple[str, bytes], int] = {}
+    keys = []
+    for component in components:
+        instead_of = _listed(component, "RECURRENCE-ID")
+        at = b",".join(moment.to_ical() for moment in instead_of)
+        sequence = str(component.get("SEQUENCE", 0))
+        version = int(sequence) if sequence.isdecimal() else 0
+        key = (_uid(component), at)
+        keys.append((key, version))
+        newest[key] = max(newest.get(key, 0), version)
+    return [
+        component
+        for component, (key, version) in zip(components, keys, strict=True)
+        if not key[0] or version == newest[key]
+    ]
+
+
+def _zone_problem(component: Component, timezone: str) -> str:
+    """Why its times may be others than meant; else empty."""
+    begins = component["DTSTART"]
+    name = str(begins.params.get("TZID", ""))
+    if not name or not isinstance(begins.dt, datetime) or begins.dt.tzinfo is not None:
+        return ""
+    return f"names the time zone {name!r}, which is unknown: read as {timezone}"
 
 
 def _length(
@@ -158,7 +247,8 @@ def _length(
         if is_day != (not isinstance(ends, datetime)):
             raise _EventUnusable("begins on a day and ends at a time, or the reverse")
         if is_day:
-            length_ms, days = 0, (ends - begins).days
+            # An event that ends on its day is often meant to last it.
+            length_ms, days = 0, (ends - begins).days or 1
         else:
             length_ms, days = _ms(ends, zone) - _ms(begins, zone), 0
     elif "DURATION" in component:
@@ -201,8 +291,11 @@ def _recurrences(
         times.rrule(rrulestr(_rule_text(rule, local), dtstart=local(begins)))
     for moment in _moments(named["RDATE"]):
         times.rdate(local(moment))
+    days_out = set()
     for moment in _moments(named["EXDATE"]):
         times.exdate(local(moment))
+        if not isinstance(moment, datetime):
+            days_out.add(moment)
     first, last = (
         _at(ms, own_zone or zone).replace(tzinfo=None) + timedelta(days=days)
         for ms, days in ((from_ms, -1), (to_ms, 1))
@@ -217,6 +310,7 @@ def _recurrences(
         raise _EventUnusable(
             f"recurs more than {MOST_TIMES_OF_EVENT} times in the span"
         )
+    starts = [start for start in starts if start.date() not in days_out]
     if not isinstance(begins, datetime):
         return [start.date() for start in starts]
     return [start.replace(tzinfo=own_zone) for start in starts]

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 import msgspec
 from pydantic import Field, field_validator, model_validator
 
-from alerts.calendars.calendar_events import CalendarEvent
+from alerts.calendars.calendar_events import DAY_MS, CalendarEvent
 from alerts.calendars.feed_request import (
     MOST_BYTES,
     CalendarUnreachable,
@@ -24,7 +24,6 @@ from collectors.strict_model import StrictModel
 from probes.wire.atomic_file import replace_file
 from probes.wire.durations import duration_text
 
-DAY_MS = 86_400_000
 # The times of events are known this far ahead, and are counted again every few hours.
 AHEAD_MS = 35 * DAY_MS
 _BACK_MS = 7 * DAY_MS
