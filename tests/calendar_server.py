@@ -58,7 +58,9 @@ class CalendarServer:
 @pytest.fixture
 def calendar_server() -> Iterator[CalendarServer]:
     served = CalendarServer()
-    thread = threading.Thread(target=served.server.serve_forever, daemon=True)
+    thread = threading.Thread(
+        target=served.server.serve_forever, args=(0.02,), daemon=True
+    )
     thread.start()
     yield served
     served.server.shutdown()

@@ -84,7 +84,9 @@ class Desk:
 @pytest.fixture
 def desk() -> Iterator[Desk]:
     desk = Desk()
-    thread = threading.Thread(target=desk.server.serve_forever, daemon=True)
+    thread = threading.Thread(
+        target=desk.server.serve_forever, args=(0.02,), daemon=True
+    )
     thread.start()
     yield desk
     desk.server.shutdown()

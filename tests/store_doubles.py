@@ -73,17 +73,23 @@ class MemoryStore(_NullContext):
 
     def __init__(self, samples: Iterable[Sample] = ()) -> None:
         self._by_measurement: dict[str, list[Sample]] = {}
+        self._answers: dict[Query, list[Row]] = {}
         for sample in samples:
             self._by_measurement.setdefault(sample.measurement, []).append(sample)
 
     async def write(self, batches: list[Batch]) -> None:
+        self._answers.clear()
         for batch in batches:
             rows = self._by_measurement.setdefault(batch.measurement, [])
             rows.extend(batch.samples())
 
     async def query(self, query: Query) -> list[Row]:
-        if query.mean_step_ms:
-            return await self._of_means(query)
+        if query not in self._answers:
+            work_out = self._of_means if query.mean_step_ms else self._of_rows
+            self._answers[query] = await work_out(query)
+        return list(self._answers[query])
+
+    async def _of_rows(self, query: Query) -> list[Row]:
         groups: dict[tuple[int | None, tuple[str, ...]], list[Sample]] = {}
         for sample in self._by_measurement.get(query.measurement, ()):
             if not query.from_ms <= sample.time_ms < query.to_ms:

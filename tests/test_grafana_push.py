@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from grafana_double import PLAIN, grafana, outcomes, pushed
+from grafana_double import FEW, PLAIN, grafana, outcomes, pushed
 from grafana_state import (
     ROLES,
     Folder,
@@ -22,8 +22,8 @@ from dashboards.grafana.grafana_server import GrafanaServer
 from dashboards.grafana.push import PushOptions
 from dashboards.grafana_config import GrafanaConfig
 
-SHARED = {board.uid for board in BOARDS if not board.personal}
-FIRST = next(board for board in BOARDS if not board.personal)
+SHARED = {board.uid for board in FEW if not board.personal}
+FIRST = next(board for board in FEW if not board.personal)
 PERSONAL = GrafanaConfig(personal=True)
 DRY = PushOptions(dry_run=True)
 OVERWRITE = PushOptions(overwrite=True)
@@ -45,7 +45,7 @@ def renamed(board: Board) -> Board:
 
 
 def next_version() -> tuple[Board, ...]:
-    return tuple(renamed(b) if b is FIRST else b for b in BOARDS)
+    return tuple(renamed(b) if b is FIRST else b for b in FEW)
 
 
 @ALL_VERSIONS
@@ -61,6 +61,13 @@ def test_a_first_push_makes_the_folder_and_puts_the_shared_boards_into_it(
             SHARED, "towpath"
         )
         assert list(state.folders) == ["towpath"]
+
+
+def test_all_shared_boards_are_pushed_and_the_personal_one_is_not(
+    state: GrafanaState,
+) -> None:
+    assert outcomes(pushed(state, boards=BOARDS)) == {"new"}
+    assert set(state.boards) == {board.uid for board in BOARDS if not board.personal}
 
 
 @ALL_VERSIONS
@@ -94,7 +101,7 @@ def test_a_dry_run_writes_nothing(state: GrafanaState) -> None:
 
 
 @ALL_VERSIONS
-@pytest.mark.parametrize("boards", [BOARDS, next_version()], ids=["same", "newer"])
+@pytest.mark.parametrize("boards", [FEW, next_version()], ids=["same", "newer"])
 def test_the_edit_of_a_person_is_kept_and_named(
     major: int, boards: tuple[Board, ...]
 ) -> None:
@@ -233,7 +240,7 @@ def test_boards_that_towpath_no_longer_has_are_named_and_removed_only_with_prune
     state: GrafanaState,
 ) -> None:
     pushed(state)
-    fewer = tuple(board for board in BOARDS if board is not FIRST)
+    fewer = tuple(board for board in FEW if board is not FIRST)
     state.add_board("towpath-mine", "Bob's", tags=["towpath"])
     [note] = pushed(state, None, PushOptions(), fewer).notes
     assert "is no longer one of Towpath's: --prune removes it" in note

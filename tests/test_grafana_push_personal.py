@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from grafana_double import grafana, outcomes, pushed
+from grafana_double import FEW, grafana, outcomes, pushed
 from grafana_state import (
     MAKER,
     ROLES,
@@ -15,11 +15,10 @@ from grafana_state import (
     shared_source,
 )
 
-from dashboards.grafana import BOARDS
 from dashboards.grafana.grafana_connection import PushError
 from dashboards.grafana_config import GrafanaConfig
 
-SHARED = {board.uid for board in BOARDS if not board.personal}
+SHARED = {board.uid for board in FEW if not board.personal}
 PERSONAL = GrafanaConfig(personal=True)
 
 
