@@ -37,8 +37,6 @@ COUNCILS: dict[str, Callable[[], list[Sample]]] = {
     "recorded": recorded_rows,
 }
 _ORDINARY = ("switch", "router", "firewall")
-# What a panel says without rows if nobody has thought about it.
-_UNTHOUGHT = "no data"
 Choice = dict[str, str]
 # How many choices of a board are tried, and how many of them with one device.
 _ALL, _CHOICES, _OF_DEVICE = 100_000, 100, 2
@@ -181,7 +179,7 @@ class _MeasuredBoard:
 
     def _explanation(self, panel: Panel) -> str:
         """Why a panel may have no rows; empty if it may not."""
-        if panel.no_value != _UNTHOUGHT:
+        if panel.no_value:
             return f"says {panel.no_value!r}"
         kinds = {target.query.measurement for target in panel.targets}
         if not kinds & self._measurements:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from pathlib import Path
 
 import pytest
+from grafana_asks import END_MS, SERVERS, running_influx, value_of
 from grafana_files import all_panels
 from typer.testing import CliRunner
 
+from collectors.estate import Estate, Site
 from collectors.server_measurements import CATALOGUE
+from collectors.snmp.polling.site_names import site_names
 from dashboards.grafana import BOARDS, check_boards
-from dashboards.grafana.board import Board, Panel, column, link_to
+from dashboards.grafana.board import Board, Panel, column, link_to, sites
 from dashboards.grafana.classic import dashboard_json
 from dashboards.grafana.site_texts import name_sites, named_columns, site_tags
+from probes.wire.sample import Sample
 from towpath.cli import app
 
 NAMES = {"town-hall": "Town hall", "home": 'The "Home", 1/2 Ärmel'}
@@ -105,3 +110,27 @@ def test_a_link_that_passes_on_a_shown_text_is_refused() -> None:
     [finding] = check_boards(boards, CATALOGUE)
     assert finding.check == "links"
     assert "passes on the text" in finding.text
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("kind", SERVERS)
+def test_the_selector_offers_sites_of_any_name_and_none_before_the_first_row(
+    tmp_path: Path, kind: str
+) -> None:
+    names = {
+        "a": 'The "Annexe", O\'Neill Road 1/2',
+        "b": "Ärmel = 100%, \\ (old)",
+        "c": "Town hall (town-hall)",
+    }
+    estate = Estate(sites=tuple(Site(id=id, name=name) for id, name in names.items()))
+    selector = sites()
+    with running_influx(kind, tmp_path) as influx:
+        other = Sample("self_poll", {"process": "poll"}, {"done": 1}, END_MS - 60_000)
+        asyncio.run(influx.write([other]))
+        assert influx.ask(selector.query(), "towpath") == []
+        [batch] = site_names(estate, END_MS - 60_000)
+        asyncio.run(influx.write(batch.samples()))
+        [series] = influx.ask(selector.query(), "towpath")
+    texts = [row[1] for row in series["values"]]
+    assert sorted(texts) == sorted(f"{name} ({id})" for id, name in names.items())
+    assert {value_of(selector, text) for text in texts} == names.keys()

@@ -9,9 +9,11 @@ import pytest
 
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp.tables import ip_sla
-from dashboards.grafana import BOARDS, check_boards
+from dashboards.grafana import BOARDS, absent_texts, check_boards
 from dashboards.grafana.board import TableColumn
 from dashboards.grafana.boards import key_texts
+from dashboards.grafana.boards.firing_alerts import ALERTS
+from dashboards.grafana.boards.wan_lines import WAN
 from probes.wire.failure import Outcome
 
 
@@ -61,3 +63,20 @@ def test_every_outcome_of_a_poll_and_of_an_operation_has_words() -> None:
     assert key_texts.OPERATION_RESULTS.keys() == {*ip_sla._SENSES.values()}
     assert key_texts.ROLES["access_point"][0] == "Access point"
     assert key_texts.ROLES["ups"][0] == "UPS"
+
+
+def test_a_panel_without_anything_to_show_says_what_that_means() -> None:
+    shown = {
+        target.query.measurement
+        for board in BOARDS
+        if not board.personal
+        for panel in board.panels
+        for target in panel.targets
+    }
+    assert absent_texts.NOTHING.keys() == shown
+    [firing] = [p for p in ALERTS.panels if p.title == "What is firing now?"]
+    assert absent_texts.nothing_text(firing) == "None"
+    own = dataclasses.replace(firing, no_value="Nobody is paged")
+    assert absent_texts.nothing_text(own) == "Nobody is paged"
+    lines = dataclasses.replace(firing, rows_if=(), targets=WAN.panels[2].targets)
+    assert absent_texts.nothing_text(lines) == "No line in the estate"

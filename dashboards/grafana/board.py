@@ -309,7 +309,7 @@ class Panel:
     tile: str = ""
     tile_colours: Mapping[str, str] = field(default_factory=dict)
     reduces_rows: bool = False
-    no_value: str = "no data"
+    no_value: str = ""
     time_from: str = ""
     bars: bool = False
 

@@ -14,7 +14,7 @@ _WORDS = {
     "annotations": "annotations",
     "datasource": "data source",
     "description": "description",
-    "fieldConfig": "units, colours or limits",
+    "fieldConfig": "units, texts, colours or limits",
     "gridPos": "position",
     "interval": "interval",
     "links": "links",

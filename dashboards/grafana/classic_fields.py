@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from dashboards.grafana.absent_texts import nothing_text
 from dashboards.grafana.board import (
     NEUTRAL,
     Panel,
@@ -51,7 +52,7 @@ def _defaults(panel: Panel) -> dict[str, Any]:
         "unit": panel.unit,
         "thresholds": _thresholds(panel.steps),
         "mappings": [*_mappings(panel.value_texts), *_of_nothing(panel)],
-        "noValue": panel.no_value,
+        "noValue": nothing_text(panel),
         "color": {"mode": "thresholds"},
         "custom": {},
     }
@@ -137,7 +138,7 @@ def _of_nothing(panel: Panel) -> list[dict[str, Any]]:
     nothing is what is hoped for."""
     if panel.kind not in ("stat", "gauge", "bargauge") or panel.rows_if:
         return []
-    return [_absent(panel.no_value, len(panel.value_texts))]
+    return [_absent(nothing_text(panel), len(panel.value_texts))]
 
 
 def _absent(text: str, index: int) -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""What a panel says if it has nothing to show. Pure."""
+
+from __future__ import annotations
+
+from dashboards.grafana.board import Panel
+
+_NO_RESULT = "No result in this range"
+# Measurement → what it means that it has no rows.
+NOTHING = {
+    "alert": "None",
+    "device": "No device is polled",
+    "event": "None",
+    "experience": "Too few laptops, or not measured",
+    "finding": "Nothing",
+    "incident": "None",
+    "interface": "It reports no such figures",
+    "inventory": "It does not report what it is",
+    "ip_sla": "No router runs an IP SLA operation",
+    "line": "No line in the estate",
+    "memory": "It reports no memory",
+    "neighbour": "No neighbour known",
+    "processor": "It reports no processor",
+    "self_agents": "No laptop is enrolled",
+    "self_disk": "No process reports",
+    "self_ingest": "No report is received",
+    "self_journal": "No process reports",
+    "self_notify": "No channel is set up",
+    "self_poll": "No poller reports",
+    "self_reader": "No reader reports",
+    "self_traps": "Traps are switched off",
+    "self_web": "The status page is switched off",
+    "sensor": "No such sensor is read",
+    "silence": "None",
+    "site": "No state is known",
+    "storage": "It reports no disk",
+    "vpn_gateway": "No gateway in the estate",
+    "wireless": "No radio reports this",
+}
+
+
+def nothing_text(panel: Panel) -> str:
+    """Returns the panel's own words, or else those of its first measurement. Where only
+    some rows are shown, such as faults, there are none."""
+    if panel.no_value:
+        return panel.no_value
+    if panel.rows_if:
+        return "None"
+    names = [target.query.measurement for target in panel.targets]
+    return next((NOTHING[name] for name in names if name in NOTHING), _NO_RESULT)
