@@ -10,6 +10,7 @@ of one switch or site, and the others' are not even opened.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -22,6 +23,8 @@ from collectors.store import file_layout, rollup
 from collectors.store.arrow_tables import metadata
 from collectors.store.duckdb_sql import TYPES
 from collectors.store.rolled_measurements import RANKED
+from dashboards.grafana import BOARDS
+from dashboards.grafana.board import Board
 from probes.wire.catalogue import Field, Measurement
 
 _DAYS = 30
@@ -31,11 +34,14 @@ _ONE_IN = 10
 _DAYS_OF_5M = 3
 
 
-def write_files(root: Path, council: Council, end_ms: int) -> int:
-    """Writes files under the store's folder; returns the number of rows."""
-    read, written = names_read(), 0
+def write_files(
+    root: Path, council: Council, end_ms: int, boards: Sequence[Board] = BOARDS
+) -> int:
+    """Writes what `boards` read as files under the store's folder; returns the number
+    of rows."""
+    read, written = names_read(boards), 0
     for declared in CATALOGUE:
-        if not declared.personal:
+        if not declared.personal and declared.name in read:
             fields = [field for field in declared.fields if field.name in read]
             if fields:
                 subjects = series(declared, council)

@@ -108,8 +108,10 @@ def measure(
                     figures[kind] = loads(influx, boards)
             else:
                 with served_in_background(Path(folder), CATALOGUE) as (store, loop):
+                    # The first use of the store creates its folder.
+                    asyncio.run_coroutine_threadsafe(store.tidy(0), loop).result()
                     (root,) = Path(folder).iterdir()
-                    rows = write_files(root, council, END_MS)
+                    rows = write_files(root, council, END_MS, boards)
                     _print_written(kind, council, rows, began)
                     figures[kind] = loads(EmbeddedInflux(store, loop), boards)
     return figures

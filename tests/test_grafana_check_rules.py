@@ -114,10 +114,20 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "rows",
         _two(
             'SELECT last("uptime_s") FROM "device" GROUP BY "device"',
-            'SELECT last("uptime_s") FROM "device" GROUP BY "device", "site"',
+            'SELECT last("uptime_s") FROM "device" GROUP BY "site"',
             transformations=_MERGE,
         ),
         "merges queries with different GROUP BY",
+    ),
+    (
+        # The site follows from the device.
+        "",
+        _two(
+            'SELECT last("uptime_s") FROM "device" GROUP BY "device"',
+            'SELECT last("uptime_s") FROM "device" GROUP BY "device", "site"',
+            transformations=_MERGE,
+        ),
+        "",
     ),
     (
         "rows",
