@@ -192,7 +192,9 @@ def _usage(mib_object: MibObject, words: list[str]) -> ObjectMeaning | None:
     if is_memory:
         sized = re.search(r"byte|octet|kb|mb|^b$", units)
         if in_percent or (named & (share - {"used", "rate"}) and not sized):
-            return UsageObject("memory", bool(named & {"free", "available", "avail"}))
+            return UsageObject(
+                "memory", bool(named & {"free", "available", "avail", "idle"})
+            )
         for part, said in (
             ("free", {"free", "available", "avail"}),
             ("used", {"used", "allocated", "inuse"}),

@@ -33,6 +33,8 @@ Values = Mapping[str, Mapping[str, Value]]
 _IF_NAME = "1.3.6.1.2.1.31.1.1.1.1"
 _NAME_WORDS = ("name", "descr", "description", "label", "tag", "location")
 _CELSIUS, _FAHRENHEIT = {"c", "celsius"}, {"f", "fahrenheit"}
+# Words of mains voltages, which have a narrower range than all voltages.
+_MAINS = {"input", "output", "bypass", "phase", "outlet", "inlet", "utility", "mains"}
 _DIVISORS = (1, 10, 100, 1000)
 
 
@@ -194,6 +196,8 @@ def _sensor(
         if found.class_ not in USUAL:
             return None
         parts.append("divisor: [1, 10, 100]")
+        if found.class_ == "voltage" and _MAINS & set(key.split("_")):
+            parts.append("usual: [85, 500]")
     elif found.divisor != 1:
         parts.append(f"divisor: {found.divisor:g}")
     if found.multiplier != 1:

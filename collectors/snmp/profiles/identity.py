@@ -108,9 +108,9 @@ async def complete_identity(
             or getattr(identity, fact)
         )
     if facts["vendor"] in (None, *AGENT_VENDORS):
-        named = [p.head.vendor for p in profiles if p.head.vendor not in AGENT_VENDORS]
-        known = [VENDORS[n] for n in await enterprises() if n in VENDORS]
-        makers = {v for v in named or known if v and v not in AGENT_VENDORS}
+        named = {profile.head.vendor for profile in profiles} - {None, *AGENT_VENDORS}
+        known = {VENDORS[n] for n in await enterprises() if n in VENDORS}
+        makers = named or known - AGENT_VENDORS
         facts["vendor"] = makers.pop() if len(makers) == 1 else facts["vendor"]
     return msgspec.structs.replace(identity, **facts)
 

@@ -120,6 +120,20 @@ def _huawei_power(row: ProfileRow, name: str) -> float | None:
     return raw / 100 if low <= raw <= high else dbm
 
 
+# Bits of hrPrinterDetectedErrorState (RFC 2790) in its first octet, the worst first:
+# jammed, no toner, offline, door open, no paper, service, low toner, low paper.
+_PRINTER_ERRORS = (4, 16, 2, 8, 64, 1, 32, 128)
+
+
+def worst_printer_error(row: ProfileRow) -> float | None:
+    """Return the worst error of column value, as its bit; 0 if there is none."""
+    raw = row.raw("value")
+    if not isinstance(raw, bytes):
+        return None
+    octet = raw[0] if raw else 0
+    return float(next((bit for bit in _PRINTER_ERRORS if octet & bit), 0))
+
+
 _LESS, _GREATER = (1, 2), (3, 4)
 _MINOR, _MAJOR, _CRITICAL = 10, 20, 30
 
@@ -185,4 +199,5 @@ FUNCTIONS: dict[str, Function] = {
     "huawei_transmit": huawei_transmit,
     "quotient": quotient,
     "share_pct": share_pct,
+    "worst_printer_error": worst_printer_error,
 }
