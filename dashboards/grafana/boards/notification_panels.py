@@ -9,6 +9,7 @@ from dashboards.grafana.board import (
     TableColumn,
     select,
 )
+from dashboards.grafana.boards.key_texts import YES_NO
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 # More than none of what should never happen.
@@ -64,8 +65,7 @@ CHANNELS = Panel(
         "refresh_failing_last": TableColumn(
             "Update fails",
             "short",
-            steps=NONE_IS_GOOD,
-            decimals=0,
+            value_texts=YES_NO,
             width=100,
             absent="no updates",
         ),
