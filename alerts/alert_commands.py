@@ -23,17 +23,13 @@ from alerts.alert_access import (
 )
 from alerts.alert_text import describe_affected
 from alerts.rule_files import RuleCheck, RuleError, Rules, load_rules, no_check
-from alerts.silence import Silence
+from alerts.silence import NOTHING_NAMED, Silence
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import did_you_mean
 from probes.wire.durations import duration_text, parse_duration_ms
 
 Out = Callable[[str], None]
-NOTHING_NAMED = (
-    "expected a site, a device, a line, a supplier or a rule: silencing everything is "
-    "not allowed"
-)
 
 
 def rules_list(

@@ -44,6 +44,10 @@ class Silence(msgspec.Struct, frozen=True):
         return ", ".join(f"{kind} {name}" for kind, name in self.scope.items())
 
 
+NOTHING_NAMED = (
+    "expected a site, a device, a line, a supplier or a rule: silencing everything is "
+    "not allowed"
+)
 SCOPES = ("site", "device", "line", "supplier", "rule")
 
 

@@ -19,7 +19,6 @@ from typing import Any, Self
 
 import structlog
 
-from alerts.action_link import LinkSigner
 from alerts.alert_access import overdue_notifications, start_positions
 from alerts.alert_engine import AlertEngine, EngineInputs
 from alerts.maintenance_planner import MaintenancePlanner, calendar_troubles
@@ -49,7 +48,8 @@ from collectors.store import StoreWriter, open_store, saved_positions
 from collectors.store.erasure import Erasures
 from collectors.topology import TopologyGraph, TopologyView
 from collectors.vpn_gateways import VpnGateways
-from dashboards.web import AlertActions, GrafanaSource, SiteRows, StatusPage
+from dashboards.web import AlertsApi, GrafanaSource, SiteRows, StatusPage
+from dashboards.web.action_pages import alert_actions
 from probes.wire.clock import WallClock, wall_ms
 from towpath.config import Role, TowpathConfig, personal_folders, written_folders
 from towpath.error_sentences import sentence_of
@@ -287,19 +287,20 @@ class Installation:
             unwell=self._unwell,
             least=self.config.groups.least,
             influx=None if source is None else source.endpoint,
-            actions=self._alert_actions(),
+            actions=alert_actions(self.config.alerts, self._now_ms),
+            api=self._alerts_api(),
         )
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)
         self._source("web", lambda at: [page.sample(self.process, at)])
         self._add("rows of sites", SiteRows(page.views, self.journal))
 
-    def _alert_actions(self) -> AlertActions | None:
+    def _alerts_api(self) -> AlertsApi:
         config = self.config.alerts
-        signer = LinkSigner(config.links, config.base_url)
-        if not signer.is_on:
-            return None
-        return AlertActions(signer, config.standing, self._now_ms)
+        rules = load_rules(CATALOGUE, config.rules)
+        return AlertsApi(
+            config.standing, lambda: (rules, self.estate.current), self._now_ms
+        )
 
     def _unwell(self, now_ms: int) -> list[str]:
         """Sentences about what keeps Towpath from working (blocking)."""

@@ -1,6 +1,7 @@
 """The status page: what is wrong, why, and for whom, for on-call staff and managers."""
 
 from dashboards.web.action_pages import AlertActions
+from dashboards.web.alerts_api import AlertsApi
 from dashboards.web.grafana_source import GrafanaSource
 from dashboards.web.site_rows import SiteRows
 from dashboards.web.status_page import AlertReader, PageError, StatusPage
@@ -9,6 +10,7 @@ from dashboards.web.web_config import WebConfig
 __all__ = [
     "AlertActions",
     "AlertReader",
+    "AlertsApi",
     "GrafanaSource",
     "PageError",
     "SiteRows",

@@ -26,12 +26,13 @@ from alerts.acknowledgement import (
 )
 from alerts.action_link import LinkRefused, LinkSigner, SignedLink
 from alerts.alert import Alert
+from alerts.alert_config import AlertConfig
 from alerts.silence import silence_of
 from probes.wire.clock import WallClock
 
 _log = structlog.get_logger()
 _MOST_BODY_BYTES = 8_192
-_LONGEST_WHO, _LONGEST_WHY = 80, 300
+LONGEST_WHO, LONGEST_WHY = 80, 300
 HOURS = (1, 2, 4, 8, 24)
 
 
@@ -69,6 +70,12 @@ class AlertActions:
         silence = silence_of(scope, now_ms, until_ms, form.why, form.who)
         silence_by_link(self._standing, signed, silence)
         return signed
+
+
+def alert_actions(config: AlertConfig, now_ms: WallClock) -> AlertActions | None:
+    """What links do by these settings; None if messages have none."""
+    signer = LinkSigner(config.links, config.base_url)
+    return AlertActions(signer, config.standing, now_ms) if signer.is_on else None
 
 
 def silence_scopes(alert: Alert) -> dict[str, dict[str, str]]:
@@ -191,10 +198,10 @@ async def _read_form(request: Request) -> ActionForm | None:
     errors = {}
     if not form.who:
         errors["who"] = "Enter your name"
-    elif len(form.who) > _LONGEST_WHO:
-        errors["who"] = f"Your name must be {_LONGEST_WHO} characters or fewer"
-    if len(form.why) > _LONGEST_WHY:
-        errors["why"] = f"The reason must be {_LONGEST_WHY} characters or fewer"
+    elif len(form.who) > LONGEST_WHO:
+        errors["who"] = f"Your name must be {LONGEST_WHO} characters or fewer"
+    if len(form.why) > LONGEST_WHY:
+        errors["why"] = f"The reason must be {LONGEST_WHY} characters or fewer"
     return msgspec.structs.replace(form, errors=errors)
 
 

@@ -24,6 +24,7 @@ from dashboards import call_quality, chart, figure_text
 from dashboards.templating import environment
 from dashboards.web import influx_endpoint, site_state, status_api
 from dashboards.web.action_pages import ActionPages, AlertActions
+from dashboards.web.alerts_api import AlertsApi
 from dashboards.web.influx_endpoint import InfluxEndpoint
 from dashboards.web.laptop_groups import groups
 from dashboards.web.page_views import Views
@@ -255,6 +256,7 @@ def app(
     views: Views,
     influx: InfluxEndpoint | None = None,
     actions: AlertActions | None = None,
+    api: AlertsApi | None = None,
 ) -> ASGIApp:
     """Returns the application; it starts nothing."""
     pages = StatusPages(config, views)
@@ -277,6 +279,8 @@ def app(
             Route("/act/done/{action}", linked.done, methods=["GET"]),
             Route("/act/{token}", linked.page, methods=["GET", "POST"]),
         ]
+    if api is not None:
+        listed += api.routes
     shown = Starlette(
         routes=listed,
         middleware=[

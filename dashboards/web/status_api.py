@@ -33,7 +33,10 @@ def document(view: Overview) -> dict[str, Any]:
         "unwell": list(view.unwell),
         "sites": [_site(site) for site in view.sites],
         "causes": [
-            {**_alert(cause.alert), "explains": [_alert(a) for a in cause.explains]}
+            {
+                **alert_fields(cause.alert),
+                "explains": [alert_fields(a) for a in cause.explains],
+            }
             for cause in view.causes
         ],
     }
@@ -74,6 +77,6 @@ def _site(site_now: SiteNow) -> dict[str, Any]:
     }
 
 
-def _alert(alert: Alert) -> dict[str, Any]:
+def alert_fields(alert: Alert) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(alert)
     return {"key": alert.key, **fields}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probes.wire.clock import wall_ms
+from towpath.commands.alert_tokens import token, tokens, withdraw
 from towpath.commands.replay import replay
 from towpath.commands.shared import (
     ConfigFile,
@@ -152,6 +153,9 @@ def unsilence(config: ConfigFile, id: Annotated[int, typer.Argument()]) -> None:
 
 
 app.command()(replay)
+app.command()(token)
+app.command()(tokens)
+app.command()(withdraw)
 
 
 @app.command()
