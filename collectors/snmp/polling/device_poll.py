@@ -103,7 +103,9 @@ class DevicePoll:
         # The last samples by port key, and when they were read.
         self._samples: dict[str, CounterSample] = {}
         self._samples_ms = float("-inf")
+        # When it last answered, however long ago: what tells that it restarted since.
         self._moment: Moment | None = None
+        self._is_silent = False
         self._outcome: Outcome | None = None
         # Findings of the last poll.
         self._findings: dict[str, str] = {}
@@ -113,7 +115,7 @@ class DevicePoll:
     @property
     def is_silent(self) -> bool:
         """True if the device did not answer the last poll."""
-        return self._outcome is not None and self._moment is None
+        return self._is_silent
 
     @property
     def is_learnt(self) -> bool:
@@ -184,6 +186,7 @@ class DevicePoll:
         received_ms = self._now_ms()
         fields: dict[str, float | int | None] = {}
         time_ms = received_ms
+        self._is_silent = not answers
         if answers:
             answer = _joined(answers)
             time_ms = answer.time_ms
@@ -192,8 +195,6 @@ class DevicePoll:
             if self._health is not None:
                 batches += await self._health.poll(snmp, self._tags, time_ms)
             batches += self._finding_rows(time_ms)
-        else:
-            self._moment = None
         self._log_change(outcome, reason)
         packets, retries = counts.packets - packets, counts.retries - retries
         row = device_row(
