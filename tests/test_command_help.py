@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import typer.main
 from rich.text import Text
+from towpath_command import towpath
 
 from towpath.cli import app
 
@@ -29,3 +32,14 @@ def test_no_word_of_any_help_text_is_lost() -> None:
         if Text.from_markup(text).plain != text
     }
     assert lost == {}
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    version = tomllib.loads(project.read_text())["project"]["version"]
+    assert towpath("--version").stdout == f"towpath {version}\n"
+
+
+def test_there_is_a_completion_for_bash() -> None:
+    shown = towpath("--show-completion", "bash")
+    assert "_TOWPATH_COMPLETE=complete_bash" in shown.stdout

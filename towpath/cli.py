@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from probes.wire.display import guard_terminal
+from probes.wire.software import installed_version
 from towpath.commands import (
     agents,
     alerts,
@@ -40,12 +41,32 @@ from towpath.error_sentences import sentence_of
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Monitor a council's network and the connections of its remote staff.",
 )
 # The panels of --help.
 _RUN, _DEVICES, _ALERTS, _DATA = "Run", "Devices", "Alerts", "Data and reports"
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"towpath {installed_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command(rich_help_panel=_RUN)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import sys
 
+from probes.wire.software import installed_version
+
 OK, FAILED, WRONG_USAGE = 0, 1, 2
 
 
@@ -22,9 +24,4 @@ def failure(message: str) -> int:
 
 def software() -> str:
     """Returns the name and version that the agent reports."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"towpath-agent/{version('towpath')}"
-    except PackageNotFoundError:
-        return "towpath-agent/unknown"
+    return f"towpath-agent/{installed_version()}"
