@@ -36,6 +36,7 @@ def evaluate_domains(
                 finding.bad,
                 finding.since_ms if began and finding.bad else time_ms,
                 finding.value,
+                finding.site,
             )
             after = next_state(before, result, rule, finding.subject, now_ms)
             if after != before:

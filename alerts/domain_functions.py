@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from alerts.domain_finding import DomainFinding
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
+from alerts.power_feeds import power_feed_failed
 from alerts.rule import Rule
 from alerts.window import Window
 from collectors.estate.estate_model import Line
@@ -22,15 +24,6 @@ OUTAGE_MS = 900_000
 _OWN_SHARE = 0.8
 # This part of the supplier's lines is enough; of a large supplier, twice `least`.
 _FAILED_SHARE = 0.5
-
-
-class DomainFinding(NamedTuple):
-    """Whether the domain of `subject` has failed, since when, and how many count."""
-
-    subject: dict[str, str]
-    bad: bool
-    since_ms: int
-    value: float
 
 
 class FailedLine(NamedTuple):
@@ -130,4 +123,7 @@ def _together(failed: Sequence[FailedLine]) -> list[FailedLine]:
     return [f for f in failed if begins <= f.since_ms <= begins + OUTAGE_MS]
 
 
-DOMAIN_FUNCTIONS: dict[str, DomainFunction] = {"supplier_outage": supplier_outage}
+DOMAIN_FUNCTIONS: dict[str, DomainFunction] = {
+    "power_feed_failed": power_feed_failed,
+    "supplier_outage": supplier_outage,
+}

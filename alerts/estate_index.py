@@ -39,6 +39,7 @@ class EstateIndex:
         self.tops: dict[str, list[str]] = {}
         self.polled_at: dict[str, list[str]] = {}
         self.ups_at: dict[str, list[str]] = {}
+        self.powers: dict[str, list[str]] = {}
         self._ancestors: dict[str, tuple[str, ...]] = {}
         for line in estate.lines:
             self.lines_of.setdefault(line.site, []).append(line)
@@ -48,6 +49,8 @@ class EstateIndex:
                 self.children.setdefault(parent, []).append(device.id)
             if device.poll:
                 self.polled_at.setdefault(device.site, []).append(device.id)
+            for feed in device.powered_by:
+                self.powers.setdefault(feed, []).append(device.id)
             if device.role == "ups":
                 self.ups_at.setdefault(device.site, []).append(device.id)
             inside = [

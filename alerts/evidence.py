@@ -13,7 +13,8 @@ from alerts.alert import Evidence
 from alerts.domain_functions import OUTAGE_MS, failed_lines, lines_up
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState, AlertStates
-from alerts.relations import UNREACHABLE, Situation
+from alerts.power_feeds import describe_feed, feed_state
+from alerts.situation import UNREACHABLE, Situation
 from alerts.window import Window
 
 _SHUT = 2
@@ -136,7 +137,16 @@ def _diagnose_device(view: _View) -> NamedCause:
     shut = _shut_port(view, ports)
     if shut is not None:
         return shut._replace(evidence=tuple(evidence))
-    if answering:
+    hidden = {feed for feed in view.estate_index.feeds(device) if feed in behind}
+    if hidden:
+        evidence.append(
+            Evidence(
+                f"{view.names(hidden)}, which powers it, does not answer either, and "
+                "is reached only through it"
+            )
+        )
+        sure = "Not certain: it or its power has failed. From outside both look alike."
+    elif answering:
         sure = "Not certain: part of what is recorded behind it still answers."
     elif not beside:
         sure = (
@@ -250,6 +260,19 @@ def _diagnose_line(view: _View) -> NamedCause:
     return NamedCause(f"line:{line.id}", tuple(evidence), sure)
 
 
+def _diagnose_feed(view: _View) -> NamedCause:
+    feed = view.alert_state.subject.get("device", "")
+    unreachable = {
+        state.subject["device"]: state
+        for state in view.situation.active.values()
+        if state.rule == UNREACHABLE
+    }
+    state = feed_state(feed, unreachable, view.window, view.estate_index)
+    names = {device: view.name(device) for device in state.silent}
+    evidence, sure = describe_feed(state, names)
+    return NamedCause(f"device:{feed}", evidence, sure)
+
+
 def _diagnose_monitor(view: _View) -> NamedCause:
     count = len(view.situation.unreachable)
     evidence = Evidence(f"{count} devices at once, and none that answers")
@@ -345,6 +368,7 @@ _DIAGNOSES: dict[str, Callable[[_View], NamedCause]] = {
     UNREACHABLE: _diagnose_device,
     "line_down": _diagnose_line,
     "monitor_cut_off": _diagnose_monitor,
+    "power_feed_failed": _diagnose_feed,
     "site_unreachable": _diagnose_site,
     "supplier_outage": _diagnose_supplier,
 }

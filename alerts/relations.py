@@ -6,27 +6,14 @@ it, or only all of them together.
 
 from __future__ import annotations
 
-import functools
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from alerts.domain_functions import FailedLine, failed_lines
-from alerts.estate_index import EstateIndex
-from alerts.evaluation.alert_states import AlertState, alert_key
+from alerts.evaluation.alert_states import AlertState
 from alerts.part_relation import same_part_subjects
 from alerts.rule_files import Explanation
-from alerts.window import Window
+from alerts.situation import Situation
 from collectors.estate.estate_model import Line
-
-UNREACHABLE = "device_unreachable"
-# Two ends of one cable are seen to fail within this time of each other.
-TOGETHER_MS = 180_000
-# An outage of this many devices explains one that falls silent with them, if nobody
-# knows how it is connected.
-_MANY_DEVICES = 5
-# Lines of one supplier that fail this long after each other may have one cause.
-_SUSPECTED_MS = 300_000
 
 
 class PossibleCauses(NamedTuple):
@@ -35,120 +22,6 @@ class PossibleCauses(NamedTuple):
     rule: str
     subjects: tuple[dict[str, str], ...]
     all: bool = False
-
-
-class Situation:
-    """The open alerts and the estate, for the relations of one evaluation."""
-
-    def __init__(
-        self,
-        active: Mapping[str, AlertState],
-        estate_index: EstateIndex,
-        window: Window,
-    ) -> None:
-        self.active, self.estate_index, self.window = active, estate_index, window
-        self._failed_lines: dict[str, list[FailedLine]] = {}
-        self.unreachable = {
-            alert_state.subject["device"]
-            for alert_state in active.values()
-            if alert_state.rule == UNREACHABLE and "device" in alert_state.subject
-        }
-
-    def first_causes(self, device: str) -> tuple[str, ...]:
-        """The devices that do not answer and through which alone `device` is reached;
-        itself if Towpath gets as far as its neighbour."""
-        if device not in self.unreachable:
-            return ()
-        causes = self._explained.get(device, ())
-        if len(causes) == 1 and not self._is_way_known(causes[0]):
-            outage = self._outage_with(causes[0])
-            return causes if outage is None else (outage,)
-        return causes
-
-    def alerts_on(self, device: str, rule: str) -> list[AlertState]:
-        """The open alerts of that rule about a device or its parts."""
-        return self._by_device.get((device, rule), [])
-
-    @functools.cached_property
-    def _by_device(self) -> dict[tuple[str, str], list[AlertState]]:
-        by_device: dict[tuple[str, str], list[AlertState]] = {}
-        for state in self.active.values():
-            if state.subject.get("device"):
-                place = (state.subject["device"], state.rule)
-                by_device.setdefault(place, []).append(state)
-        return by_device
-
-    @functools.cached_property
-    def _explained(self) -> Mapping[str, tuple[str, ...]]:
-        return self.estate_index.graph.explain(self.unreachable)
-
-    def _is_way_known(self, device: str) -> bool:
-        """Whether something that it is linked to answers."""
-        return not self.estate_index.graph.links[device] <= self.unreachable
-
-    def _outage_with(self, device: str) -> str | None:
-        """The device whose failure stopped many others at the same time as `device`."""
-        since_ms = self.active[alert_key(UNREACHABLE, {"device": device})].since_ms
-        counts = Counter(
-            causes[0] for causes in self._explained.values() if len(causes) == 1
-        )
-        for cause, count in counts.most_common():
-            if count < _MANY_DEVICES or count <= counts[device]:
-                return None
-            began_ms = self.active[alert_key(UNREACHABLE, {"device": cause})].since_ms
-            if abs(began_ms - since_ms) <= TOGETHER_MS:
-                return cause
-        return None
-
-    def suspected_until_ms(self, rule: str, alert_state: AlertState) -> int:
-        """Until when it may turn out that its supplier has failed, because another of
-        the supplier's lines failed minutes before or after; 0 if none did."""
-        suppliers = {
-            subject["supplier"]
-            for subjects, _ in _supplier(alert_state, self)
-            for subject in subjects
-        }
-        if rule not in self._failed_lines:
-            self._failed_lines[rule] = failed_lines(
-                rule, self.active, self.estate_index
-            )
-        others = [
-            f.since_ms
-            for f in self._failed_lines[rule]
-            if f.line.supplier in suppliers
-            and f.line.site != alert_state.site
-            and abs(f.since_ms - alert_state.since_ms) <= _SUSPECTED_MS
-        ]
-        if not others:
-            return 0
-        settled_ms = max(alert_state.since_ms, *others) + _SUSPECTED_MS // 2
-        return min(settled_ms, alert_state.since_ms + _SUSPECTED_MS)
-
-    def next_devices(self, alert_state: AlertState) -> list[str]:
-        """The polled devices above its device, and next to it or to its site, that
-        answered when they were last measured."""
-        estate_index = self.estate_index
-        device = alert_state.subject.get("device")
-        inside = (
-            [device] if device else estate_index.polled_at.get(alert_state.site, [])
-        )
-        links = estate_index.graph.links
-        beside = {other for one in inside for other in links.get(one, ())}
-        beside.update(*(estate_index.ancestors(one) for one in inside))
-        return sorted((beside - self.unreachable) & estate_index.polled)
-
-    def contradicted_until_ms(self, alert_state: AlertState) -> int:
-        """When a device above its device was last measured not to answer, although one
-        between them does: it must be measured again after that. 0 if there is none."""
-        above = self.estate_index.only_ways(alert_state.subject.get("device", ""))
-        return max(
-            (
-                state.newest_ms
-                for state in self.active.values()
-                if state.rule == UNREACHABLE and state.subject.get("device") in above
-            ),
-            default=0,
-        )
 
 
 _Subjects = Iterator[tuple[list[dict[str, str]], bool]]
@@ -293,26 +166,29 @@ def _other_end(alert_state: AlertState, situation: Situation) -> _Subjects:
 
 def _supplier(alert_state: AlertState, situation: Situation) -> _Subjects:
     """The supplier of its line, or of every line of its site."""
-    estate_index = situation.estate_index
-    line = estate_index.lines.get(alert_state.subject.get("line", ""))
-    if line is not None:
-        suppliers = {line.supplier}
-    else:
-        suppliers = {line.supplier for line in _lines(alert_state, situation)}
-    if len(suppliers) == 1 and "" not in suppliers:
-        yield [{"supplier": supplier} for supplier in suppliers], False
+    for supplier in situation.suppliers(alert_state):
+        yield [{"supplier": supplier}], False
 
 
 def _power(alert_state: AlertState, situation: Situation) -> _Subjects:
-    """What feeds its device, a UPS that goes silent empty included; of a site, every
-    UPS there."""
+    """What feeds its device, a UPS that goes silent empty included, unless another feed
+    of it is well; of a site, every UPS there, and what feeds all that is cut off
+    first."""
     estate_index = situation.estate_index
     device = alert_state.subject.get("device", "")
-    feeds = (
-        estate_index.feeds(device)
-        if device
-        else estate_index.ups_at.get(alert_state.site, [])
-    )
+    if device:
+        feeds = estate_index.feeds(device)
+        if any(situation.is_feed_well(feed) for feed in feeds):
+            return
+    else:
+        firsts = {
+            cause
+            for one in estate_index.polled_at.get(alert_state.site, ())
+            for cause in situation.first_causes(one)
+        }
+        common = [{first, *estate_index.feeds(first)} for first in firsts]
+        shared = set.intersection(*common) if common else set()
+        feeds = sorted({*estate_index.ups_at.get(alert_state.site, ()), *shared})
     yield [{"device": feed} for feed in feeds], False
 
 

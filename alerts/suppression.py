@@ -27,16 +27,15 @@ from alerts.evaluation.alert_states import (
     StateChanges,
     alert_key,
 )
-from alerts.relations import TOGETHER_MS, Situation, possible_causes
+from alerts.relations import possible_causes
 from alerts.rule_files import Explanation, Rules
 from alerts.silence_coverage import SilenceCoverage
+from alerts.situation import TOGETHER_MS, Situation
 from alerts.window import Window
 from collectors.server_measurements import CATALOGUE
 
 # After a cause has ended, its consequences have this long to be measured again.
 SETTLE_MS = 30_000
-# What was not measured for so long is not measured any more.
-_UNMEASURED_MS = 600_000
 # A cause whose consequence's page has ended is paged itself this long after.
 _LEFT_MS = 270_000
 
@@ -205,7 +204,7 @@ def _are_causes_measured(
             # Events come when something happens: that none came tells all there is.
             continue
         if cause_rule.evidence == "alerts":
-            if now_ms < situation.suspected_until_ms(cause_rule.id, alert_state):
+            if now_ms < situation.suspected_until_ms(cause_rule, alert_state):
                 return False
             continue
         period_ms = CATALOGUE.measurement(cause_rule.measurement).period_s * 1000
@@ -229,18 +228,9 @@ def _are_causes_measured(
         if waited:
             continue
         for subject in subjects:
-            known_ms = window.known_until_ms(explanation.cause, subject)
-            if known_ms < alert_state.since_ms and _will_be_measured(
-                known_ms, alert_state.since_ms, window
-            ):
+            if situation.is_awaited(explanation.cause, subject, alert_state.since_ms):
                 return False
     return True
-
-
-def _will_be_measured(known_ms: int, since_ms: int, window: Window) -> bool:
-    """Whether it is measured at all: what never was, or was last long ago, will not be
-    measured just now. A window that was opened lately cannot tell."""
-    return max(known_ms, window.opened_ms) >= since_ms - _UNMEASURED_MS
 
 
 def _direct_cause(alert_state: AlertState, rules: Rules, situation: Situation) -> str:
