@@ -7,6 +7,8 @@ what has not.
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -76,6 +78,41 @@ def supplier_outage(
             yield DomainFinding({"supplier": supplier}, bad, began_ms, len(own))
 
 
+def same_fault_at_site(
+    rule: Rule,
+    active: Mapping[str, AlertState],
+    window: Window,
+    estate_index: EstateIndex,
+) -> Iterator[DomainFinding]:
+    """At least `least` devices of one site have an alert that the rule explains, each
+    within `OUTAGE_MS` of another one: they share a room, or its air."""
+    at_site: dict[str, dict[str, int]] = {}
+    for state in active.values():
+        device = state.subject.get("device", "")
+        if device and state.site and _is_explained(rule, state):
+            since_ms = at_site.setdefault(state.site, {})
+            since_ms[device] = min(state.since_ms, since_ms.get(device, state.since_ms))
+    held = {state.site: state for state in active.values() if state.rule == rule.id}
+    for site, since_ms in sorted(at_site.items()):
+        times = sorted(since_ms.values())
+        near = [a for a, b in itertools.pairwise(times) if b - a <= OUTAGE_MS]
+        # Until the last of them is well, it is the same fault.
+        bad = site in held or len(near) + 1 >= rule.least > 1
+        began_ms = held[site].since_ms if site in held else min(near, default=times[0])
+        yield DomainFinding({"site": site}, bad, began_ms, float(len(times)), site)
+
+
+def _is_explained(rule: Rule, state: AlertState) -> bool:
+    return any(
+        state.rule in explains.rules
+        and all(
+            re.search(pattern, state.subject.get(tag, ""), re.IGNORECASE)
+            for tag, pattern in explains.like.items()
+        )
+        for explains in rule.explains
+    )
+
+
 def failed_lines(
     cause: str, active: Mapping[str, AlertState], estate_index: EstateIndex
 ) -> list[FailedLine]:
@@ -125,5 +162,6 @@ def _together(failed: Sequence[FailedLine]) -> list[FailedLine]:
 
 DOMAIN_FUNCTIONS: dict[str, DomainFunction] = {
     "power_feed_failed": power_feed_failed,
+    "same_fault_at_site": same_fault_at_site,
     "supplier_outage": supplier_outage,
 }

@@ -78,7 +78,7 @@ RELATION_SUBJECTS: dict[str, frozenset[str] | None] = {
 # The rule that fires if Towpath itself has lost its network.
 CUT_OFF = "monitor_cut_off"
 # Functions of rules with `evidence: alerts` (alerts/domain_functions.py).
-ALERT_FUNCTIONS = ("power_feed_failed", "supplier_outage")
+ALERT_FUNCTIONS = ("power_feed_failed", "same_fault_at_site", "supplier_outage")
 # Relations that may lead from a rule to itself: upwards, or from one end to the other.
 TO_ITSELF = frozenset({"ancestor", "other_end"})
 

@@ -112,7 +112,9 @@ class Situation:
         speaks for it."""
         if rule.function == "power_feed_failed":
             return self._power_suspected_until_ms(alert_state)
-        return self._supplier_suspected_until_ms(rule.id, alert_state)
+        if rule.function == "supplier_outage":
+            return self._supplier_suspected_until_ms(rule.id, alert_state)
+        return 0
 
     def _power_suspected_until_ms(self, alert_state: AlertState) -> int:
         """Until all was measured that has its power from the same UPS or PDU, and that

@@ -203,3 +203,22 @@ def test_affected_laptops_are_counted_for_every_group_that_is_shown(
     affected = count_affected(entry, {entry.key: entry}, window, ESTATE_INDEX)
     assert affected == {"agents": agents}
     assert describe_affected(affected) == f"about {agents} laptops"
+
+
+@pytest.mark.parametrize("count", range(5, 17))
+def test_the_mean_of_equal_values_is_that_value_whatever_sums_round_to(
+    count: int,
+) -> None:
+    """A memory that is 95 % full is not more than 95 % full."""
+    [rule] = rules_named("memory_full")
+    window = Window(Rules([rule]), CATALOGUE, START_MS)
+    tags = {"device": "d1", "site": "hall", "role": "switch", "pool": "main"}
+    for n in range(count):
+        now_ms = START_MS + n * 120_000
+        sample = Sample("memory", tags, {"use_ratio": 0.95}, now_ms)
+        window.append(*batch_samples([sample], "poll", now_ms))
+    result = check_conditions(
+        window, 0, rule, ("d1", "main"), ESTATE_INDEX, now_ms, False
+    )
+    assert result.bad is False
+    assert result.value == 0.95

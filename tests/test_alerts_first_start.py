@@ -113,6 +113,22 @@ class FirstStart:
         self.pages: list[str] = []
         self.baseline: set[str] = set()
 
+    def start_again(self, now_ms: int) -> None:
+        """As after a restart: an empty window, and what the alert file keeps."""
+        known = dict(self.keeper._known)
+        self.window = Window(self.rules, CATALOGUE, now_ms)
+        self.keeper = BaselineKeeper(30 * MINUTE_MS)
+        self.keeper.load(known)
+
+    def run_minutes(
+        self, polled: dict[str, tuple[str, list[Batch]]], minutes: range
+    ) -> None:
+        rows = [batch for _, batches in polled.values() for batch in batches]
+        fast = [batch for batch in rows if batch.measurement not in SLOW]
+        for minute in minutes:
+            batches = rows if minute % 5 == 0 else fast
+            self.run(batches, START_MS + minute * MINUTE_MS)
+
     def run(self, batches: Sequence[Batch], now_ms: int) -> None:
         for batch in batches:
             columns = ([now_ms] * len(batch), *batch.columns[1:])
@@ -148,12 +164,7 @@ def test_recorded_devices_page_nobody_when_first_seen_and_their_later_faults_do(
     files += [folder / f"{name}.snmprec" for name in ("pepwave", "fortigate_vm01")]
     polled = asyncio.run(poll_devices(files))
     first_start = FirstStart(polled)
-    rows = [batch for _, batches in polled.values() for batch in batches]
-    fast = [batch for batch in rows if batch.measurement not in SLOW]
-    for minute in range(40):
-        first_start.run(
-            rows if minute % 5 == 0 else fast, START_MS + minute * MINUTE_MS
-        )
+    first_start.run_minutes(polled, range(40))
     assert first_start.pages == []
     listed = {key.partition("/")[0] for key in first_start.baseline}
     assert {"sensor_critical", "sensor_warning", "device_finding"} <= listed
@@ -168,6 +179,20 @@ def test_recorded_devices_page_nobody_when_first_seen_and_their_later_faults_do(
     paged = {key for key in first_start.pages if key.startswith("device_unreachable/")}
     cut_off = "monitor_cut_off/" in first_start.pages
     assert cut_off or len(paged) == len(polled)
+
+
+@pytest.mark.soak
+@pytest.mark.corpus
+@pytest.mark.parametrize("again_at", [7, 45], ids=["while new", "when known"])
+def test_no_recorded_device_pages_anybody_at_a_first_or_a_second_start(
+    again_at: int,
+) -> None:
+    polled = asyncio.run(poll_devices(sorted(services.corpus("recordings").glob("*"))))
+    first_start = FirstStart(polled)
+    first_start.run_minutes(polled, range(again_at))
+    first_start.start_again(START_MS + again_at * MINUTE_MS)
+    first_start.run_minutes(polled, range(again_at, again_at + 45))
+    assert first_start.pages == []
 
 
 def _device_row(tags: dict[str, str], up: int) -> Batch:
