@@ -23,7 +23,7 @@ _TOGETHER_MS = 300_000
 _MOST_NAMES = 4
 
 
-class FeedState(NamedTuple):
+class PowerFeedState(NamedTuple):
     """What depends on one feed alone. `silent`: what does not answer, without other
     reason; `firsts`: those of them that no other silent device explains; `answering`:
     what was measured to answer since. `itself`: silent, hidden (it is reached only
@@ -81,7 +81,7 @@ def feed_state(
     unreachable: Mapping[str, AlertState],
     window: Window,
     estate_index: EstateIndex,
-) -> FeedState:
+) -> PowerFeedState:
     graph = estate_index.graph
     explained = graph.explain(unreachable.keys())
     fed = dependents(feed, unreachable.keys(), estate_index)
@@ -120,7 +120,7 @@ def feed_state(
     is_way_known = any(
         graph.links.get(device, set()) - dark for device in firsts | {feed}
     )
-    return FeedState(
+    return PowerFeedState(
         tuple(sorted(silent)),
         tuple(sorted(firsts)),
         tuple(sorted(answering)),
@@ -146,7 +146,7 @@ def dependents(
 
 
 def describe_feed(
-    state: FeedState, names: Mapping[str, str]
+    state: PowerFeedState, names: Mapping[str, str]
 ) -> tuple[tuple[Evidence, ...], str]:
     """The evidence, and how sure it is. `names`: device → how people call it."""
     if not state.silent:

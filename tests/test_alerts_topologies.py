@@ -9,9 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alert_topologies import FIRST, MINUTE_MS, Network, NetworkRun, networks
+import pytest
+from alert_topologies import (
+    FIRST,
+    HASTY,
+    MINUTE_MS,
+    RULES,
+    Network,
+    NetworkRun,
+    networks,
+)
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+
+from alerts.rule_files import Rules
 
 SETTINGS = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -23,10 +34,10 @@ _WAIT_MS = 150_000
 
 
 @contextmanager
-def running(network: Network) -> Iterator[NetworkRun]:
+def running(network: Network, rules: Rules = RULES) -> Iterator[NetworkRun]:
     shm = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None) as folder:
-        run = NetworkRun(network, Path(folder))
+        run = NetworkRun(network, Path(folder), rules)
         try:
             yield run
         finally:
@@ -94,14 +105,18 @@ def test_nothing_is_lost_whatever_fails_together(
     assert bool(pages) == bool(dark)
 
 
+@pytest.mark.parametrize("rules", [RULES, HASTY], ids=["usual", "hasty"])
 @given(
     network=networks(), dead=st.sets(DEVICES, min_size=1, max_size=2), missing=MISSING
 )
 @SETTINGS
 def test_what_is_on_the_way_is_measured_before_anybody_is_woken(
-    network: Network, dead: set[str], missing: frozenset[tuple[str, int]]
+    network: Network,
+    dead: set[str],
+    missing: frozenset[tuple[str, int]],
+    rules: Rules,
 ) -> None:
-    with running(network) as run:
+    with running(network, rules) as run:
         run.run(3, set())
         run.run(8, dead & network.sites.keys(), missing)
     for alert, now_ms, polled_ms in run.pages:
