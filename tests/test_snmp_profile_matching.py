@@ -134,6 +134,17 @@ async def test_a_device_that_holds_a_mib_is_found_by_it_only_if_it_names_no_make
     assert not heat(await poll(tmp_path, {"maker": profile}, linux, "Linux"))
 
 
+async def test_the_makers_tree_is_found_behind_those_of_the_agent(
+    tmp_path: Path,
+) -> None:
+    profile = FAMILY.replace("inherited", "[{object_id: 1.3.6.1.4.1.99999}]")
+    linux = "6|1.3.6.1.4.1.8072.3.2.10"
+    agent = "1.3.6.1.4.1.2021.11.11.0|2|90\n1.3.6.1.4.1.8072.1.2.1.0|2|1\n"
+    rest = agent + HEAT.format(root="99999.1")
+    facts = await poll(tmp_path, {"maker": profile}, linux, "Linux", rest)
+    assert heat(facts) == [("Rack", 21.5)]
+
+
 async def test_quotation_marks_around_a_description_do_not_matter(
     tmp_path: Path,
 ) -> None:

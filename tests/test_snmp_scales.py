@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from collectors.snmp.profiles.items import SensorRule
 from collectors.snmp.profiles.scale_evidence import with_certain_scale
+from collectors.snmp.session.session import Value
 
 
 def rule(class_: str, divisors: Sequence[float]) -> SensorRule:
@@ -28,13 +29,21 @@ def rule(class_: str, divisors: Sequence[float]) -> SensorRule:
         ("temperature", [1, 100], [160_000_000], None),
         ("voltage", [1, 10], [2303], 10),
         ("frequency", [1, 10, 100], [499], 10),
+        ("dbm", [1, 10, 100], [b"-6.9", b"-40"], 1),
+        ("temperature", [1, 10], [b"310 C", b"no probe"], 10),
     ],
 )
 def test_the_rows_show_the_scale(
-    class_: str, divisors: list[float], numbers: list[float], chosen: float | None
+    class_: str, divisors: list[float], numbers: list[Value], chosen: float | None
 ) -> None:
     found = with_certain_scale(rule(class_, divisors), numbers)
     assert (None if found is None else found.divisor[0]) == chosen
+
+
+def test_zeros_need_no_scale() -> None:
+    volts = rule("voltage", [1, 10])
+    assert with_certain_scale(volts, [0, 0]) is volts
+    assert with_certain_scale(volts, [None]) is None
 
 
 @given(st.lists(st.floats(-1e12, 1e12) | st.none()))

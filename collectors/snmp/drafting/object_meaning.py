@@ -215,9 +215,13 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     units = mib_object.units.lower().strip()
     hint = mib_object.hint.lower()
     type_ = " ".join(split_words(mib_object.syntax.partition(":")[2]))
-    stated = units or type_ or _hint(hint, "unit")
     scale = _scale(units, hint)
+    # 0.1V, 0.01A
+    plain = re.sub(r"^[\d./]+ *", "", units)
     for pattern, class_, factor in _UNIT_WORDS:
+        stated = plain or type_
+        if not re.search(pattern, stated):
+            stated = "" if units else _hint(hint, "unit")
         if not re.search(pattern, stated):
             continue
         if factor is None:

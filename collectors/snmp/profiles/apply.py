@@ -18,7 +18,7 @@ from collectors.snmp.profiles.matched_rows import (
     live_columns,
     meets_conditions,
 )
-from collectors.snmp.profiles.measure import measure, raw_number
+from collectors.snmp.profiles.measure import measure, raw_value
 from collectors.snmp.profiles.profile_loader import Profile
 from collectors.snmp.profiles.profile_model import (
     SECTIONS,
@@ -97,7 +97,7 @@ def _match_rows(
         if meets_conditions(rule, row, key):
             rows.append((place, at, row))
     if isinstance(rule, SensorRule) and rule.class_ != "state":
-        rule = with_certain_scale(rule, (raw_number(rule, row) for _, _, row in rows))
+        rule = with_certain_scale(rule, (raw_value(rule, row) for _, _, row in rows))
         if rule is None:
             return
     for place, at, row in rows:

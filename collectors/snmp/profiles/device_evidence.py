@@ -46,10 +46,10 @@ class DeviceEvidence:
 
     async def _read_enterprises(self) -> tuple[int, ...]:
         numbers: list[int] = []
-        snmp, after = self._reader.snmp, ENTERPRISES.rstrip(".")
+        snmp, tree, after = self._reader.snmp, ENTERPRISES.rstrip("."), ""
         while len(numbers) < _MOST_ENTERPRISES:
             try:
-                page = await snmp.session.pages(after, 1).read()
+                page = await snmp.session.pages(tree, 1, after).read()
             except Failed as failed:
                 # Some agents do not answer at the end of their tree.
                 if failed.outcome is not Outcome.TIMEOUT:

@@ -97,7 +97,7 @@ def _to_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
         quantity = msgspec.structs.replace(quantity, least=least, most=most)
     try:
         value = _to_plausible(
-            quantity, row, lambda row: _to_sensor_unit(rule, raw_number(rule, row))
+            quantity, row, lambda row: _to_sensor_unit(rule, _raw_number(rule, row))
         )
     except Implausible:
         if rule.within is None:
@@ -123,7 +123,7 @@ def _to_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
 
 
 def _to_state_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
-    state, severity, plain = _find_state(_raw_value(matched.rule, row), matched.states)
+    state, severity, plain = _find_state(raw_value(matched.rule, row), matched.states)
     if state is None:
         return None
     return Sensor(
@@ -145,7 +145,7 @@ def _to_plausible(
     return to_measurement(quantity, lambda encoding: value(row.with_encoding(encoding)))
 
 
-def _raw_value(rule: Any, row: ProfileRow) -> Value | None:
+def raw_value(rule: Any, row: ProfileRow) -> Value | None:
     """Return the item's raw value: its column, a part of its text, or a function's
     result."""
     if rule.function is not None:
@@ -155,11 +155,11 @@ def _raw_value(rule: Any, row: ProfileRow) -> Value | None:
     return row.raw(rule.of)
 
 
-def raw_number(rule: Any, row: ProfileRow) -> float | None:
+def _raw_number(rule: Any, row: ProfileRow) -> float | None:
     """Return the item's raw value as a number."""
     if rule.function is not None:
         return as_number(FUNCTIONS[rule.function](row))
-    return row.to_number(_raw_value(rule, row))
+    return row.to_number(raw_value(rule, row))
 
 
 def _scale(rule: Any, raw: float) -> float:
@@ -171,7 +171,8 @@ def _scale(rule: Any, raw: float) -> float:
 
 def _to_sensor_unit(rule: SensorRule, raw: float | None) -> float | None:
     """Return a raw number in the sensor's unit; None for no light, which has no dBm."""
-    if raw is None:
+    if raw is None or (len(rule.divisor) > 1 and raw != 0):
+        # Without a certain scale, only 0 is certain.
         return None
     value = _scale(rule, raw)
     return _to_dbm(value) if rule.milliwatts else value
@@ -245,7 +246,7 @@ def _to_processor(matched: MatchedRow, row: ProfileRow) -> Processor | None:
     rule: ProcessorRule = matched.rule
 
     def usage_pct(row: ProfileRow) -> float | None:
-        raw = raw_number(rule, row)
+        raw = _raw_number(rule, row)
         if raw is None:
             return None
         return _FULL_PCT - _scale(rule, raw) if rule.idle else _scale(rule, raw)
@@ -321,7 +322,7 @@ def _to_wireless(matched: MatchedRow, row: ProfileRow) -> Wireless | None:
         return Wireless(rule.class_, matched.descr, row.index, 1.0)
 
     def value(row: ProfileRow) -> float | None:
-        raw = raw_number(rule, row)
+        raw = _raw_number(rule, row)
         return None if raw is None else _scale(rule, raw)
 
     shown = _to_plausible(WIRELESS[rule.class_], row, value)

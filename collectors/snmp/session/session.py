@@ -105,7 +105,7 @@ class Session(Protocol):
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         """The values of `oids`, without those that the agent does not have."""
 
-    def pages(self, base: str, repetitions: int) -> BulkPages:
+    def pages(self, base: str, repetitions: int, after: str = "") -> BulkPages:
         """A walk by GETBULK, or by GETNEXT if `repetitions` is 1."""
 
     def get_engine_id(self) -> bytes:

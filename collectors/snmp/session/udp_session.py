@@ -90,10 +90,10 @@ class UdpSession:
             wanted = wanted[max(1, len(binds)) :]
         return values
 
-    def pages(self, base: str, repetitions: int) -> UdpPages:
+    def pages(self, base: str, repetitions: int, after: str = "") -> UdpPages:
         if self._credential.version == "1":
             repetitions = 1
-        return UdpPages(self, base, repetitions)
+        return UdpPages(self, base, repetitions, after)
 
     def get_engine_id(self) -> bytes:
         """The agent's engine id (v3); empty if it is not known."""
@@ -200,9 +200,11 @@ class UdpSession:
 class UdpPages:
     """A walk, without guards against loops: those are `DeviceSession`'s."""
 
-    def __init__(self, session: UdpSession, base: str, repetitions: int) -> None:
+    def __init__(
+        self, session: UdpSession, base: str, repetitions: int, after: str
+    ) -> None:
         self._session, self._base, self._repetitions = session, base, repetitions
-        self._next = base
+        self._next = after or base
         self._ended = False
 
     async def read(self) -> list[WalkRow]:
