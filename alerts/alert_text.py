@@ -71,6 +71,10 @@ _UNKNOWN = {
 }
 
 
+# Keys of closed lists, which are words but for the underscores.
+_KEYS = frozenset({"event", "expected_why", "outcome", "sense"})
+
+
 class _PlaceholderValues(dict[str, str]):
     """An unknown value gets a general text, so that it never stops a page."""
 
@@ -137,10 +141,11 @@ def placeholder_values(
 ) -> Mapping[str, str]:
     """A value for every placeholder that a text of `rule` may use."""
     values = {
-        **{name: str(value) for name, value in alert_state.shows.items()},
-        **alert_state.subject,
-        "site_name": site_name(alert_state.site, estate_index) or "an unknown site",
+        name: str(value).replace("_", " ") if name in _KEYS else str(value)
+        for name, value in {**alert_state.shows, **alert_state.subject}.items()
     }
+    site = site_name(alert_state.site, estate_index)
+    values["site_name"] = site or "an unknown site"
     if rule is not None and alert_state.value is not None:
         values["value"] = format_value(alert_state.value, value_unit(rule))
     if rule is not None and rule.when:

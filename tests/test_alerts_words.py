@@ -8,7 +8,7 @@ import re
 import pytest
 from documents import council_settings
 
-from alerts.alert_text import GENERIC_VALUES, alert_from_state
+from alerts.alert_text import GENERIC_VALUES, alert_from_state, placeholder_values
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
 from alerts.notify import build_page
@@ -233,3 +233,19 @@ def test_boards_panels_and_settings_that_rules_name_are_there() -> None:
     known = {name for name, _ in council_settings()}
     for name in re.findall(r"`((?:snmp|journal|traps)\.\w+)", text):
         assert name in known, name
+
+
+def test_keys_of_closed_lists_are_words_and_names_are_left_as_they_are() -> None:
+    state = AlertState(
+        "device_unreadable",
+        {"device": "core_1"},
+        "hall",
+        "firing",
+        0,
+        0,
+        0,
+        shows={"outcome": "budget_spent", "text": "fan_1 is off"},
+    )
+    values = placeholder_values(state, None, EstateIndex(Estate()))
+    assert values["outcome"] == "budget spent"
+    assert (values["device"], values["text"]) == ("core_1", "fan_1 is off")
