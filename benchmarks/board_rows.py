@@ -178,7 +178,7 @@ def _write(
 
 def _send(influx: Influx, lines: list[str]) -> None:
     """Writes lines, again if the server is too busy."""
-    for wait_s in (2, 5, 15, 30, 0):
+    for wait_s in (2, 5, 15, 30, 60, 120, 0):
         try:
             influx.write_lines(lines, "towpath")
         except (OSError, http.client.HTTPException):

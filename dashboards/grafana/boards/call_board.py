@@ -133,9 +133,10 @@ CAUSES = causes_by_group(
 )
 CAUSES_OF_CHOSEN = causes_over_time(
     "When did calls of the chosen groups fail, and where?",
-    "All chosen groups together.",
+    f"The {LINES} chosen groups with most poor calls, together.",
     24,
-    variables=_CHOSEN,
+    # Eight queries that add up 200 sites take InfluxDB six seconds over 30 days.
+    variables=_WORST,
 )
 
 
