@@ -110,13 +110,14 @@ def run(
 @app.command(rich_help_panel=_RUN)
 def check(config: ConfigFile) -> None:
     """Check settings, estate, rules and credentials, and report all problems."""
+    from collectors.alike_sentences import group_alike
     from towpath.check import check_config
     from towpath.log_setup import configure
 
     settings = read_config(config)
     configure(settings.log)
     result = check_config(settings)
-    for warning in result.warnings:
+    for warning in group_alike(result.warnings):
         typer.echo(f"warning: {warning}", err=True)
     if result.problems:
         usage_error(result.problems)

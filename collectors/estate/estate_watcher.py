@@ -9,6 +9,7 @@ from typing import Self
 
 import structlog
 
+from collectors.alike_sentences import group_alike
 from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_loader import EstateError, load, warnings
 from collectors.estate.estate_model import Estate
@@ -33,7 +34,7 @@ class EstateFile:
         self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
-        for warning in warnings(self.current):
+        for warning in group_alike(warnings(self.current)):
             _log.warning("estate_warning", warning=warning)
         self._tasks.start(self._follow(), "estate-file")
         return self
