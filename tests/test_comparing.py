@@ -24,7 +24,13 @@ from collectors.comparing.compared_device import (
     from_store,
     store_queries,
 )
-from collectors.comparing.differences import OtherDevice, compare, match_devices
+from collectors.comparing.differences import (
+    Comparison,
+    MissingItems,
+    OtherDevice,
+    compare,
+    match_devices,
+)
 from collectors.estate import Device
 from probes.wire.sample import Sample
 from towpath.demo.simulated_switches import SimulatedSwitch
@@ -195,16 +201,57 @@ async def test_the_stores_side_is_the_last_hour_of_devices_that_answered() -> No
     }
 
 
+def shown_text(comparison: Comparison, details: bool = False) -> str:
+    out = StringIO()
+    console = Console(file=out, width=100)
+    compare_output.show(comparison, "LibreNMS", console, details)
+    return out.getvalue()
+
+
+def test_a_summary_has_at_most_ten_lines_whatever_is_missing() -> None:
+    missing = MissingItems(
+        [f"sw{n}" for n in range(300)],
+        [(f"core{n % 7}", f"Gi{n}") for n in range(400)],
+        [("core1", f"PSU {n}") for n in range(50)],
+    )
+    comparison = Comparison(
+        missing,
+        missing,
+        [f"dead{n}" for n in range(20)],
+        ["away"],
+        {"devices": 5, "ports": 6, "sensors": 7},
+    )
+    lines = shown_text(comparison).splitlines()
+    assert len(lines) <= 10
+    assert (
+        "Towpath has no data of dead0, dead1, dead2 and 17 more: not compared" in lines
+    )
+    assert "LibreNMS has no data of away: not compared" in lines
+    assert (
+        "In LibreNMS, missing in Towpath: 400 ports (core0 58, core1 57, core2 57 and "
+        "4 more)"
+    ) in lines
+    assert lines[-1] == "--details lists them"
+
+
+def test_a_device_that_the_other_cannot_read_is_not_a_hundred_missing_ports() -> None:
+    comparison = compare_one(
+        ComparedDevice([ComparedPort.from_names("mine")]), ComparedDevice()
+    )
+    assert comparison.no_data_there == ["core"]
+    assert comparison.missing_there.is_empty
+    assert not comparison.same
+
+
 def test_what_each_side_is_missing_is_shown() -> None:
     comparison = compare_one(
         ComparedDevice([ComparedPort.from_names("mine")]),
         ComparedDevice([ComparedPort.from_names("theirs")]),
     )
     comparison.no_data = ["dead"]
-    out = StringIO()
-    compare_output.show(comparison, "LibreNMS", Console(file=out, width=100))
+    detailed = shown_text(comparison, details=True)
     for text in ("port mine", "port theirs", "no data of dead", "1 devices, 0 ports"):
-        assert text in out.getvalue()
+        assert text in detailed
     shown = json.loads(compare_output.as_json(comparison, "LibreNMS"))
     assert shown["same"] is False
     assert shown["missing_here"]["ports"] == [{"device": "core", "port": "theirs"}]

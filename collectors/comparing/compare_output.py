@@ -2,41 +2,80 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
 from rich.console import Console
+from rich.table import Table
 
 from collectors.comparing.differences import Comparison, MissingItems
 from collectors.json_text import json_text
 from collectors.terminal_tables import add_row, table
 
+_MOST_NAMED = 3
 
-def show(comparison: Comparison, other: str, console: Console) -> None:
-    """Print a table of what each side is missing, and the count of what matches."""
-    for title, missing in (
-        (f"In {other}, missing in Towpath", comparison.missing_here),
-        (f"In Towpath, missing in {other}", comparison.missing_there),
-    ):
-        if missing.is_empty:
-            continue
-        rows = table(title, "device", "missing")
-        for device in missing.devices:
-            add_row(rows, device, "the device")
-        for device, port in missing.ports:
-            add_row(rows, device, f"port {port}")
-        for device, sensor in missing.sensors:
-            add_row(rows, device, f"sensor {sensor}")
-        console.print(rows)
-    if comparison.no_data:
-        console.print(
-            f"Towpath has no data of {', '.join(comparison.no_data)}: no answer",
-            highlight=False,
-            markup=False,
-        )
-    matched = comparison.matched
-    console.print(
-        f"on both sides: {matched['devices']} devices, {matched['ports']} ports, "
-        f"{matched['sensors']} sensors",
-        highlight=False,
+
+def show(
+    comparison: Comparison, other: str, console: Console, details: bool = False
+) -> None:
+    """Prints a summary of at most ten lines; with `details` what each side is missing
+    comes first, in tables."""
+    if details:
+        for missing, title in _sides(comparison, other):
+            if not missing.is_empty:
+                console.print(_table(missing, title))
+    for line in _summary(comparison, other):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if not details and not comparison.same:
+        console.print("--details lists them", highlight=False)
+
+
+def _sides(
+    comparison: Comparison, other: str
+) -> tuple[tuple[MissingItems, str], tuple[MissingItems, str]]:
+    return (
+        (comparison.missing_here, f"In {other}, missing in Towpath"),
+        (comparison.missing_there, f"In Towpath, missing in {other}"),
     )
+
+
+def _table(missing: MissingItems, title: str) -> Table:
+    rows = table(title, "device", "missing")
+    for device in missing.devices:
+        add_row(rows, device, "the device")
+    for device, port in missing.ports:
+        add_row(rows, device, f"port {port}")
+    for device, sensor in missing.sensors:
+        add_row(rows, device, f"sensor {sensor}")
+    return rows
+
+
+def _summary(comparison: Comparison, other: str) -> Iterator[str]:
+    matched = comparison.matched
+    yield (
+        f"on both sides: {matched['devices']} devices, {matched['ports']} ports, "
+        f"{matched['sensors']} sensors"
+    )
+    for devices, side in (
+        (comparison.no_data, "Towpath"),
+        (comparison.no_data_there, other),
+    ):
+        if devices:
+            yield f"{side} has no data of {_named(devices)}: not compared"
+    for missing, title in _sides(comparison, other):
+        if missing.devices:
+            yield f"{title}: {len(missing.devices)} devices ({_named(missing.devices)})"
+        for items, what in ((missing.ports, "ports"), (missing.sensors, "sensors")):
+            if items:
+                counts = Counter(device for device, _ in items).most_common()
+                most = _named([f"{device} {count}" for device, count in counts])
+                yield f"{title}: {len(items)} {what} ({most})"
+
+
+def _named(names: Sequence[str]) -> str:
+    """`a, b, c and 4 more`."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def as_json(comparison: Comparison, other: str) -> str:
@@ -56,6 +95,7 @@ def as_json(comparison: Comparison, other: str) -> str:
             "missing_here": side(comparison.missing_here),
             "missing_there": side(comparison.missing_there),
             "no_data_here": comparison.no_data,
+            "no_data_there": comparison.no_data_there,
             "both": comparison.matched,
         },
         indent=2,

@@ -40,13 +40,14 @@ class Comparison(msgspec.Struct):
     """`missing_here`: missing in Towpath; `missing_there`: missing in the other
     monitor.
 
-    `no_data`: devices that both have, but of which Towpath has no data. `matched`: the
-    number of devices, ports and sensors on both sides.
+    `no_data` and `no_data_there`: devices that both have, but of which Towpath or the
+    other has no data. `matched`: the number of devices, ports and sensors of both.
     """
 
     missing_here: MissingItems
     missing_there: MissingItems
     no_data: list[str] = []
+    no_data_there: list[str] = []
     matched: dict[str, int] = {}
 
     @property
@@ -55,6 +56,7 @@ class Comparison(msgspec.Struct):
             self.missing_here.is_empty
             and self.missing_there.is_empty
             and not self.no_data
+            and not self.no_data_there
         )
 
 
@@ -110,6 +112,9 @@ def compare(
         if mine is None:
             comparison.no_data.append(device.id)
             continue
+        if not (theirs.ports or theirs.sensors) and (mine.ports or mine.sensors):
+            comparison.no_data_there.append(device.id)
+            continue
         both, only_mine, only_theirs = _match_items(mine.ports, theirs.ports, _PORTS)
         ports += both
         comparison.missing_there.ports += [(device.id, port.name) for port in only_mine]
@@ -124,6 +129,7 @@ def compare(
         side.ports.sort()
         side.sensors.sort()
     comparison.no_data.sort()
+    comparison.no_data_there.sort()
     comparison.matched = {"devices": len(matched), "ports": ports, "sensors": sensors}
     return comparison
 

@@ -38,9 +38,12 @@ def librenms(
     ca_file: Annotated[
         Path | None, typer.Option(help="certificate authorities to trust, PEM")
     ] = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="list each device, port and sensor")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
-    """List devices, ports and sensors that LibreNMS or Towpath is missing; exit with
+    """Sum up which devices, ports and sensors LibreNMS or Towpath is missing; exit with
     code 1 if there are any."""
     from rich.console import Console
     from rich.progress import Progress
@@ -102,7 +105,7 @@ def librenms(
     if json:
         typer.echo(compare_output.as_json(comparison, "LibreNMS"))
     else:
-        compare_output.show(comparison, "LibreNMS", Console())
+        compare_output.show(comparison, "LibreNMS", Console(), details)
     exit_with(0 if comparison.same else 1)
 
 
