@@ -126,6 +126,7 @@ class Freshservice(DeskServer):
         "tags",
         "group_id",
         "custom_fields",
+        "workspace_id",
     ]
 
     def __init__(self) -> None:
@@ -145,12 +146,16 @@ class Freshservice(DeskServer):
             return 401, {"code": "invalid_credentials", "message": message}
         path = request.path.removeprefix("/api/v2/tickets").strip("/")
         if path == "filter":
+            workspace = request.query.get("workspace_id", "2")
+            assert workspace.isdecimal()
             tag = re.fullmatch(r'"tag:\'([^\']+)\'"', request.query["query"])
             assert tag
             found = [
                 one
                 for one in self.tickets
-                if one["id"] in self.indexed and tag[1] in one["tags"]
+                if one["id"] in self.indexed
+                and tag[1] in one["tags"]
+                and workspace in ("0", str(one.get("workspace_id", 2)))
             ]
             return 200, {"tickets": found, "total": len(found)}
         if not path:

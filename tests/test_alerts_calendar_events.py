@@ -269,8 +269,14 @@ def test_a_time_that_began_before_the_span_and_lasts_into_it_is_found() -> None:
             "recurs with an INTERVAL below 1",
         ),
         ("DTSTART;VALUE=DATE:20260102\nDTEND:20260102T020000Z", "begins on a day and"),
-        ("DTSTART:20260102T020000Z\nDURATION:PT1H\nRRULE:FREQ=DAYLI", "'works'"),
-        ("DTSTART:yesterday\nDURATION:PT1H", "'works'"),
+        (
+            "DTSTART:20260102T020000Z\nDURATION:PT1H\nRRULE:FREQ=DAYLI",
+            "'works' cannot be read: its RRULE: expected frequency, got: DAYLI",
+        ),
+        (
+            "DTSTART:yesterday\nDURATION:PT1H",
+            "'works' cannot be read: its DTSTART: expected datetime, date, or time",
+        ),
     ],
 )
 def test_an_event_that_cannot_be_used_is_one_sentence_and_costs_no_other(

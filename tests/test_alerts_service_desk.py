@@ -263,6 +263,21 @@ async def test_a_field_that_servicenow_ignores_is_named_and_the_ticket_is_kept(
     assert rig.desk.others[0]["state"] == "1"
 
 
+async def test_a_ticket_in_another_workspace_of_freshservice_is_found(
+    tmp_path: Path,
+) -> None:
+    rig = Rig("freshservice", tmp_path)
+    values = {**rig.settings["values"], "workspace": 0}
+    more = {"values": values, "fields": {"workspace_id": 7}}
+    with rig.server:
+        await rig.channel(**more).notify(begun("e1"))
+        rig.desk.index()
+        # Another process does not remember the ticket.
+        await rig.channel(**more).notify(ended("e1"))
+    assert rig.desk.is_resolved()
+    assert len(rig.desk.tickets) == 1
+
+
 async def test_a_token_is_asked_for_once_and_again_when_it_was_withdrawn(
     tmp_path: Path,
 ) -> None:

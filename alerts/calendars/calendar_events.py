@@ -29,6 +29,8 @@ MOST_TIMES = 5_000
 _MOST_PROBLEMS = 20
 _FASTEST = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY", "HOURLY")
 _LONGEST_TEXT = 1_000
+# What icalendar says of a value that it could not read.
+_BROKEN = re.compile(r"Cannot access '\w+' on broken property '([\w-]+)'[^:]*: (.*)")
 # Exchange writes names of time zones with a colon, and not always in quotes.
 _COLON_IN_ZONE = re.compile(rb';TZID=([^";\r\n]*:[^"\r\n]*):(\d{8}[\dTZ,]*[\r\n])')
 
@@ -88,7 +90,7 @@ def read_events(
             problems.append(f"{_name(component)} {error}"[:300])
         except (ValueError, TypeError, OverflowError, AttributeError) as error:
             # icalendar and dateutil raise all of these for what they cannot read.
-            problems.append(f"{_name(component)} cannot be read: {error}"[:300])
+            problems.append(f"{_name(component)} {_unreadable(error)}"[:300])
         if len(events) > MOST_TIMES:
             raise NotACalendar(
                 f"has more than {MOST_TIMES} times in "
@@ -117,6 +119,15 @@ def _components(text: bytes) -> list[Component]:
             f"has {len(components)} events, expected at most {MOST_EVENTS}"
         )
     return components
+
+
+def _unreadable(error: Exception) -> str:
+    """`cannot be read: its RRULE: expected frequency, got: WEKLY`"""
+    broken = _BROKEN.fullmatch(str(error))
+    reason = str(error)
+    if broken is not None:
+        reason = f"its {broken[1]}: {broken[2][:1].lower()}{broken[2][1:]}"
+    return f"cannot be read: {reason}"
 
 
 class Replacements:

@@ -69,7 +69,11 @@ class DeskAccess:
             request.method,
             str(fill(request.path, {k: _in_path(v) for k, v in values.items()})),
             headers=headers,
-            query={k: str(fill(v, values)) for k, v in request.query.items()},
+            query={
+                name: text
+                for name, value in request.query.items()
+                if (text := str(fill(value, values)))
+            },
             json_body=body,
             basic=basic,
             secrets=secrets,
