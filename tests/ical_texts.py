@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from alerts.calendars.calendar_events import CalendarReading
+
 LONDON = ZoneInfo("Europe/London")
 
 
@@ -28,3 +30,11 @@ def local_ms(text: str) -> int:
 
 def utc_text(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}"
+
+
+def hours_of(reading: CalendarReading) -> list[tuple[str, float]]:
+    """(start in UTC, hours) of each event."""
+    return [
+        (utc_text(event.start_ms), (event.end_ms - event.start_ms) / 3_600_000)
+        for event in reading.events
+    ]

@@ -8,7 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ical_texts import LONDON, calendar_text, local_ms, utc_ms, utc_text
+from ical_texts import (
+    LONDON,
+    calendar_text,
+    hours_of,
+    local_ms,
+    utc_ms,
+    utc_text,
+)
 
 from alerts.calendars.calendar_events import (
     CalendarReading,
@@ -25,14 +32,6 @@ def _read(
     return read_events(text, utc_ms(since), utc_ms(until), "Europe/London")
 
 
-def _spans(reading: CalendarReading) -> list[tuple[str, float]]:
-    """(start in UTC, hours)."""
-    return [
-        (utc_text(event.start_ms), (event.end_ms - event.start_ms) / 3_600_000)
-        for event in reading.events
-    ]
-
-
 NIGHTLY = "UID:n\nSUMMARY:n\nDTSTART;TZID=Europe/London:{}\n{}\nRRULE:FREQ=DAILY"
 
 
@@ -40,13 +39,13 @@ def test_two_at_night_in_london_is_the_same_local_time_on_both_sides_of_a_change
     None
 ):
     nightly = NIGHTLY.format("20260101T020000", "DURATION:PT2H")
-    spring = _spans(_read(nightly, since="2026-03-28", until="2026-03-30 12:00"))
+    spring = hours_of(_read(nightly, since="2026-03-28", until="2026-03-30 12:00"))
     assert spring == [
         ("2026-03-28 02:00", 2),
         ("2026-03-29 01:00", 2),
         ("2026-03-30 01:00", 2),
     ]
-    autumn = _spans(_read(nightly, since="2026-10-24", until="2026-10-26 12:00"))
+    autumn = hours_of(_read(nightly, since="2026-10-24", until="2026-10-26 12:00"))
     assert autumn == [
         ("2026-10-24 01:00", 2),
         ("2026-10-25 02:00", 2),
@@ -57,7 +56,7 @@ def test_two_at_night_in_london_is_the_same_local_time_on_both_sides_of_a_change
 def test_a_time_that_the_clocks_skip_is_an_hour_later_by_summer_time() -> None:
     nightly = NIGHTLY.format("20260101T013000", "DURATION:PT1H")
     reading = _read(nightly, since="2026-03-28 12:00", until="2026-03-29 12:00")
-    assert _spans(reading) == [("2026-03-29 01:30", 1)]
+    assert hours_of(reading) == [("2026-03-29 01:30", 1)]
     assert (
         datetime.fromtimestamp(reading.events[0].start_ms / 1000, LONDON).strftime(
             "%H:%M"
@@ -69,19 +68,19 @@ def test_a_time_that_the_clocks_skip_is_an_hour_later_by_summer_time() -> None:
 def test_of_a_time_that_comes_twice_the_first_counts_once() -> None:
     nightly = NIGHTLY.format("20260101T013000", "DURATION:PT1H")
     reading = _read(nightly, since="2026-10-24 12:00", until="2026-10-25 12:00")
-    assert _spans(reading) == [("2026-10-25 00:30", 1)]
+    assert hours_of(reading) == [("2026-10-25 00:30", 1)]
 
 
 def test_a_window_over_the_change_keeps_its_length() -> None:
     over = NIGHTLY.format("20260101T000000", "DTEND;TZID=Europe/London:20260101T040000")
     reading = _read(over, since="2026-03-28 12:00", until="2026-03-29 12:00")
-    assert _spans(reading) == [("2026-03-29 00:00", 4)]
+    assert hours_of(reading) == [("2026-03-29 00:00", 4)]
 
 
 def test_a_leap_day_recurs_in_leap_years_only() -> None:
     leap = "UID:l\nDTSTART;VALUE=DATE:20240229\nRRULE:FREQ=YEARLY"
     reading = _read(leap, since="2024-01-01", until="2032-12-31")
-    assert _spans(reading) == [
+    assert hours_of(reading) == [
         ("2024-02-29 00:00", 24),
         ("2028-02-29 00:00", 24),
         ("2032-02-29 00:00", 24),
@@ -96,8 +95,8 @@ def test_a_whole_day_is_a_local_day_even_if_it_has_23_or_25_hours() -> None:
     day = "UID:d\nDTSTART;VALUE=DATE:20260101\nRRULE:FREQ=DAILY"
     spring = _read(day, since="2026-03-29 06:00", until="2026-03-29 07:00")
     autumn = _read(day, since="2026-10-25 06:00", until="2026-10-25 07:00")
-    assert _spans(spring) == [("2026-03-29 00:00", 23)]
-    assert _spans(autumn) == [("2026-10-24 23:00", 25)]
+    assert hours_of(spring) == [("2026-03-29 00:00", 23)]
+    assert hours_of(autumn) == [("2026-10-24 23:00", 25)]
 
 
 def test_exceptions_additions_and_moved_times_are_followed() -> None:
@@ -115,7 +114,7 @@ def test_exceptions_additions_and_moved_times_are_followed() -> None:
         "UID:w\nRECURRENCE-ID;TZID=Europe/London:20260622T020000\nSTATUS:CANCELLED\n"
         "DTSTART;TZID=Europe/London:20260622T020000\nDURATION:PT1H"
     )
-    assert _spans(_read(weekly, moved, dropped)) == [
+    assert hours_of(_read(weekly, moved, dropped)) == [
         ("2026-06-01 01:00", 1),
         ("2026-06-10 01:00", 1),
         ("2026-06-16 02:00", 3),
@@ -123,131 +122,10 @@ def test_exceptions_additions_and_moved_times_are_followed() -> None:
     ]
 
 
-WEEKLY = (
-    "UID:w\nSUMMARY:usual\nDTSTART;TZID=Europe/London:20260604T180000\nDURATION:PT1H\n"
-    "RRULE:FREQ=WEEKLY"
-)
-JUNE = {"since": "2026-06-01", "until": "2026-07-01"}
-
-
-def test_a_new_version_of_this_and_all_future_times_is_followed() -> None:
-    onwards = (
-        "UID:w\nSUMMARY:later\n"
-        "RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/London:20260611T180000\n"
-        "DTSTART;TZID=Europe/London:20260612T200000\nDURATION:PT2H"
-    )
-    single = (
-        "UID:w\nSUMMARY:single\nRECURRENCE-ID;TZID=Europe/London:20260618T180000\n"
-        "DTSTART;TZID=Europe/London:20260618T120000\nDURATION:PT1H"
-    )
-    reading = _read(WEEKLY, onwards, single, **JUNE)
-    assert reading.problems == ()
-    assert [event.summary for event in reading.events] == [
-        *("usual", "later", "single", "later")
-    ]
-    assert _spans(reading) == [
-        ("2026-06-04 17:00", 1),
-        ("2026-06-12 19:00", 2),
-        ("2026-06-18 11:00", 1),
-        ("2026-06-26 19:00", 2),
-    ]
-    # After the clocks have changed it is the same time of day.
-    winter = _read(WEEKLY, onwards, since="2026-10-20", until="2026-11-01")
-    assert _spans(winter) == [("2026-10-23 19:00", 2), ("2026-10-30 20:00", 2)]
-
-
-def test_all_future_times_may_be_cancelled() -> None:
-    cancelled = (
-        "UID:w\nSTATUS:CANCELLED\n"
-        "RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/London:20260618T180000\n"
-        "DTSTART;TZID=Europe/London:20260618T180000\nDURATION:PT1H"
-    )
-    assert _spans(_read(WEEKLY, cancelled, **JUNE)) == [
-        ("2026-06-04 17:00", 1),
-        ("2026-06-11 17:00", 1),
-    ]
-
-
-@pytest.mark.parametrize(
-    "zone",
-    [
-        "GMT Standard Time",
-        '"GMT Standard Time"',
-        "Europe/London",
-        "GB",
-    ],
-)
-def test_the_names_that_outlook_gives_to_time_zones_are_known(zone: str) -> None:
-    event = f"UID:o\nDTSTART;TZID={zone}:20260604T180000\nDURATION:PT1H"
-    reading = _read(event, **JUNE)
-    assert _spans(reading) == [("2026-06-04 17:00", 1)]
-    assert reading.problems == ()
-
-
-CUSTOM_ZONE = """BEGIN:VTIMEZONE
-TZID:tzone://Microsoft/Custom
-BEGIN:STANDARD
-DTSTART:16010101T000000
-TZOFFSETFROM:-0500
-TZOFFSETTO:-0500
-END:STANDARD
-END:VTIMEZONE
-""".replace("\n", "\r\n").encode()
-
-
-@pytest.mark.parametrize(
-    "name", ["tzone://Microsoft/Custom", '"tzone://Microsoft/Custom"']
-)
-def test_a_time_zone_that_the_calendar_describes_itself_is_used(name: str) -> None:
-    event = f"UID:o\nDTSTART;TZID={name}:20260604T180000\nDURATION:PT1H"
-    text = calendar_text(event)
-    text = text.replace(b"BEGIN:VEVENT", CUSTOM_ZONE + b"BEGIN:VEVENT", 1)
-    reading = read_events(
-        text, utc_ms("2026-06-01"), utc_ms("2026-07-01"), "Europe/London"
-    )
-    assert _spans(reading) == [("2026-06-04 23:00", 1)]
-
-
-def test_an_unknown_time_zone_is_used_as_the_calendars_and_reported() -> None:
-    event = "UID:o\nSUMMARY:x\nDTSTART;TZID=Nowhere/Land:20260604T180000\nDURATION:PT1H"
-    reading = _read(event, **JUNE)
-    assert _spans(reading) == [("2026-06-04 17:00", 1)]
-    assert reading.problems == (
-        "'x' names the time zone 'Nowhere/Land', which is unknown: read as "
-        "Europe/London",
-    )
-
-
-def test_a_date_stands_for_the_time_of_that_day() -> None:
-    without = f"{WEEKLY}\nEXDATE;VALUE=DATE:20260611"
-    moved = (
-        "UID:w\nSUMMARY:moved\nRECURRENCE-ID;VALUE=DATE:20260618\n"
-        "DTSTART;TZID=Europe/London:20260619T180000\nDURATION:PT1H"
-    )
-    assert _spans(_read(without, moved, **JUNE)) == [
-        ("2026-06-04 17:00", 1),
-        ("2026-06-19 17:00", 1),
-        ("2026-06-25 17:00", 1),
-    ]
-
-
-def test_of_two_versions_of_an_event_the_newer_counts() -> None:
-    versions = [
-        f"UID:v\nSEQUENCE:{n}\nDTSTART:2026060{n}T180000Z\nDURATION:PT1H"
-        for n in (1, 3, 2)
-    ]
-    assert _spans(_read(*versions, **JUNE)) == [("2026-06-03 18:00", 1)]
-
-
-def test_a_whole_day_that_ends_on_its_day_lasts_it() -> None:
-    day = "UID:d\nDTSTART;VALUE=DATE:20260604\nDTEND;VALUE=DATE:20260604"
-    assert _spans(_read(day, **JUNE)) == [("2026-06-03 23:00", 24)]
-
-
 def test_a_time_that_began_before_the_span_and_lasts_into_it_is_found() -> None:
     long = "UID:x\nDTSTART:20260101T000000Z\nDURATION:P10D\nRRULE:FREQ=MONTHLY"
     reading = _read(long, since="2026-05-09", until="2026-05-10")
-    assert _spans(reading) == [("2026-05-01 00:00", 240)]
+    assert hours_of(reading) == [("2026-05-01 00:00", 240)]
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from alerts.prometheus.prometheus_rules import FILE_NAME, prometheus_document
-from alerts.prometheus.window_metrics import WindowMetrics
+from alerts.prometheus.window_metrics import WindowMetrics, window_families
 from alerts.rule_files import load_rules
 from alerts.window import FORGET_MS, Window
 from collectors.batch import batch_samples
+from collectors.self_metrics import families
 from collectors.server_measurements import CATALOGUE
 from probes.wire.sample import Sample
 from towpath.cli import app
@@ -65,10 +66,10 @@ async def test_a_value_is_there_as_long_as_its_row_is_current() -> None:
     fresh = await scrape(window, START_MS + 100_000)
     assert fresh["towpath_line_up", "l1"] == 1
     assert fresh["towpath_line_down_use_ratio", "l1"] == 0.5
-    assert fresh["towpath_line_age_s", "l1"] == 100
+    assert fresh["towpath_line_row_age_s", "l1"] == 100
     old = await scrape(window, START_MS + 200_000)
     assert ("towpath_line_up", "l1") not in old
-    assert old["towpath_line_age_s", "l1"] == 200
+    assert old["towpath_line_row_age_s", "l1"] == 200
     assert await scrape(window, START_MS + FORGET_MS) == {}
 
 
@@ -81,7 +82,7 @@ async def test_a_row_without_a_field_has_an_age_and_no_value() -> None:
     )
     scraped = await scrape(window, START_MS + 70_000)
     assert ("towpath_line_up", "l1") not in scraped
-    assert scraped["towpath_line_age_s", "l1"] == 10
+    assert scraped["towpath_line_row_age_s", "l1"] == 10
 
 
 async def test_figures_of_a_window_are_those_that_rules_compare() -> None:
@@ -97,7 +98,29 @@ async def test_each_process_exposes_its_own_figures_so_rows_have_none() -> None:
     row = Sample("self_poll", {"process": "poll"}, {"late_p99_ms": 9}, START_MS)
     scraped = await scrape(window_of([row]), START_MS)
     assert ("towpath_self_poll_late_p99_ms", "poll") not in scraped
-    assert scraped["towpath_self_poll_age_s", "poll"] == 0
+    assert scraped["towpath_self_poll_row_age_s", "poll"] == 0
+
+
+def test_no_metric_is_exposed_twice() -> None:
+    """Rows, and the figures of a process, with a row of every measurement of rules."""
+    window = Window(load_rules(CATALOGUE), CATALOGUE, START_MS)
+    samples = []
+    for declared, fields, _ in window.needed_fields():
+        tags = {tag.name: "x" for tag in declared.tags}
+        all_fields = {
+            field.name: "x" if field.type == "str" else 1 for field in declared.fields
+        }
+        assert set(fields) <= set(all_fields)
+        samples.append(Sample(declared.name, tags, all_fields, START_MS))
+    for batch in batch_samples(samples, "test", START_MS):
+        window.append(batch)
+    families_of_both = [
+        *families([s for s in samples if s.measurement.startswith("self_")], CATALOGUE),
+        *window_families(window, START_MS),
+    ]
+    names = [family.name for family in families_of_both]
+    assert len(set(names)) == len(names)
+    assert len(names) > 100
 
 
 def test_the_command_writes_the_rules_and_reports_the_others(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collectors.server_measurements import CATALOGUE
 
 def age_name(measurement: str) -> str:
     """The metric that tells how old the newest row is."""
-    return family_name(measurement, "age_s")
+    return family_name(measurement, "row_age_s")
 
 
 def value_name(measurement: str, condition: Condition) -> str:

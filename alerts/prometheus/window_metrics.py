@@ -1,8 +1,8 @@
 """`WindowMetrics`: the newest rows that rules evaluate, for Prometheus.
 
 A value is there as long as its row counts as current. Figures of a window are those
-that the rules compare, so that an exported rule compares the same. `towpath_…_age_s`
-tells a row without a field from no row.
+that the rules compare, so that an exported rule compares the same. The age of a row
+(`towpath_…_row_age_s`) tells a row without a field from no row.
 """
 
 from __future__ import annotations
