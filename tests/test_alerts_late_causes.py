@@ -107,6 +107,20 @@ def test_a_cause_that_comes_and_goes_is_reported_once_at_most(build: Build) -> N
     assert council.kinds() == ["page", "update"]
 
 
+def test_a_cause_that_is_seen_for_less_than_a_minute_is_not_reported(
+    build: Build,
+) -> None:
+    council = build()
+    minutes(council, 3, set())
+    minutes(council, 4, {"edge"}, shut=True)
+    for _ in range(4):
+        council.estate_index = KNOWN
+        minutes(council, 1, {"edge"}, shut=True)
+        council.estate_index = UNKNOWN
+        minutes(council, 2, {"edge"}, shut=True)
+    assert council.kinds() == ["page"]
+
+
 def test_a_page_that_is_still_to_be_sent_names_the_new_cause_itself(
     build: Build,
 ) -> None:
