@@ -123,6 +123,12 @@ def test_what_gives_no_power_is_the_one_page(
             id="another device that it powers answers",
         ),
         pytest.param(
+            [pdu(), fed("sw1"), fed("sw2"), fed("sw3")],
+            {"sw1", "sw2"},
+            ["device_unreachable/device=sw1", "device_unreachable/device=sw2"],
+            id="two fail and the third that it powers answers",
+        ),
+        pytest.param(
             [pdu(), fed("sw1", "core", "pdu", "pdu2"), {"id": "pdu2"}],
             {"pdu"},
             ["device_unreachable/device=pdu"],
