@@ -8,7 +8,7 @@
    been measured again.
 5. A silence or maintenance also covers the consequences of what it covers.
 6. A cause that is found after its consequence was paged joins that page: nobody is
-   woken twice by one fault.
+   woken twice by one fault. What fails later is another fault, with a page of its own.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from collectors.server_measurements import CATALOGUE
 SETTLE_MS = 30_000
 # A cause whose consequence's page has ended is paged itself this long after.
 _LEFT_MS = 270_000
+# A cause that began this long after its consequence is another fault.
+_ONE_FAULT_MS = 300_000
 
 
 class Decision(NamedTuple):
@@ -149,13 +151,15 @@ def _page_to_join(
     cause: AlertState, paged: Sequence[AlertState], rules: Rules
 ) -> AlertState | None:
     """The first page that `cause` belongs to; None if it deserves one of its own: a
-    critical cause does not join the page of a warning."""
+    critical cause does not join the page of a warning, nor that of something that had
+    failed long before."""
     rule = rules.find(cause.rule, cause.site)
     for alert_state in sorted(paged, key=lambda state: state.paged_ms or 0):
         told = rules.find(alert_state.rule, alert_state.site)
         if (
             rule
             and told
+            and cause.since_ms <= alert_state.since_ms + _ONE_FAULT_MS
             and SEVERITY_ORDER[told.severity] <= SEVERITY_ORDER[rule.severity]
         ):
             return alert_state
