@@ -26,6 +26,8 @@ OUTAGE_MS = 900_000
 _OWN_SHARE = 0.8
 # This part of the supplier's lines is enough; of a large supplier, twice `least`.
 _FAILED_SHARE = 0.5
+# Or the supplier's lines fail this many times as often as all others.
+_MUCH_MORE = 4
 
 
 class FailedLine(NamedTuple):
@@ -74,8 +76,21 @@ def supplier_outage(
             ]
             well = lines_up(supplier, began_ms, window)
             enough = len(own) >= min(2 * rule.least, _FAILED_SHARE * (len(own) + well))
-            bad = enough and len(own) >= _OWN_SHARE * (len(own) + len(others))
+            bad = enough and (
+                len(own) >= _OWN_SHARE * (len(own) + len(others))
+                or _fail_much_more(len(own), well, len(others), supplier, estate_index)
+            )
             yield DomainFinding({"supplier": supplier}, bad, began_ms, len(own))
+
+
+def _fail_much_more(
+    own: int, well: int, others: int, supplier: str, estate_index: EstateIndex
+) -> bool:
+    """Whether a much larger part of its lines has failed than of the others: one dark
+    site elsewhere says nothing about a supplier with three lines."""
+    rest = sum(line.supplier != supplier for line in estate_index.lines.values())
+    share = own / (own + well)
+    return share >= _FAILED_SHARE and share * rest >= _MUCH_MORE * others
 
 
 def same_fault_at_site(

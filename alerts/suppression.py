@@ -28,12 +28,16 @@ from alerts.evaluation.alert_states import (
     alert_key,
 )
 from alerts.relations import possible_causes
+from alerts.rule import Rule
 from alerts.rule_files import Explanation, Rules
 from alerts.silence_coverage import SilenceCoverage
 from alerts.situation import TOGETHER_MS, Situation
 from alerts.window import Window
 from collectors.server_measurements import CATALOGUE
 
+# Until a second poll has found it, what one poll found waits this long at most.
+_SECOND_POLL_MS = 150_000
+_POLL_MS = 60_000
 # After a cause has ended, its consequences have this long to be measured again.
 SETTLE_MS = 30_000
 # A cause whose consequence's page has ended is paged itself this long after.
@@ -181,6 +185,8 @@ def _is_due(
         return False
     if now_ms < alert_state.since_ms + rule.page_after_ms:
         return False
+    if _waits_for_second_poll(alert_state, rule, now_ms):
+        return False
     if alert_state.freed_ms:
         measured_again = (
             alert_state.bad_ms > alert_state.freed_ms or rule.silence == "blind"
@@ -188,6 +194,19 @@ def _is_due(
         if now_ms < alert_state.freed_ms + SETTLE_MS or not measured_again:
             return False
     return _are_causes_measured(alert_state, rules, window, situation, now_ms)
+
+
+def _waits_for_second_poll(alert_state: AlertState, rule: Rule, now_ms: int) -> bool:
+    """Whether one poll found it and the next, which may be late, has not come yet. A
+    `hold` of a poll's period promises that one poll that is lost pages nobody."""
+    return (
+        rule.evidence == "rows"
+        and rule.measurement != "event"
+        and rule.silence != "blind"
+        and rule.page_after_ms >= _POLL_MS
+        and alert_state.bad_ms <= alert_state.since_ms
+        and now_ms < alert_state.since_ms + _SECOND_POLL_MS
+    )
 
 
 def _are_causes_measured(

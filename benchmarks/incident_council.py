@@ -294,8 +294,14 @@ def _written_down(council: Council, dice: random.Random) -> Estate:
                 for line in council.circuits
             ],
             "vpn_gateways": [
-                {"id": gateway, "name": gateway, "site": HUB, "host": f"{gateway}.test"}
-                for gateway in council.gateways
+                {
+                    "id": gateway,
+                    "name": gateway,
+                    "site": HUB,
+                    "host": f"{gateway}.test",
+                    "device": device,
+                }
+                for gateway, device in council.gateways.items()
             ],
         }
     )

@@ -90,8 +90,11 @@ def line_down_with_backup(council: Council, dice: random.Random) -> Fault:
 
 def supplier_outage(council: Council, dice: random.Random) -> Fault:
     """Most or all lines of one supplier, within five minutes of each other."""
-    supplier = dice.choice(("Omega", "Delta", "Gamma"))
-    lines = [c for c in council.circuits if c.supplier == supplier and c.far]
+    by_supplier = {
+        name: [c for c in council.circuits if c.supplier == name and c.far]
+        for name in ("Omega", "Delta", "Gamma", "Beta")
+    }
+    supplier, lines = dice.choice([x for x in by_supplier.items() if len(x[1]) >= 3])
     share = dice.choice((1.0, 1.0, 0.8))
     hit = dice.sample(lines, max(3, round(len(lines) * share)))
     spread_ms = dice.choice((0, 90_000, 300_000))

@@ -78,6 +78,8 @@ class World:
             if effect.what == "event"
         ]
         self._odd = self._so_from_the_start()
+        self._watched: set[str] = set()
+        self._were_dead: set[str] = set()
         self._late: list[tuple[int, list[Sample]]] = []
         self._clock_ms = {
             site: self._dice.randint(-_CLOCKS_APART_MS, 0) for site in council.sites
@@ -157,6 +159,7 @@ class World:
             for device, (site, _) in self._council.devices.items()
             if device not in keys["dead"] and site not in keys["mains"]
         }
+        self._were_dead |= set(self._council.devices) - self._alive
         self._shut, self._gone = keys["shut"], keys["gateway"]
         self._unreadable = keys["unreadable"]
         self._cut_cables, self._circuits = keys["cable"], keys["circuit"]
@@ -243,10 +246,17 @@ class World:
             return
         yield from self._ports(device, tags, now_ms)
         yield from self._lines(device, now_ms)
-        if minute % 60 == hash_of(device) % 60:
+        if minute % 60 == hash_of(device) % 60 or device in self._were_dead:
+            self._were_dead.discard(device)
             yield self._inventory(device, tags, now_ms)
-        if minute % _SENSOR_MINUTES == hash_of(device) % _SENSOR_MINUTES:
-            yield from self._sensors(device, tags, now_ms)
+        regular = minute % _SENSOR_MINUTES == hash_of(device) % _SENSOR_MINUTES
+        if regular or device in self._watched:
+            sensors = list(self._sensors(device, tags, now_ms))
+            yield from sensors
+            # What is bad is read with every poll until it is well.
+            self._watched.discard(device)
+            if any(s.fields["severity"] or s.fields.get("on_battery") for s in sensors):
+                self._watched.add(device)
 
     def _inventory(self, device: str, tags: dict[str, str], now_ms: int) -> Sample:
         fields: dict[str, Value] = {"vendor": "Maker", "serial": f"SN-{device}"}
@@ -259,7 +269,8 @@ class World:
         for cable in self._cables[device]:
             port = cable.port_at(device)
             up = self._is_joined(cable)
-            yield self._port(tags, port, up, (device, port) in self._shut, now_ms)
+            shut = (device, port) in self._shut
+            yield self._port(tags, port, up, shut, now_ms, cable.heard)
         for circuit in self._near.get(device, ()):
             up = circuit.id not in self._circuits
             yield self._port(tags, circuit.near_port, up, False, now_ms)
@@ -267,13 +278,19 @@ class World:
             yield self._port(tags, "wan9", False, False, now_ms)
 
     def _port(
-        self, tags: dict[str, str], port: str, up: bool, shut: bool, now_ms: int
+        self,
+        tags: dict[str, str],
+        port: str,
+        up: bool,
+        shut: bool,
+        now_ms: int,
+        expected: bool = True,
     ) -> Sample:
         fields: dict[str, Value] = {
             "admin": 2 if shut else 1,
             "oper": 1 if up else 2,
-            "expected_up": 1,
-            "expected_why": "neighbour",
+            "expected_up": int(expected),
+            "expected_why": "neighbour" if expected else "",
             "in_error_ratio": 0.0,
             "in_errors_per_s": 0.0,
         }

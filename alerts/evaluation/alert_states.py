@@ -19,10 +19,10 @@ class AlertState(msgspec.Struct, frozen=True):
     bad row and of the newest row. `clear_ms`: since when it has been well while still
     firing. `explained_by`: the latest cause; cleared when this alert is paged itself.
     `flap_gap_ms`: the longest recovery between two starts. `freed_ms`: when the cause
-    ended. `joins`: the episode of a consequence that was paged before this cause was
-    found, and whose page serves for both. `named`: the domain that its page named as
-    the cause; `renamed_ms`: since when another one explains it. `recorded`: the state
-    last written to the journal.
+    ended, or when it began once more before it was paged. `joins`: the episode of a
+    consequence that was paged before this cause was found, and whose page serves for
+    both. `named`: the domain that its page named as the cause; `renamed_ms`: since when
+    another one explains it. `recorded`: the state last written to the journal.
     """
 
     rule: str

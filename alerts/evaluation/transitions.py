@@ -106,6 +106,11 @@ def _continue(
         )
         if before.clear_ms is not None:
             gap_ms = result.time_ms - before.clear_ms
+            if before.paged_ms is None:
+                # It starts once more, so it waits for its causes once more.
+                alert_state = msgspec.structs.replace(
+                    alert_state, freed_ms=result.time_ms
+                )
             alert_state = _add_flap(
                 alert_state, before, result.time_ms, _START_AGAIN, gap_ms
             )
