@@ -189,7 +189,12 @@ def _is_due(
         return False
     if alert_state.freed_ms:
         measured_again = (
-            alert_state.bad_ms > alert_state.freed_ms or rule.silence == "blind"
+            alert_state.bad_ms > alert_state.freed_ms
+            or rule.silence == "blind"
+            or (
+                alert_state.flapping
+                and now_ms >= alert_state.freed_ms + _SECOND_POLL_MS
+            )
         )
         if now_ms < alert_state.freed_ms + SETTLE_MS or not measured_again:
             return False

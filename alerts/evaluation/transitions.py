@@ -106,7 +106,7 @@ def _continue(
         )
         if before.clear_ms is not None:
             gap_ms = result.time_ms - before.clear_ms
-            if before.paged_ms is None:
+            if before.paged_ms is None and gap_ms >= rule.keep_for:
                 # It starts once more, so it waits for its causes once more.
                 alert_state = msgspec.structs.replace(
                     alert_state, freed_ms=result.time_ms
