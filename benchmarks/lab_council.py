@@ -144,8 +144,11 @@ def _metric(line: LabLine) -> int:
 
 def estate_toml(with_parents: bool) -> str:
     """How sites are joined is written down; the rest only if LLDP cannot show it."""
+    # Always open: a full line is paged on a Sunday too.
+    hours = 'hours = {opens = "00:00", closes = "24:00", days = [0, 1, 2, 3, 4, 5, 6]}'
     parts = [
-        f'[[sites]]\nid = "{id}"\nname = "{name}"\n' for id, name in _SITES.items()
+        f'[[sites]]\nid = "{id}"\nname = "{name}"\n{hours}\n'
+        for id, name in _SITES.items()
     ]
     for node in NODES.values():
         parent = _parent(node.name, with_parents)
@@ -180,7 +183,9 @@ def _parent(node: str, with_parents: bool) -> str:
 
 
 def towpath_toml(period_s: float) -> str:
-    """Ordinary settings: only polls are more frequent."""
+    """Ordinary settings: only polls are more frequent. A router's traps come from the
+    address of its line."""
+    senders = "\n".join(f'"{x.network}.2" = "{x.near}"' for x in LINES)
     return f"""council = "Lab"
 state = "state"
 estate = "estate.toml"
@@ -194,6 +199,9 @@ credentials_file = "snmp.toml"
 [traps]
 host = "0.0.0.0"
 port = 162
+
+[traps.addresses]
+{senders}
 
 [alerts.channels.duty]
 kind = "webhook"
