@@ -42,4 +42,4 @@ def test_what_shows_a_field_is_known() -> None:
     assert "report" in places["interface", "in_use_ratio"]
     assert "status page" in places["line", "carrying"]
     assert "Alerts and maintenance" in places["incident", "summary"]
-    assert any("line_down" in place for place in places["line", "up"])
+    assert any("rule" in place for place in places["line", "up"])

@@ -42,6 +42,8 @@ NOT_SHOWN: dict[FieldName, str] = {
     ("event", "trap"): "for whoever describes a trap that has no meaning yet",
     ("event", "name"): "for whoever describes a trap that has no meaning yet",
     ("site", "state"): "`urgency` and `state_text` say it",
+    ("self_notify", "unauthorised"): "a count for metrics; the log names each one",
+    ("self_notify", "refresh_failed"): "a count; `refresh_failing` says it of now",
     ("site_name", "devices"): "selectors read the tag; a row needs a field",
     ("alert", "until_ms"): "an alert that is over is an `incident`",
     ("alert", "explained_by"): "a key; `suppressed` says that it was held back",
