@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +12,6 @@ from store_doubles import MemoryStore
 from alerts.alert import Alert
 from alerts.silence import Silence
 from collectors.estate.opening_hours import OpeningHours
-from collectors.store.query import Query, Row
 from dashboards.report import Month, PollPeriods, report_figures, select_sites
 from dashboards.report.report_data import (
     AlertHistory,
@@ -21,7 +19,6 @@ from dashboards.report.report_data import (
     ReportSettings,
     gather_content,
 )
-from probes.wire.sample import Sample
 
 HOUR_MS = council.HOUR_MS
 OCTOBER = Month(2026, 10)
@@ -39,20 +36,7 @@ DARK = (utc_ms(2026, 10, 11, 2), utc_ms(2026, 10, 11, 9))
 AWAY = (utc_ms(2026, 10, 20, 9), utc_ms(2026, 10, 20, 14))
 
 
-class Remembering(MemoryStore):
-    """Keeps each answer: the tests query the same month many times."""
-
-    def __init__(self, samples: Iterable[Sample]) -> None:
-        super().__init__(samples)
-        self._answers: dict[Query, list[Row]] = {}
-
-    async def query(self, query: Query) -> list[Row]:
-        if query not in self._answers:
-            self._answers[query] = await super().query(query)
-        return self._answers[query]
-
-
-STORE = Remembering(
+STORE = MemoryStore(
     [
         *council.samples(
             OCTOBER.from_ms,

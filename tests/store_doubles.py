@@ -106,7 +106,9 @@ class MemoryStore(_NullContext):
             groups.setdefault((bucket, group), []).append(sample)
         declared = CATALOGUE.measurement(query.measurement)
         rows = []
-        for (bucket, group), samples in sorted(groups.items(), key=str):
+        for (bucket, group), samples in sorted(
+            groups.items(), key=lambda item: str(item[0])
+        ):
             values = {
                 pick.name: value
                 for pick in query.picks

@@ -83,7 +83,7 @@ READINGS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(READINGS)
 def test_only_a_sensor_that_was_well_before_is_news(
     readings: list[tuple[str, int]],
@@ -95,11 +95,11 @@ def test_only_a_sensor_that_was_well_before_is_news(
     is_news = False
     for sensor, value in readings:
         latest[sensor] = value
-        # The others are read again with it, as they were.
-        for other, known in latest.items():
-            on_battery(engine, other, known)
-            if known == 0:
-                was_well.add(other)
-            is_news |= bool(known) and other in was_well
-        engine.wait(2)
+        # The others are read again with it, as they were; what is bad is read twice.
+        for _ in range(2):
+            for other, known in latest.items():
+                on_battery(engine, other, known)
+            engine.wait(2)
+        was_well |= {other for other, known in latest.items() if known == 0}
+        is_news |= any(known and other in was_well for other, known in latest.items())
     assert bool(engine.pages) == is_news

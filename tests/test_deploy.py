@@ -139,7 +139,9 @@ def test_the_broker_accepts_the_settings_that_are_shipped(
     place: str, tmp_path: Path
 ) -> None:
     with running(as_shipped(place, tmp_path)) as server:
-        assert "Error" not in server.log.read_text()
+        log = server.log.read_text()
+    # What a stranger who finds the port does wrong is an error of OpenSSL.
+    assert not re.search(r"^(\d+: )?Error", log, re.MULTILINE), log
 
 
 async def come_and_go(server: Server, folder: Path) -> list[str]:

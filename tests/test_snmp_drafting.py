@@ -209,6 +209,13 @@ def test_mibs_that_do_not_help_are_one_sentence(
             "",
             EnumeratedObject({1: ("true", "critical"), 2: ("false", "ok")}),
         ),
+        (
+            "aFanAlarm",
+            "INTEGER 0=off 1=on",
+            "",
+            "",
+            EnumeratedObject({0: ("off", "ok"), 1: ("on", "warning")}),
+        ),
         ("aRadioTxPower", "Integer32", "dBm", "", None),
     ],
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import recordings
+from shipped_states import shipped_states
 
 from collectors.snmp.profiles.apply import find_rows, to_readings
 from collectors.snmp.profiles.profile_loader import ProfileError, load, load_files
@@ -39,6 +41,22 @@ def test_every_profile_has_a_recording() -> None:
         for name in json.loads(file.with_suffix(".json").read_text())["profiles"]
     }
     assert {profile.name for profile in load()} <= claimed
+
+
+TROUBLE = re.compile(
+    r"\b(alarm|fault|failure|fail|overload|leak|smoke)\b", re.IGNORECASE
+)
+
+
+def test_no_alarm_that_is_on_is_called_well() -> None:
+    called_well = {
+        (file, descr)
+        for file, descr, meaning, severity in shipped_states()
+        if TROUBLE.search(descr)
+        and meaning.casefold() in ("on", "active", "alarm", "raised", "set", "true")
+        and severity == "ok"
+    }
+    assert called_well == set()
 
 
 def test_every_shipped_profile_is_valid() -> None:

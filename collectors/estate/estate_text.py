@@ -137,5 +137,6 @@ def _cell(value: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """Returns `text` on one line, for a comment."""
-    return " ".join(text.encode("utf-8", "replace").decode().split())
+    """Returns `text` on one line, for a comment; TOML allows no control characters."""
+    words = " ".join(text.encode("utf-8", "replace").decode().split())
+    return "".join("\ufffd" if unicodedata.category(c) == "Cc" else c for c in words)

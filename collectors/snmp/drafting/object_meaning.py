@@ -98,6 +98,7 @@ _NAME_WORDS = (
     ("runtime", {"runtime"}),
 )
 _YES, _NO = {"yes", "true"}, {"no", "false"}
+_ON, _OFF = {"on", "active", "raised", "set"}, {"off", "inactive", "cleared", "clear"}
 _MOST_STATES = 40
 
 
@@ -305,8 +306,13 @@ def _enumerated(mib_object: MibObject, words: list[str]) -> EnumeratedObject | N
     if len(labels) > _MOST_STATES or _LISTS.settings & set(words):
         return None
     lower = {label.lower() for label in labels.values()}
+    trouble = bool(_LISTS.trouble & set(words))
+    if trouble and lower & _ON and lower & _OFF:
+        # An alarm that is on is not well, although a lamp that is on would be.
+        return EnumeratedObject(
+            {number: (label, _raised(label)) for number, label in labels.items()}
+        )
     if lower & _YES and lower & _NO:
-        trouble = bool(_LISTS.trouble & set(words))
         if not trouble and not set(words) & {"present", "online", "installed"}:
             return None
         bad, good = ("critical", "ok") if trouble else ("ok", "unknown")
@@ -325,6 +331,13 @@ def _enumerated(mib_object: MibObject, words: list[str]) -> EnumeratedObject | N
     return EnumeratedObject(
         {number: (label, severities[number]) for number, label in labels.items()}
     )
+
+
+def _raised(label: str) -> str:
+    """The severity of an alarm that is on or off."""
+    if label.lower() in _ON:
+        return "warning"
+    return "ok" if label.lower() in _OFF else "unknown"
 
 
 _NEGATIONS = ("no", "not", "non", "without", "in", "un")

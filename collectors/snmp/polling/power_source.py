@@ -11,7 +11,13 @@ import re
 from collectors.snmp.profiles.readings import Sensor
 
 # Sensors of the source of power.
-_SOURCE = re.compile(r"(output|output source|output status|power|power source)")
+_SOURCE = re.compile(
+    r"(ups )?output( group)?( source| status)?|power( source)?|system status"
+)
+# Sensors of the battery of a UPS.
+_OF_BATTERY = re.compile(
+    r"(ups |lithium )?battery( group)?( detail)?( charge| status| abm status)?"
+)
 _BATTERY = re.compile(
     r"(on )?battery|(battery )?discharging|battery discharge spotmode"
 )
@@ -37,7 +43,7 @@ def on_battery(sensor: Sensor) -> int | None:
     state = _plain(sensor.state)
     if _YES_OR_NO.fullmatch(name):
         return {"yes": 1, "no": 0}.get(state)
-    if name == "battery":
+    if _OF_BATTERY.fullmatch(name):
         if _CHARGES.fullmatch(state):
             return 0
         return 1 if state != "battery" and _BATTERY.fullmatch(state) else None
@@ -45,7 +51,7 @@ def on_battery(sensor: Sensor) -> int | None:
         return None
     if _BATTERY.fullmatch(state):
         return 1
-    if name.startswith("output") or _MAINS.fullmatch(state):
+    if "output" in name or _MAINS.fullmatch(state):
         return 0
     return None
 
