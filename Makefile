@@ -23,8 +23,8 @@ demo: env ## Start a small council on this machine (FOR=90s stops it after that 
 services: env ## Install the real servers that the tests use, if allowed
 	@deploy/install-services
 
-# Half the time of the tests is waiting, so two workers a core.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
+# Tests wait a third of the time, so one more worker than there are cores.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 1))')
 
 test: env services check ## Run lint, types, layers and all tests (WORKERS=1: one at a time)
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --durations 15
