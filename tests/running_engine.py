@@ -57,7 +57,10 @@ class Desk:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 size = int(self.headers["Content-Length"])
-                page = json.loads(self.rfile.read(size))
+                raw = self.rfile.read(size)
+                if len(raw) < size:
+                    return  # its sender was killed
+                page = json.loads(raw)
                 status = 403 if self.path == desk.refuses else desk.status
                 if status == 204:
                     desk.paths.append(self.path)
