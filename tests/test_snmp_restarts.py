@@ -84,7 +84,7 @@ SILENCES = st.sampled_from([0, 1, 3]).flatmap(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(silences=st.lists(SILENCES, min_size=1, max_size=2))
 def test_every_restart_is_told_once_by_the_next_answer(
     silences: list[tuple[int, float | None]],
