@@ -1,4 +1,4 @@
-"""What is sent again, and to whom, until somebody acknowledges an alert. Pure."""
+"""What is sent again, and to whom, while an alert is not acknowledged. Pure."""
 
 from __future__ import annotations
 

@@ -103,8 +103,8 @@ def needs_somebody(alert: Alert, now_ms: int, serves: bool = False) -> bool:
 
 
 def handled_episodes(shown: Mapping[str, Alert], acks: Collection[str]) -> set[str]:
-    """The episodes that somebody handles. A cause and the page that it has joined are
-    one fault: who handles one handles both."""
+    """The episodes that were acknowledged. A cause and the page that it has joined are
+    one fault: to acknowledge one is to acknowledge both."""
     handled = set(acks)
     for episode, alert in shown.items():
         if alert.joins and (episode in acks or alert.joins in acks):

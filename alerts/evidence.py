@@ -16,11 +16,12 @@ from alerts.evaluation.alert_states import AlertState, AlertStates
 from alerts.power_feeds import describe_feed, feed_state
 from alerts.situation import UNREACHABLE, Situation
 from alerts.window import Window
+from collectors.few_names import few_names
 
 _SHUT = 2
 # A port was shut because of this fault if the trap came this long before it, or after.
 _TRAP_BEFORE_MS, _TRAP_AFTER_MS = 900_000, 120_000
-_MOST_NAMES = 4
+_MOST_NAMES, _MOST_SITES = 4, 8
 
 
 class NamedCause(NamedTuple):
@@ -48,9 +49,7 @@ class _View(NamedTuple):
 
     def names(self, devices: Collection[str]) -> str:
         """`a, b, c and 4 more`."""
-        shown = [self.name(device) for device in sorted(devices)[:_MOST_NAMES]]
-        more = len(devices) - len(shown)
-        return ", ".join(shown) + (f" and {more} more" if more else "")
+        return few_names([self.name(each) for each in sorted(devices)], _MOST_NAMES)
 
     @property
     def behind(self) -> set[str]:
@@ -222,14 +221,13 @@ def _diagnose_supplier(view: _View) -> NamedCause:
         view.estate_index.sites[site].name
         for site in sites & view.estate_index.sites.keys()
     )
-    more = f" and {len(named) - 8} more" if len(named) > 8 else ""
     apart_ms = max((f.since_ms for f in own), default=began_ms) - began_ms
     evidence = [
         Evidence(f"{len(own)} of {len(own) + well} of its lines that are measured"),
         Evidence(f"all within {max(1, round(apart_ms / 60_000))} min of each other"),
     ]
     if named:
-        evidence.insert(1, Evidence(f"sites: {', '.join(named[:8])}{more}"))
+        evidence.insert(1, Evidence(f"sites: {few_names(named, _MOST_SITES)}"))
     if well:
         evidence.append(Evidence(f"does not fit: {well} of its lines are up"))
     if others:

@@ -1,8 +1,8 @@
-"""Causes that become known after somebody was paged: one short update. Pure.
+"""Causes that become known after the page: one short update. Pure.
 
-Who was woken for "a switch does not answer" must learn that its port was shut, or that
-its supplier has failed. That is no new page: it goes to those who have the page, once,
-when the new cause has been the same for a minute.
+After "a switch does not answer" people must learn that its port was shut, or that its
+supplier has failed. That is no new page: it goes to those who have the page, once, when
+the new cause has been the same for a minute.
 """
 
 from __future__ import annotations

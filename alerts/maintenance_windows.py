@@ -23,7 +23,7 @@ _LONGEST_MS = 90 * 86_400_000
 
 
 class Scope(StrictModel):
-    """What maintenance is limited to. Several are an intersection."""
+    """What maintenance or a silence is limited to. Several are an intersection."""
 
     site: str = ""
     device: str = ""

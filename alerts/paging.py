@@ -56,7 +56,7 @@ class Paging:
         ]
 
     def follow_up(self, alert: Alert) -> FollowUp:
-        """Who is notified of `alert` until somebody acknowledges it."""
+        """Who is notified again while `alert` is not acknowledged."""
         return self._router().follow_up(alert)
 
     def _router(self) -> Router:

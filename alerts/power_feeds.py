@@ -16,9 +16,10 @@ from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
 from alerts.rule import Rule
 from alerts.window import Window
+from collectors.few_names import few_names
 
 _UNREACHABLE = "device_unreachable"
-# Devices that lose their power fall silent within this time of each other.
+# Devices that lost their power together stop answering within this time.
 _TOGETHER_MS = 300_000
 _MOST_NAMES = 4
 
@@ -152,9 +153,7 @@ def describe_feed(
     if not state.silent:
         return (), ""
     total = len(state.silent) + len(state.answering)
-    shown = ", ".join(names[device] for device in state.silent[:_MOST_NAMES])
-    if len(state.silent) > _MOST_NAMES:
-        shown += f" and {len(state.silent) - _MOST_NAMES} more"
+    shown = few_names([names[device] for device in state.silent], _MOST_NAMES)
     itself = {
         "silent": "it does not answer itself",
         "hidden": "it does not answer itself, and is reached only through these",

@@ -15,8 +15,8 @@ from alerts.window import Window
 UNREACHABLE = "device_unreachable"
 # Two ends of one cable are seen to fail within this time of each other.
 TOGETHER_MS = 180_000
-# An outage of this many devices explains one that falls silent with them, if nobody
-# knows how it is connected.
+# An outage of this many devices explains one that stops answering at the same time, if
+# it is not known how that one is connected.
 _MANY_DEVICES = 5
 # Lines of one supplier that fail this long after each other may have one cause.
 _SUSPECTED_MS = 300_000

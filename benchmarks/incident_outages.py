@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 
-from benchmarks.incident_council import HUB, Council
+from benchmarks.incident_council import HUB, Circuit, Council
 from benchmarks.incident_faults import (
     MINUTE_MS,
     Effect,
@@ -65,17 +65,28 @@ def hub_router_dead(council: Council, dice: random.Random) -> Fault:
     )
 
 
-def line_down(council: Council, dice: random.Random) -> Fault:
+def _only_line(council: Council, dice: random.Random) -> Circuit:
+    """A line of a site that has no other."""
     backed = {c.site for c in council.circuits if c.role == "backup"}
-    lines = [
-        c for c in council.circuits if c.far and c.site not in backed | {HUB, "hub-a"}
-    ]
-    line = dice.choice(lines)
-    causes = {f"line:{line.id}"}
-    if not line.measured_far:
-        causes |= {f"site:{line.site}", f"device:{line.near}"}
+    return dice.choice(
+        [c for c in council.circuits if c.far and c.site not in backed | {HUB, "hub-a"}]
+    )
+
+
+def _causes_of(line: Circuit) -> set[str]:
+    """What may be named when the line is down. Towpath cannot tell it from its site if
+    nothing measures the far end."""
+    if line.measured_far:
+        return {f"line:{line.id}"}
+    return {f"line:{line.id}", f"site:{line.site}", f"device:{line.near}"}
+
+
+def line_down(council: Council, dice: random.Random) -> Fault:
+    line = _only_line(council, dice)
     effects = [Effect("circuit", line.id)]
-    return make_fault("line down", causes, effects, 50, whole_sites(council, line.site))
+    return make_fault(
+        "line down", _causes_of(line), effects, 50, whole_sites(council, line.site)
+    )
 
 
 def line_down_with_backup(council: Council, dice: random.Random) -> Fault:
@@ -210,11 +221,7 @@ def port_shut(council: Council, dice: random.Random) -> Fault:
 
 def line_passes_nothing(council: Council, dice: random.Random) -> Fault:
     """The supplier's network loses all packets, and the ports at both ends stay up."""
-    backed = {c.site for c in council.circuits if c.role == "backup"}
-    lines = [
-        c for c in council.circuits if c.far and c.site not in backed | {HUB, "hub-a"}
-    ]
-    line = dice.choice(lines)
+    line = _only_line(council, dice)
     causes = {f"site:{line.site}", f"device:{line.near}", f"line:{line.id}"}
     effects = [Effect("deaf", line.id)]
     return make_fault(
@@ -224,20 +231,13 @@ def line_passes_nothing(council: Council, dice: random.Random) -> Fault:
 
 def line_flaps(council: Council, dice: random.Random) -> Fault:
     """A line that is down for two minutes of every six."""
-    backed = {c.site for c in council.circuits if c.role == "backup"}
-    lines = [
-        c for c in council.circuits if c.far and c.site not in backed | {HUB, "hub-a"}
-    ]
-    line = dice.choice(lines)
-    causes = {f"line:{line.id}"}
-    if not line.measured_far:
-        causes |= {f"site:{line.site}", f"device:{line.near}"}
+    line = _only_line(council, dice)
     effects = [
         Effect("circuit", line.id, n * 6 * MINUTE_MS, (n * 6 + 2) * MINUTE_MS)
         for n in range(8)
     ]
     return make_fault(
-        "line flaps", causes, effects, 48, whole_sites(council, line.site)
+        "line flaps", _causes_of(line), effects, 48, whole_sites(council, line.site)
     )
 
 

@@ -49,3 +49,13 @@ async def tidy(rolled: Rolled, store: InfluxStore, minutes: int = 24 * 60) -> No
     """Rolls up a day later, when no bucket of written rows is still growing."""
     rolled.now_ms += minutes * 60_000
     await store.tidy(rolled.now_ms)
+
+
+async def roll_up_history(rolled: Rolled, store: InfluxStore) -> None:
+    """Rolls up as often as it takes: each time it stops after two seconds."""
+    rollups = store._rollups
+    assert rollups is not None
+    await tidy(rolled, store, 1)
+    while rollups._backlog.oldest_spans():
+        rollups._history_from = 0
+        await tidy(rolled, store, 1)

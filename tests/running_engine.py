@@ -167,7 +167,7 @@ ENGINE = textwrap.dedent(
         rules = Rules([r for r in all_rules if r.id == "device_unreachable"])
         config = JournalConfig(folder=folder / "journal", reserve_bytes=0)
         async with Journal(config, "alert", CATALOGUE) as journal:
-            update = {"baseline_s": float(sys.argv[4])}
+            update = {"baseline_s": float((sys.argv[4:] or [0])[0])}
             async with running_engine.running(
                 folder, desk, rules, journal, update=update
             ):
@@ -180,12 +180,17 @@ ENGINE = textwrap.dedent(
 
 
 class EngineProcess:
-    """The engine in a process of its own, killed the way a power cut would."""
+    """The engine in a process of its own, killed the way a power cut would.
 
-    def __init__(self, folder: Path, desk: Desk, baseline_s: float = 0.0) -> None:
+    `options`: further words for `script`; for `ENGINE`, the length of the baseline (s).
+    """
+
+    script = ENGINE
+
+    def __init__(self, folder: Path, desk: Desk, *options: float) -> None:
         tests = Path(__file__).parent
-        options = (tests, folder, desk.url, baseline_s)
-        self._command = [sys.executable, "-c", ENGINE, *map(str, options)]
+        words = (tests, folder, desk.url, *options)
+        self._command = [sys.executable, "-c", self.script, *map(str, words)]
         self._root = tests.parent
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -74,7 +74,7 @@ async def test_what_answered_before_a_kill_is_paged_after_it(
     rules: Rules,  # noqa: F811
     journal: Journal,  # noqa: F811
 ) -> None:
-    process = EngineProcess(tmp_path, desk, baseline_s=1800.0)
+    process = EngineProcess(tmp_path, desk, 1800.0)
     process.start()
     await poll(journal, 1)
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -16,6 +12,7 @@ from pathlib import Path
 from running_engine import (
     FAST,
     Desk,
+    EngineProcess,
     desk,  # noqa: F401 - a fixture
     journal,  # noqa: F401 - a fixture
 )
@@ -77,35 +74,17 @@ ENGINE = textwrap.dedent(
 )
 
 
-class FastEngine:
-    """The engine in its own process, with a clock that runs `SPEED` times as fast."""
+class FastEngine(EngineProcess):
+    """Its clock runs `SPEED` times as fast."""
+
+    script = ENGINE
 
     def __init__(self, folder: Path, desk: Desk) -> None:  # noqa: F811
         self.folder, self.began_ms = folder, wall_ms()
-        tests = Path(__file__).parent
-        options = (tests, folder, desk.url, self.began_ms, SPEED)
-        self._command = [sys.executable, "-c", ENGINE, *map(str, options)]
-        self._root = tests.parent
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(folder, desk, self.began_ms, SPEED)
 
     def now_ms(self) -> int:
         return self.began_ms + (wall_ms() - self.began_ms) * SPEED
-
-    def start(self) -> None:
-        env = {**os.environ, "PYTHONPATH": str(self._root)}
-        self._process = subprocess.Popen(
-            self._command, env=env, stdout=subprocess.PIPE, cwd=self._root
-        )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == b"running\n"
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait(10)
-            assert self._process.stdout is not None
-            self._process.stdout.close()
-            self._process = None
 
     def outbox(self) -> set[tuple[str, str, str]]:
         with contextlib.closing(

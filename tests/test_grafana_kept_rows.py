@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import services
 from grafana_asks import filled
-from rolled_store import Rolled, tidy, write
+from rolled_store import Rolled, roll_up_history, write
 from served_influx import served
 from shown_rows import panel_document
 
@@ -135,12 +135,7 @@ async def test_30_days_are_shown_from_roll_ups_if_rows_are_kept_for_a_week(
         # All history is rolled up again, as far as there are rows.
         (tmp_path / f"rollups-{rolled.database}.json").unlink()
     async with rolled.store() as store:
-        rollups = store._rollups
-        assert rollups is not None
-        await tidy(rolled, store, 1)
-        while rollups._backlog.oldest_spans():
-            rollups._history_from = 0
-            await tidy(rolled, store, 1)
+        await roll_up_history(rolled, store)
     async with rolled.client() as client:
         assert await _figures(client, rolled.database) == before
 

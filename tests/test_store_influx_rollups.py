@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 import services
-from rolled_store import Rolled, tidy, write
+from rolled_store import Rolled, roll_up_history, tidy, write
 
 from collectors.server_measurements import CATALOGUE
-from collectors.store.influx_store import InfluxStore
 from collectors.store.influxql import Grafana
 from collectors.store.influxql_ranges import render_ranges
 from collectors.store.query import Pick, Query
@@ -113,16 +112,6 @@ async def _assert_rolled_up(rolled: Rolled) -> None:
             assert of_rolls == of_rows, (name, step)
 
 
-async def _roll_up_history(rolled: Rolled, store: InfluxStore) -> None:
-    """Rolls up as often as it takes: each time it stops after two seconds."""
-    rollups = store._rollups
-    assert rollups is not None
-    await tidy(rolled, store, 1)
-    while rollups._backlog.oldest_spans():
-        rollups._history_from = 0
-        await tidy(rolled, store, 1)
-
-
 @pytest.mark.service
 async def test_roll_ups_have_the_figures_of_the_rows(rolled: Rolled) -> None:
     async with rolled.store() as store:
@@ -166,7 +155,7 @@ async def test_rows_from_before_the_roll_ups_are_rolled_up_too(
     async with rolled.plain() as store:
         await write(store, _rows(5))
     async with rolled.store() as store:
-        await _roll_up_history(rolled, store)
+        await roll_up_history(rolled, store)
     await _assert_rolled_up(rolled)
 
 
@@ -179,7 +168,7 @@ async def test_a_damaged_file_means_that_everything_is_rolled_up_again(
     file = tmp_path / f"rollups-{rolled.database}.json"
     file.write_bytes(file.read_bytes()[:20])
     async with rolled.store() as store:
-        await _roll_up_history(rolled, store)
+        await roll_up_history(rolled, store)
     await _assert_rolled_up(rolled)
 
 
@@ -295,7 +284,7 @@ async def test_days_from_before_their_roll_ups_get_them(
         async with rolled.plain() as store:
             await write(store, _line_rows())
     async with rolled.store() as store:
-        await _roll_up_history(rolled, store)
+        await roll_up_history(rolled, store)
     await _assert_ranked(rolled)
 
 

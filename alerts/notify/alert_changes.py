@@ -7,7 +7,7 @@ from alerts.alert_text import describe_affected
 
 
 def alert_changes(told: Alert, now: Alert) -> list[str]:
-    """A sentence for each change that matters to whoever handles it; often none."""
+    """A sentence for each change that matters to the person on call; often none."""
     changes = []
     if now.severity != told.severity:
         changes.append(f"Severity: {now.severity} (was {told.severity}).")

@@ -49,8 +49,8 @@ class Route(StrictModel):
     With `open`, a page outside these hours waits for the next opening, and is dropped
     if all is well by then. With `closed`, pages are sent only outside these hours.
     A rule may have `hours` of its own. `during`: hours of the council, outside of which
-    the route is not used. Until somebody acknowledges the alert, it is sent again every
-    `repeat`, and to those of `escalate`.
+    the route is not used. An unacknowledged alert is sent again every `repeat`, and to
+    those of `escalate`.
     """
 
     channels: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ class Router(NamedTuple):
         return list(earliest.values())
 
     def follow_up(self, alert: Alert) -> FollowUp:
-        """Who is notified of `alert` until somebody acknowledges it."""
+        """Who is notified again while `alert` is not acknowledged."""
         steps: dict[str, int] = {}
         repeats_ms = []
         for route in self._matching(alert):

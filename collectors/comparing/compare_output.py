@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Table
 
 from collectors.comparing.differences import Comparison, MissingItems
+from collectors.few_names import few_names
 from collectors.json_text import json_text
 from collectors.terminal_tables import add_row, table
 
@@ -61,21 +62,17 @@ def _summary(comparison: Comparison, other: str) -> Iterator[str]:
         (comparison.no_data_there, other),
     ):
         if devices:
-            yield f"{side} has no data of {_named(devices)}: not compared"
+            names = few_names(devices, _MOST_NAMED)
+            yield f"{side} has no data of {names}: not compared"
     for missing, title in _sides(comparison, other):
         if missing.devices:
-            yield f"{title}: {len(missing.devices)} devices ({_named(missing.devices)})"
+            names = few_names(missing.devices, _MOST_NAMED)
+            yield f"{title}: {len(missing.devices)} devices ({names})"
         for items, what in ((missing.ports, "ports"), (missing.sensors, "sensors")):
             if items:
                 counts = Counter(device for device, _ in items).most_common()
-                most = _named([f"{device} {count}" for device, count in counts])
-                yield f"{title}: {len(items)} {what} ({most})"
-
-
-def _named(names: Sequence[str]) -> str:
-    """`a, b, c and 4 more`."""
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+                most = [f"{device} {count}" for device, count in counts]
+                yield f"{title}: {len(items)} {what} ({few_names(most, _MOST_NAMED)})"
 
 
 def as_json(comparison: Comparison, other: str) -> str:

@@ -18,6 +18,7 @@ from collectors.discovery.found_devices import (
 from collectors.discovery.sweep import NamedCredential, SweepAnswer
 from collectors.estate.estate_model import Estate
 from collectors.estate.estate_text import comma_separated, toml
+from collectors.few_names import few_names
 from collectors.json_text import json_text
 from collectors.snmp.session.credentials import Credential, Credentials, credential
 
@@ -179,6 +180,4 @@ def _list_addresses(
     if not answers:
         return []
     order = sorted(answers, key=lambda answer: ip_address(answer.address).packed)
-    shown = [answer.address for answer in order[:limit]]
-    more = f" and {len(answers) - limit} more" if len(answers) > limit else ""
-    return [f"{title}: {', '.join(shown)}{more}"]
+    return [f"{title}: {few_names([answer.address for answer in order], limit)}"]

@@ -189,7 +189,7 @@ class Compactor:
             for label in rollup.STEPS_MS.values():
                 rollups = self._folder.rollup_folder(declared, label)
                 for start, day in self._folder.days_in(rollups):
-                    # Somebody may have deleted their rows earlier.
+                    # Their rows may have been deleted earlier.
                     if start + DAY_MS + keep_ms <= now_ms:
                         _remove(day)
 

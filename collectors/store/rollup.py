@@ -8,8 +8,8 @@ enough for every aggregate except percentiles, and exact. A tag that only descri
 series has its last text of the bucket. Its file is named after the file and the weights
 that it was made from. If late rows arrive, the day has more files,
 and the roll-up is ignored until the day is one file again and rolled up anew. So it can
-be missing but never wrong. If somebody deletes the files of its rows, it stands for
-them until it is too old.
+be missing but never wrong. If the files of its rows are deleted, it answers for
+them until it is too old itself.
 """
 
 from __future__ import annotations

@@ -82,8 +82,8 @@ class StoreFolder:
     def files_between(
         self, declared: Measurement, from_ms: int, to_ms: int
     ) -> Iterator[tuple[int, list[StoredFile]]]:
-        """Yields (start, current files) of each day in `[from_ms, to_ms)`, even if it
-        has only roll-ups, because somebody has deleted its files."""
+        """Yields (start, current files) of each day in `[from_ms, to_ms)`, even if its
+        files were deleted and only roll-ups are left."""
         rolled = self.days_in(self.rollup_folder(declared, _SHORTEST_STEP))
         for start, day in sorted(dict([*rolled, *self.days(declared)]).items()):
             if start < to_ms and from_ms < start + DAY_MS:

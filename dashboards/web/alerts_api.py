@@ -23,8 +23,9 @@ from starlette.routing import Route
 from alerts.acknowledgement import acknowledge
 from alerts.alert_access import add_silence, end_silence, list_silences, open_alerts
 from alerts.api_tokens import ApiTokens, AuditEntry, TokenRefused, tokens_file
+from alerts.maintenance_windows import Scope
 from alerts.rule_files import Rules
-from alerts.silence import NOTHING_NAMED, SCOPES, silence_of
+from alerts.silence import NOTHING_NAMED, silence_of
 from alerts.unknown_names import unknown_in_silence
 from collectors.config_errors import explain
 from collectors.estate import Estate
@@ -78,26 +79,17 @@ class AcknowledgeRequest(StrictModel):
         return self.key
 
 
-class SilenceRequest(StrictModel):
-    """No pages `lasting` (`2h`) from now for what it names, or their intersection."""
+class SilenceRequest(Scope):
+    """No pages `lasting` (`2h`) from now for what it names."""
 
     action: ClassVar[str] = "silence"
     lasting: str
     who: Who
     why: Annotated[Why, Field(min_length=1)]
-    site: str = ""
-    device: str = ""
-    line: str = ""
-    supplier: str = ""
-    rule: str = ""
-
-    @property
-    def scope(self) -> dict[str, str]:
-        return {kind: name for kind in SCOPES if (name := getattr(self, kind))}
 
     @property
     def about(self) -> str:
-        return ", ".join(f"{kind} {name}" for kind, name in self.scope.items())
+        return ", ".join(f"{kind} {name}" for kind, name in self.named.items())
 
 
 class UnsilenceRequest(StrictModel):
@@ -234,7 +226,7 @@ class AlertsApi:
         return {"alert": alert_fields(alert)}
 
     def _silence(self, wanted: SilenceRequest, who: str, now_ms: int) -> dict[str, Any]:
-        if not wanted.scope:
+        if not wanted.named:
             raise ApiRefusal(NOTHING_NAMED, 400)
         try:
             lasting_ms = parse_duration_ms(wanted.lasting)
@@ -242,7 +234,7 @@ class AlertsApi:
             raise ApiRefusal(f"lasting: {error}", 400) from None
         if not 0 < lasting_ms <= _LONGEST_MS:
             raise ApiRefusal("lasting: expected more than nothing, at most 31d", 400)
-        silence = silence_of(wanted.scope, now_ms, now_ms + lasting_ms, wanted.why, who)
+        silence = silence_of(wanted.named, now_ms, now_ms + lasting_ms, wanted.why, who)
         for problem in unknown_in_silence(silence, *self._known()):
             raise ApiRefusal(problem, 400)
         return {"silence": msgspec.to_builtins(add_silence(self._standing, silence))}

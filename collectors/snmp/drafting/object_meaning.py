@@ -1,7 +1,7 @@
 """What an object of a MIB measures, by its name, units and enumeration. Pure.
 
 MIB authors have no common rules, but common words. A word that is not certain gives no
-meaning: a wrong sensor is worse than none, and whoever reads the draft can add it.
+meaning: a wrong sensor is worse than a missing one, which can be added by hand.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Drafts a device profile from the objects of MIBs, and from values if there are some.
 
-Pure. A draft is a start: whoever writes the profile reads it, and compares it with the
-device.
+Pure. A draft is a start: it wants to be read, and compared with the device.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from collectors.batch import Batch, Schema
+from collectors.few_names import few_names
 from collectors.server_measurements import FINDING
 from collectors.snmp.polling.counter_rates import COUNTER32, OVER_LINE_RATE
 from collectors.snmp.polling.request_plan import PortPlan
@@ -166,5 +167,4 @@ def _ports(names: list[str]) -> str:
 
 
 def _few(names: list[str]) -> str:
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return ", ".join(names[:_MAX_LISTED]) + more
+    return few_names(names, _MAX_LISTED)

@@ -105,17 +105,13 @@ class DevicePoll:
         self._samples_ms = float("-inf")
         # When it last answered, however long ago: what tells that it restarted since.
         self._moment: Moment | None = None
-        self._is_silent = False
+        # It did not answer the last poll.
+        self.is_silent = False
         self._outcome: Outcome | None = None
         # Findings of the last poll.
         self._findings: dict[str, str] = {}
         # Other devices with the same engine id, as far as the poller knows.
         self.same_engine_id: Collection[str] = ()
-
-    @property
-    def is_silent(self) -> bool:
-        """True if the device did not answer the last poll."""
-        return self._is_silent
 
     @property
     def is_learnt(self) -> bool:
@@ -186,7 +182,7 @@ class DevicePoll:
         received_ms = self._now_ms()
         fields: dict[str, float | int | None] = {}
         time_ms = received_ms
-        self._is_silent = not answers
+        self.is_silent = not answers
         if answers:
             answer = _joined(answers)
             time_ms = answer.time_ms

@@ -101,7 +101,6 @@ def _match_rows(
         if rule is None:
             return
     for place, at, row in rows:
-        cells = {name: row.raw(name) for name in at}
         yield MatchedRow(
             profile=profile.name,
             section=section,
@@ -110,7 +109,7 @@ def _match_rows(
             descr=_describe(rule, row, place, section),
             oid=f"{oid}.{row.index}",
             row=row,
-            live={n: ".".join(at[n]) for n in live if cells[n] is not None},
+            live={n: ".".join(at[n]) for n in live if row.raw(n) is not None},
             every_s=EVERY_S[table.every],
         )
 
