@@ -14,10 +14,11 @@ from recorded_agents import RecordedRaw
 from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import poll_once
 from collectors.snmp.polling.facts_json import facts_json
+from collectors.snmp.profiles.apply import text_of_index
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import RetryPolicy, Value
 from collectors.snmp.tables.cdp import DIALECTS, parse_dialect
-from collectors.snmp.tables.entities import parse_entities
+from collectors.snmp.tables.entities import Entity, merge_entities, parse_entities
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.ip_addresses import parse_addresses
 from collectors.snmp.tables.lldp import LldpTables, parse_lldp
@@ -106,6 +107,37 @@ def test_parts_with_an_index_of_two_parts_are_kept() -> None:
         ("1.134217729", "chassis", "NS1"),
         (5, "chassis", "S5"),
     ]
+
+
+def test_a_part_without_class_and_model_is_a_part() -> None:
+    """Small switches give only names, or only what kind of part there is."""
+    base = "1.3.6.1.2.1.47.1.1.1.1"
+    named = parse_entities({f"{base}.2.7": b"Unit 1", f"{base}.7.7": b""})
+    typed = parse_entities({f"{base}.3.9": "1.3.6.1.4.1.99999.1"})
+    assert [(part.index, part.class_, part.descr) for part in (*named, *typed)] == [
+        (7, "unknown", "Unit 1"),
+        (9, "unknown", None),
+    ]
+
+
+def test_parts_of_other_tables_are_added_to_those_of_entity_mib() -> None:
+    standard = [Entity(1, "chassis", serial="S1")]
+    others = [Entity(1, "module"), Entity(2, "module", model="M2")]
+    assert merge_entities(standard, others) == [standard[0], others[1]]
+
+
+@pytest.mark.parametrize(
+    ("index", "text"),
+    [("6.87.76.65.78.45.49", "WLAN-1"), ("80.82.73.49", "PRI1"), ("1.2", None)],
+)
+def test_an_index_that_spells_a_text_can_be_shown(index: str, text: str | None) -> None:
+    assert text_of_index(index) == text
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=24))
+def test_a_text_of_an_index_is_printable(arcs: list[int]) -> None:
+    text = text_of_index(".".join(map(str, arcs)))
+    assert text is None or (text.isascii() and text.isprintable())
 
 
 def lldp(index: str) -> list[str]:

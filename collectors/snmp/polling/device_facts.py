@@ -43,7 +43,12 @@ from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.tables import interfaces
-from collectors.snmp.tables.entities import Entity, parse_entities, read_entities
+from collectors.snmp.tables.entities import (
+    Entity,
+    merge_entities,
+    parse_entities,
+    read_entities,
+)
 from collectors.snmp.tables.interfaces import Columns, Port
 from collectors.snmp.tables.ip_addresses import Address, parse_addresses, read_addresses
 from collectors.snmp.tables.neighbour_tables import (
@@ -212,6 +217,7 @@ class _FactsReader:
         facts.storage = sections["storage"]
         facts.wireless = sections["wireless"]
         facts.transceivers = sections["transceivers"]
+        facts.entities = merge_entities(facts.entities, sections["entities"])
         facts.refused = sections[REFUSED]
         if any(getattr(row.rule, "instead", False) for row in rows):
             facts.vlans = []

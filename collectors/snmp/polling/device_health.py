@@ -36,7 +36,11 @@ from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, Value
 from collectors.snmp.tables.device_tags import DeviceTags
-from collectors.snmp.tables.entities import parse_entities, read_entities
+from collectors.snmp.tables.entities import (
+    merge_entities,
+    parse_entities,
+    read_entities,
+)
 from collectors.snmp.tables.ip_sla import IpSla
 from probes.wire.clock import MonotonicClock
 from probes.wire.failure import Outcome
@@ -153,6 +157,7 @@ class HealthReader:
             parts = parse_entities(
                 await reader.read_once("entities", lambda: read_entities(snmp))
             )
+            parts = merge_entities(parts, to_readings(rows)["entities"])
             facts = IdentityFacts(reader, evidence.object_id, evidence.descr, parts)
             identity = await complete_identity(
                 identity, profiles, facts, evidence.enterprises

@@ -6,7 +6,7 @@ fresh values, so that a poll reads a few instances and walks nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 import msgspec
@@ -35,6 +35,8 @@ from collectors.snmp.session.session import Value
 # The walked values, by column OID and row index.
 Columns = Mapping[str, Mapping[str, Value]]
 REFUSED = "refused"
+# The printable signs of ASCII.
+_FIRST_SIGN, _LAST_SIGN = 32, 126
 
 
 def find_rows(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]:
@@ -45,7 +47,7 @@ def find_rows(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]
     one with its class, index and description was found before.
     """
     matches: list[MatchedRow] = []
-    taken: set[tuple[str, str, str]] = set()
+    taken: dict[tuple[str, str, str], set[tuple[str, str | None]]] = {}
     pools: dict[tuple[str, str], str] = {}
     named: set[tuple[str, str, str]] = set()
     for profile in profiles:
@@ -56,7 +58,9 @@ def find_rows(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]
             for section, _, rule in table.items:
                 for matched in _match_rows(profile, table, section, rule, columns):
                     key = (section, _kind_of_reading(rule), matched.oid)
-                    if key in taken:
+                    # A text may hold several values: one profile says which.
+                    part = (profile.name, getattr(rule, "find", None))
+                    if not _is_free(part, taken.setdefault(key, set())):
                         continue
                     if section in ("memory", "storage"):
                         owner = pools.setdefault((section, matched.descr), profile.name)
@@ -67,9 +71,19 @@ def find_rows(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]
                         if rule.once and name in named:
                             continue
                         named.add(name)
-                    taken.add(key)
+                    taken[key].add(part)
                     matches.append(matched)
     return matches
+
+
+def _is_free(part: tuple[str, str | None], taken: Set[tuple[str, str | None]]) -> bool:
+    """Return True if no profile has read the instance, or this one other parts."""
+    name, find = part
+    return not taken or (
+        find is not None
+        and part not in taken
+        and all(other == name and found is not None for other, found in taken)
+    )
 
 
 def _kind_of_reading(rule: Any) -> str:
@@ -147,10 +161,20 @@ def locate_cells(
     return cells
 
 
+def text_of_index(index: str) -> str | None:
+    """Return the text that an index spells in ASCII, with its length before or not."""
+    arcs = [int(arc) for arc in index.split(".")]
+    if arcs[0] == len(arcs) - 1:
+        arcs = arcs[1:]
+    is_text = bool(arcs) and all(_FIRST_SIGN <= arc <= _LAST_SIGN for arc in arcs)
+    return bytes(arcs).decode("ascii") if is_text else None
+
+
 def _describe(rule: Any, row: ProfileRow, place: int, section: str) -> str:
     """Return the first description whose columns all have a text."""
     words = {"index": row.index, "row": str(place)}
     words |= {f"index{n}": arc for n, arc in enumerate(row.index.split(".")[:10])}
+    words["index_text"] = text_of_index(row.index) or ""
     for template in rule.descr:
         needed = {
             name: words.get(name) or row.text(name) or ""

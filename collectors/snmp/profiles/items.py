@@ -235,6 +235,25 @@ class VlanRule(Item):
             yield "name", self.name
 
 
+class EntityRule(Item):
+    """A part that ENTITY-MIB does not have. `index`: the arcs that number it, as a
+    slice, for tables that number all parts of the device."""
+
+    of: str
+    class_: str = Field(alias="class")
+    index: str = ":"
+    name: str | None = None
+    model: str | None = None
+    serial: str | None = None
+
+    def named_columns(self) -> Iterator[tuple[str, str]]:
+        yield from super().named_columns()
+        for word in ("of", "name", "model", "serial"):
+            column = getattr(self, word)
+            if column is not None:
+                yield word, column
+
+
 class TransceiverRule(Item):
     """A module in a port; `port`: a column with its ifIndex, or `index`."""
 

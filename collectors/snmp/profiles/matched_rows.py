@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from collectors.snmp.profiles.items import (
+    EntityRule,
     MemoryRule,
     States,
     TransceiverRule,
@@ -47,7 +48,7 @@ def live_columns(rule: Any, table: Table) -> list[str]:
         columns = (rule.used, rule.used_pct, rule.free, rule.free_pct, rule.total)
         given = (column for column in columns if column is not None)
         return [*given, *rule.reclaimable]
-    if isinstance(rule, VlanRule | TransceiverRule):
+    if isinstance(rule, VlanRule | TransceiverRule | EntityRule):
         return []
     return [rule.of]
 

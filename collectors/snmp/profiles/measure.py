@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from collectors.snmp.profiles.items import (
+    EntityRule,
     MemoryRule,
     ProcessorRule,
     SensorRule,
@@ -24,6 +25,7 @@ from collectors.snmp.profiles.matched_rows import (
     key_column,
     meets_conditions,
 )
+from collectors.snmp.profiles.profile_types import to_slice
 from collectors.snmp.profiles.readings import (
     Mempool,
     Processor,
@@ -42,6 +44,7 @@ from collectors.snmp.profiles.sensor_limits import (
 )
 from collectors.snmp.session.octet_text import as_number, text
 from collectors.snmp.session.session import Value
+from collectors.snmp.tables.entities import Entity
 from collectors.snmp.tables.quantities import (
     CODES,
     SENSORS,
@@ -57,7 +60,9 @@ from collectors.snmp.tables.vlans import Vlan
 from probes.wire.numbers import finite
 
 _DIGITS = re.compile(r"[0-9]+")
-Reading = Sensor | Processor | Mempool | Storage | Wireless | Transceiver | Vlan
+Reading = (
+    Sensor | Processor | Mempool | Storage | Wireless | Transceiver | Vlan | Entity
+)
 _FULL_PCT = 100.0
 
 
@@ -361,6 +366,20 @@ def _to_transceiver(matched: MatchedRow, row: ProfileRow) -> Transceiver | None:
     return Transceiver(row.find_if_index(rule.port), **words, wavelength=length or None)
 
 
+def _to_entity(matched: MatchedRow, row: ProfileRow) -> Entity:
+    rule: EntityRule = matched.rule
+    arcs = row.index.split(".")
+    arcs = arcs[to_slice(rule.index)] or arcs
+    texts = {
+        name: row.text(column) or None
+        for name in ("name", "model", "serial")
+        if (column := getattr(rule, name)) is not None
+    }
+    index = int(arcs[0]) if len(arcs) == 1 else ".".join(arcs)
+    descr = matched.descr if rule.descr else None
+    return Entity(index, rule.class_, descr=descr, **texts)
+
+
 _MEASURES = {
     "sensors": _to_sensor,
     "processors": _to_processor,
@@ -369,4 +388,5 @@ _MEASURES = {
     "wireless": _to_wireless,
     "vlans": _to_vlan,
     "transceivers": _to_transceiver,
+    "entities": _to_entity,
 }

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from collectors.snmp.profiles.items import (
+    EntityRule,
     Item,
     MemoryRule,
     ProcessorRule,
@@ -33,6 +34,7 @@ from collectors.snmp.profiles.profile_types import (
     Patterns,
     Raw,
     Texts,
+    to_slice,
     to_tuple,
 )
 from collectors.strict_model import StrictModel
@@ -203,16 +205,6 @@ class ProfileColumn(StrictModel):
         return at if self.tail is None else f"{at}.{self.tail}"
 
 
-def to_slice(text: str) -> slice:
-    """Parse `0` (the first arc of an index), `1:` (all after it) or `:-1` (all but the
-    last)."""
-    first, colon, last = text.partition(":")
-    if not colon:
-        at = int(first)
-        return slice(at, at + 1 or None)
-    return slice(int(first) if first else None, int(last) if last else None)
-
-
 def _to_column(value: object) -> object:
     return value if isinstance(value, dict | ProfileColumn) else {"oid": value}
 
@@ -240,6 +232,7 @@ class Table(StrictModel):
     wireless: tuple[WirelessRule, ...] = ()
     vlans: tuple[VlanRule, ...] = ()
     transceivers: tuple[TransceiverRule, ...] = ()
+    entities: tuple[EntityRule, ...] = ()
 
     @property
     def items(self) -> Iterator[tuple[str, int, Item]]:
@@ -326,9 +319,10 @@ SECTIONS = (
     "wireless",
     "vlans",
     "transceivers",
+    "entities",
 )
 # Besides columns, a description may use the row's index, its n-th arc, its position.
-INDEXWORDS = {"index", "row", *(f"index{n}" for n in range(10))}
+INDEXWORDS = {"index", "index_text", "row", *(f"index{n}" for n in range(10))}
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 
 

@@ -69,3 +69,13 @@ Oids = Annotated[tuple[Oid, ...], BeforeValidator(to_tuple)]
 Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(to_tuple)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(to_tuple)]
 Raw = int | str
+
+
+def to_slice(text: str) -> slice:
+    """Parse `0` (the first arc of an index), `1:` (all after it) or `:-1` (all but the
+    last)."""
+    first, colon, last = text.partition(":")
+    if not colon:
+        at = int(first)
+        return slice(at, at + 1 or None)
+    return slice(int(first) if first else None, int(last) if last else None)

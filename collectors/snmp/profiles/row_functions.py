@@ -59,6 +59,13 @@ def quotient(row: ProfileRow) -> float | None:
     return None if raw is None else raw / (divisor or 1)
 
 
+def signed_scale(row: ProfileRow) -> float | None:
+    """Return column value, multiplied by column scale, or divided by it if that is
+    negative (Rittal)."""
+    raw, scale = row.number("value"), row.number("scale") or 1
+    return None if raw is None else raw / -scale if scale < 0 else raw * scale
+
+
 def share_pct(row: ProfileRow) -> float | None:
     """Return column value in per cent of column total. None if either is a code, such
     as Printer-MIB's negative ones (RFC 3805) for "some" and "unknown"."""
@@ -199,5 +206,6 @@ FUNCTIONS: dict[str, Function] = {
     "huawei_transmit": huawei_transmit,
     "quotient": quotient,
     "share_pct": share_pct,
+    "signed_scale": signed_scale,
     "worst_printer_error": worst_printer_error,
 }

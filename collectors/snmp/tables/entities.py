@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -14,7 +14,8 @@ from collectors.snmp.session.session import Value
 _ENTITY = "1.3.6.1.2.1.47.1.1.1.1"
 _TEXTS = {2: "descr", 7: "name", 10: "software", 11: "serial", 13: "model"}
 _CLASS_COLUMN = 5
-_MODEL_COLUMN = 13
+# entPhysicalVendorType: all that some agents have of a part.
+_TYPE_COLUMN = 3
 _CLASSES = (
     "other",
     "unknown",
@@ -51,11 +52,11 @@ class Entity(msgspec.Struct, frozen=True, rename={"class_": "class"}):
 async def read_entities(snmp: DeviceSession) -> dict[str, Value]:
     """Read the rows of entPhysicalTable, by whole OID. Raises `Failed`."""
     rows: dict[str, Value] = {}
-    for column in (_CLASS_COLUMN, _MODEL_COLUMN):
-        rows |= await snmp.walk(f"{_ENTITY}.{column}")
-    if rows:
-        for column in _TEXTS.keys() - {_MODEL_COLUMN}:
+    if await snmp.has_rows(_ENTITY):
+        for column in (_CLASS_COLUMN, *_TEXTS):
             rows |= await snmp.walk(f"{_ENTITY}.{column}")
+        if not rows:
+            rows = await snmp.walk(f"{_ENTITY}.{_TYPE_COLUMN}")
     return rows
 
 
@@ -70,6 +71,8 @@ def parse_entities(rows: Mapping[str, Value]) -> list[Entity]:
             classes[index] = _CLASSES[number - 1] if known else "unknown"
         elif column in _TEXTS and (value_text := text(value)):
             texts.setdefault(index, {})[_TEXTS[column]] = value_text
+        elif column in _TEXTS or column == _TYPE_COLUMN:
+            texts.setdefault(index, {})
     return [
         Entity(
             index[0] if len(index) == 1 else ".".join(map(str, index)),
@@ -78,6 +81,14 @@ def parse_entities(rows: Mapping[str, Value]) -> list[Entity]:
         )
         for index in sorted(classes.keys() | texts.keys())
     ]
+
+
+def merge_entities(
+    standard: Sequence[Entity], others: Iterable[Entity]
+) -> list[Entity]:
+    """Return the parts of ENTITY-MIB, and those of other tables that it lacks."""
+    known = {part.index for part in standard}
+    return [*standard, *(part for part in others if part.index not in known)]
 
 
 def _iterate_cells(
