@@ -18,7 +18,6 @@ from collectors.snmp.profiles.row_functions import (
     cisco_thresholds,
     quotient,
     share_pct,
-    signed_scale,
 )
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.quantities import CODES, Encoding
@@ -380,24 +379,3 @@ def load_texts(texts: dict[str, str]) -> list:  # type: ignore[type-arg]
         file.write_text(HEAD + text)
         files.append(file)
     return list(load_files(files))
-
-
-def test_one_text_may_have_several_values(tmp_path: Path) -> None:
-    """Four lanes of a module in one text; another profile does not read it again."""
-    sensors = [
-        {"class": "dbm", "of": "now", "find": f"^{'[^,]*,' * lane} *(-?[0-9.]+)"}
-        for lane in range(2)
-    ]
-    body = {"base": "1.3.6.1.4.1.99999.1", "columns": {"now": 1}}
-    for name, rules in (("a", sensors), ("b", [{"class": "dbm", "of": "now"}])):
-        table = json.dumps({"t": {**body, "sensors": rules}})
-        (tmp_path / f"{name}.yaml").write_text(f"{HEAD}tables: {table}\n")
-    profiles = load_files(sorted(tmp_path.iterdir()))
-    rows = find_rows(profiles, {"1.3.6.1.4.1.99999.1.1": {"7": b"-1.5 , -2.5 ,-3"}})
-    assert [sensor.value for sensor in to_readings(rows)["sensors"]] == [-1.5, -2.5]
-
-
-def test_a_negative_scale_divides() -> None:
-    assert signed_scale(ProfileRow("1", {"value": 473, "scale": -100})) == 4.73
-    assert signed_scale(ProfileRow("1", {"value": 473, "scale": 10})) == 4730
-    assert signed_scale(ProfileRow("1", {"value": 473})) == 473

@@ -1,16 +1,25 @@
-"""The scale of a sensor is chosen by what all rows show, or nothing is shown."""
+"""How a raw value becomes a reading: the scale that all rows show, or none; texts with
+several values."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collectors.snmp.profiles.apply import find_rows, to_readings
 from collectors.snmp.profiles.items import SensorRule
+from collectors.snmp.profiles.profile_loader import load_files
+from collectors.snmp.profiles.row import ProfileRow
+from collectors.snmp.profiles.row_functions import signed_scale
 from collectors.snmp.profiles.scale_evidence import with_certain_scale
 from collectors.snmp.session.session import Value
+
+HEAD = "vendor: acme\nmatch: [{object_id: 1.3.6.1.4.1.99999}]\n"
 
 
 def rule(class_: str, divisors: Sequence[float]) -> SensorRule:
@@ -63,3 +72,24 @@ def test_the_temperatures_of_a_room_have_one_scale(
     )
     assert found is not None
     assert found.divisor == (divisor,)
+
+
+def test_one_text_may_have_several_values(tmp_path: Path) -> None:
+    """Four lanes of a module in one text; another profile does not read it again."""
+    sensors = [
+        {"class": "dbm", "of": "now", "find": f"^{'[^,]*,' * lane} *(-?[0-9.]+)"}
+        for lane in range(2)
+    ]
+    body = {"base": "1.3.6.1.4.1.99999.1", "columns": {"now": 1}}
+    for name, rules in (("a", sensors), ("b", [{"class": "dbm", "of": "now"}])):
+        table = json.dumps({"t": {**body, "sensors": rules}})
+        (tmp_path / f"{name}.yaml").write_text(f"{HEAD}---\ntables: {table}\n")
+    profiles = load_files(sorted(tmp_path.iterdir()))
+    rows = find_rows(profiles, {"1.3.6.1.4.1.99999.1.1": {"7": b"-1.5 , -2.5 ,-3"}})
+    assert [sensor.value for sensor in to_readings(rows)["sensors"]] == [-1.5, -2.5]
+
+
+def test_a_negative_scale_divides() -> None:
+    assert signed_scale(ProfileRow("1", {"value": 473, "scale": -100})) == 4.73
+    assert signed_scale(ProfileRow("1", {"value": 473, "scale": 10})) == 4730
+    assert signed_scale(ProfileRow("1", {"value": 473})) == 473
