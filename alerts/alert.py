@@ -50,7 +50,8 @@ class Alert(msgspec.Struct, frozen=True):
     out. `owner`: who acts on it. `why`: why it ended, if not because all was well.
     `paged_ms`: when it was paged. `silenced_until_ms`: no page before then
     (maintenance); 0 if not silenced. `joins`: the episode of the alert whose page
-    serves for this one too.
+    serves for this one too. `follows`: that of the alert whose page this one continues,
+    because it has begun again soon after.
     `domain`: the smallest part of the estate that explains it, such as `device:core-1`;
     `evidence`: what was observed of it; `sure`: how sure that is, and why. `hours`:
     `open` if nobody is paged before the site opens.
@@ -78,6 +79,7 @@ class Alert(msgspec.Struct, frozen=True):
     paged_ms: int | None = None
     silenced_until_ms: int = 0
     joins: str = ""
+    follows: str = ""
     domain: str = ""
     evidence: tuple[Evidence, ...] = ()
     sure: str = ""

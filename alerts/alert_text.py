@@ -122,6 +122,9 @@ def alert_from_state(
         paged_ms=alert_state.paged_ms,
         silenced_until_ms=alert_state.silenced_until_ms,
         joins=alert_state.joins,
+        follows=alert_state.follows
+        if alert_state.follows != alert_state.episode
+        else "",
         domain=diagnosis.domain,
         evidence=diagnosis.evidence,
         sure=diagnosis.sure,

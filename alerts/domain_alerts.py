@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from alerts.domain_functions import DOMAIN_FUNCTIONS
 from alerts.estate_index import EstateIndex
-from alerts.evaluation.alert_states import AlertStates, StateChanges, alert_key
+from alerts.evaluation.alert_states import (
+    AlertState,
+    AlertStates,
+    StateChanges,
+    alert_key,
+)
 from alerts.evaluation.conditions import ConditionResult
 from alerts.evaluation.transitions import next_state
 from alerts.window import Window
@@ -33,7 +38,7 @@ def evaluate_domains(
             before = states.get(key)
             began = before is None or not before.is_open
             result = ConditionResult(
-                finding.bad,
+                finding.bad or (None if _is_blinded(before, window) else False),
                 finding.since_ms if began and finding.bad else time_ms,
                 finding.value,
                 finding.site,
@@ -44,9 +49,21 @@ def evaluate_domains(
         for key in kept:
             # Without any evidence left, it is over.
             state = states[key]
-            gone = next_state(
-                state, ConditionResult(False, time_ms), rule, state.subject, now_ms
-            )
+            bad = None if _is_blinded(state, window) else False
+            result = ConditionResult(bad, time_ms)
+            gone = next_state(state, result, rule, state.subject, now_ms)
             if gone != state:
                 changes[key] = gone
     return changes
+
+
+def _is_blinded(state: AlertState | None, window: Window) -> bool:
+    """Whether it was paged and is explained by an alert about everything, such as that
+    Towpath is cut off: nothing is measured then that could show its end."""
+    if state is None or state.paged_ms is None:
+        return False
+    return any(
+        explanation.relation == "everything"
+        and state.suppressed_by.startswith(f"{explanation.cause}/")
+        for explanation in window.rules.links.get(state.rule, ())
+    )

@@ -31,11 +31,13 @@ _MUCH_MORE = 4
 
 
 class FailedLine(NamedTuple):
-    """A line that is down, or of a site that is dark, and the alert that shows it."""
+    """A line that is down, or of a site that is dark. `is_certain`: it is so now. It is
+    not if it is well again and only waits for `keep_for`, or was not measured since
+    something that explained it has ended."""
 
     line: Line
     since_ms: int
-    key: str
+    is_certain: bool
 
 
 DomainFunction = Callable[
@@ -65,7 +67,7 @@ def supplier_outage(
             bad = len(own) >= min(2, rule.least)
             yield DomainFinding({"supplier": supplier}, bad, began_ms, len(own))
             continue
-        own = _together(own)
+        own = _together([f for f in own if f.is_certain])
         if supplier and len(own) >= rule.least:
             began_ms = min(f.since_ms for f in own)
             others = [
@@ -141,7 +143,7 @@ def failed_lines(
             continue
         line = estate_index.lines.get(state.subject.get("line", ""))
         if state.rule == "line_down" and line is not None:
-            failed[line.id] = FailedLine(line, state.since_ms, state.key)
+            failed[line.id] = _failed_line(line, state)
         elif state.rule == "site_unreachable" or (
             state.rule == "device_unreachable"
             and len(estate_index.polled_at.get(state.site, ())) == 1
@@ -151,8 +153,13 @@ def failed_lines(
         lines = estate_index.lines_of.get(site, [])
         if len({line.supplier for line in lines}) == 1:
             line = lines[0]
-            failed.setdefault(line.id, FailedLine(line, state.since_ms, state.key))
+            failed.setdefault(line.id, _failed_line(line, state))
     return list(failed.values())
+
+
+def _failed_line(line: Line, state: AlertState) -> FailedLine:
+    is_certain = state.clear_ms is None and state.bad_ms >= state.freed_ms
+    return FailedLine(line, state.since_ms, is_certain)
 
 
 def lines_up(supplier: str, since_ms: int, window: Window) -> int:

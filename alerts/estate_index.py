@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 from alerts.device_graph import DeviceGraph
 from collectors.estate.estate_model import Device, Estate, Line, Site, VpnGateway
@@ -60,6 +61,11 @@ class EstateIndex:
             ]
             if device.poll and not inside:
                 self.tops.setdefault(device.site, []).append(device.id)
+
+    def is_end_known(self, subject: Mapping[str, str]) -> bool:
+        """Whether it is known what the port of `subject` leads to."""
+        place = (subject.get("device", ""), subject.get("port", ""))
+        return place in self.graph.leads_to or place in self.line_at
 
     def devices_called(self, name: str) -> list[str]:
         """The devices with that id, name or address, in capitals or not."""

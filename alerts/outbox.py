@@ -20,7 +20,7 @@ from alerts.outbox_entry import (
     decode_alert,
     encode_alert,
 )
-from alerts.update_entries import page_threads
+from alerts.update_entries import in_threads
 
 # A page that is not delivered this long after it was due is overdue.
 OVERDUE_MS = 120_000
@@ -60,22 +60,17 @@ class Outbox:
             known = acks.get(episode)
             return alert.acknowledged(known) if known else alert
 
-        threads = page_threads(self._file.db, channel, {row[0] for row in rows})
-        return [
+        entries = [
             OutboxEntry(
                 episode,
                 kind,
                 channel,
                 decoded(episode, body),
-                *(
-                    *rest,
-                    decoded(episode, end) if end else None,
-                    unacknowledged_ms,
-                    threads.get(episode, ()),
-                ),
+                *(*rest, decoded(episode, end) if end else None, unacknowledged_ms),
             )
             for episode, kind, channel, body, *rest, unacknowledged_ms, end in rows
         ]
+        return in_threads(self._file.db, channel, entries)
 
     def start_attempt(self, entries: Sequence[OutboxEntry]) -> None:
         """Records an attempt. After a crash nobody knows whether it arrived, so it is

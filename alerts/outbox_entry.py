@@ -24,7 +24,8 @@ class OutboxEntry(msgspec.Struct, frozen=True):
     for a digest. `end`: the alert as it ended, if a page is still to be sent by then:
     one message then reports beginning and end. `unacknowledged_ms`: for how long nobody
     had acknowledged the alert, if that is why it is sent. `thread`: the episodes of the
-    page that this one follows.
+    page that this one follows. `again`: the channel has reported, and ended, what now
+    begins again.
     """
 
     episode: str
@@ -43,6 +44,7 @@ class OutboxEntry(msgspec.Struct, frozen=True):
     end: Alert | None = None
     unacknowledged_ms: int = 0
     thread: tuple[str, ...] = ()
+    again: bool = False
 
     @property
     def shown(self) -> Alert:

@@ -10,6 +10,7 @@ from alerts.alert_config import AlertConfig
 from alerts.estate_index import EstateIndex
 from alerts.notify.delivery import (
     delivery_notes,
+    is_again,
     is_digest,
     message_kind,
     reminder_of,
@@ -83,6 +84,7 @@ class Paging:
             is_retry=any(entry.tries for entry in entries),
             links={entry.episode: self._urls(entry, now_ms) for entry in entries},
             reminder=reminder_of(entries),
+            again=is_again(entries),
             thread=entries[0].thread,
         )
 

@@ -83,7 +83,11 @@ def decide_notifications(
             if alert_state.paged_ms is not None:
                 resolutions.append(key)
                 changes[key] = msgspec.structs.replace(
-                    alert_state, paged_ms=None, joins=""
+                    alert_state,
+                    paged_ms=None,
+                    joins="",
+                    follows=alert_state.follows
+                    or ("" if alert_state.joins else alert_state.episode),
                 )
             continue
         root = roots[key]
@@ -192,7 +196,9 @@ def _is_due(
             alert_state.bad_ms > alert_state.freed_ms
             or rule.silence == "blind"
             or (
+                # What came and went with its cause must fail once more without it.
                 alert_state.flapping
+                and alert_state.bad_ms >= alert_state.freed_ms
                 and now_ms >= alert_state.freed_ms + _SECOND_POLL_MS
             )
         )
@@ -273,7 +279,8 @@ def _direct_cause(alert_state: AlertState, rules: Rules, situation: Situation) -
             present = [
                 key
                 for key in keys
-                if key in active and _is_in_time(explanation, active[key], alert_state)
+                if key in active
+                and _is_in_time(explanation, active[key], alert_state, situation)
             ]
             if present and (not causes.all or len(present) == len(keys)):
                 return present[0]
@@ -281,12 +288,18 @@ def _direct_cause(alert_state: AlertState, rules: Rules, situation: Situation) -
 
 
 def _is_in_time(
-    explanation: Explanation, cause: AlertState, alert_state: AlertState
+    explanation: Explanation,
+    cause: AlertState,
+    alert_state: AlertState,
+    situation: Situation,
 ) -> bool:
     apart_ms = alert_state.since_ms - cause.since_ms
     match explanation.relation:
         case "parent_port" | "other_end" | "line_port":
-            return abs(apart_ms) <= TOGETHER_MS
+            # If it is known what the port leads to, that may have failed long before
+            # the port could be measured: the way to both was cut.
+            is_known = situation.estate_index.is_end_known(alert_state.subject)
+            return apart_ms >= -TOGETHER_MS and (is_known or apart_ms <= TOGETHER_MS)
         case "supplier":
             return -OUTAGE_MS <= apart_ms <= 2 * OUTAGE_MS
         case "power":

@@ -1,11 +1,14 @@
-"""Updates in the outbox: what those who have a page must learn of its cause."""
+"""What follows a page in the outbox: its new cause, its end, and what begins again."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection, Sequence
+
+import msgspec
 
 from alerts.alert import Alert
-from alerts.outbox_entry import encode_alert
+from alerts.outbox_entry import OutboxEntry, encode_alert
 
 
 def add_updates(
@@ -30,8 +33,40 @@ def add_updates(
     )
 
 
-def page_threads(
-    db: sqlite3.Connection, channel: str, episodes: set[str]
+def in_threads(
+    db: sqlite3.Connection, channel: str, entries: Sequence[OutboxEntry]
+) -> list[OutboxEntry]:
+    """The entries with the page that each follows on `channel`."""
+    episodes = {entry.episode for entry in entries}
+    before = {entry.alert.follows for entry in entries} - {""}
+    threads = _page_threads(db, channel, episodes | before)
+    known = {
+        episode
+        for episode in before & threads.keys()
+        if _has_page(db, channel, episode)
+    }
+    return [
+        msgspec.structs.replace(
+            entry,
+            thread=threads.get(entry.alert.follows if follows else entry.episode, ()),
+            again=follows and entry.kind != "resolution",
+        )
+        for entry in entries
+        for follows in [entry.alert.follows in known]
+    ]
+
+
+def _has_page(db: sqlite3.Connection, channel: str, episode: str) -> bool:
+    page = db.execute(
+        "SELECT 1 FROM outbox WHERE episode = ? AND channel = ? AND kind = 'page' "
+        "AND state = 'delivered'",
+        (episode, channel),
+    )
+    return page.fetchone() is not None
+
+
+def _page_threads(
+    db: sqlite3.Connection, channel: str, episodes: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
     """Episode → all episodes of the message that paged it on `channel`: what follows
     belongs to that message, even if it is about one of them."""

@@ -17,7 +17,7 @@ from alert_histories import (
     World,
     fast_folder,  # noqa: F401 - a fixture
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from alerts.alert import Alert
@@ -38,6 +38,15 @@ HISTORIES = st.lists(st.tuples(EVENTS, st.integers(1, 40)), max_size=14)
 
 @pytest.mark.parametrize("rules", [USUAL, HASTY], ids=["usual", "hasty"])
 @given(history=HISTORIES)
+# Core and a switch flap, and are well when Towpath is no longer cut off.
+@example(
+    history=[
+        (("toggle", "core"), 1),
+        (("toggle", "a1"), 1),
+        (("toggle", "core"), 15),
+        (("toggle", "core"), 5),
+    ]
+)
 @settings(
     max_examples=40,
     deadline=None,

@@ -21,8 +21,10 @@ class AlertState(msgspec.Struct, frozen=True):
     `flap_gap_ms`: the longest recovery between two starts. `freed_ms`: when the cause
     ended, or when it began once more before it was paged. `joins`: the episode of a
     consequence that was paged before this cause was found, and whose page serves for
-    both. `named`: the domain that its page named as the cause; `renamed_ms`: since when
-    another one explains it. `recorded`: the state last written to the journal.
+    both. `follows`: once it has ended, the episode whose page has ended with it; if it
+    begins again soon, it continues that page. `named`: the domain that its page named
+    as the cause; `renamed_ms`: since when another one explains it. `recorded`: the
+    state last written to the journal.
     """
 
     rule: str
@@ -48,6 +50,7 @@ class AlertState(msgspec.Struct, frozen=True):
     silenced_until_ms: int = 0
     paged_ms: int | None = None
     joins: str = ""
+    follows: str = ""
     named: str = ""
     renamed_ms: int = 0
     recorded: str = msgspec.field(name="told", default="")

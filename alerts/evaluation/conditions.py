@@ -75,10 +75,11 @@ def check_conditions(
             )
     reach = window.reach_ms[rule_index]
     # Rows are spread over a period: a series whose latest row is older than that is of
-    # a port, or of a set of tags, that no longer exists.
-    fresh = [s for s in members if s.last_ms >= max(newest, now_ms) - reach]
-    if not fresh:
+    # a port, or of a set of tags, that no longer exists. If measuring stops, all become
+    # unknown together: the last rows of some devices say nothing about a whole site.
+    if newest < now_ms - reach:
         return ConditionResult(None, newest, site=members[0].site if members else "")
+    fresh = [s for s in members if s.last_ms >= newest - reach]
     site = fresh[0].site
     shows = _shown_fields(rule, fresh)
     if rule.function:

@@ -6,10 +6,11 @@ rows, but only for `reach` after the newest one: a gap in measurements never mak
 pending alert fire.
 
 Flapping: each start adds to a counter that halves every half hour (Zino's decays too):
-1 for a start while the alert is still open, 1.8 for one after it had ended. At 2.5 (a
-second alert within a quarter of an hour, or the third start of one) it becomes one
-alert: it pages once, as flapping, and ends when it has been well for one and a half
-times the longest recovery so far, from ten minutes to half an hour.
+1 for a start while the alert is still open, or after one lost poll; 1.8 for one after
+it had ended. At 2.5 (a second alert within a quarter of an hour, or the third start of
+one) it becomes one alert: it is flapping, and ends when it has been well for one and a
+half times the longest recovery so far, from ten minutes to half an hour. An alert that
+begins again within a quarter of an hour continues the page of the one before.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from probes.wire.durations import duration_text
 FLAP_HALF_LIFE_MS = 30 * 60_000
 FLAP_ENTER = 2.5
 FLAP_CEILING = 8.0
+# What was paged and begins again within this time continues its page.
+_AGAIN_MS = 15 * 60_000
 _START_AGAIN, _START_ANEW = 1.0, 1.8
 # How long a flapping alert must be well to end.
 _STEADY_MS = 10 * 60_000
@@ -85,8 +88,15 @@ def start(
         recorded="" if before is None else before.recorded,
     )
     weight, gap_ms = _START_AGAIN, 0
-    if before is not None and before.firing_ms and before.resolved_ms is not None:
-        weight, gap_ms = _START_ANEW, result.time_ms - before.resolved_ms
+    if before is not None and before.resolved_ms is not None:
+        recovery_ms = result.time_ms - before.resolved_ms
+        if before.firing_ms:
+            gap_ms = recovery_ms
+            # One poll that was lost is no outage.
+            was_outage = before.bad_ms > before.since_ms or rule.measurement == "event"
+            weight = _START_ANEW if was_outage else _START_AGAIN
+        if recovery_ms <= _AGAIN_MS:
+            alert_state = msgspec.structs.replace(alert_state, follows=before.follows)
     alert_state = _add_flap(alert_state, before, result.time_ms, weight, gap_ms)
     return _fire_if_due(alert_state, rule, now_ms)
 

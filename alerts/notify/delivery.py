@@ -304,7 +304,8 @@ def next_message(entries: Sequence[OutboxEntry], now_ms: int) -> list[OutboxEntr
         for entry in entries
         if not entry.batch_id
         and (entry.is_over, entry.instead_of) == (first.is_over, first.instead_of)
-        and (entry.kind == "update") == (first.kind == "update")
+        and (entry.kind == "update", entry.again)
+        == (first.kind == "update", first.again)
         and (not entry.deferred or entry.next_ms <= now_ms)
     ]
     return same_cause(first, alike)
@@ -317,10 +318,10 @@ def is_critical(entry: OutboxEntry) -> bool:
 
 def message_kind(entries: Sequence[OutboxEntry]) -> NotificationKind:
     """A message is a resolution if all that it reports is over, and an update if all
-    that it reports is a new cause."""
+    that it reports is a new cause, or has begun again soon after its end."""
     if all(entry.is_over for entry in entries):
         return "resolution"
-    if all(entry.kind == "update" for entry in entries):
+    if all(entry.kind == "update" or entry.again for entry in entries):
         return "update"
     return "page"
 
@@ -332,6 +333,11 @@ def reminder_of(entries: Sequence[OutboxEntry]) -> int:
         (entry.unacknowledged_ms for entry in entries if entry.kind == "reminder"),
         default=0,
     )
+
+
+def is_again(entries: Sequence[OutboxEntry]) -> bool:
+    """Whether all that a message reports has begun again soon after its end."""
+    return all(entry.again and not entry.is_over for entry in entries)
 
 
 def is_digest(entries: Sequence[OutboxEntry]) -> bool:
@@ -358,7 +364,9 @@ def delivery_notes(entries: Sequence[OutboxEntry], now_ms: int) -> list[str]:
         why = "Sent to you because" if is_new else "Reminder:"
         waited = duration_text(waited_ms / 1000)
         notes.append(f"{why} nobody has acknowledged this for {waited}.")
-    if message_kind(entries) == "update":
+    if is_again(entries):
+        notes.append("It was over, and has begun again.")
+    elif message_kind(entries) == "update":
         notes.append("The cause is known now. Nothing else has failed.")
     if entries[0].instead_of:
         notes.append(f"Sent here because channel {entries[0].instead_of} fails.")

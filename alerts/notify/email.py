@@ -215,7 +215,7 @@ def compose_message(page: Page, sender: str, to: tuple[str, ...]) -> EmailMessag
         message["In-Reply-To"] = f"<{page.thread}-page@{domain}>"
         message["References"] = f"<{page.thread}-page@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    if page.severity == "critical" and page.kind == "page":
+    if page.severity == "critical" and (page.kind == "page" or page.data["again"]):
         message["Importance"] = "high"
     message.set_content(page.text)
     message.add_alternative(page.html, subtype="html")

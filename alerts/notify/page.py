@@ -121,6 +121,7 @@ def build_page(
     is_retry: bool = False,
     links: Mapping[str, ActionUrls] | None = None,
     reminder: int = 0,
+    again: bool = False,
     thread: Sequence[str] = (),
 ) -> Page:
     """Returns the page of these alerts: one, those of one grouping window, or a digest.
@@ -129,7 +130,8 @@ def build_page(
     `notes` are sentences about the message itself, such as that it is late. `parts`:
     what is reported of each alert; if not given, by `kind`. `links`: episode → what the
     reader can do. `reminder`: tells messages apart that report the same again.
-    `thread`: the episodes of the page that it follows, if they are not the same.
+    `again`: all of it had ended, and has begun again. `thread`: the episodes of the
+    page that it follows, if they are not the same.
     """
     settings = settings or PageSettings()
     names = {site: isolated(name) for site, name in (site_names or {}).items()}
@@ -160,7 +162,8 @@ def build_page(
     items = tuple(item for item, _ in shown_alerts)
     most = _MAX_IN_DIGEST if digest else _MAX_ALERTS
     own = _hash_of(episodes)
-    subject = _subject(items, digest, kind, bool(reminder))
+    repeats = "reminder" if reminder else "again" if again else ""
+    subject = _subject(items, digest, repeats or ("update" if kind == "update" else ""))
     id = f"{own}-{kind}-{reminder}" if reminder else f"{own}-{kind}"
     shown = _ShownPage(
         subject=subject,
@@ -189,6 +192,7 @@ def build_page(
             "subject": subject,
             "digest": digest,
             "reminder": bool(reminder),
+            "again": again,
             "notes": list(notes),
             "alerts": [
                 {
@@ -320,14 +324,11 @@ def _isolated_texts(value: Any) -> Any:
     )
 
 
-def _subject(
-    items: Sequence[PageAlert], digest: bool, kind: NotificationKind, is_reminder: bool
-) -> str:
-    """`PROBLEM (critical): …`, with `update` or `reminder` in the brackets, or
+def _subject(items: Sequence[PageAlert], digest: bool, repeats: str) -> str:
+    """`PROBLEM (critical): …`, with `update`, `again` or `reminder` in the brackets, or
     `RESOLVED: …`: mail rules and service desks match the first word."""
     first = items[0].alert
-    again = "update" if kind == "update" else "reminder" if is_reminder else ""
-    repeated = f", {again}" if again else ""
+    repeated = f", {repeats}" if repeats else ""
     problem = f"{_PROBLEM} ({first.severity}{repeated})"
     heading = _RESOLVED if items[0].is_over else problem
     over = sum(item.is_over for item in items)
