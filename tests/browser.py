@@ -214,12 +214,12 @@ class Browser:
 
 
 @contextlib.contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
+def browser(folder: Path, *flags: str) -> Iterator[Browser]:
     """A Chromium of its own; skips the test without one (fails where CI=true)."""
     folder.mkdir(parents=True, exist_ok=True)
     port_file = folder / "DevToolsActivePort"
     command = [services.program("chromium"), "--headless=new", "--no-sandbox"]
-    command += ["--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
+    command += ["--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", *flags]
     command += [f"--user-data-dir={folder}", "--remote-debugging-port=0", "about:blank"]
     server = services.Server(
         command, folder, 0, lambda: port_file.exists() and port_file.stat().st_size > 0

@@ -194,6 +194,7 @@ def other_rows(council: Estate, at: int) -> Iterator[Sample]:
             "vpn_gateway",
             {"gateway": gateway.id, "site": gateway.site or ""},
             {
+                "name": gateway.name or gateway.id,
                 "up": 1,
                 "answered": 1,
                 "outcome": "ok",

@@ -59,8 +59,8 @@ class Influx:
 
     def __init__(self, server: services.Server) -> None:
         self.server = server
-        self._url = f"http://127.0.0.1:{server.port}"
-        self._token = server.token
+        self.url = f"http://127.0.0.1:{server.port}"
+        self.token = server.token
         self._held: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
     def ask_once(self, query: str, database: str) -> list[dict[str, Any]]:
@@ -71,8 +71,8 @@ class Influx:
 
     def ask(self, query: str, database: str, **more: str) -> list[dict[str, Any]]:
         data = urllib.parse.urlencode({"q": query, "db": database, **more}).encode()
-        headers = {"Authorization": f"Token {self._token}"} if self._token else {}
-        request = urllib.request.Request(f"{self._url}/query", data, headers)
+        headers = {"Authorization": f"Token {self.token}"} if self.token else {}
+        request = urllib.request.Request(f"{self.url}/query", data, headers)
         with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:
             result = json.load(answer)["results"][0]
         assert "error" not in result, (result, query)
@@ -89,7 +89,7 @@ class Influx:
             else f"/api/v2/write?org={self.server.org}&bucket="
         )
         request = urllib.request.Request(
-            f"{self._url}{path}{database}&precision=ms",
+            f"{self.url}{path}{database}&precision=ms",
             "\n".join(lines).encode(),
             {"Authorization": f"Token {token}"} if token else {},
         )
@@ -97,7 +97,7 @@ class Influx:
 
     def ask_all(self, queries: Sequence[str], database: str) -> list[Any]:
         """The series of each query, by one request."""
-        return ask_all(self._url, self._token, queries, database)
+        return ask_all(self.url, self.token, queries, database)
 
     async def write(self, samples: list[Sample], rolls_up: bool = True) -> None:
         self._held.clear()
@@ -116,7 +116,7 @@ class EmbeddedInflux(Influx):
     """The embedded store behind its InfluxDB interface."""
 
     def __init__(self, store: ServedStore, loop: asyncio.AbstractEventLoop) -> None:
-        self._url, self._token = store.url, TOKEN
+        self.url, self.token = store.url, TOKEN
         self._store, self._loop = store, loop
         self._held = {}
 

@@ -65,6 +65,11 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("", changed(table(), *DEFAULTS, "unit", to="dtdurations"), ""),
     (
+        "units",
+        changed(graph(), *DEFAULTS, "unit", to="suffix: ms"),
+        "after two spaces; expected 'suffix:ms'",
+    ),
+    (
         "",
         changed(
             changed(table(), *DEFAULTS, "unit", to="short"),
@@ -231,6 +236,12 @@ def test_each_fault_of_a_panel_is_found_by_its_check_alone(
             ("panels", 0, "links"),
             [{"url": "https://g/x/d/towpath-port/port?var-port=x"}],
             "without the time range",
+        ),
+        (
+            "links",
+            ("panels", 0, "links"),
+            [{"url": "/d/towpath-port?var-port=${__field.name}&${__url_time_range}"}],
+            "which is 'Value' for each line; expected a tag",
         ),
         ("titles", ("panels", 1, "title"), "How fast is a ping?", "2 panels with"),
     ],

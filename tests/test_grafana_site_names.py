@@ -63,7 +63,8 @@ def test_lines_of_sites_have_names_and_texts_of_the_board_remain() -> None:
         for override in panel["fieldConfig"]["overrides"]
     }
     assert named["town-hall"] == "Town hall"
-    assert named["home"] == "At home"
+    assert named["home"] == f"At home or {NAMES['home']}"
+    assert named["office"] == "In offices"
 
 
 def test_boards_with_names_of_sites_pass_all_checks_and_keep_their_numbers() -> None:

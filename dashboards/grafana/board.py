@@ -161,7 +161,7 @@ UNITS = {
     "ms": "ms",
     "s": "s",
     "d": "d",
-    "1/s": "cps",
+    "1/s": "suffix:/s",
     "byte": "decbytes",
     "packet": "short",
     "flag": "percentunit",

@@ -170,10 +170,13 @@ def _lines(panel: Panel) -> Iterator[dict[str, Any]]:
 
 
 def _columns(panel: Panel) -> Iterator[dict[str, Any]]:
-    for column in panel.columns.values():
+    columns = list(panel.columns.values())
+    # A tile shows two of its columns; the others are for links.
+    shown = [columns[0], columns[-1]] if panel.tile else columns
+    for column in columns:
         properties = [
             setting
-            for setting in _properties(column)
+            for setting in _properties(column, column in shown)
             if panel.kind != "barchart" or setting["id"] not in _OF_CELLS
         ]
         if properties:
@@ -196,7 +199,7 @@ def _tiles(panel: Panel) -> Iterator[dict[str, Any]]:
         yield {"matcher": {"id": "byName", "options": text}, "properties": [fixed]}
 
 
-def _properties(column: TableColumn) -> Iterator[dict[str, Any]]:
+def _properties(column: TableColumn, is_shown: bool) -> Iterator[dict[str, Any]]:
     if column.unit:
         yield {"id": "unit", "value": column.unit}
     if column.decimals is not None:
@@ -210,8 +213,10 @@ def _properties(column: TableColumn) -> Iterator[dict[str, Any]]:
         yield {"id": "custom.hidden", "value": True}
         hidden = {"legend": False, "tooltip": False, "viz": True}
         yield {"id": "custom.hideFrom", "value": hidden}
-    # Without it a cell shows the panel's text for no rows at all.
-    yield {"id": "noValue", "value": column.absent or "-"}
+    # Without it a cell shows the panel's text for no rows at all. A link takes the text
+    # of a column that is not shown: without a value it then chooses everything.
+    nothing = "-" if is_shown and not column.hidden else "$__all"
+    yield {"id": "noValue", "value": column.absent or nothing}
     mappings = _mappings(column.value_texts)
     if column.otherwise:
         result = {"text": column.otherwise, "index": len(column.value_texts)}

@@ -10,8 +10,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from dashboards.grafana.board import NEUTRAL, Board, Panel, TableColumn, column
+from dashboards.grafana.board import (
+    NEUTRAL,
+    Board,
+    Panel,
+    TableColumn,
+    ValueTexts,
+    column,
+)
 
+Text = tuple[str, str]
 _OF_SITES = ("site", "home_site")
 # The values of `by` whose groups of laptops are sites.
 _BY_SITE = frozenset({"site", "home_site"})
@@ -67,8 +75,7 @@ def _named(panel: Panel, names: Mapping[str, str]) -> Panel:
             shown,
             value_texts={
                 **{id: (text, NEUTRAL) for id, text in names.items()},
-                # Those of the board, such as "At home", are few and known.
-                **{str(id): text for id, text in shown.value_texts.items()},
+                **_texts_of_both(names, shown.value_texts),
             },
             colour="none",
         )
@@ -81,5 +88,19 @@ def _named(panel: Panel, names: Mapping[str, str]) -> Panel:
     return dataclasses.replace(
         panel,
         columns={**panel.columns, **columns},
-        line_texts={**lines, **panel.line_texts},
+        line_texts={
+            **lines,
+            **(_texts_of_both(names, panel.line_texts) if lines else panel.line_texts),
+        },
     )
+
+
+def _texts_of_both(names: Mapping[str, str], texts: ValueTexts) -> dict[str, Text]:
+    """Returns the texts of the board, such as "At home" where the reader chooses what
+    groups are of. If a site has such an id, it may be either."""
+    return {
+        str(key): (f"{text} or {names[str(key)]}", colour)
+        if str(key) in names
+        else (text, colour)
+        for key, (text, colour) in texts.items()
+    }

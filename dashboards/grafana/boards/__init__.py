@@ -6,6 +6,7 @@ from dashboards.grafana.boards.alert_links import RULE_COLUMN
 from dashboards.grafana.boards.call_board import CALLS
 from dashboards.grafana.boards.estate_overview import ESTATE
 from dashboards.grafana.boards.firing_alerts import ALERTS
+from dashboards.grafana.boards.group_texts import name_groups
 from dashboards.grafana.boards.laptop import LAPTOP
 from dashboards.grafana.boards.live_event import LIVE_EVENT
 from dashboards.grafana.boards.microsoft_365 import MICROSOFT
@@ -22,22 +23,24 @@ from dashboards.grafana.rule_panels import link_alerts
 from dashboards.grafana.shipped_rules import shipped_rules
 
 BOARDS: tuple[Board, ...] = link_alerts(
-    (
-        ESTATE,
-        SITE,
-        WAN,
-        SWITCH,
-        PORT,
-        WIFI,
-        POWER_BOARD,
-        MICROSOFT,
-        REMOTE_WORKING,
-        CALLS,
-        VPN,
-        LIVE_EVENT,
-        ALERTS,
-        TOWPATH_ITSELF,
-        LAPTOP,
+    name_groups(
+        (
+            ESTATE,
+            SITE,
+            WAN,
+            SWITCH,
+            PORT,
+            WIFI,
+            POWER_BOARD,
+            MICROSOFT,
+            REMOTE_WORKING,
+            CALLS,
+            VPN,
+            LIVE_EVENT,
+            ALERTS,
+            TOWPATH_ITSELF,
+            LAPTOP,
+        )
     ),
     tuple(shipped_rules().values()),
     RULE_COLUMN,

@@ -18,12 +18,12 @@ TO_PANEL = (
     f"&var-port={column('port_last')}"
     "&from=${__data.fields.from_ms.numeric}&to=${__data.fields.to_ms.numeric}"
 )
-# Columns that only the link needs. A board selects everything if it is not named.
+# Columns that only the link needs.
 HIDDEN = {
     RULE_COLUMN: TableColumn("Panel", hidden=True),
     "site": TableColumn("Site's id", hidden=True),
-    "device_last": TableColumn("Device", hidden=True, absent="$__all"),
-    "port_last": TableColumn("Port", hidden=True, absent="$__all"),
+    "device_last": TableColumn("Device", hidden=True),
+    "port_last": TableColumn("Port", hidden=True),
     "from_ms": TableColumn("From", "none", hidden=True),
     "to_ms": TableColumn("To", "none", hidden=True),
 }

@@ -29,19 +29,6 @@ from dashboards.grafana.board import (
     verdict_steps,
 )
 
-# Names of groups that are ours; those of sites, providers and products are their own.
-GROUP_TEXTS = {
-    "all": ("All laptops", NEUTRAL),
-    "home": ("At home", NEUTRAL),
-    "office": ("In offices", NEUTRAL),
-    "elsewhere": ("Elsewhere", NEUTRAL),
-    "wifi": ("Wi-Fi", NEUTRAL),
-    "wired": ("Cable", NEUTRAL),
-    "mobile": ("Mobile network", NEUTRAL),
-    "down": ("VPN down", NEUTRAL),
-    "absent": ("No VPN client", NEUTRAL),
-    "unknown": ("Not known", NEUTRAL),
-}
 WEIGHTED_TEXT = (
     "Over longer intervals it is the mean, weighted by the number of tests. Groups of "
     "too few laptops are never shown."
@@ -123,7 +110,6 @@ def graph(
         height=height,
         steps=steps,
         draw_thresholds=steps != PLAIN,
-        line_texts=GROUP_TEXTS,
         decimals=decimals,
         soft_minimum=lowest,
         soft_maximum=highest,
@@ -162,9 +148,7 @@ def call_columns(
 ) -> dict[str, TableColumn]:
     """Returns the columns of `CALL_PICKS` by group, the group's own named `title`."""
     return {
-        "group": TableColumn(
-            title, value_texts=GROUP_TEXTS, link=link, link_title=link_title, width=190
-        ),
+        "group": TableColumn(title, link=link, link_title=link_title, width=190),
         "call_poor_ratio_mean": _call_column("Poor calls", "call_poor_ratio", 95),
         "mos_estimated_p50_mean": _call_column(
             "Estimated MOS", "mos_estimated_p50", 125

@@ -8,7 +8,6 @@ from collectors.store.query import Where
 from dashboards.figure_text import CAUSES
 from dashboards.grafana.board import Panel, PanelQuery, TableColumn, select
 from dashboards.grafana.boards.call_panels import (
-    GROUP_TEXTS,
     WEIGHTED_TEXT,
     of_groups,
 )
@@ -56,7 +55,7 @@ def causes_by_group(
         stacked=True,
         decimals=1,
         columns={
-            "group": TableColumn("Group", value_texts=GROUP_TEXTS),
+            "group": TableColumn("Group"),
             "call_poor_ratio_mean": TableColumn("Poor calls", hidden=True),
             **{
                 f"cause_{name}_ratio_mean": TableColumn(

@@ -15,6 +15,7 @@ from dashboards.grafana.board import (
     TableColumn,
     cell,
     column,
+    label,
     link_to,
     search_box,
     select,
@@ -344,7 +345,7 @@ OVER_TIME = Panel(
     width=24,
     height=16,
     value_texts=URGENCIES,
-    link=PanelLink("Show this site", link_to("towpath-site", site="${__field.name}")),
+    link=PanelLink("Show this site", link_to("towpath-site", site=label("site"))),
 )
 
 ESTATE = Board(

@@ -24,7 +24,7 @@ from dashboards.grafana.boards.site_states import site_id_column
 _GATEWAY = {"gateway": "gateway"}
 _SLOWEST = {"gateway": "slowest_gateways"}
 # Grafana writes 61 days (`d`) as 8.71 weeks.
-_DAYS = "suffix: days"
+_DAYS = "suffix:days"
 # Two lines each, for TCP and TLS.
 _GATEWAYS_AT_MOST = 6
 _TO_SITE = link_to("towpath-site", site=column("site"))

@@ -128,10 +128,10 @@ LINES = Panel(
             "To the site, free", "bps", decimals=0, width=140, absent="not measured"
         ),
         "in_errors_per_s_mean": TableColumn(
-            "Errors", "suffix: /s", steps=LOSSES, decimals=2, width=90
+            "Errors", "suffix:/s", steps=LOSSES, decimals=2, width=90
         ),
         "out_discards_per_s_mean": TableColumn(
-            "Discards", "suffix: /s", decimals=2, width=90
+            "Discards", "suffix:/s", decimals=2, width=90
         ),
         "up_bps_max": TableColumn("From the site", "bps", hidden=True),
         "down_bps_max": TableColumn("To the site", "bps", hidden=True),

@@ -4,7 +4,6 @@ from collectors.store.query import Aggregate, Where
 from dashboards.grafana.board import (
     AMBER,
     GREEN,
-    NEUTRAL,
     RED,
     Panel,
     PanelQuery,
@@ -29,13 +28,6 @@ _WHOSE = (
     "Poor in offices alone: the council's edge, proxy or firewall. Poor at one site: "
     "its line. Poor through one provider: that provider."
 )
-_PLACE_NAMES = {
-    "all": ("All laptops", NEUTRAL),
-    "home": ("At home", NEUTRAL),
-    "office": ("In offices", NEUTRAL),
-    "elsewhere": ("Elsewhere", NEUTRAL),
-    "unknown": ("Not known", NEUTRAL),
-}
 _FIGURES: tuple[tuple[str, Aggregate], ...] = (
     ("microsoft_ok_ratio", "last"),
     ("microsoft_lookup_p50_ms", "last"),
@@ -93,7 +85,7 @@ BY_PLACE = Panel(
     width=24,
     height=6,
     columns={
-        "group": TableColumn("Where", value_texts=_PLACE_NAMES, colour="none"),
+        "group": TableColumn("Where", colour="none"),
         **_columns(),
         "teams_tunnelled_ratio_last": TableColumn(
             "Teams in the VPN", "percentunit", decimals=0, width=140, absent="-"

@@ -202,7 +202,7 @@ LOST = Panel(
         PanelQuery(_of_port(("in_discards_per_s", "max")), "discards in", _PORT),
         PanelQuery(_of_port(("out_discards_per_s", "max")), "discards out", _PORT),
     ),
-    "suffix: /s",
+    "suffix:/s",
     steps=LOSSES,
     soft_minimum=0,
     soft_maximum=0.1,

@@ -162,7 +162,7 @@ UP_LINKS = Panel(
             variables={**_SITE, "port": LINK_PORTS.name},
         ),
     ),
-    "suffix: /s",
+    "suffix:/s",
     "table",
     width=16,
     height=7,
@@ -183,14 +183,14 @@ UP_LINKS = Panel(
         "expected_why_last": TableColumn("It is", value_texts=EXPECTED_WHY, width=240),
         "use": TableColumn("Use", "percentunit", steps=BUSY, decimals=0, width=70),
         "errors": TableColumn(
-            "Errors", "suffix: /s", steps=LOSSES, decimals=2, width=90
+            "Errors", "suffix:/s", steps=LOSSES, decimals=2, width=90
         ),
-        "discards": TableColumn("Discards", "suffix: /s", decimals=2, width=90),
-        "lost": TableColumn("Lost", "suffix: /s", hidden=True),
+        "discards": TableColumn("Discards", "suffix:/s", decimals=2, width=90),
+        "lost": TableColumn("Lost", "suffix:/s", hidden=True),
         "in_use_ratio_max": TableColumn("Received, use", "percentunit", hidden=True),
         "out_use_ratio_max": TableColumn("Sent, use", "percentunit", hidden=True),
         **{
-            f"{name}_per_s_mean": TableColumn(title, "suffix: /s", hidden=True)
+            f"{name}_per_s_mean": TableColumn(title, "suffix:/s", hidden=True)
             for name, title in (
                 ("in_errors", "Errors in"),
                 ("out_errors", "Errors out"),

@@ -208,27 +208,27 @@ PORTS_BY_LOSS = Panel(
             searches=_SEARCHES,
         ),
     ),
-    "suffix: /s",
+    "suffix:/s",
     "table",
     width=10,
     height=11,
     columns={
         "port": TableColumn("Port", link=_ONE_PORT),
         "in_errors_per_s_mean": TableColumn(
-            "Errors in", "suffix: /s", steps=LOSSES, width=95, decimals=2
+            "Errors in", "suffix:/s", steps=LOSSES, width=95, decimals=2
         ),
         "out_errors_per_s_mean": TableColumn(
-            "Errors out", "suffix: /s", steps=LOSSES, width=95, decimals=2
+            "Errors out", "suffix:/s", steps=LOSSES, width=95, decimals=2
         ),
         "in_discards_per_s_mean": TableColumn(
-            "Discards in", "suffix: /s", width=100, decimals=2
+            "Discards in", "suffix:/s", width=100, decimals=2
         ),
         "out_discards_per_s_mean": TableColumn(
-            "Discards out", "suffix: /s", width=105, decimals=2
+            "Discards out", "suffix:/s", width=105, decimals=2
         ),
-        "errors": TableColumn("Errors", "suffix: /s", hidden=True),
-        "discards": TableColumn("Discards", "suffix: /s", hidden=True),
-        "lost": TableColumn("Lost", "suffix: /s", hidden=True),
+        "errors": TableColumn("Errors", "suffix:/s", hidden=True),
+        "discards": TableColumn("Discards", "suffix:/s", hidden=True),
+        "lost": TableColumn("Lost", "suffix:/s", hidden=True),
     },
     calculated=PACKETS_LOST,
     rows_if=(RowTest("lost", "greater", 0),),
@@ -277,7 +277,7 @@ ERRORS = Panel(
             below=True,
         ),
     ),
-    "suffix: /s",
+    "suffix:/s",
     soft_maximum=0.1,
     link=_LINE_LINK,
 )
@@ -299,7 +299,7 @@ DISCARDS = Panel(
             below=True,
         ),
     ),
-    "suffix: /s",
+    "suffix:/s",
     soft_maximum=0.1,
     link=_LINE_LINK,
 )

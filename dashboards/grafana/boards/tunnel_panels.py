@@ -20,7 +20,6 @@ from dashboards.grafana.boards.call_panels import (
     ALL,
     CALL_PICKS,
     CALL_TESTS_TEXT,
-    GROUP_TEXTS,
     LINES,
     WEIGHTED_TEXT,
     call_columns,
@@ -135,9 +134,7 @@ PRODUCTS = Panel(
     width=24,
     height=6,
     columns={
-        "group": TableColumn(
-            "VPN", value_texts=GROUP_TEXTS, link=_TO_CALLS, link_title="Show its calls"
-        ),
+        "group": TableColumn("VPN", link=_TO_CALLS, link_title="Show its calls"),
         **dict(
             (
                 figure_column("tunnel_rtt_p50_ms", "Tunnel", 95, decimals=0),

@@ -88,11 +88,11 @@ FAULTS = Panel(
         "line": TableColumn("Line", link=_TO_SITE, width=190),
         "errors": TableColumn(
             "Errors",
-            "cps",
+            "suffix:/s",
             steps=steps_of_rule("port_errors", field="in_errors_per_s"),
             width=100,
         ),
-        "drops": TableColumn("Dropped", "cps", width=100),
+        "drops": TableColumn("Dropped", "suffix:/s", width=100),
         "device_last": TableColumn("Device", width=150),
         "port_last": TableColumn(
             "Port",
@@ -105,10 +105,10 @@ FAULTS = Panel(
             link_title="Show this port",
         ),
         "site": TableColumn("Site", hidden=True),
-        "in_errors_per_s_mean": TableColumn("Errors in", "cps", hidden=True),
-        "out_errors_per_s_mean": TableColumn("Errors out", "cps", hidden=True),
-        "in_discards_per_s_mean": TableColumn("Dropped in", "cps", hidden=True),
-        "out_discards_per_s_mean": TableColumn("Dropped out", "cps", hidden=True),
+        "in_errors_per_s_mean": TableColumn("Errors in", "suffix:/s", hidden=True),
+        "out_errors_per_s_mean": TableColumn("Errors out", "suffix:/s", hidden=True),
+        "in_discards_per_s_mean": TableColumn("Dropped in", "suffix:/s", hidden=True),
+        "out_discards_per_s_mean": TableColumn("Dropped out", "suffix:/s", hidden=True),
     },
     sort=("errors", True),
     rows_at_most=20,
@@ -151,7 +151,7 @@ SUPPLIERS = Panel(
             "Use to sites, mean", "percentunit", steps=BUSY, decimals=0, width=140
         ),
         "cost_per_year_mean": TableColumn(
-            "Cost a line", "currencyGBP", decimals=0, width=110
+            "Cost a line", "currencyGBP", decimals=1, width=110
         ),
         "cost": TableColumn("Cost a Mbit/s", "currencyGBP", decimals=2, width=120),
         "contract_down_bps_mean": TableColumn("To", "bps", hidden=True),

@@ -199,7 +199,7 @@ BANDWIDTH = Panel(
         "down_free": TableColumn("Free to", "bps", width=100),
         "up_free": TableColumn("Free from", "bps", width=100),
         "cost_per_year_last": TableColumn(
-            "Cost a year", "currencyGBP", decimals=0, width=100, absent="not recorded"
+            "Cost a year", "currencyGBP", decimals=1, width=100, absent="not recorded"
         ),
         "contract_end_ms_last": TableColumn(
             "Contract ends", "time:D MMM YYYY", width=120, absent="not recorded"

@@ -31,6 +31,8 @@ _FASTEST_S = 10
 _LONG_S, _FASTEST_OF_LONG_S = 7 * 86_400, 60
 _LINK = re.compile(r"(?:^|/)d/([A-Za-z0-9_-]+)(?:/[^?]*)?(?:\?(.*))?", re.DOTALL)
 _PARAMETER = re.compile(r"(?:^|&)var-([A-Za-z0-9_]+)=")
+# Lines of InfluxDB differ in their tags; the name of each is "Value".
+_FIELD_NAME = "${__field.name}"
 _KEEPS_TIME = ("__url_time_range", "from=")
 
 
@@ -130,6 +132,10 @@ def _check_links(
 def _check_link(
     where: str, link: str, boards: Mapping[str, frozenset[str]], is_of_panel: bool
 ) -> Iterator[Finding]:
+    if _FIELD_NAME in link:
+        text = f"a link takes {_FIELD_NAME}, which is 'Value' for each line"
+        expected = "expected a tag, such as ${__field.labels.site}"
+        yield Finding("links", where, f"{text}; {expected}")
     match = _LINK.search(link)
     # Boards of others are not known here.
     if match is None or not match[1].startswith("towpath-"):

@@ -28,11 +28,11 @@ _ALSO = {
     "s": {"dtdurations", "clocks"},
     "byte": {"bytes"},
     "packet": {"none", "locale", "sishort"},
-    "1/s": {"ops", "reqps", "rps", "wps", "iops", "eps", "mps", "pps", "hertz"},
+    "1/s": {"cps", "ops", "reqps", "rps", "wps", "iops", "eps", "mps", "pps", "hertz"},
     "MOS": {"short"},
     "h": {"h"},
-    "GHz": {"suffix: GHz"},
-    "MHz": {"suffix: MHz"},
+    "GHz": {"suffix:GHz"},
+    "MHz": {"suffix:MHz"},
     "dB": {"dB"},
     "1/min": {"cpm", "opm", "rpm", "wpm"},
 }
@@ -49,6 +49,11 @@ def check_units(
 ) -> Iterator[Finding]:
     if not panel.targets or not any(t.source.is_influx for t in panel.targets):
         return
+    for own in _units(panel):
+        if own.startswith("suffix: "):
+            fault = f"has the unit {own!r}, which Grafana shows after two spaces"
+            expected = "suffix:" + own.removeprefix("suffix:").strip()
+            yield Finding("units", where, f"{fault}; expected {expected!r}")
     if is_numeric and not panel.unit and not _all_have_units(panel):
         yield Finding("units", where, "has no unit")
         return
@@ -67,6 +72,11 @@ def check_units(
                 fault = unit_fault(column.name, field, unit)
                 if fault:
                     yield Finding("units", where, fault)
+
+
+def _units(panel: PanelDocument) -> dict[str, None]:
+    units = [override.properties.get("unit") for override in panel.overrides]
+    return dict.fromkeys(text(unit) for unit in (panel.unit, *units))
 
 
 def unit_fault(name: str, field: Field, unit: str) -> str:

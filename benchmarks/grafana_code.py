@@ -1,0 +1,108 @@
+"""Every board in the code that Grafana itself runs, of old versions and the newest
+(`grafana_libraries`): what is checked, and what is wrong.
+
+The councils are the one of `towpath demo` and the made-up one of the tests, which has
+rows of every measurement, in a real InfluxDB and in the embedded store. Options:
+`--libraries 9,10,13`, `--councils demo,made-up`, `--stores influxdb,embedded`, and
+`--pictures FOLDER` to draw what the libraries can draw of each board.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import council
+from grafana_asks import (
+    END_MS,
+    SERVERS,
+    Influx,
+    database_of,
+    personal_rows,
+    running_influx,
+)
+from grafana_libraries import LIBRARIES, GrafanaPage, grafana_page
+from hardware_rows import hardware_rows
+from shown_boards import ShownBoards
+
+from benchmarks.demo_rows import demo_rows
+from dashboards.grafana import BOARDS
+from dashboards.grafana.board import Board
+from dashboards.grafana.classic import dashboard_json
+from probes.wire.sample import Sample
+
+HOUR_MS = 3_600_000
+_WIDTH = 1600
+
+
+def made_up_rows() -> list[Sample]:
+    """An hour of every measurement."""
+    return [
+        *council.samples(END_MS - HOUR_MS, END_MS),
+        *hardware_rows(END_MS - HOUR_MS, END_MS),
+        *personal_rows(),
+    ]
+
+
+COUNCILS: dict[str, Callable[[], list[Sample]]] = {
+    "demo": demo_rows,
+    "made-up": made_up_rows,
+}
+
+
+def run(options: Sequence[str] = ()) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks grafana_code")
+    parser.add_argument("--libraries", default=",".join(LIBRARIES))
+    parser.add_argument("--councils", default=",".join(COUNCILS))
+    parser.add_argument("--stores", default=",".join(SERVERS))
+    parser.add_argument("--pictures", type=Path)
+    asked = parser.parse_args(options)
+    figures: dict[str, Any] = {}
+    for name in asked.councils.split(","):
+        rows = COUNCILS[name]()
+        for store in asked.stores.split(","):
+            for major in asked.libraries.split(","):
+                shown = show_boards(rows, store, major, pictures=asked.pictures)
+                where = f"Grafana {major}, {store}, {name}"
+                figures[where] = {**shown.counts, "faults": shown.faults}
+                counts = ", ".join(f"{n} {what}" for what, n in shown.counts.items())
+                print(f"{where}: {counts}, {len(shown.faults)} faults", flush=True)
+                for fault in shown.faults:
+                    print(f"  {fault}", flush=True)
+    return figures
+
+
+def show_boards(
+    rows: Sequence[Sample],
+    store: str,
+    major: str,
+    boards: Sequence[Board] = BOARDS,
+    pictures: Path | None = None,
+) -> ShownBoards:
+    """Shows `boards` of the rows in a store with the libraries of one Grafana."""
+    shown = ShownBoards(BOARDS)
+    with tempfile.TemporaryDirectory() as folder:
+        at = Path(folder)
+        with running_influx(store, at / "store") as influx:
+            influx.end_ms = max(row.time_ms for row in rows) + 1
+            asyncio.run(influx.write(list(rows), rolls_up=False))
+            with grafana_page(major, influx, at / "chromium") as page:
+                for board in boards:
+                    _show(page, board, influx, shown)
+                    if pictures is not None:
+                        pictures.mkdir(parents=True, exist_ok=True)
+                        page.draw(pictures / f"{board.uid}-{major}.png", _WIDTH)
+    return shown
+
+
+def _show(page: GrafanaPage, board: Board, influx: Influx, shown: ShownBoards) -> None:
+    document = dashboard_json(board, BOARDS)
+    shown.add(board, document, page.show(document, database_of(board)))
+    units = sorted({panel.unit for panel in board.panels})
+    units += [c.unit for panel in board.panels for c in panel.columns.values()]
+    for unit in page.unknown_units(list(dict.fromkeys(units))):
+        shown.faults.append(f"{board.title}: the unit {unit!r} is unknown")

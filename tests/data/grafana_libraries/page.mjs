@@ -1,0 +1,4 @@
+import * as board from "./board.mjs";
+
+board.start();
+window.boards = board;
