@@ -15,10 +15,17 @@ from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import poll_once
 from collectors.snmp.polling.facts_json import facts_json
 from collectors.snmp.profiles.apply import text_of_index
+from collectors.snmp.profiles.identity import Identity
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import RetryPolicy, Value
 from collectors.snmp.tables.cdp import DIALECTS, parse_dialect
-from collectors.snmp.tables.entities import Entity, merge_entities, parse_entities
+from collectors.snmp.tables.entities import (
+    Entity,
+    device_parts,
+    merge_entities,
+    parse_entities,
+    without_placeholder,
+)
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.ip_addresses import parse_addresses
 from collectors.snmp.tables.lldp import LldpTables, parse_lldp
@@ -124,6 +131,26 @@ def test_parts_of_other_tables_are_added_to_those_of_entity_mib() -> None:
     standard = [Entity(1, "chassis", serial="S1")]
     others = [Entity(1, "module"), Entity(2, "module", model="M2")]
     assert merge_entities(standard, others) == [standard[0], others[1]]
+
+
+def test_an_optic_is_not_the_device() -> None:
+    """AlliedWare Plus has the module before the chassis, which may lack a model."""
+    optic = Entity(1, "module", descr="SFP+ module", model="DM-317-100", serial="A1")
+    chassis = Entity(2, "chassis", serial="B2")
+    fan = Entity(3, "fan", model="FAN-1")
+    board = Entity(4, "module", descr="x930-28GTX board", model="x930-28GTX")
+    assert device_parts([optic, chassis, fan, board]) == [chassis, board]
+    identity = Identity(vendor="allied").with_chassis([optic, chassis, fan])
+    assert (identity.hardware, identity.serial) == (None, "B2")
+
+
+def test_a_placeholder_identifies_nothing() -> None:
+    (part,) = parse_entities(entity("1", 3, "FFFFFFFF"))
+    assert part.serial is None
+    for text in ("N/A", "0000000000", "To be filled by O.E.M.", "", None):
+        assert without_placeholder(text) is None
+    for text in ("0", "F0F0F0", "FFFFFFA1", "NA-1"):
+        assert without_placeholder(text) == text
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -12,7 +13,7 @@ from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Value
-from collectors.snmp.tables.entities import CHASSIS, Entity
+from collectors.snmp.tables.entities import Entity, device_parts
 from collectors.snmp.tables.vendors import AGENT_VENDORS, VENDORS
 
 _SYSTEM = [
@@ -46,14 +47,13 @@ class Identity(msgspec.Struct, frozen=True):
     def with_chassis(self, entities: Sequence[Entity]) -> Identity:
         """Return the identity with missing values filled in from ENTITY-MIB's
         chassis."""
-        chassis = [e for e in entities if e.class_ == CHASSIS] or list(entities[:1])
-        if not chassis:
+        first = next(iter(device_parts(entities)), None)
+        if first is None:
             return self
-        first = chassis[0]
         return msgspec.structs.replace(
             self,
-            hardware=self.hardware or first.model or None,
-            serial=self.serial or first.serial or None,
+            hardware=self.hardware or first.model,
+            serial=self.serial or first.serial,
             version=self.version or first.software or None,
         )
 
@@ -100,7 +100,13 @@ async def complete_identity(
     """
     facts: dict[str, str | None] = {}
     for fact in ("vendor", "os", "hardware", "version", "serial"):
-        sources = [s for p in profiles for s in getattr(p.body.identity, fact)]
+        # A standard MIB's text for the maker is for devices that nothing else names.
+        sources = [
+            source
+            for profile in profiles
+            if fact != "vendor" or not profile.is_general
+            for source in getattr(profile.body.identity, fact)
+        ]
         heads = (getattr(profile.head, fact, None) for profile in profiles)
         facts[fact] = (
             await facts_reader.read_first(sources)
@@ -111,7 +117,12 @@ async def complete_identity(
         named = {profile.head.vendor for profile in profiles} - {None, *AGENT_VENDORS}
         known = {VENDORS[n] for n in await enterprises() if n in VENDORS}
         makers = named or known - AGENT_VENDORS
-        facts["vendor"] = makers.pop() if len(makers) == 1 else facts["vendor"]
+        if len(makers) == 1:
+            facts["vendor"] = makers.pop()
+        else:
+            general = [p.body.identity.vendor for p in profiles if p.is_general]
+            named_text = await facts_reader.read_first(chain.from_iterable(general))
+            facts["vendor"] = named_text or facts["vendor"]
     return msgspec.structs.replace(identity, **facts)
 
 

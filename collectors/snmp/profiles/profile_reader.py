@@ -14,7 +14,7 @@ from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Failed, Value
-from collectors.snmp.tables.entities import CHASSIS, Entity
+from collectors.snmp.tables.entities import Entity, device_parts, without_placeholder
 from probes.wire.failure import Outcome
 
 _SCALAR = "0"
@@ -215,8 +215,7 @@ class IdentityFacts:
         entities: Sequence[Entity],
     ) -> None:
         self._reader, self._object_id, self._descr = reader, object_id, descr
-        chassis = [entity for entity in entities if entity.class_ == CHASSIS]
-        self._entities = [*chassis, *entities]
+        self._entities = device_parts(entities)
 
     async def read_first(self, sources: Iterable[Source]) -> str | None:
         """Return the value of the first source that has one. Raises `Failed`."""
@@ -245,12 +244,18 @@ class IdentityFacts:
         if source.descr is not None:
             return extract(source.descr, self._descr or "")
         if source.oid is not None:
-            return text(await self._reader.read_instance(source.oid))
+            return without_placeholder(
+                text(await self._reader.read_instance(source.oid))
+            )
         if source.column is not None:
             column = await self._reader.read_column(source.column)
-            return next((value for v in column.values() if (value := text(v))), None)
+            texts = (without_placeholder(text(value)) for value in column.values())
+            return next((value for value in texts if value), None)
         if source.entity is not None:
-            values = (getattr(entity, source.entity) for entity in self._entities)
+            values = (
+                without_placeholder(getattr(entity, source.entity))
+                for entity in self._entities
+            )
             return next((value for value in values if value), None)
         if source.object_id is not None:
             own = self._object_id or ""

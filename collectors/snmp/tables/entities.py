@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -13,6 +14,7 @@ from collectors.snmp.session.session import Value
 
 _ENTITY = "1.3.6.1.2.1.47.1.1.1.1"
 _TEXTS = {2: "descr", 7: "name", 10: "software", 11: "serial", 13: "model"}
+_IDENTIFYING = (11, 13)
 _CLASS_COLUMN = 5
 # entPhysicalVendorType: all that some agents have of a part.
 _TYPE_COLUMN = 3
@@ -34,6 +36,15 @@ _CLASSES = (
     "storageDrive",
 )
 CHASSIS = "chassis"
+# Parts of these classes, and optical modules of any, are plugged into a device.
+_PLUGGED = ("port", "sensor", "fan", "powerSupply", "battery", "energyObject")
+_OPTIC = re.compile(r"(?i)\b(q?sfp\w*|xfp|gbic|cfp\d?|transceiver|\d+base-?\w+)\b")
+# What makers leave in a field that nobody filled in.
+_PLACEHOLDER = re.compile(
+    r"([0f])\1{5,}|n/?a|none|null|not (specified|available|applicable|set)|unknown"
+    r"|default string|to be filled by o\.?e\.?m\.?|system serial number",
+    re.IGNORECASE,
+)
 
 
 class Entity(msgspec.Struct, frozen=True, rename={"class_": "class"}):
@@ -47,6 +58,27 @@ class Entity(msgspec.Struct, frozen=True, rename={"class_": "class"}):
     model: str | None = None
     serial: str | None = None
     software: str | None = None
+
+
+def device_parts(entities: Sequence[Entity]) -> list[Entity]:
+    """Return the parts whose model and serial number may be the device's, the chassis
+    first: not those that are plugged into it."""
+    chassis = [part for part in entities if part.class_ == CHASSIS]
+    others = [
+        part
+        for part in entities
+        if part.class_ not in (CHASSIS, *_PLUGGED)
+        and not any(map(_OPTIC.search, filter(None, (part.descr, part.name))))
+    ]
+    return [*chassis, *others]
+
+
+def without_placeholder(value: str | None) -> str | None:
+    """Return the text, or None for such as `FFFFFFFF` or `N/A`, which identify
+    nothing."""
+    if not value or _PLACEHOLDER.fullmatch(value.strip()):
+        return None
+    return value
 
 
 async def read_entities(snmp: DeviceSession) -> dict[str, Value]:
@@ -70,7 +102,10 @@ def parse_entities(rows: Mapping[str, Value]) -> list[Entity]:
             known = 1 <= number <= len(_CLASSES)
             classes[index] = _CLASSES[number - 1] if known else "unknown"
         elif column in _TEXTS and (value_text := text(value)):
-            texts.setdefault(index, {})[_TEXTS[column]] = value_text
+            if column in _IDENTIFYING:
+                value_text = without_placeholder(value_text)
+            if value_text is not None:
+                texts.setdefault(index, {})[_TEXTS[column]] = value_text
         elif column in _TEXTS or column == _TYPE_COLUMN:
             texts.setdefault(index, {})
     return [
