@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 FOR ?=
 
+# A module is compiled once, not by each of the hundreds of processes that tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help env demo test check format bench soak docs lock release clean services
 .PHONY: check-lint check-types check-types-win32 check-types-darwin check-layers
 

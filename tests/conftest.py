@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -30,8 +31,8 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_unconfigure() -> None:
-    gc.unfreeze()
+# At the end DuckDB looks for objects that it has lost.
+atexit.register(gc.unfreeze)
 
 
 @pytest.fixture(scope="module")

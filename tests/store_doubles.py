@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import Self
@@ -69,13 +70,19 @@ class AnswerStore(_NullContext):
 
 
 class MemoryStore(_NullContext):
-    """A store in memory that answers as `collectors.store.query` specifies."""
+    """A store in memory that answers as `collectors.store.query` specifies. Samples
+    are gone through when the first query or write needs them."""
 
     def __init__(self, samples: Iterable[Sample] = ()) -> None:
-        self._by_measurement: dict[str, list[Sample]] = {}
+        self._samples = samples
         self._answers: dict[Query, list[Row]] = {}
-        for sample in samples:
-            self._by_measurement.setdefault(sample.measurement, []).append(sample)
+
+    @functools.cached_property
+    def _by_measurement(self) -> dict[str, list[Sample]]:
+        found: dict[str, list[Sample]] = {}
+        for sample in self._samples:
+            found.setdefault(sample.measurement, []).append(sample)
+        return found
 
     async def write(self, batches: list[Batch]) -> None:
         self._answers.clear()

@@ -3,6 +3,7 @@ that does not."""
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,19 @@ RECORDINGS = sorted((Path(__file__).parent / "data" / "rules").glob("*.yaml"))
 RULES = load_rules(CATALOGUE)
 
 
-def cases() -> list[tuple[recording.Recording, recording.RecordedCase]]:
-    return [(r, c) for r in map(recording.read_recording, RECORDINGS) for c in r.cases]
+CASES = [(r, c) for r in map(recording.read_recording, RECORDINGS) for c in r.cases]
+
+
+@functools.cache
+def keys_said(number: int) -> tuple[str, ...]:
+    """What fires or is paged over the case."""
+    recorded, case = CASES[number]
+    said, _ = recording.replay(case, recorded, RULES)
+    return (*said.firing, *said.pages)
 
 
 @pytest.mark.parametrize(
-    ("recorded", "case"), [pytest.param(r, c, id=c.name) for r, c in cases()]
+    ("recorded", "case"), [pytest.param(r, c, id=c.name) for r, c in CASES]
 )
 def test_a_recorded_window_gets_the_expected_verdict(
     recorded: recording.Recording, case: recording.RecordedCase
@@ -36,11 +44,10 @@ def test_a_recorded_window_gets_the_expected_verdict(
 def test_every_rule_has_a_recording_that_fires_it_and_a_quiet_one(rule: str) -> None:
     fired = quiet = False
     measurement = RULES.find(rule, "").measurement  # type: ignore[union-attr]
-    for recorded, case in cases():
+    for number, (recorded, case) in enumerate(CASES):
         if rule not in (case.rules or recorded.rules or RULES.ids):
             continue
-        said, _ = recording.replay(case, recorded, RULES)
-        spoke = any(key.startswith(f"{rule}/") for key in (*said.firing, *said.pages))
+        spoke = any(key.startswith(f"{rule}/") for key in keys_said(number))
         fired = fired or spoke
         # Quiet without its own rows would prove nothing.
         shown = any(rows.measurement == measurement for rows in case.rows)

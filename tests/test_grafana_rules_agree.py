@@ -42,6 +42,8 @@ from dashboards.grafana.grafana_rules import (
 )
 from probes.wire.sample import Sample
 
+SOAK = pytest.mark.soak
+
 EXPORTED = [rule for rule in RULES if not why_unsupported(rule)]
 
 
@@ -151,7 +153,7 @@ def _labels_of(grafana: GrafanaAlertRule, subject: dict[str, str]) -> set[Labels
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=SOAK) for n in (2, 3))])
 @pytest.mark.parametrize("period_s", [60, 300])
 async def test_exported_rules_fire_when_towpaths_do(
     server: Influx, period_s: int, seed: int

@@ -207,7 +207,7 @@ def rows_of_sites(seed: int, end_ms: int) -> list[Arrival]:
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_rules_about_all_devices_fire_when_towpaths_do(
     seed: int, tmp_path: Path
 ) -> None:
