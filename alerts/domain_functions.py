@@ -106,7 +106,7 @@ def same_fault_at_site(
     at_site: dict[str, dict[str, int]] = {}
     for state in active.values():
         device = state.subject.get("device", "")
-        if device and state.site and _is_explained(rule, state):
+        if device and state.site and is_explained(rule, state):
             since_ms = at_site.setdefault(state.site, {})
             since_ms[device] = min(state.since_ms, since_ms.get(device, state.since_ms))
     held = {state.site: state for state in active.values() if state.rule == rule.id}
@@ -119,7 +119,8 @@ def same_fault_at_site(
         yield DomainFinding({"site": site}, bad, began_ms, float(len(times)), site)
 
 
-def _is_explained(rule: Rule, state: AlertState) -> bool:
+def is_explained(rule: Rule, state: AlertState) -> bool:
+    """Whether `rule` names alerts like that of `state` as its consequences."""
     return any(
         state.rule in explains.rules
         and all(

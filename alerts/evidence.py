@@ -10,7 +10,12 @@ from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from alerts.alert import Evidence
-from alerts.domain_functions import OUTAGE_MS, failed_lines, lines_up
+from alerts.domain_functions import (
+    OUTAGE_MS,
+    failed_lines,
+    is_explained,
+    lines_up,
+)
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState, AlertStates
 from alerts.power_feeds import describe_feed, feed_state
@@ -271,6 +276,20 @@ def _diagnose_feed(view: _View) -> NamedCause:
     return NamedCause(f"device:{feed}", evidence, sure)
 
 
+def _diagnose_together(view: _View) -> NamedCause:
+    """Several devices of one site with the same fault."""
+    alert_state = view.alert_state
+    rule = view.window.rules.find(alert_state.rule, alert_state.site)
+    devices = {
+        state.subject["device"]
+        for state in view.situation.active.values()
+        if rule and state.site == alert_state.site and is_explained(rule, state)
+    }
+    evidence = Evidence(f"{view.names(devices)}: one soon after the other")
+    sure = "Likely: devices of one site seldom fail like this by chance."
+    return NamedCause(domain_of(alert_state), (evidence,), sure)
+
+
 def _diagnose_monitor(view: _View) -> NamedCause:
     count = len(view.situation.unreachable)
     evidence = Evidence(f"{count} devices at once, and none that answers")
@@ -367,6 +386,8 @@ _DIAGNOSES: dict[str, Callable[[_View], NamedCause]] = {
     "line_down": _diagnose_line,
     "monitor_cut_off": _diagnose_monitor,
     "power_feed_failed": _diagnose_feed,
+    "site_power_failed": _diagnose_together,
+    "site_too_warm": _diagnose_together,
     "site_unreachable": _diagnose_site,
     "supplier_outage": _diagnose_supplier,
 }

@@ -134,13 +134,21 @@ def feed_state(
 def dependents(
     feed: str, silent: Collection[str], estate_index: EstateIndex
 ) -> set[str]:
-    """The polled devices that `feed` powers, and no other feed that still answers."""
+    """The polled devices that `feed` powers, and no other feed that may still work: one
+    that is not polled may, unless all that it powers is silent."""
+
+    def is_gone(other: str) -> bool:
+        if other in estate_index.polled:
+            return other in silent
+        powered = estate_index.polled.intersection(estate_index.powers[other])
+        return powered <= set(silent)
+
     return {
         device
         for device in estate_index.powers.get(feed, ())
         if device in estate_index.polled
         and all(
-            other == feed or other in silent
+            other == feed or is_gone(other)
             for other in estate_index.devices[device].powered_by
         )
     }

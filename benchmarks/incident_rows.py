@@ -7,6 +7,7 @@ not made, clocks of pollers differ, figures vary, laptops work in business hours
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterator, Sequence
 
@@ -62,9 +63,10 @@ class World:
         for device in council.devices:
             self._slots[self._dice.randrange(_STEPS)].append(device)
         self._laptops = LaptopRows(council, self._dice)
-        self._cables: dict[str, list[Cable]] = {
-            device: list(council.cables_of(device)) for device in council.devices
-        }
+        self._cables: dict[str, list[Cable]] = {d: [] for d in council.devices}
+        for cable in council.cables:
+            for device in {cable.a, cable.b}:
+                self._cables[device].append(cable)
         self._near: dict[str, list[Circuit]] = {}
         self._measured: dict[str, list[Circuit]] = {}
         for line in council.circuits:
@@ -391,6 +393,7 @@ _WHATS = (
 _SENSORS = {"switch": _SWITCH_SENSORS, "ups": _UPS_SENSORS}
 
 
+@functools.cache
 def hash_of(text: str) -> int:
     """The same in every run, unlike `hash`."""
     return sum(map(ord, text))

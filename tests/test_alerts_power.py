@@ -113,6 +113,47 @@ def test_what_gives_no_power_is_the_one_page(
     assert not [state for state in there.states.values() if state.is_open]
 
 
+@pytest.mark.parametrize("polled", [True, False], ids=["polled", "not polled"])
+@pytest.mark.parametrize(
+    "feeds",
+    [
+        pytest.param((("pdu",), ("pdu",), ("b",), ("b",)), id="of its own"),
+        pytest.param((("pdu", "b"), ("pdu", "b")), id="in common"),
+        pytest.param((("pdu",), ("pdu", "b"), ("pdu", "b"), ("b",)), id="some of each"),
+    ],
+)
+def test_two_feeds_that_fail_together_are_one_page(
+    polled: bool, feeds: tuple[tuple[str, ...], ...]
+) -> None:
+    switches = [fed(f"sw{n}", "core", *these) for n, these in enumerate(feeds)]
+    b = {"id": "b", "role": "other", "parent": "core", "poll": polled}
+    there = council(pdu(poll=polled), b, *switches)
+    run(there, set(), 4)
+    run(there, {d.id for d in there.estate_index.estate.devices if d.id != "core"})
+    assert there.pages == ["site_power_failed/site=hall"]
+    page = page_of(there, "site_power_failed/site=hall")
+    assert page.summary == "Hall: 2 UPSs or PDUs have lost their power together"
+    assert [seen.text for seen in page.evidence] == ["b, pdu: one soon after the other"]
+    run(there, set(), 8)
+    assert len(there.ended) == 1
+    assert not [state for state in there.states.values() if state.is_open]
+
+
+@pytest.mark.parametrize("later", [0, 4])
+def test_two_ups_on_battery_are_one_page(later: int) -> None:
+    there = council(*({"id": id, "role": "ups", "parent": "core"} for id in "ab"))
+    tags = {"class": "charge", "sensor": "Battery"}
+    for minute in range(12):
+        for id, since in (("a", 3), ("b", 3 + later)):
+            state = {"on_battery": int(minute >= since)}
+            there.put("sensor", tags, state, device=id)
+        run(there, set(), 1)
+    assert len(there.pages) == 1
+    assert there.states["ups_runs_on_battery/device=b"].suppressed_by == (
+        "site_power_failed/site=hall"
+    )
+
+
 @pytest.mark.parametrize(
     ("devices", "dark", "paged"),
     [
