@@ -24,8 +24,11 @@ _POE = re.compile(r"PoE (?P<kind>drawn|left|budget|supply)\b(?P<which>.*)", re.I
 
 
 class RuleFinding(NamedTuple):
+    """`parts`: which of several are bad, if the subject has several."""
+
     bad: bool
     value: float | None = None
+    parts: frozenset[str] = frozenset()
 
 
 Function = Callable[[Sequence[Series], EstateIndex, int], RuleFinding | None]
@@ -111,12 +114,15 @@ def poe_budget_spent(
         figures["drawn" if kind == "supply" else kind] = float(value)
         if kind in ("drawn", "supply") and isinstance(high, int | float) and high > 0:
             figures["budget"] = float(high)
-    shares = [
-        share for figures in supplies.values() if (share := _poe_share(figures)) >= 0
-    ]
+    shares = {
+        which: share
+        for which, figures in supplies.items()
+        if (share := _poe_share(figures)) >= 0
+    }
     if not shares:
         return None
-    return RuleFinding(max(shares) > _POE_SHARE, max(shares))
+    spent = frozenset(which for which, share in shares.items() if share > _POE_SHARE)
+    return RuleFinding(bool(spent), max(shares.values()), spent)
 
 
 def _poe_share(figures: Mapping[str, float]) -> float:

@@ -103,3 +103,35 @@ def test_only_a_sensor_that_was_well_before_is_news(
         was_well |= {other for other, known in latest.items() if known == 0}
         is_news |= any(known and other in was_well for other, known in latest.items())
     assert bool(engine.pages) == is_news
+
+
+def poe(engine: Engine, *drawn_w: float) -> None:
+    """Rows of a stack: what each member draws of its 100 W."""
+    for member, value in enumerate(drawn_w, 1):
+        tags = {"class": "power", "sensor": f"PoE drawn {member}"}
+        engine.put("sensor", tags, {"value": value, "high": 100.0, "severity": 0})
+
+
+def test_a_member_without_poe_power_does_not_hide_another_one_that_runs_out() -> None:
+    engine = Engine("poe_budget_spent")
+    key = "poe_budget_spent/device=d1"
+    for _ in range(30):
+        poe(engine, 95, 40)
+        engine.wait()
+    assert engine.pages == []
+    assert engine.baseline == {key}
+    for _ in range(30):
+        poe(engine, 95, 96)
+        engine.wait()
+    assert engine.pages == [key]
+    assert engine.baseline == set()
+
+
+def test_a_member_that_has_poe_power_again_is_news_when_it_runs_out() -> None:
+    engine = Engine("poe_budget_spent")
+    for draws in ((95, 96), (95, 40), (95, 97)):
+        assert engine.pages == []
+        for _ in range(30):
+            poe(engine, *draws)
+            engine.wait()
+    assert engine.pages == ["poe_budget_spent/device=d1"]

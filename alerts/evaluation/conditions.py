@@ -14,6 +14,9 @@ from alerts.series import Series, Subject
 from alerts.window import Window
 from probes.wire.sample import Value
 
+# Which of several parts a function finds bad, among what is shown.
+PARTS = "parts"
+
 
 class ConditionResult(NamedTuple):
     """The result for one subject. `bad` is None if its rows do not tell."""
@@ -86,6 +89,8 @@ def check_conditions(
         finding = FUNCTIONS[rule.function](fresh, estate_index, now_ms)
         if finding is None:
             return ConditionResult(None, newest, site=site)
+        if finding.parts:
+            shows[PARTS] = "\n".join(sorted(finding.parts))
         return ConditionResult(finding.bad, newest, finding.value, site, shows)
     if not rule.when:
         return ConditionResult(False, newest, site=site)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
+
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import (
     AlertState,
@@ -10,6 +14,7 @@ from alerts.evaluation.alert_states import (
     alert_key,
 )
 from alerts.evaluation.conditions import (
+    PARTS,
     ConditionResult,
     check_conditions,
     is_clearly_ok,
@@ -28,6 +33,7 @@ from alerts.evaluation.transitions import (
 from alerts.rule import Rule
 from alerts.series import Subject, Target
 from alerts.window import Window
+from probes.wire.sample import Value
 
 
 def evaluate(
@@ -151,7 +157,17 @@ def _next_in_baseline(
         for name in rule.news
     ):
         return start(None, result, rule, subject, now_ms)
-    return before
+    if PARTS not in result.shows:
+        return before
+    if PARTS in before.shows and _parts(result.shows) - _parts(before.shows):
+        return start(None, result, rule, subject, now_ms)
+    # A part that is well leaves the baseline, as a subject does.
+    shows = {**before.shows, PARTS: result.shows[PARTS]}
+    return msgspec.structs.replace(before, shows=shows)
+
+
+def _parts(shows: Mapping[str, Value]) -> set[str]:
+    return set(str(shows[PARTS]).split("\n"))
 
 
 def _as_polls_show(
