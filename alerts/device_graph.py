@@ -32,7 +32,7 @@ class DeviceGraph:
         self.exits: dict[str, set[str]] = {}
         self._strays: set[str] = set()
         self._unpolled = frozenset(d.id for d in estate.devices if not d.poll)
-        self._explained: tuple[frozenset[str], dict[str, tuple[str, ...]]] | None = None
+        self._explained: tuple[object, dict[str, tuple[str, ...]]] | None = None
         for link in topology.links:
             if link.a in self.links and link.b in self.links:
                 self._join(link.a, link.b)
@@ -50,18 +50,23 @@ class DeviceGraph:
             if place == device and far == other and port
         )
 
-    def explain(self, down: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+    def explain(
+        self, down: Collection[str], cut: Collection[tuple[str, str]] = ()
+    ) -> Mapping[str, tuple[str, ...]]:
         """Each device of `down` → the devices of `down` that would have to answer for
         it to be reached: itself if Towpath gets as far as its neighbour.
 
+        `cut`: devices of `down` with a neighbour that is no way to them any more.
         Several only if every way to it is cut by another fault.
         """
-        key = frozenset(down)
+        key = frozenset(down), frozenset(cut)
         if self._explained is None or self._explained[0] != key:
-            self._explained = (key, self._find_causes(key))
+            self._explained = (key, self._find_causes(*key))
         return self._explained[1]
 
-    def _find_causes(self, down: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    def _find_causes(
+        self, down: frozenset[str], cut: frozenset[tuple[str, str]]
+    ) -> dict[str, tuple[str, ...]]:
         causes: dict[str, tuple[str, ...]] = {}
         # What is not polled may have failed or not: it is on the way, never the cause.
         dark = (down | self._unpolled) & self.links.keys()
@@ -75,7 +80,7 @@ class DeviceGraph:
                 todo += joined
             rest -= part
             edges = {device: self.links[device] & part for device in part}
-            firsts = self._first_of(part, dark)
+            firsts = self._first_of(part, dark, cut)
             above = dominators(edges, firsts)
             roots = tuple(sorted(firsts & down))
             for device in part & down:
@@ -88,9 +93,13 @@ class DeviceGraph:
                 causes[device] = (first,) if alone else roots
         return causes
 
-    def _first_of(self, part: set[str], dark: frozenset[str]) -> set[str]:
+    def _first_of(
+        self, part: set[str], dark: frozenset[str], cut: frozenset[tuple[str, str]]
+    ) -> set[str]:
         """The devices of a connected part that Towpath would reach first."""
-        beside = {device for device in part if self.links[device] - dark}
+        ends = {(device, o) for device in part for o in self.links[device] - dark}
+        # If all ways into the part are cut, one of them is the fault.
+        beside = {device for device, _ in ends - cut or ends}
         # If none is linked to a device that answers, Towpath enters at one with
         # a line, or at one without a parent in the part.
         tops = {

@@ -13,6 +13,7 @@ from alerts.rule import Rule
 from alerts.window import Window
 
 UNREACHABLE = "device_unreachable"
+PORT_DOWN = "port_down"
 # Two ends of one cable are seen to fail within this time of each other.
 TOGETHER_MS = 180_000
 # An outage of this many devices explains one that stops answering at the same time, if
@@ -69,7 +70,22 @@ class Situation:
 
     @functools.cached_property
     def _explained(self) -> Mapping[str, tuple[str, ...]]:
-        return self.estate_index.graph.explain(self.unreachable)
+        return self.estate_index.graph.explain(self.unreachable, self._cut_ways)
+
+    @functools.cached_property
+    def _cut_ways(self) -> set[tuple[str, str]]:
+        """Devices that do not answer, each with a neighbour whose port to it was down
+        well before: it was reached another way, and that has failed now."""
+        cut = set()
+        for state in self.active.values():
+            near = state.subject.get("device", "")
+            place = (near, state.subject.get("port", ""))
+            far = self.estate_index.graph.leads_to.get(place)
+            if state.rule == PORT_DOWN and far in self.unreachable:
+                key = alert_key(UNREACHABLE, {"device": far})
+                if state.since_ms < self.active[key].since_ms - TOGETHER_MS:
+                    cut.add((far, near))
+        return cut
 
     def _is_way_known(self, device: str) -> bool:
         """Whether something that it is linked to answers."""
@@ -148,11 +164,23 @@ class Situation:
 
     def suppliers(self, alert_state: AlertState) -> list[str]:
         """The supplier of its line, or of every line of its site; none if they have
-        several."""
+        several, or if something else at the site of a device answers."""
+        if alert_state.subject.get("device") and self._answers_at(alert_state):
+            return []
         line = self.estate_index.lines.get(alert_state.subject.get("line", ""))
         at_site = self.estate_index.lines_of.get(alert_state.site, [])
         suppliers = {one.supplier for one in ([line] if line else at_site)}
         return list(suppliers - {""}) if len(suppliers) == 1 else []
+
+    def _answers_at(self, alert_state: AlertState) -> bool:
+        """Whether a device at its site was measured to answer after it began."""
+        others = self.estate_index.polled_at.get(alert_state.site, ())
+        return any(
+            self.window.known_until_ms(UNREACHABLE, {"device": device})
+            > alert_state.since_ms
+            for device in others
+            if device not in self.unreachable
+        )
 
     def next_devices(self, alert_state: AlertState) -> list[str]:
         """The polled devices above its device, and next to it or to its site, that

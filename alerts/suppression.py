@@ -209,14 +209,18 @@ def _is_due(
 
 def _waits_for_second_poll(alert_state: AlertState, rule: Rule, now_ms: int) -> bool:
     """Whether one poll found it and the next, which may be late, has not come yet. A
-    `hold` of a poll's period promises that one poll that is lost pages nobody."""
+    `hold` of a poll's period promises that one poll that is lost pages nobody, also if
+    it was lost soon after an outage."""
     return (
         rule.evidence == "rows"
         and rule.measurement != "event"
         and rule.silence != "blind"
         and rule.page_after_ms >= _POLL_MS
         and alert_state.bad_ms <= alert_state.since_ms
-        and now_ms < alert_state.since_ms + _SECOND_POLL_MS
+        and (
+            alert_state.clear_ms is not None
+            or now_ms < alert_state.since_ms + _SECOND_POLL_MS
+        )
     )
 
 

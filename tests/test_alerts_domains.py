@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from virtual_council import VirtualCouncil
 
 from alerts.device_graph import DeviceGraph
 from alerts.domain_functions import DOMAIN_FUNCTIONS
+from alerts.estate_index import EstateIndex
 from alerts.rule import ALERT_FUNCTIONS
 from collectors.estate.estate_model import Estate
 from collectors.topology import Link, TopologyGraph
 
 
-def graph(
+def index(
     devices: dict[str, tuple[str, str]],
     links: list[tuple[str, str]],
     lines: list[dict[str, Any]] | None = None,
     unpolled: tuple[str, ...] = (),
-) -> DeviceGraph:
+) -> EstateIndex:
     """Devices are named with their site and parent; links are what LLDP reports."""
     estate = Estate.model_validate(
         {
@@ -42,7 +44,16 @@ def graph(
         }
     )
     heard = tuple(Link(a, b, ((f"to-{b}", f"to-{a}"),), True) for a, b in links)
-    return DeviceGraph(estate, TopologyGraph(links=heard))
+    return EstateIndex(estate, topology=TopologyGraph(links=heard))
+
+
+def graph(
+    devices: dict[str, tuple[str, str]],
+    links: list[tuple[str, str]],
+    *more: Any,
+    **also: Any,
+) -> DeviceGraph:
+    return index(devices, links, *more, **also).graph
 
 
 HALL = dict.fromkeys(("core-1", "core-2", "dc", "edge", "floor"), ("hall", ""))
@@ -68,6 +79,46 @@ def test_a_device_with_two_uplinks_is_not_explained_by_one() -> None:
     assert hall.explain({"core-1", "floor"})["floor"] == ("floor",)
     both = hall.explain({"core-1", "core-2", "floor"})
     assert both["floor"] == ("core-1", "core-2")
+
+
+def test_a_way_that_was_cut_before_explains_nothing() -> None:
+    hall = graph(
+        HALL,
+        [("dc", "core-1"), ("dc", "core-2"), ("core-1", "floor"), ("core-2", "floor")],
+    )
+    cut = {("floor", "core-2")}
+    assert hall.explain({"core-1", "floor"}, cut)["floor"] == ("core-1",)
+    assert hall.explain({"floor"}, cut)["floor"] == ("floor",)
+    assert hall.explain({"floor"}, {*cut, ("floor", "core-1")})["floor"] == ("floor",)
+
+
+@pytest.mark.parametrize("minutes_between", [1, 10])
+def test_a_core_that_dies_after_the_other_link_of_a_floor_was_cut_is_one_page(
+    minutes_between: int,
+) -> None:
+    links = [("dc", "core-1"), ("dc", "core-2"), ("core-1", "floor")]
+    hall = index(HALL, [*links, ("core-2", "floor")])
+    council = VirtualCouncil(estate_index=hall)
+
+    def run(minutes: int, dead: tuple[str, ...] = (), cut: bool = False) -> None:
+        for _ in range(minutes):
+            for device in HALL:
+                council.put("device", {}, {"up": int(device not in dead)}, device)
+            port = {"up": int(not cut), "admin": 1, "expected_up": 1}
+            council.put("interface", {"port": "to-floor"}, port, "core-2")
+            council.wait(1)
+
+    run(3)
+    run(minutes_between, cut=True)
+    run(8, ("core-1", "floor"), cut=True)
+    core, cable = (
+        "device_unreachable/device=core-1",
+        "port_down/device=core-2,port=to-floor",
+    )
+    floor = "device_unreachable/device=floor"
+    # What is cut at the same time may be the dead floor itself.
+    expected = {1: {core, floor}, 10: {core, cable}}
+    assert set(council.pages) == expected[minutes_between]
 
 
 def test_a_parent_that_neighbours_show_further_away_is_no_link() -> None:

@@ -78,6 +78,16 @@ def test_a_device_that_is_mended_is_over_three_minutes_later(down: int) -> None:
     assert device.messages[-1][0] - mended <= 3
 
 
+def test_a_poll_that_is_lost_soon_after_an_outage_pages_nobody() -> None:
+    device = Device()
+    device.poll(1, 2)
+    device.poll(0, 5)
+    device.poll(1, 6)
+    device.poll(0, 1)
+    device.poll(1, 40)
+    assert device.kinds == ["page", "over"]
+
+
 def test_a_flapping_device_is_over_when_it_was_steady_for_the_stated_time() -> None:
     device = Device()
     device.poll(1, 2)
