@@ -216,6 +216,7 @@ async def test_an_agent_that_no_credential_fits_is_listed_apart(
             "127.0.0.1"
         ]
         assert any("no credential fits: 127.0.0.1" in text for text in summary(report))
+        assert any("has no user 'nobody'" in text for text in summary(report))
         report = await run_sweep(
             [],
             ["127.0.0.1"],

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
-from towpath.commands.option_groups import expand_options
+from towpath.commands.option_groups import CredentialOptions, expand_options
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,15 @@ def test_limits_and_help_of_fields_are_kept() -> None:
     code, output = run("--help")
     assert "packets a second" in output
     assert "Sweep a network." in output
+
+
+def test_passwords_from_the_environment_count_only_with_a_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TOWPATH_SNMP_AUTH_PASSWORD", "from-the-environment")
+    set_for_all = CredentialOptions(community="x", auth_password="from-the-environment")
+    assert set_for_all.given() == {"community": "x"}
+    typed = CredentialOptions(community="x", auth_password="typed-here")
+    assert "auth_password" in typed.given()
+    with_user = CredentialOptions(user="u", auth_password="from-the-environment")
+    assert "auth_password" in with_user.given()

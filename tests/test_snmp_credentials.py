@@ -60,6 +60,11 @@ def test_values_are_never_shown(tmp_path: Path) -> None:
     assert "line 2" in str(caught.value)
 
 
+def test_passwords_of_the_command_line_are_no_credential() -> None:
+    env = {"TOWPATH_SNMP_AUTH_PASSWORD": "x", "TOWPATH_SNMP_PRIV_PASSWORD": "y"}
+    assert not list(Credentials.read(None, env))
+
+
 def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
     file = write(
         tmp_path / "c.toml", '[core-1]\ncommunity = "f"\n[edge]\ncommunity = "e"\n'

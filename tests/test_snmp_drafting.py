@@ -170,6 +170,24 @@ def test_the_output_of_snmpwalk_is_a_recording(tmp_path: Path, mib: Path) -> Non
     assert "class: state, of: state" in text
 
 
+def test_a_draft_without_a_reading_says_why(tmp_path: Path, mib: Path) -> None:
+    walk = tmp_path / "walk.txt"
+    walk.write_text(
+        '.1.3.6.1.4.1.99999.7.2.1.2.1 = STRING: "Front"\n'
+        ".1.3.6.1.4.1.99999.7.2.1.3.1 = INTEGER: 2000000\n"
+        ".1.3.6.1.4.1.99999.7.2.1.5.1 = INTEGER: 400\n"
+    )
+    text = draft(walk, mib)
+    assert "tables:" not in text
+    assert "The MIBs name 3 objects that the device has" in text
+    assert "texts, addresses or times (1): acmeProbeName" in text
+    assert (
+        "# - values that fit no likely scale of what they measure (1): "
+        "acmeProbeTemperature"
+    ) in text
+    assert "(1): acmeProbeTemperatureHighThreshold" in text
+
+
 @pytest.mark.parametrize("file", ["missing", "README.txt"])
 def test_mibs_that_do_not_help_are_one_sentence(
     tmp_path: Path, recording: Path, file: str

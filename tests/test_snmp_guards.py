@@ -31,7 +31,7 @@ from collectors.snmp import credential
 from collectors.snmp.polling.device_facts import DeviceFacts, poll_once
 from collectors.snmp.session.agent_limits import AgentLimits
 from collectors.snmp.session.device_session import MAX_ROWS, DeviceSession
-from collectors.snmp.session.poll_budget import PollBudget
+from collectors.snmp.session.poll_budget import OctetAllowance, PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
 from probes.wire.failure import Outcome
@@ -159,7 +159,7 @@ def test_an_agent_that_never_stops_fills_no_memory(
 
 
 async def test_what_a_device_may_send_in_all_is_bounded() -> None:
-    budget = PollBudget(60, octets=1000)
+    budget = PollBudget(60, OctetAllowance(1000))
     budget.count([7, b"x" * 400], [IF_DESCR] * 20)
     with pytest.raises(Failed) as caught:
         budget.count([b"x" * 400, "1.3.6.1"])
@@ -167,7 +167,7 @@ async def test_what_a_device_may_send_in_all_is_bounded() -> None:
     assert budget.full
     # Fresh time brings no fresh octets.
     with pytest.raises(Failed):
-        budget.renewed(60).check()
+        budget.part(1.0).check()
 
 
 async def test_gets_are_halved_until_they_fit_and_the_size_is_learnt() -> None:

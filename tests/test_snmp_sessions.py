@@ -10,11 +10,13 @@ import pytest
 import services
 
 from collectors.snmp import Credential, credential
+from collectors.snmp.polling.device_facts import poll_once
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.engine_discovery import agent_answers
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy, Session
 from collectors.snmp.session.sessions import HAS_GUFO, Sessions
+from collectors.snmp.session.silent_agent import COMMUNITY_IGNORED
 from probes.wire.failure import Outcome
 
 pytestmark = pytest.mark.service
@@ -151,6 +153,42 @@ async def test_a_wrong_credential_is_a_value_not_a_hang(
     assert caught.value.outcome is outcome
     # Agents lock users out: a password that never worked is not hammered.
     assert session.counts.packets <= 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"user": "nobody"}, "the device has no user 'nobody': create it there"),
+        ({"auth_password": "wrongpassword"}, "the authentication password of user"),
+        ({"auth": "sha512"}, "or the device does not use sha512"),
+        # Net-SNMP does not answer what it cannot decrypt.
+        ({"priv_password": "wrongpassword"}, "the privacy password of user 'good' is"),
+        ({"context": "elsewhere"}, "the device has no context 'elsewhere'"),
+        (
+            {"priv": "none", "priv_password": ""},
+            "lets user 'good' read nothing at security level authNoPriv",
+        ),
+        (
+            {"user": "plain", "auth": "sha512"},
+            "does not let user 'plain' use security level authPriv",
+        ),
+    ],
+)
+async def test_what_is_wrong_with_a_user_is_told_apart(
+    agent: services.Server, wrong: dict[str, str], sentence: str
+) -> None:
+    given = {**CREDENTIALS["v3"], **wrong}
+    facts = await poll_once("127.0.0.1", agent.port, held(given), retry_policy=HURRIED)
+    assert facts.outcome is Outcome.AUTH_FAILED
+    assert sentence in facts.detail
+
+
+async def test_a_community_that_is_ignored_differs_from_no_agent(
+    agent: services.Server,
+) -> None:
+    wrong = held({"community": "wrong"})
+    facts = await poll_once("127.0.0.1", agent.port, wrong, retry_policy=HURRIED)
+    assert (facts.outcome, facts.detail) == (Outcome.AUTH_FAILED, COMMUNITY_IGNORED)
 
 
 async def test_a_closed_port_is_refused() -> None:

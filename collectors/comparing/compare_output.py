@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.table import Table
 
 from collectors.comparing.differences import Comparison, MissingItems
 from collectors.few_names import few_names
 from collectors.json_text import json_text
-from collectors.terminal_tables import add_row, table
+from collectors.terminal_tables import TerminalTable
 
 _MOST_NAMED = 3
 
@@ -40,14 +39,14 @@ def _sides(
     )
 
 
-def _table(missing: MissingItems, title: str) -> Table:
-    rows = table(title, "device", "missing")
+def _table(missing: MissingItems, title: str) -> TerminalTable:
+    rows = TerminalTable(title, "device", "missing")
     for device in missing.devices:
-        add_row(rows, device, "the device")
+        rows.add_row(device, "the device")
     for device, port in missing.ports:
-        add_row(rows, device, f"port {port}")
+        rows.add_row(device, f"port {port}")
     for device, sensor in missing.sensors:
-        add_row(rows, device, f"sensor {sensor}")
+        rows.add_row(device, f"sensor {sensor}")
     return rows
 
 

@@ -119,15 +119,38 @@ class DiscoveryReport:
         sentences += _list_addresses(
             "an SNMP agent answers, but no credential fits", self.without_credential()
         )
-        sentences += _list_addresses("answers pings, but not SNMP", self.icmp_only())
+        sentences += self._refusals()
+        sentences += _list_addresses(
+            "answers pings, but not SNMP (no agent, a wrong community and an access "
+            "list look the same)",
+            self.icmp_only(),
+        )
         silent = sum(answer.is_silent for answer in self.answers)
-        sentences.append(f"{silent} addresses do not answer")
+        if silent:
+            sentences.append(
+                f"{silent} addresses are silent (a wrong community, an access list and "
+                "nothing there look the same)"
+            )
         if any(answer.icmp is None for answer in self.answers):
             sentences.append(
                 "pings could not be sent (this process has no permission: see "
                 "net.ipv4.ping_group_range), so devices without SNMP were not found"
             )
         return sentences
+
+    def _refusals(self) -> list[str]:
+        """Return why the credentials do not fit, each reason once."""
+        by_reason: dict[str, list[SweepAnswer]] = {}
+        for answer in self.without_credential():
+            for name, reason in answer.refusals.items():
+                by_reason.setdefault(f"credential {name!r}: {reason}", []).append(
+                    answer
+                )
+        return [
+            sentence
+            for reason, answers in by_reason.items()
+            for sentence in _list_addresses(reason, answers)
+        ]
 
 
 def as_toml(entries: EstateLines) -> str:
@@ -163,6 +186,10 @@ def as_json(report: DiscoveryReport, entries: EstateLines) -> str:
             "no_credential_fits": [
                 answer.address for answer in report.without_credential()
             ],
+            "refusals": {
+                answer.address: answer.refusals
+                for answer in report.without_credential()
+            },
             "icmp_only": [answer.address for answer in report.icmp_only()],
             "asked": len(report.answers),
         },

@@ -24,8 +24,9 @@ from collectors.snmp.session.engine_discovery import read_engine_id
 from collectors.snmp.session.octet_text import mac, text
 from collectors.snmp.session.oids import SYS_UP_TIME
 from collectors.snmp.session.poll_budget import PollBudget
-from collectors.snmp.session.session import Failed, RetryPolicy, Value
+from collectors.snmp.session.session import Failed, GetRefused, RetryPolicy, Value
 from collectors.snmp.session.sessions import Sessions
+from collectors.snmp.session.silent_agent import explain_silence
 from collectors.snmp.tables.ip_addresses import parse_addresses, read_addresses
 from probes.wire.failure import Outcome
 
@@ -43,7 +44,8 @@ NamedCredential = tuple[str, Credential]
 
 class SweepAnswer(msgspec.Struct, frozen=True):
     """What one address answered. `icmp` is None if pings could not be sent;
-    `credential` is the name of the one that fits, or None."""
+    `credential` is the name of the one that fits, or None. `refusals`: by the name of
+    each other one, why it does not."""
 
     address: str
     icmp: bool | None = None
@@ -56,7 +58,7 @@ class SweepAnswer(msgspec.Struct, frozen=True):
     services: int = 0
     serial: str = ""
     own_addresses: tuple[str, ...] = ()
-    detail: str = ""
+    refusals: dict[str, str] = {}
 
     @property
     def is_silent(self) -> bool:
@@ -144,17 +146,30 @@ class _AddressProbe:
             has_agent=engine is not None,
             engine_id=(engine or b"").hex(),
         )
-        detail = ""
+        refusals: dict[str, str] = {}
         for name, credential in credentials:
             if credential.version == "3" and engine is None:
                 continue
             try:
                 return await self._read(answer, name, credential)
             except Failed as failed:
-                detail = f"{failed.outcome.value}: {failed.detail}"
+                refusals[name] = await self._explain(answer, credential, failed)
                 if failed.outcome not in _WRONG_CREDENTIAL:
                     break
-        return msgspec.structs.replace(answer, detail=detail)
+        return msgspec.structs.replace(answer, refusals=refusals)
+
+    async def _explain(
+        self, answer: SweepAnswer, credential: Credential, failed: Failed
+    ) -> str:
+        """Why the credential does not fit."""
+        if failed.outcome is not Outcome.TIMEOUT or not answer.has_agent:
+            return failed.detail
+        await self._pace.wait(3)
+        settings = self._settings
+        reason = await explain_silence(
+            self._address, settings.port, credential, settings.timeout_s
+        )
+        return reason or failed.detail
 
     async def _ping(self) -> bool | None:
         """Return whether a ping is answered, or None if none can be sent."""
@@ -183,7 +198,8 @@ class _AddressProbe:
         snmp = DeviceSession(session, PollBudget(_BUDGET_S))
         try:
             # One cheap GET shows whether the credential fits.
-            await session.get([SYS_UP_TIME])
+            with suppress(GetRefused):
+                await session.get([SYS_UP_TIME])
             session.retry_policy = RetryPolicy((timeout_s, 2 * timeout_s))
             await self._pace.wait(5)
             identity = identify(await read_system(snmp))

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from collectors.estate.estate_model import Estate
 from collectors.json_text import json_text
-from collectors.terminal_tables import add_row, table
+from collectors.terminal_tables import TerminalTable
 from collectors.topology.site_graph import Link, TopologyGraph
 
 
@@ -31,7 +31,9 @@ def restrict_to_site(graph: TopologyGraph, estate: Estate, site: str) -> Topolog
 def show(graph: TopologyGraph, estate: Estate, console: Console) -> None:
     """Print tables of devices with their parents, of links, and of unknown
     neighbours."""
-    devices = table("Devices", "device", "site", "parent", "source", "uplink ports")
+    devices = TerminalTable(
+        "Devices", "device", "site", "parent", "source", "uplink ports"
+    )
     linked = (
         _linked_devices(graph.links)
         | graph.parents.keys()
@@ -39,8 +41,7 @@ def show(graph: TopologyGraph, estate: Estate, console: Console) -> None:
     )
     for device in sorted(estate.devices, key=lambda d: (d.site, d.id)):
         if device.id in linked:
-            add_row(
-                devices,
+            devices.add_row(
                 device.id,
                 device.site,
                 graph.parents.get(device.id, ""),
@@ -49,19 +50,18 @@ def show(graph: TopologyGraph, estate: Estate, console: Console) -> None:
             )
     if devices.row_count:
         console.print(devices)
-    links = table("Links", "device", "port", "port", "device", "seen")
+    links = TerminalTable("Links", "device", "port", "port", "device", "seen")
     for link in graph.links:
         for port_a, port_b in link.ports or (("", ""),):
             seen = "both ways" if link.both_ways else "one way"
-            add_row(links, link.a, port_a, port_b, link.b, seen)
+            links.add_row(link.a, port_a, port_b, link.b, seen)
     if links.row_count:
         console.print(links)
-    unknown = table(
+    unknown = TerminalTable(
         "Not in the estate", "device", "port", "neighbour", "address", "protocol"
     )
     for neighbour in graph.unknown:
-        add_row(
-            unknown,
+        unknown.add_row(
             neighbour.device,
             neighbour.port,
             neighbour.name or neighbour.chassis,

@@ -54,6 +54,7 @@ def librenms(
     from collectors.importing.rest_client import RestClient, SourceError, read_token
     from collectors.snmp import CredentialError
     from collectors.store import Away, QueryFailed
+    from collectors.terminal_tables import output_console
 
     settings = read_config(config)
     try:
@@ -105,7 +106,7 @@ def librenms(
     if json:
         typer.echo(compare_output.as_json(comparison, "LibreNMS"))
     else:
-        compare_output.show(comparison, "LibreNMS", Console(), details)
+        compare_output.show(comparison, "LibreNMS", output_console(), details)
     exit_with(0 if comparison.same else 1)
 
 

@@ -39,12 +39,8 @@ class _DiscoverCredentials(CredentialOptions):
     ] = False
 
     def given(self) -> dict[str, str]:
-        """Return the credential's options; passwords, which may come from the
-        environment, count only with a user."""
-        passwords = () if self.user else ("auth_password", "priv_password")
-        ignored = ("credentials", "guess", *passwords)
         given = super().given()
-        return {key: value for key, value in given.items() if key not in ignored}
+        return {k: v for k, v in given.items() if k not in ("credentials", "guess")}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -11,6 +12,11 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 _Result = TypeVar("_Result")
+# As in `collectors.snmp.session.credentials`, which takes long to import.
+_PASSWORDS = {
+    "auth_password": "TOWPATH_SNMP_AUTH_PASSWORD",
+    "priv_password": "TOWPATH_SNMP_PRIV_PASSWORD",
+}
 
 
 def expand_options(command: Callable[..., _Result]) -> Callable[..., _Result]:
@@ -71,15 +77,23 @@ class CredentialOptions:
     auth: Annotated[str | None, typer.Option(help="sha256 (default), sha512 …")] = None
     auth_password: Annotated[
         str | None,
-        typer.Option(envvar="TOWPATH_SNMP_AUTH_PASSWORD", help="SNMPv3 authentication"),
+        typer.Option(envvar=_PASSWORDS["auth_password"], help="SNMPv3 authentication"),
     ] = None
     priv: Annotated[str | None, typer.Option(help="aes128 (default), aes256 …")] = None
     priv_password: Annotated[
         str | None,
-        typer.Option(envvar="TOWPATH_SNMP_PRIV_PASSWORD", help="SNMPv3 privacy"),
+        typer.Option(envvar=_PASSWORDS["priv_password"], help="SNMPv3 privacy"),
     ] = None
 
     def given(self) -> dict[str, str]:
-        """Return the options that were given, by the keys of a credentials file."""
+        """Return the options that were given, by the keys of a credentials file.
+
+        Passwords from the environment count only with a user: they may be set for
+        other commands.
+        """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.user is None:
+            for key, variable in _PASSWORDS.items():
+                if values[key] == os.environ.get(variable):
+                    values[key] = None
         return {key: value for key, value in values.items() if value is not None}

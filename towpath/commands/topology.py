@@ -24,11 +24,10 @@ def topology(
     dot: Annotated[bool, typer.Option("--dot", help="for Graphviz")] = False,
 ) -> None:
     """Show links, parents and uplinks, and neighbours that are not in the estate."""
-    from rich.console import Console
-
     from collectors.estate import EstateError, known_names, load
     from collectors.server_measurements import CATALOGUE
     from collectors.store import Away, QueryFailed, open_store
+    from collectors.terminal_tables import output_console
     from collectors.topology import (
         DeviceNeighbour,
         LocalSystem,
@@ -69,4 +68,4 @@ def topology(
     elif dot:
         sys.stdout.write(topology_output.as_dot(graph, estate))
     else:
-        topology_output.show(graph, estate, Console())
+        topology_output.show(graph, estate, output_console())

@@ -12,6 +12,7 @@ from statistics import median
 
 import msgspec
 
+from collectors.snmp.drafting.empty_draft import explain_empty
 from collectors.snmp.drafting.mib_objects import MibObject, Objects, columns_of
 from collectors.snmp.drafting.object_meaning import (
     AmountObject,
@@ -86,6 +87,8 @@ def draft_profile(
         lines += ["states:", *states.lines(), ""]
     if tables:
         lines += ["tables:", *(line for table in tables for line in table.lines())]
+    else:
+        lines += explain_empty(objects, values)
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -38,10 +38,10 @@ from collectors.snmp.profiles.readings import (
 )
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.device_session import DeviceSession
-from collectors.snmp.session.engine_discovery import agent_answers
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy
 from collectors.snmp.session.sessions import Sessions
+from collectors.snmp.session.silent_agent import explain_silence
 from collectors.snmp.tables import interfaces
 from collectors.snmp.tables.entities import (
     Entity,
@@ -122,11 +122,11 @@ async def poll_once(
             await _FactsReader(facts, snmp, profiles or load()).read()
         except Failed as failed:
             facts.outcome, facts.detail = failed.outcome, failed.detail
-            if failed.outcome is Outcome.TIMEOUT and await agent_answers(
-                address, port, session.retry_policy.timeouts_s[0]
-            ):
-                facts.outcome = Outcome.AUTH_FAILED
-                facts.detail = "there is an SNMP agent, but it refuses this credential"
+            if failed.outcome is Outcome.TIMEOUT and facts.identity is None:
+                wait_s = session.retry_policy.timeouts_s[0]
+                reason = await explain_silence(address, port, credential, wait_s)
+                if reason:
+                    facts.outcome, facts.detail = Outcome.AUTH_FAILED, reason
         finally:
             session.close()
     facts.packets = session.counts.packets

@@ -15,6 +15,7 @@ from collectors.snmp.polling.request_plan import PortPlan
 from collectors.snmp.profiles.readings import RefusedColumn
 from collectors.snmp.session import oids
 from collectors.snmp.tables.device_tags import DeviceTags
+from probes.wire.durations import duration_text
 
 COUNTERS_32_BIT = "counters_32_bit"
 PORTS_UNNAMED = "ports_unnamed"
@@ -22,6 +23,9 @@ ENGINE_ID_SHARED = "engine_id_shared"
 ENGINE_ID_INVALID = "engine_id_invalid"
 VALUES_IMPLAUSIBLE = "values_implausible"
 VALUES_UNREADABLE = "values_unreadable"
+TABLES_UNFINISHED = "tables_unfinished"
+PORTS_IN_TURN = "ports_in_turn"
+CREDENTIAL_REFUSED = "credential_refused"
 # Names listed in a sentence.
 _MAX_LISTED = 5
 _COLUMN_NAMES = {
@@ -125,6 +129,42 @@ def of_unreadable(
         VALUES_UNREADABLE: f"{len(reasons)} {values} cannot be read and count as "
         f"missing: {'; '.join(shown)}{more}. This is a fault of the device's software"
     }
+
+
+def unread_ports(read: int, ports: int) -> str:
+    """How far the reading of the tables of ports has come."""
+    return f"ports ({read} of {ports} read)" if ports else "ports (none read)"
+
+
+def of_unread_tables(unread: Collection[str], answer_s: float) -> dict[str, str]:
+    """Tables whose reading goes on in the next poll."""
+    if not unread:
+        return {}
+    return {
+        TABLES_UNFINISHED: f"its tables need more than one poll, as an answer takes up "
+        f"to {duration_text(answer_s)}. Still to be read: {', '.join(unread)}. Nothing "
+        "of this is missing on the device; the next polls go on"
+    }
+
+
+def of_ports_in_turn(
+    reached: int | None, ports: int, answer_s: float, budget_s: float
+) -> dict[str, str]:
+    """Ports that take turns, because one poll has no time for all."""
+    if reached is None:
+        return {}
+    return {
+        PORTS_IN_TURN: f"the last poll reached {reached} of {ports} ports in "
+        f"{duration_text(budget_s)}, as an answer takes up to "
+        f"{duration_text(answer_s)}. Ports are polled in turn, so each has fewer "
+        "figures. Look for what keeps the SNMP agent busy, or raise `period_s` and "
+        "`budget_s` in [snmp]"
+    }
+
+
+def of_refusal(reason: str) -> dict[str, str]:
+    """Why the device refuses the credential; nothing if it does not."""
+    return {CREDENTIAL_REFUSED: reason} if reason else {}
 
 
 def _value_name(oid: str, name_of: Callable[[int], str | None]) -> str:

@@ -33,7 +33,7 @@ from collectors.snmp.profiles.device_evidence import DeviceEvidence
 from collectors.snmp.profiles.identity import complete_identity, identify, read_system
 from collectors.snmp.profiles.readings import RefusedColumn, Sensor
 from collectors.snmp.session.device_session import DeviceSession
-from collectors.snmp.session.poll_budget import PollBudget
+from collectors.snmp.session.read_progress import ReadProgress
 from collectors.snmp.session.session import Failed, Value
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.entities import (
@@ -50,7 +50,9 @@ _log = structlog.get_logger()
 DISCOVER_S = 3600.0
 # What each poll may spend on health. A discovery that needs longer continues in the
 # next poll.
-_BUDGET_S = 10.0
+_BUDGET_S = 20.0
+# An agent whose answers take longer is slow.
+_SLOW_S = 1.0
 # A poll comes a little early or late: what is due within this time is read now.
 _SOON_S = 10.0
 
@@ -79,6 +81,10 @@ class HealthReader:
         self._watched: dict[str, str] = {}
         # Of a discovery that is not finished.
         self._reader: ProfileReader | None = None
+        self._progress = ReadProgress()
+        # Readings that were due, and are not read to the end.
+        self._unread: list[MatchedRow] | None = None
+        self._unread_progress = ReadProgress()
         # Implausible values when last read, by the instance that they come from.
         self._refused: dict[str, list[RefusedColumn]] = {}
         self.port_name: Callable[[int], str | None] = lambda if_index: None
@@ -90,9 +96,24 @@ class HealthReader:
             column for columns in self._refused.values() for column in columns
         )
 
+    @property
+    def is_unfinished(self) -> bool:
+        """True if a discovery goes on in the next poll."""
+        return self._reader is not None
+
+    @property
+    def is_due(self) -> bool:
+        """True if the next poll has something to read."""
+        now_s = self._monotonic_s()
+        return (
+            self._unread is not None
+            or now_s >= self._discover_at_s
+            or any(now_s >= at_s - _SOON_S for at_s in self._due_s.values())
+        )
+
     def forget(self) -> None:
         """Discovers again at the next poll, because the device restarted."""
-        self._discover_at_s, self._reader = 0.0, None
+        self._discover_at_s, self._reader, self._unread = 0.0, None, None
 
     def read_again(self) -> None:
         """Reads everything at the next poll, because the device reported a change."""
@@ -102,11 +123,12 @@ class HealthReader:
         self, snmp: DeviceSession, tags: DeviceTags, time_ms: int
     ) -> list[Batch]:
         """The rows that are due. A failure is logged; the rows of ports still count."""
+        batches: list[Batch] = []
         try:
-            batches = await self.read(snmp, tags, time_ms)
+            batches += await self.read(snmp, tags, time_ms)
             if not snmp.is_v1:
-                batches += await self._ip_sla.poll(snmp, tags, time_ms)
-            return batches
+                within = snmp.with_budget(snmp.budget.at_most(_BUDGET_S))
+                batches += await self._ip_sla.poll(within, tags, time_ms)
         except Failed as failed:
             _log.info(
                 "health_not_read",
@@ -114,16 +136,40 @@ class HealthReader:
                 outcome=failed.outcome.value,
                 error=failed.detail,
             )
-            return []
+        return batches
 
     async def read(
         self, snmp: DeviceSession, tags: DeviceTags, time_ms: int
     ) -> list[Batch]:
         """The readings that are due. Raises `Failed` if the device stops answering."""
         now_s = self._monotonic_s()
-        if now_s >= self._discover_at_s and not self._slots.locked():
-            async with self._slots:
+        if now_s >= self._discover_at_s and self._unread is None:
+            if snmp.session.answer_time.expected_s > _SLOW_S:
+                # It is sent so few packets that it needs no slot, and would hold one
+                # for long.
                 return await self._discover(snmp, tags, time_ms)
+            if not self._slots.locked():
+                async with self._slots:
+                    return await self._discover(snmp, tags, time_ms)
+        if self._unread is None:
+            self._unread = self._due_rows(now_s)
+            self._unread_progress = ReadProgress()
+        rows = self._unread
+        within = _within(snmp, self._unread_progress)
+        try:
+            fresh = await within.get_all(
+                list({oid for row in rows for oid in row.live.values()})
+            )
+        except Failed as failed:
+            if _goes_on(failed, within):
+                return []
+            self._unread = None
+            raise
+        self._unread = None
+        return self._batches(tags, time_ms, rows, fresh) if fresh else []
+
+    def _due_rows(self, now_s: float) -> list[MatchedRow]:
+        """The readings that are due now; when they are due next."""
         if self._rows is None:
             return []
         due = {every for every, at_s in self._due_s.items() if now_s >= at_s - _SOON_S}
@@ -132,22 +178,18 @@ class HealthReader:
         rows = [row for row in self._rows if row.every_s in due or row.descr in watched]
         for every_s in due:
             self._due_s[every_s] = max(self._due_s[every_s] + every_s, now_s)
-        instances = list({oid for row in rows for oid in row.live.values()})
-        if not instances:
-            return []
-        snmp = snmp.with_budget(PollBudget(_BUDGET_S))
-        return self._batches(tags, time_ms, rows, await snmp.get_all(instances))
+        return rows
 
     async def _discover(
         self, snmp: DeviceSession, tags: DeviceTags, time_ms: int
     ) -> list[Batch]:
+        if self._reader is None:
+            if self._rows is not None:
+                snmp.limits.try_refused()
+            self._progress = ReadProgress()
+            self._reader = ProfileReader(snmp)
         reader = self._reader
-        if reader is None:
-            snmp = snmp.with_budget(PollBudget(_BUDGET_S))
-            reader = self._reader = ProfileReader(snmp)
-        else:
-            snmp = snmp.with_budget(reader.snmp.budget.renewed(_BUDGET_S))
-            reader.snmp = snmp
+        snmp = reader.snmp = _within(snmp, self._progress)
         try:
             system = await reader.read_once("system", lambda: read_system(snmp))
             identity = identify(system)
@@ -163,7 +205,7 @@ class HealthReader:
                 identity, profiles, facts, evidence.enterprises
             )
         except Failed as failed:
-            if failed.outcome is Outcome.BUDGET_SPENT and not snmp.budget.full:
+            if _goes_on(failed, snmp):
                 # `reader` keeps what was read: the next poll continues from there.
                 return []
             self._reader = None
@@ -204,3 +246,13 @@ class HealthReader:
         for oid in read.keys() - bad:
             self._watched.pop(oid, None)
         self._bad = bad | ((self._bad or set()) - read.keys())
+
+
+def _within(snmp: DeviceSession, progress: ReadProgress) -> DeviceSession:
+    """The session for what one poll may spend on health."""
+    return snmp.with_budget(snmp.budget.at_most(_BUDGET_S)).with_progress(progress)
+
+
+def _goes_on(failed: Failed, snmp: DeviceSession) -> bool:
+    """True if the next poll goes on with the reading that failed."""
+    return failed.outcome is Outcome.BUDGET_SPENT and not snmp.budget.full

@@ -30,9 +30,9 @@ from collectors.snmp.polling.poll_rows import PollAnswer, device_row, port_rows
 from collectors.snmp.polling.port_table import PortTable
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
-from collectors.snmp.session.engine_discovery import agent_answers
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy, Session
+from collectors.snmp.session.silent_agent import explain_silence
 from collectors.snmp.snmp_config import SnmpConfig
 from collectors.snmp.tables.device_tags import DeviceTags
 from probes.wire.clock import MonotonicClock, WallClock
@@ -44,6 +44,9 @@ _SILENT = (Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.NO_NETWORK)
 # Part of a period. Agents answer from a cache of some seconds. What they count in that
 # time would be a spike over a shorter interval, as between two polls after our start.
 _SHORTEST_INTERVAL = 0.5
+# Part of a poll's time for ports and neighbours, so that a slow device has some left
+# for its sensors; and part of that for ports if neighbours are due.
+_PORTS_SHARE, _BESIDE_NEIGHBOURS_SHARE = 0.75, 0.6
 
 
 class PollSettings(msgspec.Struct, frozen=True):
@@ -83,10 +86,12 @@ class DevicePoll:
     ) -> None:
         config = settings.config
         self._config, self._now_ms = config, settings.now_ms
+        self._monotonic_s = settings.monotonic_s
         self._topology = settings.topology
         self._device, self._lines = device, lines
         self._tags = DeviceTags.of(device)
         self._session, self._state = session, state
+        session.answer_time = state.answer_time
         self._health, self._pinged = health, pinged
         if health is not None:
             health.port_name = self.port_name
@@ -110,6 +115,8 @@ class DevicePoll:
         self._outcome: Outcome | None = None
         # Findings of the last poll.
         self._findings: dict[str, str] = {}
+        # Why the device refused the credential last time.
+        self._refusal = ""
         # Other devices with the same engine id, as far as the poller knows.
         self.same_engine_id: Collection[str] = ()
 
@@ -139,6 +146,7 @@ class DevicePoll:
         """Continues in another session, which has another credential."""
         self._session.close()
         self._session = session
+        session.answer_time = self._state.answer_time
         self._ports.forget()
 
     def update(self, device: Device, lines: tuple[Line, ...]) -> None:
@@ -154,12 +162,16 @@ class DevicePoll:
         packets, retries = counts.packets, counts.retries
         session.on_retry = on_retry
         # A device that was silent last time is sent one request: more is not worth it.
+        # Its answer may take as long as those to all the tries of a poll.
         session.retry_policy = (
-            RetryPolicy((self._config.timeout_s,))
+            RetryPolicy((self._longest_wait_s,))
             if self.is_silent
             else self._retry_policy
         )
-        budget = PollBudget(self._config.budget_s)
+        if self._is_slow:
+            # Such a poll waits most of the time.
+            on_retry()
+        budget = PollBudget(self._config.budget_s, monotonic_s=self._monotonic_s)
         snmp = DeviceSession(session, budget, self._state.limits)
         answers: list[PollAnswer] = []
         batches: list[Batch] = []
@@ -170,13 +182,14 @@ class DevicePoll:
         except Failed as failed:
             outcome, reason = failed.outcome, failed.detail
             if outcome in _SILENT and not answers:
-                has_agent, echoes = await self._look_for_agent()
-                if has_agent:
-                    outcome = Outcome.AUTH_FAILED
-                    reason = "there is an SNMP agent, but it refuses this credential"
+                refusal, echoes = await self._look_for_agent()
+                if refusal:
+                    outcome, reason = Outcome.AUTH_FAILED, refusal
         except Exception as error:  # noqa: BLE001 - one device never ends the poller
             _log.exception("poll_failed", device=self._device.id, error=repr(error))
             outcome, reason = Outcome.BAD_ANSWER, repr(error)
+        if outcome is Outcome.BUDGET_SPENT and not answers:
+            outcome, reason = Outcome.TIMEOUT, "no answer in all the time for a poll"
         if echoes is None and self._pinged is not None:
             echoes = self._pinged.read_result()
         received_ms = self._now_ms()
@@ -191,6 +204,9 @@ class DevicePoll:
             if self._health is not None:
                 batches += await self._health.poll(snmp, self._tags, time_ms)
             batches += self._finding_rows(time_ms)
+        elif outcome is Outcome.AUTH_FAILED:
+            self._refusal = reason
+            batches += self.refusal_rows()
         self._log_change(outcome, reason)
         packets, retries = counts.packets - packets, counts.retries - retries
         row = device_row(
@@ -208,14 +224,18 @@ class DevicePoll:
         )
         return PollResult([row, *batches], outcome, bool(answers), packets, retries)
 
-    async def _look_for_agent(self) -> tuple[bool, EchoResult | None]:
-        """After silence: whether there is an SNMP agent at all, and ICMP echoes."""
-        has_agent = agent_answers(
-            str(self._device.address), self._device.port, self._config.timeout_s
+    async def _look_for_agent(self) -> tuple[str, EchoResult | None]:
+        """After silence: why an SNMP agent that is there does not answer, and ICMP
+        echoes."""
+        refusal = explain_silence(
+            str(self._device.address),
+            self._device.port,
+            self._session.credential,
+            self._config.timeout_s,
         )
         if self._pinged is None:
-            return await has_agent, None
-        return await asyncio.gather(has_agent, self._pinged.probe())
+            return await refusal, None
+        return await asyncio.gather(refusal, self._pinged.probe())
 
     async def _read(
         self, snmp: DeviceSession, answers: list[PollAnswer]
@@ -224,12 +244,26 @@ class DevicePoll:
 
         Raises `Failed`.
         """
-        await self._ports.read(snmp, answers, self._retry_policy)
-        if not self._neighbours.is_due:
+        if self._health is not None and self._health.is_due:
+            snmp = snmp.with_budget(snmp.budget.part(_PORTS_SHARE))
+        is_due = self._neighbours.is_due and self._ports.is_learnt
+        share = _BESIDE_NEIGHBOURS_SHARE if is_due else 1.0
+        within = snmp.with_budget(snmp.budget.part(share))
+        await self._ports.read(within, answers, self._retry_policy)
+        if not self._neighbours.is_due or not self._ports.is_learnt:
             return []
         rows = await self._neighbours.read(snmp, self._tags, self._ports.ports, answers)
         self._update_expected()
         return rows
+
+    @property
+    def _is_slow(self) -> bool:
+        return self._state.answer_time.is_longer_than(self._config.timeout_s)
+
+    @property
+    def _longest_wait_s(self) -> float:
+        wait_s = sum(self._retry_policy.timeouts_s)
+        return max(self._config.timeout_s, min(wait_s, self._config.period_s / 2))
 
     def _port_rows(
         self, answer: PollAnswer, received_ms: int
@@ -254,12 +288,14 @@ class DevicePoll:
         )
         restarted = self._keep(answer, too_soon)
         ticks = answer.moment.ticks
+        # Ports that were not reached are neither up nor down.
+        all_reached = self._ports.unread is None and self._ports.reached is None
         return rows.batches, {
             "uptime_s": None if ticks is None else ticks / oids.TICKS_PER_S,
             "restarted": int(restarted),
             "own_clock": int(ticks is None),
-            "ports_up": rows.ports_up,
-            "ports_down": rows.ports_down,
+            "ports_up": rows.ports_up if all_reached else None,
+            "ports_down": rows.ports_down if all_reached else None,
         }
 
     def _keep(self, answer: PollAnswer, too_soon: bool) -> bool:
@@ -269,6 +305,7 @@ class DevicePoll:
         self._moment = now
         if restarted:
             self._samples.clear()
+            self._neighbours.forget()
             if self._health is not None:
                 self._health.forget()
         if restarted or not too_soon:
@@ -277,17 +314,46 @@ class DevicePoll:
                 self._samples[plan.port.key] = sample
         return restarted
 
+    def refusal_rows(self) -> list[Batch]:
+        """The finding of a device that refuses its credential, while it does."""
+        findings = device_findings.of_refusal(self._refusal)
+        self._findings |= findings
+        batch = device_findings.rows(self._tags, self._now_ms(), findings)
+        return [] if batch is None else [batch]
+
     def _finding_rows(self, time_ms: int) -> list[Batch]:
+        self._refusal = ""
         unreadable = self._session.unreadable.by_oid
         findings = {
             **self._ports.findings,
             **({} if self._health is None else self._health.findings),
             **device_findings.of_engine_id(self.engine_id, self.same_engine_id),
             **device_findings.of_unreadable(unreadable, self.port_name),
+            **self._slow_findings(),
         }
         batch = device_findings.rows(self._tags, time_ms, findings, self._findings)
         self._findings = findings
         return [] if batch is None else [batch]
+
+    def _slow_findings(self) -> dict[str, str]:
+        """What this poll did not reach, because each answer takes long."""
+        expected_s, budget_s = (
+            self._session.answer_time.expected_s,
+            self._config.budget_s,
+        )
+        unread = []
+        if self._ports.unread is not None:
+            unread.append(device_findings.unread_ports(*self._ports.unread))
+        if self._neighbours.is_unfinished:
+            unread.append("neighbours")
+        if self._health is not None and self._health.is_unfinished:
+            unread.append("sensors and inventory")
+        return {
+            **device_findings.of_unread_tables(unread, expected_s),
+            **device_findings.of_ports_in_turn(
+                self._ports.reached, len(self._ports.ports), expected_s, budget_s
+            ),
+        }
 
     def _update_expected(self) -> None:
         self._expected_of = self._ports.ports

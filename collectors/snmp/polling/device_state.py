@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from collectors.snmp.session.agent_limits import AgentLimits
+from collectors.snmp.session.answer_time import AnswerTime
 from probes.wire.atomic_file import replace_file
 
 _log = structlog.get_logger()
@@ -25,6 +26,7 @@ class DeviceState(msgspec.Struct):
 
     # State files have it as "stamina".
     limits: AgentLimits = msgspec.field(default_factory=AgentLimits, name="stamina")
+    answer_time: AnswerTime = msgspec.field(default_factory=AnswerTime)
     credential: str = ""
     neighbours: dict[str, int] = {}
 

@@ -16,6 +16,7 @@ from collectors.snmp.polling.device_state import DeviceState
 from collectors.snmp.polling.poll_rows import PollAnswer
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
+from collectors.snmp.session.read_progress import ReadProgress
 from collectors.snmp.session.session import Failed
 from collectors.snmp.snmp_config import SnmpConfig
 from collectors.snmp.tables.device_tags import DeviceTags
@@ -75,12 +76,23 @@ class NeighbourMonitor:
         self._state, self._topology = state, topology
         self._now_ms, self._monotonic_s = now_ms, monotonic_s
         self._due_s = 0.0
+        # Of a reading that needs more than one poll.
+        self._progress: ReadProgress | None = None
         # By port key: rounds in which the port was up without its neighbour.
         self._missed_rounds: dict[str, int] = {}
 
     @property
     def is_due(self) -> bool:
         return self._monotonic_s() >= self._due_s
+
+    @property
+    def is_unfinished(self) -> bool:
+        """True if the reading of the tables goes on in the next poll."""
+        return self._progress is not None
+
+    def forget(self) -> None:
+        """Starts a reading that is not finished again: the device restarted."""
+        self._progress = None
 
     async def read(
         self,
@@ -94,10 +106,14 @@ class NeighbourMonitor:
 
         Raises `Failed` if the device stops answering.
         """
-        self._due_s = self._monotonic_s() + self._every_s
+        due_s, self._due_s = self._due_s, self._monotonic_s() + self._every_s
+        progress, self._progress = self._progress or ReadProgress(), None
+        within = snmp.with_progress(progress)
         try:
-            tables = await read_neighbours(snmp)
+            tables = await read_neighbours(within)
         except Failed as failed:
+            if failed.outcome is Outcome.BUDGET_SPENT and not within.budget.full:
+                self._progress, self._due_s = progress, due_s
             if failed.outcome is Outcome.TIMEOUT:
                 raise
             return []

@@ -17,6 +17,7 @@ from collectors.snmp.polling.poll_output import print_facts
 from collectors.snmp.profiles import Profiles
 from collectors.snmp.session.credentials import Credential, CredentialError, credential
 from collectors.snmp.session.session import RetryPolicy
+from collectors.terminal_tables import output_console
 
 _COLUMNS = ("name", "address", "port", "version", "community")
 
@@ -133,7 +134,7 @@ def poll_host(
     if as_json:
         out(json_text(facts_json(facts), indent=2))
     else:
-        print_facts(facts, console or Console())
+        print_facts(facts, console or output_console())
     return 0 if facts.ok else 1
 
 

@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from collectors.snmp.polling.device_facts import DeviceFacts
@@ -20,7 +18,7 @@ from collectors.snmp.profiles.readings import Mempool, Sensor, Storage
 from collectors.snmp.session import oids
 from collectors.snmp.session.octet_text import as_int
 from collectors.snmp.tables.interfaces import Port
-from collectors.terminal_tables import Cell, add_row, table
+from collectors.terminal_tables import Cell, TerminalTable
 from probes.wire.durations import duration_text
 
 _SCALES = (
@@ -47,21 +45,22 @@ def print_facts(facts: DeviceFacts, console: Console) -> None:
     for sentence in facts.findings.values():
         _print(console, sentence)
     for part in _parts(facts):
-        content = Text(part) if isinstance(part, str) else part
-        console.print(Padding(content, (1, 0, 0, 0)))
+        console.print()
+        if isinstance(part, str):
+            _print(console, part)
+        else:
+            console.print(part)
 
 
 def _print(console: Console, sentence: str) -> None:
     console.print(sentence, markup=False, highlight=False)
 
 
-def _title(facts: DeviceFacts) -> Table:
+def _title(facts: DeviceFacts) -> TerminalTable:
     identity = facts.identity
     assert identity is not None
     uptime_s = identity.uptime_s
-    title = Table(show_header=False, box=None, pad_edge=False)
-    title.add_column(style="bold", no_wrap=True)
-    title.add_column(overflow="fold")
+    title = TerminalTable("", "name", "value")
     for label, value in (
         ("name", identity.sys_name),
         ("description", " ".join((identity.sys_descr or "").split())),
@@ -79,20 +78,19 @@ def _title(facts: DeviceFacts) -> Table:
         ("profiles", ", ".join(facts.profiles)),
     ):
         if value:
-            add_row(title, label, value)
+            title.add_row(Text(label, "bold"), value)
     return title
 
 
-def _parts(facts: DeviceFacts) -> Iterator[Table | str]:
+def _parts(facts: DeviceFacts) -> Iterator[TerminalTable | str]:
     """The tables, and lines for what they leave out."""
     yield from _ports(facts)
     if facts.neighbours:
-        neighbours = table(
+        neighbours = TerminalTable(
             "Neighbours", "port", "protocol", "neighbour", "remote port", "capabilities"
         )
         for neighbour in facts.neighbours:
-            add_row(
-                neighbours,
+            neighbours.add_row(
                 neighbour.local_port,
                 neighbour.protocol,
                 neighbour.remote_name
@@ -117,7 +115,7 @@ def _parts(facts: DeviceFacts) -> Iterator[Table | str]:
         )
     yield from _sensors(facts.sensors)
     if facts.processors or facts.mempools or facts.storage:
-        used = table(
+        used = TerminalTable(
             "Processors, memory, storage",
             "part",
             "in use",
@@ -125,24 +123,27 @@ def _parts(facts: DeviceFacts) -> Iterator[Table | str]:
             right=("in use", "size"),
         )
         for part in facts.processors:
-            add_row(used, part.descr, f"{part.usage_pct:.0f}%", "")
+            used.add_row(part.descr, f"{part.usage_pct:.0f}%", "")
         pools: list[Mempool | Storage] = [*facts.mempools, *facts.storage]
         for pool in pools:
             size = pool.total_bytes
             size_text = "" if size is None else f"{scaled(size)}B"
-            add_row(used, pool.descr, f"{pool.used_pct:.0f}%", size_text)
+            used.add_row(pool.descr, f"{pool.used_pct:.0f}%", size_text)
         yield used
     if facts.wireless:
-        radios = table("Wireless", "reading", "radio", "value", right=("value",))
+        radios = TerminalTable(
+            "Wireless", "reading", "radio", "value", right=("value",)
+        )
         for radio in facts.wireless:
             kind = radio.class_.replace("_", " ")
-            add_row(radios, kind, radio.descr, f"{radio.value:g}")
+            radios.add_row(kind, radio.descr, f"{radio.value:g}")
         yield radios
     if facts.transceivers:
-        optics = table("Transceivers", "port", "type", "vendor", "model", "serial")
+        optics = TerminalTable(
+            "Transceivers", "port", "type", "vendor", "model", "serial"
+        )
         for optic in facts.transceivers:
-            add_row(
-                optics,
+            optics.add_row(
                 names.get(optic.if_index or 0, ""),
                 *(text or "" for text in (optic.type, optic.vendor, optic.model)),
                 optic.serial or "",
@@ -150,7 +151,7 @@ def _parts(facts: DeviceFacts) -> Iterator[Table | str]:
         yield optics
 
 
-def _sensors(sensors: Iterable[Sensor]) -> Iterator[Table | str]:
+def _sensors(sensors: Iterable[Sensor]) -> Iterator[TerminalTable | str]:
     """Critical sensors first, then warnings, then figures by type; states that are
     normal are listed in one line."""
     rated = [(severity(sensor), sensor) for sensor in sensors]
@@ -166,12 +167,11 @@ def _sensors(sensors: Iterable[Sensor]) -> Iterator[Table | str]:
         key=lambda pair: (-(pair[0] or 0), pair[1].class_, _natural(pair[1].descr))
     )
     if rest:
-        rows = table(
+        rows = TerminalTable(
             "Sensors", "sensor", "type", "value", "limits", "state", right=("value",)
         )
         for rating, sensor in rest:
-            add_row(
-                rows,
+            rows.add_row(
                 sensor.descr,
                 sensor.class_.replace("_", " "),
                 sensor.state or _value(sensor),
@@ -217,7 +217,7 @@ def _limits(sensor: Sensor) -> str:
     return "" if low is None else f"at least {low:g}"
 
 
-def _ports(facts: DeviceFacts) -> Iterator[Table | str]:
+def _ports(facts: DeviceFacts) -> Iterator[TerminalTable | str]:
     """Ports with a link, a description or errors are rows; the others are listed."""
     rows: list[tuple[Cell, ...]] = []
     empty: dict[str, list[str]] = {}
@@ -248,18 +248,10 @@ def _ports(facts: DeviceFacts) -> Iterator[Table | str]:
         yield f"{state[:1].upper()}{state[1:]} ({len(names)}): {', '.join(names)}"
 
 
-def _port_table(title: str, rows: list[tuple[Cell, ...]]) -> Table:
-    """The table of ports, without its empty columns."""
-    kept = [n for n in range(len(_HEAD)) if n < 2 or any(str(row[n]) for row in rows)]
-    ports = table(
-        title,
-        *(_HEAD[n] for n in kept),
-        right=_HEAD[2:7],
-        cut=("state", "description"),
-        first=min(16, max(len(str(row[0])) for row in rows)),
-    )
+def _port_table(title: str, rows: list[tuple[Cell, ...]]) -> TerminalTable:
+    ports = TerminalTable(title, *_HEAD, right=_HEAD[2:7])
     for row in rows:
-        add_row(ports, *(row[n] for n in kept))
+        ports.add_row(*row)
     return ports
 
 

@@ -60,7 +60,8 @@ class PollRunner:
         if not device.snmp:
             return [await self._ping_only(target)]
         if credentials.is_resting(time.monotonic()):
-            return [self._not_polled(target, Outcome.AUTH_FAILED)]
+            rows = [self._not_polled(target, Outcome.AUTH_FAILED)]
+            return rows + target.poll.refusal_rows() if target.poll else rows
         if target.poll is None or target.credential_name != credentials.name:
             try:
                 credential = self._credentials.get(credentials.name)

@@ -2,6 +2,9 @@
 
 Each poll sends the fast requests of the plan (`request_plan`), then a few of the slow
 ones. The tables are read again after a restart, or if ports or their names change.
+
+A slow agent needs several polls for its tables. The ports that are read so far are
+polled meanwhile. If the fast requests do not fit into one poll, they are sent in turn.
 """
 
 from __future__ import annotations
@@ -16,15 +19,28 @@ from collectors.snmp.polling.poll_rows import PollAnswer, Renumbered, read_answe
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import as_int, text
+from collectors.snmp.session.read_progress import ReadProgress
 from collectors.snmp.session.session import Failed, RetryPolicy, Value
 from collectors.snmp.tables import interfaces
-from collectors.snmp.tables.interfaces import Columns, Port
+from collectors.snmp.tables.interfaces import Columns, Port, PortCells
 from probes.wire.clock import MonotonicClock, WallClock
 from probes.wire.failure import Outcome
 
 _SCALARS = [oids.SYS_UP_TIME, oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE]
-_COLUMNS = (*interfaces.SLOW, *request_plan.FAST_COLUMNS)
+_COLUMNS = tuple(dict.fromkeys((*interfaces.SLOW, *request_plan.FAST_COLUMNS)))
 _REREAD_S = 300.0
+# Part of a poll's time that is used for tables if some ports are known already, so that
+# these are polled too; and if none is.
+_TABLES_SHARE, _FIRST_TABLES_SHARE = 0.75, 0.85
+# A slow agent is requested names and aliases at least every so many polls.
+_MAX_POLLS_WITHOUT_SLOW = 10
+
+
+class _Reading:
+    """The reading of the tables, over as many polls as it takes."""
+
+    def __init__(self) -> None:
+        self.progress, self.cells = ReadProgress(), PortCells()
 
 
 class PortTable:
@@ -53,16 +69,31 @@ class PortTable:
         # The last answer since the tables were read: a restart after it shows.
         self._last_moment: Moment | None = None
         self._read_s = 0.0
-        self._next_slow = 0
+        self._next_fast = self._next_slow = 0
+        self._polls_without_slow = 0
+        # None if the tables are read to the end.
+        self._reading: _Reading | None = None
+        # How many ports the last poll had to request.
+        self._requested = 0
+        # How many of them it reached; None if all.
+        self.reached: int | None = None
 
     @property
     def is_learnt(self) -> bool:
         """True if the tables were read, so that it is known what to request."""
-        return self._plan is not None
+        return self._plan is not None and self._reading is None
+
+    @property
+    def unread(self) -> tuple[int, int] | None:
+        """If the last poll did not know all ports: how many it knew, of how many."""
+        ports = len(self._port_plans)
+        if self._reading is not None:
+            return self._requested, len(self._reading.cells.indexes)
+        return None if self._requested >= ports else (self._requested, ports)
 
     def forget(self) -> None:
         """Makes the next poll read the tables again."""
-        self._plan = None
+        self._plan = self._reading = None
 
     def name_of(self, if_index: int) -> str | None:
         """The name of the port with that ifIndex, as last read."""
@@ -83,29 +114,70 @@ class PortTable:
         """
         plan = self._plan
         first = None
+        self.reached, self._requested = None, 0
         if plan is not None:
             first = await self._get(snmp, plan.fast[0])
         if plan is None or first is None:
             if plan is None:
                 # One small request first: a device that is down costs no more.
                 answers.append(await self._get_uptime(snmp))
+                self._start_reading(answers[-1].moment)
+            else:
+                self._start_reading(None)
             snmp.session.retry_policy = retry_policy
-            plan = await self._read_tables(snmp)
+            plan = await self._read_tables(snmp, _FIRST_TABLES_SHARE)
+            if self._reading is not None and not self._port_plans:
+                return
             first = await self._get(snmp, plan.fast[0])
             if first is None:
                 raise Failed(Outcome.BAD_ANSWER, "its ports change while being read")
+        elif self._reading is not None:
+            snmp.session.retry_policy = retry_policy
+            # What is read now is polled from the next poll on.
+            share = _TABLES_SHARE if self._port_plans else _FIRST_TABLES_SHARE
+            await self._read_tables(snmp, share)
         answers.append(first)
+        self._requested = sum(len(request.plans) for request in plan.fast)
         snmp.session.retry_policy = retry_policy
-        for request in plan.fast[1:]:
-            answer = await self._get(snmp, request)
-            if answer is None:
-                # The tables are read again next time; these ports have no row now.
-                self._plan = None
-                break
-            answers.append(answer)
-        await self._read_slow(snmp, plan)
+        self._polls_without_slow += 1
+        slow_first = self._polls_without_slow > _MAX_POLLS_WITHOUT_SLOW
+        try:
+            if slow_first:
+                await self._read_slow(snmp, plan)
+            await self._read_fast(snmp, plan, answers)
+            if not slow_first:
+                await self._read_slow(snmp, plan)
+        except Failed as failed:
+            if failed.outcome is not Outcome.BUDGET_SPENT or snmp.budget.full:
+                raise
         if self._plan is plan and snmp.limits.varbinds > plan.varbinds:
             self._pack(snmp)
+
+    async def _read_fast(
+        self,
+        snmp: DeviceSession,
+        plan: request_plan.Plan,
+        answers: list[PollAnswer],
+    ) -> None:
+        """The requests after the first. Those that do not fit into this poll are the
+        first ones of the next."""
+        rest = plan.fast[1:]
+        self.reached = sum(len(answer.plans) for answer in answers)
+        for n in range(len(rest)):
+            at = (self._next_fast + n) % len(rest)
+            try:
+                answer = await self._get(snmp, rest[at])
+            except Failed:
+                self._next_fast = at
+                raise
+            if answer is None:
+                # The tables are read again next time; these ports have no row now.
+                self.forget()
+                break
+            answers.append(answer)
+            self.reached += len(answer.plans)
+        self._next_fast = 0
+        self.reached = None
 
     def _moment(self, values: dict[str, Value]) -> Moment:
         ticks = values.get(oids.SYS_UP_TIME)
@@ -113,7 +185,7 @@ class PortTable:
         return Moment(ticks if isinstance(ticks, int) else None, own_ms)
 
     async def _get_uptime(self, snmp: DeviceSession) -> PollAnswer:
-        values = await snmp.session.get([oids.SYS_UP_TIME])
+        values = await snmp.get_some([oids.SYS_UP_TIME])
         return PollAnswer(self._now_ms(), self._moment(values), [], [])
 
     async def _get(
@@ -135,25 +207,63 @@ class PortTable:
         if incomplete and self._monotonic_s() - self._read_s > _REREAD_S:
             # A port or a column is gone. Use what is there, and read the tables again,
             # but not at every poll: some agents always leave something out.
-            self._plan = None
+            self.forget()
         try:
             plans, samples = read_answer(request, values, moment)
         except Renumbered:
             return None
         return PollAnswer(time_ms, moment, plans, samples)
 
-    async def _read_tables(self, snmp: DeviceSession) -> request_plan.Plan:
-        """Reads the tables and makes the plan. Raises `Failed`."""
-        self._scalars = await snmp.get_some(_SCALARS)
-        if_number = as_int(self._scalars.get(oids.IF_NUMBER))
-        columns = await interfaces.read_columns(snmp, _COLUMNS, if_number)
-        self.ports = interfaces.parse_ports(columns)
-        self._port_plans = request_plan.port_plans(self.ports, columns, self._scalars)
-        self._names = {name: columns.get(name, {}) for name in request_plan.NAMES}
+    def _start_reading(self, moment: Moment | None) -> None:
+        """Starts to read the tables, or goes on if the device was only silent since.
+
+        `moment` is that of its first answer; None if its ports have changed.
+        """
+        last = self._last_moment
+        restarted = moment is None or (
+            last is not None and elapsed(last, moment).restarted
+        )
+        if self._reading is None or restarted:
+            self._reading = _Reading()
+        self._last_moment = moment
+
+    async def _read_tables(
+        self, snmp: DeviceSession, share: float
+    ) -> request_plan.Plan:
+        """Goes on reading the tables for that part of the poll's time, and makes the
+        plan of what is read so far. Raises `Failed`."""
+        reading = self._reading
+        assert reading is not None
+        budget = snmp.budget.part(share)
+        within = snmp.with_budget(budget).with_progress(reading.progress)
+        try:
+            scalars = await within.get_some(_SCALARS)
+            self._scalars = scalars
+            await interfaces.read_columns(
+                within, _COLUMNS, as_int(scalars.get(oids.IF_NUMBER)), reading.cells
+            )
+        except Failed as failed:
+            if failed.outcome is not Outcome.BUDGET_SPENT or within.budget.full:
+                if failed.outcome is not Outcome.TIMEOUT:
+                    self.forget()
+                raise
+        else:
+            self._reading = None
+        self._keep(reading.cells)
+        return self._pack(snmp)
+
+    def _keep(self, cells: PortCells) -> None:
+        """Keeps the ports as far as they are read."""
+        read = set(cells.indexes[: cells.read])
+        # Names are unique among all ports, not only among those.
+        ports = interfaces.parse_ports(cells.columns)
+        self.ports = [port for port in ports if port.if_index in read]
+        self._port_plans = request_plan.port_plans(
+            self.ports, cells.columns, self._scalars
+        )
+        self._names = {name: cells.columns.get(name, {}) for name in request_plan.NAMES}
         self.findings = device_findings.of_ports(self._port_plans, self._period_s)
         self._read_s = self._monotonic_s()
-        self._last_moment = None
-        return self._pack(snmp)
 
     def _pack(self, snmp: DeviceSession) -> request_plan.Plan:
         self._plan = request_plan.pack(
@@ -168,12 +278,13 @@ class PortTable:
 
     async def _read_slow(self, snmp: DeviceSession, plan: request_plan.Plan) -> None:
         """Names and aliases, a few at a time."""
+        self._polls_without_slow = 0
         for _ in range(plan.slow_per_poll):
             if not plan.slow:
                 break
             request = plan.slow[self._next_slow % len(plan.slow)]
-            self._next_slow += 1
             self._update_names(await snmp.get_some(request))
+            self._next_slow += 1
             if self._next_slow % len(plan.slow) == 0:
                 await self._retry_unreadable(snmp)
 
@@ -185,7 +296,7 @@ class PortTable:
             if oid.rpartition(".")[0] in _COLUMNS
         ][: snmp.limits.varbinds]
         if unreadable and await snmp.get_some(unreadable):
-            self._plan = None
+            self.forget()
 
     def _update_names(self, values: dict[str, Value]) -> None:
         for oid, value in values.items():
@@ -203,4 +314,4 @@ class PortTable:
                     for port in self.ports
                 ]
             else:
-                self._plan = None
+                self.forget()

@@ -15,7 +15,6 @@ from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Failed, Value
 from collectors.snmp.tables.entities import Entity, device_parts, without_placeholder
-from probes.wire.failure import Outcome
 
 _SCALAR = "0"
 _Result = TypeVar("_Result")
@@ -108,10 +107,7 @@ class ProfileReader:
     async def _skip(self, oid: str, failed: Failed) -> None:
         """Record a broken column, which does not affect the others; raise the failure
         if the device is silent."""
-        if failed.outcome is Outcome.TIMEOUT:
-            await self.snmp.check_alive()
-        elif failed.outcome is not Outcome.BAD_ANSWER:
-            raise failed
+        await self.snmp.pass_over(oid, failed)
         self.unread[oid] = failed.detail
 
 

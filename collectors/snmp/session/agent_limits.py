@@ -14,6 +14,7 @@ MAX_VARBINDS = 80
 # Successes before `AgentLimits` tries more again: at a dozen GETs a minute that is half
 # an hour, and a day.
 _FIRST_WAIT, _LONGEST_WAIT = 200, 16_000
+_MAX_REFUSED = 500
 
 
 class AgentLimits(msgspec.Struct):
@@ -42,15 +43,27 @@ class AgentLimits(msgspec.Struct):
     # An instance that the agent has. It is added to other GETs, so that an empty answer
     # must be a refusal.
     anchor: str = SYS_UP_TIME
+    # Values that the agent does not answer together with others: a view hides them, or
+    # they are broken. They are left out until `try_refused`.
+    refused: set[str] = set()
+
+    def refuse(self, oid: str) -> None:
+        if len(self.refused) < _MAX_REFUSED:
+            self.refused.add(oid)
+
+    def try_refused(self) -> None:
+        """Lets refused values be requested again, because the view may have changed."""
+        self.refused.clear()
 
     def get_failed(self, varbinds: int) -> None:
-        """A GET of `varbinds` was too large: halves the size, lowers the ceiling."""
+        """A GET of `varbinds` was too large: lowers the ceiling, and the size to what
+        was answered before, or else to the half."""
         if self.answered >= varbinds:
             # The agent manages less than it did.
             self.answered = 0
         ceiling = (self.answered + varbinds) // 2 if self.answered else varbinds - 1
         self.ceiling = max(1, min(self.ceiling, ceiling))
-        self.varbinds = max(1, min(self.varbinds, varbinds // 2))
+        self.varbinds = max(1, min(self.varbinds, self.answered or varbinds // 2))
         self._wait_longer()
 
     def get_succeeded(self) -> None:

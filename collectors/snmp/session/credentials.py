@@ -26,6 +26,8 @@ import msgspec
 from probes.wire.catalogue import did_you_mean
 
 PREFIX = "TOWPATH_SNMP_"
+# The passwords of the user on the command line. They belong to no name.
+AUTH_PASSWORD, PRIV_PASSWORD = f"{PREFIX}AUTH_PASSWORD", f"{PREFIX}PRIV_PASSWORD"
 SYSTEMD_FILE = "towpath-snmp.toml"
 KEYS = (
     "version",
@@ -245,7 +247,10 @@ def _from_file(path: Path, owner_only: bool) -> dict[str, Credential]:
 def _from_env(env: Mapping[str, str]) -> dict[str, Credential]:
     tables: dict[str, dict[str, str]] = {}
     for variable, value in env.items():
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or variable in (
+            AUTH_PASSWORD,
+            PRIV_PASSWORD,
+        ):
             continue
         rest = variable.removeprefix(PREFIX)
         # Longest key first: CORE_AUTH_PASSWORD is not key PASSWORD of CORE_AUTH.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NoReturn, Protocol
 
 from collectors.snmp.session import usm_keys, v3_message
@@ -29,14 +29,39 @@ _VERSIONS = {"1": 0, "2c": 1}
 # usmStats (RFC 3414 section 5): the reason for a report.
 _USM_STATS = "1.3.6.1.6.3.15.1.1"
 _NOT_IN_TIME, _UNKNOWN_ENGINE = f"{_USM_STATS}.2.0", f"{_USM_STATS}.4.0"
-_REFUSALS = {
-    f"{_USM_STATS}.1.0": "the user is not allowed to use that security level",
-    f"{_USM_STATS}.3.0": "the user is not known",
-    f"{_USM_STATS}.5.0": "the authentication password is wrong",
-    f"{_USM_STATS}.6.0": "the privacy password is wrong",
+_REASONS = {
+    f"{_USM_STATS}.1.0": "level",
+    f"{_USM_STATS}.3.0": "user",
+    f"{_USM_STATS}.5.0": "digest",
+    f"{_USM_STATS}.6.0": "decryption",
     # snmpUnknownContexts (RFC 3412 section 5).
-    "1.3.6.1.6.3.12.1.5.0": "the agent does not know the context",
+    "1.3.6.1.6.3.12.1.5.0": "context",
 }
+_REFUSALS = {
+    "level": "the device does not let user {user!r} use security level {level}: create "
+    "the user there with auth {auth} and priv {priv}, or give the credential what the "
+    "device's user has",
+    "user": "the device has no user {user!r}: create it there, or correct `user` of "
+    "the credential",
+    "digest": "the authentication password of user {user!r} is wrong, or the device "
+    "does not use {auth}: correct `auth_password` or `auth`",
+    "decryption": "the privacy password of user {user!r} is wrong, or the device does "
+    "not use {priv}: correct `priv_password` or `priv`",
+    "context": "the device has no context {context!r}: correct `context`, or leave it "
+    "out",
+    "access": "the device lets user {user!r} read nothing at security level {level}: "
+    "give the user a view there, or the credential the level that the device requires",
+    "community": "the device lets this community read nothing: give it a view there",
+}
+_NO_STABLE_ENGINE = (
+    "the device does not accept the engine id that it reports itself: look for another "
+    "device with the same address, and restart the agent"
+)
+# RFC 3414 section 2.2.3: an engine with the highest number of starts accepts nothing.
+_NEVER_IN_TIME = (
+    "the device does not accept the engine time that it reports itself: set its clock "
+    "and give it a new engine id, which sets engineBoots back"
+)
 _NO_ENGINE = v3_message.EngineTime(b"", 0, 0)
 Enclosed = tuple[bytes, int, int]
 
@@ -50,7 +75,30 @@ class V3Refused(Exception):
 
 
 class Resync(Exception):
-    """The agent has another engine or clock than assumed: send again."""
+    """The agent has another engine or clock than assumed: send again. The text is for
+    an agent that never accepts what it reported."""
+
+
+def refusal_sentence(credential: Credential, reason: str) -> str:
+    """What is wrong with `credential`, and what to do. `reason` is a key of
+    `_REFUSALS`."""
+    level = "noAuthNoPriv"
+    if credential.auth != "none":
+        level = "authNoPriv" if credential.priv == "none" else "authPriv"
+    return _REFUSALS[reason].format(
+        user=credential.user,
+        auth=credential.auth,
+        priv=credential.priv,
+        level=level,
+        context=credential.context,
+    )
+
+
+def _is_report(parts: v3_message.V3Message) -> bool:
+    """True for a report in clear text."""
+    data = parts.data
+    _, _, at, _ = v3_message.read_scoped(data, parts.scoped_at, parts.scoped_end)
+    return data[at : at + 1] == bytes((REPORT,))
 
 
 class Envelope(Protocol):
@@ -71,14 +119,16 @@ class Envelope(Protocol):
     def seal(self, pdu: bytes, number: int) -> bytes:
         """The message with `pdu`, whose request-id is `number`."""
 
-    def open(self, message: bytes, number: int) -> Enclosed:
-        """(octets, begin, end) of the PDU in an answer to `number`.
+    def open(self, message: bytes, numbers: Collection[int]) -> Enclosed:
+        """(octets, begin, end) of the PDU in an answer to one of `numbers`, the last of
+        which is the current one.
 
         Raises `Malformed`, `OtherAnswer`, `V3Refused` or `Resync`.
         """
 
-    def forget(self) -> None:
-        """Makes the next request discover the agent's engine again."""
+    def discover_again(self) -> None:
+        """Makes the next request discover the agent's engine again. Late answers of
+        the engine known so far are still accepted."""
 
 
 def envelope_for(credential: Credential) -> Envelope:
@@ -104,13 +154,13 @@ class CommunityEnvelope:
     def seal(self, pdu: bytes, number: int) -> bytes:
         return tlv(SEQUENCE, self._head + pdu)
 
-    def open(self, message: bytes, number: int) -> Enclosed:
+    def open(self, message: bytes, numbers: Collection[int]) -> Enclosed:
         at, end = expect(message, 0, len(message), SEQUENCE)
         _, at = read_integer(message, at, end)
         _, at = expect(message, at, end, OCTETS)
         return message, at, end
 
-    def forget(self) -> None:
+    def discover_again(self) -> None:
         pass
 
 
@@ -123,13 +173,14 @@ class UserEnvelope:
         self._user = credential.user.encode()
         self._encrypted = credential.priv != "none"
         self._engine_id = b""
+        self._discovering = True
         self._boots = 0
         # The agent's clock minus ours.
         self._ahead_s = 0.0
 
     @property
     def needs_discovery(self) -> bool:
-        return not self._engine_id
+        return self._discovering
 
     @property
     def engine_id(self) -> bytes:
@@ -156,14 +207,16 @@ class UserEnvelope:
             reportable=True,
         )
 
-    def open(self, message: bytes, number: int) -> Enclosed:
+    def open(self, message: bytes, numbers: Collection[int]) -> Enclosed:
         parts = v3_message.decode(message)
-        if parts.msg_id != number:
+        if parts.msg_id not in numbers:
             raise OtherAnswer
-        if not self._engine_id:
+        *_, number = numbers
+        is_current = parts.msg_id == number
+        if self._discovering and is_current and self._is_discovered(parts):
             # The answer to `discovery`, which cannot be signed.
             self._set_engine(parts)
-            raise Resync
+            raise Resync(_NO_STABLE_ENGINE)
         signed = self._is_signed(parts)
         data, at, end = message, parts.scoped_at, parts.scoped_end
         if parts.flags & PRIV:
@@ -181,16 +234,25 @@ class UserEnvelope:
             at, end = 0, len(data)
         _, _, at, end = v3_message.read_scoped(data, at, end)
         if data[at : at + 1] == bytes((REPORT,)):
+            if not is_current:
+                raise OtherAnswer
             self._raise_for_report(decode(data, at, end).binds, parts, signed)
         if not signed or (self._encrypted and not parts.flags & PRIV):
             raise OtherAnswer
         if parts.engine_id != self._engine_id:
             raise OtherAnswer
+        self._discovering = False
         self._update_clock(parts)
         return data, at, end
 
-    def forget(self) -> None:
-        self._engine_id = b""
+    def discover_again(self) -> None:
+        self._discovering = True
+
+    def _is_discovered(self, parts: v3_message.V3Message) -> bool:
+        """False for an answer of the engine known so far to an earlier message."""
+        if not self._engine_id or parts.engine_id != self._engine_id:
+            return True
+        return not parts.flags & (AUTH | PRIV) and _is_report(parts)
 
     def _is_signed(self, parts: v3_message.V3Message) -> bool:
         """False without a digest; True for users that have none.
@@ -216,19 +278,23 @@ class UserEnvelope:
         statistic = binds[0].oid if binds else ""
         if statistic == _UNKNOWN_ENGINE:
             self._set_engine(parts)
-            raise Resync
+            raise Resync(_NO_STABLE_ENGINE)
         if statistic == _NOT_IN_TIME:
             if not signed:
                 raise OtherAnswer
             self._set_engine(parts)
-            raise Resync
-        raise V3Refused(
-            _REFUSALS.get(statistic, f"the agent reports {statistic or 'nothing'}")
-        )
+            raise Resync(_NEVER_IN_TIME)
+        reason = _REASONS.get(statistic)
+        if reason is None:
+            raise V3Refused(
+                f"the device refuses the message: {statistic or 'no reason'}"
+            )
+        raise V3Refused(refusal_sentence(self._credential, reason))
 
     def _set_engine(self, parts: v3_message.V3Message) -> None:
         if not parts.engine_id:
             raise Malformed("an answer to discovery without an engine id")
+        self._discovering = False
         self._engine_id = parts.engine_id
         self._boots = parts.boots
         self._ahead_s = parts.time - time.monotonic()

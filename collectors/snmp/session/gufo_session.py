@@ -19,7 +19,7 @@ from collectors.snmp.session.channel import DescriptorChannel
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.gufo_library import GufoError, GufoSocket
 from collectors.snmp.session.opaque import unwrap
-from collectors.snmp.session.session import Failed, RetryPolicy, Value
+from collectors.snmp.session.session import BUDGET_SPENT, Failed, RetryPolicy, Value
 from collectors.snmp.session.udp_session import NO_AGENT, UdpSession
 from probes.wire.failure import Outcome
 
@@ -66,7 +66,9 @@ class GufoSession(UdpSession):
         requested = list(oids)
         key = hash(tuple(requested))
         sound = self._sound_gets.get(key)
-        if sound is not None:
+        # A late answer to gufo-snmp's request is lost, because its number is not known.
+        is_slow = self.answer_time.is_longer_than(self.retry_policy.timeouts_s[0])
+        if sound is not None and not is_slow:
             answer = await self._get_fast(requested)
             shape = _shape(answer)
             # A value that gufo-snmp misreads is a new 0, or has another type.
@@ -101,13 +103,21 @@ class GufoSession(UdpSession):
         """
         retry_policy = self.retry_policy
         first, rest = retry_policy.timeouts_s[0], retry_policy.timeouts_s[1:]
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         try:
-            return await self._exchange_get(requested, first)
+            answer = await self._exchange_get(
+                requested, min(began_s + first, self.ends_s)
+            )
+            self.answer_time.record(loop.time() - began_s)
+            return answer
         except (TimeoutError, ConnectionRefusedError) as error:
+            if loop.time() >= self.ends_s:
+                raise Failed(Outcome.BUDGET_SPENT, BUDGET_SPENT) from None
             if self.version == "3":
                 # The agent may have restarted.
                 self.close()
-                self._envelope.forget()
+                self._envelope.discover_again()
             if not rest:
                 # gufo-snmp raises either exception if nothing listens on the port.
                 if "refused" in str(error):
@@ -128,19 +138,19 @@ class GufoSession(UdpSession):
             self.retry_policy = retry_policy
 
     async def _exchange_get(
-        self, requested: list[str], timeout_s: float
+        self, requested: list[str], ends_s: float
     ) -> dict[str, Value]:
         if self._channel is None:
             self._channel = await self._open()
         assert self._socket is not None
         if self.version == "3":
             if not self._discovered:
-                await self._discover(self._socket, timeout_s)
+                await self._discover(self._socket, ends_s)
             elif time.monotonic() - self._last_answer_s > _REFRESH_S:
-                await self._refresh(self._socket, timeout_s)
+                await self._refresh(self._socket, ends_s)
         socket = self._socket
         answer = await self._converse(
-            lambda: socket.send_get(requested), socket.receive_get, timeout_s
+            lambda: socket.send_get(requested), socket.receive_get, ends_s
         )
         return {
             oid: unwrap(value) if type(value) is bytes else value
@@ -148,11 +158,10 @@ class GufoSession(UdpSession):
         }
 
     async def _converse(
-        self, send: Callable[[], None], receive: Callable[[], _Answer], timeout_s: float
+        self, send: Callable[[], None], receive: Callable[[], _Answer], ends_s: float
     ) -> _Answer:
         channel = self._channel
         assert isinstance(channel, DescriptorChannel)
-        ends_s = asyncio.get_running_loop().time() + timeout_s
         self.counts.packets += 1
         channel.attempt(send)
         while True:
@@ -169,13 +178,13 @@ class GufoSession(UdpSession):
         self._socket = GufoSocket(self._address, self._port, self._credential)
         return DescriptorChannel(self._socket.descriptor)
 
-    async def _discover(self, socket: GufoSocket, timeout_s: float) -> None:
+    async def _discover(self, socket: GufoSocket, ends_s: float) -> None:
         """The engine's id (RFC 3414 section 4), then its boots and time."""
-        await self._refresh(socket, timeout_s)
+        await self._refresh(socket, ends_s)
         socket.use_keys()
         if socket.needs_authentication:
-            await self._refresh(socket, timeout_s)
+            await self._refresh(socket, ends_s)
         self._discovered = True
 
-    async def _refresh(self, socket: GufoSocket, timeout_s: float) -> None:
-        await self._converse(socket.send_refresh, socket.receive_refresh, timeout_s)
+    async def _refresh(self, socket: GufoSocket, ends_s: float) -> None:
+        await self._converse(socket.send_refresh, socket.receive_refresh, ends_s)

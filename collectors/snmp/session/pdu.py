@@ -36,7 +36,7 @@ from collectors.snmp.session.ber import (
 from collectors.snmp.session.session import Value
 
 GET, GET_NEXT, RESPONSE, GET_BULK, REPORT = 0xA0, 0xA1, 0xA2, 0xA5, 0xA8
-TOO_BIG, NO_SUCH_NAME, GEN_ERR = 1, 2, 5
+TOO_BIG, NO_SUCH_NAME, GEN_ERR, AUTHORIZATION_ERROR = 1, 2, 5, 16
 # noSuchObject, noSuchInstance, endOfMibView: the agent has no such value.
 _ABSENT = (0x80, 0x81, 0x82)
 _UNSIGNED32 = 0x47

@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from collectors.snmp.session.session import Failed, Value
+import msgspec
+
+from collectors.snmp.session.session import BUDGET_SPENT, Failed, Value
+from probes.wire.clock import MonotonicClock
 from probes.wire.failure import Outcome
 
 # Octets that one device may send in one poll, names and values together. A chassis of
@@ -13,21 +16,49 @@ from probes.wire.failure import Outcome
 MAX_OCTETS = 16_000_000
 
 
+class OctetAllowance(msgspec.Struct):
+    """What a device may still send: for one poll, or for a reading of many polls."""
+
+    left: int = MAX_OCTETS
+
+
 class PollBudget:
     """Time on a monotonic clock, and octets, for one poll of one device."""
 
-    def __init__(self, seconds: float, octets: int = MAX_OCTETS) -> None:
-        self._ends = time.monotonic() + seconds
-        self._octets = octets
+    def __init__(
+        self,
+        seconds: float,
+        allowance: OctetAllowance | None = None,
+        monotonic_s: MonotonicClock = time.monotonic,
+    ) -> None:
+        self._monotonic_s = monotonic_s
+        self._ends_s = monotonic_s() + seconds
+        self._allowance = allowance or OctetAllowance()
 
     @property
     def full(self) -> bool:
         """True if the device has sent more than it may."""
-        return self._octets < 0
+        return self._allowance.left < 0
 
-    def renewed(self, seconds: float) -> PollBudget:
-        """A budget with fresh time, but no fresh octets."""
-        return PollBudget(seconds, self._octets)
+    @property
+    def left_s(self) -> float:
+        return self._ends_s - self._monotonic_s()
+
+    def at_most(self, seconds: float) -> PollBudget:
+        """A budget of at most so much of the time that is left."""
+        left_s = max(0.0, self.left_s)
+        return PollBudget(min(seconds, left_s), self._allowance, self._monotonic_s)
+
+    def part(
+        self, ratio: float = 1.0, allowance: OctetAllowance | None = None
+    ) -> PollBudget:
+        """A budget for that part of the time that is left, with the same octets unless
+        there is another `allowance`."""
+        return PollBudget(
+            max(0.0, self.left_s) * ratio,
+            allowance or self._allowance,
+            self._monotonic_s,
+        )
 
     def count(self, values: Iterable[Value], names: Iterable[str] = ()) -> None:
         """Counts an answer; `names` only if we did not send them ourselves.
@@ -38,15 +69,13 @@ class PollBudget:
         for value in values:
             if type(value) is bytes or type(value) is str:
                 octets += len(value)
-        self._octets -= octets
+        self._allowance.left -= octets
         if self.full:
             self.check()
 
-    def check(self) -> None:
-        """Raises `Failed` if nothing is left."""
+    def check(self, needed_s: float = 0.0) -> None:
+        """Raises `Failed` if nothing is left, or less than `needed_s`."""
         if self.full:
             raise Failed(Outcome.BUDGET_SPENT, "the device sends too much for one poll")
-        if time.monotonic() > self._ends:
-            raise Failed(
-                Outcome.BUDGET_SPENT, "the device's time for a poll is used up"
-            )
+        if self.left_s <= needed_s:
+            raise Failed(Outcome.BUDGET_SPENT, BUDGET_SPENT)

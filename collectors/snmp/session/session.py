@@ -16,6 +16,8 @@ from typing import Protocol
 
 import msgspec
 
+from collectors.snmp.session.answer_time import AnswerTime
+from collectors.snmp.session.credentials import Credential
 from probes.wire.failure import Outcome
 
 Value = int | bytes | str | float
@@ -26,6 +28,9 @@ WalkRow = tuple[str, Value | None]
 MAX_REPETITIONS = 25
 # A device that sends nothing but unreadable values must not fill the memory.
 _MAX_UNREADABLE = 1_000
+
+
+BUDGET_SPENT = "the device's time for a poll is used up"
 
 
 class Failed(Exception):
@@ -41,6 +46,15 @@ class AnswerTooBig(Failed):
 
     def __init__(self, detail: str) -> None:
         super().__init__(Outcome.BAD_ANSWER, detail)
+
+
+class GetRefused(AnswerTooBig):
+    """The answer to a GET was an error, perhaps because of one OID: `suspect` if the
+    agent names it, else empty."""
+
+    def __init__(self, detail: str, suspect: str = "") -> None:
+        super().__init__(detail)
+        self.suspect = suspect
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
@@ -94,6 +108,10 @@ class Session(Protocol):
 
     counts: RequestCounts
     retry_policy: RetryPolicy
+    # Waits are as long as the agent needs, if that is longer than the time-outs.
+    answer_time: AnswerTime
+    # No request waits longer than this, on the clock of the event loop.
+    ends_s: float
     unreadable: UnreadableValues
     # Called when a request is about to be sent again.
     on_retry: Callable[[], None] | None
@@ -101,6 +119,9 @@ class Session(Protocol):
     @property
     def version(self) -> str:
         """`1`, `2c` or `3`."""
+
+    @property
+    def credential(self) -> Credential: ...
 
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         """The values of `oids`, without those that the agent does not have."""

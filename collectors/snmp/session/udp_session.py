@@ -7,10 +7,12 @@ that value; `unreadable` keeps its OID and the reason.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from collectors.snmp.session import pdu
+from collectors.snmp.session.answer_time import AnswerTime
 from collectors.snmp.session.ber import Malformed, oid_name
 from collectors.snmp.session.channel import Channel, open_channel
 from collectors.snmp.session.column_syntax import type_mismatch
@@ -20,18 +22,22 @@ from collectors.snmp.session.envelope import (
     Resync,
     V3Refused,
     envelope_for,
+    refusal_sentence,
 )
 from collectors.snmp.session.oids import under
 from collectors.snmp.session.pdu import Response, VarBind
 from collectors.snmp.session.session import (
+    BUDGET_SPENT,
     AnswerTooBig,
     Failed,
+    GetRefused,
     RequestCounts,
     RetryPolicy,
     UnreadableValues,
     Value,
     WalkRow,
 )
+from probes.wire.durations import duration_text
 from probes.wire.failure import Outcome
 from probes.wire.socket_errors import outcome_of
 
@@ -40,7 +46,22 @@ _MAX_RESYNCS = 3
 # The agent may be restarting.
 _REFUSED_PAUSE_S = 0.2
 NO_AGENT = "no agent listens on that port"
-_STATUSES = {2: "noSuchName", 3: "badValue", 5: "genErr", 13: "resourceUnavailable"}
+_STATUSES = {
+    1: "tooBig",
+    2: "noSuchName",
+    3: "badValue",
+    5: "genErr",
+    6: "noAccess",
+    13: "resourceUnavailable",
+    16: "authorizationError",
+}
+
+
+class NoAccess(Failed):
+    """The agent accepts the credential, and lets it read nothing."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Outcome.AUTH_FAILED, detail)
 
 
 class UdpSession:
@@ -55,12 +76,21 @@ class UdpSession:
         self.counts = RequestCounts()
         self.unreadable = UnreadableValues()
         self.on_retry: Callable[[], None] | None = None
+        self.answer_time = AnswerTime()
+        self.ends_s = math.inf
         self._channel: Channel | None = None
         self._envelope = envelope_for(credential)
+        self._has_read = False
+        # When what is waited for was first requested.
+        self._asked_s = 0.0
 
     @property
     def version(self) -> str:
         return self._credential.version
+
+    @property
+    def credential(self) -> Credential:
+        return self._credential
 
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         wanted = list(oids)
@@ -73,8 +103,12 @@ class UdpSession:
                 # v1 refuses a whole GET for one OID: send it again without that one.
                 del wanted[response.error_index - 1]
                 continue
-            if response.status:
+            if response.status == pdu.TOO_BIG:
                 raise AnswerTooBig(_status_text(response.status))
+            if response.status:
+                at = response.error_index - 1
+                suspect = wanted[at] if 0 <= at < len(wanted) else ""
+                raise GetRefused(_status_text(response.status), suspect)
             binds = response.binds
             if not binds and len(wanted) > 1:
                 # Some agents answer too large a GET with an empty list.
@@ -129,19 +163,28 @@ class UdpSession:
             return pdu.encode(kind, number, names, first, second)
 
         # A retry has the number of the first try, whose late answer is as good.
-        number = secrets.randbits(31)
+        numbers = [secrets.randbits(31)]
         timeouts_s = self.retry_policy.timeouts_s
         refused = False
+        loop = asyncio.get_running_loop()
+        began_s = self._asked_s = loop.time()
+        if self._channel is not None:
+            self._channel.clear()
         for attempt, timeout_s in enumerate(timeouts_s):
             if attempt > 0:
                 self.counts.retries += 1
                 if self.on_retry is not None:
                     self.on_retry()
                 # An agent that has restarted may not answer the old engine id.
-                self._envelope.forget()
+                self._envelope.discover_again()
             try:
-                return await self._exchange(request, number, requested, timeout_s)
+                response = await self._exchange(request, numbers, requested, timeout_s)
+                self._record_time()
+                self._check_access(response)
+                return response
             except TimeoutError:
+                if loop.time() >= self.ends_s:
+                    raise Failed(Outcome.BUDGET_SPENT, BUDGET_SPENT) from None
                 continue
             except (ConnectionRefusedError, ConnectionResetError):
                 # Windows raises "reset" for a closed UDP port.
@@ -155,45 +198,72 @@ class UdpSession:
                 raise Failed(Outcome.BAD_ANSWER, f"not SNMP: {error}") from None
         if refused:
             raise Failed(Outcome.REFUSED, NO_AGENT)
-        raise Failed(Outcome.TIMEOUT, f"no answer to {len(timeouts_s)} requests")
+        raise Failed(
+            Outcome.TIMEOUT,
+            f"no answer to {len(timeouts_s)} requests within "
+            f"{duration_text(loop.time() - began_s)}",
+        )
+
+    def _record_time(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        self.answer_time.record(now_s - self._asked_s)
+        self._asked_s = now_s
+
+    def _check_access(self, response: Response) -> None:
+        """Raises `Failed` if the agent lets this credential read nothing (RFC 3413
+        section 3.2: an authorizationError of the whole request)."""
+        if not response.status:
+            self._has_read = True
+        elif (
+            response.status == pdu.AUTHORIZATION_ERROR
+            and not response.error_index
+            and not self._has_read
+        ):
+            reason = "access" if self.version == "3" else "community"
+            raise NoAccess(refusal_sentence(self._credential, reason))
 
     async def _exchange(
         self,
         request: Callable[[int], bytes],
-        number: int,
+        numbers: list[int],
         requested: Sequence[str],
         timeout_s: float,
     ) -> Response:
+        """Sends the request under the last of `numbers`, which are all its numbers."""
         if self._channel is None:
             self._channel = await self._open()
-        ends_s = asyncio.get_running_loop().time() + timeout_s
-        envelope = self._envelope
+        envelope, reason = self._envelope, ""
         for _ in range(_MAX_RESYNCS):
-            self._channel.clear()
             self.counts.packets += 1
+            number = numbers[-1]
+            wait_s = self.answer_time.wait_s(timeout_s)
+            ends_s = min(asyncio.get_running_loop().time() + wait_s, self.ends_s)
             try:
                 if envelope.needs_discovery:
                     self._channel.send(envelope.discovery(number))
                 else:
                     self._channel.send(envelope.seal(request(number), number))
-                return await self._receive(number, requested, ends_s)
-            except Resync:
-                # Another number, so that a duplicate report counts once.
-                number = secrets.randbits(31)
-        raise Failed(Outcome.AUTH_FAILED, "the user, password or time is refused")
+                return await self._receive(numbers, requested, ends_s)
+            except Resync as resync:
+                # It is alive: the next message has the whole time, and another number,
+                # so that a duplicate report counts once.
+                self._record_time()
+                numbers.append(secrets.randbits(31))
+                reason = str(resync)
+        raise Failed(Outcome.AUTH_FAILED, reason)
 
     async def _receive(
-        self, number: int, requested: Sequence[str], ends_s: float
+        self, numbers: Collection[int], requested: Sequence[str], ends_s: float
     ) -> Response:
         assert self._channel is not None
         while True:
             datagram = await self._channel.receive(ends_s)
             try:
-                data, at, end = self._envelope.open(datagram, number)
+                data, at, end = self._envelope.open(datagram, numbers)
             except OtherAnswer:
                 continue
             response = pdu.decode(data, at, end, requested)
-            if response.kind == pdu.RESPONSE and response.request_id == number:
+            if response.kind == pdu.RESPONSE and response.request_id in numbers:
                 return response
 
 
@@ -254,4 +324,5 @@ class UdpPages:
 
 
 def _status_text(status: int) -> str:
-    return f"error-status {status} ({_STATUSES.get(status, 'tooBig')})"
+    name = _STATUSES.get(status)
+    return f"error-status {status} ({name})" if name else f"error-status {status}"

@@ -17,8 +17,7 @@ from collectors.snmp.session import oids
 from collectors.snmp.session.agent_limits import AgentLimits
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import as_int, mac, text
-from collectors.snmp.session.session import AnswerTooBig, Failed, Value
-from probes.wire.failure import Outcome
+from collectors.snmp.session.session import Failed, Value
 
 # ifSpeed is a Gauge32 that stays at its maximum for faster ports (RFC 2863).
 IF_SPEED_TOP = 4_294_967_295
@@ -60,6 +59,16 @@ FULL = (
     oids.DOT3_DUPLEX,
 )
 
+# 32-bit counters that are not needed of a port with these 64-bit ones.
+WIDER = {
+    oids.IF_IN_OCTETS: oids.IF_HC_IN_OCTETS,
+    oids.IF_OUT_OCTETS: oids.IF_HC_OUT_OCTETS,
+    oids.IF_IN_UCAST: oids.IF_HC_IN_UCAST,
+    oids.IF_OUT_UCAST: oids.IF_HC_OUT_UCAST,
+    oids.IF_IN_MCAST: oids.IF_HC_IN_MCAST,
+    oids.IF_IN_BCAST: oids.IF_HC_IN_BCAST,
+}
+
 Columns = dict[str, dict[int, Value]]
 
 
@@ -98,46 +107,90 @@ class Port(msgspec.Struct, frozen=True, gc=False):
         return description
 
 
+class PortCells(msgspec.Struct):
+    """The cells of all ports by column and ifIndex, as far as they are read.
+
+    `indexes` are the ports that exist; of the first `read` of them all is read.
+    """
+
+    columns: Columns = {}
+    indexes: list[int] = []
+    read: int = 0
+
+
 async def read_columns(
     snmp: DeviceSession,
     columns: tuple[str, ...],
     expected: int | None = None,
+    cells: PortCells | None = None,
 ) -> Columns:
-    """Read the columns of all ports, by column and ifIndex. Raises `Failed`.
+    """Read the columns of all ports, by column and ifIndex. Raises `Failed`; what was
+    read until then is in `cells`.
 
     Walks of three columns find the instances, because agents omit rows from one column
     or skip them at high repetitions. If there are fewer than `expected` (ifNumber), a
     fourth column is walked a few rows at a time. GETs read the other columns. A v1
     agent refuses a whole GET for one missing instance, so there every column is walked.
     """
-    cells: Columns = {}
+    so_far = cells or PortCells()
+    so_far.columns = {}
+    so_far.read = 0
+    values = so_far.columns
     walked: tuple[str, ...] = (oids.IF_DESCR, oids.IF_NAME, oids.IF_OPER_STATUS)
     if snmp.is_v1:
         walked += tuple(c for c in columns if c not in walked)
     for column in walked:
-        cells[column] = await _walk_column(snmp, column)
-    indexes = sorted(set().union(*cells.values()))
+        values[column] = await _walk_column(snmp, column)
+    indexes = sorted(set().union(*values.values()))
     if expected is not None and 0 < len(indexes) < expected:
-        few = DeviceSession(snmp.session, snmp.budget, AgentLimits(repetitions=_FEW))
-        cells[oids.IF_INDEX] = await _walk_column(few, oids.IF_INDEX)
-        indexes = sorted(set().union(*cells.values()))
+        few = snmp.with_limits(AgentLimits(repetitions=_FEW))
+        values[oids.IF_INDEX] = await _walk_column(few, oids.IF_INDEX)
+        indexes = sorted(set().union(*values.values()))
     if not indexes:
-        cells[oids.IF_INDEX] = await _walk_column(snmp, oids.IF_INDEX)
-        indexes = sorted(cells[oids.IF_INDEX])
+        values[oids.IF_INDEX] = await _walk_column(snmp, oids.IF_INDEX)
+        indexes = sorted(values[oids.IF_INDEX])
+    so_far.indexes = indexes
     if not snmp.is_v1 and indexes:
         columns = await _accepted_columns(snmp, columns, indexes[0])
-    wanted = [
-        f"{column}.{index}"
-        for index in indexes
+        await _get_cells(snmp, columns, so_far)
+    so_far.read = len(indexes)
+    return values
+
+
+async def _get_cells(
+    snmp: DeviceSession, columns: tuple[str, ...], so_far: PortCells
+) -> None:
+    """Read the cells that the walks did not bring, as many at a time as the agent can,
+    port by port."""
+    values = so_far.columns
+    todo = [
+        (f"{column}.{index}", n)
+        for n, index in enumerate(so_far.indexes)
         for column in columns
-        if index not in cells.get(column, ())
+        if column not in WIDER and index not in values.get(column, ())
     ]
-    if not snmp.is_v1 and wanted:
-        for oid, value in (await snmp.get_all(wanted)).items():
+    # 32-bit counters of ports that turn out to have no others.
+    narrow: list[tuple[str, int]] = []
+    asked = 0
+    while todo or narrow:
+        fits = max(1, snmp.limits.varbinds - 1)
+        source = narrow if len(narrow) >= fits or not todo else todo
+        some = source[:fits]
+        del source[: len(some)]
+        for oid, value in (await snmp.get_all([oid for oid, _ in some])).items():
             column, _, index = oid.rpartition(".")
             if column in columns:
-                cells.setdefault(column, {})[int(index)] = value
-    return cells
+                values.setdefault(column, {})[int(index)] = value
+        if source is todo:
+            before, asked = asked, todo[0][1] if todo else len(so_far.indexes)
+            narrow += [
+                (f"{column}.{so_far.indexes[n]}", n)
+                for n in range(before, asked)
+                for column in columns
+                if column in WIDER
+                and so_far.indexes[n] not in values.get(WIDER[column], ())
+            ]
+        so_far.read = narrow[0][1] if narrow else asked
 
 
 async def _accepted_columns(
@@ -151,37 +204,15 @@ async def _accepted_columns(
     of old Cisco IOS). Together with good columns, that would look like an agent that
     accepts only one variable at a time.
     """
-    if await _accepts(snmp, columns, index, 1):
+    if await snmp.accepts([f"{column}.{index}" for column in columns], 1):
         return columns
     good = []
     for column in columns:
         # Two tries, so that a lost packet does not cost a column.
-        if await _accepts(snmp, (column,), index, 2):
+        if await snmp.accepts([f"{column}.{index}"], 2):
             good.append(column)
     # If all are refused, the agent accepts only one variable at a time.
     return tuple(good) or columns
-
-
-async def _accepts(
-    snmp: DeviceSession,
-    columns: tuple[str, ...],
-    index: int,
-    tries: int,
-) -> bool:
-    """Return False if a GET of the columns is refused, or not answered `tries`
-    times."""
-    snmp.budget.check()
-    instances = [f"{column}.{index}" for column in columns]
-    try:
-        with snmp.tries(tries):
-            await snmp.session.get([snmp.limits.anchor, *instances])
-    except AnswerTooBig:
-        return False
-    except Failed as failed:
-        if failed.outcome is not Outcome.TIMEOUT:
-            raise
-        return False
-    return True
 
 
 async def _walk_column(snmp: DeviceSession, column: str) -> dict[int, Value]:
@@ -190,10 +221,7 @@ async def _walk_column(snmp: DeviceSession, column: str) -> dict[int, Value]:
         rows = await snmp.walk(column)
     except Failed as failed:
         # One broken column does not affect the others; a silent device does.
-        if failed.outcome is Outcome.TIMEOUT:
-            await snmp.check_alive()
-        elif failed.outcome is not Outcome.BAD_ANSWER:
-            raise
+        await snmp.pass_over(column, failed)
         # The table was the reason, not the number of repetitions.
         snmp.limits.repetitions = repetitions
         return {}

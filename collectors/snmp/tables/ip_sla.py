@@ -18,15 +18,15 @@ from collectors.server_measurements import IP_SLA
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import as_int, text
-from collectors.snmp.session.poll_budget import PollBudget
-from collectors.snmp.session.session import Value
+from collectors.snmp.session.read_progress import ReadProgress
+from collectors.snmp.session.session import Failed, Value
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.quantities import DELAY, ICPIF, MOS, SENSORS
 from probes.wire.clock import MonotonicClock
+from probes.wire.failure import Outcome
 
 # How long the list of operations is kept. An empty list costs one packet to read.
 _LEARN_S = 3600.0
-_BUDGET_S = 10.0
 _MOST = 200
 _MIB = "1.3.6.1.4.1.9.9.42.1"
 _OWNER, _TAG, _TYPE = (f"{_MIB}.2.1.1.{n}" for n in (2, 3, 4))
@@ -79,21 +79,33 @@ class IpSla:
         self._monotonic_s = monotonic_s
         self._operations: list[Operation] = []
         self._learn_at_s = float("-inf")
+        # Of a list that needs more than one poll.
+        self._progress: ReadProgress | None = None
 
     async def poll(
         self, snmp: DeviceSession, place: DeviceTags, now_ms: int
     ) -> list[Batch]:
         """Read the latest results. Raises `Failed`."""
-        snmp, now_s = snmp.with_budget(PollBudget(_BUDGET_S)), self._monotonic_s()
+        now_s = self._monotonic_s()
         if now_s >= self._learn_at_s:
-            # Set before reading, so that a failure is not repeated at every poll.
-            self._learn_at_s = now_s + _LEARN_S
-            self._operations = await _read_operations(snmp)
+            await self._learn(snmp, now_s)
         if not self._operations:
             return []
         wanted = [o for operation in self._operations for o in _list_oids(operation)]
         answer = await snmp.get_all(wanted)
         return to_batches(place, now_ms, self._operations, answer)
+
+    async def _learn(self, snmp: DeviceSession, now_s: float) -> None:
+        # Set before reading, so that a failure is not repeated at every poll.
+        due_s, self._learn_at_s = self._learn_at_s, now_s + _LEARN_S
+        progress, self._progress = self._progress or ReadProgress(), None
+        within = snmp.with_progress(progress)
+        try:
+            self._operations = await _read_operations(within)
+        except Failed as failed:
+            if failed.outcome is Outcome.BUDGET_SPENT and not within.budget.full:
+                self._progress, self._learn_at_s = progress, due_s
+            raise
 
 
 async def _read_operations(snmp: DeviceSession) -> list[Operation]:

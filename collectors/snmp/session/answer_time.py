@@ -1,0 +1,37 @@
+"""How long one agent takes to answer, as experience has shown."""
+
+from __future__ import annotations
+
+import msgspec
+
+# The part of the longest time so far that counts after one shorter answer.
+_FADING = 0.9
+# A wait is this much longer than the answer that is expected.
+_MARGIN = 1.5
+_LONGEST_WAIT_S = 15.0
+
+
+class AnswerTime(msgspec.Struct):
+    """What is expected of an agent; worth keeping over a restart.
+
+    An agent that needs longer than the time-out receives a second request while it is
+    still working on the first, which makes it even slower. So the waits follow what it
+    needs. The time counts from the first request, because it is not known which of them
+    an answer is to: after a loss, too much is expected for some answers.
+    """
+
+    expected_s: float = 0.0
+
+    def record(self, took_s: float) -> None:
+        """An answer came `took_s` after the request was first sent."""
+        self.expected_s = max(
+            took_s, self.expected_s * _FADING + took_s * (1 - _FADING)
+        )
+
+    def wait_s(self, timeout_s: float) -> float:
+        """How long to wait for an answer instead of `timeout_s`."""
+        return max(timeout_s, min(self.expected_s * _MARGIN, _LONGEST_WAIT_S))
+
+    def is_longer_than(self, timeout_s: float) -> bool:
+        """True for an agent that is slow, measured by `timeout_s`."""
+        return self.wait_s(timeout_s) > timeout_s
