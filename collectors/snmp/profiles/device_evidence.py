@@ -6,7 +6,6 @@ from collectors.snmp.profiles.identity import ENTERPRISES, Identity
 from collectors.snmp.profiles.profile_reader import ProfileReader
 from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Failed
-from probes.wire.failure import Outcome
 
 # Numbers of agents that makers build in without giving them a number of their own:
 # none, Net-SNMP's old and new one.
@@ -49,14 +48,11 @@ class DeviceEvidence:
         snmp, tree, after = self._reader.snmp, ENTERPRISES.rstrip("."), ""
         while len(numbers) < _MOST_ENTERPRISES:
             try:
-                page = await snmp.session.pages(tree, 1, after).read()
+                following = await snmp.next_oid(tree, after)
             except Failed as failed:
                 # Some agents do not answer at the end of their tree.
-                if failed.outcome is not Outcome.TIMEOUT:
-                    break
-                await snmp.check_alive()
+                await snmp.pass_over(tree, failed)
                 break
-            following = page[0][0] if page else ""
             if not following.startswith(ENTERPRISES):
                 break
             number = int(following.removeprefix(ENTERPRISES).split(".")[0])

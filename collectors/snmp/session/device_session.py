@@ -247,9 +247,18 @@ class DeviceSession:
 
     async def has_rows(self, base: str) -> bool:
         """True if there is anything below `base`; costs one GETNEXT."""
-        self._begin()
-        page = await self.session.pages(base, 1).read()
-        return any(under(oid, base) for oid, _ in page)
+        return bool(await self.next_oid(base))
+
+    async def next_oid(self, base: str, after: str = "") -> str:
+        """The first OID below `base`, or the first one after `after`; empty if there is
+        none. Costs one GETNEXT."""
+        progress = self._progress or ReadProgress()
+        key = (base, after)
+        if key not in progress.following:
+            self._begin()
+            page = await self.session.pages(base, 1, after).read()
+            progress.following[key] = next((o for o, _ in page if under(o, base)), "")
+        return progress.following[key]
 
     def _begin(self) -> None:
         """Before each request. Raises `Failed` if its answer would come too late."""

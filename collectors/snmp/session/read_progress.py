@@ -36,6 +36,8 @@ class ReadProgress:
         self.broken: dict[str, Failed] = {}
         # Whether the agent accepts a GET of these OIDs, joined by spaces.
         self.accepted: dict[str, bool] = {}
+        # The OID after another one below a base.
+        self.following: dict[tuple[str, str], str] = {}
         self._unfinished: dict[str, WalkProgress] = {}
 
     def start_walk(self, base: str) -> WalkProgress:
