@@ -21,17 +21,20 @@ Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class LineNumbers:
-    """The line of each dotted path in the file."""
+    """The line of each dotted path in the file. They are counted when a finding needs
+    them, as most files are in order."""
 
     def __init__(self, node: Any, first: int = 0) -> None:
         """`first`: the number of lines before the document."""
         self._lines: dict[str, int] = {}
         self._first = first
-        if node is not None:
-            self._note(node, ())
+        self._node = node
 
     def line(self, path: str) -> int:
         """The line of `path`, or of the nearest parent that has one."""
+        if self._node is not None:
+            self._note(self._node, ())
+            self._node = None
         while path and path not in self._lines:
             path = path.rpartition("." if path.rfind(".") > path.rfind("[") else "[")[0]
         return self._first + self._lines.get(path, 1)
@@ -63,20 +66,23 @@ def parse_yaml(
     source: Path, text: str, findings: list[str], first: int = 0
 ) -> tuple[Any, LineNumbers]:
     """The document in `text` and its line numbers; None if it is empty or not YAML."""
+    loader = Loader(text)
     try:
-        node = yaml.compose(text, Loader)
-        document = yaml.load(text, Loader)
+        node = loader.get_single_node()
+        # Read first, as the loader adds the keys of merges (<<) to the nodes.
+        duplicates = list(_duplicate_keys(node))
+        document = None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = first + (mark.line + 1 if mark else 1)
         problem = getattr(error, "problem", None) or str(error)
         findings.append(f"{source}:{line}: is not valid YAML: {problem}")
         return None, LineNumbers(None, first)
-    if node is not None:
-        findings += [
-            f"{source}:{first + line}: {key!r} appears twice"
-            for key, line in _duplicate_keys(node)
-        ]
+    finally:
+        loader.dispose()
+    findings += [
+        f"{source}:{first + line}: {key!r} appears twice" for key, line in duplicates
+    ]
     return document, LineNumbers(node, first)
 
 
@@ -102,9 +108,10 @@ def _duplicate_keys(node: Any) -> Iterator[tuple[str, int]]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
-            if key.value in seen:
-                yield key.value, key.start_mark.line + 1
-            seen.add(key.value)
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    yield key.value, key.start_mark.line + 1
+                seen.add(key.value)
             yield from _duplicate_keys(value)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
