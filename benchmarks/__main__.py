@@ -18,6 +18,7 @@ BENCHMARKS = (
     "poll",
     "traps",
     "poll_estate",
+    "running_cost",
     "journal",
     "ingest",
     "ingest_attacks",

@@ -16,16 +16,13 @@ import asyncio
 import json
 import os
 import resource
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.poll_switches import COMMUNITY, PORTS, address, is_dead
+from benchmarks.poll_switches import COMMUNITY, PORTS, address, is_dead, running
 from collectors.estate import Device, Estate, Site
 from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.ping import Pinger
@@ -42,7 +39,7 @@ SETTLE, WINDOW = 2, 3
 def run(full: bool = False) -> dict[str, float]:
     """The figures by name; names end in their unit."""
     figures: dict[str, float] = {}
-    with _switches() as port:
+    with running() as port:
         for many, period_s in FULL if full else SHORT:
             estate_figures = _poller(many, period_s, port)
             for name, value in estate_figures.items():
@@ -142,21 +139,6 @@ async def _journalled(
         "answered_ratio": up / len(late_ms),
         "ports_with_rates_ratio": ports / (up * PORTS),
     }
-
-
-@contextmanager
-def _switches() -> Iterator[int]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    command = [sys.executable, "-m", "benchmarks.poll_switches", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            yield port
-        finally:
-            process.terminate()
 
 
 def _cpu_s() -> float:

@@ -13,8 +13,13 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from services import free_port
 
 from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
@@ -109,6 +114,20 @@ class Switches:
             port.advance(self._now_s)
         self._now_s += 40 * 86_400
         return switch
+
+
+@contextmanager
+def running() -> Iterator[int]:
+    """Runs the switches in a process of their own; yields their UDP port."""
+    port = free_port(socket.SOCK_DGRAM)
+    command = [sys.executable, "-m", "benchmarks.poll_switches", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield port
+        finally:
+            process.terminate()
 
 
 def serve(port: int) -> None:
