@@ -33,6 +33,7 @@ MODELS = (
     (49_153, "ethernet1/1/{}"),
 )
 _DEAD_OF = 10
+# Its last 20 bits are the number of the switch.
 _FIRST = int(ipaddress.IPv4Address("127.16.0.0"))
 # A placeholder of four octets, the same length as the real id.
 _REQUEST_ID = 0x5A5A5A5A
@@ -154,7 +155,7 @@ def serve(port: int) -> None:
                 second = now
                 switches.advance(float(now))
             info = packed[0][2]
-            n = struct.unpack_from("!I", info, 8)[0] - _FIRST
+            n = struct.unpack_from("!I", info, 8)[0] & 0xFFFFF
             answer = switches.answer(n, data)
             if answer is not None:
                 # Answers from the address that was polled: `ipi_spec_dst`.

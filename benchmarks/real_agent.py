@@ -1,10 +1,11 @@
 """A real snmpd with 50 ports, in a network namespace of its own, for the benchmarks of
-polling. It answers at every address of 127.0.0.0/8, so it is as many devices as a
+polling. It answers at every address of 10.0.0.0/8, so it is as many devices as a
 benchmark wants."""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
 import shutil
@@ -31,10 +32,11 @@ USERS = {
         "priv_password": "privpassword",
     },
 }
-_CONFIG = """rocommunity public 127.0.0.0/8
+_CONFIG = """rocommunity public
 createUser bench SHA-256 authpassword AES privpassword
 rouser bench priv
 """
+_FIRST = int(ipaddress.IPv4Address("10.16.0.0"))
 _IN_PKTS = "1.3.6.1.2.1.11.1.0"
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
@@ -64,6 +66,9 @@ def run_in_namespace(module: str, *arguments: str) -> dict[str, float]:
 def create_ports() -> None:
     """In the namespace: creates the agent's ports, all of them up."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # Every address of the network is this machine, and answers echoes too.
+    every = ["ip", "route", "add", "local", "10.0.0.0/8", "dev", "lo"]
+    subprocess.run(every, check=True)
     for n in range(PORTS // 2):
         ends = (f"ge{2 * n}", f"ge{2 * n + 1}")
         add = ["ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1]]
@@ -86,6 +91,11 @@ def snmpd(folder: Path) -> Iterator[int]:
             yield port
         finally:
             process.terminate()
+
+
+def address(n: int) -> str:
+    """The address of device `n`, of the agent or of `benchmarks.poll_switches`."""
+    return str(ipaddress.IPv4Address(_FIRST + n))
 
 
 def bench_credential(version: str) -> Credential:

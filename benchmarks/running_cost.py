@@ -35,6 +35,7 @@ from benchmarks import poll_switches
 from benchmarks.exporter_peer import is_installed, measure_exporter
 from benchmarks.real_agent import (
     USERS,
+    address,
     cpu_s,
     create_ports,
     run_in_namespace,
@@ -193,7 +194,7 @@ def _write_estate(council: Council, case: Case, port: int) -> None:
 id = "switch-{n}"
 site = "s{n // 20}"
 role = "switch"
-address = "{poll_switches.address(number)}"
+address = "{address(number)}"
 port = {port}
 credentials = "bench"
 """

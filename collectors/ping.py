@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
+import itertools
 import os
 import socket
 import struct
@@ -86,6 +87,7 @@ class PingTarget:
                 break
         else:
             await asyncio.sleep(TIMEOUT_S - _APART_S + _TICK_S)
+            self._pinger.expire(time.monotonic())
         return self.read_result()
 
     def record(self, rtt_ms: float | None) -> None:
@@ -117,6 +119,7 @@ class Pinger:
         self._ident = os.getpid() & 0xFFFF
         # Distinguishes our echoes from those of a process with the same identifier.
         self._token = os.urandom(8)
+        self._watched = asyncio.Event()
         self._tasks = BackgroundTasks()
         self.sent = 0
 
@@ -163,6 +166,7 @@ class Pinger:
             # The first echo soon, so that a new device soon has a result.
             due_s = time.monotonic() + phase * min(1.0, self._every_s)
             self._push(due_s, pinged)
+            self._watched.set()
         return pinged
 
     def drop(self, pinged: PingTarget) -> None:
@@ -196,10 +200,22 @@ class Pinger:
                 self.send(pinged)
                 # If this machine was asleep: one echo, not all that were missed.
                 self._push(max(due_s + self._every_s, now_s), pinged)
-            self._expire(now_s)
-            await asyncio.sleep(_TICK_S)
+            self.expire(now_s)
+            self._watched.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._wait_s(now_s)):
+                    await self._watched.wait()
 
-    def _expire(self, now_s: float) -> None:
+    def _wait_s(self, now_s: float) -> float | None:
+        """How long until an echo is due or lost; at least a tick, so that those of many
+        devices share one wake."""
+        times_s = [due_s for due_s, _, _ in self._due[:1]]
+        times_s += [
+            echo.until_s for echo in itertools.islice(self._waiting.values(), 1)
+        ]
+        return max(min(times_s) - now_s, _TICK_S) if times_s else None
+
+    def expire(self, now_s: float) -> None:
         """Counts overdue echoes as lost. The dict holds the oldest first."""
         while self._waiting:
             number, waiting = next(iter(self._waiting.items()))

@@ -27,7 +27,13 @@ from collectors.journal import (
     follow,
 )
 from collectors.journal.frame import HEADER_BYTES, Frame, header, pack, unpack
-from collectors.journal.segment import frame_at, frames, list_segments, next_frame
+from collectors.journal.segment import (
+    WAKE_FOLDER,
+    frame_at,
+    frames,
+    list_segments,
+    next_frame,
+)
 from collectors.server_measurements import CATALOGUE
 
 MARKER = bytes(range(100, 108))
@@ -195,6 +201,8 @@ async def test_a_frame_that_is_being_written_is_waited_for(tmp_path: Path) -> No
         assert await drain(reader, wait_s=0) == list(range(8))
         assert reader.stats.damaged_frames == 0
         path.write_bytes(whole)
+        # As the writer does once a frame is complete.
+        (tmp_path / WAKE_FOLDER / "store.wake").write_bytes(b"!")
         assert await drain(reader) == list(range(8, 16))
 
 

@@ -32,6 +32,7 @@ from collectors.token_buckets import TokenBuckets
 _START_S = 20
 _STOP_S = 3
 _REFUSALS_S = 5
+_DATE_S = 1.0
 
 _log = structlog.get_logger()
 
@@ -174,6 +175,7 @@ class HttpServer:
         if self._server is None or self._serving is None:
             return
         self._server.should_exit = True
+        self._server.stopping.set()
         await asyncio.wait({self._serving}, timeout=_STOP_S + 1)
         await self._tasks.stop()
 
@@ -300,6 +302,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._make_listener, self._tls = make_listener, tls
         self._listener: Listener | None = None
+        self.stopping = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
@@ -308,6 +311,14 @@ class _Server(uvicorn.Server):
         for listening in sockets or ():
             self._listener.start(listening, self._tls)
         self.started = True
+
+    async def main_loop(self) -> None:
+        # uvicorn looks ten times a second whether it should exit, and renews the date
+        # that responses have in every tenth look.
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DATE_S):
+                    await self.stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._listener is not None:

@@ -27,7 +27,8 @@ from collectors.journal.segment import (
 )
 
 _log = structlog.get_logger()
-_LOOK_S = 0.1
+# A commit wakes every reader, so a look without one is only a precaution.
+_LOOK_S = 5.0
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -68,6 +69,7 @@ class JournalReader:
         self._start = dict(start or {})
         self._cursors: dict[str, Cursor] = {}
         self._turn = 0
+        self._look_s = 0.0
         self.stats = ReaderStats()
 
     @property
@@ -119,12 +121,17 @@ class JournalReader:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + wait_s
         while True:
-            self._woken.clear()
-            batches = await loop.run_in_executor(
-                self._thread, self._read_logs, max_rows
-            )
-            if batches:
-                return Chunk(batches, self.positions)
+            self._wake()
+            if self._woken.is_set() or loop.time() >= self._look_s:
+                self._woken.clear()
+                batches = await loop.run_in_executor(
+                    self._thread, self._read_logs, max_rows
+                )
+                if batches:
+                    # There may be more.
+                    self._woken.set()
+                    return Chunk(batches, self.positions)
+                self._look_s = loop.time() + _LOOK_S
             left_s = until_s - loop.time()
             if left_s <= 0:
                 return None
@@ -158,7 +165,7 @@ class JournalReader:
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._pipe, 4096)
-        self._woken.set()
+            self._woken.set()
 
     def _find_logs(self) -> None:
         for name in list_logs(self._folder):
