@@ -55,7 +55,9 @@ _log = structlog.get_logger()
 _T = TypeVar("_T")
 # Further behind than this, rows are evaluated at their own time until caught up.
 _BEHIND_MS = 10_000
-_SAVE_POSITIONS_MS = 5_000
+# Rows since the last saved position are read again after a restart, and change nothing.
+_SAVE_POSITIONS_MS = 30_000
+_TRY_DISK_MS = 5_000
 _FORGET_EVERY_MS = 600_000
 
 
@@ -273,12 +275,11 @@ class AlertEngine:
         estate, topology = self._estate(), self._topology()
         if not self._estate_index.is_of(estate, topology):
             self._estate_index = EstateIndex(estate, self._least_agents, topology)
-        self._silences = await self._in_thread(self._alert_store.silences, now_ms)
-        choices = await self._in_thread(self._alert_store.baseline_choices)
+        decided = await self._in_thread(self._alert_store.decisions, now_ms)
+        self._silences = decided.silences
         learning = self._baseline.learning(
-            self._window, self._estate_index, choices, now_ms
+            self._window, self._estate_index, decided.baseline_choices, now_ms
         )
-        acks = await self._in_thread(self._alert_store.acknowledgements)
         result = run_cycle(
             self._window,
             self._estate_index,
@@ -296,7 +297,7 @@ class AlertEngine:
         shown = result.still_open(self._shown)
         samples = [
             *result.samples,
-            *self._repeats.rows(result.states.values(), shown, acks, now_ms),
+            *self._repeats.rows(result.states.values(), shown, decided.acks, now_ms),
         ]
         quiet = not (
             result.changes
@@ -305,7 +306,8 @@ class AlertEngine:
             or baseline.first_seen
             or baseline.learnt
         )
-        if not quiet or now_ms - self._saved_ms >= _SAVE_POSITIONS_MS:
+        pause_ms = _TRY_DISK_MS if self._alert_store.disk_error else _SAVE_POSITIONS_MS
+        if not quiet or now_ms - self._saved_ms >= pause_ms:
             changes = CycleChanges(
                 changes=result.changes,
                 alerts=result.alerts,
@@ -354,10 +356,7 @@ class AlertEngine:
 
     async def _write_back(self, now_ms: int) -> None:
         """Tries now and then to write to disk what is only in memory."""
-        if (
-            self._alert_store.disk_error
-            and now_ms - self._tried_ms >= _SAVE_POSITIONS_MS
-        ):
+        if self._alert_store.disk_error and now_ms - self._tried_ms >= _TRY_DISK_MS:
             self._tried_ms = now_ms
             await self._in_thread(self._alert_store.write_back)
 

@@ -69,6 +69,15 @@ class CycleChanges(msgspec.Struct, frozen=True):
     updates: Mapping[str, Alert] = {}
 
 
+class Decisions(msgspec.Struct, frozen=True):
+    """What engineers and their calendars decided: `silences` in force and planned,
+    `baseline_choices` by key, and `acks`, episode → who handles it."""
+
+    silences: list[Silence]
+    baseline_choices: dict[str, str]
+    acks: dict[str, Acknowledgement]
+
+
 class AlertStore:
     """Every method blocks, and is called from one thread at a time."""
 
@@ -161,6 +170,14 @@ class AlertStore:
     def delete_samples(self, up_to: int) -> None:
         self._file.write(
             lambda db: db.execute("DELETE FROM said WHERE id <= ?", (up_to,))
+        )
+
+    def decisions(self, now_ms: int) -> Decisions:
+        """What engineers decided; of what cannot be read, the last known."""
+        return Decisions(
+            self.silences(now_ms),
+            self.baseline_choices(),
+            self.acknowledgements(),
         )
 
     def silences(self, now_ms: int) -> list[Silence]:

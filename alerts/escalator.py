@@ -40,6 +40,7 @@ class Escalator:
         self._store, self._in_thread = store, in_thread
         self._shown, self._follow_up = shown, follow_up
         self._wake, self._now_ms = wake, now_ms
+        self._is_idle = False
         self._failures = FailureLog("escalation_fails", "escalation_recovered")
         self._tasks = BackgroundTasks()
 
@@ -62,6 +63,8 @@ class Escalator:
     async def look(self) -> None:
         """Adds what is due now, and withdraws what has become needless."""
         now_ms = self._now_ms()
+        if not self._shown() and self._is_idle:
+            return
         acks = await self._in_thread(self._store.acknowledgements)
         shown = self._shown()
         handled = handled_episodes(shown, acks)
@@ -87,6 +90,8 @@ class Escalator:
                 channel=send.channel,
                 unacknowledged_ms=send.unacknowledged_ms,
             )
+        # What waited for alerts that are gone has been withdrawn.
+        self._is_idle = not shown
         if sends:
             self._wake()
 

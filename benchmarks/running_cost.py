@@ -223,6 +223,7 @@ private_key = "tls/server.key"
 [store]
 {store}
 [alerts]
+baseline_s = 60
 [web]
 port = {council.web}
 [metrics]

@@ -3,10 +3,15 @@ the rows that rules evaluate if that is on."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from collections.abc import Sequence
-from typing import Annotated, Self
+from socketserver import ThreadingMixIn
+from typing import Annotated, Any, Self
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.registry import Collector
 from pydantic import Field
 
@@ -36,22 +41,49 @@ class MetricsServer:
             self.port += 1 + order.index(roles[0])
         self._registry = CollectorRegistry(auto_describe=False)
         self._collectors = collectors
+        self._stopping = False
 
     def __enter__(self) -> Self:
         for collector in self._collectors:
             self._registry.register(collector)
         try:
-            self._server, self._thread = start_http_server(
-                self.port, self.host, self._registry
-            )
+            self._server = _ScrapeServer((self.host, self.port), _QuietHandler)
         except OSError as error:
             raise OSError(
                 f"cannot listen on {self.host}:{self.port} ({error.strerror}): "
                 "set metrics.port to a free port, or to 0"
             ) from None
+        self._server.set_app(make_wsgi_app(self._registry))
+        self._thread = threading.Thread(target=self._serve, name="metrics", daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
+        self._stopping = True
+        # `handle_request` waits for a connection, however long that takes.
+        with contextlib.suppress(OSError):
+            address = self._server.socket.getsockname()[:2]
+            socket.create_connection(address, 1).close()
         self._thread.join(2)
         self._server.server_close()
+
+    def _serve(self) -> None:
+        # `serve_forever` would wake twice a second to look whether it should stop.
+        while not self._stopping:
+            self._server.handle_request()
+
+
+class _ScrapeServer(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def __init__(
+        self, address: tuple[str, int], handler: type[WSGIRequestHandler]
+    ) -> None:
+        found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+        self.address_family = found[0][0]
+        super().__init__(address, handler)
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Scrapes are not logged."""

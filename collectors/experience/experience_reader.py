@@ -129,8 +129,7 @@ class ExperienceReader:
         self._chunks.append((newest_ms, chunk.positions))
 
     async def _emit(self) -> None:
-        # A period is not over while unread chunks may have rows of it.
-        now_ms = min(self._now_ms(), self.reader.unread_ms() or self._now_ms())
+        now_ms = self._now_ms()
         if not self._started:
             first_ms = self._window.first_end_ms(whole=self._whole)
             if first_ms is None:
@@ -142,6 +141,10 @@ class ExperienceReader:
         while True:
             end_ms = self._window.next_end_ms(self._saved.emitted_ms)
             if not self._window.is_over(end_ms, now_ms):
+                return
+            # Nor is it over while unread chunks may have rows of it.
+            unread_ms = self.reader.unread_ms()
+            if unread_ms and not self._window.is_over(end_ms, min(now_ms, unread_ms)):
                 return
             samples = await self._samples(end_ms)
             if samples:

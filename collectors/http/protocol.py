@@ -15,6 +15,7 @@ import asyncio
 import re
 import urllib.parse
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any, cast
 
 import httptools
@@ -226,7 +227,7 @@ class HttpProtocol(HttpToolsProtocol):
             logger=self.logger,
             access_logger=self.access_logger,
             access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
+            default_headers=[(b"date", formatdate(usegmt=True).encode())],
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue and version == "1.1",
             keep_alive=version == "1.1" and self.parser.should_keep_alive(),

@@ -32,7 +32,6 @@ from collectors.token_buckets import TokenBuckets
 _START_S = 20
 _STOP_S = 3
 _REFUSALS_S = 5
-_DATE_S = 1.0
 
 _log = structlog.get_logger()
 
@@ -313,12 +312,9 @@ class _Server(uvicorn.Server):
         self.started = True
 
     async def main_loop(self) -> None:
-        # uvicorn looks ten times a second whether it should exit, and renews the date
-        # that responses have in every tenth look.
-        while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DATE_S):
-                    await self.stopping.wait()
+        # uvicorn's wakes ten times a second to look whether it should exit, and to set
+        # the date of responses.
+        await self.stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._listener is not None:

@@ -121,8 +121,7 @@ class JournalReader:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + wait_s
         while True:
-            self._wake()
-            if self._woken.is_set() or loop.time() >= self._look_s:
+            if not wait_s or self._woken.is_set() or loop.time() >= self._look_s:
                 self._woken.clear()
                 batches = await loop.run_in_executor(
                     self._thread, self._read_logs, max_rows

@@ -27,7 +27,7 @@ from probes.wire.fsync import sync_data
 _log = structlog.get_logger()
 _FRAME_ROWS = 5_000
 _COMMIT_ROWS = 50_000
-_TIDY_S = 1.0
+_TIDY_S, _TIDY_FULL_S = 10.0, 1.0
 _REASONS_KEPT = 100
 _encoder = msgspec.msgpack.Encoder()
 _Arguments = TypeVarTuple("_Arguments")
@@ -151,7 +151,7 @@ class Journal:
         tidied_s = time.monotonic()
         while self._open or self._waiting:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TIDY_S):
+                async with asyncio.timeout(self._tidy_s):
                     await self._work.wait()
             self._work.clear()
             while self._waiting:
@@ -164,12 +164,17 @@ class Journal:
                     for append in group:
                         if not append.done.done():
                             append.done.set_result(None)
-            if time.monotonic() - tidied_s >= _TIDY_S:
+            if time.monotonic() - tidied_s >= self._tidy_s:
                 tidied_s = time.monotonic()
                 try:
                     await self._call(self._log.tidy, wall_ms())
                 except OSError as error:
                     _log.error("journal_tidy_failed", error=str(error))
+
+    @property
+    def _tidy_s(self) -> float:
+        # Segments last for minutes, but nothing can be written while the disk is full.
+        return _TIDY_FULL_S if self.stats.full else _TIDY_S
 
     def _next_group(self) -> list[_PendingAppend]:
         """The pending appends for the next commit, about `_COMMIT_ROWS` rows."""

@@ -40,7 +40,7 @@ from probes.wire.clock import WallClock, wall_ms
 _log = structlog.get_logger()
 _SAVE_S = 300.0
 # A change of the estate takes effect within this time.
-_LONGEST_WAIT_S = 1.0
+_LONGEST_WAIT_S = 5.0
 
 
 class Poller:

@@ -31,7 +31,7 @@ from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
 _log = structlog.get_logger()
-_TICK_S, _IDLE_S = 0.1, 1.0
+_TICK_S, _IDLE_S = 0.1, 10.0
 _SWEEP_S = 10.0
 _SAVE_S = 60.0
 _REOPEN_S = 30.0
