@@ -112,6 +112,8 @@ class Compactor:
         self._folder, self._catalogue = folder, catalogue
         self._erasures = Erasures(folder.root)
         self._limits = msgspec.structs.replace(limits, threads=1, at_once=1)
+        # Opened for the first merge, because that costs more than most merges.
+        self._duckdb: DuckDb | None = None
         self._days: set[tuple[str, int]] = set()
         # (measurement, start, whole day) of hours and days that are over and merged:
         # late rows for them are collected before they are merged again.
@@ -138,41 +140,57 @@ class Compactor:
     async def stop(self) -> None:
         """Waits until no file is being changed."""
         async with self._busy:
-            pass
+            await self._close_duckdb()
+
+    async def _close_duckdb(self) -> None:
+        if self._duckdb is not None:
+            await self._duckdb.__aexit__(None, None, None)
+            self._duckdb = None
 
     async def _tidy(self, now_ms: int) -> None:
-        await run_to_end(asyncio.to_thread(self._fulfil_requests))
         check_all = (
             self._checked_all_ms is None
             or now_ms - self._checked_all_ms >= CHECK_ALL_MS
         )
+        due = await run_to_end(asyncio.to_thread(self._look, check_all, now_ms))
         if check_all:
-            await run_to_end(asyncio.to_thread(self._check_all_days, now_ms))
             self._checked_all_ms = now_ms
-        for name, day_ms in sorted(self._days):
+        for name, day_ms, merges in due:
             declared = self._catalogue.measurement(name)
-            day = self._folder.measurement_folder(declared) / file_layout.day_name(
-                day_ms
-            )
-            files = await run_to_end(
-                asyncio.to_thread(self._delete_superseded, day, day_ms)
-            )
-            merges = {
-                (name, merge.start_ms, merge.whole_day): merge
-                for merge in due_merges(files, day_ms, now_ms, patient=True)
-            }
-            for merge in due_merges(files, day_ms, now_ms):
-                key = (name, merge.start_ms, merge.whole_day)
-                if check_all or key not in self._closed:
-                    merges[key] = merge
-            for key, merge in merges.items():
+            day = self._day_folder(declared, day_ms)
+            for merge in merges:
                 if await self._merge(merge, declared, day, now_ms):
-                    self._closed.add(key)
+                    self._closed.add((name, merge.start_ms, merge.whole_day))
             if now_ms < day_ms + DAY_MS + DAY_GRACE_MS:
                 continue
             await run_to_end(asyncio.to_thread(self._roll_up, declared, day, day_ms))
             if not self._is_unfinished(declared, day, day_ms):
                 self._days.discard((name, day_ms))
+
+    def _look(self, check_all: bool, now_ms: int) -> list[tuple[str, int, list[Merge]]]:
+        """Deletes what is to be deleted. Returns the days with something to do:
+        (measurement, start, merges)."""
+        self._fulfil_requests()
+        if check_all:
+            self._check_all_days(now_ms)
+        due = []
+        for name, day_ms in sorted(self._days):
+            day = self._day_folder(self._catalogue.measurement(name), day_ms)
+            files = self._delete_superseded(day, day_ms)
+            merges = {
+                (merge.start_ms, merge.whole_day): merge
+                for merge in due_merges(files, day_ms, now_ms, patient=True)
+            }
+            for merge in due_merges(files, day_ms, now_ms):
+                key = (merge.start_ms, merge.whole_day)
+                if check_all or (name, *key) not in self._closed:
+                    merges[key] = merge
+            if merges or now_ms >= day_ms + DAY_MS + DAY_GRACE_MS:
+                due.append((name, day_ms, list(merges.values())))
+        return due
+
+    def _day_folder(self, declared: Measurement, day_ms: int) -> Path:
+        return self._folder.measurement_folder(declared) / file_layout.day_name(day_ms)
 
     def _check_all_days(self, now_ms: int) -> None:
         """Deletes days that are too old and finds days that are not compacted."""
@@ -265,11 +283,15 @@ class Compactor:
         )
         try:
             copy = await asyncio.to_thread(_copy_sql, merge, declared, tmp)
-            async with DuckDb(self._limits, spill=self._folder.root / "tmp") as duck:
-                await duck.rows(copy, timeout_s=_MERGE_S)
+            if self._duckdb is None:
+                opened = DuckDb(self._limits, spill=self._folder.root / "tmp")
+                self._duckdb = await opened.__aenter__()
+            await self._duckdb.rows(copy, timeout_s=_MERGE_S)
             await asyncio.to_thread(sync, tmp)
             await run_to_end(asyncio.to_thread(self._folder.publish, [(tmp, target)]))
         except (FileUnreadable, FileVanished, TimeoutError, ValueError) as error:
+            # After some errors a DuckDB answers nothing more.
+            await self._close_duckdb()
             if not await run_to_end(asyncio.to_thread(self._rename_damaged, paths)):
                 self._failed_ms[paths] = now_ms
                 _log.warning(

@@ -48,7 +48,8 @@ class DuckDb:
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     async def __aenter__(self) -> DuckDb:
-        self._connection = duckdb.connect(
+        self._connection = await asyncio.to_thread(
+            duckdb.connect,
             ":memory:",
             config={
                 "threads": self._limits.threads,
