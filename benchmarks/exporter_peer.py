@@ -1,13 +1,20 @@
-"""Debian's prometheus-snmp-exporter, polling the same agent as Towpath: the usual walk
-of the interfaces group and ifXTable."""
+"""Prometheus's snmp_exporter, polling the same agent as Towpath: the usual walk of the
+interfaces group and ifXTable.
+
+Debian's package is of 0.21; `go install github.com/prometheus/snmp_exporter@v0.29.0`
+builds a newer one.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from services import free_port
 from waiting import wait_until
@@ -15,7 +22,7 @@ from waiting import wait_until
 from benchmarks.real_agent import PORTS, cpu_s, packets_in
 
 SCRAPES = 40
-_PROGRAM = "prometheus-snmp-exporter"
+_PROGRAMS = ("snmp_exporter", "prometheus-snmp-exporter")
 _IF, _IFX = "1.3.6.1.2.1.2.2.1", "1.3.6.1.2.1.31.1.1.1"
 _METRICS = {
     "ifOperStatus": (f"{_IF}.8", "gauge"),
@@ -35,19 +42,24 @@ _METRICS = {
 
 
 def is_installed() -> bool:
-    return shutil.which(_PROGRAM) is not None
+    return _program() is not None
 
 
-def measure_exporter(folder: Path, agent: int) -> dict[str, float]:
-    """CPU time and request packets of one of its scrapes of the agent at that port."""
+def _program() -> str | None:
+    return next((path for name in _PROGRAMS if (path := shutil.which(name))), None)
+
+
+def measure_exporter(
+    folder: Path, agent: int, every_s: float = 0.0
+) -> dict[str, float]:
+    """CPU time and request packets of one of its scrapes of the agent at that port.
+    `every_s`: the time between two of them."""
     # The exporter reads YAML, and JSON is YAML.
     module = {
         "walk": ["1.3.6.1.2.1.2", "1.3.6.1.2.1.31.1.1"],
         "get": ["1.3.6.1.2.1.1.3.0"],
         "max_repetitions": 25,
         "timeout": "5s",
-        "version": 2,
-        "auth": {"community": "public"},
         "metrics": [
             {
                 "name": name,
@@ -67,9 +79,18 @@ def measure_exporter(folder: Path, agent: int) -> dict[str, float]:
             for name, (oid, kind) in _METRICS.items()
         ],
     }
-    (folder / "snmp.yml").write_text(json.dumps({"if_mib": module}))
+    program = _program()
+    assert program is not None
+    auth = {"version": 2, "community": "public"}
+    config: dict[str, Any] = {
+        "auths": {"public_v2": auth},
+        "modules": {"if_mib": module},
+    }
+    if _is_old(program):
+        config = {"if_mib": {**module, "version": 2, "auth": auth}}
+    (folder / "snmp.yml").write_text(json.dumps(config))
     port = free_port()
-    command = [_PROGRAM, f"--config.file={folder / 'snmp.yml'}"]
+    command = [program, f"--config.file={folder / 'snmp.yml'}"]
     command += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]
     address = f"127.0.0.1:{agent}"
     url = f"http://127.0.0.1:{port}/snmp?module=if_mib&target={address}"
@@ -80,6 +101,7 @@ def measure_exporter(folder: Path, agent: int) -> dict[str, float]:
                 _scraped(url)
             packets, before = packets_in(agent), cpu_s(process.pid)
             for _ in range(SCRAPES):
+                time.sleep(every_s)
                 assert _scraped(url)
             spent = cpu_s(process.pid) - before
             # One of them was the request for this number.
@@ -87,6 +109,15 @@ def measure_exporter(folder: Path, agent: int) -> dict[str, float]:
         finally:
             process.terminate()
     return {"cpu_ms": spent / SCRAPES * 1000, "packets": packets / SCRAPES}
+
+
+def _is_old(program: str) -> bool:
+    """Whether its file has one level: before 0.23."""
+    done = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, check=True
+    )
+    version = re.search(r"version 0\.(\d+)", done.stdout + done.stderr)
+    return version is not None and int(version[1]) < 23
 
 
 def _scraped(url: str) -> bool:

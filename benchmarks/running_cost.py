@@ -99,7 +99,8 @@ def measure(names: Sequence[str], minutes: float) -> dict[str, float]:
                 figures[f"{name}_{figure}"] = value
                 print(f"{name + '_' + figure:44} {value:>12,.3f}", file=sys.stderr)
         if is_installed():
-            peer = measure_exporter(folder, agent_port)
+            # As often as 20 devices are polled.
+            peer = measure_exporter(folder, agent_port, PERIOD_S / 20)
             figures |= {f"snmp_exporter_{figure}": peer[figure] for figure in peer}
             print(f"snmp_exporter {peer}", file=sys.stderr)
     return figures
