@@ -54,6 +54,11 @@ class Window:
             for end, ends in zip(rule.ended_by, self._ends[rule_index], strict=True):
                 self._table(end.measurement, catalogue).add_ending(end, ends)
 
+        # The longest window of any rule.
+        self.span_ms = max(
+            (span_ms for _, _, span_ms in self.needed_fields()), default=0
+        )
+
     def _table(self, measurement: str, catalogue: Catalogue) -> MeasurementSeries:
         if measurement not in self._tables:
             self._tables[measurement] = MeasurementSeries(
@@ -234,11 +239,6 @@ class Window:
         for table in self._tables.values():
             span_ms = max(table.spans.values(), default=0)
             yield table.declared, tuple(table.slots), span_ms
-
-    @property
-    def span_ms(self) -> int:
-        """The longest window of any rule."""
-        return max((span_ms for _, _, span_ms in self.needed_fields()), default=0)
 
     def __len__(self) -> int:
         return self._count

@@ -111,7 +111,7 @@ class JournalReader:
         os.close(self._pipe)
         os.close(self._lock)
 
-    async def read(self, max_rows: int = 50_000, wait_s: float = 1.0) -> Chunk | None:
+    async def read(self, max_rows: int = 50_000, wait_s: float = 5.0) -> Chunk | None:
         """Returns the next batches: at least one frame and about `max_rows` at most.
 
         Returns None if nothing new comes within `wait_s`. Reading stops, with a log
@@ -126,11 +126,13 @@ class JournalReader:
                 batches = await loop.run_in_executor(
                     self._thread, self._read_logs, max_rows
                 )
-                if batches:
-                    # There may be more.
-                    self._woken.set()
-                    return Chunk(batches, self.positions)
                 self._look_s = loop.time() + _LOOK_S
+                if batches:
+                    chunk = Chunk(batches, self.positions)
+                    if len(chunk) >= max_rows:
+                        # There may be more.
+                        self._woken.set()
+                    return chunk
             left_s = until_s - loop.time()
             if left_s <= 0:
                 return None

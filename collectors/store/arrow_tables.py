@@ -46,6 +46,24 @@ def parquet_bytes(table: pa.Table) -> pa.Buffer:
     return out.getvalue()
 
 
+def brief_parquet_bytes(table: pa.Table) -> pa.Buffer:
+    """Returns the bytes of a Parquet file that is compacted within minutes.
+
+    Of few rows, zstd costs three times as much as Snappy, and a dictionary for numbers
+    saves nothing.
+    """
+    out = pa.BufferOutputStream()
+    texts = [column.name for column in table.schema if column.type == pa.string()]
+    pq.write_table(
+        table,
+        out,
+        compression="snappy",
+        use_dictionary=texts,
+        row_group_size=122_880,
+    )
+    return out.getvalue()
+
+
 def metadata(tags: Iterable[str]) -> dict[str, str]:
     """Returns a file's metadata: its format and the columns that identify a row."""
     return {TAGS_KEY: json.dumps(list(tags)), VERSION_KEY: str(VERSION)}

@@ -17,7 +17,11 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.store import duckdb_sql, file_layout, rollup
-from collectors.store.arrow_tables import is_damaged, parquet_bytes, tables_by_hour
+from collectors.store.arrow_tables import (
+    brief_parquet_bytes,
+    is_damaged,
+    tables_by_hour,
+)
 from collectors.store.compact import Compactor
 from collectors.store.duck_queries import (
     Cells,
@@ -277,7 +281,7 @@ class EmbeddedStore:
                 name = file_layout.stored_file_name(
                     start, False, self._next_number, self._next_number
                 )
-                parts.append((day / name, memoryview(parquet_bytes(table))))
+                parts.append((day / name, memoryview(brief_parquet_bytes(table))))
                 self._compactor.mark_changed(declared, start)
             self._folder.write_files(parts)
         except OSError as error:

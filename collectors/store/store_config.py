@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collectors.store.influx_store import InfluxStore
     from collectors.store.parquet_store import EmbeddedStore
 
-_FLUSH_S = {"embedded": 5.0, "influxdb": 1.0}
+_FLUSH_S = {"embedded": 10.0, "influxdb": 1.0}
 
 
 class StoreConfig(StrictModel):
