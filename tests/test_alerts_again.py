@@ -91,10 +91,11 @@ def test_a_line_that_fails_again_after_its_end_continues_its_page(
     assert mails[2]["Importance"] == "high"
 
 
-def test_a_line_that_fails_an_hour_later_is_paged(council: KillableCouncil) -> None:
+@pytest.mark.parametrize("well", [20, 60])
+def test_a_line_that_fails_later_is_paged(council: KillableCouncil, well: int) -> None:
     for _ in range(2):
         minutes(council, 3, ("s1",))
-        minutes(council, 60)
+        minutes(council, well)
     assert council.kinds() == ["page", "resolution"] * 2
     assert len({page.thread for _, page in council.arrived}) == 2
 
@@ -145,3 +146,18 @@ def test_a_supplier_is_still_out_after_towpath_itself_was_cut_off(
     minutes(council, 15)
     assert not council.open_alerts()
     assert council.kinds() == ["page", "page", "resolution", "resolution"]
+
+
+def test_a_supplier_that_joined_a_lines_page_is_paged_when_only_that_line_is_mended(
+    council: KillableCouncil,
+) -> None:
+    minutes(council, 3)
+    minutes(council, 8, ("s1",))
+    minutes(council, 6, ("s1", "s2", "s3", "s4"))
+    assert council.kinds() == ["page", "update"]
+    minutes(council, 14, ("s2", "s3", "s4"))
+    assert council.kinds() == ["page", "update", "resolution", "page"]
+    assert "Teme: 3 lines have failed together" in council.arrived[-1][1].subject
+    minutes(council, 15)
+    assert council.kinds()[-1] == "resolution"
+    assert not council.open_alerts()

@@ -17,8 +17,10 @@ from running_engine import (
 )
 from waiting import until
 
+from alerts.alert_store import AlertStore, BaselineChanges, CycleChanges
 from alerts.baseline_access import baseline_parts
 from alerts.baseline_commands import baseline_choose, baseline_learn, baseline_list
+from alerts.evaluation.learning import FirstSeen
 from alerts.rule_files import Rules
 from collectors.journal import Journal
 from probes.wire.clock import wall_ms
@@ -101,3 +103,18 @@ def test_a_wrong_key_or_device_is_one_sentence(tmp_path: Path) -> None:
         f"nothing in the baseline is called {KEY!r}",
         "no device is called 'core-2'; did you mean 'core-1'?",
     ]
+
+
+def test_what_was_known_for_long_before_a_restart_is_not_new_after_it(
+    tmp_path: Path,
+) -> None:
+    """Only a device that is new has a baseline."""
+    store = AlertStore(tmp_path / "alerts.sqlite")
+    first_seen = {"device=d1": FirstSeen({"device": 1_000}, "SN-1")}
+    baseline = BaselineChanges(first_seen=first_seen)
+    changes = CycleChanges({}, {}, [], [], [], 0, [], {}, {}, baseline)
+    store.write(changes, 1_000)
+    store.close()
+    store = AlertStore(tmp_path / "alerts.sqlite")
+    assert store.first_seen() == first_seen
+    store.close()

@@ -121,6 +121,77 @@ def test_a_core_that_dies_after_the_other_link_of_a_floor_was_cut_is_one_page(
     assert set(council.pages) == expected[minutes_between]
 
 
+@pytest.mark.parametrize("dark", [1, 10])
+def test_a_port_to_a_dead_device_is_no_page_when_the_way_to_it_is_mended(
+    dark: int,
+) -> None:
+    """The router was cut off, and meanwhile the switch behind it has died."""
+    links = [("dc", "core-1"), ("core-1", "edge"), ("edge", "floor")]
+    council = VirtualCouncil(estate_index=index(HALL, links))
+
+    def run(minutes: int, *dead: str) -> None:
+        for _ in range(minutes):
+            for device in HALL:
+                council.put("device", {}, {"up": int(device not in dead)}, device)
+            if "edge" not in dead:
+                port = {"up": int("floor" not in dead), "admin": 1, "expected_up": 1}
+                council.put("interface", {"port": "to-floor"}, port, "edge")
+            council.wait(1)
+
+    run(3)
+    run(dark, "edge", "floor")
+    run(10, "floor")
+    floor = "device_unreachable/device=floor"
+    edge = ["device_unreachable/device=edge"] if dark > 1 else []
+    assert council.pages == [*edge, floor]
+
+
+def test_without_new_rows_the_last_ones_of_some_devices_say_nothing_of_all() -> None:
+    council = VirtualCouncil(estate_index=index(HALL, []))
+    for _ in range(3):
+        for device in HALL:
+            # Those that answer are polled first, so their rows are the first to age.
+            up = device in ("core-1", "core-2")
+            council.put("device", {}, {"up": int(up)}, device)
+            council.wait(0.2)
+    council.wait(6)
+    opened = {state.rule for state in council.states.values()}
+    assert opened == {"device_unreachable"}
+
+
+def test_a_site_that_is_dark_stays_so_while_nothing_is_polled() -> None:
+    branch = dict.fromkeys(("router", "switch"), ("b", ""))
+    council = VirtualCouncil(estate_index=index({"hub": ("hall", ""), **branch}, []))
+    for _ in range(5):
+        for device in ("hub", *branch):
+            council.put("device", {}, {"up": int(device == "hub")}, device)
+            council.wait(1 / 3)
+    council.wait(20)
+    assert council.pages == ["site_unreachable/site=b"]
+    assert council.ended == []
+
+
+def test_no_supplier_is_named_when_towpath_reaches_its_sites_again() -> None:
+    sites = {f"r{n}": (f"s{n}", "hub") for n in range(6)}
+    lines = [{"site": f"s{n}", "device": f"r{n}", "supplier": "Teme"} for n in range(6)]
+    council = VirtualCouncil(
+        estate_index=index({"hub": ("hall", ""), **sites}, [], lines)
+    )
+
+    def run(minutes: int, up: int) -> None:
+        for _ in range(minutes):
+            for n, device in enumerate(("hub", *sites)):
+                council.put("device", {}, {"up": up}, device)
+                if n % 2:
+                    council.wait(0.25)
+            council.wait(0.25)
+
+    run(4, 1)
+    run(12, 0)
+    run(8, 1)
+    assert council.pages == ["monitor_cut_off/"]
+
+
 def test_a_parent_that_neighbours_show_further_away_is_no_link() -> None:
     hall = graph(
         {
