@@ -146,28 +146,26 @@ def test_a_port_to_a_dead_device_is_no_page_when_the_way_to_it_is_mended(
     assert council.pages == [*edge, floor]
 
 
-def test_without_new_rows_the_last_ones_of_some_devices_say_nothing_of_all() -> None:
-    council = VirtualCouncil(estate_index=index(HALL, []))
-    for _ in range(3):
-        for device in HALL:
-            # Those that answer are polled first, so their rows are the first to age.
-            up = device in ("core-1", "core-2")
-            council.put("device", {}, {"up": int(up)}, device)
-            council.wait(0.2)
-    council.wait(6)
-    opened = {state.rule for state in council.states.values()}
-    assert opened == {"device_unreachable"}
-
-
-def test_a_site_that_is_dark_stays_so_while_nothing_is_polled() -> None:
+@pytest.mark.parametrize(
+    ("answers", "paged"),
+    [
+        pytest.param("", "monitor_cut_off/", id="Towpath is cut off"),
+        pytest.param("hub", "site_unreachable/site=b", id="a site is dark"),
+    ],
+)
+def test_what_is_dark_stays_so_while_nothing_is_polled(
+    answers: str, paged: str
+) -> None:
+    """Polls are spread, so the last rows do not grow too old at the same time."""
     branch = dict.fromkeys(("router", "switch"), ("b", ""))
     council = VirtualCouncil(estate_index=index({"hub": ("hall", ""), **branch}, []))
-    for _ in range(5):
+    for minute in range(8):
         for device in ("hub", *branch):
-            council.put("device", {}, {"up": int(device == "hub")}, device)
+            up = minute < 3 or device == answers
+            council.put("device", {}, {"up": int(up)}, device)
             council.wait(1 / 3)
     council.wait(20)
-    assert council.pages == ["site_unreachable/site=b"]
+    assert council.pages == [paged]
     assert council.ended == []
 
 
