@@ -143,9 +143,9 @@ async def running(
         yield engine
 
 
-async def poll(journal: Journal, up: int) -> None:
+async def poll(journal: Journal, up: int, ago_ms: int = 0) -> None:
     tags = {"device": "core-1", "site": "hall", "role": "router"}
-    at_ms = wall_ms()
+    at_ms = wall_ms() - ago_ms
     sample = Sample("device", tags, {"up": up, "outcome": "timeout"}, at_ms)
     await journal.append(*batch_samples([sample], "poll/core-1", at_ms))
 

@@ -25,9 +25,11 @@ from alerts.alert_access import (
     start_positions,
 )
 from alerts.rule_files import Rules
+from collectors.batch import batch_samples
 from collectors.journal import Journal
 from collectors.store.query import Query, Row
 from probes.wire.clock import wall_ms
+from probes.wire.sample import Sample
 
 
 async def test_a_restart_sends_nothing_twice_and_forgets_nothing(
@@ -52,6 +54,34 @@ async def test_a_restart_sends_nothing_twice_and_forgets_nothing(
     await poll(journal, 1)
     async with running(tmp_path, desk, rules, journal):
         await until(lambda: desk.kinds() == ["page", "resolution"], "the resolution")
+
+
+async def test_what_began_and_ended_while_no_engine_ran_pages_nobody(
+    tmp_path: Path,
+    desk: Desk,  # noqa: F811
+    rules: Rules,  # noqa: F811
+    journal: Journal,  # noqa: F811
+) -> None:
+    """More rows than it reads at once lie between the beginning and the end."""
+    minute_ms = 60_000
+    async with running(tmp_path, desk, rules, journal) as engine:
+        await poll(journal, 1, 20 * minute_ms)
+        await until(lambda: engine.cycles > 3, "some cycles")
+    await poll(journal, 0, 10 * minute_ms)
+    at_ms = wall_ms() - 9 * minute_ms
+    tags = {"site": "hall", "role": "router", "device": "core-1"}
+    for part in range(6):
+        rows = [
+            Sample("interface", {**tags, "port": f"{part}/{n}"}, {"up": 1}, at_ms)
+            for n in range(10_000)
+        ]
+        await journal.append(*batch_samples(rows, "poll/core-1", at_ms))
+    await poll(journal, 1)
+    often = {"evaluate_s": 0.001}
+    async with running(tmp_path, desk, rules, journal, update=often) as engine:
+        await until(lambda: engine.cycles > 9, "some cycles")
+    assert recent_alerts(tmp_path / "alerts.sqlite", 0) == []
+    assert desk.kinds() == []
 
 
 async def test_a_kill_between_evaluation_and_delivery_loses_no_page(
