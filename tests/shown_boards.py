@@ -3,6 +3,7 @@ returns what is shown."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,9 @@ from dashboards.grafana.board import OF_ROWS, Board, Panel
 _NOTHING = {"", "-", "Value", "Time", "null", "undefined", "[object Object]"}
 # An alert's link names the device and the port for every board.
 _OF_ALERTS = {"site", "device", "port"}
-_ALL = "$__all"
+_ALL = frozenset({"$__all", "All"})
+# A value that a link has from the board itself.
+_CONSTANT = re.compile(r"var-\w+=([\w-]+)")
 Shown = Mapping[str, Any]
 
 
@@ -40,10 +43,11 @@ class ShownBoards:
         for variable in shown["variables"]:
             if variable["error"]:
                 self._fault(board, variable["name"], variable["error"])
+        chosen = _chosen(shown["variables"])
         for shown_panel in shown["panels"]:
             written = documents[shown_panel["id"]]
             panel = panels[written["title"]]
-            for fault in self._of_panel(panel, written, shown_panel):
+            for fault in self._of_panel(panel, written, shown_panel, chosen):
                 self._fault(board, panel.title, fault)
 
     def _fault(self, board: Board, where: str, fault: str) -> None:
@@ -51,7 +55,12 @@ class ShownBoards:
         if text not in self.faults:
             self.faults.append(text)
 
-    def _of_panel(self, panel: Panel, written: Shown, shown: Shown) -> Iterator[str]:
+    def _of_panel(
+        self, panel: Panel, written: Shown, shown: Shown, chosen: frozenset[str]
+    ) -> Iterator[str]:
+        known = chosen | {*_CONSTANT.findall(json.dumps(written))}
+        # What a cell without a value says, where there is nothing to lead to.
+        known |= {column.absent for column in panel.columns.values()}
         self.counts["panels"] += 1
         if "error" in shown:
             yield shown["error"]
@@ -59,15 +68,19 @@ class ShownBoards:
         if "${" in shown["title"]:
             yield f"the title is {shown['title']!r}"
         for href in shown["links"]:
-            yield from self._of_link(href)
+            yield from self._of_link(href, known)
         if not shown.get("rows"):
             return
         self.counts["panels with rows"] += 1
         overrides = written["fieldConfig"]["overrides"]
         self.counts["overrides"] += len(overrides)
         for frame in shown["frames"]:
+            rows = [
+                known | {_key(field["cells"][n]["raw"]) for field in frame["fields"]}
+                for n in range(min(len(field["cells"]) for field in frame["fields"]))
+            ]
             for field in frame["fields"]:
-                yield from self._of_field(panel, field)
+                yield from self._of_field(panel, field, rows)
         if panel.kind in OF_ROWS:
             self.counts["tables"] += panel.kind == "table"
             yield from _of_rows(panel, shown)
@@ -80,7 +93,9 @@ class ShownBoards:
             for link in tile["links"]:
                 yield from self._of_link(link["href"])
 
-    def _of_field(self, panel: Panel, field: Shown) -> Iterator[str]:
+    def _of_field(
+        self, panel: Panel, field: Shown, rows: Sequence[frozenset[str]]
+    ) -> Iterator[str]:
         if field["type"] == "time":
             return
         # A tile is named by another column of its row.
@@ -93,11 +108,11 @@ class ShownBoards:
                 yield f"a line is called {value!r}, not {self._texts[tag][value]!r}"
         is_hidden = _is_hidden(field)
         mapped = field["texts"]
-        for cell in field["cells"]:
+        for known, cell in zip(rows, field["cells"], strict=True):
             raw, text = cell["raw"], cell["text"]
             for link in cell["links"]:
                 if not is_hidden and raw not in (None, ""):
-                    yield from self._of_link(link["href"])
+                    yield from self._of_link(link["href"], known | {*labels.values()})
             if raw is None or is_hidden:
                 continue
             key = _key(raw)
@@ -114,7 +129,10 @@ class ShownBoards:
             elif mapped and panel.kind == "state-timeline":
                 yield f"{name} {raw!r} has no text"
 
-    def _of_link(self, href: str) -> Iterator[str]:
+    def _of_link(
+        self, href: str, known_values: frozenset[str] | None = None
+    ) -> Iterator[str]:
+        """`known_values`: those of the row or line, and what is chosen."""
         self.counts["links"] += 1
         if "${" in href or "$tag_" in href:
             yield f"a link is {href}"
@@ -137,8 +155,10 @@ class ShownBoards:
                 continue
             if variable not in known:
                 yield f"a link to {uid} sets {variable}, which it does not have"
-            elif value in _NOTHING:
+            elif value in _NOTHING and value not in (known_values or ()):
                 yield f"a link to {uid} sets {variable} to {value!r}"
+            elif known_values is not None and value not in known_values:
+                yield f"a link to {uid} sets {variable} to {value!r}, which is nowhere"
 
 
 def _of_rows(panel: Panel, shown: Shown) -> Iterator[str]:
@@ -166,6 +186,16 @@ def _of_rows(panel: Panel, shown: Shown) -> Iterator[str]:
             repeated = [row for row, count in Counter(rows).items() if count > 1]
             if repeated:
                 yield f"several rows of {repeated[0]}"
+
+
+def _chosen(variables: Sequence[Shown]) -> frozenset[str]:
+    """Returns what is chosen on a board, and everything that may be."""
+    values = {*_ALL}
+    for variable in variables:
+        value = variable.get("value", "")
+        values |= {str(one) for one in (value if isinstance(value, list) else [value])}
+        values |= {str(option["value"]) for option in variable.get("options", ())}
+    return frozenset(values)
 
 
 def _is_hidden(field: Shown) -> bool:

@@ -138,12 +138,15 @@ def _of_nothing(panel: Panel) -> list[dict[str, Any]]:
     nothing is what is hoped for."""
     if panel.kind not in ("stat", "gauge", "bargauge") or panel.rows_if:
         return []
-    return [_absent(nothing_text(panel), len(panel.value_texts))]
+    # For Grafana 9 each text is "nan", and tiles have columns of texts for their names
+    # and links.
+    match = "null" if panel.tile else "null+nan"
+    return [_absent(nothing_text(panel), len(panel.value_texts), match)]
 
 
-def _absent(text: str, index: int) -> dict[str, Any]:
+def _absent(text: str, index: int, match: str = "null+nan") -> dict[str, Any]:
     result = {"text": text, "color": NEUTRAL, "index": index}
-    return {"type": "special", "options": {"match": "null+nan", "result": result}}
+    return {"type": "special", "options": {"match": match, "result": result}}
 
 
 def _lines(panel: Panel) -> Iterator[dict[str, Any]]:
@@ -191,12 +194,21 @@ def _tiles(panel: Panel) -> Iterator[dict[str, Any]]:
     if not panel.tile:
         return
     *_, value = panel.columns.values()
+    if not value.value_texts:
+        mappings = _mappings(panel.value_texts)
+        mappings.append(_absent(nothing_text(panel), len(panel.value_texts)))
+        yield _of_column(value, {"id": "mappings", "value": mappings})
     # The first column; Grafana 9 knows only this spelling, and later ones both.
     name = {"id": "displayName", "value": "${__cell_0}"}
-    yield {"matcher": {"id": "byName", "options": value.title}, "properties": [name]}
+    yield _of_column(value, name)
     for text, colour in panel.tile_colours.items():
         fixed = {"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}
         yield {"matcher": {"id": "byName", "options": text}, "properties": [fixed]}
+
+
+def _of_column(column: TableColumn, setting: dict[str, Any]) -> dict[str, Any]:
+    matcher = {"id": "byName", "options": column.title}
+    return {"matcher": matcher, "properties": [setting]}
 
 
 def _properties(column: TableColumn, is_shown: bool) -> Iterator[dict[str, Any]]:

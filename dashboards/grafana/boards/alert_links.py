@@ -2,6 +2,7 @@
 
 from collectors.store.query import Aggregate
 from dashboards.grafana.board import Calculated, TableColumn, column
+from dashboards.grafana.board_links import KEEPS_ENCODING
 
 # A rule's board and panel: filled in once all boards are known (`boards.link_alerts`).
 RULE_COLUMN = "rule"
@@ -17,6 +18,7 @@ TO_PANEL = (
     f"&var-device={column('device_last')}"
     f"&var-port={column('port_last')}"
     "&from=${__data.fields.from_ms.numeric}&to=${__data.fields.to_ms.numeric}"
+    f"{KEEPS_ENCODING}"
 )
 # Columns that only the link needs.
 HIDDEN = {

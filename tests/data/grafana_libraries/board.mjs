@@ -139,7 +139,7 @@ function repeatsOf(panel, variables) {
 async function showPanel(panel, scene, source, range, scoped) {
   const fill = (text, more, format) => scenes.sceneGraph.interpolate(scene, text, { ...scoped, ...more }, format);
   const shown = { id: panel.id, kind: panel.type, title: fill(panel.title), links: [], frames: [], tiles: [] };
-  shown.links = (panel.links ?? []).map((link) => fill(data.locationUtil.assureBaseUrl(link.url)));
+  shown.links = (panel.links ?? []).map((link) => data.locationUtil.processUrl(fill(link.url)));
   if (!panel.targets) return shown;
   try {
     const raw = await framesOfPanel(panel, source, range, fill);
