@@ -2,9 +2,10 @@
 (`grafana_libraries`): what is checked, and what is wrong.
 
 The councils are the one of `towpath demo` and the made-up one of the tests, which has
-rows of every measurement, in a real InfluxDB and in the embedded store. Options:
-`--libraries 9,10,13`, `--councils demo,made-up`, `--stores influxdb,embedded`, and
-`--pictures FOLDER` to draw what the libraries can draw of each board.
+rows of every measurement, as it is and with awkward names, in a real InfluxDB and in
+the embedded store. Options: `--libraries 9,10,13`, `--councils demo,made-up,awkward`,
+`--stores influxdb,embedded`, and `--pictures FOLDER` to draw each board with the
+components of the newest.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import council
+from awkward_names import awkward_rows
 from grafana_asks import (
     END_MS,
     SERVERS,
@@ -25,7 +27,7 @@ from grafana_asks import (
     personal_rows,
     running_influx,
 )
-from grafana_libraries import LIBRARIES, GrafanaPage, grafana_page
+from grafana_libraries import LIBRARIES, NEWEST, GrafanaPage, grafana_page
 from hardware_rows import hardware_rows
 from shown_boards import ShownBoards
 
@@ -48,9 +50,14 @@ def made_up_rows() -> list[Sample]:
     ]
 
 
+def awkward_hour() -> list[Sample]:
+    return list(awkward_rows(made_up_rows()))
+
+
 COUNCILS: dict[str, Callable[[], list[Sample]]] = {
     "demo": demo_rows,
     "made-up": made_up_rows,
+    "awkward": awkward_hour,
 }
 
 
@@ -66,7 +73,8 @@ def run(options: Sequence[str] = ()) -> dict[str, Any]:
         rows = COUNCILS[name]()
         for store in asked.stores.split(","):
             for major in asked.libraries.split(","):
-                shown = show_boards(rows, store, major, pictures=asked.pictures)
+                pictures = asked.pictures if major == NEWEST else None
+                shown = show_boards(rows, store, major, pictures=pictures)
                 where = f"Grafana {major}, {store}, {name}"
                 figures[where] = {**shown.counts, "faults": shown.faults}
                 counts = ", ".join(f"{n} {what}" for what, n in shown.counts.items())
@@ -90,12 +98,13 @@ def show_boards(
         with running_influx(store, at / "store") as influx:
             influx.end_ms = max(row.time_ms for row in rows) + 1
             asyncio.run(influx.write(list(rows), rolls_up=False))
-            with grafana_page(major, influx, at / "chromium") as page:
+            name = "page" if pictures is None else "pictures"
+            with grafana_page(major, influx, at / "chromium", name) as page:
                 for board in boards:
                     _show(page, board, influx, shown)
                     if pictures is not None:
                         pictures.mkdir(parents=True, exist_ok=True)
-                        page.draw(pictures / f"{board.uid}-{major}.png", _WIDTH)
+                        page.draw(pictures / f"{board.uid}.png", _WIDTH)
     return shown
 
 

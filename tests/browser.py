@@ -199,11 +199,11 @@ class Browser:
         assert count >= wanted - 1, (count, wanted)
         return found, count
 
-    def width(self, pixels: int) -> None:
+    def width(self, pixels: int, height: int = 900) -> None:
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=pixels,
-            height=900,
+            height=height,
             deviceScaleFactor=1,
             mobile=False,
         )

@@ -31,12 +31,14 @@ LIBRARIES = {
     "10": ("10.4.8", "3.14.0", "18"),
     "13": ("13.2.3", "8.18.2", "19"),
 }
+NEWEST = max(LIBRARIES, key=int)
 _OF_GRAFANA = ("data", "ui", "runtime", "schema", "e2e-selectors")
 _INSTALL_S = 1800
 
 
-def install(major: str) -> Path:
-    """Returns the page's script with the libraries of one Grafana. Raises `OSError` or
+def install(major: str, page: str = "page") -> Path:
+    """Returns the script of a page with the libraries of one Grafana: `page`, or
+    `pictures`, which the newest alone can draw. Raises `OSError` or
     `subprocess.SubprocessError` if npm fails."""
     grafana, scenes, react = LIBRARIES[major]
     cache = os.environ.get(_CACHE) or Path.home() / ".cache" / "towpath-tests"
@@ -56,8 +58,8 @@ def install(major: str) -> Path:
         options = ["--legacy-peer-deps", "--ignore-scripts", "--no-audit", "--no-fund"]
         _run(["npm", "install", *options, *packages], folder)
         is_complete.touch()
-    _run(["node", str(SOURCES / "build.mjs"), str(folder)], folder)
-    return folder / "page.js"
+    _run(["node", str(SOURCES / "build.mjs"), str(folder), page], folder)
+    return folder / f"{page}.js"
 
 
 def _run(command: list[str], folder: Path) -> None:
@@ -98,10 +100,14 @@ class GrafanaPage:
             self._tab.run(f"boards.showBoard({arguments}).then(JSON.stringify)")
         )
 
-    def draw(self) -> int:
-        """Draws the panels of the last board. Returns the height in pixels."""
-        height: int = self._tab.run("boards.drawBoard()")
-        return height
+    def draw(self, path: Path, width: int) -> None:
+        """Draws the panels of the board that was shown last; `width` in pixels."""
+        self._tab.width(width)
+        height = self._tab.run(f"boards.drawBoard({width})")
+        # Tables draw only rows in sight.
+        self._tab.width(width, height)
+        self._tab.run("boards.drawn()")
+        self._tab.picture(path)
 
     def unknown_units(self, units: list[str]) -> list[str]:
         """Returns those that Grafana does not know."""
@@ -110,14 +116,17 @@ class GrafanaPage:
 
 
 @contextlib.contextmanager
-def grafana_page(major: str, influx: Influx, folder: Path) -> Iterator[GrafanaPage]:
-    script = install(major)
+def grafana_page(
+    major: str, influx: Influx, folder: Path, page_name: str = "page"
+) -> Iterator[GrafanaPage]:
+    script = install(major, page_name)
     # Grafana's server queries the store; here a page of another origin does.
     with browser(folder, "--disable-web-security") as tab:
         page = folder / "page.html"
         page.write_text(
-            '<!doctype html><meta charset="utf-8"><body>'
-            f'<script src="{script.as_uri()}"></script>'
+            '<!doctype html><meta charset="utf-8">'
+            f'<link rel="stylesheet" href="{script.with_suffix(".css").as_uri()}">'
+            f'<body><script src="{script.as_uri()}"></script>'
         )
         tab.call("Page.navigate", url=page.as_uri())
         wait_until(

@@ -289,5 +289,6 @@ def test_every_check_has_a_case_here_or_with_the_boards() -> None:
         "states",
         "links",
         "time",
+        "widths",
         "words",
     }

@@ -123,3 +123,41 @@ def test_an_absent_value_is_a_dash_and_not_green() -> None:
     settings = {item["id"]: item["value"] for item in override["properties"]}
     assert settings["noValue"] == "-"
     assert settings["thresholds"]["steps"] == [{"value": None, "color": "text"}]
+
+
+def test_texts_in_tiles_stay_texts_in_grafana_9() -> None:
+    panel = _panel(
+        kind="stat",
+        tile="device",
+        columns={"device": TableColumn("Device"), "ports_up_last": TableColumn("Up")},
+        value_texts={1: ("Up", "green")},
+        no_value="No port",
+    )
+    # It takes each text for a value that is no number.
+    [_, nothing] = panel["fieldConfig"]["defaults"]["mappings"]
+    assert nothing["options"]["match"] == "null"
+    [value] = [
+        setting["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        for setting in override["properties"]
+        if setting["id"] == "mappings"
+    ]
+    assert [mapping["type"] for mapping in value] == ["value", "special"]
+    assert value[1]["options"]["match"] == "null+nan"
+
+
+def test_a_column_is_never_narrower_than_its_title() -> None:
+    panel = _panel(
+        kind="table",
+        columns={"device": TableColumn("The device of the port", width=50)},
+    )
+    [override] = panel["fieldConfig"]["overrides"]
+    settings = {setting["id"]: setting["value"] for setting in override["properties"]}
+    assert settings["custom.width"] > 150
+    assert settings["custom.align"] == "left"
+
+
+def test_a_link_takes_all_of_a_column_that_is_not_shown_and_empty() -> None:
+    panel = _panel(kind="table", columns={"device": TableColumn("Device", hidden=True)})
+    [override] = panel["fieldConfig"]["overrides"]
+    assert {"id": "noValue", "value": "$__all"} in override["properties"]

@@ -72,7 +72,7 @@ _OTHER_TYPES = re.compile(r"annotation\.target\.\w+|panel\.links\[\d+\]\.\w+")
 # that may be null, and mappings of absent values, which it has had since Grafana 8.
 _UNFINISHED = re.compile(
     r".* is missing|.*(thresholds\.steps\[\d+\]\.value|\.id) is None, expected number"
-    r"|.*mappings\[\d+\]\.(type is 'special'|options\.match is 'null\+nan'), .*"
+    r"|.*mappings\[\d+\]\.(type is 'special'|options\.match is 'null(\+nan)?'), .*"
 )
 
 

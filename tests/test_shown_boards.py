@@ -53,7 +53,7 @@ def _shown() -> dict[str, Any]:
     ]
     panel = {"id": 2, "kind": "table", "title": "P", "rows": 2, "links": [LINK]}
     panel |= {"frames": [{"fields": fields}], "tiles": [], "unmatched": []}
-    variable = {"name": "site", "error": ""}
+    variable = {"name": "site", "error": "", "value": ["hall"]}
     return {"variables": [variable], "panels": [panel]}
 
 
@@ -106,7 +106,7 @@ def _link_change(href: str) -> Any:
             "prt, which it does not have",
         ),
         (_link_change("/d/b?var-site=Value&from=1&to=2"), "sets site to 'Value'"),
-        (_link_change("/d/b?var-site=&from=1&to=2"), "sets site to ''"),
+        (_link_change("/d/b?var-site=barn&from=1&to=2"), "'barn', which is nowhere"),
         (
             lambda panel: panel["tiles"].append({"title": "${__cell_0}", "links": []}),
             "a tile is called '${__cell_0}'",

@@ -11,6 +11,7 @@ from typing import Any
 from dashboards.grafana.absent_texts import nothing_text
 from dashboards.grafana.board import (
     NEUTRAL,
+    OVER_TIME,
     Panel,
     PanelQuery,
     Steps,
@@ -21,7 +22,9 @@ from dashboards.grafana.board_links import links_json
 
 # Percent of opacity below a line that is alone, and of stacked areas.
 _FILL_OF_ONE, _FILL_OF_STACK = 8, 30
-# Settings of columns that bars do not have.
+# Grafana's letters are about 7 pixels wide; beside a title is a sign to filter by.
+_LETTER_PX, _FILTER_PX, _LEAST_PX = 7, 34, 100
+# Settings of columns that bars and lines do not have.
 _OF_CELLS = {
     f"custom.{name}"
     for name in ("hidden", "width", "align", "cellOptions", "displayMode")
@@ -38,6 +41,12 @@ def field_config(panel: Panel) -> dict[str, Any]:
 def ref_id(n: int) -> str:
     """Returns the name of a panel's nth query."""
     return chr(ord("A") + n)
+
+
+def width_px(column: TableColumn) -> int:
+    """Returns the width of a column, or the least that it needs if Grafana sets it: at
+    least that of its title."""
+    return max(column.width or _LEAST_PX, len(column.title) * _LETTER_PX + _FILTER_PX)
 
 
 def period_ms(target: PanelQuery) -> int:
@@ -180,7 +189,8 @@ def _columns(panel: Panel) -> Iterator[dict[str, Any]]:
         properties = [
             setting
             for setting in _properties(column, column in shown)
-            if panel.kind != "barchart" or setting["id"] not in _OF_CELLS
+            if panel.kind not in ("barchart", *OVER_TIME)
+            or setting["id"] not in _OF_CELLS
         ]
         if properties:
             yield {
@@ -217,9 +227,11 @@ def _properties(column: TableColumn, is_shown: bool) -> Iterator[dict[str, Any]]
     if column.decimals is not None:
         yield {"id": "decimals", "value": column.decimals}
     if column.width:
-        yield {"id": "custom.width", "value": column.width}
-    if column.align:
-        yield {"id": "custom.align", "value": column.align}
+        yield {"id": "custom.width", "value": width_px(column)}
+    # Grafana aligns texts for numbers, and columns without a value, as numbers.
+    is_text = not column.unit or bool(column.value_texts)
+    if column.align or (is_text and not column.hidden):
+        yield {"id": "custom.align", "value": column.align or "left"}
     if column.hidden:
         # Both spellings: Grafana 12 moved the option, and ignores the other.
         yield {"id": "custom.hidden", "value": True}

@@ -148,7 +148,7 @@ def call_columns(
 ) -> dict[str, TableColumn]:
     """Returns the columns of `CALL_PICKS` by group, the group's own named `title`."""
     return {
-        "group": TableColumn(title, link=link, link_title=link_title, width=190),
+        "group": TableColumn(title, link=link, link_title=link_title, width=160),
         "call_poor_ratio_mean": _call_column("Poor calls", "call_poor_ratio", 95),
         "mos_estimated_p50_mean": _call_column(
             "Estimated MOS", "mos_estimated_p50", 125
@@ -160,11 +160,11 @@ def call_columns(
         "calls_once_sum": TableColumn(
             "Test calls", "short", decimals=0, width=95, absent=_NO_FIGURE
         ),
-        "agents_max": TableColumn("Laptops, most", "short", decimals=0, width=115),
+        "agents_max": TableColumn("Laptops", "short", decimals=0, width=90),
         "call_tests_last": TableColumn(
             "Measured?",
             value_texts=CALL_TESTS,
-            width=150,
+            width=135,
             absent=NOT_MEASURED,
         ),
     }
@@ -179,7 +179,8 @@ CALL_TESTS = {
 CALL_TESTS_TEXT = (
     "A group is not listed if too few laptops were there. No call succeeded: there is "
     "neither delay nor quality. The figures are means of the selected range, weighted "
-    "by calls; the numbers of test calls and laptops are what is behind them."
+    "by calls; the number of test calls, and the most laptops at a time, are what is "
+    "behind them."
 )
 
 

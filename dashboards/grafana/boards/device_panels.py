@@ -19,6 +19,7 @@ from dashboards.grafana.board import (
     steps_of_rule,
 )
 from dashboards.grafana.boards.key_texts import ROLES
+from dashboards.grafana.boards.maker_texts import MAKER_TEXTS, SYSTEM_TEXTS
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _DEVICE = {"device": "device"}
@@ -165,9 +166,13 @@ INVENTORY = Panel(
             "Site", width=160, link=link_to("towpath-site", site=cell())
         ),
         "role": TableColumn("Role", value_texts=ROLES, colour="none", width=120),
-        "vendor_last": TableColumn("Maker", width=140),
+        "vendor_last": TableColumn(
+            "Maker", value_texts=MAKER_TEXTS, colour="none", width=140
+        ),
         "hardware_last": TableColumn("Model"),
-        "os_last": TableColumn("System", width=130),
+        "os_last": TableColumn(
+            "System", value_texts=SYSTEM_TEXTS, colour="none", width=180
+        ),
         "version_last": TableColumn("Software"),
         "serial_last": TableColumn("Serial number"),
     },

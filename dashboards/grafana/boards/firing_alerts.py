@@ -269,7 +269,7 @@ SILENCES = Panel(
         "line": TableColumn("Line", absent="all", width=120),
         "supplier": TableColumn("Supplier", absent="all", width=120),
         "rule": TableColumn(
-            "Rule", value_texts=rule_titles(), colour="none", absent="all", width=230
+            "Rule", value_texts=rule_titles(), colour="none", absent="all", width=200
         ),
         "from_ms_last": TableColumn("From", "time:ddd D MMM HH:mm", width=160),
         "until_ms_last": TableColumn("Until", "time:ddd D MMM HH:mm", width=160),

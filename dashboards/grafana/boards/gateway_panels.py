@@ -109,7 +109,7 @@ GATEWAYS = Panel(
     width=24,
     height=7,
     columns={
-        "name_last": TableColumn("Gateway", width=220),
+        "name_last": TableColumn("Gateway"),
         "answered_mean": TableColumn(
             "Answered",
             "percentunit",

@@ -62,7 +62,10 @@ def _named(panel: Panel) -> Panel:
     if "group" in columns and panel.is_of_rows:
         column = columns["group"]
         own = {str(key): text for key, text in column.value_texts.items()}
-        columns["group"] = dataclasses.replace(column, value_texts={**texts, **own})
+        # Not coloured, so that a link has its own colour.
+        columns["group"] = dataclasses.replace(
+            column, value_texts={**texts, **own}, colour="none"
+        )
     is_named = any(target.legend == "$tag_group" for target in panel.targets)
     lines = dict(panel.line_texts)
     if is_named and not panel.is_of_rows:

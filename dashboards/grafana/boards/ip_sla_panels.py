@@ -113,6 +113,7 @@ IP_SLA_LOSS = Panel(
     soft_minimum=0,
     soft_maximum=0.02,
     legend=WORST_FIRST,
+    no_value="No operation measures loss",
 )
 IP_SLA_OF_DEVICE = Panel(
     "What do its own tests find?",

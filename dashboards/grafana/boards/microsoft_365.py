@@ -1,6 +1,8 @@
 """Microsoft 365 as laptops see it: front doors, sign-in and Teams relays, from home and
 from offices, by site and by provider. Is it us or Microsoft?"""
 
+import dataclasses
+
 from collectors.store.query import Where
 from dashboards.grafana.board import (
     LOWEST_FIRST,
@@ -85,15 +87,19 @@ OTHERS = _now(
     ANSWERED,
     4,
 )
-RELAYS = _now(
-    "Do Teams relays answer?",
-    "Share of UDP requests to Teams' relays without an answer. Relays limit what they "
-    "answer, so a steady share is normal; a rise is not. "
-    f"{what_to_do('relay_blocked_everywhere')}",
-    {"relay_blocked_ratio": "no answer"},
-    "percentunit",
-    BLOCKED,
-    5,
+# Its figure alone would be taken for the share that answers.
+RELAYS = dataclasses.replace(
+    _now(
+        "Do Teams relays answer?",
+        "Share of UDP requests to Teams' relays without an answer. Relays limit what "
+        "they answer, so a steady share is normal; a rise is not. "
+        f"{what_to_do('relay_blocked_everywhere')}",
+        {"relay_blocked_ratio": "no answer"},
+        "percentunit",
+        BLOCKED,
+        5,
+    ),
+    stat_text="value_and_name",
 )
 RELAY_NOW = _now(
     "How far is a Teams relay?",

@@ -50,10 +50,10 @@ CHANNELS = Panel(
     ),
     "short",
     "table",
-    width=12,
+    width=14,
     height=7,
     columns={
-        "channel": TableColumn("Channel", width=160),
+        "channel": TableColumn("Channel"),
         "process": TableColumn("Process", width=110),
         "overdue_last": TableColumn(
             "Overdue", "short", steps=NONE_IS_GOOD, decimals=0, width=90

@@ -146,18 +146,18 @@ ABOUT = Panel(
         "device": TableColumn(
             "Device",
             link=link_to("towpath-switch", ("site",), device=cell()),
-            width=220,
+            width=190,
         ),
-        "port": TableColumn("Port", width=200),
+        "port": TableColumn("Port", width=160),
         "description": TableColumn("Description"),
         "speed_bps_last": TableColumn("Speed", "bps", width=110, decimals=0),
         "expected_why_last": TableColumn(
             "Should be up because it is",
             value_texts=EXPECTED_WHY,
             absent="nothing: it may be down",
-            width=300,
+            width=290,
         ),
-        "if_index_last": TableColumn("ifIndex", "none", width=100),
+        "if_index_last": TableColumn("ifIndex", "none", width=90),
     },
     newest=True,
 )

@@ -216,7 +216,7 @@ def _room(
         height=9,
         columns={
             "sensor": TableColumn("Sensor"),
-            "device": TableColumn("Device", link=_THAT_DEVICE, width=180),
+            "device": TableColumn("Device", link=_THAT_DEVICE, width=165),
             "site": TableColumn("Site", link=_ITS_SITE, width=110),
             "value_last": TableColumn("Now", unit, width=80, decimals=decimals),
             "value_min": TableColumn("Lowest", unit, width=80, decimals=decimals),

@@ -62,9 +62,9 @@ PLACES = Panel(
         **dict(
             (
                 figure_column("web_ok_ratio", "Web worked", 100),
-                figure_column("name_ok_ratio", "Lookups worked", 125),
-                figure_column("down_bps_p50", "Download", 100, decimals=0),
-                figure_column("up_bps_p50", "Upload", 95, decimals=0),
+                figure_column("name_ok_ratio", "Names found", 115),
+                figure_column("down_bps_p50", "Download", 90, decimals=0),
+                figure_column("up_bps_p50", "Upload", 80, decimals=0),
             )
         ),
     },
@@ -154,7 +154,7 @@ CONNECTIONS = Panel(
         **call_columns("Connection", _calls_of("connection"), "Show its calls"),
         **dict(
             (
-                figure_column("gateway_poor_ratio", "First router poor", 130),
+                figure_column("gateway_poor_ratio", "Router poor", 115),
                 figure_column(
                     "wifi_weak_ratio", "Weak", 85, steps_of_rule("wifi_weak_site")
                 ),

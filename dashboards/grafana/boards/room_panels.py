@@ -180,7 +180,7 @@ UP_LINKS = Panel(
         **_PORT_COLUMNS,
         "description": TableColumn("Description", absent="-"),
         "state_last": TableColumn("State", value_texts=PORT_STATES, width=140),
-        "expected_why_last": TableColumn("It is", value_texts=EXPECTED_WHY, width=240),
+        "expected_why_last": TableColumn("It is", value_texts=EXPECTED_WHY, width=200),
         "use": TableColumn("Use", "percentunit", steps=BUSY, decimals=0, width=70),
         "errors": TableColumn(
             "Errors", "suffix:/s", steps=LOSSES, decimals=2, width=90

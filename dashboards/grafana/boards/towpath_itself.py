@@ -238,10 +238,10 @@ DISKS = Panel(
     ),
     "short",
     "table",
-    width=12,
+    width=10,
     height=7,
     columns={
-        "folder": TableColumn("Disk of", width=200),
+        "folder": TableColumn("Disk of"),
         "process": TableColumn("Process", width=110),
         "full_last": TableColumn(
             "State",
@@ -282,7 +282,7 @@ AGENTS = Panel(
     width=12,
     height=8,
     columns={
-        "home_site": TableColumn("Home site", width=260),
+        "home_site": TableColumn("Home site"),
         "heard_last": TableColumn("Reporting", "short", decimals=0, width=130),
         "expected_last": TableColumn("Enrolled", "short", decimals=0, width=130),
     },

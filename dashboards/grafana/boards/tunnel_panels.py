@@ -153,7 +153,7 @@ PRODUCTS = Panel(
                 figure_column("teams_tunnelled_ratio", "Teams in it", 110, decimals=0),
             )
         ),
-        "agents_max": TableColumn("Laptops, most", "short", decimals=0, width=125),
+        "agents_max": TableColumn("Laptops", "short", decimals=0, width=100),
     },
     sort=("tunnel_added_p50_ms_mean", True),
     no_value="Too few laptops have a tunnel",

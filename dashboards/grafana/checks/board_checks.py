@@ -17,6 +17,7 @@ from dashboards.grafana.checks.dashboard_document import read_dashboard
 from dashboards.grafana.checks.finding import Finding
 from dashboards.grafana.checks.unit_checks import unit_fault
 from dashboards.grafana.classic import dashboard_json
+from dashboards.grafana.classic_fields import width_px
 from probes.wire.catalogue import Catalogue, Measurement, Misfit, UnknownName
 
 # Tags and fields whose values are keys of closed lists.
@@ -43,6 +44,10 @@ _ODD_WORDS = re.compile(
     r"\b(told|tells|tell|heard|hears|said|says|asked|asks|knows|mends?)\b",
     re.IGNORECASE,
 )
+
+
+# A column of 24, of a window of 1,600 pixels, and what surrounds a table.
+_COLUMN_PX, _FRAME_PX = 66, 26
 
 
 def check_boards(boards: Sequence[Board], catalogue: Catalogue) -> list[Finding]:
@@ -110,6 +115,7 @@ def _check_values(board: Board, catalogue: Catalogue) -> Iterator[Finding]:
         yield from _check_drill_down(where, panel, board)
         yield from _check_ids(where, panel)
         yield from _check_passed_on(where, panel)
+        yield from _check_widths(where, panel)
         for target in panel.targets:
             declared = catalogue.measurement(target.query.measurement)
             yield from _ambiguous_last(where, target, board, declared)
@@ -144,6 +150,17 @@ def _check_passed_on(where: str, panel: Panel) -> Iterator[Finding]:
                     "value; expected cell() in the column itself, or a column without "
                     "texts",
                 )
+
+
+def _check_widths(where: str, panel: Panel) -> Iterator[Finding]:
+    """All columns are in view in a window that is 1,600 pixels wide."""
+    if panel.kind != "table":
+        return
+    room_px = panel.width * _COLUMN_PX - _FRAME_PX
+    needed_px = sum(width_px(c) for c in panel.columns.values() if not c.hidden)
+    if needed_px > room_px:
+        text = f"needs {needed_px} pixels for its columns, expected {room_px} at most"
+        yield Finding("widths", where, text)
 
 
 def _check_ids(where: str, panel: Panel) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ CHECKS = {
     "titles": "panels have titles, and no two of a board have the same",
     "links": "a board has links, to boards and variables that exist",
     "time": "the default time range and refresh are reasonable",
+    "widths": "all columns of a table of our own boards are in view",
     "words": "titles of our own boards are questions, in the field's words",
 }
 

@@ -37,6 +37,7 @@ function transformation(info) {
 
 export async function showBoard(document, source, range, choices = {}) {
   useSource(source);
+  drawable.length = 0;
   const variables = document.templating.list.map((one) => variableOf(one, choices));
   const time = (ms) => new Date(ms).toISOString();
   const scene = new scenes.EmbeddedScene({
@@ -160,15 +161,15 @@ async function showPanel(panel, scene, source, range, scoped) {
         .getFieldDisplayValues({ ...options, data: frames, reduceOptions })
         .map(({ display, getLinks }) => ({ ...valueShown(display), title: display.title ?? "", links: (getLinks?.() ?? []).map(linkShown) }));
     }
-    drawn.push({ panel, frames, options });
+    drawable.push({ panel: { ...panel, title: shown.title }, frames, options, span: range });
   } catch (error) {
     shown.error = String(error.message ?? error);
   }
   return shown;
 }
 
-// What is drawn by `pictures.mjs` later: it needs the frames themselves.
-export const drawn = [];
+// What `pictures.mjs` draws of the last board: it needs the frames themselves.
+export const drawable = [];
 
 async function framesOfPanel(panel, source, range, fill) {
   const from = panel.timeFrom ? range.to - milliseconds(panel.timeFrom) : range.from;
