@@ -53,7 +53,7 @@ format: env ## Format the code and fix lint
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: env ## Regenerate catalogue, tables of on-call and privacy, picture of the rooms
+docs: env ## Regenerate catalogue, tables of on-call and privacy, manual page, picture of the rooms
 	@$(BIN)/python -m towpath.doc_pages
 	@$(BIN)/python tests/rooms.py
 

@@ -24,6 +24,7 @@ from collectors.snmp import credential
 from collectors.snmp.polling.device_health import HealthReader
 from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.polling.reading_slots import ReadingSlots
 from collectors.snmp.profiles import load
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
@@ -66,7 +67,7 @@ async def poll_devices(files: Sequence[Path]) -> dict[str, tuple[str, list[Batch
                 public,
                 RetryPolicy.with_backoff(1.0, 3),
             )
-            health = HealthReader(profiles, asyncio.Semaphore(1))
+            health = HealthReader(profiles, ReadingSlots())
             poll = DevicePoll(
                 PollSettings(config, lambda: START_MS),
                 device,

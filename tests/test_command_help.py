@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pytest
 import typer.main
 from rich.text import Text
-from towpath_command import towpath
+from towpath_command import BIN, towpath
 
 from towpath.cli import app
 
@@ -43,3 +46,23 @@ def test_the_version_is_that_of_the_package() -> None:
 def test_there_is_a_completion_for_bash() -> None:
     shown = towpath("--show-completion", "bash")
     assert "_TOWPATH_COMPLETE=complete_bash" in shown.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands(shell: str) -> None:
+    typed = {
+        "COMP_WORDS": "towpath alerts sil",
+        "COMP_CWORD": "2",
+        "_TYPER_COMPLETE_ARGS": "towpath alerts sil",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TOWPATH_COMPLETE": f"complete_{shell}",
+    }
+    completed = subprocess.run(
+        [str(BIN / "towpath")],
+        env={**os.environ, **typed},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "silence" in completed.stdout
+    assert "rota" not in completed.stdout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from collectors.snmp import credential
 from collectors.snmp.polling.device_findings import VALUES_IMPLAUSIBLE
 from collectors.snmp.polling.device_health import DISCOVER_S, HealthReader
 from collectors.snmp.polling.health_rows import severity
+from collectors.snmp.polling.reading_slots import ReadingSlots
 from collectors.snmp.profiles import load
 from collectors.snmp.profiles.readings import Sensor
 from collectors.snmp.session.device_session import DeviceSession
@@ -31,12 +31,10 @@ PLACE = DeviceTags("ups-1", "hall", "ups")
 class RecordedHealth:
     """The health of one recorded device, with a clock that the test sets."""
 
-    def __init__(self, file: Path, gate: asyncio.Semaphore | None = None) -> None:
+    def __init__(self, file: Path, slots: ReadingSlots | None = None) -> None:
         self.file = file
         self.now_s = 1_000_000.0
-        self.health = HealthReader(
-            load(), gate or asyncio.Semaphore(1), lambda: self.now_s
-        )
+        self.health = HealthReader(load(), slots or ReadingSlots(), lambda: self.now_s)
 
     async def __aenter__(self) -> RecordedHealth:
         self.sessions = await Sessions().__aenter__()
@@ -98,9 +96,9 @@ async def test_the_inventory_is_read_again_after_an_hour_or_a_restart() -> None:
 
 
 async def test_while_other_devices_are_discovered_it_waits_for_a_later_poll() -> None:
-    gate = asyncio.Semaphore(1)
-    async with RecordedHealth(STANDARD, gate) as device:
-        async with gate:
+    slots = ReadingSlots(1)
+    async with RecordedHealth(STANDARD, slots) as device:
+        with slots.take():
             assert await device.poll() == {}
         assert "sensor" in await device.poll()
 

@@ -44,6 +44,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._now_s
 
+    def pass_time(self, seconds: float) -> None:
+        """As if the caller had kept the processor busy for so long."""
+        self._now_s += seconds
+
     def _jump(self, seconds: float) -> None:
         self._now_s += seconds
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from typer.main import get_command
+
 from alerts.alert_text import GENERIC_VALUES
 from alerts.rule import Rule
 from alerts.rule_files import load_rules
@@ -14,6 +16,8 @@ from collectors.personal_data import PLACES, PersonalDataPlace, Root
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.durations import exact_duration_text
+from towpath.cli import app
+from towpath.man_page import PAGE, man_page
 
 DOCS = Path(__file__).parents[1] / "docs"
 _PLACES_HEAD = "| what | where | how long | erased |\n"
@@ -62,6 +66,7 @@ def catalogue_page(catalogue: Catalogue) -> str:
 
 def write() -> None:
     (DOCS / "catalogue.md").write_text(catalogue_page(CATALOGUE), encoding="utf-8")
+    PAGE.write_text(man_page(get_command(app)), encoding="utf-8")
     _replace_table("on-call.md", _RULES_HEAD, rules_table(load_rules(CATALOGUE)))
     _replace_table("privacy.md", _PLACES_HEAD, places_table(PLACES))
 

@@ -6,7 +6,6 @@ the instances found are requested, each as often as its profile asks for.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -19,6 +18,7 @@ from collectors.snmp.polling.health_rows import (
     reading_rows,
     severity,
 )
+from collectors.snmp.polling.reading_slots import ReadingSlots
 from collectors.snmp.profiles import (
     IdentityFacts,
     MatchedRow,
@@ -32,6 +32,7 @@ from collectors.snmp.profiles.apply import REFUSED
 from collectors.snmp.profiles.device_evidence import DeviceEvidence
 from collectors.snmp.profiles.identity import complete_identity, identify, read_system
 from collectors.snmp.profiles.readings import RefusedColumn, Sensor
+from collectors.snmp.session.answer_time import SLOW_S
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.read_progress import ReadProgress
 from collectors.snmp.session.session import Failed, Value
@@ -51,21 +52,21 @@ DISCOVER_S = 3600.0
 # What each poll may spend on health. A discovery that needs longer continues in the
 # next poll.
 _BUDGET_S = 20.0
-# An agent whose answers take longer is slow.
-_SLOW_S = 1.0
+# Part of the slots that discoveries may use: ports come first.
+_DISCOVERIES_SHARE = 0.5
 # A poll comes a little early or late: what is due within this time is read now.
 _SOON_S = 10.0
 
 
 class HealthReader:
-    """Reads the health of one device. `slots` bounds how many devices are discovered at
-    once; if none is free, discovery waits for a later poll. `port_name`, which names an
+    """Reads the health of one device. If too many of `slots` are used, discovery
+    waits for a later poll. `port_name`, which names an
     ifIndex, is set by the owner of the port table."""
 
     def __init__(
         self,
         profiles: Profiles,
-        slots: asyncio.Semaphore,
+        slots: ReadingSlots,
         monotonic_s: MonotonicClock = time.monotonic,
     ) -> None:
         self._profiles, self._slots = profiles, slots
@@ -144,12 +145,12 @@ class HealthReader:
         """The readings that are due. Raises `Failed` if the device stops answering."""
         now_s = self._monotonic_s()
         if now_s >= self._discover_at_s and self._unread is None:
-            if snmp.session.answer_time.expected_s > _SLOW_S:
+            if snmp.session.answer_time.expected_s >= SLOW_S:
                 # It is sent so few packets that it needs no slot, and would hold one
                 # for long.
                 return await self._discover(snmp, tags, time_ms)
-            if not self._slots.locked():
-                async with self._slots:
+            if self._slots.has_room(_DISCOVERIES_SHARE):
+                with self._slots.take():
                     return await self._discover(snmp, tags, time_ms)
         if self._unread is None:
             self._unread = self._due_rows(now_s)

@@ -28,6 +28,7 @@ from collectors.snmp.polling.neighbour_monitor import (
 )
 from collectors.snmp.polling.poll_rows import PollAnswer, device_row, port_rows
 from collectors.snmp.polling.port_table import PortTable
+from collectors.snmp.polling.reading_slots import ReadingSlots
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.poll_budget import PollBudget
@@ -58,6 +59,7 @@ class PollSettings(msgspec.Struct, frozen=True):
     config: SnmpConfig
     now_ms: WallClock
     topology: NeighbourTopology = EmptyTopology()
+    slots: ReadingSlots | None = None
     monotonic_s: MonotonicClock = time.monotonic
 
 
@@ -96,7 +98,9 @@ class DevicePoll:
         if health is not None:
             health.port_name = self.port_name
         self._retry_policy = RetryPolicy.with_backoff(config.timeout_s, config.tries)
-        self._ports = PortTable(config.period_s, settings.now_ms, settings.monotonic_s)
+        self._ports = PortTable(
+            config.period_s, settings.now_ms, settings.monotonic_s, settings.slots
+        )
         self._neighbours = NeighbourMonitor(
             config, state, settings.topology, settings.now_ms, settings.monotonic_s
         )
@@ -164,7 +168,7 @@ class DevicePoll:
         # A device that was silent last time is sent one request: more is not worth it.
         # Its answer may take as long as those to all the tries of a poll.
         session.retry_policy = (
-            RetryPolicy((self._longest_wait_s,))
+            self._retry_policy.as_one_try(self._config.period_s / 2)
             if self.is_silent
             else self._retry_policy
         )
@@ -260,11 +264,6 @@ class DevicePoll:
     def _is_slow(self) -> bool:
         return self._state.answer_time.is_longer_than(self._config.timeout_s)
 
-    @property
-    def _longest_wait_s(self) -> float:
-        wait_s = sum(self._retry_policy.timeouts_s)
-        return max(self._config.timeout_s, min(wait_s, self._config.period_s / 2))
-
     def _port_rows(
         self, answer: PollAnswer, received_ms: int
     ) -> tuple[list[Batch], dict[str, float | int | None]]:
@@ -289,7 +288,7 @@ class DevicePoll:
         restarted = self._keep(answer, too_soon)
         ticks = answer.moment.ticks
         # Ports that were not reached are neither up nor down.
-        all_reached = self._ports.unread is None and self._ports.reached is None
+        all_reached = self._ports.all_reached
         return rows.batches, {
             "uptime_s": None if ticks is None else ticks / oids.TICKS_PER_S,
             "restarted": int(restarted),

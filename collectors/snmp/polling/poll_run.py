@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Collection
@@ -15,6 +14,7 @@ from collectors.snmp.polling.device_state import DeviceStates
 from collectors.snmp.polling.poll_rows import device_row
 from collectors.snmp.polling.poll_schedule import PollTarget
 from collectors.snmp.polling.poll_stats import PollStats
+from collectors.snmp.polling.reading_slots import ReadingSlots
 from collectors.snmp.profiles import load
 from collectors.snmp.session.credentials import Credential, CredentialError, Credentials
 from collectors.snmp.session.session import RetryPolicy
@@ -24,9 +24,6 @@ from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.topology import TopologyView
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
-
-# Devices whose health is discovered at the same time: many packets each, and no hurry.
-_DISCOVERIES_AT_ONCE = 8
 
 
 class PollRunner:
@@ -45,17 +42,18 @@ class PollRunner:
         self._config, self._credentials = config, credentials
         self._sessions, self._states = sessions, states
         self._topology, self._stats = topology, stats
-        self._settings = PollSettings(config, now_ms, topology)
+        self._slots = ReadingSlots()
+        self._settings = PollSettings(config, now_ms, topology, self._slots)
         self._engine_ids = EngineIds()
         self._failures = FailureLog("device_not_polled", level="warning")
         self._profiles = load(config.profiles)
-        self._discoveries = asyncio.Semaphore(_DISCOVERIES_AT_ONCE)
 
     async def run(
         self, target: PollTarget, late_ms: float, on_retry: Callable[[], None]
     ) -> list[Batch]:
         """The rows of one poll. `on_retry` is called if the device does not answer the
         first request in time."""
+        self._slots.record_start(late_ms)
         device, credentials = target.device, target.credentials
         if not device.snmp:
             return [await self._ping_only(target)]
@@ -109,7 +107,7 @@ class PollRunner:
             target.lines,
             session,
             self._states.get(device.id),
-            HealthReader(self._profiles, self._discoveries),
+            HealthReader(self._profiles, self._slots),
             target.pinged,
         )
 

@@ -10,13 +10,16 @@ polled meanwhile. If the fast requests do not fit into one poll, they are sent i
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 import msgspec
 
 from collectors.snmp.polling import device_findings, request_plan
 from collectors.snmp.polling.counter_rates import Moment, elapsed
 from collectors.snmp.polling.poll_rows import PollAnswer, Renumbered, read_answer
+from collectors.snmp.polling.reading_slots import ReadingSlots
 from collectors.snmp.session import oids
+from collectors.snmp.session.answer_time import SLOW_S
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import as_int, text
 from collectors.snmp.session.read_progress import ReadProgress
@@ -44,14 +47,17 @@ class _Reading:
 
 
 class PortTable:
-    """What is known of a device's ports."""
+    """What is known of a device's ports. If `slots` have no room, the reading of the
+    tables waits for a later poll."""
 
     def __init__(
         self,
         period_s: float,
         now_ms: WallClock,
         monotonic_s: MonotonicClock = time.monotonic,
+        slots: ReadingSlots | None = None,
     ) -> None:
+        self._slots = slots or ReadingSlots()
         self._period_s = period_s
         self._now_ms, self._monotonic_s = now_ms, monotonic_s
         # None if the tables must be read (again).
@@ -88,8 +94,16 @@ class PortTable:
         """If the last poll did not know all ports: how many it knew, of how many."""
         ports = len(self._port_plans)
         if self._reading is not None:
+            if not self._reading.progress.values:
+                # It has not begun.
+                return None
             return self._requested, len(self._reading.cells.indexes)
         return None if self._requested >= ports else (self._requested, ports)
+
+    @property
+    def all_reached(self) -> bool:
+        """True if the last poll reached all ports of the device."""
+        return self.is_learnt and self.unread is None and self.reached is None
 
     def forget(self) -> None:
         """Makes the next poll read the tables again."""
@@ -125,7 +139,16 @@ class PortTable:
             else:
                 self._start_reading(None)
             snmp.session.retry_policy = retry_policy
-            plan = await self._read_tables(snmp, _FIRST_TABLES_SHARE)
+            with ExitStack() as stack:
+                # A slow agent is sent so few packets that it holds up no other.
+                if snmp.session.answer_time.expected_s < SLOW_S:
+                    if not self._slots.has_room():
+                        self._plan, self._port_plans = None, []
+                        if not answers:
+                            answers.append(await self._get_uptime(snmp))
+                        return
+                    stack.enter_context(self._slots.take())
+                plan = await self._read_tables(snmp, _FIRST_TABLES_SHARE)
             if self._reading is not None and not self._port_plans:
                 return
             first = await self._get(snmp, plan.fast[0])

@@ -9,6 +9,8 @@ _FADING = 0.9
 # A wait is this much longer than the answer that is expected.
 _MARGIN = 1.5
 _LONGEST_WAIT_S = 15.0
+# An agent whose answers take longer is slow.
+SLOW_S = 1.0
 
 
 class AnswerTime(msgspec.Struct):

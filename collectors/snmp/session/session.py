@@ -71,6 +71,11 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         """Waits `timeout_s` after the first request, twice that after the second…"""
         return RetryPolicy(tuple(timeout_s * (1 + n) for n in range(tries)))
 
+    def as_one_try(self, at_most_s: float) -> RetryPolicy:
+        """Waits as long as for all tries, up to `at_most_s`, after one request."""
+        wait_s = min(sum(self.timeouts_s), at_most_s)
+        return RetryPolicy((max(self.timeouts_s[0], wait_s),))
+
 
 class RequestCounts(msgspec.Struct):
     """Requests that one session has sent; `packets` includes the retries."""

@@ -1,0 +1,43 @@
+"""How many devices have their tables read at the same time.
+
+Reading the tables of a device costs as much as twenty of its polls. Polls that are due
+come first: if they start late, fewer devices have their tables read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_MOST = 8
+# A poll that starts later than this shows that the machine is too busy.
+_LATE_MS = 250.0
+# How many polls in time allow one more.
+_POLLS_A_SLOT = 100
+
+
+class ReadingSlots:
+    """Ask `has_room` first; if there is none, the reading waits for the next poll."""
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = self._limit = float(most)
+        self._used = 0
+
+    def has_room(self, share: float = 1.0) -> bool:
+        """True if less than that part of the slots is used."""
+        return self._used < max(1.0, self._limit * share)
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        self._used += 1
+        try:
+            yield
+        finally:
+            self._used -= 1
+
+    def record_start(self, late_ms: float) -> None:
+        """A poll of any device has started, so much too late."""
+        if late_ms > _LATE_MS:
+            self._limit = max(1.0, self._limit / 2)
+        else:
+            self._limit = min(self._most, self._limit + 1 / _POLLS_A_SLOT)

@@ -1,0 +1,105 @@
+"""A large estate is learnt without a poll of it being skipped, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import ExitStack
+
+import pytest
+from polled_switches import PUBLIC, RowSink
+from virtual_time import MemorySession, VirtualLoop, run_virtually
+
+from collectors.estate import Device, Estate, Site
+from collectors.ping import Pinger
+from collectors.snmp import Poller, SnmpConfig
+from collectors.snmp.polling import poll_run
+from collectors.snmp.polling.reading_slots import ReadingSlots
+from collectors.snmp.session.credentials import Credential
+from collectors.snmp.session.session import RetryPolicy
+from collectors.snmp.session.sessions import Sessions
+from towpath.demo.simulated_switches import SimulatedSwitch
+
+DEVICES, PERIOD_S = 120, 12.0
+# A poll costs 3 answers and learning a device 18: all polls are half of what the
+# machine can do, and learning is six times as much as it can do in ten seconds.
+ANSWER_S = 0.02
+
+
+class _Costly(SimulatedSwitch):
+    """Each answer keeps the machine busy, so that everything else waits."""
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.pass_time(ANSWER_S)
+        super().datagram_received(data, addr)
+
+
+class _Unlimited(ReadingSlots):
+    def has_room(self, share: float = 1.0) -> bool:
+        return True
+
+
+def _learn(monkeypatch: pytest.MonkeyPatch, slots: type[ReadingSlots]) -> Poller:
+    """The poller of a large estate, when everything is learnt."""
+
+    async def main() -> Poller:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(time, "monotonic", loop.time)
+
+        def open_session(
+            self: Sessions,
+            address: str,
+            port: int,
+            credential: Credential,
+            retry_policy: RetryPolicy,
+        ) -> MemorySession:
+            switch = _Costly(address, 4, monotonic_s=loop.time)
+            return MemorySession(switch, credential, retry_policy)
+
+        monkeypatch.setattr(Sessions, "open", open_session)
+        monkeypatch.setattr(poll_run, "ReadingSlots", slots)
+        devices = tuple(
+            Device(id=f"d{n}", site="s", address=f"10.0.0.{n + 1}", snmp=True)  # type: ignore[arg-type]
+            for n in range(DEVICES)
+        )
+        estate = Estate(sites=(Site(id="s", name="S"),), devices=devices)
+        config = SnmpConfig(period_s=PERIOD_S, ping_s=0)
+        async with Poller(
+            config, lambda: estate, PUBLIC, RowSink(), pinger=Pinger(0)
+        ) as poller:
+            while poller.stats.learnt < DEVICES:  # noqa: ASYNC110 - nothing signals it
+                await asyncio.sleep(1)
+        return poller
+
+    return run_virtually(main())
+
+
+def test_learning_skips_no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    poller = _learn(monkeypatch, ReadingSlots)
+    assert poller.stats.skipped == 0
+
+
+def test_without_a_limit_polls_would_be_skipped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert _learn(monkeypatch, _Unlimited).stats.skipped > 0
+
+
+def test_fewer_tables_are_read_at_once_while_polls_start_late() -> None:
+    slots = ReadingSlots(8)
+    with ExitStack() as stack:
+        for _ in range(8):
+            assert slots.has_room()
+            stack.enter_context(slots.take())
+        assert not slots.has_room()
+    for _ in range(4):
+        slots.record_start(late_ms=900)
+    with slots.take():
+        assert not slots.has_room()
+    for _ in range(1_000):
+        slots.record_start(late_ms=2)
+    with slots.take(), slots.take():
+        assert slots.has_room()
+        assert slots.has_room(0.5)
