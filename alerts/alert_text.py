@@ -30,6 +30,7 @@ GENERIC_VALUES = {
     "device_name": "the device",
     "event": "fan, temperature, stack …",
     "expected_why": "why",
+    "file": "its file (the page names it)",
     "folder": "state, journal or store",
     "gateway_name": "the gateway",
     "group": "that provider",
@@ -50,6 +51,7 @@ GENERIC_VALUES = {
     "reading": "what it reads",
     "sense": "the reason",
     "sensor": "the sensor",
+    "setting": "ingest, store …",
     "site_name": "the site",
     "supplier": "the supplier",
     "supplier_phone": "its number",
@@ -62,6 +64,7 @@ GENERIC_VALUES = {
 # What a page reads if a value is not known: not every row has every field.
 _UNKNOWN = {
     "expected_why": "as the estate file sets",
+    "file": "the file that this setting names",
     "mostly": "a place that is not known yet",
     "outcome": "the reason is not known",
     "reading": "by its own limits",

@@ -14,6 +14,7 @@ from collectors.server_measurements import CATALOGUE
 _DETERMINED = frozenset({"description", "name", "port", "role", "site", "supplier"})
 _ON_STATUS_PAGE = {
     "expected_why": "the reason is on Towpath's status page",
+    "file": "the file that this setting names",
     "mostly": "a place that Towpath's status page names",
     "outcome": "the reason is on Towpath's status page",
     "text": "see Towpath's status page",

@@ -164,6 +164,19 @@ SELF_DISK = measurement(
     ),
     Field("full", "int", "flag", "1 if nothing more can be written"),
 )
+SELF_CERTIFICATE = measurement(
+    "self_certificate",
+    "a file of certificates that Towpath uses",
+    (
+        _PROCESS,
+        Tag("setting", "setting that names it, such as ingest.https.certificate"),
+    ),
+    Field(
+        "certificate_days", "float", "d", "days until it expires; absent: unreadable"
+    ),
+    Field("readable", "int", "flag", "1 if it has certificates in PEM form"),
+    Field("file", "str", "1", "the file"),
+)
 
 SELF_MEASUREMENTS: tuple[Measurement, ...] = (
     SELF_POLL,
@@ -175,4 +188,5 @@ SELF_MEASUREMENTS: tuple[Measurement, ...] = (
     SELF_AGENTS,
     SELF_NOTIFY,
     SELF_DISK,
+    SELF_CERTIFICATE,
 )

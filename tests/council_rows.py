@@ -277,6 +277,16 @@ def other_rows(council: Estate, at: int) -> Iterator[Sample]:
         at,
     )
     yield Sample(
+        "self_certificate",
+        {**process, "setting": "ingest.https.certificate"},
+        {
+            "certificate_days": 80.0,
+            "readable": 1,
+            "file": "/etc/towpath/server.pem",
+        },
+        at,
+    )
+    yield Sample(
         "self_traps",
         process,
         {

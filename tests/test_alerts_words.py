@@ -103,11 +103,13 @@ LABELS = {
     "radio": "Radio 1",
     "reader": "store",
     "sensor": "Inlet",
+    "setting": "ingest.https.certificate",
     "site": "library",
     "volume": "/var/log",
 }
 SHOWN: dict[str, Value] = {
     "expected_why": "uplink",
+    "file": "/etc/towpath/server.pem",
     "mostly": "the provider's network",
     "outcome": "timeout",
     "sense": "timeout",

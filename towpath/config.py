@@ -7,13 +7,14 @@ are kept under `state`.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from alerts.alert_config import AlertConfig
+from collectors.certificate_files import CertificateFile
 from collectors.config_errors import encoding_error, explain, line_of
 from collectors.experience.groups import GroupsConfig
 from collectors.ingest import IngestConfig
@@ -107,6 +108,24 @@ def written_folders(config: TowpathConfig) -> dict[str, Path]:
     if config.web.reports is not None:
         folders["reports"] = config.web.reports
     return folders
+
+
+def certificate_files(
+    config: TowpathConfig, roles: Sequence[Role]
+) -> dict[str, CertificateFile]:
+    """The files of certificates that these roles use, by setting."""
+    files: dict[str, CertificateFile] = {}
+    https, mqtt = config.ingest.https, config.ingest.mqtt
+    if "ingest" in roles and https is not None and (pem := https.pem_files()):
+        files["ingest.https.certificate"] = CertificateFile(pem.certificate)
+    if "ingest" in roles and mqtt is not None and mqtt.tls and mqtt.ca_file:
+        files["ingest.mqtt.ca_file"] = CertificateFile(mqtt.ca_file, True)
+    if "poll" in roles and config.vpn_gateways.ca_file:
+        trusted = Path(config.vpn_gateways.ca_file)
+        files["vpn_gateways.ca_file"] = CertificateFile(trusted, True)
+    if config.store.kind == "influxdb" and config.store.ca_file is not None:
+        files["store.ca_file"] = CertificateFile(config.store.ca_file, True)
+    return files
 
 
 def personal_folders(config: TowpathConfig) -> dict[Root, Path]:

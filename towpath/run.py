@@ -25,6 +25,7 @@ from alerts.maintenance_planner import MaintenancePlanner, calendar_troubles
 from alerts.prometheus.window_metrics import WindowMetrics
 from alerts.rule_files import load_rules
 from alerts.staff_incidents import KnownIncidents
+from collectors.certificate_files import CertificateFiles
 from collectors.disk_space import Disks
 from collectors.estate import EstateFile
 from collectors.experience.experience_reader import ExperienceReader
@@ -51,7 +52,13 @@ from collectors.vpn_gateways import VpnGateways
 from dashboards.web import AlertsApi, GrafanaSource, SiteRows, StatusPage
 from dashboards.web.action_pages import alert_actions
 from probes.wire.clock import WallClock, wall_ms
-from towpath.config import Role, TowpathConfig, personal_folders, written_folders
+from towpath.config import (
+    Role,
+    TowpathConfig,
+    certificate_files,
+    personal_folders,
+    written_folders,
+)
 from towpath.error_sentences import sentence_of
 from towpath.metrics import MetricsServer
 from towpath.roles import RoleLocks
@@ -97,6 +104,8 @@ class Installation:
         )
         self.disks = Disks(written_folders(config), self.process)
         self._source("disks", self.disks.samples)
+        certificates = CertificateFiles(certificate_files(config, roles), self.process)
+        self._source("certificates", certificates.samples)
         if "poll" in roles:
             self._poll()
         if "ingest" in roles:

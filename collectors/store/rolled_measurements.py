@@ -65,6 +65,7 @@ ROLLED: dict[str, tuple[Part, ...]] = {
     "self_agents": _EVERY,
     "self_notify": _EVERY,
     "self_disk": _EVERY,
+    "self_certificate": _EVERY,
 }
 # Measurement → the fields of which boards show percentiles of five-minute means.
 RANKED: dict[str, tuple[str, ...]] = {

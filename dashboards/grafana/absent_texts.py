@@ -21,6 +21,7 @@ NOTHING = {
     "neighbour": "No neighbour known",
     "processor": "It reports no processor",
     "self_agents": "No laptop is enrolled",
+    "self_certificate": "No certificate is set",
     "self_disk": "No process reports",
     "self_ingest": "No report is received",
     "self_journal": "No process reports",

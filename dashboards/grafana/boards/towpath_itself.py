@@ -262,6 +262,49 @@ DISKS = Panel(
     sort=("free_bytes_last", False),
     newest=True,
 )
+CERTIFICATES = Panel(
+    "When do Towpath's certificates expire?",
+    "The files of certificates that its settings name, the first to expire first. What "
+    "laptops are shown counts as a chain; of authorities that Towpath trusts the last "
+    f"counts. If one expires soon: {what_to_do('own_certificate_expiring')}",
+    (
+        PanelQuery(
+            select(
+                "self_certificate",
+                ("certificate_days", "last"),
+                ("readable", "last"),
+                ("file", "last"),
+                by=("process", "setting"),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=12,
+    height=7,
+    columns={
+        "setting": TableColumn("Setting", width=220),
+        "process": TableColumn("Process", width=110),
+        "readable_last": TableColumn(
+            "State",
+            value_texts={1: ("readable", GREEN), 0: ("unreadable", RED)},
+            width=100,
+        ),
+        "certificate_days_last": TableColumn(
+            "Expires in",
+            "d",
+            steps=steps_of_rule(
+                "own_certificate_expiring", "own_certificate_nearly_expired"
+            ),
+            decimals=0,
+            width=110,
+            absent="unknown",
+        ),
+        "file_last": TableColumn("File", width=220),
+    },
+    sort=("certificate_days_last", False),
+    newest=True,
+)
 AGENTS = Panel(
     "Which sites' laptops have stopped reporting?",
     "Laptops that are enrolled and reported within 30 days, and those that reported in "
@@ -330,6 +373,7 @@ TOWPATH_ITSELF = Board(
         BoardRow("Polling", (SEES_OVER_TIME, POLLS, LATE)),
         BoardRow("Journal, store and disks", (LAG, LOSSES, JOURNAL, COMMIT_TIME)),
         BoardRow("Disks and notifications", (DISKS, CHANNELS)),
+        BoardRow("Certificates", (CERTIFICATES,), collapsed=True),
         BoardRow("Laptops", (INGEST, AGENTS), collapsed=True),
         BoardRow("Traps", (TRAPS, TRAP_COUNTS), collapsed=True),
         BoardRow(

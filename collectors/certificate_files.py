@@ -1,0 +1,54 @@
+"""`CertificateFiles`: the days until the certificates of Towpath's settings expire.
+
+A file may have several. A server's has those between its own and the authority: the
+first to expire counts, as laptops check them all. Of a file of authorities the last
+counts, since any of them may be the one in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+
+from probes.wire.sample import Sample, Value
+
+_DAY_S = 86_400
+
+
+class CertificateFile(NamedTuple):
+    """A PEM file. `is_authority`: whom Towpath trusts, not what it shows."""
+
+    path: Path
+    is_authority: bool = False
+
+
+class CertificateFiles:
+    """`files`: setting → file, read anew each time: it may have been renewed."""
+
+    def __init__(self, files: Mapping[str, CertificateFile], process: str) -> None:
+        self._files, self._process = files, process
+
+    def samples(self, now_ms: int) -> list[Sample]:
+        """Rows of `self_certificate`, one for each file."""
+        return [
+            Sample(
+                "self_certificate",
+                {"process": self._process, "setting": setting},
+                {"file": str(file.path), **_fields(file, now_ms)},
+                now_ms,
+            )
+            for setting, file in self._files.items()
+        ]
+
+
+def _fields(file: CertificateFile, now_ms: int) -> dict[str, Value]:
+    try:
+        found = x509.load_pem_x509_certificates(file.path.read_bytes())
+    except (OSError, ValueError):
+        return {"readable": 0}
+    ends_s = [each.not_valid_after_utc.timestamp() for each in found]
+    end_s = max(ends_s) if file.is_authority else min(ends_s)
+    return {"readable": 1, "certificate_days": (end_s - now_ms / 1000) / _DAY_S}
