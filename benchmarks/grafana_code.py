@@ -97,7 +97,7 @@ def show_boards(
         at = Path(folder)
         with running_influx(store, at / "store") as influx:
             influx.end_ms = max(row.time_ms for row in rows) + 1
-            asyncio.run(influx.write(list(rows), rolls_up=False))
+            asyncio.run(influx.write(list(rows)))
             name = "page" if pictures is None else "pictures"
             with grafana_page(major, influx, at / "chromium", name) as page:
                 for board in boards:

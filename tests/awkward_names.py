@@ -29,6 +29,8 @@ NAMES = (
 _TAGS = frozenset(
     {"port", "sensor", "radio", "neighbour", "service", "target", "supplier"}
 )
+# Names that are Towpath's own begin with these.
+_OWN = ("PoE", "Stack")
 _OWN_GROUPS = frozenset({"provider", "vpn"})
 
 
@@ -46,7 +48,8 @@ def awkward_rows(rows: Iterable[Sample]) -> Iterator[Sample]:
     for row in rows:
         tags, fields = dict(row.tags), dict(row.fields)
         for tag in _TAGS & tags.keys():
-            tags[tag] = other(tag, tags[tag]) if tags[tag] else ""
+            if tags[tag] and not tags[tag].startswith(_OWN):
+                tags[tag] = other(tag, tags[tag])
         if tags.get("by") in _OWN_GROUPS and tags["group"] not in ("down", "absent"):
             tags["group"] = other("group", tags["group"])
         if "label" in tags:

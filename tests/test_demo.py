@@ -49,7 +49,9 @@ def _follow_grafana_steps(said: str) -> None:
     boards = folder["options"]["path"].replace(
         "/var/lib/grafana/dashboards", str(folders["/var/lib/grafana/dashboards"])
     )
-    assert len(list(Path(boards).glob("*.json"))) >= 5
+    texts = [path.read_text() for path in Path(boards).glob("*.json")]
+    assert len(texts) >= 5
+    assert any('"text": "Central Library"' in text for text in texts)
 
     def ask(query: str) -> list[list[object]]:
         body = urllib.parse.urlencode({"q": query}).encode()

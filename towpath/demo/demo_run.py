@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
+from collectors.estate import load
 from collectors.ingest import Registry
 from collectors.ingest.certificate import Certificates, make_certificates
 from collectors.ingest.demo_broker import DemoBroker, Users
@@ -298,7 +299,9 @@ async def _run(
                 _own_agent(folder, server, tokens["town-hall"], certificates)
             )
             say(f"status page: [bold]http://127.0.0.1:{ports.web}[/]")
-            boards = await asyncio.to_thread(write_boards, folder, config.grafana)
+            boards = await asyncio.to_thread(
+                write_boards, folder, config.grafana, load(config.estate)
+            )
             console.print(steps(boards, ports.web, grafana_token), soft_wrap=True)
 
             async def write_report() -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from dashboards.grafana import build_folder
+from collectors.estate import Estate
+from dashboards.grafana import BOARDS, build_folder
+from dashboards.grafana.site_texts import name_sites
 from dashboards.grafana_config import GrafanaConfig
 
 TOKEN_FILE = "grafana.token"
@@ -20,10 +22,12 @@ def write_token(folder: Path) -> str:
     return token
 
 
-def write_boards(folder: Path, config: GrafanaConfig) -> Path:
-    """Writes the boards and provisioning files. Returns their folder."""
+def write_boards(folder: Path, config: GrafanaConfig, estate: Estate) -> Path:
+    """Writes the boards, with the names of the estate's sites, and provisioning files.
+    Returns their folder."""
     out = folder / "grafana"
-    build_folder(out, config)
+    names = {site.id: site.name for site in estate.sites}
+    build_folder(out, config, boards=name_sites(BOARDS, names))
     return out
 
 
@@ -40,6 +44,6 @@ to see this in Grafana (9 to 13, on this machine), type in another terminal:
   and open http://127.0.0.1:3000/dashboards (user and password: admin), folder Towpath.
   Into a Grafana that you have, with the token of a service account with the role Admin:
     TOWPATH_GRAFANA_TOKEN=… towpath dashboards push --url http://127.0.0.1:3000 \\
-      --create-data-sources
+      --create-data-sources -c {out.parent / "towpath.toml"}
   By hand it is a data source of type InfluxDB: query language InfluxQL, URL {url},
   database towpath, and the custom HTTP header Authorization with Token {token}"""
