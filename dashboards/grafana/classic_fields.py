@@ -23,7 +23,7 @@ from dashboards.grafana.board_links import links_json
 # Percent of opacity below a line that is alone, and of stacked areas.
 _FILL_OF_ONE, _FILL_OF_STACK = 8, 30
 # Grafana's letters are about 7 pixels wide; beside a title is a sign to filter by.
-_LETTER_PX, _FILTER_PX, _LEAST_PX = 7, 34, 100
+_LETTER_PX, _FILTER_PX, _LEAST_PX = 7, 34, 150
 # Settings of columns that bars and lines do not have.
 _OF_CELLS = {
     f"custom.{name}"

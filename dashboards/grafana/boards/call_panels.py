@@ -148,7 +148,7 @@ def call_columns(
 ) -> dict[str, TableColumn]:
     """Returns the columns of `CALL_PICKS` by group, the group's own named `title`."""
     return {
-        "group": TableColumn(title, link=link, link_title=link_title, width=160),
+        "group": TableColumn(title, link=link, link_title=link_title, width=140),
         "call_poor_ratio_mean": _call_column("Poor calls", "call_poor_ratio", 95),
         "mos_estimated_p50_mean": _call_column(
             "Estimated MOS", "mos_estimated_p50", 125
@@ -164,7 +164,7 @@ def call_columns(
         "call_tests_last": TableColumn(
             "Measured?",
             value_texts=CALL_TESTS,
-            width=135,
+            width=126,
             absent=NOT_MEASURED,
         ),
     }

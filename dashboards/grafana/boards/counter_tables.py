@@ -67,10 +67,15 @@ def _counted(
     )
 
 
+# There are up to twelve of them.
+_WIDTH_PX = 100
+
+
 def _column(heading: str, measurement: str, name: str) -> TableColumn:
     is_flag = CATALOGUE.measurement(measurement).field(name).unit == "flag"
     texts = YES_NO if is_flag else {}
-    return TableColumn(heading, unit_of(measurement, name), texts, decimals=0)
+    unit = unit_of(measurement, name)
+    return TableColumn(heading, unit, texts, decimals=0, width=_WIDTH_PX)
 
 
 _PROCESS = {"process": "Process"}

@@ -264,12 +264,12 @@ SILENCES = Panel(
             width=120,
         ),
         "why_last": TableColumn("Why", absent="no reason given"),
-        "site": site_id_column(150),
-        "device": TableColumn("Device", absent="all", width=150),
-        "line": TableColumn("Line", absent="all", width=120),
+        "site": site_id_column(135),
+        "device": TableColumn("Device", absent="all", width=130),
+        "line": TableColumn("Line", absent="all", width=115),
         "supplier": TableColumn("Supplier", absent="all", width=120),
         "rule": TableColumn(
-            "Rule", value_texts=rule_titles(), colour="none", absent="all", width=200
+            "Rule", value_texts=rule_titles(), colour="none", absent="all", width=190
         ),
         "from_ms_last": TableColumn("From", "time:ddd D MMM HH:mm", width=160),
         "until_ms_last": TableColumn("Until", "time:ddd D MMM HH:mm", width=160),

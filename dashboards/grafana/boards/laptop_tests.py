@@ -84,7 +84,7 @@ _RESULT: tuple[tuple[str, Aggregate], ...] = (
 )
 _RESULT_COLUMNS = {
     "state_min": TableColumn("Worst result", value_texts=STATES, width=120),
-    "outcome_last": TableColumn("Last result", value_texts=OUTCOMES, width=170),
+    "outcome_last": TableColumn("Last result", value_texts=OUTCOMES, width=134),
     "outcome_count": TableColumn("Results", "short", decimals=0, width=80),
 }
 WEB_SERVICES = Panel(

@@ -146,9 +146,9 @@ ABOUT = Panel(
         "device": TableColumn(
             "Device",
             link=link_to("towpath-switch", ("site",), device=cell()),
-            width=190,
+            width=175,
         ),
-        "port": TableColumn("Port", width=160),
+        "port": TableColumn("Port", width=145),
         "description": TableColumn("Description"),
         "speed_bps_last": TableColumn("Speed", "bps", width=110, decimals=0),
         "expected_why_last": TableColumn(

@@ -216,13 +216,13 @@ def _room(
         height=9,
         columns={
             "sensor": TableColumn("Sensor"),
-            "device": TableColumn("Device", link=_THAT_DEVICE, width=165),
-            "site": TableColumn("Site", link=_ITS_SITE, width=110),
+            "device": TableColumn("Device", link=_THAT_DEVICE, width=140),
+            "site": TableColumn("Site", link=_ITS_SITE, width=105),
             "value_last": TableColumn("Now", unit, width=80, decimals=decimals),
             "value_min": TableColumn("Lowest", unit, width=80, decimals=decimals),
             "value_max": TableColumn("Highest", unit, width=80, decimals=decimals),
             "severity_last": TableColumn(
-                "Rating", value_texts=SEVERITY, width=140, absent="no limit"
+                "Rating", value_texts=SEVERITY, width=125, absent="no limit"
             ),
         },
         sort=("value_last", True),

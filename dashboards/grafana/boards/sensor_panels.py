@@ -149,9 +149,9 @@ READINGS_TABLE = Panel(
     columns={
         "sensor": TableColumn("Sensor"),
         "value_last": TableColumn("Now", "none", width=80, align="right"),
-        "class": TableColumn("Unit", value_texts=READINGS, colour="none", width=155),
+        "class": TableColumn("Unit", value_texts=READINGS, colour="none", width=140),
         "severity_last": TableColumn(
-            "Rating", value_texts=SEVERITY, width=150, absent="no limit"
+            "Rating", value_texts=SEVERITY, width=140, absent="no limit"
         ),
         "value_min": TableColumn("Lowest", "none", width=80),
         "value_max": TableColumn("Highest", "none", width=80),

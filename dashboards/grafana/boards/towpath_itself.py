@@ -242,7 +242,7 @@ DISKS = Panel(
     height=7,
     columns={
         "folder": TableColumn("Disk of"),
-        "process": TableColumn("Process", width=110),
+        "process": TableColumn("Process", width=95),
         "full_last": TableColumn(
             "State",
             value_texts={0: ("has room", GREEN), 1: ("full", RED)},
@@ -256,7 +256,7 @@ DISKS = Panel(
             width=100,
             absent="not filling",
         ),
-        "free_bytes_last": TableColumn("Free", "decbytes", width=100),
+        "free_bytes_last": TableColumn("Free", "decbytes", width=95),
         "size_bytes_last": TableColumn("Size", "decbytes", width=100),
     },
     sort=("free_bytes_last", False),
