@@ -7,12 +7,14 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 import typer.main
 from rich.text import Text
 from towpath_command import BIN, towpath
+from typer.testing import CliRunner
 
 from towpath.cli import app
 
@@ -35,6 +37,26 @@ def test_no_word_of_any_help_text_is_lost() -> None:
         if Text.from_markup(text).plain != text
     }
     assert lost == {}
+
+
+def _commands(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, command
+    for name, subcommand in getattr(command, "commands", {}).items():
+        yield from _commands(subcommand, *path, name)
+
+
+def test_help_at_80_columns_cuts_no_name_of_a_variable() -> None:
+    shown = 0
+    for path, command in _commands(typer.main.get_command(app)):
+        variables = [p.envvar for p in command.params if isinstance(p.envvar, str)]
+        if not variables:
+            continue
+        runner = CliRunner(env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"})
+        text = runner.invoke(app, [*path, "--help"]).output
+        for variable in variables:
+            assert variable in text, path
+            shown += 1
+    assert shown > 20
 
 
 def test_the_version_is_that_of_the_package() -> None:

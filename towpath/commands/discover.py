@@ -45,9 +45,13 @@ class _DiscoverCredentials(CredentialOptions):
 
 @dataclass(frozen=True)
 class _DiscoverPace:
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 161
-    per_second: Annotated[float, typer.Option(min=1, help="packets a second")] = 50
-    at_once: Annotated[int, typer.Option(min=1, help="addresses at once")] = 64
+    port: Annotated[int, typer.Option(min=1, max=65535, metavar="PORT")] = 161
+    per_second: Annotated[
+        float, typer.Option(min=1, metavar="N", help="packets a second")
+    ] = 50
+    at_once: Annotated[
+        int, typer.Option(min=1, metavar="N", help="addresses at once")
+    ] = 64
     timeout: Annotated[float, typer.Option(help="seconds to wait for an answer")] = 1.0
 
 

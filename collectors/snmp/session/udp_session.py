@@ -236,13 +236,14 @@ class UdpSession:
         for _ in range(_MAX_RESYNCS):
             self.counts.packets += 1
             number = numbers[-1]
-            wait_s = self.answer_time.wait_s(timeout_s)
-            ends_s = min(asyncio.get_running_loop().time() + wait_s, self.ends_s)
             try:
                 if envelope.needs_discovery:
                     self._channel.send(envelope.discovery(number))
                 else:
                     self._channel.send(envelope.seal(request(number), number))
+                # From now on: making the keys of a user takes time too.
+                wait_s = self.answer_time.wait_s(timeout_s)
+                ends_s = min(asyncio.get_running_loop().time() + wait_s, self.ends_s)
                 return await self._receive(numbers, requested, ends_s)
             except Resync as resync:
                 # It is alive: the next message has the whole time, and another number,
