@@ -1,5 +1,9 @@
-"""Measures the stores: rows written per second, and how long queries about a day of a
-50-port switch take.
+"""Measures the stores: rows written per second, processor time of a stored row with
+compaction or with the server's, bytes, and how long queries about a day of a 50-port
+switch take.
+
+Every write is an hour of one day. `flushes` is an hour as a small council writes it: a
+few rows every ten seconds.
 
 Both stores get the same rows on the same machine in the same run, so read the ratios.
 InfluxDB is the distribution's (1.6.7), without the journal in front of it.
@@ -16,6 +20,7 @@ from typing import Any
 
 import services
 
+from benchmarks.real_agent import cpu_s
 from collectors.batch import Batch, Schema
 from collectors.server_measurements import CATALOGUE, INTERFACE
 from collectors.store.influx_http import InfluxServer
@@ -27,6 +32,8 @@ PORTS, MINUTES, SWITCHES = 50, 1440, 4
 START = 1_790_553_600_000
 DAY = 86_400_000
 WRITES_EACH = 60
+# As of 3 switches a minute.
+FLUSHES, FLUSH_MS, FLUSHED_ROWS = 360, 10_000, 25
 
 
 def run() -> dict[str, Any]:
@@ -45,17 +52,31 @@ async def _run() -> dict[str, Any]:
         folder = Path(name)
         async with EmbeddedStore(folder / "files", CATALOGUE) as store:
             figures |= await _measure("embedded", store, writes)
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), time.process_time()
             await store.tidy(START + 2 * DAY)
             figures["embedded_compact_rows_per_s"] = round(
                 rows / (time.perf_counter() - began)
             )
+            figures["embedded_compact_cpu_us_per_row"] = _us(cpu, rows)
             figures |= await _time_queries("embedded_compacted", store)
             figures["embedded_bytes_per_row"] = _bytes_per_row(folder / "files", rows)
+        async with EmbeddedStore(folder / "flushed", CATALOGUE) as store:
+            figures |= await _measure_flushes("embedded", store, writes[0][0])
         with services.running(services.influxd(folder / "influxd")) as server:
             connection = InfluxServer(f"http://127.0.0.1:{server.port}")
             async with InfluxStore(connection, "bench", CATALOGUE) as influx:
+                before_s = cpu_s(server.pid)
+                figures |= await _measure_flushes("influxd", influx, writes[0][0])
+                spent_s = cpu_s(server.pid) - before_s
+                figures["influxd_flushes_server_cpu_us_per_row"] = round(
+                    spent_s / FLUSHES / FLUSHED_ROWS * 1e6, 2
+                )
+                before_s = cpu_s(server.pid)
                 figures |= await _measure("influxd", influx, writes)
+                spent_s = cpu_s(server.pid) - before_s
+                figures["influxd_server_cpu_us_per_row"] = round(
+                    spent_s / rows * 1e6, 2
+                )
     for name in ("rows_per_s", *(f"{query_name}_ms" for query_name in _queries())):
         ours = figures.get(f"embedded_compacted_{name}", figures[f"embedded_{name}"])
         figures[f"ratio_{name}"] = round(ours / figures[f"influxd_{name}"], 2)
@@ -75,6 +96,26 @@ async def _measure(
         f"{label}_own_cpu_us_per_row": round(cpu / rows * 1e6, 2),
         **await _time_queries(label, store),
     }
+
+
+async def _measure_flushes(
+    label: str, store: EmbeddedStore | InfluxStore, batch: Batch
+) -> dict[str, float]:
+    """An hour of small writes, with what compacts them meanwhile."""
+    batch = batch.rows(range(FLUSHED_ROWS))
+    cpu = time.process_time()
+    for flush in range(FLUSHES):
+        at_ms = START + flush * FLUSH_MS
+        times: list[Any] = [at_ms] * FLUSHED_ROWS
+        columns = (times, *batch.columns[1:])
+        await store.write([Batch(batch.source, at_ms, batch.schema, columns)])
+        await store.tidy(at_ms)
+    rows = FLUSHES * FLUSHED_ROWS
+    return {f"{label}_flushes_own_cpu_us_per_row": _us(cpu, rows)}
+
+
+def _us(since_cpu_s: float, rows: int) -> float:
+    return round((time.process_time() - since_cpu_s) / rows * 1e6, 2)
 
 
 async def _time_queries(label: str, store: Store) -> dict[str, float]:
