@@ -69,9 +69,9 @@ CASES = {
     "all-20": Case("embedded", 20),
     "all-20-v3": Case("embedded", 20, "v3"),
     "all-influxdb-20": Case("influxdb", 20),
-    "poll-1000": Case("", 1_000, learn=(12.0, 150.0)),
-    "all-1000": Case("embedded", 1_000, learn=(12.0, 150.0)),
-    "all-influxdb-1000": Case("influxdb", 1_000, learn=(12.0, 150.0)),
+    "poll-1000": Case("", 1_000, learn=(12.0, 260.0)),
+    "all-1000": Case("embedded", 1_000, learn=(12.0, 260.0)),
+    "all-influxdb-1000": Case("influxdb", 1_000, learn=(12.0, 260.0)),
 }
 
 
