@@ -32,7 +32,7 @@ class DeviceGraph:
         self.exits: dict[str, set[str]] = {}
         self._strays: set[str] = set()
         self._unpolled = frozenset(d.id for d in estate.devices if not d.poll)
-        self._explained: tuple[object, dict[str, tuple[str, ...]]] | None = None
+        self._explained: dict[object, dict[str, tuple[str, ...]]] = {}
         for link in topology.links:
             if link.a in self.links and link.b in self.links:
                 self._join(link.a, link.b)
@@ -60,9 +60,12 @@ class DeviceGraph:
         Several only if every way to it is cut by another fault.
         """
         key = frozenset(down), frozenset(cut)
-        if self._explained is None or self._explained[0] != key:
-            self._explained = (key, self._find_causes(*key))
-        return self._explained[1]
+        if key not in self._explained:
+            # One cycle asks with and without what was cut.
+            while len(self._explained) > 1:
+                del self._explained[next(iter(self._explained))]
+            self._explained[key] = self._find_causes(*key)
+        return self._explained[key]
 
     def _find_causes(
         self, down: frozenset[str], cut: frozenset[tuple[str, str]]

@@ -122,7 +122,7 @@ def _diagnose_device(view: _View) -> NamedCause:
         evidence.append(
             Evidence(f"{len(behind)} of {total} devices behind it do not answer either")
         )
-    explained = view.estate_index.graph.explain(unreachable)
+    explained = view.situation.explained
     assumed = {other for other in behind if device not in explained.get(other, ())}
     if assumed:
         evidence.append(

@@ -49,7 +49,7 @@ class Situation:
         itself if Towpath gets as far as its neighbour."""
         if device not in self.unreachable:
             return ()
-        causes = self._explained.get(device, ())
+        causes = self.explained.get(device, ())
         if len(causes) == 1 and not self._is_way_known(causes[0]):
             outage = self._outage_with(causes[0])
             return causes if outage is None else (outage,)
@@ -69,7 +69,8 @@ class Situation:
         return by_device
 
     @functools.cached_property
-    def _explained(self) -> Mapping[str, tuple[str, ...]]:
+    def explained(self) -> Mapping[str, tuple[str, ...]]:
+        """Each device that does not answer → the first of those on the ways to it."""
         return self.estate_index.graph.explain(self.unreachable, self._cut_ways)
 
     @functools.cached_property
@@ -95,7 +96,7 @@ class Situation:
         """The device whose failure stopped many others at the same time as `device`."""
         since_ms = self.active[alert_key(UNREACHABLE, {"device": device})].since_ms
         counts = Counter(
-            causes[0] for causes in self._explained.values() if len(causes) == 1
+            causes[0] for causes in self.explained.values() if len(causes) == 1
         )
         for cause, count in counts.most_common():
             if count < _MANY_DEVICES or count <= counts[device]:

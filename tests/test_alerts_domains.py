@@ -119,6 +119,10 @@ def test_a_core_that_dies_after_the_other_link_of_a_floor_was_cut_is_one_page(
     # What is cut at the same time may be the dead floor itself.
     expected = {1: {core, floor}, 10: {core, cable}}
     assert set(council.pages) == expected[minutes_between]
+    [page] = [alert for alert in council.shown.values() if alert.key == core]
+    if minutes_between > 3:
+        assert page.sure == "Sure: all that does not answer is reached only through it."
+    assert not any("not recorded" in seen.text for seen in page.evidence)
 
 
 @pytest.mark.parametrize("dark", [1, 10])
