@@ -22,6 +22,8 @@ from collectors.estate.estate_model import Line
 
 # Lines that fail within this time of the first have failed together.
 OUTAGE_MS = 900_000
+# Once an outage has begun, the next line fails within this time.
+_NEXT_MS = 300_000
 # Of all lines that have failed, this part must be the supplier's.
 _OWN_SHARE = 0.8
 # This part of the supplier's lines is enough; of a large supplier, twice `least`.
@@ -69,7 +71,7 @@ def supplier_outage(
             continue
         own = _together([f for f in own if f.is_certain])
         if supplier and len(own) >= rule.least:
-            began_ms = min(f.since_ms for f in own)
+            began_ms = _beginning([f.since_ms for f in own])
             others = [
                 f
                 for f in failed
@@ -170,6 +172,14 @@ def lines_up(supplier: str, since_ms: int, window: Window) -> int:
         for series in window.series("line")
         if series.tags.get("supplier") == supplier
     )
+
+
+def _beginning(times_ms: Sequence[int]) -> int:
+    """When the outage began. What failed long before everything else may belong to it,
+    but does not tell when it began: it has a page, and the outage needs one."""
+    times = sorted(times_ms)
+    near = (a for a, b in itertools.pairwise(times) if b - a <= _NEXT_MS)
+    return next(near, times[0])
 
 
 def _together(failed: Sequence[FailedLine]) -> list[FailedLine]:

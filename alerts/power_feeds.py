@@ -98,11 +98,16 @@ def feed_state(
         if explained.get(device, (device,)) in ((device,), (feed,))
     }
     times = [unreachable[device].since_ms for device in firsts]
-    since_ms = min(times, default=0)
+    # Most of them together: one may have failed long before, for another reason.
+    since_ms = max(
+        times,
+        default=0,
+        key=lambda t: (sum(t <= other <= t + _TOGETHER_MS for other in times), t),
+    )
     firsts = {
         device
         for device in firsts
-        if unreachable[device].since_ms - since_ms <= _TOGETHER_MS
+        if 0 <= unreachable[device].since_ms - since_ms <= _TOGETHER_MS
     }
     answering = {
         device

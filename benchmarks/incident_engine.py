@@ -150,6 +150,7 @@ class VirtualEngine:
             positions=at,
             floor=at,
             baseline=baseline,
+            updates=result.updates,
         )
 
     def _deliver(self) -> None:

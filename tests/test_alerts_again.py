@@ -152,7 +152,7 @@ def test_a_supplier_that_joined_a_lines_page_is_paged_when_only_that_line_is_men
     council: KillableCouncil,
 ) -> None:
     minutes(council, 3)
-    minutes(council, 8, ("s1",))
+    minutes(council, 4, ("s1",))
     minutes(council, 6, ("s1", "s2", "s3", "s4"))
     assert council.kinds() == ["page", "update"]
     minutes(council, 14, ("s2", "s3", "s4"))
@@ -161,3 +161,14 @@ def test_a_supplier_that_joined_a_lines_page_is_paged_when_only_that_line_is_men
     minutes(council, 15)
     assert council.kinds()[-1] == "resolution"
     assert not council.open_alerts()
+
+
+def test_a_supplier_is_paged_although_one_of_its_lines_failed_long_before(
+    council: KillableCouncil,
+) -> None:
+    minutes(council, 3)
+    minutes(council, 12, ("s1",))
+    minutes(council, 5, ("s1", "s2", "s3", "s4"))
+    subjects = [page.subject for _, page in council.arrived]
+    assert council.kinds() == ["page", "page"], subjects
+    assert "Teme: 4 lines have failed together" in subjects[1]

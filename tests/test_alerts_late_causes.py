@@ -197,7 +197,7 @@ def test_a_supplier_that_is_found_late_is_one_update_for_all_lines_paged_before(
 
     run(3, set())
     # The first line is alone for so long that nobody suspects its supplier.
-    run(8, {"s0"})
+    run(4, {"s0"})
     assert council.kinds() == ["page"]
     run(2, {"s0", "s1", "s2", "s3"})
     run(10, {"s0", "s1", "s2", "s3"})

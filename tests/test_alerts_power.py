@@ -227,3 +227,11 @@ def test_a_ups_that_ran_empty_and_then_is_silent_is_still_the_power_failure() ->
         run(there, set(), 1)
     run(there, {"pdu", "sw1", "sw2"})
     assert there.pages == ["ups_runs_on_battery/device=pdu"]
+
+
+def test_one_switch_that_failed_long_before_does_not_hide_its_feed() -> None:
+    there = council(pdu(poll=False), fed("sw1"), fed("sw2"), fed("sw3"))
+    run(there, set(), 4)
+    run(there, {"sw1"}, 15)
+    run(there, {"sw1", "sw2", "sw3"})
+    assert there.pages == ["device_unreachable/device=sw1", FAILED]
