@@ -115,7 +115,8 @@ def check(config: ConfigFile) -> None:
     from towpath.log_setup import configure
 
     settings = read_config(config)
-    configure(settings.log)
+    # What else is logged at a start is not about the check.
+    configure(settings.log.model_copy(update={"level": "warning"}))
     result = check_config(settings)
     for warning in group_alike(result.warnings):
         typer.echo(f"warning: {warning}", err=True)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import get_args
 
 import msgspec
+from rich.cells import cell_len
 
 from collectors.estate import Estate, known_names
 from collectors.json_text import json_text
@@ -163,11 +164,13 @@ def table(rows: Iterable[Row], query: Query) -> str:
     cells = [[_cell_text(cell) for cell in _cells(row, query)] for row in rows]
     if not cells:
         return f"{query.measurement}: nothing was measured in that time\n"
-    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
     is_left = [name == "time" or name in query.group_by for name in names]
     lines = [
         "  ".join(
-            cell.ljust(width) if left else cell.rjust(width)
+            f"{cell}{' ' * (width - cell_len(cell))}"
+            if left
+            else f"{' ' * (width - cell_len(cell))}{cell}"
             for cell, width, left in zip(line, widths, is_left, strict=True)
         ).rstrip()
         for line in (names, ["-" * width for width in widths], *cells)
