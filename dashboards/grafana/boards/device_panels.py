@@ -203,6 +203,7 @@ PINGS = Panel(
     (PanelQuery(select("device", ("icmp_rtt_ms", "mean")), "round trip", _DEVICE),),
     "ms",
     soft_minimum=0,
+    no_value="Not pinged",
 )
 PING_LOSS = Panel(
     "How many pings were lost?",
@@ -212,6 +213,7 @@ PING_LOSS = Panel(
     "percentunit",
     soft_minimum=0,
     soft_maximum=0.05,
+    no_value="Not pinged",
 )
 POLL_TIME = Panel(
     "How long did a poll take?",
