@@ -29,6 +29,7 @@ async def test_a_stop_under_load_loses_no_receipted_report(tmp_path: Path) -> No
     assert run.count("towpath_stopped") == 1
     assert run.count("stop_took_too_long") == 0
     assert run.count("Traceback") == 0
+    assert run.count("leaked") == 0
     ids_journalled = await journalled(council.config.journal.folder, "test")
     assert sum(map(len, receipted.values())) >= 8 * 30
     for agent, numbers in receipted.items():

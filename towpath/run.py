@@ -385,6 +385,8 @@ async def serve(installation: Installation) -> None:
         gc.freeze()
         notify("READY=1")
         await stop.wait()
+        # Else DuckDB finds objects at the end that nobody freed, and reports them.
+        gc.unfreeze()
         notify("STOPPING=1")
         _log.info("towpath_stops")
         # A task that hangs must not delay the stop: the journal is on disk anyway.
