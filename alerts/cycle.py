@@ -74,7 +74,7 @@ def run_cycle(
         learning.renew_replaced(window)
     changes = evaluate(window, estate_index, states, now_ms, learning)
     merged = _merged(states, changes)
-    changes |= evaluate_domains(window, estate_index, merged, now_ms)
+    changes |= evaluate_domains(window, estate_index, merged, states, now_ms)
     merged = _merged(states, changes)
     decision = decide_notifications(
         merged,

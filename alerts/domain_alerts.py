@@ -18,14 +18,23 @@ _STEP_MS = 30_000
 
 
 def evaluate_domains(
-    window: Window, estate_index: EstateIndex, states: AlertStates, now_ms: int
+    window: Window,
+    estate_index: EstateIndex,
+    states: AlertStates,
+    before: AlertStates,
+    now_ms: int,
 ) -> StateChanges:
     """The states of rules with `evidence: alerts` that change. `states`: those of all
-    rules, as they are after the rows were evaluated."""
+    rules, as they are after the rows were evaluated; `before`: of the last cycle. What
+    is new is evidence from the next cycle on, when it is known what explains it."""
     changes: StateChanges = {}
     # Nothing new is measured: a time for each second would be written each second.
     time_ms = now_ms - now_ms % _STEP_MS
-    active = {key: state for key, state in states.items() if state.is_open}
+    active = {
+        key: state
+        for key, state in states.items()
+        if state.is_open and key in before and before[key].is_open
+    }
     for rule in window.rules:
         if rule.evidence != "alerts":
             continue
@@ -35,16 +44,16 @@ def evaluate_domains(
         ):
             key = alert_key(rule.id, finding.subject)
             kept.discard(key)
-            before = states.get(key)
-            began = before is None or not before.is_open
+            known = states.get(key)
+            began = known is None or not known.is_open
             result = ConditionResult(
-                finding.bad or (None if _is_blinded(before, window) else False),
+                finding.bad or (None if _is_blinded(known, window) else False),
                 finding.since_ms if began and finding.bad else time_ms,
                 finding.value,
                 finding.site,
             )
-            after = next_state(before, result, rule, finding.subject, now_ms)
-            if after != before:
+            after = next_state(known, result, rule, finding.subject, now_ms)
+            if after != known:
                 changes[key] = after
         for key in kept:
             # Without any evidence left, it is over.
