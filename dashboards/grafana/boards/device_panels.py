@@ -346,7 +346,7 @@ EVENT_COLUMNS = {
     "last_ms_last": TableColumn("Last received", "dateTimeAsIso", width=170),
     "level_last": TableColumn("Severity", value_texts=EVENT_LEVELS, width=100),
     "text_last": TableColumn("Message"),
-    "port": TableColumn("Port", width=150),
+    "port": TableColumn("Port", width=175),
     "about": TableColumn("About", width=170),
     "active_last": TableColumn(
         "Now", value_texts={1: ("lasts", AMBER), 0: ("ended", NEUTRAL)}, width=80
@@ -374,7 +374,7 @@ EVENTS = Panel(
     height=9,
     columns={
         **EVENT_COLUMNS,
-        "port": TableColumn("Port", width=150, link=TO_PORT),
+        "port": TableColumn("Port", width=175, link=TO_PORT),
     },
     sort=("last_ms_last", True),
     no_value="None",

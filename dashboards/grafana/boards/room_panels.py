@@ -39,7 +39,7 @@ _PORT_COLUMNS = {
         "Device",
         link=link_to("towpath-switch", ("site",), device=column("device")),
         link_title="Show this device",
-        width=155,
+        width=115,
     ),
     "port": TableColumn(
         "Port",
@@ -47,7 +47,7 @@ _PORT_COLUMNS = {
             "towpath-port", ("site",), device=column("device"), port=column("port")
         ),
         link_title="Show this port",
-        width=135,
+        width=175,
     ),
 }
 

@@ -34,7 +34,7 @@ _PORT = TableColumn(
         "towpath-port", ("site",), device=column("device"), port=column("port")
     ),
     link_title="Show this port",
-    width=150,
+    width=175,
 )
 
 SEVERITIES = {0: ("ok", GREEN), 1: ("warning", AMBER), 2: ("critical", RED)}

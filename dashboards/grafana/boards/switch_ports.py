@@ -57,7 +57,7 @@ _LINE_LINK = PanelLink(
     "Show this port",
     link_to("towpath-port", ("site",), device=choice("device"), port=label("port")),
 )
-_LEGEND = Legend("right", ("max", "lastNotNull"), "max", width=330)
+_LEGEND = Legend("right", ("max", "lastNotNull"), "max", width=400)
 SEARCH = search_box("search", "Port name has")
 ABOUT = search_box("about", "Port description has")
 BUSIEST = busiest(
@@ -174,13 +174,13 @@ PORTS_BY_USE = Panel(
     width=14,
     height=11,
     columns={
-        "port": TableColumn("Port", link=_ONE_PORT, width=150),
+        "port": TableColumn("Port", link=_ONE_PORT, width=175),
         "description": TableColumn("Description"),
         "state_last": TableColumn("State", value_texts=PORT_STATES, width=140),
         "speed_bps_max": TableColumn("Speed", "bps", width=90, decimals=0),
         "in_bps_p95": TableColumn("Received", "bps", width=95, decimals=1),
         "out_bps_p95": TableColumn("Sent", "bps", width=95, decimals=1),
-        "use": TableColumn("Use", "percentunit", steps=BUSY, gauge=True, width=130),
+        "use": TableColumn("Use", "percentunit", steps=BUSY, gauge=True, width=120),
         "in_use_ratio_p95": TableColumn("Received, use", "percentunit", hidden=True),
         "out_use_ratio_p95": TableColumn("Sent, use", "percentunit", hidden=True),
     },
