@@ -14,7 +14,7 @@ import msgspec
 from alerts.action_link import LinkRefused, SignedLink
 from alerts.alert import Acknowledgement, Alert
 from alerts.alert_access import opened
-from alerts.alert_file import transaction
+from alerts.alert_file import has_tables, transaction
 from alerts.alert_store import insert_silence
 from alerts.outbox_entry import decode_alert
 from alerts.silence import Silence
@@ -50,7 +50,7 @@ def acknowledge(path: Path, key: str, who: str, why: str, now_ms: int) -> Acknow
 
 def linked_alert(path: Path, signed: SignedLink) -> Alert:
     """The alert that a link is about. Raises `LinkRefused` if it can do nothing."""
-    if not path.exists():
+    if not has_tables(path):
         raise LinkRefused("This alert is not known here. Use the newest message.", 410)
     with opened(path, read_only=True) as db:
         return _usable(db, signed)

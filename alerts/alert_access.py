@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from alerts.alert import Acknowledgement, Alert
-from alerts.alert_file import connect, prepare, transaction
+from alerts.alert_file import connect, has_tables, prepare, transaction
 from alerts.alert_store import insert_silence, read_positions, silences_from
 from alerts.outbox import undelivered
 from alerts.outbox_entry import Undelivered, decode_alert
@@ -33,19 +33,15 @@ def recent_alerts(path: Path, since_ms: int) -> list[Alert]:
 
 def start_positions(path: Path) -> Positions | None:
     """Where the engine's journal reader begins: far enough back to fill the window."""
-    if not path.exists():
+    if not has_tables(path):
         return None
-    try:
-        with opened(path, read_only=True) as db:
-            return read_positions(db, "floor")
-    except sqlite3.OperationalError:
-        # The engine was killed before it had made the tables.
-        return None
+    with opened(path, read_only=True) as db:
+        return read_positions(db, "floor")
 
 
 def overdue_notifications(path: Path, now_ms: int) -> list[Undelivered]:
     """Channels that refuse notifications or have failed for minutes."""
-    if not path.exists():
+    if not has_tables(path):
         return []
     with opened(path, read_only=True) as db:
         return list(undelivered(db, now_ms))
@@ -75,14 +71,14 @@ def end_silence(path: Path, id: int, now_ms: int, who: str = "") -> bool:
 def list_silences(path: Path, from_ms: int) -> list[Silence]:
     """Silences that end at or after `from_ms`: for lists, and for reports, which show
     planned maintenance apart."""
-    if not path.exists():
+    if not has_tables(path):
         return []
     with opened(path, read_only=True) as db:
         return silences_from(db, from_ms)
 
 
 def _select_alerts(path: Path, where: str, values: tuple[int, ...]) -> list[Alert]:
-    if not path.exists():
+    if not has_tables(path):
         return []
     with opened(path, read_only=True) as db:
         rows = db.execute(

@@ -226,6 +226,15 @@ def connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
     return db
 
 
+def has_tables(path: Path) -> bool:
+    """Whether there is a file, and the engine has made its tables: it makes the file
+    first, and may be killed in between."""
+    if not path.exists():
+        return False
+    with contextlib.closing(connect(path, "ro")) as db:
+        return _version(db) > 0
+
+
 def prepare(db: sqlite3.Connection) -> None:
     """Creates the tables, or updates those of an older version; writes nothing if they
     are up to date."""

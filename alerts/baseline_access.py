@@ -11,7 +11,7 @@ import msgspec
 
 from alerts.alert import Alert
 from alerts.alert_access import opened
-from alerts.alert_file import transaction
+from alerts.alert_file import has_tables, transaction
 from alerts.outbox_entry import decode_alert
 
 BaselineChoice = Literal["accept", "alert", "learn"]
@@ -30,7 +30,7 @@ class BaselinePart(msgspec.Struct, frozen=True):
 
 def baseline_parts(path: Path) -> list[BaselinePart]:
     """The baseline, oldest first; empty if there is no file yet."""
-    if not path.exists():
+    if not has_tables(path):
         return []
     try:
         with opened(path, read_only=True) as db:
