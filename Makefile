@@ -30,7 +30,7 @@ services: env ## Install the real servers that the tests use, if allowed
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 1))')
 
 test: env services check ## Run lint, types, layers and all tests (WORKERS=1: one at a time)
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 15
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --durations 15
 
 check: env ## Check lint, formatting, types and layers
 	@$(MAKE) --no-print-directory -j2 check-types check-lint check-types-win32 check-types-darwin check-layers

@@ -25,29 +25,6 @@ settings.load_profile("towpath")
 gc.disable()
 
 
-# Files with tests that take long come first: at the end, nothing else would run beside
-# them.
-LONGEST = (
-    "test_demo.py",
-    "test_alerts_refused.py",
-    "test_report_pdf.py",
-    "test_river_kill.py",
-    "test_alerts_engine.py",
-    "test_river_roles.py",
-    "test_river_full_disk.py",
-    "test_grafana_push_histories.py",
-    "test_agent_schedule.py",
-    "test_experience_reader.py",
-    "test_snmp_namespace.py",
-    "test_probes_vpn.py",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(places)))
-
-
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
