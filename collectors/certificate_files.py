@@ -44,11 +44,16 @@ class CertificateFiles:
         ]
 
 
+def days_left(certificate: x509.Certificate, now_ms: int) -> float:
+    """Days until it expires; below zero after that."""
+    return (certificate.not_valid_after_utc.timestamp() - now_ms / 1000) / _DAY_S
+
+
 def _fields(file: CertificateFile, now_ms: int) -> dict[str, Value]:
     try:
         found = x509.load_pem_x509_certificates(file.path.read_bytes())
     except (OSError, ValueError):
         return {"readable": 0}
-    ends_s = [each.not_valid_after_utc.timestamp() for each in found]
-    end_s = max(ends_s) if file.is_authority else min(ends_s)
-    return {"readable": 1, "certificate_days": (end_s - now_ms / 1000) / _DAY_S}
+    days = [days_left(each, now_ms) for each in found]
+    counts = max if file.is_authority else min
+    return {"readable": 1, "certificate_days": counts(days)}

@@ -19,6 +19,7 @@ from cryptography import x509
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import batch_samples
+from collectors.certificate_files import days_left
 from collectors.estate.estate_model import Estate, VpnGateway
 from collectors.failure_log import FailureLog
 from collectors.journal import Append
@@ -134,7 +135,7 @@ def _certificate_days(writer: asyncio.StreamWriter, now_ms: int) -> dict[str, Va
     if not certificate:
         return {}
     try:
-        ends = x509.load_der_x509_certificate(certificate).not_valid_after_utc
+        read = x509.load_der_x509_certificate(certificate)
     except ValueError:
         return {}
-    return {"certificate_days": (ends.timestamp() - now_ms / 1000) / 86_400}
+    return {"certificate_days": days_left(read, now_ms)}

@@ -59,7 +59,7 @@ class ShownBoards:
         self, panel: Panel, written: Shown, shown: Shown, chosen: frozenset[str]
     ) -> Iterator[str]:
         known = chosen | {*_CONSTANT.findall(json.dumps(written))}
-        # What a cell without a value says, where there is nothing to lead to.
+        # The text of an empty cell, which a link passes on as it is.
         known |= {column.absent for column in panel.columns.values()}
         self.counts["panels"] += 1
         if "error" in shown:

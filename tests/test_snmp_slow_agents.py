@@ -119,7 +119,7 @@ def test_all_ports_of_a_slow_agent_have_rates_after_some_polls(
             ports = ports_of(result.batches)
             findings = findings_of(result.batches)
             if result.up and len(ports) < PORTS:
-                # Whoever counts ports is told that these are not all.
+                # A count of these ports would be too low.
                 assert findings & {"tables_unfinished", "ports_in_turn"}
                 assert field_of(result.batches, "ports_up") is None
             elif result.up:

@@ -7,11 +7,11 @@ import contextlib
 import socket
 import threading
 from collections.abc import Sequence
-from socketserver import ThreadingMixIn
 from typing import Annotated, Any, Self
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 from pydantic import Field
 
@@ -73,9 +73,7 @@ class MetricsServer:
             self._server.handle_request()
 
 
-class _ScrapeServer(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
+class _ScrapeServer(ThreadingWSGIServer):
     def __init__(
         self, address: tuple[str, int], handler: type[WSGIRequestHandler]
     ) -> None:

@@ -41,9 +41,7 @@ def tables_by_hour(
 
 def parquet_bytes(table: pa.Table) -> pa.Buffer:
     """Returns the bytes of a Parquet file."""
-    out = pa.BufferOutputStream()
-    pq.write_table(table, out, compression="zstd", row_group_size=122_880)
-    return out.getvalue()
+    return _file_bytes(table, compression="zstd")
 
 
 def brief_parquet_bytes(table: pa.Table) -> pa.Buffer:
@@ -52,15 +50,13 @@ def brief_parquet_bytes(table: pa.Table) -> pa.Buffer:
     Of few rows, zstd costs three times as much as Snappy, and a dictionary for numbers
     saves nothing.
     """
-    out = pa.BufferOutputStream()
     texts = [column.name for column in table.schema if column.type == pa.string()]
-    pq.write_table(
-        table,
-        out,
-        compression="snappy",
-        use_dictionary=texts,
-        row_group_size=122_880,
-    )
+    return _file_bytes(table, compression="snappy", use_dictionary=texts)
+
+
+def _file_bytes(table: pa.Table, **options: Any) -> pa.Buffer:
+    out = pa.BufferOutputStream()
+    pq.write_table(table, out, row_group_size=122_880, **options)
     return out.getvalue()
 
 
