@@ -44,7 +44,6 @@ from collectors.snmp.tables.entities import (
 )
 from collectors.snmp.tables.ip_sla import IpSla
 from probes.wire.clock import MonotonicClock
-from probes.wire.failure import Outcome
 
 _log = structlog.get_logger()
 # How long a discovery is good for; a restart of the device ends it sooner.
@@ -162,7 +161,7 @@ class HealthReader:
                 list({oid for row in rows for oid in row.live.values()})
             )
         except Failed as failed:
-            if _goes_on(failed, within):
+            if within.goes_on(failed):
                 return []
             self._unread = None
             raise
@@ -206,7 +205,7 @@ class HealthReader:
                 identity, profiles, facts, evidence.enterprises
             )
         except Failed as failed:
-            if _goes_on(failed, snmp):
+            if snmp.goes_on(failed):
                 # `reader` keeps what was read: the next poll continues from there.
                 return []
             self._reader = None
@@ -252,8 +251,3 @@ class HealthReader:
 def _within(snmp: DeviceSession, progress: ReadProgress) -> DeviceSession:
     """The session for what one poll may spend on health."""
     return snmp.with_budget(snmp.budget.at_most(_BUDGET_S)).with_progress(progress)
-
-
-def _goes_on(failed: Failed, snmp: DeviceSession) -> bool:
-    """True if the next poll goes on with the reading that failed."""
-    return failed.outcome is Outcome.BUDGET_SPENT and not snmp.budget.full

@@ -112,7 +112,7 @@ class NeighbourMonitor:
         try:
             tables = await read_neighbours(within)
         except Failed as failed:
-            if failed.outcome is Outcome.BUDGET_SPENT and not within.budget.full:
+            if within.goes_on(failed):
                 self._progress, self._due_s = progress, due_s
             if failed.outcome is Outcome.TIMEOUT:
                 raise

@@ -171,7 +171,7 @@ class PortTable:
             if not slow_first:
                 await self._read_slow(snmp, plan)
         except Failed as failed:
-            if failed.outcome is not Outcome.BUDGET_SPENT or snmp.budget.full:
+            if not snmp.goes_on(failed):
                 raise
         if self._plan is plan and snmp.limits.varbinds > plan.varbinds:
             self._pack(snmp)
@@ -266,7 +266,7 @@ class PortTable:
                 within, _COLUMNS, as_int(scalars.get(oids.IF_NUMBER)), reading.cells
             )
         except Failed as failed:
-            if failed.outcome is not Outcome.BUDGET_SPENT or within.budget.full:
+            if not within.goes_on(failed):
                 if failed.outcome is not Outcome.TIMEOUT:
                     self.forget()
                 raise

@@ -64,6 +64,10 @@ class DeviceSession:
         """The same session and limits, for work with a budget of its own."""
         return DeviceSession(self.session, budget, self.limits, self._progress)
 
+    def goes_on(self, failed: Failed) -> bool:
+        """True if what failed only ran out of time, so that the next poll goes on."""
+        return failed.outcome is Outcome.BUDGET_SPENT and not self.budget.full
+
     def with_limits(self, limits: AgentLimits) -> DeviceSession:
         """The same session and budget, with other limits."""
         return DeviceSession(self.session, self.budget, limits, self._progress)

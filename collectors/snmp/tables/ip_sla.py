@@ -23,7 +23,6 @@ from collectors.snmp.session.session import Failed, Value
 from collectors.snmp.tables.device_tags import DeviceTags
 from collectors.snmp.tables.quantities import DELAY, ICPIF, MOS, SENSORS
 from probes.wire.clock import MonotonicClock
-from probes.wire.failure import Outcome
 
 # How long the list of operations is kept. An empty list costs one packet to read.
 _LEARN_S = 3600.0
@@ -103,7 +102,7 @@ class IpSla:
         try:
             self._operations = await _read_operations(within)
         except Failed as failed:
-            if failed.outcome is Outcome.BUDGET_SPENT and not within.budget.full:
+            if within.goes_on(failed):
                 self._progress, self._learn_at_s = progress, due_s
             raise
 
