@@ -214,6 +214,17 @@ class AlertFile:
 
 
 def connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
+    try:
+        return _connect(path, mode)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+            raise
+    # Killed in the middle of a transaction: only who may write can roll it back.
+    _connect(path, "rw").close()
+    return _connect(path, mode)
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
     # Autocommit: every transaction is begun explicitly.
     db = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode={mode}",
@@ -222,7 +233,11 @@ def connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    db.execute("PRAGMA synchronous = FULL")
+    try:
+        db.execute("PRAGMA synchronous = FULL")
+    except sqlite3.OperationalError:
+        db.close()
+        raise
     return db
 
 

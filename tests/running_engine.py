@@ -27,7 +27,7 @@ from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE
-from probes.wire.clock import wall_ms
+from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
 ESTATE = Estate.model_validate(
@@ -124,11 +124,25 @@ def settings(folder: Path, desk: Desk) -> AlertConfig:
     )
 
 
+class AheadClock:
+    """The wall clock, and what a test adds to it instead of waiting for an attempt."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def __call__(self) -> int:
+        return wall_ms() + self.ahead_ms
+
+    def skip(self, seconds: float) -> None:
+        self.ahead_ms += round(seconds * 1000)
+
+
 @contextlib.asynccontextmanager
 async def running(
     folder: Path, desk: Desk, rules: Rules, journal: Journal, **more: Any
 ) -> AsyncIterator[AlertEngine]:
     config = settings(folder, desk).model_copy(update=more.pop("update", {}))
+    now_ms: WallClock = more.pop("now_ms", wall_ms)
     more.setdefault("estate", lambda: ESTATE)
     start = start_positions(config.standing)
     async with (
@@ -138,6 +152,7 @@ async def running(
             rules,
             EngineInputs(reader, journal, **more),
             config.notifiers(),
+            now_ms=now_ms,
         ) as engine,
     ):
         yield engine
@@ -167,9 +182,11 @@ ENGINE = textwrap.dedent(
         rules = Rules([r for r in all_rules if r.id == "device_unreachable"])
         config = JournalConfig(folder=folder / "journal", reserve_bytes=0)
         async with Journal(config, "alert", CATALOGUE) as journal:
-            update = {"baseline_s": float((sys.argv[4:] or [0])[0])}
+            clock = running_engine.AheadClock()
+            clock.skip(float(sys.argv[4]))
+            update = {"baseline_s": float((sys.argv[5:] or [0])[0])}
             async with running_engine.running(
-                folder, desk, rules, journal, update=update
+                folder, desk, rules, journal, update=update, now_ms=clock
             ):
                 print("running", flush=True)
                 await asyncio.sleep(600)
@@ -183,21 +200,26 @@ class EngineProcess:
     """The engine in a process of its own, killed the way a power cut would.
 
     `options`: further words for `script`; for `ENGINE`, the length of the baseline (s).
+    `start(ahead_s)`: with a clock that is so far ahead.
     """
 
     script = ENGINE
 
     def __init__(self, folder: Path, desk: Desk, *options: float) -> None:
         tests = Path(__file__).parent
-        words = (tests, folder, desk.url, *options)
-        self._command = [sys.executable, "-c", self.script, *map(str, words)]
+        self._words = (sys.executable, "-c", self.script, tests, folder, desk.url)
+        self._options = options
         self._root = tests.parent
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, ahead_s: float = 0) -> None:
         env = {**os.environ, "PYTHONPATH": str(self._root)}
+        words = (*self._words, ahead_s, *self._options)
         self._process = subprocess.Popen(
-            self._command, env=env, stdout=subprocess.PIPE, cwd=self._root
+            [str(word) for word in words],
+            env=env,
+            stdout=subprocess.PIPE,
+            cwd=self._root,
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"running\n"

@@ -68,7 +68,7 @@ ENGINE = textwrap.dedent(
             print("running", flush=True)
             await asyncio.sleep(600)
 
-    folder, url, began_ms, speed = sys.argv[2:]
+    folder, url, _, began_ms, speed = sys.argv[2:]
     asyncio.run(main(Path(folder), url, int(began_ms), int(speed)))
     """
 )

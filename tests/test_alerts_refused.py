@@ -17,6 +17,7 @@ from mail_server import (
     post,  # noqa: F401 - a fixture
 )
 from running_engine import (
+    AheadClock,
     Desk,
     EngineProcess,
     desk,  # noqa: F401 - a fixture
@@ -51,6 +52,10 @@ def overdue(engine: AlertEngine, channel: str) -> int:
     return int(row.fields["overdue"])
 
 
+# More than any of the first attempts waits, and than a quiet engine counts again.
+NEXT_S = 60
+
+
 @pytest.mark.parametrize("status", [401, 410])
 async def test_a_page_that_a_webhook_refuses_is_kept_and_arrives_once(
     status: int,
@@ -61,18 +66,23 @@ async def test_a_page_that_a_webhook_refuses_is_kept_and_arrives_once(
 ) -> None:
     path = tmp_path / "alerts.sqlite"
     desk.status = status
-    async with running(tmp_path, desk, rules, journal) as engine:
+    clock = AheadClock()
+    async with running(tmp_path, desk, rules, journal, now_ms=clock) as engine:
         await poll(journal, 0)
-        await until(lambda: overdue_notifications(path, wall_ms()), "a refusal")
-        [shown] = overdue_notifications(path, wall_ms())
+        await until(lambda: overdue_notifications(path, clock()), "a refusal")
+        [shown] = overdue_notifications(path, clock())
         assert (shown.channel, shown.count) == ("desk", 1)
         assert str(status) in shown.error
+        clock.skip(NEXT_S)
+        await until(lambda: tries(path, "desk") > 1, "another refusal")
         await until(lambda: overdue(engine, "desk") == 1, "it to be counted")
         desk.status = 204
+        clock.skip(NEXT_S)
         await until(lambda: desk.kinds() == ["page"], "the page", seconds=30)
-        await until(lambda: not overdue_notifications(path, wall_ms()), "the note")
+        await until(lambda: not overdue_notifications(path, clock()), "the note")
+        clock.skip(NEXT_S)
         await until(lambda: overdue(engine, "desk") == 0, "nothing overdue")
-        await poll(journal, 1)
+        await poll(journal, 1, -clock.ahead_ms)
         await until(lambda: desk.kinds() == ["page", "resolution"], "its end")
 
 
@@ -88,13 +98,15 @@ async def test_another_channel_gets_the_page_while_the_mail_server_refuses_it(
     update = channels(
         duty=mail_config(plain_server.port), desk=WebhookConfig(url=desk.url)
     )
-    async with running(tmp_path, desk, rules, journal, update=update):
+    clock = AheadClock()
+    async with running(tmp_path, desk, rules, journal, update=update, now_ms=clock):
         await poll(journal, 0)
         await until(lambda: desk.kinds() == ["page"], "the page at the desk")
         assert desk.pages[0]["notes"] == ["Sent here because channel duty fails."]
         post.rcpt = "250 OK"
+        clock.skip(NEXT_S)
         await until(lambda: len(post.mails) == 1, "the mail", seconds=30)
-        await poll(journal, 1)
+        await poll(journal, 1, -clock.ahead_ms)
         await until(lambda: len(post.mails) == 2, "its end by mail")
         await until(lambda: desk.kinds() == ["page", "resolution"], "its end")
     subjects = [mail["Subject"] for mail in post.mails]
@@ -122,14 +134,14 @@ async def test_a_third_channel_is_not_used_if_one_of_the_route_has_delivered(
     route = update["routes"][0].model_copy(update={"channels": ("duty", "gone")})
     desk.refuses = "/gone"
     path = tmp_path / "alerts.sqlite"
-    async with running(
-        tmp_path, desk, rules, journal, update={**update, "routes": (route,)}
-    ):
+    update["routes"], clock = (route,), AheadClock()
+    async with running(tmp_path, desk, rules, journal, update=update, now_ms=clock):
         await poll(journal, 0)
-        await until(lambda: overdue_notifications(path, wall_ms()), "a refusal")
+        await until(lambda: overdue_notifications(path, clock()), "a refusal")
         await until(lambda: len(post.mails) == 1, "the mail")
         # The refused page is retried, and still goes to nobody else.
-        await until(lambda: _tries(path, "gone") >= 2, "another try", seconds=30)
+        clock.skip(NEXT_S)
+        await until(lambda: tries(path, "gone") >= 2, "another try", seconds=30)
         assert desk.pages == []
 
 
@@ -166,18 +178,18 @@ async def test_killed_while_the_desk_refuses_it_loses_no_page(
     engine = EngineProcess(tmp_path, desk)
     desk.status = 403
     try:
-        for _ in range(2):
-            before = _tries(path, "desk") if path.exists() else 0
-            await asyncio.to_thread(engine.start)
+        for attempt in range(2):
+            before = tries(path, "desk") if path.exists() else 0
+            await asyncio.to_thread(engine.start, attempt * NEXT_S)
             if not before:
                 await poll(journal, 0)
-            await until(lambda: _tries(path, "desk") > before, "a refusal", 30)  # noqa: B023
+            await until(lambda: tries(path, "desk") > before, "a refusal", 30)  # noqa: B023
             engine.kill()
         assert [alert.state for alert in open_alerts(path)] == ["firing"]
         desk.status = 204
-        await asyncio.to_thread(engine.start)
+        await asyncio.to_thread(engine.start, 2 * NEXT_S)
         await until(lambda: desk.kinds() == ["page"], "the page", seconds=30)
-        await poll(journal, 1)
+        await poll(journal, 1, -2_000 * NEXT_S)
         await until(
             lambda: desk.kinds() == ["page", "resolution"], "its end", seconds=30
         )
@@ -185,7 +197,7 @@ async def test_killed_while_the_desk_refuses_it_loses_no_page(
         engine.kill()
 
 
-def _tries(path: Path, channel: str) -> int:
+def tries(path: Path, channel: str) -> int:
     with sqlite3.connect(path, timeout=5) as db:
         sql = "SELECT max(tries) FROM outbox WHERE channel = ? AND error != ''"
         value = db.execute(sql, (channel,)).fetchone()[0]

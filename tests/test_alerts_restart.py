@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -121,8 +124,6 @@ async def test_a_kill_between_evaluation_and_delivery_loses_no_page(
 
 
 def _delivered(path: Path) -> int:
-    import sqlite3
-
     with contextlib.closing(sqlite3.connect(path, timeout=5)) as db:
         sql = "SELECT count(*) FROM outbox WHERE state = 'delivered'"
         return int(db.execute(sql).fetchone()[0])
@@ -179,3 +180,31 @@ def test_a_missing_file_has_no_alerts(tmp_path: Path) -> None:
     assert open_alerts(tmp_path / "none.sqlite") == []
     assert recent_alerts(tmp_path / "none.sqlite", 0) == []
     assert start_positions(tmp_path / "none.sqlite") is None
+
+
+# SQLite puts a large transaction into the file before its end.
+KILLED = """
+import os, sys
+from pathlib import Path
+from alerts.alert_file import connect, prepare
+db = connect(Path(sys.argv[1]))
+prepare(db)
+db.execute("INSERT INTO standing VALUES ('kept', 'x')")
+db.execute("PRAGMA cache_size = 1")
+db.execute("BEGIN IMMEDIATE")
+rows = [(str(n), "x" * 999) for n in range(99)]
+db.executemany("INSERT INTO standing VALUES (?, ?)", rows)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_after_a_kill_in_the_middle_of_a_write_the_file_is_read_as_before_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "alerts.sqlite"
+    command = [sys.executable, "-c", KILLED, str(path)]
+    subprocess.run(command, cwd=Path(__file__).parents[1], check=False)
+    assert (tmp_path / "alerts.sqlite-journal").stat().st_size
+    assert open_alerts(path) == []
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT key FROM standing").fetchall() == [("kept",)]
