@@ -10,9 +10,7 @@ import services
 from probes.measure.tunnels import find_tunnels
 from probes.platforms import iphlpapi, winhttp
 from probes.platforms.powershell import parse_get_vpnconnection
-from probes.platforms.system_facts import (
-    VpnConnection,
-)
+from probes.platforms.system_facts import Interface, ProxySetting, VpnConnection
 from probes.wire.failure import Outcome
 
 
@@ -124,3 +122,40 @@ def test_windows_structures_have_the_layout_of_the_headers() -> None:
 )
 def test_the_first_proxy_of_a_winhttp_list_is_used(listed: str, url: str) -> None:
     assert winhttp.first_proxy(listed) == url
+
+
+def test_only_the_resolvers_of_connected_adapters_are_asked() -> None:
+    def adapter(name: str, up: bool, metric: int | None, *servers: str) -> Interface:
+        return Interface(
+            name=name,
+            description="",
+            kind="ethernet",
+            physical=True,
+            up=up,
+            default_metric=metric,
+            resolvers=servers,
+            index=12,
+        )
+
+    listed = [
+        adapter("dock", False, None, "192.0.2.1"),
+        adapter("virtual", True, None, "fec0:0:0:ffff::1", "192.0.2.9"),
+        adapter("wi-fi", True, 50, "192.0.2.2", "fe80::1"),
+        adapter("vpn", True, 5, "198.51.100.1", "192.0.2.2"),
+    ]
+    assert iphlpapi.resolvers_of(listed) == (
+        "198.51.100.1",
+        "192.0.2.2",
+        "fe80::1%12",
+        "192.0.2.9",
+    )
+    assert iphlpapi.resolvers_of([]) == ()
+
+
+def test_a_service_uses_the_proxy_that_an_administrator_has_set() -> None:
+    listed = "http=proxy.example:80;https=proxy.example:81"
+    assert winhttp.to_setting(3, listed, "<local>;*.council.example") == ProxySetting(
+        "manual", "http://proxy.example:81", ("<local>", "*.council.example")
+    )
+    assert winhttp.to_setting(1, "", "") == ProxySetting("none")
+    assert winhttp.to_setting(3, "?;", "") == ProxySetting("none")

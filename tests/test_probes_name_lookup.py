@@ -135,3 +135,10 @@ def test_a_result_has_the_kind_of_resolver_and_not_its_address(
 async def test_random_responses_never_break_the_lookup(raw: bytes) -> None:
     result = await look_up(Resolver(raw=raw), lifetime_s=0.05)
     assert result.outcome is not Outcome.OK or raw
+
+
+def test_windows_lookups_ask_the_resolvers_in_use_and_no_others() -> None:
+    asked = name_lookup.system_resolver("win32", lambda: ("192.0.2.1", "fe80::1%12"))
+    assert [str(server) for server in asked.nameservers] == ["192.0.2.1", "fe80::1%12"]
+    with pytest.raises(dns.resolver.NoResolverConfiguration):
+        name_lookup.system_resolver("win32", lambda: ())

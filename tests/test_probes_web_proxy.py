@@ -1,19 +1,19 @@
 """The web probe through real proxies, and behind real sign-in pages."""
 
 import base64
-import contextlib
 import json
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import services
 from one_answer import serving
 from shaped_path import FAR, shaped_path
-from waiting import wait_until
+from signed_in_proxy import (
+    tinyproxy,  # noqa: F401 - a fixture
+)
 
 from collectors.ingest.certificate import make_certificates
 from probes.measure import web_service
@@ -38,32 +38,6 @@ def fits_the_catalogue(result: Result) -> Result:
     return result
 
 
-@pytest.fixture
-def tinyproxy(tmp_path: Path) -> Iterator[int]:
-    """A real proxy that needs a name and password. Yields its port."""
-    port = services.free_port()
-    config = tmp_path / "tinyproxy.conf"
-    config.write_text(
-        f"Port {port}\nListen 127.0.0.1\nAllow 127.0.0.1\nMaxClients 20\n"
-        f'LogFile "{tmp_path / "tinyproxy.log"}"\nBasicAuth staff secret\n'
-    )
-    command = [services.program("tinyproxy"), "-d", "-c", str(config)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            wait_until(lambda: _answers(port), "tinyproxy does not answer")
-            yield port
-        finally:
-            process.terminate()
-
-
-def _answers(port: int) -> bool:
-    import socket
-
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
-
-
 async def through(
     url: str, proxy: ProxySetting, tls: ssl.SSLContext | None = None
 ) -> Result:
@@ -79,7 +53,8 @@ async def through(
 
 @pytest.mark.service
 async def test_a_real_proxy_has_a_phase_of_its_own(
-    tmp_path: Path, tinyproxy: int
+    tmp_path: Path,
+    tinyproxy: int,  # noqa: F811
 ) -> None:
     # Not a loopback address, because those are reached directly with any setting.
     name = local_address("203.0.113.1")

@@ -13,10 +13,10 @@ from typing import Literal
 
 import msgspec
 
-from probes.agent.server_connection import trust
 from probes.measure.active_interface import interfaces_with
 from probes.measure.tunnels import Tunnel, routes_hidden, vpn_product
 from probes.platforms.system_facts import Interface
+from probes.platforms.system_trust import trust
 from probes.wire.policy import Beacon
 
 BEACON_S = 5.0

@@ -108,7 +108,7 @@ class ProbeRounds:
 
     def _trust(self) -> ssl.SSLContext:
         if self._tls is None:
-            from probes.agent.server_connection import trust
+            from probes.platforms.system_trust import trust
 
             self._tls = trust(self._setup.ca_file)
         return self._tls

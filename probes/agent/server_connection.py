@@ -1,6 +1,7 @@
 """The HTTPS connection to the council's server: one request at a time, kept open.
 
-The system's proxy is used if one is set. Port 443 works wherever laptops are.
+It goes the way that the system decides for this server: through a proxy that is set,
+or that a proxy script names. Port 443 works wherever laptops are.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import email.utils
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 import msgspec
 
+from probes import platforms
 from probes.agent.report_delivery import Later
+from probes.measure.background import in_background
+from probes.platforms.proxies import NO_PROXY, applies
+from probes.platforms.system_facts import ProxySetting
+from probes.platforms.system_trust import trust
 from probes.wire.report import AgentCredential
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx2
 
 MAX_RESPONSE_BYTES = 1_000_000
@@ -51,20 +56,14 @@ class HttpResponse(msgspec.Struct, frozen=True):
             return None
 
 
-def trust(ca_file: str) -> ssl.SSLContext:
-    """Returns a TLS context that verifies against `ca_file`, or against the system's
-    list if it is empty."""
-    import ssl
-
-    return ssl.create_default_context(cafile=ca_file or None)
-
-
 class ServerConnection:
     """One kept HTTPS connection: `async with connection:`.
 
     `clock_ahead_s`: by how much this laptop's clock is ahead of the server's, whose
     certificate was checked; None until it has answered. `cost_bytes` counts the network
-    data used, with handshakes estimated at 6 kB.
+    data used, with handshakes estimated at 6 kB. `proxy` returns the system's setting
+    for an address; it is asked again before each new connection, because the laptop may
+    be on another network.
     """
 
     def __init__(
@@ -75,11 +74,13 @@ class ServerConnection:
         software: str,
         request_s: float = REQUEST_S,
         wall_s: Callable[[], float] = time.time,
+        proxy: Callable[[str], ProxySetting] = platforms.proxy_towards,
     ) -> None:
         self._server, self._ca_file = server.rstrip("/"), ca_file
         self._credential, self._software = credential, software
         self._request_s, self._wall_s = request_s, wall_s
         self._client: httpx2.AsyncClient | None = None
+        self._proxy, self._setting = proxy, NO_PROXY
         self._used_s = -KEEP_S
         self.cost_bytes = 0
         self.clock_ahead_s: float | None = None
@@ -88,9 +89,7 @@ class ServerConnection:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._close()
 
     async def request(
         self,
@@ -103,13 +102,15 @@ class ServerConnection:
         sentence if there is none."""
         import httpx2
 
+        sent_bytes = 0 if body is None else len(body)
+        kept = time.monotonic() - self._used_s <= KEEP_S
+        if not kept:
+            self.cost_bytes += _HANDSHAKE_BYTES
+        if self._client is None or not kept:
+            await self._choose_proxy()
         if self._client is None:
             self._client = self._make_client()
-        sent_bytes = 0 if body is None else len(body)
-        now_s = time.monotonic()
-        if now_s - self._used_s > KEEP_S:
-            self.cost_bytes += _HANDSHAKE_BYTES
-        self._used_s = now_s
+        self._used_s = time.monotonic()
         self.cost_bytes += sent_bytes + _HEAD_BYTES
         try:
             async with (
@@ -124,13 +125,16 @@ class ServerConnection:
                     if len(content) > MAX_RESPONSE_BYTES:
                         raise Later(f"the answer of {self._server} is too long")
         except TimeoutError:
+            raise self._failed(f"did not answer in {self._request_s:g} s") from None
+        except httpx2.ProxyError as error:
+            self._used_s = -KEEP_S
             raise Later(
-                f"{self._server} did not answer in {self._request_s:g} s"
+                refusal_sentence(self._server, self._setting, str(error))
             ) from None
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
-            raise Later(_sentence(self._server, error)) from None
+            raise self._failed(_reason(error)) from None
         except OSError as error:
-            raise Later(f"{self._server} cannot be reached: {error}") from None
+            raise self._failed(f"cannot be reached: {error}") from None
         self.cost_bytes += len(content) + _HEAD_BYTES
         self._compare_clocks(response.headers.get("date", ""))
         return HttpResponse(
@@ -149,6 +153,27 @@ class ServerConnection:
                 server_s = email.utils.parsedate_to_datetime(date).timestamp()
                 self.clock_ahead_s = self._wall_s() - server_s
 
+    def _failed(self, reason: str) -> Later:
+        self._used_s = -KEEP_S  # The next attempt asks for the way again.
+        return Later(f"{self._server} {reason}{way_sentence(self._setting)}")
+
+    async def _choose_proxy(self) -> None:
+        try:
+            setting = await in_background(self._proxy, self._server)
+        except (OSError, ValueError):
+            setting = NO_PROXY
+        host = urlsplit(self._server).hostname or ""
+        if not applies(setting, host):
+            setting = msgspec.structs.replace(setting, url="")
+        if setting != self._setting:
+            self._setting = setting
+            await self._close()
+
+    async def _close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
     def _make_client(self) -> httpx2.AsyncClient:
         import httpx2
 
@@ -158,6 +183,9 @@ class ServerConnection:
             if credential is None
             else httpx2.BasicAuth(credential.agent, credential.secret),
             verify=trust(self._ca_file),
+            proxy=self._setting.url if _is_http(self._setting) else None,
+            # The system's decision is the whole of it.
+            trust_env=False,
             headers={"User-Agent": self._software, "Accept": "application/json"},
             timeout=httpx2.Timeout(30.0, connect=10.0),
             limits=httpx2.Limits(
@@ -167,11 +195,43 @@ class ServerConnection:
         )
 
 
-def _sentence(server: str, error: Exception) -> str:
+def refusal_sentence(server: str, proxy: ProxySetting, text: str) -> str:
+    """Why a proxy did not connect to `server`; `text` is its status line. Pure."""
+    at = _at(proxy)
+    if text.startswith("407"):
+        return (
+            f"the proxy {at} asks for a sign-in (HTTP 407), which the agent does not "
+            f"have: let requests for {server} through without one"
+        )
+    return f"the proxy {at} did not connect to {server}: {text or 'no reason given'}"
+
+
+def way_sentence(proxy: ProxySetting) -> str:
+    """The end of a sentence about a connection that failed: which way it took, unless
+    that was simply the direct one. Pure."""
+    if _is_http(proxy):
+        return f" (through the proxy {_at(proxy)})"
+    if proxy.url:
+        return f" (directly: the agent cannot use the SOCKS proxy {_at(proxy)})"
+    if proxy.script:
+        return f" (directly: the proxy script {proxy.script} named no proxy)"
+    return ""
+
+
+def _is_http(proxy: ProxySetting) -> bool:
+    return proxy.url.startswith(("http://", "https://"))
+
+
+def _at(proxy: ProxySetting) -> str:
+    """Host and port without the user name and password that the address may hold."""
+    return proxy.url.rpartition("://")[2].rpartition("@")[2]
+
+
+def _reason(error: Exception) -> str:
     text = str(error) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        sentence = f"the certificate of {server} is not trusted: {text}"
+        sentence = f"has a certificate that is not trusted: {text}"
         # Far more often it is the laptop's clock than the server's certificate.
         out_of_time = "not yet valid" in text or "has expired" in text
         return f"{sentence}; is this laptop's clock right?" if out_of_time else sentence
-    return f"{server} cannot be reached: {text}"
+    return f"cannot be reached: {text}"

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from probes.measure import bufferbloat, ndt7_client
 from probes.measure.probe_runner import ProbeRunner, RoundContext
+from probes.platforms.system_trust import trust
 from probes.wire import ndt7
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
@@ -118,7 +119,7 @@ def _endpoint(url: str) -> tuple[str, int, bool] | None:
 
 
 def _tls(ca_file: str | None, verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
+    context = trust(ca_file or "")
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

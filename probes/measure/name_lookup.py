@@ -8,6 +8,7 @@ the kind of the resolver, never its address.
 from __future__ import annotations
 
 import ipaddress
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from probes.measure.active_interface import (
     interfaces_with,
     local_address,
 )
+from probes.measure.background import in_background
 from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.measure.tunnels import vpn_product
 from probes.wire.clock import WallClock
@@ -67,7 +69,7 @@ async def measure(
     took_s = 0.0
     try:
         if resolver is None:
-            resolver = dns.asyncresolver.Resolver()
+            resolver = await in_background(system_resolver, sys.platform)
         servers = [str(server) for server in resolver.nameservers]
         facts |= resolver_facts(servers, among)
         answer = await resolver.resolve(
@@ -103,6 +105,24 @@ async def measure(
         system = isinstance(error, OSError)
         return result(outcome_of(error) if system else Outcome.BAD_ANSWER, query_bytes)
     return result(Outcome.OK, cost_bytes)
+
+
+def system_resolver(
+    platform: str, resolvers: Callable[[], Sequence[str]] = platforms.resolvers
+) -> Resolver:
+    """A resolver that asks the name servers in use. dnspython's own list of Windows has
+    those of adapters that are not connected. Raises `NoResolverConfiguration`."""
+    import dns.asyncresolver
+    import dns.resolver
+
+    if platform != "win32":
+        return dns.asyncresolver.Resolver()
+    servers = list(resolvers())
+    if not servers:
+        raise dns.resolver.NoResolverConfiguration
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    resolver.nameservers = servers
+    return resolver
 
 
 def no_nameserver_outcome(failed: dns.resolver.NoNameservers) -> Outcome:

@@ -11,7 +11,6 @@ RFC 8899).
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import sys
 import time
@@ -19,12 +18,12 @@ import time
 import msgspec
 
 from probes.wire import stamp, stamp_auth
+from probes.wire.socket_errors import is_too_long
 
 MIN_MTU, MAX_MTU = 1_200, 1_500
 TRIES = 2
 WAIT_S = 0.7
 _LEAST_WAIT_S = 0.25
-_TOO_LONG = {errno.EMSGSIZE, 10_040}
 _IPV4_UDP_BYTES, _IPV6_UDP_BYTES = 28, 48
 _IP_MTU, _IPV6_MTU = 14, 24
 
@@ -141,7 +140,7 @@ class _MtuProber:
         try:
             await loop.sock_sendall(self._channel, packet)
         except OSError as error:
-            if error.errno not in _TOO_LONG:
+            if not is_too_long(error):
                 raise
             self.rejected = self.ever_rejected = True
             return False
@@ -157,7 +156,7 @@ class _MtuProber:
             return False
         except OSError as error:
             # A router's ICMP error is reported by the next call.
-            if error.errno not in _TOO_LONG:
+            if not is_too_long(error):
                 raise
             self.rejected = self.ever_rejected = True
             return False

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 import time
 
 import msgspec
+
+from probes.wire.failure import Outcome
+from probes.wire.socket_errors import outcome_of
 
 ATTEMPTS = 5
 WAIT_S = 0.9
 PAUSE_S = 0.1
 # SYN, SYN-ACK, ACK, FIN both ways and their acknowledgements, with IP headers.
 _COST_BYTES = 360
-_REFUSED = {errno.ECONNREFUSED, 10_061}
 
 
 class RoundTrips(msgspec.Struct, frozen=True):
@@ -57,9 +58,10 @@ async def _connect(address: str, port: int, wait_s: float) -> float | None:
         try:
             async with asyncio.timeout(wait_s):
                 await asyncio.get_running_loop().sock_connect(channel, (address, port))
-        except TimeoutError:
-            return None
         except OSError as error:
-            if error.errno not in _REFUSED:
+            outcome = outcome_of(error)
+            if outcome is Outcome.TIMEOUT:
+                return None
+            if outcome is not Outcome.REFUSED:
                 raise
         return (time.perf_counter() - started_s) * 1000

@@ -27,7 +27,7 @@ from probes.measure.http_answer import (
     leads_elsewhere,
 )
 from probes.measure.http_answer import status_of as read_status
-from probes.platforms.proxies import applies
+from probes.platforms.proxies import NO_PROXY, applies
 from probes.platforms.system_facts import ProxySetting
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
@@ -40,7 +40,6 @@ from probes.wire.socket_errors import outcome_of
 NAME = WEB.name
 VERSION = 2
 TIMEOUT_S = 10.0
-NO_PROXY = ProxySetting("none")
 # Failures that a sign-in page causes for HTTPS; plain HTTP then shows if there is one.
 SUSPICIOUS = frozenset(
     {

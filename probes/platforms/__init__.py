@@ -75,6 +75,12 @@ def proxy_for(url: str, setting: ProxySetting) -> ProxySetting:
     return setting
 
 
+def proxy_towards(url: str) -> ProxySetting:
+    """The system's decision for `url`: its setting, with the proxy that a script names.
+    Blocks while the script is fetched."""
+    return proxy_for(url, proxy())
+
+
 def resolvers() -> tuple[str, ...]:
     """The addresses of the name servers in use; behind a local stub, its upstreams."""
     if sys.platform == "win32":

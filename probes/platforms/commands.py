@@ -1,7 +1,8 @@
 """Runs a system command within bounds: time, output size, language, no window.
 
-Takes fixed argument lists only and never uses a shell. Output stays bytes, because the
-parsers know its encoding.
+Takes fixed argument lists only and never uses a shell. Programs are looked for in
+absolute folders only, on Windows in those of the system: a file of the same name in the
+current folder is never run. Output stays bytes, because the parsers know its encoding.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from probes.wire.failure import Outcome
+
+if sys.platform == "win32":
+    from probes.platforms.system_library import system_folder
 
 MAX_OUTPUT_BYTES = 2_000_000
 TIMEOUT_S = 15.0
@@ -20,14 +25,23 @@ _SYSTEM_PATH = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin:/usr/local/bin"
 _NO_WINDOW = 0x0800_0000 if sys.platform == "win32" else 0
 
 
+def find_program(name: str) -> str | None:
+    """The absolute path of a system command; None if it is not installed."""
+    if sys.platform == "win32":
+        system = Path(system_folder())
+        file = name if name.lower().endswith(".exe") else f"{name}.exe"
+        paths = (system / file, system / "WindowsPowerShell" / "v1.0" / file)
+        return next((str(path) for path in paths if path.is_file()), None)
+    listed = f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}".split(":")
+    absolute = ":".join(folder for folder in listed if folder.startswith("/"))
+    return shutil.which(name, path=absolute)
+
+
 def run(*command: str, timeout_s: float = TIMEOUT_S) -> bytes | Outcome:
     """Returns what `command` prints; `not_supported` if it is not installed or may not
     be run, `timeout` if it does not end. Some tools print useful output and still fail,
     so the exit code counts only if nothing was printed."""
-    path = os.environ.get("PATH", "") + (
-        "" if sys.platform == "win32" else f":{_SYSTEM_PATH}"
-    )
-    program = shutil.which(command[0], path=path)
+    program = find_program(command[0])
     if program is None:
         return Outcome.NOT_SUPPORTED
     try:

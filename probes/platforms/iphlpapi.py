@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import ipaddress
+import math
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -115,6 +116,21 @@ def to_interfaces(
             )
         )
     return interfaces
+
+
+def resolvers_of(interfaces: Sequence[Interface]) -> tuple[str, ...]:
+    """The name servers of the interfaces that are up, those of the preferred way out
+    first. Windows gives an interface without any three that nobody has
+    (fec0:0:0:ffff::1 to 3, RFC 3879). Pure."""
+    used = [interface for interface in interfaces if interface.up]
+    used.sort(key=lambda i: math.inf if i.default_metric is None else i.default_metric)
+    found = [
+        f"{server}%{interface.index}" if server.lower().startswith("fe80:") else server
+        for interface in used
+        for server in interface.resolvers
+        if not server.lower().startswith("fec0:")
+    ]
+    return tuple(dict.fromkeys(found))[:8]
 
 
 def _leads_beyond_host(route: IpRoute) -> bool:
@@ -222,12 +238,14 @@ def _linked_list(first: object) -> Iterator[object]:
 
 
 if sys.platform == "win32":
+    from probes.platforms.system_library import system_library
+
     _SKIP_ANYCAST_MULTICAST_INCLUDE_GATEWAYS = 0x2 | 0x4 | 0x80
     _OVERFLOW = 111
 
     def adapters() -> list[Adapter]:
         """Lists the adapters. Raises `OSError` if Windows returns an error."""
-        api = ctypes.WinDLL("iphlpapi.dll")
+        api = system_library("iphlpapi.dll")
         size = ctypes.c_uint32(32_768)
         for _ in range(4):
             buffer = ctypes.create_string_buffer(size.value)
@@ -247,7 +265,7 @@ if sys.platform == "win32":
 
     def routes() -> list[IpRoute]:
         """The routes of both families; empty if Windows returns an error."""
-        api = ctypes.WinDLL("iphlpapi.dll")
+        api = system_library("iphlpapi.dll")
         api.FreeMibTable.argtypes = [ctypes.c_void_p]
         api.FreeMibTable.restype = None
         table = ctypes.c_void_p()
@@ -266,7 +284,7 @@ if sys.platform == "win32":
             packed = ipaddress.IPv4Address(gateway).packed
         except ValueError:
             return ""
-        api = ctypes.WinDLL("iphlpapi.dll")
+        api = system_library("iphlpapi.dll")
         hardware, size = ctypes.create_string_buffer(8), ctypes.c_uint32(8)
         to = struct.unpack("<I", packed)[0]
         if api.SendARP(ctypes.c_uint32(to), 0, hardware, ctypes.byref(size)):

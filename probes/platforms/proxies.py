@@ -16,6 +16,9 @@ _FLAGS_AT = 8
 _MANUAL, _PAC, _DISCOVER = 0x2, 0x4, 0x8
 
 
+NO_PROXY = ProxySetting("none")
+
+
 def proxy_from_environment(variables: Mapping[str, str]) -> ProxySetting:
     """From `https_proxy`, else `all_proxy`, with `no_proxy`; also in capitals. Pure."""
     exceptions = _split(variables.get("no_proxy") or variables.get("NO_PROXY") or "")
@@ -23,7 +26,7 @@ def proxy_from_environment(variables: Mapping[str, str]) -> ProxySetting:
         url = _url(variables.get(name, ""))
         if url:
             return ProxySetting("environment", url, exceptions)
-    return ProxySetting("none")
+    return NO_PROXY
 
 
 def proxy_from_registry(values: Mapping[str, object]) -> ProxySetting:
@@ -48,7 +51,7 @@ def proxy_from_registry(values: Mapping[str, object]) -> ProxySetting:
         url = _url(_for_https(server))
         if url:
             return ProxySetting("manual", url, bypass)
-    return ProxySetting("none")
+    return NO_PROXY
 
 
 def applies(setting: ProxySetting, host: str) -> bool:

@@ -33,6 +33,8 @@ if sys.platform == "win32":
     import os
     import winreg
 
+    from probes.platforms.system_library import system_library
+
     def interfaces() -> list[Interface] | Outcome:
         """From GetAdaptersAddresses, GetIfEntry2 and GetIpForwardTable2."""
         try:
@@ -62,7 +64,8 @@ if sys.platform == "win32":
         return output if isinstance(output, Outcome) else parse_netsh_wlan(output, key)
 
     def proxy() -> ProxySetting:
-        """From Internet Settings; those of the machine if a policy requires that."""
+        """From Internet Settings, those of the machine if a policy requires that; else
+        from the environment, else WinHTTP's own (`netsh winhttp set proxy`)."""
         per_machine = (
             _value(winreg.HKEY_LOCAL_MACHINE, _INTERNET_POLICY, "ProxySettingsPerUser")
             == 0
@@ -73,27 +76,25 @@ if sys.platform == "win32":
         name = "DefaultConnectionSettings"
         values[name] = _value(root, _INTERNET + r"\Connections", name)
         setting = proxy_from_registry(values)
-        return proxy_from_environment(os.environ) if setting.kind == "none" else setting
+        if setting.kind == "none":
+            setting = proxy_from_environment(os.environ)
+        # A service has no settings of a person, only those of the machine.
+        return winhttp.machine_proxy() if setting.kind == "none" else setting
 
     def proxy_for(url: str, setting: ProxySetting) -> ProxySetting:
         """`setting` with the proxy that its script returns for `url`, if any."""
         if setting.kind not in {"pac", "wpad"}:
             return setting
         proxy_url = winhttp.proxy_for(url, setting.script)
-        return setting if proxy_url is None else replace(setting, url=proxy_url)
+        if proxy_url is None:
+            return setting
+        # The script decides about every host; the list of exceptions is not asked.
+        return replace(setting, url=proxy_url, exceptions=())
 
     def resolvers() -> tuple[str, ...]:
-        """The resolvers of all adapters that are up."""
+        """The resolvers of the adapters that are connected."""
         listed = interfaces()
-        if isinstance(listed, Outcome):
-            return ()
-        servers = [
-            server
-            for interface in listed
-            if interface.up
-            for server in interface.resolvers
-        ]
-        return tuple(dict.fromkeys(servers))[:8]
+        return () if isinstance(listed, Outcome) else iphlpapi.resolvers_of(listed)
 
     def hardware_address(gateway: str, interface: str) -> str:
         """From SendARP, which has no IPv6."""
@@ -101,7 +102,7 @@ if sys.platform == "win32":
 
     def slept_s() -> float | None:
         """GetTickCount64 goes on during sleep, the unbiased interrupt time does not."""
-        kernel = ctypes.WinDLL("kernel32.dll")
+        kernel = system_library("kernel32.dll")
         kernel.GetTickCount64.restype = ctypes.c_uint64
         unbiased = ctypes.c_uint64()
         if not kernel.QueryUnbiasedInterruptTime(ctypes.byref(unbiased)):

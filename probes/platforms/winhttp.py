@@ -7,6 +7,9 @@ import ctypes
 import re
 import sys
 
+from probes.platforms.proxies import NO_PROXY
+from probes.platforms.system_facts import ProxySetting
+
 _NO_PROXY = 1
 _AUTO_DETECT, _CONFIG_URL = 0x1, 0x2
 _DHCP, _DNS = 0x1, 0x2
@@ -47,20 +50,27 @@ def first_proxy(listed: str) -> str:
     return f"http://{bare}" if re.fullmatch(r"[\w.\[\]:-]{1,260}", bare) else ""
 
 
+def to_setting(access: int, listed: str, bypass: str) -> ProxySetting:
+    """WinHTTP's own setting, as `netsh winhttp set proxy` writes it. Pure."""
+    url = first_proxy(listed) if access == _NAMED_PROXY else ""
+    if not url:
+        return NO_PROXY
+    return ProxySetting("manual", url, tuple(re.findall(r"[^;\s]+", bypass)[:200]))
+
+
 if sys.platform == "win32":
+    from probes.platforms.system_library import system_library
 
     def proxy_for(url: str, script: str) -> str | None:
         """The proxy that `script` returns for `url`; `""` means connect directly. An
         empty `script` means WPAD. None if the script cannot be fetched or run."""
         try:
-            api = ctypes.WinDLL("winhttp.dll")
+            api = system_library("winhttp.dll")
         except OSError:
             return None
         api.WinHttpOpen.restype = ctypes.c_void_p
         api.WinHttpCloseHandle.argtypes = [ctypes.c_void_p]
         api.WinHttpSetTimeouts.argtypes = [ctypes.c_void_p, *[ctypes.c_int] * 4]
-        free = ctypes.WinDLL("kernel32.dll").GlobalFree
-        free.argtypes = [ctypes.c_void_p]
         session = api.WinHttpOpen("towpath-agent", _NO_PROXY, None, None, 0)
         if not session:
             return None
@@ -78,10 +88,29 @@ if sys.platform == "win32":
                 handle, ctypes.c_wchar_p(url), ctypes.byref(options), ctypes.byref(info)
             ):
                 return None
-            listed = ctypes.wstring_at(info.proxy) if info.proxy else ""
-            for pointer in (info.proxy, info.bypass):
-                if pointer:
-                    free(pointer)
+            listed, _ = _texts(info)
             return first_proxy(listed) if info.access == _NAMED_PROXY else ""
         finally:
             api.WinHttpCloseHandle(session)
+
+    def machine_proxy() -> ProxySetting:
+        """The proxy that an administrator has set for services."""
+        info = _ProxyInfo()
+        try:
+            api = system_library("winhttp.dll")
+            if not api.WinHttpGetDefaultProxyConfiguration(ctypes.byref(info)):
+                return NO_PROXY
+        except (OSError, AttributeError):
+            return NO_PROXY
+        return to_setting(info.access, *_texts(info))
+
+    def _texts(info: _ProxyInfo) -> tuple[str, str]:
+        """The proxies and the exceptions, whose memory is given back."""
+        free = system_library("kernel32.dll").GlobalFree
+        free.argtypes = [ctypes.c_void_p]
+        texts = []
+        for pointer in (info.proxy, info.bypass):
+            texts.append(ctypes.wstring_at(pointer) if pointer else "")
+            if pointer:
+                free(pointer)
+        return texts[0], texts[1]

@@ -158,11 +158,12 @@ def _long(answer: bytes | int) -> int | None:
 
 
 if sys.platform == "win32":
+    from probes.platforms.system_library import system_library
 
     def wifi(key: bytes) -> list[WifiLink] | Outcome:
         """Reads the links from wlanapi.dll; `not_supported` without a WLAN service."""
         try:
-            api = ctypes.WinDLL("wlanapi.dll")
+            api = system_library("wlanapi.dll")
         except OSError:
             # Windows Server without the feature.
             return Outcome.NOT_SUPPORTED

@@ -24,6 +24,8 @@ SUCCESS, EXPIRED = 0, 11013
 UNREACHABLE = range(11002, 11006)
 _PAYLOAD = b"towpath" * 5
 _REPLY_BYTES = 1024
+# INVALID_HANDLE_VALUE (handleapi.h).
+_INVALID_HANDLE = ctypes.c_void_p(-1).value
 _AT_ONCE = 32
 # ICMPV6_ECHO_REPLY: a packed IPV6_ADDRESS_EX of 26 octets, then aligned u32s.
 _IPV6_ADDRESS_AT, _IPV6_STATUS_AT = 6, 28
@@ -67,6 +69,7 @@ def echo_from_status(
 
 
 if sys.platform == "win32":
+    from probes.platforms.system_library import system_library
 
     class WindowsIcmpTracer:
         """Sends echo requests through the system's API."""
@@ -95,13 +98,15 @@ if sys.platform == "win32":
             return echoes + [Echo(ttl) for ttl in ttls[len(echoes) :]]
 
         def _probe(self, ttl: int, wait_s: float) -> Echo:
-            api = ctypes.WinDLL("iphlpapi.dll")
+            api = system_library("iphlpapi.dll")
             ipv4 = self._family == socket.AF_INET
             api.IcmpCreateFile.restype = ctypes.c_void_p
             api.Icmp6CreateFile.restype = ctypes.c_void_p
             handle = ctypes.c_void_p(
                 api.IcmpCreateFile() if ipv4 else api.Icmp6CreateFile()
             )
+            if handle.value in (None, _INVALID_HANDLE):
+                raise OSError("Windows opens no socket for echo requests")
             options = Options(ttl, 0, 0, 0, None)
             buffer = ctypes.create_string_buffer(_REPLY_BYTES)
             packed = socket.inet_pton(self._family, self._address)

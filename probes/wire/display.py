@@ -76,13 +76,23 @@ def _guarded(stream: TextIO) -> TextIO:
     if not isinstance(stream, io.TextIOWrapper) or isinstance(stream, TerminalStream):
         return stream
     stream.flush()
+    encoding, errors = _encoding(stream, sys.platform)
     return TerminalStream(
         stream.buffer,
-        encoding=stream.encoding,
-        errors=stream.errors,
+        encoding=encoding,
+        errors=errors,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )
+
+
+def _encoding(stream: TextIO, platform: str) -> tuple[str, str]:
+    """How `stream` is written. A pipe or file of Windows is UTF-8: its code pages lack
+    letters such as the Welsh w with a circumflex. What cannot be written anywhere else
+    is shown by its number instead of ending the program."""
+    encoding = "utf-8" if platform == "win32" else stream.encoding
+    errors = stream.errors or "strict"
+    return encoding, "backslashreplace" if errors == "strict" else errors
 
 
 def _by_number(match: re.Match[str]) -> str:

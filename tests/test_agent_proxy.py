@@ -1,0 +1,109 @@
+"""The way of the agent's own connection: the system decides it for each server."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+import services
+from one_answer import serving
+from signed_in_proxy import (
+    tinyproxy,  # noqa: F401 - a fixture
+)
+
+from collectors.ingest.certificate import make_certificates
+from probes.agent.report_delivery import Later
+from probes.agent.server_connection import (
+    ServerConnection,
+    refusal_sentence,
+    way_sentence,
+)
+from probes.measure.active_interface import local_address
+from probes.platforms.proxies import NO_PROXY
+from probes.platforms.system_facts import ProxySetting
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+PAC = "http://council.example/proxy.pac"
+
+
+@pytest.mark.service
+async def test_the_agent_goes_through_the_proxy_that_the_script_names(
+    tmp_path: Path,
+    tinyproxy: int,  # noqa: F811
+) -> None:
+    # Not a loopback address, because those are reached directly with any setting.
+    name = local_address("203.0.113.1")
+    if not name:
+        services.absent("this machine has no address but loopback ones")
+    made = make_certificates(tmp_path / "tls", (name,))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(made.certificate, made.private_key)
+    log = tmp_path / "tinyproxy.log"
+    ways = [ProxySetting("pac", f"http://staff:secret@127.0.0.1:{tinyproxy}", (), PAC)]
+    asked: list[str] = []
+
+    def decide(url: str) -> ProxySetting:
+        asked.append(url)
+        return ways[-1]
+
+    async with serving(OK, tls, host=name) as port:
+        server = f"https://{name}:{port}"
+        async with ServerConnection(
+            server, None, str(made.authority), "test", proxy=decide
+        ) as connection:
+            assert (await connection.request("GET", "/v1/policy")).body == b"hello"
+            request = f"CONNECT {name}:{port}"
+            assert request in log.read_text()
+            assert asked == [server]
+            through = log.read_text().count(request)
+            # The person works elsewhere now; the connection breaks first.
+            ways.append(ProxySetting("manual", "http://127.0.0.1:9"))
+            connection._used_s = -1e9
+            with pytest.raises(Later, match=r"through the proxy 127\.0\.0\.1:9\)"):
+                await connection.request("GET", "/v1/policy")
+            ways.append(ProxySetting("pac", "", (), PAC))
+            assert (await connection.request("GET", "/v1/policy")).body == b"hello"
+            assert log.read_text().count(request) == through
+            # A proxy that wants to know who asks.
+            ways.append(ProxySetting("manual", f"http://127.0.0.1:{tinyproxy}"))
+            connection._used_s = -1e9
+            with pytest.raises(Later, match=r"asks for a sign-in \(HTTP 407\)"):
+                await connection.request("GET", "/v1/policy")
+            # An exception of the council's own setting.
+            ways.append(ProxySetting("manual", "http://127.0.0.1:9", (name,)))
+            assert (await connection.request("GET", "/v1/policy")).body == b"hello"
+
+
+def test_a_sentence_names_the_way_and_never_a_password() -> None:
+    secret = ProxySetting("manual", "http://staff:hunter2@proxy.example:8080")
+    socks = ProxySetting("manual", "socks5://staff:hunter2@proxy.example:1080")
+    silent = ProxySetting("pac", "", (), PAC)
+    sentences = [
+        way_sentence(secret),
+        way_sentence(socks),
+        way_sentence(silent),
+        refusal_sentence("https://towpath.example", secret, "407 Who are you"),
+        refusal_sentence("https://towpath.example", secret, "403 Forbidden"),
+    ]
+    assert sentences == [
+        " (through the proxy proxy.example:8080)",
+        " (directly: the agent cannot use the SOCKS proxy proxy.example:1080)",
+        f" (directly: the proxy script {PAC} named no proxy)",
+        "the proxy proxy.example:8080 asks for a sign-in (HTTP 407), which the agent "
+        "does not have: let requests for https://towpath.example through without one",
+        "the proxy proxy.example:8080 did not connect to https://towpath.example: "
+        "403 Forbidden",
+    ]
+    assert way_sentence(NO_PROXY) == ""
+
+
+async def test_a_setting_that_cannot_be_read_is_no_proxy() -> None:
+    def broken(url: str) -> ProxySetting:
+        raise OSError("the registry is damaged")
+
+    async with (
+        serving(OK) as port,
+        ServerConnection(
+            f"http://127.0.0.1:{port}", None, "", "test", proxy=broken
+        ) as connection,
+    ):
+        assert (await connection.request("GET", "/")).status == 200
