@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from probes.agent.agent_parser import make_parser
 from probes.agent.exit_codes import OK, usage_error
-from probes.agent.settings import BadSettings, load_settings, settings_file
+from probes.agent.measure_commands import run_agent
+from probes.agent.settings import BadSettings, Settings, load_settings, settings_file
 from probes.wire.display import guard_terminal
 
 
@@ -24,6 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.file = settings_file(options.config)
         return int(options.run(options, settings))
     except BadSettings as error:
+        if options.run is run_agent:
+            from probes.agent.agent_log import log_error, start_log
+
+            start_log(Settings().folder())
+            return usage_error(str(error), log_error)
         return usage_error(str(error))
     except BrokenPipeError:
         # The reader of the output has gone (`| head`). That is not an error.

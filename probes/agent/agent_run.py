@@ -114,7 +114,9 @@ async def _get_credential(
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # CTRL_BREAK is how a console of Windows ends a group of processes.
+    names = ("SIGTERM", "SIGINT", "SIGBREAK")
+    for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
         try:
             loop.add_signal_handler(number, stop.set)
         except NotImplementedError:

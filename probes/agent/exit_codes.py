@@ -4,21 +4,26 @@ wrong usage or configuration."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from probes.wire.software import installed_version
 
 OK, FAILED, WRONG_USAGE = 0, 1, 2
 
 
-def usage_error(message: str) -> int:
-    """Prints `message` and returns the exit code of wrong usage or configuration."""
+def print_error(message: str) -> None:
     print(f"towpath-agent: {message}", file=sys.stderr)
+
+
+def usage_error(message: str, say: Callable[[str], None] = print_error) -> int:
+    """Prints `message` and returns the exit code of wrong usage or configuration."""
+    say(message)
     return WRONG_USAGE
 
 
-def failure(message: str) -> int:
+def failure(message: str, say: Callable[[str], None] = print_error) -> int:
     """Prints `message` and returns the exit code of a failure."""
-    print(f"towpath-agent: {message}", file=sys.stderr)
+    say(message)
     return FAILED
 
 

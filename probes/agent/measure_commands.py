@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from typing import TYPE_CHECKING
 
 from probes.agent.exit_codes import FAILED, OK, failure, software, usage_error
@@ -96,24 +95,21 @@ def policy_of_options(options: argparse.Namespace) -> Policy | str | None:
 def run_agent(options: argparse.Namespace, settings: Settings) -> int:
     """Runs the agent until it is stopped."""
     import asyncio
-    import logging
     import threading
 
+    from probes.agent.agent_log import log_error, start_log
     from probes.agent.agent_run import run
     from probes.agent.enrol import NotEnrolled
     from probes.agent.enrolment_token import EnrolmentToken
     from probes.agent.spool_file import InUse
 
+    start_log(settings.folder())
     if not settings.server:
         return usage_error(
             'there is no server to report to: set server = "https://…" in '
-            f"agent.toml, or {PREFIX}SERVER"
+            f"agent.toml, or {PREFIX}SERVER",
+            log_error,
         )
-    logging.basicConfig(
-        level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr
-    )
-    for library in ("httpx2", "httpcore2", "asyncio"):
-        logging.getLogger(library).setLevel(logging.WARNING)
 
     async def run_and_exit() -> None:
         token = EnrolmentToken(settings, options.file, os.environ)
@@ -127,9 +123,11 @@ def run_agent(options: argparse.Namespace, settings: Settings) -> int:
     try:
         asyncio.run(run_and_exit())
     except NotEnrolled as error:
-        return usage_error(str(error))
+        return usage_error(str(error), log_error)
     except InUse as error:
-        return failure(str(error))
+        return failure(str(error), log_error)
     except OSError as error:
-        return failure(f"the agent cannot write what it needs to keep: {error}")
+        return failure(
+            f"the agent cannot write what it needs to keep: {error}", log_error
+        )
     return OK

@@ -1,7 +1,8 @@
 """The agent's state folder, which only the agent's own user may read.
 
-On Windows it is in the user's profile (%LOCALAPPDATA%), which nobody but the user, the
-system and administrators may read; modes have no meaning there.
+On Windows modes have no meaning. Only the user, the system and administrators may read
+the user's profile (%LOCALAPPDATA%), but everybody may read what is elsewhere, such as
+in %PROGRAMDATA%: there the folder gets an access list of its own.
 """
 
 from __future__ import annotations
@@ -10,20 +11,27 @@ import os
 import re
 import stat
 import sys
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PureWindowsPath
 
 # The files that the agent keeps; a folder that holds anything else is not its own.
 _OURS = re.compile(
     r"(spool\.sqlite|spool\.corrupt|reserve|device|credential\.json|policy\.json|"
-    r"status\.json|places\.json|paused|speed-test|sent(\.1)?\.jsonl|is-it-me\.html)"
+    r"status\.json|places\.json|paused|speed-test|sent(\.1)?\.jsonl|is-it-me\.html|"
+    r"agent\.log(\.\d)?)"
     r"(-journal|\.new)?"
 )
 
 
 def mend_folder(folder: Path) -> str:
     """Makes the agent's own folder readable by this user alone. Returns a sentence if
-    it stays open to others because it holds other files too. Raises `OSError`."""
+    it stays open to others because it holds other files too. Raises `OSError` if that
+    cannot be done, and on Windows if the folder stays open to others."""
     if sys.platform == "win32":
+        from probes.platforms.private_access import make_private
+
+        if not in_profile(folder, os.environ):
+            make_private(folder)
         return ""
     mode = folder.stat()
     if not mode.st_mode & 0o077:
@@ -39,3 +47,9 @@ def mend_folder(folder: Path) -> str:
         f"{folder} can be read by others (mode {stat.S_IMODE(mode.st_mode):04o}, "
         "expected 0700) and holds what is not the agent's; its own files are 0600"
     )
+
+
+def in_profile(folder: Path, environment: Mapping[str, str]) -> bool:
+    """True if `folder` is in the profile of the user of Windows. Pure."""
+    profile = environment.get("USERPROFILE", "")
+    return bool(profile) and PureWindowsPath(folder).is_relative_to(profile)

@@ -28,6 +28,7 @@ from probes.agent.spool_file import is_disk_error, open_file
 from probes.agent.spool_rows import SpooledReport
 from probes.wire.atomic_file import replace_file
 from probes.wire.clock import WallClock
+from probes.wire.held_files import while_held
 from probes.wire.report import Receipt, Report
 
 _log = logging.getLogger(__name__)
@@ -287,7 +288,7 @@ class Spool:
         # One broken file is kept for inspection; more would fill the disk.
         corrupt = self.path.with_suffix(".corrupt")
         try:
-            self.path.replace(corrupt)
+            while_held(lambda: self.path.replace(corrupt))
             self.path.with_name(NAME + "-journal").unlink(missing_ok=True)
         except OSError as move_error:
             self.trouble = (

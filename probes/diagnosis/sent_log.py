@@ -27,7 +27,9 @@ class SentLog:
             return
         with contextlib.suppress(OSError):
             if self.path.exists() and self.path.stat().st_size > LOG_BYTES:
-                self.path.replace(self.path.with_suffix(".1.jsonl"))
+                # If it is held open for longer, this file grows until the next time.
+                with contextlib.suppress(OSError):
+                    self.path.replace(self.path.with_suffix(".1.jsonl"))
             self.path.touch(mode=0o600)
             with self.path.open("ab") as file:
                 for body in bodies:

@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from probes.wire.fsync import sync
+from probes.wire.held_files import while_held
 
 PRIVATE = 0o600
 
@@ -36,12 +37,12 @@ def replace_file(
             path.parent.chmod(0o750 if mode & 0o040 else 0o700)
     suffix = f".{secrets.token_hex(8)}.new" if concurrent else ".new"
     new = path.with_name(path.name + suffix)
-    new.unlink(missing_ok=True)  # left by a crash
+    while_held(lambda: new.unlink(missing_ok=True))  # left by a crash
     try:
         write_new_file(new, body, durable=durable, mode=mode)
         if owner is not None and hasattr(os, "chown"):
             os.chown(new, *owner)
-        new.replace(path)
+        while_held(lambda: new.replace(path))
     except BaseException:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""The agent's log, its events on Windows, and files that other programs hold open."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from probes.agent.agent_log import NAME, LogFile, event_of, start_log
+from probes.agent.private_folder import in_profile
+from probes.platforms import event_log
+from probes.wire.held_files import while_held
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_on_windows_the_log_is_a_file_in_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / "Zoë Müller" / "towpath-agent"
+    start_log(folder, "win32")
+    logging.getLogger("probes").info("network_changed name=%s", "Tŷ Mawr")
+    logging.getLogger("httpx2").info("a library's own line")
+    assert (
+        (folder / NAME)
+        .read_text("utf-8")
+        .endswith("INFO network_changed name=Tŷ Mawr\n")
+    )
+
+
+def test_elsewhere_the_system_keeps_standard_error(tmp_path: Path) -> None:
+    start_log(tmp_path, "linux")
+    logging.getLogger("probes").info("network_changed")
+    assert not (tmp_path / NAME).exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_the_agent_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    start_log(tmp_path / "file" / "folder", "win32")
+    logging.getLogger("probes").info("network_changed")
+    said = capsys.readouterr().err
+    assert "log_failed error=" in said
+    assert "INFO network_changed" in said
+
+
+def test_a_log_file_that_is_held_open_grows_and_loses_no_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LogFile(tmp_path / NAME, 400)
+
+    def write(first: int, last: int) -> None:
+        for number in range(first, last):
+            log.emit(logging.makeLogRecord({"msg": f"line {number:03}"}))
+
+    with monkeypatch.context() as held:
+
+        def refuse(self: Path, target: object) -> Path:
+            raise PermissionError(13, "held by a scanner")
+
+        held.setattr(Path, "replace", refuse)
+        write(0, 60)
+    assert list(tmp_path.iterdir()) == [tmp_path / NAME]
+    write(60, 70)
+    log.close()
+    lines = "".join(
+        path.read_text("utf-8") for path in sorted(tmp_path.iterdir(), reverse=True)
+    ).splitlines()
+    assert lines == [f"line {number:03}" for number in range(70)]
+
+
+@pytest.mark.parametrize(
+    ("level", "text", "kind"),
+    [
+        (logging.INFO, "agent_started agent=a server=s", event_log.INFORMATION),
+        (logging.INFO, "agent_stopped waiting=0", event_log.INFORMATION),
+        (logging.ERROR, "there is no server to report to", event_log.ERROR),
+        (logging.WARNING, "delivery_failed error=…", None),
+        (logging.INFO, "network_changed", None),
+    ],
+)
+def test_starts_stops_and_errors_are_events(
+    level: int, text: str, kind: int | None
+) -> None:
+    event = event_of(logging.makeLogRecord({"levelno": level, "msg": text}))
+    assert event is None if kind is None else event is not None
+    if event is not None:
+        assert (event[0], event[2]) == (kind, text)
+
+
+def held(number: int) -> OSError:
+    error = PermissionError(13, "another program has it")
+    error.winerror = number  # type: ignore[attr-defined,unused-ignore]
+    return error
+
+
+@pytest.mark.parametrize("number", [5, 32, 33])
+def test_a_file_that_a_scanner_holds_is_tried_again(number: int) -> None:
+    waits: list[float] = []
+    failures = [held(number)] * 3
+
+    def action() -> str:
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    assert while_held(action, waits.append) == "done"
+    assert len(waits) == 3
+    failures[:] = [held(number)] * 99
+    with pytest.raises(PermissionError):
+        while_held(action, waits.append)
+    assert 1 < sum(waits[3:]) < 2
+
+
+def test_what_waiting_does_not_change_is_raised_at_once() -> None:
+    waits: list[float] = []
+
+    def action() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        while_held(action, waits.append)
+    assert not waits
+
+
+def test_a_folder_outside_the_profile_needs_an_access_list_of_its_own() -> None:
+    environment = {"USERPROFILE": r"C:\Users\Zoë Müller"}
+    local = r"c:\users\zoë müller\AppData\Local\towpath-agent"
+    assert in_profile(Path(local), environment)
+    assert not in_profile(Path(r"C:\ProgramData\towpath-agent"), environment)
+    assert not in_profile(Path(r"C:\Users\Zoë Müller-Old\x"), environment)
+    assert not in_profile(Path(local), {})
