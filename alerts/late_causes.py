@@ -36,6 +36,9 @@ def find_late_causes(
             after = msgspec.structs.replace(state, named=cause.domain)
         elif cause.domain == state.named:
             after = msgspec.structs.replace(state, renamed_ms=0)
+        elif state.clear_ms is not None:
+            # It is well again: a port that is open once more is no new cause.
+            continue
         elif not state.renamed_ms:
             after = msgspec.structs.replace(state, renamed_ms=now_ms)
         elif now_ms - state.renamed_ms >= _STEADY_MS:

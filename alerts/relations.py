@@ -165,9 +165,9 @@ def _other_end(alert_state: AlertState, situation: Situation) -> _Subjects:
 
 
 def _supplier(alert_state: AlertState, situation: Situation) -> _Subjects:
-    """The supplier of its line, or of every line of its site."""
-    for supplier in situation.suppliers(alert_state):
-        yield [{"supplier": supplier}], False
+    """The supplier of its line; of a site, those of all its lines together."""
+    suppliers = situation.suppliers(alert_state)
+    yield [{"supplier": supplier} for supplier in suppliers], True
 
 
 def _power(alert_state: AlertState, situation: Situation) -> _Subjects:

@@ -6,7 +6,7 @@ import functools
 from collections import Counter
 from collections.abc import Mapping
 
-from alerts.domain_functions import FailedLine, failed_lines
+from alerts.domain_functions import failed_lines
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState, alert_key
 from alerts.rule import Rule
@@ -37,7 +37,7 @@ class Situation:
         window: Window,
     ) -> None:
         self.active, self.estate_index, self.window = active, estate_index, window
-        self._failed_lines: dict[str, list[FailedLine]] = {}
+        self._failing: dict[str, dict[str, list[tuple[int, str]]]] = {}
         self.unreachable = {
             alert_state.subject["device"]
             for alert_state in active.values()
@@ -145,33 +145,61 @@ class Situation:
         return 0
 
     def _supplier_suspected_until_ms(self, rule: str, alert_state: AlertState) -> int:
-        """Another of the supplier's lines failed minutes before or after."""
-        suppliers = set(self.suppliers(alert_state))
-        if rule not in self._failed_lines:
-            self._failed_lines[rule] = failed_lines(
-                rule, self.active, self.estate_index
+        """Another line of each supplier failed minutes before or after, or each other
+        supplier of the site is known to have failed."""
+        until_ms = 0
+        for supplier in self.suppliers(alert_state):
+            if alert_key(rule, {"supplier": supplier}) in self.active:
+                continue
+            others = [
+                since_ms
+                for since_ms, site in self._failing_lines(rule).get(supplier, ())
+                if site != alert_state.site
+                and abs(since_ms - alert_state.since_ms) <= _SUSPECTED_MS
+            ]
+            if not others:
+                return 0
+            settled_ms = max(alert_state.since_ms, *others) + _SUSPECTED_MS // 2
+            until_ms = max(
+                until_ms, min(settled_ms, alert_state.since_ms + _SUSPECTED_MS)
             )
-        others = [
-            f.since_ms
-            for f in self._failed_lines[rule]
-            if f.line.supplier in suppliers
-            and f.line.site != alert_state.site
-            and abs(f.since_ms - alert_state.since_ms) <= _SUSPECTED_MS
-        ]
-        if not others:
-            return 0
-        settled_ms = max(alert_state.since_ms, *others) + _SUSPECTED_MS // 2
-        return min(settled_ms, alert_state.since_ms + _SUSPECTED_MS)
+        return until_ms
+
+    def _failing_lines(self, rule: str) -> Mapping[str, list[tuple[int, str]]]:
+        """Supplier → since when and at which sites its lines have failed, or may have:
+        no device of the site was measured to answer since one does not."""
+        if rule not in self._failing:
+            failing: dict[str, list[tuple[int, str]]] = {}
+            for failed in failed_lines(rule, self.active, self.estate_index):
+                place = (failed.since_ms, failed.line.site)
+                failing.setdefault(failed.line.supplier, []).append(place)
+            for state in self.active.values():
+                if state.rule == UNREACHABLE and not state.suppressed_by:
+                    suppliers = self.suppliers(state)
+                    if len(suppliers) == 1:
+                        place = (state.since_ms, state.site)
+                        failing.setdefault(suppliers[0], []).append(place)
+            self._failing[rule] = failing
+        return self._failing[rule]
 
     def suppliers(self, alert_state: AlertState) -> list[str]:
-        """The supplier of its line, or of every line of its site; none if they have
-        several, or if something else at the site of a device answers."""
+        """The supplier of its line, or those of all lines of its site; none if one is
+        not known, or if something else at the site of a device answers."""
         if alert_state.subject.get("device") and self._answers_at(alert_state):
             return []
         line = self.estate_index.lines.get(alert_state.subject.get("line", ""))
         at_site = self.estate_index.lines_of.get(alert_state.site, [])
         suppliers = {one.supplier for one in ([line] if line else at_site)}
-        return list(suppliers - {""}) if len(suppliers) == 1 else []
+        return [] if "" in suppliers else sorted(suppliers)
+
+    def earliest_ms(self, alert_state: AlertState) -> int:
+        """When it may have begun: while the device that measures a line does not
+        answer, nobody knows how the line is."""
+        line = self.estate_index.lines.get(alert_state.subject.get("line", ""))
+        device = line.device if line is not None else ""
+        unmeasured = self.active.get(alert_key(UNREACHABLE, {"device": device}))
+        since_ms = unmeasured.since_ms if unmeasured else alert_state.since_ms
+        return min(since_ms, alert_state.since_ms)
 
     def _answers_at(self, alert_state: AlertState) -> bool:
         """Whether a device at its site was measured to answer after it began."""

@@ -280,14 +280,20 @@ def _direct_cause(alert_state: AlertState, rules: Rules, situation: Situation) -
     for explanation in rules.links.get(alert_state.rule, ()):
         for causes in possible_causes(explanation, alert_state, situation):
             keys = [alert_key(causes.rule, subject) for subject in causes.subjects]
-            present = [
-                key
-                for key in keys
-                if key in active
-                and _is_in_time(explanation, active[key], alert_state, situation)
-            ]
-            if present and (not causes.all or len(present) == len(keys)):
-                return present[0]
+            present = [active[key] for key in keys if key in active]
+            if causes.all:
+                # It takes all of them, so the last to fail tells the time.
+                last = max(present, key=lambda state: state.since_ms, default=None)
+                if (
+                    last is not None
+                    and len(present) == len(keys)
+                    and _is_in_time(explanation, last, alert_state, situation)
+                ):
+                    return present[0].key
+                continue
+            for cause in present:
+                if _is_in_time(explanation, cause, alert_state, situation):
+                    return cause.key
     return ""
 
 
@@ -305,7 +311,11 @@ def _is_in_time(
             is_known = situation.estate_index.is_end_known(alert_state.subject)
             return apart_ms >= -TOGETHER_MS and (is_known or apart_ms <= TOGETHER_MS)
         case "supplier":
-            return -OUTAGE_MS <= apart_ms <= 2 * OUTAGE_MS
+            earliest_ms = situation.earliest_ms(alert_state) - cause.since_ms
+            # What an outage has explained, it explains for as long as both last.
+            is_early = earliest_ms <= 2 * OUTAGE_MS
+            is_known = alert_state.suppressed_by == cause.key
+            return apart_ms >= -OUTAGE_MS and (is_early or is_known)
         case "power":
             # A UPS that sends no trap is read every five minutes.
             return apart_ms >= -TOGETHER_MS

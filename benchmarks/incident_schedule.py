@@ -27,6 +27,8 @@ _SETTLE_MS = 25 * MINUTE_MS
 # The earlier of two faults is paged before the later one begins.
 _APART_MS = 12 * MINUTE_MS
 _TRIES = 300
+# In UTC: nobody is paged for a full line before its site opens.
+_WORK_HOURS = range(9, 16)
 
 
 class Placed(NamedTuple):
@@ -63,10 +65,10 @@ def schedule(
             fault = KINDS[name](council, dice)
             latest_ms = until_ms - fault.lasts_ms - _SETTLE_MS
             begin_ms = dice.randint(START_MS + _WARM_MS, latest_ms)
-            if _is_of_laptops(fault):
-                # Laptops report while people work.
+            if _reads(fault, "experience", "line"):
+                # Laptops report, and a full line disturbs, while people work.
                 day_ms = (begin_ms - START_MS) // _DAY_MS * _DAY_MS
-                begin_ms = START_MS + day_ms + dice.randint(9, 15) * _HOUR_MS
+                begin_ms = START_MS + day_ms + dice.choice(_WORK_HOURS) * _HOUR_MS
             candidate = _place(council, fault, begin_ms)
             if begin_ms <= latest_ms and not _hides_any(candidate, placed):
                 placed.append(candidate)
@@ -88,7 +90,7 @@ def _overlap(
     for _ in range(_TRIES if larger else 0):
         first = dice.choice(larger)
         fault = KINDS[dice.choice(names)](council, dice)
-        if _is_of_laptops(fault) or fault.lasts_ms < _APART_MS + _SETTLE_MS:
+        if _reads(fault, "experience") or fault.lasts_ms < _APART_MS + _SETTLE_MS:
             continue
         begin_ms, end_ms = first.fault.begin_ms, first.fault.end_ms
         if dice.random() < 0.5:
@@ -100,7 +102,11 @@ def _overlap(
             begins = (begin_ms - fault.lasts_ms + MINUTE_MS, begin_ms - _APART_MS)
         if begins[0] > begins[1] or begins[0] < START_MS + _WARM_MS:
             continue
-        candidate = _place(council, fault, dice.randint(*begins))
+        begin_ms = dice.randint(*begins)
+        hour = (begin_ms - START_MS) % _DAY_MS // _HOUR_MS
+        if _reads(fault, "line") and hour not in _WORK_HOURS:
+            continue
+        candidate = _place(council, fault, begin_ms)
         inside = (
             candidate.touched & first.unreachable
             and candidate.unreachable < first.unreachable
@@ -117,8 +123,8 @@ def _overlap(
             return
 
 
-def _is_of_laptops(fault: Fault) -> bool:
-    return any(e.what == "reading" and e.key[0] == "experience" for e in fault.effects)
+def _reads(fault: Fault, *measurements: str) -> bool:
+    return any(e.what == "reading" and e.key[0] in measurements for e in fault.effects)
 
 
 def _hides_any(candidate: Placed, placed: Sequence[Placed]) -> bool:

@@ -121,6 +121,16 @@ def test_a_cause_that_is_seen_for_less_than_a_minute_is_not_reported(
     assert council.kinds() == ["page"]
 
 
+def test_what_mends_it_is_not_reported_as_its_cause(build: Build) -> None:
+    council = build()
+    council.estate_index = KNOWN
+    minutes(council, 3, set())
+    minutes(council, 4, {"edge"}, shut=True)
+    minutes(council, 8, set())
+    assert council.kinds() == ["page", "resolution"]
+    assert "shut by an administrator" in council.arrived[0][1].text
+
+
 def test_a_page_that_is_still_to_be_sent_names_the_new_cause_itself(
     build: Build,
 ) -> None:
