@@ -119,10 +119,18 @@ class Situation:
 
     def is_awaited(self, rule: str, subject: dict[str, str], since_ms: int) -> bool:
         """Whether it was not measured since then, and will be: what never was, or was
-        last long ago, will not. A window that was opened lately cannot tell."""
+        last long ago, will not, nor what is read from a device that does not answer. A
+        window that was opened lately cannot tell."""
+        if rule != UNREACHABLE and self._read_from(subject) in self.unreachable:
+            return False
         known_ms = self.window.known_until_ms(rule, subject)
         measured_ms = max(known_ms, self.window.opened_ms)
         return known_ms < since_ms and measured_ms >= since_ms - _UNMEASURED_MS
+
+    def _read_from(self, subject: Mapping[str, str]) -> str:
+        """The device that is read to know how a device, a part of it or a line is."""
+        line = self.estate_index.lines.get(subject.get("line", ""))
+        return line.device if line is not None else subject.get("device", "")
 
     def suspected_until_ms(self, rule: Rule, alert_state: AlertState) -> int:
         """Until when it may turn out that something in common has failed; 0 if nothing
@@ -193,10 +201,9 @@ class Situation:
         return [] if "" in suppliers else sorted(suppliers)
 
     def earliest_ms(self, alert_state: AlertState) -> int:
-        """When it may have begun: while the device that measures a line does not
-        answer, nobody knows how the line is."""
-        line = self.estate_index.lines.get(alert_state.subject.get("line", ""))
-        device = line.device if line is not None else ""
+        """When it may have begun: while the device that is read for it does not answer,
+        nobody knows how it is."""
+        device = self._read_from(alert_state.subject)
         unmeasured = self.active.get(alert_key(UNREACHABLE, {"device": device}))
         since_ms = unmeasured.since_ms if unmeasured else alert_state.since_ms
         return min(since_ms, alert_state.since_ms)

@@ -235,3 +235,15 @@ def test_one_switch_that_failed_long_before_does_not_hide_its_feed() -> None:
     run(there, {"sw1"}, 15)
     run(there, {"sw1", "sw2", "sw3"})
     assert there.pages == ["device_unreachable/device=sw1", FAILED]
+
+
+def test_nobody_waits_for_what_a_ups_measures_that_does_not_answer_either() -> None:
+    ups = {"id": "ups", "role": "ups", "parent": "core"}
+    edge = {"id": "edge", "parent": None}
+    there = council(edge, ups, {"id": "other", "parent": "edge"})
+    for _ in range(3):
+        tags = {"class": "state", "sensor": "Output"}
+        there.put("sensor", tags, {"on_battery": 0}, device="ups")
+        run(there, set(), 5)
+    run(there, {"core", "ups"}, 3)
+    assert there.pages == ["device_unreachable/device=core"]
