@@ -1,5 +1,6 @@
-"""`AlertEngine`: reads the journal, evaluates the rules every second, notifies people.
+"""`AlertEngine`: reads the journal, evaluates the rules, notifies people.
 
+Rules are evaluated a second after new rows, and every five seconds without any.
 It needs only the journal's folder and its own file. The store is queried once, at the
 start, to fill the window, and may be down: the journal is read again from as far back
 as rules look. So a restart neither forgets alerts nor fires them again.
@@ -55,6 +56,8 @@ _log = structlog.get_logger()
 _T = TypeVar("_T")
 # Further behind than this, rows are evaluated at their own time until caught up.
 _BEHIND_MS = 10_000
+# Without new rows only time can change something: rules wait for minutes.
+_QUIET_TIMES = 5
 # Rows since the last saved position are read again after a restart, and change nothing.
 _SAVE_POSITIONS_MS = 30_000
 _TRY_DISK_MS = 5_000
@@ -219,34 +222,37 @@ class AlertEngine:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        due_s = loop.time() + self._config.evaluate_s
+        every_s = self._config.evaluate_s
+        due_s = loop.time() + every_s
         while True:
-            wait_s = max(0.0, due_s - loop.time())
-            await self._read(wait_s)
+            if await self._read(max(0.0, due_s - loop.time())):
+                due_s = min(due_s, loop.time() + every_s)
             if loop.time() < due_s:
                 continue
-            due_s = loop.time() + self._config.evaluate_s
+            due_s = loop.time() + (1 if self._behind else _QUIET_TIMES) * every_s
             try:
                 await self._cycle()
                 self._failures.recovered("cycle", what="cycle")
             except Exception as error:  # noqa: BLE001 - one bad cycle is not the last
                 self._failures.failed(error, key="cycle", what="cycle")
 
-    async def _read(self, wait_s: float) -> None:
+    async def _read(self, wait_s: float) -> bool:
+        """Returns True if there were new rows."""
         try:
             chunk = await self._reader.read(wait_s=wait_s)
             self._failures.recovered("read", what="read")
         except OSError as error:
             self._failures.failed(error, key="read", what="read")
             await asyncio.sleep(1.0)
-            return
+            return False
         if chunk is None:
             self._behind = False
-            return
+            return False
         for batch in chunk.batches:
             self._add_batch(batch)
         newest_ms = self._window.newest_received_ms
         self._behind = self._now_ms() - newest_ms > _BEHIND_MS
+        return True
 
     def _add_batch(self, batch: Batch) -> None:
         try:

@@ -13,7 +13,13 @@ from polled_switches import RowSink, estate
 from waiting import until
 
 from collectors.estate import Device
-from collectors.ping import EchoResult, Pinger, open_socket, read_reply
+from collectors.ping import (
+    EchoResult,
+    Pinger,
+    grouped_s,
+    open_socket,
+    read_reply,
+)
 from collectors.snmp import Credentials, Poller, SnmpConfig
 from collectors.snmp.polling.poll_rows import device_row
 from collectors.snmp.tables.device_tags import DeviceTags
@@ -167,3 +173,25 @@ async def test_a_probe_in_a_building_is_a_device_that_is_only_pinged() -> None:
     gone = sink.rows("device", device="gone")[-1]
     assert (there["up"], there["outcome"], there["icmp_up"]) == (1, "ok", 1)
     assert (gone["up"], gone["outcome"], gone["icmp_loss_ratio"]) == (0, "timeout", 1)
+
+
+@given(
+    st.floats(0, 1e7), st.floats(0.1, 300), st.integers(0, 20_000), st.integers(2, 50)
+)
+def test_echoes_leave_in_groups_and_keep_their_interval(
+    due_s: float, every_s: float, others: int, times: int
+) -> None:
+    first_s = grouped_s(due_s, every_s, others)
+    assert due_s - every_s - 1e-3 <= first_s <= due_s + 1e-3
+    later_s = first_s
+    for _ in range(times):
+        later_s = grouped_s(later_s + every_s, every_s, others)
+    assert later_s == pytest.approx(first_s + times * every_s, abs=1e-3)
+
+
+def test_the_echoes_of_few_devices_leave_at_once_and_those_of_many_do_not() -> None:
+    def leaving(devices: int) -> int:
+        return len({grouped_s(at / 97, 20.0, devices) for at in range(20 * 97)})
+
+    assert leaving(20) == 1
+    assert leaving(1_000) == 64

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 import uvloop
 from bad_answers import Lossy, Silent
+from hypothesis import given
+from hypothesis import strategies as st
 from polled_switches import QUICK, device, estate, numbers, polling
 from waiting import until
 
 from collectors.snmp import Credentials, SnmpConfig, credential
-from collectors.snmp.polling.poll_schedule import phase_s
+from collectors.snmp.polling.poll_schedule import phase_s, shared_phase_s
 from towpath.demo.simulated_switches import (
     SimulatedNeighbour,
     SimulatedPort,
@@ -205,6 +207,26 @@ def test_phases_are_spread_and_stay() -> None:
     ]
     assert len(by_second) == 60
     assert max(by_second) < 160
+
+
+@given(st.integers(1, 20_000), st.sampled_from([1.0, 60.0, 300.0]))
+def test_a_few_devices_share_a_phase(devices: int, period_s: float) -> None:
+    used = [shared_phase_s(f"switch-{n}", period_s, devices) for n in range(200)]
+    apart_s = period_s / len({*used}) if devices <= 100 else 0.0
+    for n, at_s in enumerate(used):
+        own_s = phase_s(f"switch-{n}", period_s)
+        assert 0 <= at_s <= own_s < period_s
+        # Eight of them at most fall between two phases, on average.
+        assert own_s - at_s <= max(apart_s, period_s / max(1, devices / 8))
+
+
+def test_adding_a_device_seldom_moves_the_others() -> None:
+    moves = [
+        devices
+        for devices in range(2, 1_000)
+        if shared_phase_s("a", 60.0, devices) != shared_phase_s("a", 60.0, devices - 1)
+    ]
+    assert len(moves) <= 7
 
 
 async def test_credentials_are_tried_in_turn_and_the_one_that_fits_is_remembered(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,31 @@ async def test_a_damaged_file_means_that_everything_is_rolled_up_again(
     async with rolled.store() as store:
         await roll_up_history(rolled, store)
     await _assert_rolled_up(rolled)
+
+
+@pytest.mark.service
+async def test_what_is_not_over_costs_few_requests_and_is_not_repeated_at_once(
+    rolled: Rolled,
+) -> None:
+    rolled.now_ms = END - 1
+    async with rolled.store() as store:
+        await write(store, _rows(4, END - 300_000))
+        requests: list[str] = []
+        send = store._server._send
+
+        async def count(method: str, path: str, *args: Any, **more: Any) -> Any:
+            requests.append(path)
+            return await send(method, path, *args, **more)
+
+        store._server._send = count  # type: ignore[method-assign]
+        assert store._rollups is not None
+        store._rollups._history_from = math.inf
+        await tidy(rolled, store, 0)
+        first = len(requests)
+        await tidy(rolled, store, 0)
+    # Four measurements with two or three steps each, and ranks of two of them.
+    assert 0 < first < 40
+    assert len(requests) == first
 
 
 @pytest.mark.service

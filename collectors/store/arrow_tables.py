@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -71,34 +72,34 @@ def tags_of(schema: pa.Schema) -> list[str]:
 
 
 def _table(batches: list[Batch], declared: Measurement) -> pa.Table:
-    columns: dict[str, Any] = {
-        TIME: pa.chunked_array([pa.array(b.times_ms, pa.int64()) for b in batches])
+    columns: dict[str, pa.Array] = {
+        TIME: pa.array(_joined(batch.times_ms for batch in batches), pa.int64())
     }
     for tag in declared.tags:
-        columns[tag.name] = pa.chunked_array(
-            [pa.array(map(clean_tag, b.tag(tag.name)), pa.string()) for b in batches]
-        )
+        tags = _joined(batch.tag(tag.name) for batch in batches)
+        columns[tag.name] = pa.array([clean_tag(text) for text in tags], pa.string())
     for field in declared.fields:
-        kind = _ARROW[field.type]
-        chunks = []
-        for batch in batches:
-            values = batch.field(field.name)
-            if field.type == "str":
-                texts = (None if v is None else clean_text(str(v)) for v in values)
-                chunks.append(pa.array(texts, kind))
-            else:
-                chunks.append(pa.array(values, kind))
-        columns[field.name] = pa.chunked_array(chunks, kind)
+        values = _joined(batch.field(field.name) for batch in batches)
+        if field.type == "str":
+            values = [None if v is None else clean_text(str(v)) for v in values]
+        columns[field.name] = pa.array(values, _ARROW[field.type])
     return pa.table(columns).replace_schema_metadata(
         metadata(tag.name for tag in declared.tags)
     )
 
 
+def _joined(columns: Iterable[Sequence[Any]]) -> list[Any]:
+    """Returns one column of all batches: an array for each costs more than its rows."""
+    return list(itertools.chain.from_iterable(columns))
+
+
 def _merged(table: pa.Table, declared: Measurement) -> pa.Table:
+    if len(table) < 2:
+        return table
     keys = [*declared.identity, TIME, *declared.descriptions]
     order = pc.sort_indices(table, [(key, "ascending") for key in keys])
     table = table.take(order).combine_chunks()
-    if len(table) < 2 or not _repeats(table, keys):
+    if not _repeats(table, keys):
         return table
     # Arrow's sort is not stable, so equal rows are sorted by their order of receipt.
     numbered = table.append_column("\x00n", order)

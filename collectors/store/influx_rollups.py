@@ -9,9 +9,8 @@ can write the result by itself (decision 066).
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import structlog
@@ -38,15 +37,18 @@ from collectors.store.rolled_rows import (
 )
 from collectors.store.rollup_backlog import RollUpBacklog, RollUpSpan
 from collectors.store.store_errors import Away
+from collectors.store.store_text import clean_tag
 from probes.wire.catalogue import Catalogue, Measurement
 
 _log = structlog.get_logger(__name__)
 # A query reads the rows of so many devices (or lines …) at once.
 _SUBJECTS = 10
-_LINES = 2_000
+# Lines and spans that are written together: a request costs as much as many lines.
+_LINES, _SPANS = 2_000, 50
 # After each piece of work that can wait, it rests for so many times as long.
-_REST_GROWING, _REST_HISTORY = 30, 4
-_LEAST_REST_S = 20.0
+_REST_GROWING, _REST_HISTORY = 300, 4
+# Step → how long it rests at least: what a board with that step cannot show anyway.
+_LEAST_REST_S = {"5m": 60.0, HOUR: 600.0, DAY: 3_600.0}
 # History is rolled up for so long at a time, but an hour of rows at least.
 _HISTORY_S = 2.0
 
@@ -63,10 +65,16 @@ class InfluxRollUps:
     ) -> None:
         self._server, self._database, self._catalogue = server, database, catalogue
         self._backlog = RollUpBacklog(path, catalogue)
-        # Whether of days → when what is growing is rolled up again.
-        self._growing_from = {False: 0.0, True: 0.0}
+        # When what is growing is rolled up again.
+        self._growing_from = dict.fromkeys(_LEAST_REST_S, 0.0)
         self._history_from = 0.0
         self._without_rows: set[str] = set()
+        # Measurement → the values of its first tag: those that the server had when it
+        # was first read, and those of what has been written since.
+        self._subjects: dict[str, set[str]] = {}
+        # Lines that are to be written, and the roll-ups that they are of.
+        self._lines: list[str] = []
+        self._lines_of: set[str] = set()
         self._refused: set[str] = set()
         self._saving = asyncio.Lock()
 
@@ -76,31 +84,52 @@ class InfluxRollUps:
         Raises `Away` if they cannot be.
         """
         self._without_rows -= {batch.measurement for batch in batches}
+        for batch in batches:
+            if (subjects := self._subjects.get(batch.measurement)) is not None:
+                tag = self._catalogue.measurement(batch.measurement).tags[0].name
+                subjects |= set(map(clean_tag, batch.tag(tag)))
         if self._backlog.mark(batches, now_ms):
             await self._save(durable=True)
 
     async def run(self, now_ms: int) -> None:
         """Rolls up what is due. Raises `Away` and `QueryFailed`; what has been rolled
         up until then is not repeated."""
-        for span in self._backlog.due(now_ms):
-            await self._roll_up(span, now_ms)
-        for of_days, from_s in list(self._growing_from.items()):
+        self._lines.clear()
+        due = self._backlog.due(now_ms)
+        # Days are calculated from what is written of the shorter steps.
+        await self._roll_up([s for s in due if s.steps != (DAY,)], now_ms)
+        await self._roll_up([s for s in due if s.steps == (DAY,)], now_ms)
+        for step, from_s in list(self._growing_from.items()):
             began = time.monotonic()
             if began >= from_s:
-                for span in self._backlog.growing(now_ms):
-                    if (span.steps == (DAY,)) is of_days:
-                        await self._roll_up(span, now_ms)
-                self._growing_from[of_days] = _next(began, _REST_GROWING)
+                growing = self._backlog.growing(now_ms)
+                await self._roll_up([s for s in growing if s.steps == (step,)], now_ms)
+                self._growing_from[step] = _next(
+                    began, _REST_GROWING, _LEAST_REST_S[step]
+                )
         if time.monotonic() >= self._history_from:
             began = time.monotonic()
             await self._roll_up_history(now_ms)
             self._history_from = _next(began, _REST_HISTORY, 0.0)
 
-    async def _roll_up(self, span: RollUpSpan, now_ms: int) -> None:
-        numbers = self._backlog.numbers(span)
-        await self._write_span(span, now_ms)
-        self._backlog.done(span, numbers, now_ms)
-        await self._save()
+    async def _roll_up(self, spans: Iterable[RollUpSpan], now_ms: int) -> None:
+        taken: list[tuple[RollUpSpan, dict[tuple[str, int], int]]] = []
+        for span in spans:
+            taken.append((span, self._backlog.numbers(span)))
+            await self._write_span(span, now_ms)
+            if len(taken) >= _SPANS:
+                await self._finish(taken, now_ms)
+                taken.clear()
+        await self._finish(taken, now_ms)
+
+    async def _finish(
+        self, taken: list[tuple[RollUpSpan, dict[tuple[str, int], int]]], now_ms: int
+    ) -> None:
+        """Returns when the spans are written, and are missing no longer."""
+        await self._flush()
+        removed = [self._backlog.done(span, numbers, now_ms) for span, numbers in taken]
+        if any(removed):
+            await self._save()
 
     async def _roll_up_history(self, now_ms: int) -> None:
         for declared in self._catalogue:
@@ -113,7 +142,10 @@ class InfluxRollUps:
             spans := self._backlog.oldest_spans()
         ):
             for span in spans:
+                # Rows of long ago may be of what nobody has written since.
+                self._subjects.pop(span.measurement, None)
                 await self._write_span(span, now_ms)
+                await self._flush()
                 if self._backlog.history_done(span):
                     _log.info(
                         "history_rolled_up",
@@ -182,14 +214,26 @@ class InfluxRollUps:
     ) -> None:
         batch = await asyncio.to_thread(roll_up, declared, step, source, series, now_ms)
         rolled = rolled_measurement(declared, step)
-        written = iter(lines(batch, rolled))
-        while some := list(itertools.islice(written, _LINES)):
-            rejected = await self._server.write(self._database, some)
-            if rejected and rolled.name not in self._refused:
-                self._refused.add(rolled.name)
+        self._lines_of.add(rolled.name)
+        for line in lines(batch, rolled):
+            self._lines.append(line)
+            if len(self._lines) >= _LINES:
+                await self._flush()
+                self._lines_of.add(rolled.name)
+
+    async def _flush(self) -> None:
+        """Writes the lines that are waiting."""
+        if self._lines:
+            rejected = await self._server.write(self._database, self._lines)
+            if rejected and not self._lines_of <= self._refused:
+                self._refused |= self._lines_of
                 _log.error(
-                    "rollup_refused", measurement=rolled.name, error=rejected.why
+                    "rollup_refused",
+                    measurement=", ".join(sorted(self._lines_of)),
+                    error=rejected.why,
                 )
+        self._lines.clear()
+        self._lines_of.clear()
 
     async def _read(
         self, declared: Measurement, source: RollUpSource, span: RollUpSpan
@@ -200,15 +244,20 @@ class InfluxRollUps:
         fields = ", ".join(map(identifier, source.fields))
         groups = ", ".join(identifier(tag.name) for tag in declared.tags)
         times = f"time >= {span.from_ms}ms AND time < {span.to_ms}ms"
-        try:
-            known = await self._server.query(
-                self._database,
-                f"SHOW TAG VALUES FROM {measurement} WITH KEY = {subject}",
-            )
-        except NoDatabase:
-            return
+        if declared.name not in self._subjects:
+            of_rows = identifier(declared.name)
+            of_hours = identifier(rolled_name(declared.name, HOUR))
+            try:
+                known = await self._server.query(
+                    self._database,
+                    f"SHOW TAG VALUES FROM {of_rows}, {of_hours} WITH KEY = {subject}",
+                )
+            except NoDatabase:
+                return
+            found = {str(row[1]) for series in known for row in series.values}
+            self._subjects[declared.name] = found
         # Rows without the tag have the empty text.
-        values = [str(row[1]) for series in known for row in series.values] + [""]
+        values = sorted({*self._subjects[declared.name], ""})
         for at in range(0, len(values), _SUBJECTS):
             some = " OR ".join(
                 f"{subject} = {literal(value)}" for value in values[at : at + _SUBJECTS]
@@ -222,6 +271,6 @@ class InfluxRollUps:
                 yield [(series.tags, series.values) for series in answer]
 
 
-def _next(began: float, times: float, least_s: float = _LEAST_REST_S) -> float:
+def _next(began: float, times: float, least_s: float) -> float:
     now = time.monotonic()
     return now + max(least_s, times * (now - began))

@@ -108,14 +108,17 @@ class RollUpBacklog:
 
     def done(
         self, span: RollUpSpan, numbers: dict[tuple[str, int], int], now_ms: int
-    ) -> None:
+    ) -> bool:
         """Removes the buckets of a span that are over and have not been marked since
-        `numbers` were taken."""
+        `numbers` were taken. Returns whether there were any."""
+        removed = False
         for (step, start), number in numbers.items():
             marks = self._marks[span.measurement, step]
             is_over = start + STEPS_MS[step] <= now_ms
             if is_over and marks.get(start, (None, 0))[0] == number:
                 del marks[start]
+                removed = True
+        return removed
 
     def oldest_spans(self) -> list[RollUpSpan]:
         """Returns the latest hour of each measurement's older rows, and the latest day

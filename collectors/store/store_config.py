@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collectors.store.influx_store import InfluxStore
     from collectors.store.parquet_store import EmbeddedStore
 
-_FLUSH_S = {"embedded": 10.0, "influxdb": 1.0}
+_FLUSH_S = {"embedded": 30.0, "influxdb": 5.0}
 
 
 class StoreConfig(StrictModel):
@@ -29,7 +29,7 @@ class StoreConfig(StrictModel):
     server needs no token. `ca_file` is a council's own certificate authority. Only
     InfluxDB 2.x needs `org`. `shared_days` keeps shared rows for longer or shorter than
     the catalogue; `personal_days` can only be shorter. Rows are written every `flush_s`
-    (5 embedded, 1 InfluxDB), or sooner if `flush_rows` are waiting. `memory_mb` and
+    (30 embedded, 5 InfluxDB), or sooner if `flush_rows` are waiting. `memory_mb` and
     `threads` limit each DuckDB.
     """
 
@@ -47,7 +47,7 @@ class StoreConfig(StrictModel):
     personal_days: Annotated[int, Field(ge=1)] | None = None
     flush_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
     flush_s: Annotated[float, Field(gt=0, le=300)] | None = None
-    tidy_s: Annotated[float, Field(gt=0)] = 10.0
+    tidy_s: Annotated[float, Field(gt=0)] = 30.0
     memory_mb: Annotated[int, Field(ge=64)] = 512
     threads: Annotated[int, Field(ge=1)] = 2
 

@@ -1,7 +1,9 @@
 """When each device is polled.
 
-Every device has a phase of its own within the period. The phase comes from the device's
-id, so polls are spread evenly and keep their times over a restart.
+Every device has a phase within the period. The phase comes from the device's id, so
+polls are spread evenly and keep their times over a restart. A few devices share each
+phase: a wake of an idle process costs more than much of a poll, and their rows go to
+the journal together.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ _FIRST_S = 10.0
 _FIRST_PER_S = 30.0
 # Part of a period. A poll sooner after another gives no rates (`device_poll`).
 _SHORTEST_GAP = 0.5
+# Up to so many devices, on average, have the same phase.
+_TOGETHER = 8
 
 
 class PollTarget:
@@ -82,13 +86,14 @@ class PollSchedule:
         self._offset_s = time.time() - time.monotonic()
         self._due: list[tuple[float, str, PollTarget]] = []
 
-    def add(self, target: PollTarget, spread_s: float) -> None:
-        """Adds a target. Its first poll comes within `spread_s`, and does not wait for
-        its phase: an engineer who starts Towpath or adds a device is waiting for it."""
+    def add(self, target: PollTarget, spread_s: float, devices: int) -> None:
+        """Adds a target, one of `devices`. Its first poll comes within `spread_s`, and
+        does not wait for its phase: an engineer who starts Towpath or adds a device is
+        waiting for it."""
         now_s, device = time.monotonic(), target.device.id
-        start_s = phase_s(device, self._period_s)
+        start_s = shared_phase_s(device, self._period_s, devices)
         target.phase_s = now_s - (now_s + self._offset_s - start_s) % self._period_s
-        first_s = now_s + start_s / self._period_s * spread_s
+        first_s = now_s + phase_s(device, spread_s)
         heapq.heappush(self._due, (first_s, device, target))
 
     def pop_due(self, now_s: float) -> Iterator[tuple[float, PollTarget, int]]:
@@ -118,8 +123,19 @@ class PollSchedule:
 
 
 def phase_s(device: str, period_s: float) -> float:
-    """The time within the period at which `device` is polled. Pure."""
+    """The time of `device` within a period. Pure."""
     return zlib.crc32(device.encode()) / 2**32 * period_s
+
+
+def shared_phase_s(device: str, period_s: float, devices: int) -> float:
+    """The time within the period at which `device`, one of `devices`, is polled, with
+    a few others. Pure.
+
+    The number of phases is a power of two, so that it seldom changes when devices are
+    added.
+    """
+    phases = 1 << (max(0, devices - 1) // _TOGETHER).bit_length()
+    return math.floor(phase_s(device, phases)) * period_s / phases
 
 
 def spread_s(devices: int, period_s: float) -> float:

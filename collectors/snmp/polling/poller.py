@@ -193,7 +193,7 @@ class Poller:
                 self._credentials_of(device),
                 self._pinger.watch(str(device.address)),
             )
-            self._schedule.add(target, first_polls_s)
+            self._schedule.add(target, first_polls_s, len(devices))
         self.stats.devices = len(self._targets)
 
     def _remove_targets(self, devices: dict[str, Device]) -> None:
