@@ -35,7 +35,11 @@ class Jira(DeskServer):
             "product": self.product,
             "user": "towpath@council.example",
             "password": {"file": place},
-            "values": {"project": "NET", "resolve_transition": "761"},
+            "values": {
+                "project": "NET",
+                "resolve_transition": "761",
+                "reopen_transition": "11",
+            },
         }
 
     def __call__(self, request: Request) -> Answer:
@@ -66,9 +70,12 @@ class Jira(DeskServer):
                 return 201, {"id": str(len(notes))}
             return 200, {"comments": [{"body": note} for note in notes]}
         if rest == ["transitions"]:
-            if request.json["transition"]["id"] != "761":
+            category = {"761": "done", "11": "new"}.get(
+                request.json["transition"]["id"]
+            )
+            if category is None:
                 return 400, {"errorMessages": ["Transition id is not valid"]}
-            issue["fields"]["status"] = {"statusCategory": {"key": "done"}}
+            issue["fields"]["status"] = {"statusCategory": {"key": category}}
             return 204, None
         return 200, issue
 

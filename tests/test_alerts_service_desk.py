@@ -64,19 +64,21 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
         yield rig
 
 
-def begun(*episodes: str, **more: Any) -> Page:
+def begun(*episodes: str, follows: str = "", **more: Any) -> Page:
     now_ms = wall_ms()
-    alert = msgspec.structs.replace(ALERT, since_ms=now_ms - 120_000)
+    since_ms = now_ms - 120_000
+    alert = msgspec.structs.replace(ALERT, since_ms=since_ms, follows=follows)
     return build_page([alert] * len(episodes), "page", episodes, now_ms, **more)
 
 
-def ended(episode: str, resolved_ms: int = 0, **more: Any) -> Page:
+def ended(episode: str, resolved_ms: int = 0, follows: str = "", **more: Any) -> Page:
     resolved_ms = resolved_ms or wall_ms()
     over = msgspec.structs.replace(
         ALERT,
         state="resolved",
         since_ms=resolved_ms - 600_000,
         resolved_ms=resolved_ms,
+        follows=follows,
     )
     return build_page([over], "resolution", [episode], resolved_ms, **more)
 

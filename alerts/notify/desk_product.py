@@ -75,6 +75,7 @@ class DeskProduct(StrictModel):
     """`values`: what a council can set, with defaults; None: it must be set.
     `by_severity`: placeholders that depend on the severity. `untouched`: the state of a
     ticket that nobody has taken, all of them; anything else is held by a person.
+    `resolved`: the part of `closed` that `resolve` leaves and `reopen` may end.
     `ignores_unknown`: it creates a ticket although a field of it does not exist."""
 
     title: str
@@ -100,8 +101,10 @@ class DeskProduct(StrictModel):
     note: DeskRequest
     has_note: DeskRequest | None = None
     resolve: DeskRequest | None = None
+    reopen: DeskRequest | None = None
     untouched: tuple[DeskState, ...]
     closed: DeskState
+    resolved: DeskState | None = None
     ignores_unknown: bool = False
 
     @property
@@ -109,7 +112,8 @@ class DeskProduct(StrictModel):
         return [name for name, default in self.values.items() if default is None]
 
     def requests(self) -> Iterator[tuple[str, DeskRequest]]:
-        for name in ("find", "get", "create", "note", "has_note", "resolve"):
+        names = ("find", "get", "create", "note", "has_note", "resolve", "reopen")
+        for name in names:
             request = getattr(self, name)
             if request is not None:
                 yield name, request

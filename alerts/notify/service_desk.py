@@ -3,7 +3,7 @@
 The ticket has a correlation id, made of the alert's episode, which is looked up before
 one is opened: a process that was killed between opening it and writing that down opens
 no second one. What a person has taken (assigned, or any other state than new) is never
-resolved by Towpath: it gets a note.
+resolved by Towpath: it gets a note. What begins again goes on in its ticket.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from alerts.alert import Alert
 from alerts.notify.alert_changes import alert_changes
 from alerts.notify.delivery_result import DeliveryRefused, PartlyDelivered, RetryLater
 from alerts.notify.desk_access import DeskAccess
-from alerts.notify.desk_product import DeskProduct, DeskState, fill, pick
+from alerts.notify.desk_product import (
+    DeskProduct,
+    DeskRequest,
+    DeskState,
+    fill,
+    pick,
+)
 from alerts.notify.desk_settings import ServiceDeskConfig
 from alerts.notify.page import Page, PageAlert
 from probes.wire.catalogue import did_you_mean
@@ -74,7 +80,7 @@ class ServiceDesk:
             if item.is_over:
                 await self._end(item)
             elif await self._find(item.episode) is None:
-                ignored += await self._open(item)
+                ignored += await self._continue(item)
         self._begun -= episodes
         if ignored:
             raise PartlyDelivered(f"{access.where}: {'; '.join(ignored)}")
@@ -87,7 +93,7 @@ class ServiceDesk:
             if not changes:
                 continue
             try:
-                ticket = await self._find(item.episode)
+                ticket = await self._ticket_of(item)
                 if ticket is not None and not self._is_closed(ticket):
                     await self._add_note(item, ticket, "\n".join(changes))
             except (RetryLater, DeliveryRefused) as error:
@@ -129,10 +135,37 @@ class ServiceDesk:
                 return ticket
         return None
 
-    async def _open(self, item: PageAlert) -> list[str]:
+    async def _ticket_of(self, item: PageAlert) -> _Ticket | None:
+        """Its own ticket, or that of the alert which it continues."""
+        ticket = await self._find(item.episode)
+        if ticket is None and item.alert.follows:
+            ticket = await self._find(item.alert.follows)
+        return ticket
+
+    async def _continue(self, item: PageAlert) -> list[str]:
+        """Goes on in the ticket of the alert that has begun again, which is opened
+        again if Towpath had resolved it. Without one, or if people have closed it,
+        opens a ticket; returns a sentence if something of that was ignored."""
+        product, access = self._desk()
+        ticket = await self._find(item.alert.follows) if item.alert.follows else None
+        if ticket is None:
+            return await self._open(item)
+        text = f"It was over, and has begun again.\n{item.text}"
+        values = self._note_values(item, ticket, text, "again")
+        if await self._has_note(values):
+            return []
+        if self._is_closed(ticket):
+            if product.reopen is None or not self._may_reopen(ticket):
+                name = values["ticket_name"]
+                return await self._open(item, f"Ticket {name} about it is closed.\n\n")
+            await access.send(product.reopen, values)
+        await access.send(product.note, values)
+        return []
+
+    async def _open(self, item: PageAlert, before: str = "") -> list[str]:
         """Opens the ticket; returns a sentence if something of it was ignored."""
         product, access = self._desk()
-        values = self._alert_values(item)
+        values = self._alert_values(item, before)
         body = with_fields(product, self._config.fields)
         request = product.create.model_copy(update={"body": body})
         try:
@@ -158,7 +191,7 @@ class ServiceDesk:
 
     async def _end(self, item: PageAlert) -> None:
         product, access = self._desk()
-        ticket = await self._find(item.episode)
+        ticket = await self._ticket_of(item)
         if ticket is None and item.is_new:
             await self._open(item)
             ticket = await self._find(item.episode)
@@ -175,38 +208,61 @@ class ServiceDesk:
         values = await self._add_note(item, ticket, text)
         if resolves and product.resolve is not None:
             await access.send(product.resolve, values)
-        self._ticket_ids.pop(item.episode, None)
 
     async def _add_note(
         self, item: PageAlert, ticket: _Ticket, text: str
     ) -> dict[str, Any]:
         """Adds the note unless the ticket has it; returns the values for requests."""
         product, access = self._desk()
-        digest = hashlib.sha256(f"{item.episode}\n{text}".encode()).hexdigest()[:12]
+        values = self._note_values(item, ticket, text, text)
+        if not await self._has_note(values):
+            await access.send(product.note, values)
+        return values
+
+    def _note_values(
+        self, item: PageAlert, ticket: _Ticket, text: str, about: str
+    ) -> dict[str, Any]:
+        """`about`: what tells the notes about one alert apart."""
+        product = self._desk()[0]
+        digest = hashlib.sha256(f"{item.episode}\n{about}".encode()).hexdigest()[:12]
         marker = f"towpath-note-{digest}"
         note = f"{text}\n{marker}"
-        values = self._alert_values(item) | {
+        return self._alert_values(item) | {
             "note": note,
             "note_html": _as_html(note),
             "marker": marker,
             "ticket_id": pick(ticket, product.ticket_id),
             "ticket_name": pick(ticket, product.ticket_name),
         }
-        if product.has_note is not None:
-            answer = await access.send(product.has_note, values)
-            if marker in answer.text:
-                return values
-        await access.send(product.note, values)
-        return values
+
+    async def _has_note(self, values: Mapping[str, Any]) -> bool:
+        product, access = self._desk()
+        if product.has_note is None:
+            return False
+        answer = await access.send(product.has_note, values)
+        return values["marker"] in answer.text
 
     def _may_resolve(self) -> bool:
-        resolve = self._desk()[0].resolve
-        values = self._values()
+        return self._config.resolve and self._may_send(self._desk()[0].resolve)
+
+    def _may_reopen(self, ticket: _Ticket) -> bool:
+        """Whether Towpath has resolved it, and nobody has touched it."""
+        product = self._desk()[0]
         return (
-            self._config.resolve
-            and resolve is not None
-            and all(values.get(name) for name in resolve.needs)
+            self._may_resolve()
+            and self._may_send(product.reopen)
+            and self._is_in(ticket, product.resolved or product.closed)
+            and all(
+                self._is_in(ticket, state)
+                for state in product.untouched
+                if state.field != product.closed.field
+            )
         )
+
+    def _may_send(self, request: DeskRequest | None) -> bool:
+        """Whether the product has it, and the council has set what it needs."""
+        values = self._values()
+        return request is not None and all(values.get(name) for name in request.needs)
 
     def _is_untouched(self, ticket: _Ticket) -> bool:
         return all(self._is_in(ticket, state) for state in self._desk()[0].untouched)
@@ -223,8 +279,10 @@ class ServiceDesk:
         defaults = {k: v for k, v in self._desk()[0].values.items() if v is not None}
         return {**defaults, **self._config.values}
 
-    def _alert_values(self, item: PageAlert) -> dict[str, Any]:
+    def _alert_values(self, item: PageAlert, before: str = "") -> dict[str, Any]:
+        """`before`: what stands before the text of the alert."""
         product, alert = self._desk()[0], item.alert
+        text = before + item.text
         by_severity = {
             name: choices.get(alert.severity, "")
             for name, choices in product.by_severity.items()
@@ -234,8 +292,8 @@ class ServiceDesk:
             **self._values(),
             "correlation_id": correlation_id(item.episode),
             "title": displayable(" ".join(alert.summary.split()))[:_MOST_TITLE],
-            "text": item.text,
-            "text_html": _as_html(item.text),
+            "text": text,
+            "text_html": _as_html(text),
             "url": item.url,
             "severity": alert.severity,
             "site": alert.site,
