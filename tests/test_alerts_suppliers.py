@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_alerts_domains import index
 from virtual_council import VirtualCouncil
 
@@ -121,3 +123,21 @@ def test_two_dark_sites_do_not_wait_for_a_dead_device_of_a_third() -> None:
         "site_unreachable/site=b",
         "device_unreachable/device=c-switch",
     }
+
+
+@settings(max_examples=4)
+@given(st.integers(16, 40), st.integers(5, 20), st.integers(0, 12), st.booleans())
+def test_two_outages_are_two_pages_with_their_ends_whatever_their_order(
+    alone: int, both: int, second_lasts: int, first_is_mended_first: bool
+) -> None:
+    run = council()
+    poll(run, 3, ())
+    poll(run, alone, TEME, {f"{BOTH}-teme": 0, f"{BOTH}-wye": 1})
+    poll(run, both, (*TEME, *WYE, BOTH))
+    left = WYE if first_is_mended_first else TEME
+    down = "wye" if first_is_mended_first else "teme"
+    lines = {f"{BOTH}-teme": int(down != "teme"), f"{BOTH}-wye": int(down != "wye")}
+    poll(run, second_lasts, left, lines)
+    poll(run, 14, (), {f"{BOTH}-teme": 1, f"{BOTH}-wye": 1})
+    assert run.pages == [f"{OUTAGE}teme", f"{OUTAGE}wye"]
+    assert {episode.partition("@")[0] for episode in run.ended} == set(run.pages)

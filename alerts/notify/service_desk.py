@@ -235,7 +235,7 @@ class ServiceDesk:
             "ticket_name": pick(ticket, product.ticket_name),
         }
 
-    async def _has_note(self, values: Mapping[str, Any]) -> bool:
+    async def _has_note(self, values: dict[str, Any]) -> bool:
         product, access = self._desk()
         if product.has_note is None:
             return False
