@@ -1,6 +1,7 @@
 """The way of the agent's own connection: the system decides it for each server."""
 
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,26 @@ def test_a_sentence_names_the_way_and_never_a_password() -> None:
         "403 Forbidden",
     ]
     assert way_sentence(NO_PROXY) == ""
+
+
+async def test_a_script_that_does_not_end_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("probes.agent.server_connection.SCRIPT_S", 0.05)
+    ended = threading.Event()
+
+    def endless(url: str) -> ProxySetting:
+        ended.wait(30)
+        return NO_PROXY
+
+    async with (
+        serving(OK) as port,
+        ServerConnection(
+            f"http://127.0.0.1:{port}", None, "", "test", proxy=endless
+        ) as connection,
+    ):
+        assert (await connection.request("GET", "/")).status == 200
+    ended.set()
 
 
 async def test_a_setting_that_cannot_be_read_is_no_proxy() -> None:

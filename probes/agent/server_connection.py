@@ -18,8 +18,8 @@ import msgspec
 
 from probes import platforms
 from probes.agent.report_delivery import Later
-from probes.measure.background import in_background
-from probes.platforms.proxies import NO_PROXY, applies
+from probes.measure.background import in_background_within
+from probes.platforms.proxies import NO_PROXY, SCRIPT_S, applies
 from probes.platforms.system_facts import ProxySetting
 from probes.platforms.system_trust import trust
 from probes.wire.report import AgentCredential
@@ -159,7 +159,9 @@ class ServerConnection:
 
     async def _choose_proxy(self) -> None:
         try:
-            setting = await in_background(self._proxy, self._server)
+            setting = await in_background_within(
+                SCRIPT_S, NO_PROXY, self._proxy, self._server
+            )
         except (OSError, ValueError):
             setting = NO_PROXY
         host = urlsplit(self._server).hostname or ""

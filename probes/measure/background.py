@@ -39,3 +39,14 @@ async def in_background(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
     threading.Thread(target=run, name="background", daemon=True).start()
     return await future
+
+
+async def in_background_within(
+    limit_s: float, default: T, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Returns or raises what `work` does, and `default` if it takes longer."""
+    try:
+        async with asyncio.timeout(limit_s):
+            return await in_background(work, *args, **kwargs)
+    except TimeoutError:
+        return default

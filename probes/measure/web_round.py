@@ -10,8 +10,9 @@ import msgspec
 
 from probes import platforms
 from probes.measure import web_service
-from probes.measure.background import in_background
+from probes.measure.background import in_background, in_background_within
 from probes.measure.probe_runner import ProbeRunner, RoundContext
+from probes.platforms.proxies import SCRIPT_S
 from probes.platforms.system_facts import ProxySetting
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
@@ -32,7 +33,9 @@ async def web_round(
     setting = await in_background(proxy)
     portal: bool | None = None
     for service in policy.services:
-        chosen = await in_background(platforms.proxy_for, service.url, setting)
+        chosen = await in_background_within(
+            SCRIPT_S, setting, platforms.proxy_for, service.url, setting
+        )
         result = await web_service.measure(
             service, tls=trust(), software=software, proxy=chosen, now_ms=now_ms
         )

@@ -1,8 +1,7 @@
 """Windows: IP Helper, Native Wifi and the registry with ctypes and winreg; netsh only
 if wlanapi.dll cannot be used.
 
-Not run on real Windows yet (docs/platforms.md): written from the documentation and
-checked by mypy for win32. The parsers are tested on recorded output.
+Not run on real Windows yet: docs/platforms.md says what the tests run under Wine.
 """
 
 from __future__ import annotations

@@ -1,0 +1,157 @@
+"""Runs on a Windows Python: what the agent's modules find there, printed as JSON.
+
+The current folder has a planted netsh.exe and winhttp.dll.
+"""
+
+import asyncio
+import ctypes
+import http.server
+import json
+import sys
+import tempfile
+import threading
+import time
+import winreg
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from probes import platforms
+from probes.measure import name_lookup
+from probes.measure.round_trips import measure_round_trips
+from probes.platforms import (
+    event_log,
+    iphlpapi,
+    private_access,
+    system_library,
+    winhttp,
+    wlanapi,
+)
+from probes.platforms.commands import find_program, run
+from probes.tracing import windows_tracer
+from probes.wire.atomic_file import replace_file
+from probes.wire.socket_errors import outcome_of
+
+SCRIPTS = {
+    "/council.pac": b'function FindProxyForURL(url, host) { return host == "towpath'
+    b'.council.example" ? "PROXY proxy.example:3128; DIRECT" : "DIRECT"; }',
+    "/nonsense.pac": b"<html>this is no script",
+}
+
+
+async def errors() -> dict[str, str]:
+    found = {}
+    for name, host, port in (
+        ("closed port", "127.0.0.1", 9),
+        ("no such name", "nobody.invalid", 80),
+    ):
+        try:
+            await asyncio.open_connection(host, port)
+            found[name] = "ok"
+        except OSError as error:
+            found[name] = outcome_of(error).value
+    return found
+
+
+async def lookup() -> str:
+    result = await name_lookup.measure("nobody.invalid", lifetime_s=1, now_ms=lambda: 5)
+    return result.outcome.value
+
+
+class Scripts(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = SCRIPTS[self.path]
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-ns-proxy-autoconfig")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def proxies() -> dict[str, str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Scripts)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    path = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
+    found = {}
+    with winreg.CreateKey(winreg.HKEY_CURRENT_USER, path) as settings:
+        for script in SCRIPTS:
+            url = f"http://127.0.0.1:{server.server_port}{script}"
+            winreg.SetValueEx(settings, "AutoConfigURL", 0, winreg.REG_SZ, url)
+            for host in ("towpath.council.example", "other.example"):
+                setting = platforms.proxy_towards(f"https://{host}/")
+                found[f"{script} {host}"] = setting.url
+        winreg.DeleteValue(settings, "AutoConfigURL")
+    return found
+
+
+def held_file() -> str:
+    """Replaces a file that another program has open for 300 ms."""
+    path = Path(tempfile.mkdtemp()) / "status.json"
+    path.write_bytes(b"old")
+    held = path.open("rb")
+    threading.Timer(0.3, held.close).start()
+    replace_file(path, b"new", durable=True)
+    return path.read_text()
+
+
+def private_folder() -> str:
+    folder = Path(r"C:\ProgramData\towpath-agent")
+    folder.mkdir(parents=True, exist_ok=True)
+    private_access.make_private(folder)
+    (folder / "credential.json").write_text("{}")
+    return str(folder)
+
+
+def event() -> str:
+    try:
+        event_log.write_event(event_log.INFORMATION, 1, "agent_started")
+    except OSError as error:
+        return str(error)
+    return ""
+
+
+def layouts() -> Iterator[tuple[str, str, int, int]]:
+    """Structure, field, offset and size of all ctypes structures; the structure's own
+    size without a field."""
+    for module in (iphlpapi, winhttp, wlanapi, windows_tracer):
+        for name, kind in vars(module).items():
+            if isinstance(kind, type) and issubclass(kind, ctypes.Structure):
+                if kind is ctypes.Structure:
+                    continue
+                yield f"{module.__name__}.{name}", "", 0, ctypes.sizeof(kind)
+                for field, *_ in getattr(kind, "_fields_", ()):
+                    at: Any = getattr(kind, field)
+                    yield f"{module.__name__}.{name}", field, at.offset, at.size
+
+
+def main() -> None:
+    began_s = time.monotonic()
+    listed = platforms.interfaces()
+    facts = {
+        "errors": asyncio.run(errors()),
+        "round_trips_ms": asyncio.run(
+            measure_round_trips("127.0.0.1", 9, attempts=1)
+        ).rtt_ms,
+        "lookup": asyncio.run(lookup()),
+        "resolvers": platforms.resolvers(),
+        "interfaces": [] if isinstance(listed, str) else [i.name for i in listed],
+        "netsh": find_program("netsh"),
+        "nothing": find_program("no-such-program"),
+        "ran": isinstance(run("netsh", "show"), bytes),
+        "library": bool(system_library.system_library("winhttp.dll")),
+        "folder": system_library.system_folder(),
+        "proxies": proxies(),
+        "held_file": held_file(),
+        "private_folder": private_folder(),
+        "event": event(),
+        "slept_s": platforms.slept_s(),
+        "layouts": list(layouts()),
+    }
+    facts["took_s"] = time.monotonic() - began_s
+    json.dump(facts, sys.stdout)
+
+
+main()

@@ -1,0 +1,104 @@
+"""The agent on a Windows Python under Wine: a laptop of `Zoë Müller`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import services
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "towpath")
+PROFILE = r"C:\users\Zoë Müller"
+# What Windows sets for each user; Wine sets its own.
+_USER = f"""
+import os, sys
+os.environ["USERPROFILE"] = {PROFILE!r}
+os.environ["LOCALAPPDATA"] = {f"{PROFILE}/AppData/Local"!r}
+os.environ["APPDATA"] = {f"{PROFILE}/AppData/Roaming"!r}
+for name in [name for name in os.environ if name.startswith("TOWPATH_")]:
+    del os.environ[name]
+"""
+_AGENT = f"""{_USER}
+from probes.agent.agent_cli import main
+sys.exit(main())
+"""
+
+
+class WindowsLaptop:
+    """Runs Python code and the agent's commands. Its standard streams are pipes."""
+
+    def __init__(self, python: Path, prefix: Path) -> None:
+        self.python, self.prefix = python, prefix
+        self.drive = prefix / "drive_c"
+        self.profile = self.drive / "users" / "Zoë Müller"
+        self.environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": str(prefix),
+            "WINEPREFIX": str(prefix),
+            # Wine's own remarks; and none of its programs for web pages and .NET.
+            "WINEDEBUG": "-all",
+            "WINEDLLOVERRIDES": "mscoree,mshtml=",
+            "LC_ALL": "C.UTF-8",
+            "PYTHONPATH": f"Z:{ROOT}".replace("/", "\\"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of `towpath-agent` with these arguments."""
+        return self._command("-c", _AGENT, *arguments)
+
+    def agent(
+        self, *arguments: str, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        return self._run(self.command(*arguments), cwd)
+
+    def value(self, code: str, cwd: Path | None = None) -> Any:
+        """What `code` prints as JSON."""
+        done = self._run(self._command("-c", f"{_USER}import json\n{code}"), cwd)
+        assert done.returncode == 0, done.stderr.decode()
+        return json.loads(done.stdout)
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [services.program("wine"), str(self.python), "-B", *arguments]
+
+    def _run(
+        self, command: list[str], cwd: Path | None
+    ) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=self.environment,
+            cwd=cwd,
+            timeout=100,
+            check=False,
+        )
+
+
+def windows_laptop() -> WindowsLaptop:
+    """Skips (fails where CI=true) if there is no Wine or no Python for it. The prefix
+    is made once on a machine: that takes longer than the tests."""
+    services.program("wine")
+    python = CACHE / "windows-python" / "python.exe"
+    if not python.is_file():
+        services.absent(f"no Windows Python in {python.parent} (make services)")
+    laptop = WindowsLaptop(python, CACHE / "wine")
+    if not (laptop.prefix / "made").is_file():
+        shutil.rmtree(laptop.prefix, ignore_errors=True)
+        laptop.prefix.mkdir(parents=True)
+        subprocess.run(
+            [services.program("wine"), "wineboot", "--init"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=laptop.environment,
+            timeout=110,
+            check=True,
+        )
+        (laptop.prefix / "made").touch()
+    shutil.rmtree(laptop.profile, ignore_errors=True)
+    return laptop
