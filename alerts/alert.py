@@ -54,7 +54,8 @@ class Alert(msgspec.Struct, frozen=True):
     because it has begun again soon after.
     `domain`: the smallest part of the estate that explains it, such as `device:core-1`;
     `evidence`: what was observed of it; `sure`: how sure that is, and why. `hours`:
-    `open` if nobody is paged before the site opens.
+    `open` if nobody is paged before the site opens. `events`: live events that it
+    affects, each with its room.
     """
 
     rule: str
@@ -88,6 +89,7 @@ class Alert(msgspec.Struct, frozen=True):
     acknowledged_why: str = ""
     hours: PagingHours = "always"
     site_name: str = ""
+    events: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from alerts.action_link import LinkConfig
 from alerts.calendar_maintenance import MaintenanceCalendar
+from alerts.event_calendar import EventCalendar
 from alerts.maintenance_windows import MaintenanceWindow
 from alerts.notify.channels import ChannelConfig, build_notifiers, channel_secrets
 from alerts.notify.delivery_result import Notifier
@@ -29,6 +30,7 @@ class AlertConfig(StrictModel):
     through its neighbours to explain its alerts. `baseline_s`: for how long a device is
     new, so that what was so at the first look pages nobody; 0: it pages.
     `maintenance`: planned windows. `calendars`: whose events are planned maintenance.
+    `events`: calendars of events in rooms.
     `contacts`: who can be on call, by `rotas`. `links`: of messages, to acknowledge or
     silence an alert."""
 
@@ -45,6 +47,7 @@ class AlertConfig(StrictModel):
     routes: tuple[Route, ...] = ()
     maintenance: tuple[MaintenanceWindow, ...] = ()
     calendars: dict[FeedName, MaintenanceCalendar] = Field(default_factory=dict)
+    events: dict[FeedName, EventCalendar] = Field(default_factory=dict)
     contacts: dict[FeedName, Contact] = Field(default_factory=dict)
     rotas: dict[FeedName, RotaConfig] = Field(default_factory=dict)
     links: LinkConfig = LinkConfig()

@@ -29,6 +29,7 @@ GENERIC_VALUES = {
     "class": "what it measures",
     "device_name": "the device",
     "event": "fan, temperature, stack …",
+    "event_text": "the event",
     "expected_why": "why",
     "file": "its file (the page names it)",
     "folder": "state, journal or store",
@@ -49,6 +50,7 @@ GENERIC_VALUES = {
     "radio": "the radio",
     "reader": "the reader",
     "reading": "what it reads",
+    "room_name": "the room",
     "sense": "the reason",
     "sensor": "the sensor",
     "setting": "ingest, store …",
@@ -63,6 +65,7 @@ GENERIC_VALUES = {
 }
 # What a page reads if a value is not known: not every row has every field.
 _UNKNOWN = {
+    "event_text": "the event",
     "expected_why": "as the estate file sets",
     "file": "the file that this setting names",
     "mostly": "a place that is not known yet",
@@ -133,7 +136,22 @@ def alert_from_state(
         sure=diagnosis.sure,
         hours=rule.hours if rule else "always",
         site_name=site_name(alert_state.site, estate_index),
+        events=affected_events(alert_state, states, estate_index),
     )
+
+
+def affected_events(
+    alert_state: AlertState, states: AlertStates, estate_index: EstateIndex
+) -> tuple[str, ...]:
+    """`Council chamber: Planning committee, 14:00 to 16:00`, for each room that has
+    failed because of this alert."""
+    texts = []
+    for state in consequences(alert_state.key, states):
+        room = estate_index.rooms.get(state.subject.get("room", ""))
+        if room is not None and state.state == "firing" and "event_text" in state.shows:
+            text = f"{room.name or room.id}: {state.shows['event_text']}"
+            texts.append(isolated(text))
+    return tuple(sorted(set(texts)))
 
 
 def site_name(site: str, estate_index: EstateIndex) -> str:
@@ -184,6 +202,9 @@ def placeholder_values(
     if gateway is not None:
         values["gateway_name"] = gateway.name or gateway.id
         values["host"] = gateway.host
+    room = estate_index.rooms.get(alert_state.subject.get("room", ""))
+    if room is not None:
+        values["room_name"] = room.name or room.id
     for name, subject in (("device_name", "device"), ("gateway_name", "gateway")):
         if subject in alert_state.subject:
             values.setdefault(name, alert_state.subject[subject])
@@ -286,7 +307,10 @@ def count_affected(
     # Groups too small to be reported are not in the window.
     if agents:
         affected["agents"] = agents
-    others = len(behind) - len(devices)
+    rooms = {state.subject["room"] for state in behind if state.subject.get("room")}
+    if rooms:
+        affected["rooms"] = len(rooms)
+    others = sum(not state.subject.get("room") for state in behind) - len(devices)
     if others > 0:
         affected["alerts"] = others
     return affected
@@ -298,6 +322,7 @@ def describe_affected(affected: Mapping[str, int]) -> str:
     names = {
         "sites": ("site", "sites"),
         "devices": ("device", "devices"),
+        "rooms": ("room with an event", "rooms with events"),
         "agents": ("laptop", "laptops"),
         "alerts": ("further alert", "further alerts"),
     }

@@ -121,6 +121,7 @@ def run_cycle(
                     domain=last.domain,
                     evidence=last.evidence,
                     sure=last.sure,
+                    events=last.events,
                 )
             alerts[ended.episode] = alert
 

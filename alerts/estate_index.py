@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 
 from alerts.device_graph import DeviceGraph
-from collectors.estate.estate_model import Device, Estate, Line, Site, VpnGateway
+from collectors.estate.estate_model import Device, Estate, Line, Room, Site, VpnGateway
 from collectors.estate.opening_hours import OpeningHours, is_open
 from collectors.experience.groups import LEAST
 from collectors.topology import TopologyGraph
@@ -33,6 +33,11 @@ class EstateIndex:
         self.devices: dict[str, Device] = {d.id: d for d in estate.devices}
         self.lines: dict[str, Line] = {line.id: line for line in estate.lines}
         self.gateways: dict[str, VpnGateway] = {g.id: g for g in estate.vpn_gateways}
+        self.rooms: dict[str, Room] = {room.id: room for room in estate.rooms}
+        self.rooms_at: dict[tuple[str, str], list[str]] = {}
+        for room in estate.rooms:
+            for place in room.places:
+                self.rooms_at.setdefault(place, []).append(room.id)
         self.polled = frozenset(d.id for d in estate.devices if d.poll)
         self.children: dict[str, list[str]] = {}
         self.lines_of: dict[str, list[Line]] = {}
@@ -153,6 +158,7 @@ class EstateIndex:
             ("device", self.devices),
             ("line", self.lines),
             ("gateway", self.gateways),
+            ("room", self.rooms),
             ("site", self.sites),
         ):
             if subject.get(tag) and subject[tag] not in known:

@@ -1,8 +1,8 @@
 """Causes that become known after the page: one short update. Pure.
 
 After "a switch does not answer" people must learn that its port was shut, or that its
-supplier has failed. That is no new page: it goes to those who have the page, once, when
-the new cause has been the same for a minute.
+supplier has failed, or that an event is near in a room that hangs on it. That is no new
+page: it goes to those who have the page, once, when it has been so for a minute.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from alerts.evaluation.alert_states import AlertState, AlertStates, StateChanges
 
 # Evidence of one fault arrives over a minute: only what stays is reported.
 _STEADY_MS = 60_000
+_NEXT = "\n"
 
 
 def find_late_causes(
@@ -32,9 +33,13 @@ def find_late_causes(
             continue
         cause = current(known)
         after = state
+        # The domain that was named, and the events.
+        domain, *events = state.named.split(_NEXT)
+        new = set(cause.events) - set(events)
+        named = _NEXT.join([cause.domain, *events, *sorted(new)])
         if not state.named:
-            after = msgspec.structs.replace(state, named=cause.domain)
-        elif cause.domain == state.named:
+            after = msgspec.structs.replace(state, named=named)
+        elif cause.domain == domain and not new:
             after = msgspec.structs.replace(state, renamed_ms=0)
         elif state.clear_ms is not None:
             # It is well again: a port that is open once more is no new cause.
@@ -42,7 +47,7 @@ def find_late_causes(
         elif not state.renamed_ms:
             after = msgspec.structs.replace(state, renamed_ms=now_ms)
         elif now_ms - state.renamed_ms >= _STEADY_MS:
-            after = msgspec.structs.replace(state, named=cause.domain, renamed_ms=0)
+            after = msgspec.structs.replace(state, named=named, renamed_ms=0)
             updates[state.episode] = _with_cause(current(state), cause)
         if after != state:
             changes[key] = after
@@ -71,4 +76,5 @@ def _with_cause(alert: Alert, cause: Alert) -> Alert:
         domain=cause.domain,
         evidence=cause.evidence,
         sure=cause.sure,
+        events=cause.events,
     )

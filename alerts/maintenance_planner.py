@@ -19,6 +19,7 @@ from alerts.calendar_maintenance import maintenance_from_events, source_of
 from alerts.calendars.calendar_events import DAY_MS
 from alerts.calendars.calendar_feed import AHEAD_MS, CalendarFeed, read_state
 from alerts.calendars.reading_process import CalendarUnreadable, read_calendar
+from alerts.live_events.event_feeds import event_feed_name
 from alerts.maintenance_windows import MaintenanceWindow, calendar_of, silences_of
 from alerts.planned_silences import (
     COMMAND,
@@ -170,6 +171,7 @@ async def uncountable_windows(config: AlertConfig) -> list[str]:
 def calendar_troubles(config: AlertConfig, now_ms: int) -> list[str]:
     """A sentence for each calendar that could not be read for a day. Blocking."""
     feeds = {name: name for name in config.calendars}
+    feeds |= {f"of events {name}": event_feed_name(name) for name in config.events}
     feeds |= {f"of the rota {name}": rota_feed_name(name) for name in config.rotas}
     sentences = []
     for title, name in feeds.items():

@@ -214,6 +214,23 @@ def _named_device(alert_state: AlertState, situation: Situation) -> _Subjects:
             yield [{"device": cause} for cause in sorted(causes)], False
 
 
+def _room_device(alert_state: AlertState, situation: Situation) -> _Subjects:
+    """The devices that its room needs, and those through which alone they are
+    reached."""
+    room = situation.estate_index.rooms.get(alert_state.subject.get("room", ""))
+    for device in room.all_devices if room else ():
+        causes = situation.first_causes(device) or (device,)
+        yield [{"device": cause} for cause in causes], False
+
+
+def _room_port(alert_state: AlertState, situation: Situation) -> _Subjects:
+    """The rooms that hang on its port."""
+    subject = alert_state.subject
+    place = (subject.get("device", ""), subject.get("port", ""))
+    rooms = situation.estate_index.rooms_at.get(place, ())
+    yield [{"room": room} for room in rooms], False
+
+
 _RELATIONS: dict[str, Relate] = {
     "ancestor": _ancestor,
     "everything": _everything,
@@ -224,6 +241,8 @@ _RELATIONS: dict[str, Relate] = {
     "parent_port": _parent_port,
     "power": _power,
     "primary_line": _primary_line,
+    "room_device": _room_device,
+    "room_port": _room_port,
     "same_device": _same_device,
     "same_site": _same_site,
     "same_subject": _same_subject,

@@ -30,6 +30,8 @@ Relation = Literal[
     "parent_port",
     "power",
     "primary_line",
+    "room_device",
+    "room_port",
     "same_device",
     "same_part",
     "same_site",
@@ -66,6 +68,8 @@ RELATION_SUBJECTS: dict[str, frozenset[str] | None] = {
     "parent_port": frozenset({"device"}),
     "power": frozenset({"device"}),
     "primary_line": frozenset({"line"}),
+    "room_device": frozenset({"device"}),
+    "room_port": frozenset({"room"}),
     "same_device": frozenset({"device"}),
     "same_site": frozenset({"site"}),
     "same_subject": None,
@@ -90,7 +94,9 @@ class Condition(StrictModel):
     threshold that ends an alert (hysteresis); without it, `threshold` does. `rise` is
     how much a counter grew in the window, allowing for restarts. `missing`: the value
     to assume if a row lacks the field. `sure`: a ratio must be above the threshold with
-    95 % confidence, given how many it is of: 2 of 10 may be chance.
+    95 % confidence, given how many it is of: 2 of 10 may be chance. `otherwise`: why
+    the alert ends if this alone no longer holds, such as that an event is over: then
+    nothing has recovered.
     """
 
     field: str
@@ -101,6 +107,7 @@ class Condition(StrictModel):
     clear: float | None = None
     missing: float | None = None
     sure: bool = False
+    otherwise: str = ""
 
     def holds(self, value: float, is_holding: bool) -> bool:
         """True if `value` meets the condition; `is_holding`: whether it did until now.
@@ -270,6 +277,7 @@ PLACEHOLDERS: dict[str, tuple[str, ...]] = {
     "line_device": ("line",),
     "reading": ("sensor",),
     "gateway_name": ("gateway",),
+    "room_name": ("room",),
     "host": ("gateway",),
 }
 

@@ -13,6 +13,7 @@ from collectors.server_measurements import CATALOGUE
 # Tags that follow from the others of their measurement.
 _DETERMINED = frozenset({"description", "name", "port", "role", "site", "supplier"})
 _ON_STATUS_PAGE = {
+    "event_text": "the event is on Towpath's status page",
     "expected_why": "the reason is on Towpath's status page",
     "file": "the file that this setting names",
     "mostly": "a place that Towpath's status page names",
@@ -73,6 +74,7 @@ def exported_text(
     aliases = {
         "device_name": "device",
         "gateway_name": "gateway",
+        "room_name": "room",
         # A group of laptops at a site is named after the site.
         "site_name": "site" if "site" in labels else "group",
     }

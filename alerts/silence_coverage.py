@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
@@ -54,12 +54,17 @@ class SilenceCoverage:
         return (
             silence.rule in ("", alert_state.rule)
             and silence.site in ("", alert_state.site)
-            and silence.device in ("", subject.get("device"))
+            and silence.device in ("", *self._devices_of(subject))
             and (
                 not (silence.line or silence.supplier)
                 or self._covers_line(silence, alert_state)
             )
         )
+
+    def _devices_of(self, subject: Mapping[str, str]) -> tuple[str, ...]:
+        """The device that it is about, or those that its room needs."""
+        room = self._estate_index.rooms.get(subject.get("room", ""))
+        return (subject.get("device", ""), *(room.all_devices if room else ()))
 
     def _covers_line(self, silence: Silence, alert_state: AlertState) -> bool:
         lines, subject = self._lines[silence.id], alert_state.subject

@@ -149,6 +149,15 @@ def unknown_in_silence(silence: Silence, rules: Rules, estate: Estate) -> Iterat
                 )
 
 
+def unknown_in_events(config: AlertConfig, estate: Estate) -> Iterator[str]:
+    """Yields a sentence for each room of a calendar that the estate does not have."""
+    for name, calendar in config.events.items():
+        if calendar.room:
+            wrong = known_names.unknown_name_text(estate, "room", calendar.room)
+            if wrong:
+                yield f"alerts.events.{name}.room: {wrong}"
+
+
 def describe_unknown_rule(id: str, rules: Rules) -> str:
     if id in rules.disabled:
         return f"{id} is disabled by an override"

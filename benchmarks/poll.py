@@ -32,6 +32,7 @@ from collectors.estate import Device
 from collectors.snmp import Credential, SnmpConfig
 from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.polling.expected_ports import PortUses
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 from probes.wire.clock import wall_ms
@@ -86,7 +87,7 @@ async def _towpath(port: int, own: Credential) -> dict[str, float]:
     async with Sessions() as sessions:
         session = sessions.open("127.0.0.1", port, own, RetryPolicy((5.0,)))
         settings = PollSettings(config, wall_ms)
-        poll = DevicePoll(settings, device, (), session, DeviceState())
+        poll = DevicePoll(settings, device, PortUses(), session, DeviceState())
         rows: list[Batch] = []
         # Discovers the ports and, over some polls, how much the agent can handle.
         for _ in range(15):

@@ -7,6 +7,7 @@ reaches shared pages only as `experience`, in which every group has at least
 
 from collectors.declare import SITE, measurement
 from collectors.experience_measurement import EXPERIENCE
+from collectors.room_measurements import ROOM, ROOM_PORT
 from collectors.self_measurements import SELF_MEASUREMENTS
 from collectors.silence_measurement import SILENCE
 from probes.wire.catalogue import Catalogue, Field, Tag
@@ -360,6 +361,8 @@ SERVER_MEASUREMENTS = (
     WIRELESS,
     INVENTORY,
     LINE,
+    ROOM,
+    ROOM_PORT,
     FINDING,
     IP_SLA,
     VPN_GATEWAY,

@@ -14,6 +14,7 @@ from collectors.snmp import SnmpConfig, credential
 from collectors.snmp.polling.device_health import HealthReader
 from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.polling.expected_ports import PortUses
 from collectors.snmp.polling.reading_slots import ReadingSlots
 from collectors.snmp.profiles import load
 from collectors.snmp.session.session import RetryPolicy
@@ -65,7 +66,7 @@ async def _grown_mb(
         device = Device(id="a", site="s", address=where[0], port=where[1])  # type: ignore[arg-type]
         settings = PollSettings(config, wall_ms)
         health = HealthReader(profiles, ReadingSlots())
-        poll = DevicePoll(settings, device, (), session, DeviceState(), health)
+        poll = DevicePoll(settings, device, PortUses(), session, DeviceState(), health)
         before = _peak_mb()
         for _ in range(_POLLS):
             await poll.poll(0.0, lambda: None)

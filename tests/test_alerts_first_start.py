@@ -24,6 +24,7 @@ from collectors.snmp import credential
 from collectors.snmp.polling.device_health import HealthReader
 from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.polling.expected_ports import PortUses
 from collectors.snmp.polling.reading_slots import ReadingSlots
 from collectors.snmp.profiles import load
 from collectors.snmp.session.session import RetryPolicy
@@ -71,7 +72,7 @@ async def poll_devices(files: Sequence[Path]) -> dict[str, tuple[str, list[Batch
             poll = DevicePoll(
                 PollSettings(config, lambda: START_MS),
                 device,
-                (),
+                PortUses(),
                 session,
                 DeviceState(),
                 health,

@@ -55,6 +55,14 @@ FULL = Estate.model_validate(
                 "port": "Gi1",
             }
         ],
+        "rooms": [
+            {
+                "id": "chamber",
+                "name": "Council chamber",
+                "site": "library",
+                "ports": ["sw-2 Gi1/0/7"],
+            }
+        ],
         "vpn_gateways": [
             {"id": "vpn-1", "name": "Main VPN", "host": "vpn.example.gov.uk"}
         ],
@@ -78,6 +86,7 @@ BARE = Estate.model_validate(
                 "port": "Gi1",
             }
         ],
+        "rooms": [{"id": "chamber", "site": "library", "devices": ["sw-2"]}],
         "vpn_gateways": [{"id": "vpn-1", "host": "vpn.example.gov.uk"}],
     }
 )
@@ -101,6 +110,7 @@ LABELS = {
     "process": "all",
     "processor": "CPU 1",
     "radio": "Radio 1",
+    "room": "chamber",
     "reader": "store",
     "sensor": "Inlet",
     "setting": "ingest.https.certificate",
@@ -108,6 +118,7 @@ LABELS = {
     "volume": "/var/log",
 }
 SHOWN: dict[str, Value] = {
+    "event_text": "Planning committee, 14:00 to 16:00",
     "expected_why": "uplink",
     "file": "/etc/towpath/server.pem",
     "mostly": "the provider's network",

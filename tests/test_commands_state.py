@@ -43,6 +43,7 @@ ARGUMENTS = {
     "alerts ack": ("x",),
     "alerts list": (),
     "alerts replay": (),
+    "alerts rooms": (),
     "alerts rota": (),
     "alerts silence": ("1h", "--why", "works", "--site", "hall"),
     "alerts silences": (),

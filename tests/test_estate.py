@@ -166,3 +166,57 @@ async def test_a_change_is_loaded_and_an_invalid_file_keeps_the_last_estate(
         file.write_text(GOOD)
         await until(lambda: not estate.findings)
         assert estate.current.site("hall").name == "Town Hall"
+
+
+ROOM = """
+[[rooms]]
+id = "chamber"
+site = "hall"
+ports = ["access-1 Gi1/0/12"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (
+            '"acess-1 Gi1/0/12"',
+            "rooms[1].ports names 'acess-1', but no device has that id; did you mean "
+            "'access-1'?",
+        ),
+        (
+            '"Gi1/0/12"',
+            "expected a device's id, a space and its port, such as 'sw-2 Gi1/0/12'",
+        ),
+        ("", "expected `ports` or `devices`, which the room needs"),
+    ],
+)
+def test_a_room_names_devices_of_the_estate(
+    tmp_path: Path, wrong: str, sentence: str
+) -> None:
+    text = GOOD + ROOM.replace('"access-1 Gi1/0/12"', wrong)
+    [finding] = findings(tmp_path, text)
+    assert finding.endswith(sentence)
+
+
+def test_two_rooms_of_a_site_may_not_share_a_name(tmp_path: Path) -> None:
+    named = ROOM + 'names = ["Chamber"]\n'
+    text = GOOD + named + named.replace('"chamber"', '"second"')
+    [finding] = findings(tmp_path, text)
+    assert "rooms[2].names names 'Chamber', which is also 'chamber'" in finding
+
+
+def test_rooms_are_read_from_csv_and_what_is_not_polled_is_a_warning(
+    tmp_path: Path,
+) -> None:
+    text = GOOD.replace('parent = "core-1"', "poll = false")
+    (tmp_path / "estate.toml").write_text(text)
+    (tmp_path / "rooms.csv").write_text(
+        "id,site,ports,devices\nchamber,hall,core-1 Gi 1;access-1 Gi2,core-1\n"
+    )
+    estate = load(tmp_path)
+    [room] = estate.rooms
+    assert room.places == (("core-1", "Gi 1"), ("access-1", "Gi2"))
+    assert room.all_devices == ("core-1", "access-1")
+    [warning] = [text for text in warnings(estate) if "room" in text]
+    assert warning.startswith("room chamber: access-1 is not polled")

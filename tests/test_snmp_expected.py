@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collectors.estate import Device, Line
-from collectors.snmp.polling.expected_ports import expected_ports
+from collectors.batch import check_batch
+from collectors.estate import Device, Estate, Line, Room
+from collectors.server_measurements import CATALOGUE
+from collectors.snmp.polling.counter_rates import PortRates
+from collectors.snmp.polling.expected_ports import PortUses, expected_ports, port_uses
+from collectors.snmp.polling.room_rows import RoomPortState, room_port_rows
 from collectors.snmp.session import oids
 from collectors.snmp.tables.interfaces import Port
 from collectors.snmp.tables.lldp import LldpTables, parse_lldp
@@ -28,7 +32,7 @@ def line(id: str, port: str, on: str = "d") -> Line:
 def test_the_strongest_reason_is_given() -> None:
     parsed = expected_ports(
         device(uplink_ports=("Gi1", "Gi2"), expect_up="Gi|camera"),
-        [line("wan", "Gi1"), line("elsewhere", "Gi2", on="other")],
+        PortUses((line("wan", "Gi1"), line("elsewhere", "Gi2", on="other"))),
         PORTS,
         {"Gi1", "Gi2", "Gi4"},
     )
@@ -45,7 +49,7 @@ def test_the_strongest_reason_is_given() -> None:
 def test_a_port_may_be_named_by_its_description_if_that_is_unique() -> None:
     parsed = expected_ports(
         device(uplink_ports=("Ethernet",)),
-        [line("wan", "GigabitEthernet2")],
+        PortUses((line("wan", "GigabitEthernet2"),)),
         PORTS,
         (),
     )
@@ -53,7 +57,7 @@ def test_a_port_may_be_named_by_its_description_if_that_is_unique() -> None:
 
 
 def test_an_ordinary_port_is_not_expected_to_be_up() -> None:
-    assert expected_ports(device(), [], PORTS, ()).reasons == {}
+    assert expected_ports(device(), PortUses(), PORTS, ()).reasons == {}
 
 
 def remote(number: int, capabilities: bytes, **more: bytes | int) -> dict[str, object]:
@@ -115,3 +119,46 @@ def test_a_neighbour_on_an_unknown_port_is_still_reported() -> None:
     (parsed,) = parse_lldp(LldpTables(remote(999, b"\x20")), PORTS)  # type: ignore[arg-type]
     assert parsed.local_if_index is None
     assert parsed.local_port == "999"
+
+
+def room(*ports: str) -> Room:
+    return Room(id="chamber", site="hall", ports=ports)
+
+
+def test_a_rooms_port_is_found_by_any_name_and_is_not_expected_up() -> None:
+    uses = PortUses(rooms=(room("d GigabitEthernet2", "d Gi99", "other Gi1"),))
+    parsed = expected_ports(device(), uses, PORTS, ())
+    assert parsed.reasons == {}
+    assert [room.id for room in parsed.rooms["Gi2"]] == ["chamber"]
+    assert [name for _, name in parsed.not_there] == ["Gi99"]
+    # While not all ports were read, or none, nothing is known to be missing.
+    assert not expected_ports(device(), uses, PORTS, (), (), False).not_there
+    assert not expected_ports(device(), uses, (), ()).not_there
+
+
+def test_the_row_of_a_rooms_port_tells_down_shut_and_not_there_apart() -> None:
+    states = [
+        RoomPortState(room("d Gi1"), "Gi1", PortRates(in_bps=5.0), 1, False),
+        RoomPortState(room("d Gi2"), "Gi2", PortRates(in_bps=5.0), 0, False),
+        RoomPortState(room("d Gi3"), "Gi3", up=None, is_shut=True),
+        RoomPortState(room("d Gi4"), "Gi4"),
+    ]
+    batch = check_batch(room_port_rows("poll/d", "d", 1, 2, states), CATALOGUE)
+    assert [sample.fields for sample in batch.samples()] == [
+        {"there": 1, "up": 1, "shut": 0, "in_bps": 5.0},
+        {"there": 1, "up": 0, "shut": 0},
+        {"there": 1, "shut": 1},
+        {"there": 0},
+    ]
+    assert {sample.tags["site"] for sample in batch.samples()} == {"hall"}
+
+
+def test_each_device_gets_the_lines_and_rooms_of_its_ports() -> None:
+    estate = Estate.model_construct(
+        lines=(line("wan", "Gi1"),), rooms=(room("d Gi2", "d Gi3", "other Gi1"),)
+    )
+    uses = port_uses(estate)
+    assert {id: (len(u.lines), len(u.rooms)) for id, u in uses.items()} == {
+        "d": (1, 1),
+        "other": (0, 1),
+    }

@@ -10,6 +10,7 @@ from virtual_time import MemorySession, run_virtually
 
 from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.polling.expected_ports import PortUses
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import Failed
 from probes.wire.failure import Outcome
@@ -66,7 +67,7 @@ async def requests_of_polls(switch: HidingSwitch, polls: int) -> list[int]:
     requests: list[int] = []
     session = MemorySession(switch, PUBLIC, RETRY_POLICY)
     settings = PollSettings(CONFIG, lambda: int(clock() * 1000), monotonic_s=clock)
-    poll = DevicePoll(settings, DEVICE, (), session, DeviceState())
+    poll = DevicePoll(settings, DEVICE, PortUses(), session, DeviceState())
     for _ in range(polls):
         before = switch.received
         result = await poll.poll(0.0, lambda: None)

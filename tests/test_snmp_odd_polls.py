@@ -21,6 +21,7 @@ from collectors.snmp import SnmpConfig
 from collectors.snmp.polling import device_findings
 from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.polling.expected_ports import PortUses
 from collectors.snmp.session import oids
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.session import RetryPolicy
@@ -46,7 +47,7 @@ async def polls(
         # gufo-snmp lets the first time pass when it cannot read an answer of v3.
         config = SnmpConfig(period_s=0.001, timeout_s=0.3, tries=4)
         settings = PollSettings(config, wall_ms)
-        poll = DevicePoll(settings, device, (), session, DeviceState())
+        poll = DevicePoll(settings, device, PortUses(), session, DeviceState())
         for n in range(max(spoil) + 3):
             if n in spoil:
                 spoilt = agent.rows | spoil[n]

@@ -13,6 +13,7 @@ from collectors.estate import Device
 from collectors.snmp import SnmpConfig, credential
 from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.polling.expected_ports import PortUses
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 from probes.wire.sample import Value
@@ -40,7 +41,7 @@ async def device_rows(silences: Sequence[tuple[int, float | None]]) -> list[Row]
             {"id": "a", "site": "s", "address": "127.0.0.1", "port": switch.port_number}
         )
         shared = PollSettings(CONFIG, lambda: int(clock() * 1000), monotonic_s=clock)
-        poll = DevicePoll(shared, place, (), session, DeviceState())
+        poll = DevicePoll(shared, place, PortUses(), session, DeviceState())
 
         async def pass_period(restart_s: float | None = None) -> None:
             if restart_s is not None:

@@ -13,6 +13,7 @@ from collectors.estate import Device
 from collectors.snmp import SnmpConfig, credential
 from collectors.snmp.polling.device_poll import DevicePoll, PollResult, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.polling.expected_ports import PortUses
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.oids import SYS_UP_TIME
 from collectors.snmp.session.session import RetryPolicy
@@ -60,7 +61,9 @@ class SlowlyPolled:
         settings = PollSettings(
             CONFIG, lambda: int(self._clock() * 1000), monotonic_s=self._clock
         )
-        self._poll = DevicePoll(settings, DEVICE, (), self.session, DeviceState())
+        self._poll = DevicePoll(
+            settings, DEVICE, PortUses(), self.session, DeviceState()
+        )
 
     async def poll(self) -> PollResult:
         """One poll, and the rest of the period."""

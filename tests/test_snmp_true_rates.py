@@ -22,6 +22,7 @@ from collectors.estate import Device
 from collectors.snmp import SnmpConfig, credential
 from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
 from collectors.snmp.polling.device_state import DeviceState
+from collectors.snmp.polling.expected_ports import PortUses
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.session.sessions import Sessions
 
@@ -147,7 +148,7 @@ async def _witnessed(
             lambda: steps.randrange(10**13),
             monotonic_s=clock,
         )
-        poll = DevicePoll(settings, device, (), session, DeviceState())
+        poll = DevicePoll(settings, device, PortUses(), session, DeviceState())
         witness = Witness(switch, poll)
         await witness.poll()
         for event in history:

@@ -59,7 +59,8 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
         misleading += warnings(estate)
         facts.append(
             f"estate: {len(estate.sites)} sites, {len(estate.devices)} devices, "
-            f"{len(estate.lines)} lines, {len(estate.vpn_gateways)} VPN gateways"
+            f"{len(estate.lines)} lines, {len(estate.vpn_gateways)} VPN gateways, "
+            f"{len(estate.rooms)} rooms"
         )
     try:
         load_profiles(config.snmp.profiles).check()
@@ -159,6 +160,7 @@ def _alert_problems(
         return []
     return [
         *unknown_names.unknown_in_routes(config.alerts, rules, estate),
+        *unknown_names.unknown_in_events(config.alerts, estate),
         *unknown_names.unknown_in_maintenance(config.alerts, rules, estate),
         *asyncio.run(uncountable_windows(config.alerts)),
     ]

@@ -83,7 +83,8 @@ def run(
     """Run Towpath, or some of its roles, until stopped."""
     from towpath.config import ROLES, Role
     from towpath.log_setup import configure
-    from towpath.run import Installation, StartFailed, serve
+    from towpath.run import Installation, StartFailed
+    from towpath.serve import serve
 
     restrict_umask()
     settings = read_config(config)

@@ -7,24 +7,21 @@ everything that was acknowledged is on disk.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import gc
-import signal
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
-import structlog
-
 from alerts.alert_access import overdue_notifications, start_positions
 from alerts.alert_engine import AlertEngine, EngineInputs
+from alerts.live_events.room_watch import RoomWatch
 from alerts.maintenance_planner import MaintenancePlanner, calendar_troubles
 from alerts.prometheus.window_metrics import WindowMetrics
 from alerts.rule_files import load_rules
 from alerts.staff_incidents import KnownIncidents
+from collectors.batch import Batch
 from collectors.certificate_files import CertificateFiles
 from collectors.disk_space import Disks
 from collectors.estate import EstateFile
@@ -62,10 +59,6 @@ from towpath.config import (
 from towpath.error_sentences import sentence_of
 from towpath.metrics import MetricsServer
 from towpath.roles import RoleLocks
-from towpath.systemd import notify
-
-_log = structlog.get_logger()
-_STOP_S = 4.5
 
 Piece = AbstractAsyncContextManager[Any] | AbstractContextManager[Any]
 
@@ -248,6 +241,18 @@ class Installation:
         )
         if config.discovered_parents:
             self._add("topology from discovered neighbours", topology)
+        rooms = RoomWatch(
+            config,
+            lambda: self.estate.current,
+            self.journal,
+            self._now_ms,
+            self.config.snmp.period_s,
+        )
+
+        def add_batch(batch: Batch) -> None:
+            topology.add(batch)
+            rooms.add(batch)
+
         engine = AlertEngine(
             config,
             rules,
@@ -258,7 +263,7 @@ class Installation:
                 if config.discovered_parents
                 else lambda: self.estate.current,
                 self.store,
-                topology.add,
+                add_batch,
                 topology.graph if config.discovered_parents else TopologyGraph,
             ),
             config.notifiers(),
@@ -274,6 +279,8 @@ class Installation:
         if self.config.metrics.port and self.config.metrics.rows:
             self._row_metrics = [WindowMetrics(lambda: engine.window, self._now_ms)]
             self._add("rows for Prometheus", self._row_metrics[0])
+        count = len(self.estate.current.rooms)
+        self._add(f"{count} rooms, {len(config.events)} calendars of events", rooms)
         windows, calendars = len(config.maintenance), len(config.calendars)
         planner = MaintenancePlanner(config, lambda: self.estate.current, self._now_ms)
         self._add(f"maintenance: {windows} windows, {calendars} calendars", planner)
@@ -359,42 +366,3 @@ class Installation:
         trace: TracebackType | None,
     ) -> None:
         await self._running.__aexit__(kind, error, trace)
-
-
-async def serve(installation: Installation) -> None:
-    """Runs until SIGTERM or SIGINT; SIGHUP re-reads the estate. Stops within 5 s."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-
-    def reload_estate() -> None:
-        notify("RELOADING=1")
-        installation.estate.reload()
-        notify("READY=1")
-
-    loop.add_signal_handler(signal.SIGHUP, reload_estate)
-    async with installation:
-        _log.info(
-            "towpath_runs",
-            roles=list(installation.roles),
-            pieces=[name for name, _ in installation.pieces],
-        )
-        # The objects made at start-up stay: the garbage collector can skip them.
-        gc.collect()
-        gc.freeze()
-        notify("READY=1")
-        await stop.wait()
-        # Else DuckDB finds objects at the end that nobody freed, and reports them.
-        gc.unfreeze()
-        notify("STOPPING=1")
-        _log.info("towpath_stops")
-        # A task that hangs must not delay the stop: the journal is on disk anyway.
-        loop.call_later(_STOP_S, _give_up)
-    _log.info("towpath_stopped")
-
-
-def _give_up() -> None:
-    waiting = [task.get_name() for task in asyncio.all_tasks() if not task.done()]
-    _log.error("stop_took_too_long", waiting_for=waiting)
-    signal.raise_signal(signal.SIGKILL)

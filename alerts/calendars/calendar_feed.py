@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -90,12 +91,18 @@ class FeedState(msgspec.Struct):
 
 
 class CalendarFeed:
-    """One calendar. `folder` keeps its last good copy and its state over restarts."""
+    """One calendar. `folder` keeps its last good copy and its state over restarts.
+    `reduce` removes from its text what must not be kept."""
 
     def __init__(
-        self, name: str, config: CalendarConfig, folder: Path, timezone: str
+        self,
+        name: str,
+        config: CalendarConfig,
+        folder: Path,
+        timezone: str,
+        reduce: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        self.name, self._config = name, config
+        self.name, self._config, self._reduce = name, config, reduce
         self._timezone = config.timezone or timezone
         self._copy, self._file = folder / f"{name}.ics", state_file(folder, name)
         self.state = read_state(folder, name)
@@ -114,6 +121,8 @@ class CalendarFeed:
                 text = await self._fetch(now_ms)
             except CalendarUnreachable as error:
                 self._note_failure(str(error), now_ms, error.after_s)
+            if text is not None and self._reduce is not None:
+                text = await asyncio.to_thread(self._reduce, text)
         is_new = text is not None
         if not is_new and 0 <= now_ms - state.counted_ms < _COUNT_AGAIN_MS:
             await asyncio.to_thread(self._save)

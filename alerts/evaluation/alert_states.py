@@ -23,8 +23,8 @@ class AlertState(msgspec.Struct, frozen=True):
     consequence that was paged before this cause was found, and whose page serves for
     both. `follows`: once it has ended, the episode whose page has ended with it; if it
     begins again soon, it continues that page. `named`: the domain that its page named
-    as the cause; `renamed_ms`: since when another one explains it. `recorded`: the
-    state last written to the journal.
+    as the cause, and the events in lines of their own; `renamed_ms`: since when another
+    one explains it. `recorded`: the state last written to the journal.
     """
 
     rule: str

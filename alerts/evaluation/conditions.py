@@ -19,13 +19,15 @@ PARTS = "parts"
 
 
 class ConditionResult(NamedTuple):
-    """The result for one subject. `bad` is None if its rows do not tell."""
+    """The result for one subject. `bad` is None if its rows do not tell. `why` it is
+    not bad, if not because all is well."""
 
     bad: bool | None
     time_ms: int
     value: float | None = None
     site: str = ""
     shows: dict[str, Value] = {}  # noqa: RUF012 - never changed
+    why: str = ""
 
 
 def is_clearly_ok(
@@ -108,7 +110,14 @@ def check_conditions(
         value, series = bad_ones[0]
         shows = _shown_fields(rule, [series])
         return ConditionResult(True, newest, value, series.site, shows)
-    return ConditionResult(False, newest, known[0][1], site, shows)
+    why = _why_over(rule, known[0][2]) if is_holding and len(known) == 1 else ""
+    return ConditionResult(False, newest, known[0][1], site, shows, why)
+
+
+def _why_over(rule: Rule, series: Series) -> str:
+    """The `otherwise` of the only condition that no longer holds; else empty."""
+    failed = [c for c in rule.when if not condition_holds(c, series, True)]
+    return failed[0].otherwise if len(failed) == 1 else ""
 
 
 def _holds(
@@ -134,13 +143,17 @@ def _holds(
     return True, first
 
 
-def condition_holds(condition: Condition, series: Series) -> bool | None:
-    """Whether one condition would begin an alert now; None if its value is unknown."""
+def condition_holds(
+    condition: Condition, series: Series, is_holding: bool = False
+) -> bool | None:
+    """Whether one condition would begin an alert now, or let it go on; None if its
+    value is unknown."""
     value = aggregate_value(condition, series)
     if value is None:
         value = condition.missing
-    value = _certain(condition, series, value)
-    return None if value is None else condition.holds(value, False)
+    if not is_holding:
+        value = _certain(condition, series, value)
+    return None if value is None else condition.holds(value, is_holding)
 
 
 def _certain(condition: Condition, series: Series, value: float | None) -> float | None:

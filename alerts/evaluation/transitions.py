@@ -139,10 +139,12 @@ def _continue(
     reached_ms = now_ms
     if rule.measurement != "event":
         reached_ms = min(now_ms, newest_ms + reach_ms(rule, CATALOGUE))
-    return _end_if_steady(alert_state, rule, reached_ms)
+    return _end_if_steady(alert_state, rule, reached_ms, result.why)
 
 
-def _end_if_steady(alert_state: AlertState, rule: Rule, reached_ms: int) -> AlertState:
+def _end_if_steady(
+    alert_state: AlertState, rule: Rule, reached_ms: int, why: str = ""
+) -> AlertState:
     """Ends the alert if it has been well for long enough at `reached_ms`."""
     clear_ms = alert_state.clear_ms
     if clear_ms is None:
@@ -153,7 +155,7 @@ def _end_if_steady(alert_state: AlertState, rule: Rule, reached_ms: int) -> Aler
         lasting_ms = max(lasting_ms, _STEADY_MS, steady_ms)
     if reached_ms - clear_ms < lasting_ms:
         return alert_state
-    return end(alert_state, clear_ms, "")
+    return end(alert_state, clear_ms, why)
 
 
 def _without_rows(

@@ -367,7 +367,11 @@ def delivery_notes(entries: Sequence[OutboxEntry], now_ms: int) -> list[str]:
     if is_again(entries):
         notes.append("It was over, and has begun again.")
     elif message_kind(entries) == "update":
-        notes.append("The cause is known now. Nothing else has failed.")
+        has_event = any(entry.alert.events for entry in entries)
+        news = (
+            "A live event depends on this." if has_event else "The cause is known now."
+        )
+        notes.append(f"{news} Nothing else has failed.")
     if entries[0].instead_of:
         notes.append(f"Sent here because channel {entries[0].instead_of} fails.")
     elif late_ms >= _LATE_MS:

@@ -30,6 +30,7 @@ _COLOURS = {"critical": "#a1001a", "warning": "#8a4b00", "info": "#1d5a96"}
 _RESOLVED_COLOUR = "#1a6b2d"
 _ACTIONS = {"acknowledge": "Acknowledge", "silence": "Silence"}
 _MAX_ALERTS = 25
+_IN_DIGEST = ("Since", "Lasted", "Affected", "Live events")
 _MAX_IN_DIGEST = 100
 _MAX_SUBJECT = 180
 _MAX_SHORT = 200
@@ -239,7 +240,7 @@ def _page_alert(
     rows = _rows(alert, is_over, now_ms, ZoneInfo(settings.timezone), names)
     if digest:
         # Only what tells causes apart; the rest is on the status page.
-        rows = [row for row in rows if row[0] in ("Since", "Lasted", "Affected")]
+        rows = [row for row in rows if row[0] in _IN_DIGEST]
     view = _AlertView(
         heading=_RESOLVED if is_over else _HEADINGS[alert.severity],
         colour=_RESOLVED_COLOUR if is_over else _COLOURS[alert.severity],
@@ -291,6 +292,8 @@ def _rows(
     affected = describe_affected(alert.affected)
     if affected:
         rows.append(("Affected", affected))
+    if alert.events:
+        rows.append(("Live events", "; ".join(alert.events)))
     if alert.cause:
         rows.append(("Probable cause", alert.cause))
     if alert.evidence:

@@ -38,6 +38,8 @@ _LISTS = {
     "parents",
     "uplink_ports",
     "powered_by",
+    "ports",
+    "devices",
     "days",
 }
 _SECTIONS = tuple(name for name in Estate.model_fields if name != "places")
@@ -121,7 +123,24 @@ def warnings(estate: Estate) -> list[str]:
             sentences.append(
                 f"site {site.id} has devices but no line: no use of a line is shown"
             )
-    return sentences
+    return [*sentences, *_unpolled_rooms(estate)]
+
+
+def _unpolled_rooms(estate: Estate) -> Iterator[str]:
+    polled = {device.id: device for device in estate.devices if device.poll}
+    for room in estate.rooms:
+        for device in room.all_devices:
+            if device not in polled:
+                yield (
+                    f"room {room.id}: {device} is not polled (poll = false), so "
+                    "nothing is known of it before or during an event"
+                )
+        for device, port in room.places:
+            if device in polled and not polled[device].snmp:
+                yield (
+                    f"room {room.id}: {device} is only pinged (snmp = false), so "
+                    f"nothing is known of its port {port}"
+                )
 
 
 def _sources(path: Path) -> list[Path]:
@@ -281,6 +300,7 @@ def _broken_references(estate: Estate) -> Iterator[tuple[str, str]]:
                         f"names {name!r}, but no device has that id"
                         f"{did_you_mean(name, ids['devices'])}",
                     )
+    yield from _broken_rooms(estate, ids["devices"])
     parents = {device.id: device.above for device in estate.devices}
     for index, device in enumerate(estate.devices):
         above = list(device.above)
@@ -309,3 +329,25 @@ def _broken_references(estate: Estate) -> Iterator[tuple[str, str]]:
                 f"{line.port} of {line.device} already ends line {ends[end]!r}",
             )
         ends[end] = line.id
+
+
+def _broken_rooms(estate: Estate, devices: set[str]) -> Iterator[tuple[str, str]]:
+    called: dict[tuple[str, str], str] = {}
+    for index, room in enumerate(estate.rooms):
+        named = [("ports", device) for device, _ in room.places]
+        for key, name in [*named, *(("devices", device) for device in room.devices)]:
+            if name not in devices:
+                yield (
+                    dotted(("rooms", index, key)),
+                    f"names {name!r}, but no device has that id"
+                    f"{did_you_mean(name, devices)}",
+                )
+        for name in {name.casefold(): name for name in room.names}.values():
+            # The same name at two sites is usual: a location names the site, too.
+            other = called.setdefault((room.site, name.casefold()), room.id)
+            if other != room.id:
+                yield (
+                    dotted(("rooms", index, "names")),
+                    f"names {name!r}, which is also {other!r} at the same site: an "
+                    "event there could be in either",
+                )

@@ -131,6 +131,50 @@ class Line(StrictModel):
     far_end: bool = False
 
 
+_ROOM_PORT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62} +\S.*")
+
+
+def _names_a_port(text: str) -> str:
+    if not _ROOM_PORT.fullmatch(text):
+        raise ValueError(
+            "expected a device's id, a space and its port, such as 'sw-2 Gi1/0/12'"
+        )
+    return text
+
+
+class Room(StrictModel):
+    """A room in which events must not fail, and what they need there.
+
+    `ports`: each the id of a switch and, after a space, its port. `devices`: those that
+    stand in the room and are polled, such as an encoder or an access point. `names`:
+    how calendars write the room.
+    """
+
+    id: Id
+    name: str = ""
+    site: Id
+    ports: tuple[Annotated[str, AfterValidator(_names_a_port)], ...] = ()
+    devices: tuple[Id, ...] = ()
+    names: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _hangs_on_something(self) -> Room:
+        if not (self.ports or self.devices):
+            raise ValueError("expected `ports` or `devices`, which the room needs")
+        return self
+
+    @property
+    def places(self) -> tuple[tuple[str, str], ...]:
+        """(device, port) of each of its ports."""
+        split = (text.partition(" ") for text in self.ports)
+        return tuple((device, port.strip()) for device, _, port in split)
+
+    @property
+    def all_devices(self) -> tuple[str, ...]:
+        """The devices of its ports, and its own."""
+        return tuple(dict.fromkeys([*(d for d, _ in self.places), *self.devices]))
+
+
 class VpnGateway(StrictModel):
     id: Id
     name: str = ""
@@ -168,6 +212,7 @@ class Estate(StrictModel):
     sites: tuple[Site, ...] = ()
     devices: tuple[Device, ...] = ()
     lines: tuple[Line, ...] = ()
+    rooms: tuple[Room, ...] = ()
     vpn_gateways: tuple[VpnGateway, ...] = ()
     reflectors: tuple[Reflector, ...] = ()
     places: EstatePlaces = EstatePlaces()

@@ -13,6 +13,7 @@ _SECTIONS = {
     "home_site": ("sites", "site"),
     "device": ("devices", "device"),
     "line": ("lines", "line"),
+    "room": ("rooms", "room"),
     "gateway": ("vpn_gateways", "VPN gateway"),
 }
 KINDS = frozenset(_SECTIONS)

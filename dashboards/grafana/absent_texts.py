@@ -20,6 +20,7 @@ NOTHING = {
     "memory": "It reports no memory",
     "neighbour": "No neighbour known",
     "processor": "It reports no processor",
+    "room": "No room in the estate",
     "self_agents": "No laptop is enrolled",
     "self_certificate": "No certificate is set",
     "self_disk": "No process reports",

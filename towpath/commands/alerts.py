@@ -88,6 +88,20 @@ def ack(
 
 
 @app.command()
+def rooms(config: ConfigFile) -> None:
+    """List rooms and their events, and locations of events that name no room."""
+    from alerts.live_events.room_commands import rooms_list
+    from collectors.estate import EstateError, load
+
+    settings = read_config(config)
+    try:
+        estate = load(settings.estate)
+    except EstateError as error:
+        usage_error(error.findings)
+    exit_with(rooms_list(settings.alerts, estate, wall_ms(), typer.echo))
+
+
+@app.command()
 def silence(
     config: ConfigFile,
     lasting: Annotated[str, typer.Argument(help="2h, 90m …", metavar="SPAN")],

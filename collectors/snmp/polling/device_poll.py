@@ -14,13 +14,17 @@ import msgspec
 import structlog
 
 from collectors.batch import Batch
-from collectors.estate.estate_model import Device, Line
+from collectors.estate.estate_model import Device
 from collectors.ping import EchoResult, PingTarget
 from collectors.snmp.polling import device_findings
 from collectors.snmp.polling.counter_rates import CounterSample, Moment, elapsed
 from collectors.snmp.polling.device_health import HealthReader
 from collectors.snmp.polling.device_state import DeviceState
-from collectors.snmp.polling.expected_ports import ExpectedPorts, expected_ports
+from collectors.snmp.polling.expected_ports import (
+    ExpectedPorts,
+    PortUses,
+    expected_ports,
+)
 from collectors.snmp.polling.neighbour_monitor import (
     EmptyTopology,
     NeighbourMonitor,
@@ -80,7 +84,7 @@ class DevicePoll:
         self,
         settings: PollSettings,
         device: Device,
-        lines: tuple[Line, ...],
+        uses: PortUses,
         session: Session,
         state: DeviceState,
         health: HealthReader | None = None,
@@ -90,7 +94,7 @@ class DevicePoll:
         self._config, self._now_ms = config, settings.now_ms
         self._monotonic_s = settings.monotonic_s
         self._topology = settings.topology
-        self._device, self._lines = device, lines
+        self._device, self._uses = device, uses
         self._tags = DeviceTags.of(device)
         self._session, self._state = session, state
         session.answer_time = state.answer_time
@@ -153,9 +157,9 @@ class DevicePoll:
         session.answer_time = self._state.answer_time
         self._ports.forget()
 
-    def update(self, device: Device, lines: tuple[Line, ...]) -> None:
+    def update(self, device: Device, uses: PortUses) -> None:
         """Applies what the estate now has for the same device."""
-        self._device, self._lines = device, lines
+        self._device, self._uses = device, uses
         self._tags = DeviceTags.of(device)
         self._update_expected()
 
@@ -336,10 +340,8 @@ class DevicePoll:
 
     def _slow_findings(self) -> dict[str, str]:
         """What this poll did not reach, because each answer takes long."""
-        expected_s, budget_s = (
-            self._session.answer_time.expected_s,
-            self._config.budget_s,
-        )
+        expected_s = self._state.answer_time.expected_s
+        budget_s = self._config.budget_s
         unread = []
         if self._ports.unread is not None:
             unread.append(device_findings.unread_ports(*self._ports.unread))
@@ -358,10 +360,11 @@ class DevicePoll:
         self._expected_of = self._ports.ports
         self._expected = expected_ports(
             self._device,
-            self._lines,
+            self._uses,
             self._expected_of,
             self._state.neighbours,
             self._topology.uplinks(self._device.id),
+            self._ports.unread is None,
         )
         if self._config.port_descriptions:
             self.descriptions = {

@@ -1,4 +1,5 @@
-"""Makes rows of the answers of a poll: batches of `device`, `interface` and `line`.
+"""Makes rows of the answers of a poll: batches of `device` and `interface`, and with
+`line_rows` and `room_rows` of what ends on the ports.
 
 Pure. Batches are columnar: no object is made for a row.
 """
@@ -6,7 +7,6 @@ Pure. Batches are columnar: no object is made for a row.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time
 from types import MappingProxyType
 
 import msgspec
@@ -27,7 +27,9 @@ from collectors.snmp.polling.counter_rates import (
     rates_between,
 )
 from collectors.snmp.polling.expected_ports import ExpectedPorts
+from collectors.snmp.polling.line_rows import line_rows
 from collectors.snmp.polling.request_plan import PlannedGet, PortPlan
+from collectors.snmp.polling.room_rows import RoomPortState, room_port_rows
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.device_tags import DeviceTags
@@ -79,32 +81,6 @@ DEVICE = Schema(
         "ports_down",
     ),
 )
-LINE = Schema(
-    "line",
-    ("line", "site", "role", "supplier"),
-    (
-        "down_bps",
-        "up_bps",
-        "down_use_ratio",
-        "up_use_ratio",
-        "up",
-        "carrying",
-        "in_errors_per_s",
-        "out_errors_per_s",
-        "in_discards_per_s",
-        "out_discards_per_s",
-        "contract_down_bps",
-        "contract_up_bps",
-        "cost_per_year",
-        "contract_end_ms",
-        "circuit_ref",
-        "device",
-        "port",
-    ),
-)
-# A line that carries more than this part of its contract is in use: keep-alives are
-# less.
-_KEEP_ALIVE_RATIO = 0.01
 # Values of ifOperStatus that are neither up nor down: unknown, notPresent.
 _NO_STATE = (4, oids.NOT_PRESENT)
 # `state` of a port. The lowest is the worst, so that the minimum of some time is it.
@@ -124,7 +100,7 @@ class PollAnswer(msgspec.Struct, frozen=True):
 
 
 class PortRows(msgspec.Struct, frozen=True):
-    """The rows of ports and lines of one poll."""
+    """The rows of ports, lines and ports of rooms of one poll."""
 
     batches: list[Batch]
     ports_up: int
@@ -195,6 +171,7 @@ def port_rows(
         if_indexes,
     ) = columns
     lines: list[tuple[Line, str, PortRates, int | None]] = []
+    rooms: list[RoomPortState] = []
     now_moment = last_moment = None
     seconds: float | None = None
     ports_up = ports_down = 0
@@ -239,6 +216,8 @@ def port_rows(
         if_indexes.append(plan.port.if_index)
         for line in expected.lines.get(key, ()):
             lines.append((line, key, rates, up))
+        for room in expected.rooms.get(key, ()):
+            rooms.append(RoomPortState(room, key, rates, up, admin == oids.DOWN))
     batches = []
     if n:
         tag_columns = (
@@ -251,7 +230,12 @@ def port_rows(
         )
         batches.append(Batch(source, received_ms, INTERFACE, (*tag_columns, *columns)))
     if lines:
-        batches.append(_line_rows(source, answer.time_ms, received_ms, lines))
+        batches.append(line_rows(source, answer.time_ms, received_ms, lines))
+    rooms += [RoomPortState(room, name) for room, name in expected.not_there]
+    if rooms:
+        batches.append(
+            room_port_rows(source, tags.device, answer.time_ms, received_ms, rooms)
+        )
     return PortRows(batches, ports_up, ports_down)
 
 
@@ -329,66 +313,3 @@ def _state(oper: object, up: int | None, reason: str | None) -> int | None:
     if up:
         return _UP
     return _DOWN if reason is None else _DOWN_UNEXPECTED
-
-
-def _line_rows(
-    source: str,
-    time_ms: int,
-    received_ms: int,
-    lines: Sequence[tuple[Line, str, PortRates, int | None]],
-) -> Batch:
-    columns: tuple[Column, ...] = tuple(
-        [] for _ in range(1 + len(LINE.tags) + len(LINE.fields))
-    )
-    for line, port, rates, port_up in lines:
-        # What the port receives comes down the line, unless the port is at the far end.
-        down_bps, up_bps = rates.in_bps, rates.out_bps
-        if line.far_end:
-            down_bps, up_bps = up_bps, down_bps
-        state = 0 if port_up is None else port_up
-        if not state:
-            # A line that is down has no rate, not even 0, whatever the counters do.
-            rates = UNKNOWN
-            down_bps = up_bps = None
-        down_use = None if down_bps is None else down_bps / (line.down_mbps * 1e6)
-        up_use = None if up_bps is None else up_bps / (line.up_mbps * 1e6)
-        uses = [use for use in (down_use, up_use) if use is not None]
-        carrying = None
-        if not state:
-            carrying = 0
-        elif uses:
-            carrying = int(max(uses) > _KEEP_ALIVE_RATIO)
-        row = (
-            time_ms,
-            line.id,
-            line.site,
-            line.role,
-            line.supplier,
-            down_bps,
-            up_bps,
-            down_use,
-            up_use,
-            state,
-            carrying,
-            rates.in_errors,
-            rates.out_errors,
-            rates.in_discards,
-            rates.out_discards,
-            line.down_mbps * 1e6,
-            line.up_mbps * 1e6,
-            line.cost_per_year,
-            _midnight_ms(line.contract_end),
-            line.circuit_ref or None,
-            line.device,
-            port,
-        )
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-    return Batch(source, received_ms, LINE, columns)
-
-
-def _midnight_ms(day: date | None) -> int | None:
-    """The start of that day in UTC."""
-    if day is None:
-        return None
-    return int(datetime.combine(day, time(), UTC).timestamp()) * 1000

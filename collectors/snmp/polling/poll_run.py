@@ -104,7 +104,7 @@ class PollRunner:
         return DevicePoll(
             self._settings,
             device,
-            target.lines,
+            target.uses,
             session,
             self._states.get(device.id),
             HealthReader(self._profiles, self._slots),

@@ -15,10 +15,11 @@ import time
 import zlib
 from collections.abc import Iterator
 
-from collectors.estate.estate_model import Device, Line
+from collectors.estate.estate_model import Device
 from collectors.ping import PingTarget
 from collectors.snmp.polling.credential_choice import CredentialChoice
 from collectors.snmp.polling.device_poll import DevicePoll
+from collectors.snmp.polling.expected_ports import PortUses
 
 # First polls are spread over this time, and over more in a large estate, so that no
 # more than `_FIRST_PER_S` devices a second have their tables read.
@@ -36,11 +37,11 @@ class PollTarget:
     def __init__(
         self,
         device: Device,
-        lines: tuple[Line, ...],
+        uses: PortUses,
         credentials: CredentialChoice,
         pinged: PingTarget | None,
     ) -> None:
-        self.device, self.lines = device, lines
+        self.device, self.uses = device, uses
         self.credentials, self.pinged = credentials, pinged
         self.poll: DevicePoll | None = None
         # The credential that `poll` uses.
@@ -60,11 +61,11 @@ class PollTarget:
     def is_running(self) -> bool:
         return self.task is not None and not self.task.done()
 
-    def update(self, device: Device, lines: tuple[Line, ...]) -> None:
+    def update(self, device: Device, uses: PortUses) -> None:
         """Applies a change of the estate that needs no new session."""
-        self.device, self.lines = device, lines
+        self.device, self.uses = device, uses
         if self.poll is not None:
-            self.poll.update(device, lines)
+            self.poll.update(device, uses)
 
     def needs_new_session(self, device: Device) -> bool:
         """True if `device` has another address, port or credential than so far."""

@@ -16,12 +16,13 @@ from typing import Self
 import structlog
 
 from collectors.background_tasks import BackgroundTasks
-from collectors.estate.estate_model import Device, Estate, Line
+from collectors.estate.estate_model import Device, Estate
 from collectors.file_limit import raise_file_limit
 from collectors.journal import Append
 from collectors.ping import Pinger
 from collectors.snmp.polling.credential_choice import CredentialChoice, credential_names
 from collectors.snmp.polling.device_state import DeviceStates
+from collectors.snmp.polling.expected_ports import PortUses, port_uses
 from collectors.snmp.polling.poll_run import PollRunner
 from collectors.snmp.polling.poll_schedule import PollSchedule, PollTarget, spread_s
 from collectors.snmp.polling.poll_stats import (
@@ -177,19 +178,17 @@ class Poller:
         self._known = estate
         devices = {device.id: device for device in estate.devices if device.poll}
         self._remove_targets(devices)
-        lines: dict[str, tuple[Line, ...]] = {}
-        for line in estate.lines:
-            lines[line.device] = (*lines.get(line.device, ()), line)
+        uses = port_uses(estate)
         new = len(devices.keys() - self._targets.keys())
         first_polls_s = spread_s(new, self._config.period_s)
         for id, device in devices.items():
             target = self._targets.get(id)
             if target is not None:
-                target.update(device, lines.get(id, ()))
+                target.update(device, uses.get(id, PortUses()))
                 continue
             target = self._targets[id] = PollTarget(
                 device,
-                lines.get(id, ()),
+                uses.get(id, PortUses()),
                 self._credentials_of(device),
                 self._pinger.watch(str(device.address)),
             )

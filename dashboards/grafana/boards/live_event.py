@@ -24,6 +24,7 @@ from dashboards.grafana.board import (
     verdict_steps,
 )
 from dashboards.grafana.boards.device_panels import EVENTS
+from dashboards.grafana.boards.event_rooms import ROOMS, ROOMS_OVER_TIME
 from dashboards.grafana.boards.firing_alerts import SILENCES, firing
 from dashboards.grafana.boards.key_texts import LINE_ROLES
 from dashboards.grafana.boards.radio_panels import BUSIEST_DEVICES
@@ -244,6 +245,7 @@ LIVE_EVENT = Board(
     "A committee that is streamed, or a meeting in a room: is all well, before and "
     "while it lasts? Choose the site and the room's port.",
     (
+        BoardRow("Rooms with events", (ROOMS,)),
         BoardRow("Which port is the room's?", (FIND_PORT,), collapsed=True),
         BoardRow("1. Is all well at the site?", (WHAT_TO_LOOK_AT, ALERTS, MAINTENANCE)),
         BoardRow(
@@ -256,6 +258,7 @@ LIVE_EVENT = Board(
         ),
         BoardRow("4. The line", (LINES, USE_UP, USE_DOWN)),
         BoardRow("5. Calls from the site", (CALLS, POOR_CALLS, LOSS)),
+        BoardRow("Rooms over time", (ROOMS_OVER_TIME,), collapsed=True),
         BoardRow("Events of the switch", (EVENTS,), collapsed=True),
         BoardRow("Wi-Fi of the site", (CLIENTS,), collapsed=True),
         BoardRow("UPS batteries of the site", (POWER,), collapsed=True),

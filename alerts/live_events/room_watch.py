@@ -1,0 +1,105 @@
+"""`RoomWatch`: follows calendars of events, and records the state of every room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from alerts.alert_config import AlertConfig
+from alerts.calendars.followed_feeds import FollowedFeeds
+from alerts.live_events.event_feeds import event_feeds, schedule_of
+from alerts.live_events.event_schedule import EventSchedule, event_at
+from alerts.live_events.room_state import RoomReadings, room_row
+from collectors.background_tasks import BackgroundTasks
+from collectors.batch import Batch, batch_samples
+from collectors.estate.estate_model import Estate
+from collectors.failure_log import FailureLog
+from collectors.journal import Append
+from probes.wire.clock import WallClock
+from probes.wire.sample import Sample
+
+# A row of a poll counts as current for two and a half periods, and a minute at least.
+_PERIODS, _SHORTEST_PERIOD_S = 2.5, 60.0
+# Twice a period, so that what a poll finds is known soon.
+_EVERY_S = 30.0
+
+
+class RoomWatch:
+    """`async with RoomWatch(…)`: appends rows of `room` until it is left.
+
+    `poll_s`: the period of polls. `add` takes every batch that is read.
+    """
+
+    def __init__(
+        self,
+        config: AlertConfig,
+        estate: Callable[[], Estate],
+        append: Append,
+        now_ms: WallClock,
+        poll_s: float,
+        period_s: float = _EVERY_S,
+    ) -> None:
+        self._calendars, self._zone = config.events, ZoneInfo(config.timezone)
+        self._estate, self._append, self._now_ms = estate, append, now_ms
+        self._period_s = period_s
+        reach_s = _PERIODS * max(poll_s, _SHORTEST_PERIOD_S)
+        self._readings = RoomReadings(round(reach_s * 1000))
+        self._followed = FollowedFeeds(event_feeds(config), "events", now_ms)
+        self._schedule = EventSchedule()
+        self._scheduled_of: tuple[object, ...] = ()
+        self._failures = FailureLog("rooms_not_recorded", "rooms_recorded_again")
+        self._tasks = BackgroundTasks()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._followed)
+            self._tasks.start(self._run(), "rooms")
+            stack.push_async_callback(self._tasks.stop)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def add(self, batch: Batch) -> None:
+        """Keeps what the batch has about rooms."""
+        self._readings.follow(self._estate())
+        self._readings.add(batch)
+
+    def rows(self, now_ms: int) -> list[Sample]:
+        """A row for each room of the estate."""
+        estate = self._estate()
+        self._readings.follow(estate)
+        states = {n: feed.state for n, feed in self._followed.feeds.items()}
+        counted = (estate, *(state.counted_ms for state in states.values()))
+        if counted != self._scheduled_of:
+            self._schedule = schedule_of(self._calendars, states, estate)
+            self._scheduled_of = counted
+        events = self._schedule.events
+        return [
+            room_row(
+                room,
+                self._readings,
+                estate,
+                event_at(events.get(room.id, ()), now_ms),
+                self._zone,
+                now_ms,
+            )
+            for room in estate.rooms
+        ]
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._period_s)
+            try:
+                now_ms = self._now_ms()
+                if rows := self.rows(now_ms):
+                    await self._append.append(*batch_samples(rows, "rooms", now_ms))
+            except Exception as error:  # noqa: BLE001 - the next round may work
+                self._failures.failed(error)
+            else:
+                self._failures.recovered()

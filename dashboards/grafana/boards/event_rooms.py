@@ -1,0 +1,97 @@
+"""Panels about the rooms of the estate, and the events in them."""
+
+from dashboards.grafana.board import (
+    BAD,
+    GOOD,
+    LOOK,
+    NEUTRAL,
+    Panel,
+    PanelQuery,
+    TableColumn,
+    ValueTexts,
+    select,
+    steps_of_rule,
+)
+from dashboards.grafana.boards.rule_texts import what_to_do
+
+_SITE = {"site": "site"}
+ROOM_STATES: ValueTexts = {
+    0: ("Down", BAD),
+    1: ("Damages or loses packets", LOOK),
+    2: ("Not measured", NEUTRAL),
+    3: ("Working", GOOD),
+}
+ROOMS = Panel(
+    "Which rooms have an event, and is all well there?",
+    "Rooms of the estate at this site, and the event that is there or is next. Down "
+    "matters from an hour before the start; at other times a room may be dark. "
+    f"{what_to_do('room_down_at_event')}",
+    (
+        PanelQuery(
+            select(
+                "room",
+                ("name", "last"),
+                ("state", "last"),
+                ("text", "last"),
+                ("event_text", "last"),
+                ("minutes_to_start", "last"),
+                ("minutes_to_end", "last"),
+                ("in_error_ratio", "last"),
+                ("loss_ratio", "last"),
+                ("rtt_ms", "last"),
+                by=("room",),
+            ),
+            variables=_SITE,
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=5,
+    columns={
+        "room": TableColumn("Id", hidden=True),
+        "name_last": TableColumn("Room", width=180),
+        "state_last": TableColumn("State", value_texts=ROOM_STATES, width=190),
+        "text_last": TableColumn("What is wrong", absent="-"),
+        "event_text_last": TableColumn("Event", absent="none in 35 days"),
+        "minutes_to_start_last": TableColumn(
+            "Starts in", "m", decimals=0, width=110, absent="-"
+        ),
+        "minutes_to_end_last": TableColumn(
+            "Ends in", "m", decimals=0, width=110, absent="-"
+        ),
+        "in_error_ratio_last": TableColumn(
+            "Damaged",
+            "percentunit",
+            steps=steps_of_rule("room_errors_at_event"),
+            decimals=2,
+            width=100,
+            absent="not measured",
+        ),
+        "loss_ratio_last": TableColumn(
+            "Echoes lost",
+            "percentunit",
+            steps=steps_of_rule("room_loss_at_event"),
+            decimals=0,
+            width=110,
+            absent="not measured",
+        ),
+        "rtt_ms_last": TableColumn(
+            "Round trip", "ms", decimals=0, width=110, absent="not measured"
+        ),
+    },
+    sort=("minutes_to_start_last", False),
+    newest=True,
+    no_value="The estate has no room at this site",
+)
+ROOMS_OVER_TIME = Panel(
+    "When was a room not working?",
+    "The worst state of each interval. Gap: Towpath recorded nothing.",
+    (PanelQuery(select("room", ("state", "min"), by=("room",)), "$tag_room", _SITE),),
+    "short",
+    "state-timeline",
+    width=24,
+    height=4,
+    value_texts=ROOM_STATES,
+    no_value="The estate has no room at this site",
+)
