@@ -6,6 +6,7 @@ import atexit
 import gc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import services
@@ -29,6 +30,15 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") != "loadfile":
+        return None
+    from lanes import LaneScheduling
+
+    return LaneScheduling(config, log)
 
 
 # At the end DuckDB looks for objects that it has lost.

@@ -20,6 +20,7 @@ from typing import Any
 
 import services
 from shaped_path import ShapedPath
+from warm_command import WarmCommand, run_to_end
 
 from collectors.ingest import Registry
 from collectors.ingest.broker_files import mosquitto_text
@@ -49,14 +50,8 @@ def towpath(
     *arguments: str | Path, more_env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """One `towpath` command to its end."""
-    return subprocess.run(
-        [*TOWPATH, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        env={**environment(), **(more_env or {})},
-        check=False,
-    )
+    env = {**environment(), **(more_env or {})}
+    return run_to_end([str(each) for each in arguments], env, 100)
 
 
 class Running(services.Server):
@@ -71,12 +66,13 @@ class Running(services.Server):
     ) -> None:
         folder = council.folder / "runs" / (roles or "all").replace(",", "-")
         folder.mkdir(parents=True, exist_ok=True)
-        command = [*before, *TOWPATH, "run", "-c", str(council.settings)]
+        self._words = ["run", "-c", str(council.settings)]
         if roles:
-            command += ["--role", roles]
+            self._words += ["--role", roles]
+        command = [*before, *TOWPATH, *self._words]
         env = {**environment(), **(more_env or {})}
         super().__init__(command, folder, 0, self._runs, env)
-        self._starts = 0
+        self._starts, self._is_warm = 0, not before
 
     def _runs(self) -> bool:
         return self.count("towpath_runs") > self._starts
@@ -96,6 +92,11 @@ class Running(services.Server):
     def start(self) -> None:
         self._starts = self.count("towpath_runs")
         super().start()
+
+    def _open(self, env: dict[str, str]) -> Any:
+        if self._is_warm:
+            return WarmCommand(self._words, env, self.log)
+        return super()._open(env)
 
     def signal(self, which: signal.Signals) -> None:
         os.kill(self.pid, which)

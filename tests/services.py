@@ -99,17 +99,20 @@ class Server:
         return self.folder / "server.log"
 
     def start(self) -> None:
+        self._process = self._open({**os.environ, **(self._env or {})})
+        # Also on a machine with much else to do.
+        wait_until(self._alive_and_ready, f"{self.command[0]} (see {self.log})", 60)
+
+    def _open(self, env: dict[str, str]) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 self.command,
                 cwd=self.folder,
-                env={**os.environ, **(self._env or {})},
+                env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        # Also on a machine with much else to do.
-        wait_until(self._alive_and_ready, f"{self.command[0]} (see {self.log})", 60)
 
     def _alive_and_ready(self) -> bool:
         assert self._process is not None

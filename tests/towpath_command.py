@@ -1,4 +1,4 @@
-"""Runs the installed `towpath` command."""
+"""Runs a `towpath` command to its end."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from warm_command import run_to_end
+
 BIN = Path(sys.executable).parent
 
 
 def towpath(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(BIN / "towpath"), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={k: v for k, v in os.environ.items() if not k.startswith("TOWPATH")},
-        check=False,
-    )
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TOWPATH")}
+    return run_to_end(arguments, kept, 60)

@@ -1,0 +1,92 @@
+"""The order of test files among the workers of pytest-xdist.
+
+Some files mostly wait: for a kill, a retry, a whole demo. At the end they would leave
+the processors idle. So the last worker begins with them, while the others work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xdist.scheduler.loadfile import LoadFileScheduling
+
+# The longest first. A file that is in neither list comes by its number of tests.
+WAITING: tuple[str, ...] = (
+    "test_demo",
+    "test_river_roles",
+    "test_grafana_push_histories",
+    "test_river_bad_input",
+    "test_river_kill",
+    "test_river_full_disk",
+    "test_snmp_poller",
+    "test_experience_reader",
+    "test_agent_schedule",
+    "test_traps_run",
+    "test_snmp_namespace",
+    "test_alerts_escalation_killed",
+    "test_journal_bounds",
+    "test_river_stop",
+    "test_snmp_guards",
+    "test_snmp_restarts",
+    "test_agent_clock",
+    "test_ingest_new_laptops",
+    "test_probes_shaped_path",
+    "test_probes_bad_networks",
+    "test_agent_place_network",
+    "test_alerts_full_disk",
+    "test_alerts_engine",
+    "test_alerts_restart",
+    "test_alerts_refused",
+    "test_journal_kill",
+    "test_snmp_v3_restart",
+    "test_snmp_poller_ports",
+    "test_snmp_poller_report",
+)
+WORKING: tuple[str, ...] = (
+    "test_report_pdf",
+    "test_prometheus_rules_agree",
+    "test_grafana_rules_agree",
+    "test_store_influx_rollups",
+    "test_importing_sound",
+    "test_commands_state",
+    "test_personal_data",
+    "test_report_calls",
+    "test_grafana_experience",
+    "test_grafana_influx",
+    "test_references",
+    "test_docs_readme",
+    "test_alerts_silence_histories",
+    "test_alerts_service_desk",
+    "test_store_contract_queries",
+    "test_alerts_histories",
+    "test_alerts_topologies",
+    "test_release",
+    "test_grafana_kept_rows",
+    "test_dashboards_store",
+    "test_store_rollup",
+    "test_display",
+    "test_grafana_check",
+    "test_store_roll_up_kill",
+)
+
+
+def next_file(files: list[str], waits: bool) -> str:
+    """The file that a worker takes next, of `files` with the most tests first."""
+
+    def rank(name: str) -> tuple[bool, int]:
+        stem = name.rpartition("/")[2].removesuffix(".py")
+        if stem in WAITING:
+            return not waits, WAITING.index(stem)
+        return waits, WORKING.index(stem) if stem in WORKING else len(WORKING)
+
+    return min(files, key=rank)
+
+
+class LaneScheduling(LoadFileScheduling):
+    """A file is run by one worker, in the order of `next_file`."""
+
+    def _assign_work_unit(self, node: Any) -> None:
+        waits = len(self.nodes) > 1 and node is self.nodes[-1]
+        file = next_file(list(self.workqueue), waits)
+        self.workqueue.move_to_end(file, last=False)
+        super()._assign_work_unit(node)

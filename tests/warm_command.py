@@ -1,0 +1,101 @@
+"""`towpath` in processes of its own, forked from one that has imported everything.
+
+An import of everything takes a second of the processor, and the tests run hundreds of
+commands. What depends on the start itself runs the installed command, such as
+`test_command_help.py` and `test_demo.py`.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    [
+        "towpath.cli",
+        "towpath.check",
+        "towpath.run",
+        "collectors.store.parquet_store",
+        "dashboards.report",
+        "rich.progress",
+    ]
+)
+
+
+class WarmCommand:
+    """`towpath` with these arguments; used as a `subprocess.Popen`."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        out: Path,
+        errors: Path | None = None,
+    ) -> None:
+        self.args = ["towpath", *arguments]
+        self._process = _CONTEXT.Process(
+            target=_run, args=(self.args, dict(env), out, errors or out), daemon=True
+        )
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return self.returncode
+
+    def send_signal(self, which: signal.Signals) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, which)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def run_to_end(
+    arguments: Sequence[str], env: Mapping[str, str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """One command to its end, and what it said."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, errors = Path(folder) / "out", Path(folder) / "errors"
+        command = WarmCommand(arguments, env, out, errors)
+        try:
+            code = command.wait(timeout_s)
+        finally:
+            command.kill()
+        said = [path.read_text(encoding="utf-8") for path in (out, errors)]
+        return subprocess.CompletedProcess(command.args, code, *said)
+
+
+def _run(arguments: list[str], env: dict[str, str], out: Path, errors: Path) -> None:
+    from towpath.cli import main
+
+    # What was imported is not looked through for garbage.
+    gc.freeze()
+    os.environ.clear()
+    os.environ.update(env)
+    time.tzset()
+    for stream, path in ((sys.stdout, out), (sys.stderr, errors)):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(handle, stream.fileno())
+        os.close(handle)
+    sys.argv = arguments
+    main()
