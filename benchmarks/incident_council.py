@@ -233,9 +233,8 @@ def _place_laptops(council: Council, dice: random.Random, laptops: int) -> None:
     rest = laptops - at_home - laptops // 6
     for site in council.sites:
         if site != HUB:
-            council.laptops[site] = min(
-                40, round(dice.expovariate(len(council.sites) / rest))
-            )
+            usual = rest / len(council.sites)
+            council.laptops[site] = min(40, round(dice.expovariate(1) * usual))
 
 
 def _written_down(council: Council, dice: random.Random) -> Estate:

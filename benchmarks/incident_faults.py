@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from benchmarks.incident_council import HUB, Council
 
+_T = TypeVar("_T")
 MINUTE_MS = 60_000
 
 
@@ -67,6 +68,16 @@ def make_fault(
         tuple(e._replace(to_ms=e.to_ms or lasts_ms) for e in effects),
         lasts_ms,
     )
+
+
+class NothingToBreak(LookupError):
+    """The council has none of what this kind of fault needs, such as a backup line."""
+
+
+def choose(dice: random.Random, among: Sequence[_T]) -> _T:
+    if not among:
+        raise NothingToBreak
+    return dice.choice(among)
 
 
 def branches(council: Council) -> list[str]:

@@ -14,6 +14,7 @@ from benchmarks.incident_faults import (
     Effect,
     Fault,
     branches,
+    choose,
     make_fault,
     whole_sites,
 )
@@ -22,7 +23,7 @@ from benchmarks.incident_faults import (
 def _part_fault(kind: str, event: str, kind_class: str, part: str, text: str) -> Build:
     def build(council: Council, dice: random.Random) -> Fault:
         switches = [d for d, (_, role) in council.devices.items() if role == "switch"]
-        device = dice.choice(switches)
+        device = choose(dice, switches)
         effects = [
             Effect(
                 "reading",
@@ -42,8 +43,8 @@ def _part_fault(kind: str, event: str, kind_class: str, part: str, text: str) ->
 
 def room_hot(council: Council, dice: random.Random) -> Fault:
     """The cooling of a room fails: every switch in it is too hot, one after another."""
-    site = dice.choice(
-        [s for s in branches(council) if len(council.at_site(s, "switch")) > 1]
+    site = choose(
+        dice, [s for s in branches(council) if len(council.at_site(s, "switch")) > 1]
     )
     switches = council.at_site(site, "switch")
     effects = [
@@ -66,8 +67,8 @@ def _experience(
     def build(council: Council, dice: random.Random) -> Fault:
         group = {
             "all": "all",
-            "provider": dice.choice(
-                sorted(council.providers, key=council.providers.__getitem__)[-3:]
+            "provider": choose(
+                dice, sorted(council.providers, key=council.providers.__getitem__)[-3:]
             ),
         }[by]
         effects = [Effect("reading", ("experience", by, group), 0, 0, fields)]
@@ -77,7 +78,7 @@ def _experience(
 
 
 def access_point_down(council: Council, dice: random.Random) -> Fault:
-    point = dice.choice(list(council.access_points))
+    point = choose(dice, list(council.access_points))
     trap = (("level", 3), ("text", f"Access point {point} is down"))
     effects = [Effect("event", ("access_point_down", "wlc-1", "", point), 0, 0, trap)]
     return make_fault(
@@ -87,7 +88,7 @@ def access_point_down(council: Council, dice: random.Random) -> Fault:
 
 def poe_exhausted(council: Council, dice: random.Random) -> Fault:
     """A switch has no power left for what it feeds."""
-    switch = dice.choice([d for d in council.devices if "-sw" in d])
+    switch = choose(dice, [d for d in council.devices if "-sw" in d])
     effects = [
         Effect(
             "reading",
@@ -101,7 +102,7 @@ def poe_exhausted(council: Council, dice: random.Random) -> Fault:
 
 
 def line_saturated(council: Council, dice: random.Random) -> Fault:
-    line = dice.choice([c for c in council.circuits if c.far and c.role == "primary"])
+    line = choose(dice, [c for c in council.circuits if c.far and c.role == "primary"])
     effects = [Effect("reading", ("line", line.id), 0, 0, (("down_use_ratio", 0.97),))]
     if council.laptops.get(line.site, 0) >= 10:
         effects.append(
@@ -119,7 +120,7 @@ def line_saturated(council: Council, dice: random.Random) -> Fault:
 
 
 def line_errors(council: Council, dice: random.Random) -> Fault:
-    line = dice.choice([c for c in council.circuits if c.far and c.role == "primary"])
+    line = choose(dice, [c for c in council.circuits if c.far and c.role == "primary"])
     key = ("interface", line.near, line.near_port)
     effects = [
         Effect(
@@ -157,7 +158,7 @@ def monitor_cut_off(council: Council, dice: random.Random) -> Fault:
 
 
 def certificate_expiring(council: Council, dice: random.Random) -> Fault:
-    gateway = dice.choice(list(council.gateways))
+    gateway = choose(dice, list(council.gateways))
     effects = [
         Effect("reading", ("vpn_gateway", gateway), 0, 0, (("certificate_days", 9.5),))
     ]
@@ -171,14 +172,14 @@ def disk_filling(council: Council, dice: random.Random) -> Fault:
 
 def device_unreadable(council: Council, dice: random.Random) -> Fault:
     """Somebody has changed its SNMP password."""
-    device = dice.choice([d for d in council.devices if "-sw" in d])
+    device = choose(dice, [d for d in council.devices if "-sw" in d])
     return make_fault(
         "device unreadable", {f"device:{device}"}, [Effect("unreadable", device)], 60
     )
 
 
 def uplink_errors(council: Council, dice: random.Random) -> Fault:
-    cable = dice.choice([c for c in council.cables if c.b.startswith("floor-")])
+    cable = choose(dice, [c for c in council.cables if c.b.startswith("floor-")])
     key = ("interface", cable.b, cable.b_port)
     effects = [
         Effect(
@@ -189,7 +190,7 @@ def uplink_errors(council: Council, dice: random.Random) -> Fault:
 
 
 def stack_member_lost(council: Council, dice: random.Random) -> Fault:
-    switch = dice.choice([d for d in council.devices if "-sw" in d])
+    switch = choose(dice, [d for d in council.devices if "-sw" in d])
     trap = (("level", 4), ("text", "Stack member 2 is lost"))
     effects = [Effect("event", ("stack_member_lost", switch, "", "2"), 0, 0, trap)]
     return make_fault("stack member lost", {f"device:{switch}"}, effects, 60)
@@ -197,7 +198,7 @@ def stack_member_lost(council: Council, dice: random.Random) -> Fault:
 
 def battery_low(council: Council, dice: random.Random) -> Fault:
     """A worn battery: little charge, although the mains are on."""
-    ups = dice.choice(list(council.ups))
+    ups = choose(dice, list(council.ups))
     low = (("severity", 2), ("value", 12.0))
     effects = [
         Effect("reading", ("sensor", ups, "charge", "battery charge"), 0, 0, low)
@@ -212,7 +213,7 @@ def _site_figures(
 
     def build(council: Council, dice: random.Random) -> Fault:
         sites = sorted(s for s, n in council.laptops.items() if n >= 20)
-        site = dice.choice(sites)
+        site = choose(dice, sites)
         effects = [Effect("reading", ("experience", "site", site), 0, 0, fields)]
         return make_fault(kind, {f"site:{site}"}, effects, minutes)
 
@@ -221,7 +222,7 @@ def _site_figures(
 
 def passwords_guessed(council: Council, dice: random.Random) -> Fault:
     """Somebody tries SNMP communities at a switch."""
-    device = dice.choice([d for d in council.devices if "-sw" in d])
+    device = choose(dice, [d for d in council.devices if "-sw" in d])
     trap = (("level", 2), ("text", "Authentication failure"), ("count", 60))
     key = ("authentication_failure", device, "", "")
     effects = [Effect("event", key, 0, 0, trap)]

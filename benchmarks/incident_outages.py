@@ -11,6 +11,7 @@ from benchmarks.incident_faults import (
     Effect,
     Fault,
     branches,
+    choose,
     make_fault,
     sites_behind,
     whole_sites,
@@ -19,8 +20,8 @@ from benchmarks.incident_faults import (
 
 def switch_dead(council: Council, dice: random.Random) -> Fault:
     """An access switch loses its power supply; what hangs on it goes with it."""
-    site = dice.choice([s for s in branches(council) if len(council.at_site(s)) > 2])
-    device = dice.choice(council.at_site(site, "switch"))
+    site = choose(dice, [s for s in branches(council) if len(council.at_site(s)) > 2])
+    device = choose(dice, council.at_site(site, "switch"))
     causes = {f"device:{device}"}
     if device.endswith("sw1"):
         causes.add(f"site:{site}")
@@ -36,7 +37,7 @@ def floor_switch_dead(council: Council, dice: random.Random) -> Fault:
 
 
 def router_dead(council: Council, dice: random.Random) -> Fault:
-    site = dice.choice(branches(council))
+    site = choose(dice, branches(council))
     device = f"{site}-rtr"
     causes = {f"device:{device}", f"site:{site}"}
     effects = [Effect("dead", device)]
@@ -68,8 +69,13 @@ def hub_router_dead(council: Council, dice: random.Random) -> Fault:
 def _only_line(council: Council, dice: random.Random) -> Circuit:
     """A line of a site that has no other."""
     backed = {c.site for c in council.circuits if c.role == "backup"}
-    return dice.choice(
-        [c for c in council.circuits if c.far and c.site not in backed | {HUB, "hub-a"}]
+    return choose(
+        dice,
+        [
+            c
+            for c in council.circuits
+            if c.far and c.site not in backed | {HUB, "hub-a"}
+        ],
     )
 
 
@@ -91,7 +97,7 @@ def line_down(council: Council, dice: random.Random) -> Fault:
 
 def line_down_with_backup(council: Council, dice: random.Random) -> Fault:
     backed = [c.site for c in council.circuits if c.role == "backup"]
-    site = dice.choice(backed)
+    site = choose(dice, backed)
     line = f"{site}-wan"
     effects = [Effect("circuit", line)]
     return make_fault(
@@ -105,7 +111,7 @@ def supplier_outage(council: Council, dice: random.Random) -> Fault:
         name: [c for c in council.circuits if c.supplier == name and c.far]
         for name in ("Omega", "Delta", "Gamma", "Beta")
     }
-    supplier, lines = dice.choice([x for x in by_supplier.items() if len(x[1]) >= 3])
+    supplier, lines = choose(dice, [x for x in by_supplier.items() if len(x[1]) >= 3])
     share = dice.choice((1.0, 1.0, 0.8))
     hit = dice.sample(lines, max(3, round(len(lines) * share)))
     spread_ms = dice.choice((0, 90_000, 300_000))
@@ -121,7 +127,7 @@ def supplier_outage(council: Council, dice: random.Random) -> Fault:
 
 
 def gateway_down(council: Council, dice: random.Random) -> Fault:
-    gateway = dice.choice(list(council.gateways))
+    gateway = choose(dice, list(council.gateways))
     effects = [Effect("gateway", gateway)]
     return make_fault("VPN gateway down", {f"gateway:{gateway}"}, effects, 30)
 
@@ -129,7 +135,7 @@ def gateway_down(council: Council, dice: random.Random) -> Fault:
 def power_cut(council: Council, dice: random.Random) -> Fault:
     """No UPS: the site is dark at once."""
     with_ups = set(council.ups.values())
-    site = dice.choice([s for s in branches(council) if s not in with_ups])
+    site = choose(dice, [s for s in branches(council) if s not in with_ups])
     return make_fault(
         "power cut",
         {f"site:{site}"},
@@ -141,7 +147,7 @@ def power_cut(council: Council, dice: random.Random) -> Fault:
 
 def power_cut_with_ups(council: Council, dice: random.Random) -> Fault:
     """On battery for some minutes, then dark."""
-    ups, site = dice.choice([u for u in council.ups.items() if u[1] != HUB])
+    ups, site = choose(dice, [u for u in council.ups.items() if u[1] != HUB])
     runtime_ms = dice.randint(8, 25) * MINUTE_MS
     battery = (("on_battery", 1),)
     effects = [
@@ -163,7 +169,7 @@ def power_cut_with_ups(council: Council, dice: random.Random) -> Fault:
 
 def ups_on_battery(council: Council, dice: random.Random) -> Fault:
     """Mains comes back before the battery is empty; the trap may be lost."""
-    ups, site = dice.choice([u for u in council.ups.items() if u[1] != HUB])
+    ups, site = choose(dice, [u for u in council.ups.items() if u[1] != HUB])
     effects = [Effect("reading", ("sensor", ups), 0, 0, (("on_battery", 1),))]
     if dice.random() < 0.6:
         trap = (("level", 4), ("text", "UPS on battery"))
@@ -175,7 +181,7 @@ def ups_on_battery(council: Council, dice: random.Random) -> Fault:
 
 def port_flaps(council: Council, dice: random.Random) -> Fault:
     """A bad cable between two floors: down a minute, up two."""
-    cable = dice.choice([c for c in council.cables if c.b.startswith("floor-")])
+    cable = choose(dice, [c for c in council.cables if c.b.startswith("floor-")])
     other = "core-2" if cable.a == "core-1" else "core-1"
     single = not any(other in (c.a, c.b) for c in council.cables_of(cable.b))
     effects = [
@@ -198,7 +204,7 @@ def port_shut(council: Council, dice: random.Random) -> Fault:
         if (c.a.endswith("sw1") and "-sw" in c.b)
         or (c.b.startswith("floor-") and sum(1 for _ in council.cables_of(c.b)) == 1)
     ]
-    cable = dice.choice(singles)
+    cable = choose(dice, singles)
     site = council.devices[cable.a][0]
     trap = (("level", 3), ("text", "Link down"))
     effects = [Effect("shut", (cable.a, cable.a_port))]
@@ -248,7 +254,7 @@ def switch_restarts(council: Council, dice: random.Random) -> Fault:
         for d, (site, role) in council.devices.items()
         if role == "switch" and "-sw" in d and not d.endswith("sw1")
     ]
-    device = dice.choice(leaves)
+    device = choose(dice, leaves)
     effects = [
         Effect("dead", device, n * 7 * MINUTE_MS, n * 7 * MINUTE_MS + 150_000)
         for n in range(7)
@@ -272,7 +278,7 @@ def one_of_two_links(council: Council, dice: random.Random) -> Fault:
         # The cable to the UPS is no second way.
         and {x.far(c.b) for x in council.cables_of(c.b)} >= {"core-1", "core-2"}
     ]
-    cable = dice.choice(cables)
+    cable = choose(dice, cables)
     causes = {f"port:{cable.a}/{cable.a_port}", f"port:{cable.b}/{cable.b_port}"}
     return make_fault("one of two links cut", causes, [Effect("cable", cable)], 40)
 
@@ -288,7 +294,7 @@ def firewall_dead(council: Council, dice: random.Random) -> Fault:
 def both_lines_down(council: Council, dice: random.Random) -> Fault:
     """A digger cuts both lines of a site."""
     backed = [c.site for c in council.circuits if c.role == "backup"]
-    site = dice.choice(backed)
+    site = choose(dice, backed)
     lines = [c for c in council.circuits if c.site == site]
     causes = {f"line:{c.id}" for c in lines} | {f"site:{site}", f"device:{site}-rtr"}
     effects = [Effect("circuit", c.id) for c in lines]
@@ -299,8 +305,8 @@ def both_lines_down(council: Council, dice: random.Random) -> Fault:
 
 def not_back_after_maintenance(council: Council, dice: random.Random) -> Fault:
     """A switch that is replaced as planned, and does not come back."""
-    device = dice.choice(
-        [d for d in council.devices if "-sw" in d and not d.endswith("sw1")]
+    device = choose(
+        dice, [d for d in council.devices if "-sw" in d and not d.endswith("sw1")]
     )
     effects = [
         Effect("maintenance", ("device", device), 0, 40 * MINUTE_MS),

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from benchmarks.incident_council import Council
-from benchmarks.incident_faults import MINUTE_MS, Effect, Fault
+from benchmarks.incident_faults import MINUTE_MS, Effect, Fault, NothingToBreak
 from benchmarks.incident_kinds import KINDS
 from benchmarks.incident_rows import STEP_MS, World
 
@@ -51,7 +51,8 @@ def schedule(
     until_ms: int,
     overlaps: int = 0,
 ) -> list[Fault]:
-    """`count` faults of the kinds of `mix` at random times, and `overlaps` more."""
+    """`count` faults of the kinds of `mix` at random times, and `overlaps` more: fewer
+    if the council has no such thing, or the time is too short."""
     shares = dict.fromkeys(KINDS, 1.0)
     if mix:
         parts = [part.partition("=") for part in mix.split(",")]
@@ -62,7 +63,10 @@ def schedule(
     placed: list[Placed] = []
     for name in names:
         for _ in range(_TRIES):
-            fault = KINDS[name](council, dice)
+            try:
+                fault = KINDS[name](council, dice)
+            except NothingToBreak:
+                break
             latest_ms = until_ms - fault.lasts_ms - _SETTLE_MS
             begin_ms = dice.randint(START_MS + _WARM_MS, latest_ms)
             if _reads(fault, "experience", "line"):
@@ -89,7 +93,10 @@ def _overlap(
     larger = [p for p in placed if len(p.unreachable) > 1]
     for _ in range(_TRIES if larger else 0):
         first = dice.choice(larger)
-        fault = KINDS[dice.choice(names)](council, dice)
+        try:
+            fault = KINDS[dice.choice(names)](council, dice)
+        except NothingToBreak:
+            continue
         if _reads(fault, "experience") or fault.lasts_ms < _APART_MS + _SETTLE_MS:
             continue
         begin_ms, end_ms = first.fault.begin_ms, first.fault.end_ms

@@ -64,6 +64,8 @@ def run(options: Sequence[str] = ()) -> dict[str, Any]:
         faults = schedule(
             council, dice, chosen.incidents, chosen.mix, until_ms, chosen.overlaps
         )
+        if not faults:
+            parser.error("the council has no such things, or the time is too short")
         started_s = time.perf_counter()
         engine = simulate(council, faults, chosen.seed, until_ms)
         scores = score(faults, engine.messages)
