@@ -25,7 +25,7 @@ class EstateFile:
     them until the file is valid again.
     """
 
-    def __init__(self, path: Path, every_s: float = 2.0) -> None:
+    def __init__(self, path: Path, every_s: float = 5.0) -> None:
         self._path, self._every_s = path, every_s
         self._seen = _stamp(path)
         self.current: Estate = load(path)

@@ -336,7 +336,7 @@ class Registry:
             self._unsaved.extendleft(unsaved)
             raise
 
-    async def follow(self, every_s: float = 1.0) -> None:
+    async def follow(self, every_s: float = 2.0) -> None:
         """Reads the file again whenever it changes, until cancelled."""
         path = str(self._config.path)
         # Meanwhile the agents that were read last may go on sending.

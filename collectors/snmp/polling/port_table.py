@@ -1,6 +1,6 @@
 """The ports of one device: the tables are read once, the counters at every poll.
 
-Each poll sends the fast requests of the plan (`request_plan`), then a few of the slow
+Each poll sends the fast requests of the plan (`request_plan`) and a few of the slow
 ones. The tables are read again after a restart, or if ports or their names change.
 
 A slow agent needs several polls for its tables. The ports that are read so far are
@@ -130,7 +130,7 @@ class PortTable:
         first = None
         self.reached, self._requested = None, 0
         if plan is not None:
-            first = await self._get(snmp, plan.fast[0])
+            first = await self._get(snmp, plan, 0)
         if plan is None or first is None:
             if plan is None:
                 # One small request first: a device that is down costs no more.
@@ -151,7 +151,7 @@ class PortTable:
                 plan = await self._read_tables(snmp, _FIRST_TABLES_SHARE)
             if self._reading is not None and not self._port_plans:
                 return
-            first = await self._get(snmp, plan.fast[0])
+            first = await self._get(snmp, plan, 0)
             if first is None:
                 raise Failed(Outcome.BAD_ANSWER, "its ports change while being read")
         elif self._reading is not None:
@@ -184,12 +184,12 @@ class PortTable:
     ) -> None:
         """The requests after the first. Those that do not fit into this poll are the
         first ones of the next."""
-        rest = plan.fast[1:]
+        rest = len(plan.fast) - 1
         self.reached = sum(len(answer.plans) for answer in answers)
-        for n in range(len(rest)):
-            at = (self._next_fast + n) % len(rest)
+        for n in range(rest):
+            at = (self._next_fast + n) % rest
             try:
-                answer = await self._get(snmp, rest[at])
+                answer = await self._get(snmp, plan, 1 + at)
             except Failed:
                 self._next_fast = at
                 raise
@@ -212,10 +212,15 @@ class PortTable:
         return PollAnswer(self._now_ms(), self._moment(values), [], [])
 
     async def _get(
-        self, snmp: DeviceSession, request: request_plan.PlannedGet
+        self, snmp: DeviceSession, plan: request_plan.Plan, at: int
     ) -> PollAnswer | None:
-        """One request of the plan; None if the tables must be read again."""
-        values = await snmp.get_some(request.oids)
+        """One fast request of the plan; None if the tables must be read again."""
+        request = plan.fast[at]
+        slow: tuple[str, ...] = ()
+        if at == len(plan.fast) - 1 and not plan.slow_per_poll:
+            slow = self._slow_request(plan)
+        values = await snmp.get_some((*request.oids, *slow))
+        names = {oid: values.pop(oid) for oid in slow if oid in values}
         moment, time_ms = self._moment(values), self._now_ms()
         last = self._last_moment
         if last is not None and elapsed(last, moment).restarted:
@@ -235,6 +240,8 @@ class PortTable:
             plans, samples = read_answer(request, values, moment)
         except Renumbered:
             return None
+        if slow:
+            await self._keep_slow(snmp, plan, names)
         return PollAnswer(time_ms, moment, plans, samples)
 
     def _start_reading(self, moment: Moment | None) -> None:
@@ -293,8 +300,11 @@ class PortTable:
             self._port_plans,
             self._names,
             self._scalars,
-            snmp.session.version,
+            request_plan.answer_octets(
+                snmp.session.credential, snmp.session.get_engine_id()
+            ),
             snmp.limits.varbinds,
+            may_ride=not snmp.is_v1,
         )
         self._next_slow = 0
         return self._plan
@@ -303,13 +313,20 @@ class PortTable:
         """Names and aliases, a few at a time."""
         self._polls_without_slow = 0
         for _ in range(plan.slow_per_poll):
-            if not plan.slow:
-                break
-            request = plan.slow[self._next_slow % len(plan.slow)]
-            self._update_names(await snmp.get_some(request))
-            self._next_slow += 1
-            if self._next_slow % len(plan.slow) == 0:
-                await self._retry_unreadable(snmp)
+            names = await snmp.get_some(self._slow_request(plan))
+            await self._keep_slow(snmp, plan, names)
+
+    def _slow_request(self, plan: request_plan.Plan) -> tuple[str, ...]:
+        """The next of the slow requests; empty if there is none."""
+        return plan.slow[self._next_slow % len(plan.slow)] if plan.slow else ()
+
+    async def _keep_slow(
+        self, snmp: DeviceSession, plan: request_plan.Plan, names: dict[str, Value]
+    ) -> None:
+        self._update_names(names)
+        self._next_slow += 1
+        if self._next_slow % len(plan.slow) == 0:
+            await self._retry_unreadable(snmp)
 
     async def _retry_unreadable(self, snmp: DeviceSession) -> None:
         """Requests unreadable values once a round, in case the device is repaired."""

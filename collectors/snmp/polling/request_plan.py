@@ -3,24 +3,32 @@
 The tables are walked once. After that, the changing columns of the existing ports are
 requested by instance: all columns of a port in one request together with sysUpTime, and
 as many ports in a request as the agent can answer and the path carries without
-fragments. Names, aliases and speeds are requested slowly, a request or two per poll.
+fragments. Names and aliases are requested slowly: a few with the last ports, or, if
+these leave no room, in a request or two of their own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from sys import intern
 
 import msgspec
 
 from collectors.snmp.polling.counter_rates import HIGH_SPEED, NAME
 from collectors.snmp.session import oids
+from collectors.snmp.session.ber import oid_name
+from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.session import Value
+from collectors.snmp.session.usm_keys import DIGESTS
 from collectors.snmp.tables.interfaces import Columns, Port
 
-# Octets of an answer's variable bindings: an Ethernet frame without IP, UDP, the SNMP
-# header, and for version 3 the security parameters.
-MAX_OCTETS = 1_380
-MAX_OCTETS_V3 = 1_280
+# An Ethernet frame without the headers of IPv6 and UDP.
+_MAX_MESSAGE = 1_452
+# Octets around the variable bindings of an answer, besides texts: the message, the PDU
+# and its numbers; with a user also the security parameters and the scoped PDU.
+_AROUND, _AROUND_V3 = 29, 84
+# Of an encrypted message: the salt, and DES fills its last block.
+_SALT, _DES_FILL = 8, 7
 # By position in `CounterSample.values`; the 64-bit column is preferred.
 FAST: tuple[tuple[str, ...], ...] = (
     (oids.IF_HC_IN_OCTETS, oids.IF_IN_OCTETS),
@@ -37,11 +45,21 @@ FAST: tuple[tuple[str, ...], ...] = (
     (oids.IF_HIGH_SPEED, oids.IF_SPEED),  # see _speed_column
     (oids.IF_DISCONTINUITY,),
 )
+# So many of them count up.
+_COUNTERS = 9
 FAST_COLUMNS = tuple(column for choice in FAST for column in choice)
 NAMES = (oids.IF_NAME, oids.IF_DESCR, oids.IF_ALIAS)
 # All slow requests are sent within this many polls.
 _SLOW_POLLS = 10
+# Part of a request that the ports must leave for names to ride along.
+_ROOM_SHARE = 0.25
+# A name may be longer when it is read again.
+_NAME_GROWS = 16
 _SCALARS = (oids.SYS_UP_TIME, oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE)
+# Longer values have longer headers.
+_SHORT_TEXT = 100
+# The size of each of them in an answer, at most.
+_SCALAR_OCTETS = 21
 
 
 class PortPlan(msgspec.Struct, frozen=True, gc=False):
@@ -68,7 +86,7 @@ class PlannedGet(msgspec.Struct, frozen=True, gc=False):
 
 class Plan(msgspec.Struct, frozen=True):
     """All requests of a device. `fast` is sent in every poll; of `slow` each poll sends
-    the next `slow_per_poll`."""
+    the next `slow_per_poll`, or if that is 0 the next one with the last of `fast`."""
 
     fast: tuple[PlannedGet, ...]
     slow: tuple[tuple[str, ...], ...]
@@ -92,32 +110,62 @@ def pack(
     plans: list[PortPlan],
     names: Columns,
     scalars: dict[str, Value],
-    version: str,
+    max_octets: int,
     varbinds: int,
+    may_ride: bool = True,
 ) -> Plan:
-    """The requests for `plans`, with at most `varbinds` each. Pure.
+    """The requests for `plans`, with at most `varbinds` each, whose answers have at
+    most `max_octets` of bindings. Pure.
 
-    `names` holds the columns of `NAMES` as last read.
+    `names` holds the columns of `NAMES` as last read. `may_ride`: names may be in one
+    request with counters; for an agent that refuses a whole GET they may not.
     """
     known = [oid for oid in _SCALARS if oid in scalars]
-    max_octets = MAX_OCTETS_V3 if version == "3" else MAX_OCTETS
     fast: list[PlannedGet] = []
-    oids_now, octets = list(known), 32 * len(known)
+    oids_now, octets = list(known), _SCALAR_OCTETS * len(known)
     plans_now: list[PortPlan] = []
     for plan in plans:
         wanted = [oid for oid in plan.oids if oid]
         full = len(oids_now) + len(wanted) > varbinds
         if plans_now and (full or octets + plan.octets > max_octets):
             fast.append(PlannedGet(tuple(oids_now), tuple(plans_now)))
-            oids_now, plans_now, octets = known[:1], [], 32
+            oids_now, plans_now, octets = known[:1], [], _SCALAR_OCTETS
         oids_now += wanted
         plans_now.append(plan)
         octets += plan.octets
     fast.append(PlannedGet(tuple(oids_now), tuple(plans_now)))
-    ports = [plan.port for plan in plans]
-    slow = _slow(ports, names, known[:1], max_octets, varbinds)
+    # Some names are requested together with the counters.
+    requested = {plan.oids[NAME] for plan in plans}
+    wanted_names = [
+        (oid, _octets(oid, value) + _NAME_GROWS)
+        for plan in plans
+        for column in NAMES
+        for oid in [_instance(column, plan.port.if_index)]
+        for value in [names.get(column, {}).get(plan.port.if_index)]
+        if value is not None and oid not in requested
+    ]
+    room = max_octets - octets
+    if may_ride and room >= max_octets * _ROOM_SHARE and varbinds > len(oids_now):
+        slow = _slow(wanted_names, [], room, varbinds - len(oids_now))
+        if len(slow) <= _SLOW_POLLS:
+            return Plan(tuple(fast), tuple(map(tuple, slow)), 0, varbinds)
+    slow = _slow(wanted_names, known[:1], max_octets, varbinds)
     per_poll = -(-len(slow) // _SLOW_POLLS)
     return Plan(tuple(fast), tuple(map(tuple, slow)), per_poll, varbinds)
+
+
+def answer_octets(credential: Credential, engine_id: bytes) -> int:
+    """How many octets of bindings an answer may have, so that it is one frame. Pure."""
+    if credential.version != "3":
+        return _MAX_MESSAGE - _AROUND - len(credential.community)
+    # The engine id is in the security parameters and in the scoped PDU.
+    around = _AROUND_V3 + 2 * len(engine_id or bytes(32)) + len(credential.user)
+    around += len(credential.context)
+    if credential.auth != "none":
+        around += DIGESTS[credential.auth][1]
+    if credential.priv != "none":
+        around += _SALT + (_DES_FILL if credential.priv == "des" else 0)
+    return _MAX_MESSAGE - around
 
 
 def _port_plan(port: Port, columns: Columns, with_name: bool) -> PortPlan:
@@ -131,7 +179,9 @@ def _port_plan(port: Port, columns: Columns, with_name: bool) -> PortPlan:
         column = next((c for c in choice if index in columns.get(c, ())), None)
         instances.append("" if column is None else _instance(column, index))
         if column is not None:
-            octets += _octets(instances[-1], columns[column][index])
+            value = columns[column][index]
+            # A counter that is not 0 may need another octet soon.
+            octets += _octets(instances[-1], value) + (at < _COUNTERS and bool(value))
     name_column = oids.IF_NAME if port.key == port.name else oids.IF_DESCR
     name = None
     if with_name and port.stable and index in columns.get(name_column, ()):
@@ -162,26 +212,20 @@ def _speed_column(port: Port, columns: Columns) -> tuple[str, int]:
 
 
 def _slow(
-    ports: list[Port],
-    columns: Columns,
-    first: list[str],
+    names: Sequence[tuple[str, int]],
+    first: Sequence[str],
     max_octets: int,
     varbinds: int,
 ) -> list[list[str]]:
+    """Requests for `names` with the sizes of their answers; `first` is in each."""
     requests: list[list[str]] = []
-    now, octets = list(first), 32
-    for port in ports:
-        for column in NAMES:
-            value = columns.get(column, {}).get(port.if_index)
-            if value is None:
-                continue
-            oid = _instance(column, port.if_index)
-            more = _octets(oid, value) + 16
-            if len(now) >= varbinds or octets + more > max_octets:
-                requests.append(now)
-                now, octets = list(first), 32
-            now.append(oid)
-            octets += more
+    now, octets = list(first), _SCALAR_OCTETS * len(first)
+    for oid, more in names:
+        if len(now) >= varbinds or octets + more > max_octets:
+            requests.append(now)
+            now, octets = list(first), _SCALAR_OCTETS * len(first)
+        now.append(oid)
+        octets += more
     if len(now) > len(first):
         requests.append(now)
     return requests
@@ -193,13 +237,10 @@ def _instance(column: str, index: int) -> str:
 
 
 def _octets(oid: str, value: Value) -> int:
-    """The size of one variable binding in an answer, with an octet to grow."""
+    """The size of one variable binding in an answer."""
     if isinstance(value, int):
-        size = value.bit_length() // 8 + 2
+        size = value.bit_length() // 8 + 1
     else:
         size = len(value) if isinstance(value, bytes | str) else 8
-    # Sequence, OID and value headers; arcs over 127 take a second octet.
-    arcs = oid.split(".")
-    return (
-        6 + len(arcs) - 1 + sum(len(arc) > 2 and int(arc) > 127 for arc in arcs) + size
-    )
+    # Sequence, OID and value headers; an octet has seven bits of an arc.
+    return 6 + len(oid_name(oid)) + size + 2 * (size > _SHORT_TEXT)
