@@ -17,7 +17,7 @@ from ingest_council import Door, door
 from waiting import until
 
 from probes.agent.enrolment_token import EnrolmentToken, without_token
-from probes.agent.settings import load_settings
+from probes.agent.settings_layers import load_settings
 from probes.wire.clock import wall_ms
 
 AGENT = [sys.executable, "-m", "probes.agent.agent_cli"]
@@ -177,7 +177,7 @@ def test_settings_that_cannot_be_changed_are_named(tmp_path: Path) -> None:
     file = folder / "agent.toml"
     # For a user who may not write it; root may write everything.
     file.write_text('"enrolment_token" = "tow-left"\n')
-    settings = load_settings(file, {})
+    settings = load_settings(file, {}).settings
     token = EnrolmentToken(settings, file, {})
     assert token.read() == "tow-left"
     (left,) = token.forget()
@@ -192,14 +192,14 @@ def test_settings_that_may_not_be_written_are_named(tmp_path: Path) -> None:
     file.chmod(0o400)
     tmp_path.chmod(0o500)
     try:
-        assert EnrolmentToken(load_settings(file, {}), file, {}).forget()
+        assert EnrolmentToken(load_settings(file, {}).settings, file, {}).forget()
     finally:
         tmp_path.chmod(0o700)
 
 
 def test_the_environment_is_not_handed_on_with_the_token() -> None:
     environment = {"TOWPATH_AGENT_ENROLMENT_TOKEN": "tow-1", "PATH": "/bin"}
-    token = EnrolmentToken(load_settings(None, environment), None, environment)
+    token = EnrolmentToken(load_settings(None, environment).settings, None, environment)
     assert token.read() == "tow-1"
     assert token.forget() == []
     assert environment == {"PATH": "/bin"}

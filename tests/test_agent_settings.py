@@ -1,6 +1,7 @@
 """Settings and policies: checked, overridden, and never a surprise."""
 
 import contextlib
+import plistlib
 import tomllib
 from pathlib import Path
 
@@ -9,12 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.agent.settings import (
-    BadSettings,
-    Settings,
+from probes.agent.settings import BadSettings, Settings
+from probes.agent.settings_layers import (
+    SettingRow,
     decode_settings,
     load_settings,
+    merge_settings,
+    setting_rows,
 )
+from probes.platforms.system_facts import ManagedSettings
+from probes.platforms.system_settings import read_preferences, read_toml_folder
 from probes.wire.laptop_probes import VPN
 from probes.wire.path_probes import BANDWIDTH, CALL_PATH
 from probes.wire.policy import Policy
@@ -143,3 +148,128 @@ def test_a_metered_line_is_spared_unless_the_policy_sets_a_cadence() -> None:
     assert BANDWIDTH.cadence_s(usual, metered=True) == 0
     policy = Policy(metered_cadence_s={"call_path": 7})
     assert CALL_PATH.cadence_s(policy, metered=True) == 7
+
+
+def policy(values: dict[str, object], where: str = r"HKLM\Policies") -> ManagedSettings:
+    return ManagedSettings(where, values, True)
+
+
+def installer(values: dict[str, object]) -> ManagedSettings:
+    return ManagedSettings("MSI", values, False)
+
+
+def test_the_councils_policy_goes_before_all_and_each_source_is_named() -> None:
+    loaded = merge_settings(
+        'server = "https://file.example"\nack_s = 40\n[spool]\nmax_days = 5',
+        "agent.toml",
+        {"TOWPATH_AGENT_SERVER": "https://environment.example"},
+        [
+            ManagedSettings(
+                "installer", {"server": "https://i.example", "ack_s": 7}, False
+            ),
+            policy(
+                {"server": "https://policy.example", "mqtt": {"tls": 0, "port": "1883"}}
+            ),
+        ],
+    )
+    settings, origins = loaded.settings, loaded.origins
+    assert settings.server == "https://policy.example"
+    assert (settings.ack_s, settings.spool.max_days) == (40, 5)
+    assert (settings.mqtt.tls, settings.mqtt.port) == (False, 1883)
+    assert origins["server"] == r"HKLM\Policies"
+    assert origins["ack_s"] == origins["spool.max_days"] == "agent.toml"
+    assert origins["transport"] == "default"
+    installed = merge_settings(
+        "", "x", {}, [ManagedSettings("MSI", {"ack_s": 7}, False)]
+    )
+    assert (installed.settings.ack_s, installed.origins["ack_s"]) == (7, "MSI")
+
+
+def test_what_a_person_does_not_allow_stays_so() -> None:
+    loaded = merge_settings(
+        'opt_out = ["web"]',
+        "agent.toml",
+        {"TOWPATH_AGENT_OPT_OUT": "vpn"},
+        [policy({"opt_out": ["bandwidth", "web"]})],
+    )
+    assert loaded.settings.opt_out == ("web", "vpn", "bandwidth")
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"servr": "x"}, "no setting is called 'servr'; did you mean 'server'?"),
+        ({"ack_s": b"\1\0"}, "ack_s: Expected `int`"),
+        ({"ack_s": "soon"}, "ack_s: Expected `int`, got `str`, got 'soon'"),
+        ({"ack_s": 0}, "ack_s: Expected `int` >= 1"),
+        ({"mqtt": "x"}, "mqtt is a section"),
+        ({"mqtt": {"prot": 1}}, "'mqtt.prot'; did you mean 'port'?"),
+        ({"opt_out": ["wep"]}, "did you mean 'web'?"),
+        ({"server": 3}, "server: "),
+    ],
+)
+def test_a_wrong_policy_is_named_with_its_place(
+    values: dict[str, object], says: str
+) -> None:
+    with pytest.raises(BadSettings) as error:
+        merge_settings("", "x", {}, [policy(values)])
+    assert str(error.value).startswith("HKLM\\Policies: ")
+    assert says in str(error.value)
+
+
+def test_policy_files_are_read_by_name_and_a_broken_one_is_named(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "20-hall.toml").write_text("ack_s = 20")
+    (tmp_path / "10-all.toml").write_text('ack_s = 10\nserver = "https://a.example"')
+    (tmp_path / "notes.txt").write_text("= not read")
+    managed = read_toml_folder(tmp_path)
+    loaded = merge_settings("ack_s = 5", "agent.toml", {}, managed)
+    assert (loaded.settings.ack_s, loaded.settings.server) == (20, "https://a.example")
+    assert loaded.origins["ack_s"] == str(tmp_path / "20-hall.toml")
+    (tmp_path / "30-broken.toml").write_bytes(b"\xff")
+    with pytest.raises(BadSettings, match=r"30-broken\.toml cannot be read"):
+        load_settings(None, {}, read_toml_folder(tmp_path))
+    assert read_toml_folder(tmp_path / "none") == []
+
+
+def test_managed_preferences_of_macos_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "uk.towpath.agent.plist"
+    assert read_preferences(path) == []
+    path.write_bytes(
+        plistlib.dumps({"ack_s": 9, "PayloadUUID": "x", "mqtt": {"tls": False}})
+    )
+    loaded = merge_settings("", "x", {}, read_preferences(path))
+    assert (loaded.settings.ack_s, loaded.settings.mqtt.tls) == (9, False)
+    for broken in (b"", b"<plist", plistlib.dumps(["a"])):
+        path.write_bytes(broken)
+        (managed,) = read_preferences(path)
+        assert str(path) in managed.trouble
+
+
+def test_every_setting_is_shown_with_its_source_and_no_token() -> None:
+    text = 'enrolment_token = "hunter2"\nserver = "https://a.example"'
+    rows = {
+        row.name: row for row in setting_rows(merge_settings(text, "f.toml", {}, ()))
+    }
+    assert rows["server"] == SettingRow("server", '"https://a.example"', "f.toml")
+    assert rows["enrolment_token"].value == "(not shown)"
+    assert rows["mqtt.port"] == SettingRow("mqtt.port", "8883", "default")
+    assert rows["hours.days"].value == "[0,1,2,3,4,5,6]"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["server", "mqtt", "spool", "opt_out", "hours", "ack_s", "x"]),
+        st.one_of(
+            st.integers(),
+            st.text(max_size=5),
+            st.binary(max_size=3),
+            st.lists(st.text(max_size=3)),
+            st.dictionaries(st.sampled_from(["port", "tls", "host"]), st.integers()),
+        ),
+    )
+)
+def test_no_policy_breaks_the_settings(values: dict[str, object]) -> None:
+    with contextlib.suppress(BadSettings):
+        merge_settings('opt_out = ["web"]', "x", {}, [policy(values)])

@@ -31,7 +31,7 @@ from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials
 from collectors.snmp.profiles.profile_loader import load_files as load_profiles
 from collectors.snmp.traps.trap_catalog import load as load_traps
-from probes.agent.settings import decode_settings
+from probes.agent.settings_layers import decode_settings
 from towpath.config import read, read_part
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from probes.agent.agent_parser import make_parser
 from probes.agent.exit_codes import OK, usage_error
 from probes.agent.measure_commands import run_agent
-from probes.agent.settings import BadSettings, Settings, load_settings, settings_file
+from probes.agent.settings import BadSettings, Settings, settings_file
+from probes.agent.settings_layers import load_settings
 from probes.wire.display import guard_terminal
 
 
@@ -21,9 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only the agent's own user may read what it keeps, whatever the umask.
     os.umask(0o077)
     try:
-        settings = load_settings(options.config, os.environ)
-        options.file = settings_file(options.config)
-        return int(options.run(options, settings))
+        loaded = load_settings(options.config, os.environ)
+        options.file, options.origins = settings_file(options.config), loaded.origins
+        return int(options.run(options, loaded.settings))
     except BadSettings as error:
         if options.run is run_agent:
             from probes.agent.agent_log import log_error, start_log

@@ -15,12 +15,13 @@ from probes.agent.laptop_commands import (
     set_place,
     show_page,
     show_sent,
+    show_settings,
     show_status,
     show_what_we_collect,
     write_selftest,
 )
 from probes.agent.measure_commands import measure, run_agent
-from probes.agent.settings import PREFIX, Settings
+from probes.agent.settings import FILES, PREFIX, Settings
 from probes.wire.probe_list import PROBES
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ Measures how well this laptop is connected and reports it to your council.
 It measures only what your council's policy names, and nothing of what you do. To see
 what it collects: towpath-agent what-we-collect."""
 _EPILOG = f"""\
-settings: ~/.config/towpath-agent/agent.toml, then /etc/towpath-agent.toml. Each one
-can be set in the environment too ({PREFIX}SERVER, {PREFIX}MQTT__HOST …).
+settings: {FILES[0]}, then {FILES[1]}.
+Each one can be set in the environment too ({PREFIX}SERVER, {PREFIX}MQTT__HOST …), and
+by the council's policy. To see them all: towpath-agent settings.
 exit codes: 0 success, 1 something is wrong or failed, 2 wrong usage or settings."""
 
 
@@ -145,6 +147,16 @@ def _add_status_commands(
     page.add_argument(
         "--no-open", action="store_true", help="write the page, do not open it"
     )
+    settings = _add(
+        commands,
+        "settings",
+        "show the settings in force, and where each comes from",
+        show_settings,
+        "Shows every setting, its value and where it comes from: the council's\n"
+        "policy, the environment, a file, the installer, or the default. Tokens are\n"
+        "not shown.",
+    )
+    settings.add_argument("--json", action="store_true", help="print JSON")
     selftest = _add(
         commands,
         "selftest",

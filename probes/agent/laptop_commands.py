@@ -143,3 +143,20 @@ def show_what_we_collect(options: argparse.Namespace, settings: Settings) -> int
 
     print(what_we_collect())
     return OK
+
+
+def show_settings(options: argparse.Namespace, settings: Settings) -> int:
+    """Prints every setting with its value and its source."""
+    import msgspec
+
+    from probes.agent.settings_layers import LoadedSettings, setting_rows
+
+    rows = setting_rows(LoadedSettings(settings, options.origins))
+    if options.json:
+        print(msgspec.json.encode(rows).decode())
+        return OK
+    width = max(len(row.name) for row in rows)
+    longest = max(len(row.value) for row in rows)
+    for row in rows:
+        print(f"{row.name:{width}}  {row.value:{min(longest, 40)}}  {row.source}")
+    return OK

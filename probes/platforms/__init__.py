@@ -12,6 +12,7 @@ import sys
 
 from probes.platforms.system_facts import (
     Interface,
+    ManagedSettings,
     ProxySetting,
     VpnConnection,
     WifiLink,
@@ -52,6 +53,17 @@ def vpn_connections() -> list[VpnConnection] | Outcome:
     else:
         from probes.platforms import linux as here
     return here.vpn_connections()
+
+
+def managed_settings() -> list[ManagedSettings]:
+    """The agent's settings that the system keeps, the weakest first."""
+    if sys.platform == "win32":
+        from probes.platforms import windows as here
+    elif sys.platform == "darwin":
+        from probes.platforms import macos as here
+    else:
+        from probes.platforms import linux as here
+    return here.managed_settings()
 
 
 def proxy() -> ProxySetting:

@@ -29,10 +29,12 @@ from probes.platforms.proxies import proxy_from_environment
 from probes.platforms.routing_table import default_route_addresses
 from probes.platforms.system_facts import (
     Interface,
+    ManagedSettings,
     ProxySetting,
     VpnConnection,
     WifiLink,
 )
+from probes.platforms.system_settings import read_toml_folder
 from probes.wire.failure import Outcome
 
 _LOOPBACK = "772"
@@ -122,6 +124,10 @@ def vpn_connections() -> list[VpnConnection] | Outcome:
     """The active connections of NetworkManager; `not_supported` without it."""
     output = run("nmcli", "-t", "-f", "TYPE,STATE", "connection", "show", "--active")
     return output if isinstance(output, Outcome) else parse_nmcli(output)
+
+
+def managed_settings() -> list[ManagedSettings]:
+    return read_toml_folder(Path("/etc/towpath-agent.d"))
 
 
 def proxy() -> ProxySetting:

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import time
+from pathlib import Path
 
 import msgspec
 
@@ -27,11 +28,13 @@ from probes.platforms.routing_table import default_route_addresses
 from probes.platforms.system_facts import (
     Interface,
     IpRoute,
+    ManagedSettings,
     ProxySetting,
     VpnConnection,
     WifiLink,
 )
 from probes.platforms.system_profiler import parse_system_profiler
+from probes.platforms.system_settings import read_preferences
 from probes.wire.failure import Outcome
 
 
@@ -109,6 +112,11 @@ def vpn_connections() -> list[VpnConnection] | Outcome:
     """The services in the system's VPN settings, including those of extensions."""
     output = run("scutil", "--nc", "list")
     return output if isinstance(output, Outcome) else parse_scutil_nc_list(output)
+
+
+def managed_settings() -> list[ManagedSettings]:
+    path = Path("/Library/Managed Preferences/uk.towpath.agent.plist")
+    return read_preferences(path)
 
 
 def proxy() -> ProxySetting:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -103,6 +103,17 @@ class VpnConnection(msgspec.Struct, frozen=True):
     kind: str
     state: Literal["up", "connecting", "down", "unknown"]
     split: bool | None = None
+
+
+class ManagedSettings(msgspec.Struct, frozen=True):
+    """The agent's settings that the system keeps, as a tree. `policy`: the council has
+    set them for this laptop; otherwise the installer was given them. `where` names the
+    place for people. `trouble`: why it cannot be read."""
+
+    where: str
+    values: dict[str, Any]
+    policy: bool
+    trouble: str = ""
 
 
 class ProxySetting(msgspec.Struct, frozen=True):

@@ -15,7 +15,12 @@ from probes.platforms.commands import run
 from probes.platforms.netsh import parse_netsh_wlan
 from probes.platforms.proxies import proxy_from_environment, proxy_from_registry
 from probes.platforms.routing_table import default_route_addresses
-from probes.platforms.system_facts import Interface, ProxySetting, WifiLink
+from probes.platforms.system_facts import (
+    Interface,
+    ManagedSettings,
+    ProxySetting,
+    WifiLink,
+)
 from probes.wire.failure import Outcome
 
 _CONSENT = (
@@ -33,6 +38,7 @@ if sys.platform == "win32":
     import winreg
 
     from probes.platforms.system_library import system_library
+    from probes.platforms.system_settings import read_registry
 
     def interfaces() -> list[Interface] | Outcome:
         """From GetAdaptersAddresses, GetIfEntry2 and GetIpForwardTable2."""
@@ -61,6 +67,9 @@ if sys.platform == "win32":
             return links
         output = run("netsh", "wlan", "show", "interfaces")
         return output if isinstance(output, Outcome) else parse_netsh_wlan(output, key)
+
+    def managed_settings() -> list[ManagedSettings]:
+        return read_registry()
 
     def proxy() -> ProxySetting:
         """From Internet Settings, those of the machine if a policy requires that; else
