@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import yaml
 
-from collectors.snmp.profiles.profile_loader import catalogue_folder
+from collectors.snmp.profiles.profile_loader import shipped_files
 from collectors.yaml_file import Loader
 
 
 def shipped_states() -> Iterator[tuple[str, str, str, str]]:
     """(file, sensor, meaning, severity) of each state; names and indexes are 1."""
-    for file in sorted(catalogue_folder().glob("*.yaml")):
+    for file in shipped_files():
         text = file.read_text(encoding="utf-8")
         for document in yaml.load_all(text, Loader):
             known = (document or {}).get("states") or {}

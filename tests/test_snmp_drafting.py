@@ -235,6 +235,36 @@ def test_mibs_that_do_not_help_are_one_sentence(
             EnumeratedObject({0: ("off", "ok"), 1: ("on", "warning")}),
         ),
         ("aRadioTxPower", "Integer32", "dBm", "", None),
+        (
+            "aBatteryTemp",
+            "INTEGER -1=notAvailable",
+            "Celsius",
+            "",
+            MeasuredObject("temperature", is_stated=True, has_unit=True, absent=(-1,)),
+        ),
+        (
+            "aSupplyVoltage",
+            "Integer32:Millivolt",
+            "",
+            "display=d-3",
+            MeasuredObject("voltage", 1000, is_stated=True, has_unit=True),
+        ),
+        (
+            "aCardPower",
+            "Integer32",
+            "0.001W",
+            "",
+            MeasuredObject("power", 1000, is_stated=True, has_unit=True),
+        ),
+        (
+            "aSfpRxPower",
+            "Integer32",
+            "uW",
+            "",
+            MeasuredObject("dbm", 1000, is_stated=True, has_unit=True, is_light=True),
+        ),
+        # A description that names volts does not make this a voltage.
+        ("aQueueCalc", "Integer32", "", "unit=volt", None),
     ],
 )
 def test_names_units_and_labels_give_the_meaning(
@@ -254,6 +284,13 @@ def test_names_units_and_labels_give_the_meaning(
         ("powerSupplyFailure", "critical"),
         ("outOfRange", "warning"),
         ("42", "unknown"),
+        ("activeAlarms", "critical"),
+        ("noAlarms", "ok"),
+        ("alarmCleared", "ok"),
+        ("nonCriticalUpper", "warning"),
+        ("downNonRecoverableErr", "critical"),
+        ("upsOnBattery", "warning"),
+        ("okWithErrors", "critical"),
     ],
 )
 def test_a_label_has_a_severity(label: str, expected: str) -> None:

@@ -7,19 +7,21 @@ meaning: a wrong sensor is worse than a missing one, which can be added by hand.
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import msgspec
-import yaml
 
 from collectors.snmp.drafting.mib_objects import MibObject
+from collectors.snmp.drafting.mib_words import WORD_LISTS, split_words
 
 
 class MeasuredObject(msgspec.Struct, frozen=True):
     """A number: class of sensor, and how to scale it.
 
-    `is_stated`: the MIB's UNITS give the unit, so that the scale is not a guess;
-    `has_unit`: at least its description does.
+    `is_stated`: the MIB's UNITS give the unit, or its texts the scale, so that this is
+    not a guess; `has_unit`: at least its description gives the unit. `absent`: numbers
+    that the MIB names, such as -1 for "not available". `is_light`: in milliwatts, to be
+    shown in dBm.
     """
 
     class_: str
@@ -28,6 +30,8 @@ class MeasuredObject(msgspec.Struct, frozen=True):
     add: float = 0
     is_stated: bool = False
     has_unit: bool = False
+    absent: tuple[int, ...] = ()
+    is_light: bool = False
 
 
 class EnumeratedObject(msgspec.Struct, frozen=True):
@@ -52,7 +56,6 @@ class AmountObject(msgspec.Struct, frozen=True):
 
 ObjectMeaning = MeasuredObject | EnumeratedObject | UsageObject | AmountObject
 
-_WORDS = re.compile(r"kWh|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _UNIT_WORDS = (
     # Pattern for units, class, factor to the sensor's unit.
     (r"celsius\|fahrenheit", "temperature", 1.0),
@@ -83,49 +86,27 @@ _UNIT_WORDS = (
     (r"\bcfm\b", "airflow", 1.0),
 )
 _SCALES = (
-    (r"1000ths|thousandths?|0?\.001\b|/ ?1000\b|milli-?degrees?", 1000.0),
-    (r"hundredths?|centi(?!grade)|(?<!\d)0?\.01\b|/ ?100\b", 100.0),
-    (r"tenths?|\bdeci|(?<!\d)0?\.1\b|1/10\b|/ ?10\b", 10.0),
+    (r"1000ths|thousandths?|0?\.001(?!\d)|/ ?1000\b|milli-?degrees?", 1000.0),
+    (r"hundredths?|centi(?!grade)|(?<!\d)0?\.01(?!\d)|/ ?100\b", 100.0),
+    (r"tenths?|\bdeci|(?<!\d)0?\.1(?!\d)|1/10\b|/ ?10\b", 10.0),
 )
+# A DISPLAY-HINT, or one scale in the description whose direction is certain.
+_STATED_SCALE = re.compile(r"\bdisplay=d-[123]\b|\bscale=[^\s?|]+(?=\s|$)")
 # By words of the name, for objects without units: the class that they mean.
 _NAME_WORDS = (
     ("temperature", {"temperature", "temp", "celsius", "heat", "degree", "degc"}),
     ("humidity", {"humidity", "humid", "rh"}),
     ("voltage", {"voltage", "volt", "volts", "vcc", "vdc", "vac"}),
-    ("frequency", {"frequency", "freq", "hz"}),
-    ("fanspeed", {"rpm", "fanspeed"}),
+    ("frequency", {"frequency", "freq"}),
+    ("fanspeed", {"fanspeed"}),
     ("power_consumed", {"energy", "kwh"}),
     ("runtime", {"runtime"}),
 )
+_LAST_NAMES = {"hz": "frequency", "rpm": "fanspeed"}
 _YES, _NO = {"yes", "true"}, {"no", "false"}
 _ON, _OFF = {"on", "active", "raised", "set"}, {"off", "inactive", "cleared", "clear"}
 _MOST_STATES = 40
-
-
-class _WordLists(msgspec.Struct):
-    """The lists of `words.yaml`."""
-
-    not_now: frozenset[str]
-    never_now: frozenset[str]
-    radio: frozenset[str]
-    settings: frozenset[str]
-    texts: frozenset[str]
-    trouble: frozenset[str]
-    states: frozenset[str]
-    severities: dict[str, frozenset[str]]
-
-
-def _load_words() -> _WordLists:
-    file = Path(__file__).with_name("words.yaml")
-    lists = yaml.safe_load(file.read_text(encoding="utf-8"))
-    severities = lists.pop("severities")
-    return _WordLists(
-        **{name: frozenset(said.split()) for name, said in lists.items()},
-        severities={name: frozenset(said.split()) for name, said in severities.items()},
-    )
-
-
-_LISTS = _load_words()
+_MOST_CODES = 3
 
 
 def meaning(mib_object: MibObject) -> ObjectMeaning | None:
@@ -133,19 +114,45 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
     words = split_words(mib_object.name)
     if "capacity" in words and "current" in words:
         return None
-    if mib_object.labels:
-        return _enumerated(mib_object, words)
+    labels = mib_object.labels
+    if labels:
+        enumerated = _enumerated(mib_object, words)
+        if enumerated is not None or not _are_codes(labels):
+            return enumerated
     base = mib_object.syntax.split(":")[0].split(" ")[0]
     if base not in _NUMBERS and not (base == "OCTET" and _is_text(mib_object)):
         return None
-    if _LISTS.not_now & set(words[-_LAST_WORDS:]) or {"threshold", "setpoint"} & set(
-        words
-    ):
+    if WORD_LISTS.not_now & set(words[-_LAST_WORDS:]) or {
+        "threshold",
+        "setpoint",
+    } & set(words):
         return None
-    if words[-1] in _LISTS.texts:
+    if words[-1] in WORD_LISTS.texts:
         return None
     found = _usage(mib_object, words) or _measured(mib_object, words)
-    return None if _contradicts(found, set(words)) else found
+    if _contradicts(found, set(words)) or _is_doubtful(found, mib_object, words):
+        return None
+    if labels and isinstance(found, MeasuredObject):
+        return msgspec.structs.replace(found, absent=tuple(sorted(labels)))
+    return None if labels else found
+
+
+def _are_codes(labels: Mapping[int, str]) -> bool:
+    """Return True if the labels only say why there is no number."""
+    return len(labels) <= _MOST_CODES and {*map(severity, labels.values())} == {
+        "unknown"
+    }
+
+
+def _is_doubtful(
+    found: ObjectMeaning | None, mib_object: MibObject, words: Sequence[str]
+) -> bool:
+    """Return True if only a description has the unit, and the name does not fit it: a
+    description may name many units."""
+    if not isinstance(found, MeasuredObject) or mib_object.units:
+        return False
+    stems = tuple(WORD_LISTS.signs.get(found.class_, ()))
+    return bool(stems) and not any(word.startswith(stems) for word in words)
 
 
 def _contradicts(found: ObjectMeaning | None, named: set[str]) -> bool:
@@ -153,7 +160,7 @@ def _contradicts(found: ObjectMeaning | None, named: set[str]) -> bool:
     if not isinstance(found, MeasuredObject):
         return False
     if found.class_ in ("dbm", "frequency"):
-        return bool(_LISTS.radio & named)
+        return bool(WORD_LISTS.radio & named)
     return (
         found.class_ in ("voltage", "current")
         and "power" in named
@@ -167,11 +174,6 @@ _LAST_WORDS = 3
 
 def _is_text(mib_object: MibObject) -> bool:
     return "STRING" in mib_object.syntax and "Mac" not in mib_object.syntax
-
-
-def split_words(name: str) -> list[str]:
-    """Split `upsBatteryTempC` or `ups_battery` into lower-case words."""
-    return [word.lower() for word in _WORDS.findall(name)]
 
 
 def _usage(mib_object: MibObject, words: list[str]) -> ObjectMeaning | None:
@@ -216,7 +218,7 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     units = mib_object.units.lower().strip()
     hint = mib_object.hint.lower()
     type_ = " ".join(split_words(mib_object.syntax.partition(":")[2]))
-    scale = _scale(units, hint)
+    scale = _scale(units, f"{hint} {type_}")
     # 0.1V, 0.01A
     plain = re.sub(r"^[\d./]+ *", "", units)
     for pattern, class_, factor in _UNIT_WORDS:
@@ -230,7 +232,13 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
             is_stated = bool(units) and "cels" not in stated
             add = round(-32 / 1.8, 6)
             return MeasuredObject(class_, 1.8 * scale, add=add, is_stated=is_stated)
-        return _scaled(class_, factor / scale, bool(units), True)
+        is_stated = bool(units) or _STATED_SCALE.search(hint) is not None
+        if class_ == "power" and _is_light(words, factor):
+            found = _scaled("dbm", 1000 * factor / scale, is_stated, True)
+            return msgspec.structs.replace(found, is_light=True)
+        # A description with several units does not state one.
+        is_one = bool(units) or "|" not in _hint(hint, "unit")
+        return _scaled(class_, factor / scale, is_stated, is_one)
     named = set(words)
     if re.search(r"%|percent", units) or "percent" in hint:
         share = _percent_class(named)
@@ -242,7 +250,7 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     if units:
         return None
     for class_, names in _NAME_WORDS:
-        if named & names:
+        if named & names or _LAST_NAMES.get(words[-1]) == class_:
             return _scaled(class_, 1 / scale, "scale" in hint)
     if named & {"fan"} and named & {"speed"}:
         return _scaled("fanspeed", 1 / scale, False)
@@ -255,12 +263,22 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     return None
 
 
+def _is_light(words: Sequence[str], factor: float) -> bool:
+    """Return True if small powers of this name are those of light in a fibre."""
+    sides = {"rx", "tx", "receive", "received", "transmit", "transmitted", "optical"}
+    return factor < 1 and bool(sides & set(words)) and not WORD_LISTS.radio & set(words)
+
+
 def _percent_class(named: set[str]) -> str | None:
     if named & {"humidity", "humid", "rh"}:
         return "humidity"
     if named & {"charge", "capacity"} and named & {"battery", "batt", "ups", "charge"}:
         return "charge"
-    return "load" if named & {"load"} else None
+    if "load" in named:
+        return "load"
+    return (
+        "percent" if named & {"fan", "speed", "pump", "valve", "compressor"} else None
+    )
 
 
 def _scaled(
@@ -298,15 +316,17 @@ def _scale(units: str, hint: str) -> float:
             # Millivolts and the like have their factor in the unit.
             return 1.0 if divisor == 1000 and "milli" in hint + units else divisor
     shown = re.search(r"\bdisplay=d-([123])\b", hint)
-    return 10.0 ** int(shown[1]) if shown else 1.0
+    if shown is None or (shown[1] == "3" and "milli" in hint + units):
+        return 1.0
+    return 10.0 ** int(shown[1])
 
 
 def _enumerated(mib_object: MibObject, words: list[str]) -> EnumeratedObject | None:
     labels = mib_object.labels
-    if len(labels) > _MOST_STATES or _LISTS.settings & set(words):
+    if len(labels) > _MOST_STATES or WORD_LISTS.settings & set(words):
         return None
     lower = {label.lower() for label in labels.values()}
-    trouble = bool(_LISTS.trouble & set(words))
+    trouble = bool(WORD_LISTS.trouble & set(words))
     if trouble and lower & _ON and lower & _OFF:
         # An alarm that is on is not well, although a lamp that is on would be.
         return EnumeratedObject(
@@ -324,7 +344,8 @@ def _enumerated(mib_object: MibObject, words: list[str]) -> EnumeratedObject | N
         )
     severities = {number: severity(label) for number, label in labels.items()}
     known = set(severities.values())
-    if not _LISTS.states & set(words) and not {"ok", "critical"} <= known:
+    is_clear = "ok" in known and bool(known & {"critical", "warning"})
+    if not WORD_LISTS.states & set(words) and not is_clear:
         return None
     if "ok" not in known and "critical" not in known:
         return None
@@ -347,10 +368,17 @@ def severity(label: str) -> str:
     """Return ok, warning, critical or unknown for a state's label."""
     words = split_words(label)
     joined = "".join(words)
-    sets = _LISTS.severities
+    sets = WORD_LISTS.severities
     for name in ("unknown", "ok", "warning", "critical"):
         if joined in sets[name]:
             return name
+    named = set(words)
+    if named & {"resume", "resumed", "clear", "cleared"} and named & sets["critical"]:
+        return "ok"
+    if {"out", "of"} <= named or "on battery" in " ".join(words):
+        return "warning"
+    if "non" in words and named & {"recoverable", "critical", "urgent"}:
+        return "critical" if "recoverable" in words else "warning"
     negations = [at for at, word in enumerate(words) if word in _NEGATIONS]
     if negations:
         rest = set(words[negations[0] + 1 :])
@@ -359,9 +387,9 @@ def severity(label: str) -> str:
         if rest & {"ok", "operational", "working", "functioning", "good", "normal"}:
             return "critical"
         return "unknown"
-    if {"out", "of"} <= set(words) or "warning" in words or "minor" in words:
+    if "warning" in words or "minor" in words:
         return "warning"
     for name in ("critical", "warning", "unknown", "ok"):
-        if set(words) & sets[name]:
+        if named & sets[name]:
             return name
     return "unknown"

@@ -14,6 +14,7 @@ import msgspec
 
 from collectors.snmp.drafting.empty_draft import explain_empty
 from collectors.snmp.drafting.mib_objects import MibObject, Objects, columns_of
+from collectors.snmp.drafting.mib_words import split_words
 from collectors.snmp.drafting.object_meaning import (
     AmountObject,
     EnumeratedObject,
@@ -21,7 +22,6 @@ from collectors.snmp.drafting.object_meaning import (
     ObjectMeaning,
     UsageObject,
     meaning,
-    split_words,
 )
 from collectors.snmp.session.octet_text import as_number, text
 from collectors.snmp.session.session import Value
@@ -36,6 +36,8 @@ _CELSIUS, _FAHRENHEIT = {"c", "celsius"}, {"f", "fahrenheit"}
 # Words of mains voltages, which have a narrower range than all voltages.
 _MAINS = {"input", "output", "bypass", "phase", "outlet", "inlet", "utility", "mains"}
 _DIVISORS = (1, 10, 100, 1000)
+# YAML reads these as yes, no or nothing.
+_YAML_WORDS = {"on", "off", "yes", "no", "true", "false", "null", "y", "n"}
 
 
 class DraftHead(msgspec.Struct, frozen=True):
@@ -197,7 +199,11 @@ def _sensor(
     if not is_certain:
         if found.class_ not in USUAL:
             return None
-        parts.append("divisor: [1, 10, 100]")
+        divisors = "1, 10, 100"
+        if found.class_ == "voltage":
+            # 12 V come as 12000, and 120 V too.
+            divisors += ", 1000"
+        parts.append(f"divisor: [{divisors}]")
         if found.class_ == "voltage" and _MAINS & set(key.split("_")):
             parts.append("usual: [85, 500]")
     elif found.divisor != 1:
@@ -206,6 +212,10 @@ def _sensor(
         parts.append(f"multiplier: {found.multiplier:g}")
     if found.add:
         parts.append(f"add: {found.add:g}")
+    if found.is_light:
+        parts.append("milliwatts: true")
+    if found.absent:
+        parts.append(f"skip: [{', '.join(map(str, found.absent))}]")
     return f"{{{', '.join([*parts, f'descr: {descr}'])}}}"
 
 
@@ -245,7 +255,8 @@ def _has_letters(value: Value) -> bool:
 
 def _descr(naming: Sequence[str], subject: str, own: str, is_scalar: bool) -> str:
     if is_scalar:
-        return _capital(f"{subject} {own}".strip())
+        words = _capital(f"{subject} {own}".strip())
+        return words if words[:1].isalpha() else f'"{words}"'
     texts = [f"{template} {own}".strip() for template in naming]
     texts.append(_capital(f"{subject or 'row'} {{index}} {own}".strip()))
     quoted = ", ".join(f'"{each}"' for each in texts)
@@ -352,6 +363,8 @@ def _shared_words(names: Sequence[Sequence[str]]) -> int:
 
 def _key(words: Iterable[str]) -> str:
     joined = re.sub(r"[^a-z0-9_]", "", "_".join(words))
+    if joined in _YAML_WORDS:
+        return f"is_{joined}"
     return joined if joined[:1].isalpha() else f"n{joined}"
 
 

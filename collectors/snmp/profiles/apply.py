@@ -31,6 +31,7 @@ from collectors.snmp.profiles.readings import RefusedColumn, Wireless
 from collectors.snmp.profiles.row import ProfileRow
 from collectors.snmp.profiles.scale_evidence import with_certain_scale
 from collectors.snmp.session.session import Value
+from collectors.snmp.tables.quantities import SENSORS
 
 # The walked values, by column OID and row index.
 Columns = Mapping[str, Mapping[str, Value]]
@@ -111,6 +112,10 @@ def _match_rows(
         if meets_conditions(rule, row, key):
             rows.append((place, at, row))
     if isinstance(rule, SensorRule) and rule.class_ != "state":
+        if profile.head.drafted and rule.within is None:
+            quantity = SENSORS[rule.class_]
+            limits = (quantity.least, quantity.most)
+            rule = rule.model_copy(update={"within": limits})
         rule = with_certain_scale(rule, (raw_value(rule, row) for _, _, row in rows))
         if rule is None:
             return

@@ -154,9 +154,15 @@ class Profiles:
                 todo.append(self._by_name[name].for_model(object_id).below(root))
 
 
-def catalogue_folder() -> Path:
-    """Return the folder of Towpath's own profiles."""
-    return Path(str(resources.files("collectors.snmp.profiles"))) / "catalog"
+def shipped_files() -> list[Path]:
+    """Return the files of Towpath's own profiles: those of known devices, and those
+    with the tables of all models of a maker, drafted from its MIBs."""
+    folder = Path(str(resources.files("collectors.snmp.profiles")))
+    return sorted(
+        file
+        for part in ("catalog", "mib_tables")
+        for file in folder.glob(f"{part}/*.yaml")
+    )
 
 
 @cache
@@ -166,7 +172,7 @@ def load(folder: Path | None = None) -> Profiles:
     Raises `ProfileError` with all problems in the heads: file, line, dotted path, what
     was expected, did you mean.
     """
-    sources = {path.stem: path for path in sorted(catalogue_folder().glob("*.yaml"))}
+    sources = {path.stem: path for path in shipped_files()}
     if folder is not None:
         sources |= {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     return load_files(list(sources.values()))

@@ -83,11 +83,14 @@ class Head(StrictModel):
     `inherits`: other profiles that apply too, by name, and where their MIB is if that
     is not below their own `root`. `own_arcs`: this many first arcs of sysObjectID
     replace OWN in the body, for vendors that have the same MIB under each model.
+    `drafted`: made from MIBs alone. Values that are not plausible say nothing about
+    such a device, and are left out without a finding.
     """
 
     os: str | None = None
     vendor: str | None = None
     own_arcs: int | None = Field(default=None, ge=7)
+    drafted: bool = False
     root: Oid | None = None
     inherits: Annotated[dict[str, Oid | None], BeforeValidator(_to_inherited)] = Field(
         default_factory=dict

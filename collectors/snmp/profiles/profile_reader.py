@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from collectors.snmp.profiles.apply import Columns, is_needed, locate_cells
+from collectors.snmp.profiles.empty_ranges import EmptyRanges
 from collectors.snmp.profiles.matched_rows import key_column
 from collectors.snmp.profiles.profile_loader import Profile
 from collectors.snmp.profiles.profile_model import Source, Table, find_placeholders
@@ -17,6 +18,8 @@ from collectors.snmp.session.session import Failed, Value
 from collectors.snmp.tables.entities import Entity, device_parts, without_placeholder
 
 _SCALAR = "0"
+# 1.3.6.1.4.1.N
+_MAKER_ARCS = 7
 _Result = TypeVar("_Result")
 
 
@@ -32,6 +35,8 @@ class ProfileReader:
         self.unread: dict[str, str] = {}
         self._known: dict[str, Any] = {}
         self._has: dict[str, bool] = {}
+        # By the OID of a maker.
+        self._empty: dict[str, EmptyRanges] = {}
 
     async def read_once(
         self, name: str, read: Callable[[], Awaitable[_Result]]
@@ -70,6 +75,29 @@ class ProfileReader:
                 await self._skip(base, failed)
                 self.unread.pop(base, None)
                 self._has[base] = True
+        return self._has[base]
+
+    async def holds_table(self, base: str) -> bool:
+        """Return whether there is anything under `base` of a maker's tree: by one
+        GETNEXT, or none if an earlier one went past it.
+
+        Raises `Failed` if the device is gone.
+        """
+        if base in self._has:
+            return self._has[base]
+        maker = ".".join(base.split(".")[:_MAKER_ARCS])
+        empty = self._empty.setdefault(maker, EmptyRanges())
+        if empty.covers(base):
+            return False
+        try:
+            following = await self.snmp.next_oid(maker, base)
+        except Failed as failed:
+            # Some agents do not answer at the end of their tree.
+            await self._skip(base, failed)
+            self.unread.pop(base, None)
+            following = ""
+        empty.add(base, following)
+        self._has[base] = oids.under(following, base)
         return self._has[base]
 
     async def read_cells(self, wanted: Iterable[tuple[str, str]]) -> None:
@@ -119,11 +147,12 @@ def _prefixes(oid: str) -> Iterable[str]:
 
 async def read_profiles(reader: ProfileReader, profiles: Sequence[Profile]) -> Columns:
     """Read all columns that the profiles need. Raises `Failed`."""
+    absent = await _find_absent(reader, profiles)
     tables = [table for p in profiles for table in p.body.tables.values()]
     scalars = [
         (table.oid(name), _SCALAR)
         for table in tables
-        if table.scalar
+        if table.scalar and id(table) not in absent
         for name, column in table.columns.items()
         if not column.is_elsewhere
     ]
@@ -132,9 +161,37 @@ async def read_profiles(reader: ProfileReader, profiles: Sequence[Profile]) -> C
     await reader.read_cells([*scalars, *instances])
     for profile in profiles:
         for table in profile.body.tables.values():
+            if id(table) in absent:
+                continue
             if is_needed(table, profile.body.tables, reader.columns):
                 await _read_table(reader, table)
     return reader.columns
+
+
+async def _find_absent(reader: ProfileReader, profiles: Sequence[Profile]) -> set[int]:
+    """Return the identities of the families' tables that the device does not have.
+
+    Families have hundreds of tables: in the order of their OIDs, a GETNEXT answers for
+    all tables up to the next one that is there.
+    """
+    asked = {
+        id(table): table.base
+        for profile in profiles
+        if profile.is_family
+        for table in profile.body.tables.values()
+        if table.base is not None and _is_below(table, table.base)
+    }
+    absent = set()
+    for key, base in sorted(asked.items(), key=lambda pair: oids.parts(pair[1])):
+        if not await reader.holds_table(base):
+            absent.add(key)
+    return absent
+
+
+def _is_below(table: Table, base: str) -> bool:
+    """Return True if all columns that rows are found by are below `base`."""
+    keys = {table.oid(key_column(item)) for _, _, item in table.items}
+    return base.count(".") >= _MAKER_ARCS and all(oids.under(key, base) for key in keys)
 
 
 async def _read_table(reader: ProfileReader, table: Table) -> None:

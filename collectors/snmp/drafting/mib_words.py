@@ -1,0 +1,48 @@
+"""The words of MIB authors: how names are split, and what words mean (`words.yaml`)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+_WORDS = re.compile(r"kWh|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+def split_words(name: str) -> list[str]:
+    """Split `upsBatteryTempC` or `ups_battery` into lower-case words."""
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
+class WordLists(msgspec.Struct):
+    """The lists of `words.yaml`."""
+
+    not_now: frozenset[str]
+    never_now: frozenset[str]
+    radio: frozenset[str]
+    settings: frozenset[str]
+    texts: frozenset[str]
+    trouble: frozenset[str]
+    states: frozenset[str]
+    severities: dict[str, frozenset[str]]
+    signs: dict[str, frozenset[str]]
+
+
+def _load_words() -> WordLists:
+    file = Path(__file__).with_name("words.yaml")
+    lists = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return msgspec.convert(
+        {name: _to_words(content) for name, content in lists.items()}, WordLists
+    )
+
+
+def _to_words(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: content[key].split() for key in content}
+    return content.split()
+
+
+WORD_LISTS = _load_words()
