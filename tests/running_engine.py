@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
-import subprocess
-import sys
 import textwrap
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
+from warm_command import WarmCommand
 
 from alerts.alert_access import (
     start_positions,
@@ -206,29 +205,31 @@ class EngineProcess:
     script = ENGINE
 
     def __init__(self, folder: Path, desk: Desk, *options: float) -> None:
-        tests = Path(__file__).parent
-        self._words = (sys.executable, "-c", self.script, tests, folder, desk.url)
-        self._options = options
-        self._root = tests.parent
-        self._process: subprocess.Popen[bytes] | None = None
+        self._folder, self._url, self._options = folder, desk.url, options
+        self._starts = 0
+        self._process: WarmCommand | None = None
 
     def start(self, ahead_s: float = 0) -> None:
-        env = {**os.environ, "PYTHONPATH": str(self._root)}
-        words = (*self._words, ahead_s, *self._options)
-        self._process = subprocess.Popen(
-            [str(word) for word in words],
-            env=env,
-            stdout=subprocess.PIPE,
-            cwd=self._root,
+        self._starts += 1
+        out = self._folder / f"engine-{self._starts}"
+        words = (Path(__file__).parent, self._folder, self._url, ahead_s)
+        self._process = WarmCommand(
+            [str(word) for word in (*words, *self._options)],
+            os.environ,
+            out,
+            script=self.script,
         )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == b"running\n"
+        wait_until(lambda: self._is_running(out), f"the engine (see {out})", 60, 0.02)
+
+    def _is_running(self, out: Path) -> bool:
+        assert self._process is not None
+        said = out.read_text(encoding="utf-8") if out.exists() else ""
+        assert self._process.poll() is None, said
+        return "running\n" in said
 
     def kill(self) -> None:
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGKILL)
+        self._process.kill()
         self._process.wait(10)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
         self._process = None

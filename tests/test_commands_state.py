@@ -90,10 +90,11 @@ WITHOUT = {
 READ_ONLY = "mount --bind {0} {0} && mount -o remount,bind,ro {0} && exec "
 # Each command in a process of its own, of one that has imported everything already.
 EACH = """
-import json, os, sys
+import gc, json, os, sys
 import collectors.store.parquet_store, dashboards.report, rich.progress, towpath.run
 from towpath.cli import main
 
+gc.freeze()  # a child does not look through what was imported
 for line in json.loads(sys.argv[1]):
     path = os.path.join(sys.argv[2], "ended-" + "-".join(line[:2]).replace("/", "_"))
     child = os.fork()

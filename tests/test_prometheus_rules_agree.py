@@ -155,16 +155,24 @@ def states_in(alerts: Alerts) -> OtherEngine:
 
 
 @pytest.mark.service
-@pytest.mark.parametrize(("period_s", "seed"), [(60, 1), (300, 2)])
+@pytest.mark.parametrize(
+    ("period_s", "seed", "minutes"),
+    [
+        (60, 1, 100),
+        (300, 2, 250),
+        pytest.param(60, 1, 150, marks=pytest.mark.soak),
+        pytest.param(300, 2, 400, marks=pytest.mark.soak),
+    ],
+)
 def test_exported_rules_fire_when_towpaths_do(
-    period_s: int, seed: int, tmp_path: Path
+    period_s: int, seed: int, minutes: int, tmp_path: Path
 ) -> None:
     rules = [
         rule
         for rule in OF_ONE_ROW
         if CATALOGUE.measurement(rule.measurement).period_s == period_s
     ]
-    end_ms = START_MS + {60: 150, 300: 400}[period_s] * MINUTE_MS
+    end_ms = START_MS + minutes * MINUTE_MS
     for n, part in enumerate(without_shared_fields(rules)):
         folder = tmp_path / str(n)
         folder.mkdir()

@@ -32,7 +32,8 @@ _CONTEXT.set_forkserver_preload(
 
 
 class WarmCommand:
-    """`towpath` with these arguments; used as a `subprocess.Popen`."""
+    """`towpath`, or the Python text `script`, with these arguments; used as a
+    `subprocess.Popen`."""
 
     def __init__(
         self,
@@ -40,11 +41,11 @@ class WarmCommand:
         env: Mapping[str, str],
         out: Path,
         errors: Path | None = None,
+        script: str = "",
     ) -> None:
-        self.args = ["towpath", *arguments]
-        self._process = _CONTEXT.Process(
-            target=_run, args=(self.args, dict(env), out, errors or out), daemon=True
-        )
+        self.args = ["-c" if script else "towpath", *arguments]
+        words = (self.args, dict(env), out, errors, script)
+        self._process = _CONTEXT.Process(target=_run, args=words, daemon=True)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -85,17 +86,26 @@ def run_to_end(
         return subprocess.CompletedProcess(command.args, code, *said)
 
 
-def _run(arguments: list[str], env: dict[str, str], out: Path, errors: Path) -> None:
-    from towpath.cli import main
-
+def _run(
+    arguments: list[str],
+    env: dict[str, str],
+    out: Path,
+    errors: Path | None,
+    script: str,
+) -> None:
     # What was imported is not looked through for garbage.
     gc.freeze()
     os.environ.clear()
     os.environ.update(env)
     time.tzset()
-    for stream, path in ((sys.stdout, out), (sys.stderr, errors)):
+    for stream, path in ((sys.stdout, out), (sys.stderr, errors or out)):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(handle, stream.fileno())
         os.close(handle)
     sys.argv = arguments
-    main()
+    if script:
+        exec(script, {"__name__": "__main__"})
+    else:
+        from towpath.cli import main
+
+        main()
