@@ -18,6 +18,7 @@ from documents import (
     text_of,
 )
 from services import free_port
+from warm_command import run_to_end
 
 from collectors.ingest.certificate import make_certificates
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
@@ -41,6 +42,7 @@ def council(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def typed(line: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Runs a command line in `folder` with the commands of this checkout."""
+    program, *words = shlex.split(line)
     env = {
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "HOME": str(folder),
@@ -49,8 +51,10 @@ def typed(line: str, folder: Path, **more: str) -> subprocess.CompletedProcess[s
         "TOWPATH_SNMP_DEFAULT_PRIV_PASSWORD": "not a password",
         **more,
     }
+    if program == "towpath":
+        return run_to_end(words, env, 100, folder)
     return subprocess.run(
-        shlex.split(line),
+        [program, *words],
         cwd=folder,
         env=env,
         capture_output=True,

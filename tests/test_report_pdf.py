@@ -45,7 +45,7 @@ KINDS = {
             "\U0001d54f\u0301",
         )
     },
-    "many sites": {"more": 40, "store": EMPTY},
+    "many sites": {"more": 25, "store": EMPTY},
 }
 
 
@@ -83,7 +83,9 @@ def pdfs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pdf")
     made = {kind: folder / f"{kind}.pdf" for kind in KINDS}
     for kind, path in made.items():
-        write_pdf(_html(**KINDS[kind]), style_sheet(), path)
+        note = write_pdf(_html(**KINDS[kind]), style_sheet(), path)
+        # Any font has the letters of plain names.
+        assert note == "" or "names" in KINDS[kind]
     return made
 
 
@@ -134,7 +136,6 @@ def test_letters_that_no_font_has_are_written_by_number_with_a_note(
     note = write_pdf(html, style_sheet(), tmp_path / "x.pdf")
     assert "characters that no font of this machine has" in note
     assert "fonts-noto" in note
-    assert write_pdf(_html(store=EMPTY), style_sheet(), tmp_path / "y.pdf") == ""
 
 
 def test_a_hidden_drawing_is_a_background_and_one_with_a_title_is_text() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
 from topology_estates import batches, estate, report_both, reports
+from towpath_command import towpath
 
 from collectors.server_measurements import CATALOGUE
 from collectors.store import open_store
@@ -19,8 +19,6 @@ from collectors.topology import (
 )
 from probes.wire.clock import wall_ms
 from towpath.config import read
-
-BIN = Path(sys.executable).parent
 
 
 def test_the_graph_is_shown_as_tables_json_and_graphviz() -> None:
@@ -72,13 +70,7 @@ async def test_the_command_shows_the_stored_neighbours(tmp_path: Path) -> None:
         )
 
     def shown(*more: str) -> str:
-        ended = subprocess.run(
-            [str(BIN / "towpath"), "topology", "-c", str(settings), *more],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        ended = towpath("topology", "-c", str(settings), *more)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 

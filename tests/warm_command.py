@@ -42,9 +42,10 @@ class WarmCommand:
         out: Path,
         errors: Path | None = None,
         script: str = "",
+        cwd: Path | None = None,
     ) -> None:
         self.args = ["-c" if script else "towpath", *arguments]
-        words = (self.args, dict(env), out, errors, script)
+        words = (self.args, dict(env), out, errors, script, cwd)
         self._process = _CONTEXT.Process(target=_run, args=words, daemon=True)
         self._process.start()
         assert self._process.pid is not None
@@ -72,12 +73,15 @@ class WarmCommand:
 
 
 def run_to_end(
-    arguments: Sequence[str], env: Mapping[str, str], timeout_s: float
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    timeout_s: float,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """One command to its end, and what it said."""
     with tempfile.TemporaryDirectory() as folder:
         out, errors = Path(folder) / "out", Path(folder) / "errors"
-        command = WarmCommand(arguments, env, out, errors)
+        command = WarmCommand(arguments, env, out, errors, cwd=cwd)
         try:
             code = command.wait(timeout_s)
         finally:
@@ -92,12 +96,15 @@ def _run(
     out: Path,
     errors: Path | None,
     script: str,
+    cwd: Path | None,
 ) -> None:
     # What was imported is not looked through for garbage.
     gc.freeze()
     os.environ.clear()
     os.environ.update(env)
     time.tzset()
+    if cwd is not None:
+        os.chdir(cwd)
     for stream, path in ((sys.stdout, out), (sys.stderr, errors or out)):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(handle, stream.fileno())
