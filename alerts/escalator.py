@@ -17,7 +17,7 @@ from collectors.failure_log import FailureLog
 from probes.wire.clock import WallClock
 
 _log = structlog.get_logger()
-_EVERY_S = 5.0
+_EVERY_S = 15.0
 
 
 class Escalator:

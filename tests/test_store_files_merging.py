@@ -19,7 +19,7 @@ from stored_files import (
 from stores import CATALOGUE, DAY, HOUR, START, ask, batch, embedded, values
 
 from collectors.store import file_layout
-from collectors.store.compact import due_merges
+from collectors.store.compact import FAN, due_merges
 from collectors.store.file_layout import StoredFile
 from collectors.store.parquet_store import EmbeddedStore
 
@@ -71,9 +71,9 @@ def test_however_files_are_merged_each_write_is_read_once(
 
 async def test_small_files_become_one_an_hour_and_one_a_day(tmp_path: Path) -> None:
     async with embedded(tmp_path) as store:
-        for n in range(50):
+        for n in range(4 * FAN + 2):
             rows = [
-                (START + n * 5 * 60_000 + k, {"a": str(k)}, {"whole": n})
+                (START + n * (HOUR // FAN) + k, {"a": str(k)}, {"whole": n})
                 for k in range(3)
             ]
             await store.write([batch(*rows)])
@@ -84,7 +84,7 @@ async def test_small_files_become_one_an_hour_and_one_a_day(tmp_path: Path) -> N
         age_files(tmp_path)
         await store.tidy(START + 3 * HOUR + 1)
         assert await values(store, query) == before
-        # Past hours are one file each; in other hours, each dozen small files is one.
+        # Past hours are one file each; in other hours, each two dozen small ones are.
         names = [path.name[:2] for path in row_files(tmp_path)]
         assert names == ["00", "01", "02", "03", "04", "04"]
         await store.tidy(DAY_END)
@@ -98,7 +98,7 @@ async def test_small_files_become_one_an_hour_and_one_a_day(tmp_path: Path) -> N
         (changed,) = [
             row for row in await values(store, query) if row[:2] == (START + HOUR, "0")
         ]
-        assert changed[2:] == (1_000 + 1 + sum(range(13, 24)), 13)
+        assert changed[2:] == (1_000 + 1 + sum(range(FAN + 1, 2 * FAN)), FAN + 1)
 
 
 async def test_late_rows_are_collected_before_a_day_is_merged_again(

@@ -28,7 +28,7 @@ from collectors.journal.segment import (
 
 _log = structlog.get_logger()
 # A commit wakes every reader, so a look without one is only a precaution.
-_LOOK_S = 5.0
+_LOOK_S = 15.0
 
 
 class Chunk(msgspec.Struct, frozen=True):

@@ -37,7 +37,7 @@ from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.fsync import sync
 
 _log = structlog.get_logger(__name__)
-FAN = 12
+FAN = 24
 LATE_FILES = 24
 HOUR_GRACE_MS = 5 * 60_000
 DAY_GRACE_MS = 60 * 60_000
