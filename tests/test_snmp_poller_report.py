@@ -66,6 +66,11 @@ async def test_no_device_counts_as_silent_while_the_poller_is_cut_off() -> None:
         for switch in switches.values():
             switch.cut_off = True
         await until(lambda: poller.is_cut_off, "the poller cut off")
+        # The round that showed it is recorded as it was.
+        await until(
+            lambda: all(None in answered(sink, name) for name in switches),
+            "a whole round while it is",
+        )
         sink.samples.clear()
         await until(lambda: len(sink.rows("device")) > 6, "polls while it is")
         rows = sink.rows("device")

@@ -79,8 +79,8 @@ class PollerReport:
         self._lateness_ms.append(late_ms)
 
     def record_result(self, device: str, batches: Iterable[Batch]) -> bool:
-        """Records the rows of a poll. True if the poller is cut off now and was not in
-        its last row, or the other way round."""
+        """Records the rows of a poll. True if the poller is cut off now and was not
+        before, or the other way round: once, however many polls end together."""
         for batch in batches:
             if batch.measurement == "device":
                 up = batch.field("up")[-1]
@@ -88,7 +88,8 @@ class PollerReport:
                     self._answered.pop(device, None)
                 else:
                     self._answered[device] = bool(up)
-        return self.is_cut_off != self._was_cut_off
+        was, self._was_cut_off = self._was_cut_off, self.is_cut_off
+        return was != self._was_cut_off
 
     def remove(self, device: str) -> None:
         """Ignores a device that is polled no more."""
@@ -106,10 +107,9 @@ class PollerReport:
         self._lateness_ms.clear()
         # Nearest rank, as elsewhere in Towpath.
         p99 = lateness[-(-99 * len(lateness) // 100) - 1] if lateness else None
-        self._was_cut_off = self.is_cut_off
         values = (
             self._period_s,
-            int(self._was_cut_off),
+            int(self.is_cut_off),
             now.expected - last.expected,
             now.done - last.done,
             now.failed - last.failed,
