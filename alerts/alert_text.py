@@ -59,6 +59,7 @@ GENERIC_VALUES = {
     "supplier_phone": "its number",
     "support_hours": "its hours",
     "text": "the device's message",
+    "team_name": "the team",
     "threshold": "the limit",
     "value": "how much",
     "volume": "the disk",
@@ -205,6 +206,14 @@ def placeholder_values(
     room = estate_index.rooms.get(alert_state.subject.get("room", ""))
     if room is not None:
         values["room_name"] = room.name or room.id
+    subject_tags = alert_state.subject
+    team_id = subject_tags.get("team", "")
+    if subject_tags.get("by") == "team":
+        team_id = subject_tags["group"]
+    if team_id:
+        team = estate_index.teams.get(team_id)
+        name_of_team = team.name if team and team.name else team_id
+        values["group" if "group" in subject_tags else "team_name"] = name_of_team
     for name, subject in (("device_name", "device"), ("gateway_name", "gateway")):
         if subject in alert_state.subject:
             values.setdefault(name, alert_state.subject[subject])

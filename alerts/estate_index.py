@@ -6,7 +6,15 @@ import functools
 from collections.abc import Mapping
 
 from alerts.device_graph import DeviceGraph
-from collectors.estate.estate_model import Device, Estate, Line, Room, Site, VpnGateway
+from collectors.estate.estate_model import (
+    Device,
+    Estate,
+    Line,
+    Room,
+    Site,
+    Team,
+    VpnGateway,
+)
 from collectors.estate.opening_hours import OpeningHours, is_open
 from collectors.experience.groups import LEAST
 from collectors.topology import TopologyGraph
@@ -33,6 +41,7 @@ class EstateIndex:
         self.devices: dict[str, Device] = {d.id: d for d in estate.devices}
         self.lines: dict[str, Line] = {line.id: line for line in estate.lines}
         self.gateways: dict[str, VpnGateway] = {g.id: g for g in estate.vpn_gateways}
+        self.teams: dict[str, Team] = {team.id: team for team in estate.teams}
         self.rooms: dict[str, Room] = {room.id: room for room in estate.rooms}
         self.rooms_at: dict[tuple[str, str], list[str]] = {}
         for room in estate.rooms:
@@ -154,11 +163,14 @@ class EstateIndex:
 
     def knows(self, subject: dict[str, str]) -> bool:
         """False if `subject` names something that is no longer in the estate."""
+        if subject.get("by") == "team" and subject.get("group") not in self.teams:
+            return False
         for tag, known in (
             ("device", self.devices),
             ("line", self.lines),
             ("gateway", self.gateways),
             ("room", self.rooms),
+            ("team", self.teams),
             ("site", self.sites),
         ):
             if subject.get(tag) and subject[tag] not in known:

@@ -99,7 +99,7 @@ def domain_of(alert_state: AlertState) -> str:
     subject = alert_state.subject
     if subject.get("port"):
         return f"port:{subject['device']}/{subject['port']}"
-    for kind in ("device", "line", "gateway", "room", "supplier", "site"):
+    for kind in ("device", "line", "gateway", "room", "team", "supplier", "site"):
         if subject.get(kind):
             return f"{kind}:{subject[kind]}"
     if "by" in subject:

@@ -231,6 +231,15 @@ def _room_port(alert_state: AlertState, situation: Situation) -> _Subjects:
     yield [{"room": room} for room in rooms], False
 
 
+def _team_place(alert_state: AlertState, situation: Situation) -> _Subjects:
+    """The site, provider and VPN of most of its team's laptops."""
+    row = situation.window.find("experience", alert_state.subject)
+    for by in ("site", "provider", "vpn") if row is not None else ():
+        name = row.latest(f"mostly_{by}") if row is not None else None
+        if isinstance(name, str):
+            yield [{"by": by, "group": name}], False
+
+
 _RELATIONS: dict[str, Relate] = {
     "ancestor": _ancestor,
     "everything": _everything,
@@ -251,4 +260,5 @@ _RELATIONS: dict[str, Relate] = {
     "site_line_port": _site_line_port,
     "site_tops": _site_tops,
     "supplier": _supplier,
+    "team_place": _team_place,
 }

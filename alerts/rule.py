@@ -41,6 +41,7 @@ Relation = Literal[
     "site_line_port",
     "site_tops",
     "supplier",
+    "team_place",
 ]
 
 
@@ -78,6 +79,7 @@ RELATION_SUBJECTS: dict[str, frozenset[str] | None] = {
     "site_line_port": frozenset({"device", "port"}),
     "site_tops": frozenset({"device"}),
     "supplier": frozenset({"supplier"}),
+    "team_place": frozenset({"by", "group"}),
 }
 # The rule that fires if Towpath itself has lost its network.
 CUT_OFF = "monitor_cut_off"
@@ -278,6 +280,7 @@ PLACEHOLDERS: dict[str, tuple[str, ...]] = {
     "reading": ("sensor",),
     "gateway_name": ("gateway",),
     "room_name": ("room",),
+    "team_name": ("team",),
     "host": ("gateway",),
 }
 

@@ -75,6 +75,7 @@ def exported_text(
         "device_name": "device",
         "gateway_name": "gateway",
         "room_name": "room",
+        "team_name": "team",
         # A group of laptops at a site is named after the site.
         "site_name": "site" if "site" in labels else "group",
     }

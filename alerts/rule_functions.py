@@ -54,10 +54,10 @@ def on_backup(
 def agents_silent(
     sites: Sequence[Series], estate_index: EstateIndex, now_ms: int
 ) -> RuleFinding | None:
-    """For rows of `self_agents`: no laptop at all has reported in business hours,
-    though at least the smallest reportable group was expected. Laptops sleep, so a
-    silent night means nothing."""
-    open_now = [s for s in sites if estate_index.is_open(s.tags["home_site"], now_ms)]
+    """For rows of `self_agents` or `self_team`: no laptop at all has reported in
+    business hours, though at least the smallest reportable group was expected. Laptops
+    sleep, so a silent night means nothing."""
+    open_now = [s for s in sites if estate_index.is_open(_home_of(s), now_ms)]
     if not open_now:
         return None
     expected = sum(int(s.latest("expected") or 0) for s in open_now)
@@ -65,12 +65,15 @@ def agents_silent(
         return None
     # `heard` looks back an hour, so the first hour of the day may still be empty.
     an_hour_ago = now_ms - 3_600_000
-    if not any(
-        estate_index.is_open(s.tags["home_site"], an_hour_ago) for s in open_now
-    ):
+    if not any(estate_index.is_open(_home_of(s), an_hour_ago) for s in open_now):
         return None
     heard = sum(int(s.latest("heard") or 0) for s in sites)
     return RuleFinding(heard == 0, float(heard))
+
+
+def _home_of(series: Series) -> str:
+    """The site whose opening hours count."""
+    return series.tags.get("home_site") or series.tags.get("site", "")
 
 
 def ups_runtime_short(

@@ -17,8 +17,8 @@ EXPERIENCE = measurement(
     (
         Tag(
             "by",
-            "all, place, site, home_site, home_site_place, provider, connection or vpn "
-            "(the product, if the tunnel is up)",
+            "all, place, site, home_site, home_site_place, provider, connection, team "
+            "or vpn (the product, if the tunnel is up)",
         ),
         Tag("group", "which group"),
     ),
@@ -58,6 +58,14 @@ EXPERIENCE = measurement(
         )
     ),
     Field("mostly", "str", "1", "where most poor calls have their cause, in words"),
+    *(
+        Field(f"mostly_{by}", "str", "1", f"of a team: {where}, if four of five do")
+        for by, where in (
+            ("site", "the site whose offices its laptops are in"),
+            ("provider", "the provider that they use"),
+            ("vpn", "the VPN product that they use"),
+        )
+    ),
     Field(
         "call_tests", "str", "1", "measured; or why its calls have no figures, in words"
     ),

@@ -1,6 +1,6 @@
 """Towpath's measurements of itself: their part of the catalogue."""
 
-from collectors.declare import counter, measurement
+from collectors.declare import SITE, counter, measurement
 from probes.wire.catalogue import Field, Measurement, Tag
 
 _PROCESS = Tag("process", "process, by its roles")
@@ -137,6 +137,16 @@ SELF_AGENTS = measurement(
     Field("expected", "int", "1", "agents enrolled and seen in the last 30 days"),
     Field("heard", "int", "1", "agents seen in this clock hour or the one before"),
 )
+SELF_TEAM = measurement(
+    "self_team",
+    "whether the laptops of a team report; without counts if they are too few",
+    (Tag("team", "estate id of the team"), SITE),
+    Field("name", "str", "1", "its name in the estate, or else its id"),
+    Field("enough", "int", "flag", "1 if it has enough laptops to be counted"),
+    Field("state_text", "str", "1", "measured, or fewer than the smallest group"),
+    Field("expected", "int", "1", "seen in the last 30 days, rounded up to 5"),
+    Field("heard", "int", "1", "seen in this clock hour or the last, rounded up to 5"),
+)
 SELF_NOTIFY = measurement(
     "self_notify",
     "notifications, since start",
@@ -186,6 +196,7 @@ SELF_MEASUREMENTS: tuple[Measurement, ...] = (
     SELF_INGEST,
     SELF_WEB,
     SELF_AGENTS,
+    SELF_TEAM,
     SELF_NOTIFY,
     SELF_DISK,
     SELF_CERTIFICATE,

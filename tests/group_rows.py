@@ -30,8 +30,9 @@ def place_of(
     provider: str = "bt",
     connection: str = "wifi",
     vpn: str = "unknown",
+    team: str = "",
 ) -> AgentPlace:
-    return AgentPlace(place, site, home_site, provider, connection, vpn)
+    return AgentPlace(place, site, home_site, provider, connection, vpn, team)
 
 
 def calls(

@@ -43,6 +43,8 @@ ESTATE = EstateIndex(
                 }
                 for n, s in enumerate(SUBJECTS)
             ],
+            "rooms": [{"id": s, "site": f"site-{s}", "devices": [s]} for s in SUBJECTS],
+            "teams": [{"id": s} for s in SUBJECTS],
             "vpn_gateways": [
                 {"id": s, "host": f"{s}.example", "site": f"site-{s}"} for s in SUBJECTS
             ],

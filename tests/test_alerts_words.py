@@ -55,6 +55,7 @@ FULL = Estate.model_validate(
                 "port": "Gi1",
             }
         ],
+        "teams": [{"id": "contact-centre", "name": "Contact centre"}],
         "rooms": [
             {
                 "id": "chamber",
@@ -86,6 +87,7 @@ BARE = Estate.model_validate(
                 "port": "Gi1",
             }
         ],
+        "teams": [{"id": "contact-centre"}],
         "rooms": [{"id": "chamber", "site": "library", "devices": ["sw-2"]}],
         "vpn_gateways": [{"id": "vpn-1", "host": "vpn.example.gov.uk"}],
     }
@@ -115,6 +117,7 @@ LABELS = {
     "sensor": "Inlet",
     "setting": "ingest.https.certificate",
     "site": "library",
+    "team": "contact-centre",
     "volume": "/var/log",
 }
 SHOWN: dict[str, Value] = {

@@ -37,6 +37,7 @@ ARGUMENTS = {
     "agents list": (),
     "agents restore": ("aaaaaaaaaaaaaaaa",),
     "agents revoke": ("aaaaaaaaaaaaaaaa",),
+    "agents team": ("aaaaaaaaaaaaaaaa",),
     "agents token": ("--site", "hall"),
     "agents tokens": (),
     "agents withdraw": ("x",),

@@ -39,6 +39,7 @@ PLACES = st.builds(
     provider=st.sampled_from(["p1", "p2", "p3"]),
     connection=st.sampled_from(["wifi", "wired"]),
     vpn=st.sampled_from(["GlobalProtect", "WireGuard", "down"]),
+    team=st.sampled_from(["", "t1", "t2"]),
 )
 
 

@@ -26,6 +26,7 @@ from collectors.certificate_files import CertificateFiles
 from collectors.disk_space import Disks
 from collectors.estate import EstateFile
 from collectors.experience.experience_reader import ExperienceReader
+from collectors.experience.team_members import TeamMembers
 from collectors.file_limit import raise_file_limit
 from collectors.ingest import (
     BrokerFiles,
@@ -34,6 +35,7 @@ from collectors.ingest import (
     Registry,
     agents_samples,
     ingest_sample,
+    team_samples,
 )
 from collectors.journal import Journal, JournalReader, journal_sample
 from collectors.personal_data import PERSONAL_DAYS, prune_files
@@ -156,6 +158,15 @@ class Installation:
         registry = Registry(config.registry)
         self._add(f"agents {config.registry.path}", registry)
         self._source("agents", lambda at: agents_samples(registry.agents(), at))
+        self._source(
+            "teams",
+            lambda at: team_samples(
+                registry.agents(),
+                self.estate.current.teams,
+                self.config.groups.least,
+                at,
+            ),
+        )
         unseen = ("agents", config.registry.unseen_days, registry.forget_unseen)
         self._add("retention of agents", Retention([unseen], self._now_ms))
         files: BrokerFiles | None = None
@@ -213,6 +224,7 @@ class Installation:
             config.state / "groups.json",
             self.journal,
             self._now_ms,
+            TeamMembers(config.ingest.registry.path).teams,
         )
         self._add(f"groups of at least {config.groups.least} agents", grouping)
         self._source("groups", lambda at: [grouping.sample(self.process)])

@@ -101,8 +101,6 @@ def why_not_prometheus(rule: Rule) -> str:
             return "it compares several figures of several rows of one subject"
     elif rule.least > 1 or has_other_series(rule):
         return "it compares several rows of one subject"
-    if any(condition.otherwise for condition in rule.when):
-        return "its alerts end with an event, although nothing has recovered"
     if rule.sites and not site_label(rule):
         return "its rows do not name the site"
     return ""

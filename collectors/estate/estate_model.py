@@ -199,6 +199,15 @@ class Reflector(StrictModel):
     site: Id | None = None
 
 
+class Team(StrictModel):
+    """Staff whose laptops are judged together, such as a contact centre. Laptops join
+    it when they enrol; nobody is named. `site`: whose opening hours count."""
+
+    id: Id
+    name: str = ""
+    site: Id | None = None
+
+
 class EstatePlaces(StrictModel):
     """How an agent recognises an office: a beacon that answers only from inside."""
 
@@ -215,6 +224,7 @@ class Estate(StrictModel):
     rooms: tuple[Room, ...] = ()
     vpn_gateways: tuple[VpnGateway, ...] = ()
     reflectors: tuple[Reflector, ...] = ()
+    teams: tuple[Team, ...] = ()
     places: EstatePlaces = EstatePlaces()
 
     def site(self, id: str) -> Site:

@@ -14,6 +14,7 @@ _SECTIONS = {
     "device": ("devices", "device"),
     "line": ("lines", "line"),
     "room": ("rooms", "room"),
+    "team": ("teams", "team"),
     "gateway": ("vpn_gateways", "VPN gateway"),
 }
 KINDS = frozenset(_SECTIONS)

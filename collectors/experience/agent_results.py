@@ -31,7 +31,7 @@ _OUTCOMES = frozenset(outcome.value for outcome in Outcome)
 
 
 class AgentPlace(msgspec.Struct, frozen=True):
-    """Where an agent was: the finest group that its rows can belong to."""
+    """Where an agent was, and its team: the finest group that its rows belong to."""
 
     place: str
     site: str
@@ -39,6 +39,7 @@ class AgentPlace(msgspec.Struct, frozen=True):
     provider: str
     connection: str
     vpn: str = "unknown"
+    team: str = ""
 
     def as_whereabouts(self) -> AgentWhereabouts:
         """Returns what the agent reported, as far as `call_cause` needs it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -58,9 +59,10 @@ class ExperienceReader:
         state: Path,
         append: Append,
         now_ms: WallClock = wall_ms,
+        teams: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._config, self._state, self._append = config, state, append
-        self._now_ms = now_ms
+        self._now_ms, self._teams = now_ms, teams
         self._window = ExperienceWindow(config)
         saved, whole = ReaderState(0, {}), False
         try:
@@ -161,7 +163,9 @@ class ExperienceReader:
 
     async def _samples(self, end_ms: int) -> list[Sample]:
         try:
-            return await asyncio.to_thread(self._window.samples, end_ms)
+            return await asyncio.to_thread(
+                lambda: self._window.samples(end_ms, self._teams())
+            )
         except Exception as error:  # noqa: BLE001 - one period must not end all others
             self.reader.stats.failures += 1
             _log.error("groups_period_left_out", end_ms=end_ms, error=repr(error))

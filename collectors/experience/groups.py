@@ -5,7 +5,8 @@ ten minutes, so a row covers the last `window_s`: the row at time T has what was
 measured in [T + period - window, T + period) and had arrived `settle_s` after that. A
 result that arrives later counts in later windows that still cover its time. If none
 does, it is ignored here, but it is stored with the personal results. So a row depends
-only on the journal, and calculating it again gives the same row.
+only on the journal and on who is in which team (`TeamMembers`), and calculating it
+again gives the same row.
 
 No row, and no figure in a row, is about fewer than `least` agents, and none can be
 worked out from the others (`disclosure_control`). Figures about calls, VPN, web,
@@ -20,7 +21,7 @@ overlap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Self
 
 import msgspec
@@ -40,6 +41,7 @@ from collectors.experience.group_figures import (
     cause_rows,
     rounded,
 )
+from collectors.experience.team_places import team_places
 from collectors.strict_model import StrictModel
 from probes.wire.measurements import CATALOGUE
 from probes.wire.probe_list import PROBES
@@ -90,6 +92,8 @@ def group_names(location: AgentPlace) -> list[GroupName]:
     ]
     if location.place == "office":
         names.append(("site", location.site))
+    if location.team:
+        names.append(("team", location.team))
     return names
 
 
@@ -160,8 +164,9 @@ class ExperienceWindow:
         `end_ms`."""
         return end_ms + self._period_ms - self._window_ms
 
-    def samples(self, end_ms: int) -> list[Sample]:
-        """Returns the `experience` rows of the period that ends at `end_ms`."""
+    def samples(self, end_ms: int, teams: Mapping[str, str] = {}) -> list[Sample]:
+        """Returns the `experience` rows of the period that ends at `end_ms`. `teams`:
+        agent → its team, for those in one."""
         begin_ms = end_ms - self._window_ms
         settled_ms = end_ms + self._config.settle_s * 1000
         rows, earlier = [], []
@@ -173,7 +178,10 @@ class ExperienceWindow:
             elif row.time_ms + self._extra_ms(row.kind) >= begin_ms:
                 earlier.append(row)
         samples = experience_samples(
-            rows, end_ms - self._period_ms, self._config.least, earlier
+            _with_teams(rows, teams),
+            end_ms - self._period_ms,
+            self._config.least,
+            _with_teams(earlier, teams),
         )
         for sample in samples:
             if "calls" in sample.fields:
@@ -212,6 +220,9 @@ def experience_samples(
         group: {"agents": rounded(len({row.agent for row in by_group[group]}))}
         for group in shown
     }
+    for group in shown:
+        if group[0] == "team":
+            fields[group].update(team_places(by_group[group], shown, least))
     by_kind: dict[str, list[AgentResult]] = {}
     counted = [*rows, *earlier]
     for row in [*counted, *cause_rows(counted)]:
@@ -271,6 +282,26 @@ def _with_vpn_products(
     return [with_product(row) for row in rows], [with_product(row) for row in earlier]
 
 
+def _with_teams(
+    rows: Sequence[AgentResult], teams: Mapping[str, str]
+) -> Sequence[AgentResult]:
+    """The rows with the team of each agent."""
+    if not teams:
+        return rows
+    places: dict[tuple[AgentPlace, str], AgentPlace] = {}
+
+    def in_team(row: AgentResult) -> AgentResult:
+        team = teams.get(row.agent, "")
+        if not team:
+            return row
+        key = (row.location, team)
+        if key not in places:
+            places[key] = msgspec.structs.replace(row.location, team=team)
+        return msgspec.structs.replace(row, location=places[key])
+
+    return [in_team(row) for row in rows]
+
+
 def group_sums(groups: Iterable[GroupName]) -> list[GroupSum]:
     """Returns which of the groups are sums of others."""
     names = sorted(groups)
@@ -283,6 +314,7 @@ def group_sums(groups: Iterable[GroupName]) -> list[GroupSum]:
             "connection",
             "vpn",
             "home_site_place",
+            "team",
         )
     ]
     if ("place", "office") in names:

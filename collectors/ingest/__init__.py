@@ -13,6 +13,7 @@ from collectors.ingest.mqtt_ingest import MqttIngest
 from collectors.ingest.policies import agent_policy
 from collectors.ingest.pseudonym import rotate_key
 from collectors.ingest.registry import Registry
+from collectors.ingest.team_samples import team_samples
 
 __all__ = [
     "BrokerFiles",
@@ -24,4 +25,5 @@ __all__ = [
     "agents_samples",
     "ingest_sample",
     "rotate_key",
+    "team_samples",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -69,21 +69,31 @@ def ingest_sample(
     return Sample("self_ingest", tags, fields, now_ms)
 
 
+def expected_and_heard(
+    agents: Iterable[EnrolledAgent],
+    group_of: Callable[[EnrolledAgent], str],
+    now_ms: int,
+) -> tuple[Counter[str], Counter[str]]:
+    """How many agents of each group are expected and heard, as `agents_samples`
+    counts."""
+    hour_ms = now_ms - now_ms % _HOUR_MS
+    expected: Counter[str] = Counter()
+    heard: Counter[str] = Counter()
+    for agent in agents:
+        if not agent.revoked:
+            group = group_of(agent)
+            expected[group] += agent.last_seen_ms >= hour_ms - _EXPECTED_MS
+            heard[group] += agent.last_seen_ms >= hour_ms - _HOUR_MS
+    return expected, heard
+
+
 def agents_samples(agents: Iterable[EnrolledAgent], now_ms: int) -> list[Sample]:
     """A `self_agents` row per home site.
 
     Expected agents were seen in the last 30 days; heard ones in this clock hour or the
     one before, because the registry keeps only the hour. Revoked agents do not count.
     """
-    hour_ms = now_ms - now_ms % _HOUR_MS
-    expected: Counter[str] = Counter()
-    heard: Counter[str] = Counter()
-    for agent in agents:
-        if agent.revoked:
-            continue
-        site = agent.home_site
-        expected[site] += agent.last_seen_ms >= hour_ms - _EXPECTED_MS
-        heard[site] += agent.last_seen_ms >= hour_ms - _HOUR_MS
+    expected, heard = expected_and_heard(agents, lambda agent: agent.home_site, now_ms)
     return [
         Sample(
             "self_agents",

@@ -136,21 +136,24 @@ class Registry:
             self._seen[agent] = hour_ms
             self._unsaved.append((hour_ms, agent))
 
-    def make_token(self, site: str, uses: int, days: float, now_ms: int) -> str:
+    def make_token(
+        self, site: str, uses: int, days: float, now_ms: int, team: str = ""
+    ) -> str:
         """Makes an enrolment token and returns its text, which is not stored."""
         if uses < 1 or days <= 0:
             raise ValueError("an enrolment token needs at least one use and some days")
         token = f"tow-{secrets.token_urlsafe(24)}"
         with self._file.transaction() as connection:
             connection.execute(
-                "INSERT INTO token (hash, site, uses, created_ms, expires_ms)"
-                " VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO token (hash, site, uses, created_ms, expires_ms, team)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     _digest(token).hex(),
                     site,
                     uses,
                     now_ms,
                     now_ms + int(days * _DAY_MS),
+                    team,
                 ),
             )
             next_generation(connection)
@@ -161,7 +164,7 @@ class Registry:
         """Every token, newest first."""
         rows = self._file.rows(
             "SELECT substr(hash, 1, 12), site, uses, used, created_ms, expires_ms,"
-            " withdrawn FROM token ORDER BY created_ms DESC, hash"
+            " withdrawn, team FROM token ORDER BY created_ms DESC, hash"
         )
         return [Token(*row) for row in rows]
 
@@ -189,13 +192,13 @@ class Registry:
         secret = secrets.token_urlsafe(32)
         with self._file.transaction() as connection:
             token = connection.execute(
-                "SELECT site, uses, used, expires_ms, withdrawn FROM token"
+                "SELECT site, team, uses, used, expires_ms, withdrawn FROM token"
                 " WHERE hash = ?",
                 (token_hash,),
             ).fetchone()
             if token is None:
                 raise EnrolmentRefused(_UNKNOWN_TOKEN)
-            site, *token_fields = token
+            site, team, *token_fields = token
             before = connection.execute(
                 "SELECT token, revoked FROM agent WHERE agent = ?", (agent,)
             ).fetchone()
@@ -211,10 +214,12 @@ class Registry:
                 )
             connection.execute(
                 "INSERT INTO agent (agent, secret_hash, broker_hash, home_site, token,"
-                " enrolled_ms) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (agent) DO UPDATE"
-                " SET secret_hash = excluded.secret_hash, broker_hash ="
-                " excluded.broker_hash, home_site = excluded.home_site,"
-                " token = excluded.token, enrolled_ms = excluded.enrolled_ms",
+                " enrolled_ms, team) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (agent) DO UPDATE SET secret_hash ="
+                " excluded.secret_hash, broker_hash = excluded.broker_hash,"
+                " home_site = excluded.home_site,"
+                " token = excluded.token, enrolled_ms = excluded.enrolled_ms,"
+                " team = excluded.team",
                 (
                     agent,
                     _digest(secret),
@@ -222,6 +227,7 @@ class Registry:
                     site,
                     token_hash,
                     now_ms,
+                    team,
                 ),
             )
             next_generation(connection)
@@ -257,6 +263,10 @@ class Registry:
         """Lets a revoked agent in again. False if there is no such agent."""
         return self._change("UPDATE agent SET revoked = 0 WHERE agent = ?", agent)
 
+    def set_team(self, agent: str, team: str) -> bool:
+        """Moves an agent to a team, or out of any. False if there is no such agent."""
+        return self._change("UPDATE agent SET team = ? WHERE agent = ?", team, agent)
+
     def forget(self, agent: str) -> bool:
         """Deletes an agent from the registry. False if there is no such agent."""
         return self._change("DELETE FROM agent WHERE agent = ?", agent)
@@ -280,8 +290,8 @@ class Registry:
         """Every agent in the file, including revoked ones."""
         self.save_seen()
         rows = self._file.rows(
-            "SELECT agent, home_site, enrolled_ms, last_seen_ms, revoked FROM agent"
-            " ORDER BY agent"
+            "SELECT agent, home_site, enrolled_ms, last_seen_ms, revoked, team"
+            " FROM agent ORDER BY agent"
         )
         return [EnrolledAgent(*row) for row in rows]
 
@@ -307,7 +317,7 @@ class Registry:
                 return False
             rows = connection.execute(
                 "SELECT secret_hash, token, agent, home_site, enrolled_ms,"
-                " last_seen_ms, revoked FROM agent WHERE revoked = 0"
+                " last_seen_ms, revoked, team FROM agent WHERE revoked = 0"
             ).fetchall()
             tokens = connection.execute(
                 "SELECT hash, uses, used, expires_ms, withdrawn FROM token"
@@ -361,9 +371,9 @@ class Registry:
         self.refresh()
         self.save_seen()
 
-    def _change(self, statement: str, agent: str) -> bool:
+    def _change(self, statement: str, *values: str) -> bool:
         with self._file.transaction() as connection:
-            changed = connection.execute(statement, (agent,)).rowcount > 0
+            changed = connection.execute(statement, values).rowcount > 0
             if changed:
                 next_generation(connection)
         self.refresh()

@@ -16,7 +16,7 @@ from typing import Any
 
 from collectors.ingest.registry_records import RegistryRefused
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS token (
   hash TEXT PRIMARY KEY, site TEXT NOT NULL, uses INTEGER NOT NULL,
@@ -31,6 +31,15 @@ CREATE TABLE IF NOT EXISTS agent (
 CREATE TABLE IF NOT EXISTS generation (number INTEGER NOT NULL) STRICT;
 INSERT INTO generation SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM generation);
 """
+
+
+# From format 1: laptops may belong to a team of the estate.
+_TEAMS = """
+ALTER TABLE token ADD COLUMN team TEXT NOT NULL DEFAULT '';
+ALTER TABLE agent ADD COLUMN team TEXT NOT NULL DEFAULT '';
+"""
+# Format → what makes it of the one before.
+_UPDATES = {1: _SCHEMA, 2: _TEAMS}
 
 
 class NotOpen(RuntimeError):
@@ -94,19 +103,28 @@ class RegistryFile:
                 raise
 
     def _create_tables(self) -> None:
-        with self._lock:
-            connection = self._opened()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > _SCHEMA_VERSION:
-                raise RegistryRefused(
-                    f"registry {self._path} is from a newer Towpath (format {version}, "
-                    f"expected {_SCHEMA_VERSION})"
-                )
-            if version < _SCHEMA_VERSION:
-                connection.executescript(
-                    f"BEGIN IMMEDIATE; {_SCHEMA}"
-                    f"PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
-                )
+        if self._version() == _SCHEMA_VERSION:
+            return
+        with self.transaction() as connection:
+            # Another process may have done it meanwhile.
+            version = self._version(connection)
+            for number, statements in _UPDATES.items():
+                if version < number:
+                    for statement in filter(str.strip, statements.split(";")):
+                        connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+    def _version(self, connection: sqlite3.Connection | None = None) -> int:
+        """The file's format. Raises `RegistryRefused` if it is too new."""
+        (version,) = (
+            (connection or self._opened()).execute("PRAGMA user_version").fetchone()
+        )
+        if version > _SCHEMA_VERSION:
+            raise RegistryRefused(
+                f"registry {self._path} is from a newer Towpath (format {version}, "
+                f"expected {_SCHEMA_VERSION})"
+            )
+        return int(version)
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:

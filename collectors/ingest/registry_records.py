@@ -14,13 +14,15 @@ class RegistryRefused(ValueError):
 
 
 class EnrolledAgent(msgspec.Struct, frozen=True):
-    """An enrolled laptop. `last_seen_ms` is the start of an hour; 0 is never."""
+    """An enrolled laptop. `last_seen_ms` is the start of an hour; 0 is never.
+    `team`: of the estate; empty if it is in none."""
 
     agent: str
     home_site: str
     enrolled_ms: int
     last_seen_ms: int
     revoked: int
+    team: str = ""
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -33,3 +35,4 @@ class Token(msgspec.Struct, frozen=True):
     created_ms: int
     expires_ms: int
     withdrawn: int
+    team: str = ""

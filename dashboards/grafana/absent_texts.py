@@ -24,6 +24,7 @@ NOTHING = {
     "self_agents": "No laptop is enrolled",
     "self_certificate": "No certificate is set",
     "self_disk": "No process reports",
+    "self_team": "No team in the estate",
     "self_ingest": "No report is received",
     "self_journal": "No process reports",
     "self_notify": "No channel is set up",

@@ -53,6 +53,7 @@ def token(
     site: Annotated[str, typer.Option(help="id of the laptops' home site")],
     uses: Annotated[int, typer.Option(min=1, help="how many laptops may use it")] = 1,
     days: Annotated[float, typer.Option(min=0.01, help="days until it expires")] = 7,
+    team: Annotated[str, typer.Option(help="id of the team they join")] = "",
 ) -> None:
     """Make an enrolment token. It is shown once; only its hash is stored."""
     from collectors.estate import EstateError, known_names, load
@@ -63,8 +64,10 @@ def token(
         usage_error(error.findings)
     if unknown := known_names.unknown_name_text(estate, "site", site):
         usage_error([unknown])
+    if team and (unknown := known_names.unknown_name_text(estate, "team", team)):
+        usage_error([unknown])
     with _registry(config) as registry:
-        typer.echo(registry.make_token(site, uses, days, wall_ms()))
+        typer.echo(registry.make_token(site, uses, days, wall_ms(), team))
 
 
 @app.command("list")
@@ -77,7 +80,8 @@ def list_(config: ConfigFile) -> None:
     for agent in agents:
         seen = "never" if not agent.last_seen_ms else _hour(agent.last_seen_ms)
         state = "revoked" if agent.revoked else "enrolled"
-        typer.echo(f"{agent.agent}  {agent.home_site:<20}  {state:<8}  seen {seen}")
+        line = f"{agent.agent}  {agent.home_site:<20}  {state:<8}  seen {seen}"
+        typer.echo(f"{line}  team {agent.team}" if agent.team else line)
 
 
 @app.command()
@@ -87,7 +91,8 @@ def tokens(config: ConfigFile) -> None:
         for token in registry.tokens():
             left = token.uses - token.used
             expires = _hour(token.expires_ms)
-            typer.echo(f"{token.id}  {token.site:<20}  {left} left, to {expires}")
+            line = f"{token.id}  {token.site:<20}  {left} left, to {expires}"
+            typer.echo(f"{line}, team {token.team}" if token.team else line)
 
 
 @app.command()
@@ -111,6 +116,26 @@ def restore(config: ConfigFile, agent: Agent) -> None:
     """Accept reports from a revoked laptop again."""
     with _registry(config) as registry:
         exit_with(_report(registry.restore(agent), f"{agent} may report again", agent))
+
+
+@app.command()
+def team(
+    config: ConfigFile,
+    agent: Agent,
+    team: Annotated[str, typer.Argument(help="id of the team; none: leave it")] = "",
+) -> None:
+    """Move a laptop to a team of the estate, or out of any."""
+    from collectors.estate import EstateError, known_names, load
+
+    try:
+        estate = load(read_config(config).estate)
+    except EstateError as error:
+        usage_error(error.findings)
+    if team and (unknown := known_names.unknown_name_text(estate, "team", team)):
+        usage_error([unknown])
+    with _registry(config) as registry:
+        done = f"{agent} is in the team {team}" if team else f"{agent} is in no team"
+        exit_with(_report(registry.set_team(agent, team), done, agent))
 
 
 @app.command()

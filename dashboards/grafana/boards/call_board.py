@@ -5,6 +5,7 @@ from dashboards.grafana.board import (
     BoardRow,
     Panel,
     PanelQuery,
+    TableColumn,
     Variable,
     busiest,
     cell,
@@ -38,8 +39,43 @@ _KINDS = {
     "provider": "Provider",
     "connection": "Wi-Fi, cable, mobile",
     "vpn": "VPN product",
+    "team": "Team, such as a contact centre",
     "all": "All laptops together",
 }
+TEAMS = Panel(
+    "Which teams are measured, and do their laptops report?",
+    "Teams of the estate ([[teams]]), whose laptops joined when they enrolled. Counts "
+    "are rounded up to 5; a team of too few has none. Choose “Team” as the group above "
+    f"to see calls. {what_to_do('team_silent')}",
+    (
+        PanelQuery(
+            select(
+                "self_team",
+                ("name", "last"),
+                ("state_text", "last"),
+                ("expected", "last"),
+                ("heard", "last"),
+                by=("team",),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=5,
+    columns={
+        "team": TableColumn("Id", hidden=True),
+        "name_last": TableColumn("Team"),
+        "state_text_last": TableColumn("Measured?"),
+        "expected_last": TableColumn("Laptops, 30 days", decimals=0, absent="too few"),
+        "heard_last": TableColumn(
+            "Reported in the last hour", decimals=0, absent="too few"
+        ),
+    },
+    sort=("name_last", False),
+    newest=True,
+    no_value="The estate has no team",
+)
 _CHOSEN = {"by": "by", "group": "group"}
 _WORST = {"by": "by", "group": "worst_groups"}
 
@@ -207,6 +243,7 @@ CALLS = Board(
         BoardRow("All laptops", (*NOW, POOR_EVERYWHERE, CAUSES_EVERYWHERE)),
         BoardRow("Groups", (GROUPS, CAUSES)),
         BoardRow("Over time", OVER_TIME),
+        BoardRow("Teams of the estate", (TEAMS,), collapsed=True),
         BoardRow(
             "When calls of the chosen groups failed, and where",
             (CAUSES_OF_CHOSEN,),

@@ -25,6 +25,7 @@ _OF_KIND: Mapping[str, Mapping[str, str]] = {
     "site": {},
     "home_site": {},
     "home_site_place": {},
+    "team": {},
 }
 
 
