@@ -131,7 +131,8 @@ PLACES: tuple[PersonalDataPlace, ...] = (
     PersonalDataPlace(
         "registry",
         "agents.sqlite*",
-        "enrolled laptops: pseudonym, home site, team, hash of a secret, hour last seen",
+        "enrolled laptops: pseudonym, home site, team, hash of a secret, hour last "
+        "seen",
         "until erased; 400 days after it was last seen (`ingest.registry.unseen_days`)",
         "at once",
     ),
