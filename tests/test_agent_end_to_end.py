@@ -115,7 +115,7 @@ async def test_a_revoked_laptop_reports_that_and_keeps_its_reports(
         code, *_ = await agent("enrol", "--config", config, "--token", token)
         assert code == 0
         for laptop in council.registry.agents():
-            council.registry.revoke(laptop.agent)
+            council.registry.revoke(laptop.agent, wall_ms(), "test")
         process = await asyncio.create_subprocess_exec(
             *AGENT, "--config", str(config), "run", env=environment()
         )

@@ -33,6 +33,7 @@ port = 0
 ESTATE = '[[sites]]\nid = "hall"\nname = "Hall"\n'
 # Each command that reads settings, with what else it needs. {out} may be written.
 ARGUMENTS = {
+    "agents audit": (),
     "agents erase": ("aaaaaaaaaaaaaaaa",),
     "agents list": (),
     "agents restore": ("aaaaaaaaaaaaaaaa",),

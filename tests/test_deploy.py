@@ -27,6 +27,7 @@ from collectors.ingest.certificate import make_certificates
 from collectors.ingest.ingest_config import BrokerConfig, MqttConfig
 from collectors.store.influx_http import InfluxServer
 from collectors.store.store_errors import QueryFailed
+from probes.wire.clock import wall_ms
 from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, AgentCredential
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -206,7 +207,7 @@ async def come_and_go(server: Server, folder: Path) -> list[str]:
             for number in range(40):
                 topic = f"{ACKS_TOPIC}/{laptop.agent}"
                 await connected.publish(topic, b"%d" % number, qos=1)
-        registry.revoke(laptop.agent)
+        registry.revoke(laptop.agent, wall_ms(), "test")
         files.write()
         os.kill(server.pid, signal.SIGHUP)
         async with asyncio.timeout(20):

@@ -53,7 +53,7 @@ async def test_a_revoked_laptop_is_out_within_seconds_also_across_processes(
         laptop = enrol(council.registry, "LAPTOP-1")
         receipt(await council.send(laptop, body(report(laptop.agent, "r1"))))
         with Registry(council.registry._config) as elsewhere:
-            assert elsewhere.revoke(laptop.agent)
+            assert elsewhere.revoke(laptop.agent, wall_ms(), "test")
         async with asyncio.timeout(20):
             while True:
                 answer = await council.send(laptop, body(report(laptop.agent, "r2")))

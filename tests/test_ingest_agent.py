@@ -65,7 +65,7 @@ async def test_an_agent_enrols_reports_and_gets_its_policy_over_https(
             with pytest.raises(Later, match="durable") as later:
                 await publisher.send([waiting(report(who.agent, "r3"))])
             assert later.value.after_s is not None
-            council.registry.revoke(who.agent)
+            council.registry.revoke(who.agent, wall_ms(), "test")
             with pytest.raises(CredentialRefused, match="enrolled"):
                 await publisher.send([waiting(good)])
 

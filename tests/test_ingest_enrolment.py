@@ -98,7 +98,7 @@ async def test_a_used_up_expired_or_withdrawn_token_is_refused_from_memory(
         withdrawn = registry.make_token("depot", 1, 1, now_ms)
         for token in registry.tokens():
             if not token.used and token.expires_ms > now_ms:
-                assert registry.withdraw_token(token.id)
+                assert registry.withdraw_token(token.id, wall_ms(), "test")
         for token, why in (
             (used, "had 1 uses"),
             (old, "has expired"),

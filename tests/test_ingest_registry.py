@@ -16,6 +16,7 @@ from ingest_council import enrol, opened_registry, registry_config, wall_ms
 
 from collectors.batch import batch_samples, check_batch
 from collectors.http import HttpRefusal
+from collectors.ingest.enrolment_tokens import TokenWish, token_state
 from collectors.ingest.ingest_stats import IngestStats, agents_samples, ingest_sample
 from collectors.ingest.pseudonym import (
     KeyRefused,
@@ -130,8 +131,8 @@ def test_tokens_have_uses_an_end_and_can_be_withdrawn(tmp_path: Path) -> None:
             registry.enrol(Enrolment(token, "  "), NOW_MS)
         (shown,) = registry.tokens()
         assert (shown.site, shown.uses, shown.used) == ("depot", 2, 2)
-        assert registry.withdraw_token(shown.id)
-        assert not registry.withdraw_token("none")
+        assert registry.withdraw_token(shown.id, NOW_MS, "test")
+        assert not registry.withdraw_token("none", NOW_MS, "test")
         with pytest.raises(EnrolmentRefused, match="withdrawn"):
             registry.enrol(Enrolment(token, "a"), NOW_MS)
         with pytest.raises(ValueError, match="at least one use"):
@@ -157,15 +158,15 @@ def test_a_revoked_laptop_cannot_enrol_again_until_it_is_restored(
 ) -> None:
     with opened_registry(tmp_path) as registry:
         laptop = enrol(registry, "LAPTOP-1")
-        assert registry.revoke(laptop.agent)
-        assert not registry.revoke("nobody")
+        assert registry.revoke(laptop.agent, NOW_MS, "test")
+        assert not registry.revoke("nobody", NOW_MS, "test")
         assert registry.verify(laptop.agent, laptop.secret) is None
         assert registry.broker_users() == []
         with pytest.raises(EnrolmentRefused, match="revoked"):
             enrol(registry, "LAPTOP-1")
-        assert registry.restore(laptop.agent)
+        assert registry.restore(laptop.agent, NOW_MS, "test")
         assert registry.verify(laptop.agent, laptop.secret) is not None
-        assert registry.forget(laptop.agent)
+        assert registry.forget(laptop.agent, NOW_MS, "test")
         assert registry.agents() == []
 
 
@@ -176,7 +177,7 @@ def test_another_process_sees_a_change_at_its_next_look(tmp_path: Path) -> None:
         assert there.refresh()
         assert not there.refresh()
         assert there.verify(laptop.agent, laptop.secret) is not None
-        there.revoke(laptop.agent)
+        there.revoke(laptop.agent, NOW_MS, "test")
         assert here.refresh()
         assert here.verify(laptop.agent, laptop.secret) is None
 
@@ -284,3 +285,111 @@ def test_self_measurements_are_in_the_catalogue() -> None:
         "depot": {"expected": 2, "heard": 1},
         "library": {"expected": 0, "heard": 0},
     }
+
+
+def test_a_token_of_a_ring_works_from_its_networks_only(tmp_path: Path) -> None:
+    wish = TokenWish("depot", 2, 7, "", "pilot", ("192.0.2.0/24", "2001:db8::/32"))
+    with opened_registry(tmp_path) as registry:
+        token = registry.add_token(wish, NOW_MS, "alex")
+        elsewhere = "may not be used from this network"
+        for address in ("198.51.100.7", "not an address", "2001:db9::1"):
+            with pytest.raises(EnrolmentRefused, match=elsewhere):
+                registry.enrol(Enrolment(token, "a"), NOW_MS, address)
+            assert elsewhere in registry.refusal_reason(
+                Enrolment(token, "a"), NOW_MS, address
+            )
+        for device, address in (("a", "192.0.2.9"), ("b", "::ffff:192.0.2.10")):
+            assert not registry.refusal_reason(
+                Enrolment(token, device), NOW_MS, address
+            )
+            registry.enrol(Enrolment(token, device), NOW_MS, address)
+        assert {agent.ring for agent in registry.agents()} == {"pilot"}
+        (shown,) = registry.tokens()
+        assert (shown.ring, shown.sources) == ("pilot", wish.sources)
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        (TokenWish("depot", 0, 7), "at least one use"),
+        (TokenWish("depot", 1, 0), "some days"),
+        (TokenWish("depot", 1, 1, "", "Pilot ring"), "ring 'Pilot ring': expected"),
+        (
+            TokenWish("depot", 1, 1, "", "", ("192.0.2.0/240",)),
+            "is no network, expected",
+        ),
+    ],
+)
+def test_a_token_that_cannot_be_is_one_sentence(
+    tmp_path: Path, wish: TokenWish, says: str
+) -> None:
+    with opened_registry(tmp_path) as registry:
+        with pytest.raises(ValueError, match=says) as error:
+            registry.add_token(wish, NOW_MS, "alex")
+        assert "\n" not in str(error.value)
+        assert not registry.tokens()
+
+
+def test_the_list_of_tokens_tells_the_truth(tmp_path: Path) -> None:
+    with opened_registry(tmp_path) as registry:
+        for uses in (1, 2, 3, 4):
+            registry.make_token("depot", uses, uses, NOW_MS + uses)
+        by_uses = {token.uses: token for token in registry.tokens()}
+        once = registry.make_token("depot", 1, 9, NOW_MS)
+        registry.enrol(Enrolment(once, "a"), NOW_MS)
+        registry.withdraw_token(by_uses[4].id, NOW_MS, "alex")
+        states = {
+            (token.uses, token.used): token_state(token, NOW_MS + 2 * DAY_MS + 3)
+            for token in registry.tokens()
+        }
+    assert states == {
+        (1, 0): "expired",
+        (1, 1): "used up",
+        (2, 0): "expired",
+        (3, 0): "3 left",
+        (4, 0): "withdrawn",
+    }
+
+
+def test_the_audit_says_who_did_what_and_forgets_an_erased_laptop(
+    tmp_path: Path,
+) -> None:
+    with opened_registry(tmp_path) as registry:
+        token = registry.add_token(TokenWish("depot", 1, 7), NOW_MS, "alex")
+        agent = registry.enrol(Enrolment(token, "a"), NOW_MS).agent
+        registry.revoke(agent, NOW_MS + 1, "sam")
+        registry.restore(agent, NOW_MS + 2, "sam")
+        (shown,) = registry.tokens()
+        done = [(entry.who, entry.what, entry.subject) for entry in registry.audit()]
+        assert done == [
+            ("sam", "laptop restored", agent),
+            ("sam", "laptop revoked", agent),
+            ("alex", "token made", shown.id),
+        ]
+        registry.forget(agent, NOW_MS + 3, "kim")
+        assert all(entry.subject != agent for entry in registry.audit())
+        assert registry.audit()[0].what == "laptop erased"
+        assert not registry.revoke("nobody", NOW_MS + 4, "kim")
+        assert len(registry.audit()) == 4
+        registry.add_token(TokenWish("depot", 1, 7), NOW_MS + 367 * DAY_MS, "alex")
+        assert [entry.who for entry in registry.audit()] == ["alex"]
+
+
+def test_a_file_without_rings_is_upgraded_and_keeps_its_laptops(
+    tmp_path: Path,
+) -> None:
+    with opened_registry(tmp_path) as registry:
+        token = registry.make_token("depot", 2, 7, NOW_MS)
+        registry.enrol(Enrolment(token, "a"), NOW_MS)
+    path = registry_config(tmp_path).path
+    with sqlite3.connect(path) as file:
+        file.executescript(
+            "DROP TABLE audit; ALTER TABLE token DROP COLUMN ring;"
+            "ALTER TABLE token DROP COLUMN sources; ALTER TABLE agent DROP COLUMN ring;"
+            "PRAGMA user_version = 2"
+        )
+    file.close()
+    with opened_registry(tmp_path) as registry:
+        assert len(registry.agents()) == 1
+        registry.enrol(Enrolment(token, "b"), NOW_MS)
+        assert registry.audit() == []

@@ -101,12 +101,12 @@ def test_laptops_join_a_team_with_their_token_and_can_move(tmp_path: Path) -> No
             first.agent: "contact-centre",
             second.agent: "contact-centre",
         }
-        assert registry.set_team(second.agent, "")
-        assert registry.set_team(other.agent, "contact-centre")
-        assert not registry.set_team("nobody", "contact-centre")
+        assert registry.set_team(second.agent, "", now_ms, "test")
+        assert registry.set_team(other.agent, "contact-centre", now_ms, "test")
+        assert not registry.set_team("nobody", "contact-centre", now_ms, "test")
         assert members.teams().keys() == {first.agent, other.agent}
-        registry.forget(first.agent)
-        registry.revoke(other.agent)
+        registry.forget(first.agent, now_ms, "test")
+        registry.revoke(other.agent, now_ms, "test")
         assert members.teams() == {}
         assert [token.team for token in registry.tokens()] == ["", "contact-centre"]
 
@@ -119,7 +119,10 @@ def test_a_registry_of_before_teams_is_kept_whoever_opens_it_first(
     path = registry_config(tmp_path).path
     old = sqlite3.connect(path)
     for table in ("token", "agent"):
-        old.execute(f"ALTER TABLE {table} DROP COLUMN team")
+        for column in ("team", "ring"):
+            old.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    old.execute("ALTER TABLE token DROP COLUMN sources")
+    old.execute("DROP TABLE audit")
     old.execute("PRAGMA user_version = 1")
     old.commit()
     old.close()

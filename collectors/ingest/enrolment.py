@@ -59,7 +59,7 @@ class EnrolmentService:
         Raises `EnrolmentRefused`, `EnrolmentsBusy`, and what the registry's disk
         raises.
         """
-        reason = await self._refusal_reason(enrolment, now_ms)
+        reason = await self._refusal_reason(enrolment, now_ms, address)
         if reason:
             wait_s = self._wrong.take(
                 network_of(address, 24, 56), 1, self._monotonic_s()
@@ -80,7 +80,7 @@ class EnrolmentService:
         try:
             async with self._writing:
                 credential = await asyncio.to_thread(
-                    self._registry.enrol, enrolment, now_ms
+                    self._registry.enrol, enrolment, now_ms, address
                 )
         finally:
             self._waiting -= 1
@@ -88,12 +88,14 @@ class EnrolmentService:
             await self._wait_for_broker()
         return credential
 
-    async def _refusal_reason(self, enrolment: Enrolment, now_ms: int) -> str:
-        reason = self._registry.refusal_reason(enrolment, now_ms)
+    async def _refusal_reason(
+        self, enrolment: Enrolment, now_ms: int, address: str
+    ) -> str:
+        reason = self._registry.refusal_reason(enrolment, now_ms, address)
         if reason and self._registry.is_behind():
             # Another process may have made the token a moment ago.
             async with self._refreshing:
                 if self._registry.is_behind():
                     await asyncio.to_thread(self._registry.refresh)
-            reason = self._registry.refusal_reason(enrolment, now_ms)
+            reason = self._registry.refusal_reason(enrolment, now_ms, address)
         return reason

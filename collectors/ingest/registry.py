@@ -21,9 +21,18 @@ import msgspec
 import structlog
 
 from collectors.failure_log import FailureLog
+from collectors.ingest import enrolment_tokens
+from collectors.ingest.enrolment_tokens import TokenWish
 from collectors.ingest.ingest_config import RegistryConfig
 from collectors.ingest.mosquitto_hash import mosquitto_hash
 from collectors.ingest.pseudonym import pseudonym, read_key
+from collectors.ingest.registry_audit import (
+    ERASED,
+    RegistryDeed,
+    forget_subject,
+    note,
+    read_audit,
+)
 from collectors.ingest.registry_file import NotOpen, RegistryFile, next_generation
 from collectors.ingest.registry_records import (
     EnrolledAgent,
@@ -34,7 +43,6 @@ from collectors.ingest.registry_records import (
 from probes.wire.report import AgentCredential, Enrolment
 
 _HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
 _READ_S = 10.0
 _NOBODY = hashlib.sha256(b"").digest()
 
@@ -45,29 +53,6 @@ class _AgentRecord(msgspec.Struct, frozen=True):
     secret_hash: bytes
     agent: EnrolledAgent
     token_hash: str
-
-
-class _TokenRecord(msgspec.Struct, frozen=True):
-    uses: int
-    used: int
-    expires_ms: int
-    withdrawn: int
-
-    def refusal_reason(self, now_ms: int, again: bool) -> str:
-        """Returns why the token cannot be used, or an empty string if it can.
-
-        `again`: the same laptop has used the token before, so it needs no further use.
-        """
-        if self.withdrawn:
-            return "the enrolment token was withdrawn"
-        if now_ms >= self.expires_ms:
-            return "the enrolment token has expired"
-        if self.used >= self.uses and not again:
-            return f"the enrolment token had {self.uses} uses"
-        return ""
-
-
-_UNKNOWN_TOKEN = "the enrolment token is not known here"
 
 
 class Registry:
@@ -81,7 +66,7 @@ class Registry:
         self._config = config
         self._file = RegistryFile(config.path)
         self._agents: dict[str, _AgentRecord] = {}
-        self._tokens: dict[str, _TokenRecord] = {}
+        self._tokens: dict[str, Token] = {}
         self._key = b""
         self._generation = self._changed_ns = -1
         self._seen: dict[str, int] = {}
@@ -139,47 +124,44 @@ class Registry:
     def make_token(
         self, site: str, uses: int, days: float, now_ms: int, team: str = ""
     ) -> str:
-        """Makes an enrolment token and returns its text, which is not stored."""
-        if uses < 1 or days <= 0:
-            raise ValueError("an enrolment token needs at least one use and some days")
-        token = f"tow-{secrets.token_urlsafe(24)}"
+        """Makes an enrolment token of no ring, for every network."""
+        return self.add_token(TokenWish(site, uses, days, team), now_ms, "")
+
+    def add_token(self, wish: TokenWish, now_ms: int, who: str) -> str:
+        """Makes an enrolment token and returns its text, which is not stored. Raises
+        `ValueError` with one sentence."""
+        wish.check()
+        text = enrolment_tokens.new_text()
+        hash_hex = _digest(text).hex()
         with self._file.transaction() as connection:
-            connection.execute(
-                "INSERT INTO token (hash, site, uses, created_ms, expires_ms, team)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    _digest(token).hex(),
-                    site,
-                    uses,
-                    now_ms,
-                    now_ms + int(days * _DAY_MS),
-                    team,
-                ),
-            )
+            enrolment_tokens.add_token(connection, wish, hash_hex, now_ms)
+            note(connection, now_ms, who, "token made", hash_hex[:12])
             next_generation(connection)
         self.refresh()
-        return token
+        return text
 
     def tokens(self) -> list[Token]:
         """Every token, newest first."""
-        rows = self._file.rows(
-            "SELECT substr(hash, 1, 12), site, uses, used, created_ms, expires_ms,"
-            " withdrawn, team FROM token ORDER BY created_ms DESC, hash"
-        )
-        return [Token(*row) for row in rows]
+        with self._file.transaction("BEGIN") as connection:
+            return list(enrolment_tokens.read_tokens(connection).values())
 
-    def withdraw_token(self, id: str) -> bool:
+    def audit(self) -> list[RegistryDeed]:
+        """Who made, withdrew, revoked, restored and erased what, newest first."""
+        with self._file.transaction("BEGIN") as connection:
+            return read_audit(connection)
+
+    def withdraw_token(self, id: str, now_ms: int, who: str) -> bool:
         """Withdraws the token with that id. False if there is none."""
-        with self._file.transaction() as connection:
-            changed = connection.execute(
-                "UPDATE token SET withdrawn = 1 WHERE substr(hash, 1, 12) = ?", (id,)
-            )
-            next_generation(connection)
-        self.refresh()
-        return changed.rowcount > 0
+        return self._change(
+            "UPDATE token SET withdrawn = 1 WHERE substr(hash, 1, 12) = ?",
+            (id, now_ms, who, "token withdrawn"),
+        )
 
-    def enrol(self, enrolment: Enrolment, now_ms: int) -> AgentCredential:
-        """Enrols a laptop and returns its new secret; an old secret is void at once.
+    def enrol(
+        self, enrolment: Enrolment, now_ms: int, address: str = ""
+    ) -> AgentCredential:
+        """Enrols a laptop at `address` and returns its new secret; an old secret is
+        void at once.
 
         If the same laptop enrols again with the same token, because the answer was
         lost, this does not count as another use. Raises `EnrolmentRefused`.
@@ -191,20 +173,15 @@ class Registry:
         token_hash = _digest(enrolment.token).hex()
         secret = secrets.token_urlsafe(32)
         with self._file.transaction() as connection:
-            token = connection.execute(
-                "SELECT site, team, uses, used, expires_ms, withdrawn FROM token"
-                " WHERE hash = ?",
-                (token_hash,),
-            ).fetchone()
-            if token is None:
-                raise EnrolmentRefused(_UNKNOWN_TOKEN)
-            site, team, *token_fields = token
+            token = enrolment_tokens.read_token(connection, token_hash)
             before = connection.execute(
                 "SELECT token, revoked FROM agent WHERE agent = ?", (agent,)
             ).fetchone()
             again = before is not None and before[0] == token_hash
-            reason = _TokenRecord(*token_fields).refusal_reason(now_ms, again)
-            if reason:
+            reason = enrolment_tokens.refusal_reason(
+                token, now_ms, address, again=again
+            )
+            if token is None or reason:
                 raise EnrolmentRefused(reason)
             if before is not None and before[1]:
                 raise EnrolmentRefused("this laptop was revoked by its council")
@@ -214,62 +191,87 @@ class Registry:
                 )
             connection.execute(
                 "INSERT INTO agent (agent, secret_hash, broker_hash, home_site, token,"
-                " enrolled_ms, team) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                " enrolled_ms, team, ring) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (agent) DO UPDATE SET secret_hash ="
                 " excluded.secret_hash, broker_hash = excluded.broker_hash,"
-                " home_site = excluded.home_site,"
-                " token = excluded.token, enrolled_ms = excluded.enrolled_ms,"
-                " team = excluded.team",
+                " home_site = excluded.home_site, token = excluded.token,"
+                " enrolled_ms = excluded.enrolled_ms, team = excluded.team,"
+                " ring = excluded.ring",
                 (
                     agent,
                     _digest(secret),
                     mosquitto_hash(secret),
-                    site,
+                    token.site,
                     token_hash,
                     now_ms,
-                    team,
+                    token.team,
+                    token.ring,
                 ),
             )
             next_generation(connection)
         self.refresh()
         if before is not None:
             # Only `towpath agents list` names it: others keep logs, and for longer.
-            _log.warning("agent_enrolled_again", site=site)
-        return AgentCredential(agent, secret, site)
+            _log.warning("agent_enrolled_again", site=token.site)
+        return AgentCredential(agent, secret, token.site)
 
-    def refusal_reason(self, enrolment: Enrolment, now_ms: int) -> str:
+    def refusal_reason(
+        self, enrolment: Enrolment, now_ms: int, address: str = ""
+    ) -> str:
         """Returns why `enrol` would refuse, from memory; empty if it may succeed.
 
         Uses neither disk nor lock, so that guessing tokens costs the server little.
         """
         token_hash = _digest(enrolment.token).hex()
         token = self._tokens.get(token_hash)
-        if token is None:
-            return _UNKNOWN_TOKEN
-        record = self._agents.get(pseudonym(self._key, enrolment.device.strip()))
+        record = None
+        if token is not None:
+            record = self._agents.get(pseudonym(self._key, enrolment.device.strip()))
         again = record is not None and record.token_hash == token_hash
-        return token.refusal_reason(now_ms, again)
+        return enrolment_tokens.refusal_reason(token, now_ms, address, again=again)
 
     def is_behind(self) -> bool:
         """True if the file has changed since it was read. Only looks at its time."""
         changed_ns = self._file.changed_at_ns()
         return changed_ns is not None and changed_ns != self._changed_ns
 
-    def revoke(self, agent: str) -> bool:
+    def revoke(self, agent: str, now_ms: int, who: str) -> bool:
         """Revokes an agent until it is restored. False if there is no such agent."""
-        return self._change("UPDATE agent SET revoked = 1 WHERE agent = ?", agent)
+        return self._change(
+            "UPDATE agent SET revoked = 1 WHERE agent = ?",
+            (agent, now_ms, who, "laptop revoked"),
+        )
 
-    def restore(self, agent: str) -> bool:
+    def restore(self, agent: str, now_ms: int, who: str) -> bool:
         """Lets a revoked agent in again. False if there is no such agent."""
-        return self._change("UPDATE agent SET revoked = 0 WHERE agent = ?", agent)
+        return self._change(
+            "UPDATE agent SET revoked = 0 WHERE agent = ?",
+            (agent, now_ms, who, "laptop restored"),
+        )
 
-    def set_team(self, agent: str, team: str) -> bool:
+    def set_team(self, agent: str, team: str, now_ms: int, who: str) -> bool:
         """Moves an agent to a team, or out of any. False if there is no such agent."""
-        return self._change("UPDATE agent SET team = ? WHERE agent = ?", team, agent)
+        with self._file.transaction() as connection:
+            changed = connection.execute(
+                "UPDATE agent SET team = ? WHERE agent = ?", (team, agent)
+            )
+            if changed.rowcount:
+                note(connection, now_ms, who, "team changed", agent)
+                next_generation(connection)
+        self.refresh()
+        return changed.rowcount > 0
 
-    def forget(self, agent: str) -> bool:
-        """Deletes an agent from the registry. False if there is no such agent."""
-        return self._change("DELETE FROM agent WHERE agent = ?", agent)
+    def forget(self, agent: str, now_ms: int, who: str) -> bool:
+        """Deletes an agent from the registry, and its name from what was done to it.
+        False if there is no such agent."""
+        with self._file.transaction() as connection:
+            found = connection.execute("DELETE FROM agent WHERE agent = ?", (agent,))
+            if found.rowcount:
+                forget_subject(connection, agent)
+                note(connection, now_ms, who, "laptop erased", ERASED)
+                next_generation(connection)
+        self.refresh()
+        return found.rowcount > 0
 
     def forget_unseen(self, before_ms: int) -> int:
         """Deletes agents last seen before that time, such as those of a rotated key.
@@ -290,8 +292,8 @@ class Registry:
         """Every agent in the file, including revoked ones."""
         self.save_seen()
         rows = self._file.rows(
-            "SELECT agent, home_site, enrolled_ms, last_seen_ms, revoked, team"
-            " FROM agent ORDER BY agent"
+            "SELECT agent, home_site, enrolled_ms, last_seen_ms, revoked, team,"
+            " ring FROM agent ORDER BY agent"
         )
         return [EnrolledAgent(*row) for row in rows]
 
@@ -317,16 +319,14 @@ class Registry:
                 return False
             rows = connection.execute(
                 "SELECT secret_hash, token, agent, home_site, enrolled_ms,"
-                " last_seen_ms, revoked, team FROM agent WHERE revoked = 0"
+                " last_seen_ms, revoked, team, ring FROM agent WHERE revoked = 0"
             ).fetchall()
-            tokens = connection.execute(
-                "SELECT hash, uses, used, expires_ms, withdrawn FROM token"
-            ).fetchall()
+            tokens = enrolment_tokens.read_tokens(connection)
         self._agents = {
             row[2]: _AgentRecord(row[0], EnrolledAgent(*row[2:]), row[1])
             for row in rows
         }
-        self._tokens = {row[0]: _TokenRecord(*row[1:]) for row in tokens}
+        self._tokens = tokens
         self._generation, self._changed_ns = generation, changed_ns
         return True
 
@@ -371,10 +371,13 @@ class Registry:
         self.refresh()
         self.save_seen()
 
-    def _change(self, statement: str, *values: str) -> bool:
+    def _change(self, statement: str, done: tuple[str, int, str, str]) -> bool:
+        """Runs `statement` for a subject and notes when, by whom and what was done."""
+        subject, now_ms, who, what = done
         with self._file.transaction() as connection:
-            changed = connection.execute(statement, values).rowcount > 0
+            changed = connection.execute(statement, (subject,)).rowcount > 0
             if changed:
+                note(connection, now_ms, who, what, subject)
                 next_generation(connection)
         self.refresh()
         return changed

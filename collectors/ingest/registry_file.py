@@ -16,7 +16,7 @@ from typing import Any
 
 from collectors.ingest.registry_records import RegistryRefused
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS token (
   hash TEXT PRIMARY KEY, site TEXT NOT NULL, uses INTEGER NOT NULL,
@@ -38,8 +38,18 @@ _TEAMS = """
 ALTER TABLE token ADD COLUMN team TEXT NOT NULL DEFAULT '';
 ALTER TABLE agent ADD COLUMN team TEXT NOT NULL DEFAULT '';
 """
+# From format 2: rings and networks of tokens, and who did what.
+_RINGS = """
+ALTER TABLE token ADD COLUMN ring TEXT NOT NULL DEFAULT '';
+ALTER TABLE token ADD COLUMN sources TEXT NOT NULL DEFAULT '';
+ALTER TABLE agent ADD COLUMN ring TEXT NOT NULL DEFAULT '';
+CREATE TABLE audit (
+  time_ms INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,
+  subject TEXT NOT NULL
+) STRICT;
+"""
 # Format → what makes it of the one before.
-_UPDATES = {1: _SCHEMA, 2: _TEAMS}
+_UPDATES = {1: _SCHEMA, 2: _TEAMS, 3: _RINGS}
 
 
 class NotOpen(RuntimeError):

@@ -23,10 +23,12 @@ class EnrolledAgent(msgspec.Struct, frozen=True):
     last_seen_ms: int
     revoked: int
     team: str = ""
+    ring: str = ""
 
 
-class Token(msgspec.Struct, frozen=True):
-    """An enrolment token without its text, which only its maker saw. `id` names it."""
+class Token(msgspec.Struct, frozen=True, array_like=True):
+    """An enrolment token without its text, which only its maker saw. `id` names it.
+    `sources`: the networks it may be used from; empty means any."""
 
     id: str
     site: str
@@ -36,3 +38,5 @@ class Token(msgspec.Struct, frozen=True):
     expires_ms: int
     withdrawn: int
     team: str = ""
+    ring: str = ""
+    sources: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from towpath.commands.shared import (
     read_config,
     run_async,
     usage_error,
+    user_name,
 )
 from towpath.error_sentences import sentence_of
 
@@ -54,9 +55,17 @@ def token(
     uses: Annotated[int, typer.Option(min=1, help="how many laptops may use it")] = 1,
     days: Annotated[float, typer.Option(min=0.01, help="days until it expires")] = 7,
     team: Annotated[str, typer.Option(help="id of the team they join")] = "",
+    ring: Annotated[str, typer.Option(help="ring of the laptops, such as pilot")] = "",
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from", metavar="NETWORK", help="network it may be used from; repeatable"
+        ),
+    ] = None,
 ) -> None:
     """Make an enrolment token. It is shown once; only its hash is stored."""
     from collectors.estate import EstateError, known_names, load
+    from collectors.ingest.enrolment_tokens import TokenWish
 
     try:
         estate = load(read_config(config).estate)
@@ -66,8 +75,13 @@ def token(
         usage_error([unknown])
     if team and (unknown := known_names.unknown_name_text(estate, "team", team)):
         usage_error([unknown])
+    wish = TokenWish(site, uses, days, team, ring, tuple(sources or ()))
+    try:
+        wish.check()
+    except ValueError as error:
+        usage_error([str(error)])
     with _registry(config) as registry:
-        typer.echo(registry.make_token(site, uses, days, wall_ms(), team))
+        typer.echo(registry.add_token(wish, wall_ms(), user_name()))
 
 
 @app.command("list")
@@ -80,19 +94,48 @@ def list_(config: ConfigFile) -> None:
     for agent in agents:
         seen = "never" if not agent.last_seen_ms else _hour(agent.last_seen_ms)
         state = "revoked" if agent.revoked else "enrolled"
-        line = f"{agent.agent}  {agent.home_site:<20}  {state:<8}  seen {seen}"
-        typer.echo(f"{line}  team {agent.team}" if agent.team else line)
+        parts = [
+            f"{agent.agent}  {agent.home_site:<20}  {state:<8}  seen {seen}",
+            f"team {agent.team}" if agent.team else "",
+            f"ring {agent.ring}" if agent.ring else "",
+        ]
+        typer.echo("  ".join(part for part in parts if part))
 
 
 @app.command()
 def tokens(config: ConfigFile) -> None:
-    """List enrolment tokens, with the uses left and the expiry."""
+    """List enrolment tokens: what is left of them, their ring and networks."""
+    from collectors.ingest.enrolment_tokens import token_state
+
     with _registry(config) as registry:
-        for token in registry.tokens():
-            left = token.uses - token.used
-            expires = _hour(token.expires_ms)
-            line = f"{token.id}  {token.site:<20}  {left} left, to {expires}"
-            typer.echo(f"{line}, team {token.team}" if token.team else line)
+        listed = registry.tokens()
+    if not listed:
+        typer.echo("there is no token: towpath agents token --site SITE")
+    now_ms = wall_ms()
+    for token in listed:
+        parts = [
+            f"{token.id}  {token.site:<20}  {token_state(token, now_ms):<9}",
+            f"used {token.used} of {token.uses}, to {_hour(token.expires_ms)}",
+            f"team {token.team}" if token.team else "",
+            f"ring {token.ring}" if token.ring else "",
+            f"from {', '.join(token.sources)}" if token.sources else "",
+        ]
+        typer.echo("  ".join(part for part in parts if part))
+
+
+@app.command()
+def audit(config: ConfigFile) -> None:
+    """Show who made and withdrew tokens, and revoked, restored or erased laptops."""
+    with _registry(config) as registry:
+        entries = registry.audit()
+    if not entries:
+        typer.echo("nothing was done yet")
+    for entry in entries:
+        when = datetime.fromtimestamp(entry.time_ms / 1000, UTC)
+        typer.echo(
+            f"{when:%Y-%m-%d %H:%M UTC}  {entry.who or 'Towpath':<16}  "
+            f"{entry.what:<15}  {entry.subject}"
+        )
 
 
 @app.command()
@@ -101,21 +144,24 @@ def withdraw(
 ) -> None:
     """Withdraw an enrolment token."""
     with _registry(config) as registry:
-        exit_with(_report(registry.withdraw_token(id), f"token {id} is withdrawn", id))
+        done = registry.withdraw_token(id, wall_ms(), user_name())
+        exit_with(_report(done, f"token {id} is withdrawn", id))
 
 
 @app.command()
 def revoke(config: ConfigFile, agent: Agent) -> None:
     """Stop accepting a laptop's reports (lost, stolen, leaver), within seconds."""
     with _registry(config) as registry:
-        exit_with(_report(registry.revoke(agent), f"{agent} is revoked", agent))
+        done = registry.revoke(agent, wall_ms(), user_name())
+        exit_with(_report(done, f"{agent} is revoked", agent))
 
 
 @app.command()
 def restore(config: ConfigFile, agent: Agent) -> None:
     """Accept reports from a revoked laptop again."""
     with _registry(config) as registry:
-        exit_with(_report(registry.restore(agent), f"{agent} may report again", agent))
+        done = registry.restore(agent, wall_ms(), user_name())
+        exit_with(_report(done, f"{agent} may report again", agent))
 
 
 @app.command()
@@ -135,7 +181,9 @@ def team(
         usage_error([unknown])
     with _registry(config) as registry:
         done = f"{agent} is in the team {team}" if team else f"{agent} is in no team"
-        exit_with(_report(registry.set_team(agent, team), done, agent))
+        exit_with(
+            _report(registry.set_team(agent, team, wall_ms(), user_name()), done, agent)
+        )
 
 
 @app.command()
@@ -177,7 +225,7 @@ def erase(config: ConfigFile, agent: Agent) -> None:
         enrolled = any(known.agent == agent for known in registry.agents())
         if not (enrolled or rows or lines):
             fail(f"no laptop is called {agent!r}, and no data about it is stored")
-        registry.forget(agent)
+        registry.forget(agent, wall_ms(), user_name())
     try:
         erase_files(folders, agent)
     except OSError as error:

@@ -86,9 +86,9 @@ def ensure_folder(path: Path, key: str) -> Path:
 
 
 def user_name() -> str:
-    """The name of the user who runs the command."""
+    """The name of the user who runs the command; with sudo, who called it."""
     try:
-        return getpass.getuser()
+        return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
         return "somebody"
 

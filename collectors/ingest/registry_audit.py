@@ -1,0 +1,49 @@
+"""Who made and withdrew enrolment tokens, and who revoked, restored or erased laptops.
+
+Kept for a year. When a laptop is erased, its pseudonym goes from the older lines too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+KEPT_MS = 366 * 86_400_000
+ERASED = "an erased laptop"
+
+
+class RegistryDeed(msgspec.Struct, frozen=True):
+    """One thing that somebody did: `what` to `subject`, a token's id or a pseudonym."""
+
+    time_ms: int
+    who: str
+    what: str
+    subject: str
+
+
+def note(
+    connection: sqlite3.Connection, time_ms: int, who: str, what: str, subject: str
+) -> None:
+    """Adds an entry, in the transaction that does it."""
+    connection.execute(
+        "INSERT INTO audit (time_ms, who, what, subject) VALUES (?, ?, ?, ?)",
+        (time_ms, who, what, subject),
+    )
+    connection.execute("DELETE FROM audit WHERE time_ms < ?", (time_ms - KEPT_MS,))
+
+
+def forget_subject(connection: sqlite3.Connection, agent: str) -> None:
+    """Removes the pseudonym from what is kept."""
+    connection.execute(
+        "UPDATE audit SET subject = ? WHERE subject = ?", (ERASED, agent)
+    )
+
+
+def read_audit(connection: sqlite3.Connection) -> list[RegistryDeed]:
+    """Every entry, newest first."""
+    rows = connection.execute(
+        "SELECT time_ms, who, what, subject FROM audit"
+        " ORDER BY time_ms DESC, rowid DESC"
+    ).fetchall()
+    return [RegistryDeed(*row) for row in rows]
