@@ -35,11 +35,13 @@ _MUCH_MORE = 4
 class FailedLine(NamedTuple):
     """A line that is down, or of a site that is dark. `is_certain`: it is so now. It is
     not if it is well again and only waits for `keep_for`, or was not measured since
-    something that explained it has ended."""
+    something that explained it has ended. `known_ms`: since when nothing else explains
+    it."""
 
     line: Line
     since_ms: int
     is_certain: bool
+    known_ms: int
 
 
 DomainFunction = Callable[
@@ -162,7 +164,7 @@ def failed_lines(
 
 def _failed_line(line: Line, state: AlertState) -> FailedLine:
     is_certain = state.clear_ms is None and state.bad_ms >= state.freed_ms
-    return FailedLine(line, state.since_ms, is_certain)
+    return FailedLine(line, state.since_ms, is_certain, state.known_ms)
 
 
 def lines_up(supplier: str, since_ms: int, window: Window) -> int:

@@ -160,16 +160,16 @@ class Situation:
             if alert_key(rule, {"supplier": supplier}) in self.active:
                 continue
             others = [
-                since_ms
-                for since_ms, site in self._failing_lines(rule).get(supplier, ())
+                known_ms
+                for known_ms, site in self._failing_lines(rule).get(supplier, ())
                 if site != alert_state.site
-                and abs(since_ms - alert_state.since_ms) <= _SUSPECTED_MS
+                and abs(known_ms - alert_state.known_ms) <= _SUSPECTED_MS
             ]
             if not others:
                 return 0
-            settled_ms = max(alert_state.since_ms, *others) + _SUSPECTED_MS // 2
+            settled_ms = max(alert_state.known_ms, *others) + _SUSPECTED_MS // 2
             until_ms = max(
-                until_ms, min(settled_ms, alert_state.since_ms + _SUSPECTED_MS)
+                until_ms, min(settled_ms, alert_state.known_ms + _SUSPECTED_MS)
             )
         return until_ms
 
@@ -179,13 +179,13 @@ class Situation:
         if rule not in self._failing:
             failing: dict[str, list[tuple[int, str]]] = {}
             for failed in failed_lines(rule, self.active, self.estate_index):
-                place = (failed.since_ms, failed.line.site)
+                place = (failed.known_ms, failed.line.site)
                 failing.setdefault(failed.line.supplier, []).append(place)
             for state in self.active.values():
                 if state.rule == UNREACHABLE and not state.suppressed_by:
                     suppliers = self.suppliers(state)
                     if len(suppliers) == 1:
-                        place = (state.since_ms, state.site)
+                        place = (state.known_ms, state.site)
                         failing.setdefault(suppliers[0], []).append(place)
             self._failing[rule] = failing
         return self._failing[rule]

@@ -91,14 +91,16 @@ def decide_notifications(
                 )
             continue
         root = roots[key]
-        freed_ms = alert_state.freed_ms
+        freed_ms, released_ms = alert_state.freed_ms, alert_state.released_ms
         if alert_state.suppressed_by and not root:
             freed_ms = _ended_ms(states.get(alert_state.suppressed_by), now_ms)
+            released_ms = now_ms
         silenced_until_ms = coverage.until_ms(alert_state)
         after = alert_state
-        if (root, freed_ms, silenced_until_ms) != (
+        if (root, freed_ms, released_ms, silenced_until_ms) != (
             alert_state.suppressed_by,
             alert_state.freed_ms,
+            alert_state.released_ms,
             alert_state.silenced_until_ms,
         ):
             after = msgspec.structs.replace(
@@ -106,6 +108,7 @@ def decide_notifications(
                 suppressed_by=root,
                 explained_by=root or alert_state.explained_by,
                 freed_ms=freed_ms,
+                released_ms=released_ms,
                 silenced_until_ms=silenced_until_ms,
             )
         if after.joins and after.joins not in episodes:
@@ -202,7 +205,9 @@ def _is_due(
                 and now_ms >= alert_state.freed_ms + _SECOND_POLL_MS
             )
         )
-        if now_ms < alert_state.freed_ms + SETTLE_MS or not measured_again:
+        # What had the same cause is set free within this time too.
+        freed_ms = max(alert_state.freed_ms, alert_state.released_ms)
+        if now_ms < freed_ms + SETTLE_MS or not measured_again:
             return False
     return _are_causes_measured(alert_state, rules, window, situation, now_ms)
 

@@ -129,18 +129,6 @@ def test_a_part_of_the_baseline_that_was_well_once_is_watched_from_then_on() -> 
     assert engine.pages == [PSU_KEY]
 
 
-def test_another_fault_of_the_same_part_is_news() -> None:
-    engine = Engine("sensor_critical")
-    engine.psu(2, "not present")
-    engine.wait(60)
-    assert engine.baseline == {PSU_KEY}
-    for _ in range(2):
-        engine.psu(2, "failed")
-        engine.wait()
-    assert engine.pages == [PSU_KEY]
-    assert not engine.baseline
-
-
 def test_a_part_that_comes_and_fails_in_a_known_device_is_paged() -> None:
     engine = Engine("sensor_critical")
     engine.put("sensor", {**PSU, "sensor": "PSU 1"}, {"severity": 0, "state": "ok"})

@@ -13,16 +13,17 @@ from virtual_council import VirtualCouncil
 
 TEME, WYE = ("a", "b", "c"), ("e", "f", "g")
 BOTH = "z"
+HALL = ("gate", "hub", "spur")
 OUTAGE = "supplier_outage/supplier="
 
 
 def council() -> VirtualCouncil:
     """Each site has two devices and a line that is measured from inside; `z` has a line
     of either supplier."""
-    devices = {"hub": ("hall", "")}
+    devices = {"gate": ("hall", ""), "hub": ("hall", "gate")}
     lines: list[dict[str, Any]] = []
     for site in (*TEME, *WYE, BOTH):
-        devices[f"{site}-router"] = (site, "hub")
+        devices[f"{site}-router"] = (site, "spur" if site == "c" else "hub")
         devices[f"{site}-switch"] = (site, f"{site}-router")
         suppliers = {"teme": (*TEME, BOTH), "wye": (*WYE, BOTH)}
         lines += [
@@ -36,6 +37,7 @@ def council() -> VirtualCouncil:
             for supplier, sites in suppliers.items()
             if site in sites
         ]
+    devices["spur"] = ("hall", "hub")
     return VirtualCouncil(estate_index=index(devices, [], lines))
 
 
@@ -48,7 +50,8 @@ def poll(
     """`dark`: sites, or single devices, that do not answer. `lines`: line → up."""
     for _ in range(minutes):
         for n, device in enumerate(council.estate_index.devices):
-            up = not {device, device[0]} & set(dark) or device == "hub"
+            place = device if device in HALL else device[0]
+            up = not {device, place} & set(dark)
             council.put("device", {}, {"up": int(up)}, device)
             if n % 4 == 3:
                 council.wait(0.25)
@@ -105,7 +108,7 @@ def test_two_dark_sites_wait_while_a_third_of_their_supplier_may_go_dark() -> No
     late = "c-switch"
     for _ in range(1):
         for device in run.estate_index.devices:
-            up = not (device[0] in "abc" and device != "hub")
+            up = not (device[0] in "abc" and device not in HALL)
             if device != late:
                 run.put("device", {}, {"up": int(up)}, device)
         run.wait(1)
@@ -123,6 +126,17 @@ def test_two_dark_sites_do_not_wait_for_a_dead_device_of_a_third() -> None:
         "site_unreachable/site=b",
         "device_unreachable/device=c-switch",
     }
+
+
+def test_an_outage_that_began_while_a_hub_was_dead_is_one_page_after_it() -> None:
+    run = council()
+    poll(run, 12, ())
+    every = (*TEME, *WYE, BOTH)
+    # What is behind the hub does not answer either.
+    poll(run, 8, ("hub", "spur", *every))
+    # The spur is found to answer later than the hub: so is what is behind it alone.
+    poll(run, 10, TEME)
+    assert run.pages == ["device_unreachable/device=hub", f"{OUTAGE}teme"]
 
 
 @settings(max_examples=4)

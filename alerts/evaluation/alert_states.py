@@ -19,7 +19,9 @@ class AlertState(msgspec.Struct, frozen=True):
     bad row and of the newest row. `clear_ms`: since when it has been well while still
     firing. `explained_by`: the latest cause; cleared when this alert is paged itself.
     `flap_gap_ms`: the longest recovery between two starts. `freed_ms`: when the cause
-    ended, or when it began once more before it was paged. `joins`: the episode of a
+    ended, or when it began once more before it was paged. `released_ms`: since when
+    nothing explains it any more. `usual`: what it showed in the baseline, before it
+    became news. `joins`: the episode of a
     consequence that was paged before this cause was found, and whose page serves for
     both. `follows`: once it has ended, the episode whose page has ended with it; if it
     begins again soon, it continues that page. `named`: the domain that its page named
@@ -47,6 +49,8 @@ class AlertState(msgspec.Struct, frozen=True):
     suppressed_by: str = ""
     explained_by: str = ""
     freed_ms: int = 0
+    released_ms: int = 0
+    usual: dict[str, Value] = {}
     silenced_until_ms: int = 0
     paged_ms: int | None = None
     joins: str = ""
@@ -63,6 +67,11 @@ class AlertState(msgspec.Struct, frozen=True):
     def episode(self) -> str:
         """`device_unreachable/device=core-1@1700000000000`."""
         return f"{self.key}@{self.since_ms}"
+
+    @property
+    def known_ms(self) -> int:
+        """Since when it stands on its own."""
+        return max(self.since_ms, self.released_ms)
 
     @property
     def is_open(self) -> bool:

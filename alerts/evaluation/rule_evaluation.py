@@ -83,7 +83,7 @@ def evaluate(
         if before is not None and not estate_index.knows(before.subject):
             if before.is_open:
                 changes[key] = end(before, now_ms, "it was removed from the estate")
-            elif before.is_baseline:
+            elif before.is_baseline or before.usual:
                 changes[key] = None
             continue
         is_baseline = before is not None and before.is_baseline
@@ -104,6 +104,8 @@ def evaluate(
             if after is None and not (rule.function or was_well(window, target)):
                 # A port that is down although nobody expects it any more.
                 after = before
+        elif before is not None and before.usual:
+            after = _next_of_news(before, result, rule, tags, now_ms)
         elif learning is not None and _is_baseline(
             learning, before, result, window, target, tags
         ):
@@ -152,18 +154,53 @@ def _next_in_baseline(
     if is_fault:
         result = result._replace(time_ms=before.since_ms)
         return start(None, result, rule, subject, now_ms)
-    if is_news or any(
-        name in result.shows and result.shows[name] != before.shows.get(name)
-        for name in rule.news
-    ):
-        return start(None, result, rule, subject, now_ms)
+    if is_news or not _is_as_before(before.shows, result.shows, rule):
+        usual = {
+            name: before.shows[name]
+            for name in (*rule.news, PARTS)
+            if name in before.shows
+        }
+        news = start(None, result, rule, subject, now_ms)
+        return msgspec.structs.replace(news, usual=usual)
     if PARTS not in result.shows:
         return before
-    if PARTS in before.shows and _parts(result.shows) - _parts(before.shows):
-        return start(None, result, rule, subject, now_ms)
     # A part that is well leaves the baseline, as a subject does.
     shows = {**before.shows, PARTS: result.shows[PARTS]}
     return msgspec.structs.replace(before, shows=shows)
+
+
+def _next_of_news(
+    before: AlertState,
+    result: ConditionResult,
+    rule: Rule,
+    subject: dict[str, str],
+    now_ms: int,
+) -> AlertState | None:
+    """What became news ends when it is again as it was in the baseline, and is there
+    again: a power supply that was fitted, failed and was taken out."""
+    if result.bad is None:
+        return next_state(before, result, rule, subject, now_ms) or before
+    if not result.bad:
+        # It was well: from now on it is an alert like any other.
+        before = msgspec.structs.replace(before, usual={})
+        return next_state(before, result, rule, subject, now_ms)
+    if not _is_as_before(before.usual, result.shows, rule):
+        after = next_state(before, result, rule, subject, now_ms)
+        return after and msgspec.structs.replace(after, usual=before.usual)
+    if before.state == "firing":
+        well = result._replace(bad=False)
+        return next_state(before, well, rule, subject, now_ms)
+    return new_state("baseline", result, rule, subject)
+
+
+def _is_as_before(
+    before: Mapping[str, Value], shows: Mapping[str, Value], rule: Rule
+) -> bool:
+    """Whether nothing that is news differs, and no other part has failed."""
+    if any(name in shows and shows[name] != before.get(name) for name in rule.news):
+        return False
+    both = PARTS in shows and PARTS in before
+    return not both or not _parts(shows) - _parts(before)
 
 
 def _parts(shows: Mapping[str, Value]) -> set[str]:
