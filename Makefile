@@ -53,9 +53,10 @@ format: env ## Format the code and fix lint
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: env ## Regenerate catalogue, tables of on-call and privacy, manual page, picture of the rooms
+docs: env ## Regenerate catalogue, tables, manual page, picture of the rooms, templates of policies
 	@$(BIN)/python -m towpath.doc_pages
 	@$(BIN)/python tests/rooms.py
+	@$(BIN)/python tests/policy_templates.py
 
 bench: env services ## Run the benchmarks, each against its peers in the same run
 	@$(BIN)/python -m benchmarks

@@ -57,7 +57,7 @@ def setting_rows(loaded: LoadedSettings) -> list[SettingRow]:
     said to be there. Pure."""
     tree = msgspec.to_builtins(loaded.settings)
     rows = []
-    for dotted in _kinds():
+    for dotted in setting_types():
         section, _, key = dotted.rpartition(".")
         value = (tree[section] if section else tree)[key]
         shown = msgspec.json.encode(value).decode()
@@ -111,7 +111,7 @@ def merge_settings(
     policies = [_leaves(m.values, m.where) for m in managed if m.policy]
     layers = [*installed, _from_toml(text, where), _from_environment(environment)]
     merged: dict[str, Any] = {}
-    origins = dict.fromkeys(_kinds(), DEFAULT)
+    origins = dict.fromkeys(setting_types(), DEFAULT)
     for layer in [*layers, *policies]:
         for dotted, (value, origin) in layer.items():
             before = merged.get(dotted)
@@ -148,7 +148,7 @@ def _from_toml(text: str, where: str) -> _Layer:
 def _leaves(tree: Mapping[str, Any], where: str, *, exact: bool = False) -> _Layer:
     """The values of `tree` by dotted key. What a system keeps as text or as a number is
     turned into what the setting is, unless `exact`."""
-    kinds = _kinds()
+    kinds = setting_types()
     sections = {dotted.partition(".")[0] for dotted in kinds if "." in dotted}
     found: _Layer = {}
     for key, value in tree.items():
@@ -179,7 +179,7 @@ def _unknown(where: str, dotted: str, hint: str) -> BadSettings:
 
 
 def _from_environment(environment: Mapping[str, str]) -> _Layer:
-    kinds = _kinds()
+    kinds = setting_types()
     by_name = {PREFIX + dotted.upper().replace(".", "__"): dotted for dotted in kinds}
     found: _Layer = {}
     for name in sorted(environment):
@@ -193,12 +193,12 @@ def _from_environment(environment: Mapping[str, str]) -> _Layer:
     return found
 
 
-def _kinds(part: type = Settings, before: str = "") -> dict[str, Any]:
+def setting_types(part: type = Settings, before: str = "") -> dict[str, Any]:
     """The type of each setting by its dotted key."""
     kinds: dict[str, Any] = {}
     for field in msgspec.structs.fields(part):
         if is_section(field.type):
-            kinds |= _kinds(field.type, f"{field.name}.")
+            kinds |= setting_types(field.type, f"{field.name}.")
         else:
             kinds[before + field.name] = field.type
     return kinds

@@ -1,0 +1,81 @@
+"""The administrative templates of the agent's policy are current and complete."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import policy_templates
+
+from probes.agent.settings import Settings
+from probes.agent.settings_layers import merge_settings, setting_types
+from probes.platforms.system_facts import ManagedSettings
+from probes.platforms.system_settings import POLICY_KEY
+
+_NS = {"p": "http://schemas.microsoft.com/GroupPolicy/2006/07/PolicyDefinitions"}
+
+
+def test_the_templates_are_current() -> None:
+    for path, text in zip(
+        (policy_templates.ADMX, policy_templates.ADML),
+        policy_templates.templates(),
+        strict=True,
+    ):
+        assert path.read_text("utf-8") == text, "make docs"
+
+
+def test_every_setting_but_the_token_is_a_policy_with_an_explanation() -> None:
+    policies = {
+        policy.get("name", "").replace("_", "."): policy
+        for policy in ET.parse(policy_templates.ADMX).iterfind(".//p:policy", _NS)
+    }
+    expected = {name.replace("_", ".") for name in setting_types()}
+    assert policies.keys() == expected - {"enrolment.token"}
+    texts = {
+        string.get("id"): string.text
+        for string in ET.parse(policy_templates.ADML).iterfind(".//p:string", _NS)
+    }
+    shown = {
+        presentation.get("id")
+        for presentation in ET.parse(policy_templates.ADML).iterfind(
+            ".//p:presentation", _NS
+        )
+    }
+    named = policy_templates.ADMX.read_text("utf-8")
+    assert set(re.findall(r"\$\(string\.(\w+)\)", named)) == texts.keys()
+    assert set(re.findall(r"\$\(presentation\.(\w+)\)", named)) == shown
+    assert all(text and "Default: None" not in text for text in texts.values())
+
+
+def test_what_the_templates_write_is_what_the_agent_reads() -> None:
+    tree: dict[str, object] = {}
+    for policy in ET.parse(policy_templates.ADMX).iterfind(".//p:policy", _NS):
+        below = (policy.get("key") or "").removeprefix(POLICY_KEY).strip("\\")
+        element = policy.find("p:elements/*", _NS)
+        into = tree.setdefault(below, {}) if below else tree
+        assert isinstance(into, dict)
+        if element is None:
+            into[policy.get("valueName")] = 0
+            continue
+        kind, name = element.tag.rpartition("}")[2], element.get("valueName")
+        if kind == "decimal":
+            into[name] = int(element.get("minValue") or 0)
+        elif kind == "enum":
+            (*_, last) = element.iterfind("p:item/p:value/p:string", _NS)
+            into[name] = last.text
+        elif kind == "multiText":
+            into[name] = {"days": ["0", "4"], "opt_out": ["web"]}[name or ""]
+        else:
+            assert kind == "text"
+            into[name] = {
+                "server": "https://a.example",
+                "host": "b.example",
+                "opens": "08:00",
+                "closes": "18:00",
+            }.get(name or "", "")
+    read = merge_settings("", "x", {}, [ManagedSettings("policy", tree, True)])
+    assert read.settings.hours.days == (0, 4)
+    assert (read.settings.mqtt.tls, read.settings.mqtt.port) == (False, 1)
+    assert read.settings.transport == "mqtt"
+    assert read.settings != Settings()
+    assert set(read.origins.values()) == {"policy", "default"}
