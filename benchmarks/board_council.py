@@ -90,6 +90,9 @@ def _series(declared: Measurement, council: Council) -> Iterator[Tags]:
                 yield line | {"line": f"line-{n}", "role": "primary"}
                 if n % 10 < 3:
                     yield line | {"line": f"backup-{n}", "role": "backup"}
+        case "site_name":
+            for n in range(council.switches):
+                yield {"site": f"site-{n}", "label": f"Site {n} (site-{n})"}
         case "site" | "self_agents":
             for tags in switches:
                 yield {"site": tags["site"], "home_site": tags["site"]}

@@ -1,5 +1,5 @@
-"""Writes 30 days of the made-up council into InfluxDB: rows for as long as boards read
-rows, and roll-ups as if they had been made of them.
+"""The rows of 30 days of the made-up council in InfluxDB: rows for as long as boards
+read rows, and roll-ups as if they had been made of them. Pure.
 
 Rows of 70 minutes; of 30 days if a board reads them over 30 days. Roll-ups by 5 minutes
 of a day, of three days if percentiles read them, and of 30 days if these are exact; by
@@ -12,15 +12,11 @@ its index, which has all. That roll-ups have the figures of rows is tested elsew
 
 from __future__ import annotations
 
-import http.client
-import itertools
-import random
 import re
-import time
 from collections.abc import Iterator, Sequence
 
 import msgspec
-from grafana_asks import END_MS, Influx
+from grafana_asks import END_MS
 
 from benchmarks.board_council import (
     DAY_MS,
@@ -31,6 +27,8 @@ from benchmarks.board_council import (
     Tags,
     series,
 )
+from benchmarks.tsm_blocks import Times
+from benchmarks.tsm_planting import Rows
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query
 from collectors.store.rolled_measurements import (
@@ -43,7 +41,7 @@ from collectors.store.rolled_measurements import (
 from collectors.store.rolled_rows import rolled_measurement
 from dashboards.grafana import BOARDS
 from dashboards.grafana.board import Board
-from probes.wire.catalogue import Field, Measurement
+from probes.wire.catalogue import Measurement
 
 _RANKS = "ranks"
 _LONG_MS, _ROWS_MS = 30 * DAY_MS, 70 * 60_000
@@ -51,16 +49,12 @@ _5M_MS = 26 * HOUR_MS
 # Figures over three days read their five-minute means.
 _THREE_DAYS_MS = 3 * DAY_MS + HOUR_MS
 _OTHERS_MS = {"5m": 2 * HOUR_MS, HOUR: 2 * DAY_MS, DAY: _LONG_MS, _RANKS: 2 * DAY_MS}
-_BYTES_EACH = 3_000_000
 
 
-def write_rows(
-    influx: Influx, council: Council, boards: Sequence[Board] = BOARDS
-) -> int:
-    """Writes what `boards` read. Returns how many rows and roll-ups it has written."""
+def made_rows(council: Council, boards: Sequence[Board] = BOARDS) -> Iterator[Rows]:
+    """Yields what `boards` read."""
     read = names_read(boards)
     of_rows = _read_without_roll_ups()
-    written = 0
     for declared in CATALOGUE:
         if declared.personal or declared.name not in read:
             continue
@@ -68,7 +62,7 @@ def write_rows(
         length = SPARSE_MS.get(declared.name, declared.period_s * 1000)
         days = declared.name in of_rows or declared.name in SPARSE_MS
         span = _LONG_MS if days else max(_ROWS_MS, 6 * length)
-        written += _write(influx, declared, subjects, read, (span, length))
+        yield from _rows(declared, subjects, read, (span, length))
         for step, rolled, length in _roll_ups(declared):
             span = _LONG_MS
             if step == "5m" and declared.name != "ip_sla":
@@ -77,10 +71,8 @@ def write_rows(
                 span = _LONG_MS
             shown = [tags for tags in subjects if _is_shown(declared.name, tags)]
             others = [tags for tags in subjects if not _is_shown(declared.name, tags)]
-            written += _write(influx, rolled, shown, read, (span, length))
-            times = (_OTHERS_MS[step], length)
-            written += _write(influx, rolled, others, read, times)
-    return written
+            yield from _rows(rolled, shown, read, (span, length))
+            yield from _rows(rolled, others, read, (_OTHERS_MS[step], length))
 
 
 def _is_shown(measurement: str, tags: Tags) -> bool:
@@ -139,57 +131,13 @@ def _is_rolled_up(query: Query, estimated: bool) -> bool:
     return bool(steps)
 
 
-def _write(
-    influx: Influx,
-    declared: Measurement,
-    subjects: Sequence[Tags],
-    read: set[str],
-    times: tuple[int, int],
-) -> int:
-    """Writes rows of the last `times[0]` ms, one each `times[1]` ms."""
+def _rows(
+    declared: Measurement, subjects: list[Tags], read: set[str], times: tuple[int, int]
+) -> Iterator[Rows]:
+    """Yields rows of the last `times[0]` ms, one each `times[1]` ms."""
     span_ms, period_ms = times
-    chance = random.Random(1)
     fields = [field for field in declared.fields if field.name in read]
-    if not fields or not subjects:
-        return 0
-    names = [
-        declared.name
-        + "".join(f",{k}={v.replace(' ', chr(92) + ' ')}" for k, v in tags.items() if v)
-        for tags in subjects
-    ]
-    pool = [
-        ",".join(f"{field.name}={_value(field, chance)}" for field in fields)
-        for _ in range(997)
-    ]
-    first = (END_MS - span_ms) // period_ms * period_ms
-    values = itertools.cycle(pool)
-    lines = (
-        f"{name} {next(values)} {time_ms}"
-        for time_ms in range(first, END_MS, period_ms)
-        for name in names
-    )
-    written = 0
-    each = max(1, _BYTES_EACH // (len(names[0]) + len(pool[0])))
-    while some := list(itertools.islice(lines, each)):
-        _send(influx, some)
-        written += len(some)
-    return written
-
-
-def _send(influx: Influx, lines: list[str]) -> None:
-    """Writes lines, again if the server is too busy."""
-    for wait_s in (2, 5, 15, 30, 60, 120, 0):
-        try:
-            influx.write_lines(lines, "towpath")
-        except (OSError, http.client.HTTPException):
-            if not wait_s:
-                raise
-            time.sleep(wait_s)
-        else:
-            return
-
-
-def _value(field: Field, chance: random.Random) -> str:
-    if field.type == "float":
-        return f"{chance.random():.4f}"
-    return f"{chance.randrange(4)}i" if field.type == "int" else '"text"'
+    if fields and subjects:
+        first_ms = (END_MS - span_ms) // period_ms * period_ms
+        count = -(-(END_MS - first_ms) // period_ms)
+        yield Rows(declared.name, subjects, fields, Times(first_ms, period_ms, count))

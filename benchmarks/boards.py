@@ -10,13 +10,15 @@ opens them:
 `opened` is the load with all rows open. The least of three loads counts. Without
 `TOWPATH_INFLUXD` the InfluxDB is the distribution's (1.6.7).
 
-`python -m benchmarks.boards --ports 1000 --on influxdb` measures a part.
+`python -m benchmarks.boards --ports 1000 --on influxdb` measures a part. `--keep
+FOLDER` plants into a folder that stays, and measures again what was planted there.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
@@ -34,7 +36,8 @@ from served_influx import served_in_background
 
 from benchmarks.board_council import SHOWN, SHOWN_ON, Council
 from benchmarks.board_files import write_files
-from benchmarks.board_rows import write_rows
+from benchmarks.board_rows import made_rows
+from benchmarks.tsm_planting import plant
 from collectors.server_measurements import CATALOGUE
 from collectors.store.databases import create_database
 from dashboards.grafana import BOARDS
@@ -91,40 +94,83 @@ def run() -> dict[str, Any]:
 
 
 def measure(
-    council: Council, on: Sequence[str], boards: Sequence[Board] = SHARED
+    council: Council,
+    on: Sequence[str],
+    boards: Sequence[Board] = SHARED,
+    kept: Path | None = None,
 ) -> dict[str, Any]:
     figures: dict[str, Any] = {"boards": _counts()}
     for name, counts in figures["boards"].items():
         print(f"{name:<28} {counts}")
     for kind in on:
-        with tempfile.TemporaryDirectory() as folder:
-            began = time.perf_counter()
-            if kind == "influxdb":
-                with services.running(services.influxd(Path(folder))) as server:
-                    influx = Influx(server)
-                    asyncio.run(create(server))
-                    rows = write_rows(influx, council, boards)
-                    _print_written(kind, council, rows, began)
-                    figures[kind] = loads(influx, boards)
-            else:
-                with served_in_background(Path(folder), CATALOGUE) as (store, loop):
-                    # The first use of the store creates its folder.
-                    asyncio.run_coroutine_threadsafe(store.tidy(0), loop).result()
-                    (root,) = Path(folder).iterdir()
-                    rows = write_files(root, council, END_MS, boards)
-                    _print_written(kind, council, rows, began)
-                    figures[kind] = loads(EmbeddedInflux(store, loop), boards)
+        with contextlib.ExitStack() as ended:
+            folder = kept or Path(ended.enter_context(tempfile.TemporaryDirectory()))
+            measured = {"influxdb": _on_influxdb, "embedded": _on_embedded}[kind]
+            figures[kind] = measured(_Planted(folder / kind, council, boards))
     return figures
 
 
-def _print_written(kind: str, council: Council, rows: int, began: float) -> None:
-    seconds = round(time.perf_counter() - began)
-    print(f"\n{kind}, {council.name}: {rows:,} rows written in {seconds} s")
-    print(f"load of the machine: {os.getloadavg()[0]:.1f}")
+class _Planted:
+    """A folder of rows, which may be there from an earlier run."""
+
+    def __init__(self, folder: Path, council: Council, boards: Sequence[Board]) -> None:
+        self.folder, self.council, self.boards = folder, council, boards
+        self._note = folder.with_suffix(".txt")
+        self._text = f"{council.name}: {' '.join(sorted(b.uid for b in boards))}\n"
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def is_there(self) -> bool:
+        """Raises `SystemExit` if the folder has something else."""
+        if not self._note.exists():
+            if any(self.folder.iterdir()):
+                sys.exit(f"{self.folder} was not planted to the end: delete it")
+            return False
+        if self._note.read_text() != self._text:
+            sys.exit(f"{self.folder} has {self._note.read_text().strip()}: delete it")
+        return True
+
+    @contextlib.contextmanager
+    def planting(self) -> Iterator[None]:
+        began, began_s = time.perf_counter(), time.process_time()
+        yield
+        self._note.write_text(self._text)
+        print(
+            f"\n{self.folder.name}, {self.council.name}: planted in "
+            f"{time.perf_counter() - began:.0f} s "
+            f"({time.process_time() - began_s:.0f} s of this process)"
+        )
+
+
+def _on_influxdb(planted: _Planted) -> dict[str, Any]:
+    was_there = planted.is_there
+    with services.running(services.influxd(planted.folder)) as server:
+        influx = Influx(server)
+        if not was_there:
+            with planted.planting():
+                asyncio.run(create(server))
+                rows = list(made_rows(planted.council, planted.boards))
+                plant(influx, "towpath", rows)
+            print(f"{sum(each.count for each in rows):,} rows")
+        return loads(influx, planted.boards)
+
+
+def _on_embedded(planted: _Planted) -> dict[str, Any]:
+    was_there = planted.is_there
+    with served_in_background(planted.folder, CATALOGUE) as (store, loop):
+        if not was_there:
+            # The first use of the store creates its folder.
+            asyncio.run_coroutine_threadsafe(store.tidy(0), loop).result()
+            (root,) = planted.folder.iterdir()
+            with planted.planting():
+                rows = write_files(root, planted.council, END_MS, planted.boards)
+            print(f"{rows:,} rows")
+        return loads(EmbeddedInflux(store, loop), planted.boards)
 
 
 def loads(store: Asked, boards: Sequence[Board] = SHARED) -> dict[str, Any]:
     """The figures of every board and range."""
+    print(f"load of the machine: {os.getloadavg()[0]:.1f}")
     figures: dict[str, Any] = {}
     for board in boards:
         for label, range_s in RANGES_S.items():
@@ -271,7 +317,7 @@ def _choose(
     query = filled(variable.query(), chosen, range_s)
     began = time.perf_counter()
     values = [
-        str(row[1])
+        grafana_asks.value_of(variable, str(row[1]))
         for series in store.ask(query, "towpath")
         for row in series["values"]
     ]
@@ -309,9 +355,11 @@ if __name__ == "__main__":
     parser.add_argument("--on", nargs="*", choices=STORES, default=STORES)
     uids = [board.uid for board in SHARED]
     parser.add_argument("--boards", nargs="*", choices=uids, default=uids)
+    parser.add_argument("--keep", type=Path)
     arguments = parser.parse_args()
     measure(
         Council(arguments.ports // 50),
         arguments.on,
         [board for board in SHARED if board.uid in arguments.boards],
+        arguments.keep,
     )

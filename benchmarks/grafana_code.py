@@ -92,7 +92,12 @@ def show_boards(
     pictures: Path | None = None,
 ) -> ShownBoards:
     """Shows `boards` of the rows in a store with the libraries of one Grafana."""
-    shown = ShownBoards(BOARDS)
+    sites = {
+        row.tags["site_id"]: str(row.fields["name"])
+        for row in rows
+        if row.measurement == "site_name"
+    }
+    shown = ShownBoards(BOARDS, sites)
     with tempfile.TemporaryDirectory() as folder:
         at = Path(folder)
         with running_influx(store, at / "store") as influx:

@@ -23,9 +23,13 @@ Shown = Mapping[str, Any]
 
 
 class ShownBoards:
-    """Counts and faults of boards. `boards`: all, as links may lead to each."""
+    """Counts and faults of boards. `boards`: all, as links may lead to each. `sites`:
+    id → name of those that tables are to show by name."""
 
-    def __init__(self, boards: Sequence[Board]) -> None:
+    def __init__(
+        self, boards: Sequence[Board], sites: Mapping[str, str] | None = None
+    ) -> None:
+        self._sites = sites or {}
         self._variables = {
             board.uid: {variable.name for variable in board.variables}
             for board in boards
@@ -122,6 +126,9 @@ class ShownBoards:
                     yield f"{name} {raw!r} is shown as {text!r}"
                 if mapped[key]["color"] not in ("", cell["color"]):
                     yield f"{name} {raw!r} has the colour {cell['color']}"
+            elif name in ("site", "home_site", "Site") and raw in self._sites:
+                if panel.kind == "table":
+                    yield f"{name} shows the id {raw!r}, not {self._sites[raw]!r}"
             elif isinstance(raw, str) and text == raw and panel.kind in OF_ROWS:
                 expected = self._texts.get(name, {}).get(raw)
                 if expected is not None and title != "Id":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
-from grafana_asks import END_MS, SERVERS, running_influx, value_of
+from grafana_asks import END_MS, SERVERS, filled, running_influx, value_of
 from grafana_files import all_panels
 from typer.testing import CliRunner
 
@@ -15,8 +16,16 @@ from collectors.estate import Estate, Site
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp.polling.site_names import site_names
 from dashboards.grafana import BOARDS, check_boards
-from dashboards.grafana.board import Board, Panel, column, link_to, sites
+from dashboards.grafana.board import (
+    Board,
+    BoardRow,
+    Panel,
+    column,
+    link_to,
+    sites,
+)
 from dashboards.grafana.classic import dashboard_json
+from dashboards.grafana.classic_sites import QUERY, UNSHOWN, names_query
 from dashboards.grafana.site_texts import name_sites, named_columns, site_tags
 from probes.wire.sample import Sample
 from towpath.cli import app
@@ -81,6 +90,52 @@ def test_boards_without_an_estate_are_as_they_were() -> None:
     assert name_sites(BOARDS, {}) is BOARDS
 
 
+def _documents(panel: Panel) -> dict[str, Any]:
+    board = Board("towpath-one", "One", "", (BoardRow("Row", (panel,)),))
+    return all_panels(dashboard_json(board, ()))[0]
+
+
+@pytest.mark.parametrize(
+    "board_and_panel",
+    [(b, p) for b, p in PANELS if p.kind == "table" and named_columns(p)],
+    ids=_ids,
+)
+def test_without_an_estate_a_table_queries_the_names_of_its_sites(
+    board_and_panel: tuple[Board, Panel],
+) -> None:
+    board, panel = board_and_panel
+    [name] = named_columns(panel)
+    document = _documents(panel)
+    queries = {target["refId"]: target["query"] for target in document["targets"]}
+    if panel.columns[name].value_texts:
+        # Texts of places and connections, which the reader can choose instead.
+        assert board.uid == "towpath-calls"
+        assert QUERY not in queries
+        return
+    first, *_, last = document["transformations"]
+    assert 'FROM "site_name"' in queries[QUERY]
+    assert first["id"] == "configFromData"
+    assert first["options"]["applyTo"]["options"] == name
+    # What is left of a panel that has no rows.
+    assert set(UNSHOWN) <= last["options"]["excludeByName"].keys()
+    # An override would take the place of the names.
+    [override] = [
+        override
+        for override in document["fieldConfig"]["overrides"]
+        if override["matcher"]["options"] == panel.columns[name].title
+    ]
+    assert "mappings" not in {setting["id"] for setting in override["properties"]}
+
+
+def test_with_an_estate_a_table_has_the_names_and_asks_no_query_for_them() -> None:
+    for board in NAMED:
+        for panel in all_panels(dashboard_json(board, NAMED)):
+            queries = {target["refId"] for target in panel.get("targets", ())}
+            steps = {step["id"] for step in panel.get("transformations", ())}
+            assert QUERY not in queries, panel["title"]
+            assert "configFromData" not in steps
+
+
 def test_build_takes_the_names_from_the_estate_or_warns(tmp_path: Path) -> None:
     config = tmp_path / "towpath.toml"
     config.write_text(f'estate = "{tmp_path / "estate.toml"}"\n')
@@ -130,8 +185,16 @@ def test_the_selector_offers_sites_of_any_name_and_none_before_the_first_row(
         asyncio.run(influx.write([other]))
         assert influx.ask(selector.query(), "towpath") == []
         [batch] = site_names(estate, END_MS - 60_000)
-        asyncio.run(influx.write(batch.samples()))
+        asyncio.run(influx.write(list(batch.samples())))
         [series] = influx.ask(selector.query(), "towpath")
+        [queried, *_] = [p for _, p in PANELS if names_query(p)]
+        [query] = names_query(queried)
+        renamed = Estate(sites=(Site(id="a", name="New"), *estate.sites[1:]))
+        [batch] = site_names(renamed, END_MS)
+        asyncio.run(influx.write(list(batch.samples())))
+        answer = influx.ask(filled(query, {}), "towpath")
+        shown = {one["tags"]["site_id"]: one["values"][0][1] for one in answer}
+        assert shown == {**names, "a": "New"}
     texts = [row[1] for row in series["values"]]
     assert sorted(texts) == sorted(f"{name} ({id})" for id, name in names.items())
     assert {value_of(selector, text) for text in texts} == names.keys()

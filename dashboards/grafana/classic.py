@@ -12,15 +12,8 @@ from typing import Any
 from collectors.server_measurements import CATALOGUE
 from collectors.store.influxql import Grafana, render
 from collectors.store.query import Query, Where
-from dashboards.grafana.board import (
-    OVER_TIME,
-    SHARED,
-    Board,
-    BoardRow,
-    Panel,
-    PanelQuery,
-    select,
-)
+from dashboards.grafana import classic_sites
+from dashboards.grafana.board import OVER_TIME, SHARED, Board, BoardRow, Panel, select
 from dashboards.grafana.board_links import links_json
 from dashboards.grafana.classic_fields import field_config, period_ms, ref_id
 from dashboards.grafana.classic_options import panel_options, transformations
@@ -221,8 +214,15 @@ def _panel(panel: Panel, source: dict[str, str]) -> dict[str, Any]:
             "interval": f"{_shortest_ms(panel) // 1000}s",
             "maxDataPoints": _POINTS if panel.kind in OVER_TIME else _POINTS_OF_ONE,
             "targets": [
-                _target(target, n, panel, source)
-                for n, target in enumerate(panel.targets)
+                *(
+                    _target(ref_id(n), panel.influxql(target), panel, source)
+                    | {"alias": target.legend}
+                    for n, target in enumerate(panel.targets)
+                ),
+                *(
+                    _target(classic_sites.QUERY, query, panel, source)
+                    for query in classic_sites.names_query(panel)
+                ),
             ],
             "fieldConfig": field_config(panel),
             "transformations": transformations(panel),
@@ -248,14 +248,14 @@ def _shortest_ms(panel: Panel) -> int:
 
 
 def _target(
-    target: PanelQuery, n: int, panel: Panel, source: dict[str, str]
+    name: str, influxql: str, panel: Panel, source: dict[str, str]
 ) -> dict[str, Any]:
     return {
-        "refId": ref_id(n),
+        "refId": name,
         "datasource": source,
         "rawQuery": True,
-        "query": panel.influxql(target),
+        "query": influxql,
         "resultFormat": "table" if panel.is_of_rows else "time_series",
-        "alias": target.legend,
+        "alias": "",
         "hide": False,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dashboards.grafana import classic_sites
 from dashboards.grafana.board import WORST_FIRST, Legend, Panel
 from dashboards.grafana.board_rows import calculation_json, groups_json, tests_json
 
@@ -99,7 +100,7 @@ def transformations(panel: Panel) -> list[dict[str, Any]]:
     """Returns how the answers of a panel's queries become one table."""
     if not panel.is_of_rows:
         return []
-    steps: list[dict[str, Any]] = []
+    steps = classic_sites.names_step(panel)
     if len(panel.targets) > 1:
         # Rows are merged if all columns of the same name are equal, so without times.
         steps += [
@@ -130,6 +131,7 @@ def transformations(panel: Panel) -> list[dict[str, Any]]:
                     "Time": True,
                     "time": True,
                     **dict.fromkeys(_unshown(panel), True),
+                    **dict.fromkeys(classic_sites.UNSHOWN if steps else (), True),
                 },
                 "indexByName": {name: n for n, name in enumerate(panel.columns)},
                 "renameByName": {

@@ -294,7 +294,7 @@ def _boards(config: Path | None) -> tuple[Board, ...]:
         estate = load(path)
     except EstateError as error:
         typer.echo(
-            "warning: some tables and lines show ids of sites instead of names: "
+            "warning: some lines and bars show ids of sites instead of names: "
             f"{error.findings[0]}",
             err=True,
         )

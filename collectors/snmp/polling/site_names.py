@@ -1,4 +1,4 @@
-"""The names of the sites as rows, for selectors of boards."""
+"""The names of the sites as rows, for selectors and tables of boards."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def site_names(estate: Estate, now_ms: int) -> list[Batch]:
         [now_ms] * len(estate.sites),
         [site.id for site in estate.sites],
         [f"{site.name} ({site.id})" for site in estate.sites],
+        [site.id for site in estate.sites],
+        [site.name for site in estate.sites],
         [polled[site.id] for site in estate.sites],
     )
     return [Batch("poll/sites", now_ms, _SCHEMA, columns)]

@@ -10,6 +10,7 @@ from dashboards.grafana.checks.dashboard_document import (
     DashboardDocument,
     PanelDocument,
     Target,
+    text,
 )
 from dashboards.grafana.checks.finding import Finding
 from dashboards.grafana.checks.influxql_facts import InfluxqlFacts
@@ -144,17 +145,26 @@ def _check_lines(
 
 def _check_rows(where: str, panel: PanelDocument) -> Iterator[Finding]:
     steps = {name for name, _ in panel.transformations}
+    # A query whose rows become settings of the others' columns.
+    settings = {
+        text(options.get("configRefId"))
+        for name, options in panel.transformations
+        if name == "configFromData"
+    }
     queries = [
         (target, facts)
         for target in panel.targets
-        if (facts := influxql_of(target)) is not None and facts.measurements
+        if target.ref_id not in settings
+        and (facts := influxql_of(target)) is not None
+        and facts.measurements
     ]
     if len(queries) > 1 and not steps & _ONE_TABLE:
-        text = (
+        yield Finding(
+            "rows",
+            where,
             f"is a table of {len(queries)} queries that shows one at a time; expected "
-            "the transformation 'merge'"
+            "the transformation 'merge'",
         )
-        yield Finding("rows", where, text)
     for target, facts in queries:
         if steps & _ONE_ROW or facts.limit:
             continue

@@ -3,7 +3,7 @@
 import * as data from "@grafana/data";
 import * as runtime from "@grafana/runtime";
 import * as scenes from "@grafana/scenes";
-import { firstValueFrom } from "rxjs";
+import { firstValueFrom, map } from "rxjs";
 import { answerOf, framesOf } from "./influx.mjs";
 
 const MOST_ROWS = 700;
@@ -24,6 +24,7 @@ export function start() {
   // Grafana 10 does so when it starts.
   data.patchArrayVectorProrotypeMethods?.();
   const byId = new Map(Object.values(data.standardTransformers).map((info) => [info.id, info]));
+  byId.set("configFromData", { id: "configFromData", name: "Config from query results", operator: configFromData });
   data.standardTransformersRegistry.setInit(() =>
     [...byId.values()].map((info) => ({ id: info.id, name: info.name, transformation: transformation(info) })),
   );
@@ -33,6 +34,26 @@ export function start() {
 function transformation(info) {
   const { operator, defaultOptions } = info;
   return Object.assign(async () => info, { operator, defaultOptions });
+}
+
+// Grafana has it outside the libraries that it publishes. This does what boards use of it, by its description: the
+// rows of one query become texts of a column of the others, which lose their names; alone, they are shown as rows.
+function configFromData({ configRefId, mappings, applyTo }) {
+  return (source) =>
+    source.pipe(
+      map((frames) => {
+        const told = frames.find((frame) => frame.refId === configRefId);
+        if (!told) return frames;
+        const column = (key) => told.fields.find(({ name }) => name === mappings.find((one) => one.handlerKey === key).fieldName);
+        const [ids, texts] = ["mappings.value", "mappings.text"].map((key) => valuesOf(column(key) ?? { values: [] }));
+        const options = Object.fromEntries(ids.map((id, index) => [id, { text: texts[index], index }]));
+        const applies = data.fieldMatchers.get(applyTo.id).get(applyTo.options);
+        const changed = (field) => ({ ...field, config: { ...field.config, mappings: [{ type: "value", options }] } });
+        return frames
+          .filter((frame) => frame !== told || frames.length === 1)
+          .map(({ fields, length }) => ({ length, fields: fields.map((field) => (applies(field) ? changed(field) : field)) }));
+      }),
+    );
 }
 
 export async function showBoard(document, source, range, choices = {}) {
@@ -151,7 +172,8 @@ async function showPanel(panel, scene, source, range, scoped) {
     const timeZone = "utc";
     const options = { fieldConfig: panel.fieldConfig, replaceVariables: fill, theme: THEME, timeZone };
     const frames = data.applyFieldOverrides({ ...options, data: changed, fieldConfigRegistry: registry });
-    shown.rows = raw.reduce((sum, frame) => sum + frame.length, 0);
+    const settings = new Set((panel.transformations ?? []).map(({ options }) => options.configRefId));
+    shown.rows = raw.reduce((sum, frame) => sum + (settings.has(frame.refId) ? 0 : frame.length), 0);
     shown.unmatched = unmatchedOverrides(panel, changed, frames);
     shown.columns = [...new Set(changed.flatMap((frame) => frame.fields.map((field) => field.name)))];
     shown.frames = frames.map((frame) => frameShown(frame, frames));

@@ -1,0 +1,234 @@
+"""Plants rows in an InfluxDB, 1.x or 2.x, by writing its TSM files: ten thousand ports
+take a minute or two. Over HTTP they took more than 18 minutes, and were given up.
+
+The server makes the shards, by a row of each day; then it is stopped, the files are
+written beside those rows, as it would have compacted them, and what it has derived from
+its files (fields, and in 2.x the index) is made again. Values repeat after some blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import random
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import services
+from grafana_asks import Influx
+
+from benchmarks.tsm_blocks import (
+    KINDS,
+    Block,
+    Times,
+    block,
+    float_values,
+    int_values,
+    text_values,
+)
+from probes.wire.catalogue import Field
+
+DAY_MS = 86_400_000
+TEXT = "text"
+_HEADER = b"\x16\xd1\x16\xd1\x01"
+_FIELD = b"#!~#"
+# Blocks with different values, of each kind and length.
+_VARIANTS = 31
+_ENCODINGS: dict[str, Callable[[Any], bytes]] = {
+    "float": float_values,
+    "int": int_values,
+    "str": text_values,
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of some fields of a measurement, at the same times for all series."""
+
+    measurement: str
+    series: Sequence[Mapping[str, str]]
+    fields: Sequence[Field]
+    times: Times
+
+    @property
+    def count(self) -> int:
+        return len(self.series) * self.times.count
+
+
+class _Shard(NamedTuple):
+    folder: Path
+    from_ms: int
+    to_ms: int
+
+
+def plant(influx: Influx, database: str, planted: Sequence[Rows]) -> None:
+    """Writes rows into an empty database. The server is stopped and started."""
+    shards = _make_shards(influx, database, planted)
+    influx.server.stop()
+    with contextlib.ExitStack() as files:
+        written = [
+            (shard, files.enter_context(_TsmFile.of(shard.folder))) for shard in shards
+        ]
+        names = {rows.measurement for rows in planted}
+        for name in sorted(names, key=lambda name: f"{name},"):
+            _write([rows for rows in planted if rows.measurement == name], written)
+    _derive_again(influx.server, shards)
+    influx.server.start()
+
+
+def values(kind: str, variant: int, count: int) -> list[Any]:
+    """The values of a block."""
+    chance = random.Random(f"{kind} {variant}")
+    match kind:
+        case "float":
+            return [round(chance.random(), 4) for _ in range(count)]
+        case "int":
+            return [chance.randrange(4) for _ in range(count)]
+        case _:
+            return [TEXT] * count
+
+
+def variant_of(series: int, field: int) -> int:
+    """Which values the n-th series of a measurement has in its n-th field."""
+    return (series * 7 + field) % _VARIANTS
+
+
+def _make_shards(
+    influx: Influx, database: str, planted: Sequence[Rows]
+) -> list[_Shard]:
+    """A shard has one day or more of those in UTC."""
+    from_ms = min(rows.times.first_ms for rows in planted) // DAY_MS * DAY_MS
+    to_ms = max(rows.times.last_ms for rows in planted) + 1
+    shards: list[_Shard] = []
+    known = set(_shard_folders(influx.server))
+    for day_ms in range(from_ms, to_ms, DAY_MS):
+        influx.write_lines([f"planted day=1i {day_ms}"], database)
+        for folder in set(_shard_folders(influx.server)) - known:
+            known.add(folder)
+            shards.append(_Shard(folder, day_ms, day_ms))
+        shards[-1] = shards[-1]._replace(to_ms=day_ms + DAY_MS)
+    return shards
+
+
+def _shard_folders(server: services.Server) -> list[Path]:
+    return [*_data(server).glob("*/autogen/*")]
+
+
+def _data(server: services.Server) -> Path:
+    is_2 = isinstance(server, services.Influx2)
+    return server.folder / ("engine/data" if is_2 else "data")
+
+
+def _write(planted: Sequence[Rows], shards: Sequence[tuple[_Shard, _TsmFile]]) -> None:
+    """Writes all rows of one measurement, by series and field in the order of bytes."""
+    keys = []
+    for rows in planted:
+        for number, tags in enumerate(rows.series):
+            series = _series_key(rows.measurement, tags)
+            keys += [
+                (
+                    series + _FIELD + field.name.encode(),
+                    variant_of(number, at),
+                    rows,
+                    at,
+                )
+                for at, field in enumerate(rows.fields)
+            ]
+    keys.sort(key=lambda key: key[0])
+    # A file has each key once.
+    assert len({key[0] for key in keys}) == len(keys), planted[0].measurement
+    for shard, file in shards:
+        times = {
+            id(rows): rows.times.within(shard.from_ms, shard.to_ms).parts()
+            for rows in planted
+        }
+        for key, variant, rows, at in keys:
+            if parts := times[id(rows)]:
+                kind = rows.fields[at].type
+                file.add(key, kind, [_block(kind, variant, part) for part in parts])
+
+
+def _series_key(measurement: str, tags: Mapping[str, str]) -> bytes:
+    parts = [measurement]
+    for name, value in sorted(tags.items()):
+        if value:
+            for mark in (",", "=", " "):
+                value = value.replace(mark, f"\\{mark}")
+            parts.append(f"{name}={value}")
+    return ",".join(parts).encode()
+
+
+@functools.cache
+def _block(kind: str, variant: int, times: Times) -> Block:
+    return block(kind, times, _values(kind, variant, times.count))
+
+
+@functools.cache
+def _values(kind: str, variant: int, count: int) -> bytes:
+    return _ENCODINGS[kind](values(kind, variant, count))
+
+
+class _TsmFile:
+    """Blocks, their index, and where it begins."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @classmethod
+    def of(cls, shard: Path) -> _TsmFile:
+        # The name is one that the server gives to what is fully compacted.
+        return cls(shard / "000000001-000000004.tsm")
+
+    def __enter__(self) -> _TsmFile:
+        self._blocks = self._path.open("wb")
+        self._index = tempfile.TemporaryFile()
+        self._blocks.write(_HEADER)
+        self._at = len(_HEADER)
+        return self
+
+    def add(self, key: bytes, kind: str, blocks: Sequence[Block]) -> None:
+        entry = [
+            struct.pack(">H", len(key)),
+            key,
+            struct.pack(">BH", KINDS[kind], len(blocks)),
+        ]
+        for one in blocks:
+            size = len(one.stored)
+            entry.append(
+                struct.pack(">qqqI", one.first_ns, one.last_ns, self._at, size)
+            )
+            self._at += size
+            self._blocks.write(one.stored)
+        self._index.write(b"".join(entry))
+
+    def __exit__(self, *_: object) -> None:
+        self._index.seek(0)
+        shutil.copyfileobj(self._index, self._blocks)
+        self._blocks.write(struct.pack(">Q", self._at))
+        self._blocks.close()
+        self._index.close()
+        if self._at == len(_HEADER):
+            # A file must have something.
+            self._path.unlink()
+
+
+def _derive_again(server: services.Server, shards: Sequence[_Shard]) -> None:
+    for shard in shards:
+        for fields in shard.folder.glob("fields.idx*"):
+            fields.unlink()
+        shutil.rmtree(shard.folder / "index", ignore_errors=True)
+    if isinstance(server, services.Influx2):
+        data = _data(server)
+        folders = ["--data-path", str(data), "--wal-path", str(data.parent / "wal")]
+        subprocess.run(
+            [server.command[0], "inspect", "build-tsi", *folders],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
