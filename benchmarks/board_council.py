@@ -92,7 +92,8 @@ def _series(declared: Measurement, council: Council) -> Iterator[Tags]:
                     yield line | {"line": f"backup-{n}", "role": "backup"}
         case "site_name":
             for n in range(council.switches):
-                yield {"site": f"site-{n}", "label": f"Site {n} (site-{n})"}
+                label = f"Site {n} (site-{n})"
+                yield {"site": f"site-{n}", "site_id": f"site-{n}", "label": label}
         case "site" | "self_agents":
             for tags in switches:
                 yield {"site": tags["site"], "home_site": tags["site"]}

@@ -38,6 +38,7 @@ DAY_MS = 86_400_000
 TEXT = "text"
 _HEADER = b"\x16\xd1\x16\xd1\x01"
 _FIELD = b"#!~#"
+_FIRST_START_S = 600
 # Blocks with different values, of each kind and length.
 _VARIANTS = 31
 _ENCODINGS: dict[str, Callable[[Any], bytes]] = {
@@ -79,7 +80,8 @@ def plant(influx: Influx, database: str, planted: Sequence[Rows]) -> None:
         for name in sorted(names, key=lambda name: f"{name},"):
             _write([rows for rows in planted if rows.measurement == name], written)
     _derive_again(influx.server, shards)
-    influx.server.start()
+    # It reads the names of all fields.
+    influx.server.start(_FIRST_START_S)
 
 
 def values(kind: str, variant: int, count: int) -> list[Any]:

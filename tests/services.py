@@ -98,10 +98,10 @@ class Server:
     def log(self) -> Path:
         return self.folder / "server.log"
 
-    def start(self) -> None:
+    def start(self, wait_s: float = 60) -> None:
         self._process = self._open({**os.environ, **(self._env or {})})
         # Also on a machine with much else to do.
-        wait_until(self._alive_and_ready, f"{self.command[0]} (see {self.log})", 60)
+        wait_until(self._alive_and_ready, f"{self.command[0]} (see {self.log})", wait_s)
 
     def _open(self, env: dict[str, str]) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -217,9 +217,9 @@ class Influx2(Server):
         super().__init__(command, folder, port, lambda: answers_tcp(port))
         self.token, self.org = "a-token-of-the-tests", "council"
 
-    def start(self) -> None:
+    def start(self, wait_s: float = 60) -> None:
         is_new = not (self.folder / "bolt").exists()
-        super().start()
+        super().start(wait_s)
         if is_new:
             wanted = {"username": "admin", "password": "secret word", "bucket": "first"}
             urllib.request.urlopen(

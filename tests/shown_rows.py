@@ -10,6 +10,8 @@ from typing import Any
 from grafana_asks import Influx, filled
 from grafana_files import all_panels, grafana_dashboard
 
+from dashboards.grafana.classic_sites import QUERY
+
 
 def panel_document(board: str, title: str) -> dict[str, Any]:
     """The JSON of a panel of a shared board."""
@@ -25,7 +27,9 @@ def shown_rows(influx: Influx, board: str, title: str, chosen: dict[str, str]) -
     panel = panel_document(board, title)
     minutes = int(panel.get("timeFrom", "60m").rstrip("m"))
     queries = [
-        filled(target["query"], chosen, minutes * 60) for target in panel["targets"]
+        filled(target["query"], chosen, minutes * 60)
+        for target in panel["targets"]
+        if target["refId"] != QUERY
     ]
     rows = _merged([influx.ask(query, "towpath") for query in queries])
     titles: dict[str, str] = {}

@@ -29,7 +29,7 @@ from dashboards.grafana.board import (
     Variable,
     select,
 )
-from dashboards.grafana.classic import panel_ids
+from dashboards.grafana.classic import dashboard_json, panel_ids
 from dashboards.grafana_config import GrafanaConfig
 
 REPOSITORY = Path(__file__).parents[1]
@@ -308,3 +308,45 @@ def test_opening_a_board_takes_at_most_25_queries() -> None:
         opened = [row for row in board.rows if not row.collapsed]
         count = sum(len(panel.targets) for row in opened for panel in row.panels)
         assert count <= 25, f"{board.title}: {count}"
+
+
+def test_a_cell_that_is_a_link_has_no_text_where_there_is_nothing_to_open() -> None:
+    count = 0
+    for board in BOARDS:
+        for panel in board.panels:
+            [document] = [
+                document
+                for document in all_panels(dashboard_json(board, BOARDS))
+                if document["title"] == panel.title
+            ]
+            for column in panel.columns.values():
+                if panel.kind == "table" and column.link and not column.hidden:
+                    [texts] = [
+                        {one["id"]: one["value"] for one in override["properties"]}
+                        for override in document["fieldConfig"]["overrides"]
+                        if override["matcher"]["options"] == column.title
+                    ]
+                    assert texts["noValue"] == "", (panel.title, column.title)
+                    count += 1
+    assert count > 50
+
+
+def test_a_text_for_nothing_that_would_be_a_link_is_refused() -> None:
+    board = next(board for board in BOARDS if board.uid == "towpath-port")
+    [panel] = [panel for panel in board.panels if panel.title == "What is connected?"]
+    shown = panel.columns["remote_device_last"]
+    wrong = dataclasses.replace(shown, absent="not polled")
+    panel = dataclasses.replace(
+        panel, columns={**panel.columns, "remote_device_last": wrong}
+    )
+    changed = dataclasses.replace(board, rows=(BoardRow("Row", (panel,)),))
+    boards = [changed if other.uid == board.uid else other for other in BOARDS]
+    [text] = [f.text for f in check_boards(boards, CATALOGUE) if f.check == "links"]
+    assert "also where it says 'not polled'" in text
+
+
+def test_a_tile_of_a_gateway_without_a_site_opens_that_gateway_alone() -> None:
+    board = next(board for board in BOARDS if board.uid == "towpath-vpn")
+    [panel] = [p for p in board.panels if p.title == "Does each VPN gateway answer?"]
+    assert "var-gateway=" in panel.columns["up_last"].link
+    assert "gateway" in {variable.name for variable in board.variables}

@@ -76,6 +76,17 @@ async def test_a_database_is_created_with_the_catalogues_retention(
         assert await values(store, ask("whole:sum")) == [(1,)]
 
 
+async def test_what_no_laptop_has_reported_to_can_be_queried_from_the_first_row(
+    influx_server: services.Server,
+) -> None:
+    async with influx(influx_server) as store:
+        await store.write([ROW])
+        async with connection(influx_server) as client:
+            for database in store.databases.values():
+                query = 'SHOW TAG VALUES FROM "private" WITH KEY = "agent"'
+                assert await client.query(database, query) == []
+
+
 async def test_buckets_are_created_on_2_and_databases_on_3() -> None:
     def answer_of_2(method: str, path: str, body: bytes) -> bytes:
         if path == "/api/v2/orgs":
@@ -86,25 +97,26 @@ async def test_buckets_are_created_on_2_and_databases_on_3() -> None:
 
     async with fake_influx("2", other=answer_of_2) as (store, server):
         await store.write([ROW])
-    (creation,) = [
-        request for request in server.requests if request[3].startswith(b"{")
+    creations = [request for request in server.requests if request[3].startswith(b"{")]
+    assert {creation[0] for creation in creations} == {"/api/v2/buckets"}
+    assert [json.loads(creation[3]) for creation in creations] == [
+        {
+            "orgID": "0a",
+            "name": name,
+            "retentionRules": [{"type": "expire", "everySeconds": 36_500 * 86_400}],
+        }
+        for name in ("db", "db_personal")
     ]
-    assert creation[0] == "/api/v2/buckets"
-    assert json.loads(creation[3]) == {
-        "orgID": "0a",
-        "name": "db",
-        "retentionRules": [{"type": "expire", "everySeconds": 36_500 * 86_400}],
-    }
     async with fake_influx("3", other=lambda *_: http_answer(200, {})) as (
         store,
         server,
     ):
         await store.write([ROW])
-    (creation,) = [
-        request for request in server.requests if request[3].startswith(b"{")
+    creations = [request for request in server.requests if request[3].startswith(b"{")]
+    assert {creation[0] for creation in creations} == {"/api/v3/configure/database"}
+    assert [json.loads(creation[3]) for creation in creations] == [
+        {"db": name, "retention_period": "36500d"} for name in ("db", "db_personal")
     ]
-    assert creation[0] == "/api/v3/configure/database"
-    assert json.loads(creation[3]) == {"db": "db", "retention_period": "36500d"}
 
 
 async def test_a_token_that_may_only_write_is_enough(tmp_path: Path) -> None:

@@ -85,9 +85,15 @@ class InfluxStore:
         """
         refused: list[Batch] = []
         reasons: list[str] = []
-        for personal in (False, True):
-            rows = _Lines(self.catalogue, batches, personal)
+        lines = {
+            personal: _Lines(self.catalogue, batches, personal)
+            for personal in self.databases
+        }
+        for personal, rows in lines.items():
+            # Also a database that gets no rows yet: boards that query it would show
+            # an error instead of nothing.
             await self._prepare(personal, bool(rows.lines))
+        for personal, rows in lines.items():
             search = _SEARCH_REQUESTS
             numbers: list[int] = []
             # In order, because a later row replaces the same row before it.
@@ -221,9 +227,10 @@ class InfluxStore:
                 raise Away(f"{missing}; create it, or let the token do so") from None
 
     async def _prepare(self, personal: bool, needed: bool) -> None:
-        """Creates the database with its retention, once, if the server allows it."""
+        """Creates the database with its retention, once, if the server allows it.
+        `needed`: there are rows for it."""
         database = self.databases[personal]
-        if not needed or database in self._prepared:
+        if database in self._prepared:
             return
         days = max(
             (
@@ -237,7 +244,8 @@ class InfluxStore:
             await create_database(self._server, database, days)
         except (QueryFailed, NoDatabase) as error:
             # Somebody with more rights may have created it.
-            _log.warning("database_not_checked", database=database, error=str(error))
+            tell = _log.warning if needed else _log.info
+            tell("database_not_checked", database=database, error=str(error))
         self._prepared.add(database)
 
 

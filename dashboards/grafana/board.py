@@ -10,8 +10,8 @@ What a board may say, beside `Panel(title, description, targets, unit, kind, …
   (`repeat_direction` "h" or "v", `repeat_per_row`).
 - `columns` of a table: query column → `TableColumn(title, unit, width=, decimals=,
   hidden=, value_texts=, steps=, colour="text"|"background"|"none", gauge=, maximum=,
-  link=, link_title=, align=, absent=,
-  otherwise=)`. `sort=("answered_mean", False)`: by column and
+  link=, link_title=, more_links=, align=, absent=, otherwise=)`.
+  `sort=("answered_mean", False)`: by column and
   whether descending; `rows_at_most`. Several `targets` are merged into one row per
   subject: they need the same `by`, and no other column of one name.
 - Graphs: `legend=Legend(place, calcs, sort_by, descending)`, `stacked`, `bars`,
@@ -216,8 +216,7 @@ class PanelQuery:
 class TableColumn:
     """How a table shows one of its columns. `width` in pixels. A `hidden` column can
     still be part of a link. `colour`: what `steps` and `value_texts` colour. `absent`:
-    the text of a cell without a value. `otherwise`: that of a text that is not one of
-    `value_texts`."""
+    the text without a value (none with a `link`). `otherwise`: that of other texts."""
 
     title: str
     unit: str = ""
@@ -234,6 +233,11 @@ class TableColumn:
     align: Literal["", "left", "center", "right"] = ""
     absent: str = ""
     otherwise: str = ""
+    more_links: tuple[PanelLink, ...] = ()
+
+    @property
+    def addresses(self) -> list[str]:
+        return [self.link, *(link.url for link in self.more_links)]
 
 
 @dataclass(frozen=True)
@@ -316,14 +320,9 @@ class Panel:
     @property
     def newest_ms(self) -> int:
         """How far back a panel about the present reads, by its slowest measurement."""
-        measurements = [
-            CATALOGUE.measurement(target.query.measurement) for target in self.targets
-        ]
-        return (
-            NEWEST_PERIODS
-            * 1000
-            * max(measurement.period_s for measurement in measurements)
-        )
+        names = [target.query.measurement for target in self.targets]
+        slowest_s = max(CATALOGUE.measurement(name).period_s for name in names)
+        return NEWEST_PERIODS * 1000 * slowest_s
 
     @property
     def is_of_rows(self) -> bool:

@@ -18,7 +18,7 @@ from dashboards.grafana.board import (
     TableColumn,
     ValueTexts,
 )
-from dashboards.grafana.board_links import links_json
+from dashboards.grafana.board_links import PanelLink, links_json
 
 # Percent of opacity below a line that is alone, and of stacked areas.
 _FILL_OF_ONE, _FILL_OF_STACK = 8, 30
@@ -188,7 +188,7 @@ def _columns(panel: Panel) -> Iterator[dict[str, Any]]:
     for column in columns:
         properties = [
             setting
-            for setting in _properties(column, column in shown)
+            for setting in _properties(column, _absent_text(panel, column, shown))
             if panel.kind not in ("barchart", *OVER_TIME)
             or setting["id"] not in _OF_CELLS
         ]
@@ -221,7 +221,19 @@ def _of_column(column: TableColumn, setting: dict[str, Any]) -> dict[str, Any]:
     return {"matcher": matcher, "properties": [setting]}
 
 
-def _properties(column: TableColumn, is_shown: bool) -> Iterator[dict[str, Any]]:
+def _absent_text(panel: Panel, column: TableColumn, shown: list[TableColumn]) -> str:
+    """Returns the text of a cell without a value. Without it a cell shows the panel's
+    text for no rows at all. A link takes the text of a column that is not shown:
+    without a value it then chooses everything. A cell that is itself a link is empty,
+    so that there is nothing to select."""
+    if column.hidden or column not in shown:
+        return column.absent or "$__all"
+    if panel.kind == "table" and column.link:
+        return ""
+    return column.absent or "-"
+
+
+def _properties(column: TableColumn, absent: str) -> Iterator[dict[str, Any]]:
     if column.unit:
         yield {"id": "unit", "value": column.unit}
     if column.decimals is not None:
@@ -237,17 +249,15 @@ def _properties(column: TableColumn, is_shown: bool) -> Iterator[dict[str, Any]]
         yield {"id": "custom.hidden", "value": True}
         hidden = {"legend": False, "tooltip": False, "viz": True}
         yield {"id": "custom.hideFrom", "value": hidden}
-    # Without it a cell shows the panel's text for no rows at all. A link takes the text
-    # of a column that is not shown: without a value it then chooses everything.
-    nothing = "-" if is_shown and not column.hidden else "$__all"
-    yield {"id": "noValue", "value": column.absent or nothing}
+    yield {"id": "noValue", "value": absent}
     mappings = _mappings(column.value_texts)
     if column.otherwise:
         result = {"text": column.otherwise, "index": len(column.value_texts)}
         other = {"pattern": ".*", "result": result}
         mappings.append({"type": "regex", "options": other})
     elif column.steps:
-        mappings.append(_absent(column.absent or "-", len(column.value_texts)))
+        text = "-" if absent == "$__all" else absent
+        mappings.append(_absent(text, len(column.value_texts)))
     if mappings:
         yield {"id": "mappings", "value": mappings}
     if column.steps:
@@ -262,7 +272,8 @@ def _properties(column: TableColumn, is_shown: bool) -> Iterator[dict[str, Any]]
     yield from _cell(column)
     if column.link:
         title = column.link_title or f"Show this {column.title.lower()}"
-        yield {"id": "links", "value": [{"title": title, "url": column.link}]}
+        links = (PanelLink(title, column.link), *column.more_links)
+        yield {"id": "links", "value": links_json(links)}
 
 
 def _cell(column: TableColumn) -> Iterator[dict[str, Any]]:

@@ -59,7 +59,11 @@ def site_tags(panel: Panel) -> set[str]:
 def named_columns(panel: Panel) -> dict[str, TableColumn]:
     """Returns the columns that show sites by their ids. One that a link of another
     column takes the id from must keep it: Grafana links with what a cell shows."""
-    links = [(name, shown.link) for name, shown in panel.columns.items()]
+    links = [
+        (name, address)
+        for name, shown in panel.columns.items()
+        for address in shown.addresses
+    ]
     return {
         name: shown
         for name, shown in panel.columns.items()

@@ -27,7 +27,8 @@ _SLOWEST = {"gateway": "slowest_gateways"}
 _DAYS = "suffix:days"
 # Two lines each, for TCP and TLS.
 _GATEWAYS_AT_MOST = 6
-_TO_SITE = link_to("towpath-site", site=column("site"))
+# A gateway need not be at a site of the estate.
+_TO_GATEWAY = link_to("towpath-vpn", gateway=column("gateway"))
 # The results of a connection (`probes.wire.failure`). With a certificate that is not
 # trusted a gateway still answers.
 OUTCOMES = {
@@ -63,7 +64,9 @@ ANSWERING = Panel(
         "name_last": TableColumn("Name"),
         "gateway": TableColumn("Gateway"),
         "site": TableColumn("Site"),
-        "up_last": TableColumn("State", link=_TO_SITE, link_title="Show its site"),
+        "up_last": TableColumn(
+            "State", link=_TO_GATEWAY, link_title="Show this gateway alone"
+        ),
     },
     value_texts=UP,
     sort=("up_last", False),

@@ -3,6 +3,7 @@
 from collectors.store.query import Aggregate
 from dashboards.grafana.board import (
     Panel,
+    PanelLink,
     PanelQuery,
     TableColumn,
     cell,
@@ -27,15 +28,15 @@ _COLUMNS = {
         "Its id here",
         link=link_to("towpath-switch", device=cell()),
         link_title="Show this device",
-        absent="not polled",
+        more_links=(
+            PanelLink(
+                "Show its port",
+                link_to("towpath-port", device=cell(), port=column("remote_port_last")),
+            ),
+        ),
         width=200,
     ),
-    "remote_port_last": TableColumn(
-        "Its port",
-        link=link_to("towpath-port", device=column("remote_device_last"), port=cell()),
-        link_title="Show its port",
-        width=200,
-    ),
+    "remote_port_last": TableColumn("Its port", width=200),
     "remote_port_descr_last": TableColumn("Its port's description"),
     "remote_address_last": TableColumn("Management address", width=180),
     "protocol_last": TableColumn(
@@ -46,8 +47,8 @@ _COLUMNS = {
 NEIGHBOURS = Panel(
     "What is connected to it?",
     "Switches, routers and access points that it sees by LLDP, CDP and similar "
-    "protocols. Select a neighbour that Towpath polls for its board, or its port for "
-    "that port's. `towpath topology` shows the whole network.",
+    "protocols. Select the id of a neighbour for its board or that of its port; one "
+    "that Towpath does not poll has none. `towpath topology` shows the whole network.",
     (
         PanelQuery(
             select("neighbour", *_LATEST, by=("port", "heard")),
@@ -75,9 +76,9 @@ NEIGHBOURS = Panel(
 NEIGHBOUR = Panel(
     "What is connected?",
     "The switch, router or access point at the other end, by LLDP, CDP and similar. "
-    "Select it for its board, or its port for the other end of this cable: errors on "
-    "one end and not on the other point to a direction. Nothing here: a desk, or a "
-    "device that does not say.",
+    "Select its id for its board, or for the other end of this cable: errors on one "
+    "end and not on the other point to a direction. A device that Towpath does not "
+    "poll has no id here. Nothing at all: a desk, or a device that does not say.",
     (
         PanelQuery(
             select("neighbour", *_LATEST, by=("heard",)),

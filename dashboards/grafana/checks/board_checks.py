@@ -115,6 +115,7 @@ def _check_values(board: Board, catalogue: Catalogue) -> Iterator[Finding]:
         yield from _check_drill_down(where, panel, board)
         yield from _check_ids(where, panel)
         yield from _check_passed_on(where, panel)
+        yield from _check_absent(where, panel)
         yield from _check_widths(where, panel)
         for target in panel.targets:
             declared = catalogue.measurement(target.query.measurement)
@@ -142,7 +143,7 @@ def _check_passed_on(where: str, panel: Panel) -> Iterator[Finding]:
     """A link to a column takes what its cell shows, which may be another text."""
     for shown in panel.columns.values():
         for name, other in panel.columns.items():
-            if other.value_texts and column_of(name) in shown.link:
+            if other.value_texts and any(column_of(name) in a for a in shown.addresses):
                 yield Finding(
                     "links",
                     where,
@@ -150,6 +151,19 @@ def _check_passed_on(where: str, panel: Panel) -> Iterator[Finding]:
                     "value; expected cell() in the column itself, or a column without "
                     "texts",
                 )
+
+
+def _check_absent(where: str, panel: Panel) -> Iterator[Finding]:
+    """A cell without a value leads nowhere: a board that is given nothing shows
+    something else than what the row is about."""
+    for name, shown in panel.columns.items():
+        if panel.kind == "table" and shown.link and shown.absent and not shown.hidden:
+            yield Finding(
+                "links",
+                where,
+                f"has a link from the column {name!r} also where it says "
+                f"{shown.absent!r}; expected no text there",
+            )
 
 
 def _check_widths(where: str, panel: Panel) -> Iterator[Finding]:
