@@ -350,3 +350,21 @@ async def test_the_stream_is_paced_by_its_schedule():
     await against(noted, packets=50, interval_ms=10)
     # No packet is earlier than scheduled, except after a late one.
     assert received_s[-1] - received_s[0] > 0.45
+
+
+def test_what_was_not_marked_says_nothing_of_the_networks_marks():
+    def arrived(dscp, marked):
+        run = observed(clean())
+        marks = [
+            a._replace(reply=a.reply._replace(dscp_arrived=dscp)) for a in run.arrivals
+        ]
+        values = summarise(run._replace(arrivals=marks), 20, marked=marked)
+        return values.get("dscp_arrived")
+
+    assert arrived(0, True) == 0
+    assert arrived(46, True) == 46
+    # Windows: a QoS policy marked it, or nothing did.
+    assert arrived(46, False) == 46
+    assert arrived(0, False) is None
+    assert packet_stream.marks_packets("linux")
+    assert not packet_stream.marks_packets("win32")

@@ -29,10 +29,15 @@ class _Direction(NamedTuple):
 
 
 def summarise(
-    run: Run, interval_ms: float, targets: CallTargets = CLIENT_TO_EDGE
+    run: Run,
+    interval_ms: float,
+    targets: CallTargets = CLIENT_TO_EDGE,
+    *,
+    marked: bool = True,
 ) -> dict[str, Value]:
     """The catalogue's `call_path` fields for a run with at least one reply. Jitter and
-    loss are per direction if known; MOS is that of the worse direction."""
+    loss are per direction if known; MOS is that of the worse direction. `marked`: the
+    packets left with a DSCP; if not, that none arrived says nothing of the network."""
     sent = len(run.sent_ns)
     first: dict[int, Arrival] = {}
     repeats, reordered, highest = 0, 0, -1
@@ -105,7 +110,7 @@ def summarise(
         targets, lost, interval_ms, rtt_ms, jitter_ms, reordered / received
     )
     dscps = {arrival.reply.dscp_arrived for arrival in run.arrivals} - {-1}
-    if len(dscps) == 1:
+    if len(dscps) == 1 and (marked or dscps != {0}):
         values["dscp_arrived"] = dscps.pop()
     return rounded(values)
 

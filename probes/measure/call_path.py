@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from probes.measure.call_figures import summarise
+from probes.measure.packet_stream import marks_packets
 from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.measure.udp_exchange import StreamPacing, exchange
 from probes.wire import stamp, stamp_auth
@@ -136,7 +137,9 @@ async def measure(
         time_ms=time_ms,
         outcome=ended.outcome,
         target=reflector.id,
-        values=summarise(ended.run, stream.interval_ms, targets) if ended.run else {},
+        values=summarise(ended.run, stream.interval_ms, targets, marked=marks_packets())
+        if ended.run
+        else {},
         cost_bytes=ended.cost_bytes,
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -50,6 +51,12 @@ class StreamResult(NamedTuple, Generic[Reply]):
     octets_out: int
     packets_in: int
     octets_in: int
+
+
+def marks_packets(platform: str = sys.platform) -> bool:
+    """True if `set_dscp` has an effect. Windows ignores it (IP_TOS): there only a QoS
+    policy marks packets."""
+    return platform != "win32"
 
 
 def set_dscp(channel: socket.socket, dscp: int) -> None:

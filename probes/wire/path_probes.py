@@ -85,7 +85,13 @@ CALL_PATH = Probe(
         Field("poor", "int", "flag", "1 if a Microsoft media target was missed"),
         Field("sent", "int", "packet", "packets sent"),
         Field("received", "int", "packet", "packets that came back"),
-        Field("dscp_arrived", "int", "1", "DSCP that the reflector saw; 46 was sent"),
+        Field(
+            "dscp_arrived",
+            "int",
+            "1",
+            "DSCP that the reflector saw; 46 was sent. Windows marks nothing without a "
+            "QoS policy: then it is left out",
+        ),
     ),
     title="call quality",
     runner="probes.measure.call_path:CallPathRunner",
