@@ -12,6 +12,7 @@ from recorded_agents import Recorded
 
 from collectors.snmp import credential
 from collectors.snmp.drafting.drafting_command import draft_from, explain_host
+from collectors.snmp.drafting.label_severity import severity
 from collectors.snmp.drafting.mib_files import parse_mibs
 from collectors.snmp.drafting.mib_objects import FactsError, MibObject
 from collectors.snmp.drafting.object_meaning import (
@@ -20,7 +21,6 @@ from collectors.snmp.drafting.object_meaning import (
     ObjectMeaning,
     UsageObject,
     meaning,
-    severity,
 )
 from collectors.snmp.drafting.unread_tables import find_unread
 from collectors.snmp.profiles.profile_loader import Profiles, load_files
@@ -263,6 +263,21 @@ def test_mibs_that_do_not_help_are_one_sentence(
             "",
             MeasuredObject("dbm", 1000, is_stated=True, has_unit=True, is_light=True),
         ),
+        (
+            "upsBatteryRunTimeRemaining",
+            "TimeTicks",
+            "",
+            "",
+            MeasuredObject("runtime", 6000, is_stated=True),
+        ),
+        (
+            "aActiveSessions",
+            "Gauge32",
+            "",
+            "",
+            MeasuredObject("count", is_stated=True),
+        ),
+        ("aPeakSessions", "Gauge32", "", "", None),
         # A description that names volts does not make this a voltage.
         ("aQueueCalc", "Integer32", "", "unit=volt", None),
     ],

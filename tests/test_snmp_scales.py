@@ -93,3 +93,10 @@ def test_a_negative_scale_divides() -> None:
     assert signed_scale(ProfileRow("1", {"value": 473, "scale": -100})) == 4.73
     assert signed_scale(ProfileRow("1", {"value": 473, "scale": 10})) == 4730
     assert signed_scale(ProfileRow("1", {"value": 473})) == 473
+
+
+def test_a_speed_without_a_unit_is_one_in_rpm_only_if_it_shows_so() -> None:
+    speed = SensorRule.model_validate({"class": "fanspeed", "usual": [300, 30000]})
+    assert with_certain_scale(speed, [3210, 2900]) is not None
+    assert with_certain_scale(speed, [3, 2]) is None
+    assert with_certain_scale(speed, [60, 55]) is None

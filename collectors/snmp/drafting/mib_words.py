@@ -29,6 +29,8 @@ class WordLists(msgspec.Struct):
     states: frozenset[str]
     severities: dict[str, frozenset[str]]
     signs: dict[str, frozenset[str]]
+    counted: frozenset[str]
+    now: frozenset[str]
 
 
 def _load_words() -> WordLists:

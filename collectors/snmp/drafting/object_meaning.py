@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from collectors.snmp.drafting.label_severity import severity
 from collectors.snmp.drafting.mib_objects import MibObject
 from collectors.snmp.drafting.mib_words import WORD_LISTS, split_words
+from collectors.snmp.drafting.unit_words import SCALES, STATED_SCALE, UNIT_WORDS
 
 
 class MeasuredObject(msgspec.Struct, frozen=True):
@@ -56,42 +58,6 @@ class AmountObject(msgspec.Struct, frozen=True):
 
 ObjectMeaning = MeasuredObject | EnumeratedObject | UsageObject | AmountObject
 
-_UNIT_WORDS = (
-    # Pattern for units, class, factor to the sensor's unit.
-    (r"celsius\|fahrenheit", "temperature", 1.0),
-    (r"fahrenheit|\bdeg(rees?)? ?f\b|^f$|°f", "temperature", None),
-    (r"celsius|centigrade|\bdeg(rees?)? ?c\b|^c$|°c|celcius", "temperature", 1.0),
-    (r"^dbm$|\bdbm\b", "dbm", 1.0),
-    (r"\bmbm\b", "dbm", 0.01),
-    (r"kilo-?watt-?hours?|\bkwh\b", "power_consumed", 1.0),
-    (r"watt-?hours?|\bwh\b", "power_consumed", 0.001),
-    (r"milli-?volts?|\bmv\b", "voltage", 0.001),
-    (r"milli-?amp(ere)?s?|\bma\b", "current", 0.001),
-    (r"micro-?amp(ere)?s?|\bua\b", "current", 1e-6),
-    (r"milli-?watts?|\bmw\b", "power", 0.001),
-    (r"micro-?watts?|\buw\b", "power", 1e-6),
-    (r"volt-?amps?|volt-?ampere|\bva\b", "power", 1.0),
-    (r"kilo-?watts?|\bkw\b|\bkva\b", "power", 1000.0),
-    (r"watts?|\bw\b", "power", 1.0),
-    (r"volts?|\bv\b|\bvolt\b", "voltage", 1.0),
-    (r"amp(ere)?s?|\ba\b|\bamp\b", "current", 1.0),
-    (r"\bmhz\b|megahertz", "frequency", 1e6),
-    (r"\bkhz\b|kilohertz", "frequency", 1e3),
-    (r"hertz|\bhz\b", "frequency", 1.0),
-    (r"\brpm\b|revolutions", "fanspeed", 1.0),
-    (r"humidity|\brh\b", "humidity", 1.0),
-    (r"\bkpa\b", "pressure", 1.0),
-    (r"\bhpa\b|\bmbar\b|millibar", "pressure", 0.1),
-    (r"pascals?|\bpa\b", "pressure", 0.001),
-    (r"\bcfm\b", "airflow", 1.0),
-)
-_SCALES = (
-    (r"1000ths|thousandths?|0?\.001(?!\d)|/ ?1000\b|milli-?degrees?", 1000.0),
-    (r"hundredths?|centi(?!grade)|(?<!\d)0?\.01(?!\d)|/ ?100\b", 100.0),
-    (r"tenths?|\bdeci|(?<!\d)0?\.1(?!\d)|1/10\b|/ ?10\b", 10.0),
-)
-# A DISPLAY-HINT, or one scale in the description whose direction is certain.
-_STATED_SCALE = re.compile(r"\bdisplay=d-[123]\b|\bscale=[^\s?|]+(?=\s|$)")
 # By words of the name, for objects without units: the class that they mean.
 _NAME_WORDS = (
     ("temperature", {"temperature", "temp", "celsius", "heat", "degree", "degc"}),
@@ -120,8 +86,13 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
         if enumerated is not None or not _are_codes(labels):
             return enumerated
     base = mib_object.syntax.split(":")[0].split(" ")[0]
+    time_left = _time_left(mib_object, base, words)
+    if time_left is not None:
+        return time_left
     if base not in _NUMBERS and not (base == "OCTET" and _is_text(mib_object)):
         return None
+    if _is_count(mib_object, base, words):
+        return MeasuredObject("count", is_stated=True)
     if WORD_LISTS.not_now & set(words[-_LAST_WORDS:]) or {
         "threshold",
         "setpoint",
@@ -137,6 +108,37 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
     return None if labels else found
 
 
+def _time_left(
+    mib_object: MibObject, base: str, words: Sequence[str]
+) -> MeasuredObject | None:
+    """Return how long a battery lasts, if the type or UNITS state the scale."""
+    named, units = set(words), mib_object.units.lower().strip()
+    if not named & {"remaining", "remain", "left"} or not named & _BATTERY:
+        return None
+    if named & WORD_LISTS.never_now or mib_object.labels:
+        return None
+    if base == "TimeTicks":
+        return MeasuredObject("runtime", 6000, is_stated=True)
+    if re.search(r"^(min|minutes?)$", units):
+        return MeasuredObject("runtime", is_stated=True)
+    if re.search(r"^(s|sec|seconds?)$", units):
+        return MeasuredObject("runtime", 60, is_stated=True)
+    return None
+
+
+def _is_count(mib_object: MibObject, base: str, words: Sequence[str]) -> bool:
+    """Return True if it is one number of the whole device: of sessions, calls, users
+    or the like that there are now."""
+    named = set(words)
+    return (
+        mib_object.kind == "scalar"
+        and base in _GAUGES
+        and bool(WORD_LISTS.counted & named and WORD_LISTS.now & named)
+        and not re.search(r"second|%|percent", mib_object.units + mib_object.hint)
+        and not named & (WORD_LISTS.never_now | WORD_LISTS.settings | _PAST)
+    )
+
+
 def _are_codes(labels: Mapping[int, str]) -> bool:
     """Return True if the labels only say why there is no number."""
     return len(labels) <= _MOST_CODES and {*map(severity, labels.values())} == {
@@ -150,6 +152,8 @@ def _is_doubtful(
     """Return True if only a description has the unit, and the name does not fit it: a
     description may name many units."""
     if not isinstance(found, MeasuredObject) or mib_object.units:
+        return False
+    if re.search(r"\bunit=(celsius|dbm)\b", mib_object.hint):
         return False
     stems = tuple(WORD_LISTS.signs.get(found.class_, ()))
     return bool(stems) and not any(word.startswith(stems) for word in words)
@@ -168,6 +172,9 @@ def _contradicts(found: ObjectMeaning | None, named: set[str]) -> bool:
     )
 
 
+_BATTERY = {"battery", "batt", "bat", "ups"}
+_GAUGES = {"Integer32", "INTEGER", "Gauge32", "Unsigned32"}
+_PAST = {"limit", "peak", "high", "low", "watermark", "failed", "rejected", "cps"}
 _NUMBERS = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter64", "Counter32"}
 _LAST_WORDS = 3
 
@@ -221,7 +228,7 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     scale = _scale(units, f"{hint} {type_}")
     # 0.1V, 0.01A
     plain = re.sub(r"^[\d./]+ *", "", units)
-    for pattern, class_, factor in _UNIT_WORDS:
+    for pattern, class_, factor in UNIT_WORDS:
         stated = plain or type_
         if not re.search(pattern, stated):
             stated = "" if units else _hint(hint, "unit")
@@ -232,7 +239,7 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
             is_stated = bool(units) and "cels" not in stated
             add = round(-32 / 1.8, 6)
             return MeasuredObject(class_, 1.8 * scale, add=add, is_stated=is_stated)
-        is_stated = bool(units) or _STATED_SCALE.search(hint) is not None
+        is_stated = bool(units) or STATED_SCALE.search(hint) is not None
         if class_ == "power" and _is_light(words, factor):
             found = _scaled("dbm", 1000 * factor / scale, is_stated, True)
             return msgspec.structs.replace(found, is_light=True)
@@ -242,11 +249,7 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     named = set(words)
     if re.search(r"%|percent", units) or "percent" in hint:
         share = _percent_class(named)
-        return None if share is None else _scaled(share, 1 / scale, bool(units))
-    if re.search(r"^(min|minutes?)$", units) and named & {"remaining", "remain"}:
-        return MeasuredObject("runtime", is_stated=True)
-    if re.search(r"^(s|sec|seconds?)$", units) and named & {"remaining", "remain"}:
-        return MeasuredObject("runtime", 60, is_stated=True)
+        return None if share is None else _scaled(share, 1 / scale, bool(units), True)
     if units:
         return None
     for class_, names in _NAME_WORDS:
@@ -270,9 +273,9 @@ def _is_light(words: Sequence[str], factor: float) -> bool:
 
 
 def _percent_class(named: set[str]) -> str | None:
-    if named & {"humidity", "humid", "rh"}:
+    if named & {"humidity", "humid", "hum", "rh"}:
         return "humidity"
-    if named & {"charge", "capacity"} and named & {"battery", "batt", "ups", "charge"}:
+    if named & {"charge", "capacity"} and named & {"charge", "xups", *_BATTERY}:
         return "charge"
     if "load" in named:
         return "load"
@@ -303,7 +306,7 @@ def _hint(hint: str, key: str) -> str:
 
 def _scale(units: str, hint: str) -> float:
     """Return what the raw number must be divided by, as far as it is stated."""
-    for pattern, divisor in _SCALES:
+    for pattern, divisor in SCALES:
         if re.search(pattern, units):
             return divisor
     stated = _hint(hint, "scale")
@@ -323,7 +326,9 @@ def _scale(units: str, hint: str) -> float:
 
 def _enumerated(mib_object: MibObject, words: list[str]) -> EnumeratedObject | None:
     labels = mib_object.labels
-    if len(labels) > _MOST_STATES or WORD_LISTS.settings & set(words):
+    if len(labels) > _MOST_STATES or words[-1] in ("unit", "units"):
+        return None
+    if WORD_LISTS.settings & set(words):
         return None
     lower = {label.lower() for label in labels.values()}
     trouble = bool(WORD_LISTS.trouble & set(words))
@@ -359,37 +364,3 @@ def _raised(label: str) -> str:
     if label.lower() in _ON:
         return "warning"
     return "ok" if label.lower() in _OFF else "unknown"
-
-
-_NEGATIONS = ("no", "not", "non", "without", "in", "un")
-
-
-def severity(label: str) -> str:
-    """Return ok, warning, critical or unknown for a state's label."""
-    words = split_words(label)
-    joined = "".join(words)
-    sets = WORD_LISTS.severities
-    for name in ("unknown", "ok", "warning", "critical"):
-        if joined in sets[name]:
-            return name
-    named = set(words)
-    if named & {"resume", "resumed", "clear", "cleared"} and named & sets["critical"]:
-        return "ok"
-    if {"out", "of"} <= named or "on battery" in " ".join(words):
-        return "warning"
-    if "non" in words and named & {"recoverable", "critical", "urgent"}:
-        return "critical" if "recoverable" in words else "warning"
-    negations = [at for at, word in enumerate(words) if word in _NEGATIONS]
-    if negations:
-        rest = set(words[negations[0] + 1 :])
-        if rest & (sets["critical"] | sets["warning"]):
-            return "ok"
-        if rest & {"ok", "operational", "working", "functioning", "good", "normal"}:
-            return "critical"
-        return "unknown"
-    if "warning" in words or "minor" in words:
-        return "warning"
-    for name in ("critical", "warning", "unknown", "ok"):
-        if named & sets[name]:
-            return name
-    return "unknown"

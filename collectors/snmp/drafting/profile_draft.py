@@ -33,8 +33,9 @@ Values = Mapping[str, Mapping[str, Value]]
 _IF_NAME = "1.3.6.1.2.1.31.1.1.1.1"
 _NAME_WORDS = ("name", "descr", "description", "label", "tag", "location")
 _CELSIUS, _FAHRENHEIT = {"c", "celsius"}, {"f", "fahrenheit"}
-# Words of mains voltages, which have a narrower range than all voltages.
+# Words of mains voltages, which have a narrower range than all voltages, and of others.
 _MAINS = {"input", "output", "bypass", "phase", "outlet", "inlet", "utility", "mains"}
+_NOT_MAINS = {"dc", "battery", "batt", "rectifier", "rect", "converter", "board", "psu"}
 _DIVISORS = (1, 10, 100, 1000)
 # YAML reads these as yes, no or nothing.
 _YAML_WORDS = {"on", "off", "yes", "no", "true", "false", "null", "y", "n"}
@@ -158,7 +159,8 @@ def _fill(
         match found:
             case MeasuredObject():
                 fitted = _fit(found, (values or {}).get(oid, {}))
-                item = None if fitted is None else _sensor(*fitted, key, descr)
+                is_mains = _is_mains(split_words(objects[oid].name))
+                item = fitted and _sensor(*fitted, key, descr, is_mains)
                 if item is not None:
                     _add(table, "sensors", item)
             case EnumeratedObject():
@@ -186,17 +188,26 @@ def _fill(
             del table.columns[key]
 
 
+def _is_mains(words: Sequence[str]) -> bool:
+    return bool(_MAINS & set(words)) and not _NOT_MAINS & set(words)
+
+
 def _add(table: _TableDraft, section: str, item: str) -> None:
     table.items.setdefault(section, []).append(item)
 
 
 def _sensor(
-    found: MeasuredObject, is_certain: bool, key: str, descr: str
+    found: MeasuredObject, is_certain: bool, key: str, descr: str, is_mains: bool
 ) -> str | None:
     """Return the item; None if its scale is not certain, and no evidence could show
     it."""
     parts = [f"class: {found.class_}", f"of: {key}"]
     if not is_certain:
+        if found.class_ == "fanspeed":
+            # It may be a step or a share.
+            return (
+                f"{{class: fanspeed, of: {key}, usual: [300, 30000], descr: {descr}}}"
+            )
         if found.class_ not in USUAL:
             return None
         divisors = "1, 10, 100"
@@ -204,7 +215,7 @@ def _sensor(
             # 12 V come as 12000, and 120 V too.
             divisors += ", 1000"
         parts.append(f"divisor: [{divisors}]")
-        if found.class_ == "voltage" and _MAINS & set(key.split("_")):
+        if found.class_ == "voltage" and is_mains:
             parts.append("usual: [85, 500]")
     elif found.divisor != 1:
         parts.append(f"divisor: {found.divisor:g}")

@@ -27,7 +27,7 @@ def with_certain_scale(
     Zeros and codes for "no value" show nothing. If there is nothing else, the rule is
     returned as it is, and `measure` shows only zeros. A text with decimals is scaled.
     """
-    if len(rule.divisor) == 1:
+    if len(rule.divisor) == 1 and rule.usual is None:
         return rule
     values = [raw for raw in raws if raw is not None]
     if 1 in rule.divisor and any(map(_has_decimals, values)):

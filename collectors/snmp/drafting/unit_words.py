@@ -1,0 +1,43 @@
+"""Units and scales, as MIB authors write them."""
+
+from __future__ import annotations
+
+import re
+
+UNIT_WORDS = (
+    # Pattern for units, class, factor to the sensor's unit.
+    (r"celsius\|fahrenheit", "temperature", 1.0),
+    (r"fahrenheit|\bdeg(rees?)? ?f\b|^f$|°f", "temperature", None),
+    (r"celsius|centigrade|\bdeg(rees?)? ?c\b|^c$|°c|celcius", "temperature", 1.0),
+    (r"^dbm$|\bdbm\b", "dbm", 1.0),
+    (r"\bmbm\b", "dbm", 0.01),
+    (r"kilo-?watt-?hours?|\bkwh\b", "power_consumed", 1.0),
+    (r"watt-?hours?|\bwh\b", "power_consumed", 0.001),
+    (r"micro[- ]?volts?|\buv\b", "voltage", 1e-6),
+    (r"milli[- ]?volts?|\bmv\b", "voltage", 0.001),
+    (r"milli[- ]?amp(ere)?s?|\bma\b", "current", 0.001),
+    (r"micro[- ]?amp(ere)?s?|\bua\b", "current", 1e-6),
+    (r"milli[- ]?watts?|\bmw\b", "power", 0.001),
+    (r"micro[- ]?watts?|\buw\b", "power", 1e-6),
+    (r"volt-?amps?|volt-?ampere|\bva\b", "power", 1.0),
+    (r"kilo-?watts?|\bkw\b|\bkva\b", "power", 1000.0),
+    (r"watts?|\bw\b", "power", 1.0),
+    (r"volts?|\bv\b|\bvolt\b", "voltage", 1.0),
+    (r"amp(ere)?s?|\ba\b|\bamp\b", "current", 1.0),
+    (r"\bmhz\b|megahertz", "frequency", 1e6),
+    (r"\bkhz\b|kilohertz", "frequency", 1e3),
+    (r"hertz|\bhz\b", "frequency", 1.0),
+    (r"\brpm\b|revolutions", "fanspeed", 1.0),
+    (r"humidity|\brh\b", "humidity", 1.0),
+    (r"\bkpa\b", "pressure", 1.0),
+    (r"\bhpa\b|\bmbar\b|millibar", "pressure", 0.1),
+    (r"pascals?|\bpa\b", "pressure", 0.001),
+    (r"\bcfm\b", "airflow", 1.0),
+)
+SCALES = (
+    (r"1000ths|thousandths?|0?\.001(?!\d)|/ ?1000\b|milli-?degrees?", 1000.0),
+    (r"hundredths?|centi(?!grade)|(?<!\d)0?\.01(?!\d)|/ ?100\b", 100.0),
+    (r"tenths?|\bdeci|(?<!\d)0?\.1(?!\d)|1/10\b|/ ?10\b", 10.0),
+)
+# A DISPLAY-HINT, or one scale in the description whose direction is certain.
+STATED_SCALE = re.compile(r"\bdisplay=d-[123]\b|\bscale=[^\s?|]+(?=\s|$)")
