@@ -6,8 +6,13 @@ from pathlib import Path
 
 from late_cause_world import KillableCouncil
 
+from alerts import recording
+from alerts.alert import Alert
 from alerts.estate_index import EstateIndex
+from alerts.notify import build_page
+from alerts.rule_files import load_rules
 from collectors.estate.estate_model import Estate
+from collectors.server_measurements import CATALOGUE
 
 ROOMED = EstateIndex(
     Estate.model_validate(
@@ -63,3 +68,48 @@ def test_an_event_in_a_room_behind_a_paged_switch_is_an_update_and_no_new_page(
     assert update.thread == council.arrived[0][1].thread
     assert council.store is not None
     council.store.close()
+
+
+def _ended(up: list[int], to_start: list[float | None]) -> Alert:
+    """The alert of a chamber after these rows, one every 30 s."""
+    fields = {
+        "up": up,
+        "minutes_to_start": to_start,
+        "event_text": "Cabinet, 14:00 to 16:00",
+    }
+    recorded = recording.Recording.model_validate(
+        {
+            "estate": ROOMED.estate,
+            "rules": ["room_down_at_event"],
+            "cases": [
+                {
+                    "name": "chamber",
+                    "rows": [
+                        {
+                            "measurement": "room",
+                            "tags": {"room": "chamber", "site": "hall"},
+                            "every": "30s",
+                            "fields": fields,
+                        }
+                    ],
+                    "until": "15m",
+                    "expect": {},
+                }
+            ],
+        }
+    )
+    _, [alert] = recording.replay(recorded.cases[0], recorded, load_rules(CATALOGUE))
+    assert alert.state == "resolved"
+    return alert
+
+
+def test_an_alert_that_ends_with_its_event_says_that_nothing_has_recovered() -> None:
+    during: list[float | None] = [-100.0] * 10
+    over = _ended([0] * 24, [*during, *[None] * 14])
+    assert over.why == "the event is over"
+    [page] = build_page([over], "resolution", ["e"], over.resolved_ms or 0).alerts
+    assert "the event is over; no recovery was measured" in page.text
+    # The next event is on another day.
+    assert _ended([0] * 24, [*during, *[1440.0] * 14]).why == "the event is over"
+    assert _ended([*[0] * 10, *[1] * 14], [-100.0] * 24).why == ""
+    assert _ended([*[0] * 9, *[1] * 15], [*during, *[None] * 14]).why == ""

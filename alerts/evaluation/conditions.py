@@ -110,12 +110,14 @@ def check_conditions(
         value, series = bad_ones[0]
         shows = _shown_fields(rule, [series])
         return ConditionResult(True, newest, value, series.site, shows)
-    why = _why_over(rule, known[0][2]) if is_holding and len(known) == 1 else ""
+    why = _why_over(rule, known[0][2]) if len(known) == 1 else ""
     return ConditionResult(False, newest, known[0][1], site, shows, why)
 
 
 def _why_over(rule: Rule, series: Series) -> str:
     """The `otherwise` of the only condition that no longer holds; else empty."""
+    if not any(condition.otherwise for condition in rule.when):
+        return ""
     failed = [c for c in rule.when if not condition_holds(c, series, True)]
     return failed[0].otherwise if len(failed) == 1 else ""
 

@@ -7,9 +7,12 @@ too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 LIBRARY_LINE = "library-wan"
+CHAMBER_SWITCH = "hall-access-1"
+CHAMBER_PORT = "GigabitEthernet1/0/2"
 LIBRARY_LINE_PORT = "GigabitEthernet1/0/47"
 
 
@@ -142,7 +145,13 @@ far_end = {str(far_end).lower()}
 """
         )
     parts.append(
-        f"""[[vpn_gateways]]
+        f"""[[rooms]]
+id = "chamber"
+name = "Council chamber"
+site = "town-hall"
+ports = ["{CHAMBER_SWITCH} {CHAMBER_PORT}"]
+
+[[vpn_gateways]]
 id = "vpn-1"
 name = "Staff VPN"
 site = "town-hall"
@@ -162,6 +171,26 @@ site = "town-hall"
 """
     )
     return "\n".join(parts)
+
+
+def events_ics(now_ms: int) -> str:
+    """A calendar with a committee in the chamber, from an hour ago for four hours."""
+    start = datetime.fromtimestamp(now_ms / 1000, UTC) - timedelta(hours=1)
+    start = start.replace(minute=0, second=0)
+    lines = (
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//Towpath//demo//EN",
+        "BEGIN:VEVENT",
+        "UID:planning@wrenford.example",
+        f"DTSTART:{start:%Y%m%dT%H%M%SZ}",
+        f"DTEND:{start + timedelta(hours=4):%Y%m%dT%H%M%SZ}",
+        "SUMMARY:Planning committee",
+        "LOCATION:Council chamber, Town Hall",
+        "END:VEVENT",
+        "END:VCALENDAR",
+    )
+    return "\r\n".join(lines) + "\r\n"
 
 
 def write_estate(folder: Path, ports: DemoPorts) -> Path:

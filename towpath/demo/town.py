@@ -20,7 +20,13 @@ import structlog
 from alerts.notify.webhook import verify_signature
 from collectors.ingest.certificate import Certificates
 from probes.wire.clock import wall_ms
-from towpath.demo.demo_council import LIBRARY_LINE_PORT, SWITCHES, Switch
+from towpath.demo.demo_council import (
+    CHAMBER_PORT,
+    CHAMBER_SWITCH,
+    LIBRARY_LINE_PORT,
+    SWITCHES,
+    Switch,
+)
 from towpath.demo.simulated_switches import (
     SimulatedNeighbour,
     SimulatedPort,
@@ -93,6 +99,11 @@ def _port(switch: Switch, number: int, dice: random.Random) -> SimulatedPort:
         )
         made = SimulatedPort(number, name, alias=f"to {to.name}", neighbour=to)
         made.set_rate(dice.uniform(5e6, 3e7), dice.uniform(2e7, 9e7))
+        return made
+    if (switch.id, name) == (CHAMBER_SWITCH, CHAMBER_PORT):
+        # A committee is streamed.
+        made = SimulatedPort(number, name, alias="Council chamber")
+        made.set_rate(6e6, 2e5)
         return made
     used = dice.random() < 0.7
     made = SimulatedPort(number, name, alias=f"desk {number}" if used else "", up=used)
