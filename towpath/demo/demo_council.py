@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from probes.wire.clock import wall_ms
+
 LIBRARY_LINE = "library-wan"
 CHAMBER_SWITCH = "hall-access-1"
 CHAMBER_PORT = "GigabitEthernet1/0/2"
@@ -194,6 +196,8 @@ def events_ics(now_ms: int) -> str:
 
 
 def write_estate(folder: Path, ports: DemoPorts) -> Path:
+    """Writes the estate, and the calendar of its events."""
+    (folder / "events.ics").write_text(events_ics(wall_ms()), newline="")
     path = folder / "estate.toml"
     path.write_text(estate_toml(ports), encoding="utf-8")
     return path

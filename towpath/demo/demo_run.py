@@ -35,7 +35,7 @@ from dashboards.report import Month, site_report
 from probes.agent.settings import Mqtt
 from probes.wire.clock import wall_ms
 from towpath.config import ROLES, TowpathConfig, read
-from towpath.demo.demo_council import SWITCHES, DemoPorts, events_ics, write_estate
+from towpath.demo.demo_council import SWITCHES, DemoPorts, write_estate
 from towpath.demo.grafana_steps import TOKEN_FILE, steps, write_boards, write_token
 from towpath.demo.simulated_laptops import Fleet, fleet
 from towpath.demo.story import Story
@@ -240,7 +240,6 @@ async def _run(
         folder / "tls", ("localhost", "127.0.0.1", ports.address)
     )
     write_estate(folder, ports)
-    (folder / "events.ics").write_text(events_ics(wall_ms()), newline="")
     (folder / "towpath.toml").write_text(settings_toml(ports, certificates, folder))
     (folder / "rules.yaml").write_text(RULES)
     _write_secret(folder / "webhook.key", WEBHOOK_KEY)
