@@ -3,13 +3,10 @@
 import subprocess
 import sys
 
-import pytest
 
-
-@pytest.mark.parametrize("missing", ["typer", "rich"])
-def test_a_laptops_installation_says_which_command_it_has(missing: str) -> None:
+def test_a_laptops_installation_says_which_command_it_has() -> None:
     code = (
-        f"import sys; sys.modules[{missing!r}] = None\n"
+        "import sys; sys.modules['typer'] = None\n"
         "from towpath.entry import start\nstart()"
     )
     done = subprocess.run(
@@ -21,7 +18,7 @@ def test_a_laptops_installation_says_which_command_it_has(missing: str) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith(
-        f"towpath: this is the installation of a laptop (no {missing})."
+        "towpath: this is the installation of a laptop (no typer)."
     )
     assert "towpath-agent" in done.stderr
     assert done.stderr.count("\n") == 1
