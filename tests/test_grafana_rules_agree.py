@@ -174,7 +174,7 @@ async def test_exported_rules_fire_when_towpaths_do(
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("period_s", [60, 300])
+@pytest.mark.parametrize("period_s", [60, pytest.param(300, marks=SOAK)])
 async def test_in_an_older_grafana_nothing_fires_that_does_not_fire_here(
     server: Influx, period_s: int
 ) -> None:
@@ -204,7 +204,7 @@ async def test_exported_rules_fire_when_towpaths_do_on_the_embedded_store(
                 ask_all, store.url, TOKEN, queries, "towpath"
             )
 
-        comparison = await compare(store, ask, rules, 30, seed=1)
+        comparison = await compare(store, ask, rules, 20, seed=1)
     assert comparison.wrong == []
     assert {"line_down", "vpn_gateway_down"} <= comparison.fired
 

@@ -37,7 +37,7 @@ TAGS = {
     "interface": {"port": ("1", *ODD_NAMES[:3])},
     "line": {"line": ("one", "two", *ODD_NAMES)},
     "experience": {"group": ("home", "office")},
-    "device": {"device": (*ODD_NAMES, *(f"sw{n}" for n in range(20)))},
+    "device": {"device": (*ODD_NAMES, *(f"sw{n}" for n in range(8)))},
 }
 MIDNIGHT_BEFORE = START - START % STEPS_MS["1d"]
 
