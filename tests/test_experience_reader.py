@@ -1,14 +1,17 @@
 """The reader that makes groups: restarts and refusals change no row that it writes."""
 
 import contextlib
+import functools
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 from group_rows import PERIOD_MS, T0_MS, results
 from waiting import until
 
 from collectors.batch import Batch, batch_samples
+from collectors.experience import experience_reader
 from collectors.experience.experience_reader import ExperienceReader
 from collectors.experience.groups import GroupsConfig
 from collectors.journal import Journal, JournalConfig, JournalFull
@@ -16,6 +19,13 @@ from collectors.journal.segment import DROPPED, list_segments
 from collectors.server_measurements import CATALOGUE
 
 CONFIG = GroupsConfig()
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experience_reader, "_RETRY_S", 0.05)
+
+
 SETTLE_MS = CONFIG.settle_s * 1000
 
 
@@ -64,9 +74,11 @@ async def running_reader(
     folder: Path, rows: ExperienceRows, clock: Clock
 ) -> AsyncIterator[ExperienceReader]:
     state = folder / "state" / "groups.json"
-    async with ExperienceReader(
-        CONFIG, folder / "journal", state, rows, clock
-    ) as running:
+    running = ExperienceReader(CONFIG, folder / "journal", state, rows, clock)
+    # It looks at the tests' clock this often, not every five seconds.
+    read = functools.partial(running.reader.read, wait_s=0.05)
+    running.reader.read = read  # type: ignore[method-assign]
+    async with running:
         yield running
 
 

@@ -25,6 +25,7 @@ from test_alerts_full_disk import fill
 from test_journal_full import may_mount
 from waiting import until, wait_until
 
+from alerts.alert_file import has_tables
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 HERE = Path(__file__).parent
@@ -94,6 +95,8 @@ url = "{desk.url}"
         await asyncio.to_thread(run.start)
         running.push_async_callback(asyncio.to_thread, run.stop)
         await until(lambda: one.requests > 3, "polls")
+        # What the disk does not know as one that answered is new after the kill.
+        await until(lambda: _known_devices(small / "state") == 2, "both devices")
         await shown(200)
         filler = fill(small)
         await shown(503)
@@ -122,6 +125,14 @@ url = "{desk.url}"
     desk.server.shutdown()
 
 
+def _known_devices(state: Path) -> int:
+    if not has_tables(state / "alerts.sqlite"):
+        return 0
+    with contextlib.closing(sqlite3.connect(state / "alerts.sqlite")) as db:
+        sql = "SELECT count(*) FROM first_seen WHERE owner LIKE 'device=%'"
+        return int(db.execute(sql).fetchone()[0])
+
+
 def _recorded_pages(state: Path, copies: Path) -> set[str]:
     """The rules whose pages the disk knows as sent: a nearly full disk may still take
     the last transaction before the kill, and then nothing is paged twice."""
@@ -130,7 +141,7 @@ def _recorded_pages(state: Path, copies: Path) -> set[str]:
         shutil.copy(path, copies)
     with contextlib.closing(sqlite3.connect(copies / "alerts.sqlite")) as db:
         sent = db.execute(
-            "SELECT episode FROM outbox WHERE kind = 'page' AND state = 'sent'"
+            "SELECT episode FROM outbox WHERE kind = 'page' AND state = 'delivered'"
         )
         return {episode.partition("/")[0] for (episode,) in sent}
 
