@@ -245,16 +245,17 @@ class InfluxRollUps:
         groups = ", ".join(identifier(tag.name) for tag in declared.tags)
         times = f"time >= {span.from_ms}ms AND time < {span.to_ms}ms"
         if declared.name not in self._subjects:
-            of_rows = identifier(declared.name)
-            of_hours = identifier(rolled_name(declared.name, HOUR))
-            try:
-                known = await self._server.query(
-                    self._database,
-                    f"SHOW TAG VALUES FROM {of_rows}, {of_hours} WITH KEY = {subject}",
-                )
-            except NoDatabase:
-                return
-            found = {str(row[1]) for series in known for row in series.values}
+            found: set[str] = set()
+            # Hours may be kept of what has no rows any more.
+            for name in (declared.name, rolled_name(declared.name, HOUR)):
+                showing = f"SHOW TAG VALUES FROM {identifier(name)}"
+                try:
+                    known = await self._server.query(
+                        self._database, f"{showing} WITH KEY = {subject}"
+                    )
+                except NoDatabase:
+                    return
+                found |= {str(row[1]) for series in known for row in series.values}
             self._subjects[declared.name] = found
         # Rows without the tag have the empty text.
         values = sorted({*self._subjects[declared.name], ""})
