@@ -16,6 +16,8 @@ Target = tuple[int, Subject]
 """A rule, by its index in `Rules`, and one of its subjects."""
 
 _MAX_RING = 4_096
+# Rows come in every second; so long without any, nothing was measured.
+_PAUSE_MS = 300_000
 
 
 class Ring:
@@ -153,7 +155,8 @@ class MeasurementSeries:
 
     `slots`: field → its index in `Series.last`. `spans`: slot → ms of history to keep.
     `rules`: those of this measurement. `ends`: the polls that can end another rule's
-    alerts, and where to file their series.
+    alerts, and where to file their series. `resumed_ms`: when rows came again after a
+    pause of all of them.
     """
 
     def __init__(self, declared: Measurement) -> None:
@@ -165,6 +168,14 @@ class MeasurementSeries:
         self.rules: list[tuple[int, Rule]] = []
         self.ends: list[tuple[EndedBy, dict[Subject, list[Series]]]] = []
         self.series: dict[tuple[str, ...], Series] = {}
+        self.newest_ms = self.resumed_ms = 0
+        self._pause_ms = max(_PAUSE_MS, 2 * declared.period_s * 1000)
+
+    def received(self, at_ms: int) -> None:
+        """Notes that rows came."""
+        if at_ms > self.newest_ms + self._pause_ms:
+            self.resumed_ms = at_ms
+        self.newest_ms = max(self.newest_ms, at_ms)
 
     def add_rule(self, at: int, rule: Rule) -> None:
         self.rules.append((at, rule))

@@ -119,12 +119,12 @@ class Situation:
 
     def is_awaited(self, rule: str, subject: dict[str, str], since_ms: int) -> bool:
         """Whether it was not measured since then, and will be: what never was, or was
-        last long ago, will not, nor what is read from a device that does not answer. A
-        window that was opened lately cannot tell."""
+        last long ago, will not, nor what is read from a device that does not answer. If
+        rows have come only lately, or again after a pause, nobody can tell."""
         if rule != UNREACHABLE and self._read_from(subject) in self.unreachable:
             return False
         known_ms = self.window.known_until_ms(rule, subject)
-        measured_ms = max(known_ms, self.window.opened_ms)
+        measured_ms = max(known_ms, self.window.heard_since_ms(rule))
         return known_ms < since_ms and measured_ms >= since_ms - _UNMEASURED_MS
 
     def _read_from(self, subject: Mapping[str, str]) -> str:

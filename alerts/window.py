@@ -74,6 +74,7 @@ class Window:
         table = self._tables.get(batch.measurement)
         if table is None:
             return
+        table.received(batch.received_ms)
         oldest_ms = batch.received_ms - table.declared.lateness_s * 1000
         newest_ms = batch.received_ms + AHEAD_MS
         tag_columns = [batch.tag(name) for name in table.tag_names]
@@ -222,6 +223,15 @@ class Window:
                 newest = min(time_ms for time_ms in times if time_ms >= oldest)
             known = max(known, newest)
         return known
+
+    def heard_since_ms(self, rule_id: str) -> int:
+        """Since when rows of that rule's measurement have come without a pause."""
+        tables = {
+            self._tables[rule.measurement].resumed_ms
+            for _, rule in self.rules.find_all(rule_id)
+            if rule.measurement in self._tables
+        }
+        return max(self.opened_ms, *tables)
 
     def find(self, measurement: str, tags: Mapping[str, str]) -> Series | None:
         """The series with exactly these tags; None if there is none."""

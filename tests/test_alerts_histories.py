@@ -47,6 +47,10 @@ HISTORIES = st.lists(st.tuples(EVENTS, st.integers(1, 40)), max_size=14)
         (("toggle", "core"), 5),
     ]
 )
+# Core fails while nothing is polled, and is polled after what is behind it.
+@example(
+    history=[(("polling", "off"), 9), (("toggle", "core"), 28), (("polling", "on"), 1)]
+)
 @settings(
     max_examples=40,
     deadline=None,
