@@ -21,7 +21,8 @@ class DeviceGraph:
 
     `leads_to`: (device, port) → the device at the other end. `ways_out`: devices from
     which a line leads to a place that the estate does not name. `exits`: site → the
-    devices by which it is joined to others.
+    devices by which it is joined to others. `strays`: those of which only the site is
+    known.
     """
 
     def __init__(self, estate: Estate, topology: TopologyGraph) -> None:
@@ -30,7 +31,7 @@ class DeviceGraph:
         self.leads_to: dict[tuple[str, str], str] = {}
         self.ways_out: set[str] = set()
         self.exits: dict[str, set[str]] = {}
-        self._strays: set[str] = set()
+        self.strays: set[str] = set()
         self._unpolled = frozenset(d.id for d in estate.devices if not d.poll)
         self._explained: dict[object, dict[str, tuple[str, ...]]] = {}
         for link in topology.links:
@@ -107,7 +108,7 @@ class DeviceGraph:
         # a line, or at one without a parent in the part.
         tops = {
             device
-            for device in part - self._strays
+            for device in part - self.strays
             if part.isdisjoint(self._devices[device].above)
         }
         return beside or part & self.ways_out or tops or {min(part)}
@@ -164,7 +165,7 @@ class DeviceGraph:
         for part in _parts({id: inside[id] for id in ids - joined}):
             tops = {id for id in part if part.isdisjoint(self._devices[id].above)}
             for top in sorted(tops or part):
-                self._strays.add(top)
+                self.strays.add(top)
                 for exit in exits:
                     self._join(top, exit)
 

@@ -50,6 +50,9 @@ class Situation:
         if device not in self.unreachable:
             return ()
         causes = self.explained.get(device, ())
+        planned = self._planned_with(causes[0]) if len(causes) == 1 else None
+        if planned is not None:
+            return (planned,)
         if len(causes) == 1 and not self._is_way_known(causes[0]):
             outage = self._outage_with(causes[0])
             return causes if outage is None else (outage,)
@@ -91,6 +94,22 @@ class Situation:
     def _is_way_known(self, device: str) -> bool:
         """Whether something that it is linked to answers."""
         return not self.estate_index.graph.links[device] <= self.unreachable
+
+    def _planned_with(self, device: str) -> str | None:
+        """A device of its site that is in maintenance and fell silent at the same time,
+        if it is not known how `device` is connected: it may be behind that one."""
+        if device not in self.estate_index.graph.strays:
+            return None
+        own = self.active[alert_key(UNREACHABLE, {"device": device})]
+        for state in self.active.values():
+            if (
+                state.rule == UNREACHABLE
+                and state.site == own.site
+                and state.silenced_until_ms > own.silenced_until_ms
+                and abs(state.since_ms - own.since_ms) <= TOGETHER_MS
+            ):
+                return state.subject["device"]
+        return None
 
     def _outage_with(self, device: str) -> str | None:
         """The device whose failure stopped many others at the same time as `device`."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from virtual_council import VirtualCouncil
+from virtual_council import MINUTE_MS, VirtualCouncil
 
 from alerts.device_graph import DeviceGraph
 from alerts.domain_functions import DOMAIN_FUNCTIONS
 from alerts.estate_index import EstateIndex
 from alerts.rule import ALERT_FUNCTIONS
+from alerts.silence import Silence
 from collectors.estate.estate_model import Estate
 from collectors.topology import Link, TopologyGraph
 
@@ -192,6 +193,32 @@ def test_no_supplier_is_named_when_towpath_reaches_its_sites_again() -> None:
     run(12, 0)
     run(8, 1)
     assert council.pages == ["monitor_cut_off/"]
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_falls_silent_with_a_device_in_maintenance_waits_for_its_end(
+    recorded: bool,
+) -> None:
+    """Nobody has recorded that the floor is behind the edge, or else that it is not."""
+    floor = "core-2" if recorded else ""
+    hall = {"core-2": ("hall", ""), "edge": ("hall", ""), "floor": ("hall", floor)}
+    lines = [{"site": "hall", "device": "core-2"}]
+    council = VirtualCouncil(estate_index=index(hall, [], lines))
+
+    def run(minutes: int, *dead: str) -> None:
+        for _ in range(minutes):
+            for device in hall:
+                council.put("device", {}, {"up": int(device not in dead)}, device)
+            council.wait(1)
+
+    run(12)
+    until_ms = council.now_ms + 30 * MINUTE_MS
+    council.silences = [Silence(0, council.now_ms, until_ms, device="edge")]
+    run(10, "edge", "floor")
+    paged = ["device_unreachable/device=floor"]
+    assert council.pages == (paged if recorded else [])
+    run(8, "floor")
+    assert council.pages == paged
 
 
 def test_a_parent_that_neighbours_show_further_away_is_no_link() -> None:

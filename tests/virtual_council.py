@@ -12,6 +12,7 @@ from alerts.cycle import run_cycle
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
 from alerts.rule_files import Rules
+from alerts.silence import Silence
 from alerts.window import Window
 from collectors.batch import batch_samples
 from collectors.server_measurements import CATALOGUE
@@ -34,6 +35,7 @@ class VirtualCouncil:
         self.states: dict[str, AlertState] = {}
         self.shown: dict[str, Alert] = {}
         self.now_ms = START_MS
+        self.silences: list[Silence] = []
         self.pages: list[str] = []
         self.ended: list[str] = []
 
@@ -71,7 +73,7 @@ class VirtualCouncil:
                 self.rules,
                 self.states,
                 self.shown,
-                [],
+                self.silences,
                 lambda _: [("duty", self.now_ms, False)],
                 self.now_ms,
             )
