@@ -12,6 +12,9 @@ from contextlib import contextmanager
 _MOST = 8
 # A poll that starts later than this shows that the machine is too busy.
 _LATE_MS = 250.0
+# So many polls that start too late leave half of the slots: as many as share a phase,
+# and are late together.
+_LATE_POLLS = 8
 # How many polls in time allow one more.
 _POLLS_A_SLOT = 100
 
@@ -38,6 +41,6 @@ class ReadingSlots:
     def record_start(self, late_ms: float) -> None:
         """A poll of any device has started, so much too late."""
         if late_ms > _LATE_MS:
-            self._limit = max(1.0, self._limit / 2)
+            self._limit = max(1.0, self._limit * 0.5 ** (1 / _LATE_POLLS))
         else:
             self._limit = min(self._most, self._limit + 1 / _POLLS_A_SLOT)
