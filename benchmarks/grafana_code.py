@@ -1,11 +1,11 @@
 """Every board in the code that Grafana itself runs, of old versions and the newest
 (`grafana_libraries`): what is checked, and what is wrong.
 
-The councils are the one of `towpath demo` and the made-up one of the tests, which has
-rows of every measurement, as it is and with awkward names, in a real InfluxDB and in
-the embedded store. Options: `--libraries 9,10,13`, `--councils demo,made-up,awkward`,
-`--stores influxdb,embedded`, and `--pictures FOLDER` to draw each board with the
-components of the newest.
+The councils are the one of `towpath demo`, the made-up one of the tests, which has rows
+of every measurement, as it is and with awkward names, and one of recorded devices
+beside the checkout, in a real InfluxDB and in the embedded store. Options: `--libraries
+9,10,13`, `--councils demo,made-up,awkward,recorded`, `--stores influxdb,embedded`, and
+`--pictures FOLDER` to draw each board with the components of the newest.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from hardware_rows import hardware_rows
 from shown_boards import ShownBoards
 
 from benchmarks.demo_rows import demo_rows
+from benchmarks.recorded_council import recorded_rows
 from dashboards.grafana import BOARDS
 from dashboards.grafana.board import Board
 from dashboards.grafana.classic import dashboard_json
@@ -54,10 +55,16 @@ def awkward_hour() -> list[Sample]:
     return list(awkward_rows(made_up_rows()))
 
 
+def some_recorded_rows() -> list[Sample]:
+    """Every twelfth device: about forty, of all classes."""
+    return recorded_rows(every=12)
+
+
 COUNCILS: dict[str, Callable[[], list[Sample]]] = {
     "demo": demo_rows,
     "made-up": made_up_rows,
     "awkward": awkward_hour,
+    "recorded": some_recorded_rows,
 }
 
 
@@ -71,6 +78,9 @@ def run(options: Sequence[str] = ()) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name in asked.councils.split(","):
         rows = COUNCILS[name]()
+        if not rows:
+            print(f"{name}: no rows here")
+            continue
         for store in asked.stores.split(","):
             for major in asked.libraries.split(","):
                 pictures = asked.pictures if major == NEWEST else None
@@ -93,7 +103,7 @@ def show_boards(
 ) -> ShownBoards:
     """Shows `boards` of the rows in a store with the libraries of one Grafana."""
     sites = {
-        row.tags["site_id"]: str(row.fields["name"])
+        row.tags["site_id"]: str(row.fields["called"])
         for row in rows
         if row.measurement == "site_name"
     }

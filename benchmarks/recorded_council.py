@@ -86,14 +86,14 @@ class MovingRecording(Recorded):
                 self._values[content] = moving(int(text), per_s, tag)
 
 
-def recorded_rows(count: int | None = None) -> list[Sample]:
-    """The rows of the first `count` recorded devices, or of all; none without a corpus
-    beside the checkout."""
+def recorded_rows(count: int | None = None, every: int = 1) -> list[Sample]:
+    """The rows of recorded devices, or none without a corpus beside the checkout: of
+    the first `count` or of all, or of one in `every`."""
     folder = services.SHARED / "corpus"
     if not folder.is_dir():
         return []
     with (folder / "index.csv").open(encoding="utf-8") as file:
-        devices = list(csv.DictReader(file))[:count]
+        devices = list(csv.DictReader(file))[:count:every]
     return asyncio.run(_poll(folder, devices))
 
 

@@ -308,7 +308,8 @@ SITE_NAME = measurement(
         # In a table of Grafana, a column that no other query has.
         Tag("site_id", "the id of the site once more", describes=True),
     ),
-    Field("name", "str", "1", "its name"),
+    # Not `name`: that is a column of many tables.
+    Field("called", "str", "1", "its name"),
     Field("devices", "int", "1", "its devices that are polled"),
 )
 _ALERT_TAGS = (

@@ -127,6 +127,14 @@ def test_without_an_estate_a_table_queries_the_names_of_its_sites(
     assert "mappings" not in {setting["id"] for setting in override["properties"]}
 
 
+def test_no_table_has_a_column_of_the_names_query_as_its_own() -> None:
+    for board, panel in PANELS:
+        picks = {pick.name for t in panel.targets for pick in t.query.picks}
+        tags = {tag for t in panel.targets for tag in t.query.group_by}
+        own = {*panel.columns, *picks, *tags}
+        assert not own & {*UNSHOWN}, (board.uid, panel.title)
+
+
 def test_with_an_estate_a_table_has_the_names_and_asks_no_query_for_them() -> None:
     for board in NAMED:
         for panel in all_panels(dashboard_json(board, NAMED)):

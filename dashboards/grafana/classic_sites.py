@@ -14,8 +14,8 @@ from dashboards.grafana.board import Panel, PanelQuery, select
 from dashboards.grafana.site_texts import named_columns
 
 QUERY = "Sites"
-_NAMES = PanelQuery(select("site_name", ("name", "last"), by=("site_id",)))
-UNSHOWN = ("site_id", "name_last")
+_NAMES = PanelQuery(select("site_name", ("called", "last"), by=("site_id",)))
+UNSHOWN = ("site_id", "called_last")
 
 
 def site_column(panel: Panel) -> str:
