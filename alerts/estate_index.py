@@ -43,10 +43,10 @@ class EstateIndex:
         self.gateways: dict[str, VpnGateway] = {g.id: g for g in estate.vpn_gateways}
         self.teams: dict[str, Team] = {team.id: team for team in estate.teams}
         self.rooms: dict[str, Room] = {room.id: room for room in estate.rooms}
-        self.rooms_at: dict[tuple[str, str], list[str]] = {}
+        self.rooms_on: dict[str, list[Room]] = {}
         for room in estate.rooms:
-            for place in room.places:
-                self.rooms_at.setdefault(place, []).append(room.id)
+            for id in dict.fromkeys(id for id, _ in room.places):
+                self.rooms_on.setdefault(id, []).append(room)
         self.polled = frozenset(d.id for d in estate.devices if d.poll)
         self.children: dict[str, list[str]] = {}
         self.lines_of: dict[str, list[Line]] = {}

@@ -224,11 +224,15 @@ def _room_device(alert_state: AlertState, situation: Situation) -> _Subjects:
 
 
 def _room_port(alert_state: AlertState, situation: Situation) -> _Subjects:
-    """The rooms that hang on its port."""
-    subject = alert_state.subject
-    place = (subject.get("device", ""), subject.get("port", ""))
-    rooms = situation.estate_index.rooms_at.get(place, ())
-    yield [{"room": room} for room in rooms], False
+    """The rooms that hang on its port, by the name in the estate or in their rows."""
+    device = alert_state.subject.get("device", "")
+    port = alert_state.subject.get("port", "")
+    for room in situation.estate_index.rooms_on.get(device, ()):
+        tags = {"room": room.id, "site": room.site}
+        row = situation.window.find("room", tags)
+        named = str(row.latest("places") or "") if row is not None else ""
+        if (device, port) in room.places or f"{device} {port}" in named.split("\n"):
+            yield [{"room": room.id}], False
 
 
 def _team_place(alert_state: AlertState, situation: Situation) -> _Subjects:

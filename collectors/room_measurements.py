@@ -20,6 +20,7 @@ ROOM = measurement(
     Field("text", "str", "1", "what is wrong, or what is not measured; else absent"),
     Field("up", "int", "flag", "1 if all it needs is up, 0 if something is not"),
     Field("ready", "int", "flag", "as up, but 0 too if packets are damaged or lost"),
+    Field("places", "str", "1", "its ports as rows name them, a line for each"),
     Field("parts", "int", "1", "its ports and devices"),
     Field("parts_down", "int", "1", "those that are down, shut or not there"),
     Field("parts_unmeasured", "int", "1", "those of which nothing is known now"),

@@ -275,6 +275,7 @@ def test_a_room_works_if_all_that_it_needs_was_measured_and_is_up() -> None:
     fields = state(*WELL, port(START_MS, there=1, up=1, shut=0))
     assert (fields["state"], fields["up"], fields["ready"]) == (3, 1, 1)
     assert "text" not in fields
+    assert fields["places"] == "sw-2 Gi1/0/12"
     assert fields["rtt_ms"] == 4.0
     assert fields["event_text"] == "Planning, 14:00 to 16:00"
     assert (fields["minutes_to_start"], fields["minutes_to_end"]) == (0, 120)

@@ -119,6 +119,7 @@ def room_row(
         "text": few_names(list(dict.fromkeys(texts)), _MOST_TEXTS) or None,
         "up": None,
         "ready": None,
+        "places": "\n".join(_places(room, readings, now_ms)) or None,
         "parts": len(parts),
         "parts_down": sum(part.state == "down" for part in parts),
         "parts_unmeasured": sum(part.state == "unmeasured" for part in parts),
@@ -138,6 +139,13 @@ def room_row(
     fields["at_event"] = int(event is not None and event.start_ms <= now_ms)
     present = {name: value for name, value in fields.items() if value is not None}
     return Sample("room", {"room": room.id, "site": room.site}, present, now_ms)
+
+
+def _places(room: Room, readings: RoomReadings, now_ms: int) -> Iterator[str]:
+    """`sw-2 Gi1/0/12`: the estate may name a port by another of its names."""
+    for device in dict.fromkeys(device for device, _ in room.places):
+        for port, _ in readings.ports(room.id, device, now_ms):
+            yield f"{device} {port}"
 
 
 def _parts(
