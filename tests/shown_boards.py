@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from dashboards.grafana.board import OF_ROWS, Board, Panel
+from dashboards.grafana.classic_fields import ref_id
 
 # Values of a link's variable that name nothing.
 _NOTHING = {"", "-", "Value", "Time", "null", "undefined", "[object Object]"}
@@ -169,16 +170,18 @@ class ShownBoards:
 
 
 def _of_rows(panel: Panel, shown: Shown) -> Iterator[str]:
-    """A table has all its columns, no others, and one row a subject."""
-    if shown["unmatched"]:
-        yield f"overrides match nothing: {', '.join(shown['unmatched'])}"
+    """A table has all its columns, no others, and one row a subject. The figures of a
+    query without any row have no column."""
+    absent = _absent_titles(panel, shown)
+    if unmatched := [title for title in shown["unmatched"] if title not in absent]:
+        yield f"overrides match nothing: {', '.join(unmatched)}"
     tags = panel.targets[0].query.group_by
     if panel.grouped is not None:
         tags = panel.grouped.by
     for frame in shown["frames"]:
         titles = {field["title"]: field for field in frame["fields"]}
         for column in panel.columns.values():
-            if column.title not in titles:
+            if column.title not in titles and column.title not in absent:
                 yield f"the column {column.title!r} is missing"
         known = {column.title for column in panel.columns.values()}
         for title, field in titles.items():
@@ -193,6 +196,16 @@ def _of_rows(panel: Panel, shown: Shown) -> Iterator[str]:
             repeated = [row for row, count in Counter(rows).items() if count > 1]
             if repeated:
                 yield f"several rows of {repeated[0]}"
+
+
+def _absent_titles(panel: Panel, shown: Shown) -> set[str]:
+    absent = {
+        pick.name
+        for n, target in enumerate(panel.targets)
+        if ref_id(n) not in shown.get("answered", [ref_id(n)])
+        for pick in target.query.picks
+    }
+    return {c.title for name, c in panel.columns.items() if name in absent}
 
 
 def _chosen(variables: Sequence[Shown]) -> frozenset[str]:

@@ -67,6 +67,27 @@ def test_a_board_that_shows_what_it_promises_has_no_fault() -> None:
     assert _faults(_shown()) == []
 
 
+def test_the_figures_of_a_query_without_rows_need_no_column() -> None:
+    shown = _shown()
+    [panel] = shown["panels"]
+    panel["frames"][0]["fields"].pop()
+    panel |= {"unmatched": ["Ports"], "answered": ["A"]}
+    assert len(_faults(copy.deepcopy(shown))) == 2
+    panel["answered"] = []
+    assert _faults(shown) == []
+
+
+def test_the_id_of_a_site_that_has_a_name_is_a_fault() -> None:
+    shown = _shown()
+    site = {"type": "string", "unit": "", "labels": {}, "custom": {}, "texts": {}}
+    cells = [_cell("hall", "hall"), _cell("hall", "Town hall")]
+    fields = shown["panels"][0]["frames"][0]["fields"]
+    fields[0] = {**fields[0], **site, "name": "site", "cells": cells}
+    boards = ShownBoards((BOARD,), {"hall": "Town hall"})
+    boards.add(BOARD, dashboard_json(BOARD, (BOARD,)), shown)
+    assert boards.faults == ["B, 'P': site shows the id 'hall', not 'Town hall'"]
+
+
 def _field_change(n: int, **to: Any) -> Any:
     return lambda panel: panel["frames"][0]["fields"][n].update(to)
 

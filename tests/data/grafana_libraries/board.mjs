@@ -174,6 +174,7 @@ async function showPanel(panel, scene, source, range, scoped) {
     const frames = data.applyFieldOverrides({ ...options, data: changed, fieldConfigRegistry: registry });
     const settings = new Set((panel.transformations ?? []).map(({ options }) => options.configRefId));
     shown.rows = raw.reduce((sum, frame) => sum + (settings.has(frame.refId) ? 0 : frame.length), 0);
+    shown.answered = [...new Set(raw.map((frame) => frame.refId))];
     shown.unmatched = unmatchedOverrides(panel, changed, frames);
     shown.columns = [...new Set(changed.flatMap((frame) => frame.fields.map((field) => field.name)))];
     shown.frames = frames.map((frame) => frameShown(frame, frames));
