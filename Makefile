@@ -26,7 +26,7 @@ demo: env ## Start a small council on this machine (FOR=90s stops it after that 
 services: env ## Install the real servers that the tests use, if allowed
 	@deploy/install-services
 
-# Tests wait a third of the time, so one more worker than there are cores.
+# One more worker than there are cores: it begins with the tests that wait (tests/lanes.py).
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 1))')
 
 test: env services check ## Run lint, types, layers and all tests (WORKERS=1: one at a time)
