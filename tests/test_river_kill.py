@@ -177,7 +177,7 @@ async def flow(folder: Path, rounds: int, each: int, chance: random.Random) -> N
                 60,
             )
             polls = len(_rates(influx))
-            await until(lambda: len(_rates(influx)) >= polls + 3, "more polls")
+            await until(lambda: len(_rates(influx)) >= polls + 3, "more polls", 90)
             # What comes every half hour may come now: it is asked for elsewhere.
             of_agent = {r for r in agent_receipts(agent) if r[0] in _ASKED_FOR}
             end_octets, end_ms = near_octets(path), wall_ms()
