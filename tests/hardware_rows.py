@@ -7,7 +7,9 @@ They are not in the made-up council's estate: they only measure, at the Town Hal
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from collectors.server_measurements import CATALOGUE
 from probes.wire.sample import Sample, Value
 
 MINUTE_MS = 60_000
@@ -79,6 +81,19 @@ def hardware_rows(from_ms: int, to_ms: int) -> Iterator[Sample]:
                 {**rates, "in_use_ratio": 0.02, "out_use_ratio": 0.011, "state": 3},
                 at,
             )
+        yield from _rooms(at)
+
+
+def _rooms(at: int) -> Iterator[Sample]:
+    """A room with an event that hangs on one port."""
+    tags = {"room": "chamber", "site": SITE}
+    port = {"device": POE_SWITCH, "port": "Gi1/0/1"}
+    for name, its_tags in (("room", tags), ("room_port", tags | port)):
+        fields: dict[str, Any] = {
+            field.name: {"int": 1, "float": 1.5, "str": "ok"}[field.type]
+            for field in CATALOGUE.measurement(name).fields
+        }
+        yield Sample(name, its_tags, fields, at)
 
 
 def _tags(device: str) -> dict[str, str]:
