@@ -201,6 +201,9 @@ def test_mibs_that_do_not_help_are_one_sentence(
     ("name", "syntax", "units", "hint", "found"),
     [
         ("aTemp", "Integer32", "", "", MeasuredObject("temperature")),
+        # No ampere.
+        ("chillerName", "Integer32", "N/A", "", None),
+        ("coilLevel", "Integer32", "n/a", "", None),
         (
             "aVoltage",
             "Integer32",

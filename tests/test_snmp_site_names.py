@@ -25,8 +25,14 @@ def test_each_site_has_a_row_whether_or_not_it_has_devices() -> None:
     estate = _estate(Site(id="hall", name="Town hall"), Site(id="shed", name="Shed"))
     [batch] = site_names(estate, 5)
     assert [(row.tags, row.fields) for row in batch.samples()] == [
-        ({"site": "hall", "label": "Town hall (hall)"}, {"devices": 1}),
-        ({"site": "shed", "label": "Shed (shed)"}, {"devices": 0}),
+        (
+            {"site": "hall", "label": "Town hall (hall)", "site_id": "hall"},
+            {"called": "Town hall", "devices": 1},
+        ),
+        (
+            {"site": "shed", "label": "Shed (shed)", "site_id": "shed"},
+            {"called": "Shed", "devices": 0},
+        ),
     ]
 
 
@@ -45,7 +51,7 @@ async def test_the_poller_reports_the_sites_with_its_own_figures() -> None:
     estate = Estate(sites=(Site(id="hall", name="Town hall"),))
     async with polling(estate, QUICK, PUBLIC, report_s=0.05) as (sink, _):
         await until(lambda: bool(_names(sink)))
-    assert _names(sink)[0] == {"devices": 0}
+    assert _names(sink)[0] == {"called": "Town hall", "devices": 0}
 
 
 def _names(sink: RowSink) -> list[dict[str, object]]:

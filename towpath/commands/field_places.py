@@ -28,6 +28,7 @@ _READ_BY: dict[FieldName, str] = {
     ("neighbour", "remote_chassis"): "topology",
     ("identity", "sys_name"): "topology",
     ("identity", "chassis"): "topology",
+    ("site_name", "called"): "the names of sites in tables",
     ("experience", "call_tests"): "the words for groups without figures",
 }
 # The reasons for which a field is stored although nobody is shown it.
@@ -41,6 +42,12 @@ NOT_SHOWN: dict[FieldName, str] = {
     ("event", "first_ms"): "the first row of the event has that time",
     ("event", "trap"): "for whoever describes a trap that has no meaning yet",
     ("event", "name"): "for whoever describes a trap that has no meaning yet",
+    ("room", "parts"): "`text` says which part is at fault",
+    ("room", "parts_down"): "`text` says which part is at fault",
+    ("room", "parts_unmeasured"): "`text` says which part is not measured",
+    ("room", "event"): "`event_text` has its times too",
+    ("room", "at_event"): "`minutes_to_start` and `minutes_to_end` say it",
+    ("self_team", "enough"): "`state_text` says it in words",
     ("site", "state"): "`urgency` and `state_text` say it",
     ("self_notify", "unauthorised"): "a count for metrics; the log names each one",
     ("self_notify", "refresh_failed"): "a count; `refresh_failing` says it of now",

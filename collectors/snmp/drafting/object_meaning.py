@@ -14,7 +14,12 @@ import msgspec
 from collectors.snmp.drafting.label_severity import severity
 from collectors.snmp.drafting.mib_objects import MibObject
 from collectors.snmp.drafting.mib_words import WORD_LISTS, split_words
-from collectors.snmp.drafting.unit_words import SCALES, STATED_SCALE, UNIT_WORDS
+from collectors.snmp.drafting.unit_words import (
+    NO_UNIT,
+    SCALES,
+    STATED_SCALE,
+    UNIT_WORDS,
+)
 
 
 class MeasuredObject(msgspec.Struct, frozen=True):
@@ -223,6 +228,8 @@ def _unit_bytes(units: str) -> int:
 
 def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     units = mib_object.units.lower().strip()
+    if NO_UNIT.fullmatch(units):
+        return None
     hint = mib_object.hint.lower()
     type_ = " ".join(split_words(mib_object.syntax.partition(":")[2]))
     scale = _scale(units, f"{hint} {type_}")

@@ -34,6 +34,8 @@ UNIT_WORDS = (
     (r"pascals?|\bpa\b", "pressure", 0.001),
     (r"\bcfm\b", "airflow", 1.0),
 )
+# Said of what has none: "N/A" is no ampere.
+NO_UNIT = re.compile(r"n[./]?a\.?|not applicable|none|no units?|-+")
 SCALES = (
     (r"1000ths|thousandths?|0?\.001(?!\d)|/ ?1000\b|milli-?degrees?", 1000.0),
     (r"hundredths?|centi(?!grade)|(?<!\d)0?\.01(?!\d)|/ ?100\b", 100.0),

@@ -12,14 +12,16 @@ from collectors.snmp.profiles.readings import Sensor
 
 # Sensors of the source of power.
 _SOURCE = re.compile(
-    r"(ups )?output( group)?( source| status)?|power( source)?|system status"
+    r"((pwr state )?ups )?out(put)?( group)?( source| status)?"
+    r"|(server )?power( source| state)?|(basic )?system status"
 )
 # Sensors of the battery of a UPS.
 _OF_BATTERY = re.compile(
-    r"(ups |lithium )?battery( group)?( detail)?( charge| status| abm status)?"
+    r"(ups |pwr |power |lithium |.* (?=bat negative group))?bat(tery)?( negative)?"
+    r"( group)?( detail)?( charge)?( status| state| abm status)?"
 )
 _BATTERY = re.compile(
-    r"(on )?battery|(battery )?discharging|battery discharge spotmode"
+    r"(on ?)?battery|(battery )?discharging|battery discharge spotmode"
 )
 # States that name the mains. Switches have a sensor "Power" too, with other states.
 _MAINS = re.compile(r"(on )?(mains|line|utility)|online|on line")
@@ -51,7 +53,7 @@ def on_battery(sensor: Sensor) -> int | None:
         return None
     if _BATTERY.fullmatch(state):
         return 1
-    if "output" in name or _MAINS.fullmatch(state):
+    if "out" in name or _MAINS.fullmatch(state):
         return 0
     return None
 

@@ -12,6 +12,7 @@ from dashboards.grafana.board import (
     select,
     steps_of_rule,
 )
+from dashboards.grafana.board_links import cell, column, link_to
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _SITE = {"site": "site"}
@@ -94,4 +95,77 @@ ROOMS_OVER_TIME = Panel(
     height=4,
     value_texts=ROOM_STATES,
     no_value="The estate has no room at this site",
+)
+_YES: ValueTexts = {0: ("no", NEUTRAL), 1: ("yes", LOOK)}
+_UP: ValueTexts = {0: ("down", BAD), 1: ("up", GOOD)}
+_THERE: ValueTexts = {0: ("not there", BAD), 1: ("there", GOOD)}
+
+
+def _measured(title: str, unit: str) -> TableColumn:
+    return TableColumn(title, unit, decimals=1, width=105, absent="not measured")
+
+
+ROOM_PORTS = Panel(
+    "What do the rooms' ports carry, and do they lose anything?",
+    "Each port that a room hangs on, at its last poll. A stream of a committee needs a "
+    "few Mbit/s from the room, without damage or discards. "
+    f"{what_to_do('room_errors_at_event')}",
+    (
+        PanelQuery(
+            select(
+                "room_port",
+                ("up", "last"),
+                ("there", "last"),
+                ("shut", "last"),
+                ("in_bps", "last"),
+                ("out_bps", "last"),
+                ("in_error_ratio", "last"),
+                ("in_errors_per_s", "last"),
+                ("out_errors_per_s", "last"),
+                ("in_discards_per_s", "last"),
+                ("out_discards_per_s", "last"),
+                by=("room", "device", "port"),
+            ),
+            variables=_SITE,
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=5,
+    columns={
+        "room": TableColumn("Room", width=130),
+        "device": TableColumn(
+            "Device",
+            width=130,
+            link=link_to("towpath-switch", ("site",), device=cell()),
+        ),
+        "port": TableColumn(
+            "Port",
+            width=170,
+            link=link_to(
+                "towpath-port", ("site",), device=column("device"), port=cell()
+            ),
+        ),
+        "up_last": TableColumn("Link", value_texts=_UP, width=80, absent="-"),
+        "there_last": TableColumn("On device", value_texts=_THERE, width=90),
+        "shut_last": TableColumn("Shut", value_texts=_YES, width=70, absent="-"),
+        "in_bps_last": _measured("From the room", "bps"),
+        "out_bps_last": _measured("To the room", "bps"),
+        "in_error_ratio_last": TableColumn(
+            "Damaged",
+            "percentunit",
+            steps=steps_of_rule("room_errors_at_event"),
+            decimals=2,
+            width=100,
+            absent="not measured",
+        ),
+        "in_errors_per_s_last": _measured("Errors in", "pps"),
+        "out_errors_per_s_last": _measured("Errors out", "pps"),
+        "in_discards_per_s_last": _measured("Discards in", "pps"),
+        "out_discards_per_s_last": _measured("Discards out", "pps"),
+    },
+    sort=("in_error_ratio_last", True),
+    newest=True,
+    no_value="No room at this site has a port in the estate",
 )
