@@ -93,6 +93,7 @@ async def _roll_up(store: InfluxStore) -> None:
     for steps in (("5m", "1h"), ("1d",)):
         span = RollUpSpan("line", steps, START_MS, END_MS)
         await rollups._write_span(span, END_MS)
+        await rollups._flush()
     done = (START_MS, START_MS)
     rollups._backlog.history["line"] = rollups._backlog.days["line"] = done
     await rollups._save()

@@ -191,7 +191,8 @@ def test_echoes_leave_in_groups_and_keep_their_interval(
 
 def test_the_echoes_of_few_devices_leave_at_once_and_those_of_many_do_not() -> None:
     def leaving(devices: int) -> int:
-        return len({grouped_s(at / 97, 20.0, devices) for at in range(20 * 97)})
+        due = (at / 97 for at in range(20 * 97))
+        return len({grouped_s(at_s, 20.0, devices) % 20.0 for at_s in due})
 
     assert leaving(20) == 1
     assert leaving(1_000) == 64

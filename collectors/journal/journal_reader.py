@@ -123,9 +123,14 @@ class JournalReader:
         while True:
             if not wait_s or self._woken.is_set() or loop.time() >= self._look_s:
                 self._woken.clear()
-                batches = await loop.run_in_executor(
-                    self._thread, self._read_logs, max_rows
-                )
+                try:
+                    batches = await loop.run_in_executor(
+                        self._thread, self._read_logs, max_rows
+                    )
+                except BaseException:
+                    # What cannot be read is still there at the next call.
+                    self._woken.set()
+                    raise
                 self._look_s = loop.time() + _LOOK_S
                 if batches:
                     chunk = Chunk(batches, self.positions)
