@@ -1,7 +1,9 @@
-"""A real proxy that needs a name and password: `staff`, `secret`."""
+"""A real proxy that needs a name and password (`staff`, `secret`), and what is behind
+it."""
 
 import contextlib
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 import pytest
 import services
 from waiting import wait_until
+
+from collectors.ingest.certificate import make_certificates
+from probes.measure.active_interface import local_address
 
 
 @pytest.fixture
@@ -27,6 +32,18 @@ def tinyproxy(tmp_path: Path) -> Iterator[int]:
             yield port
         finally:
             process.terminate()
+
+
+def certified(folder: Path) -> tuple[str, ssl.SSLContext, Path]:
+    """An address of this machine that is not a loopback one, because those are reached
+    directly with any setting; TLS for a server there; and its authority."""
+    address = local_address("203.0.113.1")
+    if not address:
+        services.absent("this machine has no address but loopback ones")
+    made = make_certificates(folder, (address,))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(made.certificate, made.private_key)
+    return address, tls, made.authority
 
 
 def _answers(port: int) -> bool:

@@ -1,24 +1,21 @@
 """The way of the agent's own connection: the system decides it for each server."""
 
-import ssl
 import threading
 from pathlib import Path
 
 import pytest
-import services
 from one_answer import serving
 from signed_in_proxy import (
+    certified,
     tinyproxy,  # noqa: F401 - a fixture
 )
 
-from collectors.ingest.certificate import make_certificates
 from probes.agent.report_delivery import Later
 from probes.agent.server_connection import (
     ServerConnection,
     refusal_sentence,
     way_sentence,
 )
-from probes.measure.active_interface import local_address
 from probes.platforms.proxies import NO_PROXY
 from probes.platforms.system_facts import ProxySetting
 
@@ -31,13 +28,7 @@ async def test_the_agent_goes_through_the_proxy_that_the_script_names(
     tmp_path: Path,
     tinyproxy: int,  # noqa: F811
 ) -> None:
-    # Not a loopback address, because those are reached directly with any setting.
-    name = local_address("203.0.113.1")
-    if not name:
-        services.absent("this machine has no address but loopback ones")
-    made = make_certificates(tmp_path / "tls", (name,))
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(made.certificate, made.private_key)
+    name, tls, authority = certified(tmp_path / "tls")
     log = tmp_path / "tinyproxy.log"
     ways = [ProxySetting("pac", f"http://staff:secret@127.0.0.1:{tinyproxy}", (), PAC)]
     asked: list[str] = []
@@ -49,7 +40,7 @@ async def test_the_agent_goes_through_the_proxy_that_the_script_names(
     async with serving(OK, tls, host=name) as port:
         server = f"https://{name}:{port}"
         async with ServerConnection(
-            server, None, str(made.authority), "test", proxy=decide
+            server, None, str(authority), "test", proxy=decide
         ) as connection:
             assert (await connection.request("GET", "/v1/policy")).body == b"hello"
             request = f"CONNECT {name}:{port}"

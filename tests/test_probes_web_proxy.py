@@ -12,12 +12,12 @@ import services
 from one_answer import serving
 from shaped_path import FAR, shaped_path
 from signed_in_proxy import (
+    certified,
     tinyproxy,  # noqa: F401 - a fixture
 )
 
 from collectors.ingest.certificate import make_certificates
 from probes.measure import web_service
-from probes.measure.active_interface import local_address
 from probes.measure.http_answer import leads_elsewhere
 from probes.measure.web_round import web_round
 from probes.platforms.system_facts import ProxySetting
@@ -56,14 +56,8 @@ async def test_a_real_proxy_has_a_phase_of_its_own(
     tmp_path: Path,
     tinyproxy: int,  # noqa: F811
 ) -> None:
-    # Not a loopback address, because those are reached directly with any setting.
-    name = local_address("203.0.113.1")
-    if not name:
-        services.absent("this machine has no address but loopback ones")
-    made = make_certificates(tmp_path / "tls", (name,))
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(made.certificate, made.private_key)
-    trust = ssl.create_default_context(cafile=str(made.authority))
+    name, server, authority = certified(tmp_path / "tls")
+    trust = ssl.create_default_context(cafile=str(authority))
     proxy = ProxySetting("manual", f"http://staff:secret@127.0.0.1:{tinyproxy}")
     async with serving(OK, server, host=name) as port:
         result = await through(f"https://{name}:{port}/", proxy, trust)

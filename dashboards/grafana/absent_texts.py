@@ -21,6 +21,7 @@ NOTHING = {
     "neighbour": "No neighbour known",
     "processor": "It reports no processor",
     "room": "No room in the estate",
+    "room_port": "No room has a port in the estate",
     "self_agents": "No laptop is enrolled",
     "self_certificate": "No certificate is set",
     "self_disk": "No process reports",

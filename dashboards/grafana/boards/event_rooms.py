@@ -22,6 +22,14 @@ ROOM_STATES: ValueTexts = {
     2: ("Not measured", NEUTRAL),
     3: ("Working", GOOD),
 }
+_DAMAGED = TableColumn(
+    "Damaged",
+    "percentunit",
+    steps=steps_of_rule("room_errors_at_event"),
+    decimals=2,
+    width=100,
+    absent="not measured",
+)
 ROOMS = Panel(
     "Which rooms have an event, and is all well there?",
     "Rooms of the estate at this site, and the event that is there or is next. Down "
@@ -61,14 +69,7 @@ ROOMS = Panel(
         "minutes_to_end_last": TableColumn(
             "Ends in", "m", decimals=0, width=110, absent="-"
         ),
-        "in_error_ratio_last": TableColumn(
-            "Damaged",
-            "percentunit",
-            steps=steps_of_rule("room_errors_at_event"),
-            decimals=2,
-            width=100,
-            absent="not measured",
-        ),
+        "in_error_ratio_last": _DAMAGED,
         "loss_ratio_last": TableColumn(
             "Echoes lost",
             "percentunit",
@@ -152,14 +153,7 @@ ROOM_PORTS = Panel(
         "shut_last": TableColumn("Shut", value_texts=_YES, width=70, absent="-"),
         "in_bps_last": _measured("From the room", "bps"),
         "out_bps_last": _measured("To the room", "bps"),
-        "in_error_ratio_last": TableColumn(
-            "Damaged",
-            "percentunit",
-            steps=steps_of_rule("room_errors_at_event"),
-            decimals=2,
-            width=100,
-            absent="not measured",
-        ),
+        "in_error_ratio_last": _DAMAGED,
         "in_errors_per_s_last": _measured("Errors in", "pps"),
         "out_errors_per_s_last": _measured("Errors out", "pps"),
         "in_discards_per_s_last": _measured("Discards in", "pps"),
