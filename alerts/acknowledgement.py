@@ -40,12 +40,26 @@ def acknowledge(path: Path, key: str, who: str, why: str, now_ms: int) -> Acknow
     """Records who acknowledges the alert. Raises `LookupError` if no open alert has
     that key."""
     with opened(path) as db, transaction(db):
-        row = db.execute(
-            "SELECT episode FROM alert WHERE key = ? AND open = 1", (key,)
-        ).fetchone()
-        if row is None:
-            raise LookupError(key)
-        return _acknowledge(db, row[0], Acknowledgement(now_ms, who, why))
+        episode = _open_episode(db, key)
+        return _acknowledge(db, episode, Acknowledgement(now_ms, who, why))
+
+
+def open_episode(path: Path, key: str) -> str:
+    """The episode of the open alert with that key. Raises `LookupError` if there is
+    none."""
+    if not has_tables(path):
+        raise LookupError(key)
+    with opened(path, read_only=True) as db:
+        return _open_episode(db, key)
+
+
+def _open_episode(db: sqlite3.Connection, key: str) -> str:
+    row = db.execute(
+        "SELECT episode FROM alert WHERE key = ? AND open = 1", (key,)
+    ).fetchone()
+    if row is None:
+        raise LookupError(key)
+    return str(row[0])
 
 
 def linked_alert(path: Path, signed: SignedLink) -> Alert:

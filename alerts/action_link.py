@@ -74,9 +74,13 @@ class LinkSigner:
 
     def url(self, action: ActionName, episode: str, channel: str, made_ms: int) -> str:
         """The same for each attempt to send one message. Raises `LookupError`."""
+        return f"{self._base_url}{self.path(action, episode, channel, made_ms)}"
+
+    def path(self, action: ActionName, episode: str, channel: str, made_ms: int) -> str:
+        """The link without the address of the server. Raises `LookupError`."""
         until_ms = made_ms + round(self._config.valid_s * 1000)
         link = ActionLink(_VERSION, action, episode, until_ms, channel)
-        return f"{self._base_url}/act/{write_token(link, self._key())}"
+        return f"/act/{write_token(link, self._key())}"
 
     def read(self, token: str, now_ms: int) -> SignedLink:
         """Raises `LinkRefused`."""

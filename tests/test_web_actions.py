@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,10 +35,10 @@ class Council:
         self.now_ms = NOW_MS
 
     @contextmanager
-    def client(self) -> Iterator[TestClient]:
+    def client(self, sign_on_header: str = "") -> Iterator[TestClient]:
         actions = AlertActions(self.signer, self.path, lambda: self.now_ms)
         page = StatusPage(
-            WebConfig(hosts=("towpath.example",)),
+            WebConfig(hosts=("towpath.example",), sign_on_header=sign_on_header),
             council.estate,
             self.path,
             MemoryStore(),
@@ -207,3 +208,50 @@ def test_without_links_there_is_no_such_page(tmp_path: Path) -> None:
     )
     with TestClient(page.app, base_url="http://localhost") as client:
         assert client.get("/act/x").status_code == 404
+
+
+SIGNED_ON = {"X-Remote-User": "Grace Hopper"}
+
+
+def test_who_has_signed_on_acknowledges_and_silences_on_the_page(here: Council) -> None:
+    with here.client("X-Remote-User") as client:
+        shown = client.get("/alerts", headers=SIGNED_ON).text
+        assert accessible.findings(shown, CSS) == []
+        [start] = re.findall(r'href="(/alerts/acknowledge/[^"]+)"', shown)
+        began = client.get(start, headers=SIGNED_ON)
+        assert began.status_code == 303
+        assert open_alerts(here.path)[0].acknowledged_by == ""
+        form = client.get(began.headers["location"], headers=SIGNED_ON).text
+        assert 'value="Grace Hopper"' in form
+        done = client.post(
+            began.headers["location"], data={"who": "Grace Hopper"}, headers=SIGNED_ON
+        )
+        assert done.status_code == 303
+        after = client.get("/alerts", headers=SIGNED_ON).text
+        assert "by Grace Hopper on" in page_text(after)
+        assert "/alerts/acknowledge/" not in after
+        [start] = re.findall(r'href="(/alerts/silence/[^"]+)"', after)
+        began = client.get(start, headers=SIGNED_ON)
+        client.post(began.headers["location"], data=FORM, headers=SIGNED_ON)
+    [silence] = list_silences(here.path, NOW_MS)
+    assert silence.who == "Ada Lovelace"
+
+
+def test_nobody_else_has_buttons_or_can_do_what_they_do(here: Council) -> None:
+    path = f"/alerts/acknowledge/{ALERT.key}"
+    with here.client("X-Remote-User") as client:
+        assert "/alerts/acknowledge" not in client.get("/alerts").text
+        for headers in ({}, {"X-Remote-User": " "}, {"X-Other": "Grace"}):
+            answer = client.get(path, headers=headers)
+            assert answer.status_code == 403
+            assert "signed on" in page_text(answer.text)
+        assert client.get("/alerts/delete/x", headers=SIGNED_ON).status_code == 403
+        gone = client.get("/alerts/acknowledge/x/y=z", headers=SIGNED_ON)
+        assert gone.status_code == 410
+        assert client.post(path, headers=SIGNED_ON).status_code == 405
+    with here.client() as client:
+        # Without the setting, a header means nothing.
+        assert (
+            "/alerts/acknowledge" not in client.get("/alerts", headers=SIGNED_ON).text
+        )
+        assert client.get(path, headers=SIGNED_ON).status_code == 403

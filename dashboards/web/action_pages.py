@@ -22,9 +22,16 @@ from alerts.acknowledgement import (
     AlreadyAcknowledged,
     acknowledge_by_link,
     linked_alert,
+    open_episode,
     silence_by_link,
 )
-from alerts.action_link import LinkRefused, LinkSigner, SignedLink
+from alerts.action_link import (
+    ACTIONS,
+    ActionName,
+    LinkRefused,
+    LinkSigner,
+    SignedLink,
+)
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
 from alerts.silence import silence_of
@@ -34,6 +41,8 @@ _log = structlog.get_logger()
 _MOST_BODY_BYTES = 8_192
 LONGEST_WHO, LONGEST_WHY = 80, 300
 HOURS = (1, 2, 4, 8, 24)
+# The channel of links that are made on the status page.
+STATUS_PAGE = "status page"
 
 
 class ActionForm(msgspec.Struct):
@@ -56,6 +65,18 @@ class AlertActions:
         """Raises `LinkRefused`."""
         signed = self._signer.read(token, self._now_ms())
         return signed, linked_alert(self._standing, signed)
+
+    def path(self, action: ActionName, key: str) -> str:
+        """The address of a new link, as messages have them, for an open alert. Raises
+        `LinkRefused`."""
+        try:
+            episode = open_episode(self._standing, key)
+        except LookupError:
+            raise LinkRefused("This alert is over, or not known here.", 410) from None
+        try:
+            return self._signer.path(action, episode, STATUS_PAGE, self._now_ms())
+        except LookupError as error:
+            raise LinkRefused(f"Links cannot be made: {error}.", 503) from None
 
     def act(self, token: str, form: ActionForm) -> SignedLink:
         """Raises `LinkRefused`."""
@@ -97,12 +118,37 @@ def silence_scopes(alert: Alert) -> dict[str, dict[str, str]]:
 
 
 class ActionPages:
-    """`render(template, status, **values)` makes a page of the website."""
+    """`render(template, status, **values)` makes a page of the website. `signed_on`
+    returns the name of who has signed on at the council's proxy, empty if nobody."""
 
     def __init__(
-        self, actions: AlertActions, render: Callable[..., Response], now_ms: WallClock
+        self,
+        actions: AlertActions,
+        render: Callable[..., Response],
+        now_ms: WallClock,
+        signed_on: Callable[[Request], str],
     ) -> None:
         self._actions, self._render_page, self._now_ms = actions, render, now_ms
+        self._signed_on = signed_on
+
+    async def start(self, request: Request) -> Response:
+        """From a button of the status page to a link of its own. It changes nothing,
+        and a page of another site cannot read where it leads."""
+        action, key = request.path_params["action"], request.path_params["key"]
+        wanted = next((known for known in ACTIONS if known == action), None)
+        if wanted is None or not self._signed_on(request):
+            return self._refused(
+                LinkRefused(
+                    "Only people who have signed on can do this here. Use the link of "
+                    "a message, or the command line: towpath alerts ack.",
+                    403,
+                )
+            )
+        try:
+            path = await asyncio.to_thread(self._actions.path, wanted, key)
+        except LinkRefused as refusal:
+            return self._refused(refusal)
+        return RedirectResponse(path, 303)
 
     async def page(self, request: Request) -> Response:
         token = request.path_params["token"]
@@ -121,7 +167,8 @@ class ActionPages:
                     503,
                 )
             )
-        return self._form(signed, alert, ActionForm(), 200)
+        form = ActionForm(who=_one_line(self._signed_on(request))[:LONGEST_WHO])
+        return self._form(signed, alert, form, 200)
 
     async def _act(self, request: Request, token: str) -> Response:
         form = await _read_form(request)

@@ -44,8 +44,10 @@ _STATIC = {
 class StatusPages:
     """One method a page; each gathers and renders."""
 
-    def __init__(self, config: WebConfig, views: Views) -> None:
-        self._config, self._views = config, views
+    def __init__(
+        self, config: WebConfig, views: Views, has_actions: bool = False
+    ) -> None:
+        self._config, self._views, self._has_actions = config, views, has_actions
         self._reports = ReportFolder(config.reports)
         self._zone = ZoneInfo(config.timezone)
         self._static = {
@@ -154,7 +156,13 @@ class StatusPages:
             view=view,
             recent=recent[:200],
             failing=failing,
+            can_act=bool(self.signed_on(request)) and self._has_actions,
         )
+
+    def signed_on(self, request: Request) -> str:
+        """Who has signed on at the council's proxy; empty without one."""
+        header = self._config.sign_on_header
+        return request.headers.get(header, "").strip() if header else ""
 
     async def reports(self, request: Request) -> Response:
         listed = await asyncio.to_thread(self._reports.list_files)
@@ -259,7 +267,7 @@ def app(
     api: AlertsApi | None = None,
 ) -> ASGIApp:
     """Returns the application; it starts nothing."""
-    pages = StatusPages(config, views)
+    pages = StatusPages(config, views, has_actions=actions is not None)
     routes: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
         ("/", pages.sites),
         ("/sites/{site}", pages.site),
@@ -274,8 +282,9 @@ def app(
     ]
     listed = [Route(where, page, methods=["GET"]) for where, page in routes]
     if actions is not None:
-        linked = ActionPages(actions, pages.page, views.now_ms)
+        linked = ActionPages(actions, pages.page, views.now_ms, pages.signed_on)
         listed += [
+            Route("/alerts/{action}/{key:path}", linked.start, methods=["GET"]),
             Route("/act/done/{action}", linked.done, methods=["GET"]),
             Route("/act/{token}", linked.page, methods=["GET", "POST"]),
         ]

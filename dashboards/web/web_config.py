@@ -50,6 +50,11 @@ class WebConfig(StrictModel):
         default="", description="https://grafana.example, or empty"
     )
     reports: Path | None = Field(default=None, description="folder of made reports")
+    sign_on_header: str = Field(
+        default="",
+        description="header in which the council's proxy names who has signed on; then "
+        "alerts on the page have buttons",
+    )
     refresh_s: Annotated[int, Field(ge=5, le=3600)] = 30
     timezone: TimeZone = "Europe/London"
     grafana: GrafanaSourceConfig = GrafanaSourceConfig()
