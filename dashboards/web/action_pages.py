@@ -132,7 +132,7 @@ class ActionPages:
         self._signed_on = signed_on
 
     async def start(self, request: Request) -> Response:
-        """From a button of the status page to a link of its own. It changes nothing,
+        """From an alert on the status page to a link of its own. It changes nothing,
         and a page of another site cannot read where it leads."""
         action, key = request.path_params["action"], request.path_params["key"]
         wanted = next((known for known in ACTIONS if known == action), None)

@@ -53,7 +53,7 @@ class WebConfig(StrictModel):
     sign_on_header: str = Field(
         default="",
         description="header in which the council's proxy names who has signed on; then "
-        "alerts on the page have buttons",
+        "alerts can be acknowledged and silenced on their page",
     )
     refresh_s: Annotated[int, Field(ge=5, le=3600)] = 30
     timezone: TimeZone = "Europe/London"
