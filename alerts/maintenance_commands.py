@@ -34,6 +34,8 @@ from collectors.estate.estate_model import Estate
 
 Out = Callable[[str], None]
 _SHOWN_TIMES = 3
+# What the command calls fields of a window.
+OPTIONS = {"start": "--from", "end": "--until", "lasts": "--for", "rrule": "--rrule"}
 
 
 def maintenance_add(
@@ -43,20 +45,30 @@ def maintenance_add(
     now_ms: int,
     known: tuple[Rules, Estate] | None = None,
     out: Out = print,
+    names: Mapping[str, str] = OPTIONS,
 ) -> int:
     """Plans maintenance: once, or again and again if `wanted` has an `rrule`.
 
-    `wanted`: the fields of `MaintenanceWindow`. `known`: rules and estate to check
-    names against; without it, names are not checked.
+    `wanted`: the fields of `MaintenanceWindow`; without `start` it begins now. `known`:
+    rules and estate to check names against; without it, names are not checked.
+    `names`: what the fields are called to whoever gave them.
     """
+    local_now = datetime.fromtimestamp(now_ms // 1000, ZoneInfo(timezone))
+    fields = {
+        "name": "by hand",
+        **wanted,
+        "start": wanted.get("start") or local_now.replace(tzinfo=None),
+        "end": wanted.get("end") or None,
+    }
     try:
-        window = MaintenanceWindow.model_validate(wanted)
+        window = MaintenanceWindow.model_validate(fields)
         times = _times(window, timezone, now_ms)
     except ValidationError as error:
         for problem in error.errors():
             field = str(problem["loc"][0]) if problem["loc"] else ""
             text = problem["msg"].removeprefix("Value error, ")
-            out(f"{_OPTIONS.get(field, '')}{text}")
+            named = f"{names[field]}: " if field in names else ""
+            out(f"{named}{text}")
         return 2
     except CalendarUnreadable as error:
         out(str(error))
@@ -88,14 +100,6 @@ def maintenance_add(
     for silence in times[:_SHOWN_TIMES]:
         out(f"  {_span(silence, zone)}")
     return 0
-
-
-_OPTIONS = {
-    "start": "--from: ",
-    "end": "--until: ",
-    "lasts": "--for: ",
-    "rrule": "--rrule: ",
-}
 
 
 def _times(window: MaintenanceWindow, timezone: str, now_ms: int) -> list[Silence]:

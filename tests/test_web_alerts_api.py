@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,10 @@ class Api:
             MemoryStore(),
             now_ms=lambda: self.now_ms,
             api=AlertsApi(
-                self.path, lambda: (RULES, council.estate()), lambda: self.now_ms
+                self.path,
+                lambda: (RULES, council.estate()),
+                lambda: self.now_ms,
+                "Europe/London",
             ),
         )
         with TestClient(page.app, base_url="https://towpath.example") as client:
@@ -254,3 +258,46 @@ def test_the_command_prints_the_token_alone(tmp_path: Path) -> None:
     [file] = tmp_path.rglob("api-tokens.sqlite")
     assert ApiTokens(file).check(secret, NOW_MS) == "bot"
     assert file.stat().st_mode & 0o077 == 0
+
+
+def test_maintenance_is_planned_for_later_and_ended(api: Api) -> None:
+    wanted = {"site": "library", "who": "Ada", "why": "new switch", "lasts": "2h"}
+    later = (datetime.fromtimestamp(NOW_MS / 1000, UTC) + timedelta(days=3)).date()
+    status, answer = api.post("maintenance", {**wanted, "start": f"{later} 22:00"})
+    assert (status, len(answer["planned"])) == (200, 1)
+    [planned] = list_silences(api.path, NOW_MS)
+    assert (planned.site, planned.why) == ("library", "new switch")
+    assert planned.who == "Ada (API: chat-bot)"
+    assert planned.until_ms - planned.from_ms == 7_200_000
+    assert planned.from_ms > NOW_MS + 2 * DAY_MS
+    status, _ = api.post("unsilence", {"id": planned.id, "who": "Ada"})
+    assert status == 200
+    weekly = {**wanted, "rrule": "FREQ=WEEKLY;BYDAY=SU"}
+    status, answer = api.post("maintenance", weekly)
+    assert status == 200
+    assert "recurs" in answer["planned"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"lasts": ""}, "expected either lasts or end"),
+        ({"lasts": "1000d"}, "lasts: expected a length above 0"),
+        ({"start": "soon"}, "start: "),
+        ({"end": "2020-01-01 10:00", "lasts": ""}, "is not after start"),
+        ({"site": "libary"}, "did you mean 'library'"),
+        ({"site": ""}, "expected a site, a device"),
+        ({"rrule": "FREQ=SOMETIMES"}, ""),
+        ({"why": ""}, "why: "),
+    ],
+)
+def test_maintenance_that_cannot_be_is_one_sentence(
+    api: Api, changes: dict[str, str], says: str
+) -> None:
+    wanted = {"site": "library", "who": "Ada", "why": "new switch", "lasts": "2h"}
+    status, answer = api.post("maintenance", {**wanted, **changes})
+    assert status == 400
+    assert "\n" not in answer["error"]
+    assert "--" not in answer["error"]
+    assert says in answer["error"]
+    assert not list_silences(api.path, NOW_MS)

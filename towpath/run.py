@@ -327,7 +327,10 @@ class Installation:
         config = self.config.alerts
         rules = load_rules(CATALOGUE, config.rules)
         return AlertsApi(
-            config.standing, lambda: (rules, self.estate.current), self._now_ms
+            config.standing,
+            lambda: (rules, self.estate.current),
+            self._now_ms,
+            config.timezone,
         )
 
     def _unwell(self, now_ms: int) -> list[str]:

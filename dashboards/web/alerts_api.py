@@ -1,4 +1,4 @@
-"""`/api/alerts/…`: list, acknowledge and silence alerts, for programs with a token.
+"""`/api/alerts/…`: list, acknowledge and silence alerts, plan maintenance, by token.
 
 Everything is a POST with JSON and a bearer token, so that no link, scanner or foreign
 page can do it. Each answer is JSON; a refusal has one sentence as `error`. Who acts is
@@ -11,7 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
 import msgspec
 import structlog
@@ -23,6 +23,7 @@ from starlette.routing import Route
 from alerts.acknowledgement import acknowledge
 from alerts.alert_access import add_silence, end_silence, list_silences, open_alerts
 from alerts.api_tokens import ApiTokens, AuditEntry, TokenRefused, tokens_file
+from alerts.maintenance_commands import OPTIONS, maintenance_add
 from alerts.maintenance_windows import Scope
 from alerts.rule_files import Rules
 from alerts.silence import NOTHING_NAMED, silence_of
@@ -92,6 +93,23 @@ class SilenceRequest(Scope):
         return ", ".join(f"{kind} {name}" for kind, name in self.named.items())
 
 
+class MaintenanceRequest(Scope):
+    """Planned work: from `start` (local time; else now) for `lasts` or until `end`,
+    once or as `rrule` says."""
+
+    action: ClassVar[str] = "maintenance"
+    start: Line = ""
+    end: Line = ""
+    lasts: Line = ""
+    rrule: Line = ""
+    who: Who
+    why: Annotated[Why, Field(min_length=1)]
+
+    @property
+    def about(self) -> str:
+        return ", ".join(f"{kind} {name}" for kind, name in self.named.items())
+
+
 class UnsilenceRequest(StrictModel):
     action: ClassVar[str] = "unsilence"
     id: int
@@ -103,24 +121,33 @@ class UnsilenceRequest(StrictModel):
         return f"silence {self.id}"
 
 
-_Wanted = ListRequest | AcknowledgeRequest | SilenceRequest | UnsilenceRequest
+_Wanted = (
+    ListRequest
+    | AcknowledgeRequest
+    | SilenceRequest
+    | MaintenanceRequest
+    | UnsilenceRequest
+)
 
 
 class AlertsApi:
-    """`known` returns the rules and the estate, to check names against."""
+    """`known` returns the rules and the estate, to check names against. `timezone` is
+    that of the times of maintenance."""
 
     def __init__(
         self,
         standing: Path,
         known: Callable[[], tuple[Rules, Estate]],
         now_ms: WallClock,
+        timezone: str,
     ) -> None:
         self._standing, self._known, self._now_ms = standing, known, now_ms
+        self._timezone = timezone
         self._tokens = ApiTokens(tokens_file(standing))
 
     @property
     def routes(self) -> list[Route]:
-        models = (ListRequest, AcknowledgeRequest, SilenceRequest, UnsilenceRequest)
+        models = get_args(_Wanted)
         return [
             Route(
                 f"/api/alerts/{model.action}", self._endpoint(model), methods=["POST"]
@@ -185,6 +212,8 @@ class AlertsApi:
                 return self._acknowledge(wanted, who, now_ms)
             case SilenceRequest():
                 return self._silence(wanted, who, now_ms)
+            case MaintenanceRequest():
+                return self._plan(wanted, who, now_ms)
             case UnsilenceRequest():
                 if not end_silence(self._standing, wanted.id, now_ms, who):
                     raise ApiRefusal(
@@ -238,6 +267,24 @@ class AlertsApi:
         for problem in unknown_in_silence(silence, *self._known()):
             raise ApiRefusal(problem, 400)
         return {"silence": msgspec.to_builtins(add_silence(self._standing, silence))}
+
+    def _plan(
+        self, wanted: MaintenanceRequest, who: str, now_ms: int
+    ) -> dict[str, Any]:
+        fields = {**wanted.model_dump(), "who": who}
+        said: list[str] = []
+        failed = maintenance_add(
+            self._standing,
+            fields,
+            self._timezone,
+            now_ms,
+            self._known(),
+            said.append,
+            {name: name for name in OPTIONS},
+        )
+        if failed:
+            raise ApiRefusal("; ".join(said), 400)
+        return {"planned": said}
 
 
 def _bearer_token(request: Request) -> str:

@@ -42,29 +42,23 @@ def add(
     who: Who = "",
 ) -> None:
     """Plan maintenance. Times are local times of the council."""
-    from datetime import datetime
-    from zoneinfo import ZoneInfo
-
     from alerts.maintenance_commands import maintenance_add
     from towpath.commands.alerts import known_names
 
     settings = read_config(config)
     standing = ensure_folder(settings.alerts.standing, "alerts.standing")
-    now_ms = wall_ms()
-    zone = ZoneInfo(settings.alerts.timezone)
-    local_now = datetime.fromtimestamp(now_ms // 1000, zone).replace(tzinfo=None)
     wanted = {
-        **{"name": "by hand", "why": why, "who": who or user_name()},
-        **{"start": start or local_now, "lasts": lasts, "rrule": rrule},
+        **{"why": why, "who": who or user_name()},
+        **{"start": start, "end": end, "lasts": lasts, "rrule": rrule},
         **{"site": site, "device": device, "line": line, "supplier": supplier},
-        **{"rule": rule, "end": end or None},
+        "rule": rule,
     }
     exit_with(
         maintenance_add(
             standing,
             wanted,
             settings.alerts.timezone,
-            now_ms,
+            wall_ms(),
             known_names(settings),
             typer.echo,
         )
