@@ -45,7 +45,7 @@ class EstateIndex:
         self.rooms: dict[str, Room] = {room.id: room for room in estate.rooms}
         self.rooms_on: dict[str, list[Room]] = {}
         for room in estate.rooms:
-            for id in dict.fromkeys(id for id, _ in room.places):
+            for id in room.switches:
                 self.rooms_on.setdefault(id, []).append(room)
         self.polled = frozenset(d.id for d in estate.devices if d.poll)
         self.children: dict[str, list[str]] = {}

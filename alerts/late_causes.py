@@ -1,8 +1,8 @@
 """Causes that become known after the page: one short update. Pure.
 
-After "a switch does not answer" people must learn that its port was shut, or that its
-supplier has failed, or that an event is near in a room that hangs on it. That is no new
-page: it goes to those who have the page, once, when it has been so for a minute.
+After "a switch does not answer" people must learn that its port was shut, that its
+supplier has failed, or that a room behind it has an event soon. That is no new page: it
+goes to those who have the page, once, when it has been so for a minute.
 """
 
 from __future__ import annotations

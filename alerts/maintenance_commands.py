@@ -51,7 +51,7 @@ def maintenance_add(
 
     `wanted`: the fields of `MaintenanceWindow`; without `start` it begins now. `known`:
     rules and estate to check names against; without it, names are not checked.
-    `names`: what the fields are called to whoever gave them.
+    `names`: what messages call the fields.
     """
     local_now = datetime.fromtimestamp(now_ms // 1000, ZoneInfo(timezone))
     fields = {

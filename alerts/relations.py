@@ -224,7 +224,7 @@ def _room_device(alert_state: AlertState, situation: Situation) -> _Subjects:
 
 
 def _room_port(alert_state: AlertState, situation: Situation) -> _Subjects:
-    """The rooms that hang on its port, by the name in the estate or in their rows."""
+    """The rooms on its port. The estate may call the port by another name than rows."""
     device = alert_state.subject.get("device", "")
     port = alert_state.subject.get("port", "")
     for room in situation.estate_index.rooms_on.get(device, ()):

@@ -1,6 +1,7 @@
 """The way of the agent's own connection: the system decides it for each server."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,17 @@ def test_a_sentence_names_the_way_and_never_a_password() -> None:
     assert way_sentence(NO_PROXY) == ""
 
 
+async def status_with(proxy: Callable[[str], ProxySetting]) -> int:
+    """What a server on this machine answers to an agent with that setting."""
+    async with (
+        serving(OK) as port,
+        ServerConnection(
+            f"http://127.0.0.1:{port}", None, "", "test", proxy=proxy
+        ) as connection,
+    ):
+        return (await connection.request("GET", "/")).status
+
+
 async def test_a_script_that_does_not_end_stops_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -98,13 +110,7 @@ async def test_a_script_that_does_not_end_stops_nothing(
         ended.wait(30)
         return NO_PROXY
 
-    async with (
-        serving(OK) as port,
-        ServerConnection(
-            f"http://127.0.0.1:{port}", None, "", "test", proxy=endless
-        ) as connection,
-    ):
-        assert (await connection.request("GET", "/")).status == 200
+    assert await status_with(endless) == 200
     ended.set()
 
 
@@ -112,10 +118,4 @@ async def test_a_setting_that_cannot_be_read_is_no_proxy() -> None:
     def broken(url: str) -> ProxySetting:
         raise OSError("the registry is damaged")
 
-    async with (
-        serving(OK) as port,
-        ServerConnection(
-            f"http://127.0.0.1:{port}", None, "", "test", proxy=broken
-        ) as connection,
-    ):
-        assert (await connection.request("GET", "/")).status == 200
+    assert await status_with(broken) == 200

@@ -16,7 +16,7 @@ from collectors.estate.estate_model import Estate, Room
 from collectors.few_names import few_names
 from probes.wire.sample import Sample, Value
 
-# A cable that damages more than this, or loses more echoes, is heard in a stream.
+# More than this, and the stream stutters. The rules of rooms have the same limits.
 DAMAGED_RATIO, DAMAGED_PER_S, LOST_RATIO = 0.001, 0.1, 0.1
 _MOST_TEXTS = 3
 PartState = Literal["down", "damaged", "unmeasured", "working"]
@@ -55,7 +55,7 @@ class RoomReadings:
         self._estate = estate
         wanted = {device for room in estate.rooms for device in room.all_devices}
         self._devices = {device: self._devices.get(device) for device in wanted}
-        rooms = {(room.id, d) for room in estate.rooms for d, _ in room.places}
+        rooms = {(room.id, d) for room in estate.rooms for d in room.switches}
         self._ports = {place: self._ports.get(place, {}) for place in rooms}
 
     def add(self, batch: Batch) -> None:
@@ -143,7 +143,7 @@ def room_row(
 
 def _places(room: Room, readings: RoomReadings, now_ms: int) -> Iterator[str]:
     """`sw-2 Gi1/0/12`: the estate may name a port by another of its names."""
-    for device in dict.fromkeys(device for device, _ in room.places):
+    for device in room.switches:
         for port, _ in readings.ports(room.id, device, now_ms):
             yield f"{device} {port}"
 
@@ -158,7 +158,7 @@ def _parts(
             silent.add(id)
     measured = {
         device: dict(readings.ports(room.id, device, now_ms))
-        for device in dict.fromkeys(device for device, _ in room.places)
+        for device in room.switches
     }
     for device, ports in measured.items():
         name = names.get(device, device)
@@ -200,10 +200,10 @@ def _port_part(name: str, values: Mapping[str, Value]) -> _RoomPart:
 def _figures(
     room: Room, readings: RoomReadings, now_ms: int
 ) -> dict[str, Value | None]:
-    """Figures of the worst part, each where it is measured."""
+    """The worst of each figure among its ports and devices."""
     ports = [
         values
-        for device in dict.fromkeys(device for device, _ in room.places)
+        for device in room.switches
         for _, values in readings.ports(room.id, device, now_ms)
     ]
     devices = [

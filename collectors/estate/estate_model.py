@@ -170,9 +170,14 @@ class Room(StrictModel):
         return tuple((device, port.strip()) for device, _, port in split)
 
     @property
+    def switches(self) -> tuple[str, ...]:
+        """The devices that have its ports."""
+        return tuple(dict.fromkeys(device for device, _ in self.places))
+
+    @property
     def all_devices(self) -> tuple[str, ...]:
         """The devices of its ports, and its own."""
-        return tuple(dict.fromkeys([*(d for d, _ in self.places), *self.devices]))
+        return tuple(dict.fromkeys([*self.switches, *self.devices]))
 
 
 class VpnGateway(StrictModel):

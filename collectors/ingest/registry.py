@@ -251,15 +251,11 @@ class Registry:
 
     def set_team(self, agent: str, team: str, now_ms: int, who: str) -> bool:
         """Moves an agent to a team, or out of any. False if there is no such agent."""
-        with self._file.transaction() as connection:
-            changed = connection.execute(
-                "UPDATE agent SET team = ? WHERE agent = ?", (team, agent)
-            )
-            if changed.rowcount:
-                note(connection, now_ms, who, "team changed", agent)
-                next_generation(connection)
-        self.refresh()
-        return changed.rowcount > 0
+        return self._change(
+            "UPDATE agent SET team = ? WHERE agent = ?",
+            (agent, now_ms, who, "team changed"),
+            team,
+        )
 
     def forget(self, agent: str, now_ms: int, who: str) -> bool:
         """Deletes an agent from the registry, and its name from what was done to it.
@@ -371,16 +367,19 @@ class Registry:
         self.refresh()
         self.save_seen()
 
-    def _change(self, statement: str, done: tuple[str, int, str, str]) -> bool:
-        """Runs `statement` for a subject and notes when, by whom and what was done."""
+    def _change(
+        self, statement: str, done: tuple[str, int, str, str], *values: str
+    ) -> bool:
+        """Runs `statement` with these values for a subject, the last of its parameters,
+        and notes when, by whom and what was done."""
         subject, now_ms, who, what = done
         with self._file.transaction() as connection:
-            changed = connection.execute(statement, (subject,)).rowcount > 0
-            if changed:
+            found = connection.execute(statement, (*values, subject)).rowcount > 0
+            if found:
                 note(connection, now_ms, who, what, subject)
                 next_generation(connection)
         self.refresh()
-        return changed
+        return found
 
 
 def _digest(secret: str) -> bytes:

@@ -23,7 +23,9 @@ SCRIPT_S = 20.0
 
 def proxy_from_environment(variables: Mapping[str, str]) -> ProxySetting:
     """From `https_proxy`, else `all_proxy`, with `no_proxy`; also in capitals. Pure."""
-    exceptions = _split(variables.get("no_proxy") or variables.get("NO_PROXY") or "")
+    exceptions = split_list(
+        variables.get("no_proxy") or variables.get("NO_PROXY") or ""
+    )
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         url = _url(variables.get(name, ""))
         if url:
@@ -43,7 +45,7 @@ def proxy_from_registry(values: Mapping[str, object]) -> ProxySetting:
     )
     server, script = values.get("ProxyServer"), values.get("AutoConfigURL")
     exceptions = values.get("ProxyOverride")
-    bypass = _split(exceptions) if isinstance(exceptions, str) else ()
+    bypass = split_list(exceptions) if isinstance(exceptions, str) else ()
     if isinstance(script, str) and script.strip():
         return ProxySetting("pac", "", bypass, script.strip()[:2_000])
     if flags & _DISCOVER:
@@ -131,7 +133,8 @@ def _url(text: str) -> str:
     return f"{parts.scheme}://{login}{at}{host}:{port or standard}"
 
 
-def _split(text: str) -> tuple[str, ...]:
+def split_list(text: str) -> tuple[str, ...]:
+    """The parts of a list, separated by `;`, `,` or spaces. Pure."""
     return tuple(part for part in re.split(r"[;,\s]+", text[:20_000]) if part)[:200]
 
 

@@ -7,7 +7,7 @@ import ctypes
 import re
 import sys
 
-from probes.platforms.proxies import NO_PROXY
+from probes.platforms.proxies import NO_PROXY, split_list
 from probes.platforms.system_facts import ProxySetting
 
 _NO_PROXY = 1
@@ -55,7 +55,7 @@ def to_setting(access: int, listed: str, bypass: str) -> ProxySetting:
     url = first_proxy(listed) if access == _NAMED_PROXY else ""
     if not url:
         return NO_PROXY
-    return ProxySetting("manual", url, tuple(re.findall(r"[^;\s]+", bypass)[:200]))
+    return ProxySetting("manual", url, split_list(bypass))
 
 
 if sys.platform == "win32":

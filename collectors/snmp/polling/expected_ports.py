@@ -34,7 +34,7 @@ def port_uses(estate: Estate) -> dict[str, PortUses]:
     for line in estate.lines:
         lines.setdefault(line.device, []).append(line)
     for room in estate.rooms:
-        for device in dict.fromkeys(device for device, _ in room.places):
+        for device in room.switches:
             rooms.setdefault(device, []).append(room)
     return {
         device: PortUses(tuple(lines.get(device, ())), tuple(rooms.get(device, ())))
