@@ -51,6 +51,7 @@ from collectors.vpn_gateways import VpnGateways
 from dashboards.web import AlertsApi, GrafanaSource, SiteRows, StatusPage
 from dashboards.web.action_pages import alert_actions
 from probes.wire.clock import WallClock, wall_ms
+from probes.wire.sample import Sample
 from towpath.config import (
     Role,
     TowpathConfig,
@@ -157,16 +158,13 @@ class Installation:
         config = self.config.ingest
         registry = Registry(config.registry)
         self._add(f"agents {config.registry.path}", registry)
-        self._source("agents", lambda at: agents_samples(registry.agents(), at))
-        self._source(
-            "teams",
-            lambda at: team_samples(
-                registry.agents(),
-                self.estate.current.teams,
-                self.config.groups.least,
-                at,
-            ),
-        )
+
+        def count_agents(at: int) -> list[Sample]:
+            agents = registry.agents()
+            teams, least = self.estate.current.teams, self.config.groups.least
+            return agents_samples(agents, at) + team_samples(agents, teams, least, at)
+
+        self._source("agents", count_agents)
         unseen = ("agents", config.registry.unseen_days, registry.forget_unseen)
         self._add("retention of agents", Retention([unseen], self._now_ms))
         files: BrokerFiles | None = None

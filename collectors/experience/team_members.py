@@ -7,9 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-import structlog
-
-_log = structlog.get_logger()
+from collectors.failure_log import FailureLog
 
 
 class TeamMembers:
@@ -19,6 +17,7 @@ class TeamMembers:
         self._path = registry
         self._changed_ns: int | None = None
         self._teams: Mapping[str, str] = {}
+        self._failures = FailureLog("teams_not_read", "teams_read", "warning")
 
     def teams(self) -> Mapping[str, str]:
         """Agent → its team, for those in one. Blocking. Without a registry on this
@@ -31,8 +30,9 @@ class TeamMembers:
             try:
                 self._teams = self._read()
                 self._changed_ns = changed_ns
+                self._failures.recovered(file=str(self._path))
             except sqlite3.Error as error:
-                _log.warning("teams_not_read", file=str(self._path), error=str(error))
+                self._failures.failed(error, file=str(self._path))
         return self._teams
 
     def _read(self) -> dict[str, str]:
