@@ -12,12 +12,20 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
 from probes.agent.clock_changes import SET_S, Clocks, clock_change, clock_error_ms
 from probes.agent.enrol import device_id
 from probes.agent.job_schedule import SOON_MS, JobSchedule
+from probes.agent.laptop_requests import (
+    FOR_ALL,
+    LaptopAnswer,
+    LaptopRequest,
+    RequestDesk,
+    act_on,
+)
 from probes.agent.place import KnownPlaces, Locator
 from probes.agent.policy_refresh import PolicyRefresh, PolicySource
 from probes.agent.probe_budget import last_test_ms
@@ -29,6 +37,7 @@ from probes.agent.settings import Settings
 from probes.agent.spool import DAY_MS, Spool
 from probes.diagnosis.agent_status import Status, write_status
 from probes.diagnosis.sent_log import SentLog
+from probes.wire.atomic_file import PRIVATE
 from probes.wire.probe_list import PROBES, find_probe
 from probes.wire.report import AgentCredential
 
@@ -90,6 +99,13 @@ class Agent:
         self._identity, self._spool, self._server = identity, spool, server
         self._settings, self._clocks = identity.settings, timing.clocks
         self._folder, self._tick_s = self._settings.folder(), timing.tick_s
+        self._shown, shared = (
+            self._settings.shown_folder(),
+            self._settings.shared_folder,
+        )
+        # What a service shows is for everybody at the laptop.
+        self._shown_mode = FOR_ALL if shared else PRIVATE
+        self._desk = RequestDesk(Path(shared), self._act) if shared else None
         now_ms = self._clocks.now_ms
         self._rounds = rounds or ProbeRounds(
             RoundSetup(
@@ -106,7 +122,7 @@ class Agent:
             self._settings.ca_file,
         )
         self._delivery = ReportDelivery(
-            spool, server.publisher, SentLog(self._folder), now_ms
+            spool, server.publisher, SentLog(self._shown, self._shown_mode), now_ms
         )
         self._policy = PolicyRefresh(self._folder, server.policies)
         self._schedule = JobSchedule(
@@ -132,9 +148,15 @@ class Agent:
         self._network: object = None
         self._network_ms = self._changed_ms = 0
         self._started_ms = now_ms()
+        self._woken = asyncio.Event()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set, then gives up the job in progress."""
+    async def run(
+        self, stop: asyncio.Event, woken: asyncio.Event | None = None
+    ) -> None:
+        """Works until `stop` is set, then gives up the job in progress. `woken` is set
+        when the laptop has slept; the clocks show it too, at the next tick."""
+        if woken is not None:
+            self._woken = woken
         agent, server = self._identity.credential.agent, self._settings.server
         _log.info("agent_started agent=%s server=%s", agent, server or "none")
         stopping = asyncio.create_task(stop.wait(), name="agent-stop")
@@ -171,7 +193,16 @@ class Agent:
         wall_s, monotonic_s = self._clocks.wall_s(), self._clocks.monotonic_s()
         wait_s = max(self._schedule.earliest_ms / 1000 - wall_s, 0.0)
         wait_s = min(wait_s, self._tick_s)
-        await asyncio.wait({stopping}, timeout=wait_s)
+        waking = asyncio.create_task(self._woken.wait(), name="agent-woken")
+        await asyncio.wait(
+            {stopping, waking},
+            timeout=wait_s,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        waking.cancel()
+        self._woken.clear()
+        if self._desk is not None and self._desk.serve():
+            self._write_status()
         if not self._quiet_reason():
             await self._rounds.glance()
         self._check_clocks(wall_s, monotonic_s, wait_s)
@@ -294,6 +325,10 @@ class Agent:
         longest_s = self._policy.current.longest_pause_s
         return paused_until_ms(self._folder, self._clocks.now_ms(), longest_s)
 
+    def _act(self, request: LaptopRequest) -> LaptopAnswer:
+        longest_s = self._policy.current.longest_pause_s
+        return act_on(request, self._folder, longest_s, self._clocks.now_ms())
+
     def _write_status(self, stopped: bool = False) -> None:
         credential, spool, delivery = (
             self._identity.credential,
@@ -302,7 +337,7 @@ class Agent:
         )
         policy, jobs = self._policy, self._probe_jobs
         write_status(
-            self._folder,
+            self._shown,
             Status(
                 written_ms=self._clocks.now_ms(),
                 started_ms=self._started_ms,
@@ -333,4 +368,5 @@ class Agent:
                 spent_bytes=spool.spent_bytes(),
                 budget_bytes=jobs.budget_bytes(policy.current),
             ),
+            self._shown_mode,
         )

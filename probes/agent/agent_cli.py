@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from probes.agent.agent_parser import make_parser
 from probes.agent.exit_codes import OK, usage_error
 from probes.agent.measure_commands import run_agent
-from probes.agent.settings import BadSettings, Settings, settings_file
-from probes.agent.settings_layers import load_settings
+from probes.agent.settings import BadSettings, settings_file
+from probes.agent.settings_layers import load_settings, log_folder
 from probes.wire.display import guard_terminal
 
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.run is run_agent:
             from probes.agent.agent_log import log_error, start_log
 
-            start_log(Settings().folder())
+            start_log(log_folder())
             return usage_error(str(error), log_error)
         return usage_error(str(error))
     except BrokenPipeError:

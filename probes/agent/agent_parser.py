@@ -120,7 +120,9 @@ def _add_measure_commands(
     once.add_argument(
         "--name", metavar="NAME", action="append", help="name to look up in DNS"
     )
-    _add(commands, "run", "measure and report until stopped", run_agent)
+    run = _add(commands, "run", "measure and report until stopped", run_agent)
+    # For the service of Windows: stop at the end of standard input.
+    run.add_argument("--service", action="store_true", help=argparse.SUPPRESS)
 
 
 def _add_status_commands(

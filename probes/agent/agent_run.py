@@ -7,14 +7,17 @@ import contextlib
 import logging
 import random
 import signal
+from pathlib import Path
 
 from probes.agent.agent import Agent, AgentIdentity, ServerLink
 from probes.agent.clock_changes import clock_error_ms
 from probes.agent.enrol import NotEnrolled, enrol, read_credential
 from probes.agent.enrolment_token import EnrolmentToken
+from probes.agent.laptop_requests import open_to_people
 from probes.agent.publish_https import HttpsPublisher
 from probes.agent.report_delivery import Later, Publisher
 from probes.agent.server_connection import ServerConnection
+from probes.agent.service_input import watch_input
 from probes.agent.settings import Settings
 from probes.agent.spool import Spool
 from probes.wire.clock import wall_ms
@@ -23,18 +26,25 @@ from probes.wire.report import AgentCredential
 _log = logging.getLogger(__name__)
 
 
-async def run(settings: Settings, software: str, token: EnrolmentToken) -> None:
-    """Runs the agent until SIGTERM or SIGINT. `token` is forgotten once the laptop is
-    enrolled. Raises `NotEnrolled`, `InUse` or `OSError` at the start if it cannot run;
-    nothing afterwards."""
-    stop = asyncio.Event()
+async def run(
+    settings: Settings, software: str, token: EnrolmentToken, *, service: bool = False
+) -> None:
+    """Runs the agent until SIGTERM or SIGINT, and for a `service` until the end of
+    standard input. `token` is forgotten once the laptop is enrolled. Raises
+    `NotEnrolled`, `InUse` or `OSError` at the start if it cannot run; nothing
+    afterwards."""
+    stop, woken = asyncio.Event(), asyncio.Event()
     _stop_on_signals(stop)
+    if service:
+        watch_input(stop, woken)
     credential = await _get_credential(settings, software, token, stop)
     if credential is None:
         return
     for warning in token.forget():
         _log.warning("enrolment_token_left error=%s", warning)
     folder = settings.folder()
+    if settings.shared_folder:
+        open_to_people(Path(settings.shared_folder))
     async with contextlib.AsyncExitStack() as stack:
         connection = ServerConnection(
             settings.server, credential, settings.ca_file, software
@@ -64,7 +74,7 @@ async def run(settings: Settings, software: str, token: EnrolmentToken) -> None:
             clock_was_set=connection.clock_was_set,
         )
         identity = AgentIdentity(settings, credential, software)
-        await Agent(identity, spool, server).run(stop)
+        await Agent(identity, spool, server).run(stop, woken)
 
 
 async def _get_credential(

@@ -38,6 +38,10 @@ def read_credential(folder: Path) -> AgentCredential:
             "this laptop is not enrolled: run towpath-agent enrol --server URL "
             "--token TOKEN with the token your council gave you"
         ) from None
+    except PermissionError:
+        raise NotEnrolled(
+            f"{path} is only for the agent's own user and administrators"
+        ) from None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise NotEnrolled(
             f"{path} cannot be used ({error}): run towpath-agent enrol again"

@@ -4,12 +4,15 @@ a pause, and diagnostics for support."""
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from probes.agent.exit_codes import FAILED, OK, failure, software, usage_error
 from probes.agent.settings import Settings
 from probes.wire.clock import wall_ms
+
+if TYPE_CHECKING:
+    from probes.agent.laptop_requests import LaptopRequest
 
 
 def show_status(options: argparse.Namespace, settings: Settings) -> int:
@@ -18,7 +21,7 @@ def show_status(options: argparse.Namespace, settings: Settings) -> int:
 
     from probes.diagnosis.agent_status import current_verdict, read_status, status_lines
 
-    status, now_ms = read_status(settings.folder()), wall_ms()
+    status, now_ms = read_status(settings.shown_folder()), wall_ms()
     good = status is not None and current_verdict(status, now_ms).good
     if options.json:
         print(msgspec.json.encode(status).decode())
@@ -31,10 +34,11 @@ def show_page(options: argparse.Namespace, settings: Settings) -> int:
     """Writes the page "Is it me?" and opens it."""
     from probes.diagnosis.is_it_me import page_folder, show, write_page
 
-    state = settings.folder()
-    folder = options.to or page_folder(state, Path.home())
+    # What a service shows may only be read: the page goes where this user's own is.
+    own = Settings() if settings.shared_folder else settings
+    folder = options.to or page_folder(own.folder(), Path.home())
     try:
-        path = write_page(state, folder, wall_ms())
+        path = write_page(settings.shown_folder(), folder, wall_ms())
     except OSError as error:
         return failure(f"the page cannot be written: {error}")
     if not options.no_open and show(path):
@@ -48,16 +52,14 @@ def show_sent(options: argparse.Namespace, settings: Settings) -> int:
     """Prints the last reports that were sent, one JSON line each."""
     from probes.diagnosis.sent_log import SentLog
 
-    for line in SentLog(settings.folder()).last(max(options.last, 0)):
+    for line in SentLog(settings.shown_folder()).last(max(options.last, 0)):
         print(line)
     return OK
 
 
 def pause(options: argparse.Namespace, settings: Settings) -> int:
     """Stops measuring for a while, as long as the council allows at most."""
-    from probes.agent.policy_refresh import read_policy
-    from probes.agent.quiet_times import write_pause
-    from probes.diagnosis.local_time import local_time_text
+    from probes.agent.laptop_requests import LaptopRequest
     from probes.wire.durations import parse_duration_ms
 
     length = options.length or options.instead or "1h"
@@ -65,49 +67,39 @@ def pause(options: argparse.Namespace, settings: Settings) -> int:
         seconds = parse_duration_ms(length) / 1000
     except ValueError as error:
         return usage_error(str(error))
-    longest_s = read_policy(settings.folder()).longest_pause_s
-    if not longest_s:
-        return failure("your council's policy does not allow a pause")
-    until_ms = int((time.time() + min(seconds, longest_s)) * 1000)
-    try:
-        write_pause(settings.folder(), until_ms)
-    except OSError as error:
-        return failure(f"the pause cannot be saved: {error}")
-    limit = " (the longest your council allows)" if seconds > longest_s else ""
-    print(
-        f"Nothing is measured until {local_time_text(until_ms)}{limit}. "
-        "To end the pause: towpath-agent resume."
-    )
-    return OK
+    return _request(LaptopRequest("pause", seconds=seconds), settings)
 
 
 def resume(options: argparse.Namespace, settings: Settings) -> int:
     """Ends the pause."""
-    from probes.agent.quiet_times import write_pause
+    from probes.agent.laptop_requests import LaptopRequest
 
-    try:
-        write_pause(settings.folder(), 0)
-    except OSError as error:
-        return failure(f"the pause cannot be ended: {error}")
-    print("The agent measures again.")
-    return OK
+    return _request(LaptopRequest("resume"), settings)
 
 
 def set_place(options: argparse.Namespace, settings: Settings) -> int:
     """Records what the present network is, or forgets it."""
-    from probes.agent.enrol import device_id
-    from probes.agent.place import KnownPlaces, Locator
+    from probes.agent.laptop_requests import LaptopRequest
 
-    folder = settings.folder()
-    word = "" if options.word == "forget" else options.word
-    try:
-        places = KnownPlaces(folder, device_id(folder).encode())
-        recorded = Locator(places).set_place(word)
-    except OSError as error:
-        return failure(f"that cannot be saved: {error}")
-    if not recorded:
-        return failure("this network has no gateway, so it cannot be recognised again")
-    print("Saved." if word else "Forgotten.")
+    word: Literal["home", "elsewhere", ""] = options.word
+    if options.word == "forget":
+        word = ""
+    return _request(LaptopRequest("place", word=word), settings)
+
+
+def _request(request: LaptopRequest, settings: Settings) -> int:
+    """Does what is asked, or has the agent's service do it, and prints the answer."""
+    from probes.agent.laptop_requests import act_on, hand_in
+    from probes.agent.policy_refresh import read_policy
+
+    if settings.shared_folder:
+        answer = hand_in(Path(settings.shared_folder), request)
+    else:
+        longest_s = read_policy(settings.folder()).longest_pause_s
+        answer = act_on(request, settings.folder(), longest_s, wall_ms())
+    if not answer.done:
+        return failure(answer.text)
+    print(answer.text)
     return OK
 
 

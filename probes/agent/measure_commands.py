@@ -113,7 +113,7 @@ def run_agent(options: argparse.Namespace, settings: Settings) -> int:
 
     async def run_and_exit() -> None:
         token = EnrolmentToken(settings, options.file, os.environ)
-        await run(settings, software(), token)
+        await run(settings, software(), token, service=options.service)
         # Everything is closed. A name server that does not answer may block a thread,
         # and the interpreter would wait for it: exit after this time at the latest.
         exit_anyway = threading.Timer(1.0, os._exit, (0,))

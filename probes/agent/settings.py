@@ -64,8 +64,9 @@ class Settings(_Part, frozen=True):
 
     `enrolment_token`: given by the council, used once and then removed from the file.
     `enrolment_token_file`: a file that holds it, removed after use. `ca_file`:
-    certificate authorities to trust instead of the system's. `opt_out`: probes that do
-    not run.
+    certificate authorities to trust instead of the system's. `shared_folder`: of an
+    agent that runs as a service of the system, what people at the laptop see and ask.
+    `opt_out`: probes that do not run.
     """
 
     server: str = ""
@@ -75,6 +76,7 @@ class Settings(_Part, frozen=True):
     enrolment_token_file: str = ""
     ca_file: str = ""
     state_folder: str = ""
+    shared_folder: str = ""
     hours: Hours = Hours()
     opt_out: tuple[str, ...] = ()
     spool: SpoolLimits = SpoolLimits()
@@ -83,6 +85,12 @@ class Settings(_Part, frozen=True):
     def folder(self) -> Path:
         """Returns the folder of the agent's credential, spool and status."""
         return Path(self.state_folder) if self.state_folder else _default_folder()
+
+    def shown_folder(self) -> Path:
+        """Returns the folder of what a person at the laptop may see."""
+        # `laptop_requests` has the folder beside it.
+        shared = self.shared_folder
+        return Path(shared, "shown") if shared else self.folder()
 
     def measuring_hours(self) -> MeasuringHours:
         return MeasuringHours(self.hours.opens, self.hours.closes, self.hours.days)

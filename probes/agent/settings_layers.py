@@ -89,6 +89,15 @@ def load_settings(
     return merge_settings(text, where, environment, given)
 
 
+def log_folder(managed: Sequence[ManagedSettings] | None = None) -> Path:
+    """Returns the state folder, for the log, if the settings cannot be used: the
+    installer's or the usual one."""
+    given = platforms.managed_settings() if managed is None else managed
+    named = [system.values.get("state_folder") for system in given if not system.policy]
+    folder = next((name for name in named if isinstance(name, str) and name), "")
+    return Settings(state_folder=folder).folder()
+
+
 def decode_settings(text: str, where: str, environment: Mapping[str, str]) -> Settings:
     """Returns the settings of TOML `text` and the environment. Pure. Raises
     `BadSettings` with the dotted key, what was expected, and a suggestion if a known

@@ -17,7 +17,7 @@ from probes.diagnosis.number_text import capitalised
 from probes.diagnosis.result_figures import figure_lines
 from probes.diagnosis.result_summary import result_title, summary
 from probes.diagnosis.verdict import LaptopVerdict, verdict
-from probes.wire.atomic_file import replace_file
+from probes.wire.atomic_file import PRIVATE, replace_file
 from probes.wire.durations import rough_duration_text
 from probes.wire.policy import Incident
 from probes.wire.probe_list import probe_title
@@ -70,10 +70,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     budget_bytes: int = 0
 
 
-def write_status(folder: Path, status: Status) -> None:
+def write_status(folder: Path, status: Status, mode: int = PRIVATE) -> None:
     """Writes `status`. A full disk loses the file; the agent goes on."""
     with contextlib.suppress(OSError):
-        replace_file(folder / FILE, msgspec.json.encode(status), durable=False)
+        body = msgspec.json.encode(status)
+        replace_file(folder / FILE, body, durable=False, mode=mode)
 
 
 def read_status(folder: Path) -> Status | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from probes.wire.atomic_file import PRIVATE
 from probes.wire.report import Report
 
 LOG_BYTES = 2_000_000
@@ -16,10 +17,10 @@ LOG_BYTES = 2_000_000
 
 class SentLog:
     """Logs every report exactly as sent: JSON lines, at most twice `LOG_BYTES`,
-    readable only by the person it is about."""
+    readable only by the person it is about, or as `mode` says."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "sent.jsonl"
+    def __init__(self, folder: Path, mode: int = PRIVATE) -> None:
+        self.path, self._mode = folder / "sent.jsonl", mode
 
     def append(self, now_ms: int, bodies: Sequence[bytes]) -> None:
         """Adds reports, given as JSON. A full disk loses the entry, not the report."""
@@ -30,7 +31,9 @@ class SentLog:
                 # If it is held open for longer, this file grows until the next time.
                 with contextlib.suppress(OSError):
                     self.path.replace(self.path.with_suffix(".1.jsonl"))
-            self.path.touch(mode=0o600)
+            self.path.touch(mode=PRIVATE)
+            if self._mode != PRIVATE:
+                self.path.chmod(self._mode)
             with self.path.open("ab") as file:
                 for body in bodies:
                     entry = {"sent_ms": now_ms, "report": msgspec.Raw(body)}

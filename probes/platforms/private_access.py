@@ -1,5 +1,5 @@
 """Access lists of Windows: a folder that only its owner, the system and administrators
-may open (advapi32.dll)."""
+may open, and those that people may read or create files in (advapi32.dll)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ import sys
 from pathlib import Path
 
 # Protected from what the folder above grants, and inherited by what is in it: full
-# access for the owner (OW), LocalSystem (SY) and administrators (BA).
-_PRIVATE = "D:PAI(A;OICI;FA;;;OW)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
+# access for the owner (OW), LocalSystem (SY), administrators (BA), and for LocalService
+# (LS), which runs the service but does not own what the installer has made.
+_PRIVATE = "D:PAI(A;OICI;FA;;;OW)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;LS)"
+# Users (BU) read it and what is in it.
+_READABLE = f"{_PRIVATE}(A;OICI;0x1200a9;;;BU)"
+# Users create files in it (FILE_ADD_FILE, FILE_TRAVERSE, FILE_READ_ATTRIBUTES and
+# SYNCHRONIZE), but neither list it nor make folders; a file is its owner's.
+_CREATING = f"{_PRIVATE}(A;;0x1000a2;;;BU)"
 _SDDL_REVISION = 1
 # DACL_SECURITY_INFORMATION and PROTECTED_DACL_SECURITY_INFORMATION (winnt.h).
 _PROTECTED_DACL = 0x4 | 0x8000_0000
@@ -18,12 +24,19 @@ if sys.platform == "win32":
     from probes.platforms.system_library import system_library
 
     def make_private(folder: Path) -> None:
-        """Replaces the folder's access list. Raises `OSError` if that is not
-        allowed."""
+        """Closes the folder to others. Raises `OSError` if that is not allowed."""
+        _set_access(folder, _PRIVATE)
+
+    def open_folder(folder: Path, *, may_create: bool) -> None:
+        """Lets all users read the folder, or only create files in it. Raises
+        `OSError`."""
+        _set_access(folder, _CREATING if may_create else _READABLE)
+
+    def _set_access(folder: Path, access: str) -> None:
         api = system_library("advapi32.dll")
         descriptor = ctypes.c_void_p()
         convert = api.ConvertStringSecurityDescriptorToSecurityDescriptorW
-        if not convert(_PRIVATE, _SDDL_REVISION, ctypes.byref(descriptor), None):
+        if not convert(access, _SDDL_REVISION, ctypes.byref(descriptor), None):
             raise OSError("Windows reads no access list")
         try:
             api.SetFileSecurityW.argtypes = [
