@@ -158,7 +158,7 @@ async def _run_agent(
         ca_file,
     ):
         now_ms = wall_ms()
-        token = registry.make_token("hall", 1, 1, now_ms)
+        token = registry.admin.make_token("hall", 1, 1, now_ms)
         state = folder / "state"
         state.mkdir(mode=0o700)
         (state / "device").write_text("0" * 32)

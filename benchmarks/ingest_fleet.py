@@ -103,7 +103,7 @@ def make_fleet(folder: Path, laptops: int, **limits: Any) -> Fleet:
     )
     with Registry(config.registry) as registry:
         now_ms = wall_ms()
-        token = registry.make_token("bench", laptops, 1, now_ms)
+        token = registry.admin.make_token("bench", laptops, 1, now_ms)
         enrolled = [
             registry.enrol(Enrolment(token, f"laptop-{number}"), now_ms)
             for number in range(laptops)

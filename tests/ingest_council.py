@@ -46,7 +46,7 @@ def opened_registry(folder: Path) -> Iterator[Registry]:
 
 def enrol(registry: Registry, device: str, site: str = "town-hall") -> AgentCredential:
     now_ms = wall_ms()
-    token = registry.make_token(site, 1, 1, now_ms)
+    token = registry.admin.make_token(site, 1, 1, now_ms)
     return registry.enrol(Enrolment(token, device), now_ms)
 
 

@@ -193,7 +193,7 @@ port = 0
 
     def token(self) -> str:
         with Registry(self.config.ingest.registry) as registry:
-            return registry.make_token("hall", 1000, 1, wall_ms())
+            return registry.admin.make_token("hall", 1000, 1, wall_ms())
 
     @property
     def server(self) -> str:

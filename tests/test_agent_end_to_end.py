@@ -63,7 +63,7 @@ async def test_a_laptop_enrols_measures_delivers_and_stops_with_nothing_lost(
     )
     async with door(tmp_path / "council", policy=quick) as council:
         config = settings(tmp_path, council.ingest.port, council.certificates.authority)
-        token = council.registry.make_token("hall", 1, 1, wall_ms())
+        token = council.registry.admin.make_token("hall", 1, 1, wall_ms())
         code, out, err = await agent("--config", config, "run")
         assert code == 2
         assert "not enrolled" in err
@@ -111,11 +111,11 @@ async def test_a_revoked_laptop_reports_that_and_keeps_its_reports(
     async with door(tmp_path / "council", policy=quick) as council:
         config = settings(tmp_path, council.ingest.port, council.certificates.authority)
         now_ms = wall_ms()
-        token = council.registry.make_token("hall", 1, 1, now_ms)
+        token = council.registry.admin.make_token("hall", 1, 1, now_ms)
         code, *_ = await agent("enrol", "--config", config, "--token", token)
         assert code == 0
         for laptop in council.registry.agents():
-            council.registry.revoke(laptop.agent, wall_ms(), "test")
+            council.registry.admin.revoke(laptop.agent, wall_ms(), "test")
         process = await asyncio.create_subprocess_exec(
             *AGENT, "--config", str(config), "run", env=environment()
         )

@@ -24,7 +24,7 @@ AGENT = [sys.executable, "-m", "probes.agent.agent_cli"]
 
 
 def new_token(council: Door) -> str:
-    return council.registry.make_token("hall", 5, 1, wall_ms())
+    return council.registry.admin.make_token("hall", 5, 1, wall_ms())
 
 
 def written(folder: Path, council: Door, more: str) -> Path:

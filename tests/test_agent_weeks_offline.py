@@ -51,7 +51,7 @@ async def delivered(
     `age_ms` ago, each bringing its own spool to the real receiving end."""
     async with door(folder / "council", now_ms=lambda: NOW_MS) as council:
         ca = str(council.certificates.authority)
-        token = council.registry.make_token("hall", 100, 1, NOW_MS)
+        token = council.registry.admin.make_token("hall", 100, 1, NOW_MS)
         for number in range(laptops):
             home = folder / str(number)
             who = council.registry.enrol(Enrolment(token, f"{number:032}"), NOW_MS)

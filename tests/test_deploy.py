@@ -207,7 +207,7 @@ async def come_and_go(server: Server, folder: Path) -> list[str]:
             for number in range(40):
                 topic = f"{ACKS_TOPIC}/{laptop.agent}"
                 await connected.publish(topic, b"%d" % number, qos=1)
-        registry.revoke(laptop.agent, wall_ms(), "test")
+        registry.admin.revoke(laptop.agent, wall_ms(), "test")
         files.write()
         os.kill(server.pid, signal.SIGHUP)
         async with asyncio.timeout(20):

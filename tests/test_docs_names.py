@@ -56,7 +56,8 @@ BOARD_TITLES = {board.title for board in BOARDS}
 def _typer_leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     if hasattr(command, "commands"):
         for word, inner in sorted(command.commands.items()):
-            yield from _typer_leaves(inner, f"{name} {word}")
+            if not inner.hidden:  # an older name of the same commands
+                yield from _typer_leaves(inner, f"{name} {word}")
     else:
         yield name, command
 
@@ -139,7 +140,7 @@ def test_every_command_line_in_the_documents_exists(name: str) -> None:
             (c for c in (" ".join(plain[:n]) for n in (3, 2)) if c in COMMANDS), None
         )
         if known is None:
-            # `towpath agents` and `towpath agents list`, `revoke` … name groups.
+            # `towpath fleet` and `towpath fleet list`, `revoke` … name groups.
             if not any(c.startswith(" ".join(plain[:2])) for c in COMMANDS):
                 wrong.append(f"{line!r}: no such command")
             continue

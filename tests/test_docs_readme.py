@@ -100,9 +100,7 @@ def test_a_token_for_laptops_is_made_as_the_readme_says(council: Path) -> None:
     text = (council / "towpath.toml").read_text()
     moved = re.sub(r'^state = ".*"$', f'state = "{state}"', text, flags=re.MULTILINE)
     (council / "moved.toml").write_text(moved)
-    line = from_readme(
-        "towpath agents token -c towpath.toml --site town-hall --uses 50"
-    )
+    line = from_readme("towpath fleet token -c towpath.toml --site town-hall --uses 50")
     done = typed(line.replace("towpath.toml", "moved.toml"), council)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"tow-\S+\n", done.stdout)

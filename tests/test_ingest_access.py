@@ -53,7 +53,7 @@ async def test_a_revoked_laptop_is_out_within_seconds_also_across_processes(
         laptop = enrol(council.registry, "LAPTOP-1")
         receipt(await council.send(laptop, body(report(laptop.agent, "r1"))))
         with Registry(council.registry._config) as elsewhere:
-            assert elsewhere.revoke(laptop.agent, wall_ms(), "test")
+            assert elsewhere.admin.revoke(laptop.agent, wall_ms(), "test")
         async with asyncio.timeout(20):
             while True:
                 answer = await council.send(laptop, body(report(laptop.agent, "r2")))
@@ -66,7 +66,7 @@ async def test_a_laptop_enrols_reports_and_has_a_new_pseudonym_after_enrolling_a
     tmp_path: Path,
 ) -> None:
     async with door(tmp_path) as council:
-        token = council.registry.make_token("library", 1, 7, wall_ms())
+        token = council.registry.admin.make_token("library", 1, 7, wall_ms())
         wish = {"token": token, "device": "serial-4711"}
         answer = await council.client.post("/v1/enrol", json=wish)
         first = msgspec.json.decode(answer.content, type=AgentCredential)

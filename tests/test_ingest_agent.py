@@ -46,7 +46,7 @@ async def test_an_agent_enrols_reports_and_gets_its_policy_over_https(
         laptop.mkdir()
         with pytest.raises(NotEnrolled, match="token is not known here"):
             await enrol(server, "wrong", laptop, ca_file, "test")
-        token = council.registry.make_token("depot", 1, 1, wall_ms())
+        token = council.registry.admin.make_token("depot", 1, 1, wall_ms())
         who = await enrol(server, token, laptop, ca_file, "test")
         assert who.home_site == "depot"
         async with ServerConnection(server, who, ca_file, "test") as way:
@@ -65,7 +65,7 @@ async def test_an_agent_enrols_reports_and_gets_its_policy_over_https(
             with pytest.raises(Later, match="durable") as later:
                 await publisher.send([waiting(report(who.agent, "r3"))])
             assert later.value.after_s is not None
-            council.registry.revoke(who.agent, wall_ms(), "test")
+            council.registry.admin.revoke(who.agent, wall_ms(), "test")
             with pytest.raises(CredentialRefused, match="enrolled"):
                 await publisher.send([waiting(good)])
 
@@ -78,7 +78,7 @@ async def test_an_agent_reports_over_mqtt(tmp_path: Path) -> None:
     secret = tmp_path / "own-password"
     append = ListAppend()
     with opened_registry(tmp_path) as registry:
-        token = registry.make_token("depot", 1, 1, wall_ms())
+        token = registry.admin.make_token("depot", 1, 1, wall_ms())
         device = device_id(tmp_path)
         who = registry.enrol(Enrolment(token, device), wall_ms())
         server = mosquitto(tmp_path, mosquitto_text(files))

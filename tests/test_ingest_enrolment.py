@@ -26,7 +26,7 @@ async def test_laptops_enrol_from_the_address_that_junk_tokens_come_from(
     tmp_path: Path,
 ) -> None:
     async with door(tmp_path) as council:
-        token = council.registry.make_token("depot", 40, 1, wall_ms())
+        token = council.registry.admin.make_token("depot", 40, 1, wall_ms())
 
         async def junk(number: int) -> list[int]:
             return [
@@ -52,7 +52,7 @@ async def test_laptops_enrol_from_the_address_that_junk_tokens_come_from(
 
 async def test_a_junk_token_costs_no_disk(tmp_path: Path) -> None:
     with opened_registry(tmp_path) as registry:
-        token = registry.make_token("depot", 1, 1, wall_ms())
+        token = registry.admin.make_token("depot", 1, 1, wall_ms())
         enrolling = EnrolmentService(registry, None, lambda: 0.0)
         other = sqlite3.connect(registry_config(tmp_path).path, isolation_level=None)
         # Whoever touches the file now waits for ten seconds.
@@ -80,7 +80,7 @@ async def test_a_token_that_another_process_has_just_made_is_known(
         enrolling = EnrolmentService(registry, None, lambda: 0.0)
         for number in range(5):
             with Registry(registry_config(tmp_path)) as other:
-                token = other.make_token("depot", 1, 1, wall_ms())
+                token = other.admin.make_token("depot", 1, 1, wall_ms())
             made = await enrolling.enrol(
                 Enrolment(token, f"laptop-{number}"), "192.0.2.7", wall_ms()
             )
@@ -92,13 +92,13 @@ async def test_a_used_up_expired_or_withdrawn_token_is_refused_from_memory(
 ) -> None:
     now_ms = wall_ms()
     with opened_registry(tmp_path) as registry:
-        used = registry.make_token("depot", 1, 1, now_ms)
+        used = registry.admin.make_token("depot", 1, 1, now_ms)
         registry.enrol(Enrolment(used, "first"), now_ms)
-        old = registry.make_token("depot", 1, 1, now_ms - 2 * 86_400_000)
-        withdrawn = registry.make_token("depot", 1, 1, now_ms)
-        for token in registry.tokens():
+        old = registry.admin.make_token("depot", 1, 1, now_ms - 2 * 86_400_000)
+        withdrawn = registry.admin.make_token("depot", 1, 1, now_ms)
+        for token in registry.admin.tokens():
             if not token.used and token.expires_ms > now_ms:
-                assert registry.withdraw_token(token.id, wall_ms(), "test")
+                assert registry.admin.withdraw_token(token.id, wall_ms(), "test")
         for token, why in (
             (used, "had 1 uses"),
             (old, "has expired"),
@@ -115,7 +115,9 @@ async def test_a_laptop_that_enrols_over_and_over_must_wait(
     clock_s = [0.0]
     with opened_registry(tmp_path) as registry:
         enrolling = EnrolmentService(registry, None, lambda: clock_s[0])
-        enrolment = Enrolment(registry.make_token("depot", 1, 1, wall_ms()), "laptop")
+        enrolment = Enrolment(
+            registry.admin.make_token("depot", 1, 1, wall_ms()), "laptop"
+        )
         for _ in range(5):
             await enrolling.enrol(enrolment, "192.0.2.7", wall_ms())
         with pytest.raises(EnrolmentsBusy) as many:
@@ -129,7 +131,7 @@ async def test_an_office_of_hundreds_enrols_from_one_address_at_once(
 ) -> None:
     with opened_registry(tmp_path) as registry:
         enrolling = EnrolmentService(registry, None, lambda: 0.0)
-        token = registry.make_token("depot", 300, 1, wall_ms())
+        token = registry.admin.make_token("depot", 300, 1, wall_ms())
         made: list[AgentCredential] = await asyncio.gather(
             *(
                 enrolling.enrol(Enrolment(token, f"d{n}"), "192.0.2.7", wall_ms())

@@ -37,7 +37,7 @@ async def _come_and_go(
 ) -> None:
     """Laptops and others do all that is logged; adds to `names` what must not be."""
     async with door(folder) as council, ReflectorService(settings) as reflector:
-        token = council.registry.make_token("depot", 5, 1, wall_ms())
+        token = council.registry.admin.make_token("depot", 5, 1, wall_ms())
         names.append(token)
         for _ in range(2):
             enrolment = msgspec.json.encode(Enrolment(token, "LAPTOP-1"))

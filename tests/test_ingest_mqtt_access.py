@@ -100,7 +100,7 @@ async def test_the_broker_accepts_enrolled_agents_and_rejects_revoked_ones(
 
     async def listen_once_revoked() -> None:
         async with mqtt_connection(port, laptop) as client, asyncio.timeout(20):
-            broker.registry.revoke(laptop.agent, wall_ms(), "test")
+            broker.registry.admin.revoke(laptop.agent, wall_ms(), "test")
             async for _ in client.messages:
                 pass
 
@@ -140,7 +140,7 @@ async def test_reports_of_a_revoked_agent_are_refused_if_the_broker_still_lets_i
         ingesting(broker, tmp_path, append) as ingest,
         mqtt_connection(broker.server.port, laptop) as client,
     ):
-        broker.registry.revoke(laptop.agent, wall_ms(), "test")
+        broker.registry.admin.revoke(laptop.agent, wall_ms(), "test")
         sent = body(report(laptop.agent, "r1"))
         await client.publish(f"{REPORTS_TOPIC}/{laptop.agent}", sent, qos=1)
         await until(lambda: ingest.stats.unauthorised == 1)

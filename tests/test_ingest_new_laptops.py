@@ -150,7 +150,7 @@ async def test_of_many_laptops_that_enrol_at_once_none_is_refused_by_the_broker(
 ) -> None:
     async with council(tmp_path) as here:
         await started(here)
-        token = here.https.registry.make_token("depot", 100, 1, wall_ms())
+        token = here.https.registry.admin.make_token("depot", 100, 1, wall_ms())
         async with asyncio.timeout(120):
             results = await asyncio.gather(
                 *(
@@ -167,7 +167,7 @@ async def test_laptops_that_enrol_while_the_broker_starts_all_report(
     tmp_path: Path,
 ) -> None:
     async with council(tmp_path) as here:
-        token = here.https.registry.make_token("depot", 100, 1, wall_ms())
+        token = here.https.registry.admin.make_token("depot", 100, 1, wall_ms())
         async with asyncio.timeout(120):
             living = [
                 asyncio.create_task(
@@ -184,7 +184,7 @@ async def test_an_enrolment_is_answered_although_the_broker_is_away(
     tmp_path: Path,
 ) -> None:
     async with council(tmp_path) as here:
-        token = here.https.registry.make_token("depot", 1, 1, wall_ms())
+        token = here.https.registry.admin.make_token("depot", 1, 1, wall_ms())
         laptop = tmp_path / "laptop"
         await asyncio.to_thread(laptop.mkdir)
         who = await enrol(here.server, token, laptop, here.ca_file, "test")
@@ -195,7 +195,7 @@ async def test_an_enrolment_is_answered_although_the_broker_is_away(
 async def test_no_signal_ends_a_broker_that_is_just_starting(tmp_path: Path) -> None:
     config = broker_config(tmp_path, every_s=0.01)
     with opened_registry(tmp_path) as registry:
-        token = registry.make_token("depot", 1000, 1, wall_ms())
+        token = registry.admin.make_token("depot", 1000, 1, wall_ms())
         stop = threading.Event()
 
         def enrol_on() -> None:
@@ -230,7 +230,7 @@ def ignoring_reloads(server: Server) -> Iterator[None]:
 async def test_a_broker_that_was_held_up_is_waited_for(tmp_path: Path) -> None:
     config = broker_config(tmp_path)
     with opened_registry(tmp_path) as registry:
-        token = registry.make_token("depot", 1, 1, wall_ms())
+        token = registry.admin.make_token("depot", 1, 1, wall_ms())
         broker, mqtt = stopped_broker(tmp_path, config)
         async with BrokerFiles(config, mqtt, registry) as files:
             with running(broker):
@@ -255,7 +255,9 @@ async def test_a_broker_that_others_reload_is_known_to_have_loaded(
         async with BrokerFiles(config, mqtt, registry) as files:
             with running(broker):
                 registry.enrol(
-                    Enrolment(registry.make_token("depot", 1, 1, wall_ms()), "device"),
+                    Enrolment(
+                        registry.admin.make_token("depot", 1, 1, wall_ms()), "device"
+                    ),
                     wall_ms(),
                 )
                 assert not await files.wait_loaded(1.0)
@@ -330,7 +332,7 @@ async def test_a_laptop_that_the_broker_refuses_at_first_gets_in_soon(
         registry = here.https.registry
         folder = tmp_path / "laptop"
         await asyncio.to_thread(folder.mkdir)
-        token = registry.make_token("depot", 1, 1, wall_ms())
+        token = registry.admin.make_token("depot", 1, 1, wall_ms())
         who = AgentCredential("nobody-yet", "secret")
         async with asyncio.timeout(60):
             async with MqttPublisher(here.settings(), who) as publisher:

@@ -112,13 +112,13 @@ def test_after_a_rotation_old_laptops_still_report_and_new_names_have_a_new_id(
         later_ms = wall_ms() + 91 * DAY_MS
         registry.mark_seen(after.agent, later_ms)
         registry.save_seen()
-        assert registry.forget_unseen(later_ms - 90 * DAY_MS) == 1
+        assert registry.admin.forget_unseen(later_ms - 90 * DAY_MS) == 1
         assert registry.verify(before.agent, before.secret) is None
 
 
 def test_tokens_have_uses_an_end_and_can_be_withdrawn(tmp_path: Path) -> None:
     with opened_registry(tmp_path) as registry:
-        token = registry.make_token("depot", 2, 7, NOW_MS)
+        token = registry.admin.make_token("depot", 2, 7, NOW_MS)
         for device in ("a", "b", "b", "a"):
             assert registry.enrol(Enrolment(token, device), NOW_MS).home_site == "depot"
         with pytest.raises(EnrolmentRefused, match="had 2 uses"):
@@ -129,21 +129,21 @@ def test_tokens_have_uses_an_end_and_can_be_withdrawn(tmp_path: Path) -> None:
             registry.enrol(Enrolment(token + "x", "a"), NOW_MS)
         with pytest.raises(EnrolmentRefused, match="empty"):
             registry.enrol(Enrolment(token, "  "), NOW_MS)
-        (shown,) = registry.tokens()
+        (shown,) = registry.admin.tokens()
         assert (shown.site, shown.uses, shown.used) == ("depot", 2, 2)
-        assert registry.withdraw_token(shown.id, NOW_MS, "test")
-        assert not registry.withdraw_token("none", NOW_MS, "test")
+        assert registry.admin.withdraw_token(shown.id, NOW_MS, "test")
+        assert not registry.admin.withdraw_token("none", NOW_MS, "test")
         with pytest.raises(EnrolmentRefused, match="withdrawn"):
             registry.enrol(Enrolment(token, "a"), NOW_MS)
         with pytest.raises(ValueError, match="at least one use"):
-            registry.make_token("depot", 0, 7, NOW_MS)
+            registry.admin.make_token("depot", 0, 7, NOW_MS)
 
 
 def test_neither_secrets_nor_tokens_nor_device_ids_are_in_the_file(
     tmp_path: Path,
 ) -> None:
     with opened_registry(tmp_path) as registry:
-        token = registry.make_token("depot", 1, 7, NOW_MS)
+        token = registry.admin.make_token("depot", 1, 7, NOW_MS)
         made = registry.enrol(Enrolment(token, "SERIAL-4711"), NOW_MS)
     path = registry_config(tmp_path).path
     content = path.read_bytes()
@@ -158,15 +158,15 @@ def test_a_revoked_laptop_cannot_enrol_again_until_it_is_restored(
 ) -> None:
     with opened_registry(tmp_path) as registry:
         laptop = enrol(registry, "LAPTOP-1")
-        assert registry.revoke(laptop.agent, NOW_MS, "test")
-        assert not registry.revoke("nobody", NOW_MS, "test")
+        assert registry.admin.revoke(laptop.agent, NOW_MS, "test")
+        assert not registry.admin.revoke("nobody", NOW_MS, "test")
         assert registry.verify(laptop.agent, laptop.secret) is None
         assert registry.broker_users() == []
         with pytest.raises(EnrolmentRefused, match="revoked"):
             enrol(registry, "LAPTOP-1")
-        assert registry.restore(laptop.agent, NOW_MS, "test")
+        assert registry.admin.restore(laptop.agent, NOW_MS, "test")
         assert registry.verify(laptop.agent, laptop.secret) is not None
-        assert registry.forget(laptop.agent, NOW_MS, "test")
+        assert registry.admin.forget(laptop.agent, NOW_MS, "test")
         assert registry.agents() == []
 
 
@@ -177,14 +177,14 @@ def test_another_process_sees_a_change_at_its_next_look(tmp_path: Path) -> None:
         assert there.refresh()
         assert not there.refresh()
         assert there.verify(laptop.agent, laptop.secret) is not None
-        there.revoke(laptop.agent, NOW_MS, "test")
+        there.admin.revoke(laptop.agent, NOW_MS, "test")
         assert here.refresh()
         assert here.verify(laptop.agent, laptop.secret) is None
 
 
 def test_a_token_is_not_used_twice_by_processes_that_race(tmp_path: Path) -> None:
     with opened_registry(tmp_path) as registry:
-        token = registry.make_token("depot", 5, 7, NOW_MS)
+        token = registry.admin.make_token("depot", 5, 7, NOW_MS)
     script = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -290,7 +290,7 @@ def test_self_measurements_are_in_the_catalogue() -> None:
 def test_a_token_of_a_ring_works_from_its_networks_only(tmp_path: Path) -> None:
     wish = TokenWish("depot", 2, 7, "", "pilot", ("192.0.2.0/24", "2001:db8::/32"))
     with opened_registry(tmp_path) as registry:
-        token = registry.add_token(wish, NOW_MS, "alex")
+        token = registry.admin.add_token(wish, NOW_MS, "alex")
         elsewhere = "may not be used from this network"
         for address in ("198.51.100.7", "not an address", "2001:db9::1"):
             with pytest.raises(EnrolmentRefused, match=elsewhere):
@@ -304,7 +304,7 @@ def test_a_token_of_a_ring_works_from_its_networks_only(tmp_path: Path) -> None:
             )
             registry.enrol(Enrolment(token, device), NOW_MS, address)
         assert {agent.ring for agent in registry.agents()} == {"pilot"}
-        (shown,) = registry.tokens()
+        (shown,) = registry.admin.tokens()
         assert (shown.ring, shown.sources) == ("pilot", wish.sources)
 
 
@@ -325,22 +325,22 @@ def test_a_token_that_cannot_be_is_one_sentence(
 ) -> None:
     with opened_registry(tmp_path) as registry:
         with pytest.raises(ValueError, match=says) as error:
-            registry.add_token(wish, NOW_MS, "alex")
+            registry.admin.add_token(wish, NOW_MS, "alex")
         assert "\n" not in str(error.value)
-        assert not registry.tokens()
+        assert not registry.admin.tokens()
 
 
 def test_the_list_of_tokens_tells_the_truth(tmp_path: Path) -> None:
     with opened_registry(tmp_path) as registry:
         for uses in (1, 2, 3, 4):
-            registry.make_token("depot", uses, uses, NOW_MS + uses)
-        by_uses = {token.uses: token for token in registry.tokens()}
-        once = registry.make_token("depot", 1, 9, NOW_MS)
+            registry.admin.make_token("depot", uses, uses, NOW_MS + uses)
+        by_uses = {token.uses: token for token in registry.admin.tokens()}
+        once = registry.admin.make_token("depot", 1, 9, NOW_MS)
         registry.enrol(Enrolment(once, "a"), NOW_MS)
-        registry.withdraw_token(by_uses[4].id, NOW_MS, "alex")
+        registry.admin.withdraw_token(by_uses[4].id, NOW_MS, "alex")
         states = {
             (token.uses, token.used): token_state(token, NOW_MS + 2 * DAY_MS + 3)
-            for token in registry.tokens()
+            for token in registry.admin.tokens()
         }
     assert states == {
         (1, 0): "expired",
@@ -355,31 +355,35 @@ def test_the_audit_says_who_did_what_and_forgets_an_erased_laptop(
     tmp_path: Path,
 ) -> None:
     with opened_registry(tmp_path) as registry:
-        token = registry.add_token(TokenWish("depot", 1, 7), NOW_MS, "alex")
+        token = registry.admin.add_token(TokenWish("depot", 1, 7), NOW_MS, "alex")
         agent = registry.enrol(Enrolment(token, "a"), NOW_MS).agent
-        registry.revoke(agent, NOW_MS + 1, "sam")
-        registry.restore(agent, NOW_MS + 2, "sam")
-        (shown,) = registry.tokens()
-        done = [(entry.who, entry.what, entry.subject) for entry in registry.audit()]
+        registry.admin.revoke(agent, NOW_MS + 1, "sam")
+        registry.admin.restore(agent, NOW_MS + 2, "sam")
+        (shown,) = registry.admin.tokens()
+        done = [
+            (entry.who, entry.what, entry.subject) for entry in registry.admin.audit()
+        ]
         assert done == [
             ("sam", "laptop restored", agent),
             ("sam", "laptop revoked", agent),
             ("alex", "token made", shown.id),
         ]
-        registry.forget(agent, NOW_MS + 3, "kim")
-        assert all(entry.subject != agent for entry in registry.audit())
-        assert registry.audit()[0].what == "laptop erased"
-        assert not registry.revoke("nobody", NOW_MS + 4, "kim")
-        assert len(registry.audit()) == 4
-        registry.add_token(TokenWish("depot", 1, 7), NOW_MS + 367 * DAY_MS, "alex")
-        assert [entry.who for entry in registry.audit()] == ["alex"]
+        registry.admin.forget(agent, NOW_MS + 3, "kim")
+        assert all(entry.subject != agent for entry in registry.admin.audit())
+        assert registry.admin.audit()[0].what == "laptop erased"
+        assert not registry.admin.revoke("nobody", NOW_MS + 4, "kim")
+        assert len(registry.admin.audit()) == 4
+        registry.admin.add_token(
+            TokenWish("depot", 1, 7), NOW_MS + 367 * DAY_MS, "alex"
+        )
+        assert [entry.who for entry in registry.admin.audit()] == ["alex"]
 
 
 def test_a_file_without_rings_is_upgraded_and_keeps_its_laptops(
     tmp_path: Path,
 ) -> None:
     with opened_registry(tmp_path) as registry:
-        token = registry.make_token("depot", 2, 7, NOW_MS)
+        token = registry.admin.make_token("depot", 2, 7, NOW_MS)
         registry.enrol(Enrolment(token, "a"), NOW_MS)
     path = registry_config(tmp_path).path
     with sqlite3.connect(path) as file:
@@ -392,4 +396,4 @@ def test_a_file_without_rings_is_upgraded_and_keeps_its_laptops(
     with opened_registry(tmp_path) as registry:
         assert len(registry.agents()) == 1
         registry.enrol(Enrolment(token, "b"), NOW_MS)
-        assert registry.audit() == []
+        assert registry.admin.audit() == []

@@ -228,7 +228,7 @@ def test_an_outcome_that_is_not_known_counts_as_not_measured() -> None:
 
 async def test_a_newer_agent_may_enrol_with_more_to_say(tmp_path: Path) -> None:
     async with door(tmp_path) as council:
-        token = council.registry.make_token("depot", 1, 1, wall_ms())
+        token = council.registry.admin.make_token("depot", 1, 1, wall_ms())
         asked = {"token": token, "device": "d", "system": "linux", "keys": [1]}
         answer = await council.client.post("/v1/enrol", content=json.dumps(asked))
         assert answer.status_code == 200

@@ -185,10 +185,10 @@ def test_erasing_a_laptop_that_nobody_knows_fails_and_changes_nothing(
     council = Council(tmp_path)
     council.write_settings()
     # Makes the registry.
-    towpath("agents", "list", "-c", council.settings)
+    towpath("fleet", "list", "-c", council.settings)
     plant(council.config, HER)
     before = contents(council.config.state)
-    ended = towpath("agents", "erase", "nobody", "-c", council.settings)
+    ended = towpath("fleet", "erase", "nobody", "-c", council.settings)
     assert ended.returncode == 1
     assert (
         "no laptop is called 'nobody', and no data about it is stored" in ended.stderr
@@ -207,11 +207,11 @@ def test_erasing_changes_nothing_while_the_store_does_not_answer(
     enrolled = enrol(council.config)
     plant(council.config, enrolled)
     before = contents(council.config.state)
-    ended = towpath("agents", "erase", enrolled, "-c", council.settings)
+    ended = towpath("fleet", "erase", enrolled, "-c", council.settings)
     assert ended.returncode == 1
     assert ended.stderr.startswith("nothing was erased: ")
     assert contents(council.config.state) == before
-    listed = towpath("agents", "list", "-c", council.settings)
+    listed = towpath("fleet", "list", "-c", council.settings)
     assert enrolled in listed.stdout
 
 
@@ -222,10 +222,10 @@ def test_a_laptop_without_any_row_can_be_erased(revoked: bool, tmp_path: Path) -
     enrolled = enrol(council.config)
     plant(council.config, OTHER)
     if revoked:
-        towpath("agents", "revoke", enrolled, "-c", council.settings)
-    ended = towpath("agents", "erase", enrolled, "-c", council.settings)
+        towpath("fleet", "revoke", enrolled, "-c", council.settings)
+    ended = towpath("fleet", "erase", enrolled, "-c", council.settings)
     assert ended.returncode == 0, ended.stderr
-    listed = towpath("agents", "list", "-c", council.settings)
+    listed = towpath("fleet", "list", "-c", council.settings)
     assert enrolled not in listed.stdout
     assert not list(council.config.ingest.aside.iterdir())
 
@@ -258,7 +258,7 @@ async def test_every_file_that_names_a_laptop_is_in_the_list(tmp_path: Path) -> 
             ("registry", "agents.sqlite*"),
         }
         ended = await asyncio.to_thread(
-            towpath, "agents", "erase", her, "-c", council.settings
+            towpath, "fleet", "erase", her, "-c", council.settings
         )
         assert ended.returncode == 0, ended.stderr
         await until(
@@ -290,7 +290,7 @@ def enrol(config: TowpathConfig) -> str:
     """The pseudonym of a laptop that has just enrolled."""
     now_ms = wall_ms()
     with Registry(config.ingest.registry) as registry:
-        token = registry.make_token("hall", 1, 1, now_ms)
+        token = registry.admin.make_token("hall", 1, 1, now_ms)
         return registry.enrol(Enrolment(token, "LAPTOP-1"), now_ms).agent
 
 

@@ -92,7 +92,7 @@ def test_laptops_join_a_team_with_their_token_and_can_move(tmp_path: Path) -> No
     assert members.teams() == {}
     with opened_registry(tmp_path) as registry:
         now_ms = wall_ms()
-        token = registry.make_token("town-hall", 2, 1, now_ms, "contact-centre")
+        token = registry.admin.make_token("town-hall", 2, 1, now_ms, "contact-centre")
         first, second = (
             registry.enrol(Enrolment(token, device), now_ms) for device in "ab"
         )
@@ -101,14 +101,17 @@ def test_laptops_join_a_team_with_their_token_and_can_move(tmp_path: Path) -> No
             first.agent: "contact-centre",
             second.agent: "contact-centre",
         }
-        assert registry.set_team(second.agent, "", now_ms, "test")
-        assert registry.set_team(other.agent, "contact-centre", now_ms, "test")
-        assert not registry.set_team("nobody", "contact-centre", now_ms, "test")
+        assert registry.admin.set_team(second.agent, "", now_ms, "test")
+        assert registry.admin.set_team(other.agent, "contact-centre", now_ms, "test")
+        assert not registry.admin.set_team("nobody", "contact-centre", now_ms, "test")
         assert members.teams().keys() == {first.agent, other.agent}
-        registry.forget(first.agent, now_ms, "test")
-        registry.revoke(other.agent, now_ms, "test")
+        registry.admin.forget(first.agent, now_ms, "test")
+        registry.admin.revoke(other.agent, now_ms, "test")
         assert members.teams() == {}
-        assert [token.team for token in registry.tokens()] == ["", "contact-centre"]
+        assert [token.team for token in registry.admin.tokens()] == [
+            "",
+            "contact-centre",
+        ]
 
 
 def test_a_registry_of_before_teams_is_kept_whoever_opens_it_first(

@@ -199,7 +199,7 @@ async def test_a_laptop_enrols_measures_delivers_and_keeps_a_log(
         run = laptop.command("--config", str(config), "run")
         lost = await asyncio.to_thread(laptop.agent, *("--config", str(config), "run"))
         assert lost.returncode == 2
-        token = council.registry.make_token("hall", 1, 1, wall_ms())
+        token = council.registry.admin.make_token("hall", 1, 1, wall_ms())
         enrolled = await asyncio.to_thread(
             laptop.agent, "enrol", "--config", str(config), "--token", token
         )

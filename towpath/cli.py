@@ -13,11 +13,11 @@ import typer
 from probes.wire.display import guard_terminal
 from probes.wire.software import installed_version
 from towpath.commands import (
-    agents,
     alerts,
     baseline,
     compare,
     dashboards,
+    fleet,
     imports,
     maintenance,
     profiles,
@@ -196,7 +196,9 @@ app.command("discover", rich_help_panel=_DEVICES)(discover)
 app.command("topology", rich_help_panel=_DEVICES)(topology)
 app.command("query", rich_help_panel=_DATA)(store.query)
 app.command("export", rich_help_panel=_DATA)(store.export)
-app.add_typer(agents.app, name="agents", rich_help_panel=_RUN)
+app.add_typer(fleet.app, name="fleet", rich_help_panel=_RUN)
+# What it was called before.
+app.add_typer(fleet.app, name="agents", hidden=True)
 app.add_typer(imports.app, name="import", rich_help_panel=_DEVICES)
 app.add_typer(profiles.app, name="profile", rich_help_panel=_DEVICES)
 app.add_typer(compare.app, name="compare", rich_help_panel=_DEVICES)

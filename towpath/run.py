@@ -165,7 +165,7 @@ class Installation:
             return agents_samples(agents, at) + team_samples(agents, teams, least, at)
 
         self._source("agents", count_agents)
-        unseen = ("agents", config.registry.unseen_days, registry.forget_unseen)
+        unseen = ("agents", config.registry.unseen_days, registry.admin.forget_unseen)
         self._add("retention of agents", Retention([unseen], self._now_ms))
         files: BrokerFiles | None = None
         if config.broker is not None and config.mqtt is not None:

@@ -1,4 +1,4 @@
-"""`Registry`: the enrolled laptops, and the tokens they enrol with.
+"""`Registry`: who may report, and how laptops enrol. People change it by its `admin`.
 
 Enrolled laptops are kept in memory, so checking a secret costs a dictionary look-up and
 one SHA-256. The generation number in the file (`RegistryFile`) is read every second, so
@@ -22,23 +22,17 @@ import structlog
 
 from collectors.failure_log import FailureLog
 from collectors.ingest import enrolment_tokens
-from collectors.ingest.enrolment_tokens import TokenWish
 from collectors.ingest.ingest_config import RegistryConfig
 from collectors.ingest.mosquitto_hash import mosquitto_hash
 from collectors.ingest.pseudonym import pseudonym, read_key
-from collectors.ingest.registry_audit import (
-    ERASED,
-    RegistryDeed,
-    forget_subject,
-    note,
-    read_audit,
-)
+from collectors.ingest.registry_admin import RegistryAdmin
 from collectors.ingest.registry_file import NotOpen, RegistryFile, next_generation
 from collectors.ingest.registry_records import (
     EnrolledAgent,
     EnrolmentRefused,
     RegistryRefused,
     Token,
+    secret_digest,
 )
 from probes.wire.report import AgentCredential, Enrolment
 
@@ -58,13 +52,14 @@ class _AgentRecord(msgspec.Struct, frozen=True):
 class Registry:
     """`with Registry(config) as registry:` opens it; callers pass in the time.
 
-    Methods that change something write to disk: in an event loop, call them in a
-    thread. `verify`, `enrolled` and `mark_seen` only use memory.
+    Methods that change something write to disk, as all of `admin` does: in an event
+    loop, call them in a thread. `verify`, `enrolled` and `mark_seen` only use memory.
     """
 
     def __init__(self, config: RegistryConfig) -> None:
         self._config = config
         self._file = RegistryFile(config.path)
+        self.admin = RegistryAdmin(self._file, self.refresh)
         self._agents: dict[str, _AgentRecord] = {}
         self._tokens: dict[str, Token] = {}
         self._key = b""
@@ -103,7 +98,7 @@ class Registry:
         """The agent if the secret is right and it is not revoked, else None."""
         record = self._agents.get(agent)
         expected = _NOBODY if record is None else record.secret_hash
-        right = hmac.compare_digest(_digest(secret), expected)
+        right = hmac.compare_digest(secret_digest(secret), expected)
         return record.agent if record is not None and right else None
 
     def enrolled(self, agent: str) -> EnrolledAgent | None:
@@ -121,42 +116,6 @@ class Registry:
             self._seen[agent] = hour_ms
             self._unsaved.append((hour_ms, agent))
 
-    def make_token(
-        self, site: str, uses: int, days: float, now_ms: int, team: str = ""
-    ) -> str:
-        """Makes an enrolment token of no ring, for every network."""
-        return self.add_token(TokenWish(site, uses, days, team), now_ms, "")
-
-    def add_token(self, wish: TokenWish, now_ms: int, who: str) -> str:
-        """Makes an enrolment token and returns its text, which is not stored. Raises
-        `ValueError` with one sentence."""
-        wish.check()
-        text = enrolment_tokens.new_text()
-        hash_hex = _digest(text).hex()
-        with self._file.transaction() as connection:
-            enrolment_tokens.add_token(connection, wish, hash_hex, now_ms)
-            note(connection, now_ms, who, "token made", hash_hex[:12])
-            next_generation(connection)
-        self.refresh()
-        return text
-
-    def tokens(self) -> list[Token]:
-        """Every token, newest first."""
-        with self._file.transaction("BEGIN") as connection:
-            return list(enrolment_tokens.read_tokens(connection).values())
-
-    def audit(self) -> list[RegistryDeed]:
-        """Who made, withdrew, revoked, restored and erased what, newest first."""
-        with self._file.transaction("BEGIN") as connection:
-            return read_audit(connection)
-
-    def withdraw_token(self, id: str, now_ms: int, who: str) -> bool:
-        """Withdraws the token with that id. False if there is none."""
-        return self._change(
-            "UPDATE token SET withdrawn = 1 WHERE substr(hash, 1, 12) = ?",
-            (id, now_ms, who, "token withdrawn"),
-        )
-
     def enrol(
         self, enrolment: Enrolment, now_ms: int, address: str = ""
     ) -> AgentCredential:
@@ -170,7 +129,7 @@ class Registry:
         if not device:
             raise EnrolmentRefused("the device id is empty")
         agent = pseudonym(read_key(self._config.key_file), device)
-        token_hash = _digest(enrolment.token).hex()
+        token_hash = secret_digest(enrolment.token).hex()
         secret = secrets.token_urlsafe(32)
         with self._file.transaction() as connection:
             token = enrolment_tokens.read_token(connection, token_hash)
@@ -199,7 +158,7 @@ class Registry:
                 " ring = excluded.ring",
                 (
                     agent,
-                    _digest(secret),
+                    secret_digest(secret),
                     mosquitto_hash(secret),
                     token.site,
                     token_hash,
@@ -211,7 +170,7 @@ class Registry:
             next_generation(connection)
         self.refresh()
         if before is not None:
-            # Only `towpath agents list` names it: others keep logs, and for longer.
+            # Only `towpath fleet list` names it: others keep logs, and for longer.
             _log.warning("agent_enrolled_again", site=token.site)
         return AgentCredential(agent, secret, token.site)
 
@@ -222,7 +181,7 @@ class Registry:
 
         Uses neither disk nor lock, so that guessing tokens costs the server little.
         """
-        token_hash = _digest(enrolment.token).hex()
+        token_hash = secret_digest(enrolment.token).hex()
         token = self._tokens.get(token_hash)
         record = None
         if token is not None:
@@ -234,55 +193,6 @@ class Registry:
         """True if the file has changed since it was read. Only looks at its time."""
         changed_ns = self._file.changed_at_ns()
         return changed_ns is not None and changed_ns != self._changed_ns
-
-    def revoke(self, agent: str, now_ms: int, who: str) -> bool:
-        """Revokes an agent until it is restored. False if there is no such agent."""
-        return self._change(
-            "UPDATE agent SET revoked = 1 WHERE agent = ?",
-            (agent, now_ms, who, "laptop revoked"),
-        )
-
-    def restore(self, agent: str, now_ms: int, who: str) -> bool:
-        """Lets a revoked agent in again. False if there is no such agent."""
-        return self._change(
-            "UPDATE agent SET revoked = 0 WHERE agent = ?",
-            (agent, now_ms, who, "laptop restored"),
-        )
-
-    def set_team(self, agent: str, team: str, now_ms: int, who: str) -> bool:
-        """Moves an agent to a team, or out of any. False if there is no such agent."""
-        return self._change(
-            "UPDATE agent SET team = ? WHERE agent = ?",
-            (agent, now_ms, who, "team changed"),
-            team,
-        )
-
-    def forget(self, agent: str, now_ms: int, who: str) -> bool:
-        """Deletes an agent from the registry, and its name from what was done to it.
-        False if there is no such agent."""
-        with self._file.transaction() as connection:
-            found = connection.execute("DELETE FROM agent WHERE agent = ?", (agent,))
-            if found.rowcount:
-                forget_subject(connection, agent)
-                note(connection, now_ms, who, "laptop erased", ERASED)
-                next_generation(connection)
-        self.refresh()
-        return found.rowcount > 0
-
-    def forget_unseen(self, before_ms: int) -> int:
-        """Deletes agents last seen before that time, such as those of a rotated key.
-
-        Returns how many. Revoked ones are kept, so that they stay shut out.
-        """
-        with self._file.transaction() as connection:
-            deleted = connection.execute(
-                "DELETE FROM agent WHERE revoked = 0 AND max(last_seen_ms, enrolled_ms)"
-                " < ?",
-                (before_ms,),
-            )
-            next_generation(connection)
-        self.refresh()
-        return deleted.rowcount
 
     def agents(self) -> list[EnrolledAgent]:
         """Every agent in the file, including revoked ones."""
@@ -366,22 +276,3 @@ class Registry:
     def _synchronise(self) -> None:
         self.refresh()
         self.save_seen()
-
-    def _change(
-        self, statement: str, done: tuple[str, int, str, str], *values: str
-    ) -> bool:
-        """Runs `statement` with these values for a subject, the last of its parameters,
-        and notes when, by whom and what was done."""
-        subject, now_ms, who, what = done
-        with self._file.transaction() as connection:
-            found = connection.execute(statement, (*values, subject)).rowcount > 0
-            if found:
-                note(connection, now_ms, who, what, subject)
-                next_generation(connection)
-        self.refresh()
-        return found
-
-
-def _digest(secret: str) -> bytes:
-    # Secrets are 256 random bits: a plain hash cannot be reversed, and is cheap.
-    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 
@@ -40,3 +42,9 @@ class Token(msgspec.Struct, frozen=True, array_like=True):
     team: str = ""
     ring: str = ""
     sources: tuple[str, ...] = ()
+
+
+def secret_digest(secret: str) -> bytes:
+    """What is stored of a secret or a token's text."""
+    # They are 192 random bits or more: a plain hash cannot be reversed, and is cheap.
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()

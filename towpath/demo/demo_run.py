@@ -355,7 +355,7 @@ async def _report(config: TowpathConfig, running: Installation, web: int) -> str
 def _tokens(registry: Registry) -> dict[str, str]:
     now_ms = wall_ms()
     return {
-        site: registry.make_token(site, 1000, 1, now_ms)
+        site: registry.admin.make_token(site, 1000, 1, now_ms)
         for site in ("town-hall", "library", "depot")
     }
 

@@ -1,4 +1,4 @@
-"""`towpath agents`: enrolled laptops and enrolment tokens."""
+"""`towpath fleet`: enrolled laptops and enrolment tokens."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def token(
     except ValueError as error:
         usage_error([str(error)])
     with _registry(config) as registry:
-        typer.echo(registry.add_token(wish, wall_ms(), user_name()))
+        typer.echo(registry.admin.add_token(wish, wall_ms(), user_name()))
 
 
 @app.command("list")
@@ -90,7 +90,7 @@ def list_(config: ConfigFile) -> None:
     with _registry(config) as registry:
         agents = sorted(registry.agents(), key=lambda a: (a.home_site, a.agent))
     if not agents:
-        typer.echo("no laptop is enrolled yet: towpath agents token --site SITE")
+        typer.echo("no laptop is enrolled yet: towpath fleet token --site SITE")
     for agent in agents:
         seen = "never" if not agent.last_seen_ms else _hour(agent.last_seen_ms)
         state = "revoked" if agent.revoked else "enrolled"
@@ -108,9 +108,9 @@ def tokens(config: ConfigFile) -> None:
     from collectors.ingest.enrolment_tokens import token_state
 
     with _registry(config) as registry:
-        listed = registry.tokens()
+        listed = registry.admin.tokens()
     if not listed:
-        typer.echo("there is no token: towpath agents token --site SITE")
+        typer.echo("there is no token: towpath fleet token --site SITE")
     now_ms = wall_ms()
     for token in listed:
         parts = [
@@ -127,7 +127,7 @@ def tokens(config: ConfigFile) -> None:
 def audit(config: ConfigFile) -> None:
     """Show who made and withdrew tokens, and revoked, restored or erased laptops."""
     with _registry(config) as registry:
-        entries = registry.audit()
+        entries = registry.admin.audit()
     if not entries:
         typer.echo("nothing was done yet")
     for entry in entries:
@@ -144,7 +144,7 @@ def withdraw(
 ) -> None:
     """Withdraw an enrolment token."""
     with _registry(config) as registry:
-        done = registry.withdraw_token(id, wall_ms(), user_name())
+        done = registry.admin.withdraw_token(id, wall_ms(), user_name())
         exit_with(_report(done, f"token {id} is withdrawn", id))
 
 
@@ -152,7 +152,7 @@ def withdraw(
 def revoke(config: ConfigFile, agent: Agent) -> None:
     """Stop accepting a laptop's reports (lost, stolen, leaver), within seconds."""
     with _registry(config) as registry:
-        done = registry.revoke(agent, wall_ms(), user_name())
+        done = registry.admin.revoke(agent, wall_ms(), user_name())
         exit_with(_report(done, f"{agent} is revoked", agent))
 
 
@@ -160,7 +160,7 @@ def revoke(config: ConfigFile, agent: Agent) -> None:
 def restore(config: ConfigFile, agent: Agent) -> None:
     """Accept reports from a revoked laptop again."""
     with _registry(config) as registry:
-        done = registry.restore(agent, wall_ms(), user_name())
+        done = registry.admin.restore(agent, wall_ms(), user_name())
         exit_with(_report(done, f"{agent} may report again", agent))
 
 
@@ -182,7 +182,11 @@ def team(
     with _registry(config) as registry:
         done = f"{agent} is in the team {team}" if team else f"{agent} is in no team"
         exit_with(
-            _report(registry.set_team(agent, team, wall_ms(), user_name()), done, agent)
+            _report(
+                registry.admin.set_team(agent, team, wall_ms(), user_name()),
+                done,
+                agent,
+            )
         )
 
 
@@ -225,7 +229,7 @@ def erase(config: ConfigFile, agent: Agent) -> None:
         enrolled = any(known.agent == agent for known in registry.agents())
         if not (enrolled or rows or lines):
             fail(f"no laptop is called {agent!r}, and no data about it is stored")
-        registry.forget(agent, wall_ms(), user_name())
+        registry.admin.forget(agent, wall_ms(), user_name())
     try:
         erase_files(folders, agent)
     except OSError as error:

@@ -1,0 +1,127 @@
+"""`RegistryAdmin`: what people do to the registry: tokens, and who may report.
+
+What was done, when and by whom is in the audit (`registry_audit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from collectors.ingest import enrolment_tokens
+from collectors.ingest.enrolment_tokens import TokenWish
+from collectors.ingest.registry_audit import (
+    ERASED,
+    RegistryDeed,
+    forget_subject,
+    note,
+    read_audit,
+)
+from collectors.ingest.registry_file import RegistryFile, next_generation
+from collectors.ingest.registry_records import Token, secret_digest
+
+
+class RegistryAdmin:
+    """Changes `file`; `changed` is called after each change. Callers pass in the time
+    and who they are. All of it writes to disk."""
+
+    def __init__(self, file: RegistryFile, changed: Callable[[], object]) -> None:
+        self._file, self._changed = file, changed
+
+    def make_token(
+        self, site: str, uses: int, days: float, now_ms: int, team: str = ""
+    ) -> str:
+        """Makes an enrolment token of no ring, for every network."""
+        return self.add_token(TokenWish(site, uses, days, team), now_ms, "")
+
+    def add_token(self, wish: TokenWish, now_ms: int, who: str) -> str:
+        """Makes an enrolment token and returns its text, which is not stored. Raises
+        `ValueError` with one sentence."""
+        wish.check()
+        text = enrolment_tokens.new_text()
+        hash_hex = secret_digest(text).hex()
+        with self._file.transaction() as connection:
+            enrolment_tokens.add_token(connection, wish, hash_hex, now_ms)
+            note(connection, now_ms, who, "token made", hash_hex[:12])
+            next_generation(connection)
+        self._changed()
+        return text
+
+    def tokens(self) -> list[Token]:
+        """Every token, newest first."""
+        with self._file.transaction("BEGIN") as connection:
+            return list(enrolment_tokens.read_tokens(connection).values())
+
+    def audit(self) -> list[RegistryDeed]:
+        """Who made, withdrew, revoked, restored and erased what, newest first."""
+        with self._file.transaction("BEGIN") as connection:
+            return read_audit(connection)
+
+    def withdraw_token(self, id: str, now_ms: int, who: str) -> bool:
+        """Withdraws the token with that id. False if there is none."""
+        return self._change(
+            "UPDATE token SET withdrawn = 1 WHERE substr(hash, 1, 12) = ?",
+            (id, now_ms, who, "token withdrawn"),
+        )
+
+    def revoke(self, agent: str, now_ms: int, who: str) -> bool:
+        """Revokes an agent until it is restored. False if there is no such agent."""
+        return self._change(
+            "UPDATE agent SET revoked = 1 WHERE agent = ?",
+            (agent, now_ms, who, "laptop revoked"),
+        )
+
+    def restore(self, agent: str, now_ms: int, who: str) -> bool:
+        """Lets a revoked agent in again. False if there is no such agent."""
+        return self._change(
+            "UPDATE agent SET revoked = 0 WHERE agent = ?",
+            (agent, now_ms, who, "laptop restored"),
+        )
+
+    def set_team(self, agent: str, team: str, now_ms: int, who: str) -> bool:
+        """Moves an agent to a team, or out of any. False if there is no such agent."""
+        return self._change(
+            "UPDATE agent SET team = ? WHERE agent = ?",
+            (agent, now_ms, who, "team changed"),
+            team,
+        )
+
+    def forget(self, agent: str, now_ms: int, who: str) -> bool:
+        """Deletes an agent from the registry, and its name from what was done to it.
+        False if there is no such agent."""
+        with self._file.transaction() as connection:
+            found = connection.execute("DELETE FROM agent WHERE agent = ?", (agent,))
+            if found.rowcount:
+                forget_subject(connection, agent)
+                note(connection, now_ms, who, "laptop erased", ERASED)
+                next_generation(connection)
+        self._changed()
+        return found.rowcount > 0
+
+    def forget_unseen(self, before_ms: int) -> int:
+        """Deletes agents last seen before that time, such as those of a rotated key.
+
+        Returns how many. Revoked ones are kept, so that they stay shut out.
+        """
+        with self._file.transaction() as connection:
+            deleted = connection.execute(
+                "DELETE FROM agent WHERE revoked = 0 AND max(last_seen_ms, enrolled_ms)"
+                " < ?",
+                (before_ms,),
+            )
+            next_generation(connection)
+        self._changed()
+        return deleted.rowcount
+
+    def _change(
+        self, statement: str, done: tuple[str, int, str, str], *values: str
+    ) -> bool:
+        """Runs `statement` with these values for a subject, the last of its parameters,
+        and notes when, by whom and what was done."""
+        subject, now_ms, who, what = done
+        with self._file.transaction() as connection:
+            found = connection.execute(statement, (*values, subject)).rowcount > 0
+            if found:
+                note(connection, now_ms, who, what, subject)
+                next_generation(connection)
+        self._changed()
+        return found
