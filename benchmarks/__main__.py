@@ -32,7 +32,7 @@ BENCHMARKS = (
     "ndt7_peers",
     "call_path",
     "shaped",
-    "agent",
+    "agent_cost",
     "incidents",
     "lab",
     "evaluation_cost",

@@ -63,6 +63,26 @@ class WindowsLaptop:
         assert done.returncode == 0, done.stderr.decode()
         return json.loads(done.stdout)
 
+    def prepare(self) -> None:
+        """Makes Wine's folder, once on a machine: that takes longer than the tests."""
+        if not (self.prefix / "made").is_file():
+            shutil.rmtree(self.prefix, ignore_errors=True)
+            self.prefix.mkdir(parents=True)
+            subprocess.run(
+                [services.program("wine"), "wineboot", "--init"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env=self.environment,
+                timeout=110,
+                check=True,
+            )
+            (self.prefix / "made").touch()
+        self.forget_user()
+
+    def forget_user(self) -> None:
+        """Removes what the user of an earlier run has left."""
+        shutil.rmtree(self.profile, ignore_errors=True)
+
     def _command(self, *arguments: str) -> list[str]:
         return [services.program("wine"), str(self.python), "-B", *arguments]
 
@@ -81,24 +101,11 @@ class WindowsLaptop:
 
 
 def windows_laptop() -> WindowsLaptop:
-    """Skips (fails where CI=true) if there is no Wine or no Python for it. The prefix
-    is made once on a machine: that takes longer than the tests."""
+    """Skips (fails where CI=true) if there is no Wine or no Python for it."""
     services.program("wine")
     python = CACHE / "windows-python" / "python.exe"
     if not python.is_file():
         services.absent(f"no Windows Python in {python.parent} (make services)")
     laptop = WindowsLaptop(python, CACHE / "wine")
-    if not (laptop.prefix / "made").is_file():
-        shutil.rmtree(laptop.prefix, ignore_errors=True)
-        laptop.prefix.mkdir(parents=True)
-        subprocess.run(
-            [services.program("wine"), "wineboot", "--init"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=laptop.environment,
-            timeout=110,
-            check=True,
-        )
-        (laptop.prefix / "made").touch()
-    shutil.rmtree(laptop.profile, ignore_errors=True)
+    laptop.prepare()
     return laptop

@@ -1,7 +1,8 @@
 """How much data the agent uses in a day, from cadences and sizes. Pure.
 
 The size of a run is counted, with IP and UDP headers, or measured
-(`benchmarks/agent.py`). Speed tests are left out: they have their own monthly limit.
+(`benchmarks/agent_cost.py`). Speed tests are left out: they have their own monthly
+limit.
 """
 
 from __future__ import annotations

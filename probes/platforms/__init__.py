@@ -104,6 +104,16 @@ def resolvers() -> tuple[str, ...]:
     return here.resolvers()
 
 
+def name_servers() -> tuple[str, ...]:
+    """The addresses of the name servers that programs ask: a local stub, if there is
+    one."""
+    if sys.platform in {"win32", "darwin"}:
+        return resolvers()
+    from probes.platforms import linux
+
+    return linux.name_servers()
+
+
 def hardware_address(gateway: str, interface: str) -> str:
     """The hardware address of a neighbour, `aa:bb:…`; empty if not known."""
     if sys.platform == "win32":

@@ -149,7 +149,12 @@ def resolvers(
     own = _name_servers(_read(etc))
     stub = all(_is_loopback(server) for server in own)
     upstream = _name_servers(_read(resolved)) if stub else ()
-    return upstream or own
+    return tuple(server.split("%")[0] for server in upstream or own)
+
+
+def name_servers(etc: Path = Path("/etc/resolv.conf")) -> tuple[str, ...]:
+    """Those that programs ask: a local stub, if there is one."""
+    return _name_servers(_read(etc))
 
 
 def hardware_address(gateway: str, interface: str) -> str:
@@ -240,12 +245,9 @@ def _kind(folder: Path) -> str:
 
 
 def _name_servers(text: str) -> tuple[str, ...]:
-    servers = []
-    for line in text.splitlines()[:200]:
-        words = line.split()
-        if len(words) >= 2 and words[0] == "nameserver":
-            servers.append(words[1].split("%")[0][:60])
-    return tuple(servers[:8])
+    lines = [line.split() for line in text.splitlines()[:200]]
+    servers = [words[1] for words in lines if words[:1] == ["nameserver"] and words[1:]]
+    return tuple(server[:80] for server in servers[:8])
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,11 +1,13 @@
 """Measures what the agent costs the laptop: memory, CPU, network.
 
-    python -m benchmarks.agent
+    python -m benchmarks agent_cost [--on linux|windows]
 
 A real `towpath-agent run` reports to a real ingest over TLS and measures against a real
 reflector, all on this machine, with every cadence 30 times faster than the default. Two
-runs: an idle one (every probe off, delivery and policy hourly) and a working one.
-* Memory: the largest resident set in the working run.
+runs: an idle one (every probe off, delivery and policy hourly) and a working one. The
+same again with a Windows Python under Wine, if they are installed (`make services`).
+* Memory: the largest resident set in the working run; under Wine also that of a Python
+  that has imported nothing, as Wine's own libraries are in both.
 * CPU at default cadences = idle + (working - idle) / 30, each without start-up.
 * Bytes per day: the mean `cost_bytes` of each probe times its runs at the default
   cadence, plus the mean cost of a delivery (as the agent counts it: bodies and heads as
@@ -16,22 +18,25 @@ runs: an idle one (every probe off, delivery and policy hourly) and a working on
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import psutil
 from append_doubles import ListAppend
 from services import free_port
+from windows_python import CACHE, WindowsLaptop
 
 from collectors.estate.estate_model import Estate
 from collectors.estate.estate_model import Reflector as ReflectorEntry
@@ -61,22 +66,80 @@ SETTLE_S = 5.0
 DAY_S = 86_400
 
 
-def run() -> dict[str, float]:
+def run(options: Sequence[str] = ()) -> dict[str, float]:
     """The figures by name; names end in their unit."""
-    figures = asyncio.run(_measure())
+    parser = argparse.ArgumentParser(prog="python -m benchmarks agent_cost")
+    parser.add_argument("--on", choices=("linux", "windows"))
+    only = parser.parse_args(list(options)).on
+    figures: dict[str, float] = {}
+    if only != "windows":
+        figures |= asyncio.run(_measure(_this_system))
+    python = CACHE / "windows-python" / "python.exe"
+    if only == "windows" or (only is None and python.is_file()):
+        wine = WindowsLaptop(python, CACHE / "wine-benchmark")
+        wine.prepare()
+        bare = wine.value(_BARE)
+        figures["windows_bare_rss_bytes"] = float(bare)
+        windows = asyncio.run(_measure(lambda *at: _under_wine(wine, *at)))
+        figures |= {f"windows_{name}": value for name, value in windows.items()}
     for name, value in figures.items():
-        print(f"{name:36} {value:>16,.5g}")
+        print(f"{name:44} {value:>16,.5g}")
     return figures
 
 
-async def _measure() -> dict[str, float]:
+_BARE = "import psutil; print(json.dumps(psutil.Process().memory_info().rss))"
+
+
+class Launch(NamedTuple):
+    """How an agent is started, and where its state is."""
+
+    command: list[str]
+    environment: dict[str, str]
+    state: Path
+
+
+# Folder, server and certificate authority of one agent.
+Launcher = Callable[[Path, str, Path], Launch]
+
+
+def _this_system(folder: Path, server: str, ca_file: Path) -> Launch:
+    state = folder / "state"
+    return Launch(
+        [sys.executable, "-m", "probes.agent.agent_cli", "run"],
+        {
+            **os.environ,
+            "TOWPATH_AGENT_SERVER": server,
+            "TOWPATH_AGENT_CA_FILE": str(ca_file),
+            "TOWPATH_AGENT_STATE_FOLDER": str(state),
+            "no_proxy": "localhost",
+        },
+        state,
+    )
+
+
+def _under_wine(
+    wine: WindowsLaptop, folder: Path, server: str, ca_file: Path
+) -> Launch:
+    wine.forget_user()
+    config = folder / "agent.toml"
+    config.write_text(f"server = '{server}'\nca_file = 'Z:{ca_file}'\n")
+    return Launch(
+        wine.command("--config", str(config), "run"),
+        wine.environment,
+        wine.profile / "AppData" / "Local" / "towpath-agent",
+    )
+
+
+async def _measure(launcher: Launcher) -> dict[str, float]:
     portal_port = free_port()
     off = {probe.name: 0 for probe in PROBES}
     idle = PolicyConfig(
         teams_relay=TeamsRelayConfig(host=""), cadence_s=off, report_s=3600
     )
     with tempfile.TemporaryDirectory() as folder:
-        idle_ratio, *_ = await _run_agent(Path(folder), idle, Estate(), IDLE_S)
+        idle_ratio, *_ = await _run_agent(
+            launcher, Path(folder), idle, Estate(), IDLE_S
+        )
     reflector = ReflectorService(
         ReflectorConfig(addresses=("127.0.0.1",), stamp_port=0, web_port=0)
     )
@@ -102,7 +165,7 @@ async def _measure() -> dict[str, float]:
         )
         with tempfile.TemporaryDirectory() as folder:
             working, rss, append, spent = await _run_agent(
-                Path(folder), work, estate, WINDOW_S, portal_port
+                launcher, Path(folder), work, estate, WINDOW_S, portal_port
             )
     cost: dict[str, list[int]] = defaultdict(list)
     deliveries = append.calls
@@ -147,7 +210,12 @@ def _ipv6_overhead(metered: bool) -> float:
 
 
 async def _run_agent(
-    folder: Path, policy: PolicyConfig, estate: Estate, seconds: float, port: int = 0
+    launcher: Launcher,
+    folder: Path,
+    policy: PolicyConfig,
+    estate: Estate,
+    seconds: float,
+    port: int = 0,
 ) -> tuple[float, int, ListAppend, int]:
     """CPU as a share of one core, largest RSS, what arrived, bytes the agent
     counted."""
@@ -159,24 +227,17 @@ async def _run_agent(
     ):
         now_ms = wall_ms()
         token = registry.admin.make_token("hall", 1, 1, now_ms)
-        state = folder / "state"
-        state.mkdir(mode=0o700)
-        (state / "device").write_text("0" * 32)
+        launch = launcher(folder, f"https://localhost:{port}", ca_file)
+        launch.state.mkdir(mode=0o700, parents=True)
+        (launch.state / "device").write_text("0" * 32)
         made = registry.enrol(Enrolment(token, "0" * 32), now_ms)
-        (state / "credential.json").write_bytes(msgspec.json.encode(made))
+        (launch.state / "credential.json").write_bytes(msgspec.json.encode(made))
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "probes.agent.agent_cli",
-            "run",
-            env={
-                **os.environ,
-                "TOWPATH_AGENT_SERVER": f"https://localhost:{port}",
-                "TOWPATH_AGENT_CA_FILE": str(ca_file),
-                "TOWPATH_AGENT_STATE_FOLDER": str(state),
-                "no_proxy": "localhost",
-            },
-            stderr=asyncio.subprocess.DEVNULL,
+            *launch.command,
+            env=launch.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         agent_process = psutil.Process(process.pid)
         rss = 0
@@ -191,7 +252,7 @@ async def _run_agent(
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
             await process.wait()
-        status = read_status(state)
+        status = read_status(launch.state)
         return ratio, rss, append, 0 if status is None else status.spent_bytes
 
 
