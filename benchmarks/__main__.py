@@ -1,7 +1,7 @@
-"""`make bench`: runs every benchmark but `lab`, `running_cost` and `grafana_code` in
-turn and prints the figures as tables, with `--json FILE` also as JSON. `python -m
-benchmarks poll journal` runs only those; further options are those of one: `python -m
-benchmarks incidents --seed 7`."""
+"""`make bench`: runs every benchmark but `lab`, `running_cost`, `fleet` and
+`grafana_code` in turn and prints the figures as tables, with `--json FILE` also as
+JSON. `python -m benchmarks poll journal` runs only those; further options are those of
+one: `python -m benchmarks incidents --seed 7`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ BENCHMARKS = (
     "journal",
     "ingest",
     "ingest_attacks",
+    "fleet",
     "store",
     "report",
     "pages",
@@ -38,8 +39,8 @@ BENCHMARKS = (
     "evaluation_cost",
     "recorded_scores",
 )
-# The first two take an hour, and the last installs 450 MB for each Grafana.
-_ONLY_IF_NAMED = ("lab", "running_cost", "grafana_code")
+# The first three take long, and the last installs 450 MB for each Grafana.
+_ONLY_IF_NAMED = ("lab", "running_cost", "fleet", "grafana_code")
 
 
 def machine() -> dict[str, Any]:

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from inspecting_proxy import InspectingProxy
 from one_answer import serving
+from river import started
 from signed_in_proxy import (
     certified,
     tinyproxy,  # noqa: F401 - a fixture
@@ -119,3 +121,26 @@ async def test_a_setting_that_cannot_be_read_is_no_proxy() -> None:
         raise OSError("the registry is damaged")
 
     assert await status_with(broken) == 200
+
+
+@pytest.mark.service
+async def test_the_agent_goes_through_a_proxy_that_opens_tls(tmp_path: Path) -> None:
+    name, tls, authority = certified(tmp_path / "tls")
+    proxy = InspectingProxy(tmp_path / "proxy", authority)
+
+    def decide(_: str) -> ProxySetting:
+        return ProxySetting("manual", proxy.url)
+
+    async with started(proxy), serving(OK, tls, host=name) as port:
+        server, ca_file = f"https://{name}:{port}", tmp_path / "trusted.pem"
+        # The laptop has not been given the council's authority yet.
+        ca_file.write_text(authority.read_text())
+        async with ServerConnection(
+            server, None, str(ca_file), "test", proxy=decide
+        ) as connection:
+            for _ in range(2):
+                with pytest.raises(Later, match=r"not trusted.*through the proxy"):
+                    await connection.request("GET", "/v1/policy")
+            ca_file.write_text(proxy.ca_file.read_text())
+            assert (await connection.request("GET", "/v1/policy")).body == b"hello"
+        assert f"CONNECT {name}:{port} staff" in proxy.access_log.read_text()

@@ -100,18 +100,37 @@ class ServerConnection:
     ) -> HttpResponse:
         """Sends one request and returns the whole response. Raises `Later` with a
         sentence if there is none."""
-        import httpx2
-
         sent_bytes = 0 if body is None else len(body)
         kept = time.monotonic() - self._used_s <= KEEP_S
         if not kept:
             self.cost_bytes += _HANDSHAKE_BYTES
         if self._client is None or not kept:
             await self._choose_proxy()
-        if self._client is None:
-            self._client = self._make_client()
         self._used_s = time.monotonic()
         self.cost_bytes += sent_bytes + _HEAD_BYTES
+        try:
+            answer = await self._exchange(method, path, body, headers)
+        except BaseException:
+            # The library's pool does not get back a connection whose TLS failed behind
+            # a proxy, and the next attempt asks for the way again.
+            self._used_s = -KEEP_S
+            await self._close()
+            raise
+        self.cost_bytes += len(answer.body) + _HEAD_BYTES
+        self._compare_clocks(answer.headers.get("date", ""))
+        return answer
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str] | None,
+    ) -> HttpResponse:
+        import httpx2
+
+        if self._client is None:
+            self._client = self._make_client()
         try:
             async with (
                 asyncio.timeout(self._request_s),
@@ -127,7 +146,6 @@ class ServerConnection:
         except TimeoutError:
             raise self._failed(f"did not answer in {self._request_s:g} s") from None
         except httpx2.ProxyError as error:
-            self._used_s = -KEEP_S
             raise Later(
                 refusal_sentence(self._server, self._setting, str(error))
             ) from None
@@ -135,8 +153,6 @@ class ServerConnection:
             raise self._failed(_reason(error)) from None
         except OSError as error:
             raise self._failed(f"cannot be reached: {error}") from None
-        self.cost_bytes += len(content) + _HEAD_BYTES
-        self._compare_clocks(response.headers.get("date", ""))
         return HttpResponse(
             response.status_code, dict(response.headers), bytes(content)
         )
@@ -154,7 +170,6 @@ class ServerConnection:
                 self.clock_ahead_s = self._wall_s() - server_s
 
     def _failed(self, reason: str) -> Later:
-        self._used_s = -KEEP_S  # The next attempt asks for the way again.
         return Later(f"{self._server} {reason}{way_sentence(self._setting)}")
 
     async def _choose_proxy(self) -> None:
