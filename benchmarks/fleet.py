@@ -186,7 +186,7 @@ class _RollOut:
             1.0,
         )
         time.sleep(5)
-        listed = towpath("agents", "list", "-c", self._council.settings).stdout
+        listed = towpath("fleet", "list", "-c", self._council.settings).stdout
         self._show("listed_after_wipe", len(listed.splitlines()))
 
     def _count_lost(self) -> None:
@@ -230,7 +230,7 @@ class _RollOut:
         chosen = self._chosen
         everyone = list(range(chosen.laptops))
         made = towpath(
-            *("agents", "token", "-c", self._council.settings, "--site", "hall"),
+            *("fleet", "token", "-c", self._council.settings, "--site", "hall"),
             *("--uses", str(chosen.laptops), "--days", "1"),
         )
         if made.returncode:
