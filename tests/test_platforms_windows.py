@@ -1,11 +1,14 @@
 """PowerShell output, IP Helper structures and WinHTTP lists of Windows."""
 
 import json
+import re
 import struct
 
 import msgspec
 import pytest
 import services
+from hypothesis import given
+from hypothesis import strategies as st
 
 from probes.measure.tunnels import find_tunnels
 from probes.platforms import iphlpapi, winhttp
@@ -109,19 +112,36 @@ def test_windows_structures_have_the_layout_of_the_headers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("listed", "url"),
+    ("listed", "ways"),
     [
-        ("proxy.example:8080;other:3128", "http://proxy.example:8080"),
-        ("http=a:80 https=b:81", "http://b:81"),
-        ("http=a:80", ""),
-        ("", ""),
-        ("[2001:db8::1]:8080", "http://[2001:db8::1]:8080"),
-        ("a b\r\nHost: x", "http://a"),
-        ("evil/\x00", ""),
+        ("a.example:8080;b:3128", ("http://a.example:8080", "http://b:3128")),
+        ("http=a:80 https=b:81", ("http://b:81",)),
+        ("http=a:80", ()),
+        ("", ()),
+        ("[2001:db8::1]:8080", ("http://[2001:db8::1]:8080",)),
+        ("a b\r\nHost: x/", ("http://a", "http://b")),
+        ("evil/\x00", ()),
+        # As a script writes them.
+        ("a:1; PROXY b:2; DIRECT", ("http://a:1", "http://b:2", "")),
+        ("DIRECT; PROXY a:1", ("", "http://a:1")),
+        ("proxy a:1; proxy a:1", ("http://a:1",)),
+        ("SOCKS s:1080; HTTPS t:443", ("socks5://s:1080", "https://t:443")),
+        ("socks=s:1080", ("socks5://s:1080",)),
     ],
 )
-def test_the_first_proxy_of_a_winhttp_list_is_used(listed: str, url: str) -> None:
-    assert winhttp.first_proxy(listed) == url
+def test_all_that_a_list_names_is_read_in_its_order(
+    listed: str, ways: tuple[str, ...]
+) -> None:
+    assert winhttp.listed_ways(listed) == ways
+
+
+@given(st.text(alphabet=st.sampled_from("aP:;= \t/.[]19\0é") | st.characters()))
+def test_whatever_a_script_answers_is_a_few_ways_or_none(listed: str) -> None:
+    for text in (listed, f"PROXY {listed}", listed * 50):
+        ways = winhttp.listed_ways(text)
+        assert len(ways) <= 8
+        for way in ways:
+            assert re.fullmatch(r"|(https?|socks5)://[\w.\[\]:-]+", way)
 
 
 def test_only_the_resolvers_of_connected_adapters_are_asked() -> None:
@@ -157,5 +177,7 @@ def test_a_service_uses_the_proxy_that_an_administrator_has_set() -> None:
     assert winhttp.to_setting(3, listed, "<local>;*.council.example") == ProxySetting(
         "manual", "http://proxy.example:81", ("<local>", "*.council.example")
     )
+    two = winhttp.to_setting(3, "a:1;b:2", "")
+    assert two.ways == ("http://a:1", "http://b:2")
     assert winhttp.to_setting(1, "", "") == ProxySetting("none")
     assert winhttp.to_setting(3, "?;", "") == ProxySetting("none")

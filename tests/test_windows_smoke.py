@@ -101,11 +101,17 @@ def test_names_are_looked_up_at_the_resolvers_of_this_laptop(
 
 
 def test_windows_runs_the_proxy_script(facts: dict[str, Any]) -> None:
+    # Of several proxies Wine hands on the first; the lists of Windows are in
+    # test_platforms_windows.py.
     assert facts["proxies"] == {
-        "/council.pac towpath.council.example": "http://proxy.example:3128",
-        "/council.pac other.example": "",
-        "/nonsense.pac towpath.council.example": "",
-        "/nonsense.pac other.example": "",
+        "/council.pac towpath.council.example": ["http://proxy.example:3128", ""],
+        "/council.pac other.example": ["", ""],
+        "/several.pac towpath.council.example": ["http://a.example:1", ""],
+        "/several.pac other.example": ["", ""],
+        "/huge.pac towpath.council.example": ["http://p0:1", ""],
+        "/huge.pac other.example": ["http://p0:1", ""],
+        "/nonsense.pac towpath.council.example": ["", "cannot be fetched or run"],
+        "/nonsense.pac other.example": ["", "cannot be fetched or run"],
     }
 
 

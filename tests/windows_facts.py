@@ -36,6 +36,11 @@ SCRIPTS = {
     "/council.pac": b'function FindProxyForURL(url, host) { return host == "towpath'
     b'.council.example" ? "PROXY proxy.example:3128; DIRECT" : "DIRECT"; }',
     "/nonsense.pac": b"<html>this is no script",
+    "/several.pac": b'function FindProxyForURL(url, host) { return host == "other'
+    b'.example" ? "SOCKS s:1080" : "PROXY a.example:1; PROXY b.example:2; DIRECT"; }',
+    "/huge.pac": b"// %b\nfunction FindProxyForURL(url, host) { var all = '';"
+    b" for (var n = 0; n < 999; n++) all += 'PROXY p' + n + ':1; '; return all; }"
+    % (b"x" * 300_000),
 }
 
 
@@ -71,7 +76,7 @@ class Scripts(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def proxies() -> dict[str, str]:
+def proxies() -> dict[str, list[str]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Scripts)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     path = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
@@ -82,7 +87,7 @@ def proxies() -> dict[str, str]:
             winreg.SetValueEx(settings, "AutoConfigURL", 0, winreg.REG_SZ, url)
             for host in ("towpath.council.example", "other.example"):
                 setting = platforms.proxy_towards(f"https://{host}/")
-                found[f"{script} {host}"] = setting.url
+                found[f"{script} {host}"] = [*setting.ways, setting.note]
         winreg.DeleteValue(settings, "AutoConfigURL")
     return found
 

@@ -11,7 +11,11 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from probes.agent.report_delivery import CredentialRefused, Later
+from probes.agent.report_delivery import (
+    RETRY_AFTER_MOST_S,
+    CredentialRefused,
+    Later,
+)
 from probes.wire.atomic_file import replace_file
 from probes.wire.policy import Policy, decode
 
@@ -57,9 +61,11 @@ class PolicyRefresh:
                 _log.warning("policy_fetch_failed error=%s", error)
             self.trouble = str(error)
             refused = isinstance(error, CredentialRefused)
-            return Refreshed(
-                retry_s=random.uniform(*(REFUSED_RETRY_S if refused else RETRY_S))
-            )
+            retry_s = random.uniform(*(REFUSED_RETRY_S if refused else RETRY_S))
+            if isinstance(error, Later) and error.after_s is not None:
+                asked_s = min(error.after_s, RETRY_AFTER_MOST_S)
+                retry_s = max(retry_s, asked_s * random.uniform(1, 1.25))
+            return Refreshed(retry_s=retry_s)
         self.trouble = ""
         self.fetched_ms = now_ms()
         if policy is None or policy == self.current:

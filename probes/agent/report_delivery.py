@@ -45,7 +45,8 @@ class Publisher(Protocol):
 
 
 class Later(Exception):
-    """Try again later; `after_s`: when the server asked for that, if it did."""
+    """Try again later; `after_s`: when the server asked for that, or when it may have
+    changed, if that is known."""
 
     def __init__(self, reason: str, after_s: float | None = None) -> None:
         super().__init__(reason)
@@ -205,7 +206,7 @@ class ReportDelivery:
         return f"the server must be updated to read reports of version {versions}"
 
     def _failed(self, reason: str, after_s: float | None) -> float:
-        if not self.trouble:
+        if reason != self.trouble:
             _log.warning("delivery_failed error=%s", reason)
         self.trouble = reason
         self._failures += 1

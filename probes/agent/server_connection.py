@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.utils
+import re
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,7 +20,8 @@ import msgspec
 from probes import platforms
 from probes.agent.report_delivery import Later
 from probes.measure.background import in_background_within
-from probes.platforms.proxies import NO_PROXY, SCRIPT_S, applies
+from probes.measure.proxy_ways import choose_way, host_and_port, is_usable
+from probes.platforms.proxies import NO_PROXY, NOT_ENDED, SCRIPT_S, applies
 from probes.platforms.system_facts import ProxySetting
 from probes.platforms.system_trust import trust
 from probes.wire.report import AgentCredential
@@ -31,8 +33,13 @@ MAX_RESPONSE_BYTES = 1_000_000
 # Longer than the pauses between batches, shorter than home routers forget a connection.
 KEEP_S = 60.0
 REQUEST_S = 60.0
+# A proxy that refuses does so until somebody changes it, or the laptop moves; other
+# failures pass.
+PROXY_RETRY_S = 900.0
+_REFUSALS = ("403", "407")
 _HANDSHAKE_BYTES = 6_000
 _HEAD_BYTES = 700
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,29}")
 
 
 class _ErrorBody(msgspec.Struct):
@@ -131,11 +138,16 @@ class ServerConnection:
 
         if self._client is None:
             self._client = self._make_client()
+        sign_in = SignInRequest()
         try:
             async with (
                 asyncio.timeout(self._request_s),
                 self._client.stream(
-                    method, self._server + path, content=body, headers=headers
+                    method,
+                    self._server + path,
+                    content=body,
+                    headers=headers,
+                    extensions={"trace": sign_in.trace},
                 ) as response,
             ):
                 content = bytearray()
@@ -146,8 +158,10 @@ class ServerConnection:
         except TimeoutError:
             raise self._failed(f"did not answer in {self._request_s:g} s") from None
         except httpx2.ProxyError as error:
+            text = str(error)
             raise Later(
-                refusal_sentence(self._server, self._setting, str(error))
+                refusal_sentence(self._server, self._setting, text, sign_in.schemes),
+                PROXY_RETRY_S if text.startswith(_REFUSALS) else None,
             ) from None
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
             raise self._failed(_reason(error)) from None
@@ -175,13 +189,21 @@ class ServerConnection:
     async def _choose_proxy(self) -> None:
         try:
             setting = await in_background_within(
-                SCRIPT_S, NO_PROXY, self._proxy, self._server
+                SCRIPT_S,
+                ProxySetting("pac", note=NOT_ENDED),
+                self._proxy,
+                self._server,
             )
         except (OSError, ValueError):
             setting = NO_PROXY
         host = urlsplit(self._server).hostname or ""
-        if not applies(setting, host):
-            setting = msgspec.structs.replace(setting, url="")
+        # The exceptions are those of all that a setting names.
+        if not any(
+            applies(msgspec.structs.replace(setting, url=url), host)
+            for url in setting.ways
+        ):
+            setting = msgspec.structs.replace(setting, url="", others=())
+        setting = await choose_way(setting)
         if setting != self._setting:
             self._setting = setting
             await self._close()
@@ -200,7 +222,7 @@ class ServerConnection:
             if credential is None
             else httpx2.BasicAuth(credential.agent, credential.secret),
             verify=trust(self._ca_file),
-            proxy=self._setting.url if _is_http(self._setting) else None,
+            proxy=self._setting.url if is_usable(self._setting.url) else None,
             # The system's decision is the whole of it.
             trust_env=False,
             headers={"User-Agent": self._software, "Accept": "application/json"},
@@ -212,36 +234,71 @@ class ServerConnection:
         )
 
 
-def refusal_sentence(server: str, proxy: ProxySetting, text: str) -> str:
-    """Why a proxy did not connect to `server`; `text` is its status line. Pure."""
-    at = _at(proxy)
-    if text.startswith("407"):
+class SignInRequest:
+    """Notes how a proxy wants programs to sign in (`Proxy-Authenticate`), as the HTTP
+    library reports it while it connects."""
+
+    def __init__(self) -> None:
+        self.schemes: tuple[str, ...] = ()
+
+    async def trace(self, event: str, info: dict[str, Any]) -> None:
+        if not event.endswith("receive_response_headers.complete"):
+            return
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            _, status, _, headers = info["return_value"]
+            if status == 407:
+                self.schemes = sign_in_schemes(headers)
+
+
+def sign_in_schemes(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
+    """The names of the ways to sign in, in the order of the headers. Pure."""
+    found = []
+    for name, value in headers:
+        if name.lower() == b"proxy-authenticate":
+            text = value.decode("latin-1")
+            # A challenge begins with its name; parameters have an equals sign.
+            for part in text.split(","):
+                words = part.split()
+                if words and "=" not in words[0] and _SCHEME.fullmatch(words[0]):
+                    found.append(words[0])
+    return tuple(dict.fromkeys(found))[:5]
+
+
+def refusal_sentence(
+    server: str, proxy: ProxySetting, text: str, schemes: Sequence[str] = ()
+) -> str:
+    """Why a proxy did not connect to `server`; `text` is its status line, `schemes` how
+    it wants programs to sign in. Pure."""
+    at = host_and_port(proxy.url)
+    if not text.startswith("407"):
         return (
-            f"the proxy {at} asks for a sign-in (HTTP 407), which the agent does not "
-            f"have: let requests for {server} through without one"
+            f"the proxy {at} did not connect to {server}: {text or 'no reason given'}"
         )
-    return f"the proxy {at} did not connect to {server}: {text or 'no reason given'}"
+    by = f" by {' or '.join(schemes)}" if schemes else ""
+    if any(scheme.lower() == "basic" for scheme in schemes) and "@" in proxy.url:
+        return (
+            f"the proxy {at} does not accept the user name and password of the proxy "
+            f"setting (HTTP 407, a sign-in{by})"
+        )
+    return (
+        f"the proxy {at} asks for a sign-in{by} (HTTP 407), which the agent does not "
+        f"have: let requests for {server} through without one"
+    )
 
 
 def way_sentence(proxy: ProxySetting) -> str:
     """The end of a sentence about a connection that failed: which way it took, unless
     that was simply the direct one. Pure."""
-    if _is_http(proxy):
-        return f" (through the proxy {_at(proxy)})"
+    if is_usable(proxy.url):
+        note = f"; {proxy.note}" if proxy.note else ""
+        return f" (through the proxy {host_and_port(proxy.url)}{note})"
     if proxy.url:
-        return f" (directly: the agent cannot use the SOCKS proxy {_at(proxy)})"
-    if proxy.script:
-        return f" (directly: the proxy script {proxy.script} named no proxy)"
+        at = host_and_port(proxy.url)
+        return f" (directly: the agent cannot use the SOCKS proxy {at})"
+    if proxy.script or (proxy.note and proxy.kind == "pac"):
+        name = f" {proxy.script}" if proxy.script else ""
+        return f" (directly: the proxy script{name} {proxy.note or 'named no proxy'})"
     return ""
-
-
-def _is_http(proxy: ProxySetting) -> bool:
-    return proxy.url.startswith(("http://", "https://"))
-
-
-def _at(proxy: ProxySetting) -> str:
-    """Host and port without the user name and password that the address may hold."""
-    return proxy.url.rpartition("://")[2].rpartition("@")[2]
 
 
 def _reason(error: Exception) -> str:

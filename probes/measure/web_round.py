@@ -12,6 +12,7 @@ from probes import platforms
 from probes.measure import web_service
 from probes.measure.background import in_background, in_background_within
 from probes.measure.probe_runner import ProbeRunner, RoundContext
+from probes.measure.proxy_ways import choose_way
 from probes.platforms.proxies import SCRIPT_S
 from probes.platforms.system_facts import ProxySetting
 from probes.wire.clock import WallClock
@@ -36,6 +37,7 @@ async def web_round(
         chosen = await in_background_within(
             SCRIPT_S, setting, platforms.proxy_for, service.url, setting
         )
+        chosen = await choose_way(chosen)
         result = await web_service.measure(
             service, tls=trust(), software=software, proxy=chosen, now_ms=now_ms
         )

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import sys
 
+import msgspec
+
 from probes.platforms.system_facts import (
     Interface,
     ManagedSettings,
@@ -78,17 +80,19 @@ def proxy() -> ProxySetting:
 
 
 def proxy_for(url: str, setting: ProxySetting) -> ProxySetting:
-    """`setting` with the proxy that its script returns for `url`, if the system can run
-    such scripts (Windows); otherwise `setting` unchanged."""
+    """`setting` with the proxies that its script names for `url`, if the system can run
+    such scripts (Windows); otherwise with a note that it was not run."""
     if sys.platform == "win32":
         from probes.platforms import windows as here
 
         return here.proxy_for(url, setting)
+    if setting.kind in {"pac", "wpad"}:
+        return msgspec.structs.replace(setting, note="is not run on this system")
     return setting
 
 
 def proxy_towards(url: str) -> ProxySetting:
-    """The system's decision for `url`: its setting, with the proxy that a script names.
+    """The system's decision for `url`: its setting, with what a script names.
     Blocks while the script is fetched."""
     return proxy_for(url, proxy())
 

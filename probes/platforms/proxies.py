@@ -19,6 +19,7 @@ _MANUAL, _PAC, _DISCOVER = 0x2, 0x4, 0x8
 NO_PROXY = ProxySetting("none")
 # The longest that a proxy script may take; then the direct way is tried.
 SCRIPT_S = 20.0
+NOT_ENDED = f"does not end within {SCRIPT_S:g} s"
 
 
 def proxy_from_environment(variables: Mapping[str, str]) -> ProxySetting:

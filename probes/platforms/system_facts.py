@@ -118,12 +118,24 @@ class ManagedSettings(msgspec.Struct, frozen=True):
 
 class ProxySetting(msgspec.Struct, frozen=True):
     """The system's proxy setting. `url` (http://host:port) and `script` (the address of
-    a PAC script) stay on the laptop; only `kind` is ever reported."""
+    a PAC script) stay on the laptop; only `kind` is ever reported.
+
+    `others`: what the setting names besides, in order, in case `url` does not answer;
+    an empty one is the direct way. `note`: what is wrong with a script or with proxies
+    that are passed over, for people.
+    """
 
     kind: Literal["none", "environment", "manual", "pac", "wpad"]
     url: str = ""
     exceptions: tuple[str, ...] = ()
     script: str = ""
+    others: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """`url` and the `others`."""
+        return (self.url, *self.others)
 
 
 def hash_bssid(bssid: str, key: bytes) -> str:

@@ -13,8 +13,13 @@ from msgspec.structs import replace
 from probes.platforms import iphlpapi, winhttp, wlanapi
 from probes.platforms.commands import run
 from probes.platforms.netsh import parse_netsh_wlan
-from probes.platforms.proxies import proxy_from_environment, proxy_from_registry
+from probes.platforms.proxies import (
+    NOT_ENDED,
+    proxy_from_environment,
+    proxy_from_registry,
+)
 from probes.platforms.routing_table import default_route_addresses
+from probes.platforms.script_runs import ScriptRuns
 from probes.platforms.system_facts import (
     Interface,
     ManagedSettings,
@@ -39,6 +44,8 @@ if sys.platform == "win32":
 
     from probes.platforms.system_library import system_library
     from probes.platforms.system_settings import read_registry
+
+    _scripts = ScriptRuns()
 
     def interfaces() -> list[Interface] | Outcome:
         """From GetAdaptersAddresses, GetIfEntry2 and GetIpForwardTable2."""
@@ -93,11 +100,17 @@ if sys.platform == "win32":
         """`setting` with the proxy that its script returns for `url`, if any."""
         if setting.kind not in {"pac", "wpad"}:
             return setting
-        proxy_url = winhttp.proxy_for(url, setting.script)
-        if proxy_url is None:
-            return setting
+        try:
+            ways = _scripts.run(
+                setting.script, lambda: winhttp.ways_for(url, setting.script)
+            )
+        except TimeoutError:
+            return replace(setting, note=NOT_ENDED)
+        if ways is None:
+            return replace(setting, note="cannot be fetched or run")
         # The script decides about every host; the list of exceptions is not asked.
-        return replace(setting, url=proxy_url, exceptions=())
+        first, *others = ways or ("",)
+        return replace(setting, url=first, others=tuple(others), exceptions=())
 
     def resolvers() -> tuple[str, ...]:
         """The resolvers of the adapters that are connected."""

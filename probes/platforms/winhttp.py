@@ -15,6 +15,18 @@ _AUTO_DETECT, _CONFIG_URL = 0x1, 0x2
 _DHCP, _DNS = 0x1, 0x2
 _NAMED_PROXY = 3
 _TIMEOUT_MS = 5_000
+# A script may answer anything, of any length.
+_MOST_LISTED, _MOST_WAYS = 4_000, 8
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[\w.-]{1,253})(:\d{1,5})?")
+# What a script calls each kind; a SOCKS proxy is named, but cannot be used.
+_SCHEMES = {
+    "PROXY": "http",
+    "HTTP": "http",
+    "HTTPS": "https",
+    "SOCKS": "socks5",
+    "SOCKS4": "socks5",
+    "SOCKS5": "socks5",
+}
 
 
 class _AutoProxyOptions(ctypes.Structure):
@@ -40,30 +52,47 @@ class _ProxyInfo(ctypes.Structure):
     )
 
 
-def first_proxy(listed: str) -> str:
-    """The first proxy in a list from WinHTTP (`a:8080;b:8080`, `http=a:80 https=b:81`)
-    as `http://host:port`; empty if there is none. Pure."""
-    entries = [entry for entry in re.split(r"[;\s]+", listed[:2_000]) if entry]
-    https = next((entry for entry in entries if entry.lower().startswith("https=")), "")
-    plain = next((entry for entry in entries if "=" not in entry), "")
-    bare = (https or plain).rpartition("=")[2].removeprefix("http://")
-    return f"http://{bare}" if re.fullmatch(r"[\w.\[\]:-]{1,260}", bare) else ""
+def listed_ways(listed: str) -> tuple[str, ...]:
+    """What a list from WinHTTP names, in its order, as `http://host:port`, an empty
+    text for the direct way. It may be WinHTTP's own (`a:8080;b:8080`, `http=a:80
+    https=b:81`) or a script's (`PROXY a:8080; SOCKS b:1080; DIRECT`). What is neither
+    is left out. Pure."""
+    ways: list[str] = []
+    scheme, secure = "http", "https=" in listed.lower()
+    for entry in re.split(r"[;\s]+", listed[:_MOST_LISTED]):
+        keyword = entry.upper()
+        if keyword == "DIRECT":
+            ways.append("")
+        elif keyword in _SCHEMES:
+            scheme = _SCHEMES[keyword]
+            continue
+        elif entry:
+            kind, _, address = entry.rpartition("=")
+            address = address.removeprefix("http://")
+            if _ADDRESS.fullmatch(address):
+                if kind.lower() == "socks":
+                    ways.append(f"socks5://{address}")
+                elif kind.lower() == ("https" if secure else ""):
+                    ways.append(f"{scheme}://{address}")
+        scheme = "http"
+    return tuple(dict.fromkeys(ways))[:_MOST_WAYS]
 
 
 def to_setting(access: int, listed: str, bypass: str) -> ProxySetting:
     """WinHTTP's own setting, as `netsh winhttp set proxy` writes it. Pure."""
-    url = first_proxy(listed) if access == _NAMED_PROXY else ""
-    if not url:
+    ways = listed_ways(listed) if access == _NAMED_PROXY else ()
+    if not any(ways):
         return NO_PROXY
-    return ProxySetting("manual", url, split_list(bypass))
+    first, *others = ways
+    return ProxySetting("manual", first, split_list(bypass), others=tuple(others))
 
 
 if sys.platform == "win32":
     from probes.platforms.system_library import system_library
 
-    def proxy_for(url: str, script: str) -> str | None:
-        """The proxy that `script` returns for `url`; `""` means connect directly. An
-        empty `script` means WPAD. None if the script cannot be fetched or run."""
+    def ways_for(url: str, script: str) -> tuple[str, ...] | None:
+        """What `script` names for `url` (`listed_ways`), nothing if it names no proxy.
+        An empty `script` means WPAD. None if the script cannot be fetched or run."""
         try:
             api = system_library("winhttp.dll")
         except OSError:
@@ -89,7 +118,7 @@ if sys.platform == "win32":
             ):
                 return None
             listed, _ = _texts(info)
-            return first_proxy(listed) if info.access == _NAMED_PROXY else ""
+            return listed_ways(listed) if info.access == _NAMED_PROXY else ()
         finally:
             api.WinHttpCloseHandle(session)
 

@@ -1,0 +1,65 @@
+"""Which of the proxies that a setting names is used: the first that can be connected
+to, as in a browser, or the direct way if the setting names that too."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+import msgspec
+
+from probes.platforms.system_facts import ProxySetting
+
+CONNECT_S = 3.0
+_PORTS = {"https": 443}
+
+
+def host_and_port(url: str) -> str:
+    """`host:port` of a proxy, without the user name and password that its address may
+    hold. Pure."""
+    return url.rpartition("://")[2].rpartition("@")[2]
+
+
+def is_usable(url: str) -> bool:
+    """True for an HTTP proxy; the agent does not speak SOCKS. Pure."""
+    return url.startswith(("http://", "https://"))
+
+
+async def can_connect(url: str) -> bool:
+    """Returns whether the proxy accepts a connection."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme, 80)
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(parts.hostname, port)
+    except (OSError, ValueError):
+        return False
+    with contextlib.suppress(RuntimeError):
+        writer.transport.abort()
+    return True
+
+
+async def choose_way(
+    setting: ProxySetting, connects: Callable[[str], Awaitable[bool]] = can_connect
+) -> ProxySetting:
+    """Returns `setting` with the one way that is used as its `url`, and what was passed
+    over in its `note`. A setting that names one way only is returned as it is."""
+    if not setting.others:
+        return setting
+    passed_over, chosen = [], None
+    for url in setting.ways:
+        usable = not url or is_usable(url)
+        if usable and (not url or await connects(url)):
+            chosen = url
+            break
+        why = "does not answer" if usable else "is a SOCKS proxy"
+        passed_over.append(f"{host_and_port(url)} {why}")
+    if chosen is None:
+        # The first, for the error that it gives.
+        chosen = next((url for url in setting.ways if is_usable(url)), setting.url)
+    note = ", ".join(passed_over)
+    if note and not chosen:
+        note = f"names only what cannot be used: {note}"
+    return msgspec.structs.replace(setting, url=chosen, others=(), note=note)
