@@ -230,7 +230,7 @@ async def _run_agent(
         launch = launcher(folder, f"https://localhost:{port}", ca_file)
         launch.state.mkdir(mode=0o700, parents=True)
         (launch.state / "device").write_text("0" * 32)
-        made = registry.enrol(Enrolment(token, "0" * 32), now_ms)
+        made = registry.identities.enrol(Enrolment(token, "0" * 32), now_ms)
         (launch.state / "credential.json").write_bytes(msgspec.json.encode(made))
         process = await asyncio.create_subprocess_exec(
             *launch.command,

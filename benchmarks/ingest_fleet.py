@@ -105,7 +105,7 @@ def make_fleet(folder: Path, laptops: int, **limits: Any) -> Fleet:
         now_ms = wall_ms()
         token = registry.admin.make_token("bench", laptops, 1, now_ms)
         enrolled = [
-            registry.enrol(Enrolment(token, f"laptop-{number}"), now_ms)
+            registry.identities.enrol(Enrolment(token, f"laptop-{number}"), now_ms)
             for number in range(laptops)
         ]
         users = [("towpath-ingest", mosquitto_hash("own")), *registry.broker_users()]

@@ -131,8 +131,9 @@ PLACES: tuple[PersonalDataPlace, ...] = (
     PersonalDataPlace(
         "registry",
         "agents.sqlite*",
-        "enrolled laptops: pseudonym, home site, team, hash of a secret, hour last "
-        "seen",
+        "enrolled laptops: pseudonym, home site, team, ring, hashes of secrets, keyed "
+        "hash of the computer's number, hour last seen; what people did to them, for "
+        "a year",
         "until erased; 400 days after it was last seen (`ingest.registry.unseen_days`)",
         "at once",
     ),

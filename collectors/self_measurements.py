@@ -117,6 +117,7 @@ SELF_INGEST = measurement(
     counter("refused_malformed", "reports that cannot be read"),
     counter("refused_not_yours", "reports that name another agent"),
     counter("refused_credential", "requests without a valid credential"),
+    counter("refused_used_twice", "requests with a secret that was replaced"),
     counter("refused_enrolment", "enrolments without a valid token"),
     counter("refused_busy", "requests told to retry: too many at once"),
     counter("refused_agent_rate", "requests told to retry: the laptop sends too much"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from collectors.ingest.certificate import Certificates, make_certificates
 from collectors.ingest.https_ingest import HttpsIngest
 from collectors.ingest.ingest_config import HttpsConfig, IngestConfig, RegistryConfig
 from collectors.ingest.registry import Registry
+from collectors.ingest.registry_file import UPDATES
 from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.report import (
@@ -47,7 +49,31 @@ def opened_registry(folder: Path) -> Iterator[Registry]:
 def enrol(registry: Registry, device: str, site: str = "town-hall") -> AgentCredential:
     now_ms = wall_ms()
     token = registry.admin.make_token(site, 1, 1, now_ms)
-    return registry.enrol(Enrolment(token, device), now_ms)
+    return registry.identities.enrol(Enrolment(token, device), now_ms)
+
+
+def make_older(path: Path, format: int) -> None:
+    """Makes of a registry's file one as that earlier format would have left it."""
+    older = path.with_suffix(".older")
+    with contextlib.closing(sqlite3.connect(older)) as file:
+        for number, statements in UPDATES.items():
+            if number <= format:
+                file.executescript(statements)
+        file.execute("ATTACH ? AS newer", (str(path),))
+        tables = file.execute(
+            "SELECT name FROM main.sqlite_master WHERE type = 'table'"
+        ).fetchall()
+        for (table,) in tables:
+            rows = file.execute(f"SELECT name FROM pragma_table_info('{table}')")
+            columns = ", ".join(f'"{name}"' for (name,) in rows)
+            file.execute(f"DELETE FROM main.{table}")
+            file.execute(
+                f"INSERT INTO main.{table} ({columns})"
+                f" SELECT {columns} FROM newer.{table}"
+            )
+        file.execute(f"PRAGMA user_version = {format}")
+        file.commit()
+    older.replace(path)
 
 
 def report(

@@ -183,7 +183,7 @@ async def reporting(
     async with door(folder / "council") as council:
         now_ms = wall_ms()
         token = council.registry.admin.make_token("hall", 1, 1, now_ms)
-        who = council.registry.enrol(Enrolment(token, "0" * 32), now_ms)
+        who = council.registry.identities.enrol(Enrolment(token, "0" * 32), now_ms)
         laptop = Laptop(folder, policy)
         laptop.who, laptop.clock.ahead_s = who, ahead_s
         async with ServerConnection(

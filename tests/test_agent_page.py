@@ -231,7 +231,7 @@ async def test_a_laptops_policy_holds_the_incidents_at_its_site(
         estate=lambda: ESTATE,
     ) as council:
         token = council.registry.admin.make_token("hall", 1, 1, NOW_MS)
-        who = council.registry.enrol(Enrolment(token, "0" * 32), NOW_MS)
+        who = council.registry.identities.enrol(Enrolment(token, "0" * 32), NOW_MS)
         ca, address = str(council.certificates.authority), council.ingest.port
         async with ServerConnection(
             f"https://127.0.0.1:{address}", who, ca, "s"

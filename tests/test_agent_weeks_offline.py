@@ -54,7 +54,9 @@ async def delivered(
         token = council.registry.admin.make_token("hall", 100, 1, NOW_MS)
         for number in range(laptops):
             home = folder / str(number)
-            who = council.registry.enrol(Enrolment(token, f"{number:032}"), NOW_MS)
+            who = council.registry.identities.enrol(
+                Enrolment(token, f"{number:032}"), NOW_MS
+            )
             server = f"https://127.0.0.1:{council.ingest.port}"
             clock = NOW_MS - age_ms
             with Spool(home, SpoolLimits(), lambda: clock) as spool:  # noqa: B023

@@ -80,7 +80,7 @@ async def test_an_agent_reports_over_mqtt(tmp_path: Path) -> None:
     with opened_registry(tmp_path) as registry:
         token = registry.admin.make_token("depot", 1, 1, wall_ms())
         device = device_id(tmp_path)
-        who = registry.enrol(Enrolment(token, device), wall_ms())
+        who = registry.identities.enrol(Enrolment(token, device), wall_ms())
         server = mosquitto(tmp_path, mosquitto_text(files))
         mqtt = MqttConfig(port=server.port, tls=False, password_file=secret)
         config = IngestConfig(

@@ -93,7 +93,7 @@ async def test_a_used_up_expired_or_withdrawn_token_is_refused_from_memory(
     now_ms = wall_ms()
     with opened_registry(tmp_path) as registry:
         used = registry.admin.make_token("depot", 1, 1, now_ms)
-        registry.enrol(Enrolment(used, "first"), now_ms)
+        registry.identities.enrol(Enrolment(used, "first"), now_ms)
         old = registry.admin.make_token("depot", 1, 1, now_ms - 2 * 86_400_000)
         withdrawn = registry.admin.make_token("depot", 1, 1, now_ms)
         for token in registry.admin.tokens():
@@ -101,7 +101,7 @@ async def test_a_used_up_expired_or_withdrawn_token_is_refused_from_memory(
                 assert registry.admin.withdraw_token(token.id, wall_ms(), "test")
         for token, why in (
             (used, "had 1 uses"),
-            (old, "has expired"),
+            (old, "expired on"),
             (withdrawn, "was withdrawn"),
         ):
             assert why in registry.refusal_reason(Enrolment(token, "second"), now_ms)

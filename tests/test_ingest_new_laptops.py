@@ -202,7 +202,9 @@ async def test_no_signal_ends_a_broker_that_is_just_starting(tmp_path: Path) -> 
             number = 0
             while not stop.is_set():
                 number += 1
-                registry.enrol(Enrolment(token, f"device-{number % 300}"), wall_ms())
+                registry.identities.enrol(
+                    Enrolment(token, f"device-{number % 300}"), wall_ms()
+                )
 
         broker, mqtt = stopped_broker(tmp_path, config)
         async with BrokerFiles(config, mqtt, registry) as files:
@@ -236,7 +238,9 @@ async def test_a_broker_that_was_held_up_is_waited_for(tmp_path: Path) -> None:
             with running(broker):
                 await loaded(files)
                 with ignoring_reloads(broker):
-                    who = registry.enrol(Enrolment(token, "device"), wall_ms())
+                    who = registry.identities.enrol(
+                        Enrolment(token, "device"), wall_ms()
+                    )
                     loading = asyncio.create_task(files.wait_loaded())
                     await asyncio.sleep(0.3)
                     assert not loading.done()
@@ -254,7 +258,7 @@ async def test_a_broker_that_others_reload_is_known_to_have_loaded(
         broker, mqtt = stopped_broker(tmp_path, config)
         async with BrokerFiles(config, mqtt, registry) as files:
             with running(broker):
-                registry.enrol(
+                registry.identities.enrol(
                     Enrolment(
                         registry.admin.make_token("depot", 1, 1, wall_ms()), "device"
                     ),
@@ -338,7 +342,7 @@ async def test_a_laptop_that_the_broker_refuses_at_first_gets_in_soon(
             async with MqttPublisher(here.settings(), who) as publisher:
                 with pytest.raises(CredentialRefused):
                     await publisher.send([SpooledReport("x", 0, b"{}")])
-        who = registry.enrol(Enrolment(token, device_id(folder)), wall_ms())
+        who = registry.identities.enrol(Enrolment(token, device_id(folder)), wall_ms())
         made = report(who.agent, "r1")
         waiting = SpooledReport("r1", made.sent_ms, msgspec.json.encode(made))
         async with (

@@ -12,11 +12,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest_council import enrol, opened_registry, registry_config, wall_ms
+from ingest_council import (
+    enrol,
+    make_older,
+    opened_registry,
+    registry_config,
+    wall_ms,
+)
 
 from collectors.batch import batch_samples, check_batch
 from collectors.http import HttpRefusal
-from collectors.ingest.enrolment_tokens import TokenWish, token_state
+from collectors.ingest.enrolment_tokens import TokenWish
 from collectors.ingest.ingest_stats import IngestStats, agents_samples, ingest_sample
 from collectors.ingest.pseudonym import (
     KeyRefused,
@@ -116,35 +122,12 @@ def test_after_a_rotation_old_laptops_still_report_and_new_names_have_a_new_id(
         assert registry.verify(before.agent, before.secret) is None
 
 
-def test_tokens_have_uses_an_end_and_can_be_withdrawn(tmp_path: Path) -> None:
-    with opened_registry(tmp_path) as registry:
-        token = registry.admin.make_token("depot", 2, 7, NOW_MS)
-        for device in ("a", "b", "b", "a"):
-            assert registry.enrol(Enrolment(token, device), NOW_MS).home_site == "depot"
-        with pytest.raises(EnrolmentRefused, match="had 2 uses"):
-            registry.enrol(Enrolment(token, "c"), NOW_MS)
-        with pytest.raises(EnrolmentRefused, match="expired"):
-            registry.enrol(Enrolment(token, "a"), NOW_MS + 7 * DAY_MS)
-        with pytest.raises(EnrolmentRefused, match="not known"):
-            registry.enrol(Enrolment(token + "x", "a"), NOW_MS)
-        with pytest.raises(EnrolmentRefused, match="empty"):
-            registry.enrol(Enrolment(token, "  "), NOW_MS)
-        (shown,) = registry.admin.tokens()
-        assert (shown.site, shown.uses, shown.used) == ("depot", 2, 2)
-        assert registry.admin.withdraw_token(shown.id, NOW_MS, "test")
-        assert not registry.admin.withdraw_token("none", NOW_MS, "test")
-        with pytest.raises(EnrolmentRefused, match="withdrawn"):
-            registry.enrol(Enrolment(token, "a"), NOW_MS)
-        with pytest.raises(ValueError, match="at least one use"):
-            registry.admin.make_token("depot", 0, 7, NOW_MS)
-
-
 def test_neither_secrets_nor_tokens_nor_device_ids_are_in_the_file(
     tmp_path: Path,
 ) -> None:
     with opened_registry(tmp_path) as registry:
         token = registry.admin.make_token("depot", 1, 7, NOW_MS)
-        made = registry.enrol(Enrolment(token, "SERIAL-4711"), NOW_MS)
+        made = registry.identities.enrol(Enrolment(token, "SERIAL-4711"), NOW_MS)
     path = registry_config(tmp_path).path
     content = path.read_bytes()
     assert made.agent.encode() in content
@@ -199,7 +182,8 @@ def test_a_token_is_not_used_twice_by_processes_that_race(tmp_path: Path) -> Non
         "with Registry(config) as registry:\n"
         "    for n in range(5):\n"
         "        try:\n"
-        f"            registry.enrol(Enrolment(token, f'{{name}}-{{n}}'), {NOW_MS})\n"
+        "            wish = Enrolment(token, f'{name}-{n}')\n"
+        f"            registry.identities.enrol(wish, {NOW_MS})\n"
         "            done += 1\n"
         "        except EnrolmentRefused:\n"
         "            pass\n"
@@ -287,76 +271,12 @@ def test_self_measurements_are_in_the_catalogue() -> None:
     }
 
 
-def test_a_token_of_a_ring_works_from_its_networks_only(tmp_path: Path) -> None:
-    wish = TokenWish("depot", 2, 7, "", "pilot", ("192.0.2.0/24", "2001:db8::/32"))
-    with opened_registry(tmp_path) as registry:
-        token = registry.admin.add_token(wish, NOW_MS, "alex")
-        elsewhere = "may not be used from this network"
-        for address in ("198.51.100.7", "not an address", "2001:db9::1"):
-            with pytest.raises(EnrolmentRefused, match=elsewhere):
-                registry.enrol(Enrolment(token, "a"), NOW_MS, address)
-            assert elsewhere in registry.refusal_reason(
-                Enrolment(token, "a"), NOW_MS, address
-            )
-        for device, address in (("a", "192.0.2.9"), ("b", "::ffff:192.0.2.10")):
-            assert not registry.refusal_reason(
-                Enrolment(token, device), NOW_MS, address
-            )
-            registry.enrol(Enrolment(token, device), NOW_MS, address)
-        assert {agent.ring for agent in registry.agents()} == {"pilot"}
-        (shown,) = registry.admin.tokens()
-        assert (shown.ring, shown.sources) == ("pilot", wish.sources)
-
-
-@pytest.mark.parametrize(
-    ("wish", "says"),
-    [
-        (TokenWish("depot", 0, 7), "at least one use"),
-        (TokenWish("depot", 1, 0), "some days"),
-        (TokenWish("depot", 1, 1, "", "Pilot ring"), "ring 'Pilot ring': expected"),
-        (
-            TokenWish("depot", 1, 1, "", "", ("192.0.2.0/240",)),
-            "is no network, expected",
-        ),
-    ],
-)
-def test_a_token_that_cannot_be_is_one_sentence(
-    tmp_path: Path, wish: TokenWish, says: str
-) -> None:
-    with opened_registry(tmp_path) as registry:
-        with pytest.raises(ValueError, match=says) as error:
-            registry.admin.add_token(wish, NOW_MS, "alex")
-        assert "\n" not in str(error.value)
-        assert not registry.admin.tokens()
-
-
-def test_the_list_of_tokens_tells_the_truth(tmp_path: Path) -> None:
-    with opened_registry(tmp_path) as registry:
-        for uses in (1, 2, 3, 4):
-            registry.admin.make_token("depot", uses, uses, NOW_MS + uses)
-        by_uses = {token.uses: token for token in registry.admin.tokens()}
-        once = registry.admin.make_token("depot", 1, 9, NOW_MS)
-        registry.enrol(Enrolment(once, "a"), NOW_MS)
-        registry.admin.withdraw_token(by_uses[4].id, NOW_MS, "alex")
-        states = {
-            (token.uses, token.used): token_state(token, NOW_MS + 2 * DAY_MS + 3)
-            for token in registry.admin.tokens()
-        }
-    assert states == {
-        (1, 0): "expired",
-        (1, 1): "used up",
-        (2, 0): "expired",
-        (3, 0): "3 left",
-        (4, 0): "withdrawn",
-    }
-
-
 def test_the_audit_says_who_did_what_and_forgets_an_erased_laptop(
     tmp_path: Path,
 ) -> None:
     with opened_registry(tmp_path) as registry:
         token = registry.admin.add_token(TokenWish("depot", 1, 7), NOW_MS, "alex")
-        agent = registry.enrol(Enrolment(token, "a"), NOW_MS).agent
+        agent = registry.identities.enrol(Enrolment(token, "a"), NOW_MS).agent
         registry.admin.revoke(agent, NOW_MS + 1, "sam")
         registry.admin.restore(agent, NOW_MS + 2, "sam")
         (shown,) = registry.admin.tokens()
@@ -379,21 +299,16 @@ def test_the_audit_says_who_did_what_and_forgets_an_erased_laptop(
         assert [entry.who for entry in registry.admin.audit()] == ["alex"]
 
 
-def test_a_file_without_rings_is_upgraded_and_keeps_its_laptops(
-    tmp_path: Path,
+@pytest.mark.parametrize("format", [1, 2, 3])
+def test_a_file_of_an_older_format_is_upgraded_and_keeps_its_laptops(
+    tmp_path: Path, format: int
 ) -> None:
     with opened_registry(tmp_path) as registry:
         token = registry.admin.make_token("depot", 2, 7, NOW_MS)
-        registry.enrol(Enrolment(token, "a"), NOW_MS)
-    path = registry_config(tmp_path).path
-    with sqlite3.connect(path) as file:
-        file.executescript(
-            "DROP TABLE audit; ALTER TABLE token DROP COLUMN ring;"
-            "ALTER TABLE token DROP COLUMN sources; ALTER TABLE agent DROP COLUMN ring;"
-            "PRAGMA user_version = 2"
-        )
-    file.close()
+        laptop = registry.identities.enrol(Enrolment(token, "a"), NOW_MS)
+    make_older(registry_config(tmp_path).path, format)
     with opened_registry(tmp_path) as registry:
-        assert len(registry.agents()) == 1
-        registry.enrol(Enrolment(token, "b"), NOW_MS)
-        assert registry.admin.audit() == []
+        assert registry.verify(laptop.agent, laptop.secret) is not None
+        registry.identities.enrol(Enrolment(token, "b"), NOW_MS)
+        assert len(registry.agents()) == 2
+        assert registry.broker_users()

@@ -291,7 +291,7 @@ def enrol(config: TowpathConfig) -> str:
     now_ms = wall_ms()
     with Registry(config.ingest.registry) as registry:
         token = registry.admin.make_token("hall", 1, 1, now_ms)
-        return registry.enrol(Enrolment(token, "LAPTOP-1"), now_ms).agent
+        return registry.identities.enrol(Enrolment(token, "LAPTOP-1"), now_ms).agent
 
 
 def contents(state: Path) -> dict[Path, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from pathlib import Path
 
@@ -15,7 +14,13 @@ from group_rows import (
     shown_groups,
     window_of,
 )
-from ingest_council import enrol, opened_registry, registry_config, wall_ms
+from ingest_council import (
+    enrol,
+    make_older,
+    opened_registry,
+    registry_config,
+    wall_ms,
+)
 
 from collectors.batch import batch_samples, check_batch
 from collectors.estate.estate_model import Team
@@ -94,7 +99,8 @@ def test_laptops_join_a_team_with_their_token_and_can_move(tmp_path: Path) -> No
         now_ms = wall_ms()
         token = registry.admin.make_token("town-hall", 2, 1, now_ms, "contact-centre")
         first, second = (
-            registry.enrol(Enrolment(token, device), now_ms) for device in "ab"
+            registry.identities.enrol(Enrolment(token, device), now_ms)
+            for device in "ab"
         )
         other = enrol(registry, "c")
         assert members.teams() == {
@@ -120,15 +126,7 @@ def test_a_registry_of_before_teams_is_kept_whoever_opens_it_first(
     with opened_registry(tmp_path) as registry:
         laptop = enrol(registry, "a")
     path = registry_config(tmp_path).path
-    old = sqlite3.connect(path)
-    for table in ("token", "agent"):
-        for column in ("team", "ring"):
-            old.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-    old.execute("ALTER TABLE token DROP COLUMN sources")
-    old.execute("DROP TABLE audit")
-    old.execute("PRAGMA user_version = 1")
-    old.commit()
-    old.close()
+    make_older(path, 1)
     assert TeamMembers(path).teams() == {}
     errors: list[BaseException] = []
 

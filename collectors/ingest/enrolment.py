@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import EnrolmentRefused
@@ -23,6 +24,7 @@ _MOST_WAITING = 500
 _WRONG_BURST, _WRONG_PER_S = 20, 0.2
 # The same laptop again: its answer was lost, or this is a test.
 _AGAIN_BURST, _AGAIN_PER_S = 5, 1 / 60
+_Answer = TypeVar("_Answer")
 
 
 class EnrolmentsBusy(Exception):
@@ -71,7 +73,41 @@ class EnrolmentService:
                     own=True,
                 )
             raise EnrolmentRefused(reason)
-        wait_s = self._again.take(enrolment.device, 1, self._monotonic_s())
+        return await self._write(
+            enrolment.device,
+            lambda: self._registry.identities.enrol(enrolment, now_ms, address),
+        )
+
+    async def move(
+        self, original: str, enrolment: Enrolment, now_ms: int
+    ) -> AgentCredential:
+        """Returns the credential of a copy of the laptop `original`. Raises as `enrol`
+        does."""
+        return await self._write(
+            original,
+            lambda: self._registry.identities.move(original, enrolment, now_ms),
+        )
+
+    async def renew(
+        self, agent: str, secret: str, machine: str, now_ms: int
+    ) -> AgentCredential:
+        """Returns a credential with a new secret for the agent that signed in with
+        `secret`. Raises as `enrol` does."""
+        return await self._write(
+            agent,
+            lambda: self._registry.identities.renew(agent, secret, machine, now_ms),
+        )
+
+    async def confirm(self, agent: str, secret: str, now_ms: int) -> None:
+        """Makes `secret` the agent's only one. Raises as `enrol` does."""
+        await self._write(
+            agent, lambda: self._registry.identities.confirm(agent, secret, now_ms)
+        )
+
+    async def _write(self, name: str, work: Callable[[], _Answer]) -> _Answer:
+        """Does `work` in a thread, and waits for the broker. `name` must not do this
+        too often."""
+        wait_s = self._again.take(name, 1, self._monotonic_s())
         if wait_s > 0:
             raise EnrolmentsBusy("this laptop has enrolled too often", wait_s, own=True)
         if self._waiting >= _MOST_WAITING:
@@ -79,14 +115,12 @@ class EnrolmentService:
         self._waiting += 1
         try:
             async with self._writing:
-                credential = await asyncio.to_thread(
-                    self._registry.enrol, enrolment, now_ms, address
-                )
+                answer = await asyncio.to_thread(work)
         finally:
             self._waiting -= 1
         if self._wait_for_broker is not None:
             await self._wait_for_broker()
-        return credential
+        return answer
 
     async def _refusal_reason(
         self, enrolment: Enrolment, now_ms: int, address: str

@@ -9,13 +9,16 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
 from collectors.ingest.registry_records import Token
 from collectors.ip_networks import Network, is_in, parse_address, parse_network
 
-UNKNOWN = "the enrolment token is not known here"
+UNKNOWN = (
+    "the enrolment token is not known here (was it made on another council's server?)"
+)
 RING = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 _DAY_MS = 86_400_000
 _COLUMNS = (
@@ -39,16 +42,21 @@ class TokenWish(msgspec.Struct, frozen=True):
         """Raises `ValueError` with one sentence."""
         if self.uses < 1 or self.days <= 0:
             raise ValueError("an enrolment token needs at least one use and some days")
-        if self.ring and not RING.fullmatch(self.ring):
-            raise ValueError(
-                f"ring {self.ring!r}: expected up to 30 small letters, digits and "
-                "hyphens, such as pilot"
-            )
+        check_ring(self.ring)
         for source in self.sources:
             if parse_network(source) is None:
                 raise ValueError(
                     f"{source!r} is no network, expected one such as 192.0.2.0/24"
                 )
+
+
+def check_ring(ring: str) -> None:
+    """Raises `ValueError` with one sentence if no ring can be called that."""
+    if ring and not RING.fullmatch(ring):
+        raise ValueError(
+            f"ring {ring!r}: expected up to 30 small letters, digits and hyphens, such "
+            "as pilot"
+        )
 
 
 def token_state(token: Token, now_ms: int) -> str:
@@ -75,7 +83,11 @@ def refusal_reason(
     if token.withdrawn:
         return "the enrolment token was withdrawn"
     if now_ms >= token.expires_ms:
-        return "the enrolment token has expired"
+        # One of the two clocks may be wrong: then the dates show it.
+        return (
+            f"the enrolment token expired on {_day(token.expires_ms)} (the server's "
+            f"date is {_day(now_ms)})"
+        )
     if token.sources and address:
         known = parse_address(address)
         if known is None or not is_in(known, _networks(token.sources)):
@@ -121,6 +133,10 @@ def read_tokens(connection: sqlite3.Connection) -> dict[str, Token]:
         f"SELECT hash, {_COLUMNS} FROM token ORDER BY created_ms DESC, hash"
     ).fetchall()
     return {hash_hex: _token(row) for hash_hex, *row in rows}
+
+
+def _day(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d")
 
 
 def _token(row: Sequence[object]) -> Token:

@@ -1,7 +1,7 @@
 """`HttpsIngest`: receives agents' reports over HTTPS (RFC 9110, RFC 7617).
 
     POST /v1/reports   a JSON list of `Report`, gzip allowed  -> `Receipt`
-    POST /v1/enrol     `Enrolment` -> `Credential`
+    POST /v1/enrol     and /v1/credential: see `enrolment_requests`
     GET  /v1/policy    `Policy`, with ETag and If-None-Match
     GET  /healthz      whether it runs and the journal accepts reports
 
@@ -15,14 +15,10 @@ import asyncio
 import base64
 import binascii
 import hashlib
-import math
-import random
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -33,38 +29,42 @@ from starlette.routing import Route
 from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Estate
 from collectors.http import Endpoint, HttpServer
-from collectors.ingest.enrolment import EnrolmentsBusy, EnrolmentService
+from collectors.ingest.enrolment import EnrolmentService
+from collectors.ingest.enrolment_requests import EnrolmentRequests
+from collectors.ingest.http_answers import (
+    HttpRefused,
+    address_of,
+    encode,
+    http_error,
+    json_answer,
+    refusal_answer,
+    retry_later,
+)
 from collectors.ingest.ingest_config import HttpsConfig, IngestConfig
 from collectors.ingest.ingest_stats import IngestStats
 from collectors.ingest.intake import NotDurable, ReportIntake
 from collectors.ingest.laptop_limits import Busy
 from collectors.ingest.policies import agent_policy, sites_seen_from
 from collectors.ingest.providers import Providers
-from collectors.ingest.pseudonym import KeyRefused
 from collectors.ingest.registry import Registry
-from collectors.ingest.registry_records import EnrolledAgent, EnrolmentRefused
+from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
 from collectors.ip_networks import network_of
 from collectors.journal import Append
 from collectors.reflector.reflector_access import grant, read_secret
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.policy import Incident
-from probes.wire.report import MAX_BODY_BYTES, READ_VERSIONS, Enrolment
+from probes.wire.report import MAX_BODY_BYTES, READ_VERSIONS
 
-_MAX_ENROLMENT_BYTES = 4_000
 _UPLOADS_PER_AGENT = 4
+_NO_CREDENTIAL = "expected the name and secret this laptop got when it was enrolled"
+_USED_TWICE = (
+    "another laptop uses this credential, and has replaced this secret: this is a copy "
+    "of its disk, or an older state of it; enrol this one as another laptop "
+    "(towpath-agent enrol --new)"
+)
 
 _log = structlog.get_logger()
-_encode = msgspec.json.Encoder().encode
-
-
-class _HttpRefused(Exception):
-    """The request is refused with this status and sentence."""
-
-    def __init__(self, status: int, why: str, **headers: str) -> None:
-        super().__init__(why)
-        self.status = status
-        self.headers = {name.replace("_", "-"): text for name, text in headers.items()}
 
 
 class HttpsIngest:
@@ -103,11 +103,17 @@ class HttpsIngest:
             else Providers.read(config.providers)
         )
         self._intake = ReportIntake(
-            config, append, estate=estate, versions=versions, now_ms=now_ms
+            config,
+            append,
+            estate=estate,
+            versions=versions,
+            now_ms=now_ms,
+            measured=registry.mark_measured,
         )
         self._uploads: Counter[str] = Counter()
-        self._enrolling = EnrolmentService(registry, wait_for_broker, time.monotonic)
-        self.app = self._app()
+        self.app = self._app(
+            EnrolmentService(registry, wait_for_broker, time.monotonic)
+        )
         self._server = HttpServer(
             self.app,
             Endpoint(self._config.host, self._config.port, "ingest.https.port"),
@@ -145,15 +151,24 @@ class HttpsIngest:
         await self._server.stop()
         await self._tasks.stop()
 
-    def _app(self) -> Starlette:
+    def _app(self, enrolling: EnrolmentService) -> Starlette:
+        laptops = EnrolmentRequests(
+            enrolling, self.stats, self._sign_in, self._read, self._now_ms
+        )
+
+        def post(path: str, handle: Callable[[Request], Awaitable[Response]]) -> Route:
+            return Route(path, self._answering(handle), methods=["POST"])
+
         return Starlette(
             routes=[
-                Route("/v1/reports", self._answering(self._reports), methods=["POST"]),
-                Route("/v1/enrol", self._answering(self._enrol), methods=["POST"]),
+                post("/v1/reports", self._reports),
+                post("/v1/enrol", laptops.enrol),
+                post("/v1/credential", laptops.renew),
+                post("/v1/credential/confirm", laptops.confirm),
                 Route("/v1/policy", self._answering(self._give_policy)),
                 Route("/healthz", self._health),
             ],
-            exception_handlers={HTTPException: _http_error},
+            exception_handlers={HTTPException: http_error},
         )
 
     def _answering(
@@ -162,13 +177,13 @@ class HttpsIngest:
         async def answer(request: Request) -> Response:
             try:
                 return await handle(request)
-            except _HttpRefused as turned:
-                return _refusal(turned)
+            except HttpRefused as turned:
+                return refusal_answer(turned)
             except asyncio.CancelledError:
                 if not self._leaving:
                     raise
                 # The server stopped before the journal had it: the agent sends again.
-                return _refusal(_retry_later(503, "the server is stopping", 10))
+                return refusal_answer(retry_later(503, "the server is stopping", 10))
             except ClientDisconnect:
                 # The client has gone; nobody reads this answer.
                 return Response(status_code=400)
@@ -177,48 +192,22 @@ class HttpsIngest:
 
     async def _reports(self, request: Request) -> Response:
         sender = self._sender(request)
-        payer = network_of(_host(request)) if sender is None else sender.agent
+        payer = network_of(address_of(request)) if sender is None else sender.agent
         try:
             body = await self._body(request, payer)
             receipt = await self._intake.accept(
-                body, sender, self._providers.look_up(_host(request)), payer
+                body, sender, self._providers.look_up(address_of(request)), payer
             )
         except BodyRejected as refused:
-            raise _HttpRefused(_status(refused), str(refused)) from None
+            raise HttpRefused(_status(refused), str(refused)) from None
         except Busy as busy:
             own = busy.reason is RejectionReason.AGENT_RATE
-            raise _retry_later(429 if own else 503, busy, busy.retry_s) from None
+            raise retry_later(429 if own else 503, busy, busy.retry_s) from None
         except NotDurable as failed:
-            raise _retry_later(503, failed, 10) from None
+            raise retry_later(503, failed, 10) from None
         if sender is not None:
             self._registry.mark_seen(sender.agent, self._now_ms())
-        return _json(receipt)
-
-    async def _enrol(self, request: Request) -> Response:
-        body = await self._read(request, _MAX_ENROLMENT_BYTES)
-        try:
-            enrolment = msgspec.json.decode(body, type=Enrolment)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise _HttpRefused(400, f"expected token and device: {error}") from None
-        address = _host(request)
-        try:
-            credential = await self._enrolling.enrol(enrolment, address, self._now_ms())
-        except EnrolmentRefused as refused:
-            self.stats.count_unauthorised(RejectionReason.ENROLMENT)
-            raise _HttpRefused(403, str(refused)) from None
-        except EnrolmentsBusy as many:
-            reason = (
-                RejectionReason.ENROLMENT_RATE if many.own else RejectionReason.BUSY
-            )
-            self._intake.count_busy(Busy(reason, str(many), many.retry_s))
-            raise _retry_later(429 if many.own else 503, many, many.retry_s) from None
-        except (KeyRefused, sqlite3.Error, OSError) as error:
-            _log.error("enrolment_failed", error=str(error))
-            raise _retry_later(
-                503, "enrolment is not possible at the moment", 60
-            ) from None
-        _log.info("agent_enrolled", site=credential.home_site)
-        return _json(credential)
+        return json_answer(receipt)
 
     async def _give_policy(self, request: Request) -> Response:
         sender = self._sender(request)
@@ -227,17 +216,17 @@ class HttpsIngest:
             try:
                 self._intake.begin(sender.agent, 0)
             except Busy as busy:
-                raise _retry_later(429, busy, busy.retry_s) from None
+                raise retry_later(429, busy, busy.retry_s) from None
         # A laptop learns only of incidents at its own sites.
         here = request.query_params.get("site", "")
         sites = {home_site}
-        if here in sites_seen_from(self._estate(), _host(request)):
+        if here in sites_seen_from(self._estate(), address_of(request)):
             sites.add(here)
         # Reads a file, so it runs in a thread.
         known = await asyncio.to_thread(self._incidents, sites)
         agent = "" if sender is None else sender.agent
         granted = grant(self._reflector_secret, agent, self._now_ms() / 1000)
-        body = _encode(
+        body = encode(
             agent_policy(self._estate(), self._policy, home_site, known, granted)
         )
         tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
@@ -248,14 +237,18 @@ class HttpsIngest:
 
     async def _health(self, request: Request) -> Response:
         if self._intake.failing:
-            return _json({"status": "the journal takes no reports"}, 503)
-        return _json({"status": "ok"})
+            return json_answer({"status": "the journal takes no reports"}, 503)
+        return json_answer({"status": "ok"})
 
     def _sender(self, request: Request) -> EnrolledAgent | None:
-        """The sender, by HTTP Basic. None only if anonymous reports are allowed."""
-        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-        if not scheme and self._anonymous:
+        """The sender. None only if anonymous reports are allowed."""
+        if self._anonymous and not request.headers.get("authorization", ""):
             return None
+        return self._sign_in(request)[0]
+
+    def _sign_in(self, request: Request) -> tuple[EnrolledAgent, str]:
+        """The sender and its secret, by HTTP Basic."""
+        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
         try:
             text = base64.b64decode(encoded, validate=True).decode()
         except (binascii.Error, ValueError):
@@ -265,18 +258,18 @@ class HttpsIngest:
             self._registry.verify(name, secret) if scheme.lower() == "basic" else None
         )
         if agent is None:
-            self.stats.count_unauthorised(RejectionReason.CREDENTIAL)
-            raise _HttpRefused(
-                401,
-                "expected the name and secret this laptop got when it was enrolled",
-                WWW_Authenticate='Basic realm="towpath"',
+            twice = self._registry.is_retired(name, secret, self._now_ms())
+            self.stats.count_unauthorised(
+                RejectionReason.USED_TWICE if twice else RejectionReason.CREDENTIAL
             )
+            why = _USED_TWICE if twice else _NO_CREDENTIAL
+            raise HttpRefused(401, why, WWW_Authenticate='Basic realm="towpath"')
         connection = request.scope.get("connection")
         if connection is not None and not connection.sign_in(agent.agent):
-            raise _retry_later(
+            raise retry_later(
                 503, "too many connections, come back later", 5, close=True
             )
-        return agent
+        return agent, secret
 
     async def _body(self, request: Request, payer: str) -> bytes:
         """Reads and unpacks the body; it is charged before reading and before parsing.
@@ -287,7 +280,7 @@ class HttpsIngest:
         coding = request.headers.get("content-encoding", "identity").strip().lower()
         if coding not in {"identity", "gzip", "x-gzip"}:
             self._intake.count_refused(RejectionReason.CODING, b"")
-            raise _HttpRefused(
+            raise HttpRefused(
                 415, "expected Content-Encoding gzip or none", Accept_Encoding="gzip"
             )
         declared = self._declared(request, MAX_BODY_BYTES)
@@ -325,49 +318,21 @@ class HttpsIngest:
                         raise self._turn_large(limit)
         except TimeoutError:
             self._intake.stats.reasons[RejectionReason.SLOW_BODY] += 1
-            raise _HttpRefused(
+            raise HttpRefused(
                 408, "the body did not arrive in time", Connection="close"
             ) from None
         return bytes(body)
 
-    def _busy(self, why: str, retry_s: float) -> _HttpRefused:
+    def _busy(self, why: str, retry_s: float) -> HttpRefused:
         busy = self._intake.count_busy(Busy(RejectionReason.BUSY, why, retry_s))
-        return _retry_later(503, busy, retry_s)
+        return retry_later(503, busy, retry_s)
 
-    def _turn_large(self, limit: int) -> _HttpRefused:
+    def _turn_large(self, limit: int) -> HttpRefused:
         self._intake.count_refused(RejectionReason.TOO_LARGE, b"")
-        return _HttpRefused(
+        return HttpRefused(
             413, f"the body is larger than {limit} bytes", Connection="close"
         )
 
 
-def _host(request: Request) -> str:
-    return "" if request.client is None else request.client.host
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _json({"why": error.detail}, error.status_code)
-
-
-def _refusal(turned: _HttpRefused) -> Response:
-    return _json({"why": str(turned)}, turned.status, turned.headers)
-
-
-def _json(
-    value: object, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    return Response(_encode(value), status, headers, "application/json")
-
-
 def _status(refused: BodyRejected) -> int:
     return 413 if refused.reason is RejectionReason.TOO_LARGE else 400
-
-
-def _retry_later(
-    status: int, why: object, seconds: float, *, close: bool = False
-) -> _HttpRefused:
-    # Spread out, so that refused clients do not all come back together.
-    wait_s = math.ceil(seconds * random.uniform(1, 2))
-    headers = {"Retry-After": str(wait_s)} | ({"Connection": "close"} if close else {})
-    return _HttpRefused(status, str(why), **headers)

@@ -22,11 +22,13 @@ Seconds = Annotated[float, Field(gt=0)]
 class RegistryConfig(StrictModel):
     """`key_file` turns device ids into pseudonyms. It is separate from the registry, so
     that a copy of one does not include the other. A laptop that was not seen for
-    `unseen_days` is deleted."""
+    `unseen_days` is deleted. `machine_ids`: keep a keyed hash of each computer's
+    number, by which one that was set up again or copied is noticed."""
 
     path: Path = Path("var/state/agents.sqlite")
     key_file: Path = Path("var/keys/pseudonym.key")
     unseen_days: Annotated[int, Field(ge=30, le=3660)] = 400
+    machine_ids: bool = True
 
 
 class HttpsConfig(StrictModel):
@@ -225,6 +227,7 @@ class PolicyConfig(StrictModel):
     longest_pause_s: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
     hurry: bool = True
     report_s: Annotated[int, Field(ge=10)] = 300
+    credential_days: Annotated[int, Field(ge=0, le=3650)] = 30
     reflector_secret_file: Path | None = None
 
     @model_validator(mode="after")

@@ -41,6 +41,10 @@ class IngestStats(msgspec.Struct):
         self.unauthorised += 1
         self.reasons[reason] += 1
 
+    def count_turned_away(self, reason: RejectionReason) -> None:
+        self.turned_away += 1
+        self.reasons[reason] += 1
+
     def count_refused_connection(self, reason: HttpRefusal) -> None:
         self.reasons[reason] += 1
 
@@ -80,7 +84,7 @@ def expected_and_heard(
     expected: Counter[str] = Counter()
     heard: Counter[str] = Counter()
     for agent in agents:
-        if not agent.revoked:
+        if agent.counts:
             group = group_of(agent)
             expected[group] += agent.last_seen_ms >= hour_ms - _EXPECTED_MS
             heard[group] += agent.last_seen_ms >= hour_ms - _HOUR_MS
@@ -91,7 +95,8 @@ def agents_samples(agents: Iterable[EnrolledAgent], now_ms: int) -> list[Sample]
     """A `self_agents` row per home site.
 
     Expected agents were seen in the last 30 days; heard ones in this clock hour or the
-    one before, because the registry keeps only the hour. Revoked agents do not count.
+    one before, because the registry keeps only the hour. Agents that were
+    revoked, or replaced when their computer was set up again, do not count.
     """
     expected, heard = expected_and_heard(agents, lambda agent: agent.home_site, now_ms)
     return [

@@ -50,7 +50,8 @@ class NotDurable(Exception):
 
 class ReportIntake:
     """One per transport. `estate` has the sites and targets that reports may name;
-    `versions` are the wire versions that are read."""
+    `versions` are the wire versions that are read. `measured` is called with an agent
+    and the time of its newest report, once that is stored."""
 
     def __init__(
         self,
@@ -61,8 +62,10 @@ class ReportIntake:
         catalogue: Catalogue = CATALOGUE,
         versions: range = READ_VERSIONS,
         now_ms: WallClock = wall_ms,
+        measured: Callable[[str, int], None] = lambda agent, time_ms: None,
     ) -> None:
         limits = config.limits
+        self._measured = measured
         self._append, self._catalogue = append, catalogue
         self._knows_site, self._now_ms = KnownSites(estate), now_ms
         self._tag_limits = TagLimits(estate, config.policy, catalogue)
@@ -173,8 +176,7 @@ class ReportIntake:
 
     def count_busy(self, busy: Busy) -> Busy:
         """Counts a request that must come later. Returns `busy`, to be raised."""
-        self.stats.turned_away += 1
-        self.stats.reasons[busy.reason] += 1
+        self.stats.count_turned_away(busy.reason)
         return busy
 
     def _charge_reports(self, payer: str, count: int) -> None:
@@ -218,6 +220,7 @@ class ReportIntake:
         for agent, reports in fresh.items():
             for report in reports:
                 self._recent_ids.add(agent, report.id)
+            self._measured(agent, max(report.sent_ms for report in reports))
         self.stats.accepted += count
         self.stats.misfit_rows += misfit_rows
         self.stats.odd_values += odd_values

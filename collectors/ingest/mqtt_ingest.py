@@ -73,7 +73,12 @@ class MqttIngest:
         self._config: MqttConfig = config.mqtt
         self._registry, self._now_ms = registry, now_ms
         self._intake = ReportIntake(
-            config, append, estate=estate, versions=versions, now_ms=now_ms
+            config,
+            append,
+            estate=estate,
+            versions=versions,
+            now_ms=now_ms,
+            measured=registry.mark_measured,
         )
         self._workers = config.limits.in_flight
         self._waiting: asyncio.Queue[_Message] = asyncio.Queue(self._config.max_waiting)

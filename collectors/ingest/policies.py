@@ -87,6 +87,7 @@ def agent_policy(
         hurry=config.hurry,
         incidents=tuple(incidents[:16]),
         report_s=config.report_s,
+        credential_days=config.credential_days,
     )
 
 

@@ -30,6 +30,15 @@ def pseudonym(key: bytes, device: str) -> str:
     return f"{key_id(key)}-{digest[:32]}"
 
 
+def machine_hash(key: bytes, digest: str) -> str:
+    """What is stored of a computer's number, of which agents send a digest; empty if
+    there is none."""
+    if not digest:
+        return ""
+    message = b"machine\0" + digest.encode()
+    return hmac.new(key, message, hashlib.sha256).hexdigest()[:32]
+
+
 def key_id(key: bytes) -> str:
     """Six hexadecimal digits that name the key and reveal nothing of it."""
     return hashlib.sha256(b"towpath pseudonym key id\0" + key).hexdigest()[:6]

@@ -11,10 +11,10 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
-import secrets
 import sqlite3
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Self
 
 import msgspec
@@ -23,30 +23,40 @@ import structlog
 from collectors.failure_log import FailureLog
 from collectors.ingest import enrolment_tokens
 from collectors.ingest.ingest_config import RegistryConfig
-from collectors.ingest.mosquitto_hash import mosquitto_hash
+from collectors.ingest.machines import note_copy, undo_replacement
 from collectors.ingest.pseudonym import pseudonym, read_key
 from collectors.ingest.registry_admin import RegistryAdmin
 from collectors.ingest.registry_file import NotOpen, RegistryFile, next_generation
+from collectors.ingest.registry_identities import RegistryIdentities
 from collectors.ingest.registry_records import (
+    AGENT_COLUMNS,
     EnrolledAgent,
-    EnrolmentRefused,
     RegistryRefused,
     Token,
     secret_digest,
 )
-from probes.wire.report import AgentCredential, Enrolment
+from probes.wire.report import Enrolment
 
 _HOUR_MS = 3_600_000
 _READ_S = 10.0
 _NOBODY = hashlib.sha256(b"").digest()
+
+# What is noted in the file, with the agent and the time. True if it was news.
+_Note = Callable[[sqlite3.Connection, str, int], bool]
+# How it is logged. Only `towpath fleet list` names the laptop.
+_NOTES: dict[_Note, str] = {
+    note_copy: "credential_used_twice",
+    undo_replacement: "machine_number_shared",
+}
 
 _log = structlog.get_logger()
 
 
 class _AgentRecord(msgspec.Struct, frozen=True):
     secret_hash: bytes
-    agent: EnrolledAgent
+    pending_hash: bytes | None
     token_hash: str
+    agent: EnrolledAgent
 
 
 class Registry:
@@ -60,6 +70,7 @@ class Registry:
         self._config = config
         self._file = RegistryFile(config.path)
         self.admin = RegistryAdmin(self._file, self.refresh)
+        self.identities = RegistryIdentities(self._file, config, self.refresh)
         self._agents: dict[str, _AgentRecord] = {}
         self._tokens: dict[str, Token] = {}
         self._key = b""
@@ -67,6 +78,9 @@ class Registry:
         self._seen: dict[str, int] = {}
         # The event loop adds to it and threads empty it: a deque is safe for both.
         self._unsaved: deque[tuple[int, str]] = deque()
+        # Digests of secrets that were replaced, and whose they were.
+        self._retired: dict[bytes, str] = {}
+        self._notes: dict[tuple[str, _Note], int] = {}
 
     def __enter__(self) -> Self:
         self._key = read_key(self._config.key_file)
@@ -96,10 +110,22 @@ class Registry:
 
     def verify(self, agent: str, secret: str) -> EnrolledAgent | None:
         """The agent if the secret is right and it is not revoked, else None."""
-        record = self._agents.get(agent)
+        record, digest = self._agents.get(agent), secret_digest(secret)
         expected = _NOBODY if record is None else record.secret_hash
-        right = hmac.compare_digest(secret_digest(secret), expected)
+        pending = _NOBODY if record is None else record.pending_hash or _NOBODY
+        right = hmac.compare_digest(digest, expected)
+        right |= pending is not _NOBODY and hmac.compare_digest(digest, pending)
         return record.agent if record is not None and right else None
+
+    def is_retired(self, agent: str, secret: str, now_ms: int) -> bool:
+        """Whether this was the agent's secret before the one it uses now: then two
+        laptops have its credential. The first time is noted."""
+        record = self._agents.get(agent)
+        if record is None or self._retired.get(secret_digest(secret)) != agent:
+            return False
+        if not record.agent.copied_ms:
+            self._notes[agent, note_copy] = now_ms
+        return True
 
     def enrolled(self, agent: str) -> EnrolledAgent | None:
         """The agent if it is enrolled and not revoked, else None."""
@@ -116,63 +142,12 @@ class Registry:
             self._seen[agent] = hour_ms
             self._unsaved.append((hour_ms, agent))
 
-    def enrol(
-        self, enrolment: Enrolment, now_ms: int, address: str = ""
-    ) -> AgentCredential:
-        """Enrols a laptop at `address` and returns its new secret; an old secret is
-        void at once.
-
-        If the same laptop enrols again with the same token, because the answer was
-        lost, this does not count as another use. Raises `EnrolmentRefused`.
-        """
-        device = enrolment.device.strip()
-        if not device:
-            raise EnrolmentRefused("the device id is empty")
-        agent = pseudonym(read_key(self._config.key_file), device)
-        token_hash = secret_digest(enrolment.token).hex()
-        secret = secrets.token_urlsafe(32)
-        with self._file.transaction() as connection:
-            token = enrolment_tokens.read_token(connection, token_hash)
-            before = connection.execute(
-                "SELECT token, revoked FROM agent WHERE agent = ?", (agent,)
-            ).fetchone()
-            again = before is not None and before[0] == token_hash
-            reason = enrolment_tokens.refusal_reason(
-                token, now_ms, address, again=again
-            )
-            if token is None or reason:
-                raise EnrolmentRefused(reason)
-            if before is not None and before[1]:
-                raise EnrolmentRefused("this laptop was revoked by its council")
-            if not again:
-                connection.execute(
-                    "UPDATE token SET used = used + 1 WHERE hash = ?", (token_hash,)
-                )
-            connection.execute(
-                "INSERT INTO agent (agent, secret_hash, broker_hash, home_site, token,"
-                " enrolled_ms, team, ring) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (agent) DO UPDATE SET secret_hash ="
-                " excluded.secret_hash, broker_hash = excluded.broker_hash,"
-                " home_site = excluded.home_site, token = excluded.token,"
-                " enrolled_ms = excluded.enrolled_ms, team = excluded.team,"
-                " ring = excluded.ring",
-                (
-                    agent,
-                    secret_digest(secret),
-                    mosquitto_hash(secret),
-                    token.site,
-                    token_hash,
-                    now_ms,
-                    token.team,
-                    token.ring,
-                ),
-            )
-            next_generation(connection)
-        self.refresh()
-        if before is not None:
-            # Only `towpath fleet list` names it: others keep logs, and for longer.
-            _log.warning("agent_enrolled_again", site=token.site)
-        return AgentCredential(agent, secret, token.site)
+    def mark_measured(self, agent: str, time_ms: int) -> None:
+        """Records that the agent measured at that time: if it was replaced before, it
+        was not."""
+        record = self._agents.get(agent)
+        if record is not None and 0 < record.agent.replaced_ms < time_ms:
+            self._notes[agent, undo_replacement] = time_ms
 
     def refusal_reason(
         self, enrolment: Enrolment, now_ms: int, address: str = ""
@@ -197,10 +172,7 @@ class Registry:
     def agents(self) -> list[EnrolledAgent]:
         """Every agent in the file, including revoked ones."""
         self.save_seen()
-        rows = self._file.rows(
-            "SELECT agent, home_site, enrolled_ms, last_seen_ms, revoked, team,"
-            " ring FROM agent ORDER BY agent"
-        )
+        rows = self._file.rows(f"SELECT {AGENT_COLUMNS} FROM agent ORDER BY agent")
         return [EnrolledAgent(*row) for row in rows]
 
     def broker_users(self) -> list[tuple[str, str]]:
@@ -224,22 +196,27 @@ class Registry:
                 self._changed_ns = changed_ns
                 return False
             rows = connection.execute(
-                "SELECT secret_hash, token, agent, home_site, enrolled_ms,"
-                " last_seen_ms, revoked, team, ring FROM agent WHERE revoked = 0"
+                f"SELECT secret_hash, pending_hash, token, {AGENT_COLUMNS} FROM agent"
+                " WHERE revoked = 0"
             ).fetchall()
             tokens = enrolment_tokens.read_tokens(connection)
-        self._agents = {
-            row[2]: _AgentRecord(row[0], EnrolledAgent(*row[2:]), row[1])
-            for row in rows
-        }
-        self._tokens = tokens
+            retired = connection.execute(
+                "SELECT secret_hash, agent FROM retired"
+            ).fetchall()
+        records = [
+            _AgentRecord(secret, pending, token, EnrolledAgent(*fields))
+            for secret, pending, token, *fields in rows
+        ]
+        self._agents = {record.agent.agent: record for record in records}
+        self._tokens, self._retired = tokens, dict(retired)
         self._generation, self._changed_ns = generation, changed_ns
         return True
 
     def save_seen(self) -> None:
-        """Writes the hours in which agents were seen, if they are new."""
+        """Writes what was seen of agents, if it is new."""
         unsaved = [self._unsaved.popleft() for _ in range(len(self._unsaved))]
-        if not unsaved:
+        notes = dict(self._notes)
+        if not (unsaved or notes):
             return
         try:
             with self._file.transaction() as connection:
@@ -248,9 +225,25 @@ class Registry:
                     " WHERE agent = ?",
                     unsaved,
                 )
+                news = [
+                    (agent, write)
+                    for (agent, write), time_ms in notes.items()
+                    if write(connection, agent, time_ms)
+                ]
+                if news:
+                    next_generation(connection)
         except BaseException:
             self._unsaved.extendleft(unsaved)
             raise
+        self.refresh()
+        for (agent, write), time_ms in notes.items():
+            # By now the agents in memory have it.
+            if self._notes.get((agent, write)) == time_ms:
+                del self._notes[agent, write]
+        for agent, write in news:
+            record = self._agents.get(agent)
+            site = "" if record is None else record.agent.home_site
+            _log.warning(_NOTES[write], site=site)
 
     async def follow(self, every_s: float = 2.0) -> None:
         """Reads the file again whenever it changes, until cancelled."""
@@ -263,7 +256,8 @@ class Registry:
             now_s = time.monotonic()
             # Two changes in one tick of the system's clock leave the same time.
             is_due = now_s - read_s >= _READ_S
-            if not (is_due or self._unsaved or self.is_behind()):
+            unsaved = self._unsaved or self._notes
+            if not (is_due or unsaved or self.is_behind()):
                 continue
             read_s = now_s
             try:

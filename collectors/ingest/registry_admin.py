@@ -12,7 +12,7 @@ from collectors.ingest.enrolment_tokens import TokenWish
 from collectors.ingest.registry_audit import (
     ERASED,
     RegistryDeed,
-    forget_subject,
+    forget_agents,
     note,
     read_audit,
 )
@@ -85,32 +85,46 @@ class RegistryAdmin:
             team,
         )
 
+    def set_ring(self, agent: str, ring: str, now_ms: int, who: str) -> bool:
+        """Moves an agent to a ring, or out of any. False if there is no such agent.
+        Raises `ValueError` with one sentence."""
+        enrolment_tokens.check_ring(ring)
+        return self._change(
+            "UPDATE agent SET ring = ? WHERE agent = ?",
+            (agent, now_ms, who, "ring changed"),
+            ring,
+        )
+
     def forget(self, agent: str, now_ms: int, who: str) -> bool:
         """Deletes an agent from the registry, and its name from what was done to it.
         False if there is no such agent."""
         with self._file.transaction() as connection:
             found = connection.execute("DELETE FROM agent WHERE agent = ?", (agent,))
             if found.rowcount:
-                forget_subject(connection, agent)
+                forget_agents(connection, [agent])
                 note(connection, now_ms, who, "laptop erased", ERASED)
                 next_generation(connection)
         self._changed()
         return found.rowcount > 0
 
     def forget_unseen(self, before_ms: int) -> int:
-        """Deletes agents last seen before that time, such as those of a rotated key.
+        """Deletes agents last seen before that time, such as those of a rotated key,
+        and their names from what was done to them.
 
         Returns how many. Revoked ones are kept, so that they stay shut out.
         """
         with self._file.transaction() as connection:
-            deleted = connection.execute(
+            rows = connection.execute(
                 "DELETE FROM agent WHERE revoked = 0 AND max(last_seen_ms, enrolled_ms)"
-                " < ?",
+                " < ? RETURNING agent",
                 (before_ms,),
-            )
-            next_generation(connection)
+            ).fetchall()
+            forget_agents(connection, [agent for (agent,) in rows])
+            connection.execute("DELETE FROM retired WHERE time_ms < ?", (before_ms,))
+            if rows:
+                next_generation(connection)
         self._changed()
-        return deleted.rowcount
+        return len(rows)
 
     def _change(
         self, statement: str, done: tuple[str, int, str, str], *values: str

@@ -6,11 +6,12 @@ Kept for a year. When a laptop is erased, its pseudonym goes from the older line
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 import msgspec
 
 KEPT_MS = 366 * 86_400_000
-ERASED = "an erased laptop"
+ERASED = "a deleted laptop"
 
 
 class RegistryDeed(msgspec.Struct, frozen=True):
@@ -33,11 +34,13 @@ def note(
     connection.execute("DELETE FROM audit WHERE time_ms < ?", (time_ms - KEPT_MS,))
 
 
-def forget_subject(connection: sqlite3.Connection, agent: str) -> None:
-    """Removes the pseudonym from what is kept."""
-    connection.execute(
-        "UPDATE audit SET subject = ? WHERE subject = ?", (ERASED, agent)
+def forget_agents(connection: sqlite3.Connection, agents: Sequence[str]) -> None:
+    """Removes deleted agents' pseudonyms from what is kept about them."""
+    names = [(agent,) for agent in agents]
+    connection.executemany(
+        f"UPDATE audit SET subject = '{ERASED}' WHERE subject = ?", names
     )
+    connection.executemany("DELETE FROM retired WHERE agent = ?", names)
 
 
 def read_audit(connection: sqlite3.Connection) -> list[RegistryDeed]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from collectors.ingest.registry_records import RegistryRefused
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS token (
   hash TEXT PRIMARY KEY, site TEXT NOT NULL, uses INTEGER NOT NULL,
@@ -48,8 +48,23 @@ CREATE TABLE audit (
   subject TEXT NOT NULL
 ) STRICT;
 """
+# From format 3: secrets are replaced in time, and computers have a number.
+_IDENTITIES = """
+ALTER TABLE agent ADD COLUMN pending_hash BLOB;
+ALTER TABLE agent ADD COLUMN pending_broker_hash TEXT NOT NULL DEFAULT '';
+ALTER TABLE agent ADD COLUMN machine TEXT NOT NULL DEFAULT '';
+ALTER TABLE agent ADD COLUMN replaced_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agent ADD COLUMN shares INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agent ADD COLUMN copied_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agent ADD COLUMN moves INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX agent_machine ON agent (machine);
+CREATE TABLE retired (
+  secret_hash BLOB PRIMARY KEY, agent TEXT NOT NULL, time_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX retired_agent ON retired (agent);
+"""
 # Format → what makes it of the one before.
-_UPDATES = {1: _SCHEMA, 2: _TEAMS, 3: _RINGS}
+UPDATES = {1: _SCHEMA, 2: _TEAMS, 3: _RINGS, 4: _IDENTITIES}
 
 
 class NotOpen(RuntimeError):
@@ -118,7 +133,7 @@ class RegistryFile:
         with self.transaction() as connection:
             # Another process may have done it meanwhile.
             version = self._version(connection)
-            for number, statements in _UPDATES.items():
+            for number, statements in UPDATES.items():
                 if version < number:
                     for statement in filter(str.strip, statements.split(";")):
                         connection.execute(statement)

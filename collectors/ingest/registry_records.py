@@ -17,7 +17,13 @@ class RegistryRefused(ValueError):
 
 class EnrolledAgent(msgspec.Struct, frozen=True):
     """An enrolled laptop. `last_seen_ms` is the start of an hour; 0 is never.
-    `team`: of the estate; empty if it is in none."""
+    `team`: of the estate; empty if it is in none.
+
+    `machine`: keyed hash of its computer's number, empty if that is not known.
+    `replaced_ms`: when another laptop enrolled on the same computer; 0 if none did.
+    `shares`: others have the same number. `copied_ms`: when two laptops were seen to
+    use its credential.
+    """
 
     agent: str
     home_site: str
@@ -26,6 +32,19 @@ class EnrolledAgent(msgspec.Struct, frozen=True):
     revoked: int
     team: str = ""
     ring: str = ""
+    machine: str = ""
+    replaced_ms: int = 0
+    shares: int = 0
+    copied_ms: int = 0
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is expected to report."""
+        return not (self.revoked or self.replaced_ms)
+
+
+# The fields have the names of the columns.
+AGENT_COLUMNS = ", ".join(EnrolledAgent.__struct_fields__)
 
 
 class Token(msgspec.Struct, frozen=True, array_like=True):

@@ -18,6 +18,7 @@ class RejectionReason(StrEnum):
     CODING = "coding"
     # Senders.
     CREDENTIAL = "credential"
+    USED_TWICE = "used_twice"
     ENROLMENT = "enrolment"
     # Try again later.
     BUSY = "busy"

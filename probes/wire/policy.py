@@ -187,6 +187,8 @@ class Policy(msgspec.Struct, frozen=True):
     outside the tunnel. `optimize` replaces the agent's own list of Microsoft 365
     networks. `longest_pause_s`: how long a user may pause. `hurry`: a few more rounds
     when things turn bad. `incidents`: known problems, which the user sees.
+    `credential_days`: how old the laptop's secret may get before it asks for a new one;
+    0: as old as it likes.
     """
 
     reflectors: Annotated[tuple[ReflectorAt, ...], msgspec.Meta(max_length=16)] = ()
@@ -210,6 +212,7 @@ class Policy(msgspec.Struct, frozen=True):
     incidents: Annotated[tuple[Incident, ...], msgspec.Meta(max_length=16)] = ()
     report_s: Seconds = 300
     refresh_s: Seconds = 3600
+    credential_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] = 0
 
     def plan(self) -> Policy:
         """Returns the policy without what changes by the hour and affects no plan."""

@@ -113,11 +113,28 @@ class Receipt(msgspec.Struct, frozen=True):
     refused: tuple[ReportRefusal, ...] = ()
 
 
+# A digest of the computer's number (`machine_number`); empty if it is not known.
+MachineDigest = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$")]
+
+
 class Enrolment(msgspec.Struct, frozen=True):
-    """`POST /v1/enrol`: a laptop enrols with a token from its council."""
+    """`POST /v1/enrol`: a laptop enrols with a token from its council.
+
+    Without a token and signed in (HTTP Basic), it asks for an identity of its own,
+    because its disk was copied from the laptop that the credential belongs to.
+    """
 
     token: Text
     device: Text
+    machine: MachineDigest = ""
+
+
+class CredentialWish(msgspec.Struct, frozen=True):
+    """`POST /v1/credential`, signed in: the laptop asks for a new secret. The one it
+    has stays valid until it signs in to `POST /v1/credential/confirm` with the new
+    one."""
+
+    machine: MachineDigest = ""
 
 
 class AgentCredential(msgspec.Struct, frozen=True):

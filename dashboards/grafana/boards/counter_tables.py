@@ -95,6 +95,7 @@ REFUSED_REPORTS = _counted(
         "refused_malformed": "Malformed",
         "refused_not_yours": "Another's",
         "refused_credential": "Credential",
+        "refused_used_twice": "Used twice",
         "refused_enrolment": "Enrolment",
         "refused_busy": "Busy",
         "refused_agent_rate": "Too many",

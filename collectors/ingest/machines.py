@@ -1,0 +1,63 @@
+"""The computers behind laptops, by the keyed hash of the number their maker gave them:
+which laptop was set up again, and which ones share a number.
+
+Functions for a transaction of the registry.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from collectors.ingest.registry_audit import note
+
+
+def set_machine(
+    connection: sqlite3.Connection, agent: str, machine: str, now_ms: int
+) -> None:
+    """Notes the computer of a laptop that has just enrolled. Another laptop of the same
+    computer is replaced by it, unless such a number has turned out to be shared."""
+    connection.execute(
+        "UPDATE agent SET machine = ?, shares = 0 WHERE agent = ?", (machine, agent)
+    )
+    if not machine:
+        return
+    others = connection.execute(
+        "SELECT shares FROM agent WHERE machine = ? AND agent <> ?", (machine, agent)
+    ).fetchall()
+    if any(shares for (shares,) in others):
+        connection.execute("UPDATE agent SET shares = 1 WHERE agent = ?", (agent,))
+        return
+    connection.execute(
+        "UPDATE agent SET replaced_ms = ? WHERE machine = ? AND agent <> ?"
+        " AND replaced_ms = 0",
+        (now_ms, machine, agent),
+    )
+
+
+def undo_replacement(connection: sqlite3.Connection, agent: str, now_ms: int) -> bool:
+    """A replaced laptop has measured again: it was not replaced, and others have its
+    computer's number too. False if it was not replaced."""
+    row = connection.execute(
+        "SELECT machine, shares FROM agent WHERE agent = ? AND replaced_ms > 0",
+        (agent,),
+    ).fetchone()
+    if row is None:
+        return False
+    machine, shares = row
+    connection.execute("UPDATE agent SET replaced_ms = 0 WHERE agent = ?", (agent,))
+    connection.execute("UPDATE agent SET shares = 1 WHERE machine = ?", (machine,))
+    if not shares:
+        note(connection, now_ms, "", "number shared", agent)
+    return True
+
+
+def note_copy(connection: sqlite3.Connection, agent: str, now_ms: int) -> bool:
+    """A secret that was replaced, by one in use, was used again. False if that was
+    noted already."""
+    found = connection.execute(
+        "UPDATE agent SET copied_ms = ? WHERE agent = ? AND copied_ms = 0",
+        (now_ms, agent),
+    )
+    if found.rowcount:
+        note(connection, now_ms, "", "credential used twice", agent)
+    return found.rowcount > 0

@@ -1,0 +1,105 @@
+"""Enrolment tokens: how often, how long and from where one may be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ingest_council import opened_registry
+
+from collectors.ingest.enrolment_tokens import TokenWish, token_state
+from collectors.ingest.registry_records import EnrolmentRefused
+from probes.wire.report import Enrolment
+
+DAY_MS = 86_400_000
+NOW_MS = 1_790_000_000_000
+
+
+def test_tokens_have_uses_an_end_and_can_be_withdrawn(tmp_path: Path) -> None:
+    with opened_registry(tmp_path) as registry:
+        token = registry.admin.make_token("depot", 2, 7, NOW_MS)
+        for device in ("a", "b", "b", "a"):
+            assert (
+                registry.identities.enrol(Enrolment(token, device), NOW_MS).home_site
+                == "depot"
+            )
+        with pytest.raises(EnrolmentRefused, match="had 2 uses"):
+            registry.identities.enrol(Enrolment(token, "c"), NOW_MS)
+        with pytest.raises(EnrolmentRefused, match="expired"):
+            registry.identities.enrol(Enrolment(token, "a"), NOW_MS + 7 * DAY_MS)
+        with pytest.raises(EnrolmentRefused, match="not known"):
+            registry.identities.enrol(Enrolment(token + "x", "a"), NOW_MS)
+        with pytest.raises(EnrolmentRefused, match="empty"):
+            registry.identities.enrol(Enrolment(token, "  "), NOW_MS)
+        (shown,) = registry.admin.tokens()
+        assert (shown.site, shown.uses, shown.used) == ("depot", 2, 2)
+        assert registry.admin.withdraw_token(shown.id, NOW_MS, "test")
+        assert not registry.admin.withdraw_token("none", NOW_MS, "test")
+        with pytest.raises(EnrolmentRefused, match="withdrawn"):
+            registry.identities.enrol(Enrolment(token, "a"), NOW_MS)
+        with pytest.raises(ValueError, match="at least one use"):
+            registry.admin.make_token("depot", 0, 7, NOW_MS)
+
+
+def test_a_token_of_a_ring_works_from_its_networks_only(tmp_path: Path) -> None:
+    wish = TokenWish("depot", 2, 7, "", "pilot", ("192.0.2.0/24", "2001:db8::/32"))
+    with opened_registry(tmp_path) as registry:
+        token = registry.admin.add_token(wish, NOW_MS, "alex")
+        elsewhere = "may not be used from this network"
+        for address in ("198.51.100.7", "not an address", "2001:db9::1"):
+            with pytest.raises(EnrolmentRefused, match=elsewhere):
+                registry.identities.enrol(Enrolment(token, "a"), NOW_MS, address)
+            assert elsewhere in registry.refusal_reason(
+                Enrolment(token, "a"), NOW_MS, address
+            )
+        for device, address in (("a", "192.0.2.9"), ("b", "::ffff:192.0.2.10")):
+            assert not registry.refusal_reason(
+                Enrolment(token, device), NOW_MS, address
+            )
+            registry.identities.enrol(Enrolment(token, device), NOW_MS, address)
+        assert {agent.ring for agent in registry.agents()} == {"pilot"}
+        (shown,) = registry.admin.tokens()
+        assert (shown.ring, shown.sources) == ("pilot", wish.sources)
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        (TokenWish("depot", 0, 7), "at least one use"),
+        (TokenWish("depot", 1, 0), "some days"),
+        (TokenWish("depot", 1, 1, "", "Pilot ring"), "ring 'Pilot ring': expected"),
+        (
+            TokenWish("depot", 1, 1, "", "", ("192.0.2.0/240",)),
+            "is no network, expected",
+        ),
+    ],
+)
+def test_a_token_that_cannot_be_is_one_sentence(
+    tmp_path: Path, wish: TokenWish, says: str
+) -> None:
+    with opened_registry(tmp_path) as registry:
+        with pytest.raises(ValueError, match=says) as error:
+            registry.admin.add_token(wish, NOW_MS, "alex")
+        assert "\n" not in str(error.value)
+        assert not registry.admin.tokens()
+
+
+def test_the_list_of_tokens_tells_the_truth(tmp_path: Path) -> None:
+    with opened_registry(tmp_path) as registry:
+        for uses in (1, 2, 3, 4):
+            registry.admin.make_token("depot", uses, uses, NOW_MS + uses)
+        by_uses = {token.uses: token for token in registry.admin.tokens()}
+        once = registry.admin.make_token("depot", 1, 9, NOW_MS)
+        registry.identities.enrol(Enrolment(once, "a"), NOW_MS)
+        registry.admin.withdraw_token(by_uses[4].id, NOW_MS, "alex")
+        states = {
+            (token.uses, token.used): token_state(token, NOW_MS + 2 * DAY_MS + 3)
+            for token in registry.admin.tokens()
+        }
+    assert states == {
+        (1, 0): "expired",
+        (1, 1): "used up",
+        (2, 0): "expired",
+        (3, 0): "3 left",
+        (4, 0): "withdrawn",
+    }
