@@ -67,7 +67,7 @@ def test_the_status_shows_what_waits_what_fails_and_what_is_next() -> None:
         "Call quality (hall)  Good: delay 20 ms, a few packets lost (0.1%)  1 min",
         "RTT 20 ms, packet loss 0.1%, rated poor no",
         "Next: call quality in 90 s",
-        "3.4 MB of the 750 MB it may use",
+        "Data used today: 1.2 MB of 25 MB. This month: 3.4 MB of 750 MB.",
     ):
         assert text in lines
     old = status_lines(status(written_ms=NOW_MS - 3 * 3_600_000), NOW_MS)

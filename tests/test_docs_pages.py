@@ -18,7 +18,6 @@ from collectors.estate import load as load_estate
 from collectors.personal_data import PLACES
 from collectors.server_measurements import CATALOGUE
 from probes.diagnosis import data_costs
-from probes.wire.policy import Policy, TeamsRelay
 from towpath.check import _journal_hours
 from towpath.config import TowpathConfig
 from towpath.doc_pages import catalogue_page, places_table, rules_table
@@ -38,10 +37,7 @@ def test_the_privacy_page_lists_every_place_of_personal_data() -> None:
 
 
 def test_the_staff_page_gives_the_agents_data_in_a_working_day() -> None:
-    policy = Policy(teams_relay=TeamsRelay(host="relay"))
-    day_bytes = data_costs.total(
-        data_costs.day(policy, metered=False, services=5, names=3)
-    )
+    day_bytes = data_costs.total(data_costs.typical_day(metered=False))
     mb = round(day_bytes * 9 / 24 / 1e6)
     text = f"About {mb} MB of data in a working day of nine hours"
     assert text in text_of("docs/staff.md")

@@ -218,6 +218,8 @@ class PolicyConfig(StrictModel):
     names: Annotated[tuple[HostName, ...], Field(max_length=32)] = ()
     cadence_s: Cadences = Field(default_factory=dict)
     metered_cadence_s: Cadences = Field(default_factory=dict)
+    budget_bytes_per_day: Annotated[int, Field(ge=0)] = 25_000_000
+    metered_budget_bytes_per_day: Annotated[int, Field(ge=0)] = 5_000_000
     budget_bytes_per_month: Annotated[int, Field(ge=0)] = 750_000_000
     metered_budget_bytes_per_month: Annotated[int, Field(ge=0)] = 150_000_000
     speed_test_bytes_per_month: Annotated[int, Field(ge=0)] = 1_000_000_000

@@ -79,6 +79,8 @@ def agent_policy(
         offices=_offices(estate),
         cadence_s=config.cadence_s,
         metered_cadence_s=config.metered_cadence_s,
+        budget_bytes_per_day=config.budget_bytes_per_day,
+        metered_budget_bytes_per_day=config.metered_budget_bytes_per_day,
         budget_bytes_per_month=config.budget_bytes_per_month,
         metered_budget_bytes_per_month=config.metered_budget_bytes_per_month,
         speed_test_bytes_per_month=config.speed_test_bytes_per_month,

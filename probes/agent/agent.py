@@ -17,8 +17,9 @@ from pathlib import Path
 import msgspec
 
 from probes.agent.clock_changes import SET_S, Clocks, clock_change, clock_error_ms
+from probes.agent.day_budget import day_budget_bytes
 from probes.agent.enrol import device_id
-from probes.agent.job_schedule import SOON_MS, JobSchedule
+from probes.agent.job_schedule import SOON_MS, JobSchedule, RoundKind
 from probes.agent.laptop_requests import (
     FOR_ALL,
     LaptopAnswer,
@@ -115,6 +116,7 @@ class Agent:
                 opt_out=self._settings.opt_out,
                 waiting=lambda: spool.waiting,
                 dropped=lambda: spool.dropped,
+                left_out=lambda: self._probe_jobs.left_out,
             )
         )
         self._locator = locator or Locator(
@@ -252,16 +254,16 @@ class Agent:
     # The jobs.
 
     async def _run_job(self, job: str) -> None:
-        brief = self._schedule.start(job)
+        kind = self._schedule.start(job)
         if not self._period_ms(job):
             return
         try:
             if job == DELIVER:
-                await self._deliver()
+                await self._deliver(kind)
             elif job == REFRESH:
                 await self._refresh()
             elif not self._quiet_reason():
-                await self._measure(job, brief)
+                await self._measure(job, kind)
         except Exception:  # noqa: BLE001 - a fault in one job must not stop the others
             if job not in self._failing:
                 _log.exception("job_failed job=%s", job)
@@ -269,27 +271,32 @@ class Agent:
         else:
             self._failing.discard(job)
 
-    async def _measure(self, job: str, brief: bool) -> None:
+    async def _measure(self, job: str, kind: RoundKind) -> None:
         probe, policy = find_probe(job), self._policy.current
         if probe is None:
             return
         place = await self._locator.where(policy.beacon_url, policy.offices)
+        self._count_network()
         refresh_in_ms = await self._probe_jobs.measure(
-            probe, policy, place, self._clock_error_ms(), brief
+            probe, policy, place, self._clock_error_ms(), kind
         )
         if refresh_in_ms is not None and self._server.policies is not None:
             # The council may already know of the fault; then its user is told.
             self._schedule.due_in(REFRESH, refresh_in_ms)
 
-    async def _deliver(self) -> None:
+    async def _deliver(self, kind: RoundKind) -> None:
+        allowance = self._probe_jobs.sending_allowance(self._policy.current)
+        if allowance == "none" or (allowance == "sparing" and kind != "regular"):
+            return
         if self._spool.count_doubtful():
             if self._server.clock_ahead_s() is None:
                 # After days offline, ask for the time before reporting about them.
                 await self._refresh()
             self._spool.correct_times()
-        wait_s = await self._delivery.deliver()
+        sparing = allowance == "sparing"
+        wait_s = await self._delivery.deliver(sparing)
         self._count_network()
-        if wait_s is not None:
+        if wait_s is not None and not (sparing and not self._delivery.trouble):
             self._schedule.due_in(DELIVER, int(wait_s * 1000))
 
     async def _refresh(self) -> None:
@@ -306,7 +313,7 @@ class Agent:
             self._schedule.due_in(REFRESH, self._period_ms(REFRESH))
 
     def _count_network(self) -> None:
-        total = self._server.network_bytes()
+        total = self._server.network_bytes() + self._locator.cost_bytes
         self._spool.spend(total - self._counted_bytes)
         self._counted_bytes = total
 
@@ -367,6 +374,9 @@ class Agent:
                 longest_pause_s=policy.current.longest_pause_s,
                 spent_bytes=spool.spent_bytes(),
                 budget_bytes=jobs.budget_bytes(policy.current),
+                spent_today_bytes=spool.spent_today_bytes(),
+                budget_today_bytes=day_budget_bytes(policy.current, jobs.metered),
+                left_out=jobs.left_out,
             ),
             self._shown_mode,
         )

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from probes.agent.schedule_times import first_due_ms, next_due_ms, phase_ms, rare_due_ms
 from probes.wire.clock import WallClock
 
 SOON_MS = 60_000
+# `regular`: on the grid. `soon`: after a start, a sleep, in another network. `brief`: a
+# short one in bad minutes.
+RoundKind = Literal["regular", "soon", "brief"]
 # When to look again at a job that does not run at present.
 LOOK_AGAIN_MS = 600_000
 # Speed tests that were due during a sleep are spread over this part of the day.
@@ -43,6 +47,7 @@ class JobSchedule:
         self._soon_ms, self._chance = soon_ms, chance
         self._due_ms: dict[str, int] = {}
         self._extra_ms: dict[str, list[int]] = {}
+        self._soon: set[str] = set()
 
     @property
     def due_ms(self) -> dict[str, int]:
@@ -64,13 +69,16 @@ class JobSchedule:
         set."""
         self._extra_ms.clear()
         self._due_ms = {job: self._plan(job, soon=True) for job in self._jobs}
+        self._soon = set(self._jobs)
 
     def plan_soon(self, jobs: Iterable[str]) -> None:
         """Plans these jobs once, soon, and no later than they were due."""
         for job in jobs:
             if self._period_ms(job) and job not in self._rare:
                 soon_ms = self._plan(job, soon=True)
-                self._due_ms[job] = min(self._due_ms.get(job, soon_ms), soon_ms)
+                if soon_ms < self._due_ms.get(job, soon_ms + 1):
+                    self._due_ms[job] = soon_ms
+                    self._soon.add(job)
 
     def add_extra_rounds(self, jobs: Iterable[str], times_ms: Sequence[int]) -> None:
         """Plans rounds beside the grid, for those jobs that run at all."""
@@ -98,16 +106,19 @@ class JobSchedule:
         ]
         return min(due)[1] if due else None
 
-    def start(self, job: str) -> bool:
+    def start(self, job: str) -> RoundKind:
         """Plans the job's next time before it runs, so that a job that is cut short
-        does not run twice. Returns whether this is an extra round."""
+        does not run twice. Returns what kind of round this is."""
         now_ms = self._now_ms()
         times_ms = self._extra_ms.get(job, [])
         extra = bool(times_ms) and times_ms[0] <= now_ms < self._due_ms[job]
         self._extra_ms[job] = [at_ms for at_ms in times_ms if at_ms > now_ms]
-        if not extra:
-            self._due_ms[job] = self._plan(job, soon=False)
-        return extra
+        if extra:
+            return "brief"
+        kind: RoundKind = "soon" if job in self._soon else "regular"
+        self._soon.discard(job)
+        self._due_ms[job] = self._plan(job, soon=False)
+        return kind
 
     def _plan(self, job: str, soon: bool) -> int:
         """Returns when `job` is due next."""

@@ -83,6 +83,8 @@ def policy_of_options(options: argparse.Namespace) -> Policy | str | None:
         "teams_relay": {"host": options.teams_relay or ""},
         "services": services,
         "names": options.name or [],
+        "budget_bytes_per_day": 0,
+        "metered_budget_bytes_per_day": 0,
         "budget_bytes_per_month": 0,
         "metered_budget_bytes_per_month": 0,
     }

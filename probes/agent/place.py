@@ -30,6 +30,7 @@ import msgspec
 from probes import platforms
 from probes.agent.beacon import PlaceEvidence, look_for_beacon
 from probes.agent.office_networks import OfficeMatch, match_office
+from probes.diagnosis.data_costs import PLACE_BYTES, PLACE_EVERY_S
 from probes.measure.active_interface import connection_type
 from probes.measure.background import in_background
 from probes.measure.tunnels import (
@@ -50,7 +51,6 @@ _log = logging.getLogger(__name__)
 
 PLACES = "places.json"
 MAX_PLACES = 100
-LOOK_AGAIN_S = 900.0
 
 
 class PlaceVerdict(msgspec.Struct, frozen=True):
@@ -146,7 +146,8 @@ class KnownPlaces:
 
 class Locator:
     """`await where(beacon_url, offices)` returns where the laptop is. It looks again
-    when the network has changed, and every quarter of an hour."""
+    when the network has changed, and every half hour. `cost_bytes`: the network data
+    used for it so far."""
 
     def __init__(
         self,
@@ -163,6 +164,7 @@ class Locator:
         self._gather, self._neighbour, self._resolvers = gather, neighbour, resolvers
         self._managed, self._monotonic_s = managed, monotonic_s
         self._remember_offices = remember
+        self.cost_bytes = 0
         self._network: object = None
         self._looked_s = 0.0
         self._last = PlaceVerdict(Whereabouts(), "the agent has not looked yet")
@@ -182,7 +184,7 @@ class Locator:
             ),
         )
         now_s = self._monotonic_s()
-        if network == self._network and now_s - self._looked_s < LOOK_AGAIN_S:
+        if network == self._network and now_s - self._looked_s < PLACE_EVERY_S:
             return self._last
         # This runs commands of the system, so not in the loop's own thread.
         managed = await in_background(self._managed)
@@ -190,6 +192,8 @@ class Locator:
         if isinstance(gathered, Outcome):
             evidence = PlaceEvidence("not_supported")
         else:
+            if physical is not None and beacon_url:
+                self.cost_bytes += PLACE_BYTES
             evidence = await look_for_beacon(
                 beacon_url, self._ca_file, interfaces, physical, tunnels
             )

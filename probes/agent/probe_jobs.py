@@ -7,12 +7,14 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from msgspec.structs import replace
 
 from probes.agent.burst_schedule import BurstSchedule
 from probes.agent.change_filter import ChangeFilter
-from probes.agent.job_schedule import JobSchedule
+from probes.agent.day_budget import day_budget_bytes, room_bytes
+from probes.agent.job_schedule import JobSchedule, RoundKind
 from probes.agent.place import PlaceVerdict
 from probes.agent.probe_budget import (
     ProbeConditions,
@@ -22,6 +24,7 @@ from probes.agent.probe_budget import (
 )
 from probes.agent.probe_round import ProbeRounds
 from probes.agent.spool import Spool
+from probes.diagnosis.data_costs import day, round_bytes
 from probes.wire.failure import Outcome
 from probes.wire.policy import Policy
 from probes.wire.probe import Probe
@@ -30,6 +33,7 @@ from probes.wire.report import VERSION, Report, Result, Whereabouts
 
 _log = logging.getLogger(__name__)
 
+SendingAllowance = Literal["free", "sparing", "none"]
 # After these a speed test is tried again before its next regular time.
 _SOON_AGAIN = frozenset({Outcome.IN_USE, Outcome.BUSY, Outcome.ON_BATTERY})
 _SOON_AGAIN_S = 1800
@@ -37,7 +41,8 @@ _SOON_AGAIN_S = 1800
 
 class ProbeJobs:
     """`await measure(probe, …)` runs one round and puts its results into the spool.
-    `last_results` and `place` are for the status file."""
+    `last_results`, `left_out` and `place` are for the status file. `left_out`: how many
+    rounds were not run since the start, as the data budget had no room for them."""
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class ProbeJobs:
         self._now_ms = now_ms
         self._bursts, self._changes = BurstSchedule(), ChangeFilter()
         self._last: dict[tuple[str, str], Result] = {}
+        self.left_out = 0
         self.place = PlaceVerdict(Whereabouts(), "")
 
     @property
@@ -78,14 +84,16 @@ class ProbeJobs:
         policy: Policy,
         place: PlaceVerdict,
         clock_error_ms: int,
-        brief: bool,
+        kind: RoundKind,
     ) -> int | None:
         """Runs one round of `probe` at `place`. Returns in how many ms the policy
         should be fetched because things have just turned bad, else None."""
         self.place = place
         results = await self._rounds.measure(
-            probe.name, policy, await self._conditions(probe, policy, brief)
+            probe.name, policy, await self._conditions(probe, policy, kind)
         )
+        spent = Outcome.BUDGET_SPENT
+        self.left_out += any(result.outcome is spent for result in results)
         for result in results:
             self._last[result.probe, result.target] = result
             if result.outcome in _SOON_AGAIN:
@@ -101,7 +109,7 @@ class ProbeJobs:
         return refresh_in_ms
 
     async def _conditions(
-        self, probe: Probe, policy: Policy, brief: bool
+        self, probe: Probe, policy: Policy, kind: RoundKind
     ) -> ProbeConditions:
         budget_bytes = (
             policy.speed_test_bytes_per_month
@@ -111,10 +119,33 @@ class ProbeJobs:
         spent_bytes = self._spool.spent_bytes(_purse(probe))
         left_bytes = budget_bytes - spent_bytes if budget_bytes else None
         if not probe.heavy:
+            brief = kind == "brief"
+            cost_bytes = round_bytes(probe, policy, self.metered, brief)
+            room = self.room_today_bytes(policy, regular=kind == "regular")
+            if room is not None and room < cost_bytes:
+                left_bytes = 0
             return ProbeConditions(
                 metered=self.metered, left_bytes=left_bytes, brief=brief
             )
         return ProbeConditions(self.metered, on_battery(), await is_busy(), left_bytes)
+
+    def room_today_bytes(self, policy: Policy, regular: bool) -> int | None:
+        """Returns what one more round may cost today; None if there is no limit."""
+        budget_bytes = day_budget_bytes(policy, self.metered)
+        if not budget_bytes:
+            return None
+        plan = day(policy, self.metered, ip=6)
+        spent_bytes = self._spool.spent_today_bytes()
+        return room_bytes(budget_bytes, spent_bytes, self._now_ms(), plan, regular)
+
+    def sending_allowance(self, policy: Policy) -> SendingAllowance:
+        """Returns how much of what waits may be sent now. `sparing`: the rest of the
+        day is needed for what is measured in it; `none`: the day's data is used up."""
+        budget_bytes = day_budget_bytes(policy, self.metered)
+        if budget_bytes and self._spool.spent_today_bytes() >= budget_bytes:
+            return "none"
+        room = self.room_today_bytes(policy, regular=False)
+        return "free" if room is None or room > 0 else "sparing"
 
     def _plan_burst(
         self, probe: Probe, policy: Policy, results: Sequence[Result]

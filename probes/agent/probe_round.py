@@ -27,7 +27,8 @@ ROUND_S = 120.0
 
 class RoundSetup(msgspec.Struct, frozen=True, kw_only=True):
     """What every round is run with. `opt_out`: the probes this laptop does not run;
-    `waiting` and `dropped`: how many reports wait in the spool and were dropped."""
+    `waiting` and `dropped`: how many reports wait in the spool and were dropped;
+    `left_out`: how many rounds were, for the data budget."""
 
     software: str
     now_ms: Callable[[], int]
@@ -35,6 +36,7 @@ class RoundSetup(msgspec.Struct, frozen=True, kw_only=True):
     opt_out: Sequence[str] = ()
     waiting: Callable[[], int] = lambda: 0
     dropped: Callable[[], int] = lambda: 0
+    left_out: Callable[[], int] = lambda: 0
 
 
 class ProbeRounds:
@@ -101,6 +103,7 @@ class ProbeRounds:
             test_bytes=test_bytes(conditions),
             spool_reports=setup.waiting(),
             spool_dropped=setup.dropped(),
+            rounds_left_out=setup.left_out(),
         )
 
     def _not_measured(self, name: str, outcome: Outcome) -> Result:

@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 BATCH_REPORTS = 200
 BATCH_BYTES = 500_000
+# What is usual in five minutes, before it is compressed.
+SPARING_BYTES = 20_000
 BETWEEN_BATCHES_S = (2.0, 6.0)
 FIRST_RETRY_S = 60.0
 LAST_RETRY_S = 1800.0
@@ -112,13 +114,14 @@ class ReportDelivery:
         self.delivered = 0
         self.refused: Counter[str] = Counter()
 
-    async def deliver(self) -> float | None:
-        """Makes one request with the oldest reports."""
+    async def deliver(self, sparing: bool = False) -> float | None:
+        """Makes one request with the oldest reports; a small one if `sparing`."""
+        most_bytes = SPARING_BYTES if sparing else BATCH_BYTES
         batch = self._spool.oldest(
-            self._batch_reports, BATCH_BYTES, self._unread_until_ms
+            self._batch_reports, most_bytes, self._unread_until_ms
         )
         if not batch:
-            batch = self._spool.oldest(1, BATCH_BYTES, self._held_versions())
+            batch = self._spool.oldest(1, most_bytes, self._held_versions())
         if not batch:
             return None
         try:

@@ -37,6 +37,7 @@ DAY_MS = 86_400_000
 IN_MEMORY = 500
 RESERVE_BYTES = 262_144
 NAME = "spool.sqlite"
+_DAY, _MONTH = "%Y-%m-%d", "%Y-%m"
 
 
 class Spool:
@@ -170,21 +171,29 @@ class Spool:
         return self._bytes
 
     def spend(self, cost_bytes: int, budget: str = "") -> None:
-        """Counts network data against this month (UTC), each budget separately."""
+        """Counts network data against this day and month (UTC), each budget
+        separately."""
         with self._surviving("written"):
-            if self._db is not None:
-                spool_rows.add_spent(self._db, self._month() + budget, cost_bytes)
+            if self._db is not None and cost_bytes:
+                periods = [self._period(form) + budget for form in (_DAY, _MONTH)]
+                spool_rows.add_spent(self._db, periods, cost_bytes)
 
     def spent_bytes(self, budget: str = "") -> int:
         """Returns the network data counted this month against `budget`."""
+        return self._spent(self._period(_MONTH) + budget)
+
+    def spent_today_bytes(self) -> int:
+        """Returns the network data counted today (UTC)."""
+        return self._spent(self._period(_DAY))
+
+    def _spent(self, period: str) -> int:
         return self._query(
-            "SELECT coalesce(sum(bytes), 0) FROM spent WHERE month = ?",
-            self._month() + budget,
+            "SELECT coalesce(sum(bytes), 0) FROM spent WHERE month = ?", period
         )
 
-    def _month(self) -> str:
+    def _period(self, form: str) -> str:
         now = datetime.datetime.fromtimestamp(self._now_ms() / 1000, datetime.UTC)
-        return now.strftime("%Y-%m")
+        return now.strftime(form)
 
     def _move_doubtful(self, by_ms: int, doubtful: bool) -> None:
         for id, report in self._in_memory.items():

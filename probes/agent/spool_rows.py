@@ -129,13 +129,20 @@ def moved_report(report: SpooledReport, by_ms: int) -> SpooledReport:
     return msgspec.structs.replace(report, made_ms=report.made_ms + by_ms, body=body)
 
 
-def add_spent(db: sqlite3.Connection, month: str, cost_bytes: int) -> None:
-    """Adds to the data that was used in `month`."""
+def add_spent(db: sqlite3.Connection, periods: Sequence[str], cost_bytes: int) -> None:
+    """Adds to the data that was used in each of `periods`, a day and a month; days
+    before are forgotten. (The column is as old as the first of them.)"""
     with db:
-        db.execute(
+        db.executemany(
             "INSERT INTO spent VALUES (?, ?) ON CONFLICT (month)"
             " DO UPDATE SET bytes = bytes + excluded.bytes",
-            (month, cost_bytes),
+            [(period, cost_bytes) for period in periods],
+        )
+        today = periods[0]
+        db.execute(
+            "DELETE FROM spent WHERE month GLOB '????-??-??*'"
+            " AND substr(month, 1, 10) <> ?",
+            (today[:10],),
         )
 
 

@@ -68,6 +68,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     next_ms: dict[str, int] = {}
     spent_bytes: int = 0
     budget_bytes: int = 0
+    spent_today_bytes: int = 0
+    budget_today_bytes: int = 0
+    left_out: int = 0
 
 
 def write_status(folder: Path, status: Status, mode: int = PRIVATE) -> None:
@@ -138,12 +141,14 @@ def status_lines(status: Status | None, now_ms: int) -> list[str]:
     if due and not status.stopped:
         next_jobs = [f"{probe_title(job)} in {_until(at - now_ms)}" for at, job in due]
         lines += ["", "Next: " + ", ".join(next_jobs)]
-    used = f"{status.spent_bytes / 1e6:.1f} MB"
-    if status.budget_bytes:
-        used += f" of the {status.budget_bytes / 1e6:.0f} MB it may use"
+    today = _data_used(status.spent_today_bytes, status.budget_today_bytes)
+    month = _data_used(status.spent_bytes, status.budget_bytes)
+    lines += ["", f"Data used today: {today}. This month: {month}."]
+    if status.left_out:
+        lines.append(
+            f"Measurements not made to keep to that: {status.left_out} since the start."
+        )
     lines += [
-        "",
-        f"Data used this month: {used}.",
         f"Your council knows this laptop as {status.agent}.",
         "See what is collected: towpath-agent what-we-collect. "
         "See exactly what was sent: towpath-agent sent.",
@@ -151,6 +156,11 @@ def status_lines(status: Status | None, now_ms: int) -> list[str]:
     if status.last:
         lines += ["", "Figures for IT support:", *figure_lines(status.last)]
     return lines
+
+
+def _data_used(spent_bytes: int, budget_bytes: int) -> str:
+    used = f"{spent_bytes / 1e6:.1f} MB"
+    return f"{used} of {budget_bytes / 1e6:.0f} MB" if budget_bytes else used
 
 
 def summary_lines(results: Sequence[Result], now_ms: int | None = None) -> list[str]:

@@ -12,15 +12,21 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from probes.diagnosis.number_text import capitalised
-from probes.wire.policy import BURST_ROUNDS_MS, BURSTS_PER_DAY, Policy
-from probes.wire.probe import RunConditions
+from probes.wire.policy import BURST_ROUNDS_MS, BURSTS_PER_DAY, Policy, TeamsRelay
+from probes.wire.probe import Probe, RunConditions
 from probes.wire.probe_list import PROBES, probe_title
 
 DAY_S = 86_400
 _HEADERS_BYTES = {4: 28, 6: 48}
+BAD_MINUTES, DELIVERY, POLICY, PLACE = "bad minutes", "delivery", "policy", "place"
 # One delivery of results, and one policy.
 DELIVERY_BYTES = 10_000
 POLICY_BYTES = 7_000
+# One request to the council's beacon, and how often the place is checked again while
+# the network stays the same.
+PLACE_BYTES = 6_000
+PLACE_EVERY_S = 1800
+TYPICAL_SERVICES, TYPICAL_NAMES = 5, 3
 
 
 class Cost(NamedTuple):
@@ -35,19 +41,33 @@ class Cost(NamedTuple):
         return self.run_bytes * self.runs
 
 
-def day(
-    policy: Policy, metered: bool, services: int = 0, names: int = 0, ip: int = 4
-) -> list[Cost]:
-    """Returns the lines of a day of 24 hours under `policy`: what a run costs and how
-    many there are. `services` and `names` are how many there are if the policy has
-    none; `ip` is the version of the Internet Protocol, 4 or 6."""
-    conditions = RunConditions(
+def round_bytes(
+    probe: Probe, policy: Policy, metered: bool, brief: bool, ip: int = 6
+) -> int:
+    """What a round of `probe` usually costs; by default with the longer headers."""
+    conditions = _conditions(policy, metered, 0, 0, ip)
+    return probe.cost_bytes(replace(conditions, brief=brief))
+
+
+def _conditions(
+    policy: Policy, metered: bool, services: int, names: int, ip: int
+) -> RunConditions:
+    return RunConditions(
         policy=policy,
         metered=metered,
         services=len(policy.services) or services,
         names=len(policy.names) or names,
         header_bytes=_HEADERS_BYTES[ip],
     )
+
+
+def day(
+    policy: Policy, metered: bool, services: int = 0, names: int = 0, ip: int = 4
+) -> list[Cost]:
+    """Returns the lines of a day of 24 hours under `policy`: what a run costs and how
+    many there are. `services` and `names` are how many there are if the policy has
+    none; `ip` is the version of the Internet Protocol, 4 or 6."""
+    conditions = _conditions(policy, metered, services, names, ip)
     lines = []
     for probe in PROBES:
         cost_bytes = probe.cost_bytes(conditions)
@@ -57,8 +77,10 @@ def day(
     if policy.hurry and not metered:
         lines += _bursts(replace(conditions, brief=True))
     every_s = policy.report_s * (3 if metered else 1)
-    lines.append(Cost("delivery", DELIVERY_BYTES, DAY_S // max(every_s, 1)))
-    lines.append(Cost("policy", POLICY_BYTES, DAY_S // max(policy.refresh_s, 1)))
+    if policy.beacon_url:
+        lines.append(Cost(PLACE, PLACE_BYTES, DAY_S // PLACE_EVERY_S))
+    lines.append(Cost(DELIVERY, DELIVERY_BYTES, DAY_S // max(every_s, 1)))
+    lines.append(Cost(POLICY, POLICY_BYTES, DAY_S // max(policy.refresh_s, 1)))
     return lines
 
 
@@ -76,11 +98,52 @@ def _bursts(conditions: RunConditions) -> list[Cost]:
     )
     return [
         Cost(
-            "bad minutes",
+            BAD_MINUTES,
             max(signs) + explaining,
             BURSTS_PER_DAY * len(BURST_ROUNDS_MS),
         )
     ]
+
+
+def typical_day(metered: bool, ip: int = 4) -> list[Cost]:
+    """The day of a council that asks for a little of everything."""
+    policy = Policy(
+        teams_relay=TeamsRelay(host="relay"), beacon_url="https://beacon.example/"
+    )
+    return day(policy, metered, TYPICAL_SERVICES, TYPICAL_NAMES, ip)
+
+
+def day_table() -> str:
+    """The typical day, usual and on a metered connection, as a table of Markdown."""
+    metered = {line.name: line for line in typical_day(True)}
+    rows = ["| | a run | runs a day | a day | metered |", "|---|---|---|---|---|"]
+    for line in typical_day(False):
+        less = metered.get(line.name)
+        title = "place (the beacon)" if line.name == PLACE else probe_title(line.name)
+        rows.append(
+            f"| {title} | {line.run_bytes / 1e3:.1f} kB | {line.runs} | "
+            f"{line.day_bytes / 1e6:.2f} MB | "
+            f"{f'{less.day_bytes / 1e6:.2f} MB' if less else 'none'} |"
+        )
+    sums = [
+        f"**{total(typical_day(on, ip)) / 1e6:.1f} MB**"
+        for ip in (4, 6)
+        for on in (False, True)
+    ]
+    rows.append(f"| **all** | | | {sums[0]} | {sums[1]} |")
+    rows.append(f"| **all, with IPv6** | | | {sums[2]} | {sums[3]} |")
+    return "\n".join(rows) + "\n"
+
+
+def regular_bytes(lines: list[Cost]) -> int:
+    """The bytes of the day without extra rounds."""
+    return sum(line.day_bytes for line in lines if line.name != BAD_MINUTES)
+
+
+def sending_bytes(lines: list[Cost]) -> int:
+    """The bytes of the day that no probe uses."""
+    others = {DELIVERY, POLICY, PLACE}
+    return sum(line.day_bytes for line in lines if line.name in others)
 
 
 def total(lines: list[Cost]) -> int:

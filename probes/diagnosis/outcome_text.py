@@ -25,7 +25,7 @@ OUTCOME_TEXT = {
     Outcome.NOT_PERMITTED: "was not measured: this laptop's settings do not allow it",
     Outcome.NOT_SUPPORTED: "cannot be measured on this system",
     Outcome.NOT_CONFIGURED: "has not been set up by the council",
-    Outcome.BUDGET_SPENT: "was not measured: this month's data allowance is used up",
+    Outcome.BUDGET_SPENT: "was not measured: the data allowance is used up",
     Outcome.METERED: "was not measured: this connection is metered",
     Outcome.ON_BATTERY: "was not measured: the laptop is on battery",
     Outcome.IN_USE: "was not measured: the laptop is in use",

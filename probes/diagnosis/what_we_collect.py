@@ -10,7 +10,6 @@ from probes.diagnosis.number_text import capitalised
 from probes.wire.catalogue import Measurement
 from probes.wire.durations import exact_duration_text
 from probes.wire.measurements import MEASUREMENTS
-from probes.wire.policy import Policy, TeamsRelay
 from probes.wire.probe_list import probe_title
 
 NEVER = (
@@ -27,11 +26,6 @@ STORAGE = (
     "after the number of days shown. Shared pages and reports show groups of at least",
     "10 laptops; your council may have set another number, never under 5.",
 )
-
-
-# A council that asks for a little of everything.
-_TYPICAL_POLICY = Policy(teams_relay=TeamsRelay(host="relay"))
-_SERVICES, _NAMES = 5, 3
 
 
 def what_we_collect(width: int = 79) -> str:
@@ -65,12 +59,12 @@ def what_we_collect(width: int = 79) -> str:
         (False, "An ordinary connection"),
         (True, "A metered connection"),
     ):
-        day = data_costs.day(_TYPICAL_POLICY, metered, _SERVICES, _NAMES)
-        lines += [f"{connection}, laptop on day and night, {_SERVICES} web services:"]
-        lines += [*data_costs.cost_lines(day), ""]
+        services = data_costs.TYPICAL_SERVICES
+        lines += [f"{connection}, laptop on day and night, {services} web services:"]
+        lines += [*data_costs.cost_lines(data_costs.typical_day(metered)), ""]
     lines += [
-        "Your council's policy may ask for more or less. A monthly limit applies, and",
-        "speed tests have their own limit and never run on a metered connection.",
+        "Your council's policy may ask for more or less. A limit of each day and month",
+        "applies; speed tests have their own and never run on a metered connection.",
     ]
     lines += [
         "",

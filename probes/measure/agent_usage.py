@@ -18,6 +18,7 @@ async def measure(
     *,
     spool_reports: int,
     spool_dropped: int,
+    rounds_left_out: int = 0,
     software: str,
     now_ms: WallClock,
 ) -> Result:
@@ -38,6 +39,7 @@ async def measure(
         values={
             "spool_reports": spool_reports,
             "spool_dropped": spool_dropped,
+            "rounds_left_out": rounds_left_out,
             "rss_bytes": rss_bytes,
             "cpu_ratio": (used.user + used.system) / max(uptime_s, 1.0),
             "uptime_s": uptime_s,
@@ -51,6 +53,7 @@ class AgentRunner(ProbeRunner):
         yield await measure(
             spool_reports=context.spool_reports,
             spool_dropped=context.spool_dropped,
+            rounds_left_out=context.rounds_left_out,
             software=context.software,
             now_ms=context.now_ms,
         )

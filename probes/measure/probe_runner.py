@@ -21,7 +21,8 @@ class RoundContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a round may use. `trust`: the TLS context, made when it is first needed;
     `brief`: a short round between the regular ones; `frugal`: send nothing that is not
     needed; `test_bytes`: what a speed test may cost; `spool_reports` and
-    `spool_dropped`: reports that wait and that were dropped."""
+    `spool_dropped`: reports that wait and that were dropped; `rounds_left_out`: for the
+    data budget."""
 
     policy: Policy
     software: str
@@ -33,6 +34,7 @@ class RoundContext(msgspec.Struct, frozen=True, kw_only=True):
     test_bytes: int = 0
     spool_reports: int = 0
     spool_dropped: int = 0
+    rounds_left_out: int = 0
 
 
 class ProbeRunner(ABC):

@@ -139,6 +139,12 @@ AGENT = Probe(
         300,
         Field("spool_reports", "int", "1", "reports waiting to be sent"),
         Field("spool_dropped", "int", "1", "reports dropped since start, oldest first"),
+        Field(
+            "rounds_left_out",
+            "int",
+            "1",
+            "rounds not run since start to keep to the data budget",
+        ),
         Field("rss_bytes", "int", "byte", "resident memory"),
         Field("cpu_ratio", "float", "ratio", "share of one core since start"),
         Field("uptime_s", "float", "s", "since the agent's start"),

@@ -179,14 +179,14 @@ class Policy(msgspec.Struct, frozen=True):
 
     `cadence_s` and `metered_cadence_s` are the seconds between two runs, by probe name;
     a probe that is absent runs at its catalogue period, 0 means never. The byte budgets
-    are for everything that the agent sends and receives in a calendar month, on
-    ordinary and on metered connections, except speed tests, which have their own; 0
-    means no limit. `names` are looked up by the name lookup probe. `targets` judge a
-    call. `beacon_url` answers only inside the council's network; `offices` are its
-    networks, in case the beacon does not answer. `vpn_gateways` are for measuring
-    outside the tunnel. `optimize` replaces the agent's own list of Microsoft 365
-    networks. `longest_pause_s`: how long a user may pause. `hurry`: a few more rounds
-    when things turn bad. `incidents`: known problems, which the user sees.
+    are for everything that the agent sends and receives in a day and in a calendar
+    month (UTC), on ordinary and on metered connections, except speed tests, which have
+    their own; 0 means no limit. `names` are looked up by the name lookup probe.
+    `targets` judge a call. `beacon_url` answers only inside the council's network;
+    `offices` are its networks, in case the beacon does not answer. `vpn_gateways` are
+    for measuring outside the tunnel. `optimize` replaces the agent's own list of
+    Microsoft 365 networks. `longest_pause_s`: how long a user may pause. `hurry`: a few
+    more rounds when things turn bad. `incidents`: known problems, which the user sees.
     `credential_days`: how old the laptop's secret may get before it asks for a new one;
     0: as old as it likes.
     """
@@ -203,6 +203,8 @@ class Policy(msgspec.Struct, frozen=True):
     optimize: Annotated[tuple[Workload, ...], msgspec.Meta(max_length=16)] = ()
     cadence_s: dict[str, Seconds] = {}
     metered_cadence_s: dict[str, Seconds] = {}
+    budget_bytes_per_day: Bytes = 25_000_000
+    metered_budget_bytes_per_day: Bytes = 5_000_000
     budget_bytes_per_month: Bytes = 750_000_000
     metered_budget_bytes_per_month: Bytes = 150_000_000
     speed_test_bytes_per_month: Bytes = 1_000_000_000
