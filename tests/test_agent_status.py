@@ -53,6 +53,8 @@ def test_the_status_shows_what_waits_what_fails_and_what_is_next() -> None:
                 last=(result("call_path", rtt_ms=20.0, loss_ratio=0.001, poor=0),),
                 next_ms={"call_path": NOW_MS + 90_000},
                 spent_bytes=3_400_000,
+                spent_today_bytes=1_200_000,
+                budget_today_bytes=25_000_000,
                 budget_bytes=750_000_000,
                 delivered_ms=NOW_MS - 7_200_000,
             ),
