@@ -8,7 +8,7 @@ FOR ?=
 # A module is compiled once, not by each of the hundreds of processes that tests start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env demo test check format bench soak docs lock release clean services
+.PHONY: help env demo test check format bench soak docs lock release msi clean services
 .PHONY: check-lint check-types check-types-win32 check-types-darwin check-layers
 
 help: ## Show the targets
@@ -73,6 +73,13 @@ lock: ## Pin the newest allowed versions for all, servers and laptops (needs uv)
 
 release: env ## Build dist/: the wheel, locks of server and agent, their SBOMs, checksums
 	@deploy/make-release $(BIN) dist
+
+# PYTHON_ZIP=…: the file that deploy/windows/python.lock names, from python.org
+PYTHON_ZIP ?=
+
+msi: env ## Build dist/towpath-agent.msi (PYTHON_ZIP=… from python.org; needs Wine and mingw-w64)
+	@test -n "$(PYTHON_ZIP)" || { echo "make msi: set PYTHON_ZIP to the file that deploy/windows/python.lock names" >&2; exit 2; }
+	@$(BIN)/python deploy/windows/make-msi "$(PYTHON_ZIP)" dist/towpath-agent.msi
 
 clean: ## Remove everything that was built
 	@rm -rf $(VENV) var build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -109,7 +109,7 @@ def _texts_with_commands() -> dict[str, str]:
     shipped = [
         path
         for path in (ROOT / "deploy").rglob("*")
-        if path.is_file() and path.suffix not in {".json", ".lock"}
+        if path.is_file() and path.suffix not in {".json", ".lock", ".pyc"}
     ]
     shown = [
         ROOT / "probes/diagnosis/is_it_me_page.py",

@@ -62,6 +62,32 @@ def test_a_token_of_a_ring_works_from_its_networks_only(tmp_path: Path) -> None:
         assert (shown.ring, shown.sources) == ("pilot", wish.sources)
 
 
+def test_a_laptop_installed_for_a_ring_needs_a_token_of_it_or_of_none(
+    tmp_path: Path,
+) -> None:
+    with opened_registry(tmp_path) as registry:
+        pilot = registry.admin.add_token(
+            TokenWish("depot", 9, 7, "", "pilot"), NOW_MS, "alex"
+        )
+        free = registry.admin.add_token(TokenWish("depot", 9, 7), NOW_MS, "alex")
+        wrong = Enrolment(pilot, "a", ring="broad")
+        refused = "is for the ring pilot, and this laptop was installed for broad"
+        assert refused in registry.refusal_reason(wrong, NOW_MS)
+        with pytest.raises(EnrolmentRefused, match=refused):
+            registry.identities.enrol(wrong, NOW_MS)
+        assert "no name of a ring" in registry.refusal_reason(
+            Enrolment(free, "a", ring="<script>"), NOW_MS
+        )
+        for device, token, ring in (
+            ("a", pilot, "pilot"),
+            ("b", free, "broad"),
+            ("c", pilot, ""),
+        ):
+            registry.identities.enrol(Enrolment(token, device, ring=ring), NOW_MS)
+        rings = sorted(agent.ring for agent in registry.agents())
+        assert rings == ["broad", "pilot", "pilot"]
+
+
 @pytest.mark.parametrize(
     ("wish", "says"),
     [

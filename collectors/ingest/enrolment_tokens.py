@@ -71,12 +71,13 @@ def token_state(token: Token, now_ms: int) -> str:
 
 
 def refusal_reason(
-    token: Token | None, now_ms: int, address: str, *, again: bool
+    token: Token | None, now_ms: int, address: str, ring: str = "", *, again: bool
 ) -> str:
     """Why a laptop at `address` cannot enrol with the token; empty if it can. Pure.
 
     `again`: the same laptop has used it before, so it needs no further use. An empty
-    `address` is this machine itself.
+    `address` is this machine itself. `ring` is the one that the laptop was installed
+    for, if any.
     """
     if token is None:
         return UNKNOWN
@@ -92,6 +93,13 @@ def refusal_reason(
         known = parse_address(address)
         if known is None or not is_in(known, _networks(token.sources)):
             return "the enrolment token may not be used from this network"
+    if ring and not RING.fullmatch(ring):
+        return "the ring that this laptop was installed for is no name of a ring"
+    if ring and token.ring and ring != token.ring:
+        return (
+            f"the enrolment token is for the ring {token.ring}, and this laptop was "
+            f"installed for {ring}"
+        )
     if token.used >= token.uses and not again:
         return f"the enrolment token had {token.uses} uses"
     return ""

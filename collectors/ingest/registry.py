@@ -162,7 +162,9 @@ class Registry:
         if token is not None:
             record = self._agents.get(pseudonym(self._key, enrolment.device.strip()))
         again = record is not None and record.token_hash == token_hash
-        return enrolment_tokens.refusal_reason(token, now_ms, address, again=again)
+        return enrolment_tokens.refusal_reason(
+            token, now_ms, address, enrolment.ring, again=again
+        )
 
     def is_behind(self) -> bool:
         """True if the file has changed since it was read. Only looks at its time."""

@@ -60,7 +60,7 @@ class RegistryIdentities:
             ).fetchone()
             again = before is not None and before[0] == token_hash
             reason = enrolment_tokens.refusal_reason(
-                token, now_ms, address, again=again
+                token, now_ms, address, enrolment.ring, again=again
             )
             if token is None or reason:
                 raise EnrolmentRefused(reason)
@@ -70,7 +70,8 @@ class RegistryIdentities:
                 connection.execute(
                     "UPDATE token SET used = used + 1 WHERE hash = ?", (token_hash,)
                 )
-            place = (token.site, token_hash, token.team, token.ring)
+            ring = token.ring or enrolment.ring
+            place = (token.site, token_hash, token.team, ring)
             secret = _put(connection, agent, place, now_ms)
             set_machine(connection, agent, machine, now_ms)
             next_generation(connection)

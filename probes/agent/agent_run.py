@@ -98,6 +98,7 @@ async def _get_credential(
                     settings.folder(),
                     settings.ca_file,
                     software,
+                    settings.ring,
                 ),
                 name="agent-enrolling",
             )

@@ -70,13 +70,18 @@ def known_device_id(folder: Path) -> str:
 
 
 async def enrol(
-    server: str, token: str, folder: Path, ca_file: str, software: str
+    server: str,
+    token: str,
+    folder: Path,
+    ca_file: str,
+    software: str,
+    ring: str = "",
 ) -> AgentCredential:
     """Enrols this laptop, saves the credential and returns it.
 
     Raises `Later` if the server cannot be reached, `NotEnrolled` if it refuses.
     """
-    body = msgspec.json.encode(Enrolment(token=token, device=device_id(folder)))
+    body = msgspec.json.encode(Enrolment(token, device_id(folder), ring=ring))
     headers = {"Content-Type": "application/json"}
     async with ServerConnection(server, None, ca_file, software) as connection:
         response = await connection.request("POST", "/v1/enrol", body, headers)

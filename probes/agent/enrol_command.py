@@ -45,7 +45,14 @@ def enrol_laptop(options: argparse.Namespace, settings: Settings) -> int:
             return OK
     try:
         credential = asyncio.run(
-            enrol(server, token, settings.folder(), settings.ca_file, software())
+            enrol(
+                server,
+                token,
+                settings.folder(),
+                settings.ca_file,
+                software(),
+                settings.ring,
+            )
         )
     except (Later, NotEnrolled, OSError) as error:
         return failure(str(error))

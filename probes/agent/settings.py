@@ -62,6 +62,7 @@ class Hours(_Part, frozen=True):
 class Settings(_Part, frozen=True):
     """`server`: the council's address, such as https://towpath.example.gov.uk.
 
+    `ring`: the group of laptops that this one was installed for, such as pilot.
     `enrolment_token`: given by the council, used once and then removed from the file.
     `enrolment_token_file`: a file that holds it, removed after use. `ca_file`:
     certificate authorities to trust instead of the system's. `shared_folder`: of an
@@ -72,6 +73,7 @@ class Settings(_Part, frozen=True):
     server: str = ""
     transport: Literal["https", "mqtt"] = "https"
     mqtt: Mqtt = Mqtt()
+    ring: Annotated[str, msgspec.Meta(max_length=30)] = ""
     enrolment_token: str = ""
     enrolment_token_file: str = ""
     ca_file: str = ""

@@ -121,12 +121,14 @@ class Enrolment(msgspec.Struct, frozen=True):
     """`POST /v1/enrol`: a laptop enrols with a token from its council.
 
     Without a token and signed in (HTTP Basic), it asks for an identity of its own,
-    because its disk was copied from the laptop that the credential belongs to.
+    because its disk was copied from the laptop that the credential belongs to. `ring`
+    is the one that its installer was given, if any.
     """
 
     token: Text
     device: Text
     machine: MachineDigest = ""
+    ring: Text = ""
 
 
 class CredentialWish(msgspec.Struct, frozen=True):

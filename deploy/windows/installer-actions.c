@@ -1,0 +1,193 @@
+/* What the tables of an MSI cannot say: folders with access lists of their own, the
+ * enrolment token in the private one, and their removal. All run as LocalSystem.
+ *
+ *   PrepareFolders   CustomActionData is the token, which may be empty
+ *   ForgetToken      when an installation is rolled back
+ *   EraseState       CustomActionData is KEEPSTATE: if not empty, the state stays */
+#define _WIN32_WINNT 0x0A00
+#include <windows.h>
+#include <msi.h>
+#include <msiquery.h>
+#include <sddl.h>
+#include <shlobj.h>
+#include <stdio.h>
+
+#define LONGEST 1024
+#define LONGEST_TOKEN 1000
+/* Owner: administrators. Full access for LocalSystem, administrators and LocalService, which
+ * runs the agent. In the outer folder users may only pass through, list and read names. */
+#define OUTER L"O:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;LS)(A;;0x1200a9;;;BU)"
+#define PRIVATE L"O:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;LS)"
+
+static void say(MSIHANDLE install, const wchar_t *text, const wchar_t *what, DWORD error)
+{
+    wchar_t line[LONGEST + 256];
+    MSIHANDLE record = MsiCreateRecord(1);
+    swprintf(line, LONGEST + 256, L"Towpath agent: %ls %ls (error %lu)", text, what, (unsigned long)error);
+    MsiRecordSetStringW(record, 0, L"[1]");
+    MsiRecordSetStringW(record, 1, line);
+    MsiProcessMessage(install, INSTALLMESSAGE_INFO, record);
+    MsiCloseHandle(record);
+}
+
+/* Writes ProgramData\Towpath\NAME; an empty name is the folder itself. */
+static BOOL data_path(const wchar_t *name, wchar_t *path)
+{
+    wchar_t data[MAX_PATH];
+    if (FAILED(SHGetFolderPathW(NULL, CSIDL_COMMON_APPDATA, NULL, 0, data)))
+        return FALSE;
+    return swprintf(path, LONGEST, L"%ls\\Towpath%ls%ls", data, *name ? L"\\" : L"", name) > 0;
+}
+
+/* Whether only the system, administrators or LocalService can have made it. */
+static BOOL is_trusted(const wchar_t *path)
+{
+    static const WELL_KNOWN_SID_TYPE owners[] = {
+        WinLocalSystemSid, WinBuiltinAdministratorsSid, WinLocalServiceSid};
+    BYTE buffer[4096];
+    DWORD size = 0;
+    PSID owner = NULL;
+    BOOL defaulted, trusted = FALSE;
+    DWORD kind = GetFileAttributesW(path);
+
+    if (kind == INVALID_FILE_ATTRIBUTES || (kind & FILE_ATTRIBUTE_REPARSE_POINT) ||
+        !(kind & FILE_ATTRIBUTE_DIRECTORY))
+        return FALSE;
+    if (!GetFileSecurityW(path, OWNER_SECURITY_INFORMATION, buffer, sizeof buffer, &size) ||
+        !GetSecurityDescriptorOwner(buffer, &owner, &defaulted) || !owner)
+        return FALSE;
+    for (size_t n = 0; n < sizeof owners / sizeof *owners; n++)
+        trusted |= IsWellKnownSid(owner, owners[n]);
+    return trusted;
+}
+
+/* Makes the folder, or gives the one that is there its access list. One that a person has
+ * put there before is moved aside: what is in it is not the agent's. */
+static DWORD prepare(MSIHANDLE install, const wchar_t *path, const wchar_t *access)
+{
+    SECURITY_ATTRIBUTES attributes = {sizeof attributes, NULL, FALSE};
+    wchar_t aside[LONGEST];
+    DWORD error = ERROR_SUCCESS;
+
+    if (!ConvertStringSecurityDescriptorToSecurityDescriptorW(access, SDDL_REVISION_1,
+                                                              &attributes.lpSecurityDescriptor, NULL))
+        return GetLastError();
+    if (GetFileAttributesW(path) != INVALID_FILE_ATTRIBUTES && !is_trusted(path)) {
+        swprintf(aside, LONGEST, L"%ls.not-ours-%lu", path, (unsigned long)GetTickCount());
+        say(install, L"moved aside what was not the installer's:", aside, 0);
+        if (!MoveFileW(path, aside))
+            error = GetLastError();
+    }
+    if (!error && !CreateDirectoryW(path, &attributes)) {
+        error = GetLastError();
+        if (error == ERROR_ALREADY_EXISTS)
+            error = SetFileSecurityW(path, DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION,
+                                     attributes.lpSecurityDescriptor) ? ERROR_SUCCESS : GetLastError();
+    }
+    LocalFree(attributes.lpSecurityDescriptor);
+    return error;
+}
+
+/* Writes the token as UTF-8 with a line end, through a new file. */
+static DWORD write_token(const wchar_t *path, const wchar_t *token)
+{
+    char text[LONGEST_TOKEN * 4];
+    DWORD written, error = ERROR_SUCCESS;
+    int length = WideCharToMultiByte(CP_UTF8, 0, token, -1, text, sizeof text - 1, NULL, NULL);
+
+    if (length <= 0)
+        return ERROR_INVALID_PARAMETER;
+    text[length - 1] = '\n';
+    DeleteFileW(path);
+    HANDLE file = CreateFileW(path, GENERIC_WRITE, 0, NULL, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, NULL);
+    if (file == INVALID_HANDLE_VALUE)
+        error = GetLastError();
+    else if (!WriteFile(file, text, (DWORD)length, &written, NULL) || !FlushFileBuffers(file))
+        error = GetLastError();
+    if (file != INVALID_HANDLE_VALUE)
+        CloseHandle(file);
+    SecureZeroMemory(text, sizeof text);
+    return error;
+}
+
+/* Deletes the folder and what is in it, without following links. */
+static DWORD erase(const wchar_t *folder)
+{
+    wchar_t pattern[LONGEST], path[LONGEST];
+    WIN32_FIND_DATAW entry;
+    DWORD error = ERROR_SUCCESS;
+
+    swprintf(pattern, LONGEST, L"%ls\\*", folder);
+    HANDLE search = FindFirstFileW(pattern, &entry);
+    if (search == INVALID_HANDLE_VALUE) {
+        error = GetLastError();
+        return error == ERROR_PATH_NOT_FOUND || error == ERROR_FILE_NOT_FOUND ? ERROR_SUCCESS : error;
+    }
+    do {
+        if (!wcscmp(entry.cFileName, L".") || !wcscmp(entry.cFileName, L".."))
+            continue;
+        if (swprintf(path, LONGEST, L"%ls\\%ls", folder, entry.cFileName) < 0)
+            continue;
+        BOOL is_folder = entry.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY;
+        BOOL is_link = entry.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT;
+        DWORD failed = ERROR_SUCCESS;
+        if (is_folder && !is_link) {
+            failed = erase(path);
+        } else {
+            SetFileAttributesW(path, FILE_ATTRIBUTE_NORMAL);
+            if (!(is_folder ? RemoveDirectoryW(path) : DeleteFileW(path)))
+                failed = GetLastError();
+        }
+        error = failed ? failed : error;
+    } while (FindNextFileW(search, &entry));
+    FindClose(search);
+    return RemoveDirectoryW(folder) ? error : GetLastError();
+}
+
+__declspec(dllexport) UINT __stdcall PrepareFolders(MSIHANDLE install)
+{
+    wchar_t path[LONGEST], token[LONGEST_TOKEN + 1] = L"";
+    DWORD length = LONGEST_TOKEN + 1, error;
+
+    if (MsiGetPropertyW(install, L"CustomActionData", token, &length) != ERROR_SUCCESS) {
+        say(install, L"TOKEN is longer than", L"1000 characters", ERROR_MORE_DATA);
+        return ERROR_INSTALL_FAILURE;
+    }
+    if (!data_path(L"", path))
+        return ERROR_INSTALL_FAILURE;
+    error = prepare(install, path, OUTER);
+    if (!error && data_path(L"Agent", path))
+        error = prepare(install, path, PRIVATE);
+    if (!error && *token && data_path(L"Agent\\enrolment-token", path))
+        error = write_token(path, token);
+    SecureZeroMemory(token, sizeof token);
+    if (error)
+        say(install, L"cannot prepare", path, error);
+    return error ? ERROR_INSTALL_FAILURE : ERROR_SUCCESS;
+}
+
+__declspec(dllexport) UINT __stdcall ForgetToken(MSIHANDLE install)
+{
+    wchar_t path[LONGEST];
+    (void)install;
+    if (data_path(L"Agent\\enrolment-token", path))
+        DeleteFileW(path);
+    return ERROR_SUCCESS;
+}
+
+__declspec(dllexport) UINT __stdcall EraseState(MSIHANDLE install)
+{
+    static const wchar_t *const folders[] = {L"requests", L"shown", L"Agent"};
+    wchar_t path[LONGEST], keep[16] = L"";
+    DWORD length = 16, error;
+
+    if (MsiGetPropertyW(install, L"CustomActionData", keep, &length) != ERROR_SUCCESS)
+        wcscpy(keep, L"1");
+    for (size_t n = 0; n < (*keep ? 2 : 3); n++)
+        if (data_path(folders[n], path) && (error = erase(path)) != ERROR_SUCCESS)
+            say(install, L"could not remove all of", path, error);
+    /* Only if it is empty. */
+    if (data_path(L"", path))
+        RemoveDirectoryW(path);
+    return ERROR_SUCCESS;
+}

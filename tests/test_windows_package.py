@@ -1,0 +1,272 @@
+"""The agent's MSI: its tables, its files, and that it is the same in each build."""
+
+import os
+import random
+import subprocess
+import sys
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+import services
+from hypothesis import given
+from hypothesis import strategies as st
+
+WINDOWS = Path(__file__).resolve().parents[1] / "deploy" / "windows"
+sys.path.insert(0, str(WINDOWS))
+# Not packages of the project: the tools of `make msi`.
+cabinet = pytest.importorskip("cabinet")
+msi_database = pytest.importorskip("msi_database")
+msi_package = pytest.importorskip("msi_package")
+
+pytestmark = [pytest.mark.service]
+# Never to be changed: installed agents are found by it.
+UPGRADE_CODE = "{CA58E9C9-11E2-52CD-A7DC-23D58E69ECE0}"
+NOISE = random.Random(7).randbytes(8_000_000)
+FILES = {
+    PurePosixPath("LICENSE.txt"): b"",
+    PurePosixPath("bin", "towpath-agent.cmd"): b"@rem\r\n",
+    # So large that the container needs more than its first list of sectors.
+    PurePosixPath("lib", "a long name.cpython-312.pyc"): NOISE,
+    PurePosixPath("lib", "b.py"): b"x = 1\n" * 20_000,
+    PurePosixPath("towpath-agent-service.exe"): b"MZ",
+}
+Rows = list[dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def msi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("msi") / "agent.msi"
+    path.write_bytes(built())
+    return path
+
+
+def built(**changes: Any) -> bytes:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+        whole = {"files": FILES, "version": "0.2.0", "actions": b"library"}
+        package: bytes = msi_package.package(**(whole | changes))
+        return package
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(
+        [services.program(str(command[0])), *map(str, command[1:])],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr == b""
+    return done.stdout.decode("cp1252")
+
+
+def rows(msi: Path, table: str) -> Rows:
+    lines = run("msiinfo", "export", msi, table).split("\r\n")
+    names = lines[0].split("\t")
+    return [
+        dict(zip(names, line.split("\t"), strict=True)) for line in lines[3:] if line
+    ]
+
+
+def properties(msi: Path) -> dict[str, str]:
+    return {row["Property"]: row["Value"] for row in rows(msi, "Property")}
+
+
+def test_the_files_come_out_as_they_went_in(msi: Path, tmp_path: Path) -> None:
+    run("msiextract", "-C", tmp_path, msi)
+    folder = tmp_path / "Towpath" / "Agent"
+    found = {
+        PurePosixPath(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert found == FILES
+
+
+def test_the_same_contents_give_the_same_bytes_and_others_another_product(
+    tmp_path: Path,
+) -> None:
+    first = built()
+    assert built() == first
+    codes = []
+    more = FILES | {PurePosixPath("lib", "c.py"): b""}
+    for number, change in enumerate(({}, {"files": more}, {"version": "0.3.0"})):
+        path = tmp_path / f"{number}.msi"
+        path.write_bytes(built(**change))
+        summary = run("msiinfo", "suminfo", path)
+        package = summary.partition("(UUID): ")[2][:38]
+        product = properties(path)
+        components = {row["ComponentId"] for row in rows(path, "Component")}
+        codes.append((package, product["ProductCode"]))
+        assert product["UpgradeCode"] == UPGRADE_CODE
+        assert len(components) == 3
+    assert len({code for pair in codes for code in pair}) == 6
+
+
+def test_it_is_for_the_machine_and_says_so(msi: Path) -> None:
+    summary = run("msiinfo", "suminfo", msi)
+    assert "Subject: Towpath agent 0.2.0" in summary
+    assert "Template: x64;1033" in summary
+    assert "Created: Thu Jan  1 00:00:00 2026" in summary
+    known = properties(msi)
+    assert known["ALLUSERS"] == "1"
+    # Windows never restarts a laptop by itself.
+    assert known["REBOOT"] == "ReallySuppress"
+    conditions = {row["Condition"] for row in rows(msi, "LaunchCondition")}
+    assert "Privileged" in conditions
+
+
+def test_the_token_is_in_no_log_and_no_registry(msi: Path) -> None:
+    known = properties(msi)
+    assert set(known["MsiHiddenProperties"].split(";")) >= {"TOKEN", "PrepareFolders"}
+    assert "TOKEN" in known["SecureCustomProperties"].split(";")
+    assert not [row for row in rows(msi, "Registry") if "[TOKEN]" in row["Value"]]
+    actions = {row["Action"]: int(row["Type"]) for row in rows(msi, "CustomAction")}
+    # msidbCustomActionTypeHideTarget, NoImpersonate and InScript.
+    assert actions["PrepareFolders"] & 0x2C00 == 0x2C00
+    holders = [r["Action"] for r in rows(msi, "CustomAction") if "TOKEN" in r["Target"]]
+    assert holders == ["SetPrepareFolders"]
+
+
+def test_what_the_installer_writes_is_what_the_agent_reads(msi: Path) -> None:
+    from probes.agent.settings_layers import setting_types
+    from probes.platforms.event_log import SOURCE
+    from probes.platforms.system_settings import INSTALLER_KEY
+
+    registry = rows(msi, "Registry")
+    names = {row["Name"] for row in registry if row["Key"] == INSTALLER_KEY}
+    assert names <= set(setting_types())
+    assert names >= {"server", "ring", "state_folder", "shared_folder"}
+    assert [row for row in registry if row["Key"].endswith(rf"\Application\{SOURCE}")]
+
+
+def test_server_and_ring_are_remembered_on_an_upgrade(msi: Path) -> None:
+    searched = {row["Property"]: row["Signature_"] for row in rows(msi, "AppSearch")}
+    places = {row["Signature_"]: row for row in rows(msi, "RegLocator")}
+    order = {
+        r["Action"]: int(r["Sequence"]) for r in rows(msi, "InstallExecuteSequence")
+    }
+    for name in ("SERVER", "RING"):
+        place = places[searched[f"REMEMBERED_{name}"]]
+        assert (place["Root"], place["Name"]) == ("2", name.lower())
+        # Before the old version, and its registry, goes.
+        assert order["AppSearch"] < order[f"Remember{name}"]
+        assert order[f"Remember{name}"] < order["RemoveExistingProducts"]
+
+
+def test_the_state_goes_with_the_product_and_not_in_an_upgrade(msi: Path) -> None:
+    order = {row["Action"]: row for row in rows(msi, "InstallExecuteSequence")}
+    number = {action: int(row["Sequence"]) for action, row in order.items()}
+    assert order["EraseState"]["Condition"] == (
+        'REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE'
+    )
+    # The folders are there before the service starts, and the old one is gone.
+    assert (
+        number["StopServices"]
+        < number["DeleteServices"]
+        < number["InstallFiles"]
+        < number["SetPrepareFolders"]
+        < number["PrepareFolders"]
+        < number["InstallServices"]
+        < number["StartServices"]
+    )
+    older = [row for row in rows(msi, "Upgrade") if row["ActionProperty"] == "OLDER"]
+    assert [row["VersionMax"] for row in older] == ["0.2.0"]
+
+
+def test_the_service_has_few_rights_and_is_started_again(msi: Path) -> None:
+    (service,) = rows(msi, "ServiceInstall")
+    assert service["StartName"] == r"NT AUTHORITY\LocalService"
+    assert service["StartType"] == "2"
+    settings = {
+        row["ConfigType"]: row["Argument"] for row in rows(msi, "MsiServiceConfig")
+    }
+    assert settings == {"3": "1", "4": "1"}  # delayed start, failure actions
+    (control,) = rows(msi, "ServiceControl")
+    # Start and stop at installation, stop and delete at uninstallation.
+    assert int(control["Event"]) == 0x1 | 0x2 | 0x20 | 0x80
+
+
+def test_the_programs_compile_without_a_warning(tmp_path: Path) -> None:
+    services.program("x86_64-w64-mingw32-gcc")
+    for name in ("towpath-agent-service.exe", "installer-actions.dll"):
+        assert msi_package.build_program(tmp_path, name)[:2] == b"MZ"
+
+
+def test_another_python_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
+    wrong = tmp_path / "python-3.12.10-embed-amd64.zip"
+    wrong.write_bytes(b"PK")
+    ended = subprocess.run(
+        [sys.executable, WINDOWS / "make-msi", wrong, tmp_path / "out.msi"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert ended.returncode == 1
+    assert "has the hash" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def unpacked(packed: bytes) -> bytes:
+    """What is in a cabinet of one folder, by its blocks; checks their sums."""
+    at = int.from_bytes(packed[36:40], "little")
+    count = int.from_bytes(packed[40:42], "little")
+    content = b""
+    for _ in range(count):
+        size = int.from_bytes(packed[at + 4 : at + 6], "little")
+        whole = int.from_bytes(packed[at + 6 : at + 8], "little")
+        block = packed[at + 8 : at + 8 + size]
+        assert int.from_bytes(packed[at : at + 4], "little") == checksum(
+            packed[at + 4 : at + 8], checksum(block, 0)
+        )
+        assert (block[:2], size <= 32_768 + 12) == (b"CK", True)
+        inflate = zlib.decompressobj(-15, zdict=content[-32_768:])
+        part = inflate.decompress(block[2:])
+        assert (len(part), inflate.eof) == (whole, True)
+        content += part
+        at += 8 + size
+    assert at == len(packed) == int.from_bytes(packed[8:12], "little")
+    return content
+
+
+def checksum(data: bytes, seed: int) -> int:
+    """As MS-CAB describes it."""
+    for at in range(0, len(data) // 4 * 4, 4):
+        seed ^= int.from_bytes(data[at : at + 4], "little")
+    rest = data[len(data) // 4 * 4 :]
+    return seed ^ int.from_bytes(rest, "big")
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=50),
+            st.integers(0, 70_000).map(lambda size: NOISE[:size]),
+            st.integers(0, 70_000).map(lambda size: b"ab" * size),
+        ),
+        max_size=5,
+    )
+)
+def test_a_cabinet_gives_back_what_it_was_given(contents: list[bytes]) -> None:
+    files = [cabinet.CabinetFile(f"F{n}", part) for n, part in enumerate(contents)]
+    assert unpacked(cabinet.write_cabinet(files)) == b"".join(contents)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("s5", "longer"), ("i2", 40_000), ("i4", None), ("s72", None), ("s72", "")],
+)
+def test_a_value_that_a_column_does_not_hold_is_refused(kind: str, value: Any) -> None:
+    columns = [("Key", "s72"), ("Value", kind)]
+    table = msi_database.Table(columns, 1, [("a", value)])
+    with pytest.raises(ValueError, match=r"T\.Value"):
+        msi_database.write_msi({"T": table}, None, {})
+
+
+def test_two_rows_of_one_key_are_refused() -> None:
+    table = msi_database.Table([("Key", "s72")], 1, [("a",), ("a",)])
+    with pytest.raises(ValueError, match="same key"):
+        msi_database.write_msi({"T": table}, None, {})
