@@ -7,7 +7,8 @@ reflector, all on this machine, with every cadence 30 times faster than the defa
 runs: an idle one (every probe off, delivery and policy hourly) and a working one. The
 same again with a Windows Python under Wine, if they are installed (`make services`).
 * Memory: the largest resident set in the working run; under Wine also that of a Python
-  that has imported nothing, as Wine's own libraries are in both.
+  that has imported nothing, as Wine's own libraries are in both, and the part of it
+  that are whole copies of libraries, which Windows does not make (`wine_memory`).
 * CPU at default cadences = idle + (working - idle) / 30, each without start-up.
 * Bytes per day: the mean `cost_bytes` of each probe times its runs at the default
   cadence, plus the mean cost of a delivery (as the agent counts it: bodies and heads as
@@ -38,6 +39,7 @@ from append_doubles import ListAppend
 from services import free_port
 from windows_python import CACHE, WindowsLaptop
 
+from benchmarks.wine_memory import copied_bytes
 from collectors.estate.estate_model import Estate
 from collectors.estate.estate_model import Reflector as ReflectorEntry
 from collectors.ingest.certificate import make_certificates
@@ -137,9 +139,7 @@ async def _measure(launcher: Launcher) -> dict[str, float]:
         teams_relay=TeamsRelayConfig(host=""), cadence_s=off, report_s=3600
     )
     with tempfile.TemporaryDirectory() as folder:
-        idle_ratio, *_ = await _run_agent(
-            launcher, Path(folder), idle, Estate(), IDLE_S
-        )
+        idling = await _run_agent(launcher, Path(folder), idle, Estate(), IDLE_S)
     reflector = ReflectorService(
         ReflectorConfig(addresses=("127.0.0.1",), stamp_port=0, web_port=0)
     )
@@ -155,6 +155,7 @@ async def _measure(launcher: Launcher) -> dict[str, float]:
                 for probe in PROBES
             },
             report_s=300 // FASTER,
+            budget_bytes_per_day=0,
         )
         estate = Estate(
             reflectors=(
@@ -164,19 +165,22 @@ async def _measure(launcher: Launcher) -> dict[str, float]:
             )
         )
         with tempfile.TemporaryDirectory() as folder:
-            working, rss, append, spent = await _run_agent(
+            working = await _run_agent(
                 launcher, Path(folder), work, estate, WINDOW_S, portal_port
             )
     cost: dict[str, list[int]] = defaultdict(list)
-    deliveries = append.calls
-    for batch in append.batches:
+    deliveries = working.append.calls
+    for batch in working.append.batches:
         cost[batch.measurement] += [int(v) for v in batch.field("cost_bytes")]
     figures = {
-        "rss_bytes": float(rss),
-        "cpu_idle_ratio": idle_ratio,
-        "cpu_working_ratio": working,
-        "cpu_at_default_ratio": idle_ratio + (working - idle_ratio) / FASTER,
+        "rss_bytes": float(working.rss_bytes),
+        "cpu_idle_ratio": idling.cpu_ratio,
+        "cpu_working_ratio": working.cpu_ratio,
+        "cpu_at_default_ratio": idling.cpu_ratio
+        + (working.cpu_ratio - idling.cpu_ratio) / FASTER,
     }
+    if working.copied_bytes:
+        figures["copied_libraries_bytes"] = float(working.copied_bytes)
     day = metered = 0.0
     usual = Policy()
     for probe in PROBES:
@@ -191,7 +195,7 @@ async def _measure(launcher: Launcher) -> dict[str, float]:
     measured = sum(sum(values) for values in cost.values())
     # At the default cadence every delivery makes a new TLS handshake, because a
     # connection closes after a minute's pause. So one is added to each delivery.
-    delivery = max(spent - measured, 0) / max(deliveries, 1) + 6_000
+    delivery = max(working.spent_bytes - measured, 0) / max(deliveries, 1) + 6_000
     figures["delivery_bytes"] = delivery
     day += delivery * DAY_S / usual.report_s
     metered += delivery * DAY_S / (3 * usual.report_s)
@@ -209,6 +213,17 @@ def _ipv6_overhead(metered: bool) -> float:
     return runs * CALL_PACKETS * 2 * 20
 
 
+class AgentRun(NamedTuple):
+    """CPU as a share of one core, largest RSS, the part of it that are copies of
+    libraries, what arrived, and the bytes that the agent counted."""
+
+    cpu_ratio: float
+    rss_bytes: int
+    copied_bytes: int
+    append: ListAppend
+    spent_bytes: int
+
+
 async def _run_agent(
     launcher: Launcher,
     folder: Path,
@@ -216,9 +231,7 @@ async def _run_agent(
     estate: Estate,
     seconds: float,
     port: int = 0,
-) -> tuple[float, int, ListAppend, int]:
-    """CPU as a share of one core, largest RSS, what arrived, bytes the agent
-    counted."""
+) -> AgentRun:
     async with _ingest_server(folder, policy, estate, port) as (
         port,
         registry,
@@ -240,20 +253,22 @@ async def _run_agent(
             stderr=subprocess.DEVNULL,
         )
         agent_process = psutil.Process(process.pid)
-        rss = 0
+        rss_bytes = copied = 0
         try:
             await asyncio.sleep(SETTLE_S)
             begun_s, cpu_s = time.monotonic(), _cpu_s(agent_process)
             while time.monotonic() - begun_s < seconds:
                 await asyncio.sleep(0.5)
-                rss = max(rss, agent_process.memory_info().rss)
-            ratio = (_cpu_s(agent_process) - cpu_s) / (time.monotonic() - begun_s)
+                rss_bytes = max(rss_bytes, agent_process.memory_info().rss)
+            copied = copied_bytes(process.pid)
+            cpu_ratio = (_cpu_s(agent_process) - cpu_s) / (time.monotonic() - begun_s)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
             await process.wait()
         status = read_status(launch.state)
-        return ratio, rss, append, 0 if status is None else status.spent_bytes
+        spent_bytes = 0 if status is None else status.spent_bytes
+        return AgentRun(cpu_ratio, rss_bytes, copied, append, spent_bytes)
 
 
 @contextlib.asynccontextmanager
