@@ -24,7 +24,8 @@ from typing import cast
 import msgspec
 
 from collectors.file_limit import raise_file_limit
-from probes.agent.agent import Agent, AgentIdentity, AgentTiming, ServerLink
+from probes.agent.agent import Agent
+from probes.agent.agent_parts import AgentIdentity, AgentTiming, ServerLink
 from probes.agent.clock_changes import clock_error_ms
 from probes.agent.enrol import enrol
 from probes.agent.place import Locator, PlaceVerdict

@@ -79,13 +79,17 @@ def settings_of(model: type, prefix: str = "") -> Iterator[Setting]:
         ]
     seen: set[str] = set()
     for name, annotation, default in fields:
-        inner = [model for model in _models(annotation) if model is not Secret]
+        inner = [part for part in _models(annotation) if part is not Secret]
         if not inner:
             yield prefix + name, default
             continue
+        if all(issubclass(model, each) for each in inner):
+            # A table of the same settings again.
+            yield f"{prefix}{name}.NAME", None
+            continue
         named = "NAME." if typing.get_origin(annotation) is dict else ""
-        for model in inner:
-            for setting in settings_of(model, f"{prefix}{name}.{named}"):
+        for part in inner:
+            for setting in settings_of(part, f"{prefix}{name}.{named}"):
                 if setting[0] not in seen:
                     seen.add(setting[0])
                     yield setting

@@ -126,7 +126,9 @@ class Door:
 async def door(
     folder: Path, https: dict[str, Any] | None = None, **settings: Any
 ) -> AsyncIterator[Door]:
-    certificates = make_certificates(folder / "tls")
+    certificates = settings.pop("certificates", None) or make_certificates(
+        folder / "tls"
+    )
     deps = {
         name: settings.pop(name)
         for name in ("estate", "incidents", "wait_for_broker", "versions", "now_ms")
@@ -137,10 +139,9 @@ async def door(
         registry=registry_config(folder),
         https=HttpsConfig(
             host="127.0.0.1",
-            port=0,
             certificate=certificates.certificate,
             private_key=certificates.private_key,
-            **(https or {}),
+            **{"port": 0, **(https or {})},
         ),
         aside=folder / "aside",
         **settings,

@@ -16,7 +16,12 @@ from services import Server, mosquitto, running
 from waiting import until
 
 from collectors.ingest.broker_files import BrokerFiles, mosquitto_text
-from collectors.ingest.ingest_config import BrokerConfig, IngestConfig, MqttConfig
+from collectors.ingest.ingest_config import (
+    BrokerConfig,
+    IngestConfig,
+    MqttConfig,
+    PolicyConfig,
+)
 from collectors.ingest.mqtt_ingest import MqttIngest
 from collectors.ingest.registry import Registry
 
@@ -64,6 +69,7 @@ async def ingesting(
 ) -> AsyncIterator[MqttIngest]:
     config = IngestConfig(
         registry=registry_config(folder),
+        policy=settings.pop("policy", PolicyConfig()),
         mqtt=mqtt_config(folder, broker.server.port, **settings),
         aside=folder / "aside",
     )

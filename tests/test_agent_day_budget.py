@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from virtual_time import run_virtually
 
-from probes.agent.agent import Agent, AgentIdentity, AgentTiming, ServerLink
+from probes.agent.agent import Agent
+from probes.agent.agent_parts import AgentIdentity, AgentTiming, ServerLink
 from probes.agent.clock_changes import Clocks
 from probes.agent.day_budget import DAY_MS, room_bytes
 from probes.agent.job_schedule import JobSchedule
@@ -34,6 +35,7 @@ from probes.wire.report import AgentCredential, Receipt, Result
 
 SERVICES = tuple(Service(f"s{n}", "https://s.example/") for n in range(5))
 POLICY = Policy(
+    version="v1",
     reflectors=(ReflectorAt("hall", "hall.example"),),
     teams_relay=TeamsRelay(host="relay"),
     services=SERVICES,
@@ -86,7 +88,8 @@ class CouncilServer:
         for report in reports:
             body = msgspec.json.decode(report.body)
             self.results += msgspec.convert(body["results"], list[Result])
-        return Receipt(tuple(report.id for report in reports))
+        ids = tuple(report.id for report in reports)
+        return Receipt(ids, policy=POLICY.version)
 
     async def policy(self, _site: str) -> Policy:
         self.cost_bytes += data_costs.POLICY_BYTES

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting import until
 
-from probes.agent.agent import Agent, AgentIdentity, AgentTiming, ServerLink
+from probes.agent.agent import Agent
+from probes.agent.agent_parts import AgentIdentity, AgentTiming, ServerLink
 from probes.agent.clock_changes import Clocks, clock_change
 from probes.agent.place import KnownPlaces, Locator
 from probes.agent.policy_refresh import read_policy

@@ -38,6 +38,11 @@ ARGUMENTS = {
     "fleet list": (),
     "fleet restore": ("aaaaaaaaaaaaaaaa",),
     "fleet revoke": ("aaaaaaaaaaaaaaaa",),
+    "fleet order": ("/dev/null",),
+    "fleet rings": (),
+    "fleet resume": ("--key", "/dev/null"),
+    "fleet stop": ("--key", "/dev/null", "--why", "works"),
+    "fleet stops": (),
     "fleet team": ("aaaaaaaaaaaaaaaa",),
     "fleet token": ("--site", "hall"),
     "fleet tokens": (),
@@ -81,6 +86,7 @@ WITHOUT = {
     "dashboards push",
     "compare librenms",
     "demo",
+    "fleet stop-key",
     "poll",
     "profile new",
     "reflector",
@@ -89,6 +95,7 @@ WITHOUT = {
     "rules list",
     "rules test",
 }
+STOPPING = {"order", "resume", "stop", "stops"}
 READ_ONLY = "mount --bind {0} {0} && mount -o remount,bind,ro {0} && exec "
 # Each command in a process of its own, of one that has imported everything already.
 EACH = """
@@ -170,5 +177,8 @@ def test_no_command_ends_in_a_traceback(state: str, tmp_path: Path) -> None:
         if code:
             assert last, f"{line} failed without a word"
         if state != "missing" and line[0] in ("fleet", "run"):
+            if line[1] in STOPPING:
+                # They need a key or an order first.
+                continue
             assert code == 1
             assert str(path) in said

@@ -65,7 +65,8 @@ from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.policies import agent_policy
 from collectors.ingest.tag_limits import TagLimits
 from collectors.server_measurements import CATALOGUE
-from probes.agent.agent import Agent, AgentIdentity, AgentTiming, ServerLink
+from probes.agent.agent import Agent
+from probes.agent.agent_parts import AgentIdentity, AgentTiming, ServerLink
 from probes.agent.agent_cli import main
 from probes.agent.place import KnownPlaces, Locator
 from probes.agent.settings import Settings, SpoolLimits

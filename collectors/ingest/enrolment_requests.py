@@ -39,7 +39,8 @@ _log = structlog.get_logger()
 
 class EnrolmentRequests:
     """`sign_in` returns the sender of a request and its secret, or raises
-    `HttpRefused`; `read` returns a body of at most so many bytes."""
+    `HttpRefused`; `read` returns a body of at most so many bytes. `stop_key` goes with
+    an enrolment."""
 
     def __init__(
         self,
@@ -48,9 +49,11 @@ class EnrolmentRequests:
         sign_in: Callable[[Request], tuple[EnrolledAgent, str]],
         read: Callable[[Request, int], Awaitable[bytes]],
         now_ms: WallClock,
+        stop_key: str = "",
     ) -> None:
         self._service, self._stats = service, stats
         self._sign_in, self._read, self._now_ms = sign_in, read, now_ms
+        self._stop_key = stop_key
 
     async def enrol(self, request: Request) -> Response:
         enrolment = await self._body(request, Enrolment, "token and device")
@@ -63,7 +66,7 @@ class EnrolmentRequests:
             working = self._service.enrol(enrolment, address, self._now_ms())
         credential = await self._checked(working)
         _log.info("agent_enrolled", site=credential.home_site)
-        return json_answer(credential)
+        return json_answer(msgspec.structs.replace(credential, stop_key=self._stop_key))
 
     async def renew(self, request: Request) -> Response:
         sender, secret = self._sign_in(request)

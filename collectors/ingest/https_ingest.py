@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
+import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -44,7 +45,8 @@ from collectors.ingest.ingest_config import HttpsConfig, IngestConfig
 from collectors.ingest.ingest_stats import IngestStats
 from collectors.ingest.intake import NotDurable, ReportIntake
 from collectors.ingest.laptop_limits import Busy
-from collectors.ingest.policies import agent_policy, sites_seen_from
+from collectors.ingest.laptop_policies import LaptopPolicies
+from collectors.ingest.policies import sites_seen_from
 from collectors.ingest.providers import Providers
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import EnrolledAgent
@@ -93,8 +95,9 @@ class HttpsIngest:
         self._config: HttpsConfig = config.https
         self._anonymous = config.anonymous
         self._registry, self._now_ms = registry, now_ms
-        self._estate, self._policy = estate, config.policy
-        self._incidents = incidents
+        self._estate, self._incidents = estate, incidents
+        self._policies = LaptopPolicies(config, estate, now_ms)
+        self._stop_key = config.policy.stop_key
         secret_file = config.policy.reflector_secret_file
         self._reflector_secret = read_secret(secret_file) if secret_file else b""
         self._providers = (
@@ -153,7 +156,12 @@ class HttpsIngest:
 
     def _app(self, enrolling: EnrolmentService) -> Starlette:
         laptops = EnrolmentRequests(
-            enrolling, self.stats, self._sign_in, self._read, self._now_ms
+            enrolling,
+            self.stats,
+            self._sign_in,
+            self._read,
+            self._now_ms,
+            self._stop_key,
         )
 
         def post(path: str, handle: Callable[[Request], Awaitable[Response]]) -> Route:
@@ -207,7 +215,8 @@ class HttpsIngest:
             raise retry_later(503, failed, 10) from None
         if sender is not None:
             self._registry.mark_seen(sender.agent, self._now_ms())
-        return json_answer(receipt)
+        version = self._policies.version(sender)
+        return json_answer(msgspec.structs.replace(receipt, policy=version))
 
     async def _give_policy(self, request: Request) -> Response:
         sender = self._sender(request)
@@ -226,9 +235,10 @@ class HttpsIngest:
         known = await asyncio.to_thread(self._incidents, sites)
         agent = "" if sender is None else sender.agent
         granted = grant(self._reflector_secret, agent, self._now_ms() / 1000)
-        body = encode(
-            agent_policy(self._estate(), self._policy, home_site, known, granted)
-        )
+        body = encode(self._policies.policy(sender, known, granted))
+        if sender is not None and self._policies.is_stopped(sender):
+            # It has nothing to report, but is there.
+            self._registry.mark_seen(sender.agent, self._now_ms())
         tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if request.headers.get("if-none-match") == tag:

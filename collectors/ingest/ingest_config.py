@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -29,6 +29,11 @@ class RegistryConfig(StrictModel):
     key_file: Path = Path("var/keys/pseudonym.key")
     unseen_days: Annotated[int, Field(ge=30, le=3660)] = 400
     machine_ids: bool = True
+
+    @property
+    def stop_orders(self) -> Path:
+        """The file of signed orders to stop, beside the registry."""
+        return self.path.with_name("stop-orders")
 
 
 class HttpsConfig(StrictModel):
@@ -142,6 +147,7 @@ class LimitsConfig(StrictModel):
     kept_aside: Count = 200
 
 
+RingName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,29}$")]
 HostName = Annotated[str, Field(min_length=1, max_length=253)]
 _PROBES = tuple(measurement.name for measurement in MEASUREMENTS)
 
@@ -203,10 +209,9 @@ class WorkloadConfig(StrictModel):
     networks: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(max_length=256)]
 
 
-class PolicyConfig(StrictModel):
+class RingPolicyConfig(StrictModel):
     """What agents measure, apart from the reflectors and the beacon in the estate.
-    Cadences: seconds by probe name; 0 is never. `reflector_secret_file`: the
-    reflectors' `secret_file`."""
+    Cadences: seconds by probe name; 0 is never."""
 
     teams_relay: TeamsRelayConfig = TeamsRelayConfig()
     targets: TargetsConfig = TargetsConfig()
@@ -230,12 +235,58 @@ class PolicyConfig(StrictModel):
     hurry: bool = True
     report_s: Annotated[int, Field(ge=10)] = 300
     credential_days: Annotated[int, Field(ge=0, le=3650)] = 30
-    reflector_secret_file: Path | None = None
 
     @model_validator(mode="after")
     def _measures_at_some_time(self) -> Self:
         check_not_empty(self.opens, self.closes)
         return self
+
+
+class PolicyConfig(RingPolicyConfig):
+    """`rings` has what is different for the laptops of a ring. `stop_key`: the public
+    key by which agents know an order to stop, from `towpath fleet stop-key`.
+    `reflector_secret_file`: the reflectors' `secret_file`."""
+
+    rings: Annotated[dict[RingName, RingPolicyConfig], Field(max_length=32)] = Field(
+        default_factory=dict
+    )
+    stop_key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    reflector_secret_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _rings_measure_at_some_time(self) -> Self:
+        for ring in self.rings:
+            merged = self.for_ring(ring)
+            try:
+                check_not_empty(merged.opens, merged.closes)
+            except ValueError as error:
+                raise ValueError(f"with the ring {ring}: {error}") from None
+        return self
+
+    def for_ring(self, ring: str) -> RingPolicyConfig:
+        """These settings, with what the ring sets instead. Of a table, such as
+        `cadence_s`, it sets single keys; a list replaces the list."""
+        different = self.rings.get(ring)
+        return self if different is None else _merged(self, different)
+
+    def of_every_ring(self) -> list[RingPolicyConfig]:
+        """The settings of laptops without a ring, and those of each ring."""
+        return [self, *(self.for_ring(ring) for ring in self.rings)]
+
+
+_Part = TypeVar("_Part", bound=StrictModel)
+
+
+def _merged(base: _Part, different: StrictModel) -> _Part:
+    changed: dict[str, Any] = {}
+    for name in different.model_fields_set:
+        before, value = getattr(base, name), getattr(different, name)
+        if isinstance(before, StrictModel):
+            value = _merged(before, value)
+        elif isinstance(before, dict):
+            value = {**before, **value}
+        changed[name] = value
+    return base.model_copy(update=changed)
 
 
 class IngestConfig(StrictModel):

@@ -28,6 +28,7 @@ from collectors.ingest.ingest_config import IngestConfig, MqttConfig
 from collectors.ingest.ingest_stats import IngestStats
 from collectors.ingest.intake import NotDurable, ReportIntake
 from collectors.ingest.laptop_limits import Busy
+from collectors.ingest.laptop_policies import LaptopPolicies
 from collectors.ingest.providers import UNKNOWN
 from collectors.ingest.registry import Registry
 from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
@@ -80,6 +81,7 @@ class MqttIngest:
             now_ms=now_ms,
             measured=registry.mark_measured,
         )
+        self._policies = LaptopPolicies(config, estate, now_ms)
         self._workers = config.limits.in_flight
         self._waiting: asyncio.Queue[_Message] = asyncio.Queue(self._config.max_waiting)
         self._waiting_bytes = 0
@@ -202,6 +204,9 @@ class MqttIngest:
             # No receipt: the agent keeps the reports and sends them again.
             return
         self._registry.mark_seen(message.agent, self._now_ms())
+        receipt = msgspec.structs.replace(
+            receipt, policy=self._policies.version(sender)
+        )
         await self._send_receipt(message.agent, receipt)
 
     def _unpack(self, message: _Message) -> bytes:

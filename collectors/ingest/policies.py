@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from collectors.estate.estate_model import Estate
-from collectors.ingest.ingest_config import PolicyConfig
+from collectors.ingest.ingest_config import RingPolicyConfig
 from collectors.ip_networks import is_in, parse_address
 from collectors.reflector.reflector_access import NO_ACCESS, ReflectorAccess
 from probes.wire.front_doors import FRONT_DOORS
@@ -32,7 +32,7 @@ MAX_SUBNETS = 3_000
 
 def agent_policy(
     estate: Estate,
-    config: PolicyConfig,
+    config: RingPolicyConfig,
     home_site: str,
     incidents: Sequence[Incident] = (),
     granted: ReflectorAccess = NO_ACCESS,

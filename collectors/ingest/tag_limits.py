@@ -37,15 +37,19 @@ Targets = dict[str, frozenset[str]]
 def allowed_targets(estate: Estate, policy: PolicyConfig) -> Targets:
     """The targets that a laptop may report, by measurement. Pure."""
     reflectors = frozenset(r.id for r in estate.reflectors[:MAX_REFLECTORS])
-    services = [service.name for service in policy.services]
-    if policy.microsoft_365:
-        services += [service.name for service in FRONT_DOORS.values()]
-    checks = [check.name for check in policy.online_checks]
+    services: list[str] = []
+    names: list[str] = []
+    for ring in policy.of_every_ring():
+        services += [service.name for service in ring.services]
+        services += [check.name for check in ring.online_checks]
+        if ring.microsoft_365:
+            services += [service.name for service in FRONT_DOORS.values()]
+        names += ring.names
     by_kind: dict[TargetKind, frozenset[str]] = {
         "none": _NONE,
         "reflectors": reflectors,
-        "names": frozenset(policy.names),
-        "services": frozenset((*services, *checks)),
+        "names": frozenset(names),
+        "services": frozenset(services),
     }
     return {
         probe.name: by_kind[probe.targets] | frozenset(probe.target_names)

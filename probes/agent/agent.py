@@ -11,15 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
-from probes.agent.clock_changes import SET_S, Clocks, clock_change, clock_error_ms
+from probes.agent.agent_parts import AgentIdentity, AgentTiming, ServerLink
+from probes.agent.clock_changes import SET_S, clock_change, clock_error_ms
 from probes.agent.day_budget import day_budget_bytes
 from probes.agent.enrol import device_id
-from probes.agent.job_schedule import SOON_MS, JobSchedule, RoundKind
+from probes.agent.job_schedule import JobSchedule, RoundKind
 from probes.agent.laptop_requests import (
     FOR_ALL,
     LaptopAnswer,
@@ -28,59 +26,24 @@ from probes.agent.laptop_requests import (
     act_on,
 )
 from probes.agent.place import KnownPlaces, Locator
-from probes.agent.policy_refresh import PolicyRefresh, PolicySource
+from probes.agent.policy_refresh import PolicyRefresh
 from probes.agent.probe_budget import last_test_ms
 from probes.agent.probe_jobs import ProbeJobs
 from probes.agent.probe_round import ROUND_S, ProbeRounds, RoundSetup
 from probes.agent.quiet_times import paused_until_ms, quiet_reason
-from probes.agent.report_delivery import Publisher, ReportDelivery
-from probes.agent.settings import Settings
+from probes.agent.report_delivery import ReportDelivery
 from probes.agent.spool import DAY_MS, Spool
+from probes.agent.stop_orders import StopOrders
 from probes.diagnosis.agent_status import Status, write_status
 from probes.diagnosis.sent_log import SentLog
 from probes.wire.atomic_file import PRIVATE
 from probes.wire.probe_list import PROBES, find_probe
-from probes.wire.report import AgentCredential
 
 _log = logging.getLogger(__name__)
 
 DELIVER, REFRESH = "deliver", "policy"
-TICK_S = 15.0
 # A connection that comes and goes must not cause a round of everything each time.
 NETWORK_CHANGE_MS = 300_000
-
-
-class AgentIdentity(msgspec.Struct, frozen=True):
-    """Who this agent is and how it is set up."""
-
-    settings: Settings
-    credential: AgentCredential
-    software: str
-
-
-class ServerLink(msgspec.Struct, frozen=True):
-    """The connection to the council's server.
-
-    `policies` is None if no policy can be fetched. `network_bytes`: what the
-    connection has used so far. `clock_ahead_s`: by how much this laptop's clock is
-    ahead of the server's, None if that is not known. `clock_was_set` is called with the
-    seconds by which this laptop's clock was set.
-    """
-
-    publisher: Publisher
-    policies: PolicySource | None = None
-    network_bytes: Callable[[], int] = lambda: 0
-    clock_ahead_s: Callable[[], float | None] = lambda: None
-    clock_was_set: Callable[[float], None] = lambda _by_s: None
-
-
-class AgentTiming(msgspec.Struct, frozen=True):
-    """`soon_ms`: within what time everything runs after a start or a sleep; `tick_s`:
-    how often the agent looks at clocks and network while it waits."""
-
-    clocks: Clocks = Clocks()
-    soon_ms: int = SOON_MS
-    tick_s: float = TICK_S
 
 
 class Agent:
@@ -126,7 +89,12 @@ class Agent:
         self._delivery = ReportDelivery(
             spool, server.publisher, SentLog(self._shown, self._shown_mode), now_ms
         )
-        self._policy = PolicyRefresh(self._folder, server.policies)
+        self._policy = PolicyRefresh(
+            self._folder,
+            server.policies,
+            StopOrders(self._folder, self._settings.server, self._settings.stop_key),
+            self._clocks.monotonic_s,
+        )
         self._schedule = JobSchedule(
             identity.credential.agent,
             (*(probe.name for probe in PROBES), DELIVER, REFRESH),
@@ -209,6 +177,8 @@ class Agent:
             await self._rounds.glance()
         self._check_clocks(wall_s, monotonic_s, wait_s)
         self._check_network()
+        if self._policy.should_ask:
+            self._schedule.due_in(REFRESH, 0)
 
     def _check_clocks(
         self, wall_s: float, monotonic_s: float, expected_s: float
@@ -246,6 +216,8 @@ class Agent:
             return policy.report_s * 1000 * (3 if metered else 1)
         if job == REFRESH:
             return policy.refresh_s * 1000 if self._server.policies is not None else 0
+        if job in self._policy.stops.stopped(self._stop_ms()):
+            return 0
         if job in self._settings.opt_out:
             return DAY_MS
         probe = find_probe(job)
@@ -296,13 +268,16 @@ class Agent:
         sparing = allowance == "sparing"
         wait_s = await self._delivery.deliver(sparing)
         self._count_network()
+        fetch_s = self._policy.hear(self._delivery.take_policy_version())
+        if fetch_s is not None and self._server.policies is not None:
+            self._schedule.due_in(REFRESH, int(fetch_s * 1000))
         if wait_s is not None and not (sparing and not self._delivery.trouble):
             self._schedule.due_in(DELIVER, int(wait_s * 1000))
 
     async def _refresh(self) -> None:
         site = self._probe_jobs.place.whereabouts.site
         try:
-            outcome = await self._policy.fetch(site, self._clocks.now_ms)
+            outcome = await self._policy.fetch(site, self._clocks.now_ms, self._stop_ms)
         finally:
             self._count_network()
         if outcome.retry_s is not None:
@@ -323,8 +298,17 @@ class Agent:
         """Returns how far this clock is ahead; 0 if it is right or that is unknown."""
         return clock_error_ms(self._server.clock_ahead_s()) or 0
 
+    def _stop_ms(self) -> int:
+        """Returns the time by which stop orders end: by the laptop's clock and by the
+        server's, whichever is later to say so. Neither alone can end one."""
+        now_ms = self._clocks.now_ms()
+        return min(now_ms, now_ms - self._clock_error_ms())
+
     def _quiet_reason(self) -> str:
         """Returns why nothing is measured now; empty if something is."""
+        stopped = self._policy.stops.quiet_reason(self._stop_ms())
+        if stopped:
+            return stopped
         hours = self._policy.current.hours, self._settings.measuring_hours()
         return quiet_reason(self._paused_ms(), self._clocks.now_ms(), hours)
 
@@ -356,6 +340,8 @@ class Agent:
                 whereabouts=jobs.place.whereabouts,
                 place_reason=jobs.place.reason,
                 quiet=self._quiet_reason(),
+                stops=policy.stops.sentences(self._stop_ms()),
+                stop_faults=policy.stops.faults,
                 last=jobs.last_results,
                 waiting=spool.waiting,
                 dropped=spool.dropped,

@@ -9,7 +9,8 @@ import random
 import signal
 from pathlib import Path
 
-from probes.agent.agent import Agent, AgentIdentity, ServerLink
+from probes.agent.agent import Agent
+from probes.agent.agent_parts import AgentIdentity, ServerLink
 from probes.agent.clock_changes import clock_error_ms
 from probes.agent.enrol import NotEnrolled, enrol, read_credential
 from probes.agent.enrolment_token import EnrolmentToken

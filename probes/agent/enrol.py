@@ -15,6 +15,7 @@ import msgspec
 
 from probes.agent.report_delivery import Later
 from probes.agent.server_connection import ServerConnection
+from probes.agent.stop_orders import StopOrders
 from probes.wire.atomic_file import replace_file
 from probes.wire.report import AgentCredential, Enrolment
 from probes.wire.retry_after import retry_after_s
@@ -93,6 +94,7 @@ async def enrol(
                 f"the answer of {server} is not that of a Towpath server"
             ) from None
         replace_file(folder / CREDENTIAL, msgspec.json.encode(credential), durable=True)
+        StopOrders(folder, server).pin(credential.stop_key)
         return credential
     why = response.why
     if why is None:

@@ -74,6 +74,7 @@ class MqttPublisher:
         self._accepted: dict[str, None] = {}
         self._refused: dict[str, ReportRefusal] = {}
         self._body_refusal: ReportRefusal | None = None
+        self._policy = ""
         self._trouble = ""
         self._denied = False
         self._back_s, self._refusals = back_s, 0
@@ -146,7 +147,9 @@ class MqttPublisher:
                     await self._wait_for_change()
         if self._body_refusal is not None:
             raise NotTaken(self._body_refusal.why)
-        receipt = Receipt(tuple(self._accepted), tuple(self._refused.values()))
+        receipt = Receipt(
+            tuple(self._accepted), tuple(self._refused.values()), self._policy
+        )
         confirmed = ids & self._confirmed()
         self._accepted.clear()
         self._refused.clear()
@@ -173,6 +176,7 @@ class MqttPublisher:
         if receipt is None:
             _log.warning("receipt_unreadable bytes=%d", len(payload))
             return
+        self._policy = receipt.policy or self._policy
         for id in receipt.accepted:
             self._accepted[id] = None
         for refusal in receipt.refused:

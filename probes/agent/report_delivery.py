@@ -112,6 +112,7 @@ class ReportDelivery:
         self.denied = False
         self.delivered_ms: int | None = None
         self.delivered = 0
+        self._policy_version = ""
         self.refused: Counter[str] = Counter()
 
     async def deliver(self, sparing: bool = False) -> float | None:
@@ -138,11 +139,17 @@ class ReportDelivery:
                 self._batch_reports = max(len(batch) // 2, 1)
                 return self._pause_s()
             receipt = Receipt((), (ReportRefusal(batch[0].id, str(error)),))
+        self._policy_version = receipt.policy or self._policy_version
         if not self._accept(batch, receipt):
             return self._failed("the server's receipt names none of the reports", None)
         if not self._spool.waiting:
             return None
         return self._pause_s()
+
+    def take_policy_version(self) -> str:
+        """Returns the version of the policy that the last receipt named, once."""
+        version, self._policy_version = self._policy_version, ""
+        return version
 
     def _accept(self, batch: Sequence[SpooledReport], receipt: Receipt) -> bool:
         """Forgets what `receipt` names. Returns False if it names nothing."""

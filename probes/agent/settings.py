@@ -18,6 +18,7 @@ import msgspec
 from probes.wire.catalogue import did_you_mean
 from probes.wire.policy import Clock, MeasuringHours, Weekday
 from probes.wire.probe_list import PROBES
+from probes.wire.stop_order import KEY
 
 PREFIX = "TOWPATH_AGENT_"
 # As they are written in help; `usual_paths` has them in full.
@@ -67,7 +68,8 @@ class Settings(_Part, frozen=True):
     `enrolment_token_file`: a file that holds it, removed after use. `ca_file`:
     certificate authorities to trust instead of the system's. `shared_folder`: of an
     agent that runs as a service of the system, what people at the laptop see and ask.
-    `opt_out`: probes that do not run.
+    `opt_out`: probes that do not run. `stop_key`: the public key of the council's stop
+    orders, instead of the one that the server named when the laptop was enrolled.
     """
 
     server: str = ""
@@ -83,6 +85,7 @@ class Settings(_Part, frozen=True):
     opt_out: tuple[str, ...] = ()
     spool: SpoolLimits = SpoolLimits()
     ack_s: _Seconds = 30
+    stop_key: str = ""
 
     def folder(self) -> Path:
         """Returns the folder of the agent's credential, spool and status."""
@@ -173,6 +176,12 @@ def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
         )
     if settings.transport == "mqtt" and not settings.mqtt.host:
         yield "transport", "mqtt.host is needed if transport is 'mqtt'"
+    if settings.stop_key and not KEY.fullmatch(settings.stop_key):
+        yield (
+            "stop_key",
+            "stop_key: expected 64 digits and letters a to f, as towpath fleet "
+            "stop-key prints them",
+        )
     if settings.ca_file and not Path(settings.ca_file).is_file():
         yield "ca_file", f"ca_file: there is no file {settings.ca_file}"
 

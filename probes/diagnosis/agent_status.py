@@ -37,7 +37,8 @@ _LINKS = {
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What the running agent knows about itself at one time.
 
-    `network_ms` is when the laptop joined the network it is in now.
+    `network_ms` is when the laptop joined the network it is in now. `stops`: what the
+    council has stopped, `stop_faults`: orders to stop that do nothing, and why.
     """
 
     written_ms: int
@@ -52,6 +53,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     network_ms: int = 0
     clock_wrong_ms: int = 0
     quiet: str = ""
+    stops: tuple[str, ...] = ()
+    stop_faults: tuple[str, ...] = ()
     incidents: tuple[Incident, ...] = ()
     paused_ms: int = 0
     longest_pause_s: int = 86_400
@@ -117,6 +120,13 @@ def known_incidents(status: Status, now_ms: int) -> list[str]:
     ]
 
 
+def quiet_sentences(status: Status) -> list[str]:
+    """Why nothing, or not everything, is measured. Pure."""
+    quiet = [status.quiet] if status.quiet and status.quiet not in status.stops else []
+    texts = [*status.stops, *quiet]
+    return [capitalised(text).rstrip(".") + "." for text in texts]
+
+
 def status_lines(status: Status | None, now_ms: int) -> list[str]:
     """The lines of `towpath-agent status`. Pure."""
     if status is None:
@@ -130,8 +140,7 @@ def status_lines(status: Status | None, now_ms: int) -> list[str]:
         f"Your council knows of this problem: {incident}."
         for incident in known_incidents(status, now_ms)
     ]
-    if status.quiet:
-        lines.append(capitalised(status.quiet) + ".")
+    lines += quiet_sentences(status)
     lines.append(status_place(status))
     lines += [f"{capitalised(text)}." for text in _delivery(status, now_ms)]
     if status.last:
@@ -222,6 +231,7 @@ def delivery_problems(status: Status) -> list[str]:
         problems.append(
             f"the agent dropped {_reports(status.dropped, 'old ')} to make room"
         )
+    problems += status.stop_faults
     problems += [text for text in (status.spool_trouble, status.spool_lost) if text]
     return problems
 

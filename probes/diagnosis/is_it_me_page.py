@@ -17,6 +17,7 @@ from probes.diagnosis.agent_status import (
     current_verdict,
     delivery_problems,
     known_incidents,
+    quiet_sentences,
     status_place,
 )
 from probes.diagnosis.local_time import local_time_text
@@ -87,14 +88,14 @@ def _verdict(status: Status, now_ms: int) -> str:
     kind, word = ("ok", "✔ No problem found") if verdict.good else ("bad", "✖ Problem")
     parts.append(_verdict_box(kind, word, verdict.headline))
     parts.append(f"<p>{escape(status_place(status))}</p>\n")
-    if status.quiet:
+    for text in quiet_sentences(status):
         end = (
             " Measuring starts again by itself. To start it now, type "
             "<code>towpath-agent resume</code>."
-            if status.paused_ms > now_ms
+            if status.paused_ms > now_ms and not status.stops
             else ""
         )
-        parts.append(_note_html(f"{escape(capitalised(status.quiet))}.{end}"))
+        parts.append(_note_html(f"{escape(text)}{end}"))
     parts += [
         _note(f"{capitalised(problem).rstrip('.')}.")
         for problem in delivery_problems(status)

@@ -23,6 +23,8 @@ MAX_BODY_BYTES = 200_000
 BURSTS_PER_DAY = 3
 BURST_ROUNDS_MS = (30_000, 120_000, 300_000)
 
+MAX_ORDERS = 64
+
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
 Amount = Annotated[float, msgspec.Meta(gt=0)]
 Bytes = Annotated[int, msgspec.Meta(ge=0)]
@@ -188,7 +190,9 @@ class Policy(msgspec.Struct, frozen=True):
     Microsoft 365 networks. `longest_pause_s`: how long a user may pause. `hurry`: a few
     more rounds when things turn bad. `incidents`: known problems, which the user sees.
     `credential_days`: how old the laptop's secret may get before it asks for a new one;
-    0: as old as it likes.
+    0: as old as it likes. `ring`: the laptop's part of a roll-out.
+    `stop_key`: the public key of stop orders; `orders`: these, one line each
+    (`wire/stop_order.py`). `version`: a short text that changes when the plan does.
     """
 
     reflectors: Annotated[tuple[ReflectorAt, ...], msgspec.Meta(max_length=16)] = ()
@@ -215,12 +219,17 @@ class Policy(msgspec.Struct, frozen=True):
     report_s: Seconds = 300
     refresh_s: Seconds = 3600
     credential_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] = 0
+    ring: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    stop_key: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    orders: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_ORDERS)] = ()
+    version: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
     def plan(self) -> Policy:
         """Returns the policy without what changes by the hour and affects no plan."""
         return msgspec.structs.replace(
             self,
             incidents=(),
+            version="",
             reflectors=tuple(
                 msgspec.structs.replace(reflector, token="")
                 for reflector in self.reflectors

@@ -107,10 +107,15 @@ class ReportRefusal(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """The reports that the server has made durable, which the agent may forget."""
+    """The reports that the server has made durable, which the agent may forget.
+
+    `policy` is the version of the policy that the server has for this agent, empty
+    from older servers: an agent with another one fetches it.
+    """
 
     accepted: tuple[str, ...]
     refused: tuple[ReportRefusal, ...] = ()
+    policy: str = ""
 
 
 # A digest of the computer's number (`machine_number`); empty if it is not known.
@@ -143,11 +148,13 @@ class AgentCredential(msgspec.Struct, frozen=True):
     """The answer to an enrolment: the laptop's pseudonym and its secret.
 
     `agent` is a keyed hash of the device id; the key never leaves the server.
+    `stop_key` is the public key of stop orders, empty if the council has none.
     """
 
     agent: str
     secret: str
     home_site: str = ""
+    stop_key: str = ""
 
 
 def moved(report: Report, by_ms: int) -> Report:

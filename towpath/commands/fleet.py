@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probes.wire.clock import wall_ms
+from towpath.commands import fleet_rings, fleet_stop
 from towpath.commands.shared import (
     ConfigFile,
     ensure_folder,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collectors.ingest import Registry
 
 app = typer.Typer(no_args_is_help=True, help="Enrolled laptops and enrolment tokens.")
+for part in (fleet_rings, fleet_stop):
+    part.add_commands(app)
 
 Agent = Annotated[str, typer.Argument(help="the laptop's pseudonym")]
 
@@ -66,9 +69,11 @@ def token(
     """Make an enrolment token. It is shown once; only its hash is stored."""
     from collectors.estate import EstateError, known_names, load
     from collectors.ingest.enrolment_tokens import TokenWish
+    from probes.wire.catalogue import did_you_mean
 
+    settings = read_config(config)
     try:
-        estate = load(read_config(config).estate)
+        estate = load(settings.estate)
     except EstateError as error:
         usage_error(error.findings)
     if unknown := known_names.unknown_name_text(estate, "site", site):
@@ -80,6 +85,13 @@ def token(
         wish.check()
     except ValueError as error:
         usage_error([str(error)])
+    if ring and ring not in settings.ingest.policy.rings:
+        known = did_you_mean(ring, settings.ingest.policy.rings)
+        typer.echo(
+            f"no ring of ingest.policy.rings is called {ring!r}{known}: its laptops "
+            "get the policy of all",
+            err=True,
+        )
     with _registry(config) as registry:
         typer.echo(registry.admin.add_token(wish, wall_ms(), user_name()))
 

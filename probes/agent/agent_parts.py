@@ -1,0 +1,49 @@
+"""What an agent is made with: who it is, its server, and its clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from probes.agent.clock_changes import Clocks
+from probes.agent.job_schedule import SOON_MS
+from probes.agent.policy_refresh import PolicySource
+from probes.agent.report_delivery import Publisher
+from probes.agent.settings import Settings
+from probes.wire.report import AgentCredential
+
+TICK_S = 15.0
+
+
+class AgentIdentity(msgspec.Struct, frozen=True):
+    """Who this agent is and how it is set up."""
+
+    settings: Settings
+    credential: AgentCredential
+    software: str
+
+
+class ServerLink(msgspec.Struct, frozen=True):
+    """The connection to the council's server.
+
+    `policies` is None if no policy can be fetched. `network_bytes`: what the
+    connection has used so far. `clock_ahead_s`: by how much this laptop's clock is
+    ahead of the server's, None if that is not known. `clock_was_set` is called with the
+    seconds by which this laptop's clock was set.
+    """
+
+    publisher: Publisher
+    policies: PolicySource | None = None
+    network_bytes: Callable[[], int] = lambda: 0
+    clock_ahead_s: Callable[[], float | None] = lambda: None
+    clock_was_set: Callable[[float], None] = lambda _by_s: None
+
+
+class AgentTiming(msgspec.Struct, frozen=True):
+    """`soon_ms`: within what time everything runs after a start or a sleep; `tick_s`:
+    how often the agent looks at clocks and network while it waits."""
+
+    clocks: Clocks = Clocks()
+    soon_ms: int = SOON_MS
+    tick_s: float = TICK_S

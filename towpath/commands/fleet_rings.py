@@ -1,0 +1,39 @@
+"""`towpath fleet rings`: the parts of the fleet that a policy reaches one by one."""
+
+from __future__ import annotations
+
+import typer
+
+from probes.wire.clock import wall_ms
+from towpath.commands.shared import ConfigFile, ensure_folder, fail, read_config
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Hangs these commands onto `towpath fleet`."""
+    app.command()(rings)
+
+
+def rings(config: ConfigFile) -> None:
+    """List rings: laptops, those that reported in the last day, what is different."""
+    from collectors.ingest import Registry
+    from collectors.ingest.rings import RingState, ring_states
+
+    ingest = read_config(config).ingest
+    ensure_folder(ingest.registry.path, "ingest.registry.path")
+    try:
+        with Registry(ingest.registry) as registry:
+            agents = registry.agents()
+    except (OSError, RuntimeError, ValueError) as error:
+        fail(str(error))
+    now_ms = wall_ms()
+
+    def line(ring: RingState) -> str:
+        name = ring.name or "(no ring)"
+        text = f"{name:<20}  {ring.laptops} laptops, {ring.reporting} in the last day"
+        if not ring.named:
+            text += "; no settings name it"
+        changes = ", ".join(f"{key} = {value}" for key, value in ring.changes.items())
+        return f"{text}; {changes}" if changes else text
+
+    for ring in ring_states(agents, ingest.policy, now_ms):
+        typer.echo(line(ring))
