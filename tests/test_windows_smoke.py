@@ -136,6 +136,12 @@ def test_state_outside_the_profile_is_closed_to_others(
     assert folder.stat().st_mode & 0o007 == 0
 
 
+def test_firmware_describes_the_computer(facts: dict[str, Any]) -> None:
+    # Wine's table has no serial number; the UUID is that of its registry.
+    assert facts["machine"].startswith("00")
+    assert [len(number) for number in facts["machine_numbers"]][-1:] == [36]
+
+
 def test_events_reach_the_application_log(facts: dict[str, Any]) -> None:
     assert facts["event"] == ""
 

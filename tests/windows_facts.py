@@ -23,6 +23,7 @@ from probes.platforms import (
     event_log,
     iphlpapi,
     private_access,
+    smbios,
     system_library,
     winhttp,
     wlanapi,
@@ -152,6 +153,8 @@ def main() -> None:
         "held_file": held_file(),
         "private_folder": private_folder(),
         "event": event(),
+        "machine": smbios.raw_table()[:3].hex(),
+        "machine_numbers": platforms.machine_numbers(),
         "slept_s": platforms.slept_s(),
         "layouts": list(layouts()),
     }

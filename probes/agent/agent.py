@@ -26,7 +26,7 @@ from probes.agent.laptop_requests import (
     act_on,
 )
 from probes.agent.place import KnownPlaces, Locator
-from probes.agent.policy_refresh import PolicyRefresh
+from probes.agent.policy_refresh import PolicyRefresh, Refreshed
 from probes.agent.probe_budget import last_test_ms
 from probes.agent.probe_jobs import ProbeJobs
 from probes.agent.probe_round import ROUND_S, ProbeRounds, RoundSetup
@@ -275,17 +275,25 @@ class Agent:
             self._schedule.due_in(DELIVER, int(wait_s * 1000))
 
     async def _refresh(self) -> None:
-        site = self._probe_jobs.place.whereabouts.site
+        renewal = self._server.renewal
         try:
-            outcome = await self._policy.fetch(site, self._clocks.now_ms, self._stop_ms)
+            outcome = await self._fetch_policy()
+            if outcome.refused and renewal is not None and await renewal.recover():
+                outcome = await self._fetch_policy()
+            if outcome.retry_s is not None:
+                self._schedule.due_in(REFRESH, int(outcome.retry_s * 1000))
+            elif outcome.new_plan:
+                _log.info("jobs_replanned reason=policy")
+                self._schedule.plan_all()
+                self._schedule.due_in(REFRESH, self._period_ms(REFRESH))
+            if outcome.retry_s is None and renewal is not None:
+                await renewal.run(self._policy.current.credential_days)
         finally:
             self._count_network()
-        if outcome.retry_s is not None:
-            self._schedule.due_in(REFRESH, int(outcome.retry_s * 1000))
-        elif outcome.new_plan:
-            _log.info("jobs_replanned reason=policy")
-            self._schedule.plan_all()
-            self._schedule.due_in(REFRESH, self._period_ms(REFRESH))
+
+    async def _fetch_policy(self) -> Refreshed:
+        site = self._probe_jobs.place.whereabouts.site
+        return await self._policy.fetch(site, self._clocks.now_ms, self._stop_ms)
 
     def _count_network(self) -> None:
         total = self._server.network_bytes() + self._locator.cost_bytes

@@ -203,6 +203,11 @@ def _add_enrol_command(
     enrol.add_argument(
         "--again", action="store_true", help="enrol even if it is enrolled already"
     )
+    enrol.add_argument(
+        "--new",
+        action="store_true",
+        help="enrol as another laptop: this disk was copied from one that is enrolled",
+    )
 
 
 def _add_privacy_commands(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from probes.agent.clock_changes import Clocks
+from probes.agent.credential_renewal import CredentialRenewal
 from probes.agent.job_schedule import SOON_MS
 from probes.agent.policy_refresh import PolicySource
 from probes.agent.report_delivery import Publisher
@@ -27,14 +28,16 @@ class AgentIdentity(msgspec.Struct, frozen=True):
 class ServerLink(msgspec.Struct, frozen=True):
     """The connection to the council's server.
 
-    `policies` is None if no policy can be fetched. `network_bytes`: what the
-    connection has used so far. `clock_ahead_s`: by how much this laptop's clock is
-    ahead of the server's, None if that is not known. `clock_was_set` is called with the
-    seconds by which this laptop's clock was set.
+    `policies` is None if no policy can be fetched, and `renewal` if the laptop's secret
+    is never replaced. `network_bytes`: what the connection has used so far.
+    `clock_ahead_s`: by how much this laptop's clock is ahead of the server's, None if
+    that is not known. `clock_was_set` is called with the seconds by which this laptop's
+    clock was set.
     """
 
     publisher: Publisher
     policies: PolicySource | None = None
+    renewal: CredentialRenewal | None = None
     network_bytes: Callable[[], int] = lambda: 0
     clock_ahead_s: Callable[[], float | None] = lambda: None
     clock_was_set: Callable[[float], None] = lambda _by_s: None

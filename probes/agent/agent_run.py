@@ -7,12 +7,22 @@ import contextlib
 import logging
 import random
 import signal
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from probes.agent.agent import Agent
 from probes.agent.agent_parts import AgentIdentity, ServerLink
 from probes.agent.clock_changes import clock_error_ms
-from probes.agent.enrol import NotEnrolled, enrol, read_credential
+from probes.agent.copied_disk import drop_the_others, enrol_copy, is_copy
+from probes.agent.credential_renewal import CredentialRenewal
+from probes.agent.enrol import (
+    NotEnrolled,
+    StoredCredential,
+    enrol,
+    machine_of_this_computer,
+    read_credential,
+)
 from probes.agent.enrolment_token import EnrolmentToken
 from probes.agent.laptop_requests import open_to_people
 from probes.agent.publish_https import HttpsPublisher
@@ -38,9 +48,11 @@ async def run(
     _stop_on_signals(stop)
     if service:
         watch_input(stop, woken)
-    credential = await _get_credential(settings, software, token, stop)
+    machine = await asyncio.to_thread(machine_of_this_computer)
+    credential = await _get_credential(settings, software, token, machine, stop)
     if credential is None:
         return
+    drop_the_others(settings.folder(), credential)
     for warning in token.forget():
         _log.warning("enrolment_token_left error=%s", warning)
     folder = settings.folder()
@@ -61,15 +73,19 @@ async def run(
         await stack.enter_async_context(connection)
         https = HttpsPublisher(connection)
         publisher: Publisher = https
+        use_credential: Callable[[AgentCredential], None] = connection.use_credential
         if settings.transport == "mqtt":
             from probes.agent.publish_mqtt import MqttPublisher
 
-            publisher = await stack.enter_async_context(
-                MqttPublisher(settings, credential)
-            )
+            mqtt = MqttPublisher(settings, credential)
+            publisher = await stack.enter_async_context(mqtt)
+            use_credential = mqtt.use_credential
         server = ServerLink(
             publisher,
             policies=https,
+            renewal=CredentialRenewal(
+                folder, credential, machine, connection, use_credential, wall_ms
+            ),
             network_bytes=lambda: connection.cost_bytes,
             clock_ahead_s=lambda: connection.clock_ahead_s,
             clock_was_set=connection.clock_was_set,
@@ -79,30 +95,41 @@ async def run(
 
 
 async def _get_credential(
-    settings: Settings, software: str, token: EnrolmentToken, stop: asyncio.Event
-) -> AgentCredential | None:
-    """Returns the stored credential, or enrols with the token; None if the agent is
-    stopped first."""
+    settings: Settings,
+    software: str,
+    token: EnrolmentToken,
+    machine: str,
+    stop: asyncio.Event,
+) -> StoredCredential | None:
+    """Returns the stored credential, enrols with the token, or gets an identity of its
+    own for a copied disk; None if the agent is stopped first."""
+    folder = settings.folder()
     try:
-        return read_credential(settings.folder())
+        known = read_credential(folder)
     except NotEnrolled:
-        token_text = token.read()
-        if not token_text:
+        text = token.read()
+        if not text:
             raise
+        server, ca_file = settings.server, settings.ca_file
+        return await _until_enrolled(
+            lambda: enrol(server, text, folder, ca_file, software, settings.ring),
+            stop,
+        )
+    if not (settings.server and is_copy(known, machine)):
+        return known
+    return await _until_enrolled(
+        lambda: enrol_copy(settings, software, known, machine), stop
+    )
+
+
+async def _until_enrolled(
+    attempt: Callable[[], Coroutine[Any, Any, StoredCredential]], stop: asyncio.Event
+) -> StoredCredential | None:
+    """Repeats `attempt` until it succeeds; None if the agent is stopped first."""
     stopping = asyncio.create_task(stop.wait(), name="agent-stop-enrolling")
     try:
         while not stop.is_set():
-            enrolling = asyncio.create_task(
-                enrol(
-                    settings.server,
-                    token_text,
-                    settings.folder(),
-                    settings.ca_file,
-                    software,
-                    settings.ring,
-                ),
-                name="agent-enrolling",
-            )
+            enrolling = asyncio.create_task(attempt(), name="agent-enrolling")
             await asyncio.wait(
                 {enrolling, stopping}, return_when=asyncio.FIRST_COMPLETED
             )

@@ -2,38 +2,61 @@
 
 The device id is random, made here and kept here. It is not the machine's own id, so
 nothing else on the laptop can be linked to it. The server answers with a pseudonym (a
-keyed hash of the device id) and a secret, which only this user can read.
+keyed hash of the device id) and a secret, which only this user can read. Of the
+computer's own number a digest is sent (`machine_number`), if this user may read it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from pathlib import Path
 
 import msgspec
 
+from probes import platforms
 from probes.agent.report_delivery import Later
 from probes.agent.server_connection import ServerConnection
 from probes.agent.stop_orders import StopOrders
 from probes.wire.atomic_file import replace_file
+from probes.wire.clock import wall_ms
+from probes.wire.machine_number import machine_digest
 from probes.wire.report import AgentCredential, Enrolment
 from probes.wire.retry_after import retry_after_s
 
 CREDENTIAL = "credential.json"
 DEVICE = "device"
+# The id of a laptop that asks to be another one, until it is.
+NEXT_DEVICE = "device.new"
+
+
+class StoredCredential(AgentCredential, frozen=True):
+    """The credential as this laptop keeps it.
+
+    `device`: the device id it is for. `machine`: the digest of the computer that it was
+    given to; empty if that is not known. `made_ms`: when the secret was made, 0 if that
+    is not known. `previous`: the secret before it. `unconfirmed`: the server does not
+    know yet that this laptop has the secret.
+    """
+
+    device: str = ""
+    machine: str = ""
+    made_ms: int = 0
+    previous: str = ""
+    unconfirmed: bool = False
 
 
 class NotEnrolled(Exception):
     """There is no usable credential; the text says what to do."""
 
 
-def read_credential(folder: Path) -> AgentCredential:
+def read_credential(folder: Path) -> StoredCredential:
     """Returns the credential in `folder`. Raises `NotEnrolled` if there is none that
     can be used."""
     path = folder / CREDENTIAL
     try:
-        return msgspec.json.decode(path.read_bytes(), type=AgentCredential)
+        return msgspec.json.decode(path.read_bytes(), type=StoredCredential)
     except FileNotFoundError:
         raise NotEnrolled(
             "this laptop is not enrolled: run towpath-agent enrol --server URL "
@@ -49,25 +72,50 @@ def read_credential(folder: Path) -> AgentCredential:
         ) from None
 
 
+def save_credential(folder: Path, credential: StoredCredential) -> None:
+    """Raises `OSError` if it cannot be saved; then the one before is still there."""
+    replace_file(folder / CREDENTIAL, msgspec.json.encode(credential), durable=True)
+
+
 def device_id(folder: Path) -> str:
     """Returns this laptop's random id, which is made the first time. Raises `OSError`
     if it cannot be saved."""
-    known = known_device_id(folder)
-    if known:
-        return known
+    return known_device_id(folder) or _new_device_id(folder, DEVICE)
+
+
+def next_device_id(folder: Path, present: str) -> str:
+    """Returns an id to be another laptop by: the same one until it is in use. Raises
+    `OSError` if it cannot be saved."""
+    made = known_device_id(folder, NEXT_DEVICE)
+    if made and made not in (present, known_device_id(folder)):
+        return made
+    return _new_device_id(folder, NEXT_DEVICE)
+
+
+def _new_device_id(folder: Path, name: str) -> str:
     new = secrets.token_hex(16)
-    replace_file(folder / DEVICE, new.encode() + b"\n", durable=True)
+    save_device_id(folder, new, name)
     return new
 
 
-def known_device_id(folder: Path) -> str:
+def save_device_id(folder: Path, device: str, name: str = DEVICE) -> None:
+    replace_file(folder / name, device.encode() + b"\n", durable=True)
+
+
+def known_device_id(folder: Path, name: str = DEVICE) -> str:
     """Returns the id made before; empty if there is none, or it cannot be read."""
     try:
-        known = (folder / DEVICE).read_text("ascii").strip()
+        known = (folder / name).read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
         return ""
     usable = len(known) == 32 and all(c in "0123456789abcdef" for c in known)
     return known if usable else ""
+
+
+def machine_of_this_computer() -> str:
+    """The digest of this computer's number; empty if this user may not read it, or its
+    maker left it open. Blocks for a moment."""
+    return machine_digest(*platforms.machine_numbers())
 
 
 async def enrol(
@@ -77,25 +125,44 @@ async def enrol(
     ca_file: str,
     software: str,
     ring: str = "",
-) -> AgentCredential:
-    """Enrols this laptop, saves the credential and returns it.
+    *,
+    as_another: bool = False,
+) -> StoredCredential:
+    """Enrols this laptop, saves the credential and returns it. `as_another`: with a new
+    device id, because its disk was copied.
 
     Raises `Later` if the server cannot be reached, `NotEnrolled` if it refuses.
     """
-    body = msgspec.json.encode(Enrolment(token, device_id(folder), ring=ring))
-    headers = {"Content-Type": "application/json"}
+    machine = await asyncio.to_thread(machine_of_this_computer)
+    device = next_device_id(folder, "") if as_another else device_id(folder)
+    enrolment = Enrolment(token, device, machine=machine, ring=ring)
     async with ServerConnection(server, None, ca_file, software) as connection:
-        response = await connection.request("POST", "/v1/enrol", body, headers)
+        credential = await request_enrolment(connection, server, enrolment)
+    save_credential(folder, credential)
+    StopOrders(folder, server).pin(credential.stop_key)
+    return credential
+
+
+async def request_enrolment(
+    connection: ServerConnection, server: str, enrolment: Enrolment
+) -> StoredCredential:
+    """Sends `enrolment` and returns the new credential. Raises `Later` or
+    `NotEnrolled`."""
+    body, headers = msgspec.json.encode(enrolment), {"Content-Type": "application/json"}
+    response = await connection.request("POST", "/v1/enrol", body, headers)
     if response.status == 200:
         try:
-            credential = msgspec.json.decode(response.body, type=AgentCredential)
+            made = msgspec.json.decode(response.body, type=AgentCredential)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise Later(
                 f"the answer of {server} is not that of a Towpath server"
             ) from None
-        replace_file(folder / CREDENTIAL, msgspec.json.encode(credential), durable=True)
-        StopOrders(folder, server).pin(credential.stop_key)
-        return credential
+        return StoredCredential(
+            **msgspec.structs.asdict(made),
+            device=enrolment.device,
+            machine=enrolment.machine,
+            made_ms=wall_ms(),
+        )
     why = response.why
     if why is None:
         raise Later(

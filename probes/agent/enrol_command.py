@@ -19,6 +19,7 @@ def enrol_laptop(options: argparse.Namespace, settings: Settings) -> int:
     """Enrols this laptop, unless it is enrolled already."""
     import asyncio
 
+    from probes.agent.copied_disk import drop_the_others
     from probes.agent.enrol import NotEnrolled, enrol, read_credential
     from probes.agent.enrolment_token import EnrolmentToken
     from probes.agent.report_delivery import Later
@@ -34,7 +35,7 @@ def enrol_laptop(options: argparse.Namespace, settings: Settings) -> int:
             "expected --server URL and --token TOKEN or --token-file FILE (or both in "
             "agent.toml)"
         )
-    if not options.again:
+    if not (options.again or options.new):
         try:
             known = read_credential(settings.folder())
         except NotEnrolled:
@@ -52,13 +53,17 @@ def enrol_laptop(options: argparse.Namespace, settings: Settings) -> int:
                 settings.ca_file,
                 software(),
                 settings.ring,
+                as_another=options.new,
             )
         )
+        drop_the_others(settings.folder(), credential)
     except (Later, NotEnrolled, OSError) as error:
         return failure(str(error))
     _forget(stored_token)
     site = f" of {credential.home_site}" if credential.home_site else ""
     print(f"This laptop{site} is enrolled as {credential.agent}.")
+    if options.again or options.new:
+        print("If the agent is running, start it again.")
     if not settings.server:
         print(f'Now write server = "{server}" into agent.toml.')
     return OK

@@ -44,10 +44,11 @@ class PolicySource(Protocol):
 
 class Refreshed(NamedTuple):
     """`new_plan`: the policy changed what runs when. `retry_s`: the policy was not
-    fetched; try again after that."""
+    fetched; try again after that. `refused`: because the credential was refused."""
 
     new_plan: bool = False
     retry_s: float | None = None
+    refused: bool = False
 
 
 class PolicyRefresh:

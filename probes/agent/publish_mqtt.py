@@ -84,7 +84,7 @@ class MqttPublisher:
             clean_session=False,
             protocol=paho.MQTTv311,
         )
-        self._client.username_pw_set(credential.agent, credential.secret)
+        self.use_credential(credential)
         self._client.reconnect_delay_set(random.randint(*back_s), LAST_BACK_S)
         # Unconfirmed reports are in the spool; the library keeps no second queue.
         self._client.max_queued_messages_set(1)
@@ -92,6 +92,10 @@ class MqttPublisher:
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
+
+    def use_credential(self, credential: AgentCredential) -> None:
+        """Signs in with that at the next connection."""
+        self._client.username_pw_set(credential.agent, credential.secret)
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()

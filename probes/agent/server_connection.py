@@ -147,6 +147,7 @@ class ServerConnection:
                     self._server + path,
                     content=body,
                     headers=headers,
+                    auth=self._sign_in(),
                     extensions={"trace": sign_in.trace},
                 ) as response,
             ):
@@ -170,6 +171,10 @@ class ServerConnection:
         return HttpResponse(
             response.status_code, dict(response.headers), bytes(content)
         )
+
+    def use_credential(self, credential: AgentCredential) -> None:
+        """Signs in with that from the next request on."""
+        self._credential = credential
 
     def clock_was_set(self, by_s: float) -> None:
         """Corrects `clock_ahead_s` after this laptop's clock was set."""
@@ -213,14 +218,18 @@ class ServerConnection:
             await self._client.aclose()
             self._client = None
 
-    def _make_client(self) -> httpx2.AsyncClient:
+    def _sign_in(self) -> httpx2.BasicAuth | None:
         import httpx2
 
         credential = self._credential
+        if credential is None:
+            return None
+        return httpx2.BasicAuth(credential.agent, credential.secret)
+
+    def _make_client(self) -> httpx2.AsyncClient:
+        import httpx2
+
         return httpx2.AsyncClient(
-            auth=None
-            if credential is None
-            else httpx2.BasicAuth(credential.agent, credential.secret),
             verify=trust(self._ca_file),
             proxy=self._setting.url if is_usable(self._setting.url) else None,
             # The system's decision is the whole of it.

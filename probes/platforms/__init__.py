@@ -138,3 +138,15 @@ def slept_s() -> float | None:
     else:
         from probes.platforms import linux as here
     return here.slept_s()
+
+
+def machine_numbers() -> tuple[str, ...]:
+    """The serial number of this computer, then its UUID, as far as this user may read
+    them. A maker may have left them open (`probes.wire.machine_number`)."""
+    if sys.platform == "win32":
+        from probes.platforms import windows as here
+    elif sys.platform == "darwin":
+        from probes.platforms import macos as here
+    else:
+        from probes.platforms import linux as here
+    return here.machine_numbers()

@@ -45,6 +45,7 @@ TOOLS: dict[str, tuple[str, Callable[[bytes], object]]] = {
     "scutil-dns": ("scutil --dns", macos_tools.parse_scutil_dns),
     "ifconfig": ("ifconfig -v, or -a, of macOS", macos_tools.parse_ifconfig),
     "netstat": ("netstat -rn of macOS", macos_tools.parse_netstat_routes),
+    "ioreg": ("ioreg -rd1 -c IOPlatformExpertDevice", macos_tools.parse_ioreg),
     "hardware-ports": (
         "networksetup -listallhardwareports",
         macos_tools.parse_hardware_ports,

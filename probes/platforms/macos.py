@@ -18,6 +18,7 @@ from probes.platforms.commands import run
 from probes.platforms.macos_tools import (
     parse_hardware_ports,
     parse_ifconfig,
+    parse_ioreg,
     parse_netstat_routes,
     parse_scutil_dns,
     parse_scutil_nc_list,
@@ -155,6 +156,14 @@ def slept_s() -> float | None:
         return None
     awake_s = time.clock_gettime(awake_clock)
     return max(time.clock_gettime(time.CLOCK_MONOTONIC) - awake_s, 0.0)
+
+
+def machine_numbers() -> tuple[str, ...]:
+    output = run("ioreg", "-rd1", "-c", "IOPlatformExpertDevice")
+    if isinstance(output, Outcome):
+        return ()
+    numbers = parse_ioreg(output)
+    return () if isinstance(numbers, Outcome) else numbers
 
 
 def _leads_beyond_host(route: IpRoute) -> bool:

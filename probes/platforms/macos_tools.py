@@ -30,6 +30,7 @@ _STATES: dict[str, Literal["up", "connecting", "down", "unknown"]] = {
 }
 _HEAD = re.compile(r"^([A-Za-z][\w.-]{0,30}): flags=([0-9a-fA-F]{1,8})<([^>]*)>(.*)$")
 _ENTRY = re.compile(r"(\w[\w ]{0,59}?) +: +(.*)")
+_IOREG = re.compile(r'"(IOPlatform\w{1,40})" = "([^"\r\n]{0,100})"')
 _UP, _LOOPBACK, _POINT_TO_POINT = 0x1, 0x8, 0x10
 # Cable, Wi-Fi and mobile; software creates all other interfaces of macOS.
 _HARDWARE = re.compile(r"en\d+|pdp_ip\d+|fw\d+")
@@ -286,3 +287,14 @@ def _port_kind(port: str) -> str:
     if "iphone" in port or "ipad" in port or "wwan" in port or "modem" in port:
         return "wwan"
     return "bridge" if "bridge" in port else ""
+
+
+def parse_ioreg(output: bytes | str) -> tuple[str, ...] | Outcome:
+    """The serial number and the UUID of the computer in `ioreg -rd1 -c
+    IOPlatformExpertDevice`. Pure."""
+    text = decode(output)[:200_000]
+    if "IOPlatformExpertDevice" not in text:
+        return Outcome.BAD_ANSWER
+    found = dict(_IOREG.findall(text))
+    names = ("IOPlatformSerialNumber", "IOPlatformUUID")
+    return tuple(found[name] for name in names if found.get(name))

@@ -10,7 +10,7 @@ import sys
 
 from msgspec.structs import replace
 
-from probes.platforms import iphlpapi, winhttp, wlanapi
+from probes.platforms import iphlpapi, smbios, winhttp, wlanapi
 from probes.platforms.commands import run
 from probes.platforms.netsh import parse_netsh_wlan
 from probes.platforms.proxies import (
@@ -130,6 +130,14 @@ if sys.platform == "win32":
             return None
         asleep_s = float(kernel.GetTickCount64()) / 1e3 - unbiased.value / 1e7
         return max(asleep_s, 0.0)
+
+    def machine_numbers() -> tuple[str, ...]:
+        """From GetSystemFirmwareTable."""
+        table = smbios.raw_table()
+        if isinstance(table, Outcome):
+            return ()
+        numbers = smbios.system_numbers(table)
+        return () if isinstance(numbers, Outcome) else numbers
 
     def _value(root: int, path: str, name: str) -> object:
         try:

@@ -1,0 +1,79 @@
+"""A disk that was copied to another computer, with the agent's identity on it.
+
+The copy would report under the pseudonym of the laptop that it was copied from. It
+notices at its start that the computer has another number, asks the server for an
+identity of its own, with the credential that it has as proof, and drops what it holds
+about the other laptop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+
+from probes.agent.enrol import (
+    NEXT_DEVICE,
+    StoredCredential,
+    known_device_id,
+    next_device_id,
+    request_enrolment,
+    save_credential,
+    save_device_id,
+)
+from probes.agent.server_connection import ServerConnection
+from probes.agent.settings import Settings
+from probes.wire.report import Enrolment
+
+# What is about the other laptop and its user. Its reports are delivered by that one.
+_OF_THE_OTHER = (
+    "spool.sqlite",
+    "spool.sqlite-journal",
+    "sent.jsonl",
+    "sent.1.jsonl",
+    "status.json",
+    "is-it-me.html",
+    "places.json",
+    "speed-test",
+    "paused",
+)
+
+_log = logging.getLogger(__name__)
+
+
+def is_copy(credential: StoredCredential, machine: str) -> bool:
+    """Whether the credential was given to another computer than this one, whose digest
+    is `machine`. False if either is not known. Pure."""
+    return bool(credential.machine and machine and credential.machine != machine)
+
+
+async def enrol_copy(
+    settings: Settings, software: str, credential: StoredCredential, machine: str
+) -> StoredCredential:
+    """Gets and saves an identity of its own. Whenever this is interrupted, it goes on
+    with the same one. Raises `Later`, `NotEnrolled` or `OSError`."""
+    folder = settings.folder()
+    device = next_device_id(folder, credential.device)
+    async with ServerConnection(
+        settings.server, credential, settings.ca_file, software
+    ) as connection:
+        wish = Enrolment("", device, machine=machine)
+        own = await request_enrolment(connection, settings.server, wish)
+    save_credential(folder, own)
+    _log.warning("copied_disk_enrolled agent=%s", own.agent)
+    return own
+
+
+def drop_the_others(folder: Path, credential: StoredCredential) -> None:
+    """Removes what is about the laptop that the disk was copied from, if the credential
+    is for another device id than the folder's. Raises `OSError`."""
+    known = known_device_id(folder)
+    if not credential.device or credential.device == known:
+        return
+    for name in _OF_THE_OTHER if known else ():
+        with contextlib.suppress(FileNotFoundError):
+            (folder / name).unlink()
+    # Last: until then this is done again at the next start.
+    save_device_id(folder, credential.device)
+    with contextlib.suppress(FileNotFoundError):
+        (folder / NEXT_DEVICE).unlink()
