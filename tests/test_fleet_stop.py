@@ -151,15 +151,14 @@ def test_rings_are_listed_with_their_laptops_and_what_is_different(
             wish = TokenWish("hall", 1, 1, ring=ring)
             token = registry.admin.add_token(wish, now_ms, "test")
             enrolment = Enrolment(token, f"device {number}")
-            identities = getattr(registry, "identities", registry)
-            who = identities.enrol(enrolment, now_ms)
+            who = registry.identities.enrol(enrolment, now_ms)
             if number:
                 registry.mark_seen(who.agent, now_ms)
     lines = council.run("rings").output.splitlines()
     assert len(lines) == 3
     assert "early" in lines[0]
     assert "no settings name it" in lines[0]
-    assert "2 laptops, 1 in the last day; hurry = false" in lines[1]
+    assert "2 laptops, 1 in the last day (2 on none); hurry = false" in lines[1]
     assert lines[2].startswith("(no ring)")
 
 

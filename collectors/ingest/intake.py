@@ -50,8 +50,8 @@ class NotDurable(Exception):
 
 class ReportIntake:
     """One per transport. `estate` has the sites and targets that reports may name;
-    `versions` are the wire versions that are read. `measured` is called with an agent
-    and the time of its newest report, once that is stored."""
+    `versions` are the wire versions that are read. `measured` is called with an agent,
+    and the time and software of its newest report, once that is stored."""
 
     def __init__(
         self,
@@ -62,7 +62,9 @@ class ReportIntake:
         catalogue: Catalogue = CATALOGUE,
         versions: range = READ_VERSIONS,
         now_ms: WallClock = wall_ms,
-        measured: Callable[[str, int], None] = lambda agent, time_ms: None,
+        measured: Callable[[str, int, str], None] = lambda agent, time_ms, version: (
+            None
+        ),
     ) -> None:
         limits = config.limits
         self._measured = measured
@@ -220,7 +222,8 @@ class ReportIntake:
         for agent, reports in fresh.items():
             for report in reports:
                 self._recent_ids.add(agent, report.id)
-            self._measured(agent, max(report.sent_ms for report in reports))
+            newest = max(reports, key=lambda report: report.sent_ms)
+            self._measured(agent, newest.sent_ms, newest.software)
         self.stats.accepted += count
         self.stats.misfit_rows += misfit_rows
         self.stats.odd_values += odd_values

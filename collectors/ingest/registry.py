@@ -22,6 +22,7 @@ import structlog
 
 from collectors.failure_log import FailureLog
 from collectors.ingest import enrolment_tokens
+from collectors.ingest.agent_software import SoftwareVersions
 from collectors.ingest.ingest_config import RegistryConfig
 from collectors.ingest.machines import note_copy, undo_replacement
 from collectors.ingest.pseudonym import pseudonym, read_key
@@ -81,6 +82,7 @@ class Registry:
         # Digests of secrets that were replaced, and whose they were.
         self._retired: dict[bytes, str] = {}
         self._notes: dict[tuple[str, _Note], int] = {}
+        self._software = SoftwareVersions()
 
     def __enter__(self) -> Self:
         self._key = read_key(self._config.key_file)
@@ -142,10 +144,12 @@ class Registry:
             self._seen[agent] = hour_ms
             self._unsaved.append((hour_ms, agent))
 
-    def mark_measured(self, agent: str, time_ms: int) -> None:
+    def mark_measured(self, agent: str, time_ms: int, software: str = "") -> None:
         """Records that the agent measured at that time: if it was replaced before, it
         was not."""
         record = self._agents.get(agent)
+        if record is not None:
+            self._software.mark(agent, software)
         if record is not None and 0 < record.agent.replaced_ms < time_ms:
             self._notes[agent, undo_replacement] = time_ms
 
@@ -211,6 +215,9 @@ class Registry:
         ]
         self._agents = {record.agent.agent: record for record in records}
         self._tokens, self._retired = tokens, dict(retired)
+        self._software.load(
+            {record.agent.agent: record.agent.software for record in records}
+        )
         self._generation, self._changed_ns = generation, changed_ns
         return True
 
@@ -218,7 +225,7 @@ class Registry:
         """Writes what was seen of agents, if it is new."""
         unsaved = [self._unsaved.popleft() for _ in range(len(self._unsaved))]
         notes = dict(self._notes)
-        if not (unsaved or notes):
+        if not (unsaved or notes or self._software):
             return
         try:
             with self._file.transaction() as connection:
@@ -227,6 +234,7 @@ class Registry:
                     " WHERE agent = ?",
                     unsaved,
                 )
+                versions = self._software.write(connection)
                 news = [
                     (agent, write)
                     for (agent, write), time_ms in notes.items()
@@ -237,6 +245,7 @@ class Registry:
         except BaseException:
             self._unsaved.extendleft(unsaved)
             raise
+        self._software.written(versions)
         self.refresh()
         for (agent, write), time_ms in notes.items():
             # By now the agents in memory have it.
@@ -258,7 +267,7 @@ class Registry:
             now_s = time.monotonic()
             # Two changes in one tick of the system's clock leave the same time.
             is_due = now_s - read_s >= _READ_S
-            unsaved = self._unsaved or self._notes
+            unsaved = self._unsaved or self._notes or self._software
             if not (is_due or unsaved or self.is_behind()):
                 continue
             read_s = now_s

@@ -16,7 +16,7 @@ from typing import Any
 
 from collectors.ingest.registry_records import RegistryRefused
 
-_SCHEMA_VERSION = 4
+_SCHEMA_VERSION = 5
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS token (
   hash TEXT PRIMARY KEY, site TEXT NOT NULL, uses INTEGER NOT NULL,
@@ -63,8 +63,12 @@ CREATE TABLE retired (
 ) STRICT;
 CREATE INDEX retired_agent ON retired (agent);
 """
+# From format 4: the version of each laptop's agent.
+_SOFTWARE = """
+ALTER TABLE agent ADD COLUMN software TEXT NOT NULL DEFAULT '';
+"""
 # Format → what makes it of the one before.
-UPDATES = {1: _SCHEMA, 2: _TEAMS, 3: _RINGS, 4: _IDENTITIES}
+UPDATES = {1: _SCHEMA, 2: _TEAMS, 3: _RINGS, 4: _IDENTITIES, 5: _SOFTWARE}
 
 
 class NotOpen(RuntimeError):

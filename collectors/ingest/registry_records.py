@@ -22,7 +22,7 @@ class EnrolledAgent(msgspec.Struct, frozen=True):
     `machine`: keyed hash of its computer's number, empty if that is not known.
     `replaced_ms`: when another laptop enrolled on the same computer; 0 if none did.
     `shares`: others have the same number. `copied_ms`: when two laptops were seen to
-    use its credential.
+    use its credential. `software`: the version of its agent, empty if unknown.
     """
 
     agent: str
@@ -36,6 +36,7 @@ class EnrolledAgent(msgspec.Struct, frozen=True):
     replaced_ms: int = 0
     shares: int = 0
     copied_ms: int = 0
+    software: str = ""
 
     @property
     def counts(self) -> bool:

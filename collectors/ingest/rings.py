@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -17,12 +19,14 @@ DAY_MS = 24 * HOUR_MS
 
 class RingState(msgspec.Struct, frozen=True):
     """One ring, empty for the laptops without one. `reporting`: those that were seen in
-    the last day, by the hour. `changes`: what its policy sets, by dotted key. `named`:
-    it is in the settings."""
+    the last day, by the hour. `software`: laptops by the version of their agent, the
+    newest first. `changes`: what its policy sets, by dotted key. `named`: it is in the
+    settings."""
 
     name: str
     laptops: int
     reporting: int
+    software: tuple[tuple[str, int], ...]
     changes: dict[str, str]
     named: bool
 
@@ -30,18 +34,19 @@ class RingState(msgspec.Struct, frozen=True):
 def ring_states(
     agents: Iterable[EnrolledAgent], policy: PolicyConfig, now_ms: int
 ) -> list[RingState]:
-    """Each ring that the settings name or a laptop has; revoked laptops do not count.
-    The laptops without a ring come last."""
+    """Each ring that the settings name or a laptop has; revoked and
+    replaced laptops do not count. The laptops without a ring come last."""
     members: dict[str, list[EnrolledAgent]] = {name: [] for name in policy.rings}
     members.setdefault("", [])
     for agent in agents:
-        if not agent.revoked:
+        if agent.counts:
             members.setdefault(agent.ring, []).append(agent)
     return [
         RingState(
             name,
             len(laptops),
             sum(reported_lately(agent, now_ms) for agent in laptops),
+            tuple(software_counts(laptops)),
             changed_settings(policy.rings[name]) if name in policy.rings else {},
             name in policy.rings or not name,
         )
@@ -54,6 +59,18 @@ def ring_states(
 def reported_lately(agent: EnrolledAgent, now_ms: int) -> bool:
     """Whether it was seen in the last day. The registry keeps only the hour."""
     return agent.last_seen_ms > now_ms - now_ms % HOUR_MS - DAY_MS
+
+
+def software_counts(agents: Iterable[EnrolledAgent]) -> list[tuple[str, int]]:
+    """Laptops by the version of their agent, the newest first; the version is empty
+    for those that have not reported."""
+    counts = Counter(agent.software for agent in agents)
+    return sorted(counts.items(), key=lambda item: _newest_first(item[0]))
+
+
+def _newest_first(version: str) -> tuple[list[int], str]:
+    numbers = [int(number) for number in re.findall(r"\d{1,9}", version)]
+    return [-number for number in numbers[:4]] or [1], version
 
 
 def changed_settings(part: StrictModel, before: str = "") -> dict[str, str]:

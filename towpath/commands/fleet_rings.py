@@ -30,6 +30,9 @@ def rings(config: ConfigFile) -> None:
     def line(ring: RingState) -> str:
         name = ring.name or "(no ring)"
         text = f"{name:<20}  {ring.laptops} laptops, {ring.reporting} in the last day"
+        versions = [f"{count} on {name or 'none'}" for name, count in ring.software]
+        if versions:
+            text += f" ({', '.join(versions[:5])})"
         if not ring.named:
             text += "; no settings name it"
         changes = ", ".join(f"{key} = {value}" for key, value in ring.changes.items())
