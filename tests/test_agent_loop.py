@@ -20,6 +20,7 @@ from probes.agent.probe_budget import ProbeConditions, reason_not_to_run, record
 from probes.agent.probe_budget import test_bytes as bytes_of_a_test
 from probes.agent.probe_round import ProbeRounds
 from probes.agent.quiet_times import paused_until_ms, write_pause
+from probes.agent.report_delivery import Later
 from probes.agent.schedule_times import first_due_ms, next_due_ms, phase_ms
 from probes.agent.settings import Settings, SpoolLimits
 from probes.agent.spool import Spool
@@ -82,8 +83,13 @@ class Counting(ProbeRounds):
 class Taking:
     def __init__(self) -> None:
         self.ids: list[str] = []
+        self.away = False
+        self.tries = 0
 
     async def send(self, reports: Sequence[SpooledReport]) -> Receipt:
+        self.tries += 1
+        if self.away:
+            raise Later("the broker is away")
         self.ids += [report.id for report in reports]
         return Receipt(tuple(report.id for report in reports))
 
@@ -104,6 +110,7 @@ class Laptop:
     async def running(self, **more: object):  # type: ignore[no-untyped-def]
         ahead = more.pop("clock_ahead_s", lambda: None)
         policies = more.pop("policies", None)
+        came_back = more.pop("came_back", lambda: False)
         with self.spool:
             settings = Settings(
                 server="https://x", state_folder=str(self.folder), **more
@@ -111,7 +118,9 @@ class Laptop:
             agent = Agent(
                 AgentIdentity(settings, self.who, "test"),
                 self.spool,
-                ServerLink(self.taking, policies, clock_ahead_s=ahead),
+                ServerLink(
+                    self.taking, policies, clock_ahead_s=ahead, came_back=came_back
+                ),
                 timing=AgentTiming(self.clocks, soon_ms=100, tick_s=0.02),
                 rounds=self.round,
                 locator=Locator(
@@ -182,6 +191,23 @@ async def test_nothing_is_measured_in_a_pause_or_outside_the_hours(
     assert "measuring hours" in " ".join(
         status_lines(read_status(other), laptop.clocks.now_ms())
     )
+
+
+async def test_when_the_connection_is_there_again_nothing_waits_for_the_next_try(
+    tmp_path: Path,
+) -> None:
+    laptop = Laptop(tmp_path, Policy(cadence_s=QUICK, report_s=600))
+    laptop.taking.away = True
+    signs: list[bool] = []
+    async with laptop.running(came_back=lambda: bool(signs and signs.pop())):
+        await until(lambda: laptop.spool.waiting == 2)
+        tries = laptop.taking.tries
+        laptop.clock.ahead_s += 800
+        await until(lambda: laptop.taking.tries > tries)
+        assert not laptop.taking.ids
+        laptop.taking.away = False
+        signs.append(True)
+        await until(lambda: len(laptop.taking.ids) >= 2)
 
 
 async def test_not_configured_is_sent_once_and_not_in_every_round(

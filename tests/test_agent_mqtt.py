@@ -160,11 +160,14 @@ async def test_a_broker_that_was_away_is_found_again_and_nothing_is_lost(
                         spool, publisher, SentLog(tmp_path), lambda: NOW_MS
                     )
                     await _deliver_until(delivery, lambda: bool(server.seen))
+                    assert publisher.came_back()
+                    assert not publisher.came_back()
                     broker.kill()
                     assert await delivery.deliver() is None or spool.waiting
                     spool.put(report("late"))
                     broker.start()
                     await _deliver_until(delivery, lambda: spool.waiting == 0)
+                    assert publisher.came_back()
     assert {id for ids in server.seen for id in ids} >= {"r0", "r39", "late"}
 
 

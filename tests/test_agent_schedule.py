@@ -267,7 +267,7 @@ def _comes_back_s(outage_s: float, chance: random.Random) -> tuple[float, int]:
 
 
 def test_five_thousand_laptops_come_back_to_a_broker_over_a_minute_or_more() -> None:
-    for outage_s in (0, 5, 20, 60, 90, 120, 200, 600, 3600, 86_400):
+    for outage_s in (0, 5, 20, 60, 75, 90, 120, 200, 600, 3600, 86_400):
         chance = random.Random(outage_s)
         came = [_comes_back_s(outage_s, chance) for _ in range(5000)]
         seconds = Counter(int(at_s) for at_s, _ in came)
@@ -275,11 +275,12 @@ def test_five_thousand_laptops_come_back_to_a_broker_over_a_minute_or_more() -> 
         # A broker does some hundred TLS handshakes a second on one core.
         assert max(seconds.values()) < 400, outage_s
         # Nobody waits longer than the longest wait once it is there again.
-        assert max(at_s for at_s, _ in came) <= outage_s + LAST_BACK_S
+        longest_s = 150 if outage_s <= 75 else LAST_BACK_S
+        assert max(at_s for at_s, _ in came) <= outage_s + longest_s
 
 
 def test_five_thousand_laptops_come_back_to_a_server_over_a_minute_or_more() -> None:
-    for outage_s in (1, 60, 600, 7200):
+    for outage_s in (1, 20, 60, 75, 600, 7200):
         chance = random.Random(outage_s)
         seconds: Counter[int] = Counter()
         for _ in range(5000):
@@ -289,6 +290,8 @@ def test_five_thousand_laptops_come_back_to_a_server_over_a_minute_or_more() -> 
                 failures += 1
                 at_s += retry_s(failures, None, chance.random())
             seconds[int(at_s)] += 1
+            if failures and outage_s <= 75:
+                assert at_s <= outage_s + 150
         assert max(seconds) - min(seconds) >= 60
         assert max(seconds.values()) < 200, outage_s
 

@@ -179,6 +179,9 @@ class Agent:
         self._check_network()
         if self._policy.should_ask:
             self._schedule.due_in(REFRESH, 0)
+        if self._server.came_back is not None and self._server.came_back():
+            # Laptops' connections come back spread over minutes, so this is spread too.
+            self._schedule.due_in(DELIVER, 0)
 
     def _check_clocks(
         self, wall_s: float, monotonic_s: float, expected_s: float

@@ -32,7 +32,7 @@ class ServerLink(msgspec.Struct, frozen=True):
     is never replaced. `network_bytes`: what the connection has used so far.
     `clock_ahead_s`: by how much this laptop's clock is ahead of the server's, None if
     that is not known. `clock_was_set` is called with the seconds by which this laptop's
-    clock was set.
+    clock was set. `came_back` is True once after a lost connection is there again.
     """
 
     publisher: Publisher
@@ -41,6 +41,7 @@ class ServerLink(msgspec.Struct, frozen=True):
     network_bytes: Callable[[], int] = lambda: 0
     clock_ahead_s: Callable[[], float | None] = lambda: None
     clock_was_set: Callable[[float], None] = lambda _by_s: None
+    came_back: Callable[[], bool] | None = None
 
 
 class AgentTiming(msgspec.Struct, frozen=True):

@@ -74,12 +74,13 @@ async def run(
         https = HttpsPublisher(connection)
         publisher: Publisher = https
         use_credential: Callable[[AgentCredential], None] = connection.use_credential
+        came_back: Callable[[], bool] | None = None
         if settings.transport == "mqtt":
             from probes.agent.publish_mqtt import MqttPublisher
 
             mqtt = MqttPublisher(settings, credential)
             publisher = await stack.enter_async_context(mqtt)
-            use_credential = mqtt.use_credential
+            use_credential, came_back = mqtt.use_credential, mqtt.came_back
         server = ServerLink(
             publisher,
             policies=https,
@@ -89,6 +90,7 @@ async def run(
             network_bytes=lambda: connection.cost_bytes,
             clock_ahead_s=lambda: connection.clock_ahead_s,
             clock_was_set=connection.clock_was_set,
+            came_back=came_back,
         )
         identity = AgentIdentity(settings, credential, software)
         await Agent(identity, spool, server).run(stop, woken)

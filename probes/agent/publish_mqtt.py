@@ -76,7 +76,7 @@ class MqttPublisher:
         self._body_refusal: ReportRefusal | None = None
         self._policy = ""
         self._trouble = ""
-        self._denied = False
+        self._denied = self._came_back = False
         self._back_s, self._refusals = back_s, 0
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -161,6 +161,11 @@ class MqttPublisher:
             raise Later(f"no receipt came within {self._settings.ack_s} s")
         return receipt
 
+    def came_back(self) -> bool:
+        """True once after the connection was lost and is there again."""
+        came_back, self._came_back = self._came_back, False
+        return came_back
+
     @property
     def _broker(self) -> str:
         return f"the broker {self._settings.mqtt.host}:{self._settings.mqtt.port}"
@@ -195,6 +200,7 @@ class MqttPublisher:
         self._changed.set()
 
     def _set_connected(self) -> None:
+        self._came_back = bool(self._trouble)
         self._trouble, self._denied = "", False
         self._connected = True
         self._changed.set()

@@ -28,6 +28,7 @@ SPARING_BYTES = 20_000
 BETWEEN_BATCHES_S = (2.0, 6.0)
 FIRST_RETRY_S = 60.0
 LAST_RETRY_S = 1800.0
+_GROWTH = 5 / 3
 # A credential may be refused because it is too new; later because it was revoked.
 FIRST_DENIED_S = 10.0
 LAST_DENIED_S = 3600.0
@@ -71,11 +72,12 @@ def retry_s(failures: int, after_s: float | None, chance: float) -> float:
     """Returns the seconds until the next try after `failures` in a row. Pure.
 
     `chance` is uniform in [0, 1): it spreads the first retry of many laptops over
-    30 to 90 s, and each later one over as much as its own wait.
+    30 to 90 s, the second over 50 to 150 s, and each later one over as much as its own
+    wait. So after a restart of up to 75 s all are back within 150 s.
     """
     if after_s is not None:
         return min(max(after_s, 1.0), RETRY_AFTER_MOST_S) * (1 + 0.25 * chance)
-    wait_s = min(FIRST_RETRY_S * 2.0 ** min(failures - 1, 10), LAST_RETRY_S)
+    wait_s = min(FIRST_RETRY_S * _GROWTH ** min(failures - 1, 20), LAST_RETRY_S)
     return wait_s * (0.5 + chance)
 
 
