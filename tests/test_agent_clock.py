@@ -123,9 +123,9 @@ def test_reports_of_a_clock_that_was_set_while_no_agent_ran_are_from_no_future(
 
 
 def test_what_waits_in_memory_gets_its_true_time_as_well(tmp_path: Path) -> None:
-    (tmp_path / NAME).mkdir()
+    (tmp_path / "file").touch()
     clock = Wrong(3 * DAY_MS)
-    with clock.spool(tmp_path) as spool:
+    with clock.spool(tmp_path / "file" / "state") as spool:
         spool.put(report("a", clock.now_ms()))
         assert spool.trouble
         assert spool.count_doubtful() == 1

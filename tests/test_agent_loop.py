@@ -19,7 +19,7 @@ from probes.agent.policy_refresh import read_policy
 from probes.agent.probe_budget import ProbeConditions, reason_not_to_run, record_test
 from probes.agent.probe_budget import test_bytes as bytes_of_a_test
 from probes.agent.probe_round import ProbeRounds
-from probes.agent.quiet_times import paused_until_ms, write_pause
+from probes.agent.quiet_times import write_pause
 from probes.agent.report_delivery import Later
 from probes.agent.schedule_times import first_due_ms, next_due_ms, phase_ms
 from probes.agent.settings import Settings, SpoolLimits
@@ -309,9 +309,6 @@ def test_a_policy_that_cannot_be_read_is_an_empty_one(tmp_path: Path) -> None:
     assert read_policy(tmp_path) == Policy()
     (tmp_path / "policy.json").write_bytes(b'{"report_s": "x"}')
     assert read_policy(tmp_path) == Policy()
-    assert paused_until_ms(tmp_path, 1, 3600) == 0
-    (tmp_path / "paused").write_text("soon")
-    assert paused_until_ms(tmp_path, 1, 3600) == 0
 
 
 @given(st.integers(0, 2**42), st.integers(1, 10**9), st.integers(0, 10**9))

@@ -17,7 +17,12 @@ from alerts.staff_incidents import KnownIncidents, incidents
 from collectors.estate.estate_model import Estate, Site
 from probes.agent.publish_https import HttpsPublisher
 from probes.agent.server_connection import ServerConnection
-from probes.diagnosis.agent_status import Status, known_incidents, write_status
+from probes.diagnosis.agent_status import (
+    Status,
+    known_incidents,
+    status_file,
+    write_status,
+)
 from probes.diagnosis.is_it_me import page_folder, show, write_page
 from probes.diagnosis.is_it_me_page import STYLE, page
 from probes.diagnosis.sent_log import Sending, SentLog, sendings
@@ -108,7 +113,7 @@ def test_incidents_are_not_shown_once_the_report_is_hours_old() -> None:
 
 
 def test_the_page_is_written_for_its_user_alone_and_opened(tmp_path: Path) -> None:
-    write_status(tmp_path / "state", TROUBLED)
+    write_status(status_file(tmp_path / "state"), TROUBLED)
     path = write_page(tmp_path / "state", tmp_path / "Towpath", NOW_MS)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700

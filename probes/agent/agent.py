@@ -34,7 +34,7 @@ from probes.agent.quiet_times import paused_until_ms, quiet_reason
 from probes.agent.report_delivery import ReportDelivery
 from probes.agent.spool import DAY_MS, Spool
 from probes.agent.stop_orders import StopOrders
-from probes.diagnosis.agent_status import Status, write_status
+from probes.diagnosis.agent_status import Status, status_file, write_status
 from probes.diagnosis.sent_log import SentLog
 from probes.wire.atomic_file import PRIVATE
 from probes.wire.probe_list import PROBES, find_probe
@@ -63,12 +63,10 @@ class Agent:
         self._identity, self._spool, self._server = identity, spool, server
         self._settings, self._clocks = identity.settings, timing.clocks
         self._folder, self._tick_s = self._settings.folder(), timing.tick_s
-        self._shown, shared = (
-            self._settings.shown_folder(),
-            self._settings.shared_folder,
-        )
+        shown, shared = self._settings.shown_folder(), self._settings.shared_folder
         # What a service shows is for everybody at the laptop.
-        self._shown_mode = FOR_ALL if shared else PRIVATE
+        shown_mode = FOR_ALL if shared else PRIVATE
+        self._status_file = status_file(shown, shown_mode)
         self._desk = RequestDesk(Path(shared), self._act) if shared else None
         now_ms = self._clocks.now_ms
         self._rounds = rounds or ProbeRounds(
@@ -87,7 +85,7 @@ class Agent:
             self._settings.ca_file,
         )
         self._delivery = ReportDelivery(
-            spool, server.publisher, SentLog(self._shown, self._shown_mode), now_ms
+            spool, server.publisher, SentLog(shown, shown_mode), now_ms
         )
         self._policy = PolicyRefresh(
             self._folder,
@@ -339,7 +337,7 @@ class Agent:
         )
         policy, jobs = self._policy, self._probe_jobs
         write_status(
-            self._shown,
+            self._status_file,
             Status(
                 written_ms=self._clocks.now_ms(),
                 started_ms=self._started_ms,
@@ -375,5 +373,4 @@ class Agent:
                 budget_today_bytes=day_budget_bytes(policy.current, jobs.metered),
                 left_out=jobs.left_out,
             ),
-            self._shown_mode,
         )

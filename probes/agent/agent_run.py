@@ -49,7 +49,9 @@ async def run(
     if service:
         watch_input(stop, woken)
     machine = await asyncio.to_thread(machine_of_this_computer)
-    credential = await _get_credential(settings, software, token, machine, stop)
+    # The spool is the lock: of two agents only one enrols.
+    with Spool(settings.folder(), settings.spool, wall_ms, lambda: None):
+        credential = await _get_credential(settings, software, token, machine, stop)
     if credential is None:
         return
     drop_the_others(settings.folder(), credential)

@@ -9,6 +9,7 @@ computer's own number a digest is sent (`machine_number`), if this user may read
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from pathlib import Path
@@ -21,12 +22,16 @@ from probes.agent.server_connection import ServerConnection
 from probes.agent.stop_orders import StopOrders
 from probes.wire.atomic_file import replace_file
 from probes.wire.clock import wall_ms
+from probes.wire.held_files import while_held
 from probes.wire.machine_number import machine_digest
 from probes.wire.report import AgentCredential, Enrolment
 from probes.wire.retry_after import retry_after_s
+from probes.wire.state_file import StateFile
 
 CREDENTIAL = "credential.json"
 DEVICE = "device"
+# What a file takes on a disk at least.
+_CREDENTIAL_BYTES = 4_096
 # The id of a laptop that asks to be another one, until it is.
 NEXT_DEVICE = "device.new"
 
@@ -66,7 +71,12 @@ def read_credential(folder: Path) -> StoredCredential:
         raise NotEnrolled(
             f"{path} is only for the agent's own user and administrators"
         ) from None
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (
+        OSError,
+        msgspec.MsgspecError,
+        UnicodeDecodeError,
+        RecursionError,
+    ) as error:
         raise NotEnrolled(
             f"{path} cannot be used ({error}): run towpath-agent enrol again"
         ) from None
@@ -79,8 +89,10 @@ def save_credential(folder: Path, credential: StoredCredential) -> None:
 
 def device_id(folder: Path) -> str:
     """Returns this laptop's random id, which is made the first time. Raises `OSError`
-    if it cannot be saved."""
-    return known_device_id(folder) or _new_device_id(folder, DEVICE)
+    if it cannot be read or saved."""
+    # An id that cannot be read now is not replaced: the laptop would be another one.
+    known = _device_file(folder, DEVICE).load(_decode_device, "")
+    return known or _new_device_id(folder, DEVICE)
 
 
 def next_device_id(folder: Path, present: str) -> str:
@@ -99,17 +111,34 @@ def _new_device_id(folder: Path, name: str) -> str:
 
 
 def save_device_id(folder: Path, device: str, name: str = DEVICE) -> None:
-    replace_file(folder / name, device.encode() + b"\n", durable=True)
+    _device_file(folder, name).save(device.encode() + b"\n")
 
 
 def known_device_id(folder: Path, name: str = DEVICE) -> str:
     """Returns the id made before; empty if there is none, or it cannot be read."""
     try:
-        known = (folder / name).read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError):
+        return _device_file(folder, name).load(_decode_device, "")
+    except OSError:
         return ""
-    usable = len(known) == 32 and all(c in "0123456789abcdef" for c in known)
-    return known if usable else ""
+
+
+def _device_file(folder: Path, name: str) -> StateFile:
+    loss = "it is taken from the credential, or a new one is made"
+    return StateFile(folder / name, loss)
+
+
+def _decode_device(content: bytes) -> str:
+    known = content.decode("ascii").strip()
+    if not re.fullmatch(r"[0-9a-f]{32}", known):
+        raise ValueError("expected 32 hexadecimal digits")
+    return known
+
+
+def check_room(folder: Path) -> None:
+    """Raises `OSError` if a credential cannot be saved in `folder`."""
+    trial = folder / f"{CREDENTIAL}.trial"
+    replace_file(trial, bytes(_CREDENTIAL_BYTES), durable=True)
+    while_held(trial.unlink)
 
 
 def machine_of_this_computer() -> str:
@@ -131,8 +160,10 @@ async def enrol(
     """Enrols this laptop, saves the credential and returns it. `as_another`: with a new
     device id, because its disk was copied.
 
-    Raises `Later` if the server cannot be reached, `NotEnrolled` if it refuses.
+    Raises `Later` if the server cannot be reached, `NotEnrolled` if it refuses,
+    `OSError` if nothing can be saved: before a use of the token is spent.
     """
+    check_room(folder)
     machine = await asyncio.to_thread(machine_of_this_computer)
     device = next_device_id(folder, "") if as_another else device_id(folder)
     enrolment = Enrolment(token, device, machine=machine, ring=ring)
@@ -153,7 +184,7 @@ async def request_enrolment(
     if response.status == 200:
         try:
             made = msgspec.json.decode(response.body, type=AgentCredential)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise Later(
                 f"the answer of {server} is not that of a Towpath server"
             ) from None

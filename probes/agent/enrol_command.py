@@ -57,8 +57,10 @@ def enrol_laptop(options: argparse.Namespace, settings: Settings) -> int:
             )
         )
         drop_the_others(settings.folder(), credential)
-    except (Later, NotEnrolled, OSError) as error:
+    except (Later, NotEnrolled) as error:
         return failure(str(error))
+    except OSError as error:
+        return failure(f"this laptop cannot save its credential: {error}")
     _forget(stored_token)
     site = f" of {credential.home_site}" if credential.home_site else ""
     print(f"This laptop{site} is enrolled as {credential.agent}.")

@@ -41,16 +41,17 @@ from probes.measure.tunnels import (
     vpn_state,
 )
 from probes.platforms.system_facts import Interface, VpnConnection
-from probes.wire.atomic_file import replace_file
 from probes.wire.clock import MonotonicClock
 from probes.wire.failure import Outcome
 from probes.wire.policy import Office
 from probes.wire.report import Place, Whereabouts
+from probes.wire.state_file import StateFile
 
 _log = logging.getLogger(__name__)
 
 PLACES = "places.json"
 MAX_PLACES = 100
+_LOSS = "networks are unknown until they are named, or an office is seen, again"
 
 
 class PlaceVerdict(msgspec.Struct, frozen=True):
@@ -103,7 +104,7 @@ class KnownPlaces:
     which never leaves the laptop."""
 
     def __init__(self, folder: Path, key: bytes) -> None:
-        self._path, self._key = folder / PLACES, key
+        self._file, self._key = StateFile(folder / PLACES, _LOSS), key
 
     def fingerprint(self, interface: Interface | None, hardware: str) -> str:
         """Returns a keyed hash of the gateway's hardware address and the subnet, empty
@@ -122,12 +123,17 @@ class KnownPlaces:
 
     def known(self, fingerprint: str) -> str:
         """Returns what is remembered of a network; empty if nothing is."""
-        return self._read().get(fingerprint, "") if fingerprint else ""
+        if not fingerprint:
+            return ""
+        nothing: dict[str, str] = {}
+        return self._file.read(_decode_places, nothing).get(fingerprint, "")
 
     def remember(self, fingerprint: str, word: str) -> None:
         """Saves `word` for a network; an empty one forgets it. The oldest of 100 makes
-        room."""
-        places = self._read()
+        room. Raises `OSError`."""
+        # What cannot be read now must not be overwritten.
+        nothing: dict[str, str] = {}
+        places = self._file.load(_decode_places, nothing)
         if not fingerprint or places.get(fingerprint, "") == word:
             return
         places.pop(fingerprint, None)
@@ -135,13 +141,11 @@ class KnownPlaces:
             places[fingerprint] = word
         while len(places) > MAX_PLACES:
             places.pop(next(iter(places)))
-        replace_file(self._path, msgspec.json.encode(places), durable=True)
+        self._file.save(msgspec.json.encode(places))
 
-    def _read(self) -> dict[str, str]:
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            return {}
+
+def _decode_places(content: bytes) -> dict[str, str]:
+    return msgspec.json.decode(content, type=dict[str, str])
 
 
 class Locator:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import random
 from collections.abc import Callable
@@ -17,9 +16,9 @@ from probes.agent.report_delivery import (
     Later,
 )
 from probes.agent.stop_orders import StopOrders
-from probes.wire.atomic_file import replace_file
 from probes.wire.clock import MonotonicClock, steady_s
 from probes.wire.policy import Policy, decode
+from probes.wire.state_file import StateFile
 
 _log = logging.getLogger(__name__)
 
@@ -62,9 +61,9 @@ class PolicyRefresh:
         stops: StopOrders,
         monotonic_s: MonotonicClock = steady_s,
     ) -> None:
-        self._folder, self._source = folder, source
+        self._file, self._source = _policy_file(folder), source
         self._monotonic_s = monotonic_s
-        self.current = read_policy(folder)
+        self.current = self._file.read(decode, Policy())
         self.stops = stops
         self.fetched_ms: int | None = None
         self.trouble = ""
@@ -124,16 +123,17 @@ class PolicyRefresh:
         # Incidents and tokens come and go. Neither changes any plans.
         new_plan = policy.plan() != self.current.plan()
         self.current = policy
-        with contextlib.suppress(OSError):
-            replace_file(
-                self._folder / POLICY, msgspec.json.encode(policy), durable=True
-            )
+        self._file.write(msgspec.json.encode(policy))
         return Refreshed(new_plan)
 
 
 def read_policy(folder: Path) -> Policy:
     """Returns the last policy that the server gave; an empty one if there is none."""
-    try:
-        return decode((folder / POLICY).read_bytes())
-    except (OSError, msgspec.DecodeError):
-        return Policy()
+    return _policy_file(folder).read(decode, Policy())
+
+
+def _policy_file(folder: Path) -> StateFile:
+    loss = (
+        "until the server gives the policy again, the usual times hold, and no targets"
+    )
+    return StateFile(folder / POLICY, loss)

@@ -19,7 +19,7 @@ _OURS = re.compile(
     r"(spool\.sqlite|spool\.corrupt|reserve|device|credential\.json|policy\.json|"
     r"status\.json|places\.json|paused|speed-test|sent(\.1)?\.jsonl|is-it-me\.html|"
     r"agent\.log(\.\d)?)"
-    r"(-journal|\.new)?"
+    r"(-journal|\.new|\.trial|\.damaged)?"
 )
 
 

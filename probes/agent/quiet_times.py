@@ -22,13 +22,21 @@ def paused_until_ms(folder: Path, now_ms: int, longest_s: int) -> int:
     """Returns when the pause ends; 0 if there is none.
 
     It never lasts longer than `longest_s` from now: a clock that was set back must not
-    turn a pause of an hour into one of a year.
+    turn a pause of an hour into one of a year. A file that cannot be understood is the
+    longest pause.
     """
+    path, longest_ms = folder / PAUSED, longest_s * 1000
     try:
-        until_ms = int((folder / PAUSED).read_text("ascii")[:16])
-    except (OSError, ValueError):
+        until_ms = int(path.read_text("ascii")[:16])
+    except FileNotFoundError:
         return 0
-    return min(until_ms, now_ms + longest_s * 1000) if until_ms > now_ms else 0
+    except (OSError, ValueError):
+        # Somebody asked for a pause, for nobody knows how long.
+        try:
+            until_ms = int(path.stat().st_mtime * 1000) + longest_ms
+        except OSError:
+            return 0
+    return min(until_ms, now_ms + longest_ms) if until_ms > now_ms else 0
 
 
 def quiet_reason(paused_ms: int, now_ms: int, hours: Iterable[MeasuringHours]) -> str:

@@ -24,7 +24,7 @@ import msgspec
 from probes.agent import spool_rows
 from probes.agent.private_folder import mend_folder
 from probes.agent.settings import SpoolLimits
-from probes.agent.spool_file import is_disk_error, open_file
+from probes.agent.spool_file import disk_hint, is_disk_error, open_file
 from probes.agent.spool_rows import SpooledReport
 from probes.wire.atomic_file import replace_file
 from probes.wire.clock import WallClock
@@ -280,8 +280,9 @@ class Spool:
             elif not self.trouble:
                 # Full, read-only, an I/O error: the file may be intact, keep it.
                 self.trouble = (
-                    f"the spool {self.path} cannot be {action} ({error}): is the disk "
-                    f"full? The newest {IN_MEMORY} reports are kept in memory"
+                    f"the spool {self.path} cannot be {action} ({error})"
+                    f"{disk_hint(error)}; the newest {IN_MEMORY} reports are kept in "
+                    "memory"
                 )
                 _log.warning("spool_failed error=%s", self.trouble)
 

@@ -6,6 +6,7 @@ One SQLite file of one process, with a rollback journal and `synchronous=FULL`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -42,6 +43,8 @@ class InUse(Exception):
 def open_file(path: Path) -> sqlite3.Connection:
     """Opens the file, creates it if it is missing, and locks it until the connection
     closes. Raises `InUse`, and `sqlite3.DatabaseError` if the file is no spool."""
+    if path.is_dir():
+        raise sqlite3.DatabaseError("a folder is in its place")
     # Created before SQLite opens it: SQLite gives its journal the file's permissions.
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     path.chmod(0o600)
@@ -99,6 +102,24 @@ def _check_columns(db: sqlite3.Connection) -> None:
         "SELECT seq, id, made_ms, body, crc, doubtful, version FROM report LIMIT 0"
     ).fetchall()
     db.execute("SELECT month, bytes FROM spent LIMIT 0").fetchall()
+
+
+def disk_hint(error: Exception) -> str:
+    """What probably keeps the spool from the disk, as a question; empty if nothing
+    is likely."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    number = error.errno if isinstance(error, OSError) else None
+    # SQLite reports a quota as an I/O error.
+    full = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+    if code in full or number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return ": is the disk full?"
+    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM} or number in {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+    }:
+        return ": may this user write there?"
+    return ""
 
 
 def is_disk_error(error: Exception) -> bool:

@@ -6,7 +6,6 @@ reads it. Nothing here is sent.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,11 +16,12 @@ from probes.diagnosis.number_text import capitalised
 from probes.diagnosis.result_figures import figure_lines
 from probes.diagnosis.result_summary import result_title, summary
 from probes.diagnosis.verdict import LaptopVerdict, verdict
-from probes.wire.atomic_file import PRIVATE, replace_file
+from probes.wire.atomic_file import PRIVATE
 from probes.wire.durations import rough_duration_text
 from probes.wire.policy import Incident
 from probes.wire.probe_list import probe_title
 from probes.wire.report import Result, Whereabouts
+from probes.wire.state_file import StateFile
 
 FILE = "status.json"
 STALE_MS = 900_000
@@ -76,19 +76,23 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int = 0
 
 
-def write_status(folder: Path, status: Status, mode: int = PRIVATE) -> None:
-    """Writes `status`. A full disk loses the file; the agent goes on."""
-    with contextlib.suppress(OSError):
-        body = msgspec.json.encode(status)
-        replace_file(folder / FILE, body, durable=False, mode=mode)
+def status_file(folder: Path, mode: int = PRIVATE) -> StateFile:
+    """The file of the status in `folder`. A full disk loses it; the agent goes on."""
+    return StateFile(folder / FILE, mode=mode, durable=False)
+
+
+def write_status(file: StateFile, status: Status) -> None:
+    file.write(msgspec.json.encode(status))
 
 
 def read_status(folder: Path) -> Status | None:
-    """The last status that the agent wrote, or None if there is none to read."""
-    try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Status)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+    """The last status that the agent wrote, or None if there is none to read; why it
+    cannot be read is logged."""
+    return status_file(folder).read(_decode_status, None)
+
+
+def _decode_status(content: bytes) -> Status | None:
+    return msgspec.json.decode(content, type=Status)
 
 
 def current_verdict(status: Status, now_ms: int) -> LaptopVerdict:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import msgspec
 
 from probes.wire.atomic_file import PRIVATE
 from probes.wire.report import Report
+
+_log = logging.getLogger(__name__)
 
 LOG_BYTES = 2_000_000
 
@@ -21,23 +25,39 @@ class SentLog:
 
     def __init__(self, folder: Path, mode: int = PRIVATE) -> None:
         self.path, self._mode = folder / "sent.jsonl", mode
+        self._failing = False
 
     def append(self, now_ms: int, bodies: Sequence[bytes]) -> None:
-        """Adds reports, given as JSON. A full disk loses the entry, not the report."""
+        """Adds reports, given as JSON. A full disk loses the entry, not the report, and
+        is logged once."""
         if not bodies:
             return
-        with contextlib.suppress(OSError):
-            if self.path.exists() and self.path.stat().st_size > LOG_BYTES:
-                # If it is held open for longer, this file grows until the next time.
-                with contextlib.suppress(OSError):
-                    self.path.replace(self.path.with_suffix(".1.jsonl"))
-            self.path.touch(mode=PRIVATE)
-            if self._mode != PRIVATE:
-                self.path.chmod(self._mode)
-            with self.path.open("ab") as file:
-                for body in bodies:
-                    entry = {"sent_ms": now_ms, "report": msgspec.Raw(body)}
-                    file.write(msgspec.json.encode(entry) + b"\n")
+        try:
+            self._append(now_ms, bodies)
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                _log.warning("sent_log_failed path=%s error=%s", self.path, error)
+            self._failing = True
+
+    def _append(self, now_ms: int, bodies: Sequence[bytes]) -> None:
+        if self.path.exists() and self.path.stat().st_size > LOG_BYTES:
+            # If it is held open for longer, this file grows until the next time.
+            with contextlib.suppress(OSError):
+                self.path.replace(self.path.with_suffix(".1.jsonl"))
+        self.path.touch(mode=PRIVATE)
+        if self._mode != PRIVATE:
+            self.path.chmod(self._mode)
+        with self.path.open("r+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            # A full disk or a power cut leaves a part of a line.
+            if end:
+                file.seek(end - 1)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+            for body in bodies:
+                entry = {"sent_ms": now_ms, "report": msgspec.Raw(body)}
+                file.write(msgspec.json.encode(entry) + b"\n")
 
     def last(self, most: int) -> list[str]:
         """The last `most` lines, newest last, without damaged ones."""
@@ -47,7 +67,7 @@ class SentLog:
                 lines += path.read_text("utf-8", errors="replace").splitlines()
         valid = []
         for line in lines[-most:]:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 json.loads(line)
                 valid.append(line)
         return valid
