@@ -2,14 +2,16 @@
 
 import contextlib
 import plistlib
+import tempfile
 import tomllib
 from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from probes.agent.enrolment_token import EnrolmentToken, read_token
 from probes.agent.settings import BadSettings, Settings
 from probes.agent.settings_layers import (
     SettingRow,
@@ -40,12 +42,24 @@ def wrong(text: str, **environment: str) -> str:
     [
         ('sever = "x"', "no setting is called 'sever'; did you mean 'server'?"),
         ("[mqtt]\nprot = 1", "'mqtt.prot'; did you mean 'port'?"),
-        ('[mqtt]\nport = "x"', "mqtt.port: expected `int`"),
+        (
+            '[mqtt]\nport = "x"',
+            "mqtt.port: expected a whole number from 1 to 65535, got 'x'",
+        ),
         ("mqtt = 3", "write [mqtt]"),
         ('opt_out = ["wep"]', "did you mean 'web'?"),
-        ('hours = {opens = "25:00"}', "hours.opens: "),
-        ("[spool]\nmax_bytes = 3", "spool.max_bytes: expected `int` >= 100000"),
-        ('transport = "carrier"', "transport: "),
+        (
+            'hours = {opens = "25:00"}',
+            "hours.opens: expected a time such as 08:30, got '25:00'",
+        ),
+        (
+            "[spool]\nmax_bytes = 3",
+            "spool.max_bytes: expected a whole number from 100000 up, got 3",
+        ),
+        (
+            'transport = "http"',
+            "expected https or mqtt, got 'http'; did you mean 'https'?",
+        ),
         ('transport = "mqtt"', "mqtt.host is needed"),
         ('server = "towpath.example"', "expected an address"),
         ('server = "http://towpath.example"', "expected https://"),
@@ -92,7 +106,7 @@ def test_without_a_file_the_defaults_hold_and_a_named_one_must_be_there(
     with pytest.raises(BadSettings, match="there is no settings file"):
         load_settings(tmp_path / "none.toml", {})
     binary = tmp_path / "agent.toml"
-    binary.write_bytes(b"\xff\xfe")
+    binary.write_bytes(b"\xfe\xfe")
     with pytest.raises(BadSettings, match="cannot be read"):
         load_settings(binary, {})
 
@@ -199,13 +213,33 @@ def test_what_a_person_does_not_allow_stays_so() -> None:
     ("values", "says"),
     [
         ({"servr": "x"}, "no setting is called 'servr'; did you mean 'server'?"),
-        ({"ack_s": b"\1\0"}, "ack_s: Expected `int`"),
-        ({"ack_s": "soon"}, "ack_s: Expected `int`, got `str`, got 'soon'"),
-        ({"ack_s": 0}, "ack_s: Expected `int` >= 1"),
+        (
+            {"ack_s": b"\1\0"},
+            "ack_s: expected a whole number from 1 to 86400, got 2 bytes",
+        ),
+        (
+            {"ack_s": "soon"},
+            "ack_s: expected a whole number from 1 to 86400, got 'soon'",
+        ),
+        ({"ack_s": 0}, "ack_s: expected a whole number from 1 to 86400, got 0"),
         ({"mqtt": "x"}, "mqtt is a section"),
         ({"mqtt": {"prot": 1}}, "'mqtt.prot'; did you mean 'port'?"),
         ({"opt_out": ["wep"]}, "did you mean 'web'?"),
-        ({"server": 3}, "server: "),
+        ({"server": 3}, "server: expected a text, got 3"),
+        (
+            {"mqtt": {"tls": "maybe"}},
+            "mqtt.tls: expected true or false (in the registry",
+        ),
+        (
+            {"hours": {"days": ["mo"]}},
+            "hours.days: expected a list, each a whole number f",
+        ),
+        ({"hours": {"days": "5,7"}}, "from 0 to 6, got '5,7'"),
+        (
+            {"enrolment_token": b"hunter2"},
+            "expected a text; what is there is not shown",
+        ),
+        ({"spool": {"max_days": "9" * 5000}}, "got '99999"),
     ],
 )
 def test_a_wrong_policy_is_named_with_its_place(
@@ -231,6 +265,88 @@ def test_policy_files_are_read_by_name_and_a_broken_one_is_named(
     with pytest.raises(BadSettings, match=r"30-broken\.toml cannot be read"):
         load_settings(None, {}, read_toml_folder(tmp_path))
     assert read_toml_folder(tmp_path / "none") == []
+
+
+def test_all_that_is_wrong_is_named_at_once() -> None:
+    with pytest.raises(BadSettings) as error:
+        merge_settings(
+            'sever = "x"\nack_s = "y"\nserver = "towpath"',
+            "agent.toml",
+            {"TOWPATH_AGENT_MQTT__PORT": "0"},
+            [
+                policy({"opt_outs": 1, "spool": {"max_days": "soon", "max_day": 1}}),
+                ManagedSettings("/etc/b.toml", {}, True, "/etc/b.toml is not TOML"),
+            ],
+        )
+    assert list(error.value.problems) == [
+        "/etc/b.toml is not TOML",
+        r"HKLM\Policies: no setting is called 'opt_outs'; did you mean 'opt_out'?",
+        r"HKLM\Policies: spool.max_days: expected a whole number from 1 to 366, "
+        "got 'soon'",
+        r"HKLM\Policies: no setting is called 'spool.max_day'; did you mean 'max_days'?",
+        "agent.toml: no setting is called 'sever'; did you mean 'server'?",
+        "agent.toml: ack_s: expected a whole number from 1 to 86400, got 'y'",
+        "the environment's TOWPATH_AGENT_MQTT__PORT: expected a whole number from 1 to "
+        "65535, got '0'",
+        "agent.toml: server is 'towpath', expected an address such as "
+        "https://towpath.example.gov.uk",
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_files_of_any_editor_are_read(encoding: str, tmp_path: Path) -> None:
+    text = 'state_folder = "/srv/Zo\u00eb M\u00fcller"\r\nenrolment_token = "t1"\r\n'
+    path = tmp_path / "10-all.toml"
+    path.write_bytes(text.encode(encoding))
+    for loaded in (
+        load_settings(path, {}, ()),
+        load_settings(None, {}, read_toml_folder(tmp_path)),
+    ):
+        assert loaded.settings.state_folder == "/srv/Zo\u00eb M\u00fcller"
+    token = EnrolmentToken(loaded.settings, path, {})
+    assert token.forget() == []
+    rest = 'state_folder = "/srv/Zo\u00eb M\u00fcller"\r\n'
+    assert path.read_bytes() == rest.encode(encoding)
+    (tmp_path / "token").write_bytes("t2\r\n".encode(encoding))
+    assert read_token(tmp_path / "token") == "t2"
+
+
+def test_a_policy_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (managed,) = read_toml_folder(tmp_path / "file")
+    assert f"{tmp_path / 'file'} cannot be read: " in managed.trouble
+    (tmp_path / "10-latin.toml").write_bytes('server = "\u00eb"'.encode("latin-1"))
+    (tmp_path / "20-folder.toml").mkdir()
+    latin, folder = read_toml_folder(tmp_path)
+    assert latin.trouble.endswith(
+        "10-latin.toml cannot be read: it is not UTF-8 (at byte 10): save it as UTF-8"
+    )
+    assert "20-folder.toml cannot be read: " in folder.trouble
+
+
+DAMAGED_PLIST = [
+    plistlib.dumps({"ack_s": 9, "opt_out": ["a"], "d": b"x"}, fmt=kind)
+    for kind in (plistlib.FMT_BINARY, plistlib.FMT_XML)
+]
+
+
+@given(
+    st.sampled_from(DAMAGED_PLIST),
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
+)
+@example(b"<plist><dict><key>a</key><date>soon</date></dict></plist>", [])
+def test_no_damage_to_managed_preferences_raises(
+    good: bytes, changes: list[tuple[int, int]]
+) -> None:
+    content = bytearray(good)
+    for at, octet in changes:
+        content[at % len(content)] = octet
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "uk.towpath.agent.plist")
+        path.write_bytes(content)
+        (managed,) = read_preferences(path)
+        with contextlib.suppress(BadSettings):
+            merge_settings("", "x", {}, [managed])
 
 
 def test_managed_preferences_of_macos_are_read(tmp_path: Path) -> None:

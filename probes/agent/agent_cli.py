@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from probes.agent.agent_parser import make_parser
-from probes.agent.exit_codes import OK, usage_error
+from probes.agent.exit_codes import OK, WRONG_USAGE, print_error
 from probes.agent.measure_commands import run_agent
 from probes.agent.settings import BadSettings, settings_file
 from probes.agent.settings_layers import load_settings, log_folder
@@ -26,12 +26,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.file, options.origins = settings_file(options.config), loaded.origins
         return int(options.run(options, loaded.settings))
     except BadSettings as error:
+        say = print_error
         if options.run is run_agent:
-            from probes.agent.agent_log import log_error, start_log
+            from probes.agent.agent_log import log_error as say
+            from probes.agent.agent_log import start_log
 
             start_log(log_folder())
-            return usage_error(str(error), log_error)
-        return usage_error(str(error))
+        for problem in error.problems:
+            say(problem)
+        return WRONG_USAGE
     except BrokenPipeError:
         # The reader of the output has gone (`| head`). That is not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -22,6 +22,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from probes.agent.settings import PREFIX, Settings
+from probes.platforms.text_files import decode_text, text_encoding
 from probes.wire.atomic_file import replace_file
 
 SYSTEMD_CREDENTIAL = "enrolment-token"
@@ -83,7 +84,8 @@ def read_token(path: Path) -> str:
     read."""
     with path.open("rb") as file:
         content = file.read(MAX_BYTES)
-    return content.decode("utf-8", "replace").partition("\n")[0].strip()
+    text = content.decode(text_encoding(content), "replace")
+    return text.partition("\n")[0].strip()
 
 
 def without_token(text: str) -> str | None:
@@ -103,14 +105,14 @@ def _scrub(path: Path) -> bool:
     try:
         # A symbolic link stays one.
         path = path.resolve()
-        with path.open(encoding="utf-8", newline="") as file:
-            text = file.read()
+        content = path.read_bytes()
+        text = decode_text(content)
         if "enrolment_token" not in tomllib.loads(text):
             return True
         rest = without_token(text)
         if rest is None:
             return False
-        _replace(path, rest.encode())
+        _replace(path, rest.encode(text_encoding(content)))
     except (OSError, ValueError, RecursionError):
         return False
     return True

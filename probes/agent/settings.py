@@ -102,7 +102,12 @@ class Settings(_Part, frozen=True):
 
 
 class BadSettings(Exception):
-    """The settings cannot be used; the text is one sentence with what to do."""
+    """The settings cannot be used. `problems` has a sentence for each that is wrong:
+    where it is, its name, and what was expected."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 def settings_file(path: Path | None) -> Path | None:
@@ -144,11 +149,10 @@ def is_section(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, _Part)
 
 
-def check_values(settings: Settings, origins: Mapping[str, str]) -> None:
-    """Raises `BadSettings` if what a setting says cannot be used; `origins` has the
-    name of each setting's source."""
-    for dotted, wrong in _wrong_values(settings):
-        raise BadSettings(f"{origins[dotted]}: {wrong}")
+def wrong_values(settings: Settings, origins: Mapping[str, str]) -> list[str]:
+    """A sentence for each setting that says what cannot be used; `origins` has the name
+    of each setting's source."""
+    return [f"{origins[dotted]}: {wrong}" for dotted, wrong in _wrong_values(settings)]
 
 
 def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,6 @@ Only `opt_out` is added up: what a person does not allow stays so.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,19 +21,21 @@ from typing import Any
 import msgspec
 
 from probes import platforms
+from probes.agent.setting_words import wrong_value
 from probes.agent.settings import (
     PREFIX,
     BadSettings,
     Settings,
-    check_values,
     is_section,
     settings_file,
+    wrong_values,
 )
 from probes.platforms.system_facts import ManagedSettings
+from probes.platforms.text_files import decode_text
 from probes.wire.catalogue import did_you_mean
 
 DEFAULT = "default"
-_SECRET = {"enrolment_token"}
+SECRET = {"enrolment_token"}
 
 
 class LoadedSettings(msgspec.Struct, frozen=True):
@@ -61,7 +62,7 @@ def setting_rows(loaded: LoadedSettings) -> list[SettingRow]:
         section, _, key = dotted.rpartition(".")
         value = (tree[section] if section else tree)[key]
         shown = msgspec.json.encode(value).decode()
-        if dotted in _SECRET and value:
+        if dotted in SECRET and value:
             shown = "(not shown)"
         rows.append(SettingRow(dotted, shown, loaded.origins[dotted]))
     return rows
@@ -81,10 +82,10 @@ def load_settings(
     if path is not None:
         where = str(path)
         try:
-            text = path.read_text(encoding="utf-8")
+            text = decode_text(path.read_bytes())
         except FileNotFoundError:
             raise BadSettings(f"there is no settings file {path}") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise BadSettings(f"{path} cannot be read: {error}") from None
     return merge_settings(text, where, environment, given)
 
@@ -112,94 +113,126 @@ def merge_settings(
     managed: Sequence[ManagedSettings],
 ) -> LoadedSettings:
     """Returns TOML `text`, the environment and the system's own settings together, each
-    value with the name of its source. Pure. Raises `BadSettings`."""
-    for system in managed:
-        if system.trouble:
-            raise BadSettings(system.trouble)
-    installed = [_leaves(m.values, m.where) for m in managed if not m.policy]
-    policies = [_leaves(m.values, m.where) for m in managed if m.policy]
-    layers = [*installed, _from_toml(text, where), _from_environment(environment)]
+    value with the name of its source. Pure. Raises `BadSettings` with all that is
+    wrong: what cannot be understood might allow less than what would hold instead."""
+    reader = _LayerReader()
+    reader.problems += [system.trouble for system in managed if system.trouble]
+    installed = [reader.from_tree(m.values, m.where) for m in managed if not m.policy]
+    policies = [reader.from_tree(m.values, m.where) for m in managed if m.policy]
+    own = [reader.from_toml(text, where), reader.from_environment(environment)]
     merged: dict[str, Any] = {}
     origins = dict.fromkeys(setting_types(), DEFAULT)
-    for layer in [*layers, *policies]:
+    for layer in [*installed, *own, *policies]:
         for dotted, (value, origin) in layer.items():
             before = merged.get(dotted)
-            if dotted == "opt_out" and isinstance(before, list | tuple):
-                if isinstance(value, list | tuple):
-                    value = list(dict.fromkeys([*before, *value]))
+            if dotted == "opt_out" and before is not None:
+                value = list(dict.fromkeys([*before, *value]))
                 origin = f"{origins[dotted]}, {origin}"
             merged[dotted], origins[dotted] = value, origin
     tree: dict[str, Any] = {}
     for dotted, value in merged.items():
         section, _, key = dotted.rpartition(".")
         (tree.setdefault(section, {}) if section else tree)[key] = value
-    try:
-        settings = msgspec.convert(tree, Settings)
-    except msgspec.ValidationError as error:
-        dotted, sentence = _located(str(error))
-        origin = origins.get(dotted, where)
-        raise BadSettings(f"{origin}: {sentence}") from None
-    check_values(settings, origins)
+    # Each value has been checked by itself.
+    settings = msgspec.convert(tree, Settings)
+    problems = [*reader.problems, *wrong_values(settings, origins)]
+    if problems:
+        raise BadSettings(*dict.fromkeys(problems))
     return LoadedSettings(settings, origins)
 
 
 _Layer = dict[str, tuple[Any, str]]
 
 
-def _from_toml(text: str, where: str) -> _Layer:
-    try:
-        tree: dict[str, Any] = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadSettings(f"{where} is not TOML: {error}") from None
-    return _leaves(tree, where, exact=True)
+class _LayerReader:
+    """Reads the values of each source, and collects what is wrong with them."""
 
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self._kinds = setting_types()
+        self._sections = {d.partition(".")[0] for d in self._kinds if "." in d}
 
-def _leaves(tree: Mapping[str, Any], where: str, *, exact: bool = False) -> _Layer:
-    """The values of `tree` by dotted key. What a system keeps as text or as a number is
-    turned into what the setting is, unless `exact`."""
-    kinds = setting_types()
-    sections = {dotted.partition(".")[0] for dotted in kinds if "." in dotted}
-    found: _Layer = {}
-    for key, value in tree.items():
-        if key in sections:
-            if not isinstance(value, Mapping):
-                raise BadSettings(f"{where}: {key} is a section, write [{key}]")
-            start = f"{key}."
-            inside = {d.removeprefix(start) for d in kinds if d.startswith(start)}
-            for name, part in value.items():
-                if name not in inside:
-                    raise _unknown(where, f"{key}.{name}", did_you_mean(name, inside))
-                found[f"{key}.{name}"] = part, where
-        elif key in kinds:
-            found[key] = value, where
-        else:
-            known = [dotted for dotted in kinds if "." not in dotted]
-            raise _unknown(where, key, did_you_mean(key, [*known, *sections]))
-    if exact:
-        return found
-    return {
-        dotted: (_converted(kinds[dotted], value, f"{where}: {dotted}"), where)
-        for dotted, (value, where) in found.items()
-    }
+    def from_toml(self, text: str, where: str) -> _Layer:
+        try:
+            tree: dict[str, Any] = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            self.problems.append(f"{where} is not TOML: {error}")
+            return {}
+        return self.from_tree(tree, where, exact=True)
 
+    def from_tree(
+        self, tree: Mapping[str, Any], where: str, *, exact: bool = False
+    ) -> _Layer:
+        """The values of `tree` by dotted key. What a system keeps as text or as a
+        number is turned into what the setting is, unless `exact`."""
+        layer: _Layer = {}
+        for key, value in tree.items():
+            if key not in self._sections:
+                known = [d for d in self._kinds if "." not in d]
+                self._put(layer, key, value, where, (*known, *self._sections), exact)
+            elif not isinstance(value, Mapping):
+                self.problems.append(f"{where}: {key} is a section, write [{key}]")
+            else:
+                start = f"{key}."
+                inside = [d for d in self._kinds if d.startswith(start)]
+                names = [d.removeprefix(start) for d in inside]
+                for name, part in value.items():
+                    self._put(layer, f"{key}.{name}", part, where, names, exact)
+        return layer
 
-def _unknown(where: str, dotted: str, hint: str) -> BadSettings:
-    return BadSettings(f"{where}: no setting is called {dotted!r}{hint}")
-
-
-def _from_environment(environment: Mapping[str, str]) -> _Layer:
-    kinds = setting_types()
-    by_name = {PREFIX + dotted.upper().replace(".", "__"): dotted for dotted in kinds}
-    found: _Layer = {}
-    for name in sorted(environment):
-        if name.startswith(PREFIX):
-            dotted = by_name.get(name)
+    def from_environment(self, environment: Mapping[str, str]) -> _Layer:
+        by_name = {PREFIX + d.upper().replace(".", "__"): d for d in self._kinds}
+        layer: _Layer = {}
+        for name in sorted(environment):
+            if not name.startswith(PREFIX):
+                continue
+            where, dotted = f"the environment's {name}", by_name.get(name)
             if dotted is None:
                 hint = did_you_mean(name, by_name)
-                raise BadSettings(f"the environment's {name} sets nothing{hint}")
-            where = f"the environment's {name}"
-            found[dotted] = _converted(kinds[dotted], environment[name], where), where
-    return found
+                self.problems.append(f"{where} sets nothing{hint}")
+            else:
+                self._convert(layer, dotted, environment[name], where, where)
+        return layer
+
+    def _put(
+        self,
+        layer: _Layer,
+        dotted: str,
+        value: Any,
+        where: str,
+        known: Sequence[str],
+        exact: bool,
+    ) -> None:
+        if dotted in self._kinds:
+            self._convert(layer, dotted, value, where, f"{where}: {dotted}", exact)
+            return
+        hint = did_you_mean(dotted.rpartition(".")[2], known)
+        self.problems.append(f"{where}: no setting is called {dotted!r}{hint}")
+
+    def _convert(
+        self,
+        layer: _Layer,
+        dotted: str,
+        value: Any,
+        where: str,
+        named: str,
+        exact: bool = False,
+    ) -> None:
+        """Adds `value` as what the setting is; lists in a text are separated by
+        commas."""
+        kind, given = self._kinds[dotted], value
+        listed = "tuple" in str(kind)
+        if isinstance(value, str) and listed and not exact:
+            value = [item.strip() for item in value.split(",") if item.strip()]
+        # A text that looks like a number stays a text.
+        text = isinstance(value, str) and (kind is str or "Literal" in str(kind))
+        try:
+            converted = msgspec.convert(value, kind, strict=exact or text)
+        except (msgspec.ValidationError, RecursionError, OverflowError):
+            wrong = wrong_value(kind, given, secret=dotted in SECRET)
+            self.problems.append(f"{named}: {wrong}")
+        else:
+            layer[dotted] = msgspec.to_builtins(converted), where
 
 
 def setting_types(part: type = Settings, before: str = "") -> dict[str, Any]:
@@ -211,25 +244,3 @@ def setting_types(part: type = Settings, before: str = "") -> dict[str, Any]:
         else:
             kinds[before + field.name] = field.type
     return kinds
-
-
-def _converted(kind: Any, value: Any, where: str) -> Any:
-    """Returns `value`, text or a number, as `kind`; lists are separated by commas."""
-    if isinstance(value, str) and (kind is str or "Literal" in str(kind)):
-        return value
-    if isinstance(value, str) and "tuple" in str(kind):
-        value = [item.strip() for item in value.split(",") if item.strip()]
-    try:
-        return msgspec.to_builtins(msgspec.convert(value, kind, strict=False))
-    except msgspec.ValidationError as error:
-        raise BadSettings(f"{where}: {error}, got {value!r}") from None
-
-
-def _located(error: str) -> tuple[str, str]:
-    """msgspec's `Expected … - at `$.a.b`` as the dotted key, and `a.b: expected …`."""
-    match = re.fullmatch(r"(?s)(.*) - at `\$\.?(.*)`", error)
-    if match is None:
-        return "", error
-    text, path = match.groups()
-    sentence = f"{path}: {text[:1].lower()}{text[1:]}" if path else text
-    return re.sub(r"\[.*", "", path), sentence

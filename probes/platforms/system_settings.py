@@ -11,23 +11,44 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 
 from probes.platforms.system_facts import ManagedSettings
+from probes.platforms.text_files import decode_text
 
+# What the library raises for files that are no property lists, or damaged ones.
+_NOT_A_LIST = (
+    OSError,
+    ValueError,
+    ExpatError,
+    plistlib.InvalidFileException,
+    LookupError,
+    AttributeError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
 POLICY_KEY = r"Software\Policies\Towpath\Agent"
 INSTALLER_KEY = r"Software\Towpath\Agent"
 
 
 def read_toml_folder(folder: Path) -> list[ManagedSettings]:
-    """The `*.toml` files of `folder` by name. A file that cannot be read is named."""
+    """The `*.toml` files of `folder` by name. What cannot be read is named."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        trouble = f"{folder} cannot be read: {error}"
+        return [ManagedSettings(str(folder), {}, True, trouble)]
     found = []
-    for path in sorted(folder.glob("*.toml")):
+    for path in paths:
         values: dict[str, Any] = {}
         trouble = ""
         try:
-            values = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            trouble = f"{path} cannot be read: {error}"
+            values = tomllib.loads(decode_text(path.read_bytes()))
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             trouble = f"{path} is not TOML: {error}"
+        except (OSError, ValueError) as error:
+            trouble = f"{path} cannot be read: {error}"
         found.append(ManagedSettings(str(path), values, True, trouble))
     return found
 
@@ -39,8 +60,9 @@ def read_preferences(path: Path) -> list[ManagedSettings]:
             values = plistlib.load(file)
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, ExpatError, plistlib.InvalidFileException) as error:
-        trouble = f"{path} cannot be read: {error}"
+    except _NOT_A_LIST as error:
+        why = str(error) or type(error).__name__
+        trouble = f"{path} cannot be read: {why}"
         return [ManagedSettings(str(path), {}, True, trouble)]
     if not isinstance(values, dict):
         trouble = f"{path} holds no dictionary"
@@ -57,25 +79,33 @@ if sys.platform == "win32":
         """What the installer was given, then the council's policy."""
         found = []
         for key, policy in ((INSTALLER_KEY, False), (POLICY_KEY, True)):
-            values = _tree(key)
-            if values:
-                found.append(ManagedSettings(rf"HKLM\{key}", values, policy))
+            where, values, trouble = rf"HKLM\{key}", {}, ""
+            try:
+                values = _tree(key)
+            except OSError as error:
+                trouble = f"{where} cannot be read: {error}"
+            if values or trouble:
+                found.append(ManagedSettings(where, values, policy, trouble))
         return found
 
     def _tree(key: str, depth: int = 0) -> dict[str, Any]:
-        """Values by name in small letters; the keys below are sections."""
+        """Values by name in small letters; the keys below are sections. Raises
+        `OSError` if the key is there and cannot be read."""
         access = winreg.KEY_READ | winreg.KEY_WOW64_64KEY
         tree: dict[str, Any] = {}
         try:
-            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key, 0, access) as opened:
-                keys, values, _ = winreg.QueryInfoKey(opened)
-                for n in range(values):
-                    name, value, _ = winreg.EnumValue(opened, n)
-                    if name:
-                        tree[name.lower()] = value
-                below = [winreg.EnumKey(opened, n) for n in range(keys)]
-        except OSError:
+            opened = winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key, 0, access)
+        except FileNotFoundError:
             return tree
+        with opened:
+            keys, values, _ = winreg.QueryInfoKey(opened)
+            for n in range(values):
+                name, value, kind = winreg.EnumValue(opened, n)
+                if kind == winreg.REG_EXPAND_SZ and isinstance(value, str):
+                    value = winreg.ExpandEnvironmentStrings(value)
+                if name:
+                    tree[name.lower()] = value
+            below = [winreg.EnumKey(opened, n) for n in range(keys)]
         if depth == 0:
             tree |= {name.lower(): _tree(rf"{key}\{name}", 1) for name in below}
         return tree
