@@ -50,6 +50,9 @@ async def test_a_certificate_out_of_time_makes_one_think_of_the_clock(
                 spool, HttpsPublisher(out), SentLog(tmp_path), lambda: NOW_MS
             )
             assert await delivery.deliver() is not None
+            assert "certificate is not yet valid; this laptop's clock" in (
+                delivery.trouble
+            )
             assert "is this laptop's clock right?" in delivery.trouble
             assert spool.waiting == 2
         # Whose certificate is not trusted is not believed about the time either.

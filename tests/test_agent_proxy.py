@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import services
 from hypothesis import given
 from hypothesis import strategies as st
 from inspecting_proxy import InspectingProxy
@@ -302,8 +303,33 @@ async def test_the_agent_goes_through_a_proxy_that_opens_tls(tmp_path: Path) -> 
             server, None, str(ca_file), "test", proxy=decide
         ) as connection:
             for _ in range(2):
-                with pytest.raises(Later, match=r"not trusted.*through the proxy"):
+                with pytest.raises(Later) as error:
                     await connection.request("GET", "/v1/policy")
+                at = f"127.0.0.1:{proxy.port}"
+                assert str(error.value) == (
+                    f"{server} has a certificate that is not trusted: self-signed "
+                    "certificate in certificate chain; it was issued by 'Wrenford proxy "
+                    f"authority' for '{name}'; the proxy 'proxy.wrenford.example "
+                    "(squid/5.7)' on the way opens encrypted connections: let this "
+                    "server through unopened, or have laptops trust its authority "
+                    f"(through the proxy {at})"
+                )
+            looks = proxy.access_log.read_text().count("GET")
+            assert looks == 1
             ca_file.write_text(proxy.ca_file.read_text())
             assert (await connection.request("GET", "/v1/policy")).body == b"hello"
+        # A server that is down: the page of the proxy has a certificate for a name,
+        # and not for an address.
+        down = f"https://{name}:{services.free_port()}"
+        async with ServerConnection(
+            down, None, str(proxy.ca_file), "test", proxy=decide
+        ) as connection:
+            with pytest.raises(Later, match="IP address mismatch") as error:
+                await connection.request("GET", "/v1/policy")
+            assert str(error.value).endswith(
+                f"; it was issued by 'Wrenford proxy authority' for '{name}'; the "
+                "proxy 'proxy.wrenford.example (squid/5.7)' on the way opens encrypted "
+                "connections and cannot reach the server (HTTP 503) (through the "
+                f"proxy {at})"
+            )
         assert f"CONNECT {name}:{port} staff" in proxy.access_log.read_text()

@@ -283,7 +283,8 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
         r"HKLM\Policies: no setting is called 'opt_outs'; did you mean 'opt_out'?",
         r"HKLM\Policies: spool.max_days: expected a whole number from 1 to 366, "
         "got 'soon'",
-        r"HKLM\Policies: no setting is called 'spool.max_day'; did you mean 'max_days'?",
+        r"HKLM\Policies: no setting is called 'spool.max_day'; did you mean "
+        "'max_days'?",
         "agent.toml: no setting is called 'sever'; did you mean 'server'?",
         "agent.toml: ack_s: expected a whole number from 1 to 86400, got 'y'",
         "the environment's TOWPATH_AGENT_MQTT__PORT: expected a whole number from 1 to "

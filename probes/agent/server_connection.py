@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import email.utils
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -18,7 +19,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from probes import platforms
+from probes.agent.certificate_words import certificate_error, certificate_sentence
 from probes.agent.report_delivery import Later
+from probes.agent.shown_certificate import ShownCertificate, look
 from probes.measure.background import in_background_within
 from probes.measure.proxy_ways import choose_way, host_and_port, is_usable
 from probes.platforms.proxies import NO_PROXY, NOT_ENDED, SCRIPT_S, applies
@@ -33,6 +36,7 @@ MAX_RESPONSE_BYTES = 1_000_000
 # Longer than the pauses between batches, shorter than home routers forget a connection.
 KEEP_S = 60.0
 REQUEST_S = 60.0
+LOOK_AGAIN_S = 900.0
 # A proxy that refuses does so until somebody changes it, or the laptop moves; other
 # failures pass.
 PROXY_RETRY_S = 900.0
@@ -89,6 +93,8 @@ class ServerConnection:
         self._client: httpx2.AsyncClient | None = None
         self._proxy, self._setting = proxy, NO_PROXY
         self._used_s = -KEEP_S
+        self._shown: ShownCertificate | None = None
+        self._looked_s = -LOOK_AGAIN_S
         self.cost_bytes = 0
         self.clock_ahead_s: float | None = None
 
@@ -165,7 +171,11 @@ class ServerConnection:
                 PROXY_RETRY_S if text.startswith(_REFUSALS) else None,
             ) from None
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
-            raise self._failed(_reason(error)) from None
+            untrusted = certificate_error(error)
+            if untrusted is not None:
+                raise self._failed(await self._why_untrusted(untrusted)) from None
+            text = str(error) or type(error).__name__
+            raise self._failed(f"cannot be reached: {text}") from None
         except OSError as error:
             raise self._failed(f"cannot be reached: {error}") from None
         return HttpResponse(
@@ -187,6 +197,17 @@ class ServerConnection:
             with contextlib.suppress(TypeError, ValueError, OverflowError, IndexError):
                 server_s = email.utils.parsedate_to_datetime(date).timestamp()
                 self.clock_ahead_s = self._wall_s() - server_s
+
+    async def _why_untrusted(self, error: ssl.SSLCertVerificationError) -> str:
+        """The sentence about a certificate, with what it shows: looked at again at most
+        every quarter of an hour."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s > LOOK_AGAIN_S:
+            self._looked_s = now_s
+            self.cost_bytes += _HANDSHAKE_BYTES
+            url = self._setting.url
+            self._shown = await look(self._server, url if is_usable(url) else None)
+        return certificate_sentence(error, self._wall_s(), self._shown)
 
     def _failed(self, reason: str) -> Later:
         return Later(f"{self._server} {reason}{way_sentence(self._setting)}")
@@ -210,7 +231,7 @@ class ServerConnection:
             setting = msgspec.structs.replace(setting, url="", others=())
         setting = await choose_way(setting)
         if setting != self._setting:
-            self._setting = setting
+            self._setting, self._looked_s = setting, -LOOK_AGAIN_S
             await self._close()
 
     async def _close(self) -> None:
@@ -308,13 +329,3 @@ def way_sentence(proxy: ProxySetting) -> str:
         name = f" {proxy.script}" if proxy.script else ""
         return f" (directly: the proxy script{name} {proxy.note or 'named no proxy'})"
     return ""
-
-
-def _reason(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        sentence = f"has a certificate that is not trusted: {text}"
-        # Far more often it is the laptop's clock than the server's certificate.
-        out_of_time = "not yet valid" in text or "has expired" in text
-        return f"{sentence}; is this laptop's clock right?" if out_of_time else sentence
-    return f"cannot be reached: {text}"

@@ -53,8 +53,6 @@ SUSPICIOUS = frozenset(
         Outcome.BAD_ANSWER,
     }
 )
-# X509_V_ERR_CERT_NOT_YET_VALID shows a wrong clock: certificates are made in the past.
-_NOT_YET_VALID = 9
 # IP and TCP headers of a short exchange, and a TLS 1.3 handshake with a typical chain.
 _TCP_BYTES = 600
 _TLS_BYTES = 5_000
@@ -353,8 +351,7 @@ async def _start_tls(
     try:
         await writer.start_tls(tls, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
-        early = error.verify_code == _NOT_YET_VALID
-        raise _Ended(Outcome.CLOCK_WRONG if early else Outcome.TLS_FAILED) from None
+        raise _Ended(outcome_of(error)) from None
     except (ssl.SSLError, ValueError):
         # A sign-in page that intercepts everything is a common reason.
         raise _Ended(Outcome.TLS_FAILED) from None

@@ -66,8 +66,12 @@ _NUMBER = re.compile(r"(\[Errno |\[WinError |os error )(-?\d+)")
 _TOO_LONG = {234, 10_040}
 # The first number of Winsock (WSABASEERR).
 _WINSOCK = 10_000
-# X509_V_ERR_CERT_NOT_YET_VALID.
-_NOT_YET_VALID = 9
+# A certificate that is not valid yet: OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, and
+# errSecCertificateNotValidYet of macOS.
+_NOT_YET_VALID = {9, -67_819}
+# One that is not valid any more: X509_V_ERR_CERT_HAS_EXPIRED, errSecCertificateExpired,
+# and CERT_E_EXPIRED of Windows, which means either.
+_EXPIRED = {10, -67_818, 0x800B0101}
 _NO_SUCH_NAME = {
     getattr(socket, name)
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
@@ -87,7 +91,7 @@ def outcome_of(error: BaseException) -> Outcome:
     if isinstance(error, ssl.SSLCertVerificationError):
         # If a certificate is not valid *yet*, this clock is usually behind. A server
         # rarely uses a certificate too early.
-        early = error.verify_code == _NOT_YET_VALID
+        early = _verify_code(error) in _NOT_YET_VALID
         return Outcome.CLOCK_WRONG if early else Outcome.TLS_FAILED
     if isinstance(error, ssl.SSLError):
         return Outcome.TLS_FAILED
@@ -104,6 +108,16 @@ def outcome_of(error: BaseException) -> Outcome:
         # asyncio's own, without a number: the connection was cut.
         return Outcome.RESET
     return Outcome.UNREACHABLE
+
+
+def is_out_of_time(error: ssl.SSLCertVerificationError) -> bool:
+    """True if a certificate is not valid yet, or not any more, by this clock."""
+    return _verify_code(error) in _NOT_YET_VALID | _EXPIRED
+
+
+def _verify_code(error: ssl.SSLCertVerificationError) -> int:
+    # An error that a library makes itself has none.
+    return getattr(error, "verify_code", 0)
 
 
 def is_too_long(error: OSError) -> bool:
