@@ -26,6 +26,7 @@ from probes.agent.probe_budget import last_test_ms
 from probes.agent.quiet_times import paused_until_ms, write_pause
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import Spool
+from probes.agent.stop_orders import StopOrders
 from probes.diagnosis.agent_status import read_status, status_file, write_status
 from probes.diagnosis.sent_log import SentLog, sendings
 from probes.wire.policy import Policy
@@ -37,7 +38,7 @@ DAMAGE = {
     "cut": b'{"agent": "a1',
     "zeros": bytes(4096),
     "another type": b"[1, 2]",
-    "wrong types": b'{"report_s": "x", "agent": 5, "written_ms": [], "n1": 7}',
+    "wrong types": b'{"report_s": "x", "agent": 5, "server": 1, "n1": 7}',
     "UTF-16": '{"agent": "a"}'.encode("utf-16"),
     "Latin-1": b"\xe9",
     "very deep": DEEP,
@@ -61,6 +62,10 @@ def place_of(folder: Path) -> str:
     return KnownPlaces(folder, b"key").known("n1")
 
 
+def key_of(folder: Path) -> str:
+    return StopOrders(folder, "https://towpath.example").key
+
+
 READERS: dict[str, tuple[Callable[[Path], Any], Any]] = {
     "policy.json": (read_policy, Policy()),
     "places.json": (place_of, ""),
@@ -68,8 +73,9 @@ READERS: dict[str, tuple[Callable[[Path], Any], Any]] = {
     "status.json": (read_status, None),
     "credential.json": (credential_of, ""),
     "speed-test": (last_test_ms, 0),
+    "stop-orders.json": (key_of, ""),
 }
-SET_ASIDE = {"policy.json", "places.json", "device", "status.json"}
+SET_ASIDE = {"policy.json", "places.json", "device", "status.json", "stop-orders.json"}
 
 
 def damage(path: Path, content: bytes | None) -> None:
@@ -126,8 +132,8 @@ def test_no_bytes_in_any_file_break_the_agent(content: bytes) -> None:
 
 def test_the_folder_stays_the_agents_own_with_damaged_files(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    for name in SET_ASIDE:
-        (tmp_path / f"{name}.damaged").write_bytes(b"")
+    for name in (*READERS, *(f"{name}.damaged" for name in SET_ASIDE)):
+        (tmp_path / name).write_bytes(b"")
     assert mend_folder(tmp_path) == ""
 
 

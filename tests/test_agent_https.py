@@ -193,10 +193,14 @@ async def test_nothing_is_sent_to_a_server_with_an_unknown_certificate(
     report_server: ReportServer,  # noqa: F811
 ) -> None:
     report_server.ca_file = str(make_certificates(tmp_path / "other").authority)
+    report_server.answer = lambda _: http(200)
     async with Laptop(tmp_path, report_server).running() as laptop:
         await laptop.delivery.deliver()
-        assert "certificate" in laptop.delivery.trouble
-    assert report_server.requests == []
+        assert "; it was issued by 'Towpath" in laptop.delivery.trouble
+    # It is looked at, by a request without a credential or a report.
+    (request,) = report_server.requests
+    assert (request.path, request.body) == ("/", b"")
+    assert "authorization" not in request.headers
 
 
 async def test_the_retry_after_of_the_server_is_followed(

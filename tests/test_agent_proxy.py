@@ -29,6 +29,7 @@ from probes.agent.server_connection import (
     sign_in_schemes,
     way_sentence,
 )
+from probes.agent.stop_orders import StopOrders
 from probes.diagnosis.sent_log import SentLog
 from probes.measure.proxy_ways import choose_way
 from probes.platforms.proxies import NO_PROXY, NOT_ENDED, SCRIPT_S
@@ -236,7 +237,7 @@ async def test_how_a_proxy_wants_one_to_sign_in_is_named_and_it_is_seldom_asked(
                 )
                 wait_s = await delivery.deliver()
                 assert spool.waiting == 1
-            refresh = PolicyRefresh(tmp_path, publisher)
+            refresh = PolicyRefresh(tmp_path, publisher, StopOrders(tmp_path, ""))
             again_s = (await refresh.fetch("", lambda: NOW_MS)).retry_s
     assert (
         delivery.trouble
@@ -308,8 +309,8 @@ async def test_the_agent_goes_through_a_proxy_that_opens_tls(tmp_path: Path) -> 
                 at = f"127.0.0.1:{proxy.port}"
                 assert str(error.value) == (
                     f"{server} has a certificate that is not trusted: self-signed "
-                    "certificate in certificate chain; it was issued by 'Wrenford proxy "
-                    f"authority' for '{name}'; the proxy 'proxy.wrenford.example "
+                    "certificate in certificate chain; it was issued by 'Wrenford "
+                    f"proxy authority' for '{name}'; the proxy 'proxy.wrenford.example "
                     "(squid/5.7)' on the way opens encrypted connections: let this "
                     "server through unopened, or have laptops trust its authority "
                     f"(through the proxy {at})"

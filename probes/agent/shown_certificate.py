@@ -9,12 +9,9 @@ Nothing is sent but a GET without any credential.
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
-
-if TYPE_CHECKING:
-    import httpx2
 
 LOOK_S = 10.0
 _LONGEST = 80
@@ -43,28 +40,31 @@ async def look(server: str, proxy: str | None) -> ShownCertificate | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    shown = None
+    certificates: list[bytes] = []
+
+    async def trace(event: str, info: dict[str, Any]) -> None:
+        # The server's is the last one; an HTTPS proxy has its own.
+        if event.endswith("start_tls.complete"):
+            tls = info["return_value"].get_extra_info("ssl_object")
+            certificates.append(tls.getpeercert(binary_form=True) or b"")
+
+    status, via = None, ""
     try:
         async with (
             httpx2.AsyncClient(
                 verify=context, proxy=proxy, trust_env=False, timeout=LOOK_S
             ) as client,
-            client.stream("GET", f"{server}/") as response,
+            client.stream("GET", f"{server}/", extensions={"trace": trace}) as response,
         ):
-            shown = _shown(response)
+            status, via = response.status_code, response.headers.get("via", "")
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
         pass
-    return shown
-
-
-def _shown(response: httpx2.Response) -> ShownCertificate:
-    tls = response.extensions["network_stream"].get_extra_info("ssl_object")
-    certificate = None if tls is None else tls.getpeercert(binary_form=True)
-    issuer, subject = names_in(certificate or b"")
-    via = response.headers.get("via", "").partition(",")[0].split(maxsplit=1)
-    return ShownCertificate(
-        issuer, subject, response.status_code, _plain(via[-1]) if via else ""
-    )
+    if not certificates:
+        return None
+    issuer, subject = names_in(certificates[-1])
+    # A version of the protocol, and a name.
+    words = via.partition(",")[0].split(maxsplit=1)
+    return ShownCertificate(issuer, subject, status, _plain(words[-1]) if words else "")
 
 
 def names_in(certificate: bytes) -> tuple[str, str]:

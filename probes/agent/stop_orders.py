@@ -16,10 +16,10 @@ from pathlib import Path
 import msgspec
 
 from probes.diagnosis.local_time import local_time_text
-from probes.wire.atomic_file import replace_file
 from probes.wire.display import displayable
 from probes.wire.policy import MAX_ORDERS, Policy
 from probes.wire.probe_list import PROBES, probe_title
+from probes.wire.state_file import StateFile
 from probes.wire.stop_order import (
     KEY,
     BadOrder,
@@ -34,6 +34,7 @@ from probes.wire.stop_order import (
 _log = logging.getLogger(__name__)
 
 FILE = "stop-orders.json"
+_LOSS = "a stop holds again when the server repeats it"
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -46,6 +47,10 @@ class _Kept(msgspec.Struct, frozen=True):
     lines: tuple[str, ...] = ()
 
 
+def _decode_kept(content: bytes) -> _Kept:
+    return msgspec.json.decode(content, type=_Kept)
+
+
 class StopOrders:
     """`key` is the one of the laptop's administrator, empty if there is none.
 
@@ -53,7 +58,8 @@ class StopOrders:
     """
 
     def __init__(self, folder: Path, server: str, key: str = "") -> None:
-        self._path, self._server, self._own_key = folder / FILE, server, key
+        self._file = StateFile(folder / FILE, _LOSS)
+        self._server, self._own_key = server, key
         self.faults: tuple[str, ...] = ()
         self._logged: set[str] = set()
         self._kept = self._read()
@@ -178,13 +184,7 @@ class StopOrders:
     # What is kept.
 
     def _read(self) -> _Kept:
-        kept = _Kept()
-        try:
-            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
-        except FileNotFoundError:
-            pass
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            _log.warning("stop_orders_not_read error=%s", error)
+        kept = self._file.read(_decode_kept, _Kept())
         if kept.server != self._server:
             # Another council's laptop from now on.
             kept = _Kept(self._server)
@@ -203,11 +203,9 @@ class StopOrders:
 
     def _keep(self, **changes: object) -> None:
         self._kept = msgspec.structs.replace(self._kept, **changes)
-        try:
-            replace_file(self._path, msgspec.json.encode(self._kept), durable=True)
-        except OSError as error:
-            # In force until the agent ends; the server has it still.
-            _log.warning("stop_orders_not_saved error=%s", error)
+        # If it cannot be saved, it is in force until the agent ends, and the server has
+        # it still.
+        self._file.write(msgspec.json.encode(self._kept))
 
 
 def _sentence(what: str, stop: StopOrder) -> str:
