@@ -12,7 +12,6 @@ from recorded_agents import Recorded
 
 from collectors.snmp import credential
 from collectors.snmp.drafting.drafting_command import draft_from, explain_host
-from collectors.snmp.drafting.label_severity import severity
 from collectors.snmp.drafting.mib_files import parse_mibs
 from collectors.snmp.drafting.mib_objects import FactsError, MibObject
 from collectors.snmp.drafting.object_meaning import (
@@ -23,6 +22,7 @@ from collectors.snmp.drafting.object_meaning import (
     meaning,
 )
 from collectors.snmp.drafting.unread_tables import find_unread
+from collectors.snmp.profiles.label_severity import severity
 from collectors.snmp.profiles.profile_loader import Profiles, load_files
 from collectors.snmp.session.session import RetryPolicy
 

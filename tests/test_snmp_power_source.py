@@ -75,7 +75,12 @@ def test_every_recorded_ups_shows_its_source(name: str) -> None:
 
 
 # Batteries of servers, and UPSs that a console server watches for others.
-NOT_OF_A_UPS = ("fujitsu-server.yaml", "opengear.yaml")
+NOT_OF_A_UPS = (
+    "fujitsu-server.yaml",
+    "fujitsu-231-mib.yaml",
+    "opengear.yaml",
+    "opengear-mib.yaml",
+)
 
 
 def test_no_state_of_a_profile_that_means_battery_is_missed() -> None:

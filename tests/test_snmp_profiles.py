@@ -40,7 +40,8 @@ def test_every_profile_has_a_recording() -> None:
         for file in recordings.FILES
         for name in json.loads(file.with_suffix(".json").read_text())["profiles"]
     }
-    assert {profile.name for profile in load()} <= claimed
+    known = {profile.name for profile in load() if not profile.head.drafted}
+    assert known <= claimed
 
 
 TROUBLE = re.compile(

@@ -63,7 +63,9 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
             f"{len(estate.rooms)} rooms"
         )
     try:
-        load_profiles(config.snmp.profiles).check()
+        profiles = load_profiles(config.snmp.profiles)
+        if config.snmp.profiles is not None:
+            profiles.check(config.snmp.profiles)
     except ProfileError as error:
         wrong += error.findings
     try:

@@ -84,7 +84,7 @@ def poll(
     try:
         known = load(profiles)
         if profiles is not None:
-            known.check()
+            known.check(profiles)
     except ProfileError as error:
         usage_error(error.findings)
     try:

@@ -1,33 +1,25 @@
-"""The words of MIB authors: how names are split, and what words mean (`words.yaml`)."""
+"""What the words of MIB authors mean (`words.yaml`)."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
 
-_WORDS = re.compile(r"kWh|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-
-
-def split_words(name: str) -> list[str]:
-    """Split `upsBatteryTempC` or `ups_battery` into lower-case words."""
-    return [word.lower() for word in _WORDS.findall(name)]
-
 
 class WordLists(msgspec.Struct):
     """The lists of `words.yaml`."""
 
     not_now: frozenset[str]
+    owners: frozenset[str]
     never_now: frozenset[str]
     radio: frozenset[str]
     settings: frozenset[str]
     texts: frozenset[str]
     trouble: frozenset[str]
     states: frozenset[str]
-    severities: dict[str, frozenset[str]]
     signs: dict[str, frozenset[str]]
     counted: frozenset[str]
     now: frozenset[str]

@@ -11,22 +11,29 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from collectors.snmp.drafting.label_severity import severity
 from collectors.snmp.drafting.mib_objects import MibObject
-from collectors.snmp.drafting.mib_words import WORD_LISTS, split_words
+from collectors.snmp.drafting.mib_words import WORD_LISTS
+from collectors.snmp.drafting.state_meaning import (
+    EnumeratedObject,
+    TextStateObject,
+    state_of,
+)
 from collectors.snmp.drafting.unit_words import (
     NO_UNIT,
-    SCALES,
     STATED_SCALE,
     UNIT_WORDS,
+    hint_word,
+    stated_divisor,
 )
+from collectors.snmp.profiles.label_severity import severity, split_words
 
 
 class MeasuredObject(msgspec.Struct, frozen=True):
     """A number: class of sensor, and how to scale it.
 
     `is_stated`: the MIB's UNITS give the unit, or its texts the scale, so that this is
-    not a guess; `has_unit`: at least its description gives the unit. `absent`: numbers
+    not a guess; `has_unit`: at least its description gives the unit; `is_described`:
+    nothing else gives unit or scale, and descriptions may be wrong. `absent`: numbers
     that the MIB names, such as -1 for "not available". `is_light`: in milliwatts, to be
     shown in dBm.
     """
@@ -37,14 +44,9 @@ class MeasuredObject(msgspec.Struct, frozen=True):
     add: float = 0
     is_stated: bool = False
     has_unit: bool = False
+    is_described: bool = False
     absent: tuple[int, ...] = ()
     is_light: bool = False
-
-
-class EnumeratedObject(msgspec.Struct, frozen=True):
-    """A state: (label, severity) by number."""
-
-    states: dict[int, tuple[str, str]]
 
 
 class UsageObject(msgspec.Struct, frozen=True):
@@ -61,35 +63,38 @@ class AmountObject(msgspec.Struct, frozen=True):
     unit_bytes: int = 1
 
 
-ObjectMeaning = MeasuredObject | EnumeratedObject | UsageObject | AmountObject
+ObjectMeaning = (
+    MeasuredObject | EnumeratedObject | TextStateObject | UsageObject | AmountObject
+)
 
 # By words of the name, for objects without units: the class that they mean.
 _NAME_WORDS = (
-    ("temperature", {"temperature", "temp", "celsius", "heat", "degree", "degc"}),
-    ("humidity", {"humidity", "humid", "rh"}),
-    ("voltage", {"voltage", "volt", "volts", "vcc", "vdc", "vac"}),
+    (
+        "temperature",
+        {"temperature", "temp", "celsius", "heat", "degree", "degc"}
+        | {"temperture", "tempr", "tmp", "temper"},
+    ),
+    ("humidity", {"humidity", "humid", "rh", "humi"}),
+    ("voltage", {"voltage", "volt", "volts", "vcc", "vdc", "vac", "vlotage"}),
     ("frequency", {"frequency", "freq"}),
     ("fanspeed", {"fanspeed"}),
     ("power_consumed", {"energy", "kwh"}),
     ("runtime", {"runtime"}),
 )
+_QUANTITIES = frozenset().union(*(names for _, names in _NAME_WORDS))
 _LAST_NAMES = {"hz": "frequency", "rpm": "fanspeed"}
-_YES, _NO = {"yes", "true"}, {"no", "false"}
-_ON, _OFF = {"on", "active", "raised", "set"}, {"off", "inactive", "cleared", "clear"}
-_MOST_STATES = 40
 _MOST_CODES = 3
 
 
 def meaning(mib_object: MibObject) -> ObjectMeaning | None:
     """Return what the object means, or None if that is not certain."""
-    words = split_words(mib_object.name)
+    words = _without_value(split_words(mib_object.name))
     if "capacity" in words and "current" in words:
         return None
     labels = mib_object.labels
-    if labels:
-        enumerated = _enumerated(mib_object, words)
-        if enumerated is not None or not _are_codes(labels):
-            return enumerated
+    state = state_of(mib_object, words)
+    if state is not None or (labels and not _are_codes(labels)):
+        return state
     base = mib_object.syntax.split(":")[0].split(" ")[0]
     time_left = _time_left(mib_object, base, words)
     if time_left is not None:
@@ -98,10 +103,9 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
         return None
     if _is_count(mib_object, base, words):
         return MeasuredObject("count", is_stated=True)
-    if WORD_LISTS.not_now & set(words[-_LAST_WORDS:]) or {
-        "threshold",
-        "setpoint",
-    } & set(words):
+    if not labels and (factor := _power_factor(mib_object, words)) is not None:
+        return factor
+    if _is_not_now(words):
         return None
     if words[-1] in WORD_LISTS.texts:
         return None
@@ -111,6 +115,13 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
     if labels and isinstance(found, MeasuredObject):
         return msgspec.structs.replace(found, absent=tuple(sorted(labels)))
     return None if labels else found
+
+
+def _without_value(words: list[str]) -> list[str]:
+    """Return the words of a name without last ones such as `value`."""
+    while len(words) > 1 and words[-1] in {"value", "val", "reading", "raw"}:
+        words = words[:-1]
+    return words
 
 
 def _time_left(
@@ -124,11 +135,23 @@ def _time_left(
         return None
     if base == "TimeTicks":
         return MeasuredObject("runtime", 6000, is_stated=True)
-    if re.search(r"^(min|minutes?)$", units):
+    if re.search(r"^(min|minutes?)$", units) or (not units and "minutes" in named):
         return MeasuredObject("runtime", is_stated=True)
-    if re.search(r"^(s|sec|seconds?)$", units):
+    if re.search(r"^(s|sec|seconds?)$", units) or (not units and "seconds" in named):
         return MeasuredObject("runtime", 60, is_stated=True)
     return None
+
+
+def _power_factor(mib_object: MibObject, words: Sequence[str]) -> MeasuredObject | None:
+    if words[-2:] != ["power", "factor"] or {*words} & WORD_LISTS.never_now - {
+        "factor"
+    }:
+        return None
+    units, hint = mib_object.units.lower(), mib_object.hint.lower()
+    divisor = stated_divisor(units, hint)
+    if re.search(r"%|percent", f"{units} {hint}"):
+        divisor *= 100
+    return MeasuredObject("power_factor", divisor, is_stated=divisor != 1)
 
 
 def _is_count(mib_object: MibObject, base: str, words: Sequence[str]) -> bool:
@@ -162,6 +185,17 @@ def _is_doubtful(
         return False
     stems = tuple(WORD_LISTS.signs.get(found.class_, ()))
     return bool(stems) and not any(word.startswith(stems) for word in words)
+
+
+def _is_not_now(words: Sequence[str]) -> bool:
+    """Return True if the name is that of a setting, a limit or the past."""
+    last = words[-_LAST_WORDS:]
+    if words[-1] in _QUANTITIES:
+        # Of a unit or a control board, not its number.
+        last = [word for word in last if word not in WORD_LISTS.owners]
+    return bool(WORD_LISTS.not_now & {*last}) or bool(
+        {"threshold", "setpoint"} & {*words}
+    )
 
 
 def _contradicts(found: ObjectMeaning | None, named: set[str]) -> bool:
@@ -232,13 +266,13 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
         return None
     hint = mib_object.hint.lower()
     type_ = " ".join(split_words(mib_object.syntax.partition(":")[2]))
-    scale = _scale(units, f"{hint} {type_}")
+    scale = stated_divisor(units, f"{hint} {type_}")
     # 0.1V, 0.01A
     plain = re.sub(r"^[\d./]+ *", "", units)
     for pattern, class_, factor in UNIT_WORDS:
         stated = plain or type_
         if not re.search(pattern, stated):
-            stated = "" if units else _hint(hint, "unit")
+            stated = "" if units else hint_word(hint, "unit")
         if not re.search(pattern, stated):
             continue
         if factor is None:
@@ -246,13 +280,15 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
             is_stated = bool(units) and "cels" not in stated
             add = round(-32 / 1.8, 6)
             return MeasuredObject(class_, 1.8 * scale, add=add, is_stated=is_stated)
+        # A description with several units does not state one.
+        is_one = bool(units) or "|" not in hint_word(hint, "unit")
         is_stated = bool(units) or STATED_SCALE.search(hint) is not None
         if class_ == "power" and _is_light(words, factor):
-            found = _scaled("dbm", 1000 * factor / scale, is_stated, True)
+            found = _scaled("dbm", 1000 * factor / scale, is_stated or is_one, True)
             return msgspec.structs.replace(found, is_light=True)
-        # A description with several units does not state one.
-        is_one = bool(units) or "|" not in _hint(hint, "unit")
-        return _scaled(class_, factor / scale, is_stated, is_one)
+        found = _scaled(class_, factor / scale, is_stated, is_one)
+        is_described = not units and not type_ and "display=" not in hint
+        return msgspec.structs.replace(found, is_described=is_described)
     named = set(words)
     if re.search(r"%|percent", units) or "percent" in hint:
         share = _percent_class(named)
@@ -284,11 +320,11 @@ def _percent_class(named: set[str]) -> str | None:
         return "humidity"
     if named & {"charge", "capacity"} and named & {"charge", "xups", *_BATTERY}:
         return "charge"
-    if "load" in named:
+    if named & {"load", "utilization", "utilisation", "util"}:
         return "load"
-    return (
-        "percent" if named & {"fan", "speed", "pump", "valve", "compressor"} else None
-    )
+    moving = {"fan", "speed", "pump", "valve", "compressor", "damper", "position"}
+    moving |= {"cooling", "heating", "dehumidifying", "humidifying", "demand"}
+    return "percent" if named & moving else None
 
 
 def _scaled(
@@ -304,70 +340,3 @@ def _scaled(
         is_stated=is_stated,
         has_unit=is_stated or has_unit,
     )
-
-
-def _hint(hint: str, key: str) -> str:
-    found = re.search(rf"\b{key}=(\S+)", hint)
-    return found[1] if found else ""
-
-
-def _scale(units: str, hint: str) -> float:
-    """Return what the raw number must be divided by, as far as it is stated."""
-    for pattern, divisor in SCALES:
-        if re.search(pattern, units):
-            return divisor
-    stated = _hint(hint, "scale")
-    for words, divisor in (
-        (("0.1", "tenths", "tenth"), 10.0),
-        (("0.01", "hundredths", "hundredth", "centi"), 100.0),
-        (("0.001", "thousandths", "milli"), 1000.0),
-    ):
-        if stated.rstrip("?") in words and "|" not in stated:
-            # Millivolts and the like have their factor in the unit.
-            return 1.0 if divisor == 1000 and "milli" in hint + units else divisor
-    shown = re.search(r"\bdisplay=d-([123])\b", hint)
-    if shown is None or (shown[1] == "3" and "milli" in hint + units):
-        return 1.0
-    return 10.0 ** int(shown[1])
-
-
-def _enumerated(mib_object: MibObject, words: list[str]) -> EnumeratedObject | None:
-    labels = mib_object.labels
-    if len(labels) > _MOST_STATES or words[-1] in ("unit", "units"):
-        return None
-    if WORD_LISTS.settings & set(words):
-        return None
-    lower = {label.lower() for label in labels.values()}
-    trouble = bool(WORD_LISTS.trouble & set(words))
-    if trouble and lower & _ON and lower & _OFF:
-        # An alarm that is on is not well, although a lamp that is on would be.
-        return EnumeratedObject(
-            {number: (label, _raised(label)) for number, label in labels.items()}
-        )
-    if lower & _YES and lower & _NO:
-        if not trouble and not set(words) & {"present", "online", "installed"}:
-            return None
-        bad, good = ("critical", "ok") if trouble else ("ok", "unknown")
-        return EnumeratedObject(
-            {
-                number: (label, bad if label.lower() in _YES else good)
-                for number, label in labels.items()
-            }
-        )
-    severities = {number: severity(label) for number, label in labels.items()}
-    known = set(severities.values())
-    is_clear = "ok" in known and bool(known & {"critical", "warning"})
-    if not WORD_LISTS.states & set(words) and not is_clear:
-        return None
-    if "ok" not in known and "critical" not in known:
-        return None
-    return EnumeratedObject(
-        {number: (label, severities[number]) for number, label in labels.items()}
-    )
-
-
-def _raised(label: str) -> str:
-    """The severity of an alarm that is on or off."""
-    if label.lower() in _ON:
-        return "warning"
-    return "ok" if label.lower() in _OFF else "unknown"

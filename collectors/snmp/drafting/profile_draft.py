@@ -8,35 +8,38 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import median
 
 import msgspec
 
 from collectors.snmp.drafting.empty_draft import explain_empty
 from collectors.snmp.drafting.mib_objects import MibObject, Objects, columns_of
-from collectors.snmp.drafting.mib_words import split_words
 from collectors.snmp.drafting.object_meaning import (
     AmountObject,
-    EnumeratedObject,
     MeasuredObject,
     ObjectMeaning,
     UsageObject,
     meaning,
 )
-from collectors.snmp.session.octet_text import as_number, text
+from collectors.snmp.drafting.sensor_draft import (
+    sensor_items,
+    text_state_item,
+)
+from collectors.snmp.drafting.state_meaning import EnumeratedObject, TextStateObject
+from collectors.snmp.drafting.typed_values import (
+    TypedColumns,
+    typed_columns,
+    typed_items,
+)
+from collectors.snmp.profiles.label_severity import WORDS, split_words
+from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Value
-from collectors.snmp.tables.quantities import CODES, SENSORS, USUAL
 
 # The values of a scalar or column, by index.
 Values = Mapping[str, Mapping[str, Value]]
 
 _IF_NAME = "1.3.6.1.2.1.31.1.1.1.1"
 _NAME_WORDS = ("name", "descr", "description", "label", "tag", "location")
-_CELSIUS, _FAHRENHEIT = {"c", "celsius"}, {"f", "fahrenheit"}
-# Words of mains voltages, which have a narrower range than all voltages, and of others.
-_MAINS = {"input", "output", "bypass", "phase", "outlet", "inlet", "utility", "mains"}
-_NOT_MAINS = {"dc", "battery", "batt", "rectifier", "rect", "converter", "board", "psu"}
-_DIVISORS = (1, 10, 100, 1000)
+_CELSIUS, _FAHRENHEIT = {"c", "celsius", "tempc"}, {"f", "fahrenheit", "tempf"}
 # YAML reads these as yes, no or nothing.
 _YAML_WORDS = {"on", "off", "yes", "no", "true", "false", "null", "y", "n"}
 
@@ -109,10 +112,19 @@ def _draft_tables(
             chosen = [m for m in members if (m.kind == "scalar") == is_scalar]
             meanings = {m.oid: found for m in chosen if (found := meaning(m))}
             _drop_fahrenheit(meanings, objects)
-            if not meanings:
+            typed = None if is_scalar else typed_columns(chosen)
+            if typed is not None and typed.value.oid in meanings:
+                # A text beside a value that its name explains says no more.
+                if typed.kind.labels:
+                    del meanings[typed.value.oid]
+                else:
+                    typed = None
+            if not meanings and typed is None:
                 continue
             table = _TableDraft("", parent, is_scalar)
             _fill(table, chosen, meanings, objects, values, states)
+            if typed is not None:
+                _add_typed(table, typed, chosen, objects, values)
             if table.items:
                 table.name = _unused(_table_name(parent, chosen, objects), used)
                 yield table
@@ -146,7 +158,7 @@ def _fill(
         if member.oid in meanings:
             keys[member.oid] = _unused(_key(words[member.oid]), set(keys.values()))
     table.columns = {key: _last_arc(oid) for oid, key in keys.items()}
-    subject = _subject(members, shared)
+    subject = _subject(members, shared, objects)
     naming = [] if table.is_scalar else _name_templates(table, objects, values)
     kinds = Counter(getattr(m, "class_", type(m).__name__) for m in meanings.values())
     amounts: dict[str, tuple[str, int]] = {}
@@ -158,11 +170,12 @@ def _fill(
         descr = _descr(naming, subject, own, table.is_scalar)
         match found:
             case MeasuredObject():
-                fitted = _fit(found, (values or {}).get(oid, {}))
-                is_mains = _is_mains(split_words(objects[oid].name))
-                item = fitted and _sensor(*fitted, key, descr, is_mains)
-                if item is not None:
+                for item in sensor_items(
+                    found, (values or {}).get(oid, {}), key, descr, objects[oid].name
+                ):
                     _add(table, "sensors", item)
+            case TextStateObject():
+                _add(table, "sensors", text_state_item(key, descr))
             case EnumeratedObject():
                 name = states.name_of(found, words[oid])
                 item = f"{{class: state, of: {key}, states: {name}, descr: {descr}}}"
@@ -188,80 +201,38 @@ def _fill(
             del table.columns[key]
 
 
-def _is_mains(words: Sequence[str]) -> bool:
-    return bool(_MAINS & set(words)) and not _NOT_MAINS & set(words)
+def _add_typed(
+    table: _TableDraft,
+    typed: TypedColumns,
+    members: Sequence[MibObject],
+    objects: Objects,
+    values: Values | None,
+) -> None:
+    """Add the items of a column whose values another column says the kind of."""
+    naming = [column for column in table.columns if column.startswith("name")]
+    templates = [f"{{{naming[0]}}}"] if naming else []
+    if not templates:
+        templates = _name_templates(table, objects, values)
+    keys = []
+    for column in (typed.value, typed.kind):
+        place = _last_arc(column.oid)
+        known = [key for key, at in table.columns.items() if at == place]
+        key = (
+            known[0]
+            if known
+            else _unused(_key(split_words(column.name)[-1:]), set(table.columns))
+        )
+        table.columns[key] = place
+        keys.append(key)
+    shared = _shared_words([split_words(m.name) for m in members])
+    subject = _subject(members, shared, objects)
+    descr = _descr(templates, subject, "", False)
+    for item in typed_items(typed, keys[0], keys[1], descr):
+        _add(table, "sensors", item)
 
 
 def _add(table: _TableDraft, section: str, item: str) -> None:
     table.items.setdefault(section, []).append(item)
-
-
-def _sensor(
-    found: MeasuredObject, is_certain: bool, key: str, descr: str, is_mains: bool
-) -> str | None:
-    """Return the item; None if its scale is not certain, and no evidence could show
-    it."""
-    parts = [f"class: {found.class_}", f"of: {key}"]
-    if not is_certain:
-        if found.class_ == "fanspeed":
-            # It may be a step or a share.
-            return (
-                f"{{class: fanspeed, of: {key}, usual: [300, 30000], descr: {descr}}}"
-            )
-        if found.class_ not in USUAL:
-            return None
-        divisors = "1, 10, 100"
-        if found.class_ == "voltage":
-            # 12 V come as 12000, and 120 V too.
-            divisors += ", 1000"
-        parts.append(f"divisor: [{divisors}]")
-        if found.class_ == "voltage" and is_mains:
-            parts.append("usual: [85, 500]")
-    elif found.divisor != 1:
-        parts.append(f"divisor: {found.divisor:g}")
-    if found.multiplier != 1:
-        parts.append(f"multiplier: {found.multiplier:g}")
-    if found.add:
-        parts.append(f"add: {found.add:g}")
-    if found.is_light:
-        parts.append("milliwatts: true")
-    if found.absent:
-        parts.append(f"skip: [{', '.join(map(str, found.absent))}]")
-    return f"{{{', '.join([*parts, f'descr: {descr}'])}}}"
-
-
-def _fit(
-    found: MeasuredObject, values: Mapping[str, Value]
-) -> tuple[MeasuredObject, bool] | None:
-    """Return `found` with a scale that fits the values, and whether that is certain;
-    None if the values cannot be such measurements.
-
-    A stated scale is kept if the values are plausible with it.
-    """
-    numbers = [
-        number
-        for value in values.values()
-        if (number := as_number(value)) is not None and number and number not in CODES
-    ]
-    if not numbers:
-        if any(map(_has_letters, values.values())):
-            return None
-        return found, found.is_stated or (found.class_ not in USUAL and found.has_unit)
-    quantity = SENSORS[found.class_]
-    middle = median(map(abs, numbers))
-    scaled = middle * found.multiplier / found.divisor + found.add
-    if quantity.contains(scaled) and (found.is_stated or found.class_ not in USUAL):
-        return found, found.is_stated or found.has_unit
-    least, most = USUAL.get(found.class_, (quantity.least, quantity.most))
-    fitting = [divisor for divisor in _DIVISORS if least <= middle / divisor <= most]
-    if len(fitting) == 1:
-        plain = msgspec.structs.replace(found, divisor=float(fitting[0]))
-        return msgspec.structs.replace(plain, multiplier=1.0, add=0.0), True
-    return (found, False) if fitting else None
-
-
-def _has_letters(value: Value) -> bool:
-    return isinstance(value, bytes) and as_number(value) is None
 
 
 def _descr(naming: Sequence[str], subject: str, own: str, is_scalar: bool) -> str:
@@ -269,7 +240,7 @@ def _descr(naming: Sequence[str], subject: str, own: str, is_scalar: bool) -> st
         words = _capital(f"{subject} {own}".strip())
         return words if words[:1].isalpha() else f'"{words}"'
     texts = [f"{template} {own}".strip() for template in naming]
-    texts.append(_capital(f"{subject or 'row'} {{index}} {own}".strip()))
+    texts.append(_capital(f"{subject} {{index}} {own}".strip()))
     quoted = ", ".join(f'"{each}"' for each in texts)
     return f"[{quoted}]" if len(texts) > 1 else quoted
 
@@ -308,7 +279,7 @@ class _StateNames:
     def name_of(self, found: EnumeratedObject, words: Sequence[str]) -> str:
         key = tuple(sorted(found.states.items()))
         if key not in self.names:
-            taken = set(self.names.values())
+            taken = {WORDS, *self.names.values()}
             self.names[key] = _unused(_key(words), taken)
         return self.names[key]
 
@@ -357,9 +328,12 @@ def _table_name(parent: str, members: Sequence[MibObject], objects: Objects) -> 
     return _key(said[-3:])
 
 
-def _subject(members: Sequence[MibObject], shared: int) -> str:
+def _subject(members: Sequence[MibObject], shared: int, objects: Objects) -> str:
+    """Return what the rows are: the words that all columns share, or the table's."""
     said = split_words(members[0].name)[:shared]
     said = [w for w in said if w != "table" and len(w) > 1 and not w.isdigit()]
+    if not said and members[0].kind == "column":
+        return _table_name(members[0].table, members, objects).replace("_", " ")
     return " ".join(said[-2:] if len(said) > 2 else said[-1:])
 
 

@@ -43,3 +43,28 @@ SCALES = (
 )
 # A DISPLAY-HINT, or one scale in the description whose direction is certain.
 STATED_SCALE = re.compile(r"\bdisplay=d-[123]\b|\bscale=[^\s?|]+(?=\s|$)")
+
+
+def hint_word(hint: str, key: str) -> str:
+    found = re.search(rf"\b{key}=(\S+)", hint)
+    return found[1] if found else ""
+
+
+def stated_divisor(units: str, hint: str) -> float:
+    """Return what the raw number must be divided by, as far as it is stated."""
+    for pattern, divisor in SCALES:
+        if re.search(pattern, units):
+            return divisor
+    stated = hint_word(hint, "scale")
+    for words, divisor in (
+        (("0.1", "tenths", "tenth"), 10.0),
+        (("0.01", "hundredths", "hundredth", "centi"), 100.0),
+        (("0.001", "thousandths", "milli"), 1000.0),
+    ):
+        if stated.rstrip("?") in words and "|" not in stated:
+            # Millivolts and the like have their factor in the unit.
+            return 1.0 if divisor == 1000 and "milli" in hint + units else divisor
+    shown = re.search(r"\bdisplay=d-([123])\b", hint)
+    if shown is None or (shown[1] == "3" and "milli" in hint + units):
+        return 1.0
+    return 10.0 ** int(shown[1])

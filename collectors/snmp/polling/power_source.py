@@ -12,13 +12,14 @@ from collectors.snmp.profiles.readings import Sensor
 
 # Sensors of the source of power.
 _SOURCE = re.compile(
-    r"((pwr state )?ups )?out(put)?( group)?( source| status)?"
+    r"((pwr state )?ups |basic |base )?out(put)?( group)?( source| status)?"
     r"|(server )?power( source| state)?|(basic )?system status"
 )
 # Sensors of the battery of a UPS.
 _OF_BATTERY = re.compile(
-    r"(ups |pwr |power |lithium |.* (?=bat negative group))?bat(tery)?( negative)?"
-    r"( group)?( detail)?( charge)?( status| state| abm status)?"
+    r"([drx]?ups |pwr |power |lithium |ita com (addr )?|.* (?=bat negative group))?"
+    r"bat(tery)?( negative)?( group)?( detail)?( charge)?( ?status| state| abm status)?"
+    r"|(measure )?charging state|rups is charging"
 )
 _BATTERY = re.compile(
     r"(on ?)?battery|(battery )?discharging|battery discharge spotmode"

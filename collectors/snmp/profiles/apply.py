@@ -46,17 +46,23 @@ def find_rows(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]
     If several profiles read one instance as the same class, the first counts; likewise
     for memory pools of the same name in two MIBs. A sensor with `once` is left out if
     one with its class, index and description was found before.
+
+    Tables that were drafted from MIBs alone come last, and only where no profile of
+    known devices reads the table: who wrote that has chosen among its columns.
     """
     matches: list[MatchedRow] = []
     taken: dict[tuple[str, str, str], set[tuple[str, str | None]]] = {}
     pools: dict[tuple[str, str], str] = {}
     named: set[tuple[str, str, str]] = set()
-    for profile in profiles:
+    known = find_known(profiles, columns)
+    for profile in sorted(profiles, key=lambda profile: profile.head.drafted):
         tables = profile.body.tables
         for table in tables.values():
             if not is_needed(table, tables, columns):
                 continue
             for section, _, rule in table.items:
+                if profile.head.drafted and is_known(table, rule, known):
+                    continue
                 for matched in _match_rows(profile, table, section, rule, columns):
                     key = (section, _kind_of_reading(rule), matched.oid)
                     # A text may hold several values: one profile says which.
@@ -75,6 +81,32 @@ def find_rows(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]
                     taken[key].add(part)
                     matches.append(matched)
     return matches
+
+
+def find_known(profiles: Iterable[Profile], columns: Columns) -> set[str]:
+    """Return the columns that profiles of known devices name, and the tables and groups
+    of scalars in which they find something."""
+    known: set[str] = set()
+    for profile in profiles:
+        if profile.head.drafted or profile.is_general:
+            continue
+        for table in profile.body.tables.values():
+            named = {
+                table.oid(n) for n, c in table.columns.items() if not c.is_elsewhere
+            }
+            known |= named
+            for _, _, rule in table.items:
+                column = table.oid(key_column(rule))
+                if columns.get(column):
+                    known.add(column.rpartition(".")[0])
+    return known
+
+
+def is_known(table: Table, rule: Any, known: Set[str]) -> bool:
+    """Return True if a drafted table's item reads what a profile of known devices
+    does."""
+    column = table.oid(key_column(rule))
+    return column in known or column.rpartition(".")[0] in known
 
 
 def _is_free(part: tuple[str, str | None], taken: Set[tuple[str, str | None]]) -> bool:
@@ -102,7 +134,7 @@ def _match_rows(
     live = live_columns(rule, table)
     states = getattr(rule, "states", None) or {}
     if isinstance(states, str):
-        states = profile.body.states[states]
+        states = profile.body.states.get(states, {})
     oid = table.oid(key)
     rows: list[tuple[int, dict[str, tuple[str, str]], ProfileRow]] = []
     for place, index in enumerate(columns.get(oid, {}), 1):

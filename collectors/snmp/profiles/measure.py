@@ -20,6 +20,8 @@ from collectors.snmp.profiles.items import (
     VlanRule,
     WirelessRule,
 )
+from collectors.snmp.profiles.label_severity import WORDS
+from collectors.snmp.profiles.label_severity import severity as label_severity
 from collectors.snmp.profiles.matched_rows import (
     MatchedRow,
     key_column,
@@ -131,6 +133,8 @@ def _to_state_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
     state, severity, plain = _find_state(raw_value(matched.rule, row), matched.states)
     if state is None:
         return None
+    if matched.rule.states == WORDS:
+        severity = label_severity(state)
     return Sensor(
         "state",
         matched.descr,

@@ -115,10 +115,13 @@ class Profiles:
     def __iter__(self) -> Iterator[Profile]:
         return iter(self._profiles)
 
-    def check(self) -> None:
-        """Parse every body. Raises `ProfileError` with all findings."""
+    def check(self, folder: Path | None = None) -> None:
+        """Parse every body, or those of the files in `folder`: Towpath's own are
+        tested. Raises `ProfileError` with all findings."""
         findings: list[str] = []
         for profile in self._profiles:
+            if folder is not None and profile.file.parent != folder:
+                continue
             try:
                 _ = profile.body
             except ProfileError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from collectors.snmp.profiles.profile_model import Head, Match
@@ -17,6 +17,8 @@ _MORE_THAN_AGENT = 9
 # Arcs of the matching OID, number of other conditions, 0 for a family of a vendor's
 # tables and 1 for a profile of certain devices.
 Rank = tuple[int, int, int]
+# After all profiles that are for this maker's devices.
+_OF_ANOTHER_MAKER: Rank = (1, 0, 0)
 
 
 class MatchEvidence(Protocol):
@@ -37,6 +39,9 @@ class MatchEvidence(Protocol):
         """Return True if sysObjectID says nothing about the maker, and the device has
         something below `oid`."""
 
+    async def enterprises(self) -> Sequence[int]:
+        """Return the enterprise numbers under which the device has something."""
+
 
 async def rank_head(head: Head, evidence: MatchEvidence) -> Rank | None:
     """Return how specific the head is for this device; None if it does not match."""
@@ -45,6 +50,8 @@ async def rank_head(head: Head, evidence: MatchEvidence) -> Rank | None:
     if head.scope == "inherited":
         return None
     certain = head.root is None
+    if head.drafted and await _has_tree(head, evidence):
+        return _OF_ANOTHER_MAKER
     ranked = [(await _rank(match, evidence), match) for match in head.match]
     fitting = [((*rank, certain), match) for rank, match in ranked if rank is not None]
     for rank, match in sorted(fitting, key=lambda pair: pair[0], reverse=True):
@@ -101,6 +108,21 @@ async def _find_obstacle(match: Match, evidence: MatchEvidence) -> str | None:
     if match.holds and not await _holds_any(match.holds, evidence):
         return f"nothing below {' or '.join(match.holds)}"
     return None
+
+
+async def _has_tree(head: Head, evidence: MatchEvidence) -> bool:
+    """Return True if the device has something in this maker's tree, although its
+    sysObjectID is another maker's: of the maker of its chips or of its agent."""
+    makers = [
+        oid
+        for match in head.match
+        for oid in match.object_id
+        if oid.count(".") == _MAKER_ARCS - 1
+    ]
+    if not makers or any(_longest(match, evidence.object_id) for match in head.match):
+        return False
+    numbers = {int(oid.rpartition(".")[2]) for oid in makers}
+    return not numbers.isdisjoint(await evidence.enterprises())
 
 
 async def _holds_any(wanted: Iterable[str], evidence: MatchEvidence) -> bool:

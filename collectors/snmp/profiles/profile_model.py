@@ -24,6 +24,7 @@ from collectors.snmp.profiles.items import (
     VlanRule,
     WirelessRule,
 )
+from collectors.snmp.profiles.label_severity import WORDS
 from collectors.snmp.profiles.profile_types import (
     ABSOLUTE,
     WORD,
@@ -304,12 +305,13 @@ class Body(StrictModel):
 
     @model_validator(mode="after")
     def _states_are_known(self) -> Body:
+        known = {WORDS, *self.states}
         for name, table in self.tables.items():
             for at, sensor in enumerate(table.sensors):
-                if isinstance(sensor.states, str) and sensor.states not in self.states:
+                if isinstance(sensor.states, str) and sensor.states not in known:
                     raise ValueError(
                         f"tables.{name}.sensors[{at}].states: no states "
-                        f"{sensor.states!r}{did_you_mean(sensor.states, self.states)}"
+                        f"{sensor.states!r}{did_you_mean(sensor.states, known)}"
                     )
         return self
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import Any, TypeVar
 
-from collectors.snmp.profiles.apply import Columns, is_needed, locate_cells
+from collectors.snmp.profiles.apply import (
+    Columns,
+    find_known,
+    is_known,
+    is_needed,
+    locate_cells,
+)
 from collectors.snmp.profiles.empty_ranges import EmptyRanges
 from collectors.snmp.profiles.matched_rows import key_column
 from collectors.snmp.profiles.profile_loader import Profile
@@ -159,12 +171,18 @@ async def read_profiles(reader: ProfileReader, profiles: Sequence[Profile]) -> C
     facts = [source.oid for profile in profiles for source in _sources(profile)]
     instances = [oid.rpartition(".")[::2] for oid in facts if oid is not None]
     await reader.read_cells([*scalars, *instances])
-    for profile in profiles:
-        for table in profile.body.tables.values():
-            if id(table) in absent:
+    for is_drafted in (False, True):
+        known = find_known(profiles, reader.columns) if is_drafted else set()
+        for profile in profiles:
+            if profile.head.drafted != is_drafted:
                 continue
-            if is_needed(table, profile.body.tables, reader.columns):
-                await _read_table(reader, table)
+            for table in profile.body.tables.values():
+                if id(table) in absent or all(
+                    is_known(table, item, known) for _, _, item in table.items
+                ):
+                    continue
+                if is_needed(table, profile.body.tables, reader.columns):
+                    await _read_table(reader, table)
     return reader.columns
 
 

@@ -8,13 +8,18 @@ together show it, or nothing is shown.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from collectors.snmp.profiles.items import SensorRule
 from collectors.snmp.session.octet_text import as_number
 from collectors.snmp.session.session import Value
-from collectors.snmp.tables.quantities import CODES, SENSORS, USUAL
+from collectors.snmp.tables.quantities import CODES, DESCRIBED, SENSORS, USUAL
 
+# As a degree or a volt it is nothing but what eight bits can hold.
+_END_OF_8_BITS = 255
+_CODES = CODES | {_END_OF_8_BITS}
 _DECIMAL = re.compile(rb"\d[.,]\d")
 
 
@@ -22,10 +27,12 @@ def with_certain_scale(
     rule: SensorRule, raws: Iterable[Value | None]
 ) -> SensorRule | None:
     """Return the rule with the one divisor that fits the rows' raw values; None if
-    there is no such one.
+    there is no such one. A `described` rule's first divisor counts if it fits.
 
-    Zeros and codes for "no value" show nothing. If there is nothing else, the rule is
-    returned as it is, and `measure` shows only zeros. A text with decimals is scaled.
+    Zeros and codes for "no value" show nothing, nor do impossible numbers that several
+    rows have, or that are negative where nothing can be: a maker's own codes. If there
+    is nothing else, the rule is returned as it is, and `measure` shows only zeros. A
+    text with decimals is scaled.
     """
     if len(rule.divisor) == 1 and rule.usual is None:
         return rule
@@ -33,13 +40,42 @@ def with_certain_scale(
     if 1 in rule.divisor and any(map(_has_decimals, values)):
         return rule.model_copy(update={"divisor": (1.0,)})
     numbers = [number for raw in values if (number := as_number(raw)) is not None]
-    shown = [n for n in numbers if n != 0 and n not in CODES]
+    shown = [n for n in numbers if n != 0 and n not in _CODES]
     if not shown:
         return rule if numbers and rule.class_ != "temperature" else None
-    fitting = [divisor for divisor in rule.divisor if _fits(rule, divisor, shown)]
-    if len(fitting) != 1:
-        return None
-    return rule.model_copy(update={"divisor": (fitting[0],)})
+    for evidence in (list[float], partial(_without_codes, rule)):
+        fitting = [d for d in rule.divisor if _fits(rule, d, evidence(shown))]
+        if rule.described and _fits_described(rule, evidence(shown)):
+            return _with_divisor(rule, rule.divisor[0])
+        if fitting:
+            return _with_divisor(rule, fitting[0]) if len(fitting) == 1 else None
+    return None
+
+
+def _fits_described(rule: SensorRule, numbers: Sequence[float]) -> bool:
+    usual = rule.usual or DESCRIBED.get(rule.class_)
+    described = rule.model_copy(update={"usual": usual})
+    return _fits(described, rule.divisor[0], numbers)
+
+
+def _without_codes(rule: SensorRule, numbers: Sequence[float]) -> list[float]:
+    """Return the numbers that are not a maker's own codes: those that are impossible
+    with one of the divisors, and that several rows have, or that are negative where
+    nothing can be."""
+    quantity, times = SENSORS[rule.class_], Counter(numbers)
+
+    def is_code(number: float) -> bool:
+        values = (number * rule.multiplier / d + rule.add for d in rule.divisor)
+        return (times[number] > 1 or (number < 0 <= quantity.least)) and not all(
+            map(quantity.contains, values)
+        )
+
+    return [number for number in numbers if not is_code(number)]
+
+
+def _with_divisor(rule: SensorRule, divisor: float) -> SensorRule:
+    skip = rule.skip if len(rule.divisor) == 1 else (*rule.skip, _END_OF_8_BITS)
+    return rule.model_copy(update={"divisor": (divisor,), "skip": skip})
 
 
 def _has_decimals(value: Value) -> bool:
@@ -53,4 +89,4 @@ def _fits(rule: SensorRule, divisor: float, numbers: Sequence[float]) -> bool:
     least, most = rule.usual or usual_of_class
     values = [number * rule.multiplier / divisor + rule.add for number in numbers]
     usual = sum(least <= value <= most for value in values)
-    return 2 * usual >= len(values) and all(map(quantity.contains, values))
+    return 0 < len(values) <= 2 * usual and all(map(quantity.contains, values))

@@ -75,10 +75,17 @@ SENSORS = {
 # never to refuse a reading.
 USUAL = {
     "temperature": (6, 90),
-    "humidity": (8, 100),
+    "humidity": (12, 100),
     "voltage": (9, 500),
     "frequency": (40, 70),
     "dbm": (-40, 9),
+    "power_factor": (0.25, 1),
+}
+# The same, if a description gives the scale: wider, as there is less to tell apart.
+DESCRIBED = {
+    "temperature": (3, 110),
+    "humidity": (3, 100),
+    "voltage": (0.6, 500),
 }
 # By class of wireless reading.
 WIRELESS = {

@@ -1,0 +1,123 @@
+"""The sensors of a draft: their scales, if these are certain, and states. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+
+import msgspec
+
+from collectors.snmp.drafting.object_meaning import MeasuredObject
+from collectors.snmp.profiles.label_severity import split_words
+from collectors.snmp.session.octet_text import as_number
+from collectors.snmp.session.session import Value
+from collectors.snmp.tables.quantities import CODES, DESCRIBED, SENSORS, USUAL
+
+# Words of mains voltages, which have a narrower range than all voltages, and of others.
+_MAINS = {"input", "output", "bypass", "phase", "outlet", "inlet", "utility", "mains"}
+_NOT_MAINS = {"dc", "battery", "batt", "rectifier", "rect", "converter", "board", "psu"}
+_DIVISORS = (1, 10, 100, 1000)
+# Volts may come as millivolts, and power factors as thousandths.
+_THOUSANDTHS = ("voltage", "power_factor")
+# A word or a few, and not a number.
+_SHORT_TEXT = r"'^([^\d\s].{0,31})$'"
+
+
+def sensor_items(
+    found: MeasuredObject,
+    values: Mapping[str, Value],
+    key: str,
+    descr: str,
+    name: str,
+) -> Iterator[str]:
+    """Yield the items of a table that read the object; none if its scale is not
+    certain, and no evidence could show it."""
+    fitted = _fit(found, values)
+    if fitted is None:
+        return
+    found, is_certain = fitted
+    if not is_certain and found.class_ == "fanspeed":
+        # It may be revolutions, a share, or a step.
+        yield f"{{class: fanspeed, of: {key}, usual: [300, 30000], descr: {descr}}}"
+        yield f"{{class: percent, of: {key}, usual: [15, 100], descr: {descr}}}"
+        return
+    parts = [f"class: {found.class_}", f"of: {key}"]
+    if not is_certain:
+        if found.class_ not in USUAL:
+            return
+        parts += _possible_scales(found, split_words(name))
+    elif found.divisor != 1:
+        parts.append(f"divisor: {found.divisor:g}")
+    if is_certain and found.is_described and not values and found.class_ in DESCRIBED:
+        least, most = DESCRIBED[found.class_]
+        parts.append(f"usual: [{least:g}, {most:g}]")
+    if found.multiplier != 1:
+        parts.append(f"multiplier: {found.multiplier:g}")
+    if found.add:
+        parts.append(f"add: {found.add:g}")
+    if found.is_light:
+        parts.append("milliwatts: true")
+    if found.absent:
+        parts.append(f"skip: [{', '.join(map(str, found.absent))}]")
+    yield f"{{{', '.join([*parts, f'descr: {descr}'])}}}"
+
+
+def _possible_scales(found: MeasuredObject, words: Sequence[str]) -> Iterator[str]:
+    divisors = [1, 10, 100]
+    if found.class_ in _THOUSANDTHS:
+        divisors.append(1000)
+    described = int(found.divisor)
+    if found.has_unit and found.multiplier == 1 and described in divisors:
+        # What the description gives comes first.
+        divisors.remove(described)
+        divisors.insert(0, described)
+        yield "described: true"
+    yield f"divisor: [{', '.join(map(str, divisors))}]"
+    if found.class_ == "voltage" and _is_mains(words):
+        yield "usual: [85, 500]"
+
+
+def _is_mains(words: Sequence[str]) -> bool:
+    return bool(_MAINS & {*words}) and not _NOT_MAINS & {*words}
+
+
+def _fit(
+    found: MeasuredObject, values: Mapping[str, Value]
+) -> tuple[MeasuredObject, bool] | None:
+    """Return `found` with a scale that fits the values, and whether that is certain;
+    None if the values cannot be such measurements.
+
+    A stated scale is kept if the values are plausible with it.
+    """
+    numbers = [
+        number
+        for value in values.values()
+        if (number := as_number(value)) is not None and number and number not in CODES
+    ]
+    if not numbers:
+        if any(map(_has_letters, values.values())):
+            return None
+        return found, found.is_stated or (found.class_ not in USUAL and found.has_unit)
+    quantity = SENSORS[found.class_]
+    middle = median(map(abs, numbers))
+    scaled = middle * found.multiplier / found.divisor + found.add
+    if quantity.contains(scaled) and (found.is_stated or found.class_ not in USUAL):
+        return found, found.is_stated or found.has_unit
+    least, most = USUAL.get(found.class_, (quantity.least, quantity.most))
+    fitting = [divisor for divisor in _DIVISORS if least <= middle / divisor <= most]
+    if len(fitting) == 1:
+        plain = msgspec.structs.replace(found, divisor=float(fitting[0]))
+        return msgspec.structs.replace(plain, multiplier=1.0, add=0.0), True
+    return (found, False) if fitting else None
+
+
+def _has_letters(value: Value) -> bool:
+    return isinstance(value, bytes) and as_number(value) is None
+
+
+def text_state_item(key: str, descr: str) -> str:
+    """Return the item that shows a text as a state, if it is short."""
+    return (
+        f"{{class: state, of: {key}, states: words, find: {_SHORT_TEXT}, "
+        f"descr: {descr}}}"
+    )

@@ -1,0 +1,91 @@
+"""Which enumerations and texts of MIBs are states, and how bad each is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
+
+from collectors.snmp.drafting.mib_objects import MibObject
+from collectors.snmp.drafting.mib_words import WORD_LISTS
+from collectors.snmp.profiles.label_severity import severity
+
+_YES, _NO = {"yes", "true"}, {"no", "false"}
+_ON, _OFF = {"on", "active", "raised", "set"}, {"off", "inactive", "cleared", "clear"}
+_THERE = {"present", "online", "installed"}
+# What has a contact: it is on or off, and neither is better.
+_CONTACTS = {"outlet", "relay", "contact", "socket", "receptacle"}
+_MOST_STATES = 40
+# Last words of the names of texts that are states.
+_TEXT_STATES = {"status", "state", "health", "condition"}
+
+
+class EnumeratedObject(msgspec.Struct, frozen=True):
+    """A state: (label, severity) by number."""
+
+    states: dict[int, tuple[str, str]]
+
+
+class TextStateObject(msgspec.Struct, frozen=True):
+    """A state that the device gives as a text, in words that the MIB does not list."""
+
+
+def state_of(
+    mib_object: MibObject, words: Sequence[str]
+) -> EnumeratedObject | TextStateObject | None:
+    """Return what state the object is, or None if that is not certain."""
+    labels = mib_object.labels
+    if WORD_LISTS.settings & {*words}:
+        return None
+    if not labels:
+        is_text = mib_object.syntax.startswith("OCTET STRING:") and any(
+            kind in mib_object.syntax for kind in ("DisplayString", "AdminString")
+        )
+        is_state = is_text and words[-1] in _TEXT_STATES
+        return TextStateObject() if is_state else None
+    if len(labels) > _MOST_STATES or words[-1] in ("unit", "units"):
+        return None
+    lower = {label.lower() for label in labels.values()}
+    trouble = bool(WORD_LISTS.trouble & _with_pairs(words))
+    if trouble and lower & _ON and lower & _OFF:
+        # An alarm that is on is not well, although a lamp that is on would be.
+        return EnumeratedObject(
+            {number: (label, _raised(label)) for number, label in labels.items()}
+        )
+    if lower & _YES and lower & _NO:
+        if not trouble and not _THERE & {*words}:
+            return None
+        bad, good = ("critical", "ok") if trouble else ("ok", "unknown")
+        return EnumeratedObject(
+            {
+                number: (label, bad if label.lower() in _YES else good)
+                for number, label in labels.items()
+            }
+        )
+    severities = {number: severity(label) for number, label in labels.items()}
+    if trouble:
+        # Whether an alarm that is active has been raised or watches, nobody knows.
+        severities |= {n: "unknown" for n in labels if labels[n].lower() in _ON}
+    known = set(severities.values())
+    is_clear = "ok" in known and bool(known & {"critical", "warning"})
+    is_contact = bool(_CONTACTS & {*words}) and "ok" in known
+    if not WORD_LISTS.states & {*words} and not is_clear and not is_contact:
+        return None
+    if "ok" not in known and "critical" not in known:
+        return None
+    return EnumeratedObject(
+        {number: (label, severities[number]) for number, label in labels.items()}
+    )
+
+
+def _with_pairs(words: Sequence[str]) -> set[str]:
+    """Return the words, and each two that follow each other as one: over load."""
+    return {*words} | {a + b for a, b in pairwise(words)}
+
+
+def _raised(label: str) -> str:
+    """The severity of an alarm that is on or off."""
+    if label.lower() in _ON:
+        return "warning"
+    return "ok" if label.lower() in _OFF else "unknown"

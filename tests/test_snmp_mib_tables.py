@@ -1,0 +1,166 @@
+"""Tables that were drafted from MIBs alone: for whichever device has them, and behind
+what is known of a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mib_tables
+import pytest
+from recorded_agents import Recorded
+from test_snmp_drafting import PUBLIC
+
+from collectors.snmp.drafting.mib_objects import MibObject
+from collectors.snmp.drafting.profile_draft import DraftHead, draft_profile
+from collectors.snmp.polling.device_facts import DeviceFacts, poll_once
+from collectors.snmp.profiles.label_severity import severity
+from collectors.snmp.profiles.profile_loader import load, load_files
+
+MAKER = "1.3.6.1.4.1.99999"
+SENSORS = f"{MAKER}.7.2.1"
+# Of nobody that has the maker's number.
+SYSTEM = "1.3.6.1.2.1.1.1.0|4|Box\n1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.99998.1\n"
+# Makers whose drafts are compared with the facts.
+SEVERAL = (2606, 3854, 4555, 13742, 20916)
+
+
+def column(number: int, name: str, syntax: str, **more: str) -> MibObject:
+    return MibObject(f"{SENSORS}.{number}", name, "ACME", "column", syntax, **more)
+
+
+def drafted(columns: list[MibObject]) -> str:
+    head = DraftHead("", MAKER)
+    text = draft_profile(head, {each.oid: each for each in columns})
+    return text.replace("match:", f"drafted: true\nroot: {MAKER}\nmatch:", 1)
+
+
+async def read(folder: Path, recording: str, *profiles: str) -> DeviceFacts:
+    files = []
+    for number, profile in enumerate(profiles):
+        files.append(folder / f"profile-{number}.yaml")
+        files[-1].write_text(profile)
+    device_file = folder / "device.snmprec"
+    device_file.write_text(recording)
+    async with Recorded(device_file) as device:
+        return await poll_once(
+            "127.0.0.1", device.port_number, PUBLIC, profiles=load_files(files)
+        )
+
+
+def rows(place: int, tag: str, *values: object) -> str:
+    cells = enumerate(values, 1)
+    return "".join(f"{SENSORS}.{place}.{n}|{tag}|{v}\n" for n, v in cells)
+
+
+def shown(facts: DeviceFacts) -> list[tuple[str, float | str | None, str | None]]:
+    return [
+        (s.class_, s.state if s.class_ == "state" else s.value, s.severity)
+        for s in facts.sensors
+    ]
+
+
+async def test_the_tables_of_another_maker_are_read_too(tmp_path: Path) -> None:
+    draft = drafted([column(3, "acmeTemperature", "Integer32", units="Celsius")])
+    facts = await read(tmp_path, SYSTEM + rows(3, "2", 21), draft)
+    assert shown(facts) == [("temperature", 21.0, None)]
+    assert facts.identity is not None
+    assert facts.identity.vendor is None
+
+
+async def test_what_a_profile_knows_is_not_read_a_second_time(tmp_path: Path) -> None:
+    draft = drafted(
+        [
+            column(3, "acmeTemperature", "Integer32", units="Celsius"),
+            column(4, "acmeTemperatureFahrenheit", "Integer32", units="Fahrenheit"),
+        ]
+    )
+    known = (
+        "match: [{object_id: 1.3.6.1.4.1.99998}]\n---\n"
+        f"tables: {{probes: {{base: {SENSORS}, columns: {{value: 3}}, "
+        "sensors: [{class: temperature, descr: Probe}]}}\n"
+    )
+    device = SYSTEM + rows(3, "2", 21) + rows(4, "2", 70)
+    facts = await read(tmp_path, device, known, draft)
+    assert [(s.descr, s.value) for s in facts.sensors] == [("Probe", 21.0)]
+
+
+KINDS = "INTEGER 1=temperature 2=humidity 3=voltage 4=contact"
+
+
+@pytest.mark.parametrize(
+    ("kind", "kinds"),
+    [
+        (column(2, "acmeSensorType", KINDS), (1, 2, 3, 4)),
+        (column(2, "acmeSensorUnit", "OCTET STRING"), ("C", "%RH", "V", "")),
+    ],
+)
+async def test_a_row_is_what_its_type_or_unit_says(
+    tmp_path: Path, kind: MibObject, kinds: tuple[object, ...]
+) -> None:
+    draft = drafted([kind, column(3, "acmeSensorValue", "Integer32")])
+    tag = "2" if kind.labels else "4"
+    device = SYSTEM + rows(2, tag, *kinds) + rows(3, "2", 235, 480, 54, 1)
+    facts = await read(tmp_path, device, draft)
+    assert sorted(shown(facts)) == [
+        ("humidity", 48.0, None),
+        ("temperature", 23.5, None),
+        ("voltage", 54.0, None),
+    ]
+
+
+async def test_a_state_in_words_has_their_severity(tmp_path: Path) -> None:
+    draft = drafted([column(5, "acmeLinkStatus", "OCTET STRING:DisplayString")])
+    texts = ("Connected", "not connected", "Fan failure", "17", "x" * 40)
+    facts = await read(tmp_path, SYSTEM + rows(5, "4", *texts), draft)
+    assert shown(facts) == [
+        ("state", "Connected", "ok"),
+        ("state", "not connected", "unknown"),
+        ("state", "Fan failure", "critical"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hint", "raws", "values"),
+    [
+        # 62 could be 6.2, but the description says degrees and nothing of tenths.
+        ("unit=celsius", (62, 71), [62.0, 71.0]),
+        ("unit=celsius", (235, 218), [23.5, 21.8]),
+        ("", (62, 71), []),
+        # Tenths, says the description, and 2.9 degrees are not likely: nothing.
+        ("scale=0.1 unit=celsius", (29, 28), []),
+        ("scale=0.1 unit=celsius", (290, 280), [29.0, 28.0]),
+        # 255 is what eight bits can hold, and -9999 a code that several rows have.
+        ("unit=celsius", (25, 255), [25.0]),
+        ("unit=celsius", (2510, -27300, -27300, 2480), [25.1, 24.8]),
+    ],
+)
+async def test_a_description_counts_if_the_values_do_not_contradict_it(
+    tmp_path: Path, hint: str, raws: tuple[int, ...], values: list[float]
+) -> None:
+    draft = drafted([column(3, "acmeTemperature", "Integer32", hint=hint)])
+    facts = await read(tmp_path, SYSTEM + rows(3, "2", *raws), draft)
+    assert [s.value for s in facts.sensors] == values
+
+
+def test_words_of_states_have_a_severity() -> None:
+    assert severity("up-to-date") == "ok"
+    assert severity("Not Registered") == "unknown"
+    assert severity("red") == "critical"
+
+
+def test_a_draft_is_for_a_makers_tree_and_names_no_vendor() -> None:
+    drafts = [profile for profile in load() if profile.head.drafted]
+    assert len(drafts) > 400
+    assert all(profile.head.vendor is None for profile in drafts)
+    for profile in drafts:
+        assert [each.object_id for each in profile.head.match] == [(profile.head.root,)]
+
+
+@pytest.mark.corpus
+def test_the_drafts_are_those_of_the_facts() -> None:
+    if not mib_tables.FACTS.exists():
+        pytest.skip("no MIB facts beside this checkout")
+    drafts = mib_tables.draft_makers(mib_tables.FACTS, SEVERAL)
+    assert len(drafts) == len(SEVERAL)
+    for name, draft in drafts.items():
+        assert (mib_tables.FOLDER / name).read_text() == draft, name
