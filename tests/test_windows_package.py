@@ -50,14 +50,14 @@ def built(**changes: Any) -> bytes:
         return package
 
 
-def run(*command: str | Path) -> str:
+def run(*command: str | Path, quiet: bool = True) -> str:
     done = subprocess.run(
         [services.program(str(command[0])), *map(str, command[1:])],
         capture_output=True,
         timeout=60,
         check=True,
     )
-    assert done.stderr == b""
+    assert not (quiet and done.stderr)
     return done.stdout.decode("cp1252")
 
 
@@ -208,6 +208,24 @@ def test_another_python_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "has the hash" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_signed_package_is_still_one(msi: Path, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    signed = tmp_path / "signed.msi"
+    run(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
+        *("-keyout", key, "-out", certificate, "-subj", "/CN=Council code signing"),
+        *("-addext", "extendedKeyUsage=codeSigning"),
+        quiet=False,
+    )
+    run(
+        *("osslsigncode", "sign", "-certs", certificate, "-key", key, "-h", "sha256"),
+        *("-n", "Towpath agent", "-in", msi, "-out", signed),
+    )
+    verified = run("osslsigncode", "verify", "-CAfile", certificate, "-in", signed)
+    assert "Signature verification: ok" in verified
+    assert properties(signed) == properties(msi)
 
 
 def unpacked(packed: bytes) -> bytes:

@@ -83,6 +83,10 @@ class WindowsLaptop:
         """Removes what the user of an earlier run has left."""
         shutil.rmtree(self.profile, ignore_errors=True)
 
+    def run_wine(self, *command: str) -> subprocess.CompletedProcess[bytes]:
+        """Runs a program of Wine's own."""
+        return self._run([services.program("wine"), *command], None)
+
     def _command(self, *arguments: str) -> list[str]:
         return [services.program("wine"), str(self.python), "-B", *arguments]
 
@@ -100,12 +104,18 @@ class WindowsLaptop:
         )
 
 
-def windows_laptop() -> WindowsLaptop:
-    """Skips (fails where CI=true) if there is no Wine or no Python for it."""
+def windows_laptop(prefix: Path = CACHE / "wine") -> WindowsLaptop:
+    """Skips (fails where CI=true) if there is no Wine or no Python for it. The prefix
+    is made once on a machine: that takes longer than the tests."""
     services.program("wine")
     python = CACHE / "windows-python" / "python.exe"
     if not python.is_file():
         services.absent(f"no Windows Python in {python.parent} (make services)")
-    laptop = WindowsLaptop(python, CACHE / "wine")
-    laptop.prepare()
+    laptop = WindowsLaptop(python, prefix)
+    if not (prefix / "made").is_file():
+        shutil.rmtree(prefix, ignore_errors=True)
+        prefix.mkdir(parents=True)
+        laptop.run_wine("wineboot", "--init")
+        (prefix / "made").touch()
+    shutil.rmtree(laptop.profile, ignore_errors=True)
     return laptop

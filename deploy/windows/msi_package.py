@@ -59,7 +59,11 @@ ACTIONS = "installer-actions.dll"
 # Options and libraries of each.
 _PROGRAMS = {
     SERVICE_PROGRAM: (["-municode", "-mwindows"], ["-ladvapi32"]),
-    ACTIONS: (["-shared"], ["-lmsi", "-ladvapi32", "-lshell32"]),
+    # Without an address it gets one from the path of the file that is written.
+    ACTIONS: (
+        ["-shared", "-Wl,--image-base,0x180000000"],
+        ["-lmsi", "-ladvapi32", "-lshell32"],
+    ),
 }
 
 

@@ -1,0 +1,172 @@
+"""The agent's MSI under Wine: silent installation, upgrade, repair, uninstallation.
+
+What Wine cannot show: `MsiHiddenProperties` (its log has all properties), access
+lists between users, delayed start and failure actions (`MsiConfigureServices`), a user
+without rights (Wine's is always an administrator), and files in use (3010)."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ingest_council import Door, door
+from installed_agent import KEY, InstalledAgent, build_package
+from waiting import until
+from windows_python import windows_laptop
+
+from collectors.ingest.enrolment_tokens import TokenWish
+from collectors.ingest.ingest_config import (
+    PolicyConfig,
+    ServiceConfig,
+    TeamsRelayConfig,
+)
+from probes.wire.clock import wall_ms
+
+pytestmark = [pytest.mark.soak, pytest.mark.service, pytest.mark.timeout(1200)]
+QUICK = PolicyConfig(
+    teams_relay=TeamsRelayConfig(host=""),
+    services=(ServiceConfig(name="council", url="https://127.0.0.1:1/"),),
+    cadence_s={"vpn": 1, "agent": 1, "web": 1, "name_lookup": 0, "call_path": 0},
+    report_s=10,
+)
+# Fatal error during installation.
+FAILED = 1603
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    # Spaces and umlauts, as in the folder of a deployment tool.
+    folder = tmp_path_factory.mktemp("packages") / "Zoë Müller & Söhne"
+    folder.mkdir()
+    return {
+        version: build_package(folder / f"towpath agent {version}.msi", version)
+        for version in ("0.1.0", "0.2.0")
+    }
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InstalledAgent]:
+    installed = InstalledAgent(windows_laptop(tmp_path_factory.mktemp("wine") / "c"))
+    yield installed
+    installed.close()
+
+
+def pilot_token(council: Door) -> str:
+    wish = TokenWish("hall", 1, 1, ring="pilot")
+    return council.registry.admin.add_token(wish, wall_ms(), "alex")
+
+
+def properties(council: Door, token: str) -> list[str]:
+    return [
+        f"SERVER=https://127.0.0.1:{council.ingest.port}",
+        f"TOKEN={token}",
+        "RING=pilot",
+    ]
+
+
+async def install(
+    agent: InstalledAgent,
+    package: Path,
+    council: Door,
+    token: str,
+    log: Path | None = None,
+) -> None:
+    agent.set_policy(ca_file=f"Z:{council.certificates.authority}")
+    code = await asyncio.to_thread(
+        agent.install, package, *properties(council, token), log=log
+    )
+    assert code == 0
+
+
+def test_the_same_commit_gives_the_same_package(
+    packages: dict[str, Path], tmp_path: Path
+) -> None:
+    again = build_package(tmp_path / "again.msi", "0.1.0")
+    assert again.read_bytes() == packages["0.1.0"].read_bytes()
+    assert again.stat().st_size < 25_000_000
+
+
+async def test_one_silent_command_line_enrols_a_laptop_that_reports(
+    agent: InstalledAgent, packages: dict[str, Path], tmp_path: Path
+) -> None:
+    log = tmp_path / "install.log"
+    async with door(tmp_path / "council", policy=QUICK) as council:
+        token = pilot_token(council)
+        await install(agent, packages["0.1.0"], council, token, log)
+        before = agent.program_files()
+        await until(lambda: len(council.append.rows()) >= 6, seconds=180)
+        (known,) = council.registry.agents()
+        assert (known.home_site, known.ring) == ("hall", "pilot")
+        await until(lambda: agent.status() is not None, seconds=60)
+        # The person at the laptop.
+        code, shown = await asyncio.to_thread(agent.command, "status")
+        assert code in {0, 1}, shown
+        assert f"Your council knows this laptop as {known.agent}." in shown
+        code, shown = await asyncio.to_thread(agent.command, "pause", "30m")
+        assert (code, "Nothing is measured until" in shown) == (0, True), shown
+        code, shown = await asyncio.to_thread(agent.command, "sent")
+        assert (code, '"report"' in shown) == (0, True)
+    assert agent.program_files() == before
+    # The token is used, and nowhere any more; Wine's log has all properties.
+    assert not (agent.state / "enrolment-token").exists()
+    assert token not in str(agent.registry(KEY))
+    lines = log.read_bytes().replace(b"\0", b"").decode("utf-8", "replace").split("\n")
+    assert not [x for x in lines if token in x and not x.startswith("Property(S): ")]
+    assert "agent_started" in agent.log()
+    # Closed to others, and open to them.
+    assert agent.state.stat().st_mode & 0o007 == 0
+    assert agent.uninstall() == 0
+    assert not agent.service_runs()
+    assert agent.left_over() == []
+    assert not agent.data.exists()
+
+
+async def test_an_upgrade_of_a_running_service_keeps_id_credential_and_spool(
+    agent: InstalledAgent, packages: dict[str, Path], tmp_path: Path
+) -> None:
+    async with door(tmp_path / "council", policy=QUICK) as council:
+        await install(agent, packages["0.1.0"], council, pilot_token(council))
+        await until(lambda: len(council.append.rows()) >= 3, seconds=180)
+
+    def waiting() -> int:
+        status = agent.status()
+        return 0 if status is None else status.waiting
+
+    # The server is away now.
+    await until(lambda: waiting() >= 3, seconds=120)
+    before, kept, settings = waiting(), agent.device(), agent.registry(KEY)
+    started_ms = getattr(agent.status(), "started_ms", 0)
+    assert await asyncio.to_thread(agent.install, packages["0.2.0"]) == 0
+    await until(
+        lambda: getattr(agent.status(), "started_ms", 0) > started_ms, seconds=120
+    )
+    assert waiting() >= before
+    assert (agent.device(), agent.registry(KEY)) == (kept, settings)
+    assert settings["ring"] == "pilot"
+    assert agent.service_runs()
+    # An older version is refused, and changes nothing.
+    newer = agent.product_code()
+    assert await asyncio.to_thread(agent.install, packages["0.1.0"]) == FAILED
+    assert agent.product_code() == newer
+    # A repair puts back what is missing.
+    missing = agent.program / "lib" / "probes" / "agent" / "agent_cli.py"
+    missing.unlink()
+    assert await asyncio.to_thread(agent.msiexec, "/fa", newer) == 0
+    assert missing.is_file()
+    assert agent.device() == kept
+    # KEEPSTATE=1 keeps what a later installation goes on with.
+    assert await asyncio.to_thread(agent.uninstall, "KEEPSTATE=1") == 0
+    assert agent.device() == kept
+    assert agent.left_over() == [str(agent.data)]
+    assert await asyncio.to_thread(agent.install, packages["0.2.0"]) == 0
+    assert agent.device() == kept
+    assert await asyncio.to_thread(agent.uninstall) == 0
+    assert not agent.data.exists()
+
+
+def test_a_server_without_https_is_refused_and_nothing_is_installed(
+    agent: InstalledAgent, packages: dict[str, Path]
+) -> None:
+    server = "SERVER=http://towpath.council.example"
+    assert agent.install(packages["0.1.0"], server) == FAILED
+    assert (agent.product_code(), agent.left_over()) == ("", [])
