@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from store_doubles import AlertList, MemoryStore
 
 from collectors.estate import Estate
-from dashboards.web import StatusPage, WebConfig, page_queries, site_state
+from dashboards.web import FleetSource, StatusPage, WebConfig, page_queries, site_state
 
 NOW_MS = 1_795_000_000_000 + 37 * 60_000
 DARK = (NOW_MS - 9 * council.HOUR_MS, NOW_MS - 8 * council.HOUR_MS)
@@ -42,6 +42,8 @@ def page_client(
     estate: Estate | None = None,
     now_ms: int = NOW_MS,
     unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
+    fleet: FleetSource | None = None,
+    peer: str = "192.0.2.7",
     **config: Any,
 ) -> Iterator[TestClient]:
     source = AlertList(council.alerts(now_ms)) if alerts is None else alerts
@@ -53,8 +55,11 @@ def page_client(
         store,
         now_ms=lambda: now_ms,
         unwell=unwell,
+        fleet=fleet,
     )
-    with TestClient(page.app, base_url="http://localhost") as client:
+    with TestClient(
+        page.app, base_url="http://localhost", client=(peer, 50000)
+    ) as client:
         yield client
 
 

@@ -4,12 +4,15 @@ that is to be read has its contrast, also where the keyboard's focus is."""
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from browser import Browser, browser
-from council_page import CSS, page_client
+from council_fleet import agents, fleet_source
+from council_page import CSS, NOW_MS, page_client
 from report_month import month_content
 from test_agent_page import CSS as AGENT_CSS
 from test_agent_page import SENT, TROUBLED
@@ -21,6 +24,7 @@ from probes.diagnosis.is_it_me_page import page as agent_page
 PAGES = [
     *("/", "/sites/depot", "/sites/library", "/sites/town-hall"),
     *("/alerts", "/reports", "/catalogue", "/accessibility", "/sites/nowhere"),
+    "/fleet",
     *("the report", "Is it me?"),
 ]
 SCHEMES = {
@@ -38,9 +42,15 @@ def _html(page: str) -> str:
         return render_html(month_content(), "Borough of Example")
     if page == "Is it me?":
         return agent_page(TROUBLED, SENT, AGENT_NOW_MS, AGENT_CSS)
-    with page_client(
-        grafana_url="https://grafana.example", contact="ring 1234"
-    ) as client:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        page_client(
+            fleet=fleet_source(Path(folder), agents(120, NOW_MS), NOW_MS, {"why": "x"}),
+            peer="127.0.0.1",
+            grafana_url="https://grafana.example",
+            contact="ring 1234",
+        ) as client,
+    ):
         html = client.get(page).text
         script = client.get("/static/refresh.js").text
     sheet, place = (

@@ -48,7 +48,7 @@ from collectors.store import StoreWriter, open_store, saved_positions
 from collectors.store.erasure import Erasures
 from collectors.topology import TopologyGraph, TopologyView
 from collectors.vpn_gateways import VpnGateways
-from dashboards.web import AlertsApi, GrafanaSource, SiteRows, StatusPage
+from dashboards.web import AlertsApi, FleetSource, GrafanaSource, SiteRows, StatusPage
 from dashboards.web.action_pages import alert_actions
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
@@ -315,6 +315,9 @@ class Installation:
             influx=None if source is None else source.endpoint,
             actions=alert_actions(self.config.alerts, self._now_ms),
             api=self._alerts_api(),
+            fleet=FleetSource(self.config.ingest, self._now_ms)
+            if self.config.web.fleet
+            else None,
         )
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)

@@ -2,6 +2,7 @@
 
 from dashboards.web.action_pages import AlertActions
 from dashboards.web.alerts_api import AlertsApi
+from dashboards.web.fleet_page import FleetSource
 from dashboards.web.grafana_source import GrafanaSource
 from dashboards.web.site_rows import SiteRows
 from dashboards.web.status_page import AlertReader, PageError, StatusPage
@@ -11,6 +12,7 @@ __all__ = [
     "AlertActions",
     "AlertReader",
     "AlertsApi",
+    "FleetSource",
     "GrafanaSource",
     "PageError",
     "SiteRows",

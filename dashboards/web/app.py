@@ -25,6 +25,7 @@ from dashboards.templating import environment
 from dashboards.web import influx_endpoint, site_state, status_api
 from dashboards.web.action_pages import ActionPages, AlertActions
 from dashboards.web.alerts_api import AlertsApi
+from dashboards.web.fleet_page import FleetPage, FleetSource, LocalVisitors, is_shown
 from dashboards.web.influx_endpoint import InfluxEndpoint
 from dashboards.web.laptop_groups import groups
 from dashboards.web.page_views import Views
@@ -45,7 +46,11 @@ class StatusPages:
     """One method a page; each gathers and renders."""
 
     def __init__(
-        self, config: WebConfig, views: Views, has_actions: bool = False
+        self,
+        config: WebConfig,
+        views: Views,
+        has_actions: bool = False,
+        has_fleet: bool = False,
     ) -> None:
         self._config, self._views, self._has_actions = config, views, has_actions
         self._reports = ReportFolder(config.reports)
@@ -65,6 +70,7 @@ class StatusPages:
             when=lambda time_ms: figure_text.when(time_ms, self._zone),
             clock=lambda time_ms: figure_text.clock(time_ms, self._zone),
             path=lambda text: quote(str(text), safe=""),
+            has_fleet=lambda: has_fleet and is_shown(),
         )
 
     async def sites(self, request: Request) -> Response:
@@ -233,6 +239,7 @@ class StatusPages:
             error.status_code,
             here="",
             now_ms=self._views.now_ms(),
+            found=error.status_code != 403,
             explanation=explanation,
         )
 
@@ -265,9 +272,10 @@ def app(
     influx: InfluxEndpoint | None = None,
     actions: AlertActions | None = None,
     api: AlertsApi | None = None,
+    fleet: FleetSource | None = None,
 ) -> ASGIApp:
     """Returns the application; it starts nothing."""
-    pages = StatusPages(config, views, has_actions=actions is not None)
+    pages = StatusPages(config, views, actions is not None, fleet is not None)
     routes: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
         ("/", pages.sites),
         ("/sites/{site}", pages.site),
@@ -290,10 +298,14 @@ def app(
         ]
     if api is not None:
         listed += api.routes
+    if fleet is not None:
+        shown_fleet = FleetPage(fleet, views.answers, views.now_ms, pages.page)
+        listed.append(Route("/fleet", shown_fleet.page, methods=["GET"]))
     shown = Starlette(
         routes=listed,
         middleware=[
             Middleware(SecurityHeaders),
+            Middleware(LocalVisitors),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(config.hosts)),
         ],
         exception_handlers={HTTPException: pages.refused},

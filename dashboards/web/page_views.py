@@ -94,14 +94,14 @@ class Views:
     ) -> None:
         self._estate, self._alerts, self._unwell = estate, alerts, unwell
         self.least = least
-        self._answers, self.now_ms = answers, now_ms
+        self.answers, self.now_ms = answers, now_ms
 
     async def overview(self) -> Overview:
         now_ms = self.now_ms()
         to_ms = rounded(now_ms)
         estate = self._estate()
         alerts, silences, alerts_failing = await self._read_alerts(now_ms)
-        fresh, lines = await self._answers.all(
+        fresh, lines = await self.answers.all(
             page_queries.polls(to_ms), page_queries.lines_now(to_ms)
         )
         earlier = await self._earlier(estate, fresh, to_ms)
@@ -113,7 +113,7 @@ class Views:
             site_state.site_now(site, estate, devices, lines_now, alerts)
             for site in estate.sites
         )
-        failing = self._answers.failing if fresh is None or lines is None else ""
+        failing = self.answers.failing if fresh is None or lines is None else ""
         return Overview(
             now_ms=now_ms,
             estate=estate,
@@ -139,14 +139,14 @@ class Views:
         return tuple(sentences)
 
     async def experience(self) -> list[Row] | None:
-        return await self._answers.query(
+        return await self.answers.query(
             page_queries.experience(rounded(self.now_ms(), 60_000))
         )
 
     async def absent(self, rows: list[Row] | None) -> Callable[[str, str], str]:
         """Returns why a group (by, group) is missing from `rows` of `experience`."""
         to_ms = rounded(self.now_ms(), 60_000)
-        laptops = await self._answers.query(
+        laptops = await self.answers.query(
             laptops_query(to_ms - page_queries.AGENTS_MS, to_ms)
         )
         if rows is None or laptops is None:
@@ -155,7 +155,7 @@ class Views:
         return lambda by, group: counts.why_absent(by, group, self.least)
 
     async def gateways(self) -> list[Row] | None:
-        return await self._answers.query(
+        return await self.answers.query(
             page_queries.gateways_now(rounded(self.now_ms()))
         )
 
@@ -175,9 +175,9 @@ class Views:
         step_ms = 30 * page_queries.MINUTE_MS
         to_ms = rounded(self.now_ms(), step_ms)
         from_ms = to_ms - page_queries.DAY_MS
-        recorded = await self._answers.query(polling_periods(from_ms, to_ms))
+        recorded = await self.answers.query(polling_periods(from_ms, to_ms))
         observed = await observe(
-            self._answers.query,
+            self.answers.query,
             (from_ms, min(to_ms, rounded(self.now_ms(), page_queries.MINUTE_MS))),
             Periods(recorded=recorded_periods(recorded or ())),
             await self._blind(from_ms, to_ms),
@@ -208,7 +208,7 @@ class Views:
 
     async def line_charts(self, site: Site, estate: Estate) -> list[Chart]:
         to_ms = rounded(self.now_ms(), page_queries.CHART_STEP_MS)
-        rows = await self._answers.query(page_queries.lines_day(to_ms, site.id))
+        rows = await self.answers.query(page_queries.lines_day(to_ms, site.id))
         charts = []
         for n, line in enumerate(line for line in estate.lines if line.site == site.id):
             own = [row for row in rows or () if row.tags.get("line") == line.id]
@@ -233,7 +233,7 @@ class Views:
 
     async def experience_chart(self, site: Site) -> Chart:
         to_ms = rounded(self.now_ms(), page_queries.CHART_STEP_MS)
-        rows = await self._answers.query(
+        rows = await self.answers.query(
             page_queries.experience_day(to_ms, "site", (site.id,))
         )
         return Chart(
@@ -250,7 +250,7 @@ class Views:
 
     async def ports(self, site: Site) -> PortList | None:
         to_ms = rounded(self.now_ms(), 60_000)
-        rows, described = await self._answers.all(
+        rows, described = await self.answers.all(
             page_queries.ports_hour(to_ms, site.id),
             page_queries.port_descriptions(to_ms, site.id),
         )
@@ -261,7 +261,7 @@ class Views:
     async def health(self, site: Site) -> DeviceHealth:
         to_ms = rounded(self.now_ms(), 60_000)
         return health(
-            *await self._answers.all(
+            *await self.answers.all(
                 page_queries.sensors_now(to_ms, site.id),
                 page_queries.inventory_now(to_ms, site.id),
                 page_queries.wireless_now(to_ms, site.id),
@@ -274,7 +274,7 @@ class Views:
     ) -> list[LatestEvent] | None:
         """The events of the last day that matter, newest first; those still active come
         before all others."""
-        rows = await self._answers.query(
+        rows = await self.answers.query(
             page_queries.events_day(rounded(self.now_ms(), 60_000), site.id)
         )
         if rows is None:
@@ -307,9 +307,7 @@ class Views:
             return []
         # Rounded to the minute, so that it is queried once a minute.
         at_ms = rounded(to_ms, 60_000)
-        return await self._answers.query(
-            page_queries.earlier_polls(at_ms, absent[:200])
-        )
+        return await self.answers.query(page_queries.earlier_polls(at_ms, absent[:200]))
 
 
 def _series(name: str, rows: list[Row], column: str) -> ChartSeries:

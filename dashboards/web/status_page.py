@@ -20,6 +20,7 @@ from dashboards.query_cache import QueryCache
 from dashboards.web.action_pages import AlertActions
 from dashboards.web.alerts_api import AlertsApi
 from dashboards.web.app import app
+from dashboards.web.fleet_page import FleetSource
 from dashboards.web.influx_endpoint import InfluxEndpoint
 from dashboards.web.page_views import Alerts, Views
 from dashboards.web.web_config import WebConfig
@@ -65,7 +66,8 @@ class StatusPage:
     `open()`, `recent()` and `silences()`;
     `council` is the title if the settings have none; `least` the smallest group of
     laptops that is shown (`groups.least`); `influx` answers Grafana; `actions`: what
-    links of messages do; `api`: what programs with a token may do.
+    links of messages do; `api`: what programs with a token may do; `fleet`: where the
+    page Fleet has the laptops from.
     `unwell` returns what keeps Towpath from working, a sentence each; it may block.
     `page.url` is its address once entered. Raises `PageError` if the port is not
     available.
@@ -84,6 +86,7 @@ class StatusPage:
         influx: InfluxEndpoint | None = None,
         actions: AlertActions | None = None,
         api: AlertsApi | None = None,
+        fleet: FleetSource | None = None,
     ) -> None:
         self._config = config
         source = AlertReader(alerts) if isinstance(alerts, Path) else alerts
@@ -91,7 +94,7 @@ class StatusPage:
         self.views = Views(estate, source, answers, now_ms, unwell, least)
         if council and not config.title:
             config = config.model_copy(update={"title": council})
-        self.app = app(config, self.views, influx, actions, api)
+        self.app = app(config, self.views, influx, actions, api, fleet)
         self.url = ""
         self._refused: Counter[HttpRefusal] = Counter()
         self._server = HttpServer(

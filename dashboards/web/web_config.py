@@ -55,6 +55,10 @@ class WebConfig(StrictModel):
         description="header in which the council's proxy names who has signed on; then "
         "alerts can be acknowledged and silenced on their page",
     )
+    fleet: bool = Field(
+        default=True,
+        description="the page Fleet, for requests from this machine and no proxy",
+    )
     refresh_s: Annotated[int, Field(ge=5, le=3600)] = 30
     timezone: TimeZone = "Europe/London"
     grafana: GrafanaSourceConfig = GrafanaSourceConfig()

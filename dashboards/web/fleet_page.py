@@ -1,0 +1,164 @@
+"""The page Fleet: for those who run Towpath, on the machine itself.
+
+Until people sign in to the pages, it is shown only to requests that come from this
+machine and through no proxy: it lists pseudonyms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from urllib.parse import urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from collectors.ingest.ingest_config import IngestConfig
+from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
+from collectors.ingest.registry_records import EnrolledAgent
+from collectors.ingest.stop_order_file import ServedOrders
+from dashboards.query_cache import QueryCache, rounded
+from dashboards.web import fleet_state
+from dashboards.web.fleet_state import Filter, FleetState
+from probes.wire.clock import WallClock
+
+_PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
+_KEEP_MS = 15_000
+NO_RING = "-"
+
+_is_shown: ContextVar[bool] = ContextVar("fleet_is_shown", default=False)
+
+
+class LocalVisitors:
+    """Notes for each request whether it may see the page."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _is_shown.set(scope["type"] == "http" and is_local(scope))
+        await self._app(scope, receive, send)
+
+
+def is_local(scope: Scope) -> bool:
+    """Whether a request comes from this machine and through no proxy. Some proxies
+    say nothing of themselves, but they speak HTTP/1.0 (nginx does by default)."""
+    client = scope.get("client")
+    names = {name.decode("latin-1").lower() for name, _ in scope["headers"]}
+    try:
+        loopback = ipaddress.ip_address(client[0] if client else "").is_loopback
+    except ValueError:
+        return False
+    through_proxy = names.intersection(_PROXY_HEADERS)
+    return loopback and not through_proxy and scope["http_version"] != "1.0"
+
+
+class FleetSource:
+    """Reads the registry and the orders, and keeps what it read for a moment."""
+
+    def __init__(
+        self,
+        config: IngestConfig,
+        now_ms: WallClock,
+        agents: Callable[[], Sequence[EnrolledAgent]] | None = None,
+    ) -> None:
+        path = config.registry.path
+        self._agents = agents or (lambda: read_agents(path))
+        self._policy, self._now_ms = config.policy, now_ms
+        self._orders = ServedOrders(config.registry.stop_orders, config.policy.stop_key)
+        self._kept: tuple[int, FleetState] | None = None
+        self._reading = asyncio.Lock()
+
+    async def read(self) -> FleetState:
+        """Raises `RegistryUnreadable`."""
+        async with self._reading:
+            now_ms = self._now_ms()
+            if self._kept is None or not 0 <= now_ms - self._kept[0] < _KEEP_MS:
+                self._kept = now_ms, await asyncio.to_thread(self._read, now_ms)
+            return self._kept[1]
+
+    def _read(self, now_ms: int) -> FleetState:
+        return fleet_state.fleet(
+            self._agents(),
+            self._policy,
+            lambda ring: self._orders.stops(ring, now_ms),
+            now_ms,
+        )
+
+
+class FleetPage:
+    """`show` renders a template with values, and returns the answer."""
+
+    def __init__(
+        self,
+        source: FleetSource,
+        answers: QueryCache,
+        now_ms: WallClock,
+        show: Callable[..., Response],
+    ) -> None:
+        self._source, self._answers = source, answers
+        self._now_ms, self._show = now_ms, show
+
+    async def page(self, request: Request) -> Response:
+        if not _is_shown.get():
+            raise HTTPException(
+                403,
+                "Fleet is shown on Towpath's own machine only, and not through a "
+                "proxy, because it lists laptops and nobody signs in here yet.",
+            )
+        now_ms = self._now_ms()
+        to_ms = rounded(now_ms, 60_000)
+        refusals, troubles = await self._answers.all(
+            fleet_state.refusals_query(to_ms), fleet_state.troubles_query(to_ms)
+        )
+        wanted = read_filter(request)
+        values: dict[str, object] = {"fleet": None, "failing": ""}
+        try:
+            fleet = await self._source.read()
+        except RegistryUnreadable as error:
+            values["failing"] = str(error)
+        else:
+            values["fleet"] = fleet
+            values["listed"] = fleet_state.list_laptops(fleet.laptops, wanted)
+        return self._show(
+            "fleet.html",
+            here="fleet",
+            now_ms=now_ms,
+            wanted=wanted,
+            link=lambda page: page_link(wanted, page),
+            states=fleet_state.STATES,
+            no_ring=NO_RING,
+            stop_text=fleet_state.stop_text,
+            refusals=None if refusals is None else fleet_state.refusals(refusals),
+            troubles=None if troubles is None else fleet_state.troubles(troubles),
+            **values,
+        )
+
+
+def is_shown() -> bool:
+    """Whether the present request may see the page."""
+    return _is_shown.get()
+
+
+def read_filter(request: Request) -> Filter:
+    """What the form says. What it cannot say finds no laptop."""
+    values = request.query_params
+    page, ring = values.get("page", "1"), values.get("ring", "")
+    return Filter(
+        values.get("site", ""),
+        {"": None, NO_RING: ""}.get(ring, ring),
+        values.get("state", ""),
+        int(page) if page.isascii() and page.isdecimal() and len(page) < 7 else 1,
+    )
+
+
+def page_link(wanted: Filter, page: int) -> str:
+    """The address of another page of the same list."""
+    ring = {None: "", "": NO_RING}.get(wanted.ring, wanted.ring)
+    values = {"site": wanted.site, "ring": ring, "state": wanted.state}
+    chosen = {name: value for name, value in values.items() if value}
+    return f"/fleet?{urlencode({**chosen, 'page': page})}#laptops"

@@ -1,0 +1,285 @@
+"""What the page Fleet shows: laptops by state, rings, versions, reasons. Pure.
+
+Nothing of what a laptop measured is here, only whether it reports, to the hour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from collectors.ingest.ingest_config import PolicyConfig
+from collectors.ingest.registry_records import EnrolledAgent
+from collectors.ingest.rejection_reasons import RejectionReason
+from collectors.ingest.rings import (
+    DAY_MS,
+    RingState,
+    reported_lately,
+    ring_states,
+    software_counts,
+)
+from collectors.store.query import Pick, Query, Row, Where
+from probes.wire.probe_list import PROBES, probe_title
+from probes.wire.stop_order import StopOrder, stopped_probes
+
+PAGE_LAPTOPS = 100
+_COUNTER_STEP_MS = 600_000
+_STEP_MS = 900_000
+# How long a laptop has been silent: from so many days on.
+_SILENT_DAYS = ((30, "30 days or more"), (7, "7 to 30 days"), (1, "1 to 7 days"))
+NEVER = "has not reported yet"
+# State → its level on the page, in the order in which they are listed.
+STATES = {
+    "reporting": "ok",
+    "silent": "warn",
+    "stopped": "none",
+    "revoked": "bad",
+    "replaced": "none",
+}
+# Figures of the group of all laptops: what it is called, and whether it is the share
+# that went well.
+_TROUBLES: dict[str, tuple[str, bool]] = {
+    "call_poor_ratio": ("Test calls that missed a target", False),
+    "web_ok_ratio": ("Web requests that failed", True),
+    "name_ok_ratio": ("Name look-ups that failed", True),
+    "relay_blocked_ratio": ("Teams relay without an answer", False),
+    "gateway_poor_ratio": ("First router with loss or delay", False),
+    "wifi_weak_ratio": ("Wi-Fi at -75 dBm or below", False),
+    "laptop_busy_ratio": ("Processor or memory nearly full", False),
+}
+REFUSALS: dict[RejectionReason, str] = {
+    RejectionReason.UNREADABLE: "cannot be read",
+    RejectionReason.TOO_LARGE: "too large",
+    RejectionReason.VERSION: "of another version",
+    RejectionReason.MALFORMED: "malformed",
+    RejectionReason.NOT_YOURS: "of another laptop",
+    RejectionReason.CODING: "unknown coding",
+    RejectionReason.CREDENTIAL: "credential not known, or revoked",
+    RejectionReason.USED_TWICE: "credential of a copied disk",
+    RejectionReason.ENROLMENT: "enrolment refused",
+    RejectionReason.BUSY: "server busy, sent again later",
+    RejectionReason.AGENT_RATE: "too many at once, sent again later",
+    RejectionReason.ENROLMENT_RATE: "too many enrolments",
+    RejectionReason.SLOW_BODY: "arrived too slowly",
+}
+
+
+class Laptop(msgspec.Struct, frozen=True):
+    """One line of the list. `seen_ms`: the hour last seen, 0 for never."""
+
+    agent: str
+    site: str
+    ring: str
+    team: str
+    software: str
+    state: str
+    seen_ms: int
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """What the list is narrowed to; empty is everything. `page` counts from 1."""
+
+    site: str = ""
+    ring: str | None = None
+    state: str = ""
+    page: int = 1
+
+
+class LaptopPage(msgspec.Struct, frozen=True):
+    """The laptops of one page of `pages`, and how many there are in all."""
+
+    laptops: tuple[Laptop, ...]
+    total: int
+    page: int
+    pages: int
+
+
+class StoppedRing(msgspec.Struct, frozen=True):
+    """A ring, and what is stopped for it."""
+
+    ring: RingState
+    stops: tuple[StopOrder, ...]
+
+
+class FleetState(msgspec.Struct, frozen=True):
+    """All laptops and what is counted of them. `enrolled` ones are neither revoked nor
+    replaced; `silent` has how many are silent for how long."""
+
+    laptops: tuple[Laptop, ...]
+    counts: dict[str, int]
+    enrolled: int
+    silent: dict[str, int]
+    stops: tuple[StopOrder, ...]
+    rings: tuple[StoppedRing, ...]
+    software: tuple[tuple[str, int], ...]
+    sites: tuple[str, ...]
+
+
+def fleet(
+    agents: Sequence[EnrolledAgent],
+    policy: PolicyConfig,
+    stops: Callable[[str], Sequence[StopOrder]],
+    now_ms: int,
+) -> FleetState:
+    """The state of the fleet; `stops` returns the stops in force for a ring."""
+    rings = ring_states(agents, policy, now_ms)
+    by_ring = {ring.name: tuple(stops(ring.name)) for ring in rings}
+    whole = {
+        name: len(stopped_probes(stops)) == len(PROBES)
+        for name, stops in by_ring.items()
+    }
+    laptops = [
+        Laptop(
+            agent.agent,
+            agent.home_site,
+            agent.ring,
+            agent.team,
+            agent.software,
+            laptop_state(agent, whole.get(agent.ring, False), now_ms),
+            agent.last_seen_ms,
+        )
+        for agent in agents
+    ]
+    counts = Counter(laptop.state for laptop in laptops)
+    silent = Counter(
+        silent_for(laptop.seen_ms, now_ms)
+        for laptop in laptops
+        if laptop.state == "silent"
+    )
+    return FleetState(
+        tuple(laptops),
+        {state: counts[state] for state in STATES},
+        sum(agent.counts for agent in agents),
+        {
+            text: silent[text]
+            for text in (*(text for _, text in reversed(_SILENT_DAYS)), NEVER)
+            if silent[text]
+        },
+        tuple(dict.fromkeys(stop for stops in by_ring.values() for stop in stops)),
+        tuple(StoppedRing(ring, by_ring[ring.name]) for ring in rings),
+        tuple(software_counts(agent for agent in agents if agent.counts)),
+        tuple(sorted({laptop.site for laptop in laptops})),
+    )
+
+
+def laptop_state(agent: EnrolledAgent, is_stopped: bool, now_ms: int) -> str:
+    """One of `STATES`. A laptop that is stopped still asks for its policy, so one that
+    is not seen at all is silent."""
+    if agent.revoked:
+        return "revoked"
+    if agent.replaced_ms:
+        return "replaced"
+    if not reported_lately(agent, now_ms):
+        return "silent"
+    return "stopped" if is_stopped else "reporting"
+
+
+def silent_for(seen_ms: int, now_ms: int) -> str:
+    """How long ago it was last seen, in words."""
+    if not seen_ms:
+        return NEVER
+    days = (now_ms - seen_ms) / DAY_MS
+    return next((text for least, text in _SILENT_DAYS if days >= least), "a day")
+
+
+def list_laptops(laptops: Iterable[Laptop], wanted: Filter) -> LaptopPage:
+    """The laptops that `wanted` names: those that need a look first."""
+    order = list(STATES)
+    found = sorted(
+        (
+            laptop
+            for laptop in laptops
+            if wanted.site in {"", laptop.site}
+            and wanted.ring in {None, laptop.ring}
+            and wanted.state in {"", laptop.state}
+        ),
+        key=lambda laptop: (
+            -order.index(laptop.state) if laptop.state == "silent" else 0,
+            laptop.site,
+            laptop.agent,
+        ),
+    )
+    pages = max(math.ceil(len(found) / PAGE_LAPTOPS), 1)
+    page = min(max(wanted.page, 1), pages)
+    first = (page - 1) * PAGE_LAPTOPS
+    shown = tuple(found[first : first + PAGE_LAPTOPS])
+    return LaptopPage(shown, len(found), page, pages)
+
+
+def stop_text(stop: StopOrder) -> str:
+    """What a stop stops."""
+    if not stop.probes:
+        return "everything"
+    return ", ".join(probe_title(name) for name in stop.probes)
+
+
+# Reasons.
+
+
+def refusals_query(to_ms: int) -> Query:
+    """The counters of refusals of a day; they count from the start of a process."""
+    return Query(
+        "self_ingest",
+        tuple(Pick(f"refused_{reason}", "last") for reason in REFUSALS),
+        to_ms - DAY_MS - _COUNTER_STEP_MS,
+        to_ms,
+        (),
+        ("process", "transport"),
+        _COUNTER_STEP_MS,
+    )
+
+
+def refusals(rows: Iterable[Row]) -> list[tuple[str, int]]:
+    """How often something was refused within the day, by reason, most often first."""
+    steps: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        key = row.tags.get("process", ""), row.tags.get("transport", "")
+        steps.setdefault(key, []).append(row)
+    counts: Counter[str] = Counter()
+    for series in steps.values():
+        ordered = sorted(series, key=lambda row: row.time_ms or 0)
+        for reason, text in REFUSALS.items():
+            name = f"refused_{reason}_last"
+            counts[text] += rise([row.values.get(name) for row in ordered])
+    return [(text, count) for text, count in counts.most_common() if count]
+
+
+def rise(values: Iterable[object]) -> int:
+    """How much a counter has grown over its first value; one that is smaller than
+    before has begun again."""
+    before: int | None = None
+    total = 0
+    for value in values:
+        if isinstance(value, int | float):
+            now = int(value)
+            if before is not None:
+                total += now - before if now >= before else now
+            before = now
+    return total
+
+
+def troubles_query(to_ms: int) -> Query:
+    """A day of the group of all laptops, which exists only if it is large enough."""
+    return Query(
+        "experience",
+        tuple(Pick(name, "mean") for name in _TROUBLES),
+        to_ms - DAY_MS,
+        to_ms,
+        (Where("by", ("all",)),),
+        ("group",),
+    )
+
+
+def troubles(rows: Iterable[Row]) -> list[tuple[str, float]]:
+    """What went wrong on laptops, as a share of what was tried, the largest first."""
+    shares: dict[str, float] = {}
+    for row in rows:
+        values: Mapping[str, object] = row.values
+        for name, (text, is_good) in _TROUBLES.items():
+            value = values.get(f"{name}_mean")
+            if isinstance(value, int | float):
+                shares[text] = 1 - value if is_good else float(value)
+    return sorted(shares.items(), key=lambda item: -item[1])
