@@ -17,6 +17,15 @@ from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.durations import exact_duration_text
 from towpath.cli import app
+from towpath.dpia_tables import (
+    DIAGRAM_BEGIN,
+    DIAGRAM_END,
+    FLOWS_HEAD,
+    ITEMS_HEAD,
+    flows_diagram,
+    flows_table,
+    items_table,
+)
 from towpath.man_page import PAGE, man_page
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -69,6 +78,11 @@ def write() -> None:
     PAGE.write_text(man_page(get_command(app)), encoding="utf-8")
     _replace_table("on-call.md", _RULES_HEAD, rules_table(load_rules(CATALOGUE)))
     _replace_table("privacy.md", _PLACES_HEAD, places_table(PLACES))
+    _replace_table("dpia.md", ITEMS_HEAD, items_table(CATALOGUE))
+    _replace_table("dpia.md", FLOWS_HEAD, flows_table(CATALOGUE, PLACES))
+    _replace_between(
+        "dpia.md", DIAGRAM_BEGIN, DIAGRAM_END, flows_diagram(CATALOGUE, PLACES)
+    )
 
 
 def _replace_table(page: str, head: str, table: str) -> None:
@@ -77,6 +91,14 @@ def _replace_table(page: str, head: str, table: str) -> None:
     before, _, rest = path.read_text(encoding="utf-8").partition(head)
     after = re.sub(r"\A(\|.*\n)*", "", rest)
     path.write_text(before + table + after, encoding="utf-8")
+
+
+def _replace_between(page: str, begin: str, end: str, text: str) -> None:
+    """Replaces what the page has between two lines."""
+    path = DOCS / page
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(end)[2]
+    path.write_text(before + begin + text + end + after, encoding="utf-8")
 
 
 def places_table(places: Iterable[PersonalDataPlace]) -> str:
