@@ -7,13 +7,22 @@ known by its pseudonym everywhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from collectors.journal.quarantine import aside_ms, matching_lines, remove_lines
+from collectors.personal_readers import (
+    Record,
+    read_body,
+    read_broker,
+    read_lines,
+    read_registry,
+    read_request,
+    read_segment,
+)
 
 PERSONAL_DAYS = 30
 Root = Literal["journal", "store", "bodies", "registry", "broker"]
@@ -25,7 +34,8 @@ class PersonalDataPlace(msgspec.Struct, frozen=True):
 
     `erase` and `prune` work on one file and return how much they removed. Without them
     the process that writes the files removes it, as `kept` and `erased` describe.
-    `count` returns how many lines of a file name one laptop.
+    `count` returns how many lines of a file name one laptop. `read` returns what a file
+    holds of it; without it the store is asked for the rows.
     """
 
     root: Root
@@ -36,6 +46,7 @@ class PersonalDataPlace(msgspec.Struct, frozen=True):
     erase: Callable[[Path, str], int] | None = None
     prune: Callable[[Path, int], int] | None = None
     count: Callable[[Path, str], int] | None = None
+    read: Callable[[Path, str], list[Record]] | None = None
 
 
 def erase_lines(path: Path, agent: str) -> int:
@@ -46,6 +57,11 @@ def erase_lines(path: Path, agent: str) -> int:
 def count_lines(path: Path, agent: str) -> int:
     """How many lines name that laptop."""
     return len(matching_lines(path, _names(agent)))
+
+
+def read_rows_of_lines(path: Path, agent: str) -> list[Record]:
+    """The laptop's rows in those lines."""
+    return read_lines(path, agent, _names(agent))
 
 
 def prune_lines(path: Path, before_ms: int) -> int:
@@ -76,6 +92,7 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         "until both have read them, within the hour; 30 days at most if the store is "
         "down",
         "the store skips them; the file is removed as usual",
+        read=read_segment,
     ),
     PersonalDataPlace(
         "journal",
@@ -86,6 +103,7 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         erase_lines,
         prune_lines,
         count_lines,
+        read_rows_of_lines,
     ),
     PersonalDataPlace(
         "store",
@@ -96,6 +114,7 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         erase_lines,
         prune_lines,
         count_lines,
+        read_rows_of_lines,
     ),
     PersonalDataPlace(
         "store",
@@ -117,6 +136,7 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         "pseudonyms of erased laptops, so that none of their data comes back",
         "30 days",
         "kept: erasing needs it",
+        read=read_request,
     ),
     PersonalDataPlace(
         "bodies",
@@ -127,6 +147,7 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         "all are removed, because their senders are unknown",
         erase_body,
         prune_body,
+        read=read_body,
     ),
     PersonalDataPlace(
         "registry",
@@ -136,6 +157,7 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         "people did to them, for a year",
         "until erased; 400 days after it was last seen (`ingest.registry.unseen_days`)",
         "at once",
+        read=read_registry,
     ),
     PersonalDataPlace(
         "broker",
@@ -144,6 +166,7 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         "that Towpath has not read yet (none is retained)",
         "as enrolled laptops; messages until Towpath reads them, 30 days at most",
         "within seconds; messages of an unknown laptop are refused when they are read",
+        read=read_broker,
     ),
 )
 
@@ -159,6 +182,17 @@ def erase_agent(folders: Mapping[Root, Path], agent: str) -> int:
         if place.erase is not None
         for path in _files(folders, place)
     )
+
+
+def read_agent(
+    folders: Mapping[Root, Path], agent: str
+) -> Iterator[tuple[PersonalDataPlace, list[Record]]]:
+    """What each place with a `read` function holds of a laptop. Raises `OSError` or
+    `sqlite3.Error`."""
+    for place in PLACES:
+        if place.read is not None:
+            paths = _files(folders, place)
+            yield place, [found for path in paths for found in place.read(path, agent)]
 
 
 def count_agent_lines(folders: Mapping[Root, Path], agent: str) -> int:

@@ -35,7 +35,11 @@ ESTATE = '[[sites]]\nid = "hall"\nname = "Hall"\n'
 ARGUMENTS = {
     "fleet audit": (),
     "fleet erase": ("aaaaaaaaaaaaaaaa",),
+    "fleet expected": ("{out}/devices.csv",),
+    "fleet export": ("aaaaaaaaaaaaaaaa", "--out", "{out}/laptop.zip"),
     "fleet list": (),
+    "fleet ring": ("aaaaaaaaaaaaaaaa",),
+    "fleet rotate-key": ("--yes",),
     "fleet restore": ("aaaaaaaaaaaaaaaa",),
     "fleet revoke": ("aaaaaaaaaaaaaaaa",),
     "fleet order": ("/dev/null",),
@@ -145,6 +149,7 @@ def test_no_command_ends_in_a_traceback(state: str, tmp_path: Path) -> None:
     out.mkdir()
     read_only.mkdir()
     (tmp_path / "file").write_text("no folder\n")
+    (out / "devices.csv").write_text("Serial number\nPF3ABCDE\n")
     (tmp_path / "estate.toml").write_text(ESTATE)
     path = {
         "missing": tmp_path / "none" / "state",

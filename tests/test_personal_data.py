@@ -8,6 +8,7 @@ import contextlib
 import fnmatch
 import os
 import sqlite3
+import zipfile
 from pathlib import Path
 
 import msgspec
@@ -257,6 +258,19 @@ async def test_every_file_that_names_a_laptop_is_in_the_list(tmp_path: Path) -> 
             ("bodies", "*.body"),
             ("registry", "agents.sqlite*"),
         }
+        out = tmp_path / "her.zip"
+        ended = await asyncio.to_thread(
+            towpath, "fleet", "export", her, "--out", out, "-c", council.settings
+        )
+        assert ended.returncode == 0, ended.stderr
+        with zipfile.ZipFile(out) as archive:
+            exported = {
+                name: archive.read(name).decode() for name in archive.namelist()
+            }
+        assert {"journal-dead-jsonl.jsonl", "store-aside-jsonl.jsonl"} < set(exported)
+        assert {"bodies-body.jsonl", "registry-agents-sqlite.jsonl"} < set(exported)
+        assert all(her in text for text in exported.values())
+        assert other not in "".join(exported.values())
         ended = await asyncio.to_thread(
             towpath, "fleet", "erase", her, "-c", council.settings
         )

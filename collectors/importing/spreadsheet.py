@@ -6,14 +6,13 @@ is a site. Reads commas, semicolons or tabs, in UTF-8, UTF-16 or Windows-1252.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import get_args
 
+from collectors.csv_sheet import NotCsv, SheetRow, read_sheet
 from collectors.estate.estate_model import Estate, Role
 from collectors.estate.estate_text import id_from_name, unique_ids
 from collectors.estate.site_assignment import assign
@@ -47,48 +46,29 @@ _COLUMN_NAMES = {
 _COLUMNS = {word: key for key, words in _COLUMN_NAMES.items() for word in words.split()}
 
 
-class SpreadsheetRow(dict[str, str]):
-    """One row by our column names; `line` is its line in the file."""
-
-    line = 0
-
-
-def read_rows(path: Path) -> list[SpreadsheetRow]:
+def read_rows(path: Path) -> Sequence[SheetRow]:
     """Read the rows. Raises `SourceError` if the file is not CSV or no column is
     known."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
-    text = _decode(raw)
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        headings = next(reader, [])
-        names = [_COLUMNS.get(re.sub(r"[^a-z0-9]", "", h.lower())) for h in headings]
-        if "address" not in names and "site" not in names and "subnets" not in names:
-            raise SourceError(
-                f"{path}: none of its columns ({', '.join(headings[:8])}) is known; "
-                "expected such as name, address, site, role, parent, subnets"
-                f"{did_you_mean(first, _COLUMN_NAMES)}"
-            )
-        rows = []
-        for cells in reader:
-            row = SpreadsheetRow()
-            row.line = reader.line_num
-            for name, cell in zip(names, cells, strict=False):
-                if name is not None and cell.strip() and name not in row:
-                    row[name] = " ".join(cell.split())
-            if row:
-                rows.append(row)
-    except csv.Error as error:
-        raise SourceError(f"{path}:{reader.line_num}: {error}") from None
-    return rows
+        sheet = read_sheet(raw, _COLUMNS)
+    except NotCsv as error:
+        raise SourceError(f"{path}:{error}") from None
+    if not sheet.columns & {"address", "site", "subnets"}:
+        headings = ", ".join(sheet.headings[:8])
+        raise SourceError(
+            f"{path}: none of its columns ({headings}) is known; "
+            "expected such as name, address, site, role, parent, subnets"
+            f"{did_you_mean(headings, _COLUMN_NAMES)}"
+        )
+    return sheet.rows
 
 
 def to_estate(
-    rows: Iterable[SpreadsheetRow],
+    rows: Iterable[SheetRow],
     path: Path,
     estate: Estate,
     roles: Mapping[str, str] = {},
@@ -101,7 +81,7 @@ def to_estate(
     result = Imported()
     sites = {site.id: site.id for site in estate.sites}
     sites |= {site.name.strip().lower(): site.id for site in estate.sites}
-    devices: list[tuple[SpreadsheetRow, Entry]] = []
+    devices: list[tuple[SheetRow, Entry]] = []
     secret_lines: list[int] = []
     for row in rows:
         place = f"{path}:{row.line}"
@@ -138,7 +118,7 @@ def to_estate(
 
 
 def _device_entry(
-    row: SpreadsheetRow,
+    row: SheetRow,
     place: str,
     sites: dict[str, str],
     estate: Estate,
@@ -199,7 +179,7 @@ def _device_entry(
 
 
 def _add_site(
-    row: SpreadsheetRow, place: str, sites: dict[str, str], result: Imported
+    row: SheetRow, place: str, sites: dict[str, str], result: Imported
 ) -> None:
     name = row.get("site") or row.get("name")
     if not name:
@@ -243,7 +223,7 @@ def _create_site(
 
 
 def _set_parent(
-    row: SpreadsheetRow,
+    row: SheetRow,
     entry: Entry,
     place: str,
     ids: Mapping[str, str],
@@ -260,13 +240,3 @@ def _set_parent(
         result.remarks.append(f"{place}: {name!r} cannot be its own parent")
     else:
         entry["parent"] = parent
-
-
-def _decode(raw: bytes) -> str:
-    """Decode UTF-8 (with or without a BOM), UTF-16 with a BOM, or else Windows-1252."""
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16", "replace")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", "replace")

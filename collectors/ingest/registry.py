@@ -25,7 +25,7 @@ from collectors.ingest import enrolment_tokens
 from collectors.ingest.agent_software import SoftwareVersions
 from collectors.ingest.ingest_config import RegistryConfig
 from collectors.ingest.machines import note_copy, undo_replacement
-from collectors.ingest.pseudonym import pseudonym, read_key
+from collectors.ingest.pseudonym import KeyRefused, pseudonym, read_key
 from collectors.ingest.registry_admin import RegistryAdmin
 from collectors.ingest.registry_file import NotOpen, RegistryFile, next_generation
 from collectors.ingest.registry_identities import RegistryIdentities
@@ -70,7 +70,7 @@ class Registry:
     def __init__(self, config: RegistryConfig) -> None:
         self._config = config
         self._file = RegistryFile(config.path)
-        self.admin = RegistryAdmin(self._file, self.refresh)
+        self.admin = RegistryAdmin(self._file, config.key_file, self.refresh)
         self.identities = RegistryIdentities(self._file, config, self.refresh)
         self._agents: dict[str, _AgentRecord] = {}
         self._tokens: dict[str, Token] = {}
@@ -85,6 +85,7 @@ class Registry:
         self._software = SoftwareVersions()
 
     def __enter__(self) -> Self:
+        # Refused before the registry's file is made.
         self._key = read_key(self._config.key_file)
         try:
             self._file.open()
@@ -218,6 +219,7 @@ class Registry:
         self._software.load(
             {record.agent.agent: record.agent.software for record in records}
         )
+        self._key = read_key(self._config.key_file)
         self._generation, self._changed_ns = generation, changed_ns
         return True
 
@@ -273,7 +275,7 @@ class Registry:
             read_s = now_s
             try:
                 await asyncio.to_thread(self._synchronise)
-            except (sqlite3.Error, NotOpen) as error:
+            except (sqlite3.Error, NotOpen, KeyRefused) as error:
                 failures.failed(error, path=path)
             else:
                 failures.recovered(path=path)

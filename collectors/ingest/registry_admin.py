@@ -6,9 +6,11 @@ What was done, when and by whom is in the audit (`registry_audit`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from collectors.ingest import enrolment_tokens
 from collectors.ingest.enrolment_tokens import TokenWish
+from collectors.ingest.pseudonym import machine_hash, read_key, rotate_key
 from collectors.ingest.registry_audit import (
     ERASED,
     RegistryDeed,
@@ -17,15 +19,23 @@ from collectors.ingest.registry_audit import (
     read_audit,
 )
 from collectors.ingest.registry_file import RegistryFile, next_generation
-from collectors.ingest.registry_records import Token, secret_digest
+from collectors.ingest.registry_records import (
+    AGENT_COLUMNS,
+    EnrolledAgent,
+    Token,
+    secret_digest,
+)
+from probes.wire.machine_number import machine_digest
 
 
 class RegistryAdmin:
     """Changes `file`; `changed` is called after each change. Callers pass in the time
     and who they are. All of it writes to disk."""
 
-    def __init__(self, file: RegistryFile, changed: Callable[[], object]) -> None:
-        self._file, self._changed = file, changed
+    def __init__(
+        self, file: RegistryFile, key_file: Path, changed: Callable[[], object]
+    ) -> None:
+        self._file, self._key_file, self._changed = file, key_file, changed
 
     def make_token(
         self, site: str, uses: int, days: float, now_ms: int, team: str = ""
@@ -94,6 +104,50 @@ class RegistryAdmin:
             (agent, now_ms, who, "ring changed"),
             ring,
         )
+
+    def machine_hash_of(self, serial: str) -> str:
+        """What the registry has of the computer with that serial number; empty if it
+        is no computer's own number."""
+        return machine_hash(read_key(self._key_file), machine_digest(serial))
+
+    def look_up(self, serial: str, now_ms: int, who: str) -> list[EnrolledAgent]:
+        """The laptops on the computer with that serial number, newest first. Each
+        look-up is in the audit, found or not."""
+        machine = self.machine_hash_of(serial)
+        with self._file.transaction() as connection:
+            rows = connection.execute(
+                f"SELECT {AGENT_COLUMNS} FROM agent WHERE machine = ?"
+                " AND machine <> '' ORDER BY enrolled_ms DESC, agent",
+                (machine,),
+            ).fetchall()
+            for row in rows or [("no laptop",)]:
+                note(connection, now_ms, who, "serial looked up", row[0])
+        return [EnrolledAgent(*row) for row in rows]
+
+    def note_export(self, agent: str, now_ms: int, who: str) -> None:
+        """Notes that somebody took out what is held about a laptop."""
+        with self._file.transaction() as connection:
+            note(connection, now_ms, who, "laptop exported", agent)
+
+    def note_comparison(self, listed: int, now_ms: int, who: str) -> None:
+        """Notes that somebody compared a list of that many serial numbers."""
+        with self._file.transaction() as connection:
+            note(connection, now_ms, who, "list compared", f"{listed} devices")
+
+    def replace_key(self, now_ms: int, who: str) -> tuple[str, str]:
+        """Replaces the pseudonym key, which cannot be undone. Returns (old id, new id).
+
+        Hashes of computers' numbers are of no use without the old key, so they go. They
+        come again when laptops replace their secrets.
+        """
+        # Nobody makes a hash with the old key meanwhile: that needs this file's lock.
+        with self._file.transaction() as connection:
+            connection.execute("UPDATE agent SET machine = '', shares = 0")
+            ids = rotate_key(self._key_file)
+            note(connection, now_ms, who, "key replaced", f"{ids[0]} to {ids[1]}")
+            next_generation(connection)
+        self._changed()
+        return ids
 
     def forget(self, agent: str, now_ms: int, who: str) -> bool:
         """Deletes an agent from the registry, and its name from what was done to it.

@@ -51,7 +51,7 @@ class RegistryIdentities:
         If the same laptop enrols again with the same token, because the answer was
         lost, this does not count as another use. Raises `EnrolmentRefused`.
         """
-        agent, machine = self._names(enrolment)
+        agent = self._pseudonym(enrolment)
         token_hash = secret_digest(enrolment.token).hex()
         with self._file.transaction() as connection:
             token = enrolment_tokens.read_token(connection, token_hash)
@@ -73,7 +73,7 @@ class RegistryIdentities:
             ring = token.ring or enrolment.ring
             place = (token.site, token_hash, token.team, ring)
             secret = _put(connection, agent, place, now_ms)
-            set_machine(connection, agent, machine, now_ms)
+            set_machine(connection, agent, self._machine(enrolment.machine), now_ms)
             next_generation(connection)
         self._changed()
         if before is not None:
@@ -84,12 +84,13 @@ class RegistryIdentities:
     def move(self, original: str, enrolment: Enrolment, now_ms: int) -> AgentCredential:
         """Gives a copy of the laptop `original`, on other hardware, an identity of its
         own, at the same site, in the same ring and team. Raises `EnrolmentRefused`."""
-        agent, machine = self._names(enrolment)
-        if agent == original or not machine:
-            raise EnrolmentRefused(
-                "only a copy on other hardware gets an identity without a token"
-            )
+        agent = self._pseudonym(enrolment)
         with self._file.transaction() as connection:
+            machine = self._machine(enrolment.machine)
+            if agent == original or not machine:
+                raise EnrolmentRefused(
+                    "only a copy on other hardware gets an identity without a token"
+                )
             row = connection.execute(
                 "SELECT home_site, token, team, ring, moves, machine FROM agent"
                 " WHERE agent = ? AND revoked = 0",
@@ -129,7 +130,6 @@ class RegistryIdentities:
         valid until the new one is confirmed. A newer one takes the place of one that
         never was. Raises `EnrolmentRefused`."""
         new = secrets.token_urlsafe(32)
-        machine = self._machine(digest)
         with self._file.transaction() as connection:
             _confirm(connection, agent, secret, now_ms)
             home_site, known = connection.execute(
@@ -139,7 +139,7 @@ class RegistryIdentities:
             ).fetchone()
             # Of a laptop from before such numbers, or after the key was replaced.
             if not known:
-                set_machine(connection, agent, machine, now_ms)
+                set_machine(connection, agent, self._machine(digest), now_ms)
             next_generation(connection)
         self._changed()
         return AgentCredential(agent, new, home_site)
@@ -152,15 +152,15 @@ class RegistryIdentities:
             next_generation(connection)
         self._changed()
 
-    def _names(self, enrolment: Enrolment) -> tuple[str, str]:
-        """The pseudonym, and the keyed hash of the computer's number."""
+    def _pseudonym(self, enrolment: Enrolment) -> str:
         device = enrolment.device.strip()
         if not device:
             raise EnrolmentRefused("the device id is empty")
-        key = read_key(self._config.key_file)
-        return pseudonym(key, device), self._machine(enrolment.machine)
+        return pseudonym(read_key(self._config.key_file), device)
 
     def _machine(self, digest: str) -> str:
+        """The keyed hash of a computer's number. In a transaction: the key is replaced
+        in one too."""
         if not self._config.machine_ids:
             return ""
         return machine_hash(read_key(self._config.key_file), digest)

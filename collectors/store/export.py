@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from collectors.json_text import json_text
-from collectors.store.query import Pick, Query, Row, Store
+from collectors.store.query import Pick, Query, Row, Store, Where
 from collectors.store.query_command import (
     QueryRefused,
     iso_time,
@@ -69,6 +69,7 @@ async def every_row(
     from_ms: int,
     to_ms: int,
     fields: Sequence[str] = (),
+    where: tuple[Where, ...] = (),
 ) -> AsyncIterator[tuple[int, list[Row]]]:
     """Yields every row of `[from_ms, to_ms)` by time, in slices with their end.
     `fields`: those wanted; all by default.
@@ -82,7 +83,7 @@ async def every_row(
         ),
         from_ms,
         to_ms,
-        (),
+        where,
         tuple(tag.name for tag in declared.tags),
         1,
     )

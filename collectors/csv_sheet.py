@@ -1,0 +1,63 @@
+"""Reads spreadsheets saved as CSV, whatever their encoding, delimiter and headings."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+
+class SheetRow(dict[str, str]):
+    """One row by our column names, without empty cells; `line` is its line."""
+
+    line = 0
+
+
+class CsvSheet(msgspec.Struct, frozen=True):
+    """`columns`: our names of the headings that are known."""
+
+    headings: tuple[str, ...]
+    columns: frozenset[str]
+    rows: tuple[SheetRow, ...]
+
+
+class NotCsv(ValueError):
+    """The text says in which line and why."""
+
+
+def read_sheet(raw: bytes, names: Mapping[str, str]) -> CsvSheet:
+    """The rows of a sheet with commas, semicolons or tabs. `names`: our column name by
+    a heading's letters and digits. Raises `NotCsv`. Pure."""
+    text = _decode(raw)
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = []
+    try:
+        headings = next(reader, [])
+        columns = [names.get(re.sub(r"[^a-z0-9]", "", h.lower())) for h in headings]
+        for cells in reader:
+            row = SheetRow()
+            row.line = reader.line_num
+            for name, cell in zip(columns, cells, strict=False):
+                if name is not None and cell.strip() and name not in row:
+                    row[name] = " ".join(cell.split())
+            if row:
+                rows.append(row)
+    except csv.Error as error:
+        raise NotCsv(f"{reader.line_num}: {error}") from None
+    known = frozenset(name for name in columns if name is not None)
+    return CsvSheet(tuple(headings), known, tuple(rows))
+
+
+def _decode(raw: bytes) -> str:
+    """UTF-8 (with or without a BOM), UTF-16 with a BOM, or else Windows-1252."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw.decode("utf-16", "replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")
