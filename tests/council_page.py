@@ -42,7 +42,7 @@ def page_client(
     estate: Estate | None = None,
     now_ms: int = NOW_MS,
     unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
-    fleet: FleetSource | None = None,
+    laptops: FleetSource | None = None,
     peer: str = "192.0.2.7",
     **config: Any,
 ) -> Iterator[TestClient]:
@@ -55,7 +55,7 @@ def page_client(
         store,
         now_ms=lambda: now_ms,
         unwell=unwell,
-        fleet=fleet,
+        fleet=laptops,
     )
     with TestClient(
         page.app, base_url="http://localhost", client=(peer, 50000)

@@ -45,7 +45,9 @@ def _html(page: str) -> str:
     with (
         tempfile.TemporaryDirectory() as folder,
         page_client(
-            fleet=fleet_source(Path(folder), agents(120, NOW_MS), NOW_MS, {"why": "x"}),
+            laptops=fleet_source(
+                Path(folder), agents(120, NOW_MS), NOW_MS, {"why": "x"}
+            ),
             peer="127.0.0.1",
             grafana_url="https://grafana.example",
             contact="ring 1234",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stop_keys import COUNCIL, DAY_MS, FOREIGN, NEXT, NOW_MS, line, order
 
-from collectors.ingest.stop_key import KeyUnusable, make_stop_key, read_stop_key
+from collectors.ingest.stop_key import (
+    KeyUnusable,
+    StopKey,
+    make_stop_key,
+    read_stop_key,
+)
 from collectors.ingest.stop_order_file import (
     OrderRefused,
     ServedOrders,
@@ -145,6 +151,50 @@ def test_a_resume_ends_a_stop_and_the_stop_does_not_come_back(tmp_path: Path) ->
         again.take(given_policy(stop), NOW_MS + 7)
         assert not again.stopped(NOW_MS + 7)
         assert any("a newer one has replaced it" in fault for fault in again.faults)
+
+
+def test_an_order_that_is_over_does_nothing_again_though_the_clock_goes_back(
+    tmp_path: Path,
+) -> None:
+    first, second = line(days=1), line(at_ms=NOW_MS + 5 * DAY_MS, days=1)
+    stops = laptop(tmp_path)
+    stops.take(given_policy(first), NOW_MS)
+    stops.take(given_policy(second), NOW_MS + 5 * DAY_MS)
+    later_ms = NOW_MS + 200 * DAY_MS
+    # With the next order, what is over is forgotten but for its number.
+    stops.take(given_policy(line(at_ms=later_ms, probes=("web",))), later_ms)
+    for again in (stops, laptop(tmp_path)):
+        again.take(given_policy(first, second), NOW_MS)
+        assert again.stopped(NOW_MS) == {"web"}
+        assert any("is over" in fault for fault in again.faults)
+
+
+keys = st.sampled_from([COUNCIL, COUNCIL, COUNCIL, FOREIGN])
+rounds = st.lists(
+    st.tuples(st.lists(st.tuples(orders, keys), max_size=3), st.integers(0, 45)),
+    max_size=5,
+)
+
+
+@settings(max_examples=60)
+@given(rounds)
+def test_a_laptop_measures_no_more_than_without_orders_and_a_restart_changes_nothing(
+    given_rounds: list[tuple[list[tuple[StopOrder, StopKey]], int]],
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        stops, only = laptop(folder, PUBLIC), laptop(folder / "other", PUBLIC)
+        for signed, now_ms in given_rounds:
+            lines = [key.sign(order) for order, key in signed]
+            ours = [key.sign(order) for order, key in signed if key is COUNCIL]
+            stops.take(given_policy(*lines, ring="pilot"), now_ms)
+            only.take(given_policy(*ours, ring="pilot"), now_ms)
+            for at_ms in (0, now_ms, 45):
+                stopped = stops.stopped(at_ms)
+                assert stopped <= set(NAMES)
+                assert laptop(folder, PUBLIC).stopped(at_ms) == stopped
+                # What others have signed changes nothing.
+                assert only.stopped(at_ms) == stopped
 
 
 def test_a_laptop_that_changes_its_ring_stays_stopped_until_a_resume(

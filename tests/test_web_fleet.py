@@ -33,7 +33,7 @@ STOP = {"ring": "pilot", "why": "calls break <b>on Wi-Fi</b>", "days": 7}
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
     source = fleet_source(tmp_path, LAPTOPS, NOW_MS, STOP)
-    with page_client(fleet=source, peer="127.0.0.1") as client:
+    with page_client(laptops=source, peer="127.0.0.1") as client:
         yield client
 
 
@@ -69,13 +69,13 @@ def test_nobody_sees_it_from_elsewhere_or_through_a_proxy(
     tmp_path: Path, peer: str, headers: dict[str, str]
 ) -> None:
     source = fleet_source(tmp_path, LAPTOPS, NOW_MS)
-    with page_client(fleet=source, peer=peer) as client:
+    with page_client(laptops=source, peer=peer) as client:
         refused = client.get("/fleet", headers=headers)
         assert refused.status_code == 403
         assert "own machine only" in refused.text
         assert LAPTOPS[0].agent not in refused.text
         assert 'href="/fleet"' not in client.get("/", headers=headers).text
-    with page_client(fleet=source, peer="::1") as client:
+    with page_client(laptops=source, peer="::1") as client:
         assert client.get("/fleet").status_code == 200
         assert 'href="/fleet"' in client.get("/").text
 
@@ -102,8 +102,16 @@ async def test_a_proxy_that_says_nothing_of_itself_speaks_http_1_0(
             writer.close()
 
 
-def test_without_the_setting_there_is_no_such_page() -> None:
-    with page_client(peer="127.0.0.1") as client:
+def test_a_stop_is_on_the_first_page_for_everybody(client: TestClient) -> None:
+    html = client.get("/").text
+    assert "The council has stopped measuring on laptops" in html
+    assert "Ring pilot: everything, until" in page_text(html)
+    assert accessible.findings(html, CSS) == []
+
+
+def test_without_the_setting_there_is_no_such_page(tmp_path: Path) -> None:
+    source = fleet_source(tmp_path, LAPTOPS, NOW_MS)
+    with page_client(laptops=source, peer="127.0.0.1", fleet=False) as client:
         assert client.get("/fleet").status_code == 404
         assert 'href="/fleet"' not in client.get("/").text
 
@@ -153,7 +161,7 @@ def test_hostile_names_are_escaped(tmp_path: Path) -> None:
     evil = '"><img src=x onerror=alert(1)>\u202e'
     laptops = [EnrolledAgent(evil, evil, 1, 1, 0, evil, evil, software=evil)]
     source = fleet_source(tmp_path, laptops, NOW_MS)
-    with page_client(fleet=source, peer="127.0.0.1") as client:
+    with page_client(laptops=source, peer="127.0.0.1") as client:
         html = client.get("/fleet").text
     assert "<img" not in html
     assert "\u202e" not in html
@@ -167,7 +175,7 @@ def test_the_page_passes_the_accessibility_checks(
     source = fleet_source(tmp_path, laptops, NOW_MS, STOP, {"probes": ("web",)})
     for store in (None, MemoryStore()):
         more = {} if store is None else {"store": store}
-        with page_client(fleet=source, peer="127.0.0.1", **more) as client:
+        with page_client(laptops=source, peer="127.0.0.1", **more) as client:
             assert accessible.findings(client.get("/fleet").text, CSS) == []
 
 
@@ -185,7 +193,7 @@ def test_a_registry_is_read_by_another_process_or_it_is_said_why_not(
     source = FleetSource(
         IngestConfig(registry=registry_config(tmp_path)), lambda: NOW_MS
     )
-    with page_client(fleet=source, peer="127.0.0.1") as client:
+    with page_client(laptops=source, peer="127.0.0.1") as client:
         answer = client.get("/fleet")
         assert answer.status_code == 200
         assert "Not known: the registry" in page_text(answer.text)
@@ -214,7 +222,9 @@ def test_what_was_refused_and_what_failed_is_counted_over_a_day(tmp_path: Path) 
         )
     )  # fmt: skip
     source = fleet_source(tmp_path, LAPTOPS, NOW_MS)
-    with page_client(store=MemoryStore(rows), fleet=source, peer="127.0.0.1") as client:
+    with page_client(
+        store=MemoryStore(rows), laptops=source, peer="127.0.0.1"
+    ) as client:
         text = page_text(client.get("/fleet").text)
     assert "9 times: credential not known, or revoked" in text
     assert text.index("Wi-Fi at -75 dBm or below 25.0%") < text.index(

@@ -192,8 +192,8 @@ class ServedOrders:
             and (order.kind == "key" or order.until_ms > now_ms)
         )[:MAX_ORDERS]
 
-    def stops(self, ring: str, now_ms: int) -> list[StopOrder]:
-        """The stops in force for a laptop of `ring`."""
+    def stops(self, ring: str | None, now_ms: int) -> list[StopOrder]:
+        """The stops in force for a laptop of `ring`, or of any."""
         self._look()
         orders = [entry.order for entry in self._known if entry.order]
         return stops_in_force(orders, ring, now_ms)

@@ -22,7 +22,7 @@ from alerts.alert_text import describe_affected
 from collectors.server_measurements import CATALOGUE
 from dashboards import call_quality, chart, figure_text
 from dashboards.templating import environment
-from dashboards.web import influx_endpoint, site_state, status_api
+from dashboards.web import fleet_state, influx_endpoint, site_state, status_api
 from dashboards.web.action_pages import ActionPages, AlertActions
 from dashboards.web.alerts_api import AlertsApi
 from dashboards.web.fleet_page import FleetPage, FleetSource, LocalVisitors, is_shown
@@ -50,11 +50,12 @@ class StatusPages:
         config: WebConfig,
         views: Views,
         has_actions: bool = False,
-        has_fleet: bool = False,
+        fleet: FleetSource | None = None,
     ) -> None:
         self._config, self._views, self._has_actions = config, views, has_actions
         self._reports = ReportFolder(config.reports)
         self._zone = ZoneInfo(config.timezone)
+        self._fleet = fleet
         self._static = {
             name: (path.read_bytes(), kind) for name, (path, kind) in _STATIC.items()
         }
@@ -70,7 +71,8 @@ class StatusPages:
             when=lambda time_ms: figure_text.when(time_ms, self._zone),
             clock=lambda time_ms: figure_text.clock(time_ms, self._zone),
             path=lambda text: quote(str(text), safe=""),
-            has_fleet=lambda: has_fleet and is_shown(),
+            has_fleet=lambda: bool(fleet) and config.fleet and is_shown(),
+            stop_text=fleet_state.stop_text,
         )
 
     async def sites(self, request: Request) -> Response:
@@ -82,6 +84,7 @@ class StatusPages:
             "sites.html",
             here="sites",
             view=view,
+            stops=() if self._fleet is None else await self._fleet.stops(),
             experience={
                 by: groups(rows, by)
                 for by in ("all", "site", "place", "connection", "provider")
@@ -275,7 +278,7 @@ def app(
     fleet: FleetSource | None = None,
 ) -> ASGIApp:
     """Returns the application; it starts nothing."""
-    pages = StatusPages(config, views, actions is not None, fleet is not None)
+    pages = StatusPages(config, views, actions is not None, fleet)
     routes: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
         ("/", pages.sites),
         ("/sites/{site}", pages.site),
@@ -298,7 +301,7 @@ def app(
         ]
     if api is not None:
         listed += api.routes
-    if fleet is not None:
+    if fleet is not None and config.fleet:
         shown_fleet = FleetPage(fleet, views.answers, views.now_ms, pages.page)
         listed.append(Route("/fleet", shown_fleet.page, methods=["GET"]))
     shown = Starlette(

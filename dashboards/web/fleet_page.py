@@ -25,6 +25,7 @@ from dashboards.query_cache import QueryCache, rounded
 from dashboards.web import fleet_state
 from dashboards.web.fleet_state import Filter, FleetState
 from probes.wire.clock import WallClock
+from probes.wire.stop_order import StopOrder
 
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
 _KEEP_MS = 15_000
@@ -72,6 +73,11 @@ class FleetSource:
         self._orders = ServedOrders(config.registry.stop_orders, config.policy.stop_key)
         self._kept: tuple[int, FleetState] | None = None
         self._reading = asyncio.Lock()
+
+    async def stops(self) -> list[StopOrder]:
+        """What the council has stopped on laptops, of all rings."""
+        now_ms = self._now_ms()
+        return await asyncio.to_thread(self._orders.stops, None, now_ms)
 
     async def read(self) -> FleetState:
         """Raises `RegistryUnreadable`."""
@@ -132,7 +138,6 @@ class FleetPage:
             link=lambda page: page_link(wanted, page),
             states=fleet_state.STATES,
             no_ring=NO_RING,
-            stop_text=fleet_state.stop_text,
             refusals=None if refusals is None else fleet_state.refusals(refusals),
             troubles=None if troubles is None else fleet_state.troubles(troubles),
             **values,

@@ -34,17 +34,20 @@ from probes.wire.stop_order import (
 _log = logging.getLogger(__name__)
 
 FILE = "stop-orders.json"
+_MOST_SCOPES = 4 * MAX_ORDERS
 _LOSS = "a stop holds again when the server repeats it"
 
 
 class _Kept(msgspec.Struct, frozen=True):
     """`keys`: the first key and those that followed it; the last one is in use.
-    `server`: whose key it is."""
+    `server`: whose key it is. `newest`: the number of the last order that was obeyed of
+    each scope, also when it is over."""
 
     server: str = ""
     keys: tuple[str, ...] = ()
     key_number: int = 0
     lines: tuple[str, ...] = ()
+    newest: dict[str, int] = {}
 
 
 def _decode_kept(content: bytes) -> _Kept:
@@ -115,10 +118,13 @@ class StopOrders:
                 f"an order to stop does nothing: it is for the ring {order.ring!r}, "
                 "and this laptop is in another"
             )
+        if order in self._orders:
+            return ""
         if is_replaced(order, self._orders):
             return "an order to stop does nothing: a newer one has replaced it"
-        if order not in self._orders:
-            self._add(order, line, now_ms)
+        if order.number <= self._kept.newest.get(_scope_name(order), 0):
+            return "an order to stop does nothing: it was obeyed before and is over"
+        self._add(order, line, now_ms)
         return ""
 
     def _add(self, order: StopOrder, line: str, now_ms: int) -> None:
@@ -137,7 +143,9 @@ class StopOrders:
         ]
         kept = [*kept, (order, line)][-MAX_ORDERS:]
         self._orders = [known for known, _ in kept]
-        self._keep(lines=tuple(text for _, text in kept))
+        newest = {**self._kept.newest, _scope_name(order): order.number}
+        latest = sorted(newest.items(), key=lambda item: item[1])[-_MOST_SCOPES:]
+        self._keep(lines=tuple(text for _, text in kept), newest=dict(latest))
 
     def _follow_key(self, lines: Sequence[str]) -> None:
         """Goes from key to key, as long as the one in use has signed the next."""
@@ -206,6 +214,11 @@ class StopOrders:
         # If it cannot be saved, it is in force until the agent ends, and the server has
         # it still.
         self._file.write(msgspec.json.encode(self._kept))
+
+
+def _scope_name(order: StopOrder) -> str:
+    ring, probes = order.scope
+    return ",".join((order.kind, ring, *probes))
 
 
 def _sentence(what: str, stop: StopOrder) -> str:
