@@ -81,5 +81,11 @@ msi: env ## Build dist/towpath-agent.msi (PYTHON_ZIP=… from python.org; needs 
 	@test -n "$(PYTHON_ZIP)" || { echo "make msi: set PYTHON_ZIP to the file that deploy/windows/python.lock names" >&2; exit 2; }
 	@$(BIN)/python deploy/windows/make-msi "$(PYTHON_ZIP)" dist/towpath-agent.msi
 
+deb: env ## Build dist/towpath-agent_*.deb for laptops with Linux, and its SBOM (needs dpkg-deb)
+	@$(BIN)/python deploy/packages/make-deb dist $(if $(TARGET),--target $(TARGET))
+
+zipapp: env ## Build the agent as one file, dist/towpath-agent-*.pyz (TARGET=macos-arm64 …), and its SBOM
+	@$(BIN)/python deploy/packages/make-zipapp dist $(if $(TARGET),--target $(TARGET))
+
 clean: ## Remove everything that was built
 	@rm -rf $(VENV) var build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -37,6 +37,7 @@ import msgspec
 import psutil
 from append_doubles import ListAppend
 from services import free_port
+from waiting import until
 from windows_python import CACHE, WindowsLaptop
 
 from benchmarks.wine_memory import copied_bytes
@@ -54,12 +55,14 @@ from collectors.ingest.ingest_config import (
 )
 from collectors.ingest.registry import Registry
 from collectors.reflector import ReflectorConfig, ReflectorService
+from probes.agent.settings import SpoolLimits
+from probes.agent.spool import Spool
 from probes.diagnosis.agent_status import read_status
 from probes.wire.clock import wall_ms
 from probes.wire.path_probes import CALL_PACKETS, CALL_PATH
 from probes.wire.policy import Policy
 from probes.wire.probe_list import PROBES
-from probes.wire.report import Enrolment
+from probes.wire.report import Enrolment, Report
 
 FASTER = 30
 WINDOW_S = 60.0
@@ -255,6 +258,8 @@ async def _run_agent(
         agent_process = psutil.Process(process.pid)
         rss_bytes = copied = 0
         try:
+            # A busy machine takes its time to import everything.
+            await until((launch.state / "policy.json").is_file, seconds=60)
             await asyncio.sleep(SETTLE_S)
             begun_s, cpu_s = time.monotonic(), _cpu_s(agent_process)
             while time.monotonic() - begun_s < seconds:
@@ -268,6 +273,11 @@ async def _run_agent(
             await process.wait()
         status = read_status(launch.state)
         spent_bytes = 0 if status is None else status.spent_bytes
+        # What was measured and has not been delivered belongs to no delivery.
+        with Spool(launch.state, SpoolLimits(), wall_ms) as spool:
+            for waiting in spool.oldest(1_000, 10_000_000):
+                report = msgspec.json.decode(waiting.body, type=Report)
+                spent_bytes -= sum(result.cost_bytes for result in report.results)
         return AgentRun(cpu_ratio, rss_bytes, copied, append, spent_bytes)
 
 

@@ -1,0 +1,144 @@
+"""Lists what is in a package as CycloneDX 1.6 (JSON), from the files in it: each
+library with its version, licence and purl, and each file with its hash."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import uuid
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from agent_files import (
+    AgentFiles,
+    Files,
+    Library,
+    commit_time,
+    folder_of,
+    libraries,
+    project_version,
+)
+
+AGENT = "towpath-agent"
+_OURS = "towpath"
+
+
+def write_bill(
+    package: Path, agent: AgentFiles, files: Files, inside: PurePosixPath, target: str
+) -> Path:
+    """Writes `PACKAGE.cdx.json`. `inside` is where the libraries are in `files`."""
+    document = bill(package.name, package.read_bytes(), agent, files, inside, target)
+    path = package.with_name(f"{package.name}.cdx.json")
+    path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    return path
+
+
+def bill(
+    name: str,
+    content: bytes,
+    agent: AgentFiles,
+    files: Files,
+    inside: PurePosixPath,
+    target: str,
+) -> dict[str, Any]:
+    """The document for the package `name`. The same package gives the same document."""
+    digest = hashlib.sha256(content).hexdigest()
+    listed = libraries(agent.files)
+    names = {library.name for library in listed} - {_OURS}
+    of_library: dict[str, list[dict[str, Any]]] = {}
+    for path, file_content in files.items():
+        owner = ""
+        if path.is_relative_to(inside):
+            owner = folder_of(path.relative_to(inside), names)
+        of_library.setdefault(owner, []).append(_file(path, file_content))
+    made = datetime.datetime.fromtimestamp(commit_time(), datetime.UTC)
+    own = next(library for library in listed if library.name == _OURS)
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, digest)}",
+        "version": 1,
+        "metadata": {
+            "timestamp": made.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "component": {
+                "type": "application",
+                "bom-ref": AGENT,
+                "name": AGENT,
+                "version": project_version(),
+                "purl": f"pkg:generic/{AGENT}@{project_version()}",
+                "hashes": [{"alg": "SHA-256", "content": digest}],
+                "licenses": _licences(own),
+                "properties": [
+                    {"name": "towpath:package", "value": name},
+                    {"name": "towpath:target", "value": target},
+                ],
+                "components": of_library.get("", []),
+            },
+        },
+        "components": [
+            _library(library, agent, of_library.get(library.name, []))
+            for library in listed
+            if library.name in names
+        ],
+        "dependencies": [
+            {
+                "ref": AGENT if library.name == _OURS else _purl(library),
+                "dependsOn": [
+                    _purl(other) for other in listed
+                    if other.name in library.requires and other.name in names
+                ],
+            }
+            for library in listed
+        ],
+    }  # fmt: skip
+
+
+def _library(
+    library: Library, agent: AgentFiles, files: list[dict[str, Any]]
+) -> dict[str, Any]:
+    wheels = [
+        wheel for wheel in agent.wheels
+        if wheel.name.replace("_", "-").lower() == library.name
+    ]  # fmt: skip
+    return {
+        "type": "library",
+        "bom-ref": _purl(library),
+        "name": library.name,
+        "version": library.version,
+        "description": library.summary,
+        "purl": _purl(library),
+        "licenses": _licences(library),
+        "externalReferences": [
+            {
+                "type": "distribution",
+                "url": f"https://pypi.org/project/{library.name}/{library.version}/",
+                "comment": wheel.file_name,
+                "hashes": [{"alg": "SHA-256", "content": wheel.sha256}],
+            }
+            for wheel in wheels
+        ],
+        "components": files,
+    }
+
+
+def _file(path: PurePosixPath, content: bytes) -> dict[str, Any]:
+    digest = hashlib.sha256(content).hexdigest()
+    return {
+        "type": "file",
+        "name": str(path),
+        "hashes": [{"alg": "SHA-256", "content": digest}],
+    }
+
+
+def _licences(library: Library) -> list[dict[str, Any]]:
+    if not library.licence:
+        return []
+    if " " in library.licence:
+        return [{"expression": library.licence}]
+    return [{"license": {"id": library.licence}}]
+
+
+def _purl(library: Library) -> str:
+    return f"pkg:pypi/{library.name}@{library.version}"
