@@ -1,5 +1,6 @@
-"""Writes the administrative templates of the agent's policy for Windows (ADMX, ADML):
-`python tests/policy_templates.py`, as part of `make docs`.
+"""Writes the administrative templates of the agent's policy for Windows (ADMX, ADML),
+and a profile with managed preferences for macOS: `python tests/policy_templates.py`, as
+part of `make docs`.
 
 The settings come from `probes.agent.settings`, their explanations from the table in
 docs/settings.md, so that a new setting is a policy too.
@@ -7,7 +8,9 @@ docs/settings.md, so that a new setting is a policy too.
 
 from __future__ import annotations
 
+import plistlib
 import re
+import uuid
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -20,6 +23,11 @@ from probes.platforms.system_settings import POLICY_KEY
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "deploy" / "agent" / "windows"
 ADMX, ADML = FOLDER / "towpath-agent.admx", FOLDER / "en-GB" / "towpath-agent.adml"
+PROFILE = ROOT / "deploy" / "agent" / "macos" / "towpath-agent.mobileconfig"
+# The domain of the preferences, which is the name of their file on a Mac.
+DOMAIN = "uk.towpath.agent"
+# What a council changes in the profile before it is used.
+SAMPLE = {"server": "https://towpath.example.gov.uk:8443", "ring": "pilot"}
 # Every user of a laptop can read a policy, so no secret is one.
 SECRET = {"enrolment_token"}
 _NAMESPACE = "http://schemas.microsoft.com/GroupPolicy/2006/07/PolicyDefinitions"
@@ -147,7 +155,39 @@ def _adml(strings: list[str], presentations: list[str]) -> str:
     )
 
 
+def profile(settings: dict[str, Any]) -> bytes:
+    """A configuration profile of macOS that sets `settings` for the whole Mac."""
+
+    def payload(kind: str, name: str, **more: Any) -> dict[str, Any]:
+        identifier = f"{DOMAIN}.{name}"
+        return {
+            "PayloadType": kind,
+            "PayloadVersion": 1,
+            "PayloadIdentifier": identifier,
+            "PayloadUUID": str(uuid.uuid5(uuid.NAMESPACE_DNS, identifier)).upper(),
+            "PayloadDisplayName": "Towpath agent",
+            **more,
+        }
+
+    forced = [{"mcx_preference_settings": settings}]
+    preferences = payload(
+        "com.apple.ManagedClient.preferences",
+        "preferences",
+        PayloadEnabled=True,
+        PayloadContent={DOMAIN: {"Forced": forced}},
+    )
+    whole = payload(
+        "Configuration",
+        "profile",
+        PayloadScope="System",
+        PayloadOrganization="The council",
+        PayloadContent=[preferences],
+    )
+    return plistlib.dumps(whole)
+
+
 def write() -> None:
+    PROFILE.write_bytes(profile(SAMPLE))
     ADML.parent.mkdir(parents=True, exist_ok=True)
     for path, text in zip((ADMX, ADML), templates(), strict=True):
         path.write_text(text, encoding="utf-8", newline="\r\n")

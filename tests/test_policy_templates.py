@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import plistlib
 import re
 import xml.etree.ElementTree as ET
+
+from pathlib import Path
 
 import policy_templates
 
 from probes.agent.settings import Settings
 from probes.agent.settings_layers import merge_settings, setting_types
 from probes.platforms.system_facts import ManagedSettings
-from probes.platforms.system_settings import POLICY_KEY
+from probes.platforms.macos import MANAGED_PREFERENCES
+from probes.platforms.system_settings import POLICY_KEY, read_preferences
 
 _NS = {"p": "http://schemas.microsoft.com/GroupPolicy/2006/07/PolicyDefinitions"}
 
@@ -22,6 +26,24 @@ def test_the_templates_are_current() -> None:
         strict=True,
     ):
         assert path.read_text("utf-8") == text, "make docs"
+
+
+def test_the_profile_for_macos_sets_what_the_agent_reads(tmp_path: Path) -> None:
+    content = policy_templates.PROFILE.read_bytes()
+    assert content == policy_templates.profile(policy_templates.SAMPLE), "make docs"
+    whole = plistlib.loads(content)
+    (preferences,) = whole["PayloadContent"]
+    assert len({whole["PayloadUUID"], preferences["PayloadUUID"]}) == 2
+    assert (whole["PayloadType"], whole["PayloadScope"]) == ("Configuration", "System")
+    ((domain, kept),) = preferences["PayloadContent"].items()
+    # As macOS writes it on the Mac, with notes of its own.
+    file = tmp_path / f"{domain}.plist"
+    values = kept["Forced"][0]["mcx_preference_settings"]
+    file.write_bytes(plistlib.dumps({**values, "PayloadUUID": "x"}))
+    assert file.name == MANAGED_PREFERENCES.name
+    read = merge_settings("", "x", {}, read_preferences(file))
+    assert read.settings == Settings(**policy_templates.SAMPLE)
+    assert read.origins["server"] == str(file)
 
 
 def test_every_setting_but_the_token_is_a_policy_with_an_explanation() -> None:

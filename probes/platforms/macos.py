@@ -38,6 +38,8 @@ from probes.platforms.system_profiler import parse_system_profiler
 from probes.platforms.system_settings import read_preferences
 from probes.wire.failure import Outcome
 
+MANAGED_PREFERENCES = Path("/Library/Managed Preferences/uk.towpath.agent.plist")
+
 
 def interfaces() -> list[Interface] | Outcome:
     """From `ifconfig -v`, `netstat -rn` and networksetup."""
@@ -116,8 +118,7 @@ def vpn_connections() -> list[VpnConnection] | Outcome:
 
 
 def managed_settings() -> list[ManagedSettings]:
-    path = Path("/Library/Managed Preferences/uk.towpath.agent.plist")
-    return read_preferences(path)
+    return read_preferences(MANAGED_PREFERENCES)
 
 
 def proxy() -> ProxySetting:
