@@ -5,15 +5,14 @@ from __future__ import annotations
 import plistlib
 import re
 import xml.etree.ElementTree as ET
-
 from pathlib import Path
 
 import policy_templates
 
 from probes.agent.settings import Settings
 from probes.agent.settings_layers import merge_settings, setting_types
-from probes.platforms.system_facts import ManagedSettings
 from probes.platforms.macos import MANAGED_PREFERENCES
+from probes.platforms.system_facts import ManagedSettings
 from probes.platforms.system_settings import POLICY_KEY, read_preferences
 
 _NS = {"p": "http://schemas.microsoft.com/GroupPolicy/2006/07/PolicyDefinitions"}
