@@ -83,7 +83,7 @@ class LaptopRoot:
             (folder / "var/lib/dpkg" / name).mkdir(parents=True)
         for name in ("status", "available"):
             (folder / "var/lib/dpkg" / name).touch()
-        self.state = folder / "var/lib/private/towpath-agent"
+        self.state = folder / "var/lib/towpath-agent"
         if self.user:
             subprocess.run(["chown", "-R", self.user, folder], check=True)
 
@@ -228,7 +228,7 @@ def keep_state(laptop: LaptopRoot) -> None:
     with Spool(laptop.state, SpoolLimits(), lambda: 5) as spool:
         spool.put(Report(VERSION, "r1", "agent", 5, "test", Whereabouts(), ()))
     if laptop.user:
-        subprocess.run(["chown", "-R", laptop.user, laptop.state.parent], check=True)
+        subprocess.run(["chown", "-R", laptop.user, laptop.state], check=True)
 
 
 def kept_state(laptop: LaptopRoot) -> tuple[str, int]:
@@ -245,6 +245,8 @@ def test_the_service_of_the_deb_is_accepted_and_confined(
     _, unit = contents(deb)[UNIT]
     text = unit.decode()
     assert "ExecStart=/usr/bin/towpath-agent run" in text
+    assert "User=towpath-agent\n" in text
+    assert "/private/" not in text
     copy = tmp_path / "towpath-agent.service"
     copy.write_text(text.replace("/usr/bin/towpath-agent run", "/bin/true"))
     verified = subprocess.run(

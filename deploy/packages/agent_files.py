@@ -36,7 +36,7 @@ TARGETS = {
 _LEFT_OUT = {"tests", "test", "__pycache__"}
 # For compilers and type checkers.
 _NOT_RUN = {".c", ".h", ".pyi", ".typed"}
-_PROJECT = "towpath"
+PROJECT = "towpath"
 Files = dict[PurePosixPath, bytes]
 
 
@@ -49,10 +49,12 @@ class Wheel(NamedTuple):
 
 
 class AgentFiles(NamedTuple):
-    """`files` are importable from one folder; `wheels` are what they come from."""
+    """`files` are importable from one folder; `wheels` are what they come from, and
+    `owners` the library of each file."""
 
     files: Files
     wheels: list[Wheel]
+    owners: dict[PurePosixPath, str]
 
 
 def project_version() -> str:
@@ -76,11 +78,13 @@ def collect(target: str) -> AgentFiles:
     """The files for `target`. Raises `ValueError` if two wheels disagree about one, or
     `subprocess.CalledProcessError` if one cannot be downloaded."""
     files: Files = {}
+    owners: dict[PurePosixPath, str] = {}
     wheels: dict[str, Wheel] = {}
     for python in PYTHONS:
         for path in sorted(_downloaded(target, python).glob("*.whl")):
+            name = _normal(path.name.partition("-")[0])
             _add(files, path)
-            name = path.name.partition("-")[0]
+            owners |= dict.fromkeys(files.keys() - owners.keys(), name)
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             wheels[path.name] = Wheel(name, path.name, digest)
     with tempfile.TemporaryDirectory() as built:
@@ -91,7 +95,8 @@ def collect(target: str) -> AgentFiles:
         )  # fmt: skip
         (own,) = Path(built).glob("*.whl")
         _add(files, own, only="probes")
-    return AgentFiles(dict(sorted(files.items())), sorted(wheels.values()))
+        owners |= dict.fromkeys(files.keys() - owners.keys(), PROJECT)
+    return AgentFiles(dict(sorted(files.items())), sorted(wheels.values()), owners)
 
 
 def _add(files: Files, wheel: Path, only: str = "") -> None:
@@ -203,13 +208,3 @@ def _licence(expression: str | None, text: str | None, classifiers: list[str]) -
         if spdx:
             return spdx
     return ""
-
-
-def folder_of(path: PurePosixPath, names: set[str]) -> str:
-    """The library that a file belongs to, by its first folder; empty: the agent."""
-    top = path.parts[0]
-    if top.endswith(".dist-info"):
-        top = top.partition("-")[0]
-    known = {"paho": "paho-mqtt", "typing_extensions.py": "typing-extensions"}
-    name = known.get(top, _normal(top))
-    return name if name in names else ""

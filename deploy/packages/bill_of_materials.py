@@ -11,17 +11,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from agent_files import (
+    PROJECT,
     AgentFiles,
     Files,
     Library,
     commit_time,
-    folder_of,
     libraries,
     project_version,
 )
 
 AGENT = "towpath-agent"
-_OURS = "towpath"
 
 
 def write_bill(
@@ -45,15 +44,15 @@ def bill(
     """The document for the package `name`. The same package gives the same document."""
     digest = hashlib.sha256(content).hexdigest()
     listed = libraries(agent.files)
-    names = {library.name for library in listed} - {_OURS}
+    names = {library.name for library in listed} - {PROJECT}
     of_library: dict[str, list[dict[str, Any]]] = {}
     for path, file_content in files.items():
-        owner = ""
+        owner = PROJECT
         if path.is_relative_to(inside):
-            owner = folder_of(path.relative_to(inside), names)
+            owner = agent.owners.get(path.relative_to(inside), PROJECT)
         of_library.setdefault(owner, []).append(_file(path, file_content))
     made = datetime.datetime.fromtimestamp(commit_time(), datetime.UTC)
-    own = next(library for library in listed if library.name == _OURS)
+    own = next(library for library in listed if library.name == PROJECT)
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -74,7 +73,7 @@ def bill(
                     {"name": "towpath:package", "value": name},
                     {"name": "towpath:target", "value": target},
                 ],
-                "components": of_library.get("", []),
+                "components": of_library.get(PROJECT, []),
             },
         },
         "components": [
@@ -84,7 +83,7 @@ def bill(
         ],
         "dependencies": [
             {
-                "ref": AGENT if library.name == _OURS else _purl(library),
+                "ref": AGENT if library.name == PROJECT else _purl(library),
                 "dependsOn": [
                     _purl(other) for other in listed
                     if other.name in library.requires and other.name in names
@@ -100,7 +99,7 @@ def _library(
 ) -> dict[str, Any]:
     wheels = [
         wheel for wheel in agent.wheels
-        if wheel.name.replace("_", "-").lower() == library.name
+        if wheel.name == library.name
     ]  # fmt: skip
     return {
         "type": "library",

@@ -22,6 +22,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from agent_files import (
+    PROJECT,
     ROOT,
     TARGETS,
     AgentFiles,
@@ -40,8 +41,27 @@ MAINTAINER = "Towpath maintainers <towpath@example.org>"
 _ARCHITECTURES = {"linux-x86_64": "amd64", "linux-aarch64": "arm64"}
 _LIBRARY = PurePosixPath("usr/lib", NAME)
 _DOCUMENTS = PurePosixPath("usr/share/doc", NAME)
+_APACHE = "On Debian systems the text is in /usr/share/common-licenses/Apache-2.0."
 _SCRIPTS = ("postinst", "prerm", "postrm")
 _PROGRAM = PurePosixPath("usr/bin", NAME)
+_DEPENDS = (
+    "python3 (>= 3.11), python3 (<< 3.15), libc6 (>= 2.17), "
+    "systemd | systemd-standalone-sysusers | systemd-sysusers"
+)
+_OWN_USER = {
+    "DynamicUser=yes\n": (
+        f"User={NAME}\nRuntimeDirectory={NAME}\nRuntimeDirectoryMode=0755\n"
+        "RuntimeDirectoryPreserve=restart\nRemoveIPC=yes\nPrivateDevices=yes\n"
+        "ProtectHostname=yes\nProtectProc=invisible\n"
+    ),
+    "/var/lib/private/": "/var/lib/",
+    # Without settings it would end at once, again and again.
+    "After=network-online.target\n": (
+        "After=network-online.target\n"
+        "ConditionPathExistsGlob=|/etc/towpath-agent.d/*.toml\n"
+        "ConditionPathExists=|/etc/towpath-agent.toml\n"
+    ),
+}
 _IN_CHECKOUT = "/opt/towpath-agent/bin/towpath-agent"
 
 
@@ -86,10 +106,13 @@ def package_files(agent: AgentFiles, version: str, made_s: int) -> Files:
     deploy = ROOT / "deploy"
     files = {_LIBRARY / path: content for path, content in agent.files.items()}
     files[_PROGRAM] = (HERE / NAME).read_bytes()
-    # This user's or the system's service: the same program.
     unit = (deploy / "systemd" / "towpath-agent.service").read_text("utf-8")
     units = PurePosixPath("usr/lib/systemd/system", "towpath-agent.service")
-    files[units] = _installed(unit).encode()
+    files[units] = own_user(_installed(unit)).encode()
+    sysusers = PurePosixPath("usr/lib/sysusers.d", f"{NAME}.conf")
+    files[sysusers] = (HERE / "sysusers").read_bytes()
+    settings = PurePosixPath("usr/lib/towpath-agent.d", "package.toml")
+    files[settings] = (HERE / "package.toml").read_bytes()
     entry = (deploy / "agent" / "linux" / "is-it-me.desktop").read_text("utf-8")
     entries = PurePosixPath("usr/share/applications", "towpath-is-it-me.desktop")
     files[entries] = _installed(entry).encode()
@@ -109,6 +132,16 @@ def package_files(agent: AgentFiles, version: str, made_s: int) -> Files:
     for page in ("staff.md", "privacy.md"):
         files[_DOCUMENTS / page] = (ROOT / "docs" / page).read_bytes()
     return dict(sorted(files.items()))
+
+
+def own_user(unit: str) -> str:
+    """The unit with a user that stays. What a dynamic user keeps nobody else may
+    reach, and people are to see what the service shows. Pure."""
+    for line, instead in _OWN_USER.items():
+        if line not in unit:
+            raise ValueError(f"the unit has no line {line!r}")
+        unit = unit.replace(line, instead)
+    return unit
 
 
 def _installed(text: str) -> str:
@@ -134,7 +167,7 @@ Architecture: {architecture}
 Maintainer: {MAINTAINER}
 Installed-Size: {size_kb}
 Pre-Depends: init-system-helpers (>= 1.54~)
-Depends: python3 (>= 3.11), python3 (<< 3.15), libc6 (>= 2.17)
+Depends: {_DEPENDS}
 Recommends: iw
 Section: net
 Priority: optional
@@ -198,33 +231,41 @@ def _copyright(agent: AgentFiles) -> str:
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n"
         "Upstream-Name: towpath\n\n"
         "Files: *\nCopyright: Towpath maintainers\nLicense: Apache-2.0\n"
-        " On Debian systems the text is in /usr/share/common-licenses/Apache-2.0.\n"
+        f" {_APACHE}\n"
     )
     parts = []
     for library in libraries(agent.files):
         texts = [
             content.decode("utf-8", "replace")
             for path, content in agent.files.items()
-            if _is_licence(path, library.name)
+            if _is_licence(path) and agent.owners[path] == library.name
         ]
-        if library.name == "towpath":
+        if library.name == PROJECT:
             continue
+        if library.licence == "Apache-2.0":
+            texts = [_APACHE]
         lines = re.sub(r"(?m)^\s*$", ".", "\n".join(texts)).splitlines()
         body = (
             "".join(f" {line.rstrip()}\n" for line in lines) or " See its metadata.\n"
         )
-        folder = library.name.replace("-", "_")
+        tops = sorted(
+            {
+                path.parts[0]
+                for path, owner in agent.owners.items()
+                if owner == library.name
+            }
+        )
+        listed = " ".join(f"{_LIBRARY}/{top}" for top in tops)
         parts.append(
-            f"\nFiles: {_LIBRARY}/{folder}*\nCopyright: the authors of {library.name} "
+            f"\nFiles: {listed}\nCopyright: the authors of {library.name} "
             f"{library.version}\nLicense: {library.licence or 'unknown'}\n{body}"
         )
     return head + "".join(parts)
 
 
-def _is_licence(path: PurePosixPath, name: str) -> bool:
-    own = path.parts[0].partition("-")[0].lower().replace("_", "-") == name
+def _is_licence(path: PurePosixPath) -> bool:
     text = re.match(r"(?i)(licen[cs]e|copying|epl)", path.name)
-    return own and path.parts[0].endswith(".dist-info") and text is not None
+    return path.parts[0].endswith(".dist-info") and text is not None
 
 
 if __name__ == "__main__":

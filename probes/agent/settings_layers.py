@@ -5,7 +5,8 @@
    `/etc/towpath-agent.d/*.toml` (Linux; the last file by name first)
 2. the environment: `TOWPATH_AGENT_SERVER`, `TOWPATH_AGENT_MQTT__HOST`
 3. one file: `--config`, or the first of the usual ones (`settings.usual_paths`)
-4. what the installer was given: `HKLM\\Software\\Towpath\\Agent` (Windows)
+4. what the installer was given: `HKLM\\Software\\Towpath\\Agent` (Windows),
+   `/usr/lib/towpath-agent.d/*.toml` (a package for Linux)
 5. the defaults
 
 Only `opt_out` is added up: what a person does not allow stays so.

@@ -127,8 +127,10 @@ def vpn_connections() -> list[VpnConnection] | Outcome:
     return output if isinstance(output, Outcome) else parse_nmcli(output)
 
 
-def managed_settings() -> list[ManagedSettings]:
-    return read_toml_folder(Path("/etc/towpath-agent.d"))
+def managed_settings(root: Path = Path("/")) -> list[ManagedSettings]:
+    """What a package brings, then the council's policy."""
+    package = read_toml_folder(root / "usr/lib/towpath-agent.d", policy=False)
+    return [*package, *read_toml_folder(root / "etc/towpath-agent.d")]
 
 
 def proxy() -> ProxySetting:

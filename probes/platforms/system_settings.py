@@ -30,15 +30,16 @@ POLICY_KEY = r"Software\Policies\Towpath\Agent"
 INSTALLER_KEY = r"Software\Towpath\Agent"
 
 
-def read_toml_folder(folder: Path) -> list[ManagedSettings]:
-    """The `*.toml` files of `folder` by name. What cannot be read is named."""
+def read_toml_folder(folder: Path, *, policy: bool = True) -> list[ManagedSettings]:
+    """The `*.toml` files of `folder` by name, as the council's policy or as what the
+    package brings. What cannot be read is named."""
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml")
     except FileNotFoundError:
         return []
     except OSError as error:
         trouble = f"{folder} cannot be read: {error}"
-        return [ManagedSettings(str(folder), {}, True, trouble)]
+        return [ManagedSettings(str(folder), {}, policy, trouble)]
     found = []
     for path in paths:
         values: dict[str, Any] = {}
@@ -49,7 +50,7 @@ def read_toml_folder(folder: Path) -> list[ManagedSettings]:
             trouble = f"{path} is not TOML: {error}"
         except (OSError, ValueError) as error:
             trouble = f"{path} cannot be read: {error}"
-        found.append(ManagedSettings(str(path), values, True, trouble))
+        found.append(ManagedSettings(str(path), values, policy, trouble))
     return found
 
 
