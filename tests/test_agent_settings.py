@@ -20,7 +20,6 @@ from probes.agent.settings_layers import (
     merge_settings,
     setting_rows,
 )
-from probes.platforms import linux
 from probes.platforms.system_facts import ManagedSettings
 from probes.platforms.system_settings import read_preferences, read_toml_folder
 from probes.wire.laptop_probes import VPN
@@ -266,23 +265,6 @@ def test_policy_files_are_read_by_name_and_a_broken_one_is_named(
     with pytest.raises(BadSettings, match=r"30-broken\.toml cannot be read"):
         load_settings(None, {}, read_toml_folder(tmp_path))
     assert read_toml_folder(tmp_path / "none") == []
-
-
-def test_what_a_package_for_linux_brings_is_weaker_than_anything_else(
-    tmp_path: Path,
-) -> None:
-    package, policy = tmp_path / "usr/lib/towpath-agent.d", tmp_path / "etc"
-    for folder in (package, policy / "towpath-agent.d"):
-        folder.mkdir(parents=True)
-    (package / "package.toml").write_text('shared_folder = "/run/x"\nring = "all"')
-    (policy / "towpath-agent.d" / "council.toml").write_text('ring = "pilot"')
-    given = linux.managed_settings(tmp_path)
-    loaded = merge_settings('shared_folder = ""', "agent.toml", {}, given)
-    assert loaded.settings.ring == "pilot"
-    assert loaded.settings.shared_folder == ""
-    assert loaded.origins["shared_folder"] == "agent.toml"
-    loaded = merge_settings("", "agent.toml", {}, given)
-    assert loaded.settings.shared_folder == "/run/x"
 
 
 def test_all_that_is_wrong_is_named_at_once() -> None:

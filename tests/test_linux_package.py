@@ -24,7 +24,9 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from probes.agent.settings import SpoolLimits
+from probes.agent.settings_layers import merge_settings
 from probes.agent.spool import Spool
+from probes.platforms import linux
 from probes.wire.report import VERSION, Report, Whereabouts
 
 PACKAGES = Path(__file__).resolve().parents[1] / "deploy" / "packages"
@@ -365,3 +367,20 @@ def test_every_python_of_the_package_finds_its_compiled_libraries(
     assert "psutil/_psutil_linux.abi3.so" in names
     assert not [name for name in names if name.startswith(("collectors", "alerts"))]
     assert PurePosixPath("probes/agent/agent_cli.py") in collected.files
+
+
+def test_what_a_package_for_linux_brings_is_weaker_than_anything_else(
+    tmp_path: Path,
+) -> None:
+    package, policy = tmp_path / "usr/lib/towpath-agent.d", tmp_path / "etc"
+    for folder in (package, policy / "towpath-agent.d"):
+        folder.mkdir(parents=True)
+    (package / "package.toml").write_text('shared_folder = "/run/x"\nring = "all"')
+    (policy / "towpath-agent.d" / "council.toml").write_text('ring = "pilot"')
+    given = linux.managed_settings(tmp_path)
+    loaded = merge_settings('shared_folder = ""', "agent.toml", {}, given)
+    assert loaded.settings.ring == "pilot"
+    assert loaded.settings.shared_folder == ""
+    assert loaded.origins["shared_folder"] == "agent.toml"
+    loaded = merge_settings("", "agent.toml", {}, given)
+    assert loaded.settings.shared_folder == "/run/x"
