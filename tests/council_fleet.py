@@ -55,12 +55,16 @@ def fleet_source(
     laptops: list[EnrolledAgent],
     now_ms: int,
     *stops: dict[str, object],
+    expected: Path | None = None,
 ) -> FleetSource:
     config = IngestConfig(
-        registry=RegistryConfig(path=folder / "agents.sqlite"), policy=POLICY
+        registry=RegistryConfig(
+            path=folder / "agents.sqlite", key_file=folder / "keys" / "pseudonym.key"
+        ),
+        policy=POLICY,
     )
     write_lines(
         config.registry.stop_orders,
         [line(at_ms=now_ms - number, **stop) for number, stop in enumerate(stops)],
     )
-    return FleetSource(config, lambda: now_ms, lambda: laptops)
+    return FleetSource(config, lambda: now_ms, lambda: laptops, expected)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import accessible
+import msgspec
 import pytest
 from council_fleet import POLICY, agents, fleet_source
 from council_page import CSS, NOW_MS, page_client, page_text
@@ -20,10 +21,12 @@ from store_doubles import MemoryStore
 
 from collectors.estate import Estate
 from collectors.ingest.ingest_config import IngestConfig
+from collectors.ingest.pseudonym import machine_hash, read_key
 from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
 from collectors.ingest.registry_records import EnrolledAgent
 from dashboards.web import FleetSource, StatusPage, WebConfig, fleet_state
 from dashboards.web.fleet_state import Filter, fleet, list_laptops, rise
+from probes.wire.machine_number import machine_digest
 from probes.wire.sample import Sample
 
 LAPTOPS = agents(250, NOW_MS)
@@ -155,6 +158,34 @@ def test_an_address_that_was_tampered_with_is_an_ordinary_page(
     assert answer.status_code == 200
     assert "<script" not in answer.text
     assert accessible.findings(answer.text, CSS) == []
+
+
+def test_the_councils_list_of_devices_is_compared(tmp_path: Path) -> None:
+    key = read_key(tmp_path / "keys" / "pseudonym.key")
+    laptops = [
+        msgspec.structs.replace(
+            laptop, machine=machine_hash(key, machine_digest(f"SERIAL-{number:04}"))
+        )
+        for number, laptop in enumerate(LAPTOPS[:30])
+    ]
+    listed = tmp_path / "intune.csv"
+    rows = "".join(f"SERIAL-{number:04},Doe's laptop,Windows\n" for number in range(50))
+    listed.write_text(f"Serial number,Device name,OS\n{rows}")
+    source = fleet_source(tmp_path, laptops, NOW_MS, expected=listed)
+    with page_client(laptops=source, peer="127.0.0.1") as client:
+        html = client.get("/fleet").text
+        assert "Expected 50 20 not enrolled" in page_text(html)
+        # Names of devices may be names of people.
+        assert "Doe" not in html
+        assert "SERIAL" not in html
+        assert accessible.findings(html, CSS) == []
+    listed.write_text("nothing that we know")
+    source = fleet_source(tmp_path, laptops, NOW_MS, expected=listed)
+    with page_client(laptops=source, peer="127.0.0.1") as client:
+        assert "Expected laptops are not known" in page_text(client.get("/fleet").text)
+    source = fleet_source(tmp_path, laptops, NOW_MS, expected=tmp_path / "none.csv")
+    with page_client(laptops=source, peer="127.0.0.1") as client:
+        assert "cannot be read" in page_text(client.get("/fleet").text)
 
 
 def test_hostile_names_are_escaped(tmp_path: Path) -> None:

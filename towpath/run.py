@@ -315,7 +315,11 @@ class Installation:
             influx=None if source is None else source.endpoint,
             actions=alert_actions(self.config.alerts, self._now_ms),
             api=self._alerts_api(),
-            fleet=FleetSource(self.config.ingest, self._now_ms),
+            fleet=FleetSource(
+                self.config.ingest,
+                self._now_ms,
+                expected=self.config.web.fleet_expected,
+            ),
         )
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)

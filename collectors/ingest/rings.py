@@ -58,7 +58,7 @@ def ring_states(
 
 def reported_lately(agent: EnrolledAgent, now_ms: int) -> bool:
     """Whether it was seen in the last day. The registry keeps only the hour."""
-    return agent.last_seen_ms > now_ms - now_ms % HOUR_MS - DAY_MS
+    return agent.last_seen_ms >= now_ms - now_ms % HOUR_MS - DAY_MS
 
 
 def software_counts(agents: Iterable[EnrolledAgent]) -> list[tuple[str, int]]:

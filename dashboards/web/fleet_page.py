@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -17,7 +18,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from collectors.ingest.device_lists import (
+    DeviceComparison,
+    DeviceListRefused,
+    compare_devices,
+    read_device_list,
+)
 from collectors.ingest.ingest_config import IngestConfig
+from collectors.ingest.pseudonym import KeyRefused, machine_hash, read_key
 from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
 from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.stop_order_file import ServedOrders
@@ -25,6 +33,7 @@ from dashboards.query_cache import QueryCache, rounded
 from dashboards.web import fleet_state
 from dashboards.web.fleet_state import Filter, FleetState
 from probes.wire.clock import WallClock
+from probes.wire.machine_number import machine_digest
 from probes.wire.stop_order import StopOrder
 
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
@@ -59,15 +68,18 @@ def is_local(scope: Scope) -> bool:
 
 
 class FleetSource:
-    """Reads the registry and the orders, and keeps what it read for a moment."""
+    """Reads the registry and the orders, and keeps what it read for a moment.
+    `expected`: a list of the devices that the council manages."""
 
     def __init__(
         self,
         config: IngestConfig,
         now_ms: WallClock,
         agents: Callable[[], Sequence[EnrolledAgent]] | None = None,
+        expected: Path | None = None,
     ) -> None:
         path = config.registry.path
+        self._key_file, self._expected = config.registry.key_file, expected
         self._agents = agents or (lambda: read_agents(path))
         self._policy, self._now_ms = config.policy, now_ms
         self._orders = ServedOrders(config.registry.stop_orders, config.policy.stop_key)
@@ -88,11 +100,28 @@ class FleetSource:
             return self._kept[1]
 
     def _read(self, now_ms: int) -> FleetState:
+        agents = self._agents()
         return fleet_state.fleet(
-            self._agents(),
+            agents,
             self._policy,
             lambda ring: self._orders.stops(ring, now_ms),
             now_ms,
+            self._compare(agents),
+        )
+
+    def _compare(self, agents: Sequence[EnrolledAgent]) -> DeviceComparison | str:
+        """The laptops that are expected, or a sentence; empty if there is no list."""
+        if self._expected is None:
+            return ""
+        try:
+            devices = read_device_list(self._expected.read_bytes())
+            key = read_key(self._key_file)
+        except OSError as error:
+            return f"{self._expected} cannot be read: {error.strerror}"
+        except (DeviceListRefused, KeyRefused) as error:
+            return f"{self._expected}: {error}"
+        return compare_devices(
+            devices, agents, lambda serial: machine_hash(key, machine_digest(serial))
         )
 
 

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from collectors.ingest.device_lists import DeviceComparison
+from collectors.ingest.fleet_list import state_of
 from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.rejection_reasons import RejectionReason
 from collectors.ingest.rings import (
     DAY_MS,
     RingState,
-    reported_lately,
     ring_states,
     software_counts,
 )
@@ -34,6 +35,7 @@ NEVER = "has not reported yet"
 # State → its level on the page, in the order in which they are listed.
 STATES = {
     "reporting": "ok",
+    "new": "none",
     "silent": "warn",
     "stopped": "none",
     "revoked": "bad",
@@ -106,7 +108,8 @@ class StoppedRing(msgspec.Struct, frozen=True):
 
 class FleetState(msgspec.Struct, frozen=True):
     """All laptops and what is counted of them. `enrolled` ones are neither revoked nor
-    replaced; `silent` has how many are silent for how long."""
+    replaced; `silent` has how many are silent for how long. `expected` is of the list
+    of the council's devices."""
 
     laptops: tuple[Laptop, ...]
     counts: dict[str, int]
@@ -116,6 +119,8 @@ class FleetState(msgspec.Struct, frozen=True):
     rings: tuple[StoppedRing, ...]
     software: tuple[tuple[str, int], ...]
     sites: tuple[str, ...]
+    expected: DeviceComparison | None = None
+    expected_fault: str = ""
 
 
 def fleet(
@@ -123,8 +128,10 @@ def fleet(
     policy: PolicyConfig,
     stops: Callable[[str], Sequence[StopOrder]],
     now_ms: int,
+    expected: DeviceComparison | str = "",
 ) -> FleetState:
-    """The state of the fleet; `stops` returns the stops in force for a ring."""
+    """The state of the fleet; `stops` returns the stops in force for a ring.
+    `expected` is the comparison with the council's list, or why there is none."""
     rings = ring_states(agents, policy, now_ms)
     by_ring = {ring.name: tuple(stops(ring.name)) for ring in rings}
     whole = {
@@ -162,19 +169,20 @@ def fleet(
         tuple(StoppedRing(ring, by_ring[ring.name]) for ring in rings),
         tuple(software_counts(agent for agent in agents if agent.counts)),
         tuple(sorted({laptop.site for laptop in laptops})),
+        None if isinstance(expected, str) else expected,
+        expected if isinstance(expected, str) else "",
     )
 
 
 def laptop_state(agent: EnrolledAgent, is_stopped: bool, now_ms: int) -> str:
     """One of `STATES`. A laptop that is stopped still asks for its policy, so one that
-    is not seen at all is silent."""
-    if agent.revoked:
-        return "revoked"
-    if agent.replaced_ms:
-        return "replaced"
-    if not reported_lately(agent, now_ms):
-        return "silent"
-    return "stopped" if is_stopped else "reporting"
+    is not seen at all is silent. A new one enrolled within the day."""
+    state = state_of(agent, now_ms, 1)
+    if state != "enrolled":
+        return state
+    if is_stopped:
+        return "stopped"
+    return "reporting" if agent.last_seen_ms else "new"
 
 
 def silent_for(seen_ms: int, now_ms: int) -> str:

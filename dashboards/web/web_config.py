@@ -59,6 +59,10 @@ class WebConfig(StrictModel):
         default=True,
         description="the page Fleet, for requests from this machine and no proxy",
     )
+    fleet_expected: Path | None = Field(
+        default=None,
+        description="devices exported from Intune (CSV) or Graph (JSON), for Fleet",
+    )
     refresh_s: Annotated[int, Field(ge=5, le=3600)] = 30
     timezone: TimeZone = "Europe/London"
     grafana: GrafanaSourceConfig = GrafanaSourceConfig()
