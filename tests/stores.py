@@ -15,6 +15,7 @@ from collectors.store.influx_http import InfluxServer
 from collectors.store.influx_store import InfluxStore
 from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.query import Pick, Query, Store, Where
+from collectors.store.recent_rows import MOST_ROWS
 from collectors.store.store_config import StoreConfig
 from probes.wire.catalogue import Catalogue, Field, Measurement, Tag
 
@@ -106,9 +107,13 @@ async def influx(
 
 @contextlib.asynccontextmanager
 async def embedded(
-    folder: Path, catalogue: Catalogue = CATALOGUE
+    folder: Path, catalogue: Catalogue = CATALOGUE, most_recent_rows: int = MOST_ROWS
 ) -> AsyncIterator[EmbeddedStore]:
-    async with EmbeddedStore(folder / f"s{next(_names)}", catalogue) as store:
+    """`most_recent_rows` 0: each write makes files of its own rows alone."""
+    own = folder / f"s{next(_names)}"
+    async with EmbeddedStore(
+        own, catalogue, most_recent_rows=most_recent_rows
+    ) as store:
         yield store
 
 

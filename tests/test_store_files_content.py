@@ -9,6 +9,7 @@ import duckdb
 import pyarrow.parquet as pq
 from stored_files import (
     DAY_END,
+    age_files,
     row_files,
     struct_fields,
 )
@@ -19,10 +20,16 @@ from collectors.store.parquet_store import EmbeddedStore
 from probes.wire.catalogue import Catalogue, Field, Tag
 
 
-async def test_rows_of_one_file_are_sorted_by_tags_then_time(tmp_path: Path) -> None:
-    async with embedded(tmp_path) as store:
+async def test_rows_of_a_merged_file_are_sorted_by_tags_then_time(
+    tmp_path: Path,
+) -> None:
+    async with embedded(tmp_path, most_recent_rows=0) as store:
         rows = [(START + n % 7, {"a": "xyz"[n % 3]}, {"whole": n}) for n in range(40)]
-        await store.write([batch(*rows)])
+        await store.write([batch(*rows[:30])])
+        await store.write([batch(*rows[30:])])
+        await store.tidy(START + 2 * HOUR)
+        age_files(tmp_path)
+        await store.tidy(START + 2 * HOUR)
         (path,) = row_files(tmp_path)
         table = pq.read_table(path)
         keys = list(

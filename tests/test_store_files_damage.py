@@ -62,7 +62,7 @@ async def test_kill_9_while_writing_loses_nothing_acknowledged(tmp_path: Path) -
 
 
 async def test_a_damaged_file_is_ignored_and_renamed(tmp_path: Path) -> None:
-    async with embedded(tmp_path) as store:
+    async with embedded(tmp_path, most_recent_rows=0) as store:
         for n in range(3):
             await store.write([batch((START + n, {"a": "x"}, {"whole": n}))])
         broken, cut, _ = row_files(tmp_path)

@@ -1,11 +1,12 @@
-"""Makes sorted Arrow tables of batches, one row for each (tags, time), and Parquet."""
+"""Makes Arrow tables of batches, one row for each (tags, time), and Parquet of them."""
 
 from __future__ import annotations
 
 import errno
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -32,7 +33,7 @@ def tables_by_hour(
     The batches are all of `declared`, in order of receipt. Of rows with the same tags
     and time the later one replaces the earlier, field by field.
     """
-    table = _merged(_table(list(batches), declared), declared)
+    table = _table(list(batches), declared)
     hours = pc.divide(table[TIME], HOUR_MS)
     present = sorted(pc.unique(hours).to_pylist())
     if len(present) == 1:
@@ -40,25 +41,42 @@ def tables_by_hour(
     return {hour * HOUR_MS: table.filter(pc.equal(hours, hour)) for hour in present}
 
 
-def parquet_bytes(table: pa.Table) -> pa.Buffer:
+def append_rows(before: pa.Table, table: pa.Table, declared: Measurement) -> pa.Table:
+    """Returns the rows of both, of which those of `table` were received later."""
+    both = pa.concat_tables([before, table]).combine_chunks()
+    if pc.max(before[TIME]).as_py() < pc.min(table[TIME]).as_py():
+        return both
+    return _merged(both, declared)
+
+
+def parquet_bytes(table: pa.Table) -> memoryview:
     """Returns the bytes of a Parquet file."""
     return _file_bytes(table, compression="zstd")
 
 
-def brief_parquet_bytes(table: pa.Table) -> pa.Buffer:
-    """Returns the bytes of a Parquet file that is compacted within minutes.
+def brief_parquet_bytes(table: pa.Table) -> memoryview:
+    """Returns the bytes of a Parquet file that is superseded or compacted soon.
 
-    Of few rows, zstd costs three times as much as Snappy, and a dictionary for numbers
-    saves nothing.
+    Of few rows, zstd costs three times as much as Snappy, a dictionary for numbers
+    saves nothing, and the ranges of all columns tell a reader little.
     """
     texts = [column.name for column in table.schema if column.type == pa.string()]
-    return _file_bytes(table, compression="snappy", use_dictionary=texts)
+    return _file_bytes(
+        table,
+        compression="snappy",
+        use_dictionary=texts,
+        write_statistics=[TIME],
+    )
 
 
-def _file_bytes(table: pa.Table, **options: Any) -> pa.Buffer:
+def _file_bytes(table: pa.Table, **options: Any) -> memoryview:
     out = pa.BufferOutputStream()
-    pq.write_table(table, out, row_group_size=122_880, **options)
-    return out.getvalue()
+    # Arrow's own description of the columns says nothing that Parquet's does not.
+    options["store_schema"] = False
+    with pq.ParquetWriter(out, table.schema, **options) as writer:
+        writer.write_table(table, row_group_size=122_880)
+        writer.add_key_value_metadata(table.schema.metadata)
+    return memoryview(out.getvalue())
 
 
 def metadata(tags: Iterable[str]) -> dict[str, str]:
@@ -72,25 +90,50 @@ def tags_of(schema: pa.Schema) -> list[str]:
 
 
 def _table(batches: list[Batch], declared: Measurement) -> pa.Table:
-    columns: dict[str, pa.Array] = {
-        TIME: pa.array(_joined(batch.times_ms for batch in batches), pa.int64())
-    }
-    for tag in declared.tags:
-        tags = _joined(batch.tag(tag.name) for batch in batches)
-        columns[tag.name] = pa.array([clean_tag(text) for text in tags], pa.string())
+    times = _joined(batch.times_ms for batch in batches)
+    tags = [
+        _cleaned(_joined(batch.tag(tag.name) for batch in batches), clean_tag)
+        for tag in declared.tags
+    ]
+    columns = [pa.array(times, pa.int64())]
+    columns += [pa.array(texts, pa.string()) for texts in tags]
     for field in declared.fields:
-        values = _joined(batch.field(field.name) for batch in batches)
+        values: Sequence[Any] = _joined(batch.field(field.name) for batch in batches)
         if field.type == "str":
-            values = [None if v is None else clean_text(str(v)) for v in values]
-        columns[field.name] = pa.array(values, _ARROW[field.type])
-    return pa.table(columns).replace_schema_metadata(
-        metadata(tag.name for tag in declared.tags)
-    )
+            texts = [None if v is None else str(v) for v in values]
+            values = _cleaned(texts, clean_text)
+        columns.append(pa.array(values, _ARROW[field.type]))
+    table = pa.Table.from_arrays(columns, schema=_schema(declared))
+    identified = set(zip(times, *tags, strict=True))
+    return table if len(identified) == len(table) else _merged(table, declared)
+
+
+@lru_cache(maxsize=512)
+def _schema(declared: Measurement) -> pa.Schema:
+    columns = [(TIME, pa.int64())]
+    columns += [(tag.name, pa.string()) for tag in declared.tags]
+    columns += [(field.name, _ARROW[field.type]) for field in declared.fields]
+    return pa.schema(columns, metadata(tag.name for tag in declared.tags))
 
 
 def _joined(columns: Iterable[Sequence[Any]]) -> list[Any]:
     """Returns one column of all batches: an array for each costs more than its rows."""
     return list(itertools.chain.from_iterable(columns))
+
+
+def _cleaned(
+    texts: Sequence[str | None], clean: Callable[[str], str]
+) -> Sequence[str | None]:
+    """Returns `texts` cleaned. Few texts occur in most rows, and nearly all are clean
+    already."""
+    changed = {
+        text: cleaned
+        for text in set(texts)
+        if text is not None and (cleaned := clean(text)) != text
+    }
+    if not changed:
+        return texts
+    return [text if text is None else changed.get(text, text) for text in texts]
 
 
 def _merged(table: pa.Table, declared: Measurement) -> pa.Table:

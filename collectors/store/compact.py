@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import secrets
 import time
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,17 +30,22 @@ from collectors.store.duck_queries import (
 )
 from collectors.store.erasure import Erasures
 from collectors.store.file_layout import DAY_MS, HOUR_MS, StoredFile
+from collectors.store.merge_plan import (
+    Merge,
+    NextLook,
+    due_merges,
+    is_day_over,
+    is_hour_over,
+    next_look,
+)
 from collectors.store.personal_files import erase_rows
+from collectors.store.recent_rows import NewFile, RecentRows
 from collectors.store.store_errors import Away
 from collectors.store.store_folder import DAMAGED_SUFFIX, StoreFolder
 from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.fsync import sync
 
 _log = structlog.get_logger(__name__)
-FAN = 24
-LATE_FILES = 24
-HOUR_GRACE_MS = 5 * 60_000
-DAY_GRACE_MS = 60 * 60_000
 CHECK_ALL_MS = 60 * 60_000
 RETRY_MS = 10 * 60_000
 # A reader that has listed a superseded file must still be able to open it.
@@ -48,73 +53,26 @@ SUPERSEDED_S = 30.0
 _MERGE_S = 1800.0
 
 
-class Merge(msgspec.Struct, frozen=True):
-    """Files of one hour, or of a whole day, to merge into one."""
-
-    files: tuple[StoredFile, ...]
-    start_ms: int
-    whole_day: bool
-
-
-def due_merges(
-    current: Iterable[StoredFile], day_ms: int, now_ms: int, patient: bool = False
-) -> list[Merge]:
-    """Returns what to merge of a day's current files. Pure.
-
-    Every `FAN` files of similar size are merged, so that a row is rewritten only a few
-    times. An hour or day that is over becomes one file. `patient`: late rows for a
-    merged file wait until they are in `LATE_FILES` files.
-    """
-    ordered = sorted(current, key=lambda file: file.last)
-    if now_ms >= day_ms + DAY_MS + DAY_GRACE_MS:
-        merged = any(file.is_day for file in ordered)
-        enough = 1 + LATE_FILES if patient and merged else 2
-        if len(ordered) >= enough:
-            return [Merge(tuple(ordered), day_ms, True)]
-        return []
-    hours: dict[int, list[StoredFile]] = {}
-    for file in ordered:
-        if not file.is_day:
-            hours.setdefault(file.start_ms, []).append(file)
-    merges = []
-    for start, files in hours.items():
-        over = now_ms >= start + HOUR_MS + HOUR_GRACE_MS
-        few = 2 if over and not patient else FAN
-        run = files if over and len(files) >= few else _run(files)
-        if len(run) > 1:
-            merges.append(Merge(tuple(run), start, False))
-    return merges
-
-
-def _run(files: list[StoredFile]) -> list[StoredFile]:
-    """Returns the newest files, if `FAN` of them have the largest size among them."""
-    for size in range(5, -1, -1):
-        run: list[StoredFile] = []
-        for file in reversed(files):
-            if _size(file) > size:
-                break
-            run.insert(0, file)
-        if sum(_size(file) == size for file in run) >= FAN:
-            return run
-    return []
-
-
-def _size(file: StoredFile) -> int:
-    return int(math.log(file.last - file.first + 1, FAN) + 1e-9)
-
-
 class Compactor:
-    """Compacts, rolls up and deletes one store's files."""
+    """Compacts, rolls up and deletes one store's files, except those of `recent`."""
 
     def __init__(
-        self, folder: StoreFolder, catalogue: Catalogue, limits: DuckLimits
+        self,
+        folder: StoreFolder,
+        catalogue: Catalogue,
+        limits: DuckLimits,
+        recent: RecentRows,
     ) -> None:
         self._folder, self._catalogue = folder, catalogue
+        self._recent = recent
         self._erasures = Erasures(folder.root)
         self._limits = msgspec.structs.replace(limits, threads=1, at_once=1)
         # Opened for the first merge, because that costs more than most merges.
         self._duckdb: DuckDb | None = None
-        self._days: set[tuple[str, int]] = set()
+        # Days with something to do, and when to look at them; None is now.
+        self._days: dict[tuple[str, int], NextLook | None] = {}
+        # Superseded files, and the file that supersedes each.
+        self._replaced: deque[tuple[Path, Path]] = deque()
         # (measurement, start, whole day) of hours and days that are over and merged:
         # late rows for them are collected before they are merged again.
         self._closed: set[tuple[str, int, bool]] = set()
@@ -122,9 +80,14 @@ class Compactor:
         self._busy = asyncio.Lock()
         self._failed_ms: dict[tuple[str, ...], int] = {}
 
-    def mark_changed(self, declared: Measurement, start_ms: int) -> None:
-        """Notes that rows of that day were written."""
-        self._days.add((declared.name, start_ms // DAY_MS * DAY_MS))
+    def mark_written(self, declared: Measurement, start_ms: int, file: NewFile) -> None:
+        """Notes that a file with rows of that hour was written."""
+        key = (declared.name, start_ms // DAY_MS * DAY_MS)
+        look = self._days.setdefault(key, None)
+        if file.replaces:
+            self._replaced.append((Path(file.replaces), file.path))
+        elif look is not None:
+            self._days[key] = NextLook(look.files - 1, look.at_ms)
 
     async def tidy(self, now_ms: int) -> None:
         async with self._busy:
@@ -161,22 +124,31 @@ class Compactor:
             for merge in merges:
                 if await self._merge(merge, declared, day, now_ms):
                     self._closed.add((name, merge.start_ms, merge.whole_day))
-            if now_ms < day_ms + DAY_MS + DAY_GRACE_MS:
+            if not is_day_over(day_ms, now_ms):
                 continue
             await run_to_end(asyncio.to_thread(self._roll_up, declared, day, day_ms))
             if not self._is_unfinished(declared, day, day_ms):
-                self._days.discard((name, day_ms))
+                self._days.pop((name, day_ms), None)
 
     def _look(self, check_all: bool, now_ms: int) -> list[tuple[str, int, list[Merge]]]:
         """Deletes what is to be deleted. Returns the days with something to do:
         (measurement, start, merges)."""
         self._fulfil_requests()
+        self._delete_replaced()
         if check_all:
             self._check_all_days(now_ms)
         due = []
-        for name, day_ms in sorted(self._days):
+        for (name, day_ms), look in sorted(self._days.items()):
+            if look and look.files > 0 and now_ms < look.at_ms and not check_all:
+                continue
             day = self._day_folder(self._catalogue.measurement(name), day_ms)
-            files = self._delete_superseded(day, day_ms)
+            files, is_tidy = self._delete_superseded(day, day_ms)
+            growing = self._recent.paths
+            files = [
+                file
+                for file in files
+                if file.path not in growing or is_hour_over(file.start_ms, now_ms)
+            ]
             merges = {
                 (merge.start_ms, merge.whole_day): merge
                 for merge in due_merges(files, day_ms, now_ms, patient=True)
@@ -185,8 +157,11 @@ class Compactor:
                 key = (merge.start_ms, merge.whole_day)
                 if check_all or (name, *key) not in self._closed:
                     merges[key] = merge
-            if merges or now_ms >= day_ms + DAY_MS + DAY_GRACE_MS:
+            is_over = is_day_over(day_ms, now_ms)
+            if merges or is_over:
                 due.append((name, day_ms, list(merges.values())))
+            is_quiet = is_tidy and not (merges or is_over)
+            self._days[name, day_ms] = next_look(files, now_ms) if is_quiet else None
         return due
 
     def _day_folder(self, declared: Measurement, day_ms: int) -> Path:
@@ -200,10 +175,10 @@ class Compactor:
             for start, day in self._folder.days(declared):
                 if start + DAY_MS + keep_ms <= now_ms:
                     _remove(day)
-                    self._days.discard((declared.name, start))
+                    self._days.pop((declared.name, start), None)
                     _log.info("store_day_deleted", day=str(day))
                 elif self._is_unfinished(declared, day, start):
-                    self._days.add((declared.name, start))
+                    self._days.setdefault((declared.name, start), None)
             for label in rollup.STEPS_MS.values():
                 rollups = self._folder.rollup_folder(declared, label)
                 for start, day in self._folder.days_in(rollups):
@@ -211,19 +186,37 @@ class Compactor:
                     if start + DAY_MS + keep_ms <= now_ms:
                         _remove(day)
 
-    def _delete_superseded(self, day: Path, day_ms: int) -> list[StoredFile]:
-        """Deletes files superseded some time ago. Returns the current ones."""
+    def _delete_replaced(self) -> None:
+        """Deletes the files that writes have superseded some time ago."""
+        while self._replaced:
+            old, newer = self._replaced[0]
+            # If the newer one is gone too, it was damaged, or merged meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                if _age_s(newer) <= SUPERSEDED_S:
+                    return
+                old.unlink()
+            self._replaced.popleft()
+
+    def _delete_superseded(
+        self, day: Path, day_ms: int
+    ) -> tuple[list[StoredFile], bool]:
+        """Deletes files superseded some time ago. Returns the current ones, and whether
+        there are no others."""
         files = self._folder.files_of_day(day, day_ms)
         current = file_layout.current_files(files)
         kept = {file.path for file in current}
+        expected = {str(old) for old, _ in list(self._replaced)}
+        is_tidy = True
         for file in files:
             if file.path in kept:
                 continue
             newer = [other for other in current if other.supersedes(file)]
             with contextlib.suppress(FileNotFoundError):
-                if all(_age_s(other) > SUPERSEDED_S for other in newer):
+                if all(_age_s(Path(other.path)) > SUPERSEDED_S for other in newer):
                     Path(file.path).unlink(missing_ok=True)
-        return current
+                elif file.path not in expected:
+                    is_tidy = False
+        return current, is_tidy
 
     def _is_unfinished(self, declared: Measurement, day: Path, day_ms: int) -> bool:
         """Returns True if a day that is over has several files or no roll-up."""
@@ -376,5 +369,5 @@ def _remove(day: Path) -> None:
     day.rmdir()
 
 
-def _age_s(file: StoredFile) -> float:
-    return time.time() - Path(file.path).stat().st_mtime
+def _age_s(file: Path) -> float:
+    return time.time() - file.stat().st_mtime

@@ -13,6 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 
+import pyarrow as pa
 import structlog
 
 from collectors.batch import Batch
@@ -40,6 +41,7 @@ from collectors.store.query import (
     means_query,
     value_converter,
 )
+from collectors.store.recent_rows import MOST_ROWS, NewFile, RecentRows
 from collectors.store.store_errors import Away, QueryFailed, TooManyRows
 from collectors.store.store_folder import StoreFolder
 from probes.wire.catalogue import Catalogue, Measurement, Misfit
@@ -57,7 +59,11 @@ class EmbeddedStore:
     """
 
     def __init__(
-        self, folder: Path, catalogue: Catalogue, limits: DuckLimits | None = None
+        self,
+        folder: Path,
+        catalogue: Catalogue,
+        limits: DuckLimits | None = None,
+        most_recent_rows: int = MOST_ROWS,
     ) -> None:
         if set("*?[") & set(str(folder)):
             raise ValueError(f"store folder {str(folder)!r}: no *, ? or [ in its name")
@@ -67,7 +73,8 @@ class EmbeddedStore:
         self._duckdb = DuckDb(self._limits)
         self._writing = asyncio.Lock()
         self._next_number = 0
-        self._compactor = Compactor(self._folder, catalogue, self._limits)
+        self._recent = RecentRows(most_recent_rows)
+        self._compactor = Compactor(self._folder, catalogue, self._limits, self._recent)
         self._damaged: set[str] = set()
 
     async def __aenter__(self) -> EmbeddedStore:
@@ -273,23 +280,32 @@ class EmbeddedStore:
         ]
         try:
             self._lock_folder()
-            parts = []
-            for declared, start, table in tables:
-                day = self._folder.measurement_folder(declared) / file_layout.day_name(
-                    start
-                )
-                name = file_layout.stored_file_name(
-                    start, False, self._next_number, self._next_number
-                )
-                parts.append((day / name, memoryview(brief_parquet_bytes(table))))
-                self._compactor.mark_changed(declared, start)
-            self._folder.write_files(parts)
+            files = [
+                (declared, start, self._new_file(declared, start, table))
+                for declared, start, table in tables
+            ]
+            self._folder.write_files(
+                [(f.path, brief_parquet_bytes(f.table)) for _, _, f in files]
+            )
         except OSError as error:
+            self._recent.forget()
             raise Away(f"{self._folder.root}: {error.strerror or error}") from None
+        except BaseException:
+            self._recent.forget()
+            raise
         finally:
             # A number is never used twice, even if only some files got their names.
             if self._next_number:
                 self._next_number += 1
+        for declared, start, file in files:
+            self._compactor.mark_written(declared, start, file)
+
+    def _new_file(
+        self, declared: Measurement, start_ms: int, table: pa.Table
+    ) -> NewFile:
+        folder = self._folder.measurement_folder(declared)
+        day = folder / file_layout.day_name(start_ms)
+        return self._recent.add(declared, start_ms, table, day, self._next_number)
 
     def _scan(
         self, declared: Measurement, query: Query

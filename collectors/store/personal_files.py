@@ -71,7 +71,7 @@ def _erase_day(folder: StoreFolder, agent: str, day: Path, day_ms: int) -> int:
             name = file_layout.stored_file_name(
                 file.start_ms, file.is_day, file.first, file.last, file.revision + 1
             )
-            folder.write_files([(day / name, memoryview(parquet_bytes(others)))])
+            folder.write_files([(day / name, parquet_bytes(others))])
         Path(file.path).unlink()
     if erased:
         sync(day)
