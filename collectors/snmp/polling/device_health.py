@@ -19,6 +19,7 @@ from collectors.snmp.polling.health_rows import (
     severity,
 )
 from collectors.snmp.polling.reading_slots import ReadingSlots
+from collectors.snmp.polling.riding_values import RidingValues
 from collectors.snmp.profiles import (
     IdentityFacts,
     MatchedRow,
@@ -55,6 +56,8 @@ _BUDGET_S = 20.0
 _DISCOVERIES_SHARE = 0.5
 # A poll comes a little early or late: what is due within this time is read now.
 _SOON_S = 10.0
+# Readings that take longer never hold up the ports.
+_QUICK_S = 0.5
 
 
 class HealthReader:
@@ -85,6 +88,8 @@ class HealthReader:
         # Readings that were due, and are not read to the end.
         self._unread: list[MatchedRow] | None = None
         self._unread_progress = ReadProgress()
+        # Readings that came quickly in a request of their own may ride in others.
+        self._may_ride = False
         # Implausible values when last read, by the instance that they come from.
         self._refused: dict[str, list[RefusedColumn]] = {}
         self.port_name: Callable[[int], str | None] = lambda if_index: None
@@ -118,6 +123,30 @@ class HealthReader:
     def read_again(self) -> None:
         """Reads everything at the next poll, because the device reported a change."""
         self._due_s = dict.fromkeys(self._due_s, self._monotonic_s())
+
+    def start_riding(self) -> RidingValues:
+        """What is due and may ride in a request of this poll; call `end_riding`."""
+        now_s = self._monotonic_s()
+        if (
+            not self._may_ride
+            or self._unread is not None
+            or now_s >= self._discover_at_s
+        ):
+            return RidingValues()
+        self._unread, self._unread_progress = self._due_rows(now_s), ReadProgress()
+        return RidingValues(
+            {
+                oid: row.row.raw(column)
+                for row in self._unread
+                for column, oid in row.live.items()
+            }
+        )
+
+    def end_riding(self, riding: RidingValues) -> None:
+        """Keeps what came, for `poll`, which reads the rest."""
+        self._unread_progress.values |= riding.values
+        if riding.was_sent:
+            self._may_ride = riding.took_s is not None and riding.took_s < _QUICK_S
 
     async def poll(
         self, snmp: DeviceSession, tags: DeviceTags, time_ms: int
@@ -156,16 +185,20 @@ class HealthReader:
             self._unread_progress = ReadProgress()
         rows = self._unread
         within = _within(snmp, self._unread_progress)
+        has_ridden = bool(self._unread_progress.values)
         try:
             fresh = await within.get_all(
                 list({oid for row in rows for oid in row.live.values()})
             )
         except Failed as failed:
+            self._may_ride = False
             if within.goes_on(failed):
                 return []
             self._unread = None
             raise
         self._unread = None
+        if fresh and not has_ridden:
+            self._may_ride = self._monotonic_s() - now_s < _QUICK_S
         return self._batches(tags, time_ms, rows, fresh) if fresh else []
 
     def _due_rows(self, now_s: float) -> list[MatchedRow]:

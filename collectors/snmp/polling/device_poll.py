@@ -30,9 +30,15 @@ from collectors.snmp.polling.neighbour_monitor import (
     NeighbourMonitor,
     NeighbourTopology,
 )
-from collectors.snmp.polling.poll_rows import PollAnswer, device_row, port_rows
+from collectors.snmp.polling.poll_rows import (
+    PollAnswer,
+    device_row,
+    join_answers,
+    port_rows,
+)
 from collectors.snmp.polling.port_table import PortTable
 from collectors.snmp.polling.reading_slots import ReadingSlots
+from collectors.snmp.polling.riding_values import RidingValues
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.poll_budget import PollBudget
@@ -205,7 +211,7 @@ class DevicePoll:
         time_ms = received_ms
         self.is_silent = not answers
         if answers:
-            answer = _joined(answers)
+            answer = join_answers(answers)
             time_ms = answer.time_ms
             rows, fields = self._port_rows(answer, received_ms)
             batches = rows + batches
@@ -257,7 +263,12 @@ class DevicePoll:
         is_due = self._neighbours.is_due and self._ports.is_learnt
         share = _BESIDE_NEIGHBOURS_SHARE if is_due else 1.0
         within = snmp.with_budget(snmp.budget.part(share))
-        await self._ports.read(within, answers, self._retry_policy)
+        riding = RidingValues() if self._health is None else self._health.start_riding()
+        try:
+            await self._ports.read(within, answers, self._retry_policy, riding)
+        finally:
+            if self._health is not None:
+                self._health.end_riding(riding)
         if not self._neighbours.is_due or not self._ports.is_learnt:
             return []
         rows = await self._neighbours.read(snmp, self._tags, self._ports.ports, answers)
@@ -387,14 +398,3 @@ class DevicePoll:
         elif self._outcome is not None:
             _log.info("device_polled_again", device=self._device.id)
         self._outcome = outcome
-
-
-def _joined(answers: list[PollAnswer]) -> PollAnswer:
-    """All answers of a poll as one, with the time of the first."""
-    first = answers[0]
-    return PollAnswer(
-        first.time_ms,
-        first.moment,
-        [plan for answer in answers for plan in answer.plans],
-        [sample for answer in answers for sample in answer.samples],
-    )

@@ -138,6 +138,17 @@ def read_answer(
     return plans, samples
 
 
+def join_answers(answers: list[PollAnswer]) -> PollAnswer:
+    """All answers of a poll as one, with the time of the first."""
+    first = answers[0]
+    return PollAnswer(
+        first.time_ms,
+        first.moment,
+        [plan for answer in answers for plan in answer.plans],
+        [sample for answer in answers for sample in answer.samples],
+    )
+
+
 def port_rows(
     tags: DeviceTags,
     answer: PollAnswer,

@@ -18,6 +18,7 @@ from collectors.snmp.polling import device_findings, request_plan
 from collectors.snmp.polling.counter_rates import Moment, elapsed
 from collectors.snmp.polling.poll_rows import PollAnswer, Renumbered, read_answer
 from collectors.snmp.polling.reading_slots import ReadingSlots
+from collectors.snmp.polling.riding_values import RidingValues
 from collectors.snmp.session import oids
 from collectors.snmp.session.answer_time import SLOW_S
 from collectors.snmp.session.device_session import DeviceSession
@@ -83,6 +84,10 @@ class PortTable:
         self._requested = 0
         # How many of them it reached; None if all.
         self.reached: int | None = None
+        # What rides in the last request of this poll.
+        self._riding = RidingValues()
+        # The most that ever wanted to ride.
+        self._reserve = request_plan.NO_RESERVE
 
     @property
     def is_learnt(self) -> bool:
@@ -121,11 +126,19 @@ class PortTable:
         snmp: DeviceSession,
         answers: list[PollAnswer],
         retry_policy: RetryPolicy,
+        riding: RidingValues,
     ) -> None:
-        """Adds an answer per request to `answers`; those before a failure stay.
+        """Adds an answer per request to `answers`; those before a failure stay. The
+        last request has `riding` too, if it has room.
 
         After the first answer the session uses `retry_policy`. Raises `Failed`.
         """
+        self._riding = riding
+        reserve = request_plan.Reserve(*map(max, riding.reserve, self._reserve))
+        if reserve != self._reserve:
+            self._reserve = reserve
+            if self._plan is not None:
+                self._pack(snmp)
         plan = self._plan
         first = None
         self.reached, self._requested = None, 0
@@ -219,7 +232,9 @@ class PortTable:
         slow: tuple[str, ...] = ()
         if at == len(plan.fast) - 1 and not plan.slow_per_poll:
             slow = self._slow_request(plan)
-        values = await snmp.get_some((*request.oids, *slow))
+            values = await self._get_last(snmp, plan, (*request.oids, *slow))
+        else:
+            values = await snmp.get_some(request.oids)
         names = {oid: values.pop(oid) for oid in slow if oid in values}
         moment, time_ms = self._moment(values), self._now_ms()
         last = self._last_moment
@@ -243,6 +258,19 @@ class PortTable:
         if slow:
             await self._keep_slow(snmp, plan, names)
         return PollAnswer(time_ms, moment, plans, samples)
+
+    async def _get_last(
+        self, snmp: DeviceSession, plan: request_plan.Plan, oids: tuple[str, ...]
+    ) -> dict[str, Value]:
+        """The last request of a poll, with what rides in it."""
+        riding = self._riding
+        if not riding.fits(plan.reserve) or not riding.is_apart_from(oids):
+            return await snmp.get_some(oids)
+        riding.was_sent = True
+        began_s = self._monotonic_s()
+        values = await snmp.get_some((*oids, *riding.oids))
+        riding.keep(values, self._monotonic_s() - began_s)
+        return values
 
     def _start_reading(self, moment: Moment | None) -> None:
         """Starts to read the tables, or goes on if the device was only silent since.
@@ -305,6 +333,7 @@ class PortTable:
             ),
             snmp.limits.varbinds,
             may_ride=not snmp.is_v1,
+            reserve=self._reserve,
         )
         self._next_slow = 0
         return self._plan
@@ -312,8 +341,12 @@ class PortTable:
     async def _read_slow(self, snmp: DeviceSession, plan: request_plan.Plan) -> None:
         """Names and aliases, a few at a time."""
         self._polls_without_slow = 0
-        for _ in range(plan.slow_per_poll):
-            names = await snmp.get_some(self._slow_request(plan))
+        for n in range(plan.slow_per_poll):
+            request = self._slow_request(plan)
+            if n == plan.slow_per_poll - 1:
+                names = await self._get_last(snmp, plan, request)
+            else:
+                names = await snmp.get_some(request)
             await self._keep_slow(snmp, plan, names)
 
     def _slow_request(self, plan: request_plan.Plan) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from sys import intern
+from typing import NamedTuple
 
 import msgspec
 
@@ -77,6 +78,16 @@ class PortPlan(msgspec.Struct, frozen=True, gc=False):
     octets: int
 
 
+class Reserve(NamedTuple):
+    """Room that the last request of each poll leaves for other values."""
+
+    octets: int
+    varbinds: int
+
+
+NO_RESERVE = Reserve(0, 0)
+
+
 class PlannedGet(msgspec.Struct, frozen=True, gc=False):
     """One GET: its OIDs, and the ports whose values it returns."""
 
@@ -86,12 +97,14 @@ class PlannedGet(msgspec.Struct, frozen=True, gc=False):
 
 class Plan(msgspec.Struct, frozen=True):
     """All requests of a device. `fast` is sent in every poll; of `slow` each poll sends
-    the next `slow_per_poll`, or if that is 0 the next one with the last of `fast`."""
+    the next `slow_per_poll`, or if that is 0 the next one with the last of `fast`. The
+    last request of a poll has room for `reserve`."""
 
     fast: tuple[PlannedGet, ...]
     slow: tuple[tuple[str, ...], ...]
     slow_per_poll: int
     varbinds: int
+    reserve: Reserve = NO_RESERVE
 
 
 def port_plans(
@@ -113,13 +126,17 @@ def pack(
     max_octets: int,
     varbinds: int,
     may_ride: bool = True,
+    reserve: Reserve = NO_RESERVE,
 ) -> Plan:
     """The requests for `plans`, with at most `varbinds` each, whose answers have at
     most `max_octets` of bindings. Pure.
 
-    `names` holds the columns of `NAMES` as last read. `may_ride`: names may be in one
-    request with counters; for an agent that refuses a whole GET they may not.
+    `names` holds the columns of `NAMES` as last read. `may_ride`: names and what
+    `reserve` is for may be in one request with counters; for an agent that refuses a
+    whole GET they may not.
     """
+    if not may_ride:
+        reserve = NO_RESERVE
     known = [oid for oid in _SCALARS if oid in scalars]
     fast: list[PlannedGet] = []
     oids_now, octets = list(known), _SCALAR_OCTETS * len(known)
@@ -137,21 +154,29 @@ def pack(
     # Some names are requested together with the counters.
     requested = {plan.oids[NAME] for plan in plans}
     wanted_names = [
-        (oid, _octets(oid, value) + _NAME_GROWS)
+        (oid, binding_octets(oid, value) + _NAME_GROWS)
         for plan in plans
         for column in NAMES
         for oid in [_instance(column, plan.port.if_index)]
         for value in [names.get(column, {}).get(plan.port.if_index)]
         if value is not None and oid not in requested
     ]
-    room = max_octets - octets
-    if may_ride and room >= max_octets * _ROOM_SHARE and varbinds > len(oids_now):
-        slow = _slow(wanted_names, [], room, varbinds - len(oids_now))
+    room = Reserve(max_octets - octets, varbinds - len(oids_now))
+    left = Reserve(room.octets - reserve.octets, room.varbinds - reserve.varbinds)
+    if may_ride and left.octets >= max_octets * _ROOM_SHARE and left.varbinds > 0:
+        slow = _slow(wanted_names, [], *left)
         if len(slow) <= _SLOW_POLLS:
-            return Plan(tuple(fast), tuple(map(tuple, slow)), 0, varbinds)
-    slow = _slow(wanted_names, known[:1], max_octets, varbinds)
+            return Plan(tuple(fast), tuple(map(tuple, slow)), 0, varbinds, reserve)
+    slow = _slow(
+        wanted_names,
+        known[:1],
+        max_octets - reserve.octets,
+        max(2, varbinds - reserve.varbinds),
+    )
     per_poll = -(-len(slow) // _SLOW_POLLS)
-    return Plan(tuple(fast), tuple(map(tuple, slow)), per_poll, varbinds)
+    if not per_poll and (left.octets < 0 or left.varbinds < 0):
+        reserve = NO_RESERVE
+    return Plan(tuple(fast), tuple(map(tuple, slow)), per_poll, varbinds, reserve)
 
 
 def answer_octets(credential: Credential, engine_id: bytes) -> int:
@@ -181,13 +206,15 @@ def _port_plan(port: Port, columns: Columns, with_name: bool) -> PortPlan:
         if column is not None:
             value = columns[column][index]
             # A counter that is not 0 may need another octet soon.
-            octets += _octets(instances[-1], value) + (at < _COUNTERS and bool(value))
+            octets += binding_octets(instances[-1], value) + (
+                at < _COUNTERS and bool(value)
+            )
     name_column = oids.IF_NAME if port.key == port.name else oids.IF_DESCR
     name = None
     if with_name and port.stable and index in columns.get(name_column, ()):
         name = columns[name_column][index]
         instances.append(_instance(name_column, index))
-        octets += _octets(instances[-1], name)
+        octets += binding_octets(instances[-1], name)
     else:
         instances.append("")
     assert len(instances) == NAME + 1
@@ -236,7 +263,7 @@ def _instance(column: str, index: int) -> str:
     return intern(f"{column}.{index}")
 
 
-def _octets(oid: str, value: Value) -> int:
+def binding_octets(oid: str, value: Value | None) -> int:
     """The size of one variable binding in an answer."""
     if isinstance(value, int):
         size = value.bit_length() // 8 + 1
