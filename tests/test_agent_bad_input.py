@@ -20,6 +20,7 @@ from test_agent_spool import Clock, ids, report
 from test_agent_status import NOW_MS
 
 from collectors.ingest.certificate import make_certificates
+from probes.agent.enrol import enrol
 from probes.agent.private_folder import mend_folder
 from probes.agent.publish_https import HttpsPublisher
 from probes.agent.publish_mqtt import MqttPublisher
@@ -57,6 +58,30 @@ async def test_a_certificate_out_of_time_makes_one_think_of_the_clock(
             assert spool.waiting == 2
         # Whose certificate is not trusted is not believed about the time either.
         assert out.clock_ahead_s is None
+
+
+@pytest.mark.parametrize(
+    ("days", "says"), [(730, "is not yet valid"), (-730, "has expired")]
+)
+async def test_a_laptop_with_a_clock_two_years_off_learns_why_it_cannot_enrol(
+    tmp_path: Path, days: int, says: str
+) -> None:
+    """The server's certificate as such a laptop sees it."""
+    folder = make_certificate(tmp_path, datetime.now(UTC) + timedelta(days=days))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    server = await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context
+    )
+    address = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    ca_file, now = str(folder / "cert.pem"), datetime.now(UTC)
+    async with server:
+        with pytest.raises(Later, match=says) as error:
+            await enrol(address, "t", tmp_path / "state", ca_file, "s")
+    assert f"this laptop's clock says {now.day} {now:%B %Y}, " in str(error.value)
+    assert "is this laptop's clock right?" in str(error.value)
+    # No use of the token is spent, and the next attempt is the same laptop's.
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["device"]
 
 
 # paho leaves the socket of a failed handshake to the garbage collector.

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_council import Door as Council
@@ -32,7 +33,8 @@ from probes.wire.report import Enrolment, Report, Result, Whereabouts, moved
 
 NOW_MS = 1_790_000_000_000
 DAY_S = 86_400
-hours = st.integers(-2000, 2000).map(lambda hours: hours * 3_600_000)
+# More than two years to either side.
+hours = st.integers(-20_000, 20_000).map(lambda hours: hours * 3_600_000)
 
 
 class Wrong:
@@ -254,13 +256,18 @@ class Unchanged:
         await self._https.policy()
 
 
-async def test_days_offline_by_a_clock_that_is_days_ahead_arrive_at_their_times(
-    tmp_path: Path,
+@pytest.mark.parametrize("ahead_days", [730, -730])
+async def test_days_offline_by_a_clock_that_is_years_wrong_arrive_at_their_times(
+    tmp_path: Path, ahead_days: int
 ) -> None:
     """Made before the server was ever reached; it is reached by the delivery."""
     now_ms = wall_ms()
     policy = Policy(cadence_s={**dict.fromkeys(QUICK, 0), "agent": 0}, report_s=1)
-    async with reporting(tmp_path, policy, 40 * DAY_S) as (council, laptop, out):
+    async with reporting(tmp_path, policy, ahead_days * DAY_S) as (
+        council,
+        laptop,
+        out,
+    ):
         laptop.spool = Spool(
             tmp_path,
             SpoolLimits(),

@@ -52,6 +52,31 @@ def test_a_folder_that_cannot_be_written_is_said_and_the_agent_goes_on(
     assert "INFO network_changed" in said
 
 
+def test_a_full_disk_is_said_elsewhere_and_the_log_goes_on_when_there_is_room(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / NAME).symlink_to("/dev/full")
+    log = LogFile(tmp_path / NAME)
+    # Not to /dev/full itself, which cannot be renamed.
+    log.maxBytes = 0
+    root = logging.getLogger()
+    root.addHandler(log)
+    root.setLevel(logging.INFO)
+    say = logging.getLogger("probes").info
+    for number in range(3):
+        say("line %d", number)
+    assert log.lost == 4
+    (line,) = (line for line in caplog.messages if "log_failed" in line)
+    assert line.endswith("cannot be written: [Errno 28] No space left on device")
+    (tmp_path / NAME).unlink()
+    say("line 3")
+    say("line 4")
+    log.close()
+    # The error itself did not fit either.
+    assert (tmp_path / NAME).read_text() == ("line 3\nlog_recovered lost=4\nline 4\n")
+    assert capfd.readouterr().err == ""
+
+
 def test_a_log_file_that_is_held_open_grows_and_loses_no_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,10 +52,35 @@ def log_error(message: str) -> None:
 
 class LogFile(logging.handlers.RotatingFileHandler):
     """At most 1.5 MB in three files, UTF-8. If another program holds the file when a
-    new one is due, the old one grows until the next attempt; nothing is lost."""
+    new one is due, the old one grows until the next attempt; nothing is lost.
+
+    What a full disk does not take is lost from the file and counted. The other places
+    of the log get it, and why, once.
+    """
 
     def __init__(self, path: Path, most_bytes: int = _MOST_BYTES) -> None:
         super().__init__(path, "a", most_bytes, _OLDER, encoding="utf-8")
+        self.lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        before = self.lost
+        super().emit(record)
+        if before and self.lost == before:
+            self.lost = 0
+            _log.warning("log_recovered lost=%d", before)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        # What is half written would come again with the next line.
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.close()
+        self.lost += 1
+        if self.lost == 1:
+            _log.error(
+                "log_failed error=%s cannot be written: %s", self.baseFilename, error
+            )
 
     def rotate(self, source: str, dest: str) -> None:
         with contextlib.suppress(OSError):
