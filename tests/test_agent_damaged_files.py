@@ -296,6 +296,14 @@ def test_a_folder_that_may_only_be_read_or_is_full_is_a_sentence(
     assert ": may this user write there?; the newest 500 reports are kept" in err
     assert "agent_started agent=a1" in err
     assert "Traceback" not in err
+    full = enrolled.replace("tmpfs tmpfs", "tmpfs -o size=256k tmpfs").replace(
+        "mount -o remount,ro", "head -c 999999 /dev/zero > "
+    )
+    code, err = run(tmp_path, "run", "--service", before=f"{full}/other")
+    assert code == 0, err
+    assert ": is the disk full?; the newest 500 reports are kept in memory" in err
+    assert "state_file_failed" in err
+    assert "Traceback" not in err
 
 
 def test_a_full_disk_is_found_before_a_token_is_used(tmp_path: Path) -> None:

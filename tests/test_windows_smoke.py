@@ -128,6 +128,14 @@ def test_a_file_that_another_program_has_open_is_replaced_when_it_is_closed(
     assert facts["held_file"] == "new"
 
 
+def test_damaged_files_of_the_state_are_moved_aside(facts: dict[str, Any]) -> None:
+    assert facts["damaged_files"] == [
+        "spool_lost",
+        "state_file_damaged",
+        "state_file_damaged",
+    ]
+
+
 def test_state_outside_the_profile_is_closed_to_others(
     laptop: WindowsLaptop, facts: dict[str, Any]
 ) -> None:

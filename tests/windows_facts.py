@@ -7,6 +7,7 @@ import asyncio
 import ctypes
 import http.server
 import json
+import logging
 import sys
 import tempfile
 import threading
@@ -17,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from probes import platforms
+from probes.agent.place import KnownPlaces
+from probes.agent.policy_refresh import read_policy
+from probes.agent.settings import SpoolLimits
+from probes.agent.spool import Spool
 from probes.measure import name_lookup
 from probes.measure.round_trips import measure_round_trips
 from probes.platforms import (
@@ -31,6 +36,7 @@ from probes.platforms import (
 from probes.platforms.commands import find_program, run
 from probes.tracing import windows_tracer
 from probes.wire.atomic_file import replace_file
+from probes.wire.policy import Policy
 from probes.wire.socket_errors import outcome_of
 
 SCRIPTS = {
@@ -103,6 +109,25 @@ def held_file() -> str:
     return path.read_text()
 
 
+def damaged_files() -> list[str]:
+    """What is logged about files of the agent's state that are none."""
+    folder = Path(tempfile.mkdtemp()) / "Tŷ Müller"
+    folder.mkdir()
+    (folder / "places.json").mkdir()
+    (folder / "policy.json").write_bytes(b"\xff{")
+    (folder / "spool.sqlite").mkdir()
+    lines: list[str] = []
+    collect = logging.Handler()
+    collect.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(collect)
+    with Spool(folder, SpoolLimits(), lambda: 0) as spool:
+        assert KnownPlaces(folder, b"key").known("n1") == ""
+        assert read_policy(folder) == Policy()
+        assert spool.trouble == ""
+    logging.getLogger().removeHandler(collect)
+    return [line.partition(" error=")[0] for line in lines]
+
+
 def private_folder() -> str:
     folder = Path(r"C:\ProgramData\towpath-agent")
     folder.mkdir(parents=True, exist_ok=True)
@@ -151,6 +176,7 @@ def main() -> None:
         "folder": system_library.system_folder(),
         "proxies": proxies(),
         "held_file": held_file(),
+        "damaged_files": damaged_files(),
         "private_folder": private_folder(),
         "event": event(),
         "machine": smbios.raw_table()[:3].hex(),
