@@ -6,12 +6,14 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import services
 from ingest_council import door
+from ndt7_reflector import make_certificate
 from waiting import until
 from windows_python import WindowsLaptop, windows_laptop
 
@@ -75,6 +77,7 @@ def facts(
     # What a person may have in the folder from which the agent is started.
     for planted in ("netsh.exe", "winhttp.dll", "iphlpapi.dll"):
         shutil.copy(services.program("ip"), here / planted)
+    make_certificate(here, datetime.now(UTC))
     code = Path(__file__).with_name("windows_facts.py").read_text("utf-8")
     yield laptop.value(code, here)
     shutil.rmtree(laptop.drive / "ProgramData" / "towpath-agent")
@@ -126,6 +129,15 @@ def test_a_file_that_another_program_has_open_is_replaced_when_it_is_closed(
     facts: dict[str, Any],
 ) -> None:
     assert facts["held_file"] == "new"
+
+
+def test_windows_checks_certificates_and_knows_no_authority_of_ours(
+    facts: dict[str, Any],
+) -> None:
+    assert facts["unknown_authority"] == (
+        " has a certificate that is not trusted: this laptop does not trust the "
+        "authority that issued it; it was issued by 'localhost' for 'localhost'"
+    )
 
 
 def test_damaged_files_of_the_state_are_moved_aside(facts: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import ctypes
 import http.server
 import json
 import logging
+import ssl
 import sys
 import tempfile
 import threading
@@ -20,6 +21,8 @@ from typing import Any
 from probes import platforms
 from probes.agent.place import KnownPlaces
 from probes.agent.policy_refresh import read_policy
+from probes.agent.report_delivery import Later
+from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import Spool
 from probes.measure import name_lookup
@@ -109,6 +112,22 @@ def held_file() -> str:
     return path.read_text()
 
 
+async def unknown_authority() -> str:
+    """What is said of a server whose authority Windows does not know."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain("cert.pem", "key.pem")
+    server = await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=tls
+    )
+    address = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    async with server, ServerConnection(address, None, "", "test") as connection:
+        try:
+            await connection.request("GET", "/")
+        except Later as error:
+            return str(error).removeprefix(address)
+    return "trusted"
+
+
 def damaged_files() -> list[str]:
     """What is logged about files of the agent's state that are none."""
     folder = Path(tempfile.mkdtemp()) / "Tŷ Müller"
@@ -177,6 +196,7 @@ def main() -> None:
         "proxies": proxies(),
         "held_file": held_file(),
         "damaged_files": damaged_files(),
+        "unknown_authority": asyncio.run(unknown_authority()),
         "private_folder": private_folder(),
         "event": event(),
         "machine": smbios.raw_table()[:3].hex(),

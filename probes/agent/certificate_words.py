@@ -7,8 +7,19 @@ import re
 import ssl
 
 from probes.agent.shown_certificate import ShownCertificate
-from probes.wire.socket_errors import is_out_of_time
+from probes.wire.socket_errors import is_out_of_time, verify_code
 
+# Windows words them in the laptop's language, or as a bare number (winerror.h).
+_OF_WINDOWS = {
+    0x800B0101: "it is not valid by this laptop's clock",
+    0x800B0109: "this laptop does not trust the authority that issued it",
+    0x800B010A: "it leads to no authority that this laptop knows",
+    0x800B010C: "it was revoked",
+    0x80092010: "it was revoked",
+    0x80092012: "whether it was revoked could not be found out",
+    0x80092013: "whether it was revoked could not be found out",
+    0x800B010F: "it is for another name",
+}
 # What a proxy answers if it cannot reach a server.
 _NO_SERVER = {502, 503, 504}
 
@@ -28,7 +39,8 @@ def certificate_sentence(
     error: ssl.SSLCertVerificationError, now_s: float, shown: ShownCertificate | None
 ) -> str:
     """Why a certificate is not trusted, what was shown instead, and what to do."""
-    why = re.sub(r"\s+", " ", error.verify_message or str(error)).strip().rstrip(".")
+    text = _OF_WINDOWS.get(verify_code(error), error.verify_message or str(error))
+    why = re.sub(r"\s+", " ", text).strip().rstrip(".")
     parts = [f"has a certificate that is not trusted: {why}"]
     if is_out_of_time(error):
         # Far more often it is the laptop's clock than the server's certificate.

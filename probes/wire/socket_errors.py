@@ -91,7 +91,7 @@ def outcome_of(error: BaseException) -> Outcome:
     if isinstance(error, ssl.SSLCertVerificationError):
         # If a certificate is not valid *yet*, this clock is usually behind. A server
         # rarely uses a certificate too early.
-        early = _verify_code(error) in _NOT_YET_VALID
+        early = verify_code(error) in _NOT_YET_VALID
         return Outcome.CLOCK_WRONG if early else Outcome.TLS_FAILED
     if isinstance(error, ssl.SSLError):
         return Outcome.TLS_FAILED
@@ -112,10 +112,11 @@ def outcome_of(error: BaseException) -> Outcome:
 
 def is_out_of_time(error: ssl.SSLCertVerificationError) -> bool:
     """True if a certificate is not valid yet, or not any more, by this clock."""
-    return _verify_code(error) in _NOT_YET_VALID | _EXPIRED
+    return verify_code(error) in _NOT_YET_VALID | _EXPIRED
 
 
-def _verify_code(error: ssl.SSLCertVerificationError) -> int:
+def verify_code(error: ssl.SSLCertVerificationError) -> int:
+    """The number of what is wrong with a certificate, of whatever checked it."""
     # An error that a library makes itself has none.
     return getattr(error, "verify_code", 0)
 
