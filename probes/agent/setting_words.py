@@ -25,7 +25,7 @@ def wrong_value(kind: Any, value: object, *, secret: bool = False) -> str:
     hint = ""
     info = inspect.type_info(kind)
     if isinstance(info, inspect.LiteralType) and isinstance(value, str):
-        hint = did_you_mean(value, [str(word) for word in info.values])
+        hint = did_you_mean(value.lower(), [str(word) for word in info.values])
     return f"expected {expected(kind)}, got {_shown(value)}{hint}"
 
 
