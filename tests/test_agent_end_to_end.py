@@ -3,12 +3,15 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from ingest_council import door
 from waiting import until
@@ -19,7 +22,14 @@ from collectors.ingest.ingest_config import (
     ServiceConfig,
     TeamsRelayConfig,
 )
+from probes.agent.enrol import (
+    StoredCredential,
+    enrol,
+    read_credential,
+    save_credential,
+)
 from probes.wire.clock import wall_ms
+from probes.wire.machine_number import machine_digest
 
 NO_RELAY = TeamsRelayConfig(host="")
 AGENT = [sys.executable, "-m", "probes.agent.agent_cli"]
@@ -102,6 +112,65 @@ async def test_a_laptop_enrols_measures_delivers_and_stops_with_nothing_lost(
         sent = [json.loads(line) for line in out.splitlines()]
         assert len(sent) == 3
         assert all(line["report"]["version"] == 1 for line in sent)
+
+
+async def test_a_laptop_renews_its_secret_and_a_copy_of_it_becomes_another(
+    tmp_path: Path,
+) -> None:
+    quick = PolicyConfig(teams_relay=NO_RELAY, cadence_s={"vpn": 1}, report_s=10)
+    async with door(tmp_path / "council", policy=quick) as council:
+        port, authority = council.ingest.port, council.certificates.authority
+
+        async def works(name: str, serial: str, done: Callable[[], bool]) -> None:
+            """Runs the agent of the folder on the computer with that number."""
+            folder = tmp_path / name
+            (folder / "machine-number").write_text(serial)
+            process = await asyncio.create_subprocess_exec(
+                *AGENT,
+                "--config",
+                str(settings(folder, port, authority)),
+                "run",
+                env={**environment(), "CREDENTIALS_DIRECTORY": str(folder)},
+            )
+            try:
+                await until(done, seconds=60)
+            finally:
+                process.terminate()
+                assert await asyncio.wait_for(process.wait(), 20) == 0
+
+        def stored(name: str) -> StoredCredential:
+            return read_credential(tmp_path / name / "state")
+
+        def reporting() -> set[str]:
+            return {agent for _, agent, _ in council.append.rows()}
+
+        first = tmp_path / "first"
+        (first / "state").mkdir(parents=True)
+        token = council.registry.admin.make_token("hall", 1, 1, wall_ms())
+        server, trusted = f"https://127.0.0.1:{port}", str(authority)
+        old = await enrol(server, token, first / "state", trusted, "test")
+        old = msgspec.structs.replace(
+            old, machine=machine_digest("PF3ABCDE"), made_ms=old.made_ms - 10**10
+        )
+        save_credential(first / "state", old)
+        shutil.copytree(first, tmp_path / "copy")
+        await asyncio.gather(
+            works("copy", "5CG1234XYZ", lambda: len(reporting()) == 2),
+            works(
+                "first",
+                "PF3ABCDE",
+                lambda: (
+                    len(reporting()) == 2
+                    and stored("first").secret != old.secret
+                    and not stored("first").unconfirmed
+                ),
+            ),
+        )
+        assert reporting() == {old.agent, stored("copy").agent}
+        assert stored("first").agent == old.agent
+        council.registry.save_seen()
+        machines = {agent.machine for agent in council.registry.agents()}
+        assert len(machines) == 2
 
 
 async def test_a_revoked_laptop_reports_that_and_keeps_its_reports(

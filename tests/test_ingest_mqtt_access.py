@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,11 +25,17 @@ from services import free_port, mosquitto, program, running
 from waiting import until
 
 from collectors.ingest.certificate import make_certificates
+from collectors.ingest.enrolment import EnrolmentService
 from collectors.ingest.ingest_config import IngestConfig, MqttConfig
 from collectors.ingest.mosquitto_hash import matches, mosquitto_hash
 from collectors.ingest.mqtt_ingest import MqttIngest
 from probes.wire.clock import wall_ms
-from probes.wire.report import ACKS_TOPIC, REPORTS_TOPIC, AgentCredential
+from probes.wire.report import (
+    ACKS_TOPIC,
+    REPORTS_TOPIC,
+    AgentCredential,
+    Enrolment,
+)
 
 pytestmark = pytest.mark.service
 
@@ -128,6 +135,32 @@ async def test_the_broker_accepts_enrolled_agents_and_rejects_revoked_ones(
             async with mqtt_connection(port, laptop):
                 pass
         assert ingest.connected
+
+
+async def test_a_new_secret_reaches_the_broker_when_it_is_confirmed(
+    broker: Broker, tmp_path: Path
+) -> None:
+    port, registry = broker.server.port, broker.registry
+
+    async def lets_in(who: AgentCredential) -> bool:
+        try:
+            async with mqtt_connection(port, who):
+                return True
+        except aiomqtt.MqttError:
+            return False
+
+    async with broker.files, ingesting(broker, tmp_path, ListAppend()):
+        service = EnrolmentService(registry, broker.files.wait_loaded, time.monotonic)
+        token = registry.admin.make_token("depot", 1, 1, wall_ms())
+        laptop = await service.enrol(Enrolment(token, "a"), "127.0.0.1", wall_ms())
+        new = await service.renew(laptop.agent, laptop.secret, "", wall_ms())
+        # Not confirmed: the answer may have been lost.
+        assert await lets_in(laptop)
+        await service.confirm(new.agent, new.secret, wall_ms())
+        assert await lets_in(new)
+        assert not await lets_in(laptop)
+        waiting = {"r1": report(new.agent, "r1")}
+        await asyncio.wait_for(deliver(port, new, waiting), 20)
 
 
 async def test_reports_of_a_revoked_agent_are_refused_if_the_broker_still_lets_it_in(

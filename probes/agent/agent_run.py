@@ -107,23 +107,38 @@ async def _get_credential(
 ) -> StoredCredential | None:
     """Returns the stored credential, enrols with the token, or gets an identity of its
     own for a copied disk; None if the agent is stopped first."""
-    folder = settings.folder()
+    text = token.read()
+
+    async def by_token(as_another: bool) -> StoredCredential:
+        return await enrol(
+            settings.server,
+            text,
+            settings.folder(),
+            settings.ca_file,
+            software,
+            settings.ring,
+            as_another=as_another,
+        )
+
     try:
-        known = read_credential(folder)
+        known = read_credential(settings.folder())
     except NotEnrolled:
-        text = token.read()
         if not text:
             raise
-        server, ca_file = settings.server, settings.ca_file
-        return await _until_enrolled(
-            lambda: enrol(server, text, folder, ca_file, software, settings.ring),
-            stop,
-        )
+        return await _until_enrolled(lambda: by_token(False), stop)
     if not (settings.server and is_copy(known, machine)):
         return known
-    return await _until_enrolled(
-        lambda: enrol_copy(settings, software, known, machine), stop
-    )
+
+    async def as_copy() -> StoredCredential:
+        try:
+            return await enrol_copy(settings, software, known, machine)
+        except NotEnrolled:
+            # Its secret may be too old, or the laptop that it was copied from revoked.
+            if not text:
+                raise
+            return await by_token(True)
+
+    return await _until_enrolled(as_copy, stop)
 
 
 async def _until_enrolled(

@@ -25,6 +25,8 @@ STORAGE = (
     "Results from one laptop are stored under a pseudonym (a keyed hash) and deleted",
     "after the number of days shown. Shared pages and reports show groups of at least",
     "10 laptops; your council may have set another number, never under 5.",
+    "When the laptop joins, a SHA-256 of the computer's serial number is sent, not the",
+    "number. The server keeps a keyed hash of that, if your council wants it.",
 )
 
 
