@@ -9,6 +9,7 @@ from itertools import chain
 import msgspec
 
 from collectors.snmp.profiles import IdentityFacts, Profile
+from collectors.snmp.profiles.described_identity import read_description
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
@@ -45,16 +46,20 @@ class Identity(msgspec.Struct, frozen=True):
     serial: str | None = None
 
     def with_chassis(self, entities: Sequence[Entity]) -> Identity:
-        """Return the identity with missing values filled in from ENTITY-MIB's
-        chassis."""
+        """Return the identity with missing values filled in from ENTITY-MIB's chassis
+        and from sysDescr; the latter knows better which software is running."""
         first = next(iter(device_parts(entities)), None)
-        if first is None:
-            return self
+        model, serial, software = (
+            (None, None, None)
+            if first is None
+            else (first.model, first.serial, first.software)
+        )
+        described = read_description(self.sys_descr)
         return msgspec.structs.replace(
             self,
-            hardware=self.hardware or first.model,
-            serial=self.serial or first.serial,
-            version=self.version or first.software or None,
+            hardware=self.hardware or model or described.hardware,
+            serial=self.serial or serial or described.serial,
+            version=self.version or described.version or software or None,
         )
 
 

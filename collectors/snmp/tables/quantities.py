@@ -20,6 +20,8 @@ WIDE_CODES = frozenset(
 CODES = WIDE_CODES | frozenset(
     {2**15 - 1, -(2**15), 2**16 - 1, 65530, 2**31 - 2, 10**9, -(10**9)}
 )
+# In a wider type, the least of eight bits: a sensor that is not there.
+_END_OF_8_BITS = -128
 # Two's complement in these widths.
 _WIDTHS = (16, 32, 64)
 
@@ -144,7 +146,7 @@ class Encoding(msgspec.Struct, frozen=True):
             return None
         if self.width and 2 ** (self.width - 1) <= raw < 2**self.width:
             raw -= 2**self.width
-            return None if raw in self.codes else raw
+            return None if raw in self.codes or raw == _END_OF_8_BITS else raw
         return raw
 
 

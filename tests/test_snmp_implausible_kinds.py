@@ -1,0 +1,135 @@
+"""Values that cannot be measurements, as devices send them, are shown by no profile: a
+walk of each shape is read by the shipped profiles, from an agent's answer to the fact.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recorded_agents import Recorded
+from test_snmp_drafting import PUBLIC
+
+from collectors.snmp.polling.device_facts import DeviceFacts, poll_once
+from collectors.snmp.profiles import Profile, find_rows, load, to_readings
+from collectors.snmp.profiles.matched_rows import key_column
+from collectors.snmp.session.session import Value
+from collectors.snmp.tables.quantities import SENSORS, USAGE, WIRELESS
+
+E = "1.3.6.1.4.1"
+
+
+def sensor_mib(kind: int, scale: int, precision: int, value: int) -> str:
+    """Return a row of entPhySensorTable (RFC 3433)."""
+    row = "1.3.6.1.2.1.99.1.1.1"
+    cells = ((1, kind), (2, scale), (3, precision), (4, value), (5, 1))
+    return "".join(f"{row}.{n}.1|2|{v}\n" for n, v in cells)
+
+
+CELSIUS, WATTS, VOLTS = 8, 6, 4
+# Name: the maker's number, the walk, and the values that may be shown.
+WALKS = {
+    # RFC 3433: what is below and above the range of a sensor, and what it cannot give.
+    "underflow": ("9.1.2435", sensor_mib(CELSIUS, 9, 0, -(10**9)), []),
+    "overflow": ("9.1.2435", sensor_mib(CELSIUS, 9, 0, 10**9), []),
+    "noise of a broken sensor": (
+        "9.1.2435",
+        sensor_mib(CELSIUS, 9, 0, -866_597_556),
+        [],
+    ),
+    "no supply": ("30065.1", sensor_mib(WATTS, 9, 1, -(10**9)), []),
+    "millivolts": ("30065.1", sensor_mib(VOLTS, 8, 0, 3094), [3.094]),
+    # -128 in sixteen bits.
+    "SwOS without a sensor": ("14988.2", f"{E}.14988.1.1.3.11.0|2|65408\n", []),
+    "UPS phase that is not there": (
+        "4555.1.1.1",
+        f"{E}.4555.1.1.7.1.4.4.1.6.1|2|65535\n{E}.4555.1.1.7.1.4.4.1.6.2|2|12\n",
+        [1200.0],
+    ),
+    "absolute zero": ("850.1", f"{E}.850.1.1.3.1.3.1.3.1.1.1|2|-2730\n", []),
+    "radio without a probe": ("10002.1", f"{E}.41112.1.4.8.4.0|2|160000000\n", []),
+    "end of 32 bits": ("318.1.3.2", f"{E}.318.1.1.1.2.3.2.0|66|4294967295\n", []),
+    "least of 32 bits": ("318.1.3.2", f"{E}.318.1.1.1.2.3.2.0|2|-2147483648\n", []),
+    "tenths of degrees": ("318.1.3.2", f"{E}.318.1.1.1.2.3.2.0|66|265\n", [26.5]),
+    # The same MIB with whole degrees and with hundredths.
+    "hundredths": ("20916.1.6", f"{E}.20916.1.6.1.1.1.2.0|2|2212\n", [22.12]),
+    "whole degrees": ("20916.1.6", f"{E}.20916.1.6.1.1.1.2.0|2|22\n", [22.0]),
+}
+
+
+async def read(walk: str, maker: str, folder: Path) -> DeviceFacts:
+    file = folder / "device.snmprec"
+    file.write_text(
+        f"1.3.6.1.2.1.1.1.0|4|Device\n1.3.6.1.2.1.1.2.0|6|{E}.{maker}\n"
+        f"1.3.6.1.2.1.1.3.0|67|100\n{walk}"
+    )
+    async with Recorded(file) as device:
+        return await poll_once("127.0.0.1", device.port_number, PUBLIC)
+
+
+@pytest.mark.parametrize("name", WALKS)
+async def test_only_measurements_are_shown(name: str, tmp_path: Path) -> None:
+    maker, walk, values = WALKS[name]
+    facts = await read(walk, maker, tmp_path)
+    shown = [s.value for s in facts.sensors if s.class_ != "state"]
+    assert shown == values
+
+
+def check_readings(profile: Profile, values: dict[str, dict[str, Value]]) -> int:
+    """Assert that what the profile reads is plausible; return how much that is."""
+    readings = to_readings(find_rows([profile], values))
+    for sensor in readings["sensors"]:
+        if sensor.class_ == "state" or sensor.value is None:
+            continue
+        quantity = SENSORS[sensor.class_]
+        if not quantity.contains(sensor.value):
+            # Only if the profile itself says so: a kiln, an amplifier.
+            assert any(
+                item.within and item.within[0] <= sensor.value <= item.within[1]
+                for table in profile.body.tables.values()
+                for item in table.sensors
+            ), (profile.name, sensor)
+    for processor in readings["processors"]:
+        assert USAGE.contains(processor.usage_pct), (profile.name, processor)
+    for pool in (*readings["memory"], *readings["storage"]):
+        assert 0 <= pool.used_pct <= 100, (profile.name, pool)
+    for radio in readings["wireless"]:
+        assert WIRELESS[radio.class_].contains(radio.value), (profile.name, radio)
+    return sum(map(len, readings.values()))
+
+
+MARKERS: list[Value] = [
+    *(0, 1, -1, 7, 22, 100, 101, 128, 255, 2212, 2303, 32767, 65408, 65530, 65535),
+    *(-2730, -273, -128, 99_999, -99_999, 160_000_000, -866_597_556, 10**9, -(10**9)),
+    *(2**31 - 1, 2**31, -(2**31), 2**32 - 1, 2**32 - 3, 2**63 - 1, 2**64 - 1),
+    *(b"", b"N/A", b"-", b"0x80000000", b"22.5 C", b"1e999", b"nan", b"-273.15"),
+]
+PROFILES = list(load())
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(PROFILES), st.data())
+def test_no_reading_of_any_profile_is_implausible(
+    profile: Profile, data: st.DataObject
+) -> None:
+    columns = sorted(
+        {
+            table.oid(name)
+            for table in profile.body.tables.values()
+            for name, column in table.columns.items()
+            if not column.is_elsewhere
+        }
+        | {
+            table.oid(key_column(item))
+            for table in profile.body.tables.values()
+            for _, _, item in table.items
+        }
+    )
+    seed = data.draw(st.lists(st.sampled_from(MARKERS), min_size=7, max_size=7))
+    values = {
+        column: {str(row): seed[(at * 3 + row) % len(seed)] for row in (0, 1, 2)}
+        for at, column in enumerate(columns)
+    }
+    check_readings(profile, values)
