@@ -8,6 +8,8 @@ import ctypes
 import http.server
 import json
 import logging
+import os
+import socket
 import ssl
 import sys
 import tempfile
@@ -26,6 +28,7 @@ from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import Spool
 from probes.measure import name_lookup
+from probes.measure.active_interface import local_address
 from probes.measure.round_trips import measure_round_trips
 from probes.platforms import (
     event_log,
@@ -100,6 +103,50 @@ def proxies() -> dict[str, list[str]]:
                 found[f"{script} {host}"] = [*setting.ways, setting.note]
         winreg.DeleteValue(settings, "AutoConfigURL")
     return found
+
+
+def set_proxies() -> dict[str, list[str]]:
+    """The proxies that a person, the environment and an administrator have set."""
+    found = {}
+
+    def note(name: str) -> None:
+        setting = platforms.proxy()
+        found[name] = [setting.kind, setting.url, *setting.exceptions]
+
+    path = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
+    listed, bypass = "http=a.example:80;https=b.example:81", "<local>;*.council.example"
+    with winreg.CreateKey(winreg.HKEY_CURRENT_USER, path) as settings:
+        winreg.SetValueEx(settings, "ProxyServer", 0, winreg.REG_SZ, listed)
+        winreg.SetValueEx(settings, "ProxyOverride", 0, winreg.REG_SZ, bypass)
+        for enabled in (1, 0):
+            winreg.SetValueEx(settings, "ProxyEnable", 0, winreg.REG_DWORD, enabled)
+            note(f"person {enabled}")
+        for name in ("ProxyServer", "ProxyOverride"):
+            winreg.DeleteValue(settings, name)
+    os.environ["https_proxy"] = "http://environment.example:3128"
+    note("environment")
+    del os.environ["https_proxy"]
+    # As `netsh winhttp set proxy` does, and `reset proxy`.
+    api = system_library.system_library("winhttp.dll")
+    texts = [ctypes.create_unicode_buffer(text) for text in (listed, bypass)]
+    pointers = [ctypes.addressof(text) for text in texts]
+    for name, info in (
+        ("administrator", winhttp._ProxyInfo(3, *pointers)),
+        ("nobody", winhttp._ProxyInfo(1)),
+    ):
+        assert api.WinHttpSetDefaultProxyConfiguration(ctypes.byref(info))
+        note(name)
+    return found
+
+
+def echoes() -> list[list[Any]]:
+    """The answers to echo requests with two numbers of hops."""
+    try:
+        tracer = windows_tracer.WindowsIcmpTracer(socket.AF_INET, "127.0.0.1")
+        answers = tracer.trace([1, 2], 0.01, 0.5, threading.Event())
+    except OSError as error:
+        return [[str(error)]]
+    return [[echo.address, echo.reached] for echo in answers]
 
 
 def held_file() -> str:
@@ -188,6 +235,14 @@ def main() -> None:
         "lookup": asyncio.run(lookup()),
         "resolvers": platforms.resolvers(),
         "interfaces": [] if isinstance(listed, str) else [i.name for i in listed],
+        "gateways": []
+        if isinstance(listed, str)
+        else sorted(i.gateway for i in listed if i.up and i.gateway),
+        "local_addresses": [local_address(at) for at in ("127.0.0.1", "203.0.113.1")],
+        "wifi": str(platforms.wifi(b"key")),
+        "neighbour": platforms.hardware_address("192.0.2.1", "eth0"),
+        "echoes": echoes(),
+        "set_proxies": set_proxies(),
         "netsh": find_program("netsh"),
         "nothing": find_program("no-such-program"),
         "ran": isinstance(run("netsh", "show"), bytes),
