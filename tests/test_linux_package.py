@@ -1,27 +1,25 @@
-"""The agent's Debian package and its one file for a system's Python: the same in each
-build, listed in an SBOM, and run as on a laptop, by an unprivileged user."""
+"""The agent's Debian package: the same in each build, listed in an SBOM, and run by an
+unprivileged user, as on a laptop."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import os
-import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
-import zipfile
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import services
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
+from agent_packages import (
+    TARGET,
+    build,
+    check_bill,
+    deb_package,
+)
 
 from probes.agent.settings import SpoolLimits
 from probes.agent.settings_layers import merge_settings
@@ -29,50 +27,14 @@ from probes.agent.spool import Spool
 from probes.platforms import linux
 from probes.wire.report import VERSION, Report, Whereabouts
 
-PACKAGES = Path(__file__).resolve().parents[1] / "deploy" / "packages"
-sys.path.insert(0, str(PACKAGES))
-# Not packages of the project: the tools of `make deb` and `make zipapp`.
-agent_files = pytest.importorskip("agent_files")
-deb_package = pytest.importorskip("deb_package")
-zip_application = pytest.importorskip("zip_application")
-
 pytestmark = [pytest.mark.service, pytest.mark.timeout(240)]
-TARGET = "linux-x86_64"
 UNIT = "usr/lib/systemd/system/towpath-agent.service"
-Build = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def collected() -> Any:
-    try:
-        return agent_files.collect(TARGET)
-    except subprocess.CalledProcessError as error:
-        services.absent(f"the agent's libraries cannot be downloaded: {error}")
-
-
-@pytest.fixture(scope="module")
-def build(collected: Any) -> Any:
-    """Builds a package with files that were collected once."""
-
-    def built(module: Any, *arguments: Any) -> Path:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SOURCE_DATE_EPOCH", "1767225600")
-            patch.setattr(module, "collect", lambda _: collected)
-            package: Path = module.build(*arguments)
-            return package
-
-    return built
-
-
-@pytest.fixture(scope="module")
-def deb(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     services.program("dpkg-deb")
     return build(deb_package, tmp_path_factory.mktemp("deb"), TARGET, "0.1.0")
-
-
-@pytest.fixture(scope="module")
-def zipapp(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(zip_application, tmp_path_factory.mktemp("zipapp"), TARGET)
 
 
 class LaptopRoot:
@@ -147,41 +109,8 @@ def contents(deb: Path) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
         }
 
 
-def named_files(component: dict[str, Any]) -> dict[str, str]:
-    return {
-        part["name"]: part["hashes"][0]["content"]
-        for part in component.get("components", [])
-        if part["type"] == "file"
-    }
-
-
-def check_bill(package: Path, files: dict[str, bytes]) -> dict[str, Any]:
-    """The SBOM beside the package is valid, and lists just these files."""
-    text = package.with_name(f"{package.name}.cdx.json").read_text("utf-8")
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
-    bill: dict[str, Any] = json.loads(text)
-    whole = bill["metadata"]["component"]
-    digest = hashlib.sha256(package.read_bytes()).hexdigest()
-    assert whole["hashes"] == [{"alg": "SHA-256", "content": digest}]
-    listed = named_files(whole)
-    for component in bill["components"]:
-        assert component["purl"].startswith("pkg:pypi/"), component["name"]
-        assert component["licenses"], component["name"]
-        assert component["externalReferences"], component["name"]
-        assert named_files(component), component["name"]
-        listed |= named_files(component)
-    assert listed == {
-        name: hashlib.sha256(content).hexdigest() for name, content in files.items()
-    }
-    locked = re.findall(r"^([a-z0-9-]+)==([^ ]+)", agent_files.LOCK.read_text(), re.M)
-    held = {(c["name"], c["version"]) for c in bill["components"]}
-    # The lock also has what other systems need.
-    assert held == set(locked) - {("httpx2-jsfetch", "1.0")}
-    return bill
-
-
 def test_the_deb_is_the_same_in_each_build_and_listed(
-    deb: Path, build: Build, tmp_path: Path
+    deb: Path, tmp_path: Path
 ) -> None:
     again = build(deb_package, tmp_path, TARGET, "0.1.0")
     assert again.read_bytes() == deb.read_bytes()
@@ -197,7 +126,7 @@ def test_the_deb_is_the_same_in_each_build_and_listed(
 
 
 def test_the_deb_is_installed_run_upgraded_and_purged(
-    deb: Path, build: Build, laptop: LaptopRoot, tmp_path: Path
+    deb: Path, laptop: LaptopRoot, tmp_path: Path
 ) -> None:
     laptop.install(deb)
     # What is beside it, or where the environment points to, is not imported.
@@ -287,86 +216,6 @@ def test_lintian_finds_nothing(deb: Path, laptop: LaptopRoot) -> None:
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def start(zipapp: Path, home: Path, *arguments: str, python: str = "python3") -> Any:
-    return subprocess.run(
-        [python, str(zipapp), *arguments],
-        cwd=home,
-        env={
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(home),
-            "PYTHONPATH": str(home / "planted"),
-            "LC_ALL": "C.UTF-8",
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def test_one_file_runs_the_agent_and_is_unpacked_once(
-    zipapp: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "planted").mkdir()
-    (tmp_path / "planted" / "probes.py").write_text("raise SystemExit('planted')")
-    shutil.copy(tmp_path / "planted" / "probes.py", tmp_path)
-    first = start(zipapp, tmp_path, "--version")
-    assert (first.stdout, first.stderr) == ("towpath-agent/0.1.0\n", "")
-    cache = tmp_path / ".cache" / "towpath-agent"
-    (folder,) = cache.iterdir()
-    assert cache.stat().st_mode & 0o077 == 0
-    assert list(folder.glob("msgspec/_core.cpython-3*.so"))
-    made = folder.stat().st_mtime_ns
-    assert start(zipapp, tmp_path, "settings").returncode == 0
-    assert folder.stat().st_mtime_ns == made
-    # A newer one is unpacked beside it.
-    newer = tmp_path / "newer.pyz"
-    newer.write_bytes(zipapp.read_bytes())
-    with zipfile.ZipFile(newer, "a") as archive:
-        archive.writestr("more.txt", "")
-    assert start(newer, tmp_path, "--version").returncode == 0
-    assert len(list(cache.iterdir())) == 2
-
-
-def test_a_folder_that_others_may_write_to_is_not_run_from(
-    zipapp: Path, tmp_path: Path
-) -> None:
-    cache = tmp_path / ".cache" / "towpath-agent"
-    cache.mkdir(parents=True)
-    cache.chmod(0o777)
-    refused = start(zipapp, tmp_path, "--version")
-    assert refused.returncode == 1
-    assert refused.stderr.endswith(f"others may write in {cache}\n")
-    cache.chmod(0o700)
-    broken = tmp_path / "broken.pyz"
-    broken.write_bytes(zipapp.read_bytes()[:-30_000])
-    assert start(broken, tmp_path, "--version").returncode == 1
-
-
-def test_one_file_is_the_same_in_each_build_and_listed(
-    zipapp: Path, build: Build, tmp_path: Path
-) -> None:
-    again = build(zip_application, tmp_path, TARGET)
-    assert again.read_bytes() == zipapp.read_bytes()
-    with zipfile.ZipFile(zipapp) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    bill = check_bill(zipapp, files)
-    target = {"name": "towpath:target", "value": TARGET}
-    assert target in bill["metadata"]["component"]["properties"]
-
-
-def test_every_python_of_the_package_finds_its_compiled_libraries(
-    collected: Any,
-) -> None:
-    names = {str(path) for path in collected.files}
-    for python in agent_files.PYTHONS:
-        tag = python.replace(".", "")
-        assert f"msgspec/_core.cpython-{tag}-x86_64-linux-gnu.so" in names
-    assert "psutil/_psutil_linux.abi3.so" in names
-    assert not [name for name in names if name.startswith(("collectors", "alerts"))]
-    assert PurePosixPath("probes/agent/agent_cli.py") in collected.files
 
 
 def test_what_a_package_for_linux_brings_is_weaker_than_anything_else(

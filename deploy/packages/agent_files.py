@@ -79,14 +79,14 @@ def collect(target: str) -> AgentFiles:
     `subprocess.CalledProcessError` if one cannot be downloaded."""
     files: Files = {}
     owners: dict[PurePosixPath, str] = {}
-    wheels: dict[str, Wheel] = {}
+    wheels: set[Wheel] = set()
     for python in PYTHONS:
-        for path in sorted(_downloaded(target, python).glob("*.whl")):
-            name = _normal(path.name.partition("-")[0])
-            _add(files, path)
-            owners |= dict.fromkeys(files.keys() - owners.keys(), name)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            wheels[path.name] = Wheel(name, path.name, digest)
+        folder = _downloaded(target, python)
+        listed, owned = wheels_in(folder)
+        wheels |= set(listed)
+        owners |= owned
+        for wheel in listed:
+            _add(files, folder / wheel.file_name)
     with tempfile.TemporaryDirectory() as built:
         environment = {**os.environ, "SOURCE_DATE_EPOCH": str(commit_time())}
         subprocess.run(
@@ -96,7 +96,19 @@ def collect(target: str) -> AgentFiles:
         (own,) = Path(built).glob("*.whl")
         _add(files, own, only="probes")
         owners |= dict.fromkeys(files.keys() - owners.keys(), PROJECT)
-    return AgentFiles(dict(sorted(files.items())), sorted(wheels.values()), owners)
+    return AgentFiles(dict(sorted(files.items())), sorted(wheels), owners)
+
+
+def wheels_in(folder: Path) -> tuple[list[Wheel], dict[PurePosixPath, str]]:
+    """The wheels of a folder, and the library of each file in them."""
+    wheels: list[Wheel] = []
+    owners: dict[PurePosixPath, str] = {}
+    for path in sorted(folder.glob("*.whl")):
+        name = _normal(path.name.partition("-")[0])
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        wheels.append(Wheel(name, path.name, digest))
+        owners |= {inside: name for inside, _ in _contents(path)}
+    return wheels, owners
 
 
 def _add(files: Files, wheel: Path, only: str = "") -> None:

@@ -7,8 +7,9 @@ import datetime
 import hashlib
 import json
 import uuid
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent_files import (
     PROJECT,
@@ -23,11 +24,26 @@ from agent_files import (
 AGENT = "towpath-agent"
 
 
+class Bundled(NamedTuple):
+    """Something else that is in a package, in a folder of its own."""
+
+    name: str
+    version: str
+    licence: str
+    folder: PurePosixPath
+
+
 def write_bill(
-    package: Path, agent: AgentFiles, files: Files, inside: PurePosixPath, target: str
+    package: Path,
+    agent: AgentFiles,
+    files: Files,
+    inside: PurePosixPath,
+    target: str,
+    bundled: Sequence[Bundled] = (),
 ) -> Path:
     """Writes `PACKAGE.cdx.json`. `inside` is where the libraries are in `files`."""
-    document = bill(package.name, package.read_bytes(), agent, files, inside, target)
+    content = package.read_bytes()
+    document = bill(package.name, content, agent, files, inside, target, bundled)
     path = package.with_name(f"{package.name}.cdx.json")
     path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     return path
@@ -40,6 +56,7 @@ def bill(
     files: Files,
     inside: PurePosixPath,
     target: str,
+    bundled: Sequence[Bundled] = (),
 ) -> dict[str, Any]:
     """The document for the package `name`. The same package gives the same document."""
     digest = hashlib.sha256(content).hexdigest()
@@ -49,7 +66,9 @@ def bill(
     for path, file_content in files.items():
         owner = PROJECT
         if path.is_relative_to(inside):
-            owner = agent.owners.get(path.relative_to(inside), PROJECT)
+            owner = _owner(path.relative_to(inside), agent.owners)
+        for other in bundled:
+            owner = other.name if path.is_relative_to(other.folder) else owner
         of_library.setdefault(owner, []).append(_file(path, file_content))
     made = datetime.datetime.fromtimestamp(commit_time(), datetime.UTC)
     own = next(library for library in listed if library.name == PROJECT)
@@ -80,7 +99,8 @@ def bill(
             _library(library, agent, of_library.get(library.name, []))
             for library in listed
             if library.name in names
-        ],
+        ]
+        + [_other(other, of_library.get(other.name, [])) for other in bundled],
         "dependencies": [
             {
                 "ref": AGENT if library.name == PROJECT else _purl(library),
@@ -118,6 +138,30 @@ def _library(
             }
             for wheel in wheels
         ],
+        "components": files,
+    }
+
+
+def _owner(path: PurePosixPath, owners: dict[PurePosixPath, str]) -> str:
+    """The library of a file; a compiled module belongs to its source's."""
+    if path.parent.name == "__pycache__":
+        path = path.parent.parent / f"{path.name.partition('.')[0]}.py"
+    if path in owners or not path.parts:
+        return owners.get(path, PROJECT)
+    # What one package leaves out and another has, such as hints of types.
+    top = path.parts[0]
+    return next((o for p, o in owners.items() if p.parts[0] == top), PROJECT)
+
+
+def _other(other: Bundled, files: list[dict[str, Any]]) -> dict[str, Any]:
+    purl = f"pkg:generic/{other.name}@{other.version}"
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "name": other.name,
+        "version": other.version,
+        "purl": purl,
+        "licenses": [{"license": {"id": other.licence}}],
         "components": files,
     }
 

@@ -39,6 +39,7 @@ from installer_tables import (
     guid,
     installer_tables,
 )
+from msi_contents import agent_contents, write_contents
 from msi_database import Summary, write_msi
 
 HERE = Path(__file__).resolve().parent
@@ -76,12 +77,10 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.setdefault("SOURCE_DATE_EPOCH", _commit_time())
     try:
-        package = _package(options)
+        package = _build(options)
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
         print(f"make-msi: {error}", file=sys.stderr)
         return 1
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_bytes(package)
     print(
         f"{hashlib.sha256(package).hexdigest()}  {options.out} ({len(package)} bytes)"
     )
@@ -100,7 +99,8 @@ def build_program(work: Path, name: str) -> bytes:
     return out.read_bytes()
 
 
-def _package(options: argparse.Namespace) -> bytes:
+def _build(options: argparse.Namespace) -> bytes:
+    """Writes the MSI and the list of what is in it."""
     if options.python.is_dir():
         python = folder_python(options.python)
     else:
@@ -109,11 +109,18 @@ def _package(options: argparse.Namespace) -> bytes:
         )
     version = python_version([str(path) for path in python])
     with tempfile.TemporaryDirectory(prefix="towpath-msi-") as work:
-        libraries = library_files(options.wheels or Path(work, "wheels"), version)
+        wheels = options.wheels or Path(work, "wheels")
+        libraries = library_files(wheels, version)
+        agent = agent_contents(libraries, wheels)
         python, libraries = compiled(python, libraries, _wine(Path(work)))
         service = build_program(Path(work), SERVICE_PROGRAM)
         actions = build_program(Path(work), ACTIONS)
-    return package(laid_out(python, libraries, service), options.version, actions)
+    files = laid_out(python, libraries, service)
+    content = package(files, options.version, actions)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_bytes(content)
+    write_contents(options.out, files, agent, options.python.name)
+    return content
 
 
 def package(files: Files, version: str, actions: bytes) -> bytes:
