@@ -129,3 +129,35 @@ def test_the_list_of_tokens_tells_the_truth(tmp_path: Path) -> None:
         (3, 0): "3 left",
         (4, 0): "withdrawn",
     }
+
+
+@pytest.mark.parametrize("years", [-2, 2])
+def test_a_server_whose_date_is_wrong_says_which_it_has(
+    tmp_path: Path, years: int
+) -> None:
+    wrong_ms = NOW_MS + years * 365 * DAY_MS
+    with opened_registry(tmp_path) as registry:
+        token = registry.admin.make_token("depot", 1, 7, NOW_MS)
+        enrolment = Enrolment(token, "a")
+        if years < 0:
+            # A token from the future is one: who made it had the right date.
+            assert not registry.refusal_reason(enrolment, wrong_ms)
+            return
+        with pytest.raises(EnrolmentRefused) as refused:
+            registry.identities.enrol(enrolment, wrong_ms)
+        assert str(refused.value) == (
+            "the enrolment token expired on 2026-09-28 (the server's date is "
+            "2028-09-20)"
+        )
+        # The right date again: nothing was lost.
+        registry.identities.enrol(enrolment, NOW_MS)
+
+
+def test_a_token_of_another_councils_server_says_so(tmp_path: Path) -> None:
+    for council in ("ours", "theirs"):
+        (tmp_path / council).mkdir()
+    with opened_registry(tmp_path / "theirs") as theirs:
+        token = theirs.admin.make_token("depot", 1, 7, NOW_MS)
+    refused = pytest.raises(EnrolmentRefused, match="another council's server")
+    with opened_registry(tmp_path / "ours") as ours, refused:
+        ours.identities.enrol(Enrolment(token, "a"), NOW_MS)

@@ -81,6 +81,7 @@ class Registry:
         self._unsaved: deque[tuple[int, str]] = deque()
         # Digests of secrets that were replaced, and whose they were.
         self._retired: dict[bytes, str] = {}
+        self._retired_state: object = None
         self._notes: dict[tuple[str, _Note], int] = {}
         self._software = SoftwareVersions()
 
@@ -207,15 +208,24 @@ class Registry:
                 " WHERE revoked = 0"
             ).fetchall()
             tokens = enrolment_tokens.read_tokens(connection)
-            retired = connection.execute(
-                "SELECT secret_hash, agent FROM retired"
-            ).fetchall()
+            retired, retired_state = (
+                self._retired,
+                connection.execute(
+                    "SELECT count(*), max(rowid) FROM retired"
+                ).fetchone(),
+            )
+            # Of a year and a large council that is most of the file.
+            if retired_state != self._retired_state:
+                retired = dict(
+                    connection.execute("SELECT secret_hash, agent FROM retired")
+                )
         records = [
             _AgentRecord(secret, pending, token, EnrolledAgent(*fields))
             for secret, pending, token, *fields in rows
         ]
         self._agents = {record.agent.agent: record for record in records}
-        self._tokens, self._retired = tokens, dict(retired)
+        self._tokens = tokens
+        self._retired, self._retired_state = retired, retired_state
         self._software.load(
             {record.agent.agent: record.agent.software for record in records}
         )
