@@ -32,6 +32,7 @@ from waiting import wait_until
 
 from benchmarks.fleet_laptops import MEASURED, FleetEvent, FleetOrders
 from collectors.file_limit import raise_file_limit
+from collectors.ingest import Registry
 from collectors.ingest.certificate import make_certificates
 from collectors.server_measurements import CATALOGUE
 from collectors.store import open_store
@@ -39,6 +40,15 @@ from collectors.store.query import Pick, Query
 from probes.measure.active_interface import local_address
 
 _PROCESSES = 4
+# The rings: twenty laptops first, then two hundred, then the rest.
+_PILOT, _EARLY = 20, 200
+_RINGS = """
+[ingest.policy.rings.pilot]
+hurry = false
+
+[ingest.policy.rings.early]
+longest_pause_s = 3600
+"""
 _DAY_MS = 86_400_000
 # What the tests set, and what is set here instead: as shipped.
 _SHIPPED = {
@@ -84,7 +94,7 @@ class _RollOut:
 
     def _write_settings(self) -> None:
         council = self._council
-        council.write_settings(council.broker_settings(self._broker.port))
+        council.write_settings(_RINGS + council.broker_settings(self._broker.port))
         text = council.settings.read_text()
         # Laptops reach a loopback address without a proxy, whatever is set.
         host = f'[ingest.https]\nhost = "{self._address}"'
@@ -186,8 +196,17 @@ class _RollOut:
             1.0,
         )
         time.sleep(5)
-        listed = towpath("fleet", "list", "-c", self._council.settings).stdout
-        self._show("listed_after_wipe", len(listed.splitlines()))
+        with Registry(self._council.config.ingest.registry) as registry:
+            states = collections.Counter(
+                "counted" if agent.counts else "replaced" for agent in registry.agents()
+            )
+            rings = collections.Counter(
+                agent.ring for agent in registry.agents() if agent.counts
+            )
+        self._show("counted_after_wipe", states["counted"])
+        self._show("replaced_after_wipe", states["replaced"])
+        for ring, laptops in sorted(rings.items()):
+            self._show(f"ring_{ring or 'rest'}", laptops)
 
     def _count_lost(self) -> None:
         """Compares what the server has confirmed with what is in the store."""
@@ -231,7 +250,7 @@ class _RollOut:
         everyone = list(range(chosen.laptops))
         made = towpath(
             *("fleet", "token", "-c", self._council.settings, "--site", "hall"),
-            *("--uses", str(chosen.laptops), "--days", "1"),
+            *("--uses", str(chosen.laptops + chosen.anew), "--days", "1"),
         )
         if made.returncode:
             raise RuntimeError(made.stderr)
@@ -249,6 +268,8 @@ class _RollOut:
                 blocked=frozenset(everyone[::10]),
                 over_mqtt=frozenset(everyone[5::10]),
                 anew=frozenset(everyone[: chosen.anew]),
+                rings=dict.fromkeys(everyone[:_PILOT], "pilot")
+                | dict.fromkeys(everyone[_PILOT : _PILOT + _EARLY], "early"),
             )
             path = self._folder / f"orders-{number}.json"
             path.write_bytes(msgspec.json.encode(orders))

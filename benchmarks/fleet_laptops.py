@@ -17,7 +17,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -27,7 +27,7 @@ from collectors.file_limit import raise_file_limit
 from probes.agent.agent import Agent
 from probes.agent.agent_parts import AgentIdentity, AgentTiming, ServerLink
 from probes.agent.clock_changes import clock_error_ms
-from probes.agent.enrol import enrol
+from probes.agent.enrol import device_id, request_enrolment, save_credential
 from probes.agent.place import Locator, PlaceVerdict
 from probes.agent.probe_budget import ProbeConditions
 from probes.agent.probe_round import ProbeRounds
@@ -43,6 +43,7 @@ from probes.wire.failure import Outcome
 from probes.wire.policy import Policy
 from probes.wire.report import (
     AgentCredential,
+    Enrolment,
     Receipt,
     Report,
     Result,
@@ -77,6 +78,7 @@ class FleetOrders(msgspec.Struct, frozen=True, kw_only=True):
     blocked: frozenset[int] = frozenset()
     over_mqtt: frozenset[int] = frozenset()
     anew: frozenset[int] = frozenset()
+    rings: dict[int, str] = {}
 
 
 class FleetEvent(msgspec.Struct, frozen=True):
@@ -209,9 +211,13 @@ class _Fleet:
         orders = self._orders
         while not stop.is_set():
             try:
-                credential = await enrol(
-                    orders.server, orders.token, folder, orders.ca_file, SOFTWARE
-                )
+                async with ServerConnection(
+                    orders.server, None, orders.ca_file, SOFTWARE
+                ) as connection:
+                    credential = await request_enrolment(
+                        connection, orders.server, self._wish(laptop, folder)
+                    )
+                save_credential(folder, credential)
             except Later as later:
                 self.tell(laptop, "failed", why=str(later))
                 wait_s = random.uniform(30, 120)
@@ -221,6 +227,12 @@ class _Fleet:
                 self.tell(laptop, "enrolled", why=credential.agent)
                 return credential
         return None
+
+    def _wish(self, laptop: int, folder: Path) -> Enrolment:
+        # The same computer, whatever is installed on it.
+        machine = hashlib.sha256(f"bench {laptop}".encode()).hexdigest()
+        ring = self._orders.rings.get(laptop, "")
+        return Enrolment(self._orders.token, device_id(folder), machine, ring)
 
     async def _run_agent(
         self,
@@ -246,10 +258,11 @@ class _Fleet:
             )
             https = HttpsPublisher(connection)
             publisher: Publisher = https
+            came_back: Callable[[], bool] | None = None
             if settings.transport == "mqtt":
-                publisher = await stack.enter_async_context(
-                    MqttPublisher(settings, credential)
-                )
+                mqtt = MqttPublisher(settings, credential)
+                publisher = await stack.enter_async_context(mqtt)
+                came_back = mqtt.came_back
             agent = Agent(
                 AgentIdentity(settings, credential, SOFTWARE),
                 spool,
@@ -258,8 +271,9 @@ class _Fleet:
                     policies=https,
                     network_bytes=lambda: connection.cost_bytes,
                     clock_ahead_s=lambda: connection.clock_ahead_s,
+                    came_back=came_back,
                 ),
-                timing=AgentTiming(tick_s=60.0),
+                timing=AgentTiming(),
                 locator=cast(Locator, _AtHome()),
                 rounds=cast(ProbeRounds, rounds),
             )
@@ -271,11 +285,6 @@ def _calls(body: bytes) -> int:
     """How many results of a report are call paths."""
     report = msgspec.json.decode(body, type=Report)
     return sum(result.probe == MEASURED for result in report.results)
-
-
-def serial_digest(laptop: int) -> str:
-    """What names the machine of a laptop, whatever is installed on it."""
-    return hashlib.sha256(f"bench {laptop}".encode()).hexdigest()
 
 
 def main(arguments: list[str]) -> None:
