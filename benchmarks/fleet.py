@@ -64,6 +64,7 @@ def run(options: Sequence[str] = ()) -> dict[str, Any]:
     parser.add_argument("--anew", type=int, default=30, help="how many are wiped")
     parser.add_argument("--within", type=float, default=180, help="installed within s")
     parser.add_argument("--steady", type=float, default=300, help="seconds measured")
+    parser.add_argument("--watch", type=float, default=200, help="seconds afterwards")
     parser.add_argument("--down", type=float, default=45, help="seconds without server")
     parser.add_argument("--keep", type=Path, help="folder for files and logs")
     chosen = parser.parse_args(list(options))
@@ -166,7 +167,7 @@ class _RollOut:
         time.sleep(down_s)
         server.start()
         up_s = time.time()
-        time.sleep(200)
+        time.sleep(self._chosen.watch)
         noticed: set[int] = set()
         back: dict[int, float] = {}
         for event in self._read():

@@ -19,7 +19,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
@@ -28,9 +27,9 @@ from probes.agent.agent import Agent
 from probes.agent.agent_parts import AgentIdentity, AgentTiming, ServerLink
 from probes.agent.clock_changes import clock_error_ms
 from probes.agent.enrol import device_id, request_enrolment, save_credential
-from probes.agent.place import Locator, PlaceVerdict
+from probes.agent.place import KnownPlaces, Locator, PlaceVerdict
 from probes.agent.probe_budget import ProbeConditions
-from probes.agent.probe_round import ProbeRounds
+from probes.agent.probe_round import ProbeRounds, RoundSetup
 from probes.agent.publish_https import HttpsPublisher
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import CredentialRefused, Later, Publisher
@@ -40,7 +39,7 @@ from probes.agent.spool import Spool
 from probes.agent.spool_rows import SpooledReport
 from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
-from probes.wire.policy import Policy
+from probes.wire.policy import Office, Policy
 from probes.wire.report import (
     AgentCredential,
     Enrolment,
@@ -93,13 +92,16 @@ class FleetEvent(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-class _MadeUpRounds:
-    """Instead of `ProbeRounds`: a result of the shape of each probe's."""
+class _MadeUpRounds(ProbeRounds):
+    """A result of the shape of each probe's."""
 
     def __init__(self, blocked: bool) -> None:
+        super().__init__(RoundSetup(software=SOFTWARE, now_ms=wall_ms))
         self._blocked, self.made = blocked, 0
 
-    async def measure(self, name: str, _: Policy, __: ProbeConditions) -> list[Result]:
+    async def measure(
+        self, name: str, policy: Policy, conditions: ProbeConditions
+    ) -> list[Result]:
         now_ms = wall_ms()
         if name != MEASURED:
             return [Result(name, 1, now_ms, Outcome.NOT_CONFIGURED)]
@@ -109,16 +111,19 @@ class _MadeUpRounds:
         return [Result(name, 1, now_ms, Outcome.OK, "hq", _CALL, 90_000)]
 
     async def glance(self) -> None:
-        pass
+        """Nothing of this machine is looked at."""
 
 
-class _AtHome:
-    """Instead of `Locator`."""
+class _AtHome(Locator):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(KnownPlaces(folder, b"bench"))
 
     def network(self) -> str:
         return "home"
 
-    async def where(self, *_: object) -> PlaceVerdict:
+    async def where(
+        self, beacon_url: str, offices: Sequence[Office] = ()
+    ) -> PlaceVerdict:
         return _HOME
 
 
@@ -171,11 +176,12 @@ class _Fleet:
 
     def _set_up_anew(self) -> None:
         for laptop in self._orders.anew & set(self._orders.laptops):
-            self._running[laptop] = asyncio.create_task(self._wipe(laptop))
+            before = self._running[laptop]
+            self._running[laptop] = asyncio.create_task(self._wipe(laptop, before))
 
-    async def _wipe(self, laptop: int) -> None:
+    async def _wipe(self, laptop: int, before: asyncio.Task[None]) -> None:
         self._stops[laptop].set()
-        await asyncio.wait({self._running[laptop]})
+        await asyncio.wait({before})
         shutil.rmtree(self._folder(laptop))
         self._install(laptop, random.uniform(0, 30))
         await self._running[laptop]
@@ -274,8 +280,8 @@ class _Fleet:
                     came_back=came_back,
                 ),
                 timing=AgentTiming(),
-                locator=cast(Locator, _AtHome()),
-                rounds=cast(ProbeRounds, rounds),
+                locator=_AtHome(settings.folder()),
+                rounds=rounds,
             )
             await agent.run(stop)
         self._made[laptop] = self._made.get(laptop, 0) + rounds.made
