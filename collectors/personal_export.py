@@ -15,7 +15,6 @@ from collectors.personal_data import PLACES, PersonalDataPlace, Root, read_agent
 from collectors.personal_readers import Record
 from collectors.store.export import every_row
 from collectors.store.query import Store, Where
-from probes.wire.atomic_file import replace_file
 from probes.wire.catalogue import Catalogue
 
 _KEPT_MS = 31 * 86_400_000
@@ -52,32 +51,41 @@ async def stored_rows(
     return records
 
 
-def write_export(
-    out: Path,
-    folders: Mapping[Root, Path],
-    agent: str,
-    rows: Sequence[Record],
-    now_ms: int,
-) -> int:
-    """Writes the zip, which only its owner may read. Returns the number of records.
-    Raises `OSError` or `sqlite3.Error`."""
-    parts: list[tuple[PersonalDataPlace, str, Sequence[Record]]] = [
-        (place, _name(place), records) for place, records in read_agent(folders, agent)
-    ]
+class LaptopExport(msgspec.Struct, frozen=True):
+    """What is held about one laptop: its rows in the store, and what each place has."""
+
+    agent: str
+    rows: Sequence[Record]
+    parts: Sequence[tuple[PersonalDataPlace, Sequence[Record]]]
+
+    @property
+    def count(self) -> int:
+        return len(self.rows) + sum(len(records) for _, records in self.parts)
+
+
+def gather_export(
+    folders: Mapping[Root, Path], agent: str, rows: Sequence[Record]
+) -> LaptopExport:
+    """Reads all places. Raises `OSError` or `sqlite3.Error`."""
+    return LaptopExport(agent, rows, tuple(read_agent(folders, agent)))
+
+
+def write_export(out: Path, export: LaptopExport, now_ms: int) -> None:
+    """Writes the zip, which only its owner may read. Raises `OSError`."""
     part = out.with_name(f".{out.name}.part")
     try:
         # Made first, because others could read a new file.
-        replace_file(part, b"", durable=False)
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("README.txt", _readme(agent, parts, len(rows), now_ms))
-            archive.writestr(_ROWS, _lines(rows))
-            for _, name, records in parts:
+            archive.writestr("README.txt", _readme(export, now_ms))
+            archive.writestr(_ROWS, _lines(export.rows))
+            for place, records in export.parts:
                 if records:
-                    archive.writestr(name, _lines(records))
+                    archive.writestr(_name(place), _lines(records))
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)
-    return len(rows) + sum(len(records) for _, _, records in parts)
 
 
 def _name(place: PersonalDataPlace) -> str:
@@ -90,16 +98,11 @@ def _lines(records: Iterable[Record]) -> bytes:
     return b"".join(msgspec.json.encode(record) + b"\n" for record in records)
 
 
-def _readme(
-    agent: str,
-    parts: Sequence[tuple[PersonalDataPlace, str, Sequence[Record]]],
-    rows: int,
-    now_ms: int,
-) -> str:
+def _readme(export: LaptopExport, now_ms: int) -> str:
     when = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    by_place = {place: (name, len(records)) for place, name, records in parts}
+    counts = {place: len(records) for place, records in export.parts}
     lines = [
-        f"What Towpath held about the laptop {agent} on {when}.",
+        f"What Towpath held about the laptop {export.agent} on {when}.",
         "",
         "Each file has one JSON object a line. Times are milliseconds since 1970 UTC.",
         "docs/catalogue.md explains every measurement and field.",
@@ -107,10 +110,10 @@ def _readme(
     ]
     for place in PLACES:
         if place.read is not None:
-            name, count = by_place[place]
-            found = f"{name}: {count} records" if count else "nothing"
+            count = counts[place]
+            found = f"{_name(place)}: {count} records" if count else "nothing"
         elif place.glob.startswith("personal"):
-            found = f"{_ROWS}: {rows} records"
+            found = f"{_ROWS}: {len(export.rows)} records"
         else:
             found = f"the same as in {_ROWS}"
         lines += [

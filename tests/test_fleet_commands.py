@@ -162,6 +162,28 @@ def test_erasing_by_serial_number_leaves_who_had_the_computer_before(
     assert all(now.agent not in subject for _, subject in fleet.audit())
 
 
+def test_an_export_is_noted_and_nobody_is_exported_by_a_wrong_name(
+    fleet: Fleet,
+) -> None:
+    laptop = fleet.enrol("a", "PF3ABCDE")
+    out = fleet.folder / "out.zip"
+    done = fleet.run("export", "--serial", "PF3ABCDE", "--out", str(out))
+    assert done.exit_code == 0, done.output
+    assert f"records about {laptop.agent}" in done.output
+    assert fleet.audit()[:2] == [
+        ("laptop exported", laptop.agent),
+        ("serial looked up", laptop.agent),
+    ]
+    out.unlink()
+    wrong = fleet.run("export", "nobody", "--out", str(out))
+    assert wrong.exit_code == 1
+    assert "no laptop is called 'nobody'" in wrong.output
+    assert not out.exists()
+    nowhere = fleet.run("export", laptop.agent, "--out", "/nowhere/out.zip")
+    assert nowhere.exit_code == 1
+    assert nowhere.output.startswith("nothing was exported: ")
+
+
 def test_a_laptop_is_moved_to_a_ring_that_there_is(fleet: Fleet) -> None:
     laptop = fleet.enrol("a")
     assert fleet.run("ring", laptop.agent, "pilot").exit_code == 0

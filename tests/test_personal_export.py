@@ -16,7 +16,7 @@ from collectors.batch import Batch, batch_samples
 from collectors.ingest.body_quarantine import BodyQuarantine
 from collectors.journal import Journal, JournalConfig, Quarantine
 from collectors.personal_data import PLACES, Root, erase_agent, read_agent
-from collectors.personal_export import stored_rows, write_export
+from collectors.personal_export import gather_export, stored_rows, write_export
 from collectors.personal_readers import rows_of
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
@@ -97,14 +97,15 @@ async def test_an_export_has_a_laptop_from_every_place_and_no_other(
         stored = await stored_rows(store, CATALOGUE, her, wall_ms())
     assert [row["measurement"] for row in stored] == ["vpn"]
     out = tmp_path / "her.zip"
-    count = write_export(out, folders(tmp_path), her, stored, wall_ms())
+    export = gather_export(folders(tmp_path), her, stored)
+    write_export(out, export, wall_ms())
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     with zipfile.ZipFile(out) as archive:
         assert archive.testzip() is None
         texts = {name: archive.read(name).decode() for name in archive.namelist()}
     readme = texts.pop("README.txt")
     lines = [line for text in texts.values() for line in text.splitlines()]
-    assert len(lines) == count >= len(PLACES) - 1
+    assert len(lines) == export.count >= len(PLACES) - 1
     for name, text in texts.items():
         assert name in readme
         assert her in text

@@ -1,4 +1,5 @@
-"""Who made and withdrew enrolment tokens, and who revoked, restored or erased laptops.
+"""Who made and withdrew enrolment tokens, looked up serial numbers, and exported,
+revoked, restored, moved or erased laptops.
 
 Kept for a year. When a laptop is erased, its pseudonym goes from the older lines too.
 """

@@ -157,7 +157,7 @@ def tokens(config: ConfigFile) -> None:
 
 @app.command()
 def audit(config: ConfigFile) -> None:
-    """Show who made and withdrew tokens, and revoked, restored or erased laptops."""
+    """Show who made tokens, looked up serial numbers, exported or changed laptops."""
     with open_registry(config) as registry:
         entries = registry.admin.audit()
     if not entries:

@@ -46,7 +46,7 @@ def export(
     """Write everything that is held about a laptop to a file (a request for access)."""
     import sqlite3
 
-    from collectors.personal_export import write_export
+    from collectors.personal_export import gather_export, write_export
     from collectors.store import Away, QueryFailed
     from towpath.config import personal_folders
 
@@ -54,20 +54,22 @@ def export(
     settings = read_config(config)
     with registry_of(settings) as registry:
         agent = current_laptop(registry, agent, serial)
-        known = any(enrolled.agent == agent for enrolled in registry.agents())
-        if known:
-            registry.admin.note_export(agent, wall_ms(), user_name())
-    try:
-        rows = run_async(_stored_rows(settings, agent))
-        count = write_export(out, personal_folders(settings), agent, rows, wall_ms())
-    except (Away, QueryFailed, sqlite3.Error, ValueError) as error:
-        fail(f"nothing was exported: {error}")
-    except OSError as error:
-        fail(f"nothing was exported: {sentence_of(error)}")
-    if not (known or count):
-        out.unlink(missing_ok=True)
-        fail(f"no laptop is called {agent!r}, and no data about it is stored")
-    typer.echo(f"{out}: {count} records about {agent}")
+        try:
+            rows = run_async(_stored_rows(settings, agent))
+            export = gather_export(personal_folders(settings), agent, rows)
+            if not export.count:
+                fail(f"no laptop is called {agent!r}, and no data about it is stored")
+            # Before it is written, so that no export is without a note. Not the name of
+            # one that is not enrolled: it may have been erased.
+            known = any(enrolled.agent == agent for enrolled in registry.agents())
+            subject = agent if known else "a laptop that is not enrolled"
+            registry.admin.note_export(subject, wall_ms(), user_name())
+            write_export(out, export, wall_ms())
+        except (Away, QueryFailed, sqlite3.Error, ValueError) as error:
+            fail(f"nothing was exported: {error}")
+        except OSError as error:
+            fail(f"nothing was exported: {sentence_of(error)}")
+    typer.echo(f"{out}: {export.count} records about {agent}")
 
 
 async def _stored_rows(settings: TowpathConfig, agent: str) -> list[Record]:
