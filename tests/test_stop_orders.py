@@ -29,7 +29,7 @@ from collectors.ingest.stop_order_file import (
     write_lines,
 )
 from probes.agent.stop_orders import StopOrders
-from probes.wire.policy import Policy
+from probes.wire.policy import MAX_BODY_BYTES, MAX_ORDERS, Policy
 from probes.wire.probe_list import PROBES
 from probes.wire.stop_order import (
     BadOrder,
@@ -339,6 +339,20 @@ def test_the_file_has_one_order_for_each_scope_and_damaged_lines_do_nothing(
     assert len(read_orders(path, [PUBLIC])) == 1
     with pytest.raises(OrderRefused, match="a newer one"):
         add_line(path, line(at_ms=NOW_MS + 1), [PUBLIC], NOW_MS)
+
+
+def test_there_are_only_so_many_orders_as_a_policy_has_room_for(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "stop-orders"
+    for number in range(MAX_ORDERS):
+        add_line(path, line(at_ms=NOW_MS + number, ring=f"r{number}"), [PUBLIC], NOW_MS)
+    with pytest.raises(OrderRefused, match="fleet resume ends them"):
+        add_line(path, line(at_ms=NOW_MS + 99, ring="one-more"), [PUBLIC], NOW_MS)
+    add_line(path, line("resume", NOW_MS + 100), [PUBLIC], NOW_MS)
+    assert len(read_orders(path, [PUBLIC])) == 1
+    longest = [line(why="\U0001f600" * 200, ring=f"r{n}") for n in range(MAX_ORDERS)]
+    assert sum(map(len, longest)) < MAX_BODY_BYTES / 2
 
 
 def test_numbers_grow_even_if_the_clock_of_the_signer_went_back() -> None:

@@ -190,7 +190,7 @@ class ServedOrders:
             if (order := entry.order) is not None
             and (order.kind != "stop" or order.ring in {"", ring})
             and (order.kind == "key" or order.until_ms > now_ms)
-        )[:MAX_ORDERS]
+        )[-MAX_ORDERS:]
 
     def stops(self, ring: str | None, now_ms: int) -> list[StopOrder]:
         """The stops in force for a laptop of `ring`, or of any."""

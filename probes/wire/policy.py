@@ -23,7 +23,8 @@ MAX_BODY_BYTES = 200_000
 BURSTS_PER_DAY = 3
 BURST_ROUNDS_MS = (30_000, 120_000, 300_000)
 
-MAX_ORDERS = 64
+# Of at most 2 kB each.
+MAX_ORDERS = 32
 
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
 Amount = Annotated[float, msgspec.Meta(gt=0)]
