@@ -1,6 +1,7 @@
 """What the agent keeps for itself may be damaged in any way: it goes on, says once what
 was lost, and keeps the damaged file."""
 
+import contextlib
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ from test_agent_status import status
 from test_journal_full import may_mount
 
 from probes.agent.enrol import NotEnrolled, check_room, device_id, read_credential
+from probes.agent.enrolment_token import read_token
 from probes.agent.place import KnownPlaces
 from probes.agent.policy_refresh import read_policy
 from probes.agent.private_folder import mend_folder
@@ -117,9 +119,13 @@ def test_no_bytes_in_any_file_break_the_agent(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         for name, (read, _) in READERS.items():
+            (folder / name).write_bytes(content)
             if name != "credential.json":
-                (folder / name).write_bytes(content)
                 read(folder)
+        with contextlib.suppress(NotEnrolled):
+            read_credential(folder)
+        (folder / "token").write_bytes(content)
+        assert "\n" not in read_token(folder / "token")
         (folder / "paused").write_bytes(content)
         assert 0 <= paused_until_ms(folder, 5, 10) <= 10_005
         (folder / "sent.jsonl").write_bytes(content)
@@ -257,6 +263,16 @@ def test_a_damaged_credential_is_a_sentence_and_exit_code_2(tmp_path: Path) -> N
     (line,) = err.splitlines()
     assert line.startswith(f"ERROR {folder / 'credential.json'} cannot be used (")
     assert line.endswith("run towpath-agent enrol again")
+
+
+def test_a_command_says_what_is_damaged_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_bytes(b"{")
+    code, err = run(tmp_path, "status")
+    assert code == 1
+    assert err == (
+        f"towpath-agent: {tmp_path / 'status.json'} was damaged (Input data was "
+        "truncated) and is now status.json.damaged; it is written again\n"
+    )
 
 
 def test_a_second_agent_does_not_even_enrol(tmp_path: Path) -> None:

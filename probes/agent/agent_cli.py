@@ -24,6 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         loaded = load_settings(options.config, os.environ)
         options.file, options.origins = settings_file(options.config), loaded.origins
+        if options.run is not run_agent:
+            from probes.agent.agent_log import start_console_log
+
+            start_console_log()
         return int(options.run(options, loaded.settings))
     except BadSettings as error:
         say = print_error

@@ -45,6 +45,22 @@ def start_log(folder: Path, platform: str = sys.platform) -> None:
         _log.error("log_failed error=%s", trouble)
 
 
+class SentenceFormatter(logging.Formatter):
+    """For a person's terminal: the sentence of a log line, without its event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        _, found, sentence = text.partition(" error=")
+        return f"towpath-agent: {sentence if found else text}"
+
+
+def start_console_log() -> None:
+    """Sets up the log of a command that a person types: warnings, as sentences."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(SentenceFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
 def log_error(message: str) -> None:
     """Says why the agent does not run, once `start_log` has been called."""
     _log.error("%s", message)

@@ -1,5 +1,6 @@
 """How the commands of `towpath-agent` end: 0 success, 1 something is wrong or failed, 2
-wrong usage or configuration."""
+wrong usage or settings, or a laptop that is not enrolled. docs/fleet.md has what `run`
+says with each."""
 
 from __future__ import annotations
 

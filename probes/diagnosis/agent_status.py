@@ -134,7 +134,10 @@ def quiet_sentences(status: Status) -> list[str]:
 def status_lines(status: Status | None, now_ms: int) -> list[str]:
     """The lines of `towpath-agent status`. Pure."""
     if status is None:
-        return ["The agent has not run on this laptop yet (towpath-agent run)."]
+        return [
+            "The agent has not run on this laptop yet, or its last status is lost "
+            "(towpath-agent run)."
+        ]
     age_ms = now_ms - status.written_ms
     lines = []
     if status.stopped or age_ms > STALE_MS:
