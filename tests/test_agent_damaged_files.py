@@ -232,7 +232,9 @@ def test_a_damaged_spool_is_started_anew_or_empty(
 # Commands and their exit codes.
 
 
-def run(folder: Path, *arguments: str, before: str = "") -> tuple[int, str]:
+def run(
+    folder: Path, *arguments: str, before: str = "", **variables: str
+) -> tuple[int, str]:
     """The exit code and standard error; `before` runs in a shell, in a namespace of its
     own, first."""
     command = [*AGENT, *arguments]
@@ -249,6 +251,7 @@ def run(folder: Path, *arguments: str, before: str = "") -> tuple[int, str]:
             **environment(),
             "TOWPATH_AGENT_STATE_FOLDER": str(folder),
             "TOWPATH_AGENT_SERVER": "https://127.0.0.1:9",
+            **variables,
         },
     )
     return done.returncode, done.stderr
@@ -276,8 +279,9 @@ def test_a_command_says_what_is_damaged_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_second_agent_does_not_even_enrol(tmp_path: Path) -> None:
+    token = {"TOWPATH_AGENT_ENROLMENT_TOKEN": "t"}
     with Spool(tmp_path, SpoolLimits(), Clock()):
-        code, err = run(tmp_path, "run")
+        code, err = run(tmp_path, "run", **token)
     assert code == 1
     assert err == f"ERROR another towpath-agent runs with {tmp_path / 'spool.sqlite'}\n"
     assert not (tmp_path / "device").exists()
@@ -319,6 +323,7 @@ def test_a_folder_that_may_only_be_read_or_is_full_is_a_sentence(
     assert code == 0, err
     assert ": is the disk full?; the newest 500 reports are kept in memory" in err
     assert "state_file_failed" in err
+    assert err.count("spool_failed") == 1
     assert "Traceback" not in err
 
 

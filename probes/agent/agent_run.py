@@ -49,9 +49,7 @@ async def run(
     if service:
         watch_input(stop, woken)
     machine = await asyncio.to_thread(machine_of_this_computer)
-    # The spool is the lock: of two agents only one enrols.
-    with Spool(settings.folder(), settings.spool, wall_ms, lambda: None):
-        credential = await _get_credential(settings, software, token, machine, stop)
+    credential = await _get_credential(settings, software, token, machine, stop)
     if credential is None:
         return
     drop_the_others(settings.folder(), credential)
@@ -125,7 +123,8 @@ async def _get_credential(
     except NotEnrolled:
         if not text:
             raise
-        return await _until_enrolled(lambda: by_token(False), stop)
+        with _only_one(settings):
+            return await _until_enrolled(lambda: by_token(False), stop)
     if not (settings.server and is_copy(known, machine)):
         return known
 
@@ -138,7 +137,13 @@ async def _get_credential(
                 raise
             return await by_token(True)
 
-    return await _until_enrolled(as_copy, stop)
+    with _only_one(settings):
+        return await _until_enrolled(as_copy, stop)
+
+
+def _only_one(settings: Settings) -> Spool:
+    """The spool as a lock: of two agents only one enrols."""
+    return Spool(settings.folder(), settings.spool, wall_ms, lambda: None)
 
 
 async def _until_enrolled(
