@@ -13,7 +13,12 @@ from ingest_council import door
 
 from collectors.ingest.ingest_config import PolicyConfig
 from probes.agent import agent_run
-from probes.agent.copied_disk import drop_the_others, enrol_copy, is_copy
+from probes.agent.copied_disk import (
+    drop_the_others,
+    enrol_copy,
+    is_copy,
+    with_machine,
+)
 from probes.agent.enrol import (
     NotEnrolled,
     StoredCredential,
@@ -100,6 +105,16 @@ async def test_a_copy_of_a_revoked_laptop_gets_nothing(tmp_path: Path) -> None:
         with pytest.raises((NotEnrolled, Later)):
             await enrol_copy(here, "test", original, machine_digest(THEIRS))
         assert read_credential(tmp_path / "state") == original
+
+
+def test_a_laptop_from_before_numbers_notes_its_computer(tmp_path: Path) -> None:
+    ours, theirs = machine_digest(OURS), machine_digest(THEIRS)
+    old = StoredCredential("agent", "secret")
+    assert with_machine(tmp_path, old, "") == old
+    noted = with_machine(tmp_path, old, ours)
+    assert read_credential(tmp_path) == noted
+    assert is_copy(noted, theirs)
+    assert with_machine(tmp_path, noted, theirs) == noted
 
 
 @pytest.mark.parametrize("has_token", [True, False])

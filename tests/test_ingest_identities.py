@@ -107,6 +107,11 @@ def test_no_number_is_kept_if_the_council_does_not_want_it(tmp_path: Path) -> No
         enrol_on(registry, "b", SERIAL)
         assert known(registry, first).machine == ""
         assert known(registry, first).counts
+        # A copy is still another laptop, although nobody keeps by what it was known.
+        wish = Enrolment("", "c", OTHER_SERIAL)
+        copies = [registry.identities.move(first.agent, wish, NOW_MS) for _ in "ab"]
+        assert copies[0].agent == copies[1].agent
+        assert known(registry, copies[0]).machine == ""
 
 
 # -- set up again ------------------------------------------------------------------

@@ -96,6 +96,8 @@ class EnrolmentService:
         return await self._write(
             agent,
             lambda: self._registry.identities.renew(agent, secret, machine, now_ms),
+            # It knows the secret that is valid until the new one is confirmed.
+            wait=False,
         )
 
     async def confirm(self, agent: str, secret: str, now_ms: int) -> None:
@@ -104,9 +106,11 @@ class EnrolmentService:
             agent, lambda: self._registry.identities.confirm(agent, secret, now_ms)
         )
 
-    async def _write(self, name: str, work: Callable[[], _Answer]) -> _Answer:
-        """Does `work` in a thread, and waits for the broker. `name` must not do this
-        too often."""
+    async def _write(
+        self, name: str, work: Callable[[], _Answer], *, wait: bool = True
+    ) -> _Answer:
+        """Does `work` in a thread, and may `wait` for the broker. `name` must not do
+        this too often."""
         wait_s = self._again.take(name, 1, self._monotonic_s())
         if wait_s > 0:
             raise EnrolmentsBusy("this laptop has enrolled too often", wait_s, own=True)
@@ -118,7 +122,7 @@ class EnrolmentService:
                 answer = await asyncio.to_thread(work)
         finally:
             self._waiting -= 1
-        if self._wait_for_broker is not None:
+        if wait and self._wait_for_broker is not None:
             await self._wait_for_broker()
         return answer
 

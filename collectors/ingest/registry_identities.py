@@ -87,7 +87,7 @@ class RegistryIdentities:
         agent = self._pseudonym(enrolment)
         with self._file.transaction() as connection:
             machine = self._machine(enrolment.machine)
-            if agent == original or not machine:
+            if agent == original or not enrolment.machine:
                 raise EnrolmentRefused(
                     "only a copy on other hardware gets an identity without a token"
                 )
@@ -104,7 +104,7 @@ class RegistryIdentities:
             ).fetchone()
             if before is not None and (before[1] or before[0] != machine):
                 raise EnrolmentRefused(_REVOKED if before[1] else "that name is taken")
-            if known == machine:
+            if machine and known == machine:
                 raise EnrolmentRefused("the council knows this laptop by that number")
             if before is None:
                 if moves >= MAX_MOVES:

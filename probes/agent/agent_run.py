@@ -14,7 +14,12 @@ from typing import Any
 from probes.agent.agent import Agent
 from probes.agent.agent_parts import AgentIdentity, ServerLink
 from probes.agent.clock_changes import clock_error_ms
-from probes.agent.copied_disk import drop_the_others, enrol_copy, is_copy
+from probes.agent.copied_disk import (
+    drop_the_others,
+    enrol_copy,
+    is_copy,
+    with_machine,
+)
 from probes.agent.credential_renewal import CredentialRenewal
 from probes.agent.enrol import (
     NotEnrolled,
@@ -126,7 +131,7 @@ async def _get_credential(
         with _only_one(settings):
             return await _until_enrolled(lambda: by_token(False), stop)
     if not (settings.server and is_copy(known, machine)):
-        return known
+        return with_machine(settings.folder(), known, machine)
 
     async def as_copy() -> StoredCredential:
         try:

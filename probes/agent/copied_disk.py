@@ -12,6 +12,8 @@ import contextlib
 import logging
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from probes.agent.enrol import (
     NEXT_DEVICE,
     StoredCredential,
@@ -45,6 +47,19 @@ def is_copy(credential: StoredCredential, machine: str) -> bool:
     """Whether the credential was given to another computer than this one, whose digest
     is `machine`. False if either is not known. Pure."""
     return bool(credential.machine and machine and credential.machine != machine)
+
+
+def with_machine(
+    folder: Path, credential: StoredCredential, machine: str
+) -> StoredCredential:
+    """Returns the credential with this computer's digest, which is saved if it was not
+    known: then a copy made from now on notices."""
+    if credential.machine or not machine:
+        return credential
+    known = replace(credential, machine=machine)
+    with contextlib.suppress(OSError):
+        save_credential(folder, known)
+    return known
 
 
 async def enrol_copy(
