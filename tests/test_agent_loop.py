@@ -253,10 +253,10 @@ async def test_a_fault_in_one_job_stops_nothing(tmp_path: Path) -> None:
         await until(lambda: len(laptop.taking.ids) == 2)
 
 
-async def test_a_stop_in_the_middle_of_a_measurement_is_obeyed_at_once(
+async def test_a_stop_in_the_middle_of_a_measurement_is_obeyed_at_once_and_counted(
     tmp_path: Path,
 ) -> None:
-    laptop = Laptop(tmp_path, Policy(cadence_s=QUICK))
+    laptop = Laptop(tmp_path, Policy(cadence_s=QUICK | {"agent": 0}))
     never = asyncio.Event()
 
     class Endless(Counting):
@@ -271,6 +271,9 @@ async def test_a_stop_in_the_middle_of_a_measurement_is_obeyed_at_once(
     async with laptop.running():
         await until(lambda: bool(laptop.round.done))
     assert laptop.spool.trouble == ""
+    # What the round had sent until then is counted as usual.
+    with laptop.spool:
+        assert laptop.spool.spent_bytes() == 2000
 
 
 async def test_the_network_used_is_counted_against_the_month(tmp_path: Path) -> None:

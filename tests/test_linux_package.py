@@ -3,6 +3,7 @@ unprivileged user, as on a laptop."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import shutil
@@ -20,11 +21,15 @@ from agent_packages import (
     check_bill,
     deb_package,
 )
+from ingest_council import door
+from waiting import until
 
+from collectors.ingest.ingest_config import PolicyConfig, TeamsRelayConfig
 from probes.agent.settings import SpoolLimits
 from probes.agent.settings_layers import merge_settings
 from probes.agent.spool import Spool
 from probes.platforms import linux
+from probes.wire.clock import wall_ms
 from probes.wire.report import VERSION, Report, Whereabouts
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(240)]
@@ -48,6 +53,13 @@ class LaptopRoot:
         for name in ("status", "available"):
             (folder / "var/lib/dpkg" / name).touch()
         self.state = folder / "var/lib/towpath-agent"
+        self.environment = {
+            "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
+            "HOME": str(folder),
+            "TOWPATH_AGENT_STATE_FOLDER": str(self.state),
+            "PYTHONPATH": str(folder / "planted"),
+            "LC_ALL": "C.UTF-8",
+        }
         if self.user:
             subprocess.run(["chown", "-R", self.user, folder], check=True)
 
@@ -65,20 +77,15 @@ class LaptopRoot:
         self.dpkg("--install", copy)
         copy.unlink()
 
-    def agent(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.run(str(self.folder / "usr/bin/towpath-agent"), *arguments)
+    def agent(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        program = self.folder / "usr/bin/towpath-agent"
+        return self.run(str(program), *arguments, **more)
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             cwd=self.folder,
-            env={
-                "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
-                "HOME": str(self.folder),
-                "TOWPATH_AGENT_STATE_FOLDER": str(self.state),
-                "PYTHONPATH": str(self.folder / "planted"),
-                "LC_ALL": "C.UTF-8",
-            },
+            env={**self.environment, **more},
             user=self.user,
             capture_output=True,
             text=True,
@@ -233,3 +240,41 @@ def test_what_a_package_for_linux_brings_is_weaker_than_anything_else(
     assert loaded.origins["shared_folder"] == "agent.toml"
     loaded = merge_settings("", "agent.toml", {}, given)
     assert loaded.settings.shared_folder == "/run/x"
+
+
+async def test_a_laptop_with_the_deb_enrols_and_reports(
+    deb: Path, laptop: LaptopRoot, tmp_path: Path
+) -> None:
+    quick = PolicyConfig(
+        teams_relay=TeamsRelayConfig(host=""),
+        cadence_s={"vpn": 1, "agent": 1, "name_lookup": 0, "call_path": 0},
+        report_s=10,
+    )
+    laptop.install(deb)
+    async with door(tmp_path / "council", policy=quick) as council:
+        authority = laptop.folder / "authority.pem"
+        authority.write_bytes(council.certificates.authority.read_bytes())
+        authority.chmod(0o644)
+        settings = {
+            "TOWPATH_AGENT_SERVER": f"https://127.0.0.1:{council.ingest.port}",
+            "TOWPATH_AGENT_CA_FILE": str(authority),
+            "TOWPATH_AGENT_SHARED_FOLDER": str(laptop.folder / "people"),
+            "TOWPATH_AGENT_ENROLMENT_TOKEN": council.registry.admin.make_token(
+                "hall", 1, 1, wall_ms()
+            ),
+        }
+        process = await asyncio.create_subprocess_exec(
+            laptop.folder / "usr/bin/towpath-agent",
+            "run",
+            env={**laptop.environment, **settings},
+            user=laptop.user,
+            cwd=laptop.folder,
+        )
+        try:
+            await until(lambda: len(council.append.rows()) >= 4, seconds=60)
+        finally:
+            process.terminate()
+            assert await process.wait() == 0
+        shown = await asyncio.to_thread(laptop.agent, "status", **settings)
+        assert "Your council knows this laptop as" in shown.stdout
+    assert {"vpn", "agent"} <= {batch.measurement for batch in council.append.batches}

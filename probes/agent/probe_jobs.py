@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import secrets
@@ -89,9 +90,15 @@ class ProbeJobs:
         """Runs one round of `probe` at `place`. Returns in how many ms the policy
         should be fetched because things have just turned bad, else None."""
         self.place = place
-        results = await self._rounds.measure(
-            probe.name, policy, await self._conditions(probe, policy, kind)
-        )
+        conditions = await self._conditions(probe, policy, kind)
+        try:
+            results = await self._rounds.measure(probe.name, policy, conditions)
+        except asyncio.CancelledError:
+            # The agent stops: what was sent until now has no result that counts it.
+            brief = kind == "brief"
+            cost_bytes = round_bytes(probe, policy, self.metered, brief)
+            self._spool.spend(cost_bytes, _purse(probe))
+            raise
         spent = Outcome.BUDGET_SPENT
         self.left_out += any(result.outcome is spent for result in results)
         for result in results:
