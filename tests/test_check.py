@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from river import towpath
+from stop_keys import COUNCIL, line
 
 from collectors.config_errors import line_of
+from collectors.ingest.stop_order_file import write_lines
 from towpath.check import check_config
 from towpath.config import ConfigError, read
 
@@ -374,3 +376,16 @@ def test_a_reflector_without_its_secret_is_reported(folder: Folder) -> None:
     wrong, misleading, _ = check_config(read(folder.path / "towpath.toml"))
     assert not any("hq" in said for said in wrong)
     assert any("hq" in said and "speed tests" in said for said in misleading)
+
+
+def test_orders_to_stop_of_another_key_are_a_warning(folder: Folder) -> None:
+    (folder.path / "state").mkdir()
+    write_lines(folder.path / "state" / "stop-orders", [line(), line()[:150]])
+    settings = f'\n[ingest.policy]\nstop_key = "{COUNCIL.public}"\n'
+    expected = '\n[web]\nport = 8080\nfleet_expected = "devices.csv"\n'
+    folder.settings.write_text(
+        GOOD.replace("\n[web]\nport = 8080\n", expected) + settings
+    )
+    _, misleading, _ = check_config(read(folder.settings))
+    assert any("that do nothing: 1," in said for said in misleading)
+    assert any("there is no file" in said for said in misleading)

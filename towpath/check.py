@@ -19,6 +19,7 @@ from alerts.rule_files import RuleError, load_rules
 from collectors.disk_space import nearest_existing
 from collectors.estate import Estate, EstateError, load, warnings
 from collectors.http import CannotServe
+from collectors.ingest.stop_order_file import read_orders
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import CredentialError, Credentials
 from collectors.snmp.polling.credential_choice import DEFAULT, Subnets, credential_names
@@ -127,6 +128,7 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
                     f"reflector {reflector.id}: laptops get no token for its speed "
                     "tests without ingest.policy.reflector_secret_file"
                 )
+    misleading += _fleet_problems(config)
     if not config.alerts.heartbeat_url:
         misleading.append(
             "alerts.heartbeat_url is not set: nothing notices if Towpath stops"
@@ -212,6 +214,25 @@ def _trap_sender_problems(config: TowpathConfig, estate: Estate) -> Iterator[str
         if device not in ids:
             hint = did_you_mean(device, ids)
             yield f"traps.addresses.{address}: no device is called {device!r}{hint}"
+
+
+def _fleet_problems(config: TowpathConfig) -> Iterator[str]:
+    """Orders to stop that laptops would not obey, and a list that is not there."""
+    key, path = config.ingest.policy.stop_key, config.ingest.registry.stop_orders
+    try:
+        unusable = sum(bool(known.fault) for known in read_orders(path, [key]))
+    except OSError as error:
+        yield f"{path}: orders to stop cannot be read: {error.strerror}"
+    else:
+        if unusable:
+            yield (
+                f"{path}: orders to stop that do nothing: {unusable}, because "
+                "ingest.policy.stop_key is not their key, or they are damaged "
+                "(towpath fleet stops)"
+            )
+    expected = config.web.fleet_expected
+    if expected is not None and not expected.is_file():
+        yield f"web.fleet_expected: there is no file {expected}"
 
 
 def _shared_ports(config: TowpathConfig) -> Iterator[str]:
