@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Self
 
@@ -14,6 +13,7 @@ from alerts.notify.delivery import InThread
 from alerts.notify.routing import FollowUp
 from collectors.background_tasks import BackgroundTasks
 from collectors.failure_log import FailureLog
+from collectors.wake_times import sleep_with_others
 from probes.wire.clock import WallClock
 
 _log = structlog.get_logger()
@@ -58,7 +58,7 @@ class Escalator:
                 self._failures.recovered()
             except Exception as error:  # noqa: BLE001 - the next look may go better
                 self._failures.failed(error)
-            await asyncio.sleep(_EVERY_S)
+            await sleep_with_others(_EVERY_S)
 
     async def look(self) -> None:
         """Adds what is due now, and withdraws what has become needless."""

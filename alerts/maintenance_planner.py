@@ -34,6 +34,7 @@ from alerts.silence import Silence
 from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Estate
 from collectors.failure_log import FailureLog
+from collectors.wake_times import sleep_with_others
 from probes.wire.clock import WallClock, wall_ms
 
 _log = structlog.get_logger()
@@ -76,7 +77,7 @@ class MaintenancePlanner:
     async def _run(self) -> None:
         while True:
             await self._attempt("windows", self.plan_windows)
-            await asyncio.sleep(self._every_s)
+            await sleep_with_others(self._every_s)
 
     async def _follow(self, name: str) -> None:
         while True:

@@ -35,6 +35,11 @@ class Ring:
         self._times: array[int] | None = None
         self._values: array[float] | None = None
 
+    @property
+    def only_value(self) -> float | None:
+        """The value, if all are equal."""
+        return self._value if self._times is None else None
+
     def add(self, time_ms: int, value: float, span_ms: int) -> None:
         """Adds a value, and drops those more than `span_ms` older than it."""
         if time_ms <= self._last_ms:

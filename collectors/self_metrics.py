@@ -6,7 +6,6 @@ measurement. Nothing is counted twice or declared twice.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Self
 
@@ -18,6 +17,7 @@ from collectors.batch import batch_samples
 from collectors.failure_log import FailureLog
 from collectors.journal import Append
 from collectors.server_measurements import CATALOGUE
+from collectors.wake_times import sleep_with_others
 from probes.wire.catalogue import Catalogue, UnknownName
 from probes.wire.clock import WallClock
 from probes.wire.sample import Sample
@@ -72,7 +72,7 @@ class SelfMonitor(Collector):
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._period_s)
+            await sleep_with_others(self._period_s)
             samples = self.samples()
             if not samples:
                 continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rule_window import (
     ESTATE_INDEX,
     START_MS,
@@ -15,8 +17,9 @@ from alerts.alert_text import count_affected, describe_affected
 from alerts.cycle import run_cycle
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
-from alerts.evaluation.conditions import check_conditions
-from alerts.rule_files import Rules, load_rule_files
+from alerts.evaluation.conditions import check_conditions, is_clearly_ok
+from alerts.rule import Rule
+from alerts.rule_files import Rules, load_rule_files, load_rules
 from alerts.window import Window
 from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate, Site
@@ -222,3 +225,47 @@ def test_the_mean_of_equal_values_is_that_value_whatever_sums_round_to(
     )
     assert result.bad is False
     assert result.value == 0.95
+
+
+COMPARED = [
+    rule
+    for rule in load_rules(CATALOGUE)
+    if rule.when and rule.silence != "blind" and rule.evidence == "rows"
+]
+VALUES = st.sampled_from([None, 0, 0.0, 0.0005, 0.05, 0.5, 0.99, 1, 2, 5, 30, 100, 1e6])
+
+
+@given(
+    st.sampled_from(COMPARED),
+    st.lists(st.lists(VALUES, min_size=8, max_size=8), min_size=1, max_size=15),
+    st.booleans(),
+)
+def test_what_is_clearly_ok_at_a_glance_is_never_found_bad(
+    rule: Rule, rows: list[list[float | None]], constant: bool
+) -> None:
+    """With the values of any rule: changing ones, and those that stay the same."""
+    rules = Rules([rule])
+    window = Window(rules, CATALOGUE, START_MS)
+    declared = CATALOGUE.measurement(rule.measurement)
+    tags = {
+        tag: {"device": "d1", "site": "hall"}.get(tag, "x") for tag in declared.identity
+    }
+    fields = [
+        field
+        for field in sorted(rule.field_windows)
+        if declared.field(field).type != "str"
+    ]
+    now_ms = START_MS
+    for row in rows:
+        now_ms += 60_000
+        values = dict(zip(fields, rows[0] if constant else row, strict=False))
+        known = {name: value for name, value in values.items() if value is not None}
+        window.append(
+            *batch_samples([Sample(rule.measurement, tags, known, now_ms)], "s", now_ms)
+        )
+    for subject in window.subjects(0):
+        if is_clearly_ok(window, 0, rule, subject, now_ms):
+            result = check_conditions(
+                window, 0, rule, subject, ESTATE_INDEX, now_ms, is_holding=False
+            )
+            assert result.bad is not True

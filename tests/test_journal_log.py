@@ -12,6 +12,7 @@ from collectors.journal import (
     JournalReader,
     JournalTaken,
     ReaderTaken,
+    UnhurriedAppend,
     forget_reader,
     journal_sample,
     passed_positions,
@@ -156,3 +157,20 @@ async def test_self_samples_are_in_the_catalogue(tmp_path: Path) -> None:
         sample = journal_sample(journal.stats, "all", now_ms)
         assert check_sample(sample, CATALOGUE).fields["appended_rows"] == 8
     assert passed_positions(tmp_path, "store") == reader.positions
+
+
+async def test_rows_that_nobody_waits_for_share_the_next_commit(tmp_path: Path) -> None:
+    async with Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal:
+        unhurried = UnhurriedAppend(journal)
+        waiting = [asyncio.create_task(unhurried.append(rows(n))) for n in (0, 8)]
+        await asyncio.sleep(0)
+        assert journal.stats.commits == 0
+        await journal.append(rows(16))
+        assert journal.stats.commits == 1
+        assert all(task.done() for task in waiting)
+        # Without others they are on disk a second later, or when the journal closes.
+        late = asyncio.create_task(unhurried.append(rows(24)))
+        await asyncio.sleep(0)
+    await late
+    async with JournalReader(tmp_path, "store") as reader:
+        assert sorted(await drain(reader)) == list(range(32))

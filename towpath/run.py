@@ -37,7 +37,12 @@ from collectors.ingest import (
     ingest_sample,
     team_samples,
 )
-from collectors.journal import Journal, JournalReader, journal_sample
+from collectors.journal import (
+    Journal,
+    JournalReader,
+    UnhurriedAppend,
+    journal_sample,
+)
 from collectors.personal_data import PERSONAL_DAYS, prune_files
 from collectors.retention import Job, Retention
 from collectors.self_metrics import SelfMonitor, Source
@@ -94,6 +99,7 @@ class Installation:
         self._add(f"estate {config.estate}", self.estate)
         self.journal = Journal(config.journal, self.process, CATALOGUE)
         self._add(f"journal {config.journal.folder}/{self.process}", self.journal)
+        unhurried = self._unhurried = UnhurriedAppend(self.journal)
         self._source(
             "journal",
             lambda at: [journal_sample(self.journal.stats, self.process, at)],
@@ -113,7 +119,7 @@ class Installation:
         if "web" in roles:
             self._web()
         monitor = SelfMonitor(
-            self.process, self._sources, self.journal, now_ms, config.self_s
+            self.process, self._sources, unhurried, now_ms, config.self_s
         )
         self._add("self samples", monitor)
         if config.metrics.port:
@@ -254,7 +260,7 @@ class Installation:
         rooms = RoomWatch(
             config,
             lambda: self.estate.current,
-            self.journal,
+            self._unhurried,
             self._now_ms,
             self.config.snmp.period_s,
         )
@@ -324,7 +330,7 @@ class Installation:
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)
         self._source("web", lambda at: [page.sample(self.process, at)])
-        self._add("rows of sites", SiteRows(page.views, self.journal))
+        self._add("rows of sites", SiteRows(page.views, self._unhurried))
 
     def _alerts_api(self) -> AlertsApi:
         config = self.config.alerts

@@ -16,6 +16,8 @@ from probes.wire.sample import Value
 
 # Which of several parts a function finds bad, among what is shown.
 PARTS = "parts"
+# Of equal values, each of these is that value.
+_MIDDLES = frozenset({"mean", "min", "max", "p95"})
 
 
 class ConditionResult(NamedTuple):
@@ -38,7 +40,10 @@ def is_clearly_ok(
     if not rule.when or rule.silence == "blind":
         return False
     members = window.members(rule_index, subject)
-    if len(members) > 1 and rule.across == "any" and rule.least > 1:
+    if len(members) == 1 and rule.across == "any":
+        if _fails_at_once(rule, members[0]):
+            return True
+    elif len(members) > 1 and rule.across == "any" and rule.least > 1:
         return False
     fails = False
     for series in members:
@@ -53,6 +58,28 @@ def is_clearly_ok(
             # One that is certainly well decides for all of them.
             return True
     return fails and rule.across == "any"
+
+
+def _fails_at_once(rule: Rule, series: Series) -> bool:
+    """True if a condition certainly does not hold, as its value is absent, or was the
+    same all the time: no window has to be searched for that."""
+    for condition in rule.when:
+        if condition.sure:
+            continue
+        if condition.aggregate == "last":
+            value = series.latest(condition.field)
+            if not isinstance(value, int | float):
+                value = condition.missing
+        elif condition.aggregate in _MIDDLES and condition.missing is None:
+            ring = series.ring(condition.field)
+            if ring is not None and ring.only_value is None:
+                continue
+            value = None if ring is None else ring.only_value
+        else:
+            continue
+        if value is None or not condition.holds(value, False):
+            return True
+    return False
 
 
 def check_conditions(

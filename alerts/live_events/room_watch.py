@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Self
@@ -18,6 +17,7 @@ from collectors.batch import Batch, batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.failure_log import FailureLog
 from collectors.journal import Append
+from collectors.wake_times import sleep_with_others
 from probes.wire.clock import WallClock
 from probes.wire.sample import Sample
 
@@ -94,7 +94,7 @@ class RoomWatch:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._period_s)
+            await sleep_with_others(self._period_s)
             try:
                 now_ms = self._now_ms()
                 if rows := self.rows(now_ms):

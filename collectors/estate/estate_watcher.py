@@ -13,6 +13,7 @@ from collectors.alike_sentences import group_alike
 from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_loader import EstateError, load, warnings
 from collectors.estate.estate_model import Estate
+from collectors.wake_times import sleep_with_others
 
 _log = structlog.get_logger()
 
@@ -70,7 +71,7 @@ class EstateFile:
 
     async def _follow(self) -> None:
         while True:
-            await asyncio.sleep(self._every_s)
+            await sleep_with_others(self._every_s)
             if _stamp(self._path) != self._seen:
                 await asyncio.to_thread(self.reload)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,12 +25,15 @@ from collectors.journal import (
     Positions,
     reader_sample,
 )
+from collectors.wake_times import seconds_to_next
 from probes.wire.atomic_file import replace_file
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
 _log = structlog.get_logger()
 _RETRY_S = 1.0
+# How often it looks whether a window is over.
+_LOOK_S = 5.0
 
 
 class ReaderState(msgspec.Struct):
@@ -103,7 +107,8 @@ class ExperienceReader:
     async def _run(self) -> None:
         while True:
             try:
-                chunk = await self.reader.read()
+                wait_s = seconds_to_next(_LOOK_S, time.time(), 0.1)
+                chunk = await self.reader.read(wait_s=wait_s)
                 if chunk is not None:
                     self._add_chunk(chunk)
                 await self._emit()

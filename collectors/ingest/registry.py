@@ -36,10 +36,11 @@ from collectors.ingest.registry_records import (
     Token,
     secret_digest,
 )
+from collectors.wake_times import sleep_with_others
 from probes.wire.report import Enrolment
 
 _HOUR_MS = 3_600_000
-_READ_S = 10.0
+_READ_S = 60.0
 _NOBODY = hashlib.sha256(b"").digest()
 
 # What is noted in the file, with the agent and the time. True if it was news.
@@ -268,19 +269,21 @@ class Registry:
             site = "" if record is None else record.agent.home_site
             _log.warning(_NOTES[write], site=site)
 
-    async def follow(self, every_s: float = 2.0) -> None:
+    async def follow(self, every_s: float = 5.0) -> None:
         """Reads the file again whenever it changes, until cancelled."""
         path = str(self._config.path)
         # Meanwhile the agents that were read last may go on sending.
         failures = FailureLog("registry_not_read", "registry_read_again")
         read_s = 0.0
+        is_settled = False
         while True:
-            await asyncio.sleep(every_s)
+            await sleep_with_others(every_s)
             now_s = time.monotonic()
             # Two changes in one tick of the system's clock leave the same time.
-            is_due = now_s - read_s >= _READ_S
+            is_due = not is_settled or now_s - read_s >= _READ_S
             unsaved = self._unsaved or self._notes or self._software
-            if not (is_due or unsaved or self.is_behind()):
+            is_settled = not self.is_behind()
+            if is_settled and not (is_due or unsaved):
                 continue
             read_s = now_s
             try:

@@ -22,7 +22,7 @@ from collectors.journal.journal_stats import (
     journal_sample,
     reader_sample,
 )
-from collectors.journal.journal_writer import Append, Journal
+from collectors.journal.journal_writer import Append, Journal, UnhurriedAppend
 from collectors.journal.quarantine import Quarantine
 from collectors.journal.segment import Position, Positions
 
@@ -45,6 +45,7 @@ __all__ = [
     "Quarantine",
     "ReaderStats",
     "ReaderTaken",
+    "UnhurriedAppend",
     "follow",
     "forget_reader",
     "journal_sample",

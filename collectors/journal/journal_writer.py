@@ -7,7 +7,7 @@ import contextlib
 import copy
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, Self, TypeVar, TypeVarTuple, Unpack
 
@@ -20,6 +20,7 @@ from collectors.journal.journal_config import JournalConfig, JournalFailed
 from collectors.journal.journal_log import Log, LogPiece
 from collectors.journal.journal_stats import JournalStats
 from collectors.journal.quarantine import Quarantine
+from collectors.wake_times import seconds_to_next
 from probes.wire.catalogue import Catalogue
 from probes.wire.clock import wall_ms
 from probes.wire.fsync import sync_data
@@ -29,6 +30,7 @@ _FRAME_ROWS = 5_000
 _COMMIT_ROWS = 50_000
 _TIDY_S, _TIDY_FULL_S = 10.0, 1.0
 _REASONS_KEPT = 100
+_COLLECT_S = 1.0
 _encoder = msgspec.msgpack.Encoder()
 _Arguments = TypeVarTuple("_Arguments")
 _Answer = TypeVar("_Answer")
@@ -42,6 +44,17 @@ class Append(Protocol):
 
         Raises `JournalFailed` if they are not; then do not acknowledge them.
         """
+
+
+class UnhurriedAppend:
+    """Appends rows that nobody waits for: the commit may come a little later, with
+    those of others. A commit wakes every reader."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def append(self, *batches: Batch) -> None:
+        await self._journal._append(batches, _COLLECT_S)
 
 
 class _PendingAppend(msgspec.Struct):
@@ -112,6 +125,10 @@ class Journal:
         row and without an exception. Raises `JournalFull` or `JournalFailed` if the
         batches could not be written: then send all batches of the call again.
         """
+        await self._append(batches, 0.0)
+
+    async def _append(self, batches: Iterable[Batch], collect_s: float) -> None:
+        """`collect_s`: how long others may join the same commit."""
         if not self._open:
             raise JournalFailed(f"journal {self._name!r} is not running")
         pieces: list[LogPiece] = []
@@ -138,7 +155,10 @@ class Journal:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_PendingAppend(pieces, dead, done))
-        self._work.set()
+        if collect_s:
+            asyncio.get_running_loop().call_later(collect_s, self._work.set)
+        else:
+            self._work.set()
         try:
             await done
         except JournalFailed:
@@ -151,7 +171,8 @@ class Journal:
         tidied_s = time.monotonic()
         while self._open or self._waiting:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._tidy_s):
+                wait_s = seconds_to_next(self._tidy_s, time.time(), 0.1)
+                async with asyncio.timeout(wait_s):
                     await self._work.wait()
             self._work.clear()
             while self._waiting:

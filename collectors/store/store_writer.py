@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -27,12 +28,15 @@ from collectors.store.erasure import Erasures, without_erased
 from collectors.store.file_layout import DAY_MS
 from collectors.store.store_config import StoreConfig
 from collectors.store.store_errors import RowsRefused
+from collectors.wake_times import seconds_to_next, sleep_with_others
 from probes.wire.atomic_file import replace_file
 from probes.wire.catalogue import Catalogue
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
 _log = structlog.get_logger(__name__)
+# Polls begin at the common times: by then most have ended, and their rows are new.
+_AFTER_POLLS_S = 1.0
 
 
 class WritableStore(Protocol):
@@ -142,7 +146,8 @@ class StoreWriter:
         self._saved = dict(chunk.positions)
         if moved_on and len(chunk) < self._config.flush_rows:
             # Few rows are waiting: collect more, so that files and requests are few.
-            await asyncio.sleep(self._config.pace_s)
+            now_s = time.time() - _AFTER_POLLS_S
+            await asyncio.sleep(seconds_to_next(self._config.pace_s, now_s, 0.1))
 
     def _unexpired(self, batches: list[Batch]) -> list[Batch]:
         now_ms = self._now_ms()
@@ -177,7 +182,7 @@ class StoreWriter:
 
     async def _tidy(self) -> None:
         while True:
-            await asyncio.sleep(self._config.tidy_s)
+            await sleep_with_others(self._config.tidy_s)
             try:
                 await self._store.tidy(self._now_ms())
             except Exception as error:  # noqa: BLE001 - upkeep must not stop writing

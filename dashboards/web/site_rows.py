@@ -7,7 +7,6 @@ which is something else than "no data from its devices".
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Self
 
@@ -16,6 +15,7 @@ from collectors.batch import batch_samples
 from collectors.failure_log import FailureLog
 from collectors.journal import Append
 from collectors.store.query import Row
+from collectors.wake_times import sleep_with_others
 from dashboards.web.laptop_groups import groups
 from dashboards.web.page_views import Views
 from dashboards.web.site_state import SiteNow
@@ -56,11 +56,8 @@ class SiteRows:
         await self._tasks.stop()
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        due_s = loop.time()
         while True:
-            due_s = max(due_s + self._period_s, loop.time())
-            await asyncio.sleep(due_s - loop.time())
+            await sleep_with_others(self._period_s)
             try:
                 await self.record()
             except Exception as error:  # noqa: BLE001 - the next minute may work

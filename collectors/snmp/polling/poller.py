@@ -36,6 +36,7 @@ from collectors.snmp.session.credentials import Credentials
 from collectors.snmp.session.sessions import Sessions
 from collectors.snmp.snmp_config import SnmpConfig
 from collectors.topology import TopologyView
+from collectors.wake_times import seconds_to_next
 from probes.wire.clock import WallClock, wall_ms
 
 _log = structlog.get_logger()
@@ -153,7 +154,7 @@ class Poller:
         return target.poll.descriptions.get(port, "")
 
     async def _run(self) -> None:
-        report_s = time.monotonic() + self._report_s
+        report_s = time.monotonic() + seconds_to_next(self._report_s, time.time())
         save_s = time.monotonic() + _SAVE_S
         while True:
             self._follow_estate()
@@ -168,7 +169,8 @@ class Poller:
             if now_s >= save_s:
                 save_s += _SAVE_S
                 await asyncio.to_thread(self._states.save)
-            await asyncio.sleep(self._schedule.wait_s(_LONGEST_WAIT_S))
+            longest_s = seconds_to_next(_LONGEST_WAIT_S, time.time(), 0.1)
+            await asyncio.sleep(self._schedule.wait_s(longest_s))
 
     def _follow_estate(self) -> None:
         """Adds, changes and removes targets if the estate has changed."""

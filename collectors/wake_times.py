@@ -1,0 +1,23 @@
+"""Common times at which everything wakes that looks at something now and then.
+
+A wake of an idle process costs more than most looks. So those of every 5, 30 or 60 s
+fall together, and with the polls, whose phases follow the wall clock too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+
+def seconds_to_next(every_s: float, now_s: float, least: float = 0.5) -> float:
+    """Returns the seconds until the next multiple of `every_s` that is at least the
+    part `least` of it away: a timer may be early, and what has just been done is not
+    due again. Pure."""
+    to_next_s = every_s - now_s % every_s
+    return to_next_s if to_next_s >= every_s * least else to_next_s + every_s
+
+
+async def sleep_with_others(every_s: float) -> None:
+    """Sleeps until the next common time of what is done every `every_s`."""
+    await asyncio.sleep(seconds_to_next(every_s, time.time()))
