@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
-
-from cryptography import x509
+from typing import TYPE_CHECKING, NamedTuple
 
 from probes.wire.sample import Sample, Value
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 _DAY_S = 86_400
 
@@ -50,6 +51,9 @@ def days_left(certificate: x509.Certificate, now_ms: int) -> float:
 
 
 def _fields(file: CertificateFile, now_ms: int) -> dict[str, Value]:
+    # Only here: a command that reads the settings needs no certificate.
+    from cryptography import x509
+
     try:
         found = x509.load_pem_x509_certificates(file.path.read_bytes())
     except (OSError, ValueError):

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Self
 
 import structlog
-from cryptography import x509
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import batch_samples
@@ -134,6 +133,9 @@ def _certificate_days(writer: asyncio.StreamWriter, now_ms: int) -> dict[str, Va
     certificate = tls.getpeercert(binary_form=True) if tls else None
     if not certificate:
         return {}
+    # Only here: a command that reads the settings needs no certificate.
+    from cryptography import x509
+
     try:
         read = x509.load_der_x509_certificate(certificate)
     except ValueError:

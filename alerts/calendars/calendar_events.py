@@ -16,7 +16,6 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import icalendar
 import msgspec
 from dateutil.rrule import rruleset, rrulestr
 
@@ -108,6 +107,9 @@ def _components(text: bytes) -> list[Component]:
         raise NotACalendar("is not iCalendar, which begins with BEGIN:VCALENDAR")
     if not text.rstrip(b" \r\n\t\0").upper().endswith(b"END:VCALENDAR"):
         raise NotACalendar("is incomplete: it does not end with END:VCALENDAR")
+    # Only here: a command that reads the settings needs no calendar.
+    import icalendar
+
     text = _COLON_IN_ZONE.sub(rb';TZID="\1":\2', text)
     try:
         calendars = icalendar.Calendar.from_ical(text, multiple=True)
@@ -335,7 +337,7 @@ def _rule_text(rule: Any, local: Callable[[date | datetime], datetime]) -> str:
         )
     if int((rule.get("INTERVAL") or [1])[0]) < 1:
         raise _EventUnusable("recurs with an INTERVAL below 1")
-    rule = icalendar.vRecur(rule)
+    rule = type(rule)(rule)
     if until := rule.get("UNTIL"):
         last = until[0]
         ends = local(last)

@@ -5,14 +5,21 @@ requests. `connection_slots` decides which connections stay and `fair_queue` who
 handshake is next (both pure). `server` puts them together.
 """
 
-from collectors.http.refusal_reasons import HttpRefusal
-from collectors.http.server import (
-    CannotServe,
-    Certificate,
-    Endpoint,
-    HttpServer,
-    ServerLimits,
-)
+from typing import TYPE_CHECKING
+
+from collectors.late_exports import export_late
+
+if TYPE_CHECKING:
+    from collectors.http.refusal_reasons import HttpRefusal
+    from collectors.http.server import (
+        CannotServe,
+        Certificate,
+        Endpoint,
+        HttpServer,
+        ServerLimits,
+    )
+else:
+    __getattr__ = export_late(__name__)
 
 __all__ = [
     "CannotServe",

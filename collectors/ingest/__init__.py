@@ -5,15 +5,22 @@ reports, `report_rows` turns reports into batches, and `intake` returns a receip
 the journal has them on disk.
 """
 
-from collectors.ingest.broker_files import BrokerFiles
-from collectors.ingest.https_ingest import HttpsIngest
-from collectors.ingest.ingest_config import IngestConfig
-from collectors.ingest.ingest_stats import agents_samples, ingest_sample
-from collectors.ingest.mqtt_ingest import MqttIngest
-from collectors.ingest.policies import agent_policy
-from collectors.ingest.pseudonym import rotate_key
-from collectors.ingest.registry import Registry
-from collectors.ingest.team_samples import team_samples
+from typing import TYPE_CHECKING
+
+from collectors.late_exports import export_late
+
+if TYPE_CHECKING:
+    from collectors.ingest.broker_files import BrokerFiles
+    from collectors.ingest.https_ingest import HttpsIngest
+    from collectors.ingest.ingest_config import IngestConfig
+    from collectors.ingest.ingest_stats import agents_samples, ingest_sample
+    from collectors.ingest.mqtt_ingest import MqttIngest
+    from collectors.ingest.policies import agent_policy
+    from collectors.ingest.pseudonym import rotate_key
+    from collectors.ingest.registry import Registry
+    from collectors.ingest.team_samples import team_samples
+else:
+    __getattr__ = export_late(__name__)
 
 __all__ = [
     "BrokerFiles",

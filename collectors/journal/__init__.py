@@ -1,30 +1,37 @@
 """The journal: sources append to it, and it is on disk before they acknowledge. Every
 reader follows it from its own position."""
 
-from collectors.journal.follow import Away, Effect, FollowConfig, follow
-from collectors.journal.frame import Newer
-from collectors.journal.journal_config import (
-    JournalConfig,
-    JournalFailed,
-    JournalFull,
-    JournalTaken,
-)
-from collectors.journal.journal_reader import (
-    Chunk,
-    JournalReader,
-    ReaderTaken,
-    forget_reader,
-    passed_positions,
-)
-from collectors.journal.journal_stats import (
-    JournalStats,
-    ReaderStats,
-    journal_sample,
-    reader_sample,
-)
-from collectors.journal.journal_writer import Append, Journal, UnhurriedAppend
-from collectors.journal.quarantine import Quarantine
-from collectors.journal.segment import Position, Positions
+from typing import TYPE_CHECKING
+
+from collectors.late_exports import export_late
+
+if TYPE_CHECKING:
+    from collectors.journal.follow import Away, Effect, FollowConfig, follow
+    from collectors.journal.frame import Newer
+    from collectors.journal.journal_config import (
+        JournalConfig,
+        JournalFailed,
+        JournalFull,
+        JournalTaken,
+    )
+    from collectors.journal.journal_reader import (
+        Chunk,
+        JournalReader,
+        ReaderTaken,
+        forget_reader,
+        passed_positions,
+    )
+    from collectors.journal.journal_stats import (
+        JournalStats,
+        ReaderStats,
+        journal_sample,
+        reader_sample,
+    )
+    from collectors.journal.journal_writer import Append, Journal, UnhurriedAppend
+    from collectors.journal.quarantine import Quarantine
+    from collectors.journal.segment import Position, Positions
+else:
+    __getattr__ = export_late(__name__)
 
 __all__ = [
     "Append",

@@ -7,15 +7,22 @@
 - `traps`: notifications from devices
 """
 
-from collectors.snmp.polling.poll_stats import PollStats
-from collectors.snmp.polling.poller import Poller
-from collectors.snmp.session.credentials import (
-    Credential,
-    CredentialError,
-    Credentials,
-    credential,
-)
-from collectors.snmp.snmp_config import SnmpConfig
+from typing import TYPE_CHECKING
+
+from collectors.late_exports import export_late
+
+if TYPE_CHECKING:
+    from collectors.snmp.polling.poll_stats import PollStats
+    from collectors.snmp.polling.poller import Poller
+    from collectors.snmp.session.credentials import (
+        Credential,
+        CredentialError,
+        Credentials,
+        credential,
+    )
+    from collectors.snmp.snmp_config import SnmpConfig
+else:
+    __getattr__ = export_late(__name__)
 
 __all__ = [
     "Credential",

@@ -1,11 +1,18 @@
 """The store: keeps what was measured and answers queries about it."""
 
-from collectors.store.duckdb_sql import render as render_duckdb
-from collectors.store.influxql import Grafana
-from collectors.store.influxql import render as render_influxql
-from collectors.store.store_config import StoreConfig, open_store, with_retention
-from collectors.store.store_errors import Away, QueryFailed, RowsRefused
-from collectors.store.store_writer import StoreWriter, WriterStats, saved_positions
+from typing import TYPE_CHECKING
+
+from collectors.late_exports import export_late
+
+if TYPE_CHECKING:
+    from collectors.store.duckdb_sql import render as render_duckdb
+    from collectors.store.influxql import Grafana
+    from collectors.store.influxql import render as render_influxql
+    from collectors.store.store_config import StoreConfig, open_store, with_retention
+    from collectors.store.store_errors import Away, QueryFailed, RowsRefused
+    from collectors.store.store_writer import StoreWriter, WriterStats, saved_positions
+else:
+    __getattr__ = export_late(__name__)
 
 __all__ = [
     "Away",

@@ -5,15 +5,22 @@ of the estate that a neighbour is, `site_graph.py` builds links, parents and upl
 and `topology_view.py` keeps them up to date while Towpath runs.
 """
 
-from collectors.topology.neighbour_records import DeviceNeighbour, LocalSystem
-from collectors.topology.site_graph import (
-    Link,
-    TopologyGraph,
-    UnknownNeighbour,
-    build_graph,
-    with_parents,
-)
-from collectors.topology.topology_view import TopologyView
+from typing import TYPE_CHECKING
+
+from collectors.late_exports import export_late
+
+if TYPE_CHECKING:
+    from collectors.topology.neighbour_records import DeviceNeighbour, LocalSystem
+    from collectors.topology.site_graph import (
+        Link,
+        TopologyGraph,
+        UnknownNeighbour,
+        build_graph,
+        with_parents,
+    )
+    from collectors.topology.topology_view import TopologyView
+else:
+    __getattr__ = export_late(__name__)
 
 __all__ = [
     "DeviceNeighbour",
