@@ -12,6 +12,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -57,6 +60,30 @@ def test_a_lock_has_no_test_tools_and_every_pin_a_hash(part: str) -> None:
         assert "--hash=sha256:" in block, block[:60]
 
 
+@pytest.mark.parametrize("platform", ["linux", "win32", "darwin"])
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+def test_the_agents_lock_is_in_step_with_its_project_on_every_system(
+    platform: str, python: str
+) -> None:
+    here = {
+        "sys_platform": platform,
+        "python_version": python,
+        "python_full_version": f"{python}.1",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+    }
+    lines = re.findall(r"^([a-z0-9].*?)(?: \\)?$", PART["agent"].read_text(), re.M)
+    pinned = {}
+    for line in map(Requirement, lines):
+        if line.marker is None or line.marker.evaluate(here):
+            (version,) = line.specifier
+            pinned[normal(line.name)] = version.version
+    for needed in map(Requirement, PYPROJECT["project"]["dependencies"]):
+        if needed.marker is None or needed.marker.evaluate(here):
+            version = pinned[normal(needed.name)]
+            assert needed.specifier.contains(version), "run `make lock`"
+
+
 def test_the_agents_lock_stays_light() -> None:
     heavy = {
         name_of(e) for e in PYPROJECT["project"]["optional-dependencies"]["server"]
@@ -82,7 +109,9 @@ def test_a_release_has_the_wheel_the_locks_and_an_sbom_of_each(tmp_path: Path) -
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
     assert not [name for name in names if "double" in name]
     for part, lock in PART.items():
-        bom = json.loads((tmp_path / f"towpath-{part}.cdx.json").read_text())
+        text = (tmp_path / f"towpath-{part}.cdx.json").read_text()
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+        bom = json.loads(text)
         assert bom["bomFormat"] == "CycloneDX"
         assert bom["metadata"]["component"]["name"] == "towpath"
         listed = {normal(c["name"]): c for c in bom["components"]}

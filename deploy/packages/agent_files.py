@@ -12,6 +12,7 @@ import email.parser
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -141,18 +142,26 @@ def _downloaded(target: str, python: str) -> Path:
     """The folder with the wheels, downloaded once for each state of the lock."""
     state = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     folder = CACHE / "agent-wheels" / f"{state}-{target}-{python}"
-    if (folder / "complete").is_file():
+    if folder.is_dir():
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     platforms = [part for name in TARGETS[target] for part in ("--platform", name)]
-    subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
-         "--disable-pip-version-check", "--only-binary=:all:", "--require-hashes",
-         *platforms, "--python-version", python.replace(".", ""),
-         "--implementation", "cp", "--dest", folder, "--requirement", LOCK],
-        check=True,
-    )  # fmt: skip
-    (folder / "complete").touch()
+    new = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+             "--disable-pip-version-check", "--only-binary=:all:", "--require-hashes",
+             *platforms, "--python-version", python.replace(".", ""),
+             "--implementation", "cp", "--dest", new, "--requirement", LOCK],
+            check=True,
+        )  # fmt: skip
+        new.rename(folder)
+    except OSError:
+        # Another build may have been first.
+        if not folder.is_dir():
+            raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
     return folder
 
 
