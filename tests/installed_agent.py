@@ -19,6 +19,10 @@ KEY = r"Software\Towpath\Agent"
 POLICY_KEY = r"Software\Policies\Towpath\Agent"
 
 
+def windows_path(path: Path) -> str:
+    return f"Z:{path}".replace("/", "\\")
+
+
 def build_package(out: Path, version: str) -> Path:
     """Builds the MSI with the Windows Python of the tests; libraries are downloaded
     once on a machine."""
@@ -39,6 +43,7 @@ class InstalledAgent:
 
     def __init__(self, laptop: WindowsLaptop) -> None:
         self.laptop = laptop
+        laptop.longest_s = 300.0
         self.program = laptop.drive / "Program Files" / "Towpath" / "Agent"
         self.data = laptop.drive / "ProgramData" / "Towpath"
         self.state = self.data / "Agent"
@@ -47,20 +52,18 @@ class InstalledAgent:
             "reg", "add", r"HKCU\Software\Wine", "/v", "Version", "/d", "win10", "/f"
         )
 
-    def msiexec(self, *arguments: str, log: Path | None = None) -> int:
+    def msiexec(self, *arguments: str) -> int:
         """The exit code of Windows, of which Wine's own has eight bits only."""
-        command = ["msiexec", *arguments, "/qn"]
-        if log is not None:
-            command += ["/l*v", f"Z:{log}".replace("/", "\\")]
+        command = ["msiexec", *arguments]
         code = f"import subprocess\nprint(json.dumps(subprocess.call({command!r})))"
         value: int = self.laptop.value(code)
         return value
 
-    def install(self, package: Path, *more: str, log: Path | None = None) -> int:
-        return self.msiexec("/i", f"Z:{package}".replace("/", "\\"), *more, log=log)
+    def install(self, package: Path, *more: str) -> int:
+        return self.msiexec("/i", windows_path(package), "/qn", *more)
 
     def uninstall(self, *more: str) -> int:
-        return self.msiexec("/x", self.product_code(), *more)
+        return self.msiexec("/x", self.product_code(), "/qn", *more)
 
     def product_code(self) -> str:
         """Of the one that is installed; empty if there is none."""
@@ -145,11 +148,13 @@ print(json.dumps([done.returncode, done.stdout.decode("utf-8", "replace")]))
         """What of the agent is on the laptop, besides its state and the policy."""
         found = [
             str(path)
-            for folder in (self.program, self.data)
+            for folder in (self.program.parent, self.data)
             if folder.exists()
             for path in (folder, *folder.rglob("*"))
             if self.state not in (path, *path.parents)
         ]
+        # What was moved aside.
+        found += [str(path) for path in self.data.parent.glob("Towpath.*")]
         menu = (
             self.laptop.drive / "ProgramData" / "Microsoft" / "Windows" / "Start Menu"
         )

@@ -5,14 +5,15 @@ lists between users, delayed start and failure actions (`MsiConfigureServices`),
 without rights (Wine's is always an administrator), and files in use (3010)."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ingest_council import Door, door
-from installed_agent import KEY, InstalledAgent, build_package
+from installed_agent import KEY, InstalledAgent, build_package, windows_path
 from waiting import until
-from windows_python import windows_laptop
+from windows_python import ROOT, windows_laptop
 
 from collectors.ingest.enrolment_tokens import TokenWish
 from collectors.ingest.ingest_config import (
@@ -45,10 +46,18 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InstalledAgent]:
+def windows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InstalledAgent]:
     installed = InstalledAgent(windows_laptop(tmp_path_factory.mktemp("wine") / "c"))
     yield installed
     installed.close()
+
+
+@pytest.fixture
+def agent(windows: InstalledAgent) -> Iterator[InstalledAgent]:
+    yield windows
+    # What a test that failed has left.
+    if windows.product_code():
+        windows.uninstall()
 
 
 def pilot_token(council: Door) -> str:
@@ -56,26 +65,29 @@ def pilot_token(council: Door) -> str:
     return council.registry.admin.add_token(wish, wall_ms(), "alex")
 
 
-def properties(council: Door, token: str) -> list[str]:
-    return [
-        f"SERVER=https://127.0.0.1:{council.ingest.port}",
-        f"TOKEN={token}",
-        "RING=pilot",
-    ]
+def documented(package: Path, council: Door, token: str, log: Path) -> list[str]:
+    """The command line of docs/fleet.md for this package, server and token."""
+    text = (ROOT / "docs" / "fleet.md").read_text("utf-8")
+    (line,) = re.findall(r"^msiexec (/i .* TOKEN=.*)$", text, re.MULTILINE)
+    own = {
+        "towpath-agent.msi": windows_path(package),
+        r"%TEMP%\towpath-agent.log": windows_path(log),
+        "SERVER=https://towpath.example.gov.uk": (
+            f"SERVER=https://127.0.0.1:{council.ingest.port}"
+        ),
+        "TOKEN=THE-TOKEN": f"TOKEN={token}",
+    }
+    words = str(line).split()
+    assert own.keys() <= set(words)
+    return [own.get(word, word) for word in words]
 
 
 async def install(
-    agent: InstalledAgent,
-    package: Path,
-    council: Door,
-    token: str,
-    log: Path | None = None,
+    agent: InstalledAgent, package: Path, council: Door, token: str, log: Path
 ) -> None:
-    agent.set_policy(ca_file=f"Z:{council.certificates.authority}")
-    code = await asyncio.to_thread(
-        agent.install, package, *properties(council, token), log=log
-    )
-    assert code == 0
+    agent.set_policy(ca_file=windows_path(council.certificates.authority))
+    words = documented(package, council, token, log)
+    assert await asyncio.to_thread(agent.msiexec, *words) == 0
 
 
 def test_the_same_commit_gives_the_same_package(
@@ -125,7 +137,8 @@ async def test_an_upgrade_of_a_running_service_keeps_id_credential_and_spool(
     agent: InstalledAgent, packages: dict[str, Path], tmp_path: Path
 ) -> None:
     async with door(tmp_path / "council", policy=QUICK) as council:
-        await install(agent, packages["0.1.0"], council, pilot_token(council))
+        log = tmp_path / "install.log"
+        await install(agent, packages["0.1.0"], council, pilot_token(council), log)
         await until(lambda: len(council.append.rows()) >= 3, seconds=180)
 
     def waiting() -> int:
@@ -141,6 +154,8 @@ async def test_an_upgrade_of_a_running_service_keeps_id_credential_and_spool(
         lambda: getattr(agent.status(), "started_ms", 0) > started_ms, seconds=120
     )
     assert waiting() >= before
+    # The end of its input stopped the agent; it was not killed.
+    assert "agent_stopped" in agent.log()
     assert (agent.device(), agent.registry(KEY)) == (kept, settings)
     assert settings["ring"] == "pilot"
     assert agent.service_runs()
@@ -151,7 +166,8 @@ async def test_an_upgrade_of_a_running_service_keeps_id_credential_and_spool(
     # A repair puts back what is missing.
     missing = agent.program / "lib" / "probes" / "agent" / "agent_cli.py"
     missing.unlink()
-    assert await asyncio.to_thread(agent.msiexec, "/fa", newer) == 0
+    again = ("REINSTALL=ALL", "REINSTALLMODE=amus")
+    assert await asyncio.to_thread(agent.msiexec, "/i", newer, "/qn", *again) == 0
     assert missing.is_file()
     assert agent.device() == kept
     # KEEPSTATE=1 keeps what a later installation goes on with.

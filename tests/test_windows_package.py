@@ -164,6 +164,7 @@ def test_the_state_goes_with_the_product_and_not_in_an_upgrade(msi: Path) -> Non
     # The folders are there before the service starts, and the old one is gone.
     assert (
         number["StopServices"]
+        < number["WaitForService"]
         < number["DeleteServices"]
         < number["InstallFiles"]
         < number["SetPrepareFolders"]

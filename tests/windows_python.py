@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -31,6 +32,8 @@ sys.exit(main())
 
 class WindowsLaptop:
     """Runs Python code and the agent's commands. Its standard streams are pipes."""
+
+    longest_s = 100.0
 
     def __init__(self, python: Path, prefix: Path) -> None:
         self.python, self.prefix = python, prefix
@@ -83,6 +86,11 @@ class WindowsLaptop:
         """Removes what the user of an earlier run has left."""
         shutil.rmtree(self.profile, ignore_errors=True)
 
+    def run_python(
+        self, *arguments: str, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        return self._run(self._command(*arguments), cwd)
+
     def run_wine(self, *command: str) -> subprocess.CompletedProcess[bytes]:
         """Runs a program of Wine's own."""
         return self._run([services.program("wine"), *command], None)
@@ -93,15 +101,32 @@ class WindowsLaptop:
     def _run(
         self, command: list[str], cwd: Path | None
     ) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=self.environment,
-            cwd=cwd,
-            timeout=100,
-            check=False,
-        )
+        # What stays in the background (Wine's server, a service) keeps standard error
+        # open, so its end is not waited for.
+        reading, writing = os.pipe()
+        try:
+            with subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=writing,
+                env=self.environment,
+                cwd=cwd,
+            ) as process:
+                os.close(writing)
+                try:
+                    out, _ = process.communicate(timeout=self.longest_s)
+                except BaseException:
+                    process.kill()
+                    raise
+            os.set_blocking(reading, False)
+            errors = b""
+            with contextlib.suppress(BlockingIOError):
+                while part := os.read(reading, 65_536):
+                    errors += part
+        finally:
+            os.close(reading)
+        return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
 def windows_laptop(prefix: Path = CACHE / "wine") -> WindowsLaptop:

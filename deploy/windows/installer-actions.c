@@ -1,9 +1,13 @@
 /* What the tables of an MSI cannot say: folders with access lists of their own, the
  * enrolment token in the private one, and their removal. All run as LocalSystem.
  *
+ *   WaitForService   until its process has ended, so that no file of it is in use
  *   PrepareFolders   CustomActionData is the token, which may be empty
  *   ForgetToken      when an installation is rolled back
- *   EraseState       CustomActionData is KEEPSTATE: if not empty, the state stays */
+ *   EraseState       CustomActionData is KEEPSTATE: if not empty, the state stays
+ *   MarkUpgrade      the only one that runs at once, as who installs: EraseState of the old
+ *                    version finds the mark. Windows says it too (UPGRADINGPRODUCTCODE), Wine
+ *                    does not, and a lost identity cannot be mended. */
 #define _WIN32_WINNT 0x0A00
 #include <windows.h>
 #include <msi.h>
@@ -13,7 +17,13 @@
 #include <stdio.h>
 
 #define LONGEST 1024
+#define SERVICE L"TowpathAgent"
+#define LONGEST_STOP_MS 40000
 #define LONGEST_TOKEN 1000
+#define TOKEN_FILE L"Agent\\enrolment-token"
+#define MARK_FILE L"Agent\\upgrading"
+/* An older mark is of an upgrade that failed; in units of 100 ns. */
+#define MARK_AGE (3600ull * 10000000)
 /* Owner: administrators. Full access for LocalSystem, administrators and LocalService, which
  * runs the agent. In the outer folder users may only pass through, list and read names. */
 #define OUTER L"O:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;LS)(A;;0x1200a9;;;BU)"
@@ -30,13 +40,34 @@ static void say(MSIHANDLE install, const wchar_t *text, const wchar_t *what, DWO
     MsiCloseHandle(record);
 }
 
-/* Writes ProgramData\Towpath\NAME; an empty name is the folder itself. */
+/* Writes the folder `Towpath` of Program Files or ProgramData, or what it has as NAME. */
+static BOOL our_path(int folder, const wchar_t *name, wchar_t *path)
+{
+    wchar_t above[MAX_PATH];
+    if (FAILED(SHGetFolderPathW(NULL, folder, NULL, 0, above)))
+        return FALSE;
+    return swprintf(path, LONGEST, L"%ls\\Towpath%ls%ls", above, *name ? L"\\" : L"", name) > 0;
+}
+
 static BOOL data_path(const wchar_t *name, wchar_t *path)
 {
-    wchar_t data[MAX_PATH];
-    if (FAILED(SHGetFolderPathW(NULL, CSIDL_COMMON_APPDATA, NULL, 0, data)))
-        return FALSE;
-    return swprintf(path, LONGEST, L"%ls\\Towpath%ls%ls", data, *name ? L"\\" : L"", name) > 0;
+    return our_path(CSIDL_COMMON_APPDATA, name, path);
+}
+
+/* Whether it is the user of this process: LocalSystem, but under Wine. */
+static BOOL is_own(PSID owner)
+{
+    BYTE buffer[sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE];
+    DWORD size;
+    HANDLE token;
+    BOOL own = FALSE;
+
+    if (OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &token)) {
+        own = GetTokenInformation(token, TokenUser, buffer, sizeof buffer, &size) &&
+              EqualSid(((TOKEN_USER *)buffer)->User.Sid, owner);
+        CloseHandle(token);
+    }
+    return own;
 }
 
 /* Whether only the system, administrators or LocalService can have made it. */
@@ -47,7 +78,7 @@ static BOOL is_trusted(const wchar_t *path)
     BYTE buffer[4096];
     DWORD size = 0;
     PSID owner = NULL;
-    BOOL defaulted, trusted = FALSE;
+    BOOL defaulted, trusted;
     DWORD kind = GetFileAttributesW(path);
 
     if (kind == INVALID_FILE_ATTRIBUTES || (kind & FILE_ATTRIBUTE_REPARSE_POINT) ||
@@ -56,6 +87,7 @@ static BOOL is_trusted(const wchar_t *path)
     if (!GetFileSecurityW(path, OWNER_SECURITY_INFORMATION, buffer, sizeof buffer, &size) ||
         !GetSecurityDescriptorOwner(buffer, &owner, &defaulted) || !owner)
         return FALSE;
+    trusted = is_own(owner);
     for (size_t n = 0; n < sizeof owners / sizeof *owners; n++)
         trusted |= IsWellKnownSid(owner, owners[n]);
     return trusted;
@@ -144,6 +176,35 @@ static DWORD erase(const wchar_t *folder)
     return RemoveDirectoryW(folder) ? error : GetLastError();
 }
 
+__declspec(dllexport) UINT __stdcall WaitForService(MSIHANDLE install)
+{
+    SERVICE_STATUS_PROCESS status;
+    DWORD size;
+    HANDLE process = NULL;
+    ULONGLONG started_ms = GetTickCount64();
+    SC_HANDLE manager = OpenSCManagerW(NULL, NULL, SC_MANAGER_CONNECT);
+    SC_HANDLE service = manager ? OpenServiceW(manager, SERVICE, SERVICE_QUERY_STATUS) : NULL;
+
+    while (service && GetTickCount64() - started_ms < LONGEST_STOP_MS) {
+        if (!QueryServiceStatusEx(service, SC_STATUS_PROCESS_INFO, (BYTE *)&status, sizeof status, &size))
+            break;
+        if (!process && status.dwProcessId)
+            process = OpenProcess(SYNCHRONIZE, FALSE, status.dwProcessId);
+        if (status.dwCurrentState == SERVICE_STOPPED)
+            break;
+        Sleep(100);
+    }
+    if (process && WaitForSingleObject(process, 5000) != WAIT_OBJECT_0)
+        say(install, L"the service still runs:", SERVICE, 0);
+    if (process)
+        CloseHandle(process);
+    if (service)
+        CloseServiceHandle(service);
+    if (manager)
+        CloseServiceHandle(manager);
+    return ERROR_SUCCESS;
+}
+
 __declspec(dllexport) UINT __stdcall PrepareFolders(MSIHANDLE install)
 {
     wchar_t path[LONGEST], token[LONGEST_TOKEN + 1] = L"";
@@ -156,9 +217,11 @@ __declspec(dllexport) UINT __stdcall PrepareFolders(MSIHANDLE install)
     if (!data_path(L"", path))
         return ERROR_INSTALL_FAILURE;
     error = prepare(install, path, OUTER);
+    if (!error && data_path(MARK_FILE, path))
+        DeleteFileW(path);
     if (!error && data_path(L"Agent", path))
         error = prepare(install, path, PRIVATE);
-    if (!error && *token && data_path(L"Agent\\enrolment-token", path))
+    if (!error && *token && data_path(TOKEN_FILE, path))
         error = write_token(path, token);
     SecureZeroMemory(token, sizeof token);
     if (error)
@@ -170,9 +233,39 @@ __declspec(dllexport) UINT __stdcall ForgetToken(MSIHANDLE install)
 {
     wchar_t path[LONGEST];
     (void)install;
-    if (data_path(L"Agent\\enrolment-token", path))
+    if (data_path(TOKEN_FILE, path))
         DeleteFileW(path);
     return ERROR_SUCCESS;
+}
+
+__declspec(dllexport) UINT __stdcall MarkUpgrade(MSIHANDLE install)
+{
+    wchar_t path[LONGEST];
+    (void)install;
+    if (data_path(MARK_FILE, path)) {
+        DeleteFileW(path);
+        HANDLE file = CreateFileW(path, GENERIC_WRITE, 0, NULL, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, NULL);
+        if (file != INVALID_HANDLE_VALUE)
+            CloseHandle(file);
+    }
+    return ERROR_SUCCESS;
+}
+
+static BOOL is_upgrading(void)
+{
+    wchar_t path[LONGEST];
+    WIN32_FILE_ATTRIBUTE_DATA mark;
+    ULARGE_INTEGER made, now;
+    FILETIME time;
+
+    if (!data_path(MARK_FILE, path) || !GetFileAttributesExW(path, GetFileExInfoStandard, &mark))
+        return FALSE;
+    GetSystemTimeAsFileTime(&time);
+    made.LowPart = mark.ftLastWriteTime.dwLowDateTime;
+    made.HighPart = mark.ftLastWriteTime.dwHighDateTime;
+    now.LowPart = time.dwLowDateTime;
+    now.HighPart = time.dwHighDateTime;
+    return now.QuadPart - made.QuadPart < MARK_AGE;
 }
 
 __declspec(dllexport) UINT __stdcall EraseState(MSIHANDLE install)
@@ -183,11 +276,15 @@ __declspec(dllexport) UINT __stdcall EraseState(MSIHANDLE install)
 
     if (MsiGetPropertyW(install, L"CustomActionData", keep, &length) != ERROR_SUCCESS)
         wcscpy(keep, L"1");
+    if (is_upgrading())
+        return ERROR_SUCCESS;
     for (size_t n = 0; n < (*keep ? 2 : 3); n++)
         if (data_path(folders[n], path) && (error = erase(path)) != ERROR_SUCCESS)
             say(install, L"could not remove all of", path, error);
-    /* Only if it is empty. */
+    /* Only if they are empty. */
     if (data_path(L"", path))
+        RemoveDirectoryW(path);
+    if (our_path(CSIDL_PROGRAM_FILES, L"", path))
         RemoveDirectoryW(path);
     return ERROR_SUCCESS;
 }

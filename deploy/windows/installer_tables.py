@@ -320,6 +320,8 @@ def _actions() -> Table:
         ("SetPrepareFolders", _SET_PROPERTY, "PrepareFolders", "[TOKEN]"),
         ("PrepareFolders", _SYSTEM | _HIDDEN, "Actions", "PrepareFolders"),
         ("ForgetToken", _SYSTEM | _ROLLBACK | _GO_ON, "Actions", "ForgetToken"),
+        ("WaitForService", _SYSTEM | _GO_ON, "Actions", "WaitForService"),
+        ("MarkUpgrade", _LIBRARY | _GO_ON, "Actions", "MarkUpgrade"),
         ("SetEraseState", _SET_PROPERTY, "EraseState", "[KEEPSTATE]"),
         # At the end, so that a failed uninstallation loses nothing.
         ("EraseState", _SYSTEM | _COMMIT | _GO_ON, "Actions", "EraseState"),
@@ -349,12 +351,14 @@ def _sequence() -> Table:
         ("FileCost", "", 900),
         ("CostFinalize", "", 1000),
         ("InstallValidate", "", 1400),
+        ("MarkUpgrade", "OLDER", 1450),
         ("InstallInitialize", "", 1500),
         # The old version goes first: its service and files, not its state.
         ("RemoveExistingProducts", "", 1501),
         ("ProcessComponents", "", 1600),
         ("UnpublishFeatures", "", 1800),
         ("StopServices", "VersionNT", 1900),
+        ("WaitForService", "Installed", 1901),
         ("DeleteServices", "VersionNT", 2000),
         ("RemoveRegistryValues", "", 2600),
         ("RemoveShortcuts", "", 3200),
