@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import tempfile
 from pathlib import Path
 
@@ -263,7 +264,21 @@ def test_the_administrators_key_replaces_the_servers_and_ends_its_stops(
     stops.take(given_policy(line(by=FOREIGN), key=FOREIGN.public), NOW_MS)
     assert not stops.stopped(NOW_MS)
     # Of another server, the key is another one.
+    assert StopOrders(tmp_path, f"{SERVER}/").key == PUBLIC
     assert StopOrders(tmp_path, "https://new.example").key == ""
+
+
+def test_a_laptop_that_can_check_no_signature_obeys_nothing_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stops = laptop(tmp_path, PUBLIC)
+    monkeypatch.setitem(sys.modules, "nacl.signing", None)
+    stops.take(given_policy(line()), NOW_MS)
+    assert not stops.stopped(NOW_MS)
+    assert "no signature can be checked here" in stops.faults[0]
+    monkeypatch.undo()
+    stops.take(given_policy(line()), NOW_MS)
+    assert stops.stopped(NOW_MS)
 
 
 def test_a_key_that_the_old_one_has_signed_takes_its_place(tmp_path: Path) -> None:

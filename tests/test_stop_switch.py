@@ -21,11 +21,18 @@ from waiting import until
 from collectors.ingest.ingest_config import PolicyConfig, TeamsRelayConfig
 from collectors.ingest.stop_key import StopKey
 from collectors.ingest.stop_order_file import add_line, write_lines
-from probes.agent import policy_refresh
+from probes.agent import laptop_commands, policy_refresh
 from probes.agent.enrol import read_credential
 from probes.agent.policy_refresh import PolicyRefresh
+from probes.agent.settings import Settings
 from probes.agent.stop_orders import StopOrders
-from probes.diagnosis.agent_status import Status, read_status, status_lines
+from probes.diagnosis.agent_status import (
+    Status,
+    read_status,
+    status_file,
+    status_lines,
+    write_status,
+)
 from probes.diagnosis.is_it_me_page import page
 from probes.wire.clock import wall_ms
 from probes.wire.policy import Policy, decode
@@ -214,6 +221,24 @@ async def test_the_key_is_in_the_answer_to_an_enrolment(tmp_path: Path) -> None:
         await enrol_agent(server, token, state, ca, "test")
     assert read_credential(state).stop_key == COUNCIL.public
     assert StopOrders(state, server).key == COUNCIL.public
+
+
+def test_the_end_of_a_pause_ends_no_stop(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    until = "your council has stopped measuring until 10:00 on 3 March: tests"
+    write_status(
+        status_file(tmp_path),
+        Status(written_ms=1, started_ms=1, software="", server="", agent="a",
+               stops=(until,)),
+    )  # fmt: skip
+    assert laptop_commands.resume(None, Settings(state_folder=str(tmp_path))) == 0
+    assert f"But {until}." in capsys.readouterr().out
+
+
+def test_a_policy_that_is_never_to_be_fetched_again_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="refresh_s"):
+        decode(b'{"refresh_s": 0}')
 
 
 class Serving:

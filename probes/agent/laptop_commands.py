@@ -73,8 +73,14 @@ def pause(options: argparse.Namespace, settings: Settings) -> int:
 def resume(options: argparse.Namespace, settings: Settings) -> int:
     """Ends the pause."""
     from probes.agent.laptop_requests import LaptopRequest
+    from probes.diagnosis.agent_status import read_status
 
-    return _request(LaptopRequest("resume"), settings)
+    code = _request(LaptopRequest("resume"), settings)
+    status = read_status(settings.shown_folder())
+    for stopped in () if status is None else status.stops:
+        # A person's end of a pause ends no stop.
+        print(f"But {stopped}.")
+    return code
 
 
 def set_place(options: argparse.Namespace, settings: Settings) -> int:

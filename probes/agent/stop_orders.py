@@ -62,10 +62,14 @@ class StopOrders:
 
     def __init__(self, folder: Path, server: str, key: str = "") -> None:
         self._file = StateFile(folder / FILE, _LOSS)
-        self._server, self._own_key = server, key
+        self._server = server.rstrip("/")
         self.faults: tuple[str, ...] = ()
         self._logged: set[str] = set()
         self._kept = self._read()
+        if key and key not in self._kept.keys:
+            # In place of all that was, and of its orders.
+            self._kept = _Kept(self._server)
+            self._keep(keys=(key,))
         self._orders = self._verified()
 
     @property
@@ -196,8 +200,6 @@ class StopOrders:
         if kept.server != self._server:
             # Another council's laptop from now on.
             kept = _Kept(self._server)
-        if self._own_key and self._own_key not in kept.keys:
-            kept = _Kept(self._server, (self._own_key,))
         return kept
 
     def _verified(self) -> list[StopOrder]:

@@ -218,7 +218,8 @@ class Policy(msgspec.Struct, frozen=True):
     hurry: bool = True
     incidents: Annotated[tuple[Incident, ...], msgspec.Meta(max_length=16)] = ()
     report_s: Seconds = 300
-    refresh_s: Seconds = 3600
+    # 0 would be never again.
+    refresh_s: Annotated[int, msgspec.Meta(ge=1, le=31_536_000)] = 3600
     credential_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] = 0
     ring: Annotated[str, msgspec.Meta(max_length=64)] = ""
     stop_key: Annotated[str, msgspec.Meta(max_length=64)] = ""

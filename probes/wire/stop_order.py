@@ -99,9 +99,11 @@ def _is_signed(key: str, message: bytes, signature: str) -> bool:
     if not KEY.fullmatch(key):
         return False
     # Loaded only when there is an order: it takes 4 MB of a laptop's memory.
-    from nacl.exceptions import BadSignatureError
-    from nacl.signing import VerifyKey
-
+    try:
+        from nacl.exceptions import BadSignatureError
+        from nacl.signing import VerifyKey
+    except (ImportError, OSError) as error:
+        raise BadOrder(f"no signature can be checked here: {error}") from None
     try:
         VerifyKey(bytes.fromhex(key)).verify(message, bytes.fromhex(signature))
     except (BadSignatureError, ValueError):
