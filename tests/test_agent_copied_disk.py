@@ -50,7 +50,8 @@ async def test_a_copied_disk_becomes_another_laptop_at_its_start(
 ) -> None:
     async with door(tmp_path, policy=PolicyConfig(services=())) as council:
         original = await enrolled(council, tmp_path / "state", OURS)
-        for name in ("spool.sqlite", "sent.jsonl", "places.json", "policy.json"):
+        names = ("spool.sqlite", "sent.jsonl", "places.json", "policy.json")
+        for name in (*names, "places.json.damaged"):
             (tmp_path / "state" / name).write_text("of the other one")
         shutil.copytree(tmp_path / "state", tmp_path / "copy")
         here = settings(council, tmp_path / "copy")
@@ -72,7 +73,8 @@ async def test_a_copied_disk_becomes_another_laptop_at_its_start(
             assert known_device_id(tmp_path / "copy") == again.device == copied.device
             (tmp_path / "copy" / "spool.sqlite").touch()
         left = {path.name for path in (tmp_path / "copy").iterdir()}
-        assert left == {"credential.json", "device", "policy.json", "spool.sqlite"}
+        ours = {"credential.json", "device", "policy.json", "reserve", "spool.sqlite"}
+        assert left == ours
         for who in (original, copied):
             assert await accepts(council, who)
         assert len(council.registry.agents()) == 2

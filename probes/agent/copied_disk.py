@@ -26,11 +26,13 @@ from probes.agent.enrol import (
 from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Settings
 from probes.wire.report import Enrolment
+from probes.wire.state_file import DAMAGED
 
 # What is about the other laptop and its user. Its reports are delivered by that one.
 _OF_THE_OTHER = (
     "spool.sqlite",
     "spool.sqlite-journal",
+    "spool.corrupt",
     "sent.jsonl",
     "sent.1.jsonl",
     "status.json",
@@ -38,6 +40,8 @@ _OF_THE_OTHER = (
     "places.json",
     "speed-test",
     "paused",
+    # What was damaged and moved aside.
+    *(f"{name}{DAMAGED}" for name in ("status.json", "places.json", "device")),
 )
 
 _log = logging.getLogger(__name__)
