@@ -65,7 +65,8 @@ class LaptopRoot:
 
     def dpkg(self, *arguments: str | Path) -> None:
         force = ["--force-not-root", "--force-script-chrootless"]
-        force += ["--force-depends", "--force-bad-path"]
+        # Nor is every file written to the disk at once.
+        force += ["--force-depends", "--force-bad-path", "--force-unsafe-io"]
         root = [f"--root={self.folder}", f"--log={self.folder}/log"]
         done = self.run("dpkg", *root, *force, *map(str, arguments))
         assert done.returncode == 0, done.stderr

@@ -38,6 +38,7 @@ from bill_of_materials import write_bill
 HERE = Path(__file__).resolve().parent / "debian"
 NAME = "towpath-agent"
 MAINTAINER = "Towpath maintainers <towpath@example.org>"
+COMPRESSION = "xz"
 _ARCHITECTURES = {"linux-x86_64": "amd64", "linux-aarch64": "arm64"}
 _LIBRARY = PurePosixPath("usr/lib", NAME)
 _DOCUMENTS = PurePosixPath("usr/share/doc", NAME)
@@ -92,7 +93,8 @@ def build(out: Path, target: str, version: str) -> Path:
         tree = Path(work, "tree")
         lay_out(tree, files, control_files(files, version, architecture), made_s)
         subprocess.run(
-            ["dpkg-deb", "--build", "--root-owner-group", "-Zxz", tree, package],
+            ["dpkg-deb", "--build", "--root-owner-group",
+             f"-Z{COMPRESSION}", tree, package],
             env={**os.environ, "SOURCE_DATE_EPOCH": str(made_s)},
             check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
