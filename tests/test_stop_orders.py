@@ -14,23 +14,15 @@ from hypothesis import strategies as st
 from stop_keys import COUNCIL, DAY_MS, FOREIGN, NEXT, NOW_MS, line, order
 
 from collectors.ingest.stop_key import (
-    KeyUnusable,
     StopKey,
-    make_stop_key,
-    read_stop_key,
 )
 from collectors.ingest.stop_order_file import (
     OrderRefused,
-    ServedOrders,
     StopWish,
-    add_line,
     make_order,
-    read_orders,
-    resigned,
-    write_lines,
 )
 from probes.agent.stop_orders import StopOrders
-from probes.wire.policy import MAX_BODY_BYTES, MAX_ORDERS, Policy
+from probes.wire.policy import Policy
 from probes.wire.probe_list import PROBES
 from probes.wire.stop_order import (
     BadOrder,
@@ -314,83 +306,3 @@ def test_a_damaged_file_of_orders_is_begun_anew(tmp_path: Path, content: bytes) 
     stops = laptop(tmp_path)
     stops.take(given_policy(line()), NOW_MS)
     assert laptop(tmp_path).stopped(NOW_MS)
-
-
-def test_the_private_key_is_private_and_never_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / "keys" / "stop.key"
-    made = make_stop_key(path)
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert read_stop_key(path).public == made.public
-    with pytest.raises(FileExistsError):
-        make_stop_key(path)
-    path.write_text("something else\n")
-    with pytest.raises(KeyUnusable, match="is no stop key"):
-        read_stop_key(path)
-    with pytest.raises(KeyUnusable, match="cannot be read"):
-        read_stop_key(tmp_path)
-
-
-def test_the_file_has_one_order_for_each_scope_and_damaged_lines_do_nothing(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "stop-orders"
-    for number, wish in enumerate(
-        [{}, {"ring": "pilot"}, {"days": 3}, {"probes": ("web",)}]
-    ):
-        add_line(path, line(at_ms=NOW_MS + number, **wish), [PUBLIC], NOW_MS)
-    known = read_orders(path, [PUBLIC])
-    assert [entry.order.scope for entry in known if entry.order] == [
-        ("pilot", ()),
-        ("", ()),
-        ("", ("web",)),
-    ]
-    path.write_text(path.read_text()[:-40] + "\nrubbish\n")
-    served = ServedOrders(path, PUBLIC)
-    assert len(served.lines("pilot", NOW_MS)) == 2
-    assert len(served.lines("rest", NOW_MS)) == 1
-    with pytest.raises(OrderRefused, match="not signed"):
-        add_line(path, line(by=FOREIGN), [PUBLIC], NOW_MS)
-    add_line(path, line("resume", NOW_MS + 9), [PUBLIC], NOW_MS)
-    assert len(read_orders(path, [PUBLIC])) == 1
-    with pytest.raises(OrderRefused, match="a newer one"):
-        add_line(path, line(at_ms=NOW_MS + 1), [PUBLIC], NOW_MS)
-
-
-def test_there_are_only_so_many_orders_as_a_policy_has_room_for(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "stop-orders"
-    for number in range(MAX_ORDERS):
-        add_line(path, line(at_ms=NOW_MS + number, ring=f"r{number}"), [PUBLIC], NOW_MS)
-    with pytest.raises(OrderRefused, match="fleet resume ends them"):
-        add_line(path, line(at_ms=NOW_MS + 99, ring="one-more"), [PUBLIC], NOW_MS)
-    add_line(path, line("resume", NOW_MS + 100), [PUBLIC], NOW_MS)
-    assert len(read_orders(path, [PUBLIC])) == 1
-    longest = [line(why="\U0001f600" * 200, ring=f"r{n}") for n in range(MAX_ORDERS)]
-    assert sum(map(len, longest)) < MAX_BODY_BYTES / 2
-
-
-def test_numbers_grow_even_if_the_clock_of_the_signer_went_back() -> None:
-    first = order(at_ms=NOW_MS)
-    known = [msgspec.structs.replace(read_known(first))]
-    assert make_order(StopWish("resume"), known, NOW_MS - DAY_MS).number == NOW_MS + 1
-
-
-def read_known(known: StopOrder):  # type: ignore[no-untyped-def]
-    from collectors.ingest.stop_order_file import KnownOrder
-
-    return KnownOrder("", known)
-
-
-def test_after_a_change_of_the_key_all_orders_are_signed_with_the_new_one(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "stop-orders"
-    add_line(path, line(probes=("web",)), [PUBLIC], NOW_MS)
-    write_lines(path, resigned(read_orders(path, [PUBLIC]), COUNCIL, NEXT, NOW_MS + 1))
-    lines = ServedOrders(path, NEXT.public).lines("", NOW_MS)
-    assert len(lines) == 2
-    stops = laptop(tmp_path, PUBLIC)
-    stops.take(given_policy(line(probes=("web",))), NOW_MS)
-    stops.take(given_policy(*lines, key=NEXT.public), NOW_MS)
-    assert (stops.stopped(NOW_MS), stops.faults) == ({"web"}, ())

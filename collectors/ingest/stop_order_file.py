@@ -6,6 +6,7 @@ and a line that is damaged does nothing.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -141,10 +142,14 @@ def add_line(path: Path, line: str, keys: Sequence[str], now_ms: int) -> None:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Raises `OSError`."""
+    """Raises `OSError`. In a hurry somebody may do this as root: the file then belongs
+    to whom its folder belongs to, so that ingest can read it."""
     body = "".join(f"{line}\n" for line in lines).encode()
-    # Ingest may run as another user of the same group.
-    replace_file(path, body, durable=True, mode=0o640, concurrent=True)
+    owner: tuple[int, int] | None = None
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and path.parent.is_dir():
+        folder = path.parent.stat()
+        owner = folder.st_uid, folder.st_gid
+    replace_file(path, body, durable=True, mode=0o640, concurrent=True, owner=owner)
 
 
 def resigned(
