@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collectors.snmp.session import oids
+from collectors.snmp.session.column_syntax import type_mismatch
 from collectors.snmp.session.octet_text import mac, text
+from collectors.snmp.session.session import Value
 from collectors.snmp.tables.interfaces import port_keys, speed_bps
 
 
@@ -69,12 +72,17 @@ def test_unique_names_outlive_any_renumbering(names: dict[int, str], random) -> 
         # Firmware that repeats ifSpeed in ifHighSpeed, or gives nonsense.
         (1_000_000_000, 1_000_000_000, 1_000_000_000),
         (100_000_000, 4_294_967_295, 100_000_000),
+        # Texts, and kbit/s in ifSpeed.
+        (b"1000000000", None, 1_000_000_000),
+        (b"10000000000", b"10000", 10_000_000_000),
+        (b"fast", None, None),
+        (384_000, 384, 384_000_000),
         (0, 0, 0),
         (None, None, None),
     ],
 )
 def test_the_speed_is_made_of_both_columns(
-    slow: int | None, high: int | None, expected: int | None
+    slow: Value | None, high: Value | None, expected: int | None
 ) -> None:
     if (slow, high) == (4_294_967_295, 0):
         assert not speed_bps(slow, high)
@@ -104,3 +112,10 @@ def test_a_mac_is_six_octets() -> None:
     assert mac(b"\x02\0\0\0\0\x01") == "020000000001"
     assert mac(b"") is None
     assert mac(5) is None
+
+
+def test_a_speed_in_digits_is_readable_and_other_texts_are_not_numbers() -> None:
+    assert type_mismatch(f"{oids.IF_SPEED}.1", b"1000000000") == ""
+    assert type_mismatch(f"{oids.IF_HIGH_SPEED}.1", b"1000") == ""
+    assert type_mismatch(f"{oids.IF_SPEED}.1", b"fast")
+    assert type_mismatch(f"{oids.IF_IN_OCTETS}.1", b"1000")

@@ -211,6 +211,8 @@ def _contradicts(found: ObjectMeaning | None, named: set[str]) -> bool:
     )
 
 
+# A description that names the small unit and its base means the small one.
+_SMALL_UNIT = re.compile(r"\b(milli|micro)\|?(volt|amp|watt)(?:\|\2)?(?!\|)\b")
 _BATTERY = {"battery", "batt", "bat", "ups"}
 _GAUGES = {"Integer32", "INTEGER", "Gauge32", "Unsigned32"}
 _PAST = {"limit", "peak", "high", "low", "watermark", "failed", "rejected", "cps"}
@@ -264,7 +266,7 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     units = mib_object.units.lower().strip()
     if NO_UNIT.fullmatch(units):
         return None
-    hint = mib_object.hint.lower()
+    hint = _SMALL_UNIT.sub(r"\1\2", mib_object.hint.lower())
     type_ = " ".join(split_words(mib_object.syntax.partition(":")[2]))
     scale = stated_divisor(units, f"{hint} {type_}")
     # 0.1V, 0.01A

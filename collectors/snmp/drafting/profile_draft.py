@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from collectors.snmp.drafting.empty_draft import explain_empty
+from collectors.snmp.drafting.identity_draft import identity_lines
 from collectors.snmp.drafting.mib_objects import MibObject, Objects, columns_of
 from collectors.snmp.drafting.object_meaning import (
     AmountObject,
@@ -31,7 +32,6 @@ from collectors.snmp.drafting.typed_values import (
     typed_items,
 )
 from collectors.snmp.profiles.label_severity import WORDS, split_words
-from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Value
 
 # The values of a scalar or column, by index.
@@ -88,7 +88,7 @@ def draft_profile(
     lines = [f"# {head.title}"]
     lines += [f"{key}: {v}" for key in ("vendor", "os") if (v := getattr(head, key))]
     lines += ["match:", f"  - object_id: {head.object_id}", "---"]
-    lines += _draft_identity(objects, values)
+    lines += identity_lines(objects, values)
     if states.names:
         lines += ["states:", *states.lines(), ""]
     if tables:
@@ -287,36 +287,6 @@ class _StateNames:
         for content, name in self.names.items():
             pairs = ", ".join(f'{n}: ["{label}", {s}]' for n, (label, s) in content)
             yield f"  {name}: {{{pairs}}}"
-
-
-_IDENTITY = {
-    "hardware": (
-        r"(?i)(model|product)_?(name|number|type|id)?$|devicemodel|(device|unit)type$"
-    ),
-    "version": r"(?i)(firmware|software|fw|sw|application|agent)_?(ver(sion)?|rev\w*)",
-    "serial": r"(?i)serial_?(num(ber)?|no)?$",
-}
-
-
-def _draft_identity(objects: Objects, values: Values | None) -> Iterator[str]:
-    sources: dict[str, list[str]] = {}
-    for each in sorted(objects.values(), key=lambda each: _arcs(each.oid)):
-        if each.kind != "scalar" or each.labels:
-            continue
-        value = None if values is None else values.get(each.oid, {}).get("0")
-        if values is not None and not (text(value) or "").strip():
-            continue
-        for fact, pattern in _IDENTITY.items():
-            if re.search(pattern, each.name) and len(sources.get(fact, ())) < 3:
-                sources.setdefault(fact, []).append(f"    - {{oid: {each.oid}.0}}")
-                break
-    if sources:
-        yield "identity:"
-        for fact in _IDENTITY:
-            if fact in sources:
-                yield f"  {fact}:"
-                yield from sources[fact]
-        yield ""
 
 
 def _table_name(parent: str, members: Sequence[MibObject], objects: Objects) -> str:

@@ -17,6 +17,8 @@ _THERE = {"present", "online", "installed"}
 # What has a contact: it is on or off, and neither is better.
 _CONTACTS = {"outlet", "relay", "contact", "socket", "receptacle"}
 _MOST_STATES = 40
+# Last words of names that are certainly those of states, whatever their labels.
+_LAST_WORDS = {"status", "state", "role", "health", "condition"}
 # Last words of the names of texts that are states.
 _TEXT_STATES = {"status", "state", "health", "condition"}
 
@@ -54,12 +56,17 @@ def state_of(
             {number: (label, _raised(label)) for number, label in labels.items()}
         )
     if lower & _YES and lower & _NO:
-        if not trouble and not _THERE & {*words}:
+        if trouble:
+            if_yes, if_no = "critical", "ok"
+        elif _THERE & {*words}:
+            if_yes, if_no = "ok", "unknown"
+        elif words[-1] in ("status", "state"):
+            if_yes, if_no = "unknown", "unknown"
+        else:
             return None
-        bad, good = ("critical", "ok") if trouble else ("ok", "unknown")
         return EnumeratedObject(
             {
-                number: (label, bad if label.lower() in _YES else good)
+                number: (label, if_yes if label.lower() in _YES else if_no)
                 for number, label in labels.items()
             }
         )
@@ -72,7 +79,8 @@ def state_of(
     is_contact = bool(_CONTACTS & {*words}) and "ok" in known
     if not WORD_LISTS.states & {*words} and not is_clear and not is_contact:
         return None
-    if "ok" not in known and "critical" not in known:
+    is_named = words[-1] in _LAST_WORDS
+    if "ok" not in known and "critical" not in known and not is_named:
         return None
     return EnumeratedObject(
         {number: (label, severities[number]) for number, label in labels.items()}

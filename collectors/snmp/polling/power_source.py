@@ -13,7 +13,7 @@ from collectors.snmp.profiles.readings import Sensor
 # Sensors of the source of power.
 _SOURCE = re.compile(
     r"((pwr state )?ups |basic |base )?out(put)?( group)?( source| status)?"
-    r"|(server )?power( source| state)?|(basic )?system status"
+    r"|(server )?power( source| state| operational status)?|(basic )?system status"
 )
 # Sensors of the battery of a UPS.
 _OF_BATTERY = re.compile(

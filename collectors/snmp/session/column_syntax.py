@@ -2,7 +2,7 @@
 
 A value of the wrong type is a fault only if it makes no sense: an OID or an IPv4
 address is not a name, and neither text nor an address is a counter or a state. A number
-in place of a text is shown as it is.
+in place of a text is shown as it is, and so is a speed in digits.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _COLUMNS = {
     for kind, columns in (("octets", texts), ("a number", numbers))
     for column in columns
 }
+# Speeds that some agents give as digits.
+_SPEEDS = {table: {_IF: ("5",), _IFX: ("15",)}.get(table, ()) for table in _TABLES}
 _TABLE_LENGTHS = sorted({len(table) for table in _TABLES})
 
 
@@ -47,6 +49,8 @@ def type_mismatch(oid: str, value: Value | None) -> str:
         column = oid[length + 1 :].partition(".")[0]
         kind = _COLUMNS.get(f"{oid[:length]}.{column}")
         if kind is None or (kind == "octets" and type(value) is bytes):
+            return ""
+        if type(value) is bytes and value.isdigit() and column in _SPEEDS[oid[:length]]:
             return ""
         actual = "octets" if type(value) is bytes else "an OID or an IPv4 address"
         return f"{actual} instead of {kind}"

@@ -23,6 +23,7 @@ from collectors.snmp.session.session import Failed, Value
 IF_SPEED_TOP = 4_294_967_295
 # Some agents give ifHighSpeed in bit/s, or as a number beyond the speed of any port.
 _MOST_MBPS = 10_000_000
+_MOST_DIGITS = 20
 
 # ifAlias has up to 64 octets (RFC 2863), but some systems allow hundreds.
 MAX_DESCRIPTION = 128
@@ -296,10 +297,14 @@ def speed_bps(slow: Value | None, high: Value | None) -> int | None:
 
     ifHighSpeed is used above 20 Mbit/s. ifSpeed is used below, because it has fractions
     of a Mbit/s, and if ifHighSpeed is 0, missing or absurd: some firmware repeats
-    ifSpeed in it.
+    ifSpeed in it. Some gives numbers as texts.
     """
-    bps = slow if isinstance(slow, int) and slow > 0 else None
-    mbps = high if isinstance(high, int) and 0 < high <= _MOST_MBPS else None
+    slow, high = _whole_number(slow), _whole_number(high)
+    bps = slow if slow is not None and slow > 0 else None
+    mbps = high if high is not None and 0 < high <= _MOST_MBPS else None
+    if bps is not None and mbps is not None and bps == mbps * 1000:
+        # ifSpeed is in kbit/s (Ericsson radios).
+        bps = None
     if bps is not None and mbps is not None and mbps == bps:
         # The same number in both must be in bit/s (Cisco SG350X 2.5.5.47).
         mbps = None
@@ -312,3 +317,9 @@ def speed_bps(slow: Value | None, high: Value | None) -> int | None:
     if high == 0 or slow == 0:
         return 0
     return None
+
+
+def _whole_number(value: Value | None) -> int | None:
+    if isinstance(value, bytes) and value.isdigit() and len(value) <= _MOST_DIGITS:
+        return int(value)
+    return as_int(value)

@@ -1,0 +1,78 @@
+"""The identity section of a draft: scalars, and columns of tables of units, whose names
+say that they hold a model, a version or a serial number. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from collectors.snmp.drafting.mib_objects import MibObject, Objects
+from collectors.snmp.profiles.label_severity import split_words
+from collectors.snmp.session.octet_text import text
+from collectors.snmp.session.session import Value
+
+_FACTS = {
+    "hardware": (
+        r"(?i)(model|product)_?(name|number|type|id|no|descr)?$|devicemodel|"
+        r"(device|unit)type$"
+    ),
+    "version": (
+        r"(?i)(firmware|software|fw|sw|application|agent|image|runtime)_?"
+        r"(ver(sion)?|rev\w*)|(system|device|product|os)_?ver(sion)?$"
+    ),
+    "serial": r"(?i)serial_?(num(ber)?|no)?$",
+}
+# Words of tables whose first row is the device.
+_UNITS = {"unit", "units", "chassis", "stack", "device", "system", "ident", "product"}
+_OTHERS = {"boot", "bootloader", "psu", "fan", "sfp", "module", "disk", "bios", "rom"}
+_MOST_SOURCES = 3
+
+
+def identity_lines(
+    objects: Objects, values: Mapping[str, Mapping[str, Value]] | None
+) -> Iterator[str]:
+    """Yield the lines of the section; scalars come before columns."""
+    sources: dict[str, list[str]] = {}
+    texts = (o for o in objects.values() if o.kind in ("scalar", "column"))
+    for each in sorted(texts, key=lambda o: (o.kind == "column", _arcs(o.oid))):
+        if each.labels or not _is_there(each, objects, values):
+            continue
+        for fact, pattern in _FACTS.items():
+            if re.search(pattern, each.name):
+                known = sources.setdefault(fact, [])
+                if len(known) < _MOST_SOURCES:
+                    place = f"oid: {each.oid}.0"
+                    if each.kind == "column":
+                        place = f"column: {each.oid}"
+                    known.append(f"    - {{{place}}}")
+                break
+    if sources:
+        yield "identity:"
+        for fact in _FACTS:
+            if sources.get(fact):
+                yield f"  {fact}:"
+                yield from sources[fact]
+        yield ""
+
+
+def _is_there(
+    mib_object: MibObject,
+    objects: Objects,
+    values: Mapping[str, Mapping[str, Value]] | None,
+) -> bool:
+    if mib_object.kind == "column":
+        holder = objects.get(mib_object.table.rpartition(".")[0])
+        words = {*split_words(mib_object.name)}
+        table_words = words | {*split_words(holder.name if holder else "")}
+        is_of_device = bool(table_words & _UNITS) and not table_words & _OTHERS
+        if not is_of_device or "STRING" not in mib_object.syntax:
+            return False
+    if values is None:
+        return True
+    cells = values.get(mib_object.oid, {})
+    wanted = cells.values() if mib_object.kind == "column" else [cells.get("0")]
+    return any((text(value) or "").strip() for value in wanted)
+
+
+def _arcs(oid: str) -> tuple[int, ...]:
+    return tuple(map(int, oid.split(".")))
