@@ -93,6 +93,7 @@ def test_a_sentence_names_the_way_and_never_a_password() -> None:
         refusal_sentence("https://towpath.example", secret, "407 Who are you"),
         refusal_sentence("https://towpath.example", secret, "403 Forbidden"),
         refusal_sentence("https://towpath.example", secret, "407 x", ("NTLM", "Basic")),
+        refusal_sentence("https://towpath.example", secret, "407 x", ("NTLM",)),
         way_sentence(ProxySetting("pac", "", (), PAC, (), "cannot be fetched or run")),
         way_sentence(ProxySetting("pac", note=NOT_ENDED)),
     ]
@@ -106,6 +107,9 @@ def test_a_sentence_names_the_way_and_never_a_password() -> None:
         "403 Forbidden",
         "the proxy proxy.example:8080 does not accept the user name and password of "
         "the proxy setting (HTTP 407, a sign-in by NTLM or Basic)",
+        "the proxy proxy.example:8080 asks for a sign-in by NTLM (HTTP 407), and the "
+        "agent can only send a user name and password (Basic): let requests for "
+        "https://towpath.example through without one",
         f" (directly: the proxy script {PAC} cannot be fetched or run)",
         " (directly: the proxy script does not end within 20 s)",
     ]

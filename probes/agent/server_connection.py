@@ -310,9 +310,12 @@ def refusal_sentence(
             f"the proxy {at} does not accept the user name and password of the proxy "
             f"setting (HTTP 407, a sign-in{by})"
         )
+    has_none = "which the agent does not have"
+    if schemes and "@" in proxy.url:
+        has_none = "and the agent can only send a user name and password (Basic)"
     return (
-        f"the proxy {at} asks for a sign-in{by} (HTTP 407), which the agent does not "
-        f"have: let requests for {server} through without one"
+        f"the proxy {at} asks for a sign-in{by} (HTTP 407), {has_none}: let requests "
+        f"for {server} through without one"
     )
 
 
