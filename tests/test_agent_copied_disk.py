@@ -16,12 +16,12 @@ from probes.agent import agent_run
 from probes.agent.copied_disk import (
     drop_the_others,
     enrol_copy,
-    is_copy,
     with_machine,
 )
 from probes.agent.enrol import (
     NotEnrolled,
     StoredCredential,
+    is_copy,
     known_device_id,
     read_credential,
     save_credential,
@@ -107,6 +107,28 @@ async def test_a_copy_of_a_revoked_laptop_gets_nothing(tmp_path: Path) -> None:
         with pytest.raises((NotEnrolled, Later)):
             await enrol_copy(here, "test", original, machine_digest(THEIRS))
         assert read_credential(tmp_path / "state") == original
+
+
+@pytest.mark.parametrize("stripped", [True, False])
+async def test_copies_of_a_disk_that_enrol_with_a_token_are_laptops_of_their_own(
+    tmp_path: Path, stripped: bool
+) -> None:
+    """`stripped`: the credential was removed before the disk was copied."""
+    async with door(tmp_path) as council:
+        original = await enrolled(council, tmp_path / "state", OURS)
+        copies = []
+        for number in range(8):
+            copy = tmp_path / f"copy-{number}"
+            shutil.copytree(tmp_path / "state", copy)
+            if stripped:
+                (copy / "credential.json").unlink()
+            own = await enrolled(council, copy, f"{THEIRS}{number}")
+            drop_the_others(copy, own)
+            assert known_device_id(copy) == own.device
+            copies.append(own)
+        assert len({copy.agent for copy in copies} | {original.agent}) == 9
+        for who in (original, *copies):
+            assert await accepts(council, who)
 
 
 def test_a_laptop_from_before_numbers_notes_its_computer(tmp_path: Path) -> None:

@@ -18,10 +18,14 @@ from collectors.ingest.ingest_stats import expected_and_heard
 from collectors.ingest.pseudonym import machine_hash, read_key
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_identities import MAX_MOVES
-from collectors.ingest.registry_records import EnrolledAgent, EnrolmentRefused
+from collectors.ingest.registry_records import (
+    DeviceTaken,
+    EnrolledAgent,
+    EnrolmentRefused,
+)
 from collectors.ingest.rejection_reasons import RejectionReason
 from probes.wire.clock import wall_ms
-from probes.wire.machine_number import known_number, machine_digest
+from probes.wire.machine_number import machine_digest
 from probes.wire.report import AgentCredential, CredentialWish, Enrolment
 
 NOW_MS = 1_790_000_000_000
@@ -43,48 +47,6 @@ def known(registry: Registry, laptop: AgentCredential) -> EnrolledAgent:
 
 
 # -- numbers of computers ----------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "Default string",
-        " To be filled by O.E.M. ",
-        "System Serial Number",
-        "0123456789",
-        "00000000",
-        "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
-        "00000000-0000-0000-0000-000000000000",
-        "03000200-0400-0500-0006-000700080009",
-        "None",
-        "N/A",
-        "........",
-        "AB12",
-        "x" * 65,
-        "Zoë12345",
-    ],
-)
-def test_a_number_that_makers_leave_open_is_none(text: str) -> None:
-    assert known_number(text) == ""
-    assert machine_digest(text) == ""
-
-
-def test_a_number_is_the_same_however_it_is_written() -> None:
-    assert machine_digest(" pf3abcde\n") == SERIAL
-    assert machine_digest("PF3 ABCDE") == SERIAL
-    assert machine_digest("Default string", "pf3abcde") == SERIAL
-    assert SERIAL != OTHER_SERIAL
-
-
-@given(st.text(max_size=80))
-def test_any_text_is_a_number_or_none(text: str) -> None:
-    number = known_number(text)
-    assert known_number(number) == number
-    digest = machine_digest(text)
-    assert bool(digest) == bool(number)
-    Enrolment("token", "device", digest)
-    assert len(digest) in (0, 64)
 
 
 def test_the_file_has_only_a_keyed_hash_of_the_computers_number(
@@ -222,6 +184,24 @@ def test_no_other_laptop_gets_in_as_a_copy(tmp_path: Path) -> None:
         registry.admin.revoke(original.agent, NOW_MS, "alex")
         with pytest.raises(EnrolmentRefused, match="revoked"):
             registry.identities.move(original.agent, wish, NOW_MS)
+
+
+def test_an_id_that_another_computer_has_is_not_taken_over(tmp_path: Path) -> None:
+    with opened_registry(tmp_path) as registry:
+        first = enrol_on(registry, "a", SERIAL)
+        token = registry.admin.make_token("town-hall", 1, 1, NOW_MS)
+        wish = Enrolment(token, "a", OTHER_SERIAL)
+        assert registry.is_taken(wish)
+        with pytest.raises(DeviceTaken, match="towpath-agent enrol --new"):
+            registry.identities.enrol(wish, NOW_MS)
+        assert registry.verify(first.agent, first.secret) is not None
+        # The same computer, and one that does not say which it is.
+        for machine in (SERIAL, ""):
+            again = Enrolment(token, "a", machine)
+            assert not registry.is_taken(again)
+            assert registry.identities.enrol(again, NOW_MS).agent == first.agent
+        (left,) = [token for token in registry.admin.tokens() if token.used == 1][:1]
+        assert left.uses == 1
 
 
 async def test_a_copy_proves_itself_with_the_credential_it_has(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from collectors.ingest.registry import Registry
-from collectors.ingest.registry_records import EnrolmentRefused
+from collectors.ingest.registry_records import DeviceTaken, EnrolmentRefused
 from collectors.ip_networks import network_of
 from collectors.token_buckets import TokenBuckets
 from probes.wire.clock import MonotonicClock
@@ -73,6 +73,9 @@ class EnrolmentService:
                     own=True,
                 )
             raise EnrolmentRefused(reason)
+        # Before the limit of this id: many copies of one disk may have it.
+        if self._registry.is_taken(enrolment):
+            raise DeviceTaken
         return await self._write(
             enrolment.device,
             lambda: self._registry.identities.enrol(enrolment, now_ms, address),

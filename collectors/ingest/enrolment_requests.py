@@ -25,7 +25,11 @@ from collectors.ingest.http_answers import (
 )
 from collectors.ingest.ingest_stats import IngestStats
 from collectors.ingest.pseudonym import KeyRefused
-from collectors.ingest.registry_records import EnrolledAgent, EnrolmentRefused
+from collectors.ingest.registry_records import (
+    DeviceTaken,
+    EnrolledAgent,
+    EnrolmentRefused,
+)
 from collectors.ingest.rejection_reasons import RejectionReason
 from probes.wire.clock import WallClock
 from probes.wire.report import CredentialWish, Enrolment
@@ -92,6 +96,8 @@ class EnrolmentRequests:
     async def _checked(self, working: Awaitable[_Answer]) -> _Answer:
         try:
             return await working
+        except DeviceTaken as taken:
+            raise HttpRefused(409, str(taken)) from None
         except EnrolmentRefused as refused:
             self._stats.count_unauthorised(RejectionReason.ENROLMENT)
             raise HttpRefused(403, str(refused)) from None

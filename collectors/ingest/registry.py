@@ -25,7 +25,7 @@ from collectors.ingest import enrolment_tokens
 from collectors.ingest.agent_software import SoftwareVersions
 from collectors.ingest.ingest_config import RegistryConfig
 from collectors.ingest.machines import note_copy, undo_replacement
-from collectors.ingest.pseudonym import KeyRefused, pseudonym, read_key
+from collectors.ingest.pseudonym import KeyRefused, machine_hash, pseudonym, read_key
 from collectors.ingest.registry_admin import RegistryAdmin
 from collectors.ingest.registry_file import NotOpen, RegistryFile, next_generation
 from collectors.ingest.registry_identities import RegistryIdentities
@@ -172,6 +172,13 @@ class Registry:
         return enrolment_tokens.refusal_reason(
             token, now_ms, address, enrolment.ring, again=again
         )
+
+    def is_taken(self, enrolment: Enrolment) -> bool:
+        """Whether the laptop's id belongs to another computer, from memory."""
+        record = self._agents.get(pseudonym(self._key, enrolment.device.strip()))
+        if record is None or not record.agent.machine or not enrolment.machine:
+            return False
+        return record.agent.machine != machine_hash(self._key, enrolment.machine)
 
     def is_behind(self) -> bool:
         """True if the file has changed since it was read. Only looks at its time."""

@@ -20,7 +20,11 @@ from collectors.ingest.mosquitto_hash import mosquitto_hash
 from collectors.ingest.pseudonym import machine_hash, pseudonym, read_key
 from collectors.ingest.registry_audit import note
 from collectors.ingest.registry_file import RegistryFile, next_generation
-from collectors.ingest.registry_records import EnrolmentRefused, secret_digest
+from collectors.ingest.registry_records import (
+    DeviceTaken,
+    EnrolmentRefused,
+    secret_digest,
+)
 from probes.wire.report import AgentCredential, Enrolment
 
 # Of one credential: more is a master disk, which should have had none.
@@ -49,14 +53,15 @@ class RegistryIdentities:
         void at once.
 
         If the same laptop enrols again with the same token, because the answer was
-        lost, this does not count as another use. Raises `EnrolmentRefused`.
+        lost, this does not count as another use. Raises `EnrolmentRefused`; it is
+        `DeviceTaken` if the id belongs to another computer.
         """
         agent = self._pseudonym(enrolment)
         token_hash = secret_digest(enrolment.token).hex()
         with self._file.transaction() as connection:
             token = enrolment_tokens.read_token(connection, token_hash)
             before = connection.execute(
-                "SELECT token, revoked FROM agent WHERE agent = ?", (agent,)
+                "SELECT token, revoked, machine FROM agent WHERE agent = ?", (agent,)
             ).fetchone()
             again = before is not None and before[0] == token_hash
             reason = enrolment_tokens.refusal_reason(
@@ -66,6 +71,9 @@ class RegistryIdentities:
                 raise EnrolmentRefused(reason)
             if before is not None and before[1]:
                 raise EnrolmentRefused(_REVOKED)
+            machine = self._machine(enrolment.machine)
+            if before is not None and machine and before[2] not in ("", machine):
+                raise DeviceTaken
             if not again:
                 connection.execute(
                     "UPDATE token SET used = used + 1 WHERE hash = ?", (token_hash,)
@@ -73,7 +81,7 @@ class RegistryIdentities:
             ring = token.ring or enrolment.ring
             place = (token.site, token_hash, token.team, ring)
             secret = _put(connection, agent, place, now_ms)
-            set_machine(connection, agent, self._machine(enrolment.machine), now_ms)
+            set_machine(connection, agent, machine, now_ms)
             next_generation(connection)
         self._changed()
         if before is not None:
@@ -110,7 +118,7 @@ class RegistryIdentities:
                 if moves >= MAX_MOVES:
                     raise EnrolmentRefused(
                         f"{MAX_MOVES} copies of this laptop have enrolled: enrol this "
-                        "one with a token (towpath-agent enrol --again)"
+                        "one with a token (towpath-agent enrol --new)"
                     )
                 connection.execute(
                     "UPDATE agent SET moves = moves + 1 WHERE agent = ?", (original,)

@@ -11,6 +11,16 @@ class EnrolmentRefused(Exception):
     """The token or the laptop is not let in; the text is for the person enrolling."""
 
 
+class DeviceTaken(EnrolmentRefused):
+    """The laptop's id belongs to another computer; it may enrol with another id."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this laptop's id belongs to another computer, because its disk was copied "
+            "or it was repaired: enrol it as another laptop (towpath-agent enrol --new)"
+        )
+
+
 class RegistryRefused(ValueError):
     """The registry's file cannot be used; the text says which and why."""
 

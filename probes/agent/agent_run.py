@@ -17,7 +17,6 @@ from probes.agent.clock_changes import clock_error_ms
 from probes.agent.copied_disk import (
     drop_the_others,
     enrol_copy,
-    is_copy,
     with_machine,
 )
 from probes.agent.credential_renewal import CredentialRenewal
@@ -25,6 +24,7 @@ from probes.agent.enrol import (
     NotEnrolled,
     StoredCredential,
     enrol,
+    is_copy,
     machine_of_this_computer,
     read_credential,
 )

@@ -28,29 +28,21 @@ from probes.agent.settings import Settings
 from probes.wire.report import Enrolment
 from probes.wire.state_file import DAMAGED
 
-# What is about the other laptop and its user. Its reports are delivered by that one.
+# How the names of files begin that are about the other laptop and its user. Its reports
+# are delivered by that one.
 _OF_THE_OTHER = (
-    "spool.sqlite",
-    "spool.sqlite-journal",
-    "spool.corrupt",
-    "sent.jsonl",
-    "sent.1.jsonl",
+    "spool.",
+    "sent.",
     "status.json",
     "is-it-me.html",
     "places.json",
     "speed-test",
     "paused",
-    # What was damaged and moved aside.
-    *(f"{name}{DAMAGED}" for name in ("status.json", "places.json", "device")),
+    # Others that were damaged and moved aside begin as above.
+    f"device{DAMAGED}",
 )
 
 _log = logging.getLogger(__name__)
-
-
-def is_copy(credential: StoredCredential, machine: str) -> bool:
-    """Whether the credential was given to another computer than this one, whose digest
-    is `machine`. False if either is not known. Pure."""
-    return bool(credential.machine and machine and credential.machine != machine)
 
 
 def with_machine(
@@ -89,9 +81,9 @@ def drop_the_others(folder: Path, credential: StoredCredential) -> None:
     known = known_device_id(folder)
     if not credential.device or credential.device == known:
         return
-    for name in _OF_THE_OTHER if known else ():
-        with contextlib.suppress(FileNotFoundError):
-            (folder / name).unlink()
+    for path in folder.iterdir() if known else ():
+        if path.name.startswith(_OF_THE_OTHER):
+            path.unlink(missing_ok=True)
     # Last: until then this is done again at the next start.
     save_device_id(folder, credential.device)
     with contextlib.suppress(FileNotFoundError):

@@ -9,6 +9,7 @@ computer's own number a digest is sent (`machine_number`), if this user may read
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import secrets
 import time
@@ -54,6 +55,16 @@ class StoredCredential(AgentCredential, frozen=True):
 
 class NotEnrolled(Exception):
     """There is no usable credential; the text says what to do."""
+
+
+class DeviceIdTaken(NotEnrolled):
+    """Another computer has enrolled with this device id."""
+
+
+def is_copy(credential: StoredCredential, machine: str) -> bool:
+    """Whether the credential was given to another computer than this one, whose digest
+    is `machine`. False if either is not known. Pure."""
+    return bool(credential.machine and machine and credential.machine != machine)
 
 
 def read_credential(folder: Path) -> StoredCredential:
@@ -158,17 +169,27 @@ async def enrol(
     as_another: bool = False,
 ) -> StoredCredential:
     """Enrols this laptop, saves the credential and returns it. `as_another`: with a new
-    device id, because its disk was copied.
+    device id, because its disk was copied. So it does if it notices that itself.
 
     Raises `Later` if the server cannot be reached, `NotEnrolled` if it refuses,
     `OSError` if nothing can be saved: before a use of the token is spent.
     """
     check_room(folder)
     machine = await asyncio.to_thread(machine_of_this_computer)
+    with contextlib.suppress(NotEnrolled):
+        as_another |= is_copy(read_credential(folder), machine)
     device = next_device_id(folder, "") if as_another else device_id(folder)
     enrolment = Enrolment(token, device, machine=machine, ring=ring)
     async with ServerConnection(server, None, ca_file, software) as connection:
-        credential = await request_enrolment(connection, server, enrolment)
+        try:
+            credential = await request_enrolment(connection, server, enrolment)
+        except DeviceIdTaken:
+            if as_another:
+                raise
+            other = msgspec.structs.replace(
+                enrolment, device=next_device_id(folder, "")
+            )
+            credential = await request_enrolment(connection, server, other)
     save_credential(folder, credential)
     StopOrders(folder, server).pin(credential.stop_key)
     return credential
@@ -203,4 +224,5 @@ async def request_enrolment(
     if response.status in {429, 503}:
         after_s = retry_after_s(response.headers.get("retry-after", ""), time.time())
         raise Later(f"{server} is busy: {why}", after_s)
-    raise NotEnrolled(f"{server} refused the enrolment: {why}")
+    kind = DeviceIdTaken if response.status == 409 else NotEnrolled
+    raise kind(f"{server} refused the enrolment: {why}")

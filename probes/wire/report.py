@@ -126,7 +126,8 @@ class Enrolment(msgspec.Struct, frozen=True):
     """`POST /v1/enrol`: a laptop enrols with a token from its council.
 
     Without a token and signed in (HTTP Basic), it asks for an identity of its own,
-    because its disk was copied from the laptop that the credential belongs to. `ring`
+    because its disk was copied from the laptop that the credential belongs to. HTTP 409
+    means that `device` belongs to another computer: it enrols with another one. `ring`
     is the one that its installer was given, if any.
     """
 
