@@ -13,11 +13,13 @@ from collectors.snmp.profiles.readings import Sensor
 # Sensors of the source of power.
 _SOURCE = re.compile(
     r"((pwr state )?ups |basic |base )?out(put)?( group)?( source| status)?"
-    r"|(server )?power( source| state| operational status)?|(basic )?system status"
+    r"|(server )?power( source| state| operational status)?|(power )?supply state"
+    r"|(basic )?system status"
 )
 # Sensors of the battery of a UPS.
 _OF_BATTERY = re.compile(
-    r"([drx]?ups |pwr |power |lithium |ita com (addr )?|.* (?=bat negative group))?"
+    r"([drx]?ups |pwr |power |lithium |ita com (addr |stander )?"
+    r"|.* (?=bat negative group))?"
     r"bat(tery)?( negative)?( group)?( detail)?( charge)?( ?status| state| abm status)?"
     r"|(measure )?charging state|rups is charging"
 )
