@@ -25,7 +25,7 @@ from grafana_asks import Influx, database_of, figures, filled, selections
 
 from benchmarks.demo_rows import demo_rows
 from benchmarks.recorded_council import recorded_rows
-from collectors.journal.follow import Away
+from collectors.journal.following import Away
 from collectors.server_measurements import CATALOGUE
 from dashboards.grafana import BOARDS
 from dashboards.grafana.board import Board, Panel

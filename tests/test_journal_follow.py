@@ -18,7 +18,7 @@ from collectors.journal import (
     follow,
     passed_positions,
 )
-from collectors.journal.follow import Effect
+from collectors.journal.following import Effect
 from collectors.server_measurements import CATALOGUE
 
 QUICK = FollowConfig(wait_s=0.001, longest_wait_s=0.002, tries=2)

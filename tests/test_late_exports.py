@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 
@@ -53,3 +54,10 @@ def test_reading_the_settings_imports_no_server_and_no_store() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert set(done.stdout.split()) & set(NOT_FOR_SETTINGS) == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_that_is_exported_has_the_name_of_a_module(package: str) -> None:
+    """The first import of that module would put it in the place of what is exported."""
+    modules = {name for _, name, _ in iter_modules(import_module(package).__path__)}
+    assert modules.isdisjoint(late_exports._exports(package))

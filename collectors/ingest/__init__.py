@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collectors.ingest.policies import agent_policy
     from collectors.ingest.pseudonym import rotate_key
     from collectors.ingest.registry import Registry
-    from collectors.ingest.team_samples import team_samples
+    from collectors.ingest.team_counts import team_samples
 else:
     __getattr__ = export_late(__name__)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from collectors.late_exports import export_late
 
 if TYPE_CHECKING:
-    from collectors.journal.follow import Away, Effect, FollowConfig, follow
+    from collectors.journal.following import Away, Effect, FollowConfig, follow
     from collectors.journal.frame import Newer
     from collectors.journal.journal_config import (
         JournalConfig,
