@@ -216,7 +216,9 @@ def test_a_folder_in_the_place_of_the_spool_is_moved_aside(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "content", [b"", bytes(8192), b"SQLite format 3\0" + bytes(84), b"\xff" * 20_000]
+    "content",
+    [b"", bytes(8192), b"SQLite format 3\0" + bytes(84), b"\xff" * 20_000],
+    ids=["empty", "zeros", "head", "noise"],
 )
 def test_a_damaged_spool_is_started_anew_or_empty(
     content: bytes, tmp_path: Path

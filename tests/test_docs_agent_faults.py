@@ -11,7 +11,7 @@ _, _, SECTION = text_of("docs/fleet.md").partition(
 )
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
-    for line in re.findall(r"^\|.*\|$", SECTION, re.MULTILINE)[2:]
+    for line in re.findall(r"^\|.*\|$", SECTION.partition("\n## ")[0], re.MULTILINE)[2:]
 ]
 
 

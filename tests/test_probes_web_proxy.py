@@ -120,6 +120,21 @@ async def test_a_proxy_script_is_not_run_but_reported(tmp_path: Path) -> None:
             assert result.outcome is Outcome.OK
 
 
+async def test_a_dead_proxy_of_a_list_is_passed_over() -> None:
+    async with serving(OK) as port:
+        listed = ProxySetting(
+            "pac", "http://127.0.0.1:9", others=(f"http://127.0.0.1:{port}", "")
+        )
+        policy = Policy(services=(Service("council", "http://service.example/"),))
+        (result,) = [
+            result
+            async for result in web_round(
+                policy, ssl.create_default_context, "test", lambda: 5, lambda: listed
+            )
+        ]
+    assert (result.outcome, result.values["proxy"]) == (Outcome.OK, "pac")
+
+
 def test_a_login_is_encoded_and_never_reported() -> None:
     from urllib.parse import urlsplit
 
