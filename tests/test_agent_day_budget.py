@@ -24,10 +24,10 @@ from probes.agent.probe_round import ProbeRounds, RoundSetup
 from probes.agent.settings import Settings, SpoolLimits
 from probes.agent.spool import Spool
 from probes.agent.spool_rows import SpooledReport
-from probes.diagnosis import data_costs
-from probes.diagnosis.data_costs import BAD_MINUTES, DELIVERY, Cost
 from probes.measure.active_interface import Interface
 from probes.measure.probe_runner import ProbeRunner, RoundContext
+from probes.wire import data_costs
+from probes.wire.data_costs import BAD_MINUTES, DELIVERY, Cost
 from probes.wire.failure import Outcome
 from probes.wire.policy import Policy, ReflectorAt, Service, TeamsRelay
 from probes.wire.probe import Probe

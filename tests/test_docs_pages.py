@@ -17,7 +17,7 @@ from alerts.rule_files import load_rules
 from collectors.estate import load as load_estate
 from collectors.personal_data import PLACES
 from collectors.server_measurements import CATALOGUE
-from probes.diagnosis import data_costs
+from probes.wire import data_costs
 from towpath.check import _journal_hours
 from towpath.config import TowpathConfig
 from towpath.doc_pages import catalogue_page, places_table, rules_table

@@ -71,7 +71,7 @@ from probes.agent.agent_cli import main
 from probes.agent.place import KnownPlaces, Locator
 from probes.agent.settings import Settings, SpoolLimits
 from probes.agent.spool import Spool
-from probes.diagnosis import data_costs
+from probes.wire import data_costs
 from probes.diagnosis.agent_status import read_status, status_lines
 from probes.diagnosis.what_we_collect import what_we_collect
 from probes.wire.catalogue import check_sample

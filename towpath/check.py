@@ -19,6 +19,7 @@ from alerts.rule_files import RuleError, load_rules
 from collectors.disk_space import nearest_existing
 from collectors.estate import Estate, EstateError, load, warnings
 from collectors.http import CannotServe
+from collectors.ingest.policies import agent_policy
 from collectors.ingest.stop_order_file import read_orders
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import CredentialError, Credentials
@@ -30,6 +31,7 @@ from collectors.snmp.traps.trap_catalog import TrapCatalog
 from collectors.snmp.traps.trap_catalog import load as load_traps
 from dashboards.web import GrafanaSource
 from probes.wire.catalogue import did_you_mean
+from probes.wire.data_costs import day, regular_bytes
 from towpath.config import ROLES, TowpathConfig
 from towpath.run import Installation
 
@@ -129,6 +131,8 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
                     "tests without ingest.policy.reflector_secret_file"
                 )
     misleading += _fleet_problems(config)
+    if estate is not None:
+        misleading += _data_problems(config, estate)
     if not config.alerts.heartbeat_url:
         misleading.append(
             "alerts.heartbeat_url is not set: nothing notices if Towpath stops"
@@ -233,6 +237,28 @@ def _fleet_problems(config: TowpathConfig) -> Iterator[str]:
     expected = config.web.fleet_expected
     if expected is not None and not expected.is_file():
         yield f"web.fleet_expected: there is no file {expected}"
+
+
+def _data_problems(config: TowpathConfig, estate: Estate) -> Iterator[str]:
+    """Whether a day of what laptops are to measure fits into their data budget."""
+    usual = config.ingest.policy
+    rings = {
+        f"ingest.policy.rings.{ring}": usual.for_ring(ring) for ring in usual.rings
+    }
+    for name, asked in {"ingest.policy": usual, **rings}.items():
+        policy = agent_policy(estate, asked, "")
+        for metered, budget_bytes in (
+            (False, policy.budget_bytes_per_day),
+            (True, policy.metered_budget_bytes_per_day),
+        ):
+            needed_bytes = regular_bytes(day(policy, metered))
+            if budget_bytes and needed_bytes > budget_bytes:
+                line = " on metered lines" if metered else ""
+                yield (
+                    f"{name}: in 24 hours a laptop would use {needed_bytes / 1e6:.0f} "
+                    f"MB{line}, but {'metered_' * metered}budget_bytes_per_day allows "
+                    f"{budget_bytes / 1e6:.0f} MB: it leaves rounds out"
+                )
 
 
 def _shared_ports(config: TowpathConfig) -> Iterator[str]:

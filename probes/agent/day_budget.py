@@ -5,7 +5,7 @@ A day is one of UTC, as the month is. Pure.
 
 from __future__ import annotations
 
-from probes.diagnosis.data_costs import (
+from probes.wire.data_costs import (
     DAY_S,
     DELIVERY_BYTES,
     PLACE_BYTES,

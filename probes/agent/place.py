@@ -30,7 +30,6 @@ import msgspec
 from probes import platforms
 from probes.agent.beacon import PlaceEvidence, look_for_beacon
 from probes.agent.office_networks import OfficeMatch, match_office
-from probes.diagnosis.data_costs import PLACE_BYTES, PLACE_EVERY_S
 from probes.measure.active_interface import connection_type
 from probes.measure.background import in_background
 from probes.measure.tunnels import (
@@ -42,6 +41,7 @@ from probes.measure.tunnels import (
 )
 from probes.platforms.system_facts import Interface, VpnConnection
 from probes.wire.clock import MonotonicClock
+from probes.wire.data_costs import PLACE_BYTES, PLACE_EVERY_S
 from probes.wire.failure import Outcome
 from probes.wire.policy import Office
 from probes.wire.report import Place, Whereabouts

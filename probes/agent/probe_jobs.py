@@ -25,7 +25,7 @@ from probes.agent.probe_budget import (
 )
 from probes.agent.probe_round import ProbeRounds
 from probes.agent.spool import Spool
-from probes.diagnosis.data_costs import day, round_bytes
+from probes.wire.data_costs import day, round_bytes
 from probes.wire.failure import Outcome
 from probes.wire.policy import Policy
 from probes.wire.probe import Probe

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import textwrap
 
-from probes.diagnosis import data_costs
 from probes.diagnosis.number_text import capitalised
+from probes.wire import data_costs
 from probes.wire.catalogue import Measurement
 from probes.wire.durations import exact_duration_text
 from probes.wire.measurements import MEASUREMENTS
@@ -63,7 +63,7 @@ def what_we_collect(width: int = 79) -> str:
     ):
         services = data_costs.TYPICAL_SERVICES
         lines += [f"{connection}, laptop on day and night, {services} web services:"]
-        lines += [*data_costs.cost_lines(data_costs.typical_day(metered)), ""]
+        lines += [*cost_lines(data_costs.typical_day(metered)), ""]
     lines += [
         "Your council's policy may ask for more or less. A limit of each day and month",
         "applies; speed tests have their own and never run on a metered connection.",
@@ -93,3 +93,36 @@ def _entry(name: str, meaning: str, unit: str, personal: bool, width: int) -> li
         initial_indent=f"  {name:<20} ",
         subsequent_indent=" " * 23,
     )
+
+
+def day_table() -> str:
+    """The typical day, usual and on a metered connection, as a table of Markdown."""
+    metered = {line.name: line for line in data_costs.typical_day(True)}
+    rows = ["| | a run | runs a day | a day | metered |", "|---|---|---|---|---|"]
+    for line in data_costs.typical_day(False):
+        less = metered.get(line.name)
+        place = line.name == data_costs.PLACE
+        title = "place (the beacon)" if place else probe_title(line.name)
+        rows.append(
+            f"| {title} | {line.run_bytes / 1e3:.1f} kB | {line.runs} | "
+            f"{line.day_bytes / 1e6:.2f} MB | "
+            f"{f'{less.day_bytes / 1e6:.2f} MB' if less else 'none'} |"
+        )
+    sums = [
+        f"**{data_costs.total(data_costs.typical_day(on, ip)) / 1e6:.1f} MB**"
+        for ip in (4, 6)
+        for on in (False, True)
+    ]
+    rows.append(f"| **all** | | | {sums[0]} | {sums[1]} |")
+    rows.append(f"| **all, with IPv6** | | | {sums[2]} | {sums[3]} |")
+    return "\n".join(rows) + "\n"
+
+
+def cost_lines(lines: list[data_costs.Cost]) -> list[str]:
+    """The lines and their sum as text."""
+    rows = [
+        f"  {capitalised(probe_title(line.name)):<14} {line.run_bytes / 1e3:>8.1f} kB"
+        f" x {line.runs:>4} = {line.day_bytes / 1e6:>5.1f} MB"
+        for line in lines
+    ]
+    return [*rows, f"  {'In 24 hours':<33}{data_costs.total(lines) / 1e6:>5.1f} MB"]

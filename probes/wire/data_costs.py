@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from probes.diagnosis.number_text import capitalised
 from probes.wire.policy import BURST_ROUNDS_MS, BURSTS_PER_DAY, Policy, TeamsRelay
 from probes.wire.probe import Probe, RunConditions
-from probes.wire.probe_list import PROBES, probe_title
+from probes.wire.probe_list import PROBES
 
 DAY_S = 86_400
 _HEADERS_BYTES = {4: 28, 6: 48}
@@ -113,28 +112,6 @@ def typical_day(metered: bool, ip: int = 4) -> list[Cost]:
     return day(policy, metered, TYPICAL_SERVICES, TYPICAL_NAMES, ip)
 
 
-def day_table() -> str:
-    """The typical day, usual and on a metered connection, as a table of Markdown."""
-    metered = {line.name: line for line in typical_day(True)}
-    rows = ["| | a run | runs a day | a day | metered |", "|---|---|---|---|---|"]
-    for line in typical_day(False):
-        less = metered.get(line.name)
-        title = "place (the beacon)" if line.name == PLACE else probe_title(line.name)
-        rows.append(
-            f"| {title} | {line.run_bytes / 1e3:.1f} kB | {line.runs} | "
-            f"{line.day_bytes / 1e6:.2f} MB | "
-            f"{f'{less.day_bytes / 1e6:.2f} MB' if less else 'none'} |"
-        )
-    sums = [
-        f"**{total(typical_day(on, ip)) / 1e6:.1f} MB**"
-        for ip in (4, 6)
-        for on in (False, True)
-    ]
-    rows.append(f"| **all** | | | {sums[0]} | {sums[1]} |")
-    rows.append(f"| **all, with IPv6** | | | {sums[2]} | {sums[3]} |")
-    return "\n".join(rows) + "\n"
-
-
 def regular_bytes(lines: list[Cost]) -> int:
     """The bytes of the day without extra rounds."""
     return sum(line.day_bytes for line in lines if line.name != BAD_MINUTES)
@@ -149,13 +126,3 @@ def sending_bytes(lines: list[Cost]) -> int:
 def total(lines: list[Cost]) -> int:
     """The bytes of the whole day."""
     return sum(line.day_bytes for line in lines)
-
-
-def cost_lines(lines: list[Cost]) -> list[str]:
-    """The lines and their sum as text."""
-    rows = [
-        f"  {capitalised(probe_title(line.name)):<14} {line.run_bytes / 1e3:>8.1f} kB"
-        f" x {line.runs:>4} = {line.day_bytes / 1e6:>5.1f} MB"
-        for line in lines
-    ]
-    return [*rows, f"  {'In 24 hours':<33}{total(lines) / 1e6:>5.1f} MB"]
