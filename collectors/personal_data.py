@@ -153,8 +153,8 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         "registry",
         "agents.sqlite*",
         "enrolled laptops: pseudonym, home site, team, ring, hashes of secrets, keyed "
-        "hash of the computer's number, version of the agent, hour last seen; what "
-        "people did to them, for a year",
+        "hash of the computer's number, versions of agent and policy, hour last seen; "
+        "what people did to them, for a year",
         "until erased; 400 days after it was last seen (`ingest.registry.unseen_days`)",
         "at once",
         read=read_registry,

@@ -21,6 +21,7 @@ from store_doubles import MemoryStore
 
 from collectors.estate import Estate
 from collectors.ingest.ingest_config import IngestConfig
+from collectors.ingest.laptop_policies import LaptopPolicies
 from collectors.ingest.pseudonym import machine_hash, read_key
 from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
 from collectors.ingest.registry_records import EnrolledAgent
@@ -55,6 +56,26 @@ def test_each_laptop_is_in_one_state_and_a_stopped_one_is_not_silent(
     assert f"Silent {view.counts['silent']} " in text
     assert "hurry = false" in text
     assert "20 on towpath-agent/0.2.0" in text
+
+
+def test_a_ring_has_how_many_of_its_laptops_have_its_policy(tmp_path: Path) -> None:
+    config = IngestConfig(registry=registry_config(tmp_path), policy=POLICY)
+    policies = LaptopPolicies(config, Estate, lambda: NOW_MS)
+    laptops = [
+        msgspec.structs.replace(
+            laptop, policy=policies.version(laptop) if number % 2 else "0ld"
+        )
+        for number, laptop in enumerate(LAPTOPS[:20])
+    ]
+    source = fleet_source(tmp_path, laptops, NOW_MS)
+    with page_client(laptops=source, peer="127.0.0.1") as client:
+        text = page_text(client.get("/fleet").text)
+    assert "10 of 20 laptops have fetched it" in text
+    # A stop is a new policy.
+    source = fleet_source(tmp_path, laptops, NOW_MS, STOP)
+    with page_client(laptops=source, peer="127.0.0.1") as client:
+        text = page_text(client.get("/fleet").text)
+    assert "0 of 20 laptops have fetched it" in text
 
 
 @pytest.mark.parametrize(

@@ -325,6 +325,7 @@ class Installation:
                 self.config.ingest,
                 self._now_ms,
                 expected=self.config.web.fleet_expected,
+                estate=lambda: self.estate.current,
             ),
         )
         web = self.config.web

@@ -235,10 +235,13 @@ class HttpsIngest:
         known = await asyncio.to_thread(self._incidents, sites)
         agent = "" if sender is None else sender.agent
         granted = grant(self._reflector_secret, agent, self._now_ms() / 1000)
-        body = encode(self._policies.policy(sender, known, granted))
-        if sender is not None and self._policies.is_stopped(sender):
-            # It has nothing to report, but is there.
-            self._registry.mark_seen(sender.agent, self._now_ms())
+        policy = self._policies.policy(sender, known, granted)
+        body = encode(policy)
+        if sender is not None:
+            self._registry.mark_policy(sender.agent, policy.version)
+            if self._policies.is_stopped(sender):
+                # It has nothing to report, but is there.
+                self._registry.mark_seen(sender.agent, self._now_ms())
         tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if request.headers.get("if-none-match") == tag:

@@ -22,7 +22,7 @@ import structlog
 
 from collectors.failure_log import FailureLog
 from collectors.ingest import enrolment_tokens
-from collectors.ingest.agent_software import SoftwareVersions
+from collectors.ingest.agent_versions import AgentVersions
 from collectors.ingest.ingest_config import RegistryConfig
 from collectors.ingest.machines import note_copy, undo_replacement
 from collectors.ingest.pseudonym import KeyRefused, machine_hash, pseudonym, read_key
@@ -84,7 +84,7 @@ class Registry:
         self._retired: dict[bytes, str] = {}
         self._retired_state: object = None
         self._notes: dict[tuple[str, _Note], int] = {}
-        self._software = SoftwareVersions()
+        self._versions = AgentVersions()
 
     def __enter__(self) -> Self:
         # Refused before the registry's file is made.
@@ -152,9 +152,14 @@ class Registry:
         was not."""
         record = self._agents.get(agent)
         if record is not None:
-            self._software.mark(agent, software)
+            self._versions.mark(agent, "software", software)
         if record is not None and 0 < record.agent.replaced_ms < time_ms:
             self._notes[agent, undo_replacement] = time_ms
+
+    def mark_policy(self, agent: str, version: str) -> None:
+        """Records which version of its policy the agent has fetched."""
+        if agent in self._agents:
+            self._versions.mark(agent, "policy", version)
 
     def refusal_reason(
         self, enrolment: Enrolment, now_ms: int, address: str = ""
@@ -234,9 +239,7 @@ class Registry:
         self._agents = {record.agent.agent: record for record in records}
         self._tokens = tokens
         self._retired, self._retired_state = retired, retired_state
-        self._software.load(
-            {record.agent.agent: record.agent.software for record in records}
-        )
+        self._versions.load(record.agent for record in records)
         self._key = read_key(self._config.key_file)
         self._generation, self._changed_ns = generation, changed_ns
         return True
@@ -245,7 +248,7 @@ class Registry:
         """Writes what was seen of agents, if it is new."""
         unsaved = [self._unsaved.popleft() for _ in range(len(self._unsaved))]
         notes = dict(self._notes)
-        if not (unsaved or notes or self._software):
+        if not (unsaved or notes or self._versions):
             return
         try:
             with self._file.transaction() as connection:
@@ -254,7 +257,7 @@ class Registry:
                     " WHERE agent = ?",
                     unsaved,
                 )
-                versions = self._software.write(connection)
+                versions = self._versions.write(connection)
                 news = [
                     (agent, write)
                     for (agent, write), time_ms in notes.items()
@@ -265,7 +268,7 @@ class Registry:
         except BaseException:
             self._unsaved.extendleft(unsaved)
             raise
-        self._software.written(versions)
+        self._versions.written(versions)
         self.refresh()
         for (agent, write), time_ms in notes.items():
             # By now the agents in memory have it.
@@ -288,7 +291,7 @@ class Registry:
             now_s = time.monotonic()
             # Two changes in one tick of the system's clock leave the same time.
             is_due = not is_settled or now_s - read_s >= _READ_S
-            unsaved = self._unsaved or self._notes or self._software
+            unsaved = self._unsaved or self._notes or self._versions
             is_settled = not self.is_behind()
             if is_settled and not (is_due or unsaved):
                 continue

@@ -16,7 +16,7 @@ from typing import Any
 
 from collectors.ingest.registry_records import RegistryRefused
 
-_SCHEMA_VERSION = 5
+_SCHEMA_VERSION = 6
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS token (
   hash TEXT PRIMARY KEY, site TEXT NOT NULL, uses INTEGER NOT NULL,
@@ -67,8 +67,19 @@ CREATE INDEX retired_agent ON retired (agent);
 _SOFTWARE = """
 ALTER TABLE agent ADD COLUMN software TEXT NOT NULL DEFAULT '';
 """
+# From format 5: the version of the policy that each has fetched.
+_POLICY = """
+ALTER TABLE agent ADD COLUMN policy TEXT NOT NULL DEFAULT '';
+"""
 # Format → what makes it of the one before.
-UPDATES = {1: _SCHEMA, 2: _TEAMS, 3: _RINGS, 4: _IDENTITIES, 5: _SOFTWARE}
+UPDATES = {
+    1: _SCHEMA,
+    2: _TEAMS,
+    3: _RINGS,
+    4: _IDENTITIES,
+    5: _SOFTWARE,
+    6: _POLICY,
+}
 
 
 class NotOpen(RuntimeError):

@@ -32,7 +32,8 @@ class EnrolledAgent(msgspec.Struct, frozen=True):
     `machine`: keyed hash of its computer's number, empty if that is not known.
     `replaced_ms`: when another laptop enrolled on the same computer; 0 if none did.
     `shares`: others have the same number. `copied_ms`: when two laptops were seen to
-    use its credential. `software`: the version of its agent, empty if unknown.
+    use its credential. `software`: the version of its agent, `policy` the one of the
+    policy that it has fetched; empty if unknown.
     """
 
     agent: str
@@ -47,6 +48,7 @@ class EnrolledAgent(msgspec.Struct, frozen=True):
     shares: int = 0
     copied_ms: int = 0
     software: str = ""
+    policy: str = ""
 
     @property
     def counts(self) -> bool:

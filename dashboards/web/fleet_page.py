@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from collectors.estate import Estate
 from collectors.ingest.device_lists import (
     DeviceComparison,
     DeviceListRefused,
@@ -25,6 +26,7 @@ from collectors.ingest.device_lists import (
     read_device_list,
 )
 from collectors.ingest.ingest_config import IngestConfig
+from collectors.ingest.laptop_policies import LaptopPolicies
 from collectors.ingest.pseudonym import KeyRefused, machine_hash, read_key
 from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
 from collectors.ingest.registry_records import EnrolledAgent
@@ -77,11 +79,13 @@ class FleetSource:
         now_ms: WallClock,
         agents: Callable[[], Sequence[EnrolledAgent]] | None = None,
         expected: Path | None = None,
+        estate: Callable[[], Estate] = Estate,
     ) -> None:
         path = config.registry.path
         self._key_file, self._expected = config.registry.key_file, expected
         self._agents = agents or (lambda: read_agents(path))
         self._policy, self._now_ms = config.policy, now_ms
+        self._policies = LaptopPolicies(config, estate, now_ms)
         self._orders = ServedOrders(config.registry.stop_orders, config.policy.stop_key)
         self._kept: tuple[int, FleetState] | None = None
         self._reading = asyncio.Lock()
@@ -107,6 +111,7 @@ class FleetSource:
             lambda ring: self._orders.stops(ring, now_ms),
             now_ms,
             self._compare(agents),
+            self._policies.version,
         )
 
     def _compare(self, agents: Sequence[EnrolledAgent]) -> DeviceComparison | str:

@@ -99,11 +99,13 @@ class LaptopPage(msgspec.Struct, frozen=True):
     pages: int
 
 
-class StoppedRing(msgspec.Struct, frozen=True):
-    """A ring, and what is stopped for it."""
+class RingProgress(msgspec.Struct, frozen=True):
+    """A ring, what is stopped for it, and how many of its laptops have fetched the
+    policy that they should have now."""
 
     ring: RingState
     stops: tuple[StopOrder, ...]
+    have_policy: int
 
 
 class FleetState(msgspec.Struct, frozen=True):
@@ -116,7 +118,7 @@ class FleetState(msgspec.Struct, frozen=True):
     enrolled: int
     silent: dict[str, int]
     stops: tuple[StopOrder, ...]
-    rings: tuple[StoppedRing, ...]
+    rings: tuple[RingProgress, ...]
     software: tuple[tuple[str, int], ...]
     sites: tuple[str, ...]
     expected: DeviceComparison | None = None
@@ -129,8 +131,10 @@ def fleet(
     stops: Callable[[str], Sequence[StopOrder]],
     now_ms: int,
     expected: DeviceComparison | str = "",
+    policy_of: Callable[[EnrolledAgent], str] = lambda agent: "",
 ) -> FleetState:
-    """The state of the fleet; `stops` returns the stops in force for a ring.
+    """The state of the fleet; `stops` returns the stops in force for a ring, and
+    `policy_of` the version of the policy that a laptop should have.
     `expected` is the comparison with the council's list, or why there is none."""
     rings = ring_states(agents, policy, now_ms)
     by_ring = {ring.name: tuple(stops(ring.name)) for ring in rings}
@@ -150,6 +154,11 @@ def fleet(
         )
         for agent in agents
     ]
+    have_policy = Counter(
+        agent.ring
+        for agent in agents
+        if agent.counts and agent.policy and agent.policy == policy_of(agent)
+    )
     counts = Counter(laptop.state for laptop in laptops)
     silent = Counter(
         silent_for(laptop.seen_ms, now_ms)
@@ -166,7 +175,10 @@ def fleet(
             if silent[text]
         },
         tuple(dict.fromkeys(stop for stops in by_ring.values() for stop in stops)),
-        tuple(StoppedRing(ring, by_ring[ring.name]) for ring in rings),
+        tuple(
+            RingProgress(ring, by_ring[ring.name], have_policy[ring.name])
+            for ring in rings
+        ),
         tuple(software_counts(agent for agent in agents if agent.counts)),
         tuple(sorted({laptop.site for laptop in laptops})),
         None if isinstance(expected, str) else expected,
