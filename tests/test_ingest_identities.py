@@ -76,6 +76,20 @@ def test_no_number_is_kept_if_the_council_does_not_want_it(tmp_path: Path) -> No
         assert known(registry, copies[0]).machine == ""
 
 
+def test_numbers_go_when_the_council_does_not_want_them_any_more(
+    tmp_path: Path,
+) -> None:
+    with opened_registry(tmp_path) as registry:
+        laptop = enrol_on(registry, "a", SERIAL)
+        machine = known(registry, laptop).machine
+        assert machine
+    config = registry_config(tmp_path).model_copy(update={"machine_ids": False})
+    with Registry(config) as registry:
+        assert known(registry, laptop).machine == ""
+        assert registry.verify(laptop.agent, laptop.secret) is not None
+    assert machine.encode() not in config.path.read_bytes()
+
+
 # -- set up again ------------------------------------------------------------------
 
 

@@ -47,17 +47,17 @@ def test_who_enrolled_or_measured_last_on_a_computer_counts(
     steps: list[tuple[str, str, str]],
 ) -> None:
     with registry() as file:
-        newest: dict[str, str] = {}
         on: dict[str, str] = {}
         for now_ms, (what, agent, machine) in enumerate(steps, 1):
             if what == "enrol":
+                if machine and on.get(agent) not in (None, "", machine):
+                    continue  # refused: the id belongs to another computer
                 enrol(file, agent, machine, now_ms)
-                on[agent] = machine
+                on[agent] = machine or on.get(agent, "")
             elif agent in on:
                 undo_replacement(file, agent, now_ms)
             else:
                 continue
-            newest[on[agent]] = agent
             rows = {
                 name: (number, replaced, shares)
                 for name, number, replaced, shares in file.execute(

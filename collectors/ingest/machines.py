@@ -14,11 +14,17 @@ from collectors.ingest.registry_audit import note
 def set_machine(
     connection: sqlite3.Connection, agent: str, machine: str, now_ms: int
 ) -> None:
-    """Notes the computer of a laptop that has just enrolled. Another laptop of the same
-    computer is replaced by it, unless such a number has turned out to be shared."""
-    connection.execute(
-        "UPDATE agent SET machine = ?, shares = 0 WHERE agent = ?", (machine, agent)
-    )
+    """Notes the computer of a laptop that has just enrolled; if it does not say which
+    one that is, it is the one that is known. Another laptop of the same computer is
+    replaced by it, unless such a number has turned out to be shared."""
+    if machine:
+        connection.execute(
+            "UPDATE agent SET machine = ?, shares = 0 WHERE agent = ?", (machine, agent)
+        )
+    else:
+        (machine,) = connection.execute(
+            "SELECT machine FROM agent WHERE agent = ?", (agent,)
+        ).fetchone()
     if not machine:
         return
     others = connection.execute(
@@ -60,4 +66,12 @@ def note_copy(connection: sqlite3.Connection, agent: str, now_ms: int) -> bool:
     )
     if found.rowcount:
         note(connection, now_ms, "", "credential used twice", agent)
+    return found.rowcount > 0
+
+
+def forget_machines(connection: sqlite3.Connection) -> bool:
+    """Removes what is kept of computers' numbers. False if that is nothing."""
+    found = connection.execute(
+        "UPDATE agent SET machine = '', shares = 0 WHERE machine <> '' OR shares"
+    )
     return found.rowcount > 0

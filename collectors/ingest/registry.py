@@ -92,6 +92,8 @@ class Registry:
         try:
             self._file.open()
             self.refresh()
+            if not self._config.machine_ids:
+                self.admin.forget_machines()
         except (OSError, sqlite3.Error) as error:
             self._file.close()
             raise RegistryRefused(

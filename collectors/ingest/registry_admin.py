@@ -10,6 +10,7 @@ from pathlib import Path
 
 from collectors.ingest import enrolment_tokens
 from collectors.ingest.enrolment_tokens import TokenWish
+from collectors.ingest.machines import forget_machines
 from collectors.ingest.pseudonym import machine_hash, read_key, rotate_key
 from collectors.ingest.registry_audit import (
     ERASED,
@@ -142,12 +143,19 @@ class RegistryAdmin:
         """
         # Nobody makes a hash with the old key meanwhile: that needs this file's lock.
         with self._file.transaction() as connection:
-            connection.execute("UPDATE agent SET machine = '', shares = 0")
+            forget_machines(connection)
             ids = rotate_key(self._key_file)
             note(connection, now_ms, who, "key replaced", f"{ids[0]} to {ids[1]}")
             next_generation(connection)
         self._changed()
         return ids
+
+    def forget_machines(self) -> None:
+        """Removes hashes of computers' numbers: the council does not want any now."""
+        with self._file.transaction() as connection:
+            if forget_machines(connection):
+                next_generation(connection)
+        self._changed()
 
     def forget(self, agent: str, now_ms: int, who: str) -> bool:
         """Deletes an agent from the registry, and its name from what was done to it.
