@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
@@ -50,7 +49,6 @@ from collectors.journal import Append, JournalReader, reader_sample
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Store
 from collectors.topology import TopologyGraph
-from collectors.wake_times import seconds_to_next
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
@@ -231,17 +229,12 @@ class AlertEngine:
                 due_s = min(due_s, loop.time() + every_s)
             if loop.time() < due_s:
                 continue
-            due_s = loop.time() + (every_s if self._behind else self._quiet_s())
+            due_s = loop.time() + (1 if self._behind else _QUIET_TIMES) * every_s
             try:
                 await self._cycle()
                 self._failures.recovered("cycle", what="cycle")
             except Exception as error:  # noqa: BLE001 - one bad cycle is not the last
                 self._failures.failed(error, key="cycle", what="cycle")
-
-    def _quiet_s(self) -> float:
-        """Until the next cycle without new rows."""
-        every_s = _QUIET_TIMES * self._config.evaluate_s
-        return seconds_to_next(every_s, time.time(), 0.1)
 
     async def _read(self, wait_s: float) -> bool:
         """Returns True if there were new rows."""

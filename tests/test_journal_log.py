@@ -174,3 +174,17 @@ async def test_rows_that_nobody_waits_for_share_the_next_commit(tmp_path: Path) 
     await late
     async with JournalReader(tmp_path, "store") as reader:
         assert sorted(await drain(reader)) == list(range(32))
+
+
+async def test_readers_of_one_process_decode_a_commit_once(tmp_path: Path) -> None:
+    async with Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal:
+        await journal.append(rows(0))
+        await journal.append(rows(8))
+    chunks = []
+    for name in ("store", "alert"):
+        async with JournalReader(tmp_path, name) as reader:
+            chunks.append(await reader.read(wait_s=0.2))
+    store, alert = (chunk.batches if chunk else [] for chunk in chunks)
+    assert ids(store) == list(range(16))
+    assert [id(batch) for batch in store] == [id(batch) for batch in alert]
+    assert store is not alert

@@ -33,7 +33,7 @@ from probes.wire.sample import Sample
 _log = structlog.get_logger()
 _RETRY_S = 1.0
 # How often it looks whether a window is over.
-_LOOK_S = 5.0
+_LOOK_S = 15.0
 
 
 class ReaderState(msgspec.Struct):

@@ -53,6 +53,8 @@ class LocalEngine:
         self, file: Path | None, configured: str, now_s: float, unix_s: float
     ) -> None:
         self._file, self._start_s = file, now_s
+        # The state that the file has.
+        self._written = b""
         self._clocks: OrderedDict[tuple[str, bytes], EngineClock] = OrderedDict()
         self._addresses: dict[bytes, set[str]] = {}
         self._digests: OrderedDict[bytes, float] = OrderedDict()
@@ -152,10 +154,11 @@ class LocalEngine:
 
     def write_state(self, state: bytes) -> None:
         """Write the state file, from any thread. A failure is logged."""
-        if self._file is None:
+        if self._file is None or state == self._written:
             return
         try:
             replace_file(self._file, state, durable=True)
+            self._written = state
         except OSError as error:
             _log.warning(
                 "traps_state_not_written", file=str(self._file), error=str(error)
