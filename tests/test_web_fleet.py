@@ -87,13 +87,16 @@ def test_a_ring_has_how_many_of_its_laptops_have_its_policy(tmp_path: Path) -> N
         ("127.0.0.1", {"via": "1.1 proxy"}),
         ("::1", {"x-real-ip": "192.0.2.7"}),
         ("unix", {}),
+        ("127.0.0.1", {"host": "towpath.example"}),
+        ("127.0.0.1", {"host": "localhost.example"}),
     ],
 )
 def test_nobody_sees_it_from_elsewhere_or_through_a_proxy(
     tmp_path: Path, peer: str, headers: dict[str, str]
 ) -> None:
     source = fleet_source(tmp_path, LAPTOPS, NOW_MS)
-    with page_client(laptops=source, peer=peer) as client:
+    hosts = ("localhost", "towpath.example", "localhost.example")
+    with page_client(laptops=source, peer=peer, hosts=hosts) as client:
         refused = client.get("/fleet", headers=headers)
         assert refused.status_code == 403
         assert "own machine only" in refused.text

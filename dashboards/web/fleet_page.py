@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -39,6 +40,7 @@ from probes.wire.machine_number import machine_digest
 from probes.wire.stop_order import StopOrder
 
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
+_OWN_NAME = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 _KEEP_MS = 15_000
 NO_RING = "-"
 
@@ -58,14 +60,19 @@ class LocalVisitors:
 
 def is_local(scope: Scope) -> bool:
     """Whether a request comes from this machine and through no proxy. Some proxies
-    say nothing of themselves, but they speak HTTP/1.0 (nginx does by default)."""
+    say nothing of themselves, but pass on the name that they were called by, or speak
+    HTTP/1.0 (nginx does by default)."""
     client = scope.get("client")
-    names = {name.decode("latin-1").lower() for name, _ in scope["headers"]}
+    headers = {
+        name.decode("latin-1").lower(): value.decode("latin-1")
+        for name, value in scope["headers"]
+    }
     try:
         loopback = ipaddress.ip_address(client[0] if client else "").is_loopback
     except ValueError:
         return False
-    through_proxy = names.intersection(_PROXY_HEADERS)
+    called_here = bool(_OWN_NAME.fullmatch(headers.get("host", "")))
+    through_proxy = headers.keys() & set(_PROXY_HEADERS) or not called_here
     return loopback and not through_proxy and scope["http_version"] != "1.0"
 
 
