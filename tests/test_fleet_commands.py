@@ -96,7 +96,7 @@ def test_a_laptop_is_silent_after_days_without_a_report() -> None:
 
     agents = [agent("a", 0), agent("b", 8), agent("c", 3), agent("d", 90, revoked=1)]
     everybody = select(agents, FleetFilter(), NOW_MS)
-    assert count_text(everybody) == "4 laptops: 2 enrolled, 1 silent, 1 revoked"
+    assert count_text(everybody) == "4 laptops: 1 enrolled, 2 silent, 1 revoked"
     silent = select(agents, FleetFilter(silent_days=2, only_silent=True), NOW_MS)
     assert [agent.agent for agent, _ in silent] == ["b", "c"]
 

@@ -14,7 +14,7 @@ from collectors.ingest.registry_records import EnrolledAgent
 State = Literal["enrolled", "silent", "replaced", "revoked"]
 STATES: tuple[State, ...] = get_args(State)
 # After so many days without a report a laptop is silent, if nothing else is asked for.
-SILENT_DAYS = 7
+SILENT_DAYS = 1
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 
 
@@ -29,7 +29,9 @@ class FleetFilter(msgspec.Struct, frozen=True):
     only_silent: bool = False
 
 
-def state_of(agent: EnrolledAgent, now_ms: int, silent_days: float) -> State:
+def state_of(
+    agent: EnrolledAgent, now_ms: int, silent_days: float = SILENT_DAYS
+) -> State:
     """A laptop that never reported is silent from its enrolment on."""
     if agent.revoked:
         return "revoked"

@@ -189,7 +189,7 @@ def fleet(
 def laptop_state(agent: EnrolledAgent, is_stopped: bool, now_ms: int) -> str:
     """One of `STATES`. A laptop that is stopped still asks for its policy, so one that
     is not seen at all is silent. A new one enrolled within the day."""
-    state = state_of(agent, now_ms, 1)
+    state = state_of(agent, now_ms)
     if state != "enrolled":
         return state
     if is_stopped:
