@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import services
 from windows_python import CACHE, ROOT, WindowsLaptop
 
 from probes.diagnosis.agent_status import Status, read_status
@@ -47,6 +48,14 @@ class InstalledAgent:
         self.program = laptop.drive / "Program Files" / "Towpath" / "Agent"
         self.data = laptop.drive / "ProgramData" / "Towpath"
         self.state = self.data / "Agent"
+        # Wine ends all services when nobody is signed in: when no other program runs.
+        self._signed_in = subprocess.Popen(
+            [services.program("wine"), "cmd"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=laptop.environment,
+        )
         # What Windows 10 and newer say of themselves.
         laptop.run_wine(
             "reg", "add", r"HKCU\Software\Wine", "/v", "Version", "/d", "win10", "/f"
@@ -171,5 +180,6 @@ print(json.dumps([done.returncode, done.stdout.decode("utf-8", "replace")]))
         return found
 
     def close(self) -> None:
+        self._signed_in.communicate(b"exit\r\n", timeout=60)
         self.laptop.run_wine("wineboot", "--kill")
         shutil.rmtree(self.laptop.prefix, ignore_errors=True)

@@ -43,6 +43,8 @@ FILES_THAT_CANNOT = {
     "test_probes_web_proxy": _SERVER,
 }
 TESTS_THAT_CANNOT = {
+    "test_agent_log::test_a_full_disk_is_said_elsewhere_and_the_log_goes_on_when_there"
+    "_is_room": "writes to /dev/full",
     "test_agent_selftest::test_the_command_lists_the_files_and_writes_the_bundle": (
         "gives the command the environment of Linux"
     ),

@@ -118,6 +118,12 @@ async def test_one_silent_command_line_enrols_a_laptop_that_reports(
         assert (code, "Nothing is measured until" in shown) == (0, True), shown
         code, shown = await asyncio.to_thread(agent.command, "sent")
         assert (code, '"report"' in shown) == (0, True)
+        # An agent that is killed is started again.
+        started_ms = getattr(agent.status(), "started_ms", 0)
+        agent.laptop.run_wine("taskkill", "/f", "/im", "python.exe")
+        await until(
+            lambda: getattr(agent.status(), "started_ms", 0) > started_ms, seconds=120
+        )
     assert agent.program_files() == before
     # The token is used, and nowhere any more; Wine's log has all properties.
     assert not (agent.state / "enrolment-token").exists()

@@ -1,9 +1,11 @@
 """The agent's MSI: its tables, its files, and that it is the same in each build."""
 
+import hashlib
 import os
 import random
 import subprocess
 import sys
+import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +19,7 @@ WINDOWS = Path(__file__).resolve().parents[1] / "deploy" / "windows"
 sys.path.insert(0, str(WINDOWS))
 # Not packages of the project: the tools of `make msi`.
 cabinet = pytest.importorskip("cabinet")
+installed_files = pytest.importorskip("installed_files")
 msi_database = pytest.importorskip("msi_database")
 msi_package = pytest.importorskip("msi_package")
 
@@ -227,6 +230,22 @@ def test_a_signed_package_is_still_one(msi: Path, tmp_path: Path) -> None:
     verified = run("osslsigncode", "verify", "-CAfile", certificate, "-in", signed)
     assert "Signature verification: ok" in verified
     assert properties(signed) == properties(msi)
+
+
+def test_the_official_python_imports_only_what_is_installed(tmp_path: Path) -> None:
+    path = tmp_path / "python-3.12.10-embed-amd64.zip"
+    names = ("python.exe", "python312.dll", "python312.zip", "python312._pth")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in (*names, "_msi.pyd", "python.cat", "LICENSE.txt"):
+            archive.writestr(name, b"x")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    files = installed_files.embedded_python(path, path.name, sha256)
+    assert {str(file) for file in files} == {*names, "LICENSE.txt"}
+    # Neither the registry nor the environment nor a user's own folder adds to it.
+    paths = files[PurePosixPath("python312._pth")].decode().split()
+    assert paths == ["python312.zip", ".", "..\\lib"]
+    with pytest.raises(ValueError, match=r"python\.lock"):
+        installed_files.embedded_python(path, path.name, "0" * 64)
 
 
 def unpacked(packed: bytes) -> bytes:
