@@ -64,3 +64,10 @@ def test_profiles_and_the_chassis_come_before_the_description() -> None:
     named = Identity(sys_descr=identity.sys_descr, hardware="X", version="5")
     assert named.with_chassis([]).hardware == "X"
     assert named.with_chassis([]).version == "5"
+
+
+def test_a_module_is_the_device_only_if_nothing_else_says_what_it_is() -> None:
+    optic = Entity(5, "module", model="DM-9-100", serial="O1")
+    described = Identity(sys_descr="Acme switch SX930-28, version 5.4.7")
+    assert described.with_chassis([optic]).hardware == "SX930-28"
+    assert Identity(sys_descr="A switch").with_chassis([optic]).hardware == "DM-9-100"

@@ -125,7 +125,8 @@ async def test_a_state_in_words_has_their_severity(tmp_path: Path) -> None:
         # 62 could be 6.2, but the description says degrees and nothing of tenths.
         ("unit=celsius", (62, 71), [62.0, 71.0]),
         ("unit=celsius", (235, 218), [23.5, 21.8]),
-        ("", (62, 71), []),
+        # Inside equipment it is seldom below ten degrees, so these are no tenths.
+        ("", (62, 71), [62.0, 71.0]),
         # Tenths, says the description, and 2.9 degrees are not likely: nothing.
         ("scale=0.1 unit=celsius", (29, 28), []),
         ("scale=0.1 unit=celsius", (290, 280), [29.0, 28.0]),
@@ -140,6 +141,12 @@ async def test_a_description_counts_if_the_values_do_not_contradict_it(
     draft = drafted([column(3, "acmeTemperature", "Integer32", hint=hint)])
     facts = await read(tmp_path, SYSTEM + rows(3, "2", *raws), draft)
     assert [s.value for s in facts.sensors] == values
+
+
+async def test_a_probe_may_be_anywhere(tmp_path: Path) -> None:
+    draft = drafted([column(3, "acmeProbeTemperature", "Integer32")])
+    facts = await read(tmp_path, SYSTEM + rows(3, "2", 62, 71), draft)
+    assert facts.sensors == []
 
 
 def test_words_of_states_have_a_severity() -> None:

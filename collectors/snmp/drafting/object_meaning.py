@@ -81,6 +81,13 @@ _NAME_WORDS = (
     ("power_consumed", {"energy", "kwh"}),
     ("runtime", {"runtime"}),
 )
+# A name with a unit states it, as far as the values are usual with it.
+_NAMED_UNITS = (
+    ("power", {"milliwatt", "milliwatts"}, 0.001),
+    ("power", {"watt", "watts"}, 1.0),
+    ("current", {"milliamp", "milliamps", "milliamperes"}, 0.001),
+    ("current", {"amp", "amps", "amperes"}, 1.0),
+)
 _QUANTITIES = frozenset().union(*(names for _, names in _NAME_WORDS))
 _LAST_NAMES = {"hz": "frequency", "rpm": "fanspeed"}
 _MOST_CODES = 3
@@ -155,13 +162,13 @@ def _power_factor(mib_object: MibObject, words: Sequence[str]) -> MeasuredObject
 
 
 def _is_count(mib_object: MibObject, base: str, words: Sequence[str]) -> bool:
-    """Return True if it is one number of the whole device: of sessions, calls, users
-    or the like that there are now."""
+    """Return True if it is a number of sessions, calls, users or the like that there
+    are now; in a table, only if the name says so for certain."""
     named = set(words)
+    now = WORD_LISTS.now if mib_object.kind == "scalar" else _NOW
     return (
-        mib_object.kind == "scalar"
-        and base in _GAUGES
-        and bool(WORD_LISTS.counted & named and WORD_LISTS.now & named)
+        base in _GAUGES
+        and bool(WORD_LISTS.counted & named and now & named)
         and not re.search(r"second|%|percent", mib_object.units + mib_object.hint)
         and not named & (WORD_LISTS.never_now | WORD_LISTS.settings | _PAST)
     )
@@ -215,6 +222,7 @@ def _contradicts(found: ObjectMeaning | None, named: set[str]) -> bool:
 _SMALL_UNIT = re.compile(r"\b(milli|micro)\|?(volt|amp|watt)(?:\|\2)?(?!\|)\b")
 _BATTERY = {"battery", "batt", "bat", "ups"}
 _GAUGES = {"Integer32", "INTEGER", "Gauge32", "Unsigned32"}
+_NOW = {"active", "current", "curr", "concurrent"}
 _PAST = {"limit", "peak", "high", "low", "watermark", "failed", "rejected", "cps"}
 _NUMBERS = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter64", "Counter32"}
 _LAST_WORDS = 3
@@ -297,6 +305,10 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
         return None if share is None else _scaled(share, 1 / scale, bool(units), True)
     if units:
         return None
+    for class_, names, factor in _NAMED_UNITS:
+        if named & names:
+            found = _scaled(class_, factor / scale, "scale" in hint, True)
+            return msgspec.structs.replace(found, is_described=True)
     for class_, names in _NAME_WORDS:
         if named & names or _LAST_NAMES.get(words[-1]) == class_:
             return _scaled(class_, 1 / scale, "scale" in hint)

@@ -16,6 +16,19 @@ from collectors.snmp.tables.quantities import CODES, DESCRIBED, SENSORS, USUAL
 # Words of mains voltages, which have a narrower range than all voltages, and of others.
 _MAINS = {"input", "output", "bypass", "phase", "outlet", "inlet", "utility", "mains"}
 _NOT_MAINS = {"dc", "battery", "batt", "rectifier", "rect", "converter", "board", "psu"}
+# Words of probes, which may be anywhere.
+_AMBIENT = {
+    "ambient",
+    "room",
+    "external",
+    "ext",
+    "outdoor",
+    "outside",
+    "outer",
+    "probe",
+}
+_AMBIENT |= {"water", "air", "inlet", "intake", "supply", "return", "rack", "zone"}
+_AMBIENT |= {"remote", "dew", "coolant", "fridge", "cabinet", "sens", "digital"}
 _DIVISORS = (1, 10, 100, 1000)
 # Volts may come as millivolts, and power factors as thousandths.
 _THOUSANDTHS = ("voltage", "power_factor")
@@ -75,6 +88,9 @@ def _possible_scales(found: MeasuredObject, words: Sequence[str]) -> Iterator[st
     yield f"divisor: [{', '.join(map(str, divisors))}]"
     if found.class_ == "voltage" and _is_mains(words):
         yield "usual: [85, 500]"
+    if found.class_ == "temperature" and not _AMBIENT & {*words}:
+        # Inside equipment it is not as cold as a probe can be.
+        yield "usual: [9.5, 95]"
 
 
 def _is_mains(words: Sequence[str]) -> bool:

@@ -14,7 +14,7 @@ from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Value
-from collectors.snmp.tables.entities import Entity, device_parts
+from collectors.snmp.tables.entities import CHASSIS, Entity, device_parts
 from collectors.snmp.tables.vendors import AGENT_VENDORS, VENDORS
 
 _SYSTEM = [
@@ -27,6 +27,7 @@ _SYSTEM = [
 ]
 _SYSTEM_GROUP = "1.3.6.1.2.1.1"
 ENTERPRISES = "1.3.6.1.4.1."
+_NO_PART = Entity(0, "unknown")
 _OID_TEXT = re.compile(r"\.?\d+(\.\d+)+")
 
 
@@ -48,18 +49,18 @@ class Identity(msgspec.Struct, frozen=True):
     def with_chassis(self, entities: Sequence[Entity]) -> Identity:
         """Return the identity with missing values filled in from ENTITY-MIB's chassis
         and from sysDescr; the latter knows better which software is running."""
-        first = next(iter(device_parts(entities)), None)
-        model, serial, software = (
-            (None, None, None)
-            if first is None
-            else (first.model, first.serial, first.software)
-        )
+        first = next(iter(device_parts(entities)), _NO_PART)
+        chassis = first if first.class_ == CHASSIS else _NO_PART
         described = read_description(self.sys_descr)
+        # What is no chassis may be a module, or an optic that does not say so.
         return msgspec.structs.replace(
             self,
-            hardware=self.hardware or model or described.hardware,
-            serial=self.serial or serial or described.serial,
-            version=self.version or described.version or software or None,
+            hardware=self.hardware
+            or chassis.model
+            or described.hardware
+            or first.model,
+            serial=self.serial or chassis.serial or described.serial or first.serial,
+            version=self.version or described.version or first.software or None,
         )
 
 
