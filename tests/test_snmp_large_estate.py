@@ -94,15 +94,15 @@ def test_fewer_tables_are_read_at_once_while_polls_start_late() -> None:
             assert slots.has_room()
             stack.enter_context(slots.take())
         assert not slots.has_room()
-    # Eight that share a phase are late together: that is one late moment.
-    for _ in range(8):
+    # Ten that share a phase are late together: that is one late moment.
+    for _ in range(10):
         slots.record_start(late_ms=900)
     with ExitStack() as stack:
         for _ in range(4):
             assert slots.has_room()
             stack.enter_context(slots.take())
         assert not slots.has_room(0.9)
-    for _ in range(16):
+    for _ in range(30):
         slots.record_start(late_ms=900)
     with slots.take():
         assert not slots.has_room()

@@ -28,7 +28,7 @@ _FIRST_PER_S = 30.0
 # Part of a period. A poll sooner after another gives no rates (`device_poll`).
 _SHORTEST_GAP = 0.5
 # Up to so many devices, on average, have the same phase.
-_TOGETHER = 8
+_TOGETHER = 10
 
 
 class PollTarget:

@@ -14,7 +14,7 @@ _MOST = 8
 _LATE_MS = 250.0
 # So many polls that start too late leave half of the slots: as many as share a phase,
 # and are late together.
-_LATE_POLLS = 8
+_LATE_POLLS = 10
 # How many polls in time allow one more.
 _POLLS_A_SLOT = 100
 
