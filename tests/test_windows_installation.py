@@ -65,16 +65,14 @@ def pilot_token(council: Door) -> str:
     return council.registry.admin.add_token(wish, wall_ms(), "alex")
 
 
-def documented(package: Path, council: Door, token: str, log: Path) -> list[str]:
+def documented(package: Path, server: str, token: str, log: Path) -> list[str]:
     """The command line of docs/fleet.md for this package, server and token."""
     text = (ROOT / "docs" / "fleet.md").read_text("utf-8")
     (line,) = re.findall(r"^msiexec (/i .* TOKEN=.*)$", text, re.MULTILINE)
     own = {
         "towpath-agent.msi": windows_path(package),
         r"%TEMP%\towpath-agent.log": windows_path(log),
-        "SERVER=https://towpath.example.gov.uk": (
-            f"SERVER=https://127.0.0.1:{council.ingest.port}"
-        ),
+        "SERVER=https://towpath.example.gov.uk": f"SERVER={server}",
         "TOKEN=THE-TOKEN": f"TOKEN={token}",
     }
     words = str(line).split()
@@ -86,7 +84,8 @@ async def install(
     agent: InstalledAgent, package: Path, council: Door, token: str, log: Path
 ) -> None:
     agent.set_policy(ca_file=windows_path(council.certificates.authority))
-    words = documented(package, council, token, log)
+    server = f"https://127.0.0.1:{council.ingest.port}"
+    words = documented(package, server, token, log)
     assert await asyncio.to_thread(agent.msiexec, *words) == 0
 
 
