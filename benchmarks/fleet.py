@@ -39,7 +39,8 @@ from collectors.store import open_store
 from collectors.store.query import Pick, Query
 from probes.measure.active_interface import local_address
 
-_PROCESSES = 4
+# paho's select knows file handles below 1,024 only: few of its clients in a process.
+_PROCESSES, _MQTT_PROCESSES = 4, 2
 # The rings: twenty laptops first, then two hundred, then the rest.
 _PILOT, _EARLY = 20, 200
 _RINGS = """
@@ -256,18 +257,22 @@ class _RollOut:
         if made.returncode:
             raise RuntimeError(made.stderr)
         proxied = {"https_proxy": self._proxy.url, "no_proxy": "127.0.0.1"}
-        for number in range(_PROCESSES):
+        over_mqtt = everyone[5::10]
+        others = sorted(set(everyone) - set(over_mqtt))
+        shares = [others[n::_PROCESSES] for n in range(_PROCESSES)]
+        shares += [over_mqtt[n::_MQTT_PROCESSES] for n in range(_MQTT_PROCESSES)]
+        for number, share in enumerate(shares):
             orders = FleetOrders(
                 folder=str(self._folder / "laptops"),
                 events=str(self._events),
-                laptops=everyone[number::_PROCESSES],
+                laptops=share,
                 server=f"https://{self._address}:{self._council.https}",
                 token=made.stdout.strip(),
                 ca_file=str(self._trusted()),
                 within_s=chosen.within,
                 broker_port=self._broker.port,
                 blocked=frozenset(everyone[::10]),
-                over_mqtt=frozenset(everyone[5::10]),
+                over_mqtt=frozenset(over_mqtt),
                 anew=frozenset(everyone[: chosen.anew]),
                 rings=dict.fromkeys(everyone[:_PILOT], "pilot")
                 | dict.fromkeys(everyone[_PILOT : _PILOT + _EARLY], "early"),
