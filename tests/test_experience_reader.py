@@ -24,6 +24,7 @@ CONFIG = GroupsConfig()
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experience_reader, "_RETRY_S", 0.05)
+    monkeypatch.setattr(experience_reader, "_LOOK_S", 0.1)
 
 
 SETTLE_MS = CONFIG.settle_s * 1000
