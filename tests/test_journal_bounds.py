@@ -9,11 +9,22 @@ from pydantic import ValidationError
 from test_journal_log import drain, rows
 
 from collectors.batch import Batch
-from collectors.journal import Journal, JournalConfig, JournalReader, forget_reader
+from collectors.journal import (
+    Journal,
+    JournalConfig,
+    JournalReader,
+    forget_reader,
+    journal_writer,
+)
 from collectors.journal.segment import list_segments
 from collectors.server_measurements import CATALOGUE
 
 SMALL = 64 << 10
+
+
+@pytest.fixture(autouse=True)
+def tidied_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_writer, "_TIDY_S", 0.3)
 
 
 def noise(first: int, count: int = 500) -> Batch:

@@ -168,11 +168,12 @@ class Journal:
             raise
 
     async def _commit_all(self) -> None:
-        tidied_s = time.monotonic()
+        tidy_at_s = self._next_tidy_s()
         while self._open or self._waiting:
+            if self.stats.full:
+                tidy_at_s = min(tidy_at_s, self._next_tidy_s())
             with contextlib.suppress(TimeoutError):
-                wait_s = seconds_to_next(self._tidy_s, time.time(), 0.1)
-                async with asyncio.timeout(wait_s):
+                async with asyncio.timeout(max(tidy_at_s - time.monotonic(), 0.0)):
                     await self._work.wait()
             self._work.clear()
             while self._waiting:
@@ -185,17 +186,18 @@ class Journal:
                     for append in group:
                         if not append.done.done():
                             append.done.set_result(None)
-            if time.monotonic() - tidied_s >= self._tidy_s:
-                tidied_s = time.monotonic()
+            if time.monotonic() >= tidy_at_s:
+                tidy_at_s = self._next_tidy_s()
                 try:
                     await self._call(self._log.tidy, wall_ms())
                 except OSError as error:
                     _log.error("journal_tidy_failed", error=str(error))
 
-    @property
-    def _tidy_s(self) -> float:
+    def _next_tidy_s(self) -> float:
+        """When to tidy next, by the monotonic clock."""
         # Segments last for minutes, but nothing can be written while the disk is full.
-        return _TIDY_FULL_S if self.stats.full else _TIDY_S
+        every_s = _TIDY_FULL_S if self.stats.full else _TIDY_S
+        return time.monotonic() + seconds_to_next(every_s, time.time(), 0.1)
 
     def _next_group(self) -> list[_PendingAppend]:
         """The pending appends for the next commit, about `_COMMIT_ROWS` rows."""
