@@ -72,6 +72,7 @@ TESTS_THAT_CANNOT = {
 # What pytest needs there, as the lock of the project has it.
 LIBRARIES = {
     "colorama",
+    "dnspython",
     "hypothesis",
     "iniconfig",
     "packaging",
