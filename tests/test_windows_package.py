@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 WINDOWS = Path(__file__).resolve().parents[1] / "deploy" / "windows"
-sys.path.insert(0, str(WINDOWS))
+sys.path[:0] = [str(WINDOWS), str(WINDOWS.parent / "packages")]
 # Not packages of the project: the tools of `make msi`.
 cabinet = pytest.importorskip("cabinet")
 installed_files = pytest.importorskip("installed_files")

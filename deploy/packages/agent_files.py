@@ -18,7 +18,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -37,6 +37,8 @@ TARGETS = {
 _LEFT_OUT = {"tests", "test", "__pycache__"}
 # For compilers and type checkers.
 _NOT_RUN = {".c", ".h", ".pyi", ".typed"}
+# About another way to install it.
+_NOT_HERE = {"RECORD", "entry_points.txt"}
 PROJECT = "towpath"
 Files = dict[PurePosixPath, bytes]
 
@@ -89,15 +91,20 @@ def collect(target: str) -> AgentFiles:
         for wheel in listed:
             _add(files, folder / wheel.file_name)
     with tempfile.TemporaryDirectory() as built:
-        environment = {**os.environ, "SOURCE_DATE_EPOCH": str(commit_time())}
-        subprocess.run(
-            [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", built],
-            cwd=ROOT, env=environment, check=True, capture_output=True,
-        )  # fmt: skip
-        (own,) = Path(built).glob("*.whl")
-        _add(files, own, only="probes")
+        _add(files, build_wheel(Path(built)), only="probes")
         owners |= dict.fromkeys(files.keys() - owners.keys(), PROJECT)
     return AgentFiles(dict(sorted(files.items())), sorted(wheels), owners)
+
+
+def build_wheel(folder: Path) -> Path:
+    """Builds the project's own wheel in an empty folder."""
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(commit_time())}
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder],
+        cwd=ROOT, env=environment, check=True, capture_output=True,
+    )  # fmt: skip
+    (built,) = folder.glob("*.whl")
+    return built
 
 
 def wheels_in(folder: Path) -> tuple[list[Wheel], dict[PurePosixPath, str]]:
@@ -129,13 +136,9 @@ def _contents(wheel: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
             path = PurePosixPath(name)
             left_out = _LEFT_OUT & set(path.parts) or path.suffix in _NOT_RUN
             data = path.parts[0].endswith(".data")
-            # RECORD and entry_points.txt are about another way to install it.
             if left_out or data or name.endswith("/") or path.name in _NOT_HERE:
                 continue
             yield path, archive.read(name)
-
-
-_NOT_HERE = {"RECORD", "entry_points.txt"}
 
 
 def _downloaded(target: str, python: str) -> Path:
@@ -145,16 +148,9 @@ def _downloaded(target: str, python: str) -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    platforms = [part for name in TARGETS[target] for part in ("--platform", name)]
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
     try:
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
-             "--disable-pip-version-check", "--only-binary=:all:", "--require-hashes",
-             *platforms, "--python-version", python.replace(".", ""),
-             "--implementation", "cp", "--dest", new, "--requirement", LOCK],
-            check=True,
-        )  # fmt: skip
+        download_wheels(new, TARGETS[target], python.replace(".", ""))
         new.rename(folder)
     except OSError:
         # Another build may have been first.
@@ -163,6 +159,18 @@ def _downloaded(target: str, python: str) -> Path:
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return folder
+
+
+def download_wheels(folder: Path, platforms: Iterable[str], python: str) -> None:
+    """Downloads what `LOCK` pins for a Python such as `312`; hashes are checked."""
+    wanted = [part for name in platforms for part in ("--platform", name)]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+         "--disable-pip-version-check", "--only-binary=:all:", "--require-hashes",
+         *wanted, "--python-version", python,
+         "--implementation", "cp", "--dest", folder, "--requirement", LOCK],
+        check=True,
+    )  # fmt: skip
 
 
 class Library(NamedTuple):

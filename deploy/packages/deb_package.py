@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import gzip
+import hashlib
 import os
 import re
 import stat
@@ -24,7 +25,6 @@ from pathlib import Path, PurePosixPath
 from agent_files import (
     PROJECT,
     ROOT,
-    TARGETS,
     AgentFiles,
     Files,
     collect,
@@ -137,8 +137,8 @@ def package_files(agent: AgentFiles, version: str, made_s: int) -> Files:
 
 
 def own_user(unit: str) -> str:
-    """The unit with a user that stays. What a dynamic user keeps nobody else may
-    reach, and people are to see what the service shows. Pure."""
+    """The unit with a user that stays. Staff could not reach the folders of a dynamic
+    user, and they are to see what the service shows. Pure."""
     for line, instead in _OWN_USER.items():
         if line not in unit:
             raise ValueError(f"the unit has no line {line!r}")
@@ -188,8 +188,6 @@ Description: measures how well this laptop is connected
 
 
 def _md5(content: bytes) -> str:
-    import hashlib
-
     # dpkg --verify reads no other sum. It finds damage, not malice.
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
@@ -268,9 +266,3 @@ def _copyright(agent: AgentFiles) -> str:
 def _is_licence(path: PurePosixPath) -> bool:
     text = re.match(r"(?i)(licen[cs]e|copying|epl)", path.name)
     return path.parts[0].endswith(".dist-info") and text is not None
-
-
-if __name__ == "__main__":
-    if not set(_ARCHITECTURES) <= set(TARGETS):
-        raise AssertionError("an architecture without wheels")
-    sys.exit(main())

@@ -70,7 +70,3 @@ def archive(files: Files, made_s: int) -> bytes:
             entry.external_attr = 0o644 << 16
             zipped.writestr(entry, content)
     return written.getvalue()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -81,7 +81,7 @@ def unpacked(archive, cache):
 
 
 def check_private(folder):
-    """Whoever could write there could make this user run their code."""
+    """Raises `OSError` if others can write there: their code would run as this user."""
     if sys.platform == "win32":
         return
     facts = folder.lstat()

@@ -13,21 +13,20 @@ import hashlib
 import io
 import re
 import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-ROOT = Path(__file__).resolve().parents[2]
-LOCK = ROOT / "deploy" / "agent.lock"
+from agent_files import ROOT, Files, build_wheel, download_wheels
+from installer_tables import SERVICE_PROGRAM
+
 # What an embeddable Python has, and the agent never imports.
 _NOT_NEEDED = re.compile(r"(_msi|_wmi|winsound|_test\w*)\.pyd|python\.cat")
 _NOT_INSTALLED = {"tests", "test", "__pycache__"}
 _COMMAND = b'@"%~dp0..\\python\\python.exe" -I -B -m probes.agent.agent_cli %*\r\n'
 # The time of every entry of an archive: no file has one of its own.
 _MADE = (2026, 1, 1, 0, 0, 0)
-Files = dict[PurePosixPath, bytes]
 
 
 def python_version(names: list[str]) -> str:
@@ -85,23 +84,12 @@ def library_files(wheels: Path, version: str) -> Files:
     """The agent's libraries and `probes`, from wheels that are downloaded to the folder
     `wheels` if it has none. Hashes are checked."""
     if not any(wheels.glob("*.whl")):
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
-             "--disable-pip-version-check", "--only-binary=:all:", "--require-hashes",
-             "--platform", "win_amd64", "--python-version", version,
-             "--implementation", "cp", "--dest", wheels, "--requirement", LOCK],
-            check=True,
-        )  # fmt: skip
+        download_wheels(wheels, ("win_amd64",), version)
     files: Files = {}
     with tempfile.TemporaryDirectory() as built:
-        subprocess.run(
-            [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", built],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-        )
-        for wheel in [*sorted(wheels.glob("*.whl")), *Path(built).glob("*.whl")]:
-            ours = wheel.parent == Path(built)
+        own = build_wheel(Path(built))
+        for wheel in [*sorted(wheels.glob("*.whl")), own]:
+            ours = wheel == own
             files |= {
                 path: content
                 for path, content in _wheel_files(wheel)
@@ -211,8 +199,6 @@ def _unzip(content: bytes) -> Files:
 
 def laid_out(python: Files, libraries: Files, service: bytes) -> Files:
     """Everything below the program's folder. Pure."""
-    from installer_tables import SERVICE_PROGRAM
-
     files = {PurePosixPath("python") / path: c for path, c in python.items()}
     files |= {PurePosixPath("lib") / path: c for path, c in libraries.items()}
     files[PurePosixPath(SERVICE_PROGRAM)] = service

@@ -5,8 +5,8 @@
  *   PrepareFolders   CustomActionData is the token, which may be empty
  *   ForgetToken      when an installation is rolled back
  *   EraseState       CustomActionData is KEEPSTATE: if not empty, the state stays
- *   MarkUpgrade      the only one that runs at once, as who installs: EraseState of the old
- *                    version finds the mark. Windows says it too (UPGRADINGPRODUCTCODE), Wine
+ *   MarkUpgrade      the only one that runs at once, as the user who installs: the old
+ *                    version's EraseState finds the mark. Windows says it too (UPGRADINGPRODUCTCODE), Wine
  *                    does not, and a lost identity cannot be mended. */
 #define _WIN32_WINNT 0x0A00
 #include <windows.h>
@@ -54,7 +54,7 @@ static BOOL data_path(const wchar_t *name, wchar_t *path)
     return our_path(CSIDL_COMMON_APPDATA, name, path);
 }
 
-/* Whether it is the user of this process: LocalSystem, but under Wine. */
+/* Whether it is the user of this process: LocalSystem, except under Wine. */
 static BOOL is_own(PSID owner)
 {
     BYTE buffer[sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE];

@@ -390,6 +390,6 @@ def _sequence() -> Table:
 
 
 def _remember() -> Iterator[tuple[str, str, int]]:
-    """What the command line says counts, then what was said before."""
+    """What the command line does not set is set as the last installation had it."""
     for number, name in enumerate(REMEMBERED, 60):
         yield f"Remember{name}", f"NOT {name} AND REMEMBERED_{name}", number

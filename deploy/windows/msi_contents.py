@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path, PurePosixPath
 
-from installed_files import Files
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "packages"))
-
-from agent_files import AgentFiles, wheels_in
+from agent_files import AgentFiles, Files, wheels_in
 from bill_of_materials import Bundled, write_bill
 
 _LIBRARIES = PurePosixPath("lib")

@@ -15,13 +15,11 @@ import os
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path, PurePosixPath
 
+from agent_files import Files, commit_time, project_version
 from cabinet import CabinetFile, write_cabinet
 from installed_files import (
-    ROOT,
-    Files,
     compiled,
     embedded_python,
     folder_python,
@@ -73,9 +71,9 @@ def main() -> int:
     parser.add_argument("python", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--wheels", type=Path, help="folder of downloaded wheels")
-    parser.add_argument("--version", default=_project_version(), help="for the tests")
+    parser.add_argument("--version", default=project_version(), help="for the tests")
     options = parser.parse_args()
-    os.environ.setdefault("SOURCE_DATE_EPOCH", _commit_time())
+    os.environ.setdefault("SOURCE_DATE_EPOCH", str(commit_time()))
     try:
         package = _build(options)
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
@@ -160,15 +158,3 @@ def _wine(work: Path) -> list[str]:
     prefix = os.environ.get("WINEPREFIX", str(work / "wine"))
     return ["env", f"WINEPREFIX={prefix}", "WINEDEBUG=-all",
             "WINEDLLOVERRIDES=mscoree,mshtml=", "LC_ALL=C.UTF-8", "wine"]  # fmt: skip
-
-
-def _project_version() -> str:
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        return str(tomllib.load(file)["project"]["version"])
-
-
-def _commit_time() -> str:
-    found = subprocess.run(
-        ["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, check=False
-    )
-    return found.stdout.decode().strip() or "1767225600"
