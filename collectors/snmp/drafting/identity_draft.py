@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from collectors.snmp.drafting.mib_objects import MibObject, Objects
 from collectors.snmp.profiles.label_severity import split_words
+from collectors.snmp.session import oids
 from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Value
 
@@ -34,7 +35,7 @@ def identity_lines(
     """Yield the lines of the section; scalars come before columns."""
     sources: dict[str, list[str]] = {}
     texts = (o for o in objects.values() if o.kind in ("scalar", "column"))
-    for each in sorted(texts, key=lambda o: (o.kind == "column", _arcs(o.oid))):
+    for each in sorted(texts, key=lambda o: (o.kind == "column", oids.parts(o.oid))):
         if each.labels or not _is_there(each, objects, values):
             continue
         for fact, pattern in _FACTS.items():
@@ -72,7 +73,3 @@ def _is_there(
     cells = values.get(mib_object.oid, {})
     wanted = cells.values() if mib_object.kind == "column" else [cells.get("0")]
     return any((text(value) or "").strip() for value in wanted)
-
-
-def _arcs(oid: str) -> tuple[int, ...]:
-    return tuple(map(int, oid.split(".")))

@@ -32,6 +32,7 @@ from collectors.snmp.drafting.typed_values import (
     typed_items,
 )
 from collectors.snmp.profiles.label_severity import WORDS, split_words
+from collectors.snmp.session import oids
 from collectors.snmp.session.session import Value
 
 # The values of a scalar or column, by index.
@@ -106,8 +107,8 @@ def _draft_tables(
         if each.kind in ("scalar", "column") and (values is None or each.oid in values):
             parents.setdefault(each.table, []).append(each)
     used: set[str] = set()
-    for parent in sorted(parents, key=_arcs):
-        members = sorted(parents[parent], key=lambda each: _arcs(each.oid))
+    for parent in sorted(parents, key=oids.parts):
+        members = sorted(parents[parent], key=lambda each: oids.parts(each.oid))
         for is_scalar in (True, False):
             chosen = [m for m in members if (m.kind == "scalar") == is_scalar]
             meanings = {m.oid: found for m in chosen if (found := meaning(m))}
@@ -334,7 +335,3 @@ def _unused(name: str, taken: set[str]) -> str:
 
 def _last_arc(oid: str) -> str:
     return oid.rpartition(".")[2]
-
-
-def _arcs(oid: str) -> tuple[int, ...]:
-    return tuple(map(int, oid.split(".")))

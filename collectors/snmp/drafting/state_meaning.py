@@ -72,7 +72,7 @@ def state_of(
         )
     severities = {number: severity(label) for number, label in labels.items()}
     if trouble:
-        # Whether an alarm that is active has been raised or watches, nobody knows.
+        # An alarm that is active may have been raised, or may only be watching.
         severities |= {n: "unknown" for n in labels if labels[n].lower() in _ON}
     known = set(severities.values())
     is_clear = "ok" in known and bool(known & {"critical", "warning"})

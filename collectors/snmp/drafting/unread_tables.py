@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping
 import msgspec
 
 from collectors.snmp.drafting.mib_objects import Objects, find_object
+from collectors.snmp.session import oids
 from collectors.snmp.session.octet_text import text
 from collectors.snmp.session.session import Value
 
@@ -46,7 +47,9 @@ def find_unread(
     groups |= {oid: ("", members) for oid, members in _split(nameless).items()}
     return [
         UnreadTable(oid, name, len(members), _example(values, members))
-        for oid, (name, members) in sorted(groups.items(), key=lambda g: _arcs(g[0]))
+        for oid, (name, members) in sorted(
+            groups.items(), key=lambda g: oids.parts(g[0])
+        )
     ]
 
 
@@ -87,8 +90,8 @@ def _split(instances: list[str]) -> dict[str, list[str]]:
 def _shared(instances: list[str]) -> str:
     """Return the arcs that all instances begin with, without the last of any."""
     first, last = (
-        min(instances, key=_arcs).split("."),
-        max(instances, key=_arcs).split("."),
+        min(instances, key=oids.parts).split("."),
+        max(instances, key=oids.parts).split("."),
     )
     count = 0
     while count < min(len(first), len(last)) - 1 and first[count] == last[count]:
@@ -99,7 +102,3 @@ def _shared(instances: list[str]) -> str:
 def _example(values: Mapping[str, Value], members: list[str]) -> str:
     texts = (text(values[member]) for member in members)
     return next((t for t in texts if t), "")[:_LONGEST_EXAMPLE]
-
-
-def _arcs(oid: str) -> tuple[int, ...]:
-    return tuple(map(int, oid.split(".")))

@@ -6,7 +6,7 @@ fresh values, so that a poll reads a few instances and walks nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -40,7 +40,7 @@ REFUSED = "refused"
 _FIRST_SIGN, _LAST_SIGN = 32, 126
 
 
-def find_rows(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]:
+def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]:
     """Return the rows that the profiles find in `columns`, most specific profile first.
 
     If several profiles read one instance as the same class, the first counts; likewise
@@ -48,7 +48,7 @@ def find_rows(profiles: Iterable[Profile], columns: Columns) -> list[MatchedRow]
     one with its class, index and description was found before.
 
     Tables that were drafted from MIBs alone come last, and only where no profile of
-    known devices reads the table: who wrote that has chosen among its columns.
+    known devices reads the table: its author has chosen among the columns.
     """
     matches: list[MatchedRow] = []
     taken: dict[tuple[str, str, str], set[tuple[str, str | None]]] = {}
@@ -91,10 +91,9 @@ def find_known(profiles: Iterable[Profile], columns: Columns) -> set[str]:
         if profile.head.drafted or profile.is_general:
             continue
         for table in profile.body.tables.values():
-            named = {
+            known |= {
                 table.oid(n) for n, c in table.columns.items() if not c.is_elsewhere
             }
-            known |= named
             for _, _, rule in table.items:
                 column = table.oid(key_column(rule))
                 if columns.get(column):

@@ -10,14 +10,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 from collectors.snmp.profiles.items import SensorRule
 from collectors.snmp.session.octet_text import as_number
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.quantities import CODES, DESCRIBED, SENSORS, USUAL
 
-# As a degree or a volt it is nothing but what eight bits can hold.
+# The most that eight bits hold is no number of degrees or volts.
 _END_OF_8_BITS = 255
 _CODES = CODES | {_END_OF_8_BITS}
 _DECIMAL = re.compile(rb"\d[.,]\d")
@@ -29,10 +28,9 @@ def with_certain_scale(
     """Return the rule with the one divisor that fits the rows' raw values; None if
     there is no such one. A `described` rule's first divisor counts if it fits.
 
-    Zeros and codes for "no value" show nothing, nor do impossible numbers that several
-    rows have, or that are negative where nothing can be: a maker's own codes. If there
-    is nothing else, the rule is returned as it is, and `measure` shows only zeros. A
-    text with decimals is scaled.
+    Zeros and codes for "no value" show nothing, nor do a maker's own codes. If there is
+    nothing else, the rule is returned as it is, and `measure` shows only zeros. A text
+    with decimals is scaled.
     """
     if len(rule.divisor) == 1 and rule.usual is None:
         return rule
@@ -43,9 +41,9 @@ def with_certain_scale(
     shown = [n for n in numbers if n != 0 and n not in _CODES]
     if not shown:
         return rule if numbers and rule.class_ != "temperature" else None
-    for evidence in (list[float], partial(_without_codes, rule)):
-        fitting = [d for d in rule.divisor if _fits(rule, d, evidence(shown))]
-        if rule.described and _fits_described(rule, evidence(shown)):
+    for evidence in (shown, _without_codes(rule, shown)):
+        fitting = [d for d in rule.divisor if _fits(rule, d, evidence)]
+        if rule.described and _fits_described(rule, evidence):
             return _with_divisor(rule, rule.divisor[0])
         if fitting:
             return _with_divisor(rule, fitting[0]) if len(fitting) == 1 else None
@@ -59,9 +57,9 @@ def _fits_described(rule: SensorRule, numbers: Sequence[float]) -> bool:
 
 
 def _without_codes(rule: SensorRule, numbers: Sequence[float]) -> list[float]:
-    """Return the numbers that are not a maker's own codes: those that are impossible
-    with one of the divisors, and that several rows have, or that are negative where
-    nothing can be."""
+    """Return the numbers that are not a maker's own codes. A code is impossible with
+    one of the divisors, and either several rows have it, or it is negative although
+    such sensors never are."""
     quantity, times = SENSORS[rule.class_], Counter(numbers)
 
     def is_code(number: float) -> bool:

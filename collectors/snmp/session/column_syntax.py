@@ -35,7 +35,7 @@ _COLUMNS = {
     for column in columns
 }
 # Speeds that some agents give as digits.
-_SPEEDS = {table: {_IF: ("5",), _IFX: ("15",)}.get(table, ()) for table in _TABLES}
+_SPEEDS = {f"{_IF}.5", f"{_IFX}.15"}
 _TABLE_LENGTHS = sorted({len(table) for table in _TABLES})
 
 
@@ -46,11 +46,11 @@ def type_mismatch(oid: str, value: Value | None) -> str:
     for length in _TABLE_LENGTHS:
         if oid[length : length + 1] != "." or oid[:length] not in _TABLES:
             continue
-        column = oid[length + 1 :].partition(".")[0]
-        kind = _COLUMNS.get(f"{oid[:length]}.{column}")
+        column = f"{oid[:length]}.{oid[length + 1 :].partition('.')[0]}"
+        kind = _COLUMNS.get(column)
         if kind is None or (kind == "octets" and type(value) is bytes):
             return ""
-        if type(value) is bytes and value.isdigit() and column in _SPEEDS[oid[:length]]:
+        if type(value) is bytes and value.isdigit() and column in _SPEEDS:
             return ""
         actual = "octets" if type(value) is bytes else "an OID or an IPv4 address"
         return f"{actual} instead of {kind}"
