@@ -2,7 +2,7 @@
 benchmarks.fleet_laptops ORDERS.json`.
 
 Each is the agent as it is shipped (enrolment, schedule, spool, delivery, policy) with a
-folder of its own; only what it measures and where it is are made up. What happens is
+folder of its own; only its measurements and its place are made up. What happens is
 appended to a file, a JSON line each. SIGUSR1: some laptops are set up anew, as after
 their disk was wiped. SIGTERM: all stop.
 """

@@ -1,7 +1,7 @@
-"""Common times at which everything wakes that looks at something now and then.
+"""Common times for all work that is done every few seconds or minutes.
 
-A wake of an idle process costs more than most looks. So those of every 5, 30 or 60 s
-fall together, and with the polls, whose phases follow the wall clock too.
+To wake an idle process costs more than most of this work. So what is done every 5, 30
+or 60 s wakes it together, and with the polls, whose phases follow the wall clock too.
 """
 
 from __future__ import annotations
