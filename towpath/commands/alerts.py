@@ -14,6 +14,7 @@ from towpath.commands.shared import (
     ensure_folder,
     exit_with,
     read_config,
+    read_estate,
     usage_error,
     user_name,
 )
@@ -91,13 +92,9 @@ def ack(
 def rooms(config: ConfigFile) -> None:
     """List rooms and their events, and locations of events that name no room."""
     from alerts.live_events.room_commands import rooms_list
-    from collectors.estate import EstateError, load
 
     settings = read_config(config)
-    try:
-        estate = load(settings.estate)
-    except EstateError as error:
-        usage_error(error.findings)
+    estate = read_estate(settings)
     exit_with(rooms_list(settings.alerts, estate, wall_ms(), typer.echo))
 
 

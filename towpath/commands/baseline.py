@@ -12,7 +12,7 @@ from towpath.commands.shared import (
     ensure_folder,
     exit_with,
     read_config,
-    usage_error,
+    read_estate,
     user_name,
 )
 
@@ -66,13 +66,9 @@ def learn(
 ) -> None:
     """Learn a device again, after it was replaced or rebuilt."""
     from alerts.baseline_commands import baseline_learn
-    from collectors.estate import EstateError, load
 
     settings = read_config(config)
-    try:
-        estate = load(settings.estate)
-    except EstateError as error:
-        usage_error(error.findings)
+    estate = read_estate(settings)
     standing = ensure_folder(settings.alerts.standing, "alerts.standing")
     known = [device.id for device in estate.devices]
     exit_with(

@@ -20,6 +20,7 @@ from towpath.commands.shared import (
     ConfigFile,
     fail,
     read_config,
+    read_estate,
     usage_error,
     user_name,
 )
@@ -51,15 +52,12 @@ def token(
     ] = None,
 ) -> None:
     """Make an enrolment token. It is shown once; only its hash is stored."""
-    from collectors.estate import EstateError, known_names, load
+    from collectors.estate import known_names
     from collectors.ingest.enrolment_tokens import TokenWish
     from probes.wire.catalogue import did_you_mean
 
     settings = read_config(config)
-    try:
-        estate = load(settings.estate)
-    except EstateError as error:
-        usage_error(error.findings)
+    estate = read_estate(settings)
     if unknown := known_names.unknown_name_text(estate, "site", site):
         usage_error([unknown])
     if team and (unknown := known_names.unknown_name_text(estate, "team", team)):

@@ -22,6 +22,7 @@ from towpath.commands.shared import (
     ConfigFile,
     fail,
     read_config,
+    read_estate,
     usage_error,
     user_name,
 )
@@ -63,12 +64,9 @@ def team(
     team: Annotated[str, typer.Argument(help="id of the team; none: leave it")] = "",
 ) -> None:
     """Move a laptop to a team of the estate, or out of any."""
-    from collectors.estate import EstateError, known_names, load
+    from collectors.estate import known_names
 
-    try:
-        estate = load(read_config(config).estate)
-    except EstateError as error:
-        usage_error(error.findings)
+    estate = read_estate(read_config(config))
     if team and (unknown := known_names.unknown_name_text(estate, "team", team)):
         usage_error([unknown])
     _change(

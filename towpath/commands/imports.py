@@ -14,6 +14,7 @@ from towpath.commands.shared import (
     OptionalConfig,
     fail,
     read_config,
+    read_estate,
     run_async,
     usage_error,
 )
@@ -155,14 +156,9 @@ def librenms(
 
 
 def _load_estate(config: Path | None) -> Estate:
-    from collectors.estate import Estate, EstateError, load
+    from collectors.estate import Estate
 
-    if config is None:
-        return Estate()
-    try:
-        return load(read_config(config).estate)
-    except EstateError as error:
-        usage_error(error.findings)
+    return Estate() if config is None else read_estate(read_config(config))
 
 
 def _parse_roles(given: list[str] | None) -> Mapping[str, str]:

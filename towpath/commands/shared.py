@@ -15,6 +15,7 @@ from towpath.error_sentences import sentence_of
 
 if TYPE_CHECKING:
     from alerts.rule_files import Rules
+    from collectors.estate import Estate
     from towpath.config import TowpathConfig
 
 ConfigFile = Annotated[
@@ -39,6 +40,16 @@ def read_config(path: Path) -> TowpathConfig:
     try:
         return read(path)
     except ConfigError as error:
+        usage_error(error.findings)
+
+
+def read_estate(config: TowpathConfig) -> Estate:
+    """Reads the estate, or exits with code 2 and a sentence for each problem."""
+    from collectors.estate import EstateError, load
+
+    try:
+        return load(config.estate)
+    except EstateError as error:
         usage_error(error.findings)
 
 

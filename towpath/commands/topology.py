@@ -12,6 +12,7 @@ from towpath.commands.shared import (
     ConfigFile,
     fail,
     read_config,
+    read_estate,
     run_async,
     usage_error,
 )
@@ -24,7 +25,7 @@ def topology(
     dot: Annotated[bool, typer.Option("--dot", help="for Graphviz")] = False,
 ) -> None:
     """Show links, parents and uplinks, and neighbours that are not in the estate."""
-    from collectors.estate import EstateError, known_names, load
+    from collectors.estate import known_names
     from collectors.server_measurements import CATALOGUE
     from collectors.store import Away, QueryFailed, open_store
     from collectors.terminal_tables import output_console
@@ -39,10 +40,7 @@ def topology(
     from collectors.topology.topology_view import REMEMBER_MS
 
     settings = read_config(config)
-    try:
-        estate = load(settings.estate)
-    except EstateError as error:
-        usage_error(error.findings)
+    estate = read_estate(settings)
     if site and (unknown := known_names.unknown_name_text(estate, "site", site)):
         usage_error([unknown])
 
