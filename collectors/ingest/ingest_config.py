@@ -152,7 +152,8 @@ HostName = Annotated[str, Field(min_length=1, max_length=253)]
 _PROBES = tuple(measurement.name for measurement in MEASUREMENTS)
 
 
-def _is_probe(name: str) -> str:
+def check_probe(name: str) -> str:
+    """Returns `name`, or raises `ValueError` if no probe is called that."""
     if name not in _PROBES:
         raise ValueError(
             f"no probe is called {name!r}{did_you_mean(name, _PROBES)}"
@@ -162,7 +163,7 @@ def _is_probe(name: str) -> str:
 
 
 Cadences = dict[
-    Annotated[str, AfterValidator(_is_probe)],
+    Annotated[str, AfterValidator(check_probe)],
     Annotated[int, Field(ge=0, le=31_536_000)],
 ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -15,7 +14,7 @@ from towpath.commands import (
     fleet_rings,
     fleet_stop,
 )
-from towpath.commands.fleet_registry import hour_text, open_registry
+from towpath.commands.fleet_registry import hour_text, minute_text, open_registry
 from towpath.commands.shared import (
     ConfigFile,
     fail,
@@ -161,9 +160,8 @@ def audit(config: ConfigFile) -> None:
     if not entries:
         typer.echo("nothing was done yet")
     for entry in entries:
-        when = datetime.fromtimestamp(entry.time_ms / 1000, UTC)
         typer.echo(
-            f"{when:%Y-%m-%d %H:%M UTC}  {entry.who or 'Towpath':<16}  "
+            f"{minute_text(entry.time_ms)}  {entry.who or 'Towpath':<16}  "
             f"{entry.what:<15}  {entry.subject}"
         )
 

@@ -15,6 +15,7 @@ from towpath.commands.fleet_registry import (
     Serial,
     look_up,
     need_one,
+    need_ring,
     open_registry,
     registry_of,
 )
@@ -83,13 +84,10 @@ def ring(
     ring: Annotated[str, typer.Argument(help="the ring; none: leave it")] = "",
 ) -> None:
     """Move a laptop to a ring, or out of any."""
-    from collectors.ingest.rings import unknown_ring_text
-
-    settings = read_config(config)
-    with registry_of(settings) as registry:
-        fault = unknown_ring_text(ring, settings.ingest.policy, registry.agents())
-        if ring and fault:
-            usage_error([fault])
+    ingest = read_config(config).ingest
+    with registry_of(ingest) as registry:
+        if ring:
+            need_ring(ring, ingest.policy, registry)
         done = registry.admin.set_ring(agent, ring, wall_ms(), user_name())
         text = f"{agent} is in the ring {ring}" if ring else f"{agent} is in no ring"
         _report(done, text, agent)

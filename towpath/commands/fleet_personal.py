@@ -52,7 +52,7 @@ def export(
 
     need_one(agent, serial)
     settings = read_config(config)
-    with registry_of(settings) as registry:
+    with registry_of(settings.ingest) as registry:
         agent = current_laptop(registry, agent, serial)
         try:
             rows = run_async(_stored_rows(settings, agent))
@@ -108,7 +108,7 @@ def erase(config: ConfigFile, agent: AgentOrSerial = "", serial: Serial = "") ->
             if not embedded:
                 await store.erase(agent)
 
-    with registry_of(settings) as registry:
+    with registry_of(settings.ingest) as registry:
         agent = current_laptop(registry, agent, serial)
         # Unreadable bodies may be from any laptop, so all of them are erased. Nothing
         # is erased until it is known that there is such a laptop.

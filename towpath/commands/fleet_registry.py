@@ -20,9 +20,9 @@ from towpath.commands.shared import (
 )
 
 if TYPE_CHECKING:
-    from collectors.ingest import Registry
+    from collectors.ingest import IngestConfig, Registry
+    from collectors.ingest.ingest_config import PolicyConfig
     from collectors.ingest.registry_records import EnrolledAgent
-    from towpath.config import TowpathConfig
 
 Agent = Annotated[str, typer.Argument(help="the laptop's pseudonym")]
 AgentOrSerial = Annotated[
@@ -39,24 +39,32 @@ Serial = Annotated[
 @contextmanager
 def open_registry(config: Path) -> Iterator[Registry]:
     """The registry of these settings; exits with one sentence if it cannot be used."""
-    with registry_of(read_config(config)) as registry:
+    with registry_of(read_config(config).ingest) as registry:
         yield registry
 
 
 @contextmanager
-def registry_of(settings: TowpathConfig) -> Iterator[Registry]:
+def registry_of(ingest: IngestConfig) -> Iterator[Registry]:
     from collectors.ingest import Registry
 
-    ensure_folder(settings.ingest.registry.path, "ingest.registry.path")
-    ensure_folder(settings.ingest.registry.key_file, "ingest.registry.key_file")
+    ensure_folder(ingest.registry.path, "ingest.registry.path")
+    ensure_folder(ingest.registry.key_file, "ingest.registry.key_file")
     try:
-        with Registry(settings.ingest.registry) as registry:
+        with Registry(ingest.registry) as registry:
             yield registry
     except typer.Exit:
         # Also a RuntimeError, but not an error of the registry.
         raise
     except (OSError, RuntimeError, ValueError) as error:
         fail(str(error))
+
+
+def need_ring(ring: str, policy: PolicyConfig, registry: Registry) -> None:
+    """Exits if neither the settings nor a laptop have that ring: it is mistyped."""
+    from collectors.ingest.rings import unknown_ring_text
+
+    if fault := unknown_ring_text(ring, policy, registry.agents()):
+        usage_error([fault])
 
 
 def need_one(agent: str, serial: str) -> None:
@@ -101,3 +109,7 @@ def current_laptop(registry: Registry, agent: str, serial: str) -> str:
 
 def hour_text(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:00 UTC")
+
+
+def minute_text(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from probes.wire.clock import wall_ms
-from towpath.commands.shared import ConfigFile, ensure_folder, fail, read_config
+from towpath.commands.fleet_registry import registry_of
+from towpath.commands.shared import ConfigFile, read_config
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -15,16 +16,11 @@ def add_commands(app: typer.Typer) -> None:
 
 def rings(config: ConfigFile) -> None:
     """List rings: laptops, those that reported in the last day, what is different."""
-    from collectors.ingest import Registry
     from collectors.ingest.rings import RingState, ring_states
 
     ingest = read_config(config).ingest
-    ensure_folder(ingest.registry.path, "ingest.registry.path")
-    try:
-        with Registry(ingest.registry) as registry:
-            agents = registry.agents()
-    except (OSError, RuntimeError, ValueError) as error:
-        fail(str(error))
+    with registry_of(ingest) as registry:
+        agents = registry.agents()
     now_ms = wall_ms()
 
     def line(ring: RingState) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from probes.wire.clock import wall_ms
 from probes.wire.display import displayable
+from towpath.commands.fleet_registry import minute_text, need_ring, registry_of
 from towpath.commands.shared import (
     ConfigFile,
     OptionalConfig,
@@ -192,7 +192,9 @@ def _give(wish: StopWish, key_file: Path, config: Path | None, to: Path | None) 
     if config is not None:
         ingest = read_config(config).ingest
         _check_key(key, ingest.policy)
-        _check_ring(wish.ring, ingest)
+        if wish.ring:
+            with registry_of(ingest) as registry:
+                need_ring(wish.ring, ingest.policy, registry)
         try:
             known = read_orders(ingest.registry.stop_orders, [key.public])
         except OSError as error:
@@ -244,49 +246,27 @@ def _check_key(key: StopKey, policy: PolicyConfig) -> None:
         )
 
 
-def _check_ring(ring: str, ingest: IngestConfig) -> None:
-    """A ring that no setting names and no laptop has is a slip of the pen."""
-    from collectors.ingest import Registry
-    from collectors.ingest.rings import unknown_ring_text
-
-    if not ring:
-        return
-    try:
-        with Registry(ingest.registry) as registry:
-            fault = unknown_ring_text(ring, ingest.policy, registry.agents())
-    except (OSError, RuntimeError, ValueError) as error:
-        fail(str(error))
-    if fault:
-        usage_error([fault])
-
-
 def _probe_names(names: list[str] | None) -> tuple[str, ...]:
-    from probes.wire.catalogue import did_you_mean
-    from probes.wire.probe_list import PROBES
+    from collectors.ingest.ingest_config import check_probe
 
-    known = [probe.name for probe in PROBES]
-    for name in names or ():
-        if name not in known:
-            usage_error(
-                [
-                    f"no probe is called {name!r}{did_you_mean(name, known)}"
-                    f" (there are {', '.join(known)})"
-                ]
-            )
-    return tuple(names or ())
+    try:
+        return tuple(check_probe(name) for name in names or ())
+    except ValueError as error:
+        usage_error([str(error)])
 
 
 def _line_text(entry: KnownOrder, now_ms: int, policy: PolicyConfig) -> str:
     order = entry.order
     if order is None:
         return f"does nothing: {entry.fault}: {displayable(entry.line[:60])}…"
+    given = minute_text(order.issued_ms)
     if order.kind == "key":
         new = " (the one in use)" if order.key == policy.stop_key else ""
-        return f"{_time(order.issued_ms)}  changed the key to {order.key[:12]}…{new}"
+        return f"{given}  changed the key to {order.key[:12]}…{new}"
     over = "  over" if order.until_ms <= now_ms else ""
     why = f"  {displayable(order.why)}" if order.why else ""
-    until = f"until {_time(order.until_ms)}" if order.kind == "stop" else ""
-    return f"{_time(order.issued_ms)}  {_words(order)}  {until}{over}{why}".rstrip()
+    until = f"until {minute_text(order.until_ms)}" if order.kind == "stop" else ""
+    return f"{given}  {_words(order)}  {until}{over}{why}".rstrip()
 
 
 def _words(order: StopOrder) -> str:
@@ -294,7 +274,3 @@ def _words(order: StopOrder) -> str:
     what = ", ".join(order.probes) or "everything"
     whom = f"the ring {order.ring}" if order.ring else "all laptops"
     return f"{verb} {what} for {whom}"
-
-
-def _time(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
