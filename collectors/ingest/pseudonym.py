@@ -16,6 +16,7 @@ from pathlib import Path
 
 from probes.wire.atomic_file import replace_file, write_new_file
 from probes.wire.fsync import sync
+from probes.wire.machine_number import machine_digest
 
 _KEY_BYTES = 32
 
@@ -37,6 +38,12 @@ def machine_hash(key: bytes, digest: str) -> str:
         return ""
     message = b"machine\0" + digest.encode()
     return hmac.new(key, message, hashlib.sha256).hexdigest()[:32]
+
+
+def serial_hash(key: bytes, serial: str) -> str:
+    """What is stored of the computer with that serial number; empty if it is no
+    computer's own number."""
+    return machine_hash(key, machine_digest(serial))
 
 
 def key_id(key: bytes) -> str:

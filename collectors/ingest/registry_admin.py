@@ -11,7 +11,7 @@ from pathlib import Path
 from collectors.ingest import enrolment_tokens
 from collectors.ingest.enrolment_tokens import TokenWish
 from collectors.ingest.machines import forget_machines
-from collectors.ingest.pseudonym import machine_hash, read_key, rotate_key
+from collectors.ingest.pseudonym import read_key, rotate_key, serial_hash
 from collectors.ingest.registry_audit import (
     ERASED,
     RegistryDeed,
@@ -26,7 +26,6 @@ from collectors.ingest.registry_records import (
     Token,
     secret_digest,
 )
-from probes.wire.machine_number import machine_digest
 
 
 class RegistryAdmin:
@@ -106,15 +105,10 @@ class RegistryAdmin:
             ring,
         )
 
-    def machine_hash_of(self, serial: str) -> str:
-        """What the registry has of the computer with that serial number; empty if it
-        is no computer's own number."""
-        return machine_hash(read_key(self._key_file), machine_digest(serial))
-
     def look_up(self, serial: str, now_ms: int, who: str) -> list[EnrolledAgent]:
         """The laptops on the computer with that serial number, newest first. Each
         look-up is in the audit, found or not."""
-        machine = self.machine_hash_of(serial)
+        machine = serial_hash(read_key(self._key_file), serial)
         with self._file.transaction() as connection:
             rows = connection.execute(
                 f"SELECT {AGENT_COLUMNS} FROM agent WHERE machine = ?"

@@ -28,7 +28,7 @@ from collectors.ingest.device_lists import (
 )
 from collectors.ingest.ingest_config import IngestConfig
 from collectors.ingest.laptop_policies import LaptopPolicies
-from collectors.ingest.pseudonym import KeyRefused, machine_hash, read_key
+from collectors.ingest.pseudonym import KeyRefused, read_key, serial_hash
 from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
 from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.stop_order_file import ServedOrders
@@ -36,7 +36,6 @@ from dashboards.query_cache import QueryCache, rounded
 from dashboards.web import fleet_state
 from dashboards.web.fleet_state import Filter, FleetState
 from probes.wire.clock import WallClock
-from probes.wire.machine_number import machine_digest
 from probes.wire.stop_order import StopOrder
 
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
@@ -132,9 +131,7 @@ class FleetSource:
             return f"{self._expected} cannot be read: {error.strerror}"
         except (DeviceListRefused, KeyRefused) as error:
             return f"{self._expected}: {error}"
-        return compare_devices(
-            devices, agents, lambda serial: machine_hash(key, machine_digest(serial))
-        )
+        return compare_devices(devices, agents, lambda serial: serial_hash(key, serial))
 
 
 class FleetPage:

@@ -10,8 +10,14 @@ import typer
 
 from probes.wire.clock import wall_ms
 from probes.wire.display import displayable
-from towpath.commands.fleet_registry import open_registry
-from towpath.commands.shared import ConfigFile, fail, usage_error, user_name
+from towpath.commands.fleet_registry import registry_of
+from towpath.commands.shared import (
+    ConfigFile,
+    fail,
+    read_config,
+    usage_error,
+    user_name,
+)
 from towpath.error_sentences import sentence_of
 
 if TYPE_CHECKING:
@@ -40,6 +46,7 @@ def expected(
         compare_devices,
         read_device_list,
     )
+    from collectors.ingest.pseudonym import read_key, serial_hash
 
     try:
         devices = read_device_list(file.read_bytes())
@@ -47,9 +54,13 @@ def expected(
         fail(sentence_of(error))
     except DeviceListRefused as error:
         usage_error([f"{file}: {error}"])
-    with open_registry(config) as registry:
+    ingest = read_config(config).ingest
+    with registry_of(ingest) as registry:
         agents = registry.agents()
-        comparison = compare_devices(devices, agents, registry.admin.machine_hash_of)
+        key = read_key(ingest.registry.key_file)
+        comparison = compare_devices(
+            devices, agents, lambda serial: serial_hash(key, serial)
+        )
         registry.admin.note_comparison(len(devices), wall_ms(), user_name())
     for line in _lines(comparison, None if all_ else _SHOWN):
         typer.echo(line)
