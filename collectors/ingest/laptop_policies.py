@@ -19,10 +19,9 @@ from collectors.ingest.stop_order_file import ServedOrders
 from collectors.reflector.reflector_access import NO_ACCESS, ReflectorAccess
 from probes.wire.clock import WallClock
 from probes.wire.policy import Incident, Policy
-from probes.wire.probe_list import PROBES
-from probes.wire.stop_order import stopped_probes
+from probes.wire.stop_order import StopOrder, stops_everything
 
-# Sites times rings; more means that laptops invent them, which they cannot.
+# More than sites times rings. What ended orders have left goes then too.
 _MOST_KEPT = 10_000
 
 
@@ -35,7 +34,6 @@ class LaptopPolicies:
         self._estate, self._config, self._now_ms = estate, config.policy, now_ms
         self._orders = ServedOrders(config.registry.stop_orders, config.policy.stop_key)
         self._of: Estate | None = None
-        self._stamp = -1
         self._versions: dict[tuple[str, str, tuple[str, ...]], str] = {}
 
     def policy(
@@ -61,8 +59,8 @@ class LaptopPolicies:
         home_site, ring = _place(sender)
         orders = self._orders.lines(ring, self._now_ms())
         estate = self._estate()
-        if self._of is not estate or self._stamp != self._orders.stamp:
-            self._of, self._stamp, self._versions = estate, self._orders.stamp, {}
+        if self._of is not estate:
+            self._of, self._versions = estate, {}
         known = self._versions.get((home_site, ring, orders))
         if known is None:
             plan = agent_policy(estate, self._config.for_ring(ring), home_site).plan()
@@ -75,8 +73,11 @@ class LaptopPolicies:
 
     def is_stopped(self, sender: EnrolledAgent) -> bool:
         """Whether an order stops everything that this laptop measures."""
-        stops = self._orders.stops(sender.ring, self._now_ms())
-        return len(stopped_probes(stops)) == len(PROBES)
+        return stops_everything(self.stops(sender.ring))
+
+    def stops(self, ring: str | None) -> list[StopOrder]:
+        """The stops in force for a laptop of `ring`, or of any."""
+        return self._orders.stops(ring, self._now_ms())
 
 
 def _place(sender: EnrolledAgent | None) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from collectors.failure_log import FailureLog
 from collectors.ingest.stop_key import StopKey
 from probes.wire.atomic_file import replace_file
 from probes.wire.clock import MonotonicClock
@@ -171,10 +172,7 @@ def resigned(
 
 
 class ServedOrders:
-    """The orders that agents are given, read again when the file changes.
-
-    `stamp` changes with them.
-    """
+    """The orders that agents are given, read again when the file changes."""
 
     def __init__(
         self, path: Path, key: str, monotonic_s: MonotonicClock = time.monotonic
@@ -183,8 +181,7 @@ class ServedOrders:
         self._looked_s = -_LOOK_S
         self._changed: tuple[int, int] | None = None
         self._known: list[KnownOrder] = []
-        self._failing = False
-        self.stamp = 0
+        self._failures = FailureLog("stop_orders_not_read")
 
     def lines(self, ring: str, now_ms: int) -> tuple[str, ...]:
         """The orders for a laptop of `ring` that have not ended."""
@@ -223,14 +220,12 @@ class ServedOrders:
         except OSError as error:
             self._fail(error)
             return
-        self._changed, self._failing = changed, False
-        self.stamp += 1
+        self._changed = changed
+        self._failures.recovered()
         for entry in self._known:
             if entry.fault:
                 _log.warning("stop_order_unusable", error=entry.fault)
 
     def _fail(self, error: OSError) -> None:
         # What was read last stays in force.
-        if not self._failing:
-            _log.error("stop_orders_not_read", path=str(self._path), error=str(error))
-        self._failing = True
+        self._failures.failed(str(error), path=str(self._path))

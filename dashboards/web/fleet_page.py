@@ -31,7 +31,6 @@ from collectors.ingest.laptop_policies import LaptopPolicies
 from collectors.ingest.pseudonym import KeyRefused, read_key, serial_hash
 from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
 from collectors.ingest.registry_records import EnrolledAgent
-from collectors.ingest.stop_order_file import ServedOrders
 from dashboards.query_cache import QueryCache, rounded
 from dashboards.web import fleet_state
 from dashboards.web.fleet_state import Filter, FleetState
@@ -92,14 +91,12 @@ class FleetSource:
         self._agents = agents or (lambda: read_agents(path))
         self._policy, self._now_ms = config.policy, now_ms
         self._policies = LaptopPolicies(config, estate, now_ms)
-        self._orders = ServedOrders(config.registry.stop_orders, config.policy.stop_key)
         self._kept: tuple[int, FleetState] | None = None
         self._reading = asyncio.Lock()
 
     async def stops(self) -> list[StopOrder]:
         """What the council has stopped on laptops, of all rings."""
-        now_ms = self._now_ms()
-        return await asyncio.to_thread(self._orders.stops, None, now_ms)
+        return await asyncio.to_thread(self._policies.stops, None)
 
     async def read(self) -> FleetState:
         """Raises `RegistryUnreadable`."""
@@ -114,7 +111,7 @@ class FleetSource:
         return fleet_state.fleet(
             agents,
             self._policy,
-            lambda ring: self._orders.stops(ring, now_ms),
+            self._policies.stops,
             now_ms,
             self._compare(agents),
             self._policies.version,

@@ -23,8 +23,8 @@ from collectors.ingest.rings import (
     software_counts,
 )
 from collectors.store.query import Pick, Query, Row, Where
-from probes.wire.probe_list import PROBES, probe_title
-from probes.wire.stop_order import StopOrder, stopped_probes
+from probes.wire.probe_list import probe_title
+from probes.wire.stop_order import StopOrder, stops_everything
 
 PAGE_LAPTOPS = 100
 _COUNTER_STEP_MS = 600_000
@@ -138,10 +138,7 @@ def fleet(
     `expected` is the comparison with the council's list, or why there is none."""
     rings = ring_states(agents, policy, now_ms)
     by_ring = {ring.name: tuple(stops(ring.name)) for ring in rings}
-    whole = {
-        name: len(stopped_probes(stops)) == len(PROBES)
-        for name, stops in by_ring.items()
-    }
+    whole = {name: stops_everything(stops) for name, stops in by_ring.items()}
     laptops = [
         Laptop(
             agent.agent,
@@ -206,8 +203,7 @@ def silent_for(seen_ms: int, now_ms: int) -> str:
 
 
 def list_laptops(laptops: Iterable[Laptop], wanted: Filter) -> LaptopPage:
-    """The laptops that `wanted` names: those that need a look first."""
-    order = list(STATES)
+    """The laptops that `wanted` names: silent ones first."""
     found = sorted(
         (
             laptop
@@ -217,7 +213,7 @@ def list_laptops(laptops: Iterable[Laptop], wanted: Filter) -> LaptopPage:
             and wanted.state in {"", laptop.state}
         ),
         key=lambda laptop: (
-            -order.index(laptop.state) if laptop.state == "silent" else 0,
+            laptop.state != "silent",
             laptop.site,
             laptop.agent,
         ),

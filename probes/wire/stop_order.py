@@ -153,3 +153,8 @@ def stopped_probes(stops: Sequence[StopOrder]) -> frozenset[str]:
     return frozenset().union(
         *(names.intersection(stop.probes) if stop.probes else names for stop in stops)
     )
+
+
+def stops_everything(stops: Sequence[StopOrder]) -> bool:
+    """Whether no probe runs under `stops`. Pure."""
+    return len(stopped_probes(stops)) == len(PROBES)
