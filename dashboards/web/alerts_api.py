@@ -80,7 +80,13 @@ class AcknowledgeRequest(StrictModel):
         return self.key
 
 
-class SilenceRequest(Scope):
+class _ScopeRequest(Scope):
+    @property
+    def about(self) -> str:
+        return ", ".join(f"{kind} {name}" for kind, name in self.named.items())
+
+
+class SilenceRequest(_ScopeRequest):
     """No pages `lasting` (`2h`) from now for what it names."""
 
     action: ClassVar[str] = "silence"
@@ -88,12 +94,8 @@ class SilenceRequest(Scope):
     who: Who
     why: Annotated[Why, Field(min_length=1)]
 
-    @property
-    def about(self) -> str:
-        return ", ".join(f"{kind} {name}" for kind, name in self.named.items())
 
-
-class MaintenanceRequest(Scope):
+class MaintenanceRequest(_ScopeRequest):
     """Planned work: from `start` (local time; else now) for `lasts` or until `end`,
     once or as `rrule` says."""
 
@@ -104,10 +106,6 @@ class MaintenanceRequest(Scope):
     rrule: Line = ""
     who: Who
     why: Annotated[Why, Field(min_length=1)]
-
-    @property
-    def about(self) -> str:
-        return ", ".join(f"{kind} {name}" for kind, name in self.named.items())
 
 
 class UnsilenceRequest(StrictModel):
