@@ -57,7 +57,7 @@ PURPOSES: Mapping[str, Purpose] = {
     ),
     "laptop": Purpose(
         "whether the laptop itself (busy, hot, full) explains poor calls",
-        "programs and windows, and whether somebody uses it",
+        "programs and windows, and whether it is in use",
     ),
     "bandwidth": Purpose(
         "whether the line is fast enough, once a day at most",

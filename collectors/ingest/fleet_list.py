@@ -44,7 +44,7 @@ def state_of(
 
 
 def remarks_of(agent: EnrolledAgent) -> list[str]:
-    """What somebody should look at."""
+    """What looks wrong with it, in words."""
     remarks = []
     if agent.copied_ms:
         remarks.append(f"two laptops used its credential ({_day(agent.copied_ms)})")

@@ -120,12 +120,12 @@ class RegistryAdmin:
         return [EnrolledAgent(*row) for row in rows]
 
     def note_export(self, agent: str, now_ms: int, who: str) -> None:
-        """Notes that somebody took out what is held about a laptop."""
+        """Notes an export of what is held about a laptop."""
         with self._file.transaction() as connection:
             note(connection, now_ms, who, "laptop exported", agent)
 
     def note_comparison(self, listed: int, now_ms: int, who: str) -> None:
-        """Notes that somebody compared a list of that many serial numbers."""
+        """Notes the comparison with a list of that many devices."""
         with self._file.transaction() as connection:
             note(connection, now_ms, who, "list compared", f"{listed} devices")
 

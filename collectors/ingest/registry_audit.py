@@ -16,7 +16,7 @@ ERASED = "a deleted laptop"
 
 
 class RegistryDeed(msgspec.Struct, frozen=True):
-    """One thing that somebody did: `what` to `subject`, a token's id or a pseudonym."""
+    """`who` did `what` to `subject`, such as a token's id or a pseudonym."""
 
     time_ms: int
     who: str

@@ -143,8 +143,8 @@ def add_line(path: Path, line: str, keys: Sequence[str], now_ms: int) -> None:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Raises `OSError`. In a hurry somebody may do this as root: the file then belongs
-    to whom its folder belongs to, so that ingest can read it."""
+    """Raises `OSError`. If root writes the file, it gets the owner of its folder, so
+    that ingest can read it."""
     body = "".join(f"{line}\n" for line in lines).encode()
     owner: tuple[int, int] | None = None
     if hasattr(os, "geteuid") and os.geteuid() == 0 and path.parent.is_dir():

@@ -119,7 +119,7 @@ def silence_scopes(alert: Alert) -> dict[str, dict[str, str]]:
 
 class ActionPages:
     """`render(template, status, **values)` makes a page of the website. `signed_on`
-    returns the name of who has signed on at the council's proxy, empty if nobody."""
+    returns the name that the council's proxy gives the visitor; empty without one."""
 
     def __init__(
         self,
@@ -132,8 +132,8 @@ class ActionPages:
         self._signed_on = signed_on
 
     async def start(self, request: Request) -> Response:
-        """From an alert on the status page to a link of its own. It changes nothing,
-        and a page of another site cannot read where it leads."""
+        """Makes a link for an alert of the status page, and leads there. This changes
+        nothing, and a page of another website cannot read the link."""
         action, key = request.path_params["action"], request.path_params["key"]
         wanted = next((known for known in ACTIONS if known == action), None)
         if wanted is None or not self._signed_on(request):

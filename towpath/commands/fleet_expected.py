@@ -27,7 +27,7 @@ _SHOWN = 50
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Hangs this command onto `towpath fleet`."""
+    """Adds this command to `towpath fleet`."""
     app.command()(expected)
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Hangs these commands onto `towpath fleet`."""
+    """Adds these commands to `towpath fleet`."""
     for command in (revoke, restore, team, ring):
         app.command()(command)
 

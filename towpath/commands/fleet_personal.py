@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Hangs these commands onto `towpath fleet`."""
+    """Adds these commands to `towpath fleet`."""
     app.command()(export)
     app.command()(erase)
     app.command("rotate-key")(rotate_key)

@@ -10,7 +10,7 @@ from towpath.commands.shared import ConfigFile, read_config
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Hangs these commands onto `towpath fleet`."""
+    """Adds this command to `towpath fleet`."""
     app.command()(rings)
 
 

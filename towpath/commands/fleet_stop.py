@@ -48,7 +48,7 @@ ToFile = Annotated[
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Hangs these commands onto `towpath fleet`."""
+    """Adds these commands to `towpath fleet`."""
     app.command("stop-key")(make_key)
     app.command()(stop)
     app.command()(resume)
@@ -95,7 +95,7 @@ def make_key(
         except (OSError, ValueError) as error:
             to.unlink(missing_ok=True)
             fail(f"the key was not changed: {error}")
-    typer.echo(f"{to} has the private key: keep it off the server, and a copy of it.")
+    typer.echo(f"{to} has the private key: keep it and a copy of it off the server.")
     typer.echo("Write this into towpath.toml and restart ingest:")
     typer.echo(f'[ingest.policy]\nstop_key = "{key.public}"')
 
