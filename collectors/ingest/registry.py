@@ -153,9 +153,10 @@ class Registry:
         """Records that the agent measured at that time: if it was replaced before, it
         was not."""
         record = self._agents.get(agent)
-        if record is not None:
-            self._versions.mark(agent, "software", software)
-        if record is not None and 0 < record.agent.replaced_ms < time_ms:
+        if record is None:
+            return
+        self._versions.mark(agent, "software", software)
+        if 0 < record.agent.replaced_ms < time_ms:
             self._notes[agent, undo_replacement] = time_ms
 
     def mark_policy(self, agent: str, version: str) -> None:
@@ -223,12 +224,10 @@ class Registry:
                 " WHERE revoked = 0"
             ).fetchall()
             tokens = enrolment_tokens.read_tokens(connection)
-            retired, retired_state = (
-                self._retired,
-                connection.execute(
-                    "SELECT count(*), max(rowid) FROM retired"
-                ).fetchone(),
-            )
+            retired = self._retired
+            retired_state = connection.execute(
+                "SELECT count(*), max(rowid) FROM retired"
+            ).fetchone()
             # Of a year and a large council that is most of the file.
             if retired_state != self._retired_state:
                 retired = dict(
