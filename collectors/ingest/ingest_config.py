@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from collectors.estate.opening_hours import Closes, Days, Opens, check_not_empty
 from collectors.http.server import Certificate, ServerLimits
+from collectors.ingest.enrolment_tokens import RING
 from collectors.strict_model import StrictModel
 from probes.wire.catalogue import did_you_mean
 from probes.wire.measurements import MEASUREMENTS
@@ -147,7 +148,7 @@ class LimitsConfig(StrictModel):
     kept_aside: Count = 200
 
 
-RingName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,29}$")]
+RingName = Annotated[str, Field(pattern=f"^{RING.pattern}$")]
 HostName = Annotated[str, Field(min_length=1, max_length=253)]
 _PROBES = tuple(measurement.name for measurement in MEASUREMENTS)
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from collectors.ingest.registry_records import RegistryRefused
 
-_SCHEMA_VERSION = 6
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS token (
   hash TEXT PRIMARY KEY, site TEXT NOT NULL, uses INTEGER NOT NULL,
@@ -80,6 +79,7 @@ UPDATES = {
     5: _SOFTWARE,
     6: _POLICY,
 }
+_SCHEMA_VERSION = max(UPDATES)
 
 
 class NotOpen(RuntimeError):
