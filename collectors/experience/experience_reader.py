@@ -105,12 +105,13 @@ class ExperienceReader:
         return reader_sample(self.reader.stats, oldest_ms, self.NAME, process, now_ms)
 
     async def _run(self) -> None:
-        failed = False
         while True:
             try:
                 # After a failure what was read is tried again, though no rows come.
                 look_s = seconds_to_next(_LOOK_S, time.time(), 0.1)
-                chunk = await self.reader.read(wait_s=0.0 if failed else look_s)
+                chunk = await self.reader.read(
+                    wait_s=0.0 if self._failures.failing else look_s
+                )
                 if chunk is not None:
                     self._add_chunk(chunk)
                 await self._emit()
@@ -118,10 +119,8 @@ class ExperienceReader:
                 self.reader.stats.failures += 1
                 self._failures.failed(error)
                 await asyncio.sleep(_RETRY_S)
-                failed = True
             else:
                 self._failures.recovered()
-                failed = False
 
     def _add_chunk(self, chunk: Chunk) -> None:
         newest_ms = 0
