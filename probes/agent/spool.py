@@ -67,7 +67,6 @@ class Spool:
         self._limits = limits
         self._now_ms, self._clock_error_ms = now_ms, clock_error_ms
         self._db: sqlite3.Connection | None = None
-        self._bytes = 0
         self._in_memory: dict[str, SpooledReport] = {}
         self._to_forget: dict[str, None] = {}
 
@@ -77,7 +76,7 @@ class Spool:
             warning = mend_folder(self.path.parent)
             if warning:
                 _log.warning("state_folder_open_to_others error=%s", warning)
-            self._db = self._connect()
+            self._db = open_file(self.path)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,11 +164,6 @@ class Spool:
         )
         return on_disk - forgotten + len(self._in_memory)
 
-    @property
-    def bytes(self) -> int:
-        """The size of the waiting reports on disk, as they will travel."""
-        return self._bytes
-
     def spend(self, cost_bytes: int, budget: str = "") -> None:
         """Counts network data against this day and month (UTC), each budget
         separately."""
@@ -203,7 +197,6 @@ class Spool:
         with self._surviving("written"):
             if self._db is not None:
                 spool_rows.move_doubtful(self._db, by_ms, doubtful)
-                self._bytes = spool_rows.stored_bytes(self._db)
 
     def _waiting(self, most: int, without: Collection[int]) -> list[SpooledReport]:
         stored = spool_rows.StoredReports([], [])
@@ -229,13 +222,12 @@ class Spool:
         """Removes what is to be forgotten and writes what is only in memory."""
         with self._surviving("written"):
             if self._db is None:
-                self._db = self._connect()
+                self._db = open_file(self.path)
             db = self._db
             self._delete_forgotten(db)
             spool_rows.insert_reports(db, self._in_memory.values())
             self._in_memory.clear()
             self._trim(db)
-            self._bytes = spool_rows.stored_bytes(db)
             self._keep_reserve()
             if self.trouble:
                 _log.info("spool_recovered path=%s", self.path)
@@ -286,11 +278,6 @@ class Spool:
                 )
                 _log.warning("spool_failed error=%s", self.trouble)
 
-    def _connect(self) -> sqlite3.Connection:
-        db = open_file(self.path)
-        self._bytes = spool_rows.stored_bytes(db)
-        return db
-
     def _start_anew(self, error: Exception) -> None:
         if self._db is not None:
             self._db.close()
@@ -314,7 +301,7 @@ class Spool:
         )
         _log.warning("spool_lost error=%s", self.lost)
         with self._surviving("opened"):
-            self._db = self._connect()
+            self._db = open_file(self.path)
 
     def _keep_reserve(self) -> None:
         """Keeps a small file to delete when the disk is full, so that reports that the
