@@ -15,7 +15,6 @@ from probes.agent.enrolment_token import EnrolmentToken, read_token
 from probes.agent.settings import BadSettings, Settings
 from probes.agent.settings_layers import (
     SettingRow,
-    decode_settings,
     load_settings,
     merge_settings,
     setting_rows,
@@ -31,7 +30,7 @@ from probes.wire.service_probes import WEB
 
 def wrong(text: str, **environment: str) -> str:
     with pytest.raises(BadSettings) as error:
-        decode_settings(text, "agent.toml", environment)
+        merge_settings(text, "agent.toml", environment, ())
     message = str(error.value)
     assert "\n" not in message
     return message
@@ -73,7 +72,7 @@ def test_a_wrong_setting_is_named_by_its_path(text: str, says: str) -> None:
 
 
 def test_the_environment_goes_before_the_file() -> None:
-    settings = decode_settings(
+    settings = merge_settings(
         'server = "https://a.example"\n[mqtt]\nport = 1',
         "agent.toml",
         {
@@ -84,7 +83,8 @@ def test_the_environment_goes_before_the_file() -> None:
             "TOWPATH_AGENT_HOURS__DAYS": "0,1",
             "HOME": "/",
         },
-    )
+        (),
+    ).settings
     assert settings.server == "https://a.example"
     assert (settings.mqtt.port, settings.mqtt.tls) == (8884, False)
     assert settings.opt_out == ("web", "bandwidth")
@@ -102,7 +102,7 @@ def test_a_wrong_name_or_value_in_the_environment_is_named() -> None:
 def test_without_a_file_the_defaults_hold_and_a_named_one_must_be_there(
     tmp_path: Path,
 ) -> None:
-    assert decode_settings("", "x", {}) == Settings()
+    assert merge_settings("", "x", {}, ()).settings == Settings()
     with pytest.raises(BadSettings, match="there is no settings file"):
         load_settings(tmp_path / "none.toml", {})
     binary = tmp_path / "agent.toml"
@@ -114,7 +114,7 @@ def test_without_a_file_the_defaults_hold_and_a_named_one_must_be_there(
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_settings(text: str) -> None:
     with contextlib.suppress(BadSettings):
-        decode_settings(text, "agent.toml", {})
+        merge_settings(text, "agent.toml", {}, ())
         tomllib.loads(text)
 
 
@@ -130,7 +130,7 @@ def test_no_wrong_type_breaks_the_settings(tree: dict[str, object]) -> None:
         shown = msgspec.json.encode(value).decode()
         lines.append(f"{key} = {shown}")
     with contextlib.suppress(BadSettings):
-        decode_settings("\n".join(lines), "agent.toml", {})
+        merge_settings("\n".join(lines), "agent.toml", {}, ())
 
 
 @given(st.binary(max_size=300))

@@ -31,7 +31,7 @@ from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials
 from collectors.snmp.profiles.profile_loader import load_files as load_profiles
 from collectors.snmp.traps.trap_catalog import load as load_traps
-from probes.agent.settings_layers import decode_settings
+from probes.agent.settings_layers import merge_settings
 from towpath.config import read, read_part
 
 
@@ -109,7 +109,7 @@ def _load_reflector(path: Path) -> None:
 
 
 def _load_agent(path: Path) -> None:
-    decode_settings(path.read_text(), path.name, {})
+    merge_settings(path.read_text(), path.name, {}, ())
 
 
 def _load_rules(path: Path) -> None:

@@ -100,13 +100,6 @@ def log_folder(managed: Sequence[ManagedSettings] | None = None) -> Path:
     return Settings(state_folder=folder).folder()
 
 
-def decode_settings(text: str, where: str, environment: Mapping[str, str]) -> Settings:
-    """Returns the settings of TOML `text` and the environment. Pure. Raises
-    `BadSettings` with the dotted key, what was expected, and a suggestion if a known
-    key is near."""
-    return merge_settings(text, where, environment, ()).settings
-
-
 def merge_settings(
     text: str,
     where: str,
@@ -115,7 +108,8 @@ def merge_settings(
 ) -> LoadedSettings:
     """Returns TOML `text`, the environment and the system's own settings together, each
     value with the name of its source. Pure. Raises `BadSettings` with all that is
-    wrong: what cannot be understood might allow less than what would hold instead."""
+    wrong, each with its dotted key, what was expected, and a suggestion if a known key
+    is near: what cannot be understood might allow less than what would hold instead."""
     reader = _LayerReader()
     reader.problems += [system.trouble for system in managed if system.trouble]
     installed = [reader.from_tree(m.values, m.where) for m in managed if not m.policy]
