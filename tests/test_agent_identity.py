@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from enrolled_laptops import OURS, accepts, enrolled, settings
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest_council import door, enrol, registry_config
+from ingest_council import Door, door, enrol, registry_config
 
 from probes.agent import credential_renewal
 from probes.agent.credential_renewal import CredentialRenewal, is_due
@@ -20,7 +23,7 @@ from probes.agent.enrol import (
     save_credential,
 )
 from probes.agent.server_connection import HttpResponse, ServerConnection
-from probes.wire.clock import wall_ms
+from probes.wire.clock import WallClock, wall_ms
 from probes.wire.machine_number import machine_digest
 from probes.wire.report import AgentCredential
 
@@ -44,29 +47,40 @@ class Interrupted(Exception):
     """The laptop is switched off here."""
 
 
-class Unreliable:
+class Unreliable(ServerConnection):
     """A connection that is interrupted at one step, before or after the server."""
 
-    def __init__(self, connection: ServerConnection, at: str) -> None:
-        self._connection, self._at = connection, at
+    at = ""
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> HttpResponse:
+    async def request(self, method: str, path: str, *more: Any) -> HttpResponse:
         step = path.rpartition("/")[2]
-        if self._at == f"before {step}":
+        if self.at == f"before {step}":
             raise Interrupted
-        response = await self._connection.request(method, path, body, headers)
-        if self._at == f"after {step}":
+        response = await super().request(method, path, *more)
+        if self.at == f"after {step}":
             raise Interrupted
         return response
 
-    def use_credential(self, credential: AgentCredential) -> None:
-        self._connection.use_credential(credential)
+
+def in_a_month_ms() -> int:
+    return wall_ms() + 31 * DAY_MS
+
+
+@contextlib.asynccontextmanager
+async def renewing(
+    council: Door,
+    folder: Path,
+    *,
+    at: str = "",
+    machine: str = "",
+    use: Callable[[AgentCredential], None] = lambda _: None,
+    now_ms: WallClock = in_a_month_ms,
+) -> AsyncIterator[CredentialRenewal]:
+    """The renewal of the secret in `folder`, interrupted `at` a step."""
+    known, here = read_credential(folder), settings(council, folder)
+    async with Unreliable(here.server, known, here.ca_file, "test") as connection:
+        connection.at = at
+        yield CredentialRenewal(folder, known, machine, connection, use, now_ms)
 
 
 STEPS = [
@@ -98,32 +112,14 @@ async def test_a_kill_at_any_step_leaves_a_valid_secret(
 
     async with door(tmp_path) as council:
         first = await enrolled(council, tmp_path / "state")
-        for killed in (True, False):
-            known = read_credential(tmp_path / "state")
-            here = settings(council, tmp_path / "state")
-            async with ServerConnection(
-                here.server, known, here.ca_file, "test"
-            ) as connection:
-                monkeypatch.setattr(
-                    credential_renewal,
-                    "save_credential",
-                    save if killed else save_credential,
-                )
-                renewal = CredentialRenewal(
-                    tmp_path / "state",
-                    known,
-                    "",
-                    Unreliable(connection, step if killed else ""),
-                    lambda _: None,
-                    lambda: wall_ms() + 40 * DAY_MS,
-                )
-                if killed:
-                    with pytest.raises(Interrupted):
-                        await renewal.run(30)
-                    left = read_credential(tmp_path / "state")
-                    assert await accepts(council, left)
-                else:
+        with monkeypatch.context() as killed:
+            killed.setattr(credential_renewal, "save_credential", save)
+            async with renewing(council, tmp_path / "state", at=step) as renewal:
+                with pytest.raises(Interrupted):
                     await renewal.run(30)
+        assert await accepts(council, read_credential(tmp_path / "state"))
+        async with renewing(council, tmp_path / "state") as renewal:
+            await renewal.run(30)
         last = read_credential(tmp_path / "state")
         assert last.agent == first.agent
         assert last.secret != first.secret
@@ -141,20 +137,15 @@ async def test_a_laptop_gets_a_new_secret_when_its_time_has_come(
 ) -> None:
     used: list[AgentCredential] = []
     async with door(tmp_path) as council:
-        first = await enrolled(council, tmp_path / "state")
+        await enrolled(council, tmp_path / "state")
         now_ms = wall_ms()
-        here = settings(council, tmp_path / "state")
-        async with ServerConnection(
-            here.server, first, here.ca_file, "test"
-        ) as connection:
-            renewal = CredentialRenewal(
-                tmp_path / "state",
-                first,
-                machine_digest(OURS),
-                connection,
-                used.append,
-                lambda: now_ms,
-            )
+        async with renewing(
+            council,
+            tmp_path / "state",
+            machine=machine_digest(OURS),
+            use=used.append,
+            now_ms=lambda: now_ms,
+        ) as renewal:
             await renewal.run(30)
             assert not used
             now_ms += 30 * DAY_MS
@@ -170,27 +161,33 @@ async def test_a_laptop_gets_a_new_secret_when_its_time_has_come(
         assert await accepts(council, new)
 
 
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        # An older server.
+        (404, b'{"why": "Not Found"}'),
+        (200, b"\xff"),
+        (200, b'{"agent": ""}'),
+        (200, b'{"x": ' + b"[" * 100_000),
+    ],
+    ids=["older", "noise", "no secret", "very deep"],
+)
 async def test_a_server_that_does_not_know_renewals_changes_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    content: bytes,
 ) -> None:
-    class Older(Unreliable):
-        async def request(self, *_: object, **__: object) -> HttpResponse:
-            return HttpResponse(404, {}, b'{"why": "Not Found"}')
+    async def answer(*_: object) -> HttpResponse:
+        return HttpResponse(status, {}, content)
 
     async with door(tmp_path) as council:
         known = await enrolled(council, tmp_path / "state")
-        here = settings(council, tmp_path / "state")
-        connection = ServerConnection(here.server, known, here.ca_file, "test")
-        renewal = CredentialRenewal(
-            tmp_path / "state",
-            known,
-            "",
-            Older(connection, ""),
-            lambda _: None,
-            lambda: wall_ms() + 31 * DAY_MS,
-        )
-        for _ in range(3):
-            await renewal.run(30)
+        monkeypatch.setattr(Unreliable, "request", answer)
+        async with renewing(council, tmp_path / "state") as renewal:
+            for _ in range(3):
+                await renewal.run(30)
         assert read_credential(tmp_path / "state") == known
         assert await accepts(council, known)
     notes = [r for r in caplog.records if "credential_not_renewed" in r.message]
@@ -202,39 +199,16 @@ async def test_a_registry_from_a_backup_does_not_lock_a_laptop_out(
 ) -> None:
     registry = registry_config(tmp_path).path
     async with door(tmp_path) as council:
-        first = await enrolled(council, tmp_path / "state")
+        await enrolled(council, tmp_path / "state")
         shutil.copy(registry, tmp_path / "backup")
-        here = settings(council, tmp_path / "state")
-        async with ServerConnection(
-            here.server, first, here.ca_file, "test"
-        ) as connection:
-            renewal = CredentialRenewal(
-                tmp_path / "state",
-                first,
-                "",
-                connection,
-                lambda _: None,
-                lambda: wall_ms() + 31 * DAY_MS,
-            )
+        async with renewing(council, tmp_path / "state") as renewal:
             await renewal.run(30)
             assert not await renewal.recover(), "the one before has ended"
             assert await accepts(council, read_credential(tmp_path / "state"))
     shutil.copy(tmp_path / "backup", registry)
     async with door(tmp_path) as council:
-        known = read_credential(tmp_path / "state")
-        assert not await accepts(council, known)
-        here = settings(council, tmp_path / "state")
-        async with ServerConnection(
-            here.server, known, here.ca_file, "test"
-        ) as connection:
-            renewal = CredentialRenewal(
-                tmp_path / "state",
-                known,
-                "",
-                connection,
-                lambda _: None,
-                wall_ms,
-            )
+        assert not await accepts(council, read_credential(tmp_path / "state"))
+        async with renewing(council, tmp_path / "state", now_ms=wall_ms) as renewal:
             assert await renewal.recover()
         assert await accepts(council, read_credential(tmp_path / "state"))
 

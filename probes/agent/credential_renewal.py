@@ -14,14 +14,13 @@ import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
 
 from probes.agent.enrol import StoredCredential, save_credential
 from probes.agent.report_delivery import Later
-from probes.agent.server_connection import HttpResponse
+from probes.agent.server_connection import HttpResponse, ServerConnection
 from probes.wire.clock import WallClock
 from probes.wire.report import AgentCredential, CredentialWish
 
@@ -29,20 +28,6 @@ _DAY_MS = 86_400_000
 _PATH = "/v1/credential"
 
 _log = logging.getLogger(__name__)
-
-
-class SignedInConnection(Protocol):
-    """What a renewal needs of a `ServerConnection`."""
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> HttpResponse: ...
-
-    def use_credential(self, credential: AgentCredential) -> None: ...
 
 
 def is_due(credential: StoredCredential, days: int, now_ms: int) -> bool:
@@ -65,7 +50,7 @@ class CredentialRenewal:
         folder: Path,
         credential: StoredCredential,
         machine: str,
-        connection: SignedInConnection,
+        connection: ServerConnection,
         use: Callable[[AgentCredential], None],
         now_ms: WallClock,
     ) -> None:
@@ -115,7 +100,7 @@ class CredentialRenewal:
             raise Later(_refusal(response))
         try:
             new = msgspec.json.decode(response.body, type=AgentCredential)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise Later("the answer is not that of a Towpath server") from None
         self._save(
             replace(
