@@ -28,12 +28,13 @@ import msgspec
 from probes.agent.enrol import device_id
 from probes.agent.place import KnownPlaces, Locator
 from probes.agent.quiet_times import write_pause
+from probes.agent.settings import REQUESTS, SHOWN
 from probes.diagnosis.local_time import local_time_text
 from probes.wire.atomic_file import replace_file
 
 _log = logging.getLogger(__name__)
 
-SHOWN, REQUESTS, ANSWERS = "shown", "requests", "answers.json"
+ANSWERS = "answers.json"
 # Everybody may read it; only the service writes it.
 FOR_ALL = 0o644
 MAX_BYTES, MAX_AT_ONCE, MAX_SEEN, MAX_ANSWERS = 400, 10, 200, 20
@@ -241,7 +242,7 @@ class RequestDesk:
 
 
 def read_request(path: Path) -> LaptopRequest | None:
-    """The request in a file that anybody may have written; None if it is none."""
+    """The request in a file that any user may have written; None if it is none."""
     try:
         handle = os.open(path, _OPEN)
         with os.fdopen(handle, "rb") as file:

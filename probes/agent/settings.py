@@ -27,6 +27,8 @@ FILES = (
     if sys.platform == "win32"
     else ("~/.config/towpath-agent/agent.toml", "/etc/towpath-agent.toml")
 )
+# In the shared folder of a service: what people see, and what they ask.
+SHOWN, REQUESTS = "shown", "requests"
 _PROBE_NAMES = tuple(probe.name for probe in PROBES)
 
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
@@ -93,9 +95,8 @@ class Settings(_Part, frozen=True):
 
     def shown_folder(self) -> Path:
         """Returns the folder of what a person at the laptop may see."""
-        # `laptop_requests` has the folder beside it.
         shared = self.shared_folder
-        return Path(shared, "shown") if shared else self.folder()
+        return Path(shared, SHOWN) if shared else self.folder()
 
     def measuring_hours(self) -> MeasuringHours:
         return MeasuringHours(self.hours.opens, self.hours.closes, self.hours.days)
