@@ -88,7 +88,7 @@ class StopOrders:
         faults: list[str] = []
         self.pin(policy.stop_key)
         self._follow_key(policy.orders)
-        if policy.stop_key not in {"", *self._kept.keys[-1:]}:
+        if policy.stop_key not in {"", self.key}:
             faults.append(
                 "the server names another stop key than the one that this laptop "
                 "knows: it is not used"
@@ -112,7 +112,7 @@ class StopOrders:
                 # It was followed before. Older ones led to the key that is in use.
                 known = order.key in self._kept.keys or self.key == policy.stop_key
                 return "" if known else "a change of the stop key is not signed with it"
-            order = read_order(line, self._kept.keys[-1:])
+            order = read_order(line, [self.key])
         except BadOrder as error:
             return f"an order to stop does nothing: {error}"
         if order.until_ms <= now_ms:
@@ -163,7 +163,7 @@ class StopOrders:
             if number <= self._kept.key_number:
                 continue
             with contextlib.suppress(BadOrder):
-                read_order(line, self._kept.keys[-1:])
+                read_order(line, [self.key])
                 _log.info("stop_key_changed number=%d", number)
                 self._keep(keys=(*self._kept.keys, key), key_number=number)
 
