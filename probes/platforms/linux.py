@@ -274,9 +274,7 @@ def _link_name(path: Path) -> str:
         return ""
 
 
-def machine_numbers(
-    folders: Sequence[Path] | None = None,
-) -> tuple[str, ...]:
+def machine_numbers(folders: Sequence[Path] | None = None) -> tuple[str, ...]:
     """The kernel shows these numbers only to root. Others read what was made for them:
     a credential of systemd, or a file of the administrator's."""
     if folders is None:
@@ -285,4 +283,4 @@ def machine_numbers(
         folders = [*folders, Path("/etc/towpath-agent.d"), Path("/sys/class/dmi/id")]
     names = ("machine-number", "product_serial", "product_uuid")
     texts = [_read(folder / name)[:200] for folder in folders for name in names]
-    return tuple(text.strip() for text in texts if text.strip())
+    return tuple(text for text in texts if text)

@@ -40,11 +40,9 @@ class Cost(NamedTuple):
         return self.run_bytes * self.runs
 
 
-def round_bytes(
-    probe: Probe, policy: Policy, metered: bool, brief: bool, ip: int = 6
-) -> int:
-    """What a round of `probe` usually costs; by default with the longer headers."""
-    conditions = _conditions(policy, metered, 0, 0, ip)
+def round_bytes(probe: Probe, policy: Policy, metered: bool, brief: bool) -> int:
+    """What a round of `probe` usually costs, with the longer headers (IPv6)."""
+    conditions = _conditions(policy, metered, 0, 0, ip=6)
     return probe.cost_bytes(replace(conditions, brief=brief))
 
 
