@@ -31,7 +31,7 @@ def paused_until_ms(folder: Path, now_ms: int, longest_s: int) -> int:
     except FileNotFoundError:
         return 0
     except (OSError, ValueError):
-        # Somebody asked for a pause, for nobody knows how long.
+        # A person asked for a pause; for how long is lost.
         try:
             until_ms = int(path.stat().st_mtime * 1000) + longest_ms
         except OSError:

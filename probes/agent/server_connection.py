@@ -37,7 +37,7 @@ MAX_RESPONSE_BYTES = 1_000_000
 KEEP_S = 60.0
 REQUEST_S = 60.0
 LOOK_AGAIN_S = 900.0
-# A proxy that refuses does so until somebody changes it, or the laptop moves; other
+# A proxy that refuses does so until the council changes it, or the laptop moves; other
 # failures pass.
 PROXY_RETRY_S = 900.0
 _REFUSALS = ("403", "407")

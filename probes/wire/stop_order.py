@@ -69,7 +69,7 @@ def signed_part(text: str) -> bytes:
 def read_order(line: str, keys: Iterable[str]) -> StopOrder:
     """Returns the order in `line` if one of `keys` has signed it. Raises `BadOrder`.
 
-    An order for longer than `MAX_DAYS` is none, whoever signed it.
+    An order for longer than `MAX_DAYS` is none, even with a good signature.
     """
     order = read_unverified(line)
     signature, _, text = line.partition(" ")
@@ -79,7 +79,7 @@ def read_order(line: str, keys: Iterable[str]) -> StopOrder:
 
 
 def read_unverified(line: str) -> StopOrder:
-    """Returns what `line` says, whoever wrote it. Raises `BadOrder`."""
+    """Returns what `line` says, without a look at its signature. Raises `BadOrder`."""
     match = _LINE.fullmatch(line) if len(line) <= MAX_LINE else None
     if match is None:
         raise BadOrder("it is damaged or no order")
