@@ -20,6 +20,7 @@ from collectors.ingest.https_ingest import HttpsIngest
 from collectors.ingest.ingest_config import HttpsConfig, IngestConfig, RegistryConfig
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_file import UPDATES
+from probes.agent.spool_rows import SpooledReport
 from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.report import (
@@ -97,6 +98,11 @@ def receipt(answer: httpx2.Response) -> Receipt:
 
 def body(*reports: Report) -> bytes:
     return msgspec.json.encode(reports)
+
+
+def as_spooled(made: Report) -> SpooledReport:
+    """The report as it waits on a laptop."""
+    return SpooledReport(made.id, made.sent_ms, msgspec.json.encode(made))
 
 
 class Door:

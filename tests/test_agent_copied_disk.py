@@ -29,6 +29,7 @@ from probes.agent.enrol import (
 )
 from probes.agent.enrolment_token import EnrolmentToken
 from probes.agent.report_delivery import Later
+from probes.agent.settings import Settings
 from probes.wire.clock import wall_ms
 from probes.wire.machine_number import machine_digest
 
@@ -45,6 +46,17 @@ def test_only_another_number_shows_a_copy() -> None:
         assert is_copy(StoredCredential("a", "s", machine=known), here) is copied
 
 
+async def started_elsewhere(here: Settings) -> StoredCredential | None:
+    """The credential of an agent that starts on the other computer."""
+    return await agent_run._get_credential(
+        here,
+        "test",
+        EnrolmentToken(here, None, {}),
+        machine_digest(THEIRS),
+        asyncio.Event(),
+    )
+
+
 async def test_a_copied_disk_becomes_another_laptop_at_its_start(
     tmp_path: Path,
 ) -> None:
@@ -55,13 +67,7 @@ async def test_a_copied_disk_becomes_another_laptop_at_its_start(
             (tmp_path / "state" / name).write_text("of the other one")
         shutil.copytree(tmp_path / "state", tmp_path / "copy")
         here = settings(council, tmp_path / "copy")
-        copied = await agent_run._get_credential(
-            here,
-            "test",
-            EnrolmentToken(here, None, {}),
-            machine_digest(THEIRS),
-            asyncio.Event(),
-        )
+        copied = await started_elsewhere(here)
         assert copied is not None
         assert copied.agent != original.agent
         # Killed here: the rest is done at the next start, and nothing else is.
@@ -154,13 +160,7 @@ async def test_a_copy_whose_secret_is_too_old_needs_a_token(
         if has_token:
             token = council.registry.admin.make_token("hall", 1, 1, now_ms)
             here = msgspec.structs.replace(here, enrolment_token=token)
-        starting = agent_run._get_credential(
-            here,
-            "test",
-            EnrolmentToken(here, None, {}),
-            machine_digest(THEIRS),
-            asyncio.Event(),
-        )
+        starting = started_elsewhere(here)
         if not has_token:
             with pytest.raises(NotEnrolled, match="towpath-agent enrol --new"):
                 await starting

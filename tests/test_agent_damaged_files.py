@@ -83,7 +83,7 @@ SET_ASIDE = {"policy.json", "places.json", "device", "status.json", "stop-orders
 def damage(path: Path, content: bytes | None) -> None:
     if content is None:
         path.mkdir()
-        (path / "something").write_text("of somebody")
+        (path / "something").write_text("of another program")
     else:
         path.write_bytes(content)
 

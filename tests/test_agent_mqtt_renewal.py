@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import msgspec
 import pytest
-from ingest_council import report
+from ingest_council import as_spooled, report
 from test_ingest_new_laptops import council, first_report, started
 
 from probes.agent.credential_renewal import CredentialRenewal
@@ -15,7 +14,6 @@ from probes.agent.enrol import read_credential
 from probes.agent.publish_mqtt import MqttPublisher
 from probes.agent.report_delivery import CredentialRefused, Later
 from probes.agent.server_connection import ServerConnection
-from probes.agent.spool_rows import SpooledReport
 from probes.wire.clock import wall_ms
 
 pytestmark = pytest.mark.service
@@ -56,7 +54,7 @@ async def test_a_laptop_on_mqtt_gets_a_new_secret_and_loses_nothing(
 async def receipt_of(publisher: MqttPublisher, agent: str, id: str) -> bool:
     """Sends a report as an agent does, until it is in a receipt."""
     made = report(agent, id)
-    waiting = SpooledReport(made.id, made.sent_ms, msgspec.json.encode(made))
+    waiting = as_spooled(made)
     while True:
         try:
             return (await publisher.send([waiting])).accepted == (id,)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import pytest
 from append_doubles import ListAppend
 from ingest_council import (
+    as_spooled,
     door,
     opened_registry,
     registry_config,
@@ -28,11 +28,7 @@ from probes.agent.report_delivery import CredentialRefused, Later, NotTaken
 from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Mqtt, Settings
 from probes.agent.spool_rows import SpooledReport
-from probes.wire.report import Enrolment, Report
-
-
-def waiting(made: Report) -> SpooledReport:
-    return SpooledReport(made.id, made.sent_ms, msgspec.json.encode(made))
+from probes.wire.report import Enrolment
 
 
 async def test_an_agent_enrols_reports_and_gets_its_policy_over_https(
@@ -56,18 +52,18 @@ async def test_an_agent_enrols_reports_and_gets_its_policy_over_https(
             assert [reflector.id for reflector in policy.reflectors] == ["hq"]
             assert await publisher.policy() is None
             good, bad = report(who.agent, "r1"), report("other", "r2")
-            receipt = await publisher.send([waiting(good), waiting(bad)])
+            receipt = await publisher.send([as_spooled(good), as_spooled(bad)])
             assert receipt.accepted == ("r1",)
             assert [refusal.id for refusal in receipt.refused] == ["r2"]
             with pytest.raises(NotTaken, match="JSON list of reports"):
                 await publisher.send([SpooledReport("x", 0, b"{")])
             council.append.fault = OSError("full")
             with pytest.raises(Later, match="durable") as later:
-                await publisher.send([waiting(report(who.agent, "r3"))])
+                await publisher.send([as_spooled(report(who.agent, "r3"))])
             assert later.value.after_s is not None
             council.registry.admin.revoke(who.agent, wall_ms(), "test")
             with pytest.raises(CredentialRefused, match="enrolled"):
-                await publisher.send([waiting(good)])
+                await publisher.send([as_spooled(good)])
 
 
 @pytest.mark.service
@@ -96,7 +92,7 @@ async def test_an_agent_reports_over_mqtt(tmp_path: Path) -> None:
             ):
                 await until(lambda: ingest.connected)
                 good, bad = report(who.agent, "r1"), report("other", "r2")
-                receipt = await publisher.send([waiting(good), waiting(bad)])
+                receipt = await publisher.send([as_spooled(good), as_spooled(bad)])
                 assert receipt.accepted == ("r1",)
                 assert [refusal.id for refusal in receipt.refused] == ["r2"]
                 with pytest.raises(NotTaken, match="JSON list of reports"):

@@ -19,6 +19,7 @@ from ingest_council import (
     Door as CouncilDoor,
 )
 from ingest_council import (
+    as_spooled,
     door,
     opened_registry,
     registry_config,
@@ -129,7 +130,7 @@ async def first_report(
     await asyncio.to_thread(folder.mkdir)
     who = await enrol(council.server, token, folder, council.ca_file, "test")
     made = report(who.agent, "r1")
-    waiting = SpooledReport(made.id, made.sent_ms, msgspec.json.encode(made))
+    waiting = as_spooled(made)
     refusals = 0
     async with MqttPublisher(council.settings(), who, back_s=(1, 1)) as publisher:
         while True:
@@ -344,10 +345,10 @@ async def test_a_laptop_that_the_broker_refuses_at_first_gets_in_soon(
                     await publisher.send([SpooledReport("x", 0, b"{}")])
         who = registry.identities.enrol(Enrolment(token, device_id(folder)), wall_ms())
         made = report(who.agent, "r1")
-        waiting = SpooledReport("r1", made.sent_ms, msgspec.json.encode(made))
+        waiting = as_spooled(made)
         async with (
             asyncio.timeout(60),
-            # Whoever waits for the usual time after a refusal does not get in.
+            # A laptop that waits for the usual time after a refusal does not get in.
             MqttPublisher(here.settings(), who, back_s=(500, 600)) as publisher,
         ):
             while True:

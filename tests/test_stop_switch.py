@@ -127,25 +127,20 @@ async def test_a_stop_acts_over_https_and_only_the_councils_key_ends_it(
     tmp_path: Path,
 ) -> None:
     folder, state = tmp_path / "council", tmp_path / "laptop" / "state"
-    async with door(folder, policy=policy()) as council:
-        enrol_laptop(council, state)
-        port, ca = council.ingest.port, council.certificates.authority
-        config = f'server = "https://127.0.0.1:{port}"\nca_file = "{ca}"\n'
-        agent = agent_process(state, config)
-        await agent.__aenter__()
-        try:
+    async with contextlib.AsyncExitStack() as running:
+        async with door(folder, policy=policy()) as council:
+            enrol_laptop(council, state)
+            port, ca = council.ingest.port, council.certificates.authority
+            config = f'server = "https://127.0.0.1:{port}"\nca_file = "{ca}"\n'
+            await running.enter_async_context(agent_process(state, config))
             await measures(state)
             give(folder, "stop", why="calls broke <b>")
             status = await is_quiet(state)
             assert "calls broke" in status.quiet
             # It has nothing to report, but the Fleet page must not call it silent.
             assert council.registry.agents()[0].last_seen_ms > 0
-        except BaseException:
-            await agent.__aexit__(None, None, None)
-            raise
-    try:
         same = {"https": {"port": port}, "certificates": council.certificates}
-        # Somebody else runs the server now, with a key of their own.
+        # An intruder runs the server now, with another key.
         give_foreign(folder, "resume")
         async with door(folder, **same, policy=policy(FOREIGN)):
             status = await status_where(state, lambda s: len(s.stop_faults) >= 2)
@@ -159,8 +154,6 @@ async def test_a_stop_acts_over_https_and_only_the_councils_key_ends_it(
         async with door(folder, **same, policy=policy(FOREIGN)):
             await status_where(state, lambda s: len(s.stop_faults) >= 2)
             await measures(state)
-    finally:
-        await agent.__aexit__(None, None, None)
 
 
 @pytest.mark.service
