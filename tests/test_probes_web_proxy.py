@@ -17,7 +17,7 @@ from signed_in_proxy import (
 )
 
 from collectors.ingest.certificate import make_certificates
-from probes.measure import web_service
+from probes.measure import proxy_ways, web_service
 from probes.measure.http_answer import leads_elsewhere
 from probes.measure.web_round import web_round
 from probes.platforms.system_facts import ProxySetting
@@ -133,6 +133,34 @@ async def test_a_dead_proxy_of_a_list_is_passed_over() -> None:
             )
         ]
     assert (result.outcome, result.values["proxy"]) == (Outcome.OK, "pac")
+
+
+async def test_each_proxy_of_a_list_is_tried_once_a_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    async def connects(url: str) -> bool:
+        asked.append(url)
+        return url != "http://127.0.0.1:9"
+
+    monkeypatch.setattr(proxy_ways, "can_connect", connects)
+    async with serving(OK) as port:
+        answers = f"http://127.0.0.1:{port}"
+        listed = ProxySetting("pac", "http://127.0.0.1:9", others=(answers,))
+        measured = tuple(Service(f"s{n}", f"http://s{n}.example/") for n in range(3))
+        outcomes = [
+            result.outcome
+            async for result in web_round(
+                Policy(services=measured),
+                ssl.create_default_context,
+                "test",
+                lambda: 5,
+                lambda: listed,
+            )
+        ]
+    assert outcomes == [Outcome.OK] * 3
+    assert asked == ["http://127.0.0.1:9", answers]
 
 
 def test_a_login_is_encoded_and_never_reported() -> None:

@@ -41,6 +41,19 @@ async def can_connect(url: str) -> bool:
     return True
 
 
+class TriedProxies:
+    """Which proxies accept a connection: each is tried once, as a silent one takes
+    `CONNECT_S`."""
+
+    def __init__(self) -> None:
+        self._connects: dict[str, bool] = {}
+
+    async def can_connect(self, url: str) -> bool:
+        if url not in self._connects:
+            self._connects[url] = await can_connect(url)
+        return self._connects[url]
+
+
 async def choose_way(
     setting: ProxySetting, connects: Callable[[str], Awaitable[bool]] = can_connect
 ) -> ProxySetting:

@@ -12,7 +12,7 @@ from probes import platforms
 from probes.measure import web_service
 from probes.measure.background import in_background, in_background_within
 from probes.measure.probe_runner import ProbeRunner, RoundContext
-from probes.measure.proxy_ways import choose_way
+from probes.measure.proxy_ways import TriedProxies, choose_way
 from probes.platforms.proxies import SCRIPT_S
 from probes.platforms.system_facts import ProxySetting
 from probes.wire.clock import WallClock
@@ -32,12 +32,13 @@ async def web_round(
     if not policy.services:
         return
     setting = await in_background(proxy)
+    tried = TriedProxies()
     portal: bool | None = None
     for service in policy.services:
         chosen = await in_background_within(
             SCRIPT_S, setting, platforms.proxy_for, service.url, setting
         )
-        chosen = await choose_way(chosen)
+        chosen = await choose_way(chosen, tried.can_connect)
         result = await web_service.measure(
             service, tls=trust(), software=software, proxy=chosen, now_ms=now_ms
         )
