@@ -68,12 +68,12 @@ async def test_a_refused_credential_is_tried_again_soon_and_then_much_later(
         # The laptop may only be too new for this server to know it.
         assert 0 < waits[0] <= 15
         assert waits[-1] >= 1800
-        assert laptop.delivery.denied
+        assert laptop.delivery._denials == 8
         assert "unknown laptop" in laptop.delivery.trouble
         assert len(laptop.ids) == 3
         report_server.answer = accept
         await laptop.delivery.deliver()
-        assert (laptop.delivery.denied, laptop.delivery.trouble) == (False, "")
+        assert (laptop.delivery._denials, laptop.delivery.trouble) == (0, "")
 
 
 async def test_a_batch_that_is_too_large_is_halved_until_it_passes(

@@ -111,7 +111,6 @@ class ReportDelivery:
         # Versions that the server does not read, and when to try one report again.
         self._unread_until_ms: dict[int, int] = {}
         self.trouble = ""
-        self.denied = False
         self.delivered_ms: int | None = None
         self.delivered = 0
         self._policy_version = ""
@@ -132,7 +131,6 @@ class ReportDelivery:
         except Later as later:
             return self._failed(str(later), later.after_s)
         except CredentialRefused as refused:
-            self.denied = True
             self._denials += 1
             self._failed(str(refused), None)
             return denied_retry_s(self._denials, self._chance())
@@ -179,7 +177,7 @@ class ReportDelivery:
             self.delivered_ms = now_ms
         if self.trouble and not unread:
             _log.info("delivery_recovered")
-        self.trouble, self.denied = unread, False
+        self.trouble = unread
         self._failures = self._denials = 0
         self._batch_reports = min(self._batch_reports * 2, BATCH_REPORTS)
         return True
