@@ -214,7 +214,7 @@ class Agent:
         the connection."""
         policy, metered = self._policy.current, self._probe_jobs.metered
         if job == DELIVER:
-            return policy.report_s * 1000 * (3 if metered else 1)
+            return 1000 * policy.report_every_s(metered)
         if job == REFRESH:
             return policy.refresh_s * 1000 if self._server.policies is not None else 0
         if job in self._policy.stops.stopped(self._stop_ms()):

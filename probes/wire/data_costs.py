@@ -73,7 +73,7 @@ def day(
             lines.append(Cost(probe.name, cost_bytes, DAY_S // cadence_s))
     if policy.hurry and not metered:
         lines += _bursts(replace(conditions, brief=True))
-    every_s = policy.report_s * (3 if metered else 1)
+    every_s = policy.report_every_s(metered)
     if policy.beacon_url:
         lines.append(Cost(PLACE, PLACE_BYTES, DAY_S // PLACE_EVERY_S))
     lines.append(Cost(DELIVERY, DELIVERY_BYTES, DAY_S // max(every_s, 1)))

@@ -226,6 +226,10 @@ class Policy(msgspec.Struct, frozen=True):
     orders: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_ORDERS)] = ()
     version: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
+    def report_every_s(self, metered: bool) -> int:
+        """Returns the seconds between two deliveries on this kind of connection."""
+        return self.report_s * (3 if metered else 1)
+
     def plan(self) -> Policy:
         """Returns the policy without what changes by the hour and affects no plan."""
         return msgspec.structs.replace(
