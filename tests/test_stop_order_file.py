@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import msgspec
 import pytest
 from stop_keys import COUNCIL, DAY_MS, FOREIGN, NEXT, NOW_MS, line, order
 from test_stop_orders import PUBLIC, given_policy, laptop
 
 from collectors.ingest.stop_key import KeyUnusable, make_stop_key, read_stop_key
 from collectors.ingest.stop_order_file import (
+    KnownOrder,
     OrderRefused,
     ServedOrders,
     StopWish,
@@ -22,7 +22,6 @@ from collectors.ingest.stop_order_file import (
     write_lines,
 )
 from probes.wire.policy import MAX_BODY_BYTES, MAX_ORDERS
-from probes.wire.stop_order import StopOrder
 
 
 def test_the_private_key_is_private_and_never_overwritten(tmp_path: Path) -> None:
@@ -90,15 +89,8 @@ def test_orders_that_root_gives_can_be_read_by_ingest(tmp_path: Path) -> None:
 
 
 def test_numbers_grow_even_if_the_clock_of_the_signer_went_back() -> None:
-    first = order(at_ms=NOW_MS)
-    known = [msgspec.structs.replace(read_known(first))]
+    known = [KnownOrder("", order(at_ms=NOW_MS))]
     assert make_order(StopWish("resume"), known, NOW_MS - DAY_MS).number == NOW_MS + 1
-
-
-def read_known(known: StopOrder):  # type: ignore[no-untyped-def]
-    from collectors.ingest.stop_order_file import KnownOrder
-
-    return KnownOrder("", known)
 
 
 def test_after_a_change_of_the_key_all_orders_are_signed_with_the_new_one(
