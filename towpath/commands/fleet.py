@@ -25,14 +25,6 @@ from towpath.commands.shared import (
 )
 
 app = typer.Typer(no_args_is_help=True, help="Enrolled laptops and enrolment tokens.")
-for part in (
-    fleet_laptops,
-    fleet_personal,
-    fleet_expected,
-    fleet_rings,
-    fleet_stop,
-):
-    part.add_commands(app)
 
 
 @app.command()
@@ -175,3 +167,14 @@ def withdraw(
         if not registry.admin.withdraw_token(id, wall_ms(), user_name()):
             fail(f"nothing is called {id!r}")
     typer.echo(f"token {id} is withdrawn")
+
+
+# In the order of the help: these follow what a fleet begins with.
+for part in (
+    fleet_laptops,
+    fleet_personal,
+    fleet_expected,
+    fleet_rings,
+    fleet_stop,
+):
+    part.add_commands(app)
