@@ -35,6 +35,7 @@ from alerts.action_link import (
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
 from alerts.silence import silence_of
+from dashboards.web.visitor_recognition import present_visitor
 from probes.wire.clock import WallClock
 
 _log = structlog.get_logger()
@@ -118,32 +119,23 @@ def silence_scopes(alert: Alert) -> dict[str, dict[str, str]]:
 
 
 class ActionPages:
-    """`render(template, status, **values)` makes a page of the website. `signed_on`
-    returns the name that the council's proxy gives the visitor; empty without one."""
+    """`render(template, status, **values)` makes a page of the website."""
 
     def __init__(
         self,
         actions: AlertActions,
         render: Callable[..., Response],
         now_ms: WallClock,
-        signed_on: Callable[[Request], str],
     ) -> None:
         self._actions, self._render_page, self._now_ms = actions, render, now_ms
-        self._signed_on = signed_on
 
     async def start(self, request: Request) -> Response:
         """Makes a link for an alert of the status page, and leads there. This changes
         nothing, and a page of another website cannot read the link."""
         action, key = request.path_params["action"], request.path_params["key"]
         wanted = next((known for known in ACTIONS if known == action), None)
-        if wanted is None or not self._signed_on(request):
-            return self._refused(
-                LinkRefused(
-                    "Only people who have signed on can do this here. Use the link of "
-                    "a message, or the command line: towpath alerts ack.",
-                    403,
-                )
-            )
+        if wanted is None:
+            return self._refused(LinkRefused("There is no such action.", 404))
         try:
             path = await asyncio.to_thread(self._actions.path, wanted, key)
         except LinkRefused as refusal:
@@ -167,7 +159,7 @@ class ActionPages:
                     503,
                 )
             )
-        form = ActionForm(who=_one_line(self._signed_on(request))[:LONGEST_WHO])
+        form = ActionForm(who=_one_line(present_visitor().name)[:LONGEST_WHO])
         return self._form(signed, alert, form, 200)
 
     async def _act(self, request: Request, token: str) -> Response:

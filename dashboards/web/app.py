@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +15,6 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.alert_text import describe_affected
@@ -25,12 +24,19 @@ from dashboards.templating import environment
 from dashboards.web import fleet_state, influx_endpoint, site_state, status_api
 from dashboards.web.action_pages import ActionPages, AlertActions
 from dashboards.web.alerts_api import AlertsApi
-from dashboards.web.fleet_page import FleetPage, FleetSource, LocalVisitors, is_shown
+from dashboards.web.fleet_page import FleetPage, FleetSource
 from dashboards.web.influx_endpoint import InfluxEndpoint
 from dashboards.web.laptop_groups import groups
+from dashboards.web.page_routes import PageRoute, guarded
 from dashboards.web.page_views import Views
 from dashboards.web.report_folder import ReportFolder
 from dashboards.web.security_headers import PAGE, REPORT, SecurityHeaders
+from dashboards.web.visitor_recognition import (
+    VisitorRecognition,
+    present_visitor,
+    recognise_without_sign_in,
+)
+from dashboards.web.visitors import Right
 from dashboards.web.web_config import WebConfig
 
 _STATIC = {
@@ -71,7 +77,9 @@ class StatusPages:
             when=lambda time_ms: figure_text.when(time_ms, self._zone),
             clock=lambda time_ms: figure_text.clock(time_ms, self._zone),
             path=lambda text: quote(str(text), safe=""),
-            has_fleet=lambda: bool(fleet) and config.fleet and is_shown(),
+            has_fleet=bool(fleet) and config.fleet,
+            visitor=present_visitor,
+            Right=Right,
             stop_text=fleet_state.stop_text,
         )
 
@@ -165,13 +173,8 @@ class StatusPages:
             view=view,
             recent=recent[:200],
             failing=failing,
-            can_act=bool(self.signed_on(request)) and self._has_actions,
+            can_act=self._has_actions and present_visitor().may(Right.ACT_ON_ALERTS),
         )
-
-    def signed_on(self, request: Request) -> str:
-        """Who has signed on at the council's proxy; empty without one."""
-        header = self._config.sign_on_header
-        return request.headers.get(header, "").strip() if header else ""
 
     async def reports(self, request: Request) -> Response:
         listed = await asyncio.to_thread(self._reports.list_files)
@@ -279,36 +282,38 @@ def app(
 ) -> ASGIApp:
     """Returns the application; it starts nothing."""
     pages = StatusPages(config, views, actions is not None, fleet)
-    routes: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
-        ("/", pages.sites),
-        ("/sites/{site}", pages.site),
-        ("/alerts", pages.alerts),
-        ("/reports", pages.reports),
-        ("/reports/{name}", pages.report),
-        ("/catalogue", pages.catalogue),
-        ("/accessibility", pages.accessibility),
-        ("/api/status.json", pages.status),
-        ("/healthz", pages.healthz),
-        ("/static/{name}", pages.static),
+    routes = [
+        PageRoute("/", pages.sites, Right.SEE_STATUS),
+        PageRoute("/sites/{site}", pages.site, Right.SEE_STATUS),
+        PageRoute("/alerts", pages.alerts, Right.SEE_STATUS),
+        PageRoute("/reports", pages.reports, Right.SEE_REPORTS),
+        PageRoute("/reports/{name}", pages.report, Right.SEE_REPORTS),
+        PageRoute("/catalogue", pages.catalogue, Right.SEE_STATUS),
+        PageRoute("/accessibility", pages.accessibility, Right.SEE_PUBLIC),
+        PageRoute("/api/status.json", pages.status, Right.SEE_STATUS),
+        PageRoute("/healthz", pages.healthz, Right.SEE_PUBLIC),
+        PageRoute("/static/{name}", pages.static, Right.SEE_PUBLIC),
     ]
-    listed = [Route(where, page, methods=["GET"]) for where, page in routes]
     if actions is not None:
-        linked = ActionPages(actions, pages.page, views.now_ms, pages.signed_on)
-        listed += [
-            Route("/alerts/{action}/{key:path}", linked.start, methods=["GET"]),
-            Route("/act/done/{action}", linked.done, methods=["GET"]),
-            Route("/act/{token}", linked.page, methods=["GET", "POST"]),
+        linked = ActionPages(actions, pages.page, views.now_ms)
+        act = Right.ACT_ON_ALERTS
+        routes += [
+            PageRoute("/alerts/{action}/{key:path}", linked.start, act),
+            # Whoever has the link of a message may use it.
+            PageRoute("/act/done/{action}", linked.done, Right.SEE_PUBLIC),
+            PageRoute("/act/{token}", linked.page, Right.SEE_PUBLIC, ("GET", "POST")),
         ]
-    if api is not None:
-        listed += api.routes
     if fleet is not None and config.fleet:
         shown_fleet = FleetPage(fleet, views.answers, views.now_ms, pages.page)
-        listed.append(Route("/fleet", shown_fleet.page, methods=["GET"]))
+        routes.append(PageRoute("/fleet", shown_fleet.page, Right.SEE_FLEET))
+    listed = [guarded(route) for route in routes]
+    if api is not None:
+        listed += api.routes
     shown = Starlette(
         routes=listed,
         middleware=[
             Middleware(SecurityHeaders),
-            Middleware(LocalVisitors),
+            Middleware(VisitorRecognition, recognise=recognise_without_sign_in(config)),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(config.hosts)),
         ],
         exception_handlers={HTTPException: pages.refused},

@@ -7,17 +7,12 @@ machine and through no proxy: it lists pseudonyms.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import re
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import urlencode
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collectors.estate import Estate
 from collectors.ingest.device_lists import (
@@ -37,41 +32,8 @@ from dashboards.web.fleet_state import Filter, FleetState
 from probes.wire.clock import WallClock
 from probes.wire.stop_order import StopOrder
 
-_PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
-_OWN_NAME = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 _KEEP_MS = 15_000
 NO_RING = "-"
-
-_is_shown: ContextVar[bool] = ContextVar("fleet_is_shown", default=False)
-
-
-class LocalVisitors:
-    """Notes for each request whether it may see the page."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _is_shown.set(scope["type"] == "http" and is_local(scope))
-        await self._app(scope, receive, send)
-
-
-def is_local(scope: Scope) -> bool:
-    """Whether a request comes from this machine and through no proxy. Some proxies
-    say nothing of themselves, but pass on the name that they were called by, or speak
-    HTTP/1.0 (nginx does by default)."""
-    client = scope.get("client")
-    headers = {
-        name.decode("latin-1").lower(): value.decode("latin-1")
-        for name, value in scope["headers"]
-    }
-    try:
-        loopback = ipaddress.ip_address(client[0] if client else "").is_loopback
-    except ValueError:
-        return False
-    called_here = bool(_OWN_NAME.fullmatch(headers.get("host", "")))
-    through_proxy = headers.keys() & set(_PROXY_HEADERS) or not called_here
-    return loopback and not through_proxy and scope["http_version"] != "1.0"
 
 
 class FleetSource:
@@ -145,12 +107,6 @@ class FleetPage:
         self._now_ms, self._show = now_ms, show
 
     async def page(self, request: Request) -> Response:
-        if not _is_shown.get():
-            raise HTTPException(
-                403,
-                "Fleet is shown on Towpath's own machine only, and not through a "
-                "proxy, because it lists laptops and nobody signs in here yet.",
-            )
         now_ms = self._now_ms()
         to_ms = rounded(now_ms, 60_000)
         refusals, troubles = await self._answers.all(
@@ -177,11 +133,6 @@ class FleetPage:
             troubles=None if troubles is None else fleet_state.troubles(troubles),
             **values,
         )
-
-
-def is_shown() -> bool:
-    """Whether the present request may see the page."""
-    return _is_shown.get()
 
 
 def read_filter(request: Request) -> Filter:
