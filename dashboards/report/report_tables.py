@@ -1,0 +1,340 @@
+"""The tables of a report: sites, devices, lines, test calls, causes, gateways and
+incidents. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from dashboards import figure_text
+from dashboards.report import poor_call_causes, report_figures
+from dashboards.report.report_columns import Cell, Column, ReportTable, TableLayout
+from dashboards.report.report_data import ReportContent
+
+
+def report_tables(content: ReportContent) -> tuple[ReportTable, ...]:
+    """Returns every table of a report."""
+    return tuple(layout.table(content) for layout in _LAYOUTS)
+
+
+_SITES = (
+    Column("month"),
+    Column("site"),
+    Column("site name"),
+    Column("reachable in opening hours (ratio of observed time)", "ratio"),
+    Column("reachable at all hours (ratio of observed time)", "ratio"),
+    Column("last month reachable at all hours (ratio of observed time)", "ratio"),
+    Column("observed (ratio of month without maintenance)", "ratio"),
+    Column("not observed (h)", "number"),
+    Column("planned maintenance (h)", "number"),
+    Column("not reachable (h)", "number"),
+    Column("incidents", "count"),
+)
+
+
+def _sites(content: ReportContent) -> Iterable[Sequence[Cell]]:
+    for site in content.sites:
+        a = site.availability
+        yield (
+            str(content.month),
+            site.site.id,
+            site.site.name,
+            a.open_ratio,
+            a.ratio,
+            site.before.ratio,
+            a.observed_ratio,
+            _hours(a.unobserved_ms),
+            _hours(a.maintenance_ms),
+            _hours(a.down_ms),
+            len(site.incidents),
+        )
+
+
+_DEVICES = (
+    Column("month"),
+    Column("site"),
+    Column("device"),
+    Column("role"),
+    Column("answered (ratio of observed time)", "ratio"),
+    Column("observed (ratio of month without maintenance)", "ratio"),
+    Column("not answering (h)", "number"),
+)
+
+
+def _devices(content: ReportContent) -> Iterable[Sequence[Cell]]:
+    for site in content.sites:
+        for device in site.devices:
+            a = device.availability
+            yield (
+                str(content.month),
+                site.site.id,
+                device.device.id,
+                device.device.role,
+                a.ratio,
+                a.observed_ratio,
+                _hours(a.down_ms),
+            )
+
+
+_LINES = (
+    Column("month"),
+    Column("site"),
+    Column("line"),
+    Column("supplier"),
+    Column("circuit"),
+    Column("role"),
+    Column("contracted to site (Mbit/s)", "number"),
+    Column("contracted from site (Mbit/s)", "number"),
+    Column("to site p95 (ratio of contract)", "ratio"),
+    Column("from site p95 (ratio of contract)", "ratio"),
+    Column("highest to site (ratio of contract)", "ratio"),
+    Column("highest from site (ratio of contract)", "ratio"),
+    Column("last month p95 in the busier direction (ratio of contract)", "ratio"),
+    Column("hours over 85%", "count"),
+    Column("hours observed", "count"),
+    Column("port up (ratio of observed time)", "ratio"),
+    Column("cost (GBP a year)", "pounds"),
+    Column("cost (GBP a year per contracted Mbit/s)", "pence"),
+    Column("contract ends", "date"),
+    Column("notice (days)", "count"),
+    Column("advice"),
+)
+
+
+def _lines(content: ReportContent) -> Iterable[Sequence[Cell]]:
+    for site in content.sites:
+        for figures in site.lines:
+            line = figures.line
+            yield (
+                str(content.month),
+                site.site.id,
+                line.id,
+                line.supplier,
+                line.circuit_ref,
+                line.role,
+                line.down_mbps,
+                line.up_mbps,
+                figures.down_p95,
+                figures.up_p95,
+                figures.down_max,
+                figures.up_max,
+                figures.before_p95,
+                figures.busy_hours if figures.observed_hours else None,
+                figures.observed_hours,
+                figures.up_ratio,
+                line.cost_per_year,
+                figures.cost_per_mbps,
+                line.contract_end,
+                line.notice_days,
+                report_figures.value_for_money(figures),
+            )
+
+
+_CALLS = (
+    Column("month"),
+    Column("grouped by"),
+    Column("group"),
+    Column("hours"),
+    Column("laptops at most (rounded to 5)", "count"),
+    Column("test calls", "count"),
+    Column("windows", "count"),
+    Column("days", "count"),
+    Column("poor calls (ratio of calls)", "ratio"),
+    Column("estimated MOS (mean of windows' medians by calls)", "number"),
+    Column("round trip (mean of windows' p95 by calls, ms)", "number"),
+    Column("loss (mean of calls, ratio)", "ratio"),
+    Column("jitter (mean of windows' p95 by calls, ms)", "number"),
+    Column("VPN up (ratio of laptops)", "ratio"),
+    Column("web worked (ratio of requests)", "ratio"),
+    Column("last month poor calls (ratio of calls)", "ratio"),
+    Column("last month estimated MOS (mean of windows' medians by calls)", "number"),
+    Column("note"),
+)
+
+
+def _calls(content: ReportContent) -> Iterable[Sequence[Cell]]:
+    groups = (
+        content.everybody,
+        *content.places,
+        *content.connections,
+        *content.providers,
+        *(site.experience for site in content.sites),
+        *(site.staff_at_home for site in content.sites),
+    )
+    for group in groups:
+        values, before = group.values or {}, group.before or {}
+        yield (
+            str(content.month),
+            group.by,
+            group.group,
+            figure_text.hours(group.hours),
+            *(
+                (group.agents, group.calls, group.windows, group.days)
+                if group.values is not None
+                else (None,) * 4
+            ),
+            *(values.get(f"{name}_mean") for name in _OF_GROUPS),
+            before.get("call_poor_ratio_mean"),
+            before.get("mos_estimated_p50_mean"),
+            group.absent or _missing(group),
+        )
+
+
+_OF_GROUPS = {
+    "call_poor_ratio": "poor calls",
+    "mos_estimated_p50": "estimated MOS",
+    "rtt_p95_ms": "round trip",
+    "loss_mean_ratio": "loss",
+    "jitter_p95_ms": "jitter",
+    "vpn_up_ratio": "VPN up",
+    "web_ok_ratio": "web worked",
+}
+
+
+def _missing(group: report_figures.GroupFigures) -> str:
+    """`estimated MOS, loss: no call succeeded; VPN up: too few laptops`."""
+    why: dict[str, list[str]] = {}
+    for name, title in _OF_GROUPS.items():
+        if f"{name}_mean" not in (group.values or {}):
+            why.setdefault(group.missing(name), []).append(title)
+    return "; ".join(f"{', '.join(titles)}: {text}" for text, titles in why.items())
+
+
+_CAUSES = (
+    Column("month"),
+    Column("grouped by"),
+    Column("group"),
+    Column("poor (ratio of laptops)", "ratio"),
+    *(
+        Column(f"{name} (ratio of laptops)", "ratio")
+        for name in figure_text.CAUSES.values()
+    ),
+    Column("last month poor (ratio of laptops)", "ratio"),
+    *(
+        Column(f"last month {name} (ratio of laptops)", "ratio")
+        for name in figure_text.CAUSES.values()
+    ),
+)
+
+
+def _causes(content: ReportContent) -> Iterable[Sequence[Cell]]:
+    for causes in poor_call_causes.causes_by_group(content):
+        yield (
+            str(content.month),
+            causes.by,
+            causes.group,
+            causes.total,
+            *(causes.shares[name] for name in figure_text.CAUSES),
+            causes.total_before,
+            *((causes.before or {}).get(name) for name in figure_text.CAUSES),
+        )
+
+
+_GATEWAYS = (
+    Column("month"),
+    Column("gateway"),
+    Column("answered (ratio of observed time)", "ratio"),
+    Column("observed (ratio of month without maintenance)", "ratio"),
+    Column("TCP connection median (ms)", "number"),
+    Column("TCP connection p95 (ms)", "number"),
+    Column("certificate ends in (days)", "number"),
+)
+
+
+def _gateways(content: ReportContent) -> Iterable[Sequence[Cell]]:
+    for gateway in content.gateways:
+        yield (
+            str(content.month),
+            gateway.gateway.id,
+            gateway.availability.ratio,
+            gateway.availability.observed_ratio,
+            gateway.connect_p50_ms,
+            gateway.connect_p95_ms,
+            gateway.certificate_days,
+        )
+
+
+_INCIDENTS = (
+    Column("month"),
+    Column("site"),
+    Column("severity"),
+    Column("what"),
+    Column("cause"),
+    Column("began (UTC)", "time"),
+    Column("ended (UTC)", "time"),
+    Column("duration in the month (h)", "number"),
+    Column("other signs explained", "count"),
+)
+
+
+def _incidents(content: ReportContent) -> Iterable[Sequence[Cell]]:
+    for incident in content.incidents:
+        alert = incident.alert
+        yield (
+            str(content.month),
+            alert.site,
+            alert.severity,
+            alert.summary or alert.title or alert.rule,
+            alert.cause,
+            _time(alert.since_ms),
+            None if incident.ongoing else _time(incident.to_ms),
+            _hours(incident.to_ms - incident.from_ms),
+            incident.explains,
+        )
+
+
+def _hours(ms: float) -> float:
+    return round(ms / 3_600_000, 3)
+
+
+def _time(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000, UTC)
+
+
+_LAYOUTS = (
+    TableLayout(
+        "sites",
+        "Sites",
+        "Whether each site could be reached, as a share of observed time.",
+        _SITES,
+        _sites,
+    ),
+    TableLayout(
+        "devices",
+        "Devices",
+        "Whether each device answered, as a share of observed time.",
+        _DEVICES,
+        _devices,
+    ),
+    TableLayout(
+        "lines", "Lines", "Use, cost and contract of each line.", _LINES, _lines
+    ),
+    TableLayout(
+        "calls",
+        "Test calls",
+        "Test calls of groups of laptops in working hours, never real calls.",
+        _CALLS,
+        _calls,
+    ),
+    TableLayout(
+        "causes",
+        "Causes of poor calls",
+        "The share of each group's laptops with a poor test call, by where it fails.",
+        _CAUSES,
+        _causes,
+    ),
+    TableLayout(
+        "gateways",
+        "VPN gateways",
+        "Each VPN gateway, tested as a laptop connects.",
+        _GATEWAYS,
+        _gateways,
+    ),
+    TableLayout(
+        "incidents",
+        "Incidents",
+        "What went wrong, longest first. Times are UTC.",
+        _INCIDENTS,
+        _incidents,
+    ),
+)
