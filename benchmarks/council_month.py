@@ -3,10 +3,9 @@ writer: one file per day and measurement, and roll-ups. For benchmarks of report
 pages.
 
 A site has a router with 4 ports, two switches with 24 and a line; every third site has
-a backup line too. Devices are polled every minute. Ports have only the fields that
-reports read. Each device is down once for an hour and a half, one in sixty answers nine
-polls out of ten, in one night nothing is polled, and for two hours the monitor is cut
-off.
+a backup line too. Devices are polled every minute. Rows are complete. Each
+device is down once for an hour and a half, one in sixty answers nine polls out of ten,
+in one night nothing is polled, and for two hours the monitor is cut off.
 """
 
 from __future__ import annotations
@@ -142,9 +141,9 @@ def write(
         ).description
         selected = {column[0] for column in description or ()}
         columns = ", ".join(
-            f'CAST({_quoted(column) if column in selected else _FILLERS[kind]} AS {kind})'
-            f' AS "{column}"'
+            f'CAST({value} AS {kind}) AS "{column}"'
             for column, kind in _types(measurement).items()
+            for value in [f'"{column}"' if column in selected else _FILLERS[kind]]
         )
         copied = connection.execute(
             f"COPY (SELECT {columns} FROM ({select}) WHERE {where} ORDER BY {order})"
@@ -152,10 +151,6 @@ def write(
             f" KV_METADATA {{{known}}})"
         ).fetchall()
     return int(copied[0][0])
-
-
-def _quoted(column: str) -> str:
-    return f'"{column}"'
 
 
 def _types(measurement: str) -> dict[str, str]:
