@@ -20,7 +20,7 @@ _UNIT = re.compile(r"\(([^()]*)\)$")
 
 
 @dataclass(frozen=True)
-class Column:
+class CellColumn:
     """One column. `kind` is how its cells are read: a `ratio` as per cent, `pounds` as
     money without pence, a `time` in UTC."""
 
@@ -41,7 +41,7 @@ class ReportTable:
     name: str
     title: str
     about: str
-    columns: tuple[Column, ...]
+    columns: tuple[CellColumn, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ class TableLayout:
     name: str
     title: str
     about: str
-    columns: tuple[Column, ...]
+    columns: tuple[CellColumn, ...]
     rows: Callable[[ReportContent], Iterable[Sequence[Cell]]]
 
     def table(self, content: ReportContent) -> ReportTable:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from dashboards import figure_text
 from dashboards.report import poor_call_causes, report_figures
-from dashboards.report.report_columns import Cell, Column, ReportTable, TableLayout
+from dashboards.report.report_columns import Cell, CellColumn, ReportTable, TableLayout
 from dashboards.report.report_data import ReportContent
 
 
@@ -18,17 +18,17 @@ def report_tables(content: ReportContent) -> tuple[ReportTable, ...]:
 
 
 _SITES = (
-    Column("month"),
-    Column("site"),
-    Column("site name"),
-    Column("reachable in opening hours (ratio of observed time)", "ratio"),
-    Column("reachable at all hours (ratio of observed time)", "ratio"),
-    Column("last month reachable at all hours (ratio of observed time)", "ratio"),
-    Column("observed (ratio of month without maintenance)", "ratio"),
-    Column("not observed (h)", "number"),
-    Column("planned maintenance (h)", "number"),
-    Column("not reachable (h)", "number"),
-    Column("incidents", "count"),
+    CellColumn("month"),
+    CellColumn("site"),
+    CellColumn("site name"),
+    CellColumn("reachable in opening hours (ratio of observed time)", "ratio"),
+    CellColumn("reachable at all hours (ratio of observed time)", "ratio"),
+    CellColumn("last month reachable at all hours (ratio of observed time)", "ratio"),
+    CellColumn("observed (ratio of month without maintenance)", "ratio"),
+    CellColumn("not observed (h)", "number"),
+    CellColumn("planned maintenance (h)", "number"),
+    CellColumn("not reachable (h)", "number"),
+    CellColumn("incidents", "count"),
 )
 
 
@@ -51,13 +51,13 @@ def _sites(content: ReportContent) -> Iterable[Sequence[Cell]]:
 
 
 _DEVICES = (
-    Column("month"),
-    Column("site"),
-    Column("device"),
-    Column("role"),
-    Column("answered (ratio of observed time)", "ratio"),
-    Column("observed (ratio of month without maintenance)", "ratio"),
-    Column("not answering (h)", "number"),
+    CellColumn("month"),
+    CellColumn("site"),
+    CellColumn("device"),
+    CellColumn("role"),
+    CellColumn("answered (ratio of observed time)", "ratio"),
+    CellColumn("observed (ratio of month without maintenance)", "ratio"),
+    CellColumn("not answering (h)", "number"),
 )
 
 
@@ -77,27 +77,27 @@ def _devices(content: ReportContent) -> Iterable[Sequence[Cell]]:
 
 
 _LINES = (
-    Column("month"),
-    Column("site"),
-    Column("line"),
-    Column("supplier"),
-    Column("circuit"),
-    Column("role"),
-    Column("contracted to site (Mbit/s)", "number"),
-    Column("contracted from site (Mbit/s)", "number"),
-    Column("to site p95 (ratio of contract)", "ratio"),
-    Column("from site p95 (ratio of contract)", "ratio"),
-    Column("highest to site (ratio of contract)", "ratio"),
-    Column("highest from site (ratio of contract)", "ratio"),
-    Column("last month p95 in the busier direction (ratio of contract)", "ratio"),
-    Column("hours over 85%", "count"),
-    Column("hours observed", "count"),
-    Column("port up (ratio of observed time)", "ratio"),
-    Column("cost (GBP a year)", "pounds"),
-    Column("cost (GBP a year per contracted Mbit/s)", "pence"),
-    Column("contract ends", "date"),
-    Column("notice (days)", "count"),
-    Column("advice"),
+    CellColumn("month"),
+    CellColumn("site"),
+    CellColumn("line"),
+    CellColumn("supplier"),
+    CellColumn("circuit"),
+    CellColumn("role"),
+    CellColumn("contracted to site (Mbit/s)", "number"),
+    CellColumn("contracted from site (Mbit/s)", "number"),
+    CellColumn("to site p95 (ratio of contract)", "ratio"),
+    CellColumn("from site p95 (ratio of contract)", "ratio"),
+    CellColumn("highest to site (ratio of contract)", "ratio"),
+    CellColumn("highest from site (ratio of contract)", "ratio"),
+    CellColumn("last month p95 in the busier direction (ratio of contract)", "ratio"),
+    CellColumn("hours over 85%", "count"),
+    CellColumn("hours observed", "count"),
+    CellColumn("port up (ratio of observed time)", "ratio"),
+    CellColumn("cost (GBP a year)", "pounds"),
+    CellColumn("cost (GBP a year per contracted Mbit/s)", "pence"),
+    CellColumn("contract ends", "date"),
+    CellColumn("notice (days)", "count"),
+    CellColumn("advice"),
 )
 
 
@@ -131,24 +131,26 @@ def _lines(content: ReportContent) -> Iterable[Sequence[Cell]]:
 
 
 _CALLS = (
-    Column("month"),
-    Column("grouped by"),
-    Column("group"),
-    Column("hours"),
-    Column("laptops at most (rounded to 5)", "count"),
-    Column("test calls", "count"),
-    Column("windows", "count"),
-    Column("days", "count"),
-    Column("poor calls (ratio of calls)", "ratio"),
-    Column("estimated MOS (mean of windows' medians by calls)", "number"),
-    Column("round trip (mean of windows' p95 by calls, ms)", "number"),
-    Column("loss (mean of calls, ratio)", "ratio"),
-    Column("jitter (mean of windows' p95 by calls, ms)", "number"),
-    Column("VPN up (ratio of laptops)", "ratio"),
-    Column("web worked (ratio of requests)", "ratio"),
-    Column("last month poor calls (ratio of calls)", "ratio"),
-    Column("last month estimated MOS (mean of windows' medians by calls)", "number"),
-    Column("note"),
+    CellColumn("month"),
+    CellColumn("grouped by"),
+    CellColumn("group"),
+    CellColumn("hours"),
+    CellColumn("laptops at most (rounded to 5)", "count"),
+    CellColumn("test calls", "count"),
+    CellColumn("windows", "count"),
+    CellColumn("days", "count"),
+    CellColumn("poor calls (ratio of calls)", "ratio"),
+    CellColumn("estimated MOS (mean of windows' medians by calls)", "number"),
+    CellColumn("round trip (mean of windows' p95 by calls, ms)", "number"),
+    CellColumn("loss (mean of calls, ratio)", "ratio"),
+    CellColumn("jitter (mean of windows' p95 by calls, ms)", "number"),
+    CellColumn("VPN up (ratio of laptops)", "ratio"),
+    CellColumn("web worked (ratio of requests)", "ratio"),
+    CellColumn("last month poor calls (ratio of calls)", "ratio"),
+    CellColumn(
+        "last month estimated MOS (mean of windows' medians by calls)", "number"
+    ),
+    CellColumn("note"),
 )
 
 
@@ -201,17 +203,17 @@ def _missing(group: report_figures.GroupFigures) -> str:
 
 
 _CAUSES = (
-    Column("month"),
-    Column("grouped by"),
-    Column("group"),
-    Column("poor (ratio of laptops)", "ratio"),
+    CellColumn("month"),
+    CellColumn("grouped by"),
+    CellColumn("group"),
+    CellColumn("poor (ratio of laptops)", "ratio"),
     *(
-        Column(f"{name} (ratio of laptops)", "ratio")
+        CellColumn(f"{name} (ratio of laptops)", "ratio")
         for name in figure_text.CAUSES.values()
     ),
-    Column("last month poor (ratio of laptops)", "ratio"),
+    CellColumn("last month poor (ratio of laptops)", "ratio"),
     *(
-        Column(f"last month {name} (ratio of laptops)", "ratio")
+        CellColumn(f"last month {name} (ratio of laptops)", "ratio")
         for name in figure_text.CAUSES.values()
     ),
 )
@@ -231,13 +233,13 @@ def _causes(content: ReportContent) -> Iterable[Sequence[Cell]]:
 
 
 _GATEWAYS = (
-    Column("month"),
-    Column("gateway"),
-    Column("answered (ratio of observed time)", "ratio"),
-    Column("observed (ratio of month without maintenance)", "ratio"),
-    Column("TCP connection median (ms)", "number"),
-    Column("TCP connection p95 (ms)", "number"),
-    Column("certificate ends in (days)", "number"),
+    CellColumn("month"),
+    CellColumn("gateway"),
+    CellColumn("answered (ratio of observed time)", "ratio"),
+    CellColumn("observed (ratio of month without maintenance)", "ratio"),
+    CellColumn("TCP connection median (ms)", "number"),
+    CellColumn("TCP connection p95 (ms)", "number"),
+    CellColumn("certificate ends in (days)", "number"),
 )
 
 
@@ -255,15 +257,15 @@ def _gateways(content: ReportContent) -> Iterable[Sequence[Cell]]:
 
 
 _INCIDENTS = (
-    Column("month"),
-    Column("site"),
-    Column("severity"),
-    Column("what"),
-    Column("cause"),
-    Column("began (UTC)", "time"),
-    Column("ended (UTC)", "time"),
-    Column("duration in the month (h)", "number"),
-    Column("other signs explained", "count"),
+    CellColumn("month"),
+    CellColumn("site"),
+    CellColumn("severity"),
+    CellColumn("what"),
+    CellColumn("cause"),
+    CellColumn("began (UTC)", "time"),
+    CellColumn("ended (UTC)", "time"),
+    CellColumn("duration in the month (h)", "number"),
+    CellColumn("other signs explained", "count"),
 )
 
 
