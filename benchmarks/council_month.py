@@ -11,12 +11,14 @@ in one night nothing is polled, and for two hours the monitor is cut off.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
 from collectors.server_measurements import CATALOGUE
 from collectors.store import file_layout
@@ -29,7 +31,9 @@ DAY_MS = 86_400_000
 _PERIOD_MS = 60_000
 _NIGHT_OFF = 11
 _NO_TROUBLE = 99
-_SITES = "SELECT s, printf('site-%03d', s) AS site FROM range({sites}) t(s)"
+_SITES = "SELECT s, printf('site-%03d', s) AS site FROM range({first}, {sites}) t(s)"
+# The rows of this many sites are sorted at once.
+_SITES_AT_ONCE = 20
 _DEVICES = (
     "SELECT s, site, d, printf('%s-d%d', site, d) AS device,"
     " CASE d WHEN 0 THEN 'router' ELSE 'switch' END AS role"
@@ -124,9 +128,7 @@ def write(
     declared = CATALOGUE.measurement(measurement)
     tags = [tag.name for tag in declared.tags]
     order = ", ".join(f'"{column}"' for column in (*declared.identity, "time_ms"))
-    known = ", ".join(f"'{key}': '{text}'" for key, text in metadata(tags).items())
     day = number if whole_day else _NO_TROUBLE
-    select = _MEASUREMENTS[measurement].format(at=at, day=day, sites=sites)
     where = f"time_ms >= {span[0]} AND time_ms < {span[1]}"
     if day == _NIGHT_OFF:
         where += f" AND time_ms NOT BETWEEN {at + 7_200_000} AND {at + 32_400_000}"
@@ -135,22 +137,43 @@ def write(
     path = target / file_layout.stored_file_name(
         span[0], whole_day, number + 1, number + 1
     )
-    with duckdb.connect(config={"memory_limit": "2GB", "threads": 2}) as connection:
-        description = connection.execute(
-            f"SELECT * FROM ({select}) LIMIT 0"
-        ).description
-        selected = {column[0] for column in description or ()}
-        columns = ", ".join(
-            f'CAST({value} AS {kind}) AS "{column}"'
-            for column, kind in _types(measurement).items()
-            for value in [f'"{column}"' if column in selected else _FILLERS[kind]]
+    # Others are not in the order of their sites.
+    by_site = measurement in ("device", "line", "interface")
+    step = _SITES_AT_ONCE if by_site else sites
+    count = 0
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(
+            duckdb.connect(config={"memory_limit": "2GB", "threads": 2})
         )
-        copied = connection.execute(
-            f"COPY (SELECT {columns} FROM ({select}) WHERE {where} ORDER BY {order})"
-            f" TO '{path}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880,"
-            f" KV_METADATA {{{known}}})"
-        ).fetchall()
-    return int(copied[0][0])
+        writer: pq.ParquetWriter | None = None
+        for first in range(0, sites, step):
+            select = _MEASUREMENTS[measurement].format(
+                at=at, day=day, first=first, sites=min(sites, first + step)
+            )
+            rows = connection.execute(
+                f"SELECT {_columns(connection, measurement, select)} FROM ({select})"
+                f" WHERE {where} ORDER BY {order}"
+            ).to_arrow_table()
+            rows = rows.replace_schema_metadata(metadata(tags))
+            writer = writer or stack.enter_context(
+                pq.ParquetWriter(path, rows.schema, compression="zstd")
+            )
+            writer.write_table(rows, 122_880)
+            count += len(rows)
+    return count
+
+
+def _columns(
+    connection: duckdb.DuckDBPyConnection, measurement: str, select: str
+) -> str:
+    """Returns the columns of a complete row, as the store writes them."""
+    description = connection.execute(f"SELECT * FROM ({select}) LIMIT 0").description
+    selected = {column[0] for column in description or ()}
+    return ", ".join(
+        f'CAST({value} AS {kind}) AS "{column}"'
+        for column, kind in _types(measurement).items()
+        for value in [f'"{column}"' if column in selected else _FILLERS[kind]]
+    )
 
 
 def _types(measurement: str) -> dict[str, str]:

@@ -74,7 +74,7 @@ async def test_files_are_complete_named_by_month_and_without_a_byte_order_mark(
         estate,
         tmp_path,
         NOW_MS,
-        ReportSettings(pdf=False),
+        ReportSettings(formats=("html", "csv")),
     )
     names = sorted(path.name for path in made.files)
     assert names[0] == "site-depot-2026-10-calls.csv"
@@ -167,7 +167,7 @@ async def test_a_report_is_written_if_the_alerts_file_is_missing(
         estate,
         tmp_path,
         NOW_MS,
-        ReportSettings(alerts=tmp_path / "none.db", pdf=False),
+        ReportSettings(alerts=tmp_path / "none.db", formats=("html",)),
     )
     assert made.files[0].name == "site-2026-10.html"
 

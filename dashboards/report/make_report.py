@@ -11,15 +11,24 @@ from alerts.alert_access import list_silences, recent_alerts
 from collectors.estate import Estate, Site, known_names
 from collectors.store.query import Store
 from dashboards.report.month import Month
-from dashboards.report.report_csv import tables
+from dashboards.report.report_csv import csv_text
 from dashboards.report.report_data import (
     AlertHistory,
     Progress,
+    ReportContent,
     ReportSettings,
     gather_content,
 )
-from dashboards.report.report_html import render_html, style_sheet
+from dashboards.report.report_html import (
+    headlines,
+    render_html,
+    report_title,
+    style_sheet,
+)
+from dashboards.report.report_parquet import parquet_bytes
 from dashboards.report.report_pdf import PdfUnavailable, write_pdf
+from dashboards.report.report_tables import report_tables
+from dashboards.report.report_workbook import workbook_bytes
 from probes.wire.atomic_file import replace_file
 
 
@@ -56,7 +65,8 @@ async def site_report(
     settings: ReportSettings | None = None,
     progress: Progress = lambda step: None,
 ) -> ReportFiles:
-    """Writes HTML, CSV and, if WeasyPrint is installed, PDF into `out`."""
+    """Writes the report in its formats into `out`. A PDF is left out, with a note, if
+    WeasyPrint is not installed."""
     settings = settings or ReportSettings()
     history = AlertHistory()
     if settings.alerts is not None:
@@ -69,28 +79,52 @@ async def site_report(
     content = await gather_content(
         month, sites, store, estate, now_ms, history, settings, progress
     )
-    progress("writing")
-    name = f"site-{month}" if content.whole else f"site-{sites[0].id}-{month}"
-    html = render_html(content, settings.council)
-    texts = {f"{name}.html": html}
-    for table, text in tables(content).items():
-        texts[f"{name}-{table}.csv"] = text
-    files = await asyncio.to_thread(_write, out, texts)
-    if not settings.pdf:
-        return ReportFiles(tuple(files))
+    return await _write_files(content, settings, out, progress)
+
+
+async def _write_files(
+    content: ReportContent, settings: ReportSettings, out: Path, progress: Progress
+) -> ReportFiles:
+    name = f"site-{content.month}"
+    if not content.whole:
+        name = f"site-{content.sites[0].site.id}-{content.month}"
+    formats, title = settings.formats, report_title(content, settings.council)
+    files: dict[str, bytes] = {}
+    html = ""
+    if "html" in formats or "pdf" in formats:
+        progress("writing the page")
+        html = render_html(content, settings.council)
+    if "html" in formats:
+        files[f"{name}.html"] = html.encode()
+    tables = report_tables(content)
+    if "xlsx" in formats:
+        progress("writing the workbook")
+        facts = headlines(content)
+        files[f"{name}.xlsx"] = workbook_bytes(title, facts, tables, content.made_ms)
+    for table in tables:
+        if "csv" in formats:
+            files[f"{name}-{table.name}.csv"] = csv_text(table).encode()
+        if "parquet" in formats:
+            files[f"{name}-{table.name}.parquet"] = parquet_bytes(
+                table, title, content.made_ms
+            )
+    written = await asyncio.to_thread(_write, out, files)
+    if "pdf" not in formats:
+        return ReportFiles(tuple(written))
+    progress("writing the PDF")
     path = out / f"{name}.pdf"
     try:
         note = await asyncio.to_thread(write_pdf, html, style_sheet(), path)
     except PdfUnavailable as missing:
-        return ReportFiles(tuple(files), str(missing))
-    return ReportFiles((*files, path), note)
+        return ReportFiles(tuple(written), str(missing))
+    return ReportFiles((*written, path), note)
 
 
-def _write(out: Path, texts: dict[str, str]) -> list[Path]:
+def _write(out: Path, files: dict[str, bytes]) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, text in texts.items():
+    for name, content in files.items():
         path = out / name
-        replace_file(path, text.encode(), durable=False, mode=None)
+        replace_file(path, content, durable=False, mode=None)
         written.append(path)
     return written

@@ -29,6 +29,7 @@ from dashboards.report.availability import availability, unobserved
 from dashboards.report.group_calls import gather_calls
 from dashboards.report.month import Month
 from dashboards.report.planned_maintenance import planned_spans
+from dashboards.report.report_formats import DEFAULT_FORMATS, ReportFormat
 
 Progress = Callable[[str], None]
 _ALWAYS = OpeningHours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
@@ -88,14 +89,15 @@ class AlertHistory:
 @dataclass(frozen=True)
 class ReportSettings:
     """`alerts`: the alert engine's file, for incidents, planned maintenance, and when
-    the monitor was cut off. `council`: the heading. `least`: the smallest group of
-    laptops shown (`groups.least`). `periods`: how often devices and gateways are
-    polled.
+    the monitor was cut off. `council`: the heading. `plain`: without charts, for
+    screen readers and e-mail. `least`: the smallest group of laptops shown
+    (`groups.least`). `periods`: how often devices and gateways are polled.
     """
 
     alerts: Path | None = None
     council: str = ""
-    pdf: bool = True
+    formats: tuple[ReportFormat, ...] = DEFAULT_FORMATS
+    plain: bool = False
     least: int = LEAST
     periods: PollPeriods = PollPeriods()
 

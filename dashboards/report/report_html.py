@@ -26,6 +26,7 @@ def render_html(content: ReportContent, council: str = "") -> str:
     return templates.get_template("report.html").render(
         c=content,
         council=council,
+        title=report_title(content, council),
         css=Markup(style_sheet()),
         figure_text=figure_text,
         figures=report_figures,
@@ -54,6 +55,15 @@ def render_html(content: ReportContent, council: str = "") -> str:
             causes_by_group, month.before().name
         ),
     )
+
+
+def report_title(content: ReportContent, council: str = "") -> str:
+    """Returns `Borough of Example: network report, October 2026`."""
+    parts = [f"{council}: network report" if council else "Network report"]
+    parts.append(content.month.name)
+    if not content.whole:
+        parts.append(content.sites[0].site.name)
+    return ", ".join(parts)
 
 
 def headlines(content: ReportContent) -> list[str]:

@@ -7,6 +7,11 @@ from pathlib import Path
 
 _KINDS = {
     ".html": ("web page", "text/html; charset=utf-8"),
+    ".xlsx": (
+        "workbook (Excel)",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
+    ".parquet": ("table (Parquet)", "application/vnd.apache.parquet"),
     ".csv": ("spreadsheet (CSV)", "text/csv; charset=utf-8"),
     ".pdf": ("PDF", "application/pdf"),
 }

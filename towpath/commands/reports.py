@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -31,11 +33,24 @@ def site(
     month: Annotated[str, typer.Option(metavar="YYYY-MM")],
     out: Annotated[Path, typer.Option(help="folder to write into")],
     site: Annotated[str | None, typer.Option(help="one site; default: all")] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="html, pdf, xlsx, csv or parquet; may be given several times "
+            "(default: all but parquet)",
+        ),
+    ] = None,
     pdf: Annotated[
         bool, typer.Option(help="also write a PDF; needs WeasyPrint and Pango")
     ] = True,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="without charts, for screen readers")
+    ] = False,
 ) -> None:
-    """Write a month's availability, lines, calls and incidents as HTML, CSV and PDF."""
+    """Write a month's availability, lines, calls and incidents, for people and
+    programs."""
     from collectors.estate import EstateError, load
     from collectors.server_measurements import CATALOGUE
     from collectors.store import Away, QueryFailed, open_store
@@ -46,11 +61,13 @@ def site(
         select_sites,
         site_report,
     )
+    from dashboards.report.report_formats import DEFAULT_FORMATS, parse_formats
     from towpath.report_settings import report_settings
 
     settings = read_config(config)
     try:
         wanted = Month.parse(month)
+        chosen = parse_formats(formats or DEFAULT_FORMATS)
         estate = load(settings.estate)
         sites = select_sites(estate, site)
     except EstateError as error:
@@ -58,7 +75,10 @@ def site(
     except (ValueError, ReportError) as error:
         usage_error([str(error)])
 
-    async def made() -> ReportFiles:
+    if not pdf:
+        chosen = tuple(kind for kind in chosen if kind != "pdf")
+
+    async def made(progress: Callable[[str], None]) -> ReportFiles:
         async with open_store(settings.store, CATALOGUE) as store:
             return await site_report(
                 wanted,
@@ -67,19 +87,34 @@ def site(
                 estate,
                 out,
                 wall_ms(),
-                report_settings(settings, pdf),
+                report_settings(settings, chosen, plain),
+                progress,
             )
 
     # Half a million rows live until this command ends. Searching them for cycles takes
     # a tenth of its time and finds none.
     gc.disable()
     try:
-        files = run_async(made())
+        with _progress() as progress:
+            files = run_async(made(progress))
     except (Away, QueryFailed, OSError, ReportError, ValueError) as error:
         fail(f"the report could not be made: {error}")
     finally:
         gc.enable()
     for path in files.files:
         typer.echo(path)
-    if files.note and pdf:
+    if files.note:
         typer.echo(files.note, err=True)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Shows the step that the report is at: on a terminal only, and on stderr."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda step: None
+        return
+    with console.status("reading the estate") as status:
+        yield lambda step: status.update(step)

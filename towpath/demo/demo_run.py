@@ -346,7 +346,7 @@ async def _report(config: TowpathConfig, running: Installation, web: int) -> str
         estate,
         config.web.reports or config.state,
         now_ms,
-        report_settings(config, pdf=False),
+        report_settings(config, ("html", "xlsx", "csv")),
     )
     page = next(path for path in made.files if path.suffix == ".html")
     return f"http://127.0.0.1:{web}/reports/{page.name}"
