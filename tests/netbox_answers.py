@@ -23,6 +23,8 @@ HALL = {
     "status": choice("active"),
     "latitude": 52.6386,
     "longitude": -1.1317,
+    "region": {"id": 1, "name": "Town centre", "slug": "town-centre"},
+    "group": {"id": 1, "name": "Offices", "slug": "offices"},
 }
 DEPOT = {"id": 2, "name": "Dépôt ☃", "slug": "depot", "status": choice("active")}
 CLOSED = {"id": 3, "name": "Old Mill", "slug": "mill", "status": choice("retired")}

@@ -34,7 +34,9 @@ async def test_netbox_becomes_an_estate(
     hall = estate.site("town-hall")
     assert [str(n) for n in hall.subnets] == ["10.1.0.0/16"]
     assert (hall.latitude, hall.longitude) == (52.6386, -1.1317)
+    assert (hall.district, hall.kind) == ("Town centre", "Offices")
     assert estate.site("depot").latitude is None
+    assert estate.site("depot").district == ""
     assert [(d.id, str(d.address), d.role) for d in estate.devices] == [
         ("th-sw1", "10.1.0.1", "switch"),
         ("th-rtr", "10.1.0.2", "router"),

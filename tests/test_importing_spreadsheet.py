@@ -162,3 +162,14 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
         except SourceError:
             return
     tomllib.loads(as_toml(imported))
+
+
+def test_sites_keep_the_district_and_the_kind_of_their_row(tmp_path: Path) -> None:
+    imported = from_csv(
+        tmp_path,
+        "Site,Ward,Site type\n" + f"Yard,North,{'Depot' * 30}\n" + "Quay,,\n",
+    )
+    entries = {entry["id"]: entry for entry in imported.sites}
+    assert entries["yard"]["district"] == "North"
+    assert entries["yard"]["kind"] == ("Depot" * 30)[:60]
+    assert {"district", "kind"}.isdisjoint(entries["quay"])

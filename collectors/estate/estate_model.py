@@ -41,6 +41,9 @@ def _compiles(pattern: str) -> str:
 Pattern = Annotated[str, AfterValidator(_compiles)]
 
 
+# What sites are grouped by on pages, as people say it.
+MAX_GROUP_NAME = 60
+GroupName = Annotated[str, Field(max_length=MAX_GROUP_NAME)]
 _Identified = TypeVar("_Identified", "Site", "Device", "Line")
 
 
@@ -49,11 +52,14 @@ class Site(StrictModel):
 
     Devices are assigned to it by `subnets`, `locations` (regular expressions for
     sysLocation) and `names` (for a device's name); see `site_assignment`. `latitude`
-    and `longitude` (WGS 84, degrees) place it on maps.
+    and `longitude` (WGS 84, degrees) place it on maps. `district` (a part of the
+    council's area) and `kind` (library, school …) group sites on pages.
     """
 
     id: Id
     name: str
+    district: GroupName = ""
+    kind: GroupName = ""
     subnets: tuple[IPv4Network | IPv6Network, ...] = ()
     locations: tuple[Pattern, ...] = ()
     names: tuple[Pattern, ...] = ()

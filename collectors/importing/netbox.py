@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface, ip_network
 
+from collectors.estate.estate_model import MAX_GROUP_NAME
 from collectors.estate.estate_text import unique_ids
 from collectors.importing.imported import (
     SKIP,
@@ -170,11 +171,19 @@ def _add_sites(
         entry: Entry = {
             "id": ids[site["id"]],
             "name": clean_text(site.get("name")) or ids[site["id"]],
+            "district": _group_name(site.get("region")),
+            "kind": _group_name(site.get("group")),
             "subnets": sorted(set(subnets.get(site["id"], ()))),
             **coordinates(site.get("latitude"), site.get("longitude")),
         }
         result.sites.append(entry)
     return ids
+
+
+def _group_name(reference: object) -> str:
+    """Returns the name of a site's region or group; empty if it has none."""
+    named = reference if isinstance(reference, Mapping) else {}
+    return clean_text(named.get("name"))[:MAX_GROUP_NAME]
 
 
 def _add_devices(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from collectors.csv_sheet import NotCsv, SheetRow, read_sheet
-from collectors.estate.estate_model import Estate, Role
+from collectors.estate.estate_model import MAX_GROUP_NAME, Estate, Role
 from collectors.estate.estate_text import id_from_name, unique_ids
 from collectors.estate.site_assignment import assign
 from collectors.importing.imported import (
@@ -39,6 +39,8 @@ _COLUMN_NAMES = {
     "subnets": "subnets subnet network networks prefix prefixes cidr range lan",
     "latitude": "latitude lat",
     "longitude": "longitude lon lng long",
+    "district": "district area ward locality region",
+    "kind": "sitetype sitekind buildingtype",
     "id": "id towpathid estateid",
     "secret": "community snmpcommunity readcommunity rocommunity password snmppassword "
     "authpassword privpassword authkey privkey secret",
@@ -204,13 +206,16 @@ def _add_site(
             f"{place}: its coordinates are left out, expected degrees such as 52.6386 "
             "and -1.1317"
         )
+    more = place_on_map | {
+        key: row[key][:MAX_GROUP_NAME] for key in ("district", "kind") if row.get(key)
+    }
     for entry in result.sites:
         if entry["id"] == known:
             entry["subnets"] = [*entry.get("subnets", ()), *subnets]
-            entry |= place_on_map
+            entry |= more
             return
     # A site that the estate has already: the merge reports new networks.
-    result.sites.append({"id": known, "name": name, "subnets": subnets} | place_on_map)
+    result.sites.append({"id": known, "name": name, "subnets": subnets} | more)
 
 
 def _create_site(
