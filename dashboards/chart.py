@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
@@ -21,6 +21,8 @@ from probes.wire.display import isolated
 Point = tuple[int, float]
 # A character of an axis is no wider than this, in units of the drawing.
 _CHARACTER = 6.6
+# The line above a drawing that shows the figures under the pointer.
+_HOVER_LINE = 20
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,9 @@ class ChartSeries:
 @dataclass(frozen=True)
 class Chart:
     """A chart. `step_ms`: the distance between measured points; more than two steps
-    without a point is a gap in the line. `say` formats a value, `tick` a time."""
+    without a point is a gap in the line. `say` formats a value, `tick` a time.
+    `has_hover`: the figures of a step are shown above the drawing while the pointer is
+    over it; nothing else needs them, as they are in the table."""
 
     id: str
     title: str
@@ -51,6 +55,8 @@ class Chart:
     height: int = 130
     ticks: int = 4
     table_step_ms: int = field(default=3_600_000)
+    table_step: str = "hour"
+    has_hover: bool = False
 
     @property
     def empty(self) -> bool:
@@ -91,7 +97,8 @@ class Chart:
         ceiling = self._ceiling()
         marks = [ceiling * share for share in (0.0, 0.5, 1.0)]
         widest = max(len(self.say(value)) for value in marks)
-        left, right, top, bottom = round(14 + _CHARACTER * widest), 6, 8, 20
+        left, right, bottom = round(14 + _CHARACTER * widest), 6, 20
+        top = _HOVER_LINE if self.has_hover else 8
         inner_w, inner_h = self.width - left - right, self.height - top - bottom
 
         def x(time_ms: int) -> float:
@@ -137,6 +144,9 @@ class Chart:
                     length = x(self.from_ms + self.step_ms) - left
                     path += f" h{max(1.0, length):.1f}"
                 out.append(f'<path class="c{at}" d="{path}"/>')
+        if self.has_hover:
+            width = x(self.from_ms + self.step_ms) - left
+            out += self._hovers(x, width, left, self.height - bottom)
         if self.empty:
             out.append(
                 f'<text class="axis" x="{left + inner_w / 2:.0f}" '
@@ -144,6 +154,24 @@ class Chart:
             )
         out.append("</svg>")
         return Markup("".join(out))
+
+    def _hovers(
+        self, x: Callable[[int], float], width: float, left: int, height: int
+    ) -> Iterator[str]:
+        """Yields an area for each step, and the text that is shown over it."""
+        by_time: dict[int, list[str]] = {}
+        for series in self.series:
+            for time_ms, value in series.points:
+                text = f"{series.name} {self.say(value)}"
+                by_time.setdefault(time_ms, []).append(text)
+        for time_ms, texts in sorted(by_time.items()):
+            # The last one would end outside.
+            at = min(x(time_ms), self.width - width)
+            yield (
+                f'<g class="at"><rect x="{at:.1f}" y="0" width="{width:.1f}" '
+                f'height="{height}"/><text class="axis" x="{left}" y="12">'
+                f"{escape(f'{self.tick(time_ms)}: ' + ', '.join(texts))}</text></g>"
+            )
 
     def _ceiling(self) -> float:
         highest = max((v for s in self.series for _, v in s.points), default=0.0)
@@ -162,17 +190,29 @@ def nice_ceiling(value: float) -> float:
     return 10.0 * power
 
 
-def strip(id: str, title: str, parts: Sequence[str], width: int = 240) -> Markup:
+# What the parts of a bar mean, by default.
+STRIP_WORDS = {
+    "ok": "working",
+    "part": "partly",
+    "bad": "not answering",
+    "none": "not observed",
+}
+
+
+def strip(
+    id: str,
+    title: str,
+    parts: Sequence[str],
+    width: int = 240,
+    words: Mapping[str, str] = STRIP_WORDS,
+) -> Markup:
     """Returns a bar of equal parts, each `ok`, `bad`, `part` or `none` (not observed).
 
     States differ in height as well as colour: what is down is a low block.
     """
-    counts = {kind: parts.count(kind) for kind in ("ok", "part", "bad", "none")}
+    counts = [f"{parts.count(kind)} {word}" for kind, word in words.items()]
     total = max(1, len(parts))
-    label = (
-        f"Of {len(parts)} intervals: {counts['ok']} working, {counts['part']} partly, "
-        f"{counts['bad']} not answering, {counts['none']} not observed."
-    )
+    label = f"Of {len(parts)} intervals: {', '.join(counts)}."
     bar_width = width / total
     out = [
         f'<svg class="strip" role="img" viewBox="0 0 {width} 16" '

@@ -114,6 +114,17 @@ def hour(time_ms: int, zone: ZoneInfo = LONDON) -> str:
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone):%H:%M}"
 
 
+def weekday_hour(time_ms: int, zone: ZoneInfo = LONDON) -> str:
+    """Returns `Mon 14:05`."""
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone):%a %H:%M}"
+
+
+def short_day(time_ms: int, zone: ZoneInfo = LONDON) -> str:
+    """Returns `23 Nov`."""
+    at = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone)
+    return f"{at.day} {at:%b}"
+
+
 def day(value: date) -> str:
     """Returns `31 March 2027`."""
     return f"{value.day} {value:%B %Y}"

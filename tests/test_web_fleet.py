@@ -311,7 +311,7 @@ def test_the_pages_of_a_list_hold_each_laptop_once(
     wanted = Filter(site, ring, state, page)
     shown = list_laptops(view.laptops, wanted)
     assert 1 <= shown.page <= shown.pages
-    assert len(shown.laptops) <= fleet_state.PAGE_LAPTOPS
+    assert len(shown.entries) <= fleet_state.PAGE_LAPTOPS
     every = [
         laptop.agent
         for number in range(1, shown.pages + 1)

@@ -29,6 +29,7 @@ from collectors.ingest.registry_records import EnrolledAgent
 from dashboards.query_cache import QueryCache, rounded
 from dashboards.web import fleet_state
 from dashboards.web.fleet_state import Filter, FleetState
+from dashboards.web.list_page import page_number
 from probes.wire.clock import WallClock
 from probes.wire.stop_order import StopOrder
 
@@ -138,12 +139,12 @@ class FleetPage:
 def read_filter(request: Request) -> Filter:
     """What the form says. What it cannot say finds no laptop."""
     values = request.query_params
-    page, ring = values.get("page", "1"), values.get("ring", "")
+    ring = values.get("ring", "")
     return Filter(
         values.get("site", ""),
         {"": None, NO_RING: ""}.get(ring, ring),
         values.get("state", ""),
-        int(page) if page.isascii() and page.isdecimal() and len(page) < 7 else 1,
+        page_number(values.get("page", "1")),
     )
 
 

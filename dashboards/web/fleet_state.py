@@ -5,7 +5,6 @@ Nothing of what a laptop measured is here, only whether it reports, to the hour.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -88,15 +87,6 @@ class Filter(msgspec.Struct, frozen=True):
     ring: str | None = None
     state: str = ""
     page: int = 1
-
-
-class LaptopPage(msgspec.Struct, frozen=True):
-    """The laptops of one page of `pages`, and how many there are in all."""
-
-    laptops: tuple[Laptop, ...]
-    total: int
-    page: int
-    pages: int
 
 
 class RingProgress(msgspec.Struct, frozen=True):
@@ -202,7 +192,7 @@ def silent_for(seen_ms: int, now_ms: int) -> str:
     return next((text for least, text in _SILENT_DAYS if days >= least), "a day")
 
 
-def list_laptops(laptops: Iterable[Laptop], wanted: Filter) -> LaptopPage:
+def list_laptops(laptops: Iterable[Laptop], wanted: Filter) -> ListPage[Laptop]:
     """The laptops that `wanted` names: silent ones first."""
     found = sorted(
         (
@@ -218,11 +208,7 @@ def list_laptops(laptops: Iterable[Laptop], wanted: Filter) -> LaptopPage:
             laptop.agent,
         ),
     )
-    pages = max(math.ceil(len(found) / PAGE_LAPTOPS), 1)
-    page = min(max(wanted.page, 1), pages)
-    first = (page - 1) * PAGE_LAPTOPS
-    shown = tuple(found[first : first + PAGE_LAPTOPS])
-    return LaptopPage(shown, len(found), page, pages)
+    return list_page(found, wanted.page, PAGE_LAPTOPS)
 
 
 def stop_text(stop: StopOrder) -> str:
