@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from collectors.store.query import Pick, Query, Row, Where
 
 
-def descriptions_query(from_ms: int, to_ms: int, step_ms: int, where: Where) -> Query:
+def descriptions_query(from_ms: int, to_ms: int, step_ms: int, *where: Where) -> Query:
     """Returns the query of the descriptions that ports had in each step."""
     return Query(
         "interface",
         (Pick("expected_up", "count"),),
         from_ms,
         to_ms,
-        (where,),
+        where,
         ("device", "port", "description"),
         step_ms,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Self
 
@@ -11,7 +12,7 @@ from alerts.alert import Alert
 from alerts.silence import Silence
 from collectors.batch import Batch
 from collectors.server_measurements import CATALOGUE
-from collectors.store.query import Pick, Query, Row, means_query, weight_field
+from collectors.store.query import Pick, Query, Row, Where, means_query, weight_field
 from probes.wire.sample import Sample, Value
 
 
@@ -102,7 +103,7 @@ class MemoryStore(_NullContext):
             if not query.from_ms <= sample.time_ms < query.to_ms:
                 continue
             if any(
-                (sample.tags.get(where.tag, "") in where.values) is where.negate
+                _is_of(sample.tags.get(where.tag, ""), where) is where.negate
                 for where in query.where
             ):
                 continue
@@ -145,6 +146,12 @@ class MemoryStore(_NullContext):
             )
             for samples in groups.values()
         ]
+
+
+def _is_of(tag: str, where: Where) -> bool:
+    if where.pattern:
+        return re.search(where.pattern, tag) is not None
+    return tag in where.values
 
 
 def _bucket(query: Query, time_ms: int) -> int | None:

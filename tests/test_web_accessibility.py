@@ -11,7 +11,10 @@ PATHS = (
     "/",
     "/sites/depot",
     "/sites/library",
+    "/devices/th-sw1",
+    "/devices/th-sw1/port?name=Te1/1/1&range=7d",
     "/alerts",
+    "/search?q=th",
     "/reports",
     "/catalogue",
     "/accessibility",
@@ -25,7 +28,7 @@ def test_every_page_passes_the_automatic_accessibility_checks(path: str) -> None
         assert accessible.findings(client.get(path).text, CSS) == []
 
 
-@pytest.mark.parametrize("path", PATHS[:4])
+@pytest.mark.parametrize("path", PATHS[:6])
 def test_a_page_without_data_passes_the_accessibility_checks_too(path: str) -> None:
     with page_client(store=MemoryStore(), alerts=AlertList(broken="gone")) as client:
         assert accessible.findings(client.get(path).text, CSS) == []

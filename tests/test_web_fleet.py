@@ -317,7 +317,7 @@ def test_the_pages_of_a_list_hold_each_laptop_once(
         for number in range(1, shown.pages + 1)
         for laptop in list_laptops(
             view.laptops, Filter(site, ring, state, number)
-        ).laptops
+        ).entries
     ]
     assert len(every) == len(set(every)) == shown.total
 

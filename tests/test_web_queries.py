@@ -17,7 +17,14 @@ from dashboards.web import page_queries
 def test_the_page_queries_only_catalogued_data_and_none_about_one_laptop() -> None:
     store = AnswerStore(lambda query: [])
     with page_client(store=store) as client:
-        for path in ("/", "/sites/depot", "/alerts"):
+        for path in (
+            "/",
+            "/sites/depot",
+            "/alerts",
+            "/devices/dep-sw1",
+            "/devices/dep-sw1/port?name=x",
+            "/search?q=dep",
+        ):
             client.get(path)
     assert len(store.asked) >= 8
     for query in store.asked:

@@ -24,13 +24,15 @@ from dashboards.templating import environment
 from dashboards.web import fleet_state, influx_endpoint, site_state, status_api
 from dashboards.web.action_pages import ActionPages, AlertActions
 from dashboards.web.alerts_api import AlertsApi
+from dashboards.web.device_pages import DevicePages, port_link
 from dashboards.web.fleet_page import FleetPage, FleetSource
 from dashboards.web.influx_endpoint import InfluxEndpoint
-from dashboards.web.laptop_groups import groups
 from dashboards.web.page_routes import PageRoute, guarded
 from dashboards.web.page_views import Views
 from dashboards.web.report_folder import ReportFolder
+from dashboards.web.search_page import SearchPage
 from dashboards.web.security_headers import PAGE, REPORT, SecurityHeaders
+from dashboards.web.site_pages import SitePages
 from dashboards.web.visitor_recognition import (
     VisitorRecognition,
     present_visitor,
@@ -77,91 +79,11 @@ class StatusPages:
             when=lambda time_ms: figure_text.when(time_ms, self._zone),
             clock=lambda time_ms: figure_text.clock(time_ms, self._zone),
             path=lambda text: quote(str(text), safe=""),
+            port_link=port_link,
             has_fleet=bool(fleet) and config.fleet,
             visitor=present_visitor,
             Right=Right,
             stop_text=fleet_state.stop_text,
-        )
-
-    async def sites(self, request: Request) -> Response:
-        view = await self._views.overview()
-        rows, gateways = await asyncio.gather(
-            self._views.experience(), self._views.gateways()
-        )
-        return self.page(
-            "sites.html",
-            here="sites",
-            view=view,
-            stops=() if self._fleet is None else await self._fleet.stops(),
-            experience={
-                by: groups(rows, by)
-                for by in ("all", "site", "place", "connection", "provider")
-            },
-            experience_known=rows is not None,
-            absent=await self._views.absent(rows),
-            gateways={
-                row.tags.get("gateway", ""): row.values for row in gateways or ()
-            },
-        )
-
-    async def site(self, request: Request) -> Response:
-        wanted = request.path_params["site"]
-        view = await self._views.overview()
-        site_now = next((s for s in view.sites if s.site.id == wanted), None)
-        if site_now is None:
-            raise HTTPException(404, f"There is no site called {wanted}.")
-        views, site = self._views, site_now.site
-        (
-            (presence, lines, ports, health),
-            (events, experience, rows),
-        ) = await asyncio.gather(
-            asyncio.gather(
-                views.presence(site),
-                views.line_charts(site, view.estate),
-                views.ports(site),
-                views.health(site),
-            ),
-            asyncio.gather(
-                views.latest_events(site),
-                views.experience_chart(site),
-                views.experience(),
-            ),
-        )
-        kinds = [
-            ("site", site.id, f"In {site.name}"),
-            (
-                "home_site_place",
-                f"{site.id}/home",
-                f"Staff of {site.name}, at home",
-            ),
-            ("place", "office", "All offices"),
-            ("place", "home", "All at home"),
-        ]
-        absent = await views.absent(rows)
-        compared = [
-            (label, next((g for g in groups(rows, by) if g.group == key), None))
-            for by, key, label in kinds
-        ]
-        why = {label: absent(by, key) for by, key, label in kinds}
-        return self.page(
-            "site.html",
-            here="sites",
-            view=view,
-            site=site_now,
-            presence=presence,
-            line_charts=lines,
-            ports=ports,
-            health=health,
-            events=events,
-            experience=experience,
-            compared=compared,
-            absent=why,
-            causes=[
-                cause
-                for cause in view.causes
-                if cause.alert.site == site.id
-                or any(below.site == site.id for below in cause.explains)
-            ],
         )
 
     async def alerts(self, request: Request) -> Response:
@@ -282,9 +204,14 @@ def app(
 ) -> ASGIApp:
     """Returns the application; it starts nothing."""
     pages = StatusPages(config, views, actions is not None, fleet)
+    sites = SitePages(views, pages.page, fleet)
+    devices = DevicePages(views, pages.page)
     routes = [
-        PageRoute("/", pages.sites, Right.SEE_STATUS),
-        PageRoute("/sites/{site}", pages.site, Right.SEE_STATUS),
+        PageRoute("/", sites.sites, Right.SEE_STATUS),
+        PageRoute("/sites/{site}", sites.site, Right.SEE_STATUS),
+        PageRoute("/search", SearchPage(views, pages.page).page, Right.SEE_STATUS),
+        PageRoute("/devices/{device}", devices.device, Right.SEE_DEVICES),
+        PageRoute("/devices/{device}/port", devices.port, Right.SEE_DEVICES),
         PageRoute("/alerts", pages.alerts, Right.SEE_STATUS),
         PageRoute("/reports", pages.reports, Right.SEE_REPORTS),
         PageRoute("/reports/{name}", pages.report, Right.SEE_REPORTS),

@@ -22,6 +22,7 @@ from collectors.ingest.rings import (
     software_counts,
 )
 from collectors.store.query import Pick, Query, Row, Where
+from dashboards.web.list_page import ListPage, list_page
 from probes.wire.probe_list import probe_title
 from probes.wire.stop_order import StopOrder, stops_everything
 

@@ -89,7 +89,7 @@ def health(
     wireless: Sequence[Row] | None,
     findings: Sequence[Row] | None,
 ) -> DeviceHealth:
-    parts = [_part(row) for row in sensors or ()]
+    parts = [device_part(row) for row in sensors or ()]
     faults = [part for part in parts if (part.severity or 0) > 0]
     faults.sort(key=lambda part: (-(part.severity or 0), part.device, part.name))
     return DeviceHealth(
@@ -134,7 +134,7 @@ def reading(kind: str, value: float | None, state: str = "") -> str:
     return f"{text} {'°C' if unit == 'C' else unit}".rstrip()
 
 
-def _part(row: Row) -> DevicePart:
+def device_part(row: Row) -> DevicePart:
     kind, value = row.tags.get("class", ""), _float_value(row, "value")
     return DevicePart(
         device=row.tags.get("device", ""),
@@ -166,7 +166,7 @@ def _hottest(rows: Iterable[Row]) -> DevicePart | None:
         rank = (high is not None, value - (high or 0.0))
         if best is None or rank > best[0]:
             best = (rank, row)
-    return None if best is None else _part(best[1])
+    return None if best is None else device_part(best[1])
 
 
 def _batteries(rows: Iterable[Row]) -> Iterable[Battery]:

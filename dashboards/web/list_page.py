@@ -20,9 +20,7 @@ class ListPage(Generic[_Entry]):
     pages: int
 
 
-def list_page(
-    entries: Sequence[_Entry], page: int, per_page: int
-) -> ListPage[_Entry]:
+def list_page(entries: Sequence[_Entry], page: int, per_page: int) -> ListPage[_Entry]:
     """Returns the page of that number, or the nearest that there is."""
     pages = max(math.ceil(len(entries) / per_page), 1)
     page = min(max(page, 1), pages)

@@ -9,7 +9,6 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 FRESH_MS = 15 * MINUTE_MS
-CHART_STEP_MS = 15 * MINUTE_MS
 # Anything older than this is not current.
 NOW_MS = 4 * MINUTE_MS
 EXPERIENCE_MS = 30 * MINUTE_MS
@@ -18,8 +17,15 @@ EXPERIENCE_STEP_MS = 5 * MINUTE_MS
 AGENTS_MS = 2 * HOUR_MS
 
 
-def _site(site: str) -> tuple[Where, ...]:
+Wheres = tuple[Where, ...]
+
+
+def of_site(site: str) -> Wheres:
     return (Where("site", (site,)),) if site else ()
+
+
+def of_device(device: str) -> Wheres:
+    return (Where("device", (device,)),)
 
 
 def polls(to_ms: int, site: str = "") -> Query:
@@ -35,7 +41,7 @@ def polls(to_ms: int, site: str = "") -> Query:
         ),
         to_ms - FRESH_MS,
         to_ms,
-        _site(site),
+        of_site(site),
         ("device",),
         10_000,
     )
@@ -61,25 +67,36 @@ def lines_now(to_ms: int, site: str = "") -> Query:
         tuple(Pick(name, "last") for name in picks),
         to_ms - NOW_MS,
         to_ms,
-        _site(site),
+        of_site(site),
         ("line", "site"),
     )
 
 
-def lines_day(to_ms: int, site: str) -> Query:
-    """A day of a site's lines: the 95th percentile of each quarter of an hour."""
+def line_traffic(span: tuple[int, int], site: str, step_ms: int) -> Query:
+    """A site's lines: the 95th percentile of each step."""
     return Query(
         "line",
         (Pick("down_bps", "p95"), Pick("up_bps", "p95")),
-        to_ms - DAY_MS,
-        to_ms,
-        _site(site),
+        *span,
+        of_site(site),
         ("line",),
-        CHART_STEP_MS,
+        step_ms,
     )
 
 
-def ports_hour(to_ms: int, site: str) -> Query:
+def site_states(span: tuple[int, int], sites: tuple[str, ...], step_ms: int) -> Query:
+    """The worst state of sites in each step."""
+    return Query(
+        "site",
+        (Pick("urgency", "max"),),
+        *span,
+        (Where("site", sites),),
+        ("site",),
+        step_ms,
+    )
+
+
+def ports_hour(to_ms: int, where: Wheres) -> Query:
     picks = ("in_use_ratio", "out_use_ratio", "in_bps", "out_bps")
     return Query(
         "interface",
@@ -96,29 +113,29 @@ def ports_hour(to_ms: int, site: str) -> Query:
         ),
         to_ms - HOUR_MS,
         to_ms,
-        _site(site),
+        where,
         ("device", "port"),
     )
 
 
-def port_descriptions(to_ms: int, site: str) -> Query:
+def port_descriptions(to_ms: int, where: Wheres) -> Query:
     """In minutes, so that the latest description of a port is known."""
-    return descriptions_query(to_ms - NOW_MS, to_ms, MINUTE_MS, Where("site", (site,)))
+    return descriptions_query(to_ms - NOW_MS, to_ms, MINUTE_MS, *where)
 
 
-def sensors_now(to_ms: int, site: str) -> Query:
+def sensors_now(to_ms: int, where: Wheres) -> Query:
     picks = ("value", "state", "severity", "low", "high")
     return Query(
         "sensor",
         tuple(Pick(name, "last") for name in picks),
         to_ms - FRESH_MS,
         to_ms,
-        _site(site),
+        where,
         ("device", "role", "class", "sensor"),
     )
 
 
-def inventory_now(to_ms: int, site: str) -> Query:
+def inventory_now(to_ms: int, where: Wheres) -> Query:
     """Inventory is read each hour; it still holds for a device that went down today."""
     picks = ("vendor", "hardware", "os", "version")
     return Query(
@@ -126,29 +143,29 @@ def inventory_now(to_ms: int, site: str) -> Query:
         tuple(Pick(name, "last") for name in picks),
         to_ms - DAY_MS,
         to_ms,
-        _site(site),
+        where,
         ("device",),
     )
 
 
-def wireless_now(to_ms: int, site: str) -> Query:
+def wireless_now(to_ms: int, where: Wheres) -> Query:
     return Query(
         "wireless",
         (Pick("value", "last"),),
         to_ms - FRESH_MS,
         to_ms,
-        (*_site(site), Where("class", ("clients", "ap-count"))),
+        (*where, Where("class", ("clients", "ap-count"))),
         ("device", "class", "radio"),
     )
 
 
-def findings_now(to_ms: int, site: str) -> Query:
+def findings_now(to_ms: int, where: Wheres) -> Query:
     return Query(
         "finding",
         (Pick("active", "last"), Pick("text", "last")),
         to_ms - NOW_MS,
         to_ms,
-        _site(site),
+        where,
         ("device", "finding"),
     )
 
@@ -178,20 +195,22 @@ def experience(to_ms: int) -> Query:
     )
 
 
-def experience_day(to_ms: int, by: str, groups: tuple[str, ...] = ()) -> Query:
+def group_calls(
+    span: tuple[int, int], by: str, groups: tuple[str, ...], step_ms: int
+) -> Query:
+    """The calls of groups of laptops over time."""
     return Query(
         "experience",
-        (Pick("mos_estimated_p50", "mean"), Pick("call_poor_ratio", "mean")),
-        to_ms - DAY_MS,
-        to_ms,
-        (Where("by", (by,)), *((Where("group", groups),) if groups else ())),
+        (Pick("call_poor_ratio", "mean"),),
+        *span,
+        (Where("by", (by,)), Where("group", groups)),
         ("group",),
-        CHART_STEP_MS,
+        step_ms,
     )
 
 
-def events_day(to_ms: int, site: str) -> Query:
-    """Events that a site's devices reported, over a day."""
+def events(from_ms: int, to_ms: int, where: Wheres) -> Query:
+    """Events that devices reported."""
     return Query(
         "event",
         (
@@ -202,9 +221,9 @@ def events_day(to_ms: int, site: str) -> Query:
             Pick("last_ms", "max"),
             Pick("count", "sum"),
         ),
-        to_ms - DAY_MS,
+        from_ms,
         to_ms,
-        _site(site),
+        where,
         ("device", "event", "port", "about"),
     )
 

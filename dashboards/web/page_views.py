@@ -9,29 +9,14 @@ from typing import Protocol
 
 from alerts.alert import Alert
 from alerts.silence import Silence
-from collectors.estate import Estate, Site
+from collectors.estate import Estate
 from collectors.experience.groups import LEAST
-from collectors.snmp.traps.trap_text import LEVELS
 from collectors.store.query import Row
 from dashboards import figure_text
-from dashboards.chart import Chart, ChartSeries, strip
-from dashboards.figure_text import hour, percent, rate
 from dashboards.missing_figures import LaptopCounts, laptops_query
-from dashboards.observed import (
-    Periods,
-    Span,
-    blind_spans,
-    marks,
-    observe,
-    polling_periods,
-    recorded_periods,
-)
-from dashboards.port_descriptions import latest_descriptions
 from dashboards.query_cache import QueryCache, rounded
 from dashboards.web import page_queries, site_state
-from dashboards.web.health import DeviceHealth, health
 from dashboards.web.monitor_cut_off import is_cut_off, not_observed
-from dashboards.web.ports import PortList, ports
 from probes.wire.clock import WallClock
 
 
@@ -66,20 +51,6 @@ class Overview:
         return sum(site.level in ("bad", "warn") for site in self.sites)
 
 
-@dataclass(frozen=True)
-class LatestEvent:
-    """The latest event of one kind from a device, and how many there were."""
-
-    device: str
-    event: str
-    port: str
-    text: str
-    level: str
-    word: str
-    last_ms: int
-    count: int
-
-
 class Views:
     """Reads estate, alerts and store for the pages."""
 
@@ -92,7 +63,7 @@ class Views:
         unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
         least: int = LEAST,
     ) -> None:
-        self._estate, self._alerts, self._unwell = estate, alerts, unwell
+        self._estate, self.alerts, self._unwell = estate, alerts, unwell
         self.least = least
         self.answers, self.now_ms = answers, now_ms
 
@@ -164,128 +135,15 @@ class Views:
         since_ms = self.now_ms() - site_state.RECENT_MS
         try:
             async with asyncio.timeout(5):
-                alerts = await asyncio.to_thread(self._alerts.recent, since_ms)
+                alerts = await asyncio.to_thread(self.alerts.recent, since_ms)
         except Exception as error:  # noqa: BLE001 - the page shows the error
             return [], _error_text(error)
         ended = [alert for alert in alerts if alert.resolved_ms is not None]
         return sorted(ended, key=lambda alert: -(alert.resolved_ms or 0)), ""
 
-    async def presence(self, site: Site) -> dict[str, object]:
-        """Returns a strip of the last day, in half hours, for each device."""
-        step_ms = 30 * page_queries.MINUTE_MS
-        to_ms = rounded(self.now_ms(), step_ms)
-        from_ms = to_ms - page_queries.DAY_MS
-        recorded = await self.answers.query(polling_periods(from_ms, to_ms))
-        observed = await observe(
-            self.answers.query,
-            (from_ms, min(to_ms, rounded(self.now_ms(), page_queries.MINUTE_MS))),
-            Periods(recorded=recorded_periods(recorded or ())),
-            await self._blind(from_ms, to_ms),
-            (site.id,),
-            exact=[(from_ms, to_ms)],
-        )
-        spans = [(at, at + step_ms) for at in range(from_ms, to_ms, step_ms)]
-        return {
-            device: strip(
-                f"day-{n}",
-                f"{device}: the last 24 hours, by half hours",
-                marks(pieces, spans),
-            )
-            for n, (device, pieces) in enumerate(sorted(observed.devices.items()))
-        }
-
-    async def _blind(self, from_ms: int, to_ms: int) -> list[Span]:
-        """When the monitor was blind, by its alerts; none if they cannot be read."""
-
-        def read() -> list[Alert]:
-            return [*self._alerts.open(), *self._alerts.recent(from_ms)]
-
-        try:
-            async with asyncio.timeout(5):
-                return blind_spans(await asyncio.to_thread(read), to_ms)
-        except Exception:  # noqa: BLE001 - another part of the page shows the error
-            return []
-
-    async def line_charts(self, site: Site, estate: Estate) -> list[Chart]:
-        to_ms = rounded(self.now_ms(), page_queries.CHART_STEP_MS)
-        rows = await self.answers.query(page_queries.lines_day(to_ms, site.id))
-        charts = []
-        for n, line in enumerate(line for line in estate.lines if line.site == site.id):
-            own = [row for row in rows or () if row.tags.get("line") == line.id]
-            charts.append(
-                Chart(
-                    id=f"line-{n}",
-                    title=f"{line.id}, last 24 hours",
-                    series=(
-                        _series("To the site", own, "down_bps_p95"),
-                        _series("From the site", own, "up_bps_p95"),
-                    ),
-                    from_ms=to_ms - page_queries.DAY_MS,
-                    to_ms=to_ms,
-                    step_ms=page_queries.CHART_STEP_MS,
-                    say=rate,
-                    tick=hour,
-                    limit=line.down_mbps * 1e6,
-                    limit_name="Contracted to the site",
-                )
-            )
-        return charts
-
-    async def experience_chart(self, site: Site) -> Chart:
-        to_ms = rounded(self.now_ms(), page_queries.CHART_STEP_MS)
-        rows = await self.answers.query(
-            page_queries.experience_day(to_ms, "site", (site.id,))
-        )
-        return Chart(
-            id="experience",
-            title="Share of test calls that missed a media target, last 24 hours",
-            series=(_series("Poor calls", rows or [], "call_poor_ratio_mean"),),
-            from_ms=to_ms - page_queries.DAY_MS,
-            to_ms=to_ms,
-            step_ms=page_queries.CHART_STEP_MS,
-            say=percent,
-            tick=hour,
-            least_top=0.1,
-        )
-
-    async def ports(self, site: Site) -> PortList | None:
-        to_ms = rounded(self.now_ms(), 60_000)
-        rows, described = await self.answers.all(
-            page_queries.ports_hour(to_ms, site.id),
-            page_queries.port_descriptions(to_ms, site.id),
-        )
-        if rows is None:
-            return None
-        return ports(rows, descriptions=latest_descriptions(described))
-
-    async def health(self, site: Site) -> DeviceHealth:
-        to_ms = rounded(self.now_ms(), 60_000)
-        return health(
-            *await self.answers.all(
-                page_queries.sensors_now(to_ms, site.id),
-                page_queries.inventory_now(to_ms, site.id),
-                page_queries.wireless_now(to_ms, site.id),
-                page_queries.findings_now(to_ms, site.id),
-            )
-        )
-
-    async def latest_events(
-        self, site: Site, limit: int = 10
-    ) -> list[LatestEvent] | None:
-        """The events of the last day that matter, newest first; those still active come
-        before all others."""
-        rows = await self.answers.query(
-            page_queries.events_day(rounded(self.now_ms(), 60_000), site.id)
-        )
-        if rows is None:
-            return None
-        events = [event for row in rows if (event := _latest_event(row)) is not None]
-        events.sort(key=lambda event: (event.word != "Active", -event.last_ms))
-        return events[:limit]
-
     async def _read_alerts(self, now_ms: int) -> tuple[list[Alert], list[Silence], str]:
         def read() -> tuple[list[Alert], list[Silence]]:
-            return self._alerts.open(), self._alerts.silences(now_ms)
+            return self.alerts.open(), self.alerts.silences(now_ms)
 
         try:
             async with asyncio.timeout(5):
@@ -308,42 +166,6 @@ class Views:
         # Rounded to the minute, so that it is queried once a minute.
         at_ms = rounded(to_ms, 60_000)
         return await self.answers.query(page_queries.earlier_polls(at_ms, absent[:200]))
-
-
-def _series(name: str, rows: list[Row], column: str) -> ChartSeries:
-    points = [
-        (row.time_ms, float(value))
-        for row in rows
-        if row.time_ms is not None
-        and (value := row.values.get(column)) is not None
-        and not isinstance(value, str)
-    ]
-    return ChartSeries(name, sorted(points))
-
-
-def _latest_event(row: Row) -> LatestEvent | None:
-    """Returns None for everyday notices: desk ports go down at night, and ports have a
-    table of their own."""
-
-    def number(name: str) -> int:
-        value = row.values.get(name)
-        return int(value) if isinstance(value, int | float) else 0
-
-    level, active = number("level_max"), number("active_last")
-    event = row.tags.get("event", "")
-    if level < LEVELS["warning"] or event == "link_down" or not number("count_sum"):
-        return None
-    bad = "bad" if level >= LEVELS["critical"] else "warn"
-    return LatestEvent(
-        device=row.tags.get("device", ""),
-        event=event,
-        port=row.tags.get("port", ""),
-        text=str(row.values.get("text_last", "")),
-        level=bad if active else "ok",
-        word="Active" if active else "Ended",
-        last_ms=number("last_ms_max"),
-        count=number("count_sum"),
-    )
 
 
 def _error_text(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from collectors.store.query import Row
@@ -74,10 +74,7 @@ def ports(
     descriptions: Mapping[tuple[str, str], str] = MappingProxyType({}),
 ) -> PortList:
     """`descriptions`: by device and port."""
-    every = [
-        replace(port, description=descriptions.get((port.device, port.port), ""))
-        for port in map(_port, rows)
-    ]
+    every = [port_now(row, descriptions) for row in rows]
     notable = [
         p for p in every if p.is_down_unexpectedly or p.is_faulty or p.use >= BUSY_RATIO
     ]
@@ -102,7 +99,11 @@ def ports(
     )
 
 
-def _port(row: Row) -> PortNow:
+def port_now(
+    row: Row, descriptions: Mapping[tuple[str, str], str] = MappingProxyType({})
+) -> PortNow:
+    """Returns the port of a row of `page_queries.ports_hour`."""
+
     def value(name: str) -> float | None:
         number = row.values.get(name)
         return None if number is None or isinstance(number, str) else float(number)
@@ -126,6 +127,9 @@ def _port(row: Row) -> PortNow:
         why=str(row.values.get("expected_why_last") or "")
         if value("expected_up_last")
         else "",
+        description=descriptions.get(
+            (row.tags.get("device", ""), row.tags.get("port", "")), ""
+        ),
     )
 
 

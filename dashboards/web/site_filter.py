@@ -10,6 +10,8 @@ from dashboards.web.list_page import page_number
 from dashboards.web.site_state import Level, SiteNow
 
 PAGE_SITES = 25
+# Fewer sites are all seen in the table.
+LEAST_TILES = 12
 # Longer than any name that a form is asked for.
 MAX_TEXT = 100
 # How sites can be grouped; the key is a field of a site.

@@ -15,7 +15,7 @@ from dashboards.grafana import BOARDS
 from dashboards.missing_figures import laptops_query
 from dashboards.observed.polling_periods import polling_periods
 from dashboards.report import report_queries
-from dashboards.web import page_queries
+from dashboards.web import device_queries, page_queries
 from probes.wire.catalogue import Catalogue
 
 # Measurement and field.
@@ -132,19 +132,30 @@ def _weights(catalogue: Catalogue) -> dict[FieldName, list[str]]:
 
 def _page_queries() -> Iterator[Query]:
     now_ms, site = 2 * _DAY_MS, "a"
+    span, where = (0, now_ms), page_queries.of_site(site)
     yield page_queries.polls(now_ms)
     yield page_queries.earlier_polls(8 * _DAY_MS, (site,))
     yield page_queries.lines_now(now_ms)
-    yield page_queries.lines_day(now_ms, site)
-    yield page_queries.ports_hour(now_ms, site)
-    yield page_queries.sensors_now(now_ms, site)
-    yield page_queries.inventory_now(now_ms, site)
-    yield page_queries.wireless_now(now_ms, site)
-    yield page_queries.findings_now(now_ms, site)
+    yield page_queries.line_traffic(span, site, _DAY_MS)
+    yield page_queries.site_states(span, (site,), _DAY_MS)
+    yield page_queries.ports_hour(now_ms, where)
+    yield page_queries.sensors_now(now_ms, where)
+    yield page_queries.inventory_now(now_ms, where)
+    yield page_queries.wireless_now(now_ms, where)
+    yield page_queries.findings_now(now_ms, where)
     yield page_queries.experience(now_ms)
-    yield page_queries.experience_day(now_ms, "all")
-    yield page_queries.events_day(now_ms, site)
+    yield page_queries.group_calls(span, "all", (), _DAY_MS)
+    yield page_queries.events(*span, where)
     yield page_queries.gateways_now(now_ms)
+    yield device_queries.latest_poll(now_ms, "a")
+    yield device_queries.answers(span, "a", _DAY_MS)
+    yield device_queries.identity(now_ms, "a")
+    yield device_queries.port_order(now_ms, "a")
+    yield device_queries.neighbours(now_ms, "a")
+    yield from device_queries.loads(now_ms, "a")
+    yield device_queries.port_traffic(span, "a", "b", _DAY_MS)
+    yield device_queries.port_sums(span, "a", "b")
+    yield device_queries.port_now(now_ms, "a", "b")
 
 
 def _report_queries() -> Iterator[Query]:

@@ -1,0 +1,70 @@
+"""States over time as the marks of a bar. Pure: rows in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from collectors.store.query import Row
+from dashboards.web.site_rows import URGENCIES
+
+# What the parts of a site's bar mean; each shows the worst state of its time.
+STATE_WORDS = {
+    "ok": "working",
+    "part": "degraded",
+    "bad": "with a problem or down",
+    "none": "not known",
+}
+_STATE_MARKS = {
+    URGENCIES["Working"]: "ok",
+    URGENCIES["Degraded"]: "part",
+    URGENCIES["Problem"]: "bad",
+    URGENCIES["Down"]: "bad",
+}
+
+
+def state_marks(
+    rows: Iterable[Row], span: tuple[int, int], step_ms: int
+) -> dict[str, list[str]]:
+    """Returns a mark for each step of `span`, by site. A step without a row is not
+    known: nothing is recorded while the state of sites is not."""
+
+    def mark(row: Row) -> str:
+        return _STATE_MARKS.get(int(row.values.get("urgency_max", -1)), "none")
+
+    return _marks(rows, "site", span, step_ms, mark)
+
+
+def answer_marks(
+    rows: Iterable[Row], device: str, span: tuple[int, int], step_ms: int
+) -> list[str]:
+    """Returns a mark for each step of `span`: whether the device always, sometimes or
+    never answered in it."""
+
+    def mark(row: Row) -> str:
+        lowest, highest = (row.values.get(f"answered_{how}") for how in ("min", "max"))
+        if lowest is None or highest is None:
+            return "none"
+        return "ok" if lowest else "part" if highest else "bad"
+
+    marks = _marks(rows, "device", span, step_ms, mark)
+    return marks.get(device, _unknown(span, step_ms))
+
+
+def _marks(
+    rows: Iterable[Row],
+    tag: str,
+    span: tuple[int, int],
+    step_ms: int,
+    mark: Callable[[Row], str],
+) -> dict[str, list[str]]:
+    marks: dict[str, list[str]] = {}
+    for row in rows:
+        if row.time_ms is None or not span[0] <= row.time_ms < span[1]:
+            continue
+        own = marks.setdefault(row.tags.get(tag, ""), _unknown(span, step_ms))
+        own[(row.time_ms - span[0]) // step_ms] = mark(row)
+    return marks
+
+
+def _unknown(span: tuple[int, int], step_ms: int) -> list[str]:
+    return ["none"] * ((span[1] - span[0]) // step_ms)

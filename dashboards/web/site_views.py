@@ -1,0 +1,176 @@
+"""Gathers what the pages of sites show beyond their state: charts, history, devices'
+health, events and ports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+
+from alerts.alert import Alert
+from collectors.estate import Estate, Site
+from dashboards.chart import Chart, strip
+from dashboards.figure_text import percent, rate
+from dashboards.observed import (
+    Periods,
+    Span,
+    blind_spans,
+    marks,
+    observe,
+    polling_periods,
+    recorded_periods,
+)
+from dashboards.port_descriptions import latest_descriptions
+from dashboards.query_cache import rounded
+from dashboards.web import page_queries
+from dashboards.web.health import DeviceHealth, health
+from dashboards.web.history_marks import STATE_WORDS, state_marks
+from dashboards.web.latest_events import LatestEvent, notable_events
+from dashboards.web.page_queries import DAY_MS, HOUR_MS, MINUTE_MS, of_site
+from dashboards.web.page_ranges import PageRange
+from dashboards.web.page_views import Views
+from dashboards.web.ports import PortList, ports
+from dashboards.web.range_charts import range_chart, row_series
+from dashboards.web.site_state import SiteNow
+
+_MARK_MS = 30 * MINUTE_MS
+_EVENTS = 10
+
+
+class SiteViews:
+    """Reads what `Views` does not, with the same estate, alerts and store."""
+
+    def __init__(self, views: Views) -> None:
+        self._views, self._answers, self._now_ms = views, views.answers, views.now_ms
+
+    async def history(self, sites: Sequence[SiteNow]) -> Mapping[str, Markup]:
+        """Returns a strip of the last 24 hours for each site that has one."""
+        to_ms = rounded(self._now_ms(), HOUR_MS)
+        span = to_ms - DAY_MS, to_ms
+        ids = tuple(sorted(site.site.id for site in sites))
+        if not ids:
+            return {}
+        rows = await self._answers.query(page_queries.site_states(span, ids, HOUR_MS))
+        found = state_marks(rows or (), span, HOUR_MS)
+        return {
+            site.site.id: strip(
+                f"day-{n}",
+                f"{site.site.name}: the last 24 hours",
+                found[site.site.id],
+                words=STATE_WORDS,
+            )
+            for n, site in enumerate(sites)
+            if site.site.id in found
+        }
+
+    async def presence(self, site: Site) -> dict[str, Markup]:
+        """Returns a strip of the last day, in half hours, for each device."""
+        to_ms = rounded(self._now_ms(), _MARK_MS)
+        from_ms = to_ms - DAY_MS
+        recorded = await self._answers.query(polling_periods(from_ms, to_ms))
+        observed = await observe(
+            self._answers.query,
+            (from_ms, min(to_ms, rounded(self._now_ms(), MINUTE_MS))),
+            Periods(recorded=recorded_periods(recorded or ())),
+            await self._blind(from_ms, to_ms),
+            (site.id,),
+            exact=[(from_ms, to_ms)],
+        )
+        spans = [(at, at + _MARK_MS) for at in range(from_ms, to_ms, _MARK_MS)]
+        return {
+            device: strip(
+                f"day-{n}",
+                f"{device}: the last 24 hours, by half hours",
+                marks(pieces, spans),
+            )
+            for n, (device, pieces) in enumerate(sorted(observed.devices.items()))
+        }
+
+    async def _blind(self, from_ms: int, to_ms: int) -> list[Span]:
+        """When the monitor was blind, by its alerts; none if they cannot be read."""
+
+        def read() -> list[Alert]:
+            alerts = self._views.alerts
+            return [*alerts.open(), *alerts.recent(from_ms)]
+
+        try:
+            async with asyncio.timeout(5):
+                return blind_spans(await asyncio.to_thread(read), to_ms)
+        except Exception:  # noqa: BLE001 - another part of the page shows the error
+            return []
+
+    async def line_charts(
+        self, site: Site, estate: Estate, shown: PageRange
+    ) -> list[Chart]:
+        now_ms = self._now_ms()
+        rows = await self._answers.query(
+            page_queries.line_traffic(shown.span(now_ms), site.id, shown.step_ms)
+        )
+        charts = []
+        for n, line in enumerate(line for line in estate.lines if line.site == site.id):
+            own = [row for row in rows or () if row.tags.get("line") == line.id]
+            series = (
+                row_series("To the site", own, "down_bps_p95"),
+                row_series("From the site", own, "up_bps_p95"),
+            )
+            charts.append(
+                range_chart(
+                    f"line-{n}",
+                    line.id,
+                    shown,
+                    now_ms,
+                    series,
+                    rate,
+                    limit=line.down_mbps * 1e6,
+                    limit_name="Contracted to the site",
+                )
+            )
+        return charts
+
+    async def calls_chart(self, site: Site, shown: PageRange) -> Chart:
+        now_ms = self._now_ms()
+        rows = await self._answers.query(
+            page_queries.group_calls(
+                shown.span(now_ms), "site", (site.id,), shown.step_ms
+            )
+        )
+        return range_chart(
+            "experience",
+            "Share of test calls that missed a media target",
+            shown,
+            now_ms,
+            (row_series("Poor calls", rows or [], "call_poor_ratio_mean"),),
+            percent,
+            least_top=0.1,
+        )
+
+    async def ports(self, site: Site) -> PortList | None:
+        to_ms = rounded(self._now_ms(), MINUTE_MS)
+        rows, described = await self._answers.all(
+            page_queries.ports_hour(to_ms, of_site(site.id)),
+            page_queries.port_descriptions(to_ms, of_site(site.id)),
+        )
+        if rows is None:
+            return None
+        return ports(rows, descriptions=latest_descriptions(described))
+
+    async def health(self, site: Site) -> DeviceHealth:
+        to_ms = rounded(self._now_ms(), MINUTE_MS)
+        where = of_site(site.id)
+        return health(
+            *await self._answers.all(
+                page_queries.sensors_now(to_ms, where),
+                page_queries.inventory_now(to_ms, where),
+                page_queries.wireless_now(to_ms, where),
+                page_queries.findings_now(to_ms, where),
+            )
+        )
+
+    async def latest_events(self, site: Site) -> list[LatestEvent] | None:
+        """Returns the events of the last day that matter."""
+        to_ms = rounded(self._now_ms(), MINUTE_MS)
+        rows = await self._answers.query(
+            page_queries.events(to_ms - DAY_MS, to_ms, of_site(site.id))
+        )
+        return None if rows is None else notable_events(rows, _EVENTS)
