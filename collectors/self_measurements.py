@@ -17,7 +17,8 @@ SELF_POLL = measurement(
         "skipped",
         "int",
         "1",
-        "polls not started because the last one was still running",
+        "polls due that did not start within a period: the machine was too busy or "
+        "suspended, or the last one was still running",
     ),
     Field("late_p99_ms", "float", "ms", "99th percentile of start delay"),
     Field("retries", "int", "packet", "requests sent again"),

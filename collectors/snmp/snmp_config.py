@@ -17,8 +17,9 @@ class SnmpConfig(StrictModel):
     """`[snmp]` of towpath.toml.
 
     The first try waits `timeout_s`, the second twice that, and so on. `budget_s` is all
-    the time one device may take for one poll. `at_once` limits how many polls run at
-    the same time; those that wait for a silent device do not count. Each device gets an
+    the time one device may take for one poll, which also ends before the next is due.
+    `at_once` limits how many polls run at the same time; those that wait for a silent
+    device do not count. Each device gets an
     ICMP echo every `ping_s`; 0 for none. `state_file` keeps what is known of devices
     (how much they can be asked at once, their neighbours) over a restart; "" keeps
     nothing. `port_descriptions` stores ifAlias with the figures of each port; set it to

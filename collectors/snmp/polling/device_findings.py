@@ -131,9 +131,19 @@ def of_unreadable(
     }
 
 
-def unread_ports(read: int, ports: int) -> str:
-    """How far the reading of the tables of ports has come."""
-    return f"ports ({read} of {ports} read)" if ports else "ports (none read)"
+def unread_tables(
+    ports: tuple[int, int] | None, neighbours: bool, health: bool
+) -> list[str]:
+    """What is still to be read; `ports`: how many are read, of how many."""
+    unread = []
+    if ports is not None:
+        read, of = ports
+        unread.append(f"ports ({read} of {of} read)" if of else "ports (none read)")
+    if neighbours:
+        unread.append("neighbours")
+    if health:
+        unread.append("sensors and inventory")
+    return unread
 
 
 def of_unread_tables(unread: Collection[str], answer_s: float) -> dict[str, str]:

@@ -6,7 +6,7 @@ the device's row gives the reason.
 
 from __future__ import annotations
 
-import asyncio
+import math
 import time
 from collections.abc import Callable, Collection
 
@@ -39,19 +39,17 @@ from collectors.snmp.polling.poll_rows import (
 from collectors.snmp.polling.port_table import PortTable
 from collectors.snmp.polling.reading_slots import ReadingSlots
 from collectors.snmp.polling.riding_values import RidingValues
+from collectors.snmp.polling.silent_device import look_for_agent, reading_time_s
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.session import Failed, RetryPolicy, Session
-from collectors.snmp.session.silent_agent import explain_silence
 from collectors.snmp.snmp_config import SnmpConfig
 from collectors.snmp.tables.device_tags import DeviceTags
 from probes.wire.clock import MonotonicClock, WallClock
 from probes.wire.failure import Outcome
 
 _log = structlog.get_logger()
-# The device itself did not answer. A router may have reported that it is unreachable.
-_SILENT = (Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.NO_NETWORK)
 # Part of a period. Agents answer from a cache of some seconds. What they count in that
 # time would be a spike over a shorter interval, as between two polls after our start.
 _SHORTEST_INTERVAL = 0.5
@@ -126,6 +124,8 @@ class DevicePoll:
         self._moment: Moment | None = None
         # It did not answer the last poll.
         self.is_silent = False
+        # How long the last poll was allowed to read.
+        self._reading_s = config.budget_s
         self._outcome: Outcome | None = None
         # Findings of the last poll.
         self._findings: dict[str, str] = {}
@@ -169,8 +169,14 @@ class DevicePoll:
         self._tags = DeviceTags.of(device)
         self._update_expected()
 
-    async def poll(self, late_ms: float, on_retry: Callable[[], None]) -> PollResult:
-        """One poll. `on_retry` is called if the device does not answer in time."""
+    async def poll(
+        self,
+        late_ms: float,
+        on_retry: Callable[[], None],
+        at_most_s: float = math.inf,
+    ) -> PollResult:
+        """One poll, which ends within `at_most_s`. `on_retry` is called if the device
+        does not answer in time."""
         started = time.monotonic()
         session, counts = self._session, self._session.counts
         packets, retries = counts.packets, counts.retries
@@ -185,7 +191,9 @@ class DevicePoll:
         if self._is_slow:
             # Such a poll waits most of the time.
             on_retry()
-        budget = PollBudget(self._config.budget_s, monotonic_s=self._monotonic_s)
+        whole = PollBudget(at_most_s, monotonic_s=self._monotonic_s)
+        self._reading_s = reading_time_s(self._config, at_most_s)
+        budget = PollBudget(self._reading_s, monotonic_s=self._monotonic_s)
         snmp = DeviceSession(session, budget, self._state.limits)
         answers: list[PollAnswer] = []
         batches: list[Batch] = []
@@ -194,16 +202,20 @@ class DevicePoll:
         try:
             batches += await self._read(snmp, answers)
         except Failed as failed:
+            if not answers:
+                on_retry()
+                failed, echoes = await look_for_agent(
+                    failed,
+                    self._device,
+                    session.credential,
+                    self._pinged,
+                    self._config.timeout_s,
+                    whole.left_s,
+                )
             outcome, reason = failed.outcome, failed.detail
-            if outcome in _SILENT and not answers:
-                refusal, echoes = await self._look_for_agent()
-                if refusal:
-                    outcome, reason = Outcome.AUTH_FAILED, refusal
         except Exception as error:  # noqa: BLE001 - one device never ends the poller
             _log.exception("poll_failed", device=self._device.id, error=repr(error))
             outcome, reason = Outcome.BAD_ANSWER, repr(error)
-        if outcome is Outcome.BUDGET_SPENT and not answers:
-            outcome, reason = Outcome.TIMEOUT, "no answer in all the time for a poll"
         if echoes is None and self._pinged is not None:
             echoes = self._pinged.read_result()
         received_ms = self._now_ms()
@@ -237,19 +249,6 @@ class DevicePoll:
             **fields,
         )
         return PollResult([row, *batches], outcome, bool(answers), packets, retries)
-
-    async def _look_for_agent(self) -> tuple[str, EchoResult | None]:
-        """After silence: why an SNMP agent that is there does not answer, and ICMP
-        echoes."""
-        refusal = explain_silence(
-            str(self._device.address),
-            self._device.port,
-            self._session.credential,
-            self._config.timeout_s,
-        )
-        if self._pinged is None:
-            return await refusal, None
-        return await asyncio.gather(refusal, self._pinged.probe())
 
     async def _read(
         self, snmp: DeviceSession, answers: list[PollAnswer]
@@ -351,19 +350,17 @@ class DevicePoll:
 
     def _slow_findings(self) -> dict[str, str]:
         """What this poll did not reach, because each answer takes long."""
+        health, ports = self._health, self._ports
         expected_s = self._state.answer_time.expected_s
-        budget_s = self._config.budget_s
-        unread = []
-        if self._ports.unread is not None:
-            unread.append(device_findings.unread_ports(*self._ports.unread))
-        if self._neighbours.is_unfinished:
-            unread.append("neighbours")
-        if self._health is not None and self._health.is_unfinished:
-            unread.append("sensors and inventory")
+        unread = device_findings.unread_tables(
+            ports.unread,
+            self._neighbours.is_unfinished,
+            health is not None and health.is_unfinished,
+        )
         return {
             **device_findings.of_unread_tables(unread, expected_s),
             **device_findings.of_ports_in_turn(
-                self._ports.reached, len(self._ports.ports), expected_s, budget_s
+                ports.reached, len(ports.ports), expected_s, self._reading_s
             ),
         }
 

@@ -49,10 +49,14 @@ class PollRunner:
         self._profiles = load(config.profiles)
 
     async def run(
-        self, target: PollTarget, late_ms: float, on_retry: Callable[[], None]
+        self,
+        target: PollTarget,
+        late_ms: float,
+        on_retry: Callable[[], None],
+        at_most_s: float,
     ) -> list[Batch]:
-        """The rows of one poll. `on_retry` is called if the device does not answer the
-        first request in time."""
+        """The rows of one poll, which takes `at_most_s`. `on_retry` is called if the
+        device does not answer the first request in time."""
         self._slots.record_start(late_ms)
         device, credentials = target.device, target.credentials
         if not device.snmp:
@@ -68,7 +72,7 @@ class PollRunner:
                 return [self._not_polled(target, Outcome.NOT_CONFIGURED)]
             target.poll = self._open(target, credential)
             target.credential_name = credentials.name
-        result = await target.poll.poll(late_ms, on_retry)
+        result = await target.poll.poll(late_ms, on_retry, at_most_s)
         if engine_id := target.poll.engine_id:
             target.poll.same_engine_id = self._engine_ids.others(device.id, engine_id)
         for batch in result.batches:

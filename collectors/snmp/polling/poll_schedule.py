@@ -54,8 +54,10 @@ class PollTarget:
         # The next poll reads all sensors: the device reported a change.
         self.read_health = False
         self.is_learnt = False
-        # Some time of its phase, on the monotonic clock.
-        self.phase_s = 0.0
+        # When a poll that waits for the running one was due; None if none waits.
+        self.waits_since_s: float | None = None
+        # Some time of its phase, and when it is due next, on the monotonic clock.
+        self.phase_s = self.next_due_s = 0.0
 
     @property
     def is_running(self) -> bool:
@@ -95,25 +97,26 @@ class PollSchedule:
         start_s = shared_phase_s(device, self._period_s, devices)
         target.phase_s = now_s - (now_s + self._offset_s - start_s) % self._period_s
         first_s = now_s + phase_s(device, spread_s)
-        heapq.heappush(self._due, (first_s, device, target))
+        self._push(first_s, target)
 
     def pop_due(self, now_s: float) -> Iterator[tuple[float, PollTarget, int]]:
         """For each poll that is due: when it was due, the target, and how many polls
-        after it are missed already.
+        before it are missed.
 
-        Polls are missed if this machine was suspended or overloaded. They are not made
-        up for.
+        Polls are missed if this machine was suspended or overloaded for more than a
+        period. They are not made up for.
         """
         while self._due and self._due[0][0] <= now_s:
-            due_s, device, target = heapq.heappop(self._due)
+            due_s, _, target = heapq.heappop(self._due)
             if target.removed:
                 continue
             next_s = next_due_s(due_s, target.phase_s, self._period_s)
             missed = 0
-            if next_s < now_s:
+            if next_s <= now_s:
                 missed = int((now_s - next_s) // self._period_s) + 1
-            next_s += missed * self._period_s
-            heapq.heappush(self._due, (next_s, device, target))
+                due_s = next_s + (missed - 1) * self._period_s
+                next_s = due_s + self._period_s
+            self._push(next_s, target)
             yield due_s, target, missed
 
     def wait_s(self, longest_s: float) -> float:
@@ -121,6 +124,10 @@ class PollSchedule:
         if not self._due:
             return longest_s
         return min(max(self._due[0][0] - time.monotonic(), 0.0), longest_s)
+
+    def _push(self, due_s: float, target: PollTarget) -> None:
+        target.next_due_s = due_s
+        heapq.heappush(self._due, (due_s, target.device.id, target))
 
 
 def phase_s(device: str, period_s: float) -> float:
@@ -142,6 +149,16 @@ def shared_phase_s(device: str, period_s: float, devices: int) -> float:
 def spread_s(devices: int, period_s: float) -> float:
     """The time over which the first polls of so many devices are spread. Pure."""
     return max(min(_FIRST_S, period_s), devices / _FIRST_PER_S)
+
+
+def time_for_poll_s(now_s: float, next_due_s: float, period_s: float) -> float:
+    """How long a poll that begins at `now_s` may take, so that the next one is not
+    skipped. Pure.
+
+    One that begins shortly before the next is due may delay that.
+    """
+    left_s = next_due_s - now_s
+    return left_s if left_s >= _SHORTEST_GAP * period_s else left_s + period_s
 
 
 def next_due_s(due_s: float, phase_s: float, period_s: float) -> float:

@@ -1,8 +1,9 @@
 """The running poller: keeps to the schedule, and sends the rows to the journal.
 
-A device is never polled twice at once: a poll that is due while the last one still runs
-is skipped and counted, not queued. Waiting for a silent device takes no slot from
-others.
+A device is never polled twice at once. A poll that is due while the last one still runs
+begins when that ends; if the next is due before, it is skipped and counted. So that
+this does not happen, no poll takes longer than until the next one. Waiting for a silent
+device takes no slot from others.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ from collectors.snmp.polling.credential_choice import CredentialChoice, credenti
 from collectors.snmp.polling.device_state import DeviceStates
 from collectors.snmp.polling.expected_ports import PortUses, port_uses
 from collectors.snmp.polling.poll_run import PollRunner
-from collectors.snmp.polling.poll_schedule import PollSchedule, PollTarget, spread_s
+from collectors.snmp.polling.poll_schedule import (
+    PollSchedule,
+    PollTarget,
+    spread_s,
+    time_for_poll_s,
+)
 from collectors.snmp.polling.poll_stats import (
     PollerReport,
     PollStats,
@@ -136,6 +142,7 @@ class Poller:
         if target.is_running:
             target.poll_again = True
         else:
+            self.stats.expected += 1
             self._start(target, time.monotonic())
         return True
 
@@ -160,9 +167,9 @@ class Poller:
             self._follow_estate()
             now_s = time.monotonic()
             for due_s, target, missed in self._schedule.pop_due(now_s):
-                self._start(target, due_s)
-                self.stats.expected += missed
+                self.stats.expected += 1 + missed
                 self.stats.skipped += missed
+                self._start_or_wait(target, due_s)
             if now_s >= report_s:
                 report_s += self._report_s
                 await self._put_report()
@@ -217,12 +224,18 @@ class Poller:
         known = [name for name in names if name in self._credentials]
         return CredentialChoice(known or names, self._states.get(device.id).credential)
 
-    def _start(self, target: PollTarget, due_s: float) -> None:
-        self.stats.expected += 1
-        if target.is_running:
-            self.stats.skipped += 1
+    def _start_or_wait(self, target: PollTarget, due_s: float) -> None:
+        """Starts a poll, if need be after the one that runs."""
+        if not target.is_running:
+            self._start(target, due_s)
             return
-        target.poll_again = False
+        if target.waits_since_s is not None:
+            # A period has passed: it would be late by more than that.
+            self.stats.skipped += 1
+        target.waits_since_s = due_s
+
+    def _start(self, target: PollTarget, due_s: float) -> None:
+        target.poll_again, target.waits_since_s = False, None
         if target.read_health and target.poll is not None:
             target.poll.read_health_again()
         target.read_health = False
@@ -232,7 +245,12 @@ class Poller:
         target.task.add_done_callback(lambda _: self._ended(target))
 
     def _ended(self, target: PollTarget) -> None:
-        if target.poll_again and not target.removed:
+        if target.removed:
+            return
+        if target.waits_since_s is not None:
+            self._start(target, target.waits_since_s)
+        elif target.poll_again:
+            self.stats.expected += 1
             self._start(target, time.monotonic())
 
     async def _poll(self, target: PollTarget, due_s: float) -> None:
@@ -241,11 +259,15 @@ class Poller:
             # A device that was silent last time starts without a slot.
             if target.poll is None or not target.poll.is_silent:
                 await slot.acquire()
-            late_ms = max(0.0, (time.monotonic() - due_s) * 1000)
+            now_s = time.monotonic()
+            late_ms = max(0.0, (now_s - due_s) * 1000)
+            at_most_s = time_for_poll_s(now_s, target.next_due_s, self._config.period_s)
             self._report.record_start(late_ms)
             self.stats.running += 1
             try:
-                batches = await self._runner.run(target, late_ms, slot.release)
+                batches = await self._runner.run(
+                    target, late_ms, slot.release, at_most_s
+                )
             finally:
                 self.stats.running -= 1
                 slot.release()

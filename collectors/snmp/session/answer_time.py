@@ -18,14 +18,13 @@ class AnswerTime(msgspec.Struct):
 
     An agent that needs longer than the time-out receives a second request while it is
     still working on the first, which makes it even slower. So the waits follow what it
-    needs. The time counts from the first request, because it is not known which of them
-    an answer is to: after a loss, too much is expected for some answers.
+    needs.
     """
 
     expected_s: float = 0.0
 
     def record(self, took_s: float) -> None:
-        """An answer came `took_s` after the request was first sent."""
+        """An answer came `took_s` after its request was sent."""
         self.expected_s = max(
             took_s, self.expected_s * _FADING + took_s * (1 - _FADING)
         )

@@ -9,6 +9,7 @@ values that the agent refuses. `AgentLimits` keeps what the agent can do.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -54,6 +55,7 @@ class DeviceSession:
         self.session, self.budget = session, budget
         self.limits = limits or AgentLimits()
         self._progress = progress
+        self._sent_before = session.counts.packets
 
     @property
     def is_v1(self) -> bool:
@@ -62,7 +64,7 @@ class DeviceSession:
 
     def with_budget(self, budget: PollBudget) -> DeviceSession:
         """The same session and limits, for work with a budget of its own."""
-        return DeviceSession(self.session, budget, self.limits, self._progress)
+        return self._like(budget=budget)
 
     def goes_on(self, failed: Failed) -> bool:
         """True if what failed only ran out of time, so that the next poll goes on."""
@@ -70,12 +72,17 @@ class DeviceSession:
 
     def with_limits(self, limits: AgentLimits) -> DeviceSession:
         """The same session and budget, with other limits."""
-        return DeviceSession(self.session, self.budget, limits, self._progress)
+        return self._like(limits=limits)
 
     def with_progress(self, progress: ReadProgress) -> DeviceSession:
         """The same session, for a reading that may go on in a later poll."""
         budget = self.budget.part(allowance=progress.allowance)
-        return DeviceSession(self.session, budget, self.limits, progress)
+        return self._like(budget=budget, _progress=progress)
+
+    def _like(self, **changes: object) -> DeviceSession:
+        other = copy.copy(self)
+        vars(other).update(changes)
+        return other
 
     @contextmanager
     def tries(self, at_most: int | None) -> Iterator[None]:
@@ -265,8 +272,12 @@ class DeviceSession:
         return progress.following[key]
 
     def _begin(self) -> None:
-        """Before each request. Raises `Failed` if its answer would come too late."""
-        self.budget.check(self.session.answer_time.expected_s)
+        """Before each request. Raises `Failed` if its answer would come too late.
+
+        The first request of a poll is always made: what is expected may be wrong.
+        """
+        is_first = self.session.counts.packets == self._sent_before
+        self.budget.check(0.0 if is_first else self.session.answer_time.expected_s)
         now_s = asyncio.get_running_loop().time()
         self.session.ends_s = now_s + self.budget.left_s
 

@@ -76,7 +76,11 @@ class V3Refused(Exception):
 
 class Resync(Exception):
     """The agent has another engine or clock than assumed: send again. The text is for
-    an agent that never accepts what it reported."""
+    an agent that never accepts what it reported; `number` is that of the request."""
+
+    def __init__(self, reason: str, number: int) -> None:
+        super().__init__(reason)
+        self.number = number
 
 
 def refusal_sentence(credential: Credential, reason: str) -> str:
@@ -119,9 +123,11 @@ class Envelope(Protocol):
     def seal(self, pdu: bytes, number: int) -> bytes:
         """The message with `pdu`, whose request-id is `number`."""
 
-    def open(self, message: bytes, numbers: Collection[int]) -> Enclosed:
-        """(octets, begin, end) of the PDU in an answer to one of `numbers`, the last of
-        which is the current one.
+    def open(
+        self, message: bytes, numbers: Collection[int], current: Collection[int]
+    ) -> Enclosed:
+        """(octets, begin, end) of the PDU in an answer to one of `numbers`, or a report
+        on one of `current`.
 
         Raises `Malformed`, `OtherAnswer`, `V3Refused` or `Resync`.
         """
@@ -154,7 +160,9 @@ class CommunityEnvelope:
     def seal(self, pdu: bytes, number: int) -> bytes:
         return tlv(SEQUENCE, self._head + pdu)
 
-    def open(self, message: bytes, numbers: Collection[int]) -> Enclosed:
+    def open(
+        self, message: bytes, numbers: Collection[int], current: Collection[int]
+    ) -> Enclosed:
         at, end = expect(message, 0, len(message), SEQUENCE)
         _, at = read_integer(message, at, end)
         _, at = expect(message, at, end, OCTETS)
@@ -207,16 +215,17 @@ class UserEnvelope:
             reportable=True,
         )
 
-    def open(self, message: bytes, numbers: Collection[int]) -> Enclosed:
+    def open(
+        self, message: bytes, numbers: Collection[int], current: Collection[int]
+    ) -> Enclosed:
         parts = v3_message.decode(message)
         if parts.msg_id not in numbers:
             raise OtherAnswer
-        *_, number = numbers
-        is_current = parts.msg_id == number
+        is_current = parts.msg_id in current
         if self._discovering and is_current and self._is_discovered(parts):
             # The answer to `discovery`, which cannot be signed.
             self._set_engine(parts)
-            raise Resync(_NO_STABLE_ENGINE)
+            raise Resync(_NO_STABLE_ENGINE, parts.msg_id)
         signed = self._is_signed(parts)
         data, at, end = message, parts.scoped_at, parts.scoped_end
         if parts.flags & PRIV:
@@ -278,12 +287,12 @@ class UserEnvelope:
         statistic = binds[0].oid if binds else ""
         if statistic == _UNKNOWN_ENGINE:
             self._set_engine(parts)
-            raise Resync(_NO_STABLE_ENGINE)
+            raise Resync(_NO_STABLE_ENGINE, parts.msg_id)
         if statistic == _NOT_IN_TIME:
             if not signed:
                 raise OtherAnswer
             self._set_engine(parts)
-            raise Resync(_NEVER_IN_TIME)
+            raise Resync(_NEVER_IN_TIME, parts.msg_id)
         reason = _REASONS.get(statistic)
         if reason is None:
             raise V3Refused(

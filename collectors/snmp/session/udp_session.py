@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from collectors.snmp.session import pdu
 from collectors.snmp.session.answer_time import AnswerTime
@@ -81,8 +81,10 @@ class UdpSession:
         self._channel: Channel | None = None
         self._envelope = envelope_for(credential)
         self._has_read = False
-        # When what is waited for was first requested.
-        self._asked_s = 0.0
+        # When each request was sent that is waited for, by its number.
+        self._sent_s: dict[int, float] = {}
+        # The numbers of the tries since the agent last reported its engine.
+        self._current: set[int] = set()
 
     @property
     def version(self) -> str:
@@ -162,12 +164,13 @@ class UdpSession:
         def request(number: int) -> bytes:
             return pdu.encode(kind, number, names, first, second)
 
-        # A retry has the number of the first try, whose late answer is as good.
-        numbers = [secrets.randbits(31)]
+        # A late answer to an earlier try is as good; its number tells how long it took.
+        self._sent_s = {}
+        self._current.clear()
         timeouts_s = self.retry_policy.timeouts_s
         refused = False
         loop = asyncio.get_running_loop()
-        began_s = self._asked_s = loop.time()
+        began_s = loop.time()
         if self._channel is not None:
             self._channel.clear()
         for attempt, timeout_s in enumerate(timeouts_s):
@@ -178,8 +181,8 @@ class UdpSession:
                 # An agent that has restarted may not answer the old engine id.
                 self._envelope.discover_again()
             try:
-                response = await self._exchange(request, numbers, requested, timeout_s)
-                self._record_time()
+                response = await self._exchange(request, requested, timeout_s)
+                self._record_time(response.request_id)
                 self._check_access(response)
                 return response
             except TimeoutError:
@@ -204,10 +207,10 @@ class UdpSession:
             f"{duration_text(loop.time() - began_s)}",
         )
 
-    def _record_time(self) -> None:
+    def _record_time(self, number: int) -> None:
+        """The answer to that request has come."""
         now_s = asyncio.get_running_loop().time()
-        self.answer_time.record(now_s - self._asked_s)
-        self._asked_s = now_s
+        self.answer_time.record(now_s - self._sent_s[number])
 
     def _check_access(self, response: Response) -> None:
         """Raises `Failed` if the agent lets this credential read nothing (RFC 3413
@@ -225,17 +228,18 @@ class UdpSession:
     async def _exchange(
         self,
         request: Callable[[int], bytes],
-        numbers: list[int],
         requested: Sequence[str],
         timeout_s: float,
     ) -> Response:
-        """Sends the request under the last of `numbers`, which are all its numbers."""
+        """Sends the request under a new number, and waits for an answer to any try."""
         if self._channel is None:
             self._channel = await self._open()
         envelope, reason = self._envelope, ""
         for _ in range(_MAX_RESYNCS):
             self.counts.packets += 1
-            number = numbers[-1]
+            number = secrets.randbits(31)
+            self._sent_s[number] = asyncio.get_running_loop().time()
+            self._current.add(number)
             try:
                 if envelope.needs_discovery:
                     self._channel.send(envelope.discovery(number))
@@ -244,23 +248,22 @@ class UdpSession:
                 # From now on: making the keys of a user takes time too.
                 wait_s = self.answer_time.wait_s(timeout_s)
                 ends_s = min(asyncio.get_running_loop().time() + wait_s, self.ends_s)
-                return await self._receive(numbers, requested, ends_s)
+                return await self._receive(requested, ends_s)
             except Resync as resync:
-                # It is alive: the next message has the whole time, and another number,
-                # so that a duplicate report counts once.
-                self._record_time()
-                numbers.append(secrets.randbits(31))
+                # It is alive: the next message has the whole time. A duplicate report
+                # counts once, for that message has another number.
+                self._record_time(resync.number)
+                self._current.clear()
                 reason = str(resync)
         raise Failed(Outcome.AUTH_FAILED, reason)
 
-    async def _receive(
-        self, numbers: Collection[int], requested: Sequence[str], ends_s: float
-    ) -> Response:
+    async def _receive(self, requested: Sequence[str], ends_s: float) -> Response:
         assert self._channel is not None
+        numbers = self._sent_s
         while True:
             datagram = await self._channel.receive(ends_s)
             try:
-                data, at, end = self._envelope.open(datagram, numbers)
+                data, at, end = self._envelope.open(datagram, numbers, self._current)
             except OtherAnswer:
                 continue
             response = pdu.decode(data, at, end, requested)
