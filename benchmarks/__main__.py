@@ -38,6 +38,7 @@ BENCHMARKS = (
     "lab",
     "evaluation_cost",
     "recorded_scores",
+    "parity_coverage",
 )
 # The first three take long, and the last installs 450 MB for each Grafana.
 _ONLY_IF_NAMED = ("lab", "running_cost", "fleet", "grafana_code")

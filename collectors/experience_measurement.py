@@ -1,4 +1,5 @@
-"""The measurement `experience`: agents' results for groups that are large enough."""
+"""The measurements `experience` and `parity`: agents' results for groups that are large
+enough."""
 
 from __future__ import annotations
 
@@ -198,4 +199,32 @@ EXPERIENCE = measurement(
         "bufferbloat_tests", "bufferbloat_poor_ratio", "ratio", "those graded D or F"
     ),
     period_s=300,
+)
+
+PARITY = measurement(
+    "parity",
+    "home compared with office over one month, paired within laptops; at its start",
+    (
+        Tag("by", "all or home_site"),
+        Tag("group", "which group"),
+        Tag("part", "systems, bandwidth or telephony"),
+    ),
+    Field("state", "str", "1", "measured; or why there is no figure, in words"),
+    Field("laptops", "int", "1", "laptops seen at home and at an office, to 5"),
+    Field("home_only_laptops", "int", "1", "seen at home only, to 5; absent: few"),
+    Field("office_only_laptops", "int", "1", "seen in offices only, to 5; absent: few"),
+    Field("matched", "int", "1", "quarters of an hour compared, to 5"),
+    _group_field("matched", "home_good_ratio", "ratio", "good ones at home"),
+    _group_field("matched", "office_good_ratio", "ratio", "good ones in offices"),
+    _group_field(
+        "matched", "difference_low_ratio", "ratio", "home minus office, at least (95 %)"
+    ),
+    _group_field(
+        "matched", "difference_high_ratio", "ratio", "home minus office, at most (95 %)"
+    ),
+    Field("seen", "int", "1", "quarters of an hour measured, to 5"),
+    Field("possible", "int", "1", "working quarters of an hour of those laptops"),
+    Field("days", "int", "1", "working days with results"),
+    Field("working_days", "int", "1", "working days of the month"),
+    period_s=86_400,
 )

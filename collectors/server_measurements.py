@@ -6,7 +6,7 @@ reaches shared pages only as `experience`, in which every group has at least
 """
 
 from collectors.declare import SITE, measurement
-from collectors.experience_measurement import EXPERIENCE
+from collectors.experience_measurement import EXPERIENCE, PARITY
 from collectors.room_measurements import ROOM, ROOM_PORT
 from collectors.self_measurements import SELF_MEASUREMENTS
 from collectors.silence_measurement import SILENCE
@@ -373,6 +373,7 @@ SERVER_MEASUREMENTS = (
     NEIGHBOUR,
     IDENTITY,
     EXPERIENCE,
+    PARITY,
     EVENT,
     SITE_STATE,
     SITE_NAME,

@@ -29,7 +29,7 @@ from alerts.silence import Silence
 from collectors.estate.opening_hours import OpeningHours, is_open
 from dashboards.observed import ObservedPiece, marks
 from dashboards.report import Month, select_sites
-from dashboards.report.availability import Availability, availability, open_spans
+from dashboards.report.availability import Availability, availability
 from dashboards.report.report_data import AlertHistory, ReportContent, gather_content
 from dashboards.report.report_html import render_html
 from probes.wire.sample import Sample

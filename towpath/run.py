@@ -26,6 +26,7 @@ from collectors.certificate_files import CertificateFiles
 from collectors.disk_space import Disks
 from collectors.estate import EstateFile
 from collectors.experience.experience_reader import ExperienceReader
+from collectors.experience.parity_keeper import ParityKeeper
 from collectors.experience.team_members import TeamMembers
 from collectors.file_limit import raise_file_limit
 from collectors.ingest import (
@@ -37,12 +38,7 @@ from collectors.ingest import (
     ingest_sample,
     team_samples,
 )
-from collectors.journal import (
-    Journal,
-    JournalReader,
-    UnhurriedAppend,
-    journal_sample,
-)
+from collectors.journal import Journal, JournalReader, UnhurriedAppend, journal_sample
 from collectors.personal_data import PERSONAL_DAYS, prune_files
 from collectors.retention import Job, Retention
 from collectors.self_metrics import SelfMonitor, Source
@@ -232,6 +228,10 @@ class Installation:
         )
         self._add(f"groups of at least {config.groups.least} agents", grouping)
         self._source("groups", lambda at: [grouping.sample(self.process)])
+        state, least = config.state / "parity.json", config.groups.least
+        stores = (self.store, self.journal, lambda: self.estate.current)
+        parity = ParityKeeper(*stores, state, least, self._now_ms)
+        self._add("experience parity of each month", parity)
         folders = personal_folders(config)
         days = min(config.store.personal_days or PERSONAL_DAYS, PERSONAL_DAYS)
         erasures = Erasures(config.store.folder)

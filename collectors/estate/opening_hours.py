@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import itertools
 import zoneinfo
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, NamedTuple, Self
 from zoneinfo import ZoneInfo
@@ -128,6 +129,26 @@ def next_closing_ms(hours: OpeningHours, from_ms: int) -> int | None:
     """Returns the first time at or after `from_ms` outside business hours, or None if
     the site never closes."""
     return _next_ms(hours, from_ms, opened=False)
+
+
+@functools.lru_cache(maxsize=256)
+def open_spans(
+    hours: OpeningHours, from_ms: int, to_ms: int
+) -> tuple[tuple[int, int], ...]:
+    """Returns when a site is open in `[from_ms, to_ms)`."""
+    spans = []
+    begin = next_opening_ms(hours, from_ms)
+    while begin is not None and begin < to_ms:
+        end = next_closing_ms(hours, begin)
+        spans.append((begin, to_ms if end is None else min(end, to_ms)))
+        begin = None if end is None else next_opening_ms(hours, end)
+    return tuple(spans)
+
+
+def usual_hours(of_sites: Iterable[OpeningHours]) -> OpeningHours:
+    """Returns the hours of most sites, which count as the council's."""
+    counted = Counter(of_sites).most_common(1)
+    return counted[0][0] if counted else OpeningHours()
 
 
 def _next_ms(hours: OpeningHours, from_ms: int, opened: bool) -> int | None:

@@ -14,7 +14,7 @@ from probes.wire.sample import Value
 
 # Failures of the network between a laptop and its target. Being offline, behind a
 # captive portal, or refused by our own server (a key, a clock) are not among them.
-_NETWORK_FAILURES = frozenset(
+NETWORK_FAILURES = frozenset(
     {
         Outcome.TIMEOUT,
         Outcome.REFUSED,
@@ -209,7 +209,7 @@ def _figures(
 
 
 def _is_network_failure(outcome: str) -> bool:
-    return outcome in _NETWORK_FAILURES
+    return outcome in NETWORK_FAILURES
 
 
 def _number(value: Value | None) -> float | None:

@@ -7,15 +7,10 @@ separately and never count as up or down.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from collectors.estate.opening_hours import (
-    OpeningHours,
-    next_closing_ms,
-    next_opening_ms,
-)
+from collectors.estate.opening_hours import OpeningHours, open_spans
 from dashboards.observed import ObservedPiece, Span
 from dashboards.observed.poll_history import clipped
 from dashboards.observed.time_spans import length, merged, within, without
@@ -89,15 +84,3 @@ def unobserved(
     """Returns the ms in which nothing was observed of any of `groups`."""
     seen = merged(piece[:2] for pieces in groups for piece in pieces)
     return length(without([(from_ms, to_ms)], seen))
-
-
-@functools.lru_cache(maxsize=256)
-def open_spans(hours: OpeningHours, from_ms: int, to_ms: int) -> tuple[Span, ...]:
-    """Returns when a site is open in `[from_ms, to_ms)`."""
-    spans = []
-    begin = next_opening_ms(hours, from_ms)
-    while begin is not None and begin < to_ms:
-        end = next_closing_ms(hours, begin)
-        spans.append((begin, to_ms if end is None else min(end, to_ms)))
-        begin = None if end is None else next_opening_ms(hours, end)
-    return tuple(spans)

@@ -9,19 +9,17 @@ in the site's hours, all others in the council's, which are those of most sites.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from collectors.estate import Site
-from collectors.estate.opening_hours import OpeningHours
+from collectors.estate.opening_hours import OpeningHours, open_spans, usual_hours
 from collectors.experience.group_figures import rounded
 from collectors.store.query import Query, Row
 from dashboards.missing_figures import LaptopCounts, laptops_query
 from dashboards.observed import Span
 from dashboards.report import report_queries
-from dashboards.report.availability import open_spans
 from dashboards.report.month import Month
 from dashboards.report.report_figures import GroupFigures, float_value
 
@@ -159,12 +157,6 @@ async def _month(
 async def _laptop_counts(ask: Ask, span: Span) -> LaptopCounts:
     shown = await ask(report_queries.groups_shown(*span))
     return LaptopCounts.from_rows(shown, await ask(laptops_query(*span)))
-
-
-def usual_hours(own: Iterable[OpeningHours]) -> OpeningHours:
-    """Returns the hours of most sites, which count as the council's."""
-    counted = Counter(own).most_common(1)
-    return counted[0][0] if counted else OpeningHours()
 
 
 def hours_of(

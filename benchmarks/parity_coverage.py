@@ -1,0 +1,113 @@
+"""Experience parity where the worse laptops are at home more often: how many of its
+intervals contain the truth, paired within laptops and, to compare, unpaired.
+
+`--seeds 50 --laptops 120`. Also the processor time for 2,200 laptops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from collectors.experience.paired_difference import (
+    REPLICATES,
+    LaptopCounts,
+    paired_difference,
+)
+
+# At home the same laptop has three points fewer good quarters of an hour, on average.
+TRUTH = -0.03
+_DAYS = 21
+_QUARTER_HOURS = 36
+
+
+class Coverage(NamedTuple):
+    """In how many of `seeds` the interval contained the truth, and its mean width."""
+
+    seeds: int
+    paired: int
+    unpaired: int
+    width: float
+    unpaired_bias: float
+
+
+def confounded_laptops(seed: int, count: int = 120) -> list[LaptopCounts]:
+    """Returns a month of laptops of which the worse are at home more often: the worst
+    sixth always, the best sixth never. Bad days are bad for the whole day."""
+    draw = random.Random(seed)
+    laptops = []
+    for _ in range(count):
+        rank = draw.random()
+        quality = 0.80 + 0.17 * rank
+        effect = draw.gauss(TRUTH, 0.02)
+        at_home = min(1.0, max(0.0, 1.25 - 1.5 * rank))
+        one = LaptopCounts()
+        for _ in range(_DAYS):
+            is_home = draw.random() < at_home
+            share = quality + (effect if is_home else 0.0) + draw.gauss(0.0, 0.05)
+            seen = draw.randrange(_QUARTER_HOURS // 2, _QUARTER_HOURS)
+            good = sum(draw.random() < share for _ in range(seen))
+            if is_home:
+                one.home_seen += seen
+                one.home_good += good
+            else:
+                one.office_seen += seen
+                one.office_good += good
+        laptops.append(one)
+    return laptops
+
+
+def unpaired_interval(
+    laptops: Sequence[LaptopCounts], seed: int
+) -> tuple[float, float, float]:
+    """Returns all home minus all office quarters of an hour and the 95 % interval of a
+    bootstrap over laptops: what pairing is compared with."""
+    draw = random.Random(seed).choices
+
+    def difference(drawn: Sequence[LaptopCounts]) -> float:
+        home = sum(one.home_good for one in drawn) / sum(one.home_seen for one in drawn)
+        return home - sum(one.office_good for one in drawn) / sum(
+            one.office_seen for one in drawn
+        )
+
+    means = sorted(difference(draw(laptops, k=len(laptops))) for _ in range(400))
+    return difference(laptops), means[10], means[-11]
+
+
+def coverage(seeds: int, laptops: int) -> Coverage:
+    """Returns how often each interval contains `TRUTH`."""
+    paired = unpaired = 0
+    width = bias = 0.0
+    for seed in range(seeds):
+        month = confounded_laptops(seed, laptops)
+        found = paired_difference(month, seed)
+        if found is None:
+            continue
+        paired += found.low <= TRUTH <= found.high
+        width += found.high - found.low
+        middle, low, high = unpaired_interval(month, seed)
+        unpaired += low <= TRUTH <= high
+        bias += middle - TRUTH
+    return Coverage(seeds, paired, unpaired, width / seeds, bias / seeds)
+
+
+def run(options: list[str] | None = None) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks parity_coverage")
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--laptops", type=int, default=120)
+    given = parser.parse_args(options or [])
+    found = coverage(given.seeds, given.laptops)
+    many = confounded_laptops(0, 2_200)
+    begun = time.process_time()
+    paired_difference(many, 0)
+    took_s = time.process_time() - begun
+    print(
+        f"truth {TRUTH:+.3f}: in {found.paired} of {found.seeds} paired intervals (mean "
+        f"width {found.width:.3f}), in {found.unpaired} unpaired ones (mean error "
+        f"{found.unpaired_bias:+.3f})\n{REPLICATES} replicates of 2,200 laptops: "
+        f"{took_s:.2f} s of processor time"
+    )
+    return {**found._asdict(), "laptops": given.laptops, "cpu_s_2200": took_s}
