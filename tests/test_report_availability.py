@@ -26,7 +26,7 @@ from store_doubles import MemoryStore
 
 from alerts.alert import Alert
 from alerts.silence import Silence
-from collectors.estate.opening_hours import OpeningHours, is_open
+from collectors.estate.opening_hours import OpeningHours, is_open, open_spans
 from dashboards.observed import ObservedPiece, marks
 from dashboards.report import Month, select_sites
 from dashboards.report.availability import Availability, availability
@@ -302,7 +302,7 @@ def test_a_month_that_is_not_over_counts_only_the_time_so_far() -> None:
     content = month_content(now_ms=utc_ms(2026, 10, 8))
     assert content.running
     assert content.sites[0].availability.month_ms == content.to_ms - OCTOBER.from_ms
-    assert "The month is not over" in render_html(content)
+    assert "the month is not over" in render_html(content)
 
 
 def test_a_month_that_has_not_begun_is_refused_with_a_sentence() -> None:

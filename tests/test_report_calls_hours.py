@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from report_group_rows import MINUTE_MS, NIGHT_SHIFT, OCTOBER, october_ms
 
 from collectors.estate import Site
-from collectors.estate.opening_hours import OpeningHours, OpenRange, is_open
+from collectors.estate.opening_hours import (
+    OpeningHours,
+    OpenRange,
+    is_open,
+    usual_hours,
+)
 from collectors.experience.groups import LEAST
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Row
@@ -20,7 +25,6 @@ from dashboards.report.group_calls import (
     MergedFigures,
     gather_calls,
     stretches,
-    usual_hours,
 )
 from dashboards.report.report_queries import GROUP_FIELDS
 from probes.wire.sample import Value

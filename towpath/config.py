@@ -26,6 +26,7 @@ from collectors.store import StoreConfig
 from collectors.strict_model import StrictModel
 from collectors.vpn_gateways import VpnGatewaysConfig
 from dashboards.grafana_config import GrafanaConfig
+from dashboards.report_config import ReportConfig
 from dashboards.web import WebConfig
 from towpath.log_setup import LogConfig
 from towpath.metrics import MetricsConfig
@@ -71,6 +72,7 @@ class TowpathConfig(StrictModel):
     store: StoreConfig
     alerts: AlertConfig
     web: WebConfig = WebConfig()
+    report: ReportConfig = ReportConfig()
     metrics: MetricsConfig = MetricsConfig()
     grafana: GrafanaConfig = GrafanaConfig()
     self_s: Annotated[float, Field(gt=0)] = Field(

@@ -22,4 +22,5 @@ def report_settings(
         periods=PollPeriods.of_seconds(
             config.snmp.period_s, config.vpn_gateways.period_s
         ),
+        config=config.report,
     )

@@ -155,8 +155,6 @@ PARTS: tuple[ExperiencePart, ...] = (
         (PartResult("call_path", (*_OUTCOMES, Pick("poor", "max")), _good_call),),
     ),
 )
-# In the promise, but nothing measures it.
-NOT_MEASURED_PARTS = ("Assistive technology",)
 
 
 class SeenQuarterHour(msgspec.Struct, frozen=True):
@@ -202,4 +200,3 @@ def seen_quarter_hours(
         if len(places) == 1
         for where, is_good in places.items()
     ]
-

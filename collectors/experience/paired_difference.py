@@ -67,9 +67,7 @@ def paired_difference(
     if len(paired) < 2:
         return None
     weights = [
-        laptop.home_seen
-        * laptop.office_seen
-        / (laptop.home_seen + laptop.office_seen)
+        laptop.home_seen * laptop.office_seen / (laptop.home_seen + laptop.office_seen)
         for laptop in paired
     ]
     matched = sum(weights)

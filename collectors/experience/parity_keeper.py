@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -106,15 +107,15 @@ class ParityKeeper:
 async def parity_of_month(
     store: Store, hours: OpeningHours, begin_ms: int, end_ms: int, least: int
 ) -> list[Sample]:
-    """Returns the rows of the month `[begin_ms, end_ms)`. It asks for an hour at a time,
-    as a whole day of thousands of laptops is much memory."""
+    """Returns the rows of the month `[begin_ms, end_ms)`. It asks for an hour at a
+    time, as a whole day of thousands of laptops is much memory."""
     tally = ParityTally()
     spans = open_spans(hours, begin_ms, end_ms)
     zone = ZoneInfo(hours.timezone)
     days = set()
     for begin, end in spans:
         cuts = [begin, *range((begin // _HOUR_MS + 1) * _HOUR_MS, end, _HOUR_MS), end]
-        for from_ms, to_ms in zip(cuts, cuts[1:], strict=False):
+        for from_ms, to_ms in itertools.pairwise(cuts):
             day = _local_date(from_ms, zone).toordinal()
             days.add(day)
             for part in PARTS:

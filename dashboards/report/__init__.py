@@ -6,7 +6,7 @@ from dashboards.report.make_report import (
     select_sites,
     site_report,
 )
-from dashboards.report.month import Month
+from dashboards.report.month import Month, ReportPeriod, parse_period
 from dashboards.report.report_data import PollPeriods, ReportSettings
 
 __all__ = [
@@ -14,7 +14,9 @@ __all__ = [
     "PollPeriods",
     "ReportError",
     "ReportFiles",
+    "ReportPeriod",
     "ReportSettings",
+    "parse_period",
     "select_sites",
     "site_report",
 ]

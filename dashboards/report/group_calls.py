@@ -20,7 +20,7 @@ from collectors.store.query import Query, Row
 from dashboards.missing_figures import LaptopCounts, laptops_query
 from dashboards.observed import Span
 from dashboards.report import report_queries
-from dashboards.report.month import Month
+from dashboards.report.month import ReportPeriod
 from dashboards.report.report_figures import GroupFigures, float_value
 
 Ask = Callable[[Query], Awaitable[list[Row]]]
@@ -108,7 +108,7 @@ class Calls:
 
 
 async def gather_calls(
-    ask: Ask, month: Month, to_ms: int, sites: Sequence[Site], least: int
+    ask: Ask, month: ReportPeriod, to_ms: int, sites: Sequence[Site], least: int
 ) -> Calls:
     """Returns every group's calls. `sites`: all sites of the estate. `least`: the
     smallest group shown."""
@@ -127,7 +127,7 @@ async def gather_calls(
 
 async def _month(
     ask: Ask,
-    month: Month,
+    month: ReportPeriod,
     span: Span,
     hours: OpeningHours,
     own: Mapping[str, OpeningHours],

@@ -10,7 +10,7 @@ from pathlib import Path
 from alerts.alert_access import list_silences, recent_alerts
 from collectors.estate import Estate, Site, known_names
 from collectors.store.query import Store
-from dashboards.report.month import Month
+from dashboards.report.month import ReportPeriod
 from dashboards.report.report_csv import csv_text
 from dashboards.report.report_data import (
     AlertHistory,
@@ -56,7 +56,7 @@ def select_sites(estate: Estate, site: str | None) -> list[Site]:
 
 
 async def site_report(
-    month: Month,
+    month: ReportPeriod,
     sites: Sequence[Site],
     store: Store,
     estate: Estate,

@@ -27,7 +27,7 @@ from collectors.experience.group_figures import (
 )
 from collectors.store.query import Pick, Query, Row
 from dashboards.observed import Span
-from dashboards.report.report_config import ParityMargins
+from dashboards.report_config import ParityMargins
 
 Verdict = Literal["kept", "not kept", "cannot tell"]
 

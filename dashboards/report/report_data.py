@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from alerts.alert import Alert
@@ -27,9 +27,11 @@ from dashboards.port_descriptions import latest_descriptions
 from dashboards.report import report_figures, report_queries
 from dashboards.report.availability import availability, unobserved
 from dashboards.report.group_calls import gather_calls
-from dashboards.report.month import Month
+from dashboards.report.month import ReportPeriod
+from dashboards.report.parity import ParityFigures, parity_figures, parity_query
 from dashboards.report.planned_maintenance import planned_spans
 from dashboards.report.report_formats import DEFAULT_FORMATS, ReportFormat
+from dashboards.report_config import ReportConfig
 
 Progress = Callable[[str], None]
 _ALWAYS = OpeningHours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
@@ -45,7 +47,7 @@ class ReportContent:
     shown.
     """
 
-    month: Month
+    month: ReportPeriod
     to_ms: int
     made_ms: int
     sites: tuple[report_figures.SiteFigures, ...]
@@ -59,6 +61,7 @@ class ReportContent:
     whole: bool
     hours: OpeningHours
     least: int
+    parity: tuple[ParityFigures, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -91,7 +94,8 @@ class ReportSettings:
     """`alerts`: the alert engine's file, for incidents, planned maintenance, and when
     the monitor was cut off. `council`: the heading. `plain`: without charts, for
     screen readers and e-mail. `least`: the smallest group of laptops shown
-    (`groups.least`). `periods`: how often devices and gateways are polled.
+    (`groups.least`). `periods`: how often devices and gateways are polled. `config`:
+    the council's margins and targets.
     """
 
     alerts: Path | None = None
@@ -100,13 +104,14 @@ class ReportSettings:
     plain: bool = False
     least: int = LEAST
     periods: PollPeriods = PollPeriods()
+    config: ReportConfig = field(default_factory=ReportConfig)
 
 
 @dataclass(frozen=True)
 class ReportInputs:
     """The inputs of all queries of one report. `sites` is None for all sites."""
 
-    month: Month
+    month: ReportPeriod
     to_ms: int
     store: Store
     estate: Estate
@@ -129,7 +134,7 @@ class ReportInputs:
 
 
 async def gather_content(
-    month: Month,
+    month: ReportPeriod,
     sites: Sequence[Site],
     store: Store,
     estate: Estate,
@@ -195,7 +200,20 @@ async def gather_content(
         whole=whole,
         hours=calls.hours,
         least=settings.least,
+        parity=tuple(
+            figures
+            for figures in await _parity(inputs, settings.config)
+            if whole or figures.by == "all" or figures.group in (inputs.sites or ())
+        ),
     )
+
+
+async def _parity(
+    inputs: ReportInputs, config: ReportConfig
+) -> tuple[ParityFigures, ...]:
+    months = [(month.from_ms, month.to_ms) for month in inputs.month.months()]
+    rows = await inputs.store.query(parity_query(months)) if months else []
+    return parity_figures(rows, config.margins)
 
 
 async def _observed(inputs: ReportInputs, span: Span) -> Observations:

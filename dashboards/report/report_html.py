@@ -10,6 +10,7 @@ from markupsafe import Markup
 from dashboards import chart, figure_text
 from dashboards.chart import Chart, ChartSeries, strip
 from dashboards.report import poor_call_causes, report_figures
+from dashboards.report.parity import points
 from dashboards.report.report_data import ReportContent
 from dashboards.templating import environment
 
@@ -22,6 +23,7 @@ def render_html(content: ReportContent, council: str = "") -> str:
     templates = environment("dashboards.report")
     month, zone = content.month, content.month.zone
     causes_by_group = poor_call_causes.causes_by_group(content)
+    site_names = {site.site.id: site.site.name for site in content.sites}
     made = datetime.fromtimestamp(content.made_ms / 1000, UTC).astimezone(zone)
     return templates.get_template("report.html").render(
         c=content,
@@ -40,6 +42,8 @@ def render_html(content: ReportContent, council: str = "") -> str:
         ),
         line_chart=lambda line, n: line_chart(line, content, n),
         bar=chart.bar,
+        points=points,
+        site_name=lambda id: site_names.get(id, id),
         use_level=_use_level,
         reminder=lambda line: report_figures.reminder(line, made.date()),
         lines=sorted(

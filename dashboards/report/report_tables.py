@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from dashboards import figure_text
 from dashboards.report import poor_call_causes, report_figures
+from dashboards.report.parity_table import PARITY_LAYOUT
 from dashboards.report.report_columns import Cell, CellColumn, ReportTable, TableLayout
 from dashboards.report.report_data import ReportContent
 
@@ -311,6 +312,7 @@ _LAYOUTS = (
     TableLayout(
         "lines", "Lines", "Use, cost and contract of each line.", _LINES, _lines
     ),
+    PARITY_LAYOUT,
     TableLayout(
         "calls",
         "Test calls",

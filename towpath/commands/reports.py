@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from probes.wire.clock import wall_ms
+from towpath.commands.option_groups import expand_options
 from towpath.commands.shared import (
     ConfigFile,
     fail,
@@ -27,11 +29,43 @@ def _group() -> None:
     """Keeps `site` a subcommand although it is the only one."""
 
 
+@dataclass(frozen=True)
+class _PeriodOptions:
+    """The time of a report, in one of several ways."""
+
+    month: Annotated[str | None, typer.Option(metavar="YYYY-MM")] = None
+    quarter: Annotated[
+        str | None, typer.Option(metavar="YYYY-QN", help="Q1 is January to March")
+    ] = None
+    year: Annotated[str | None, typer.Option(metavar="YYYY")] = None
+    financial_year: Annotated[
+        str | None, typer.Option(metavar="YYYY-YY", help="April to March")
+    ] = None
+    first: Annotated[
+        str | None,
+        typer.Option("--from", metavar="YYYY-MM-DD", help="first day, with --to"),
+    ] = None
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="last day")
+    ] = None
+
+    def by_name(self) -> dict[str, str | None]:
+        return {
+            "month": self.month,
+            "quarter": self.quarter,
+            "year": self.year,
+            "financial-year": self.financial_year,
+            "from": self.first,
+            "to": self.last,
+        }
+
+
 @app.command()
+@expand_options
 def site(
     config: ConfigFile,
-    month: Annotated[str, typer.Option(metavar="YYYY-MM")],
     out: Annotated[Path, typer.Option(help="folder to write into")],
+    period: _PeriodOptions = _PeriodOptions(),
     site: Annotated[str | None, typer.Option(help="one site; default: all")] = None,
     formats: Annotated[
         list[str] | None,
@@ -49,15 +83,15 @@ def site(
         bool, typer.Option("--plain", help="without charts, for screen readers")
     ] = False,
 ) -> None:
-    """Write a month's availability, lines, calls and incidents, for people and
-    programs."""
+    """Write availability, lines, calls and incidents of a month, a quarter, a year or
+    any other days, for people and programs."""
     from collectors.estate import EstateError, load
     from collectors.server_measurements import CATALOGUE
     from collectors.store import Away, QueryFailed, open_store
     from dashboards.report import (
-        Month,
         ReportError,
         ReportFiles,
+        parse_period,
         select_sites,
         site_report,
     )
@@ -66,7 +100,7 @@ def site(
 
     settings = read_config(config)
     try:
-        wanted = Month.parse(month)
+        wanted = parse_period(period.by_name())
         chosen = parse_formats(formats or DEFAULT_FORMATS)
         estate = load(settings.estate)
         sites = select_sites(estate, site)
