@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from collectors.experience.paired_difference import (
     REPLICATES,
-    LaptopCounts,
+    PlaceCounts,
     paired_difference,
 )
 
@@ -34,7 +34,7 @@ class Coverage(NamedTuple):
     unpaired_bias: float
 
 
-def confounded_laptops(seed: int, count: int = 120) -> list[LaptopCounts]:
+def confounded_laptops(seed: int, count: int = 120) -> list[PlaceCounts]:
     """Returns a month of laptops of which the worse are at home more often: the worst
     sixth always, the best sixth never. Bad days are bad for the whole day."""
     draw = random.Random(seed)
@@ -44,7 +44,7 @@ def confounded_laptops(seed: int, count: int = 120) -> list[LaptopCounts]:
         quality = 0.80 + 0.17 * rank
         effect = draw.gauss(TRUTH, 0.02)
         at_home = min(1.0, max(0.0, 1.25 - 1.5 * rank))
-        one = LaptopCounts()
+        one = PlaceCounts()
         for _ in range(_DAYS):
             is_home = draw.random() < at_home
             share = quality + (effect if is_home else 0.0) + draw.gauss(0.0, 0.05)
@@ -61,13 +61,13 @@ def confounded_laptops(seed: int, count: int = 120) -> list[LaptopCounts]:
 
 
 def unpaired_interval(
-    laptops: Sequence[LaptopCounts], seed: int
+    laptops: Sequence[PlaceCounts], seed: int
 ) -> tuple[float, float, float]:
     """Returns all home minus all office quarters of an hour and the 95 % interval of a
     bootstrap over laptops: what pairing is compared with."""
     draw = random.Random(seed).choices
 
-    def difference(drawn: Sequence[LaptopCounts]) -> float:
+    def difference(drawn: Sequence[PlaceCounts]) -> float:
         home = sum(one.home_good for one in drawn) / sum(one.home_seen for one in drawn)
         return home - sum(one.office_good for one in drawn) / sum(
             one.office_seen for one in drawn
@@ -105,7 +105,7 @@ def run(options: list[str] | None = None) -> dict[str, Any]:
     paired_difference(many, 0)
     took_s = time.process_time() - begun
     print(
-        f"truth {TRUTH:+.3f}: in {found.paired} of {found.seeds} paired intervals (mean "
+        f"truth {TRUTH:+.3f}: in {found.paired} of {found.seeds} paired ones (mean "
         f"width {found.width:.3f}), in {found.unpaired} unpaired ones (mean error "
         f"{found.unpaired_bias:+.3f})\n{REPLICATES} replicates of 2,200 laptops: "
         f"{took_s:.2f} s of processor time"

@@ -15,7 +15,7 @@ from collectors.batch import Batch
 from collectors.estate import Estate, Site
 from collectors.estate.opening_hours import OpeningHours, open_spans
 from collectors.experience.good_quarter_hours import PARTS, seen_quarter_hours
-from collectors.experience.paired_difference import LaptopCounts, paired_difference
+from collectors.experience.paired_difference import PlaceCounts, paired_difference
 from collectors.experience.parity_keeper import (
     SETTLE_MS,
     ParityKeeper,
@@ -50,14 +50,14 @@ def test_the_truth_lies_in_paired_intervals_although_worse_laptops_are_at_home()
 
 
 counts = st.builds(
-    lambda h, hb, o, ob: LaptopCounts(max(0, h - hb), h, max(0, o - ob), o),
+    lambda h, hb, o, ob: PlaceCounts(max(0, h - hb), h, max(0, o - ob), o),
     *[st.integers(0, 400)] * 4,
 )
 
 
 @given(st.lists(counts, max_size=30))
 def test_a_difference_lies_in_its_interval_and_ignores_laptops_of_one_place(
-    laptops: list[LaptopCounts],
+    laptops: list[PlaceCounts],
 ) -> None:
     found = paired_difference(laptops, 1, replicates=60)
     paired = [one for one in laptops if one.is_paired]
@@ -70,7 +70,7 @@ def test_a_difference_lies_in_its_interval_and_ignores_laptops_of_one_place(
 
 
 def test_nothing_bad_seen_does_not_mean_that_nothing_is() -> None:
-    perfect = [LaptopCounts(20, 20, 20, 20)] * 12
+    perfect = [PlaceCounts(20, 20, 20, 20)] * 12
     found = paired_difference(perfect, 1)
     assert found is not None
     assert (found.low, found.high) == (-3 / 120, 3 / 120)

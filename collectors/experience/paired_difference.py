@@ -30,7 +30,7 @@ _CONFIDENCE = 0.95
 _NORMAL = NormalDist()
 
 
-class LaptopCounts(msgspec.Struct):
+class PlaceCounts(msgspec.Struct):
     """Quarters of an hour of one laptop: good ones and all that were seen."""
 
     home_good: int = 0
@@ -59,7 +59,7 @@ class PairedDifference(msgspec.Struct, frozen=True):
 
 
 def paired_difference(
-    laptops: Sequence[LaptopCounts], seed: int, replicates: int = REPLICATES
+    laptops: Sequence[PlaceCounts], seed: int, replicates: int = REPLICATES
 ) -> PairedDifference | None:
     """Returns the difference of the laptops seen at both places and its 95 % interval;
     None if there are fewer than two."""

@@ -27,7 +27,7 @@ from collectors.experience.group_figures import (
     rounded,
 )
 from collectors.experience.groups import ALL, group_sums
-from collectors.experience.paired_difference import LaptopCounts, paired_difference
+from collectors.experience.paired_difference import PlaceCounts, paired_difference
 from probes.wire.sample import Sample, Value
 
 _SEED = 2_026
@@ -45,7 +45,7 @@ class ParityTally:
     """Counts the good quarters of an hour of each laptop, part and place."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, dict[str, LaptopCounts]] = {
+        self._counts: dict[str, dict[str, PlaceCounts]] = {
             part.name: {} for part in PARTS
         }
         self._home_sites: dict[str, Counter[str]] = {}
@@ -60,7 +60,7 @@ class ParityTally:
         for one in seen:
             if one.place not in ("home", "office"):
                 continue
-            counts = of_part.setdefault(one.agent, LaptopCounts())
+            counts = of_part.setdefault(one.agent, PlaceCounts())
             if one.place == "home":
                 counts.home_seen += 1
                 counts.home_good += one.is_good
@@ -86,8 +86,8 @@ class ParityTally:
                 samples.append(Sample("parity", tags, fields, time_ms))
         return samples
 
-    def _groups(self, part: str) -> dict[GroupName, dict[str, LaptopCounts]]:
-        groups: dict[GroupName, dict[str, LaptopCounts]] = {}
+    def _groups(self, part: str) -> dict[GroupName, dict[str, PlaceCounts]]:
+        groups: dict[GroupName, dict[str, PlaceCounts]] = {}
         for agent, counts in self._counts[part].items():
             groups.setdefault(ALL, {})[agent] = counts
             # A laptop whose home site changed counts for the one it had most.
@@ -98,7 +98,7 @@ class ParityTally:
 
 
 def _showable(
-    groups: Mapping[GroupName, Mapping[str, LaptopCounts]], least: int
+    groups: Mapping[GroupName, Mapping[str, PlaceCounts]], least: int
 ) -> set[GroupName]:
     """Returns the groups whose paired laptops may be shown together."""
     sites = [name for name in groups if name != ALL]
@@ -114,7 +114,7 @@ def _showable(
 
 
 def _fields(
-    laptops: Mapping[str, LaptopCounts],
+    laptops: Mapping[str, PlaceCounts],
     working: WorkingTime,
     least: int,
     is_shown: bool,
