@@ -36,7 +36,9 @@ def test_lines_are_compared_with_their_contract_and_the_month_before(
     assert line.observed_hours == 745 - 7
     assert line.change is not None
     assert line.cost_per_mbps == pytest.approx(48)
-    assert report_figures.value_for_money(line).startswith("Full in")
+    value = next(v for v in october.line_values if v.figures is line)
+    assert value.advice == "go up"
+    assert value.reason.startswith("Full in")
 
 
 def test_busy_ports_are_listed_with_their_descriptions(october: ReportContent) -> None:

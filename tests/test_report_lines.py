@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 import council
 import pytest
@@ -11,25 +10,6 @@ from report_month import HOUR_MS
 
 from collectors.store.query import Row
 from dashboards.report import report_figures
-
-
-@pytest.mark.parametrize(
-    ("changes", "advice"),
-    [
-        ({}, "Not observed"),
-        ({"down_p95": 0.05}, "consider a smaller one"),
-        ({"down_p95": 0.05, "busy_hours": 3}, "Fits its use"),
-        ({"down_p95": 0.5}, "Fits its use"),
-        ({"down_p95": 0.9, "busy_hours": 60}, "Full in 60 hours"),
-    ],
-)
-def test_the_use_of_a_line_gives_advice_about_its_size(
-    changes: dict[str, Any], advice: str
-) -> None:
-    line = council.estate().line("th-wan")
-    assert advice in report_figures.value_for_money(
-        report_figures.LineFigures(line, **changes)
-    )
 
 
 def test_hours_are_weighted_by_their_polls_in_the_ratio_a_port_was_up() -> None:
@@ -41,14 +21,6 @@ def test_hours_are_weighted_by_their_polls_in_the_ratio_a_port_was_up() -> None:
     ]
     [figures] = report_figures.line_figures([line], [], hours, [])
     assert figures.up_ratio == pytest.approx(60 / 62)
-
-
-def test_a_backup_line_is_judged_by_whether_it_was_needed() -> None:
-    line = council.estate().line("dep-4g")
-    idle = report_figures.LineFigures(line, down_p95=0.0)
-    used = report_figures.LineFigures(line, down_p95=0.0, carried_hours=6)
-    assert report_figures.value_for_money(idle) == "Backup: it was not needed."
-    assert "6 hours" in report_figures.value_for_money(used)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from alerts.alert import Alert
@@ -27,6 +28,12 @@ from dashboards.port_descriptions import latest_descriptions
 from dashboards.report import report_figures, report_queries
 from dashboards.report.availability import availability, unobserved
 from dashboards.report.group_calls import gather_calls
+from dashboards.report.line_value import (
+    LineValue,
+    SupplierSum,
+    line_values,
+    supplier_sums,
+)
 from dashboards.report.month import ReportPeriod
 from dashboards.report.parity import ParityFigures, parity_figures, parity_query
 from dashboards.report.planned_maintenance import planned_spans
@@ -62,6 +69,8 @@ class ReportContent:
     hours: OpeningHours
     least: int
     parity: tuple[ParityFigures, ...] = ()
+    line_values: tuple[LineValue, ...] = ()
+    suppliers: tuple[SupplierSum, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -182,6 +191,13 @@ async def gather_content(
         )
         for site in sites
     )
+    values = line_values(
+        [line for site in sites_figures for line in site.lines],
+        estate.lines,
+        {site.id: site.name for site in sites},
+        datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(month.zone).date(),
+        month.zone,
+    )
     progress("VPN gateways")
     return ReportContent(
         month=month,
@@ -200,6 +216,8 @@ async def gather_content(
         whole=whole,
         hours=calls.hours,
         least=settings.least,
+        line_values=values,
+        suppliers=supplier_sums(values),
         parity=tuple(
             figures
             for figures in await _parity(inputs, settings.config)

@@ -29,7 +29,9 @@ class DeviceFigures:
 @dataclass(frozen=True)
 class LineFigures:
     """One line's month, compared with its contract. `busy_hours` are hours whose 95th
-    percentile was above 85% in either direction."""
+    percentile was above 85% in either direction. `carrying_at`, `down_at`: the starts
+    of hours in which it carried more than keep-alives, and in which its port was down
+    for a time."""
 
     line: Line
     down_p95: float | None = None
@@ -40,8 +42,13 @@ class LineFigures:
     busy_hours: int = 0
     observed_hours: int = 0
     up_ratio: float | None = None
-    carried_hours: int = 0
+    carrying_at: frozenset[int] = frozenset()
+    down_at: frozenset[int] = frozenset()
     hourly: tuple[Point, ...] = ()
+
+    @property
+    def carried_hours(self) -> int:
+        return len(self.carrying_at)
 
     @property
     def use_p95(self) -> float | None:
@@ -181,28 +188,16 @@ def _line(
         busy_hours=sum(use > BUSY_RATIO for _, use in points),
         observed_hours=len(hours),
         up_ratio=polls_up / polls if polls else None,
-        carried_hours=sum(bool(float_value(row, "carrying_max")) for row in hours),
+        carrying_at=frozenset(
+            row.time_ms or 0 for row in hours if float_value(row, "carrying_max")
+        ),
+        down_at=frozenset(
+            row.time_ms or 0
+            for row in hours
+            if (up := float_value(row, "up_mean")) is not None and up < 1
+        ),
         hourly=tuple(sorted(points)),
     )
-
-
-def value_for_money(figures: LineFigures) -> str:
-    """Returns one sentence of advice on the line's size, by its use."""
-    line, use = figures.line, figures.use_p95
-    if use is None:
-        return "Not observed this month."
-    if line.role == "backup":
-        if figures.carried_hours:
-            return f"Backup: it carried traffic in {figures.carried_hours} hours."
-        return "Backup: it was not needed."
-    if figures.busy_hours >= 20 or use > BUSY_RATIO:
-        return (
-            f"Full in {figures.busy_hours} hours: find out what fills it, or consider "
-            "a larger one."
-        )
-    if use < IDLE_RATIO and figures.busy_hours == 0:
-        return "Well below its size: consider a smaller one at renewal."
-    return "Fits its use."
 
 
 def reminder(line: Line, today: date) -> Reminder | None:
@@ -211,21 +206,41 @@ def reminder(line: Line, today: date) -> Reminder | None:
     if end is None:
         return None
     if end < today:
-        return Reminder("warn", f"Contract ended {_days(today - end)} ago.")
+        return Reminder(
+            "warn",
+            f"Contract ended {_days(today - end)} ago. If it was renewed, its new end "
+            "is not listed.",
+        )
     if line.notice_days is None:
         level: Literal["ok", "warn"] = (
             "warn" if (end - today).days <= SOON_DAYS else "ok"
         )
         return Reminder(level, f"Ends in {_days(end - today)}.")
-    notice = end - timedelta(days=line.notice_days)
-    if notice < today:
-        past = f"The last day for notice was {_date_text(notice)}"
+    notice = notice_day(line)
+    if notice is None or notice < today:
+        past = (
+            f"The last day for notice was {_date_text(notice)}"
+            if notice
+            else "The time for notice is longer than the contract"
+        )
         return Reminder("warn", f"{past}; ends in {_days(end - today)}.")
     left = (notice - today).days
     text = f"Give notice by {_date_text(notice)} ({_days(notice - today)} left)."
     if left <= 30:
         return Reminder("bad", text)
     return Reminder("warn" if left <= SOON_DAYS else "ok", text)
+
+
+def notice_day(line: Line) -> date | None:
+    """Returns the last day on which notice ends the contract at its listed end; None
+    if a date is not listed. Notice is counted in days, over ends of months and leap
+    days."""
+    if line.contract_end is None or line.notice_days is None:
+        return None
+    try:
+        return line.contract_end - timedelta(days=line.notice_days)
+    except OverflowError:
+        return None
 
 
 def port_figures(rows: Iterable[Row], count: int = 10) -> tuple[PortFigures, ...]:

@@ -43,6 +43,7 @@ def render_html(content: ReportContent, council: str = "") -> str:
         line_chart=lambda line, n: line_chart(line, content, n),
         bar=chart.bar,
         points=points,
+        advice={value.figures.line.id: value for value in content.line_values},
         site_name=lambda id: site_names.get(id, id),
         use_level=_use_level,
         reminder=lambda line: report_figures.reminder(line, made.date()),
@@ -73,6 +74,10 @@ def report_title(content: ReportContent, council: str = "") -> str:
 def headlines(content: ReportContent) -> list[str]:
     """Returns the month in a few sentences, worst first, without what is not known."""
     sentences = []
+    names = {
+        value.figures.line.id: f"{value.site_name} ({value.name})"
+        for value in content.line_values
+    }
     known = [site for site in content.sites if site.availability.open_ratio is not None]
     if known:
         worst = min(known, key=lambda site: site.availability.open_ratio or 0.0)
@@ -96,13 +101,13 @@ def headlines(content: ReportContent) -> list[str]:
         worst_line = max(full, key=lambda line: line.busy_hours)
         sentences.append(
             f"{figure_text.counted(len(full), 'line was', 'lines were')} above 85% of "
-            f"the contracted speed at times, most of all {worst_line.line.id}: in "
-            f"{figure_text.counted(worst_line.busy_hours, 'hour')}."
+            f"the contracted speed at times, most of all {names[worst_line.line.id]}: "
+            f"in {figure_text.counted(worst_line.busy_hours, 'hour')}."
         )
     sentences.append(home_and_office(content))
     today = datetime.fromtimestamp(content.made_ms / 1000, content.month.zone).date()
     urgent = [
-        line.line.id
+        names[line.line.id]
         for site in content.sites
         for line in site.lines
         if (r := report_figures.reminder(line.line, today)) is not None

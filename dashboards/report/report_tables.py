@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from dashboards import figure_text
 from dashboards.report import poor_call_causes, report_figures
+from dashboards.report.line_value_tables import SUPPLIER_LAYOUT, VALUE_LAYOUT
 from dashboards.report.parity_table import PARITY_LAYOUT
 from dashboards.report.report_columns import Cell, CellColumn, ReportTable, TableLayout
 from dashboards.report.report_data import ReportContent
@@ -98,7 +99,6 @@ _LINES = (
     CellColumn("cost (GBP a year per contracted Mbit/s)", "pence"),
     CellColumn("contract ends", "date"),
     CellColumn("notice (days)", "count"),
-    CellColumn("advice"),
 )
 
 
@@ -127,7 +127,6 @@ def _lines(content: ReportContent) -> Iterable[Sequence[Cell]]:
                 figures.cost_per_mbps,
                 line.contract_end,
                 line.notice_days,
-                report_figures.value_for_money(figures),
             )
 
 
@@ -312,6 +311,8 @@ _LAYOUTS = (
     TableLayout(
         "lines", "Lines", "Use, cost and contract of each line.", _LINES, _lines
     ),
+    VALUE_LAYOUT,
+    SUPPLIER_LAYOUT,
     PARITY_LAYOUT,
     TableLayout(
         "calls",

@@ -1,0 +1,349 @@
+"""What a line is worth, and what to do by which date. Pure.
+
+A line is judged by what it must carry: the 95th percentile of its use in each
+direction, at 70 % of the contract at most, so that there is room to grow. A price is
+only ever one that the council pays itself: the cheapest of its other lines that would
+do. If it has none, the price is not known, and no pounds are shown. What a supplier can
+build at a site is not known either.
+
+A full line is never good value, however cheap: what people would have used does not
+show in its use. So "go up" comes before everything about money.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from collectors.estate import Line
+from dashboards import figure_text
+from dashboards.report.report_figures import (
+    BUSY_RATIO,
+    IDLE_RATIO,
+    LineFigures,
+    notice_day,
+    reminder,
+)
+
+Advice = Literal[
+    "cancel",
+    "go down",
+    "keep",
+    "go up",
+    "renegotiate",
+    "test",
+    "repair",
+    "cannot tell",
+]
+# The use at which a line of the right size has its 95th percentile.
+FULL_ENOUGH_RATIO = 0.7
+# Twenty hours in a month of 720.
+_MANY_BUSY = 20 / 720
+_FEW_HOURS = 48
+_UNUSED_RATIO = 0.01
+# A smaller change of price is not worth a new contract.
+_WORTH_RATIO = 0.1
+
+
+@dataclass(frozen=True)
+class LineValue:
+    """One line, what it carried, and what to do with it.
+
+    `change_per_year`: pounds that the advice costs (or, below 0, saves) a year; None if
+    it is not known, 0 if nothing changes. `busiest_hour`: the local hour of the day
+    with the highest mean use, and that mean. `decide_by`: the last day for notice, if
+    it is still to come.
+    """
+
+    figures: LineFigures
+    site_name: str
+    name: str
+    advice: Advice
+    reason: str
+    change_per_year: float | None
+    busiest_hour: tuple[int, float] | None
+    decide_by: date | None
+    contract: str
+
+    @property
+    def headroom(self) -> float | None:
+        """The share of the contract that is left in 95 % of the time."""
+        use = self.figures.use_p95
+        return None if use is None else max(0.0, 1 - use)
+
+    @property
+    def saved_per_year(self) -> float:
+        return max(0.0, -(self.change_per_year or 0.0))
+
+    @property
+    def needed_per_year(self) -> float:
+        return max(0.0, self.change_per_year or 0.0)
+
+
+@dataclass(frozen=True)
+class SupplierSum:
+    """All lines of one supplier. Sums are of known prices: `without_cost` lines have
+    none, and `without_change` ones a change whose price is not known."""
+
+    supplier: str
+    lines: int
+    cost_per_year: float
+    saved_per_year: float
+    needed_per_year: float
+    without_cost: int
+    without_change: int
+    without_contract: int
+    next_decision: date | None
+
+
+def line_name(line: Line) -> str:
+    """Returns a line's name for people: `BT, circuit ONEA123`."""
+    parts = [line.supplier or "supplier not listed"]
+    if line.circuit_ref:
+        parts.append(f"circuit {line.circuit_ref}")
+    return ", ".join(parts)
+
+
+def line_values(
+    figures: Sequence[LineFigures],
+    estate_lines: Sequence[Line],
+    site_names: Mapping[str, str],
+    today: date,
+    zone: ZoneInfo,
+) -> tuple[LineValue, ...]:
+    """Returns the value of each line: first what is needed, then the most money.
+    `estate_lines`: every line whose price the council knows, of other sites too."""
+    by_site: dict[str, list[LineFigures]] = defaultdict(list)
+    for line in figures:
+        by_site[line.line.site].append(line)
+    values = []
+    for line in figures:
+        beside = [one for one in by_site[line.line.site] if one is not line]
+        judge = _backup_advice if line.line.role == "backup" else _main_advice
+        advice, reason, change = judge(line, beside, estate_lines, today)
+        dates = reminder(line.line, today)
+        by = notice_day(line.line)
+        values.append(
+            LineValue(
+                line,
+                site_names.get(line.line.site, line.line.site),
+                line_name(line.line),
+                advice,
+                reason,
+                change,
+                busiest_hour(line, zone),
+                by if by is not None and by >= today else None,
+                dates.text if dates else "No contract dates are listed.",
+            )
+        )
+    order = ("go up", "repair", "cancel", "go down", "renegotiate", "test")
+    rank = {advice: at for at, advice in enumerate(order)}
+    values.sort(
+        key=lambda value: (
+            rank.get(value.advice, len(order)),
+            -(value.saved_per_year + value.needed_per_year),
+            value.site_name,
+            value.figures.line.id,
+        )
+    )
+    return tuple(values)
+
+
+def is_full(figures: LineFigures) -> bool:
+    """Returns whether the line was full often enough to hold people back."""
+    use, busy = figures.use_p95, figures.busy_hours
+    often = busy >= 5 and busy >= _MANY_BUSY * figures.observed_hours
+    return often or (use is not None and use > BUSY_RATIO)
+
+
+_Judged = tuple[Advice, str, float | None]
+
+
+def _main_advice(
+    figures: LineFigures,
+    beside: Sequence[LineFigures],
+    estate_lines: Sequence[Line],
+    today: date,
+) -> _Judged:
+    line = figures.line
+    if figures.use_p95 is None:
+        return "cannot tell", "Its use was not observed.", None
+    if is_full(figures):
+        hours = figure_text.counted(figures.busy_hours, "hour")
+        reason = f"Full in {hours}: find out what fills it, or take a larger one"
+        larger = _cheapest(
+            estate_lines,
+            line,
+            line.down_mbps / FULL_ENOUGH_RATIO if _down_full(figures) else 0.0,
+            line.up_mbps / FULL_ENOUGH_RATIO if _up_full(figures) else 0.0,
+        )
+        return "go up", *_with_price(reason, larger, line)
+    if figures.observed_hours < _FEW_HOURS:
+        hours = figure_text.counted(figures.observed_hours, "hour")
+        return "cannot tell", f"It was observed in {hours} only.", None
+    if max(figures.down_max or 0.0, figures.up_max or 0.0) < _UNUSED_RATIO:
+        where = "the site has another line." if beside else "is the site still in use?"
+        cost = None if line.cost_per_year is None else -line.cost_per_year
+        return "cancel", f"Nothing used it; {where}", cost
+    return _size_advice(figures, estate_lines, today)
+
+
+def _size_advice(
+    figures: LineFigures, estate_lines: Sequence[Line], today: date
+) -> _Judged:
+    line = figures.line
+    use = figures.use_p95 or 0.0
+    need_down = (figures.down_p95 or 0.0) * line.down_mbps / FULL_ENOUGH_RATIO
+    need_up = (figures.up_p95 or 0.0) * line.up_mbps / FULL_ENOUGH_RATIO
+    quiet = figures.busy_hours == 0
+    if quiet and line.cost_per_year is not None:
+        cheaper = _cheapest(estate_lines, line, need_down, need_up)
+        if cheaper is not None and _is_worth(line, cheaper):
+            smaller = (
+                cheaper.down_mbps < line.down_mbps or cheaper.up_mbps < line.up_mbps
+            )
+            reason = (
+                f"It uses {figure_text.percent(use)} of its size"
+                if smaller
+                else "The council pays less for as much"
+            )
+            return (
+                "go down" if smaller else "renegotiate",
+                *_with_price(reason, cheaper, line),
+            )
+    if quiet and use < IDLE_RATIO and line.cost_per_year is None:
+        return "go down", "Well below its size; its cost is not listed.", None
+    if line.contract_end is not None and line.contract_end < today:
+        return "renegotiate", "Its contract is over, and it fits its use.", None
+    if quiet and use < IDLE_RATIO:
+        return (
+            "go down",
+            "Well below its size; no smaller line of the council has a lower price, so "
+            "ask for one.",
+            None,
+        )
+    return "keep", "It fits its use.", 0.0
+
+
+def _backup_advice(
+    figures: LineFigures,
+    beside: Sequence[LineFigures],
+    _estate_lines: Sequence[Line],
+    _today: date,
+) -> _Judged:
+    """A backup is judged by whether it works when it must, not by its use."""
+    mains = [one for one in beside if one.line.role == "primary"]
+    if not figures.observed_hours:
+        return "cannot tell", "Backup: it was not observed.", None
+    if figures.carrying_at and is_full(figures):
+        hours = figure_text.counted(figures.busy_hours, "hour")
+        return "go up", f"Backup: full in {hours} while it carried traffic.", None
+    failed = frozenset(hour for main in mains for hour in main.down_at)
+    took_over = len(failed & figures.carrying_at)
+    if failed and not took_over:
+        hours = figure_text.counted(len(failed), "hour")
+        return (
+            "repair",
+            f"Backup: the main line failed in {hours}, and this one carried nothing.",
+            None,
+        )
+    if failed:
+        hours = figure_text.counted(took_over, "hour")
+        reason = f"Backup: the main line failed, and this one took over in {hours}."
+        return "keep", reason, 0.0
+    if figures.carrying_at:
+        hours = figure_text.counted(figures.carried_hours, "hour")
+        reason = f"Backup: tested or shared, it carried traffic in {hours}."
+        return "keep", reason, 0.0
+    which = "the main line did not fail" if mains else "no main line is listed"
+    return "test", f"Backup: {which}, and nothing shows that this one works.", 0.0
+
+
+def _down_full(figures: LineFigures) -> bool:
+    return (figures.down_p95 or 0.0) >= (figures.up_p95 or 0.0)
+
+
+def _up_full(figures: LineFigures) -> bool:
+    return (figures.up_p95 or 0.0) > BUSY_RATIO or not _down_full(figures)
+
+
+def _cheapest(
+    lines: Iterable[Line], line: Line, down_mbps: float, up_mbps: float
+) -> Line | None:
+    """Returns the cheapest other main line of at least these speeds."""
+    known = [
+        other
+        for other in lines
+        if other.id != line.id
+        and other.role == "primary"
+        and other.cost_per_year is not None
+        and other.down_mbps >= down_mbps
+        and other.up_mbps >= up_mbps
+    ]
+    return min(known, key=lambda other: (other.cost_per_year, other.id), default=None)
+
+
+def _is_worth(line: Line, cheaper: Line) -> bool:
+    cost, less = line.cost_per_year or 0.0, cheaper.cost_per_year or 0.0
+    return less < cost * (1 - _WORTH_RATIO)
+
+
+def _with_price(
+    reason: str, other: Line | None, line: Line
+) -> tuple[str, float | None]:
+    if other is None or other.cost_per_year is None:
+        return f"{reason}; no line of the council shows its price.", None
+    size = (
+        f"{figure_text.rate(other.down_mbps * 1e6)} / "
+        f"{figure_text.rate(other.up_mbps * 1e6)}"
+    )
+    paid = f"the council pays {figure_text.money(other.cost_per_year)} for {size}"
+    change = (
+        None if line.cost_per_year is None else other.cost_per_year - line.cost_per_year
+    )
+    unknown = "; its own cost is not listed" if change is None else ""
+    return f"{reason}; {paid} at another place{unknown}.", change
+
+
+def busiest_hour(figures: LineFigures, zone: ZoneInfo) -> tuple[int, float] | None:
+    """Returns the local hour of the day with the highest mean use, and that mean."""
+    by_hour: dict[int, list[float]] = defaultdict(list)
+    for time_ms, use in figures.hourly:
+        at = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone)
+        by_hour[at.hour].append(use)
+    means = {hour: sum(uses) / len(uses) for hour, uses in by_hour.items()}
+    if not means:
+        return None
+    hour = max(sorted(means), key=lambda hour: means[hour])
+    return hour, means[hour]
+
+
+def supplier_sums(values: Iterable[LineValue]) -> tuple[SupplierSum, ...]:
+    """Returns the sums of each supplier, the most expensive first."""
+    by_supplier: dict[str, list[LineValue]] = defaultdict(list)
+    for value in values:
+        by_supplier[value.figures.line.supplier].append(value)
+    sums = []
+    for supplier, lines in by_supplier.items():
+        costs = [value.figures.line.cost_per_year for value in lines]
+        dates = [value.decide_by for value in lines if value.decide_by is not None]
+        sums.append(
+            SupplierSum(
+                supplier or "supplier not listed",
+                len(lines),
+                sum(cost for cost in costs if cost is not None),
+                sum(value.saved_per_year for value in lines),
+                sum(value.needed_per_year for value in lines),
+                without_cost=sum(cost is None for cost in costs),
+                without_change=sum(value.change_per_year is None for value in lines),
+                without_contract=sum(
+                    value.figures.line.contract_end is None for value in lines
+                ),
+                next_decision=min(dates, default=None),
+            )
+        )
+    return tuple(sorted(sums, key=lambda one: (-one.cost_per_year, one.supplier)))
