@@ -55,3 +55,9 @@ def network_of(address: str, ipv4_bits: int = 32, ipv6_bits: int = 64) -> str:
         return address
     kept = ipv4_bits if isinstance(parsed, IPv4Address) else ipv6_bits
     return f"{parsed.version}/{int(parsed) >> (parsed.max_prefixlen - kept):x}"
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a host of an address is always this machine."""
+    address = parse_address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)

@@ -77,6 +77,11 @@ ARGUMENTS = {
     "report site": ("--month", "2026-10", "--no-pdf", "--out", "{out}/report"),
     "run": (),
     "topology": (),
+    "users add": ("Ada", "engineer"),
+    "users list": (),
+    "users remove": ("Ada",),
+    "users roles": ("Ada", "engineer"),
+    "users set-password": ("Ada",),
 }
 # They need no state, or make a folder of their own.
 WITHOUT = {

@@ -24,6 +24,7 @@ from towpath.commands import (
     reports,
     rules,
     store,
+    users,
 )
 from towpath.commands.discover import discover
 from towpath.commands.poll import poll
@@ -199,6 +200,7 @@ app.command("export", rich_help_panel=_DATA)(store.export)
 app.add_typer(fleet.app, name="fleet", rich_help_panel=_RUN)
 # What it was called before.
 app.add_typer(fleet.app, name="agents", hidden=True)
+app.add_typer(users.app, name="users", rich_help_panel=_RUN)
 app.add_typer(imports.app, name="import", rich_help_panel=_DEVICES)
 app.add_typer(profiles.app, name="profile", rich_help_panel=_DEVICES)
 app.add_typer(compare.app, name="compare", rich_help_panel=_DEVICES)

@@ -44,6 +44,7 @@ _UNDER_STATE: dict[tuple[str, ...], str] = {
     ("snmp", "state_file"): "snmp.json",
     ("traps", "state_file"): "traps.json",
     ("web", "reports"): "reports",
+    ("web", "sign_in", "file"): "sign-in.sqlite",
     ("alerts", "standing"): "alerts.sqlite",
 }
 
@@ -109,6 +110,8 @@ def written_folders(config: TowpathConfig) -> dict[str, Path]:
     }
     if config.web.reports is not None:
         folders["reports"] = config.web.reports
+    if config.web.needs_sign_in:
+        folders["sign-in"] = config.web.sign_in.file.parent
     return folders
 
 

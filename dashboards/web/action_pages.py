@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import msgspec
 import structlog
@@ -35,11 +34,12 @@ from alerts.action_link import (
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
 from alerts.silence import silence_of
-from dashboards.web.visitor_recognition import present_visitor
+from dashboards.web.page_forms import read_form
+from dashboards.web.sign_in.access_audit import AccessAudit
+from dashboards.web.visitor_recognition import present_request, present_visitor
 from probes.wire.clock import WallClock
 
 _log = structlog.get_logger()
-_MOST_BODY_BYTES = 8_192
 LONGEST_WHO, LONGEST_WHY = 80, 300
 HOURS = (1, 2, 4, 8, 24)
 # The channel of links that are made on the status page.
@@ -126,8 +126,10 @@ class ActionPages:
         actions: AlertActions,
         render: Callable[..., Response],
         now_ms: WallClock,
+        audit: AccessAudit | None = None,
     ) -> None:
         self._actions, self._render_page, self._now_ms = actions, render, now_ms
+        self._audit = audit
 
     async def start(self, request: Request) -> Response:
         """Makes a link for an alert of the status page, and leads there. This changes
@@ -163,15 +165,12 @@ class ActionPages:
         return self._form(signed, alert, form, 200)
 
     async def _act(self, request: Request, token: str) -> Response:
-        form = await _read_form(request)
-        if form is None:
-            return self._refused(
-                LinkRefused("The form was not understood. Open the link again.", 400)
-            )
+        form = await _read_action(request)
         if form.errors:
             signed, alert = await asyncio.to_thread(self._actions.read, token)
             return self._form(signed, alert, form, 400)
         signed = await asyncio.to_thread(self._actions.act, token, form)
+        await self._record(form.who, signed)
         _log.info(
             "alert_acted_on",
             action=signed.link.action,
@@ -180,6 +179,19 @@ class ActionPages:
         )
         # To a page that may be reloaded without acting again.
         return RedirectResponse(f"/act/done/{signed.link.action}", 303)
+
+    async def _record(self, who: str, signed: SignedLink) -> None:
+        """It is done already, so a full disk is logged and changes nothing."""
+        if self._audit is None:
+            return
+        visitor, action = present_visitor(), f"{signed.link.action} alert"
+        about = f"{signed.link.episode} (link of {signed.link.channel})"
+        try:
+            await asyncio.to_thread(
+                self._audit.record, visitor.name or who, visitor.id, action, about
+            )
+        except (sqlite3.Error, OSError) as error:
+            _log.error("action_not_in_audit_log", error=repr(error))
 
     def _render(self, template: str, status: int = 200, **values: Any) -> Response:
         page = self._render_page(
@@ -201,6 +213,7 @@ class ActionPages:
             "action": signed.link.action,
             "until_ms": signed.link.until_ms,
             "form": form,
+            "has_name": bool(_session_name()),
             "scopes": silence_scopes(alert),
             "hours": HOURS,
         }
@@ -216,23 +229,18 @@ class ActionPages:
         )
 
 
-async def _read_form(request: Request) -> ActionForm | None:
-    """The form of the page; None if it is not one."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BODY_BYTES:
-            return None
+async def _read_action(request: Request) -> ActionForm:
+    """The form of the page. Who has a session acts under that name."""
+    fields = await read_form(request)
     try:
-        fields = parse_qs(body.decode("ascii"), errors="strict", max_num_fields=10)
-        hours = int(fields.get("hours", ["2"])[0])
-    except (UnicodeDecodeError, ValueError):
-        return None
+        hours = int(fields.get("hours", "2"))
+    except ValueError:
+        hours = 0
     form = ActionForm(
-        who=_one_line(fields.get("who", [""])[0]),
-        why=_one_line(fields.get("why", [""])[0]),
+        who=_session_name() or _one_line(fields.get("who", "")),
+        why=_one_line(fields.get("why", "")),
         hours=hours if hours in HOURS else 2,
-        scope=fields.get("scope", ["alert"])[0],
+        scope=fields.get("scope", "alert"),
     )
     errors = {}
     if not form.who:
@@ -242,6 +250,11 @@ async def _read_form(request: Request) -> ActionForm | None:
     if len(form.why) > LONGEST_WHY:
         errors["why"] = f"The reason must be {LONGEST_WHY} characters or fewer"
     return msgspec.structs.replace(form, errors=errors)
+
+
+def _session_name() -> str:
+    session = present_request().session
+    return _one_line(present_visitor().name) if session is not None else ""
 
 
 def _one_line(text: str) -> str:

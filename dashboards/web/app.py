@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from markupsafe import Markup, escape
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -23,20 +24,24 @@ from dashboards import call_quality, chart, figure_text
 from dashboards.templating import environment
 from dashboards.web import fleet_state, influx_endpoint, site_state, status_api
 from dashboards.web.action_pages import ActionPages, AlertActions
+from dashboards.web.admin_pages import AdminPages
 from dashboards.web.alerts_api import AlertsApi
 from dashboards.web.device_pages import DevicePages, port_link
 from dashboards.web.fleet_page import FleetPage, FleetSource
 from dashboards.web.influx_endpoint import InfluxEndpoint
-from dashboards.web.page_routes import PageRoute, guarded
+from dashboards.web.page_routes import PageRoute, RouteGuard
 from dashboards.web.page_views import Views
 from dashboards.web.report_folder import ReportFolder
 from dashboards.web.search_page import SearchPage
 from dashboards.web.security_headers import PAGE, REPORT, SecurityHeaders
+from dashboards.web.sign_in.access_audit import AccessAudit
+from dashboards.web.sign_in_pages import SignInPages
 from dashboards.web.site_pages import SitePages
 from dashboards.web.visitor_recognition import (
+    Recognition,
     VisitorRecognition,
+    present_request,
     present_visitor,
-    recognise_without_sign_in,
 )
 from dashboards.web.visitors import Right
 from dashboards.web.web_config import WebConfig
@@ -82,6 +87,10 @@ class StatusPages:
             port_link=port_link,
             has_fleet=bool(fleet) and config.fleet,
             visitor=present_visitor,
+            raw=lambda text: Markup(escape(text)),
+            form_token=lambda: present_request().form_token,
+            can_sign_out=lambda: present_request().session is not None,
+            can_sign_in=config.sign_in.is_on,
             Right=Right,
             stop_text=fleet_state.stop_text,
         )
@@ -134,8 +143,11 @@ class StatusPages:
 
     async def healthz(self, request: Request) -> Response:
         """200 if Towpath works, 503 with the reasons if it does not. What it cannot see
-        at the moment is listed, but is not a failure."""
+        at the moment is listed, but is not a failure. Reasons name disks and channels:
+        who may not see the status gets none."""
         view = await self._views.overview()
+        if not present_visitor().may(Right.SEE_STATUS):
+            return JSONResponse({"ok": not view.unwell}, 503 if view.unwell else 200)
         age_ms = None if view.newest_ms is None else view.now_ms - view.newest_ms
         return JSONResponse(
             {
@@ -206,6 +218,10 @@ def app(
     pages = StatusPages(config, views, actions is not None, fleet)
     sites = SitePages(views, pages.page, fleet)
     devices = DevicePages(views, pages.page)
+    recognition = Recognition(config, views.now_ms)
+    audit = AccessAudit(config.sign_in.file, views.now_ms)
+    acts = audit if config.needs_sign_in else None
+    guard = RouteGuard(config.needs_sign_in, config.sign_in.is_on, views.now_ms)
     routes = [
         PageRoute("/", sites.sites, Right.SEE_STATUS),
         PageRoute("/sites/{site}", sites.site, Right.SEE_STATUS),
@@ -222,7 +238,7 @@ def app(
         PageRoute("/static/{name}", pages.static, Right.SEE_PUBLIC),
     ]
     if actions is not None:
-        linked = ActionPages(actions, pages.page, views.now_ms)
+        linked = ActionPages(actions, pages.page, views.now_ms, acts)
         act = Right.ACT_ON_ALERTS
         routes += [
             PageRoute("/alerts/{action}/{key:path}", linked.start, act),
@@ -233,15 +249,24 @@ def app(
     if fleet is not None and config.fleet:
         shown_fleet = FleetPage(fleet, views.answers, views.now_ms, pages.page)
         routes.append(PageRoute("/fleet", shown_fleet.page, Right.SEE_FLEET))
-    listed = [guarded(route) for route in routes]
+    sign_in = SignInPages(
+        config, recognition, audit, guard.kept_forms, pages.page, views.now_ms
+    )
+    routes += sign_in.routes
+    if config.sign_in.is_on:
+        people = AdminPages(
+            recognition.users, recognition.sessions, audit, pages.page, views.now_ms
+        )
+        routes += people.routes
+    listed = [guard.guarded(route) for route in routes]
     if api is not None:
         listed += api.routes
     shown = Starlette(
         routes=listed,
         middleware=[
             Middleware(SecurityHeaders),
-            Middleware(VisitorRecognition, recognise=recognise_without_sign_in(config)),
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(config.hosts)),
+            Middleware(VisitorRecognition, recognition=recognition),
+            Middleware(TrustedHostMiddleware, allowed_hosts=config.names()),
         ],
         exception_handlers={HTTPException: pages.refused},
     )

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from dashboards.web.visitor_recognition import present_visitor
+from dashboards.web.page_forms import (
+    FormStale,
+    KeptForms,
+    is_from_elsewhere,
+    read_fields,
+)
+from dashboards.web.visitor_recognition import present_request, present_visitor
 from dashboards.web.visitors import Right
+from probes.wire.clock import WallClock
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-_REFUSALS: Mapping[Right, str] = {
+_READING = frozenset({"GET", "HEAD"})
+_WITHOUT_SIGN_IN: Mapping[Right, str] = {
     Right.SEE_FLEET: (
         "Fleet is shown on Towpath's own machine only, and not through a proxy, "
         "because it lists laptops and nobody signs in here yet."
@@ -25,6 +34,10 @@ _REFUSALS: Mapping[Right, str] = {
         "or the command line: towpath alerts ack."
     ),
 }
+_NOT_IN_ROLE = (
+    "You are signed in, but none of your roles lets you do this. Ask the people who "
+    "run Towpath if you need it."
+)
 
 
 class PageRoute(NamedTuple):
@@ -34,14 +47,58 @@ class PageRoute(NamedTuple):
     methods: tuple[str, ...] = ("GET",)
 
 
-def guarded(route: PageRoute) -> Route:
-    """The route for starlette. Its handler runs only for who may."""
+class RouteGuard:
+    """Runs the handler of a route only for those who may; others are led to the
+    sign-in (`needs_sign_in`), and what they typed is kept for them."""
 
-    async def endpoint(request: Request) -> Response:
-        if not present_visitor().may(route.right):
-            raise HTTPException(
-                403, _REFUSALS.get(route.right, "You may not see this.")
-            )
-        return await route.handler(request)
+    def __init__(
+        self, needs_sign_in: bool, can_sign_in: bool, now_ms: WallClock
+    ) -> None:
+        self._needs_sign_in, self._can_sign_in = needs_sign_in, can_sign_in
+        self._now_ms, self.kept_forms = now_ms, KeptForms()
 
-    return Route(route.path, endpoint, methods=list(route.methods))
+    def guarded(self, route: PageRoute) -> Route:
+        """The route for starlette."""
+
+        async def endpoint(request: Request) -> Response:
+            is_form = request.method not in _READING
+            if is_form and is_from_elsewhere(request.headers):
+                raise HTTPException(
+                    403, "Another website sent this, so Towpath did not do it."
+                )
+            if not present_visitor().may(route.right):
+                return await self._refuse(request, route.right)
+            try:
+                return await route.handler(request)
+            except FormStale as stale:
+                return self._keep(request, route.right, stale)
+
+        return Route(route.path, endpoint, methods=list(route.methods))
+
+    async def _refuse(self, request: Request, right: Right) -> Response:
+        if not self._needs_sign_in:
+            text = _WITHOUT_SIGN_IN.get(right, "Nobody signs in here yet.")
+            raise HTTPException(403, text)
+        if present_visitor().is_signed_in or not self._can_sign_in:
+            raise HTTPException(403, _NOT_IN_ROLE)
+        is_program = request.headers.get("sec-fetch-dest") == "empty"
+        if is_program or request.url.path.startswith("/api/"):
+            return JSONResponse({"error": "nobody is signed in"}, 401)
+        here = request.url.path
+        if request.method not in _READING:
+            stale = FormStale(await read_fields(request))
+            return self._keep(request, right, stale)
+        if request.url.query:
+            here += f"?{request.url.query}"
+        return _to_sign_in(here)
+
+    def _keep(self, request: Request, right: Right, stale: FormStale) -> Response:
+        browser = present_request().browser
+        reference = self.kept_forms.keep(
+            request.url.path, right, stale.fields, browser, self._now_ms()
+        )
+        return RedirectResponse(f"/form/{reference}", 303)
+
+
+def _to_sign_in(path: str) -> Response:
+    return RedirectResponse(f"/sign-in?next={quote(path, safe='')}", 303)

@@ -88,6 +88,9 @@ class Visitor(msgspec.Struct, frozen=True):
     def may(self, right: Right) -> bool:
         return right in self.rights
 
+    def with_rights(self, more: frozenset[Right]) -> Visitor:
+        return msgspec.structs.replace(self, rights=self.rights | more)
+
     @property
     def is_signed_in(self) -> bool:
         return self.source is not VisitorSource.NOBODY

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from collectors.estate.opening_hours import TimeZone
+from collectors.ip_networks import Network, is_loopback_name, parse_network
 from collectors.strict_model import StrictModel
+from dashboards.web.sign_in.sign_in_config import SignInConfig
+
+
+def _network(text: str) -> str:
+    if parse_network(text) is None:
+        raise ValueError("expected an address or network such as 10.1.2.3")
+    return text
+
+
+IpNetwork = Annotated[str, AfterValidator(_network)]
 
 
 class GrafanaSourceConfig(StrictModel):
@@ -35,8 +47,8 @@ class GrafanaSourceConfig(StrictModel):
 
 
 class WebConfig(StrictModel):
-    """`[web]`. It listens on this machine only. To show it to others, put a proxy with
-    the council's sign-on in front of it, and add the proxy's name to `hosts`."""
+    """`[web]`. It listens on this machine only. To show it to others, put a proxy in
+    front of it, and let people sign in there or here (`sign_in`)."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
@@ -55,6 +67,15 @@ class WebConfig(StrictModel):
         description="header in which the council's proxy names who has signed on; then "
         "alerts can be acknowledged and silenced on their page",
     )
+    sign_on_roles_header: str = Field(
+        default="",
+        description="header in which it lists their roles or groups, with commas; "
+        "`sign_in.roles` says what they are here, and only they see the pages",
+    )
+    trusted_proxies: tuple[IpNetwork, ...] = Field(
+        default=(), description="addresses of the proxies that may set these headers"
+    )
+    sign_in: SignInConfig = SignInConfig()
     fleet: bool = Field(
         default=True,
         description="the page Fleet, for requests from this machine and no proxy",
@@ -66,6 +87,38 @@ class WebConfig(StrictModel):
     refresh_s: Annotated[int, Field(ge=5, le=3600)] = 30
     timezone: TimeZone = "Europe/London"
     grafana: GrafanaSourceConfig = GrafanaSourceConfig()
+
+    @property
+    def needs_sign_in(self) -> bool:
+        """Whether only those who have signed in see more than what is public."""
+        return self.sign_in.is_on or bool(self.sign_on_roles_header)
+
+    def proxies(self) -> tuple[Network, ...]:
+        networks = (parse_network(text) for text in self.trusted_proxies)
+        return tuple(network for network in networks if network is not None)
+
+    def names(self) -> list[str]:
+        """The names that a browser may call it by."""
+        own = urlsplit(self.sign_in.base_url).hostname
+        return [*self.hosts, *([own] if own else [])]
+
+    @model_validator(mode="after")
+    def _safe_sign_on(self) -> Self:
+        if self.sign_on_roles_header and not self.sign_on_header:
+            raise ValueError("sign_on_roles_header needs sign_on_header, with the name")
+        if is_loopback_name(self.host):
+            return self
+        if self.sign_on_header and not self.trusted_proxies:
+            raise ValueError(
+                f"sign_on_header: anybody who reaches {self.host} could set it: name "
+                "the addresses of the proxy in trusted_proxies"
+            )
+        if self.sign_in.is_on and not self.sign_in.base_url.startswith("https://"):
+            raise ValueError(
+                f"sign_in.base_url: expected https://, as {self.host} is reached from "
+                "elsewhere, and passwords must not be read on the way"
+            )
+        return self
 
     @field_validator("grafana_url")
     @classmethod

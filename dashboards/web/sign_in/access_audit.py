@@ -1,0 +1,77 @@
+"""`AccessAudit`: who signed in, who was refused, and who did what, for a year.
+
+It has names, and no addresses: who did something is enough. A name that nobody has is
+not kept, as people type their passwords there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from dashboards.web.sign_in.sign_in_file import opened_sign_in_file
+from probes.wire.clock import WallClock
+
+KEPT_DAYS = 365
+_DAY_MS = 86_400_000
+_LONGEST = 300
+
+
+class AccessEntry(msgspec.Struct, frozen=True):
+    """`action` is what was tried, `about` what it was done to, `outcome` how it
+    ended. `id` stays the same if `who` changes the name."""
+
+    at_ms: int
+    who: str
+    id: str
+    action: str
+    about: str = ""
+    outcome: str = "done"
+
+
+class AccessAudit:
+    """The record in one file. Methods block."""
+
+    def __init__(self, path: Path, now_ms: WallClock) -> None:
+        self.path, self._now_ms = path, now_ms
+
+    def record(
+        self, who: str, id: str, action: str, about: str = "", outcome: str = "done"
+    ) -> None:
+        """Raises `sqlite3.Error` or `OSError`: what cannot be recorded is not done."""
+        now_ms = self._now_ms()
+        texts = [_line(text) for text in (who, id, action, about, outcome)]
+        with opened_sign_in_file(self.path) as db:
+            db.execute(
+                "INSERT INTO audit (at_ms, who, id, action, about, outcome) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (now_ms, *texts),
+            )
+            db.execute(
+                "DELETE FROM audit WHERE at_ms < ?", (now_ms - KEPT_DAYS * _DAY_MS,)
+            )
+
+    def entries(
+        self, limit: int, before: int | None = None, who: str = ""
+    ) -> tuple[Sequence[AccessEntry], int | None]:
+        """The newest first, from before an entry's number; and the number to go on
+        with, None at the end. `who` is part of a name."""
+        if not self.path.exists():
+            return [], None
+        least_ms = self._now_ms() - KEPT_DAYS * _DAY_MS
+        with opened_sign_in_file(self.path, writes=False) as db:
+            rows = db.execute(
+                "SELECT number, at_ms, who, id, action, about, outcome FROM audit "
+                "WHERE number < ? AND at_ms >= ? AND instr(lower(who), lower(?)) "
+                "ORDER BY number DESC LIMIT ?",
+                (before or 1 << 62, least_ms, who, limit + 1),
+            ).fetchall()
+        more = rows[limit - 1][0] if len(rows) > limit else None
+        return [AccessEntry(*row[1:]) for row in rows[:limit]], more
+
+
+def _line(text: str) -> str:
+    flat = " ".join(text.split())[:_LONGEST]
+    return flat.encode(errors="replace").decode()

@@ -1,0 +1,266 @@
+"""`IdentityProvider`: the council's provider, by its discovery document (OpenID Connect
+Discovery 1.0): where people sign in, and which keys sign what it says about them."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+import structlog
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from dashboards.web.sign_in.id_token import UnknownKey, check_id_token
+from dashboards.web.sign_in.sign_in_config import OidcConfig, secure_address
+from dashboards.web.sign_in.sign_in_refusal import (
+    NOT_GENUINE,
+    NOT_REACHED,
+    START_AGAIN,
+    SignInRefused,
+)
+from probes.wire.clock import WallClock
+
+_log = structlog.get_logger()
+_Document = TypeVar("_Document")
+_MOST_BYTES = 1 << 20
+# A provider announces new keys before it signs with them, days before if it is good.
+_FRESH_MS = 3_600_000
+# While the provider does not answer, what it said before is good for a day.
+_STALE_MS = 86_400_000
+# An unknown key leads to a new look at the set, but tokens of strangers to no flood.
+_LOOK_AGAIN_MS = 30_000
+
+
+class ProviderMetadata(msgspec.Struct, frozen=True):
+    """What Towpath uses of the discovery document."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    end_session_endpoint: str = ""
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+    authorization_response_iss_parameter_supported: bool = False
+
+
+class _TokenAnswer(msgspec.Struct, frozen=True):
+    id_token: str = ""
+    error: str = ""
+
+
+class ProviderUnusable(Exception):
+    """The provider does not answer, or not as it should. The text is a sentence for
+    the administrator."""
+
+
+class IdentityProvider:
+    """Each document is fetched when it is needed and kept for an hour."""
+
+    def __init__(self, config: OidcConfig, now_ms: WallClock) -> None:
+        self.config, self._now_ms = config, now_ms
+        self._metadata: tuple[int, ProviderMetadata] | None = None
+        self._keys: tuple[int, KeySet] | None = None
+        self._looked_ms = 0
+        self._tls: ssl.SSLContext | None = None
+        self._fetching = asyncio.Lock()
+
+    async def metadata(self) -> ProviderMetadata:
+        """Raises `SignInRefused` if it cannot be had."""
+        async with self._fetching:
+            now_ms, kept = self._now_ms(), self._metadata
+            if kept is None or not 0 <= now_ms - kept[0] < _FRESH_MS:
+                try:
+                    self._metadata = now_ms, await self._discover()
+                except ProviderUnusable as error:
+                    self._metadata = _still_good(kept, now_ms, error)
+            assert self._metadata is not None
+            return self._metadata[1]
+
+    async def redeem(self, code: str, verifier: str, redirect_uri: str) -> str:
+        """Exchanges the code for an ID token. Raises `SignInRefused`."""
+        metadata = await self.metadata()
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "code_verifier": verifier,
+        }
+        try:
+            form, headers = await asyncio.to_thread(self._identify, form, metadata)
+            status, body = await self._fetch(
+                "POST", metadata.token_endpoint, form=form, headers=headers
+            )
+            answer = _decoded(body, _TokenAnswer, metadata.token_endpoint)
+        except (ProviderUnusable, LookupError) as error:
+            _log.warning("identity_provider_unusable", error=str(error))
+            raise SignInRefused(NOT_REACHED, str(error), 503) from None
+        if answer.error == "invalid_grant":
+            raise SignInRefused(START_AGAIN, "the provider refused the code")
+        if status != 200 or answer.error:
+            word = answer.error if answer.error.isprintable() else ""
+            detail = f"the token endpoint answered {status} {word[:60]}".rstrip()
+            _log.warning("identity_provider_refused", error=detail)
+            raise SignInRefused(NOT_REACHED, detail, 503)
+        if not answer.id_token:
+            raise SignInRefused(NOT_GENUINE, "the token endpoint gave no ID token")
+        return answer.id_token
+
+    async def claims(self, id_token: str, nonce: str) -> dict[str, Any]:
+        """What the token says, once it is checked. Raises `SignInRefused`."""
+        metadata = await self.metadata()
+
+        def check(keys: KeySet) -> dict[str, Any]:
+            return check_id_token(
+                id_token,
+                keys,
+                issuer=metadata.issuer,
+                client_id=self.config.client_id,
+                nonce=nonce,
+                algorithms=self.config.algorithms,
+                leeway_s=self.config.leeway_s,
+                now_s=self._now_ms() // 1000,
+            )
+
+        try:
+            return check(await self._key_set(metadata, again=False))
+        except UnknownKey:
+            try:
+                return check(await self._key_set(metadata, again=True))
+            except UnknownKey:
+                raise SignInRefused(
+                    NOT_GENUINE, "ID token: signed with a key that is not published"
+                ) from None
+
+    async def _key_set(self, metadata: ProviderMetadata, again: bool) -> KeySet:
+        async with self._fetching:
+            now_ms, kept = self._now_ms(), self._keys
+            fresh_ms = _LOOK_AGAIN_MS if again else _FRESH_MS
+            if again and kept is not None and now_ms - self._looked_ms < fresh_ms:
+                return kept[1]
+            if again or kept is None or not 0 <= now_ms - kept[0] < fresh_ms:
+                self._looked_ms = now_ms if again else self._looked_ms
+                try:
+                    self._keys = now_ms, await self._fetch_keys(metadata.jwks_uri)
+                except ProviderUnusable as error:
+                    self._keys = _still_good(kept, now_ms, error)
+            assert self._keys is not None
+            return self._keys[1]
+
+    async def _discover(self) -> ProviderMetadata:
+        issuer = self.config.issuer
+        url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+        status, body = await self._fetch("GET", url)
+        if status != 200:
+            raise ProviderUnusable(f"{url} answered {status}")
+        metadata = _decoded(body, ProviderMetadata, url)
+        if metadata.issuer != issuer:
+            shown = metadata.issuer[:200]
+            raise ProviderUnusable(
+                f"web.sign_in.oidc.issuer is {issuer!r}, but {url} names {shown!r}"
+            )
+        endpoints = {
+            "authorization_endpoint": metadata.authorization_endpoint,
+            "token_endpoint": metadata.token_endpoint,
+            "jwks_uri": metadata.jwks_uri,
+        }
+        if metadata.end_session_endpoint:
+            endpoints["end_session_endpoint"] = metadata.end_session_endpoint
+        for name, address in endpoints.items():
+            try:
+                secure_address(address.partition("?")[0])
+            except ValueError as error:
+                raise ProviderUnusable(f"{url}: {name}: {error}") from None
+        return metadata
+
+    async def _fetch_keys(self, url: str) -> KeySet:
+        status, body = await self._fetch("GET", url)
+        if status != 200:
+            raise ProviderUnusable(f"{url} answered {status}")
+        document = _decoded(body, dict[str, list[dict[str, Any]]], url)
+        signing = [
+            key for key in document.get("keys", ()) if key.get("use", "sig") == "sig"
+        ]
+        try:
+            # An empty list raises, too.
+            return KeySet.import_key_set({"keys": signing})
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise ProviderUnusable(f"{url} has no usable keys ({error})") from None
+
+    def _identify(
+        self, form: dict[str, str], metadata: ProviderMetadata
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Adds how Towpath shows who it is. Blocking. Raises `LookupError`."""
+        client, secret = self.config.client_id, self.config.client_secret
+        if not secret:
+            return form | {"client_id": client}, {}
+        methods = metadata.token_endpoint_auth_methods_supported
+        if "client_secret_basic" not in methods and "client_secret_post" in methods:
+            return form | {"client_id": client, "client_secret": secret.value()}, {}
+        # Encoded as a form is (RFC 6749 section 2.3.1).
+        pair = httpx2.BasicAuth(quote(client, safe=""), quote(secret.value(), safe=""))
+        request = next(pair.auth_flow(httpx2.Request("POST", metadata.token_endpoint)))
+        return form, {"Authorization": request.headers["Authorization"]}
+
+    async def _fetch(
+        self,
+        method: str,
+        url: str,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        """Status and body. Redirects are not followed. Raises `ProviderUnusable`."""
+        shown = url.partition("?")[0]
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self.config.timeout_s):
+                if self._tls is None:
+                    self._tls = await asyncio.to_thread(
+                        ssl.create_default_context, cafile=self.config.ca_file or None
+                    )
+                async with (
+                    httpx2.AsyncClient(
+                        verify=self._tls, timeout=self.config.timeout_s
+                    ) as client,
+                    client.stream(
+                        method,
+                        url,
+                        data=form,
+                        headers={"Accept": "application/json", **(headers or {})},
+                    ) as response,
+                ):
+                    async for chunk in response.aiter_bytes():
+                        body += chunk
+                        if len(body) > _MOST_BYTES:
+                            raise ProviderUnusable(f"{shown} answered too much")
+        except TimeoutError:
+            raise ProviderUnusable(
+                f"{shown}: no answer in {self.config.timeout_s:g} s"
+            ) from None
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            reason = str(error) or type(error).__name__
+            raise ProviderUnusable(f"{shown}: {reason}") from None
+        return response.status_code, bytes(body)
+
+
+def _decoded(body: bytes, kind: type[_Document], url: str) -> _Document:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProviderUnusable(
+            f"{url.partition('?')[0]} did not answer as expected: {error}"
+        ) from None
+
+
+def _still_good(
+    kept: tuple[int, Any] | None, now_ms: int, error: ProviderUnusable
+) -> tuple[int, Any]:
+    """What was fetched before, if it is not too old. Raises `SignInRefused`."""
+    _log.warning("identity_provider_unusable", error=str(error))
+    if kept is None or not 0 <= now_ms - kept[0] < _STALE_MS:
+        raise SignInRefused(NOT_REACHED, str(error), 503) from None
+    return kept

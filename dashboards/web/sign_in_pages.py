@@ -1,0 +1,307 @@
+"""The pages of signing in and out.
+
+Everything that is wrong with an answer of the council's sign-in is one page that says
+so, and one entry in the audit log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from urllib.parse import quote
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from dashboards.web.page_forms import (
+    FORM_TOKEN,
+    KeptForms,
+    read_fields,
+    read_form,
+    safe_next,
+)
+from dashboards.web.page_routes import PageRoute
+from dashboards.web.sign_in.access_audit import AccessAudit
+from dashboards.web.sign_in.local_users import LONGEST_NAME, LocalUser
+from dashboards.web.sign_in.password_sign_in import PasswordRefused, PasswordSignIn
+from dashboards.web.sign_in.provider_sign_in import (
+    ANSWER_PATH,
+    SIGNED_OUT_PATH,
+    ProviderSignIn,
+)
+from dashboards.web.sign_in.sign_in_refusal import SignInRefused
+from dashboards.web.visitor_recognition import (
+    Recognition,
+    client_address,
+    present_request,
+    present_visitor,
+)
+from dashboards.web.visitors import Right, Role, VisitorSource
+from dashboards.web.web_config import WebConfig
+from probes.wire.clock import WallClock
+
+_log = structlog.get_logger()
+SIGN_IN, SIGN_OUT = "sign in", "sign out"
+
+
+class SignInPages:
+    """`show` renders a template with values, and returns the answer."""
+
+    def __init__(
+        self,
+        config: WebConfig,
+        recognition: Recognition,
+        audit: AccessAudit,
+        kept_forms: KeptForms,
+        show: Callable[..., Response],
+        now_ms: WallClock,
+    ) -> None:
+        self._config, self._recognition, self._audit = config, recognition, audit
+        self._kept_forms, self._show, self._now_ms = kept_forms, show, now_ms
+        self._sign_in = config.sign_in
+        oidc = self._sign_in.oidc
+        self._provider = (
+            None if oidc is None else ProviderSignIn(self._sign_in, oidc, now_ms)
+        )
+        self._passwords = PasswordSignIn(recognition.users)
+
+    @property
+    def routes(self) -> list[PageRoute]:
+        public = Right.SEE_PUBLIC
+        routes = [PageRoute("/form/{reference}", self.kept_form, public)]
+        if not self._sign_in.is_on:
+            return routes
+        routes += [
+            PageRoute("/sign-in", self.sign_in, public, ("GET", "POST")),
+            PageRoute("/sign-out", self.sign_out, public, ("GET", "POST")),
+            PageRoute(SIGNED_OUT_PATH, self.signed_out, public),
+        ]
+        if self._provider is not None:
+            routes += [
+                PageRoute("/sign-in/council", self.start, public),
+                PageRoute(ANSWER_PATH, self.answer, public),
+            ]
+        return routes
+
+    async def sign_in(self, request: Request) -> Response:
+        if request.method == "POST":
+            return await self._check_password(request)
+        next_path = safe_next(request.query_params.get("next", "/"))
+        if present_visitor().is_signed_in:
+            return RedirectResponse(next_path, 303)
+        return self._form(next_path)
+
+    async def start(self, request: Request) -> Response:
+        """Leads to the council's sign-in."""
+        assert self._provider is not None
+        next_path = safe_next(request.query_params.get("next", "/"))
+        try:
+            url = await self._provider.start(present_request().browser, next_path)
+        except SignInRefused as refusal:
+            return await self._refused(refusal)
+        return RedirectResponse(url, 303)
+
+    async def answer(self, request: Request) -> Response:
+        """What the browser brings back from the council's sign-in."""
+        assert self._provider is not None
+        try:
+            person = await self._provider.finish(
+                request.url.query, present_request().browser
+            )
+            return await self._begin(
+                person.id,
+                person.name,
+                person.roles,
+                VisitorSource.PROVIDER,
+                person.next,
+                person.id_token,
+            )
+        except SignInRefused as refusal:
+            return await self._refused(refusal)
+
+    async def sign_out(self, request: Request) -> Response:
+        session = present_request().session
+        if request.method == "GET" or session is None:
+            return RedirectResponse(SIGNED_OUT_PATH if session is None else "/", 303)
+        await read_form(request)
+        secret = present_request().session_secret
+        await self._written(self._recognition.sessions.end, secret)
+        await self._record(session.name, session.id, SIGN_OUT)
+        council_url = ""
+        if self._provider is not None and session.id_token:
+            council_url = await self._provider.end_session_url(session.id_token)
+        page = self._show(
+            "signed_out.html",
+            here="",
+            now_ms=self._now_ms(),
+            council_url=council_url,
+        )
+        page.headers.append("set-cookie", self._session_cookie(""))
+        return page
+
+    async def signed_out(self, request: Request) -> Response:
+        return self._show(
+            "signed_out.html",
+            here="",
+            now_ms=self._now_ms(),
+            council_url="",
+            ended=True,
+        )
+
+    async def kept_form(self, request: Request) -> Response:
+        """What was typed while the session ended, to be sent again."""
+        reference = request.path_params["reference"]
+        form = self._kept_forms.find(
+            reference, present_request().browser, self._now_ms()
+        )
+        if form is None:
+            raise HTTPException(404, "What was typed is not kept here any more.")
+        page = self._show(
+            "kept_form.html",
+            here="",
+            now_ms=self._now_ms(),
+            form=form,
+            may=present_visitor().may(form.right),
+            sign_in_url=f"/sign-in?next=/form/{reference}",
+        )
+        # The address that it is sent to may be a secret: the link of a message.
+        page.headers["referrer-policy"] = "no-referrer"
+        return page
+
+    async def _check_password(self, request: Request) -> Response:
+        fields = await read_fields(request)
+        name = " ".join(fields.get("name", "").split())[:LONGEST_NAME]
+        password = fields.get("password", "")
+        next_path = safe_next(fields.get("next", "/"))
+        if not self._sign_in.local_users:
+            raise HTTPException(404, "Nobody signs in with a password here.")
+        if not present_request().is_own_form(fields.get(FORM_TOKEN, "")):
+            text = "The page was open for too long. Sign in again."
+            return self._form(next_path, name, {"name": text}, 400)
+        errors = {}
+        if not name:
+            errors["name"] = "Enter your name"
+        if not password:
+            errors["password"] = "Enter your password"
+        if errors:
+            return self._form(next_path, name, errors, 400)
+        address = client_address(request.scope, self._config.proxies())
+        try:
+            user = await self._passwords.check(name, password, address)
+            return await self._begin(
+                user.id,
+                user.shown,
+                frozenset(user.roles),
+                VisitorSource.LOCAL_USER,
+                next_path,
+            )
+        except PasswordRefused as refusal:
+            await self._record_tried(name, refusal.detail)
+            return self._form(next_path, name, {"name": str(refusal)}, refusal.status)
+        except SignInRefused as refusal:
+            return await self._refused(refusal)
+        except (sqlite3.Error, OSError) as error:
+            return await self._refused(_not_recorded(error))
+
+    async def _begin(
+        self,
+        id: str,
+        name: str,
+        roles: frozenset[Role],
+        source: VisitorSource,
+        next_path: str,
+        id_token: str = "",
+    ) -> Response:
+        """Begins a session, with a secret that nobody had before."""
+        ordered = [role for role in Role if role in roles]
+        named = ", ".join(ordered)
+        try:
+            await asyncio.to_thread(
+                self._audit.record, name, id, SIGN_IN, source, f"done: {named}"
+            )
+            secret = await asyncio.to_thread(
+                self._recognition.sessions.begin,
+                id,
+                name,
+                ordered,
+                source,
+                id_token,
+                present_request().session_secret,
+            )
+        except (sqlite3.Error, OSError) as error:
+            raise _not_recorded(error) from None
+        answer = RedirectResponse(next_path, 303)
+        answer.headers.append("set-cookie", self._session_cookie(secret))
+        return answer
+
+    def _session_cookie(self, secret: str) -> str:
+        cookies = self._recognition.cookies
+        return cookies.header(cookies.session, secret)
+
+    def _form(
+        self,
+        next_path: str,
+        name: str = "",
+        errors: dict[str, str] | None = None,
+        status: int = 200,
+    ) -> Response:
+        return self._show(
+            "sign_in.html",
+            status,
+            here="",
+            now_ms=self._now_ms(),
+            next_path=next_path,
+            typed_name=name,
+            errors=errors or {},
+            sign_in=self._sign_in,
+            council_url=f"/sign-in/council?next={quote(next_path, safe='')}",
+        )
+
+    async def _refused(self, refusal: SignInRefused) -> Response:
+        _log.warning("sign_in_refused", reason=refusal.detail)
+        await self._record(
+            refusal.who or "not known",
+            "",
+            SIGN_IN,
+            outcome=f"refused: {refusal.detail}",
+        )
+        return self._show(
+            "not_signed_in.html",
+            refusal.status,
+            here="",
+            now_ms=self._now_ms(),
+            explanation=str(refusal),
+        )
+
+    async def _record_tried(self, name: str, outcome: str) -> None:
+        """A name that nobody has is not kept: people type passwords there."""
+        user = await self._written(self._recognition.users.find, name)
+        who = user.shown if isinstance(user, LocalUser) else "not known"
+        id = user.id if isinstance(user, LocalUser) else ""
+        local = VisitorSource.LOCAL_USER
+        await self._record(who, id, SIGN_IN, local, f"refused: {outcome}")
+
+    async def _record(
+        self, who: str, id: str, action: str, about: str = "", outcome: str = "done"
+    ) -> None:
+        await self._written(self._audit.record, who, id, action, about, outcome)
+
+    async def _written(self, work: Callable[..., object], *values: object) -> object:
+        """Does what nobody has to wait for if the disk is full."""
+        try:
+            return await asyncio.to_thread(work, *values)
+        except (sqlite3.Error, OSError) as error:
+            _log.error("sign_in_file_not_written", error=repr(error))
+            return None
+
+
+def _not_recorded(error: Exception) -> SignInRefused:
+    return SignInRefused(
+        "Your sign-in could not be recorded, so you were not signed in. Tell the "
+        "people who run Towpath.",
+        f"the file cannot be written: {error}",
+        503,
+    )

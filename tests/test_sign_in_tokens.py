@@ -1,0 +1,311 @@
+"""ID tokens that no honest provider gives, roles in the shapes of Entra ID and of
+Keycloak, and answers that are mixed up."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
+
+from dashboards.web.page_forms import safe_next
+from dashboards.web.sign_in.authorization_request import (
+    VALID_MS,
+    StartedSignIns,
+    code_of,
+)
+from dashboards.web.sign_in.id_token import UnknownKey, check_id_token
+from dashboards.web.sign_in.role_claims import (
+    claim_values,
+    claimed_roles,
+    display_name,
+    groups_left_out,
+)
+from dashboards.web.sign_in.sign_in_refusal import SignInRefused
+from dashboards.web.visitors import Role
+
+NOW_S = 1_800_000_000
+ISSUER, CLIENT, NONCE = "https://login.example/tenant/v2.0", "towpath", "n" * 43
+RSA = RSAKey.generate_key(2048, {"kid": "rsa"})
+EC = ECKey.generate_key("P-256", {"kid": "ec"})
+KEYS = KeySet.import_key_set(
+    {"keys": [RSA.as_dict(private=False), EC.as_dict(private=False)]}
+)
+GOOD = {
+    "iss": ISSUER,
+    "sub": "ada",
+    "aud": CLIENT,
+    "exp": NOW_S + 600,
+    "iat": NOW_S,
+    "nonce": NONCE,
+}
+
+
+def check(token: str, keys: KeySet = KEYS) -> dict[str, Any]:
+    return check_id_token(
+        token,
+        keys,
+        issuer=ISSUER,
+        client_id=CLIENT,
+        nonce=NONCE,
+        algorithms=("RS256", "ES256"),
+        leeway_s=60,
+        now_s=NOW_S,
+    )
+
+
+def signed(claims: Mapping[str, Any], key: Any = RSA, alg: str = "RS256") -> str:
+    header = {"alg": alg, "kid": key.kid}
+    return jwt.encode(header, dict(claims), key, algorithms=[alg])
+
+
+def part(value: object) -> str:
+    text = json.dumps(value).encode()
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def test_a_good_token_is_believed_with_every_allowed_signature() -> None:
+    assert check(signed(GOOD))["sub"] == "ada"
+    assert check(signed(GOOD, EC, "ES256"))["sub"] == "ada"
+    several = GOOD | {"aud": [CLIENT, "other"], "azp": CLIENT}
+    assert check(signed(several))["sub"] == "ada"
+    late = GOOD | {"exp": NOW_S - 59, "nbf": NOW_S + 59, "iat": NOW_S + 59}
+    assert check(signed(late))["sub"] == "ada"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"iss": "https://login.example/other/v2.0"},
+        {"iss": None},
+        {"iss": [ISSUER]},
+        {"sub": ""},
+        {"sub": None},
+        {"sub": 7},
+        {"aud": "other"},
+        {"aud": []},
+        {"aud": None},
+        {"aud": [CLIENT, "other"]},
+        {"aud": [CLIENT, "other"], "azp": "other"},
+        {"azp": "other"},
+        {"exp": NOW_S - 60},
+        {"exp": None},
+        {"exp": "never"},
+        {"exp": True},
+        {"iat": NOW_S + 61},
+        {"iat": None},
+        {"nbf": NOW_S + 61},
+        {"nonce": None},
+        {"nonce": "x" * 43},
+        {"nonce": [NONCE]},
+    ],
+)
+def test_a_token_with_a_wrong_claim_is_not_believed(wrong: dict[str, Any]) -> None:
+    claims = {name: v for name, v in (GOOD | wrong).items() if v is not None}
+    with pytest.raises(SignInRefused):
+        check(signed(claims))
+
+
+def test_a_token_without_a_good_signature_is_not_believed() -> None:
+    head, body, signature = signed(GOOD).split(".")
+    forged = part(GOOD | {"sub": "eve"})
+    public = RSA.as_pem(private=False)
+    with_public_key = jwt.encode(
+        {"alg": "HS256", "kid": "rsa"},
+        GOOD,
+        OctKey.import_key(public.replace(b"-----", b"")),
+        algorithms=["HS256"],
+    )
+    for token in (
+        f"{part({'alg': 'none'})}.{body}.",
+        f"{part({'alg': 'None', 'kid': 'rsa'})}.{body}.",
+        f"{head}.{forged}.{signature}",
+        f"{head}.{body}.",
+        f"{head}.{body}.{signature[:-8]}AAAAAAAA",
+        f"{head}.{body}",
+        with_public_key,
+        signed(GOOD, RSA, "RS384"),
+        f"{part({'alg': 'RS256', 'kid': 'ec'})}.{body}.{signature}",
+        f"{part({'alg': 'RS256', 'kid': 'rsa', 'crit': ['x'], 'x': 1})}.{body}.x",
+        f"{part([1])}.{body}.{signature}",
+        f"{head}.{part([1])}.{signature}",
+        "",
+        "\ud800.a.b",
+        "a" * 70_000,
+    ):
+        with pytest.raises((SignInRefused, UnknownKey)):
+            check(token)
+
+
+def test_a_key_in_the_token_itself_is_not_used() -> None:
+    own = RSAKey.generate_key(2048, {"kid": "rsa"})
+    header = {"alg": "RS256", "kid": "rsa", "jwk": own.as_dict(private=False)}
+    token = jwt.encode(header, GOOD, own, algorithms=["RS256"])
+    with pytest.raises(SignInRefused):
+        check(token)
+
+
+def test_a_key_that_is_not_published_is_looked_for_again() -> None:
+    new = RSAKey.generate_key(2048, {"kid": "new"})
+    with pytest.raises(UnknownKey):
+        check(signed(GOOD, new))
+
+
+@given(text=st.text(max_size=300))
+def test_no_text_is_a_token(text: str) -> None:
+    with pytest.raises((SignInRefused, UnknownKey)):
+        check(text)
+
+
+ROLES = {"Towpath.Engineer": Role.ENGINEER, "0f1e-desk": Role.SERVICE_DESK}
+PATHS = ("roles", "groups", "realm_access.roles")
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"roles": ["Towpath.Engineer"]},
+        {"roles": "towpath.engineer"},
+        {"roles": [], "groups": ["other", "TOWPATH.ENGINEER"]},
+        {"realm_access": {"roles": ["offline_access", "Towpath.Engineer"]}},
+        {"realm_access.roles": ["Towpath.Engineer"]},
+    ],
+)
+def test_roles_are_found_in_the_shapes_of_entra_id_and_keycloak(
+    claims: dict[str, Any],
+) -> None:
+    assert claimed_roles(claims, PATHS, ROLES, None) == {Role.ENGINEER}
+    assert claimed_roles(claims, PATHS, ROLES, Role.STAFF) == {Role.ENGINEER}
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"roles": None, "groups": {"a": 1}, "realm_access": ["x"]},
+        {"roles": [1, None, ["Towpath.Engineer"]]},
+        {"roles": ["public", "admin", ""]},
+    ],
+)
+def test_nobody_has_a_role_that_the_council_did_not_name(
+    claims: dict[str, Any],
+) -> None:
+    with pytest.raises(SignInRefused, match="no role in Towpath"):
+        claimed_roles(claims, PATHS, ROLES, None)
+    assert claimed_roles(claims, PATHS, ROLES, Role.STAFF) == {Role.STAFF}
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {}}},
+        {"hasgroups": True},
+    ],
+)
+def test_too_many_groups_are_said_to_be_too_many(claims: dict[str, Any]) -> None:
+    assert groups_left_out(claims)
+    with pytest.raises(SignInRefused, match="so many groups"):
+        claimed_roles(claims, PATHS, ROLES, None)
+    # A role of its own is enough.
+    with_role = claims | {"roles": ["Towpath.Engineer"]}
+    assert claimed_roles(with_role, PATHS, ROLES, None) == {Role.ENGINEER}
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(value=_JSON, path=st.text(max_size=20))
+def test_claims_of_every_shape_are_read(value: Any, path: str) -> None:
+    claims = {"roles": value, "realm_access": value, path: value}
+    assert all(isinstance(v, str) for v in claim_values(claims, path))
+    assert claimed_roles(claims, PATHS, ROLES, Role.STAFF)
+    assert "\n" not in display_name(claims, ("roles", path))
+
+
+def test_an_answer_is_of_the_sign_in_that_the_browser_began() -> None:
+    sign_ins = StartedSignIns()
+    started = sign_ins.start("browser", "/alerts", 0)
+    for state, browser in (("x", "browser"), (started.state, "")):
+        with pytest.raises(SignInRefused):
+            sign_ins.finish(state, browser, 0)
+    assert sign_ins.finish(started.state, "browser", VALID_MS - 1) is started
+    with pytest.raises(SignInRefused):
+        sign_ins.finish(started.state, "browser", 0)
+    late = sign_ins.start("browser", "/", 0)
+    with pytest.raises(SignInRefused, match="ten minutes"):
+        sign_ins.finish(late.state, "browser", VALID_MS)
+
+
+def test_a_flood_of_sign_ins_takes_little_memory_and_ends_with_its_time() -> None:
+    sign_ins = StartedSignIns()
+    for _ in range(6_000):
+        sign_ins.start("browser", "/", 0)
+    assert len(sign_ins._by_state) == 5_000
+    sign_ins.start("browser", "/", VALID_MS)
+    sign_ins.start("browser", "/", VALID_MS)
+    assert len(sign_ins._by_state) <= 5_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        ({"code": ["a", "b"]}, "twice"),
+        ({"code": ["a"], "iss": ["https://evil.example"]}, "another issuer"),
+        ({"code": ["a"]}, "does not name its issuer"),
+        ({"iss": [ISSUER]}, "no code"),
+        ({"iss": [ISSUER], "error": ["access_denied"]}, "access_denied"),
+        ({"iss": [ISSUER], "error": ["\u202e" * 9], "code": ["a"]}, "an error"),
+    ],
+)
+def test_an_answer_that_is_mixed_up_has_no_code(
+    answer: dict[str, list[str]], detail: str
+) -> None:
+    with pytest.raises(SignInRefused) as refusal:
+        code_of(answer, ISSUER, names_issuer=True)
+    assert detail in refusal.value.detail
+    assert code_of({"code": ["a"]}, ISSUER, names_issuer=False) == "a"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "javascript:alert(1)",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "///evil.example",
+        "evil.example",
+        "",
+        "/sign-out",
+        "/sign-in/council?next=/",
+        "/\u202e",
+        "/" + "x" * 2000,
+    ],
+)
+def test_nobody_is_led_elsewhere_after_signing_in(text: str) -> None:
+    assert safe_next(text) == "/"
+
+
+@given(text=st.text(max_size=60))
+def test_the_next_page_is_always_one_of_ours(text: str) -> None:
+    path = safe_next(text)
+    assert path.startswith("/")
+    assert not path.startswith("//")
+    assert "\\" not in path
+    assert path in ("/", text)

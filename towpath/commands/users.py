@@ -1,0 +1,173 @@
+"""`towpath users`: people who sign in to the pages with a password of Towpath's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from probes.wire.clock import wall_ms
+from towpath.commands.shared import (
+    ConfigFile,
+    ensure_folder,
+    fail,
+    read_config,
+    usage_error,
+    user_name,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dashboards.web.sign_in.access_audit import AccessAudit
+    from dashboards.web.sign_in.local_users import LocalUsers
+    from dashboards.web.visitors import Role
+
+app = typer.Typer(
+    no_args_is_help=True, help="People who sign in to the pages with a password."
+)
+Name = Annotated[str, typer.Argument(help="as the person types it", metavar="NAME")]
+Roles = Annotated[
+    list[str],
+    typer.Argument(
+        help="staff, 'service desk', engineer, manager, admin", metavar="ROLE..."
+    ),
+]
+_BY_COMMAND = "command line"
+_Answer = TypeVar("_Answer")
+
+
+@app.command()
+def add(config: ConfigFile, name: Name, roles: Roles) -> None:
+    """Add a user. The password is asked for, or read from standard input."""
+    users, audit = _opened(config)
+    chosen = _roles(roles)
+    if users.find(name) is not None:
+        fail(f"there is a user called {name!r} already")
+    user = _trying(lambda: users.add(name, chosen, _new_password()), name)
+    audit.record(user_name(), _BY_COMMAND, "add user", user.shown, ", ".join(chosen))
+    _say(config, f"{user.shown} can sign in: {', '.join(chosen)}")
+
+
+@app.command("list")
+def list_users(config: ConfigFile) -> None:
+    """List the users and their roles."""
+    users, _ = _opened(config)
+    known = users.list()
+    for user in known:
+        typer.echo(f"{user.shown}  {', '.join(user.roles)}")
+    if not known:
+        typer.echo("there are no users: towpath users add NAME ROLE")
+
+
+@app.command("set-password")
+def set_password(config: ConfigFile, name: Name) -> None:
+    """Give a user another password. All sessions of the user end."""
+    users, audit = _opened(config)
+    user = users.find(name)
+    if user is None:
+        fail(_unknown(users, name))
+    _trying(lambda: users.set_password(name, _new_password()), name)
+    ended = _end_sessions(config, user.id)
+    audit.record(user_name(), _BY_COMMAND, "set password", user.shown)
+    typer.echo(f"{user.shown} has another password; {_sessions(ended)}")
+
+
+@app.command()
+def roles(config: ConfigFile, name: Name, roles: Roles) -> None:
+    """Give a user other roles, from the next page on."""
+    users, audit = _opened(config)
+    chosen = _roles(roles)
+    user = users.find(name)
+    if user is None:
+        fail(_unknown(users, name))
+    _trying(lambda: users.set_roles(name, chosen), name)
+    before = ", ".join(user.roles)
+    outcome = f"{before} -> {', '.join(chosen)}"
+    audit.record(user_name(), _BY_COMMAND, "change roles", user.shown, outcome)
+    typer.echo(f"{user.shown}: {', '.join(chosen)} (before: {before})")
+
+
+@app.command()
+def remove(config: ConfigFile, name: Name) -> None:
+    """Remove a user. All sessions of the user end."""
+    users, audit = _opened(config)
+    user = users.find(name)
+    if user is None:
+        fail(_unknown(users, name))
+    _trying(lambda: users.remove(name), name)
+    ended = _end_sessions(config, user.id)
+    audit.record(user_name(), _BY_COMMAND, "remove user", user.shown)
+    typer.echo(f"{user.shown} cannot sign in any more; {_sessions(ended)}")
+
+
+def _opened(config: Path) -> tuple[LocalUsers, AccessAudit]:
+    from dashboards.web.sign_in.access_audit import AccessAudit
+    from dashboards.web.sign_in.local_users import LocalUsers
+
+    file = ensure_folder(read_config(config).web.sign_in.file, "web.sign_in.file")
+    return LocalUsers(file, wall_ms), AccessAudit(file, wall_ms)
+
+
+def _end_sessions(config: Path, id: str) -> int:
+    from dashboards.web.sign_in.sign_in_sessions import SignInSessions
+
+    sign_in = read_config(config).web.sign_in
+    sessions = SignInSessions(sign_in.file, sign_in.idle_s, sign_in.longest_s, wall_ms)
+    return sessions.end_of(id)
+
+
+def _new_password() -> str:
+    """From the prompt, typed twice, or the first line of standard input. Never from
+    the arguments: others on this machine can see those."""
+    if sys.stdin.isatty():
+        shown = "Password (12 characters or more, three random words are good)"
+        return str(typer.prompt(shown, hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _roles(names: list[str]) -> list[Role]:
+    from dashboards.web.visitors import Role
+    from probes.wire.catalogue import did_you_mean
+
+    known = {role.value: role for role in Role if role is not Role.PUBLIC}
+    folded = [" ".join(name.replace("-", " ").split()).casefold() for name in names]
+    if unknown := [name for name in folded if name not in known]:
+        usage_error(
+            [
+                f"{name!r} is no role{did_you_mean(name, known)}: expected "
+                f"{', '.join(known)}"
+                for name in unknown
+            ]
+        )
+    return [role for role in Role if role.value in folded]
+
+
+def _trying(work: Callable[[], _Answer], name: str) -> _Answer:
+    from dashboards.web.sign_in.local_users import UserProblem
+
+    try:
+        return work()
+    except UserProblem as problem:
+        usage_error([str(problem)])
+    except LookupError:
+        fail(f"no user is called {name!r}")
+
+
+def _unknown(users: LocalUsers, name: str) -> str:
+    from probes.wire.catalogue import did_you_mean
+
+    known = [user.shown for user in users.list()]
+    return f"no user is called {name!r}{did_you_mean(name, known)}"
+
+
+def _sessions(count: int) -> str:
+    return f"{count} session{'' if count == 1 else 's'} ended"
+
+
+def _say(config: Path, text: str) -> None:
+    typer.echo(text)
+    if not read_config(config).web.sign_in.local_users:
+        typer.echo("but not yet: set `local_users = true` in [web.sign_in]", err=True)
