@@ -39,6 +39,8 @@ def findings(browser: Browser, *rules: str) -> tuple[list[str], int]:
     only = {"type": "rule", "values": rules} if rules else None
     options = {
         "runOnly": only or {"type": "tag", "values": TAGS},
+        # Size of targets (WCAG 2.5.8) is off by default.
+        "rules": {} if rules else {"target-size": {"enabled": True}},
         "resultTypes": ["violations", "passes"],
     }
     found = browser.run(

@@ -99,6 +99,37 @@ _SCRIPT = r"""
       [...document.querySelectorAll("a[href], button, summary, [tabindex='0']")]
         .filter((element) => element.checkVisibility()).length,
     whole: () => findings(document.body, "the page"),
+    // What does not fit into the window's width: the page, regions that would have to
+    // be scrolled, and words that are broken into two lines.
+    narrow: () => {
+      const found = [];
+      const page = document.documentElement;
+      if (page.scrollWidth > page.clientWidth)
+        found.push(`the page is ${page.scrollWidth} wide, not ${page.clientWidth}`);
+      for (const one of document.querySelectorAll(".scroll"))
+        if (one.scrollWidth > one.clientWidth + 1)
+          found.push(`a table is scrolled: ${one.textContent.trim().slice(0, 40)}`);
+      for (const one of document.querySelectorAll("[tabindex='0']"))
+        if (one.scrollWidth <= one.clientWidth && one.scrollHeight <= one.clientHeight)
+          found.push(`a stop where nothing scrolls: ${one.className}`);
+      const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+      const range = document.createRange();
+      for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+        const inside = node.parentElement;
+        if (!visible(inside) || inside.closest("svg, style, script, code")) continue;
+        const head = inside.closest("thead");
+        if (head && !visible(head)) continue;
+        // A longer one, such as an identifier, may be broken. So may a path at a slash.
+        const words = /(?<![^\s/-])[^\s/-]{2,18}(?![^\s/-])/gu;
+        for (const word of node.data.matchAll(words)) {
+          range.setStart(node, word.index);
+          range.setEnd(node, word.index + word[0].length);
+          const tops = [...range.getClientRects()].map((box) => Math.round(box.top));
+          if (new Set(tops).size > 1) found.push(`a word is broken: ${word[0]}`);
+        }
+      }
+      return found;
+    },
     selected: () => {
       const style = getComputedStyle(document.querySelector("p"), "::selection");
       const back = parse(style.backgroundColor).rgb;

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import axe
 import pytest
 from browser import Browser, browser
 from council_fleet import agents, fleet_source
@@ -85,6 +86,23 @@ def test_everything_can_be_read_with_and_without_the_focus_in_it(
     assert count >= 2
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_nothing_and_nothing_is_cut_or_scrolled_sideways(
+    chromium: Browser, page: str
+) -> None:
+    # 320 is also 1280 at 400 %, and 640 at 200 %.
+    found = {}
+    for width in (320, 640, 900, 1280):
+        chromium.width(width)
+        if width == 320:
+            chromium.show(_html(page), **SCHEMES["light"])
+        found[width] = chromium.run("towpath.narrow()")
+    wrong, passed = axe.findings(chromium)
+    assert found == {width: [] for width in found}
+    assert wrong == []
+    assert passed > 30
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("page", PAGES)
 def test_selected_text_can_be_read(chromium: Browser, page: str, scheme: str) -> None:
@@ -120,6 +138,7 @@ def test_the_check_finds_figures_that_vanish_when_their_table_has_the_focus(
 ) -> None:
     old = ":focus-visible { background: #ffdd00 !important; outline: 3px solid #000; }"
     html = _html("/").replace("</style>", f"{old}</style>", 1)
+    html = html.replace('class="scroll', 'tabindex="0" class="scroll')
     chromium.show(html, **SCHEMES["dark"])
     found, _ = chromium.focus_findings()
     assert any("is 1." in result for result in found)

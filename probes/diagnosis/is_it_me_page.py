@@ -250,7 +250,7 @@ def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) ->
         for row in rows
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" '
+        f'<div class="scroll" role="group" '
         f'aria-label="{escape(caption)}">\n<table class="stack">\n'
         f"<caption>{escape(caption)}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{lines}</tbody>\n</table>\n</div>\n"
