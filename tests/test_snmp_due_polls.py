@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -28,6 +27,7 @@ from collectors.snmp.polling.silent_device import reading_time_s
 from collectors.snmp.session.answer_time import AnswerTime
 from collectors.snmp.session.oids import SYS_UP_TIME
 from collectors.snmp.session.session import RetryPolicy
+from collectors.snmp.session.sessions import Sessions
 from probes.wire.failure import Outcome
 from towpath.demo.simulated_switches import SimulatedSwitch
 
@@ -81,16 +81,6 @@ def test_what_is_late_by_more_than_a_period_is_missed_and_the_rest_is_late(
     assert target.next_due_s == pytest.approx(due_s + (1 + missed) * PERIOD_S)
 
 
-class _Sticky(SimulatedSwitch):
-    """Needs `seconds` for its answer to the next request."""
-
-    seconds: Iterator[float] = iter(())
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(next(self.seconds, 0), super().datagram_received, data, addr)
-
-
 @pytest.mark.parametrize(("keeps_s", "skipped"), [(80.0, 0), (125.0, 1)])
 def test_a_poll_due_while_another_runs_comes_late_and_only_after_a_period_is_skipped(
     monkeypatch: pytest.MonkeyPatch, keeps_s: float, skipped: int
@@ -99,18 +89,18 @@ def test_a_poll_due_while_another_runs_comes_late_and_only_after_a_period_is_ski
         loop = asyncio.get_running_loop()
         for clock in ("monotonic", "time"):
             monkeypatch.setattr(time, clock, loop.time)
-        switch = _Sticky("a", 2, monotonic_s=loop.time)
+        switch = SimulatedSwitch("a", 2, monotonic_s=loop.time)
         config = SnmpConfig(period_s=PERIOD_S, ping_s=0)
         estate = Estate(sites=(Site(id="s", name="S"),), devices=(DEVICE,))
         sink = RowSink()
+        monkeypatch.setattr(
+            Sessions,
+            "open",
+            lambda self, *a: MemorySession(switch, a[2], RetryPolicy((500.0,))),
+        )
         async with Poller(
             config, lambda: estate, PUBLIC, sink, pinger=Pinger(0)
         ) as poller:
-            monkeypatch.setattr(
-                poller._runner._sessions,
-                "open",
-                lambda *a: MemorySession(switch, a[2], RetryPolicy((500.0,))),
-            )
             # What no limit ends: as if keys took so long, or the machine was busy.
             run = poller._runner.run
 
@@ -127,6 +117,32 @@ def test_a_poll_due_while_another_runs_comes_late_and_only_after_a_period_is_ski
             assert stats.done + stats.skipped == stats.expected
         late_s = [int(row["late_ms"]) // 1000 for row in sink.rows("device")]
         assert sorted(late_s)[-1] == int(keeps_s % PERIOD_S)
+
+    run_virtually(main())
+
+
+def test_a_poll_that_waits_never_starts_once_polling_has_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for clock in ("monotonic", "time"):
+            monkeypatch.setattr(time, clock, loop.time)
+        switch = SimulatedSwitch("a", 2, monotonic_s=loop.time)
+        switch.cut_off = True
+        monkeypatch.setattr(
+            Sessions, "open", lambda self, *a: MemorySession(switch, a[2], a[3])
+        )
+        estate = Estate(sites=(Site(id="s", name="S"),), devices=(DEVICE,))
+        config = SnmpConfig(period_s=PERIOD_S, ping_s=0)
+        async with Poller(
+            config, lambda: estate, PUBLIC, RowSink(), pinger=Pinger(0)
+        ) as poller:
+            while not poller.stats.running:  # noqa: ASYNC110 - nothing signals it
+                await asyncio.sleep(0.5)
+            assert poller.poll_soon("a")
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run_virtually(main())
 

@@ -42,7 +42,7 @@ class _Costly(SimulatedSwitch):
 
 
 class _Unlimited(ReadingSlots):
-    def has_room(self, share: float = 1.0) -> bool:
+    def has_room(self, share: float = 1.0, is_slow: bool = False) -> bool:
         return True
 
 
@@ -120,3 +120,19 @@ def test_fewer_tables_are_read_at_once_while_polls_start_late() -> None:
     with slots.take(), slots.take():
         assert slots.has_room()
         assert slots.has_room(0.5)
+
+
+def test_slow_devices_have_more_slots_of_their_own_and_a_limit_too() -> None:
+    slots = ReadingSlots(8)
+    with ExitStack() as stack:
+        for _ in range(8 * 16):
+            assert slots.has_room(is_slow=True)
+            stack.enter_context(slots.take(is_slow=True))
+        assert not slots.has_room(is_slow=True)
+        assert slots.has_room()
+        for _ in range(100):
+            slots.record_start(late_ms=900)
+    with ExitStack() as stack:
+        for _ in range(16):
+            stack.enter_context(slots.take(is_slow=True))
+        assert not slots.has_room(is_slow=True)

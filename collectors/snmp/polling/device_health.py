@@ -33,7 +33,6 @@ from collectors.snmp.profiles.apply import REFUSED
 from collectors.snmp.profiles.device_evidence import DeviceEvidence
 from collectors.snmp.profiles.identity import complete_identity, identify, read_system
 from collectors.snmp.profiles.readings import RefusedColumn, Sensor
-from collectors.snmp.session.answer_time import SLOW_S
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.read_progress import ReadProgress
 from collectors.snmp.session.session import Failed, Value
@@ -172,14 +171,13 @@ class HealthReader:
     ) -> list[Batch]:
         """The readings that are due. Raises `Failed` if the device stops answering."""
         now_s = self._monotonic_s()
-        if now_s >= self._discover_at_s and self._unread is None:
-            if snmp.session.answer_time.expected_s >= SLOW_S:
-                # It is sent so few packets that it needs no slot, and would hold one
-                # for long.
+        if (
+            now_s >= self._discover_at_s
+            and self._unread is None
+            and self._slots.has_room(_DISCOVERIES_SHARE, snmp.is_slow)
+        ):
+            with self._slots.take(snmp.is_slow):
                 return await self._discover(snmp, tags, time_ms)
-            if self._slots.has_room(_DISCOVERIES_SHARE):
-                with self._slots.take():
-                    return await self._discover(snmp, tags, time_ms)
         if self._unread is None:
             self._unread = self._due_rows(now_s)
             self._unread_progress = ReadProgress()

@@ -108,6 +108,9 @@ class Poller:
         trace: TracebackType | None,
     ) -> None:
         await self._tasks.stop()
+        for target in self._targets.values():
+            # What waits for its running poll never starts.
+            target.removed = True
         tasks = [target.task for target in self._targets.values() if target.task]
         for task in tasks:
             task.cancel()

@@ -10,7 +10,6 @@ polled meanwhile. If the fast requests do not fit into one poll, they are sent i
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 
 import msgspec
 
@@ -20,7 +19,6 @@ from collectors.snmp.polling.poll_rows import PollAnswer, Renumbered, read_answe
 from collectors.snmp.polling.reading_slots import ReadingSlots
 from collectors.snmp.polling.riding_values import RidingValues
 from collectors.snmp.session import oids
-from collectors.snmp.session.answer_time import SLOW_S
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import as_int, text
 from collectors.snmp.session.read_progress import ReadProgress
@@ -152,26 +150,24 @@ class PortTable:
             else:
                 self._start_reading(None)
             snmp.session.retry_policy = retry_policy
-            with ExitStack() as stack:
-                # A slow agent is sent so few packets that it holds up no other.
-                if snmp.session.answer_time.expected_s < SLOW_S:
-                    if not self._slots.has_room():
-                        self._plan, self._port_plans = None, []
-                        if not answers:
-                            answers.append(await self._get_uptime(snmp))
-                        return
-                    stack.enter_context(self._slots.take())
+            if not self._slots.has_room(is_slow=snmp.is_slow):
+                self._plan, self._port_plans = None, []
+                if not answers:
+                    answers.append(await self._get_uptime(snmp))
+                return
+            with self._slots.take(snmp.is_slow):
                 plan = await self._read_tables(snmp, _FIRST_TABLES_SHARE)
             if self._reading is not None and not self._port_plans:
                 return
             first = await self._get(snmp, plan, 0)
             if first is None:
                 raise Failed(Outcome.BAD_ANSWER, "its ports change while being read")
-        elif self._reading is not None:
+        elif self._reading is not None and self._slots.has_room(is_slow=snmp.is_slow):
             snmp.session.retry_policy = retry_policy
             # What is read now is polled from the next poll on.
             share = _TABLES_SHARE if self._port_plans else _FIRST_TABLES_SHARE
-            await self._read_tables(snmp, share)
+            with self._slots.take(snmp.is_slow):
+                await self._read_tables(snmp, share)
         answers.append(first)
         self._requested = sum(len(request.plans) for request in plan.fast)
         snmp.session.retry_policy = retry_policy

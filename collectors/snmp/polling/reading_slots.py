@@ -2,6 +2,9 @@
 
 Reading the tables of a device costs as much as twenty of its polls. Polls that are due
 come first: if they start late, fewer devices have their tables read.
+
+Slow devices have slots of their own, which they hold for long, and more of them, for
+they are sent few packets. Of a machine that is too busy all devices look slow.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ _LATE_MS = 250.0
 _LATE_POLLS = 10
 # How many polls in time allow one more.
 _POLLS_A_SLOT = 100
+# So many slow devices cost less than one that is not.
+_SLOW_A_SLOT = 16
 
 
 class ReadingSlots:
@@ -24,19 +29,21 @@ class ReadingSlots:
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = self._limit = float(most)
-        self._used = 0
+        # By whether the devices are slow.
+        self._used = {False: 0, True: 0}
 
-    def has_room(self, share: float = 1.0) -> bool:
+    def has_room(self, share: float = 1.0, is_slow: bool = False) -> bool:
         """True if less than that part of the slots is used."""
-        return self._used < max(1.0, self._limit * share)
+        slots = max(1.0, self._limit * share) * (_SLOW_A_SLOT if is_slow else 1)
+        return self._used[is_slow] < slots
 
     @contextmanager
-    def take(self) -> Iterator[None]:
-        self._used += 1
+    def take(self, is_slow: bool = False) -> Iterator[None]:
+        self._used[is_slow] += 1
         try:
             yield
         finally:
-            self._used -= 1
+            self._used[is_slow] -= 1
 
     def record_start(self, late_ms: float) -> None:
         """A poll of any device has started, so much too late."""

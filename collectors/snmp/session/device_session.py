@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from collectors.snmp.session.agent_limits import AgentLimits
+from collectors.snmp.session.answer_time import SLOW_S
 from collectors.snmp.session.oids import parts, under
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.read_progress import ReadProgress, WalkProgress
@@ -61,6 +62,11 @@ class DeviceSession:
     def is_v1(self) -> bool:
         """True if the agent refuses a whole GET for one missing instance."""
         return self.session.version == "1"
+
+    @property
+    def is_slow(self) -> bool:
+        """True if the agent is sent few packets, as it takes long for each answer."""
+        return self.session.answer_time.expected_s >= SLOW_S
 
     def with_budget(self, budget: PollBudget) -> DeviceSession:
         """The same session and limits, for work with a budget of its own."""
