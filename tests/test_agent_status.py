@@ -10,14 +10,14 @@ from probes.diagnosis.agent_status import (
     status_lines,
     summary_lines,
 )
-from probes.diagnosis.outcome_text import OUTCOME_TEXT
 from probes.diagnosis.result_figures import figure_lines, figures, label
-from probes.diagnosis.result_summary import summary
 from probes.wire.durations import rough_duration_text
 from probes.wire.failure import Outcome
 from probes.wire.measurements import MEASUREMENTS
+from probes.wire.outcome_text import OUTCOME_TEXT
 from probes.wire.probe_list import PROBES
 from probes.wire.report import Result, Whereabouts
+from probes.wire.result_summary import summary
 
 NOW_MS = 1_790_000_000_000
 

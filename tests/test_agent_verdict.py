@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.diagnosis.agent_status import advice_lines
-from probes.diagnosis.verdict import verdict
 from probes.wire.failure import Outcome
 from probes.wire.measurements import MEASUREMENTS
 from probes.wire.report import Result, Whereabouts
+from probes.wire.verdict import verdict
 
 NOW_MS = 1_790_000_000_000
 WIFI = Whereabouts(place="home", connection="wifi", vpn="up")

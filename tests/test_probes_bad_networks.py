@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from shaped_path import FAR, FAR6, NEAR, ShapedPath, shaped_path
 
-from probes.diagnosis.verdict import verdict
 from probes.wire.failure import Outcome
 from probes.wire.report import Result
+from probes.wire.verdict import verdict
 
 pytestmark = pytest.mark.netns
 NAME = "reflector.test"

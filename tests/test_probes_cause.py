@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.diagnosis.verdict import verdict
 from probes.wire.call_cause import CAUSES, cause
 from probes.wire.failure import Outcome
 from probes.wire.measurements import CATALOGUE
 from probes.wire.report import Result, Whereabouts
 from probes.wire.sample import Value
+from probes.wire.verdict import verdict
 
 T0_MS = 1_700_000_000_000
 HOME = Whereabouts("home", "", "wifi", "up")

@@ -4,13 +4,13 @@ import msgspec
 import pytest
 
 from probes.agent.probe_round import ProbeRounds, RoundSetup
-from probes.diagnosis.outcome_text import OUTCOME_TEXT
 from probes.measure.laptop_load import Cpu, LaptopLoad, busy_ratio, cpu_times
 from probes.measure.wifi import Wifi, WifiRunner, retry_ratio
 from probes.platforms.system_facts import Interface, WifiLink
 from probes.wire.catalogue import check_sample
 from probes.wire.failure import NOT_THERE, Outcome
 from probes.wire.measurements import CATALOGUE
+from probes.wire.outcome_text import OUTCOME_TEXT
 from probes.wire.report import Report, Result, Whereabouts, samples
 
 LINK = WifiLink(

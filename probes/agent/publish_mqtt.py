@@ -26,9 +26,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from probes.agent.report_delivery import CredentialRefused, Later, NotTaken
 from probes.agent.settings import Settings
 from probes.agent.spool_rows import SpooledReport
-from probes.diagnosis.outcome_text import OUTCOME_TEXT
 from probes.platforms.system_trust import trust
 from probes.wire.failure import Outcome
+from probes.wire.outcome_text import OUTCOME_TEXT
 from probes.wire.report import (
     ACKS_TOPIC,
     CREDENTIAL_REFUSED_CODES,

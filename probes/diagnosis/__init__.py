@@ -1,1 +1,1 @@
-"""What the measurements mean for the person at the laptop: verdict, page, self-test."""
+"""What the person at the laptop is shown: status, page, what was sent, self-test."""

@@ -12,16 +12,16 @@ from pathlib import Path
 import msgspec
 
 from probes.diagnosis.local_time import local_time_text
-from probes.diagnosis.number_text import capitalised
 from probes.diagnosis.result_figures import figure_lines
-from probes.diagnosis.result_summary import result_title, summary
-from probes.diagnosis.verdict import LaptopVerdict, verdict
 from probes.wire.atomic_file import PRIVATE
 from probes.wire.durations import rough_duration_text
+from probes.wire.number_text import capitalised
 from probes.wire.policy import Incident
 from probes.wire.probe_list import probe_title
 from probes.wire.report import Result, Whereabouts
+from probes.wire.result_summary import result_title, summary
 from probes.wire.state_file import StateFile
+from probes.wire.verdict import LaptopVerdict, verdict
 
 FILE = "status.json"
 STALE_MS = 900_000

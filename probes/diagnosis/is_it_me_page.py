@@ -21,16 +21,16 @@ from probes.diagnosis.agent_status import (
     status_place,
 )
 from probes.diagnosis.local_time import local_time_text
-from probes.diagnosis.number_text import capitalised
 from probes.diagnosis.result_figures import figures
-from probes.diagnosis.result_summary import result_title, summary
 from probes.diagnosis.sent_log import Sending
-from probes.diagnosis.verdict import LaptopVerdict
 from probes.diagnosis.what_we_collect import NEVER, period_text
 from probes.wire.display import isolated
 from probes.wire.durations import exact_duration_text
 from probes.wire.measurements import MEASUREMENTS
+from probes.wire.number_text import capitalised
 from probes.wire.probe_list import probe_title
+from probes.wire.result_summary import result_title, summary
+from probes.wire.verdict import LaptopVerdict
 
 STYLE = Path(__file__).with_name("page.css")
 MOST_SENDINGS = 20

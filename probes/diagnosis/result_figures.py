@@ -6,9 +6,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from probes.diagnosis.number_text import number_text, percentage
-from probes.diagnosis.result_summary import result_title
+from probes.wire.number_text import number_text, percentage
 from probes.wire.report import Result
+from probes.wire.result_summary import result_title
 
 # What a field's name ends with; the figure is shown with its unit instead.
 _SUFFIXES = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import textwrap
 
-from probes.diagnosis.number_text import capitalised
 from probes.wire import data_costs
 from probes.wire.catalogue import Measurement
 from probes.wire.durations import exact_duration_text
 from probes.wire.measurements import MEASUREMENTS
+from probes.wire.number_text import capitalised
 from probes.wire.probe_list import probe_title
 
 NEVER = (

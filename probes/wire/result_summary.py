@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from probes.diagnosis.number_text import (
+from probes.wire.diagnosis import WEAK_DBM
+from probes.wire.failure import Outcome
+from probes.wire.number_text import (
     capitalised,
     milliseconds,
     number_text,
     percentage,
 )
-from probes.diagnosis.outcome_text import OUTCOME_TEXT
-from probes.wire.diagnosis import WEAK_DBM
-from probes.wire.failure import Outcome
+from probes.wire.outcome_text import OUTCOME_TEXT
 from probes.wire.probe_list import probe_title
 from probes.wire.report import Result
 

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from probes.diagnosis.outcome_text import OUTCOME_TEXT
-from probes.diagnosis.result_summary import call_summary
 from probes.wire import diagnosis
 from probes.wire.call_cause import Cause, cause
 from probes.wire.diagnosis import Diagnosis, LaptopResults, failures, is_microsoft
 from probes.wire.failure import NOT_MEASURED, Outcome
+from probes.wire.outcome_text import OUTCOME_TEXT
 from probes.wire.probe_list import PROBES, probe_title
 from probes.wire.report import Result, Whereabouts
+from probes.wire.result_summary import call_summary
 
 HOUR_MS = 3_600_000
 # On a metered connection, probes that use the network run every two hours.
