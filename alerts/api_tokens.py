@@ -1,8 +1,8 @@
-"""`ApiTokens`: who may acknowledge and silence through the API, and what each did.
+"""`ApiTokens`: which programs may use the API, for what, and what each did.
 
-A token is random, shown once, and only its hash is kept (decision 022). It is for the
-API of alerts only, ends at a time, and can be revoked. The file is beside the alert
-engine's, so that an engine without a disk cannot lose who did what.
+A token is random, shown once, and only its hash is kept (decision 022). It has scopes,
+ends at a time, and can be revoked. The file is beside the alert engine's, so that an
+engine without a disk cannot lose who did what.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ import contextlib
 import hashlib
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from alerts.alert_file import connect, transaction
 
-PREFIX = "towpath-alerts-"
+PREFIX = "towpath-"
+# What every token could do before tokens had scopes; the commands and addresses of the
+# API of alerts still need it.
+ALERT_SCOPES = ("see-status", "act-on-alerts")
 AUDIT_DAYS = 400
 _DAY_MS = 86_400_000
 _LONGEST_NAME = 40
@@ -26,13 +30,18 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS token (
   name TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, made_ms INTEGER NOT NULL,
   made_by TEXT NOT NULL, until_ms INTEGER NOT NULL, revoked_ms INTEGER,
-  revoked_by TEXT NOT NULL DEFAULT '', used_ms INTEGER);
+  revoked_by TEXT NOT NULL DEFAULT '', used_ms INTEGER,
+  scopes TEXT NOT NULL DEFAULT 'see-status act-on-alerts');
 CREATE TABLE IF NOT EXISTS audit (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, token TEXT NOT NULL,
   action TEXT NOT NULL, about TEXT NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL,
   outcome TEXT NOT NULL);
 """
-_COLUMNS = "name, made_ms, made_by, until_ms, revoked_ms, revoked_by, used_ms"
+# Files of earlier versions have no scopes.
+_SCOPES = """
+ALTER TABLE token ADD COLUMN scopes TEXT NOT NULL DEFAULT 'see-status act-on-alerts'
+"""
+_COLUMNS = "name, made_ms, made_by, until_ms, revoked_ms, revoked_by, used_ms, scopes"
 
 
 class TokenRefused(Exception):
@@ -49,6 +58,15 @@ class ApiToken(msgspec.Struct, frozen=True):
     revoked_ms: int | None = None
     revoked_by: str = ""
     used_ms: int | None = None
+    scopes: frozenset[str] = frozenset(ALERT_SCOPES)
+
+    def refusal(self, now_ms: int) -> str:
+        """Why it may do nothing, as a sentence; empty if it may."""
+        if self.revoked_ms is not None:
+            return f"the token {self.name!r} was revoked"
+        if now_ms >= self.until_ms:
+            return f"the token {self.name!r} has expired"
+        return ""
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
@@ -69,7 +87,14 @@ class ApiTokens:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def make(self, name: str, made_by: str, until_ms: int, now_ms: int) -> str:
+    def make(
+        self,
+        name: str,
+        made_by: str,
+        until_ms: int,
+        now_ms: int,
+        scopes: Iterable[str] = ALERT_SCOPES,
+    ) -> str:
         """Returns the secret of a new token. Raises `ValueError` with a sentence."""
         if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
             raise ValueError(
@@ -80,9 +105,16 @@ class ApiTokens:
         secret = f"{PREFIX}{secrets.token_urlsafe(32)}"
         with self._opened() as db, transaction(db):
             done = db.execute(
-                "INSERT INTO token (name, hash, made_ms, made_by, until_ms) "
-                "VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
-                (name, _hash(secret), now_ms, made_by, until_ms),
+                "INSERT INTO token (name, hash, made_ms, made_by, until_ms, scopes) "
+                "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+                (
+                    name,
+                    secret_hash(secret),
+                    now_ms,
+                    made_by,
+                    until_ms,
+                    " ".join(sorted(set(scopes))),
+                ),
             )
             if not done.rowcount:
                 raise ValueError(
@@ -91,26 +123,29 @@ class ApiTokens:
                 )
         return secret
 
-    def check(self, secret: str, now_ms: int) -> str:
-        """Returns the token's name, and notes its use. Raises `TokenRefused`."""
-        row = None
-        if self.path.exists():
-            with self._opened() as db, transaction(db):
-                row = db.execute(
-                    f"SELECT {_COLUMNS} FROM token WHERE hash = ?", (_hash(secret),)
-                ).fetchone()
-                if row is not None:
-                    db.execute(
-                        "UPDATE token SET used_ms = ? WHERE name = ?", (now_ms, row[0])
-                    )
-        if row is None:
+    def check(self, secret: str, now_ms: int) -> ApiToken:
+        """Returns the token, and notes its use. Raises `TokenRefused`."""
+        token = self.find(secret_hash(secret))
+        if token is None:
             raise TokenRefused("this token is not known")
-        token = ApiToken(*row)
-        if token.revoked_ms is not None:
-            raise TokenRefused(f"the token {token.name!r} was revoked")
-        if now_ms >= token.until_ms:
-            raise TokenRefused(f"the token {token.name!r} has expired")
-        return token.name
+        self.note_use(token.name, now_ms)
+        if refusal := token.refusal(now_ms):
+            raise TokenRefused(refusal)
+        return token
+
+    def find(self, hash: bytes) -> ApiToken | None:
+        """The token whose secret has this hash, whether it is still valid or not."""
+        if not self.path.exists():
+            return None
+        with self._opened() as db:
+            row = db.execute(
+                f"SELECT {_COLUMNS} FROM token WHERE hash = ?", (hash,)
+            ).fetchone()
+        return None if row is None else _token(row)
+
+    def note_use(self, name: str, now_ms: int) -> None:
+        with self._opened() as db, transaction(db):
+            db.execute("UPDATE token SET used_ms = ? WHERE name = ?", (now_ms, name))
 
     def revoke(self, name: str, who: str, now_ms: int) -> bool:
         """Returns False if there is no such token, or it was revoked before."""
@@ -130,7 +165,7 @@ class ApiTokens:
             return []
         with self._opened() as db:
             rows = db.execute(f"SELECT {_COLUMNS} FROM token ORDER BY made_ms DESC")
-            return [ApiToken(*row) for row in rows]
+            return [_token(row) for row in rows]
 
     def record(self, entry: AuditEntry) -> None:
         """Keeps what was done for `AUDIT_DAYS`."""
@@ -162,6 +197,11 @@ class ApiTokens:
         db = connect(self.path)
         try:
             db.executescript(_SCHEMA)
+            columns = {row[1] for row in db.execute("PRAGMA table_info(token)")}
+            if "scopes" not in columns:
+                with contextlib.suppress(sqlite3.OperationalError):
+                    # Another process may have added it in the meantime.
+                    db.execute(_SCOPES)
             yield db
         finally:
             db.close()
@@ -172,5 +212,10 @@ def tokens_file(standing: Path) -> Path:
     return standing.parent / "api-tokens.sqlite"
 
 
-def _hash(secret: str) -> bytes:
+def secret_hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
+
+
+def _token(row: tuple[Any, ...]) -> ApiToken:
+    token = ApiToken(*row[:-1])
+    return msgspec.structs.replace(token, scopes=frozenset(row[-1].split()))

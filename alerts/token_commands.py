@@ -1,11 +1,12 @@
-"""`towpath alerts token`, `tokens` and `withdraw`: tokens for the API of alerts."""
+"""`towpath api token …` and `towpath alerts token`, `tokens`, `withdraw`: tokens for
+programs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from zoneinfo import ZoneInfo
 
-from alerts.api_tokens import ApiToken, ApiTokens
+from alerts.api_tokens import ALERT_SCOPES, ApiToken, ApiTokens
 from alerts.clock_text import clock_text
 from probes.wire.catalogue import did_you_mean
 from probes.wire.durations import parse_duration_ms
@@ -15,7 +16,13 @@ _LONGEST_MS = 400 * 86_400_000
 
 
 def make_token(
-    tokens: ApiTokens, name: str, valid: str, who: str, now_ms: int, out: Out
+    tokens: ApiTokens,
+    name: str,
+    valid: str,
+    who: str,
+    now_ms: int,
+    out: Out,
+    scopes: Iterable[str] = ALERT_SCOPES,
 ) -> int:
     """Prints a new token, which is shown only now. Returns an exit code."""
     try:
@@ -26,7 +33,7 @@ def make_token(
         out(f"--valid: {error}")
         return 2
     try:
-        secret = tokens.make(name, who, now_ms + lasting_ms, now_ms)
+        secret = tokens.make(name, who, now_ms + lasting_ms, now_ms, scopes)
     except ValueError as error:
         out(str(error))
         return 2
@@ -52,9 +59,13 @@ def list_tokens(
         used = "never used"
         if token.used_ms is not None:
             used = f"last used {clock_text(token.used_ms, zone)}"
-        out(f"{token.name}  {_state(token, now_ms, zone)}, {used}, by {token.made_by}")
+        scopes = ", ".join(sorted(token.scopes))
+        out(
+            f"{token.name}  {_state(token, now_ms, zone)}, {used}, by {token.made_by}: "
+            f"{scopes}"
+        )
     if not known:
-        out("there are no tokens: make one with `towpath alerts token NAME`")
+        out("there are no tokens: make one with `towpath api token new NAME`")
     return 0
 
 
@@ -67,6 +78,18 @@ def withdraw_token(
     known = [token.name for token in tokens.tokens() if token.revoked_ms is None]
     out(f"no token in use is called {name!r}{did_you_mean(name, known)}")
     return 2
+
+
+def unknown_scopes(scopes: Iterable[str], known: Iterable[str]) -> str:
+    """Which of them do not exist, as a sentence; empty if all do."""
+    there = list(known)
+    for scope in scopes:
+        if scope not in there:
+            return (
+                f"no scope is called {scope!r}{did_you_mean(scope, there)}; expected "
+                f"{', '.join(there)}"
+            )
+    return ""
 
 
 def _state(token: ApiToken, now_ms: int, zone: ZoneInfo) -> str:

@@ -63,6 +63,9 @@ ARGUMENTS = {
     "alerts tokens": (),
     "alerts unsilence": ("1",),
     "alerts withdraw": ("bot",),
+    "api token list": (),
+    "api token new": ("bot",),
+    "api token revoke": ("bot",),
     "baseline accept": ("x",),
     "baseline alert": ("x",),
     "baseline learn": ("x",),
@@ -114,7 +117,7 @@ from towpath.cli import main
 
 gc.freeze()  # a child does not look through what was imported
 for line in json.loads(sys.argv[1]):
-    path = os.path.join(sys.argv[2], "ended-" + "-".join(line[:2]).replace("/", "_"))
+    path = os.path.join(sys.argv[2], "ended-" + "-".join(line[:3]).replace("/", "_"))
     child = os.fork()
     if child == 0:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)

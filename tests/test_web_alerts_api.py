@@ -12,6 +12,7 @@ from typing import Any
 import council
 import pytest
 from alert_files import ALERT, NOW_MS, file_with
+from api_council import api_sources
 from council_page import page_text
 from starlette.testclient import TestClient
 from store_doubles import MemoryStore
@@ -23,7 +24,6 @@ from alerts.rule_files import load_rules
 from alerts.token_commands import list_tokens, make_token, withdraw_token
 from collectors.server_measurements import CATALOGUE
 from dashboards.web import StatusPage, WebConfig
-from dashboards.web.alerts_api import AlertsApi
 from towpath.cli import app
 
 DAY_MS = 86_400_000
@@ -45,12 +45,7 @@ class Api:
             self.path,
             MemoryStore(),
             now_ms=lambda: self.now_ms,
-            api=AlertsApi(
-                self.path,
-                lambda: (RULES, council.estate()),
-                lambda: self.now_ms,
-                "Europe/London",
-            ),
+            api=api_sources(self.path),
         )
         with TestClient(page.app, base_url="https://towpath.example") as client:
             yield client
@@ -233,7 +228,7 @@ def test_tokens_are_made_listed_and_withdrawn_by_commands(tmp_path: Path) -> Non
     tokens = ApiTokens(tmp_path / "api-tokens.sqlite")
     said: list[str] = []
     assert make_token(tokens, "bot", "30d", "ada", NOW_MS, said.append) == 0
-    assert tokens.check(said[0], NOW_MS) == "bot"
+    assert tokens.check(said[0], NOW_MS).name == "bot"
     assert make_token(tokens, "bot", "30d", "ada", NOW_MS, said.append) == 2
     assert make_token(tokens, "", "30d", "ada", NOW_MS, said.append) == 2
     assert make_token(tokens, "x", "never", "ada", NOW_MS, said.append) == 2
@@ -256,7 +251,7 @@ def test_the_command_prints_the_token_alone(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     [secret] = done.output.split()
     [file] = tmp_path.rglob("api-tokens.sqlite")
-    assert ApiTokens(file).check(secret, NOW_MS) == "bot"
+    assert ApiTokens(file).check(secret, NOW_MS).name == "bot"
     assert file.stat().st_mode & 0o077 == 0
 
 

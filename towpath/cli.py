@@ -14,6 +14,7 @@ from probes.wire.display import guard_terminal
 from probes.wire.software import installed_version
 from towpath.commands import (
     alerts,
+    api,
     baseline,
     compare,
     dashboards,
@@ -210,6 +211,7 @@ app.add_typer(maintenance.app, name="maintenance", rich_help_panel=_ALERTS)
 app.add_typer(rules.app, name="rules", rich_help_panel=_ALERTS)
 app.add_typer(dashboards.app, name="dashboards", rich_help_panel=_DATA)
 app.add_typer(reports.app, name="report", rich_help_panel=_DATA)
+app.add_typer(api.app, name="api", rich_help_panel=_DATA)
 
 
 def main() -> None:

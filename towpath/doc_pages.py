@@ -12,8 +12,20 @@ from typer.main import get_command
 from alerts.alert_text import GENERIC_VALUES
 from alerts.rule import Rule
 from alerts.rule_files import load_rules
+from collectors.batch import Batch
+from collectors.estate import Estate
+from collectors.ingest import IngestConfig
 from collectors.personal_data import PLACES, PersonalDataPlace, Root
 from collectors.server_measurements import CATALOGUE
+from collectors.store.query import Query, Row
+from dashboards.query_cache import QueryCache
+from dashboards.web import AlertReader, ApiSources
+from dashboards.web.api.api_page import BEGIN as OPERATIONS_BEGIN
+from dashboards.web.api.api_page import END as OPERATIONS_END
+from dashboards.web.api.api_page import operations_table
+from dashboards.web.api.api_route import ApiRoute
+from dashboards.web.api.api_routes import api_routes
+from dashboards.web.page_views import Views
 from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.durations import exact_duration_text
 from towpath.cli import app
@@ -81,8 +93,29 @@ def write() -> None:
     _replace_table("dpia.md", ITEMS_HEAD, items_table(CATALOGUE))
     _replace_table("dpia.md", FLOWS_HEAD, flows_table(CATALOGUE, PLACES))
     _replace_between(
+        "api.md", OPERATIONS_BEGIN, OPERATIONS_END, operations_table(described_routes())
+    )
+    _replace_between(
         "dpia.md", DIAGRAM_BEGIN, DIAGRAM_END, flows_diagram(CATALOGUE, PLACES)
     )
+
+
+class _NoStore:
+    async def write(self, batches: list[Batch]) -> None: ...
+
+    async def query(self, query: Query) -> list[Row]:
+        return []
+
+
+def described_routes() -> list[ApiRoute]:
+    """The routes of the API, of an installation that has nothing yet."""
+    standing = Path("alerts.sqlite")
+    sources = ApiSources(
+        standing, lambda: (load_rules(CATALOGUE), Estate()), Estate, IngestConfig(), ""
+    )
+    answers = QueryCache(_NoStore(), lambda: 0)
+    views = Views(Estate, AlertReader(standing), answers, lambda: 0)
+    return api_routes(sources, views, _NoStore(), None)
 
 
 def _replace_table(page: str, head: str, table: str) -> None:

@@ -49,7 +49,7 @@ from collectors.store import StoreWriter, open_store, saved_positions
 from collectors.store.erasure import Erasures
 from collectors.topology import TopologyGraph, TopologyView
 from collectors.vpn_gateways import VpnGateways
-from dashboards.web import AlertsApi, FleetSource, GrafanaSource, SiteRows, StatusPage
+from dashboards.web import ApiSources, FleetSource, GrafanaSource, SiteRows, StatusPage
 from dashboards.web.action_pages import alert_actions
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
@@ -320,7 +320,7 @@ class Installation:
             least=self.config.groups.least,
             influx=None if source is None else source.endpoint,
             actions=alert_actions(self.config.alerts, self._now_ms),
-            api=self._alerts_api(),
+            api=self._api_sources(),
             fleet=FleetSource(
                 self.config.ingest,
                 self._now_ms,
@@ -333,14 +333,15 @@ class Installation:
         self._source("web", lambda at: [page.sample(self.process, at)])
         self._add("rows of sites", SiteRows(page.views, self._unhurried))
 
-    def _alerts_api(self) -> AlertsApi:
-        config = self.config.alerts
-        rules = load_rules(CATALOGUE, config.rules)
-        return AlertsApi(
-            config.standing,
+    def _api_sources(self) -> ApiSources:
+        alerts = self.config.alerts
+        rules = load_rules(CATALOGUE, alerts.rules)
+        return ApiSources(
+            alerts.standing,
             lambda: (rules, self.estate.current),
-            self._now_ms,
-            config.timezone,
+            lambda: self.estate.current,
+            self.config.ingest,
+            alerts.timezone,
         )
 
     def _unwell(self, now_ms: int) -> list[str]:

@@ -6,7 +6,7 @@ from collectors.late_exports import export_late
 
 if TYPE_CHECKING:
     from dashboards.web.action_pages import AlertActions
-    from dashboards.web.alerts_api import AlertsApi
+    from dashboards.web.api.api_routes import ApiSources
     from dashboards.web.fleet_page import FleetSource
     from dashboards.web.grafana_source import GrafanaSource
     from dashboards.web.site_rows import SiteRows
@@ -18,7 +18,7 @@ else:
 __all__ = [
     "AlertActions",
     "AlertReader",
-    "AlertsApi",
+    "ApiSources",
     "FleetSource",
     "GrafanaSource",
     "PageError",

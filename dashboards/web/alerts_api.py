@@ -22,7 +22,13 @@ from starlette.routing import Route
 
 from alerts.acknowledgement import acknowledge
 from alerts.alert_access import add_silence, end_silence, list_silences, open_alerts
-from alerts.api_tokens import ApiTokens, AuditEntry, TokenRefused, tokens_file
+from alerts.api_tokens import (
+    ALERT_SCOPES,
+    ApiTokens,
+    AuditEntry,
+    TokenRefused,
+    tokens_file,
+)
 from alerts.maintenance_commands import OPTIONS, maintenance_add
 from alerts.maintenance_windows import Scope
 from alerts.rule_files import Rules
@@ -176,10 +182,15 @@ class AlertsApi:
     def _answer(self, model: type[_Wanted], secret: str, body: bytes) -> dict[str, Any]:
         now_ms = self._now_ms()
         try:
-            token = self._tokens.check(secret, now_ms)
+            known = self._tokens.check(secret, now_ms)
         except TokenRefused as error:
             _log.warning("api_token_refused", action=model.action, error=str(error))
             raise ApiRefusal(str(error), 401) from None
+        token = known.name
+        if missing := set(ALERT_SCOPES) - known.scopes:
+            raise ApiRefusal(
+                f"the token {token!r} does not have the scope {min(missing)}", 403
+            )
         wanted = _read(model, body)
         who = f"{wanted.who} (API: {token})" if wanted.who else f"API: {token}"
         outcome = "done"

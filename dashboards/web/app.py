@@ -26,6 +26,7 @@ from dashboards.web import fleet_state, influx_endpoint, site_state, status_api
 from dashboards.web.action_pages import ActionPages, AlertActions
 from dashboards.web.admin_pages import AdminPages
 from dashboards.web.alerts_api import AlertsApi
+from dashboards.web.api.rest_api import BASE
 from dashboards.web.device_pages import DevicePages, port_link
 from dashboards.web.fleet_page import FleetPage, FleetSource
 from dashboards.web.influx_endpoint import InfluxEndpoint
@@ -206,6 +207,19 @@ class _ByPath:
         await chosen(scope, receive, send)
 
 
+class _Below:
+    """Gives all that is below a path to an application of its own, whatever characters
+    it has (`Mount` leaves out what has a line feed)."""
+
+    def __init__(self, app: ASGIApp, path: str, theirs: ASGIApp) -> None:
+        self._others, self._path, self._theirs = app, path, theirs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        is_theirs = path == self._path or path.startswith(f"{self._path}/")
+        await (self._theirs if is_theirs else self._others)(scope, receive, send)
+
+
 def app(
     config: WebConfig,
     views: Views,
@@ -213,8 +227,9 @@ def app(
     actions: AlertActions | None = None,
     api: AlertsApi | None = None,
     fleet: FleetSource | None = None,
+    rest: ASGIApp | None = None,
 ) -> ASGIApp:
-    """Returns the application; it starts nothing."""
+    """Returns the application; it starts nothing. `rest` is the API for programs."""
     pages = StatusPages(config, views, actions is not None, fleet)
     sites = SitePages(views, pages.page, fleet)
     devices = DevicePages(views, pages.page)
@@ -267,6 +282,7 @@ def app(
             Middleware(SecurityHeaders),
             Middleware(VisitorRecognition, recognition=recognition),
             Middleware(TrustedHostMiddleware, allowed_hosts=config.names()),
+            *([] if rest is None else [Middleware(_Below, path=BASE, theirs=rest)]),
         ],
         exception_handlers={HTTPException: pages.refused},
     )

@@ -228,6 +228,18 @@ def events(from_ms: int, to_ms: int, where: Wheres) -> Query:
     )
 
 
+def room_now(to_ms: int) -> Query:
+    picks = ("up", "ready", "text", "event_text", "minutes_to_start")
+    return Query(
+        "room",
+        tuple(Pick(name, "last") for name in picks),
+        to_ms - NOW_MS,
+        to_ms,
+        (),
+        ("room",),
+    )
+
+
 def gateways_now(to_ms: int) -> Query:
     return Query(
         "vpn_gateway",

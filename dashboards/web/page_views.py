@@ -47,6 +47,16 @@ class Overview:
     is_complete: bool = True
 
     @property
+    def devices(self) -> list[site_state.DeviceNow]:
+        """Those of all sites."""
+        return [device for site in self.sites for device in site.devices]
+
+    @property
+    def lines(self) -> list[site_state.LineNow]:
+        """Those of all sites."""
+        return [line for site in self.sites for line in site.lines]
+
+    @property
     def sites_with_problems(self) -> int:
         return sum(site.level in ("bad", "warn") for site in self.sites)
 

@@ -19,6 +19,8 @@ from collectors.store.query import Store
 from dashboards.query_cache import QueryCache
 from dashboards.web.action_pages import AlertActions
 from dashboards.web.alerts_api import AlertsApi
+from dashboards.web.api.api_routes import ApiSources, rest_api
+from dashboards.web.api.rest_api import RestApi
 from dashboards.web.app import app
 from dashboards.web.fleet_page import FleetSource
 from dashboards.web.influx_endpoint import InfluxEndpoint
@@ -66,7 +68,7 @@ class StatusPage:
     `open()`, `recent()` and `silences()`;
     `council` is the title if the settings have none; `least` the smallest group of
     laptops that is shown (`groups.least`); `influx` answers Grafana; `actions`: what
-    links of messages do; `api`: what programs with a token may do; `fleet`: where the
+    links of messages do; `api`: what the APIs for programs need; `fleet`: where the
     page Fleet has the laptops from.
     `unwell` returns what keeps Towpath from working, a sentence each; it may block.
     `page.url` is its address once entered. Raises `PageError` if the port is not
@@ -85,7 +87,7 @@ class StatusPage:
         least: int = LEAST,
         influx: InfluxEndpoint | None = None,
         actions: AlertActions | None = None,
-        api: AlertsApi | None = None,
+        api: ApiSources | None = None,
         fleet: FleetSource | None = None,
     ) -> None:
         self._config = config
@@ -94,7 +96,12 @@ class StatusPage:
         self.views = Views(estate, source, answers, now_ms, unwell, least)
         if council and not config.title:
             config = config.model_copy(update={"title": council})
-        self.app = app(config, self.views, influx, actions, api, fleet)
+        old: AlertsApi | None = None
+        rest: RestApi | None = None
+        if api is not None and config.api.enabled:
+            old = AlertsApi(api.standing, api.known, now_ms, api.timezone)
+            rest = rest_api(api, self.views, store, config)
+        self.app = app(config, self.views, influx, actions, old, fleet, rest)
         self.url = ""
         self._refused: Counter[HttpRefusal] = Counter()
         self._server = HttpServer(

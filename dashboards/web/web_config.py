@@ -46,6 +46,18 @@ class GrafanaSourceConfig(StrictModel):
         return bool(self.token_file or self.personal_token_file)
 
 
+class ApiConfig(StrictModel):
+    """`[web.api]`: the API for programs, `/api/v1`."""
+
+    enabled: bool = True
+    requests_per_minute: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=600, description="of each token, or person who has signed in"
+    )
+    requests_per_minute_without_token: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=60, description="of each address, for all without a known token"
+    )
+
+
 class WebConfig(StrictModel):
     """`[web]`. It listens on this machine only. To show it to others, put a proxy in
     front of it, and let people sign in there or here (`sign_in`)."""
@@ -87,6 +99,7 @@ class WebConfig(StrictModel):
     refresh_s: Annotated[int, Field(ge=5, le=3600)] = 30
     timezone: TimeZone = "Europe/London"
     grafana: GrafanaSourceConfig = GrafanaSourceConfig()
+    api: ApiConfig = ApiConfig()
 
     @property
     def needs_sign_in(self) -> bool:

@@ -32,7 +32,7 @@ def token(
     from alerts.token_commands import make_token
 
     restrict_umask()
-    tokens = ApiTokens(_file(config))
+    tokens = ApiTokens(tokens_path(config))
     exit_with(make_token(tokens, name, valid, user_name(), wall_ms(), typer.echo))
 
 
@@ -46,7 +46,7 @@ def tokens(
     from alerts.api_tokens import ApiTokens
     from alerts.token_commands import list_tokens
 
-    known = ApiTokens(_file(config))
+    known = ApiTokens(tokens_path(config))
     timezone = read_config(config).alerts.timezone
     exit_with(list_tokens(known, audit, wall_ms(), timezone, typer.echo))
 
@@ -56,11 +56,11 @@ def withdraw(config: ConfigFile, name: Name) -> None:
     from alerts.api_tokens import ApiTokens
     from alerts.token_commands import withdraw_token
 
-    tokens = ApiTokens(_file(config))
+    tokens = ApiTokens(tokens_path(config))
     exit_with(withdraw_token(tokens, name, user_name(), wall_ms(), typer.echo))
 
 
-def _file(config: Path) -> Path:
+def tokens_path(config: Path) -> Path:
     from alerts.api_tokens import tokens_file
 
     standing = read_config(config).alerts.standing

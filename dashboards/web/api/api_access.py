@@ -1,0 +1,140 @@
+"""Who calls the API: a program with a token, or a person who has signed in.
+
+A token is looked up in the file of tokens at most every few seconds, so that a program
+that asks often costs no disk. A revoked token ends within that time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import OrderedDict
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from alerts.api_tokens import ApiToken, ApiTokens, secret_hash
+from dashboards.web.api.api_problem import ApiProblem
+from dashboards.web.visitors import Right, Visitor
+
+KEPT_MS = 5_000
+_USE_NOTED_MS = 60_000
+_MOST_KEPT = 1_000
+_LONGEST_SECRET = 200
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Towpath"'}
+
+_log = structlog.get_logger()
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """`name`: the token's or the person's; `key` identifies whose rate counts."""
+
+    name: str
+    rights: frozenset[Right]
+    key: str
+    is_token: bool = False
+
+    def need(self, right: Right | None) -> None:
+        """Raises `ApiProblem` unless the caller has that right."""
+        if right is None or right in self.rights:
+            return
+        if not self.name:
+            raise no_token(f"this needs a token with the scope {right}")
+        raise ApiProblem(
+            403,
+            f"the token {self.name!r} does not have the scope {right}"
+            if self.is_token
+            else f"you may not do this: it needs the right {right}",
+        )
+
+
+class _Known(NamedTuple):
+    token: ApiToken
+    until_ms: int
+
+
+class ApiAccess:
+    """Finds out who calls. `tokens` is the file of tokens."""
+
+    def __init__(self, tokens: ApiTokens) -> None:
+        self._tokens = tokens
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._noted_ms: dict[str, int] = {}
+
+    def known(self, secret: str, now_ms: int) -> ApiToken | None:
+        """The token, if it was looked up a moment ago."""
+        known = self._known.get(secret_hash(secret))
+        return None if known is None or now_ms >= known.until_ms else known.token
+
+    async def token(self, secret: str, now_ms: int) -> ApiToken:
+        """The token of this secret. Raises `ApiProblem` if it may do nothing."""
+        token = self.known(secret, now_ms)
+        if token is None:
+            token = await self._look_up(secret, now_ms)
+        if refusal := token.refusal(now_ms):
+            _log.warning("api_token_refused", error=refusal)
+            raise ApiProblem(
+                401, refusal, {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            )
+        if now_ms - self._noted_ms.get(token.name, 0) >= _USE_NOTED_MS:
+            self._noted_ms[token.name] = now_ms
+            await self._note_use(token.name, now_ms)
+        return token
+
+    async def _look_up(self, secret: str, now_ms: int) -> ApiToken:
+        found: ApiToken | None = None
+        if len(secret) <= _LONGEST_SECRET:
+            try:
+                found = await asyncio.to_thread(self._tokens.find, secret_hash(secret))
+            except (sqlite3.Error, OSError) as error:
+                _log.warning("api_tokens_not_read", error=repr(error))
+                raise ApiProblem(
+                    503,
+                    f"the tokens cannot be read ({error}): try again",
+                    {"Retry-After": "10"},
+                ) from None
+        if found is None:
+            raise ApiProblem(
+                401,
+                "this token is not known",
+                {"WWW-Authenticate": 'Bearer error="invalid_token"'},
+            )
+        self._known[secret_hash(secret)] = _Known(found, now_ms + KEPT_MS)
+        while len(self._known) > _MOST_KEPT:
+            self._known.popitem(last=False)
+        return found
+
+    async def _note_use(self, name: str, now_ms: int) -> None:
+        try:
+            await asyncio.to_thread(self._tokens.note_use, name, now_ms)
+        except (sqlite3.Error, OSError) as error:
+            # It may be read only: reading still works.
+            _log.warning("api_token_use_not_noted", error=repr(error))
+
+
+def bearer_secret(authorization: str | None) -> str | None:
+    """The secret of the header; None without one. Raises `ApiProblem`."""
+    if authorization is None:
+        return None
+    scheme, _, secret = authorization.partition(" ")
+    if scheme.casefold() != "bearer" or not secret.strip():
+        raise no_token("expected the header Authorization: Bearer TOKEN")
+    return secret.strip()
+
+
+def no_token(why: str) -> ApiProblem:
+    return ApiProblem(401, f"{why}; make one with `towpath api token new`", _CHALLENGE)
+
+
+def token_caller(token: ApiToken) -> Caller:
+    known = {right.value: right for right in Right}
+    rights = frozenset(known[scope] for scope in token.scopes if scope in known)
+    return Caller(token.name, rights, f"token {token.name}", is_token=True)
+
+
+def visitor_caller(visitor: Visitor, address: str) -> Caller:
+    """A person, or somebody who has not signed in."""
+    if not visitor.is_signed_in:
+        return Caller("", visitor.rights, f"address {address}")
+    return Caller(visitor.name, visitor.rights, f"visitor {visitor.id}")

@@ -1,0 +1,51 @@
+"""`ApiProblem`: why a request is not done, as `application/problem+json` (RFC 9457)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a request was not done. `detail` is one sentence for people."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+
+
+class ApiProblem(Exception):
+    """The request is not done. The text is a sentence for who sent it."""
+
+    def __init__(
+        self, status: int, why: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(why)
+        self.status, self.headers = status, dict(headers or {})
+
+    def body(self) -> bytes:
+        return msgspec.json.encode(
+            Problem(HTTPStatus(self.status).phrase, self.status, str(self))
+        )
+
+
+def no_such(kind: str, name: str) -> ApiProblem:
+    return ApiProblem(404, f"there is no {kind} {name[:100]!r}")
+
+
+def known_rows(rows: list[T] | None) -> list[T]:
+    """Raises `ApiProblem` if the store did not answer: nothing is not all well."""
+    if rows is None:
+        raise ApiProblem(
+            503,
+            "the store of measurements does not answer: try again, or ask for less",
+            {"Retry-After": "10"},
+        )
+    return rows

@@ -1,0 +1,112 @@
+"""All routes of the API, and the application that serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from alerts.api_tokens import ApiTokens, tokens_file
+from alerts.rule_files import Rules
+from collectors.estate import Estate
+from collectors.ingest import IngestConfig
+from collectors.json_text import json_text
+from collectors.store.query import Store
+from dashboards.query_cache import QueryCache
+from dashboards.web.api.alert_operations import AlertOperations
+from dashboards.web.api.api_route import ApiCall, ApiRoute, RawAnswer
+from dashboards.web.api.estate_operations import EstateOperations
+from dashboards.web.api.fleet_operations import FleetOperations
+from dashboards.web.api.openapi_document import openapi_document
+from dashboards.web.api.overview_cache import OverviewCache
+from dashboards.web.api.report_operations import ReportOperations
+from dashboards.web.api.rest_api import BASE, RestApi
+from dashboards.web.api.series_operations import SeriesOperations
+from dashboards.web.api.service_operations import ServiceOperations
+from dashboards.web.api.written_requests import WrittenRequests, written_file
+from dashboards.web.page_views import Views
+from dashboards.web.report_folder import ReportFolder
+from dashboards.web.visitors import Right
+from dashboards.web.web_config import WebConfig
+
+_QUERIES_AT_ONCE = 2
+_QUERY_S = 20.0
+
+
+@dataclass(frozen=True)
+class ApiSources:
+    """What the API needs besides what the pages have. `standing` is the alert engine's
+    file; `ingest`: whose registry has the laptops."""
+
+    standing: Path
+    known: Callable[[], tuple[Rules, Estate]]
+    estate: Callable[[], Estate]
+    ingest: IngestConfig
+    timezone: str
+
+
+class CallerDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Who calls, and what they may do."""
+
+    name: str
+    is_token: bool
+    scopes: tuple[Right, ...]
+
+
+def api_routes(
+    sources: ApiSources, views: Views, store: Store, reports: Path | None
+) -> list[ApiRoute]:
+    overviews = OverviewCache(views)
+    answers = QueryCache(
+        store, views.now_ms, _QUERY_S, keep_ms=0, at_once=_QUERIES_AT_ONCE
+    )
+    routes = [
+        ApiRoute(
+            "GET",
+            "/me",
+            "get_caller",
+            "Who calls, and what they may do",
+            Right.SEE_STATUS,
+            _caller,
+            CallerDocument,
+        ),
+        *ServiceOperations(views, overviews).routes,
+        *EstateOperations(views, overviews).routes,
+        *SeriesOperations(answers).routes,
+        *AlertOperations(sources.standing, sources.known, sources.timezone).routes,
+        *ReportOperations(ReportFolder(reports)).routes,
+        *FleetOperations(sources.ingest, sources.estate).routes,
+    ]
+    document = b""
+
+    async def openapi(call: ApiCall) -> RawAnswer:
+        return RawAnswer(document, "application/json")
+
+    routes.append(
+        ApiRoute(
+            "GET", "/openapi.json", "get_openapi", "This document", None, openapi, None
+        )
+    )
+    document = json_text(openapi_document(routes, BASE)).encode()
+    return routes
+
+
+def rest_api(
+    sources: ApiSources, views: Views, store: Store, config: WebConfig
+) -> RestApi:
+    return RestApi(
+        api_routes(sources, views, store, config.reports),
+        ApiTokens(tokens_file(sources.standing)),
+        WrittenRequests(written_file(sources.standing)),
+        config,
+        views.now_ms,
+    )
+
+
+async def _caller(call: ApiCall) -> CallerDocument:
+    caller = call.caller
+    return CallerDocument(
+        name=caller.name, is_token=caller.is_token, scopes=tuple(sorted(caller.rights))
+    )

@@ -1,0 +1,44 @@
+"""`OverviewCache`: the state of the estate, worked out once for all who ask."""
+
+from __future__ import annotations
+
+import asyncio
+
+from dashboards.web.api.api_problem import ApiProblem
+from dashboards.web.page_views import Overview, Views
+
+_KEPT_MS = 2_000
+
+
+class OverviewCache:
+    """`await latest()` returns a state that is at most two seconds old."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+        self._kept: Overview | None = None
+        self._gathering: asyncio.Task[Overview] | None = None
+
+    async def latest(self) -> Overview:
+        now_ms = self._views.now_ms()
+        if self._kept is not None and 0 <= now_ms - self._kept.now_ms < _KEPT_MS:
+            return self._kept
+        if self._gathering is None:
+            self._gathering = asyncio.create_task(self._gather(), name="overview")
+            self._gathering.add_done_callback(self._gathered)
+        # A reader who leaves must not stop what others wait for.
+        return await asyncio.shield(self._gathering)
+
+    async def complete(self) -> Overview:
+        """Raises `ApiProblem` if the state cannot be read: nothing is not all well."""
+        view = await self.latest()
+        if not view.is_complete:
+            why = " ".join(view.blind.sentences) or "the state is not known"
+            raise ApiProblem(503, why, {"Retry-After": "10"})
+        return view
+
+    async def _gather(self) -> Overview:
+        self._kept = await self._views.overview()
+        return self._kept
+
+    def _gathered(self, _task: asyncio.Task[Overview]) -> None:
+        self._gathering = None

@@ -1,0 +1,292 @@
+"""`RestApi`: `/api/v1` as an ASGI application.
+
+It finds the route of a request, asks who calls and whether they may, counts the
+request, reads parameters and body, and writes the answer with its version. What the
+operations do is in the `…_operations` modules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from alerts.api_tokens import ApiTokens, AuditEntry
+from dashboards.web.api.api_access import (
+    ApiAccess,
+    Caller,
+    bearer_secret,
+    token_caller,
+    visitor_caller,
+)
+from dashboards.web.api.api_exchange import (
+    etag_of,
+    is_match,
+    read_body,
+    read_query,
+    receive_body,
+)
+from dashboards.web.api.api_paging import Paged, page_of
+from dashboards.web.api.api_problem import MEDIA_TYPE, ApiProblem
+from dashboards.web.api.api_route import (
+    Answer,
+    ApiCall,
+    ApiRoute,
+    Made,
+    RawAnswer,
+    RouteTable,
+)
+from dashboards.web.api.rate_limit import RequestRates
+from dashboards.web.api.written_requests import WrittenAnswer, WrittenRequests
+from dashboards.web.page_forms import is_from_elsewhere
+from dashboards.web.visitor_recognition import (
+    client_address,
+    present_request,
+    present_visitor,
+)
+from dashboards.web.web_config import WebConfig
+from probes.wire.clock import MonotonicClock, WallClock
+
+BASE = "/api/v1"
+_PRIVATE = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
+_UNSTORED = {"Cache-Control": "no-store"}
+
+_log = structlog.get_logger()
+
+
+class RestApi:
+    """`tokens` and `written` are its files."""
+
+    def __init__(
+        self,
+        routes: Iterable[ApiRoute],
+        tokens: ApiTokens,
+        written: WrittenRequests,
+        config: WebConfig,
+        now_ms: WallClock,
+        monotonic_s: MonotonicClock = time.monotonic,
+    ) -> None:
+        self.table = RouteTable(routes)
+        self._tokens, self._written = tokens, written
+        self._access = ApiAccess(tokens)
+        self._now_ms, self._monotonic_s = now_ms, monotonic_s
+        self._proxies = config.proxies()
+        limits = config.api
+        self._rates = RequestRates("caller", limits.requests_per_minute)
+        self._strangers = RequestRates(
+            "address", limits.requests_per_minute_without_token
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        headers: dict[str, str] = {}
+        try:
+            answer = await self._answer(request, headers)
+        except ApiProblem as problem:
+            kind = {**headers, **problem.headers, **_UNSTORED}
+            answer = Response(problem.body(), problem.status, kind, MEDIA_TYPE)
+        except ClientDisconnect:
+            return
+        if request.method == "HEAD":
+            answer.body = b""
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request, headers: dict[str, str]) -> Response:
+        caller = await self._caller(request, headers)
+        found, values = self._find(request)
+        allowed = _methods(found)
+        if request.method == "OPTIONS" and found:
+            return Response(status_code=204, headers={**headers, "Allow": allowed})
+        method = "GET" if request.method == "HEAD" else request.method
+        route = found.get(method)
+        if route is None:
+            if not found:
+                raise ApiProblem(404, "there is nothing at this address")
+            raise ApiProblem(
+                405, f"expected one of the methods {allowed}", {"Allow": allowed}
+            )
+        caller.need(route.right)
+        if route.is_write and not caller.is_token:
+            _need_own_page(request)
+        query = read_query(request.scope["query_string"], route.query)
+        raw = await receive_body(request) if route.body else b""
+        call = ApiCall(
+            caller,
+            dict(zip(route.names, values, strict=True)),
+            query,
+            read_body(raw, route.body) if route.body else None,
+            self._now_ms(),
+            _match_check(request),
+        )
+        if route.is_write:
+            written = await self._write(request, route, call, raw)
+            return Response(
+                written.body, written.status, {**headers, **written.headers}
+            )
+        answer = await self._work(route, call)
+        return _shown(request, route, call, answer, headers)
+
+    def _find(self, request: Request) -> tuple[dict[str, ApiRoute], list[str]]:
+        raw = request.scope.get("raw_path") or request.url.path.encode()
+        try:
+            return self.table.find(raw.decode("ascii").partition(BASE)[2])
+        except UnicodeDecodeError:
+            raise ApiProblem(404, "the address is not UTF-8") from None
+
+    async def _caller(self, request: Request, headers: dict[str, str]) -> Caller:
+        """Who calls; adds the headers of the rate limit."""
+        now_ms, now_s = self._now_ms(), self._monotonic_s()
+        address = client_address(request.scope, self._proxies)
+        try:
+            secret = bearer_secret(request.headers.get("authorization"))
+        except ApiProblem:
+            self._strangers.take(f"address {address}", now_s)
+            raise
+        if secret is None:
+            caller = visitor_caller(present_visitor(), address)
+            rates = self._rates if caller.name else self._strangers
+            headers |= rates.take(caller.key, now_s)
+            return caller
+        if self._access.known(secret, now_ms) is None:
+            # A wrong token costs a look-up: few for one address.
+            self._strangers.take(f"address {address}", now_s)
+        caller = token_caller(await self._access.token(secret, now_ms))
+        headers |= self._rates.take(caller.key, now_s)
+        return caller
+
+    async def _write(
+        self, request: Request, route: ApiRoute, call: ApiCall, raw: bytes
+    ) -> WrittenAnswer:
+        """Does it once for each `Idempotency-Key`, and notes it in the audit."""
+        key = request.headers.get("idempotency-key")
+        caller = call.caller.key
+        if key is not None:
+            same = b"\n".join([route.name.encode(), str(call.path).encode(), raw])
+            before: WrittenAnswer | None = await self._filed(
+                lambda: self._written.begin(caller, key, same, call.now_ms)
+            )
+            if before is not None:
+                return before
+        outcome, kept = "not done", None
+        try:
+            done = await self._work(route, call)
+            answer = kept = _written(route, done)
+            if isinstance(done, Made) and done.repeated is not None:
+                kept = _written(route, Made(done.repeated, done.path))
+            outcome = "done"
+        except ApiProblem as problem:
+            outcome = str(problem)
+            raise
+        finally:
+            if key is not None:
+                await self._filed(lambda: self._written.end(caller, key, kept))
+            await self._filed(lambda: self._note(route, call, outcome))
+        return answer
+
+    def _note(self, route: ApiRoute, call: ApiCall, outcome: str) -> None:
+        who = getattr(call.body, "who", "") or ""
+        why = getattr(call.body, "why", "") or ""
+        about = route.about(call)
+        entry = AuditEntry(
+            call.now_ms, call.caller.name, route.name, about, who, why, outcome
+        )
+        self._tokens.record(entry)
+        _log.info("api_used", **msgspec.structs.asdict(entry))
+
+    async def _filed(self, work: Callable[[], Any]) -> Any:
+        try:
+            return await asyncio.to_thread(work)
+        except (sqlite3.Error, OSError) as error:
+            _log.warning("api_not_recorded", error=repr(error))
+            raise ApiProblem(
+                503, f"this could not be recorded ({error}): try again"
+            ) from None
+
+    async def _work(self, route: ApiRoute, call: ApiCall) -> Answer:
+        try:
+            return await route.work(call)
+        except (ApiProblem, asyncio.CancelledError):
+            raise
+        except (sqlite3.Error, OSError) as error:
+            _log.warning("api_not_answered", name=route.name, error=repr(error))
+            raise ApiProblem(503, f"this cannot be read or written: {error}") from None
+        except Exception:  # noqa: BLE001 - the answer is a problem too
+            _log.exception("api_failed", name=route.name)
+            raise ApiProblem(500, "Towpath has failed here; its log has why") from None
+
+
+def _need_own_page(request: Request) -> None:
+    """Raises `ApiProblem` unless a page of ours sent this: a browser sends who has
+    signed in with a form of any website."""
+    token = request.headers.get("x-form-token", "")
+    if is_from_elsewhere(request.headers) or not present_request().is_own_form(token):
+        raise ApiProblem(
+            403, "expected a token of the API, or the header X-Form-Token of a page"
+        )
+
+
+def _shown(
+    request: Request,
+    route: ApiRoute,
+    call: ApiCall,
+    answer: Answer,
+    headers: Mapping[str, str],
+) -> Response:
+    """The answer to a GET, or 304 if the caller has this version."""
+    kind, extra = route.media_type, dict(_PRIVATE)
+    if isinstance(answer, RawAnswer):
+        body, kind = answer.body, answer.media_type
+        extra |= answer.headers
+    elif route.order is not None:
+        assert isinstance(answer, list | tuple)
+        assert isinstance(call.query, Paged)
+        items, cursor = page_of(answer, route.order, call.query)
+        body = msgspec.json.encode({"items": items, "next": cursor or None})
+        if cursor:
+            address = request.url.include_query_params(cursor=cursor)
+            extra["Link"] = f'<{address.path}?{address.query}>; rel="next"'
+    else:
+        body = msgspec.json.encode(answer)
+    etag = etag_of(body)
+    extra["ETag"] = etag
+    if is_match(request.headers.get("if-none-match", ""), etag, weak=True):
+        return Response(status_code=304, headers={**headers, **extra})
+    return Response(body, 200, {**headers, **extra}, kind)
+
+
+def _written(route: ApiRoute, answer: Answer) -> WrittenAnswer:
+    headers = dict(_UNSTORED)
+    if answer is None:
+        return WrittenAnswer(route.status, headers, b"")
+    if isinstance(answer, Made):
+        headers["Location"] = BASE + answer.path
+        answer = answer.document
+    body = msgspec.json.encode(answer)
+    headers["Content-Type"] = "application/json"
+    if route.method == "PUT":
+        headers["ETag"] = etag_of(body)
+    return WrittenAnswer(route.status, headers, body)
+
+
+def _match_check(request: Request) -> Callable[[object], None]:
+    header = request.headers.get("if-match")
+
+    def check(document: object) -> None:
+        if header is None or is_match(header, etag_of(msgspec.json.encode(document))):
+            return
+        raise ApiProblem(412, "it has changed since you read it: read it again")
+
+    return check
+
+
+def _methods(found: Mapping[str, ApiRoute]) -> str:
+    names = {*found, "OPTIONS"} | ({"HEAD"} if "GET" in found else set())
+    return ", ".join(sorted(names))
