@@ -28,7 +28,8 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Store
 from dashboards.report.report_csv import tables
 from dashboards.report.report_data import ReportContent, gather_content
-from dashboards.report.report_html import headlines, render_html
+from dashboards.report.report_html import render_html
+from dashboards.report.report_summary import headlines
 from probes.wire.sample import Sample
 
 

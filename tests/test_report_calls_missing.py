@@ -12,7 +12,8 @@ from store_doubles import MemoryStore
 from dashboards import figure_text
 from dashboards.report.report_csv import tables
 from dashboards.report.report_data import ReportContent
-from dashboards.report.report_html import headlines, render_html
+from dashboards.report.report_html import render_html
+from dashboards.report.report_summary import headlines
 from probes.wire.sample import Sample, Value
 
 

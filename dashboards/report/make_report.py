@@ -19,14 +19,10 @@ from dashboards.report.report_data import (
     ReportSettings,
     gather_content,
 )
-from dashboards.report.report_html import (
-    headlines,
-    render_html,
-    report_title,
-    style_sheet,
-)
+from dashboards.report.report_html import render_html, report_title, style_sheet
 from dashboards.report.report_parquet import parquet_bytes
 from dashboards.report.report_pdf import PdfUnavailable, write_pdf
+from dashboards.report.report_summary import headlines
 from dashboards.report.report_tables import report_tables
 from dashboards.report.report_workbook import workbook_bytes
 from probes.wire.atomic_file import replace_file
