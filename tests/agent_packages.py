@@ -81,6 +81,5 @@ def check_bill(package: Path, files: dict[str, bytes]) -> dict[str, Any]:
     }
     locked = re.findall(r"^([a-z0-9-]+)==([^ ]+)", agent_files.LOCK.read_text(), re.M)
     held = {(c["name"], c["version"]) for c in bill["components"]}
-    # The lock also has what other systems need.
-    assert held == set(locked) - {("httpx2-jsfetch", "1.0")}
+    assert held == set(locked)
     return bill

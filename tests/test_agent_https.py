@@ -132,7 +132,7 @@ async def test_one_bad_report_is_counted_as_refused_and_the_rest_arrives(
         (b"\x16\x03\x01 nonsense\r\n\r\n", "cannot be reached"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\xff\xff", "cannot be read"),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nab",
-         "cannot be reached"),
+         "cannot be read"),
         (None, "cannot be reached"),
     ],
 )  # fmt: skip

@@ -22,7 +22,8 @@ from probes.agent.enrol import (
     read_credential,
     save_credential,
 )
-from probes.agent.server_connection import HttpResponse, ServerConnection
+from probes.agent.http_connection import HttpResponse
+from probes.agent.server_connection import ServerConnection
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.machine_number import machine_digest
 from probes.wire.report import AgentCredential

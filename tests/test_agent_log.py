@@ -27,7 +27,7 @@ def test_on_windows_the_log_is_a_file_in_utf_8(tmp_path: Path) -> None:
     folder = tmp_path / "Zoë Müller" / "towpath-agent"
     start_log(folder, "win32")
     logging.getLogger("probes").info("network_changed name=%s", "Tŷ Mawr")
-    logging.getLogger("httpx2").info("a library's own line")
+    logging.getLogger("asyncio").info("a library's own line")
     assert (
         (folder / NAME)
         .read_text("utf-8")

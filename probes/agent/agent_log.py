@@ -39,8 +39,7 @@ def start_log(folder: Path, platform: str = sys.platform) -> None:
         except OSError as error:
             trouble = f"{folder / NAME} cannot be written: {error}"
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
-    for library in ("httpx2", "httpcore2", "asyncio"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
     if trouble:
         _log.error("log_failed error=%s", trouble)
 

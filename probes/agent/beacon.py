@@ -10,9 +10,11 @@ import asyncio
 import ipaddress
 from collections.abc import Sequence
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
+from probes.agent.http_connection import HttpConnection, NoAnswer
 from probes.measure.active_interface import interfaces_with
 from probes.measure.tunnels import Tunnel, routes_hidden, vpn_product
 from probes.platforms.system_facts import Interface
@@ -110,37 +112,21 @@ def saw_own_address(answer: BeaconAnswer) -> bool:
 async def query_beacon(url: str, ca_file: str = "") -> BeaconAnswer | None:
     """Returns the beacon's answer, None if there is none. Never uses a proxy: the proxy
     is inside, the laptop may not be."""
-    import httpx2
-
+    connection: HttpConnection | None = None
     try:
-        async with (
-            asyncio.timeout(BEACON_S),
-            httpx2.AsyncClient(
-                verify=trust(ca_file), trust_env=False, timeout=BEACON_S
-            ) as client,
-            client.stream("GET", url) as response,
-        ):
-            stream = response.extensions["network_stream"]
-            local = str(stream.get_extra_info("client_addr")[0]).split("%")[0]
-            body = bytearray()
-            async for part in response.aiter_bytes():
-                body += part
-                if len(body) > MAX_BEACON_BYTES:
-                    return None
-        if response.status_code != 200:
+        parts = urlsplit(url)
+        query = f"?{parts.query}" if parts.query else ""
+        connection = HttpConnection(f"https://{parts.netloc}", trust(ca_file))
+        async with asyncio.timeout(BEACON_S):
+            answer = await connection.request(
+                "GET", f"{parts.path or '/'}{query}", most_bytes=MAX_BEACON_BYTES
+            )
+        if answer.status != 200:
             return None
-        beacon = msgspec.json.decode(bytes(body), type=Beacon)
-    except (
-        TimeoutError,
-        OSError,
-        KeyError,
-        TypeError,
-        httpx2.HTTPError,
-        httpx2.InvalidURL,
-        httpx2.StreamError,
-        msgspec.MsgspecError,
-        UnicodeDecodeError,
-        RecursionError,
-    ):
+        beacon = msgspec.json.decode(answer.body, type=Beacon)
+    except (NoAnswer, OSError, ValueError, RecursionError):
         return None
-    return BeaconAnswer(beacon.site, local, beacon.seen)
+    finally:
+        if connection is not None:
+            connection.close()
+    return BeaconAnswer(beacon.site, connection.local_address, beacon.seen)

@@ -19,8 +19,9 @@ import msgspec
 from msgspec.structs import replace
 
 from probes.agent.enrol import StoredCredential, save_credential
+from probes.agent.http_connection import HttpResponse
 from probes.agent.report_delivery import Later
-from probes.agent.server_connection import HttpResponse, ServerConnection
+from probes.agent.server_connection import ServerConnection
 from probes.wire.clock import WallClock
 from probes.wire.report import AgentCredential, CredentialWish
 

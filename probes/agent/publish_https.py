@@ -13,13 +13,14 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from probes.agent.http_connection import HttpResponse
 from probes.agent.report_delivery import (
     BodyTooLarge,
     CredentialRefused,
     Later,
     NotTaken,
 )
-from probes.agent.server_connection import HttpResponse, ServerConnection
+from probes.agent.server_connection import ServerConnection
 from probes.agent.spool_rows import SpooledReport
 from probes.wire.policy import MAX_BODY_BYTES as MAX_POLICY_BYTES
 from probes.wire.policy import Policy

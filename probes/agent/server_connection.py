@@ -7,30 +7,37 @@ or that a proxy script names. Port 443 works wherever laptops are.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import email.utils
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Self
 from urllib.parse import urlsplit
 
 import msgspec
 
 from probes import platforms
 from probes.agent.certificate_words import certificate_error, certificate_sentence
+from probes.agent.http_connection import (
+    HttpConnection,
+    HttpResponse,
+    NoAnswer,
+    ProxyRefused,
+)
 from probes.agent.report_delivery import Later
 from probes.agent.shown_certificate import ShownCertificate, look
 from probes.measure.background import in_background_within
-from probes.measure.proxy_ways import choose_way, host_and_port, is_usable
+from probes.measure.proxy_ways import (
+    basic_login,
+    choose_way,
+    host_and_port,
+    is_usable,
+)
 from probes.platforms.proxies import NO_PROXY, NOT_ENDED, SCRIPT_S, applies
 from probes.platforms.system_facts import ProxySetting
 from probes.platforms.system_trust import trust
+from probes.wire.http_date import http_date_s
 from probes.wire.report import AgentCredential
-
-if TYPE_CHECKING:
-    import httpx2
 
 MAX_RESPONSE_BYTES = 1_000_000
 # Longer than the pauses between batches, shorter than home routers forget a connection.
@@ -44,27 +51,6 @@ _REFUSALS = ("403", "407")
 _HANDSHAKE_BYTES = 6_000
 _HEAD_BYTES = 700
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,29}")
-
-
-class _ErrorBody(msgspec.Struct):
-    why: str
-
-
-class HttpResponse(msgspec.Struct, frozen=True):
-    """One response, with at most `MAX_RESPONSE_BYTES` of body."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def why(self) -> str | None:
-        """The server's own sentence; None if something else than our server
-        answered."""
-        try:
-            return msgspec.json.decode(self.body, type=_ErrorBody).why[:300]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
 
 
 class ServerConnection:
@@ -90,7 +76,8 @@ class ServerConnection:
         self._server, self._ca_file = server.rstrip("/"), ca_file
         self._credential, self._software = credential, software
         self._request_s, self._wall_s = request_s, wall_s
-        self._client: httpx2.AsyncClient | None = None
+        self._http: HttpConnection | None = None
+        self._one_at_a_time = asyncio.Lock()
         self._proxy, self._setting = proxy, NO_PROXY
         self._used_s = -KEEP_S
         self._shown: ShownCertificate | None = None
@@ -102,7 +89,7 @@ class ServerConnection:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._close()
+        self._close()
 
     async def request(
         self,
@@ -113,74 +100,59 @@ class ServerConnection:
     ) -> HttpResponse:
         """Sends one request and returns the whole response. Raises `Later` with a
         sentence if there is none."""
-        sent_bytes = 0 if body is None else len(body)
+        async with self._one_at_a_time:
+            return await self._request(method, path, body or b"", headers or {})
+
+    async def _request(
+        self, method: str, path: str, body: bytes, headers: dict[str, str]
+    ) -> HttpResponse:
         kept = time.monotonic() - self._used_s <= KEEP_S
         if not kept:
             self.cost_bytes += _HANDSHAKE_BYTES
-        if self._client is None or not kept:
+            if self._http is not None:
+                self._http.close()
+        if self._http is None or not kept:
             await self._choose_proxy()
         self._used_s = time.monotonic()
-        self.cost_bytes += sent_bytes + _HEAD_BYTES
+        self.cost_bytes += len(body) + _HEAD_BYTES
         try:
             answer = await self._exchange(method, path, body, headers)
         except BaseException:
-            # The library's pool does not get back a connection whose TLS failed behind
-            # a proxy, and the next attempt asks for the way again.
+            # The next attempt asks for the way again.
             self._used_s = -KEEP_S
-            await self._close()
+            self._close()
             raise
         self.cost_bytes += len(answer.body) + _HEAD_BYTES
         self._compare_clocks(answer.headers.get("date", ""))
         return answer
 
     async def _exchange(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None,
-        headers: dict[str, str] | None,
+        self, method: str, path: str, body: bytes, headers: dict[str, str]
     ) -> HttpResponse:
-        import httpx2
-
-        if self._client is None:
-            self._client = self._make_client()
-        sign_in = SignInRequest()
         try:
-            async with (
-                asyncio.timeout(self._request_s),
-                self._client.stream(
+            async with asyncio.timeout(self._request_s):
+                if self._http is None:
+                    self._http = self._new_connection()
+                return await self._http.request(
                     method,
-                    self._server + path,
-                    content=body,
-                    headers=headers,
-                    auth=self._sign_in(),
-                    extensions={"trace": sign_in.trace},
-                ) as response,
-            ):
-                content = bytearray()
-                async for part in response.aiter_bytes():
-                    content += part
-                    if len(content) > MAX_RESPONSE_BYTES:
-                        raise Later(f"the answer of {self._server} is too long")
+                    path,
+                    [*self._own_headers(), *headers.items()],
+                    body,
+                    most_bytes=MAX_RESPONSE_BYTES,
+                )
         except TimeoutError:
             raise self._failed(f"did not answer in {self._request_s:g} s") from None
-        except httpx2.ProxyError as error:
-            text = str(error)
+        except ProxyRefused as error:
+            text, schemes = str(error), sign_in_schemes(error.headers)
             raise Later(
-                refusal_sentence(self._server, self._setting, text, sign_in.schemes),
+                refusal_sentence(self._server, self._setting, text, schemes),
                 PROXY_RETRY_S if text.startswith(_REFUSALS) else None,
             ) from None
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
+        except (NoAnswer, OSError, ValueError) as error:
             untrusted = certificate_error(error)
             if untrusted is not None:
                 raise self._failed(await self._why_untrusted(untrusted)) from None
-            text = str(error) or type(error).__name__
-            raise self._failed(f"cannot be reached: {text}") from None
-        except OSError as error:
             raise self._failed(f"cannot be reached: {error}") from None
-        return HttpResponse(
-            response.status_code, dict(response.headers), bytes(content)
-        )
 
     def use_credential(self, credential: AgentCredential) -> None:
         """Signs in with that from the next request on."""
@@ -194,8 +166,8 @@ class ServerConnection:
     def _compare_clocks(self, date: str) -> None:
         # Without TLS, or from a proxy's page, the date proves nothing.
         if self._server.startswith("https:"):
-            with contextlib.suppress(TypeError, ValueError, OverflowError, IndexError):
-                server_s = email.utils.parsedate_to_datetime(date).timestamp()
+            server_s = http_date_s(date)
+            if server_s is not None:
                 self.clock_ahead_s = self._wall_s() - server_s
 
     async def _why_untrusted(self, error: ssl.SSLCertVerificationError) -> str:
@@ -206,7 +178,7 @@ class ServerConnection:
             self._looked_s = now_s
             self.cost_bytes += _HANDSHAKE_BYTES
             url = self._setting.url
-            self._shown = await look(self._server, url if is_usable(url) else None)
+            self._shown = await look(self._server, url if is_usable(url) else "")
         return certificate_sentence(error, self._wall_s(), self._shown)
 
     def _failed(self, reason: str) -> Later:
@@ -232,52 +204,23 @@ class ServerConnection:
         setting = await choose_way(setting)
         if setting != self._setting:
             self._setting, self._looked_s = setting, -LOOK_AGAIN_S
-            await self._close()
+            self._close()
 
-    async def _close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+    def _close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+            self._http = None
 
-    def _sign_in(self) -> httpx2.BasicAuth | None:
-        import httpx2
+    def _new_connection(self) -> HttpConnection:
+        proxy = self._setting.url if is_usable(self._setting.url) else ""
+        return HttpConnection(self._server, trust(self._ca_file), proxy)
 
-        credential = self._credential
-        if credential is None:
-            return None
-        return httpx2.BasicAuth(credential.agent, credential.secret)
-
-    def _make_client(self) -> httpx2.AsyncClient:
-        import httpx2
-
-        return httpx2.AsyncClient(
-            verify=trust(self._ca_file),
-            proxy=self._setting.url if is_usable(self._setting.url) else None,
-            # The system's decision is the whole of it.
-            trust_env=False,
-            headers={"User-Agent": self._software, "Accept": "application/json"},
-            timeout=httpx2.Timeout(30.0, connect=10.0),
-            limits=httpx2.Limits(
-                max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_S
-            ),
-            follow_redirects=False,
-        )
-
-
-class SignInRequest:
-    """Notes how a proxy wants programs to sign in (`Proxy-Authenticate`), as the HTTP
-    library reports it while it connects."""
-
-    def __init__(self) -> None:
-        self.schemes: tuple[str, ...] = ()
-
-    async def trace(self, event: str, info: dict[str, Any]) -> None:
-        if not event.endswith("receive_response_headers.complete"):
-            return
-        with contextlib.suppress(KeyError, TypeError, ValueError):
-            _, status, _, headers = info["return_value"]
-            if status == 407:
-                self.schemes = sign_in_schemes(headers)
+    def _own_headers(self) -> Iterator[tuple[str, str]]:
+        yield "User-Agent", self._software
+        yield "Accept", "application/json"
+        if self._credential is not None:
+            agent, secret = self._credential.agent, self._credential.secret
+            yield "Authorization", basic_login(agent, secret)
 
 
 def sign_in_schemes(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:

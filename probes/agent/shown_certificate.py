@@ -8,12 +8,16 @@ Nothing is sent but a GET without any credential.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ssl
-from typing import Any
 
 import msgspec
 
+from probes.agent.http_connection import HttpConnection, NoAnswer, ProxyRefused
+
 LOOK_S = 10.0
+_MOST_BYTES = 1_000_000
 _LONGEST = 80
 # X.690: the tags of what a certificate is made of; X.520: commonName, organizationName.
 _VERSION, _OID = 0xA0, 0x06
@@ -32,36 +36,25 @@ class ShownCertificate(msgspec.Struct, frozen=True):
     via: str = ""
 
 
-async def look(server: str, proxy: str | None) -> ShownCertificate | None:
+async def look(server: str, proxy: str) -> ShownCertificate | None:
     """Connects to `server`, through `proxy`, without trusting it. None if nothing
     could be seen."""
-    import httpx2
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    certificates: list[bytes] = []
-
-    async def trace(event: str, info: dict[str, Any]) -> None:
-        # The server's is the last one; an HTTPS proxy has its own.
-        if event.endswith("start_tls.complete"):
-            tls = info["return_value"].get_extra_info("ssl_object")
-            certificates.append(tls.getpeercert(binary_form=True) or b"")
-
     status, via = None, ""
     try:
-        async with (
-            httpx2.AsyncClient(
-                verify=context, proxy=proxy, trust_env=False, timeout=LOOK_S
-            ) as client,
-            client.stream("GET", f"{server}/", extensions={"trace": trace}) as response,
-        ):
-            status, via = response.status_code, response.headers.get("via", "")
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
-        pass
-    if not certificates:
+        connection = HttpConnection(server, context, proxy)
+    except ValueError:
         return None
-    issuer, subject = names_in(certificates[-1])
+    with contextlib.suppress(NoAnswer, ProxyRefused, OSError):
+        async with asyncio.timeout(LOOK_S):
+            answer = await connection.request("GET", "/", most_bytes=_MOST_BYTES)
+            status, via = answer.status, answer.headers.get("via", "")
+    connection.close()
+    if not connection.certificate:
+        return None
+    issuer, subject = names_in(connection.certificate)
     # A version of the protocol, and a name.
     words = via.partition(",")[0].split(maxsplit=1)
     return ShownCertificate(issuer, subject, status, _plain(words[-1]) if words else "")

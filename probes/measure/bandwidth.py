@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import statistics
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from probes.measure import bufferbloat, ndt7_client
+from probes.measure import bufferbloat
+from probes.measure.connect_times import connect_times_ms
 from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.platforms.system_trust import trust
 from probes.wire import ndt7
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.path_probes import BANDWIDTH
+from probes.wire.percentiles import median
 from probes.wire.report import Result
 from probes.wire.sample import Value
 from probes.wire.socket_errors import outcome_of
+
+if TYPE_CHECKING:
+    from probes.measure.ndt7_client import Transferred
 
 NAME = BANDWIDTH.name
 VERSION = 2
@@ -58,13 +63,16 @@ async def measure(
     endpoint = _endpoint(url)
     if endpoint is None:
         return result(Outcome.NOT_CONFIGURED)
+    # It takes four megabytes, and most laptops run no speed test.
+    from probes.measure import ndt7_client
+
     host, port, secure = endpoint
     tls = _tls(ca_file, verify) if secure else None
     try:
-        idle = await ndt7_client.round_trips(host, port, _IDLE_ATTEMPTS)
+        idle = await connect_times_ms(host, port, _IDLE_ATTEMPTS)
     except (OSError, UnicodeError) as error:
         return result(outcome_of(error))
-    values["rtt_idle_ms"] = round(statistics.median(idle), 3)
+    values["rtt_idle_ms"] = round(median(idle), 3)
 
     down = await ndt7_client.download(url, tls, seconds, budget_bytes // 2)
     cost_bytes += down.octets
@@ -86,13 +94,11 @@ async def measure(
         rpm = bufferbloat.responsiveness_rpm(max(loaded))
         values["responsiveness_rpm"] = round(rpm, 1)
     if len(loaded) == 2:
-        values["bufferbloat"] = bufferbloat.grade(statistics.median(idle), *loaded)
+        values["bufferbloat"] = bufferbloat.grade(median(idle), *loaded)
     return result(up.outcome)
 
 
-def _direction_values(
-    direction: str, transfer: ndt7_client.Transferred
-) -> dict[str, Value]:
+def _direction_values(direction: str, transfer: Transferred) -> dict[str, Value]:
     values: dict[str, Value] = {}
     if transfer.bps is not None:
         values[f"{direction}_bps"] = round(transfer.bps, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from probes.measure import bursts, mos, packet_stream
 from probes.measure.call_targets import target_values
 from probes.measure.jitter import jitter
 from probes.wire import stamp
-from probes.wire.percentiles import percentile
+from probes.wire.percentiles import median, percentile
 from probes.wire.policy import CLIENT_TO_EDGE, CallTargets
 from probes.wire.sample import Value
 
@@ -165,7 +164,7 @@ def _direction(times: Sequence[tuple[float, float]]) -> _Direction | None:
         return None
     transits = [received - sent for sent, received in times]
     # A packet is late if it misses the jitter buffer that the MOS assumes.
-    deadline = statistics.median(transits) + mos.buffer_ms(jitter_ms) + mos.FRAME_MS
+    deadline = median(transits) + mos.buffer_ms(jitter_ms) + mos.FRAME_MS
     return _Direction(
         jitter_ms,
         percentile(transits, 95) - min(transits),

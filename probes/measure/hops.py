@@ -5,12 +5,12 @@ Addresses are used here and then dropped: a result names only the kind of hop.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Literal, NamedTuple
 
 from probes.tracing import Echo
+from probes.wire.percentiles import median
 from probes.wire.sample import Value
 
 Kind = Literal["gateway", "provider", "edge"]
@@ -99,7 +99,7 @@ def figures(echoes: Mapping[Hop, Sequence[Echo]]) -> dict[str, Value]:
         loss = (len(answers) - len(rtts)) / len(answers)
         kept = best.get(hop.kind)
         if kept is None or loss < kept[0]:
-            best[hop.kind] = loss, statistics.median(rtts)
+            best[hop.kind] = loss, median(rtts)
     values: dict[str, Value] = {}
     least = 1.0
     for kind in reversed(ORDER):

@@ -6,9 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import ssl
-import statistics
 import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
@@ -23,15 +21,16 @@ from websockets.exceptions import (
 )
 from websockets.typing import Subprotocol
 
+from probes.measure.connect_times import connect_time_ms
 from probes.wire import ndt7
 from probes.wire.failure import Outcome
+from probes.wire.percentiles import median
 from probes.wire.retry_after import retry_after_s
 from probes.wire.socket_errors import outcome_of
 from probes.wire.tcp_info import TcpInfo, keep_little_waiting, tcp_info
 
 _LONGEST_WAIT_S = 86_400
 _FINAL_MEASUREMENT_S = 1.0
-_CONNECT_S = 2.0
 _RAMP_S = 1.0
 _ROUND_TRIP_EVERY_S = 0.25
 
@@ -116,27 +115,6 @@ async def upload(
             )
     except _Unusable as error:
         return Transferred(error.outcome, retry_after_s=error.retry_after_s)
-
-
-async def round_trips(host: str, port: int, times: int) -> list[float]:
-    """Times in ms to open a TCP connection. Raises `OSError` if none opened."""
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(ndt7.HANDSHAKE_S):
-        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    error: OSError = TimeoutError("no address")
-    for family, _type, _protocol, _name, address in addresses:
-        rtts = []
-        for _ in range(times):
-            try:
-                rtts.append(await _round_trip(family, address))
-            except OSError as failed:
-                error = failed
-                if not rtts:
-                    break
-            await asyncio.sleep(0.05)
-        if rtts:
-            return rtts
-    raise error
 
 
 class _Unusable(Exception):
@@ -336,7 +314,7 @@ async def _loaded(link: ClientConnection) -> AsyncIterator[list[float]]:
         await asyncio.sleep(_RAMP_S)
         while True:
             with contextlib.suppress(OSError):
-                rtts.append(await _round_trip(family, address))
+                rtts.append(await connect_time_ms(family, address))
             await asyncio.sleep(_ROUND_TRIP_EVERY_S)
 
     measuring = asyncio.create_task(measure(), name="ndt7-loaded")
@@ -347,19 +325,5 @@ async def _loaded(link: ClientConnection) -> AsyncIterator[list[float]]:
         await asyncio.wait({measuring})
 
 
-async def _round_trip(
-    family: socket.AddressFamily, address: tuple[object, ...]
-) -> float:
-    with socket.socket(family, socket.SOCK_STREAM) as channel:
-        channel.setblocking(False)
-        started_s = time.perf_counter()
-        async with asyncio.timeout(_CONNECT_S):
-            await asyncio.get_running_loop().sock_connect(channel, address)
-        elapsed_ms = (time.perf_counter() - started_s) * 1e3
-        # The kernel's own figure does not include delays of this program.
-        info = tcp_info(channel)
-        return info.rtt_us / 1e3 if info is not None and info.rtt_us else elapsed_ms
-
-
 def _median_ms(rtts: list[float]) -> float | None:
-    return statistics.median(rtts) if rtts else None
+    return median(rtts) if rtts else None

@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from probes import tracing
-from probes.measure import active_interface, ndt7_client
+from probes.measure import active_interface
 from probes.measure.call_path import VOICE_DSCP, AuthenticatedStampCodec, StampCodec
+from probes.measure.connect_times import connect_times_ms
 from probes.measure.hops import Hop, figures, identify_hops
 from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.measure.tunnels import physical_interface
@@ -116,7 +117,7 @@ async def measure(
         # No method reached the host, but a connection shows how far away it is.
         with contextlib.suppress(OSError):
             if tcp_port is not None:
-                rtts = await ndt7_client.round_trips(reflector.host, tcp_port, 3)
+                rtts = await connect_times_ms(reflector.host, tcp_port, 3)
                 values |= {"edge_rtt_ms": round(min(rtts), 3), "method": "connect"}
                 return result(Outcome.OK, values)
         return result(Outcome.TIMEOUT, values)

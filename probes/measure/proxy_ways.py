@@ -4,12 +4,14 @@ to, as in a browser, or the direct way if the setting names that too."""
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
+from probes.measure.tcp_connection import connect_first, look_up
 from probes.platforms.system_facts import ProxySetting
 
 CONNECT_S = 3.0
@@ -20,6 +22,19 @@ def host_and_port(url: str) -> str:
     """`host:port` of a proxy, without the user name and password that its address may
     hold. Pure."""
     return url.rpartition("://")[2].rpartition("@")[2]
+
+
+def basic_login(name: str, password: str) -> str:
+    """The value of a header that signs in (RFC 7617). Pure."""
+    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
+
+
+def proxy_login(proxy: SplitResult) -> str:
+    """The same for the name and password in a proxy's address; empty if there are none.
+    Pure."""
+    if not proxy.username:
+        return ""
+    return basic_login(unquote(proxy.username), unquote(proxy.password or ""))
 
 
 def is_usable(url: str) -> bool:
@@ -33,7 +48,8 @@ async def can_connect(url: str) -> bool:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme, 80)
         async with asyncio.timeout(CONNECT_S):
-            _, writer = await asyncio.open_connection(parts.hostname, port)
+            addresses = await look_up(parts.hostname or "", port)
+            _, writer = await connect_first(addresses)
     except (OSError, ValueError):
         return False
     with contextlib.suppress(RuntimeError):

@@ -8,6 +8,12 @@ from collections.abc import Callable
 from typing import Generic, NamedTuple
 
 from probes.measure.packet_stream import Reply, Stream, StreamResult, set_dscp
+from probes.measure.tcp_connection import (
+    connect_first,
+    first_of_each_family,
+    host_octets,
+    look_up,
+)
 from probes.wire.failure import Outcome
 from probes.wire.packet_codec import PacketCodec
 from probes.wire.socket_errors import outcome_of
@@ -89,7 +95,7 @@ async def resolve_addresses(
         _name,
         address,
     ) in await asyncio.get_running_loop().getaddrinfo(
-        host, port, type=socket.SOCK_DGRAM
+        host_octets(host), port, type=socket.SOCK_DGRAM
     ):
         if family in HEADERS_BYTES:
             addresses.setdefault(family, address)
@@ -142,7 +148,8 @@ async def _answers_tcp(host: str, port: int) -> bool:
     """True if the host answers on that port, even by refusing the connection."""
     try:
         async with asyncio.timeout(_TCP_S):
-            _reader, writer = await asyncio.open_connection(host, port)
+            addresses = first_of_each_family(await look_up(host, port))
+            _reader, writer = await connect_first(addresses)
     except ConnectionRefusedError:
         return True
     except OSError:

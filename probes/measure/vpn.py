@@ -21,6 +21,7 @@ from probes.measure.background import in_background
 from probes.measure.path_mtu import find_path_mtu
 from probes.measure.probe_runner import ProbeRunner, RoundContext
 from probes.measure.round_trips import measure_round_trips
+from probes.measure.tcp_connection import look_up
 from probes.measure.tunnels import (
     Tunnel,
     find_tunnels,
@@ -268,13 +269,12 @@ async def _find_routes(
 
 
 async def _addresses(host: str, port: int) -> list[str]:
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(LOOK_UP_S):
-            addresses = await loop.getaddrinfo(host, port)
+            addresses = await look_up(host, port)
     except (OSError, UnicodeError):
         return []
-    return list(dict.fromkeys(str(at[0]) for *_, at in addresses))
+    return list(dict.fromkeys(address.host for address in addresses))
 
 
 def _host_and_port(url: str) -> tuple[str, int] | None:

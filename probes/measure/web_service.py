@@ -12,12 +12,10 @@ that a script is set.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import socket
 import ssl
 import time
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from probes.measure.http_answer import (
     MAX_BYTES,
@@ -27,6 +25,16 @@ from probes.measure.http_answer import (
     leads_elsewhere,
 )
 from probes.measure.http_answer import status_of as read_status
+from probes.measure.proxy_ways import proxy_login
+from probes.measure.tcp_connection import (
+    Streams,
+    TcpAddress,
+    connect_first,
+    first_of_each_family,
+    look_up,
+    start_tls,
+    url_host,
+)
 from probes.platforms.proxies import NO_PROXY, applies
 from probes.platforms.system_facts import ProxySetting
 from probes.wire.clock import WallClock
@@ -120,7 +128,7 @@ async def hides_behind_sign_in(
     timer = _PhaseTimer()
     with contextlib.suppress(TimeoutError, _Ended):
         async with asyncio.timeout(timeout_s):
-            url = f"http://{_url_host(host)}/"
+            url = f"http://{url_host(host)}/"
             head, _ = await _request_head(
                 url, None, software, NO_PROXY, timer, only_head=True
             )
@@ -188,7 +196,7 @@ async def _request_head(
     try:
         if through and secure:
             await _connect_through_proxy(
-                reader, writer, through, f"{_url_host(host)}:{port}", timer
+                reader, writer, through, f"{url_host(host)}:{port}", timer
             )
             timer.end("proxy_ms")
         if secure and tls is not None:
@@ -273,83 +281,29 @@ async def _connect_through_proxy(
 
 
 def _login(proxy: SplitResult) -> str:
-    if not proxy.username:
-        return ""
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}\r\n"
+    login = proxy_login(proxy)
+    return f"Proxy-Authorization: {login}\r\n" if login else ""
 
 
-def _url_host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-async def _resolve(host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
-    loop = asyncio.get_running_loop()
+async def _resolve(host: str, port: int) -> list[TcpAddress]:
     try:
-        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return first_of_each_family(await look_up(host, port))
+    except (OSError, UnicodeError) as error:
+        raise _Ended(outcome_of(error)) from None
+
+
+async def _connect(addresses: list[TcpAddress]) -> Streams:
+    try:
+        return await connect_first(addresses)
     except OSError as error:
         raise _Ended(outcome_of(error)) from None
-    except UnicodeError:
-        raise _Ended(Outcome.NAME_NOT_FOUND) from None
-    return [(family, (str(at[0]), int(at[1]))) for family, _, _, _, at in addresses]
-
-
-async def _connect(
-    addresses: list[tuple[int, tuple[str, int]]],
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connects to the first address of each family, the second 250 ms after the first
-    (RFC 8305)."""
-    chosen: dict[int, tuple[str, int]] = {}
-    for family, at in addresses:
-        chosen.setdefault(family, at)
-    failed: list[Outcome] = []
-    waiting: set[asyncio.Task[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-    waiting = set()
-    try:
-        for index, (family, (host, port)) in enumerate(chosen.items()):
-            waiting.add(
-                asyncio.create_task(
-                    asyncio.open_connection(host, port, family=family),
-                    name=f"web-connect-{index}",
-                )
-            )
-            last = index == len(chosen) - 1
-            while waiting:
-                done, pending = await asyncio.wait(
-                    waiting,
-                    timeout=None if last else 0.25,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                for task in done:
-                    waiting.discard(task)
-                    error = task.exception()
-                    if error is None:
-                        return task.result()
-                    failed.append(outcome_of(error))
-                if not last or not pending:
-                    break
-    finally:
-        for task in waiting:
-            task.cancel()
-            task.add_done_callback(_close)
-    # If this network lacks one family, the failure of the other is the useful one.
-    known = [outcome for outcome in failed if outcome is not Outcome.NO_NETWORK]
-    raise _Ended((known or failed or [Outcome.UNREACHABLE])[0])
-
-
-def _close(
-    task: asyncio.Task[tuple[asyncio.StreamReader, asyncio.StreamWriter]],
-) -> None:
-    """Closes a connection that came second."""
-    if not task.cancelled() and task.exception() is None:
-        task.result()[1].transport.abort()
 
 
 async def _start_tls(
     writer: asyncio.StreamWriter, tls: ssl.SSLContext, host: str
 ) -> None:
     try:
-        await writer.start_tls(tls, server_hostname=host)
+        await start_tls(writer, tls, host)
     except ssl.SSLCertVerificationError as error:
         raise _Ended(outcome_of(error)) from None
     except (ssl.SSLError, ValueError):

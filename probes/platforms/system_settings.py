@@ -3,29 +3,14 @@ preferences (macOS), the registry (Windows)."""
 
 from __future__ import annotations
 
-import plistlib
 import sys
 import tomllib
 from pathlib import Path
 from typing import Any
-from xml.parsers.expat import ExpatError
 
 from probes.platforms.system_facts import ManagedSettings
 from probes.platforms.text_files import decode_text
 
-# What the library raises for files that are no property lists, or damaged ones.
-_NOT_A_LIST = (
-    OSError,
-    ValueError,
-    ExpatError,
-    plistlib.InvalidFileException,
-    LookupError,
-    AttributeError,
-    TypeError,
-    OverflowError,
-    MemoryError,
-    RecursionError,
-)
 POLICY_KEY = r"Software\Policies\Towpath\Agent"
 INSTALLER_KEY = r"Software\Towpath\Agent"
 
@@ -56,12 +41,28 @@ def read_toml_folder(folder: Path, *, policy: bool = True) -> list[ManagedSettin
 
 def read_preferences(path: Path) -> list[ManagedSettings]:
     """A property list of managed preferences, if there is one."""
+    # Only macOS has them.
+    import plistlib
+    from xml.parsers.expat import ExpatError
+
     try:
         with path.open("rb") as file:
             values = plistlib.load(file)
     except FileNotFoundError:
         return []
-    except _NOT_A_LIST as error:
+    except (
+        # What the library raises for files that are no property lists, or damaged ones.
+        OSError,
+        ValueError,
+        ExpatError,
+        plistlib.InvalidFileException,
+        LookupError,
+        AttributeError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+    ) as error:
         why = str(error) or type(error).__name__
         trouble = f"{path} cannot be read: {why}"
         return [ManagedSettings(str(path), {}, True, trouble)]

@@ -7,7 +7,6 @@ and `what-we-collect` may only use what is declared there.
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeVar
@@ -207,6 +206,9 @@ def check_sample(sample: Sample, catalogue: Catalogue) -> Sample:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns `; did you mean 'x'?` if a known name is near, else an empty text."""
+    # Only mistakes need it.
+    import difflib
+
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import email.utils
+from probes.wire.http_date import http_date_s
 
 
 def retry_after_s(header: str | None, now_s: float) -> float | None:
@@ -13,7 +13,5 @@ def retry_after_s(header: str | None, now_s: float) -> float | None:
     text = (header or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
-    try:
-        return max(email.utils.parsedate_to_datetime(text).timestamp() - now_s, 0.0)
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None
+    date_s = http_date_s(text)
+    return None if date_s is None else max(date_s - now_s, 0.0)
