@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -22,7 +22,14 @@ _KEPT_S = 10.0
 # Rules whose condition staff notice. No other rule is shown to them.
 _EVERYBODY = {
     "calls_poor_everywhere": "Calls are poor for many of the council's staff",
+    "microsoft_unreachable_everywhere": "Microsoft 365 is hard to reach for many of "
+    "the council's staff",
+    "names_fail_everywhere": "Websites and services do not open for many of the "
+    "council's staff",
+    "relay_blocked_everywhere": "Teams calls do not get through for many of the "
+    "council's staff",
     "vpn_gateway_down": "A VPN gateway of the council does not answer",
+    "vpn_slow_everywhere": "The VPN is slow for many of the council's staff",
 }
 _OF_A_SITE = {
     "site_unreachable": "{site} has lost its network",
@@ -50,10 +57,10 @@ def incidents(
     for alert in alerts:
         if alert.state != "firing" or alert.suppressed_by:
             continue
-        text = _EVERYBODY.get(alert.rule, "")
-        if not text and alert.site and alert.site in sites:
-            template = _OF_A_SITE.get(alert.rule, "")
-            text = template.format(site=names.get(alert.site, alert.site))
+        if alert.site in sites or alert.rule in _EVERYBODY:
+            text = staff_text(alert, names)
+        else:
+            text = ""
         if text:
             # The longest text that `Incident` accepts.
             text = text[:200]
@@ -62,6 +69,15 @@ def incidents(
         Incident(text, since_ms)
         for text, since_ms in sorted(since.items(), key=lambda item: item[1])
     ]
+
+
+def staff_text(alert: Alert, site_names: Mapping[str, str]) -> str:
+    """What staff notice of an alert, as a sentence without its end; empty if nothing.
+    Pure. `site_names`: by id, fit to be shown."""
+    if text := _EVERYBODY.get(alert.rule, ""):
+        return text
+    template = _OF_A_SITE.get(alert.rule, "") if alert.site else ""
+    return template.format(site=site_names.get(alert.site, alert.site))
 
 
 class KnownIncidents:

@@ -25,6 +25,7 @@ from dashboards.web.api.api_page import END as OPERATIONS_END
 from dashboards.web.api.api_page import operations_table
 from dashboards.web.api.api_route import ApiRoute
 from dashboards.web.api.api_routes import api_routes
+from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_views import Views
 from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.durations import exact_duration_text
@@ -111,11 +112,15 @@ def described_routes() -> list[ApiRoute]:
     """The routes of the API, of an installation that has nothing yet."""
     standing = Path("alerts.sqlite")
     sources = ApiSources(
-        standing, lambda: (load_rules(CATALOGUE), Estate()), Estate, IngestConfig(), ""
+        standing,
+        lambda: (load_rules(CATALOGUE), Estate()),
+        Estate,
+        IngestConfig(),
+        "UTC",
     )
     answers = QueryCache(_NoStore(), lambda: 0)
     views = Views(Estate, AlertReader(standing), answers, lambda: 0)
-    return api_routes(sources, views, _NoStore(), None)
+    return api_routes(sources, views, _NoStore(), None, OverviewCache(views))
 
 
 def _replace_table(page: str, head: str, table: str) -> None:

@@ -30,6 +30,9 @@ from dashboards.web.api.rest_api import BASE
 from dashboards.web.device_pages import DevicePages, port_link
 from dashboards.web.fleet_page import FleetPage, FleetSource
 from dashboards.web.influx_endpoint import InfluxEndpoint
+from dashboards.web.intranet.notice_source import NoticeSource
+from dashboards.web.intranet_pages import IntranetPages
+from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_routes import PageRoute, RouteGuard
 from dashboards.web.page_views import Views
 from dashboards.web.report_folder import ReportFolder
@@ -228,8 +231,11 @@ def app(
     api: AlertsApi | None = None,
     fleet: FleetSource | None = None,
     rest: ASGIApp | None = None,
+    overviews: OverviewCache | None = None,
 ) -> ASGIApp:
-    """Returns the application; it starts nothing. `rest` is the API for programs."""
+    """Returns the application; it starts nothing. `rest` is the API for programs;
+    `overviews` is what it shares with the pages."""
+    overviews = overviews or OverviewCache(views)
     pages = StatusPages(config, views, actions is not None, fleet)
     sites = SitePages(views, pages.page, fleet)
     devices = DevicePages(views, pages.page)
@@ -252,6 +258,7 @@ def app(
         PageRoute("/healthz", pages.healthz, Right.SEE_PUBLIC),
         PageRoute("/static/{name}", pages.static, Right.SEE_PUBLIC),
     ]
+    routes += IntranetPages(config, NoticeSource(views, overviews)).routes
     if actions is not None:
         linked = ActionPages(actions, pages.page, views.now_ms, acts)
         act = Right.ACT_ON_ALERTS

@@ -24,6 +24,7 @@ from dashboards.web.api.rest_api import RestApi
 from dashboards.web.app import app
 from dashboards.web.fleet_page import FleetSource
 from dashboards.web.influx_endpoint import InfluxEndpoint
+from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_views import Alerts, Views
 from dashboards.web.web_config import WebConfig
 from probes.wire.clock import WallClock, wall_ms
@@ -96,12 +97,13 @@ class StatusPage:
         self.views = Views(estate, source, answers, now_ms, unwell, least)
         if council and not config.title:
             config = config.model_copy(update={"title": council})
+        overviews = OverviewCache(self.views)
         old: AlertsApi | None = None
         rest: RestApi | None = None
         if api is not None and config.api.enabled:
             old = AlertsApi(api.standing, api.known, now_ms, api.timezone)
-            rest = rest_api(api, self.views, store, config)
-        self.app = app(config, self.views, influx, actions, old, fleet, rest)
+            rest = rest_api(api, self.views, store, config, overviews)
+        self.app = app(config, self.views, influx, actions, old, fleet, rest, overviews)
         self.url = ""
         self._refused: Counter[HttpRefusal] = Counter()
         self._server = HttpServer(

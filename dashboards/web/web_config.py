@@ -58,6 +58,18 @@ class ApiConfig(StrictModel):
     )
 
 
+class IntranetConfig(StrictModel):
+    """`[web.intranet]`: the page for staff, to embed in the intranet."""
+
+    frame_hosts: tuple[
+        Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")], ...
+    ] = Field(
+        default=(),
+        description="addresses of websites that may show it in a frame, such as "
+        "https://intranet.example.gov.uk",
+    )
+
+
 class WebConfig(StrictModel):
     """`[web]`. It listens on this machine only. To show it to others, put a proxy in
     front of it, and let people sign in there or here (`sign_in`)."""
@@ -100,6 +112,7 @@ class WebConfig(StrictModel):
     timezone: TimeZone = "Europe/London"
     grafana: GrafanaSourceConfig = GrafanaSourceConfig()
     api: ApiConfig = ApiConfig()
+    intranet: IntranetConfig = IntranetConfig()
 
     @property
     def needs_sign_in(self) -> bool:

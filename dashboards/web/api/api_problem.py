@@ -8,6 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
+from dashboards.web.overview_cache import OverviewCache
+from dashboards.web.page_views import Overview
+
 T = TypeVar("T")
 MEDIA_TYPE = "application/problem+json"
 
@@ -49,3 +52,12 @@ def known_rows(rows: list[T] | None) -> list[T]:
             {"Retry-After": "10"},
         )
     return rows
+
+
+async def complete(overviews: OverviewCache) -> Overview:
+    """The state of the estate. Raises `ApiProblem` if it cannot be read."""
+    view = await overviews.latest()
+    if not view.is_complete:
+        why = " ".join(view.blind.sentences) or "the state is not known"
+        raise ApiProblem(503, why, {"Retry-After": "10"})
+    return view

@@ -20,12 +20,12 @@ from dashboards.web.api.api_route import ApiCall, ApiRoute, RawAnswer
 from dashboards.web.api.estate_operations import EstateOperations
 from dashboards.web.api.fleet_operations import FleetOperations
 from dashboards.web.api.openapi_document import openapi_document
-from dashboards.web.api.overview_cache import OverviewCache
 from dashboards.web.api.report_operations import ReportOperations
 from dashboards.web.api.rest_api import BASE, RestApi
 from dashboards.web.api.series_operations import SeriesOperations
 from dashboards.web.api.service_operations import ServiceOperations
 from dashboards.web.api.written_requests import WrittenRequests, written_file
+from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_views import Views
 from dashboards.web.report_folder import ReportFolder
 from dashboards.web.visitors import Right
@@ -56,9 +56,12 @@ class CallerDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def api_routes(
-    sources: ApiSources, views: Views, store: Store, reports: Path | None
+    sources: ApiSources,
+    views: Views,
+    store: Store,
+    reports: Path | None,
+    overviews: OverviewCache,
 ) -> list[ApiRoute]:
-    overviews = OverviewCache(views)
     answers = QueryCache(
         store, views.now_ms, _QUERY_S, keep_ms=0, at_once=_QUERIES_AT_ONCE
     )
@@ -72,7 +75,7 @@ def api_routes(
             _caller,
             CallerDocument,
         ),
-        *ServiceOperations(views, overviews).routes,
+        *ServiceOperations(views, overviews, sources.timezone).routes,
         *EstateOperations(views, overviews).routes,
         *SeriesOperations(answers).routes,
         *AlertOperations(sources.standing, sources.known, sources.timezone).routes,
@@ -94,10 +97,14 @@ def api_routes(
 
 
 def rest_api(
-    sources: ApiSources, views: Views, store: Store, config: WebConfig
+    sources: ApiSources,
+    views: Views,
+    store: Store,
+    config: WebConfig,
+    overviews: OverviewCache,
 ) -> RestApi:
     return RestApi(
-        api_routes(sources, views, store, config.reports),
+        api_routes(sources, views, store, config.reports, overviews),
         ApiTokens(tokens_file(sources.standing)),
         WrittenRequests(written_file(sources.standing)),
         config,

@@ -6,7 +6,7 @@ from dashboards.port_descriptions import latest_descriptions
 from dashboards.query_cache import rounded
 from dashboards.web import device_queries, page_queries
 from dashboards.web.api.api_paging import Paged
-from dashboards.web.api.api_problem import known_rows, no_such
+from dashboards.web.api.api_problem import complete, known_rows, no_such
 from dashboards.web.api.api_route import ApiCall, ApiRoute, by_id, get_route
 from dashboards.web.api.document_makers import (
     device_document,
@@ -29,9 +29,9 @@ from dashboards.web.api.estate_documents import (
     SiteDocument,
     SiteState,
 )
-from dashboards.web.api.overview_cache import OverviewCache
 from dashboards.web.device_page_lists import device_neighbours
 from dashboards.web.latest_events import every_event
+from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_queries import DAY_MS, MINUTE_MS, Wheres, of_device, of_site
 from dashboards.web.page_views import Views
 from dashboards.web.ports import port_now
@@ -165,7 +165,7 @@ class EstateOperations:
         ]
 
     async def sites(self, call: ApiCall) -> list[SiteDocument]:
-        view = await self._overviews.complete()
+        view = await complete(self._overviews)
         sites = [site_document(site) for site in view.sites]
         wanted = call.query.state
         return [site for site in sites if wanted in (None, site.state)]
@@ -188,7 +188,7 @@ class EstateOperations:
         return [event_document(event) for event in every_event(rows)]
 
     async def devices(self, call: ApiCall) -> list[DeviceDocument]:
-        view, wanted = await self._overviews.complete(), call.query
+        view, wanted = await complete(self._overviews), call.query
         devices = [device_document(device) for device in view.devices]
         return [
             device
@@ -230,13 +230,13 @@ class EstateOperations:
 
     async def lines(self, call: ApiCall) -> list[LineDocument]:
         lines = [
-            line_document(line) for line in (await self._overviews.complete()).lines
+            line_document(line) for line in (await complete(self._overviews)).lines
         ]
         return [line for line in lines if call.query.site in ("", line.site)]
 
     async def line(self, call: ApiCall) -> LineDocument:
         wanted = call.path["line"]
-        for line in (await self._overviews.complete()).lines:
+        for line in (await complete(self._overviews)).lines:
             if line.line.id == wanted:
                 return line_document(line)
         raise no_such("line", wanted)
@@ -245,13 +245,13 @@ class EstateOperations:
         return rounded(self._views.now_ms(), MINUTE_MS)
 
     async def _site_now(self, id: str) -> SiteNow:
-        for site in (await self._overviews.complete()).sites:
+        for site in (await complete(self._overviews)).sites:
             if site.site.id == id:
                 return site
         raise no_such("site", id)
 
     async def _device_now(self, id: str) -> DeviceNow:
-        for device in (await self._overviews.complete()).devices:
+        for device in (await complete(self._overviews)).devices:
             if device.device.id == id:
                 return device
         raise no_such("device", id)

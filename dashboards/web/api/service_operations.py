@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from typing import cast
+from zoneinfo import ZoneInfo
 
 from dashboards.query_cache import rounded
 from dashboards.web import site_state
@@ -32,8 +33,13 @@ from dashboards.web.api.estate_documents import (
     TeamDocument,
     utc,
 )
-from dashboards.web.api.overview_cache import OverviewCache
+from dashboards.web.intranet.notice_source import (
+    NoticesDocument,
+    NoticeSource,
+    notices_document,
+)
 from dashboards.web.laptop_groups import groups
+from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_queries import room_now
 from dashboards.web.page_views import Views
 from dashboards.web.visitors import Right
@@ -46,13 +52,23 @@ class GroupQuery(Paged, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class ServiceOperations:
     """`routes` are those of the API."""
 
-    def __init__(self, views: Views, overviews: OverviewCache) -> None:
+    def __init__(self, views: Views, overviews: OverviewCache, timezone: str) -> None:
         self._views, self._overviews = views, overviews
+        self._notices = NoticeSource(views, overviews)
+        self._zone = ZoneInfo(timezone)
 
     @property
     def routes(self) -> list[ApiRoute]:
         status = Right.SEE_STATUS
         return [
+            get_route(
+                "/notices",
+                "get_notices",
+                "What staff read on the intranet",
+                Right.SEE_SUMMARY,
+                self.notices,
+                NoticesDocument,
+            ),
             get_route(
                 "/status",
                 "get_status",
@@ -102,6 +118,9 @@ class ServiceOperations:
                 order=by_id,
             ),
         ]
+
+    async def notices(self, call: ApiCall) -> NoticesDocument:
+        return notices_document(*await self._notices.view(), self._zone)
 
     async def status(self, call: ApiCall) -> StatusDocument:
         view = await self._overviews.latest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from dashboards.web.api.api_problem import ApiProblem
 from dashboards.web.page_views import Overview, Views
 
 _KEPT_MS = 2_000
@@ -27,14 +26,6 @@ class OverviewCache:
             self._gathering.add_done_callback(self._gathered)
         # A reader who leaves must not stop what others wait for.
         return await asyncio.shield(self._gathering)
-
-    async def complete(self) -> Overview:
-        """Raises `ApiProblem` if the state cannot be read: nothing is not all well."""
-        view = await self.latest()
-        if not view.is_complete:
-            why = " ".join(view.blind.sentences) or "the state is not known"
-            raise ApiProblem(503, why, {"Retry-After": "10"})
-        return view
 
     async def _gather(self) -> Overview:
         self._kept = await self._views.overview()
