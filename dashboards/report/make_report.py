@@ -11,6 +11,7 @@ from alerts.alert_access import list_silences, recent_alerts
 from collectors.estate import Estate, Site, known_names
 from collectors.store.query import Store
 from dashboards.report.month import ReportPeriod
+from dashboards.report.plain_report import render_plain
 from dashboards.report.report_csv import csv_text
 from dashboards.report.report_data import (
     AlertHistory,
@@ -84,12 +85,18 @@ async def _write_files(
     name = f"site-{content.month}"
     if not content.whole:
         name = f"site-{content.sites[0].site.id}-{content.month}"
+    if settings.plain:
+        name += "-plain"
     formats, title = settings.formats, report_title(content, settings.council)
     files: dict[str, bytes] = {}
     html = ""
     if "html" in formats or "pdf" in formats:
         progress("writing the page")
-        html = render_html(content, settings.council)
+        html = (
+            render_plain(content, title)
+            if settings.plain
+            else render_html(content, settings.council)
+        )
     if "html" in formats:
         files[f"{name}.html"] = html.encode()
     tables = report_tables(content)
