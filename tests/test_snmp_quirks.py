@@ -76,7 +76,7 @@ async def test_a_broken_iftable_extension_leaves_the_32_bit_counters(
     kind: type[SimulatedSwitch],
 ) -> None:
     config = SnmpConfig(period_s=0.5, timeout_s=0.05, tries=1, budget_s=20.0)
-    sink = await rows_of(kind("a", 6), config, polls=5)
+    sink = await rows_of(kind("a", 6), config, polls=10)
     port = sink.rows("interface", port="Gi1/0/1")
     assert len({str(s.tags.get("port")) for s in sink.samples} - {"None"}) == 6
     # Gigabit and half a second: it cannot have gone round.

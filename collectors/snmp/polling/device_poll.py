@@ -258,10 +258,10 @@ class DevicePoll:
         Raises `Failed`.
         """
         if self._health is not None and self._health.is_due:
-            snmp = snmp.with_budget(snmp.budget.part(_PORTS_SHARE))
+            snmp = snmp.with_share(_PORTS_SHARE)
         is_due = self._neighbours.is_due and self._ports.is_learnt
         share = _BESIDE_NEIGHBOURS_SHARE if is_due else 1.0
-        within = snmp.with_budget(snmp.budget.part(share))
+        within = snmp.with_share(share)
         riding = RidingValues() if self._health is None else self._health.start_riding()
         try:
             await self._ports.read(within, answers, self._retry_policy, riding)

@@ -34,6 +34,8 @@ _REREAD_S = 300.0
 # Part of a poll's time that is used for tables if some ports are known already, so that
 # these are polled too; and if none is.
 _TABLES_SHARE, _FIRST_TABLES_SHARE = 0.75, 0.85
+# How often what did not answer is asked for again.
+_DOUBTS = 3
 # A slow agent is requested names and aliases at least every so many polls.
 _MAX_POLLS_WITHOUT_SLOW = 10
 
@@ -78,6 +80,9 @@ class PortTable:
         self._polls_without_slow = 0
         # None if the tables are read to the end.
         self._reading: _Reading | None = None
+        # What did not answer while the tables were read, so many times as it is worth
+        # asking again: an answer may have been lost.
+        self._doubtful: list[str] = []
         # How many ports the last poll had to request.
         self._requested = 0
         # How many of them it reached; None if all.
@@ -288,8 +293,7 @@ class PortTable:
         plan of what is read so far. Raises `Failed`."""
         reading = self._reading
         assert reading is not None
-        budget = snmp.budget.part(share)
-        within = snmp.with_budget(budget).with_progress(reading.progress)
+        within = snmp.with_share(share).with_progress(reading.progress)
         try:
             scalars = await within.get_some(_SCALARS)
             self._scalars = scalars
@@ -303,6 +307,8 @@ class PortTable:
                 raise
         else:
             self._reading = None
+            unanswered = reading.progress.unanswered
+            self._doubtful = _DOUBTS * reading.cells.instances(unanswered, _COLUMNS)
         self._keep(reading.cells)
         return self._pack(snmp)
 
@@ -356,6 +362,8 @@ class PortTable:
         self._next_slow += 1
         if self._next_slow % len(plan.slow) == 0:
             await self._retry_unreadable(snmp)
+        if self._doubtful and await snmp.has(self._doubtful.pop(0)):
+            self.forget()
 
     async def _retry_unreadable(self, snmp: DeviceSession) -> None:
         """Requests unreadable values once a round, in case the device is repaired."""

@@ -36,6 +36,8 @@ class AgentLimits(msgspec.Struct):
     ceiling: int = MAX_VARBINDS
     # The largest full GET that was answered.
     answered: int = 0
+    # True if the last full GET was not answered, though one as large was before.
+    in_doubt: bool = False
     # How many full GETs must be answered before more than `ceiling` is tried again, and
     # how many walks before larger pages are.
     wait: int = _FIRST_WAIT
@@ -55,9 +57,17 @@ class AgentLimits(msgspec.Struct):
         """Lets refused values be requested again, because the view may have changed."""
         self.refused.clear()
 
-    def get_failed(self, varbinds: int) -> None:
+    def get_failed(self, varbinds: int, is_silent: bool = False) -> None:
         """A GET of `varbinds` was too large: lowers the ceiling, and the size to what
-        was answered before, or else to the half."""
+        was answered before, or else to the half.
+
+        `is_silent`: there was no answer. If one as large was answered before, that may
+        be loss: it counts when it happens twice in a row.
+        """
+        if is_silent and self.answered >= varbinds and not self.in_doubt:
+            self.in_doubt = True
+            return
+        self.in_doubt = False
         if self.answered >= varbinds:
             # The agent manages less than it did.
             self.answered = 0
@@ -69,6 +79,7 @@ class AgentLimits(msgspec.Struct):
     def get_succeeded(self) -> None:
         """A full GET was answered: after some of these, a larger one is tried."""
         self.good += 1
+        self.in_doubt = False
         self.answered = max(self.answered, self.varbinds)
         if self.varbinds < self.ceiling:
             if self.good >= 3:

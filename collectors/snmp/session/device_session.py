@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 from collectors.snmp.session.agent_limits import AgentLimits
 from collectors.snmp.session.answer_time import SLOW_S
-from collectors.snmp.session.oids import parts, under
+from collectors.snmp.session.oids import under
 from collectors.snmp.session.poll_budget import PollBudget
 from collectors.snmp.session.read_progress import ReadProgress, WalkProgress
 from collectors.snmp.session.session import (
@@ -25,8 +25,8 @@ from collectors.snmp.session.session import (
     RetryPolicy,
     Session,
     Value,
-    WalkRow,
 )
+from collectors.snmp.session.walk_rows import OutOfOrder, add_rows
 from probes.wire.failure import Outcome
 
 # Enough for the largest tables read here; a limit, so that no agent fills the memory.
@@ -34,10 +34,8 @@ MAX_ROWS = 20_000
 # How many values a GET may leave out, one request each, because the agent names them as
 # the reason for an error. Some agents name the wrong ones.
 _MAX_SUSPECTS = 3
-
-
-class _OutOfOrder(Exception):
-    """Rows of a walk repeat or go back."""
+# Some time passes between two looks at the clock.
+_SOME_MORE = 1.05
 
 
 class DeviceSession:
@@ -71,6 +69,13 @@ class DeviceSession:
     def with_budget(self, budget: PollBudget) -> DeviceSession:
         """The same session and limits, for work with a budget of its own."""
         return self._like(budget=budget)
+
+    def with_share(self, ratio: float) -> DeviceSession:
+        """The same session and limits, for that part of the time that is left: at least
+        for one answer, so that a reading gets ahead in every poll."""
+        answer_s = self.session.answer_time.expected_s * _SOME_MORE
+        share_s = max(self.budget.left_s * ratio, answer_s)
+        return self.with_budget(self.budget.at_most(share_s))
 
     def goes_on(self, failed: Failed) -> bool:
         """True if what failed only ran out of time, so that the next poll goes on."""
@@ -123,7 +128,22 @@ class DeviceSession:
                 if failed.outcome is not Outcome.TIMEOUT:
                     raise
                 progress.accepted[key] = False
+                if len(oids) == 1:
+                    progress.unanswered.append(oids[0])
         return progress.accepted[key]
+
+    async def has(self, oid: str) -> bool:
+        """True if the agent answers one request for `oid` with a value."""
+        self._begin()
+        try:
+            with self.tries(1):
+                return oid in await self.session.get([self.limits.anchor, oid])
+        except AnswerTooBig:
+            return False
+        except Failed as failed:
+            if failed.outcome is not Outcome.TIMEOUT:
+                raise
+            return False
 
     async def pass_over(self, base: str, failed: Failed) -> None:
         """Returns if only the table or column `base` is broken.
@@ -133,6 +153,8 @@ class DeviceSession:
         """
         if failed.outcome is Outcome.TIMEOUT:
             await self.check_alive()
+            if self._progress is not None:
+                self._progress.unanswered.append(base)
         elif failed.outcome is not Outcome.BAD_ANSWER:
             raise failed
         if self._progress is not None:
@@ -179,6 +201,7 @@ class DeviceSession:
         """
         refused = self.limits.refused
         asked = [oid for oid in oids if oid not in refused]
+        is_silent = False
         if not asked:
             self._record(oids, {})
             return {}
@@ -200,7 +223,7 @@ class DeviceSession:
             # that they hide. Is this one alive?
             with self.tries(1):
                 await self.check_alive()
-            tries = 1
+            tries, is_silent = 1, True
         else:
             self.budget.count(answer.values())
             if len(asked) >= self.limits.varbinds:
@@ -217,7 +240,7 @@ class DeviceSession:
         finally:
             if len(refused) == before:
                 # The size was the reason, not one of the values.
-                self.limits.get_failed(len(asked))
+                self.limits.get_failed(len(asked), is_silent)
 
     async def _get_half(
         self, oids: Sequence[str], tries: int | None
@@ -313,7 +336,7 @@ class DeviceSession:
             try:
                 with self.tries(tries):
                     await self._walk_pages(base, page_rows, ordered, so_far)
-            except _OutOfOrder:
+            except OutOfOrder:
                 # GETBULK is broken for some tables of some agents; GETNEXT is not.
                 so_far.start_again()
                 with self.tries(tries):
@@ -361,31 +384,7 @@ class DeviceSession:
                 [value for _, value in page if value is not None],
                 [oid for oid, _ in page],
             )
-            last = _add(page, base, so_far.last, rows, ordered, repetitions > 1)
+            last = add_rows(page, base, so_far.last, rows, ordered, repetitions > 1)
             if not last or len(rows) >= MAX_ROWS:
                 break
             so_far.last = last
-
-
-def _add(
-    page: list[WalkRow],
-    base: str,
-    last: tuple[int, ...],
-    rows: dict[str, Value | None],
-    ordered: bool,
-    strict: bool,
-) -> tuple[int, ...]:
-    """Adds the good rows of `page`; returns the last OID added, or () if the walk ends.
-
-    If `strict`, a row that repeats or goes back raises `_OutOfOrder`.
-    """
-    for oid, value in page:
-        arcs = parts(oid)
-        comes_back = arcs <= last if ordered else oid in rows
-        if strict and comes_back and under(oid, base):
-            raise _OutOfOrder
-        if comes_back or not under(oid, base):
-            return ()
-        rows[oid] = value
-        last = arcs
-    return last

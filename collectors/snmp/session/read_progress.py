@@ -34,6 +34,8 @@ class ReadProgress:
         self.walks: dict[str, dict[str, Value]] = {}
         # Tables or columns that the agent does not answer, though it answers others.
         self.broken: dict[str, Failed] = {}
+        # What was not answered, though the agent was there: broken, or lost.
+        self.unanswered: list[str] = []
         # Whether the agent accepts a GET of these OIDs, joined by spaces.
         self.accepted: dict[str, bool] = {}
         # The OID after another one below a base.

@@ -8,7 +8,7 @@ ifName if it is not empty and unique on the device, else ifDescr likewise, else
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from sys import intern
 
 import msgspec
@@ -118,6 +118,16 @@ class PortCells(msgspec.Struct):
     indexes: list[int] = []
     read: int = 0
 
+    def instances(
+        self, unanswered: Iterable[str], columns: Container[str]
+    ) -> list[str]:
+        """An instance of each of `unanswered`, some of which are `columns`."""
+        return [
+            f"{oid}.{self.indexes[0]}" if oid in columns else oid
+            for oid in dict.fromkeys(unanswered)
+            if self.indexes
+        ]
+
 
 async def read_columns(
     snmp: DeviceSession,
@@ -205,11 +215,11 @@ async def _accepted_columns(
     of old Cisco IOS). Together with good columns, that would look like an agent that
     accepts only one variable at a time.
     """
-    if await snmp.accepts([f"{column}.{index}" for column in columns], 1):
+    # Two tries, so that a lost packet does not cost a column.
+    if await snmp.accepts([f"{column}.{index}" for column in columns], 2):
         return columns
     good = []
     for column in columns:
-        # Two tries, so that a lost packet does not cost a column.
         if await snmp.accepts([f"{column}.{index}"], 2):
             good.append(column)
     # If all are refused, the agent accepts only one variable at a time.

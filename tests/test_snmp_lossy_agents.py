@@ -1,0 +1,132 @@
+"""Lost packets cost time, and nothing that is on the device, in virtual time."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from secured_agent import USER
+from test_snmp_slow_agents import (
+    CONFIG,
+    PORTS,
+    PUBLIC,
+    SlowlyPolled,
+    findings_of,
+    ports_of,
+)
+from virtual_time import run_virtually
+
+from collectors.snmp.session import oids
+from collectors.snmp.session.agent_limits import AgentLimits
+from collectors.snmp.session.credentials import Credential
+
+
+class Lossy(SlowlyPolled):
+    """Loses that part of the requests, and those that ask for one of `ignored`."""
+
+    def __init__(
+        self,
+        delay_s: float,
+        loss: float,
+        credential: Credential = PUBLIC,
+        ignored: bytes = b"",
+        ports: int = PORTS,
+    ) -> None:
+        super().__init__(delay_s, credential, ports=ports)
+        self.ignored, self.times_ignored = ignored, 0
+        lost, receive = random.Random(1), self.switch.datagram_received
+
+        def receive_some(data: bytes, addr: tuple[str, int]) -> None:
+            ignores = bool(self.ignored) and self.ignored in data
+            self.times_ignored += ignores
+            if lost.random() >= loss and not ignores:
+                receive(data, addr)
+
+        self.switch.datagram_received = receive_some  # type: ignore[method-assign]
+
+    @property
+    def limits(self) -> AgentLimits:
+        return self._poll._state.limits
+
+
+@pytest.mark.parametrize("user", [PUBLIC, USER], ids=["2c", "3"])
+@pytest.mark.parametrize(
+    ("delay_s", "loss", "polls"),
+    [(0.0, 0.25, 8), (1.7, 0.1, 9), (1.7, 0.25, 20), (2.5, 0.1, 12), (4.0, 0.1, 16)],
+)
+def test_all_ports_behind_a_lossy_line_have_64_bit_rates(
+    delay_s: float, loss: float, polls: int, user: Credential
+) -> None:
+    async def main() -> None:
+        lossy, with_rates = Lossy(delay_s, loss, user), set()
+        for _ in range(polls):
+            result = await lossy.poll()
+            assert "counters_32_bit" not in findings_of(result.batches)
+            assert lossy.took_s <= CONFIG.budget_s
+            with_rates |= ports_of(result.batches, with_rates=True)
+        assert len(with_rates) == PORTS
+        # Loss does not look like an agent that can be asked little at once.
+        assert lossy.limits.varbinds >= 20
+
+    run_virtually(main())
+
+
+def test_a_column_lost_while_the_tables_were_read_comes_some_polls_later() -> None:
+    async def main() -> None:
+        octets = oids_bytes(oids.IF_HC_IN_OCTETS)
+        lossy = Lossy(0.0, 0.0, ignored=octets)
+        result = await lossy.poll()
+        assert "counters_32_bit" in findings_of(result.batches)
+        lossy.ignored = b""
+        for _ in range(22):
+            result = await lossy.poll()
+        assert "counters_32_bit" not in findings_of(result.batches)
+        assert len(ports_of(result.batches, with_rates=True)) == PORTS
+
+    run_virtually(main())
+
+
+def test_a_column_that_the_agent_never_answers_is_asked_for_only_a_few_times() -> None:
+    async def main() -> None:
+        lossy = Lossy(0.0, 0.0, ignored=oids_bytes(oids.IF_HC_IN_OCTETS))
+        await lossy.poll()
+        lossy.times_ignored = 0
+        for _ in range(120):
+            await lossy.poll()
+        assert lossy.times_ignored == 3
+
+    run_virtually(main())
+
+
+def test_a_slow_agent_gets_ahead_in_every_poll_however_short_the_period_is() -> None:
+    async def main() -> None:
+        slow = SlowlyPolled(4.0, ports=8)
+        learnt = []
+        for _ in range(60):
+            await slow._poll.poll(0.0, lambda: None, 12.0)
+            learnt.append(slow._poll.is_learnt)
+        assert learnt[-1]
+
+    run_virtually(main())
+
+
+def test_one_large_get_without_an_answer_is_loss_and_two_are_a_limit() -> None:
+    limits = AgentLimits(varbinds=40, answered=40)
+    limits.get_failed(40, is_silent=True)
+    assert limits.varbinds == 40
+    limits.get_succeeded()
+    limits.get_failed(40, is_silent=True)
+    assert limits.varbinds == 40
+    limits.get_failed(40, is_silent=True)
+    assert limits.varbinds == 20
+    # What the agent says is true at once; so is silence about more than ever.
+    said, first = AgentLimits(varbinds=40, answered=40), AgentLimits(varbinds=40)
+    said.get_failed(40)
+    first.get_failed(40, is_silent=True)
+    assert said.varbinds == first.varbinds == 20
+
+
+def oids_bytes(oid: str) -> bytes:
+    """The encoded OID, all arcs of which are below 128."""
+    arcs = [*map(int, oid.split("."))]
+    return bytes([arcs[0] * 40 + arcs[1], *arcs[2:]])
