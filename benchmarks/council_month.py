@@ -240,24 +240,6 @@ def write_report_month(folder: Path, sites: int) -> int:
     return rows
 
 
-def write_last_day(folder: Path, sites: int, now_ms: int) -> int:
-    """Writes the day up to `now_ms` as a running writer does: a file per hour, and one
-    per minute for the current hour; returns the number of rows."""
-    _write_settings(folder, sites)
-    store, rows, number = folder / "store", 0, 0
-    hour_ms = 60 * _PERIOD_MS
-    for name in _MEASUREMENTS:
-        back_ms = 2 * hour_ms if name == "interface" else DAY_MS
-        at = (now_ms - back_ms) // hour_ms * hour_ms
-        while at < now_ms:
-            is_over = at + hour_ms <= now_ms
-            end = at + (hour_ms if is_over else _PERIOD_MS)
-            number += 1
-            rows += write(store, name, sites, (at, min(end, now_ms)), number)
-            at = end
-    return rows
-
-
 def _write_settings(folder: Path, sites: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "estate.toml").write_text(estate_toml(sites))

@@ -26,7 +26,12 @@ PAGES = [
     *("/", "/sites/depot", "/sites/library", "/sites/town-hall"),
     *("/alerts", "/reports", "/catalogue", "/accessibility", "/sites/nowhere"),
     "/fleet",
-    *("/devices/th-sw1", "/devices/th-sw1/port?name=Te1/1/1&range=7d", "/search?q=th"),
+    *(
+        "/devices/th-sw1",
+        "/devices/th-sw1/port?name=Te1/1/1&range=7d",
+        "/search?q=th",
+        "/check",
+    ),
     *("the report", "Is it me?"),
 ]
 SCHEMES = {

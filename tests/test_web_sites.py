@@ -154,7 +154,7 @@ def test_each_page_of_the_table_keeps_what_the_form_says() -> None:
 def test_a_history_without_rows_is_not_known_and_is_not_shown_as_down() -> None:
     span = (0, 4 * HOUR_MS)
     assert history_marks.state_marks([], span, HOUR_MS) == {}
-    assert history_marks.answer_marks([], "d", span, HOUR_MS) == ["none"] * 4
+    assert history_marks.answer_marks([], span, HOUR_MS) == {}
 
 
 _sites = st.lists(

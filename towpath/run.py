@@ -327,6 +327,7 @@ class Installation:
                 expected=self.config.web.fleet_expected,
                 estate=lambda: self.estate.current,
             ),
+            reflector_secret=self.config.ingest.policy.reflector_secret_file,
         )
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)

@@ -8,7 +8,7 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
@@ -41,10 +41,15 @@ class MalformedRequest(ValueError):
     """A request that the specification forbids. The text names the part."""
 
 
-def parse_request(target: str) -> SubtestRequest | None:
-    """The test that a request's target names; None for another path. Pure."""
+_NDT7_TESTS = {ndt7.DOWNLOAD: "download", ndt7.UPLOAD: "upload"}
+
+
+def parse_request(
+    target: str, tests: Mapping[str, str] = _NDT7_TESTS
+) -> SubtestRequest | None:
+    """The test that a request's target names; None for another path. `tests`: path →
+    test. Pure."""
     parts = urlsplit(target)
-    tests = {ndt7.DOWNLOAD: "download", ndt7.UPLOAD: "upload"}
     test = tests.get(parts.path)
     if test is None:
         return None

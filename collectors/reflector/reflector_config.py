@@ -29,6 +29,8 @@ class ReflectorConfig(StrictModel):
     address) may run `tests_per_network` tests at a time, and one agent one test. Others
     get a `Retry-After` of about `retry_after_s`.
 
+    `calls_at_once` browsers may make a test call (80 kbit/s each way, 20 s at most).
+
     `reflector_ports` are the UDP ports of the council's other reflectors, if they are
     not 862. They are never answered, because two reflectors that answer each other do
     not stop.
@@ -61,6 +63,7 @@ class ReflectorConfig(StrictModel):
     line_bps: Annotated[float, Field(gt=0)] = 1_000_000_000
     retry_after_s: Annotated[int, Field(ge=1, le=86_400)] = 600
     connections: Annotated[int, Field(ge=1)] = 500
+    calls_at_once: Annotated[int, Field(ge=1)] = 40
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> ReflectorConfig:

@@ -1,4 +1,5 @@
-"""The reflector's web server: ndt7 over WebSocket, and a small echo for web probes."""
+"""The reflector's web server: ndt7 and browsers' test calls over WebSocket, and a small
+echo for web probes."""
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ from websockets.typing import Subprotocol
 
 from collectors.http.connection_slots import ConnectionSlots
 from collectors.ip_networks import network_of
+from collectors.reflector import call_echo
+from collectors.reflector.call_echo import CallEcho
 from collectors.reflector.ndt7_server import (
     MalformedRequest,
     Subtest,
@@ -36,12 +39,18 @@ from probes.wire import ndt7
 _log = structlog.get_logger()
 _ECHO = "towpath\n"
 _NEEDS_TOKEN = "a speed test needs the token of an enrolled laptop's policy\n"
+_ALL_TESTS = {
+    ndt7.DOWNLOAD: "download",
+    ndt7.UPLOAD: "upload",
+    call_echo.PATH: call_echo.TEST,
+}
 _CLOSE_S = 3.0
 _PLACE_S = 1.0
 
 
 class WebStats(msgspec.Struct):
-    """Counters since start, except `testing`, the number of tests that run now."""
+    """Counters since start, except `testing` and `calling`: the numbers of speed tests
+    and of browsers' test calls that run now."""
 
     echoes: int = 0
     downloads: int = 0
@@ -53,6 +62,8 @@ class WebStats(msgspec.Struct):
     octets_out: int = 0
     octets_in: int = 0
     testing: int = 0
+    calls: int = 0
+    calling: int = 0
 
 
 class _SlotConnection(TestConnection):
@@ -98,7 +109,8 @@ class ReflectorWebServer:
         self._noise = b""
         self._server: Server | None = None
         self._asks: dict[ServerConnection, SubtestRequest] = {}
-        self._tests: dict[ServerConnection, Subtest] = {}
+        self._tests: dict[ServerConnection, Subtest | CallEcho] = {}
+        self._calls: set[ServerConnection] = set()
         self._admitted: dict[ServerConnection, asyncio.Task[None]] = {}
         self._networks: dict[ServerConnection, str] = {}
         self._holders: dict[ServerConnection, str] = {}
@@ -108,10 +120,10 @@ class ReflectorWebServer:
         # Tests have slots of their own. One address may have half of the others; then a
         # new connection replaces its oldest one.
         self._slots: ConnectionSlots[ServerConnection] = ConnectionSlots(
-            config.connections + config.tests_at_once,
+            config.connections + config.tests_at_once + config.calls_at_once,
             config.connections,
             max(1, config.connections // 2),
-            config.tests_at_once,
+            config.tests_at_once + config.calls_at_once,
         )
 
     @property
@@ -139,7 +151,10 @@ class ReflectorWebServer:
             list(self._addresses),  # type: ignore[arg-type] # asyncio takes several
             self._config.web_port,
             ssl=self._tls(),
-            subprotocols=[Subprotocol(ndt7.SUBPROTOCOL)],
+            subprotocols=[
+                Subprotocol(ndt7.SUBPROTOCOL),
+                Subprotocol(call_echo.SUBPROTOCOL),
+            ],
             compression=None,
             create_connection=functools.partial(  # type: ignore[arg-type]
                 _SlotConnection, self._slots, self.stats
@@ -184,7 +199,7 @@ class ReflectorWebServer:
             self.stats.echoes += 1
             return _respond(connection, HTTPStatus.OK, _ECHO)
         try:
-            ask = parse_request(request.path)
+            ask = parse_request(request.path, _ALL_TESTS)
         except MalformedRequest as why:
             self.stats.refused += 1
             return _respond(connection, HTTPStatus.BAD_REQUEST, f"{why}\n")
@@ -216,6 +231,9 @@ class ReflectorWebServer:
         holder = self._holders.pop(connection, "")
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS or ask is None:
             return None
+        assert isinstance(connection, TestConnection)
+        if ask.test == call_echo.TEST:
+            return self._admit_call(connection, ask, holder)
         network = network_of(str(connection.remote_address[0]), 24, 56)
         try:
             async with asyncio.timeout(_PLACE_S), self._freed:
@@ -233,7 +251,6 @@ class ReflectorWebServer:
         self.stats.testing = len(self._networks)
         self._asks[connection] = ask
         share_bps = self._config.share_bps
-        assert isinstance(connection, TestConnection)
         self._tests[connection] = Subtest(
             connection, ask, self._noise, share_bps, self._seconds
         )
@@ -241,6 +258,27 @@ class ReflectorWebServer:
             if ask.test == "upload":
                 connection.hold_to(share_bps)
             response.headers[ndt7.CAP_HEADER] = str(round(share_bps))
+        return None
+
+    def _admit_call(
+        self, connection: TestConnection, ask: SubtestRequest, holder: str
+    ) -> Response | None:
+        """Takes a slot for a test call, or answers that there is none. They are small,
+        and an office may make several at a time."""
+        if len(self._calls) >= self._config.calls_at_once or (
+            holder and holder in self._testing.values()
+        ):
+            return self._busy(connection)
+        self._calls.add(connection)
+        self.stats.calling = len(self._calls)
+        self._slots.sign_in(connection, "")
+        if holder:
+            self._testing[connection] = holder
+        self._admitted[connection] = asyncio.create_task(
+            self._release(connection), name="call-place"
+        )
+        self._asks[connection] = ask
+        self._tests[connection] = CallEcho(connection)
         return None
 
     def _has_place(self, network: str, holder: str) -> bool:
@@ -272,6 +310,8 @@ class ReflectorWebServer:
         """Frees the slot of a test, once."""
         async with self._freed:
             self._testing.pop(connection, None)
+            self._calls.discard(connection)
+            self.stats.calling = len(self._calls)
             if self._networks.pop(connection, None) is not None:
                 self.stats.testing = len(self._networks)
                 self._freed.notify_all()
@@ -287,7 +327,9 @@ class ReflectorWebServer:
             _log.warning("ndt7_test_failed", test=ask.test, error=repr(error))
         finally:
             await self._free(connection)
-        if ask.test == "download":
+        if isinstance(test, CallEcho):
+            self.stats.calls += 1
+        elif ask.test == "download":
             self.stats.downloads += 1
             self.stats.octets_out += test.octets
         else:

@@ -27,6 +27,7 @@ from dashboards.web.action_pages import ActionPages, AlertActions
 from dashboards.web.admin_pages import AdminPages
 from dashboards.web.alerts_api import AlertsApi
 from dashboards.web.api.rest_api import BASE
+from dashboards.web.check_page import CheckPage
 from dashboards.web.device_pages import DevicePages, port_link
 from dashboards.web.fleet_page import FleetPage, FleetSource
 from dashboards.web.influx_endpoint import InfluxEndpoint
@@ -50,12 +51,13 @@ from dashboards.web.visitor_recognition import (
 from dashboards.web.visitors import Right
 from dashboards.web.web_config import WebConfig
 
+_HERE = Path(__file__).parent
 _STATIC = {
-    "look.css": (Path(__file__).parent.parent / "look.css", "text/css; charset=utf-8"),
-    "refresh.js": (
-        Path(__file__).parent / "static" / "refresh.js",
-        "text/javascript; charset=utf-8",
-    ),
+    "look.css": (_HERE.parent / "look.css", "text/css; charset=utf-8"),
+    **{
+        name: (_HERE / "static" / name, "text/javascript; charset=utf-8")
+        for name in ("refresh.js", "check.js")
+    },
 }
 
 
@@ -232,9 +234,11 @@ def app(
     fleet: FleetSource | None = None,
     rest: ASGIApp | None = None,
     overviews: OverviewCache | None = None,
+    reflector_secret: Path | None = None,
 ) -> ASGIApp:
     """Returns the application; it starts nothing. `rest` is the API for programs;
-    `overviews` is what it shares with the pages."""
+    `overviews` is what it shares with the pages; `reflector_secret` the file from which
+    the page `/check` has its tokens."""
     overviews = overviews or OverviewCache(views)
     pages = StatusPages(config, views, actions is not None, fleet)
     sites = SitePages(views, pages.page, fleet)
@@ -249,6 +253,11 @@ def app(
         PageRoute("/search", SearchPage(views, pages.page).page, Right.SEE_STATUS),
         PageRoute("/devices/{device}", devices.device, Right.SEE_DEVICES),
         PageRoute("/devices/{device}/port", devices.port, Right.SEE_DEVICES),
+        PageRoute(
+            "/check",
+            CheckPage(views, pages.page, reflector_secret).page,
+            Right.SEE_SUMMARY,
+        ),
         PageRoute("/alerts", pages.alerts, Right.SEE_STATUS),
         PageRoute("/reports", pages.reports, Right.SEE_REPORTS),
         PageRoute("/reports/{name}", pages.report, Right.SEE_REPORTS),

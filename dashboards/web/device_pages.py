@@ -20,7 +20,7 @@ from dashboards.figure_text import number, rate
 from dashboards.port_descriptions import latest_descriptions
 from dashboards.query_cache import QueryCache, rounded
 from dashboards.web import device_page_lists, device_queries, page_queries
-from dashboards.web.history_marks import answer_marks
+from dashboards.web.history_marks import answer_marks, unknown_marks
 from dashboards.web.latest_events import every_event
 from dashboards.web.list_page import list_page, page_number
 from dashboards.web.page_queries import DAY_MS, MINUTE_MS, of_device
@@ -76,7 +76,7 @@ class DevicePages:
             device_queries.neighbours(to_ms, device.id),
             page_queries.sensors_now(to_ms, where),
             page_queries.events(to_ms - EVENTS_MS, to_ms, where),
-            device_queries.answers(_marked(shown, to_ms), device.id, shown.mark_ms),
+            device_queries.answers(shown.marked(to_ms), where, shown.mark_ms),
         )
         ids = [known.id for known in view.estate.devices]
         neighbours = (
@@ -104,8 +104,8 @@ class DevicePages:
             answered=strip(
                 "answered",
                 f"Its answers in the last {shown.label}",
-                answer_marks(
-                    answered or (), device.id, _marked(shown, to_ms), shown.mark_ms
+                answer_marks(answered or (), shown.marked(to_ms), shown.mark_ms).get(
+                    device.id, unknown_marks(shown.marked(to_ms), shown.mark_ms)
                 ),
             ),
             findings=findings,
@@ -229,12 +229,6 @@ def _port_charts(shown: PageRange, now_ms: int, rows: list[Row]) -> list[object]
         )
         for id, title, column, say, least in kinds
     ]
-
-
-def _marked(shown: PageRange, to_ms: int) -> tuple[int, int]:
-    """The span of a bar of history: whole marks, the last one with now in it."""
-    end_ms = rounded(to_ms - 1, shown.mark_ms)
-    return end_ms - shown.length_ms, end_ms
 
 
 def _values(rows: list[Row] | None) -> dict[str, object]:

@@ -38,11 +38,11 @@ def latest_poll(to_ms: int, device: str) -> Query:
     )
 
 
-def answers(span: tuple[int, int], device: str, step_ms: int) -> Query:
-    """Whether a device answered in each step. Polls while Towpath itself was cut off
-    do not count."""
+def answers(span: tuple[int, int], where: Wheres, step_ms: int) -> Query:
+    """Whether devices answered in each step. Polls while Towpath itself was cut off do
+    not count."""
     picks = (Pick("answered", "min"), Pick("answered", "max"))
-    return Query("device", picks, *span, of_device(device), ("device",), step_ms)
+    return Query("device", picks, *span, where, ("device",), step_ms)
 
 
 def identity(to_ms: int, device: str) -> Query:

@@ -35,10 +35,10 @@ def state_marks(
 
 
 def answer_marks(
-    rows: Iterable[Row], device: str, span: tuple[int, int], step_ms: int
-) -> list[str]:
-    """Returns a mark for each step of `span`: whether the device always, sometimes or
-    never answered in it."""
+    rows: Iterable[Row], span: tuple[int, int], step_ms: int
+) -> dict[str, list[str]]:
+    """Returns a mark for each step of `span`, by device: whether it always, sometimes
+    or never answered in it."""
 
     def mark(row: Row) -> str:
         lowest, highest = (row.values.get(f"answered_{how}") for how in ("min", "max"))
@@ -46,8 +46,11 @@ def answer_marks(
             return "none"
         return "ok" if lowest else "part" if highest else "bad"
 
-    marks = _marks(rows, "device", span, step_ms, mark)
-    return marks.get(device, _unknown(span, step_ms))
+    return _marks(rows, "device", span, step_ms, mark)
+
+
+def unknown_marks(span: tuple[int, int], step_ms: int) -> list[str]:
+    return ["none"] * ((span[1] - span[0]) // step_ms)
 
 
 def _marks(
@@ -61,10 +64,6 @@ def _marks(
     for row in rows:
         if row.time_ms is None or not span[0] <= row.time_ms < span[1]:
             continue
-        own = marks.setdefault(row.tags.get(tag, ""), _unknown(span, step_ms))
+        own = marks.setdefault(row.tags.get(tag, ""), unknown_marks(span, step_ms))
         own[(row.time_ms - span[0]) // step_ms] = mark(row)
     return marks
-
-
-def _unknown(span: tuple[int, int], step_ms: int) -> list[str]:
-    return ["none"] * ((span[1] - span[0]) // step_ms)

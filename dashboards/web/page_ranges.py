@@ -28,6 +28,11 @@ class PageRange:
         to_ms = rounded(now_ms, self.step_ms)
         return to_ms - self.length_ms, to_ms
 
+    def marked(self, now_ms: int) -> tuple[int, int]:
+        """Returns from and to of a bar of history: whole marks, the last with now."""
+        to_ms = rounded(now_ms - 1, self.mark_ms)
+        return to_ms - self.length_ms, to_ms
+
     @property
     def table_step(self) -> str:
         """The step of tables in words: `hour`, `6 hours`."""

@@ -73,14 +73,14 @@ class Views:
         unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
         least: int = LEAST,
     ) -> None:
-        self._estate, self.alerts, self._unwell = estate, alerts, unwell
+        self.estate, self.alerts, self._unwell = estate, alerts, unwell
         self.least = least
         self.answers, self.now_ms = answers, now_ms
 
     async def overview(self) -> Overview:
         now_ms = self.now_ms()
         to_ms = rounded(now_ms)
-        estate = self._estate()
+        estate = self.estate()
         alerts, silences, alerts_failing = await self._read_alerts(now_ms)
         fresh, lines = await self.answers.all(
             page_queries.polls(to_ms), page_queries.lines_now(to_ms)

@@ -96,7 +96,7 @@ class SitePages:
         devices: dict[str, object] = {}
         if present_visitor().may(Right.SEE_DEVICES):
             presence, ports, health, events = await asyncio.gather(
-                views.presence(site),
+                views.presence(site, shown),
                 views.ports(site),
                 views.health(site),
                 views.latest_events(site),

@@ -3,29 +3,18 @@ health, events and ports."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from alerts.alert import Alert
 from collectors.estate import Estate, Site
 from dashboards.chart import Chart, strip
 from dashboards.figure_text import percent, rate
-from dashboards.observed import (
-    Periods,
-    Span,
-    blind_spans,
-    marks,
-    observe,
-    polling_periods,
-    recorded_periods,
-)
 from dashboards.port_descriptions import latest_descriptions
 from dashboards.query_cache import rounded
-from dashboards.web import page_queries
+from dashboards.web import device_queries, page_queries
 from dashboards.web.health import DeviceHealth, health
-from dashboards.web.history_marks import STATE_WORDS, state_marks
+from dashboards.web.history_marks import STATE_WORDS, answer_marks, state_marks
 from dashboards.web.latest_events import LatestEvent, notable_events
 from dashboards.web.page_queries import DAY_MS, HOUR_MS, MINUTE_MS, of_site
 from dashboards.web.page_ranges import PageRange
@@ -34,7 +23,6 @@ from dashboards.web.ports import PortList, ports
 from dashboards.web.range_charts import range_chart, row_series
 from dashboards.web.site_state import SiteNow
 
-_MARK_MS = 30 * MINUTE_MS
 _EVENTS = 10
 
 
@@ -64,41 +52,17 @@ class SiteViews:
             if site.site.id in found
         }
 
-    async def presence(self, site: Site) -> dict[str, Markup]:
-        """Returns a strip of the last day, in half hours, for each device."""
-        to_ms = rounded(self._now_ms(), _MARK_MS)
-        from_ms = to_ms - DAY_MS
-        recorded = await self._answers.query(polling_periods(from_ms, to_ms))
-        observed = await observe(
-            self._answers.query,
-            (from_ms, min(to_ms, rounded(self._now_ms(), MINUTE_MS))),
-            Periods(recorded=recorded_periods(recorded or ())),
-            await self._blind(from_ms, to_ms),
-            (site.id,),
-            exact=[(from_ms, to_ms)],
+    async def presence(self, site: Site, shown: PageRange) -> dict[str, Markup]:
+        """Returns a strip of `shown` for each device."""
+        span = shown.marked(rounded(self._now_ms(), MINUTE_MS))
+        rows = await self._answers.query(
+            device_queries.answers(span, of_site(site.id), shown.mark_ms)
         )
-        spans = [(at, at + _MARK_MS) for at in range(from_ms, to_ms, _MARK_MS)]
+        found = answer_marks(rows or (), span, shown.mark_ms)
         return {
-            device: strip(
-                f"day-{n}",
-                f"{device}: the last 24 hours, by half hours",
-                marks(pieces, spans),
-            )
-            for n, (device, pieces) in enumerate(sorted(observed.devices.items()))
+            device: strip(f"day-{n}", f"{device}: the last {shown.label}", marks)
+            for n, (device, marks) in enumerate(sorted(found.items()))
         }
-
-    async def _blind(self, from_ms: int, to_ms: int) -> list[Span]:
-        """When the monitor was blind, by its alerts; none if they cannot be read."""
-
-        def read() -> list[Alert]:
-            alerts = self._views.alerts
-            return [*alerts.open(), *alerts.recent(from_ms)]
-
-        try:
-            async with asyncio.timeout(5):
-                return blind_spans(await asyncio.to_thread(read), to_ms)
-        except Exception:  # noqa: BLE001 - another part of the page shows the error
-            return []
 
     async def line_charts(
         self, site: Site, estate: Estate, shown: PageRange

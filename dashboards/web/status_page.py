@@ -70,7 +70,8 @@ class StatusPage:
     `council` is the title if the settings have none; `least` the smallest group of
     laptops that is shown (`groups.least`); `influx` answers Grafana; `actions`: what
     links of messages do; `api`: what the APIs for programs need; `fleet`: where the
-    page Fleet has the laptops from.
+    page Fleet has the laptops from; `reflector_secret`: the file from which the page
+    `/check` has its tokens.
     `unwell` returns what keeps Towpath from working, a sentence each; it may block.
     `page.url` is its address once entered. Raises `PageError` if the port is not
     available.
@@ -90,6 +91,7 @@ class StatusPage:
         actions: AlertActions | None = None,
         api: ApiSources | None = None,
         fleet: FleetSource | None = None,
+        reflector_secret: Path | None = None,
     ) -> None:
         self._config = config
         source = AlertReader(alerts) if isinstance(alerts, Path) else alerts
@@ -103,7 +105,17 @@ class StatusPage:
         if api is not None and config.api.enabled:
             old = AlertsApi(api.standing, api.known, now_ms, api.timezone)
             rest = rest_api(api, self.views, store, config, overviews)
-        self.app = app(config, self.views, influx, actions, old, fleet, rest, overviews)
+        self.app = app(
+            config,
+            self.views,
+            influx,
+            actions,
+            old,
+            fleet,
+            rest,
+            overviews,
+            reflector_secret,
+        )
         self.url = ""
         self._refused: Counter[HttpRefusal] = Counter()
         self._server = HttpServer(

@@ -149,7 +149,7 @@ def _page_queries() -> Iterator[Query]:
     yield page_queries.events(*span, where)
     yield page_queries.gateways_now(now_ms)
     yield device_queries.latest_poll(now_ms, "a")
-    yield device_queries.answers(span, "a", _DAY_MS)
+    yield device_queries.answers(span, where, _DAY_MS)
     yield device_queries.identity(now_ms, "a")
     yield device_queries.port_order(now_ms, "a")
     yield device_queries.neighbours(now_ms, "a")

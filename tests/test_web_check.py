@@ -1,0 +1,187 @@
+"""The page /check: any browser tests against a real reflector whether calls would work
+from where it is."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import council
+import pytest
+from browser import browser
+from council_page import page_client, page_text
+from ndt7_reflector import config as reflector_config
+from store_doubles import AlertList, MemoryStore
+from waiting import wait_until
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from collectors.estate import Estate
+from collectors.estate.estate_model import Reflector
+from collectors.reflector import ReflectorService, call_echo
+from collectors.reflector.reflector_access import make_token
+from dashboards.web import StatusPage, WebConfig, check_page
+from probes.wire import ndt7
+from probes.wire.clock import wall_ms
+
+SECRET = "5a" * 32
+CALL = {"subprotocols": [call_echo.SUBPROTOCOL], "compression": None}
+
+
+def _estate(url: str) -> Estate:
+    reflectors = (Reflector(id="hq", host="127.0.0.1", ndt7_url=url),)
+    return council.estate().model_copy(update={"reflectors": reflectors})
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "reflector.key"
+    path.touch(0o600)
+    path.write_text(SECRET)
+    return path
+
+
+def test_the_page_may_connect_to_the_councils_reflector_and_nowhere_else() -> None:
+    with page_client(estate=_estate("https://reflect.example:8443/x")) as client:
+        page = client.get("/check")
+        others = client.get("/")
+    policy = page.headers["content-security-policy"]
+    assert "connect-src 'self' wss://reflect.example:8443;" in policy
+    assert "script-src 'self'; style-src 'self';" in policy
+    assert "reflect.example" not in others.headers["content-security-policy"]
+    text = page_text(page.text)
+    assert "Nothing is stored" in text
+    assert "This check needs JavaScript" in text
+
+
+def test_without_a_reflector_the_page_says_that_it_is_not_set_up() -> None:
+    with page_client() as client:
+        page = client.get("/check")
+    assert "This check is not set up here" in page.text
+    assert 'id="start"' not in page.text
+
+
+async def test_a_test_call_is_echoed_to_who_has_a_token_and_is_bounded(
+    secret: Path,
+) -> None:
+    settings = {"access": "token", "secret_file": secret, "calls_at_once": 2}
+    async with ReflectorService(reflector_config(**settings)) as reflector:
+        base = f"ws://127.0.0.1:{reflector.web_port}"
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(ndt7.url_of(base, call_echo.PATH), **CALL):
+                pass
+        assert refused.value.response.status_code == 403
+
+        def address(holder: str) -> str:
+            token = make_token(bytes.fromhex(SECRET), holder, wall_ms() / 1000)
+            return ndt7.url_of(ndt7.with_token(base, token), call_echo.PATH)
+
+        async with connect(address("a"), **CALL) as link:
+            for number in range(50):
+                await link.send(number.to_bytes(4) + bytes(156))
+            found = [await link.recv() for _ in range(50)]
+            assert [int.from_bytes(message[:4]) for message in found] == [*range(50)]
+            # One page has one test at a time, and all have so many.
+            with pytest.raises(InvalidStatus) as busy:
+                async with connect(address("a"), **CALL):
+                    pass
+            assert busy.value.response.status_code == 503
+            async with connect(address("b"), **CALL):
+                with pytest.raises(InvalidStatus):
+                    async with connect(address("c"), **CALL):
+                        pass
+        for too_much in ([bytes(5000)], ["text"], [bytes(8)] * 3000):
+            async with asyncio.timeout(10), connect(address("d"), **CALL) as link:
+                with pytest.raises(ConnectionClosed):
+                    await _send_and_read_on(link, too_much)
+        assert reflector.web_stats.calls >= 5
+        assert reflector.web_stats.testing == 0
+
+
+async def _send_and_read_on(
+    link: ClientConnection, messages: list[bytes | str]
+) -> None:
+    for message in messages:
+        await link.send(message)
+    while True:
+        await link.recv()
+
+
+@contextmanager
+def _served(secret: Path, **more: object) -> Iterator[tuple[str, ReflectorService]]:
+    """The page and a reflector, each on a port of its own, in another thread."""
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+    found: list[tuple[str, ReflectorService]] = []
+    stop = asyncio.Event()
+
+    async def run() -> None:
+        settings = {"access": "token", "secret_file": secret} | more
+        async with ReflectorService(reflector_config(**settings)) as reflector:
+            estate = _estate(f"ws://127.0.0.1:{reflector.web_port}")
+            page = StatusPage(
+                WebConfig(port=0),
+                lambda: estate,
+                AlertList(),
+                MemoryStore(),
+                reflector_secret=secret,
+            )
+            async with page:
+                found.append((page.url, reflector))
+                ready.set()
+                await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=[run()])
+    thread.start()
+    try:
+        assert ready.wait(30)
+        yield found[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(30)
+        loop.close()
+
+
+@pytest.mark.service
+def test_a_browser_tests_the_call_and_the_speed_and_answers_in_plain_words(
+    secret: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_page, "CALL_MESSAGES", 40)
+    monkeypatch.setattr(check_page, "SPEED_SECONDS", 1)
+    with _served(secret) as (url, reflector), browser(tmp_path / "chromium") as tab:
+
+        def shown() -> str:
+            return str(tab.run("document.querySelector('main').innerText"))
+
+        def load() -> None:
+            tab.call("Page.navigate", url=f"{url}/check")
+            ready = "document.readyState + !!document.querySelector('#start')"
+            wait_until(lambda: tab.run(ready) == "completetrue", "the page to load")
+
+        load()
+        # A page that is open and not used does nothing.
+        assert reflector.web_stats.calling == reflector.web_stats.calls == 0
+        tab.run("document.querySelector('#start').click()")
+        wait_until(lambda: "The check is done." in shown(), "the check to end", 60)
+        text = shown()
+        assert "ready for calls" in text or "calls may not be good" in text, text
+        assert "Mbit/s" in text.partition("Download")[2][:30]
+        assert "not measured" not in text
+        assert reflector.web_stats.calls == 1
+        assert reflector.web_stats.downloads == 1
+        assert reflector.web_stats.uploads == 1
+        focused = "document.activeElement.id"
+        assert tab.run(focused) == "verdict"
+
+        # A reflector that cannot be reached, and a browser that is too old.
+        tab.run("document.querySelector('#check').dataset.call = 'ws://127.0.0.1:1'")
+        tab.run("document.querySelector('#start').click()")
+        wait_until(lambda: "could not be reached, or is busy" in shown(), "the reason")
+        tab.call("Page.enable")
+        tab.call(
+            "Page.addScriptToEvaluateOnNewDocument", source="delete window.WebSocket;"
+        )
+        load()
+        wait_until(lambda: "This browser is too old" in shown(), "the sentence")
