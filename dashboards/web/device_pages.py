@@ -78,6 +78,7 @@ class DevicePages:
             page_queries.events(to_ms - EVENTS_MS, to_ms, where),
             device_queries.answers(shown.marked(to_ms), where, shown.mark_ms),
         )
+        blind = await self._views.blind_spans(*shown.marked(to_ms))
         ids = [known.id for known in view.estate.devices]
         neighbours = (
             None if heard is None else device_page_lists.device_neighbours(heard, ids)
@@ -104,9 +105,9 @@ class DevicePages:
             answered=strip(
                 "answered",
                 f"Its answers in the last {shown.label}",
-                answer_marks(answered or (), shown.marked(to_ms), shown.mark_ms).get(
-                    device.id, unknown_marks(shown.marked(to_ms), shown.mark_ms)
-                ),
+                answer_marks(
+                    answered or (), shown.marked(to_ms), shown.mark_ms, blind
+                ).get(device.id, unknown_marks(shown.marked(to_ms), shown.mark_ms)),
             ),
             findings=findings,
             ports=ports,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from collectors.store.query import Row
+from dashboards.observed import Span
+from dashboards.observed.time_spans import merged, within
 from dashboards.web.site_rows import URGENCIES
 
 # What the parts of a site's bar mean; each shows the worst state of its time.
@@ -14,6 +16,8 @@ STATE_WORDS = {
     "bad": "with a problem or down",
     "none": "not known",
 }
+# How much of a step the monitor may have been blind if a fault in it is to count.
+_LARGELY = 0.1
 _STATE_MARKS = {
     URGENCIES["Working"]: "ok",
     URGENCIES["Degraded"]: "part",
@@ -35,16 +39,28 @@ def state_marks(
 
 
 def answer_marks(
-    rows: Iterable[Row], span: tuple[int, int], step_ms: int
+    rows: Iterable[Row],
+    span: tuple[int, int],
+    step_ms: int,
+    blind: Sequence[Span] = (),
 ) -> dict[str, list[str]]:
     """Returns a mark for each step of `span`, by device: whether it always, sometimes
-    or never answered in it."""
+    or never answered in it. `blind`: when the monitor was blind, by its alerts. A fault
+    in a step that is largely blind is not known to be one: the first polls of such a
+    time are made before the poller notices."""
+    known = merged(blind)
 
     def mark(row: Row) -> str:
         lowest, highest = (row.values.get(f"answered_{how}") for how in ("min", "max"))
         if lowest is None or highest is None:
             return "none"
-        return "ok" if lowest else "part" if highest else "bad"
+        if lowest:
+            return "ok"
+        at = row.time_ms or 0
+        hidden = sum(end - begin for begin, end in within(known, [(at, at + step_ms)]))
+        if hidden >= step_ms * _LARGELY:
+            return "none"
+        return "part" if highest else "bad"
 
     return _marks(rows, "device", span, step_ms, mark)
 

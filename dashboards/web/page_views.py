@@ -14,6 +14,7 @@ from collectors.experience.groups import LEAST
 from collectors.store.query import Row
 from dashboards import figure_text
 from dashboards.missing_figures import LaptopCounts, laptops_query
+from dashboards.observed import Span, blind_spans
 from dashboards.query_cache import QueryCache, rounded
 from dashboards.web import page_queries, site_state
 from dashboards.web.monitor_cut_off import is_cut_off, not_observed
@@ -150,6 +151,18 @@ class Views:
             return [], _error_text(error)
         ended = [alert for alert in alerts if alert.resolved_ms is not None]
         return sorted(ended, key=lambda alert: -(alert.resolved_ms or 0)), ""
+
+    async def blind_spans(self, from_ms: int, to_ms: int) -> list[Span]:
+        """When the monitor was blind, by its alerts; none if they cannot be read."""
+
+        def read() -> list[Alert]:
+            return [*self.alerts.open(), *self.alerts.recent(from_ms)]
+
+        try:
+            async with asyncio.timeout(5):
+                return blind_spans(await asyncio.to_thread(read), to_ms)
+        except Exception:  # noqa: BLE001 - another part of the page shows the error
+            return []
 
     async def _read_alerts(self, now_ms: int) -> tuple[list[Alert], list[Silence], str]:
         def read() -> tuple[list[Alert], list[Silence]]:

@@ -58,7 +58,8 @@ class SiteViews:
         rows = await self._answers.query(
             device_queries.answers(span, of_site(site.id), shown.mark_ms)
         )
-        found = answer_marks(rows or (), span, shown.mark_ms)
+        blind = await self._views.blind_spans(*span)
+        found = answer_marks(rows or (), span, shown.mark_ms, blind)
         return {
             device: strip(f"day-{n}", f"{device}: the last {shown.label}", marks)
             for n, (device, marks) in enumerate(sorted(found.items()))
