@@ -78,7 +78,7 @@ def test_a_column_lost_while_the_tables_were_read_comes_some_polls_later() -> No
         result = await lossy.poll()
         assert "counters_32_bit" in findings_of(result.batches)
         lossy.ignored = b""
-        for _ in range(22):
+        for _ in range(10):
             result = await lossy.poll()
         assert "counters_32_bit" not in findings_of(result.batches)
         assert len(ports_of(result.batches, with_rates=True)) == PORTS
@@ -91,7 +91,7 @@ def test_a_column_that_the_agent_never_answers_is_asked_for_only_a_few_times() -
         lossy = Lossy(0.0, 0.0, ignored=oids_bytes(oids.IF_HC_IN_OCTETS))
         await lossy.poll()
         lossy.times_ignored = 0
-        for _ in range(120):
+        for _ in range(40):
             await lossy.poll()
         assert lossy.times_ignored == 3
 

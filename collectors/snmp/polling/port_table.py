@@ -83,6 +83,7 @@ class PortTable:
         # What did not answer while the tables were read, so many times as it is worth
         # asking again: an answer may have been lost.
         self._doubtful: list[str] = []
+        self._doubted_s = 0.0
         # How many ports the last poll had to request.
         self._requested = 0
         # How many of them it reached; None if all.
@@ -308,6 +309,7 @@ class PortTable:
         else:
             self._reading = None
             unanswered = reading.progress.unanswered
+            self._doubted_s = self._monotonic_s()
             self._doubtful = _DOUBTS * reading.cells.instances(unanswered, _COLUMNS)
         self._keep(reading.cells)
         return self._pack(snmp)
@@ -362,8 +364,11 @@ class PortTable:
         self._next_slow += 1
         if self._next_slow % len(plan.slow) == 0:
             await self._retry_unreadable(snmp)
-        if self._doubtful and await snmp.has(self._doubtful.pop(0)):
-            self.forget()
+        now_s = self._monotonic_s()
+        if self._doubtful and now_s - self._doubted_s > _REREAD_S:
+            self._doubted_s = now_s
+            if await snmp.has(self._doubtful.pop(0)):
+                self.forget()
 
     async def _retry_unreadable(self, snmp: DeviceSession) -> None:
         """Requests unreadable values once a round, in case the device is repaired."""
