@@ -23,6 +23,12 @@ from collectors.personal_readers import (
     read_request,
     read_segment,
 )
+from collectors.support_codes import (
+    count_support,
+    erase_support,
+    prune_support,
+    read_support,
+)
 
 PERSONAL_DAYS = 30
 Root = Literal["journal", "store", "bodies", "registry", "broker"]
@@ -158,6 +164,19 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         "until erased; 400 days after it was last seen (`ingest.registry.unseen_days`)",
         "at once",
         read=read_registry,
+    ),
+    PersonalDataPlace(
+        "registry",
+        "support-codes.sqlite",
+        "support codes as hashes, and who at the service desk has opened a laptop's "
+        "last day with one, and when",
+        "a code opens for an hour; both are kept 30 days, so that the laptop can show "
+        "who looked",
+        "at once",
+        erase_support,
+        prune_support,
+        count_support,
+        read_support,
     ),
     PersonalDataPlace(
         "broker",

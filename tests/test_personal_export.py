@@ -21,6 +21,7 @@ from collectors.personal_readers import rows_of
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
 from collectors.store.erasure import Erasures
+from collectors.support_codes import SupportCodes, support_codes_file
 from probes.wire.clock import wall_ms
 from probes.wire.report import Enrolment
 
@@ -73,7 +74,9 @@ async def planted(root: Path) -> tuple[str, str]:
     bodies = BodyQuarantine(root / "aside", 200)
     (root / "broker").mkdir()
     users = []
+    codes = SupportCodes(support_codes_file(root / "agents.sqlite"), wall_ms)
     for agent in (her.agent, other.agent):
+        codes.open(codes.make(agent).code, "council:grace", "Grace Hopper")
         Erasures(root / "store").request(agent, now_ms - 1, done=True)
         bodies.put(b'{"agent": "' + agent.encode(), "malformed", now_ms)
         users.append(f"{agent}:$7$101$salt$hash\n")

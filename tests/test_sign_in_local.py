@@ -22,8 +22,8 @@ from signing_in import (
 from dashboards.web.sign_in import local_users, password_sign_in
 from dashboards.web.sign_in.local_users import LocalUsers, UserProblem
 from dashboards.web.sign_in.password_sign_in import PasswordRefused, PasswordSignIn
-from dashboards.web.sign_in.sign_in_limits import SignInLimits
 from dashboards.web.sign_in.sign_in_sessions import form_token
+from dashboards.web.sign_in.try_limits import TryLimits
 from dashboards.web.visitors import Role
 
 REVERSED = "\u202eadA"
@@ -180,7 +180,7 @@ def test_the_real_hashes_are_argon2id_with_the_work_of_rfc_9106() -> None:
 
 
 def test_too_many_wrong_passwords_are_slowed_down_and_nobody_is_locked_out() -> None:
-    limits = SignInLimits()
+    limits = TryLimits()
     for number in range(10):
         assert limits.wait_s("ada", f"10.0.0.{number}", 0) == 0
         limits.note_wrong("ada", f"10.0.0.{number}", 0)

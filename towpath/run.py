@@ -47,6 +47,7 @@ from collectors.snmp import Credentials, Poller
 from collectors.snmp.traps import TrapReceiver
 from collectors.store import StoreWriter, open_store, saved_positions
 from collectors.store.erasure import Erasures
+from collectors.support_codes import SupportCodes, support_codes_file
 from collectors.topology import TopologyGraph, TopologyView
 from collectors.vpn_gateways import VpnGateways
 from dashboards.web import ApiSources, FleetSource, GrafanaSource, SiteRows, StatusPage
@@ -328,6 +329,9 @@ class Installation:
                 estate=lambda: self.estate.current,
             ),
             reflector_secret=self.config.ingest.policy.reflector_secret_file,
+            support=SupportCodes(
+                support_codes_file(self.config.ingest.registry.path), self._now_ms
+            ),
         )
         web = self.config.web
         self._add(f"status page http://{web.host}:{web.port}", page)

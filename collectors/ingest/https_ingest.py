@@ -3,6 +3,7 @@
     POST /v1/reports   a JSON list of `Report`, gzip allowed  -> `Receipt`
     POST /v1/enrol     and /v1/credential: see `enrolment_requests`
     GET  /v1/policy    `Policy`, with ETag and If-None-Match
+    POST and GET /v1/support-code: see `support_code_requests`
     GET  /healthz      whether it runs and the journal accepts reports
 
 A receipt means that the reports are on disk. Every error has one sentence (`{"why"}`);
@@ -51,9 +52,12 @@ from collectors.ingest.providers import Providers
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
+from collectors.ingest.support_code_requests import SupportCodeRequests
 from collectors.ip_networks import network_of
 from collectors.journal import Append
 from collectors.reflector.reflector_access import grant, read_secret
+from collectors.support_codes import SupportCodes, support_codes_file
+from probes.wire import support_code
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.policy import Incident
 from probes.wire.report import MAX_BODY_BYTES, READ_VERSIONS
@@ -94,6 +98,7 @@ class HttpsIngest:
             raise ValueError("ingest.https is not configured")
         self._config: HttpsConfig = config.https
         self._anonymous = config.anonymous
+        self._support_file = support_codes_file(config.registry.path)
         self._registry, self._now_ms = registry, now_ms
         self._estate, self._incidents = estate, incidents
         self._policies = LaptopPolicies(config, estate, now_ms)
@@ -164,6 +169,11 @@ class HttpsIngest:
             self._stop_key,
         )
 
+        support = SupportCodeRequests(
+            SupportCodes(self._support_file, self._now_ms),
+            lambda request: self._sign_in(request)[0].agent,
+        )
+
         def post(path: str, handle: Callable[[Request], Awaitable[Response]]) -> Route:
             return Route(path, self._answering(handle), methods=["POST"])
 
@@ -174,6 +184,8 @@ class HttpsIngest:
                 post("/v1/credential", laptops.renew),
                 post("/v1/credential/confirm", laptops.confirm),
                 Route("/v1/policy", self._answering(self._give_policy)),
+                post(support_code.PATH, support.make),
+                Route(support_code.PATH, self._answering(support.show)),
                 Route("/healthz", self._health),
             ],
             exception_handlers={HTTPException: http_error},

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.alert_text import describe_affected
 from collectors.server_measurements import CATALOGUE
+from collectors.support_codes import SupportCodes
 from dashboards import call_quality, chart, figure_text
 from dashboards.templating import environment
 from dashboards.web import fleet_state, influx_endpoint, site_state, status_api
@@ -42,6 +43,7 @@ from dashboards.web.security_headers import PAGE, REPORT, SecurityHeaders
 from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.sign_in_pages import SignInPages
 from dashboards.web.site_pages import SitePages
+from dashboards.web.support_pages import SupportPages
 from dashboards.web.visitor_recognition import (
     Recognition,
     VisitorRecognition,
@@ -50,6 +52,7 @@ from dashboards.web.visitor_recognition import (
 )
 from dashboards.web.visitors import Right
 from dashboards.web.web_config import WebConfig
+from probes.wire.number_text import capitalised
 
 _HERE = Path(__file__).parent
 _STATIC = {
@@ -70,6 +73,7 @@ class StatusPages:
         views: Views,
         has_actions: bool = False,
         fleet: FleetSource | None = None,
+        has_support: bool = False,
     ) -> None:
         self._config, self._views, self._has_actions = config, views, has_actions
         self._reports = ReportFolder(config.reports)
@@ -91,8 +95,10 @@ class StatusPages:
             clock=lambda time_ms: figure_text.clock(time_ms, self._zone),
             path=lambda text: quote(str(text), safe=""),
             port_link=port_link,
+            has_support=has_support,
             has_fleet=bool(fleet) and config.fleet,
             visitor=present_visitor,
+            capitalised=capitalised,
             raw=lambda text: Markup(escape(text)),
             form_token=lambda: present_request().form_token,
             can_sign_out=lambda: present_request().session is not None,
@@ -235,12 +241,13 @@ def app(
     rest: ASGIApp | None = None,
     overviews: OverviewCache | None = None,
     reflector_secret: Path | None = None,
+    support: SupportCodes | None = None,
 ) -> ASGIApp:
     """Returns the application; it starts nothing. `rest` is the API for programs;
     `overviews` is what it shares with the pages; `reflector_secret` the file from which
     the page `/check` has its tokens."""
     overviews = overviews or OverviewCache(views)
-    pages = StatusPages(config, views, actions is not None, fleet)
+    pages = StatusPages(config, views, actions is not None, fleet, support is not None)
     sites = SitePages(views, pages.page, fleet)
     devices = DevicePages(views, pages.page)
     recognition = Recognition(config, views.now_ms)
@@ -289,6 +296,8 @@ def app(
             recognition.users, recognition.sessions, audit, pages.page, views.now_ms
         )
         routes += people.routes
+    if support is not None and config.needs_sign_in:
+        routes += SupportPages(support, views, audit, pages.page).routes
     listed = [guard.guarded(route) for route in routes]
     if api is not None:
         listed += api.routes

@@ -16,6 +16,7 @@ from collectors.estate import Estate
 from collectors.experience.groups import LEAST
 from collectors.http import CannotServe, Endpoint, HttpRefusal, HttpServer, ServerLimits
 from collectors.store.query import Store
+from collectors.support_codes import SupportCodes
 from dashboards.query_cache import QueryCache
 from dashboards.web.action_pages import AlertActions
 from dashboards.web.alerts_api import AlertsApi
@@ -71,7 +72,7 @@ class StatusPage:
     laptops that is shown (`groups.least`); `influx` answers Grafana; `actions`: what
     links of messages do; `api`: what the APIs for programs need; `fleet`: where the
     page Fleet has the laptops from; `reflector_secret`: the file from which the page
-    `/check` has its tokens.
+    `/check` has its tokens; `support`: which laptop a support code opens.
     `unwell` returns what keeps Towpath from working, a sentence each; it may block.
     `page.url` is its address once entered. Raises `PageError` if the port is not
     available.
@@ -92,6 +93,7 @@ class StatusPage:
         api: ApiSources | None = None,
         fleet: FleetSource | None = None,
         reflector_secret: Path | None = None,
+        support: SupportCodes | None = None,
     ) -> None:
         self._config = config
         source = AlertReader(alerts) if isinstance(alerts, Path) else alerts
@@ -115,6 +117,7 @@ class StatusPage:
             rest,
             overviews,
             reflector_secret,
+            support,
         )
         self.url = ""
         self._refused: Counter[HttpRefusal] = Counter()

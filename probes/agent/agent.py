@@ -289,6 +289,7 @@ class Agent:
                 self._schedule.due_in(REFRESH, self._period_ms(REFRESH))
             if outcome.retry_s is None and renewal is not None:
                 await renewal.run(self._policy.current.credential_days)
+            await self._refresh_support(outcome.retry_s is None)
         finally:
             self._count_network()
 
@@ -325,7 +326,22 @@ class Agent:
         longest_s = self._policy.current.longest_pause_s
         return paused_until_ms(self._folder, self._clocks.now_ms(), longest_s)
 
-    def _act(self, request: LaptopRequest) -> LaptopAnswer:
+    async def _refresh_support(self, is_reached: bool) -> None:
+        support = self._server.support
+        if support is not None and (is_reached or support.is_wanted):
+            again_s = await support.refresh()
+            if again_s is not None:
+                self._schedule.due_in(REFRESH, int(again_s * 1000))
+            # Who waits for a code gets it now, not at the next tick.
+            self._woken.set()
+
+    def _act(self, request: LaptopRequest) -> LaptopAnswer | None:
+        """None: the answer comes later."""
+        if request.ask == "support-code" and self._server.support is not None:
+            answer = self._server.support.answer_or_ask()
+            if answer is None:
+                self._schedule.due_in(REFRESH, 0)
+            return answer
         longest_s = self._policy.current.longest_pause_s
         return act_on(request, self._folder, longest_s, self._clocks.now_ms())
 
@@ -372,5 +388,6 @@ class Agent:
                 spent_today_bytes=spool.spent_today_bytes(),
                 budget_today_bytes=day_budget_bytes(policy.current, jobs.metered),
                 left_out=jobs.left_out,
+                support=self._server.shown_support,
             ),
         )

@@ -17,6 +17,7 @@ from probes.agent.laptop_commands import (
     show_sent,
     show_settings,
     show_status,
+    show_support_code,
     show_what_we_collect,
     write_selftest,
 )
@@ -148,6 +149,15 @@ def _add_status_commands(
     page.add_argument("--to", type=Path, metavar="FOLDER", help="where to write it")
     page.add_argument(
         "--no-open", action="store_true", help="write the page, do not open it"
+    )
+    _add(
+        commands,
+        "support-code",
+        "show a code that lets the service desk see this laptop's last day",
+        show_support_code,
+        "Shows a code that is good for an hour. With it, and only with it, the\n"
+        "service desk can see what this laptop measured in the last 24 hours. Then it\n"
+        "shows who has looked in the last 30 days.",
     )
     settings = _add(
         commands,

@@ -30,6 +30,7 @@ from probes.agent.enrol import (
 )
 from probes.agent.enrolment_token import EnrolmentToken
 from probes.agent.laptop_requests import open_to_people
+from probes.agent.laptop_support import LaptopSupport
 from probes.agent.publish_https import HttpsPublisher
 from probes.agent.report_delivery import Later, Publisher
 from probes.agent.server_connection import ServerConnection
@@ -92,6 +93,7 @@ async def run(
             renewal=CredentialRenewal(
                 folder, credential, machine, connection, use_credential, wall_ms
             ),
+            support=LaptopSupport(folder, connection, wall_ms),
             network_bytes=lambda: connection.cost_bytes,
             clock_ahead_s=lambda: connection.clock_ahead_s,
             clock_was_set=connection.clock_was_set,

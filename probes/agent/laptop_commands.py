@@ -93,6 +93,29 @@ def set_place(options: argparse.Namespace, settings: Settings) -> int:
     return _request(LaptopRequest("place", word=word), settings)
 
 
+def show_support_code(options: argparse.Namespace, settings: Settings) -> int:
+    """Gets a support code from the council's server and prints it."""
+    from probes.agent.laptop_requests import LaptopRequest, hand_in
+
+    if settings.shared_folder:
+        request = LaptopRequest("support-code")
+        answer = hand_in(Path(settings.shared_folder), request)
+    else:
+        import asyncio
+
+        from probes.agent.enrol import NotEnrolled
+        from probes.agent.laptop_support import code_now
+
+        try:
+            answer = asyncio.run(code_now(settings, software()))
+        except NotEnrolled as error:
+            return failure(str(error))
+    if not answer.done:
+        return failure(answer.text)
+    print(answer.text)
+    return OK
+
+
 def _request(request: LaptopRequest, settings: Settings) -> int:
     """Does what is asked, or has the agent's service do it, and prints the answer."""
     from probes.agent.laptop_requests import act_on, hand_in

@@ -1,5 +1,5 @@
 """What a person at the laptop asks of an agent that runs as a service of the system: a
-pause, its end, and what the present network is.
+pause, its end, what the present network is, and a support code.
 
 The service's state is private, so a request is a small file in a folder where everybody
 at the laptop may create files (`shared_folder`). The service checks it, acts, deletes
@@ -51,7 +51,7 @@ class LaptopRequest(
 ):
     """`seconds` is for a pause, `word` for a place; an empty one forgets it."""
 
-    ask: Literal["pause", "resume", "place"]
+    ask: Literal["pause", "resume", "place", "support-code"]
     seconds: Annotated[float, msgspec.Meta(gt=0, le=366 * 86_400)] = 3600
     word: Literal["home", "elsewhere", ""] = ""
 
@@ -67,6 +67,8 @@ def act_on(
     request: LaptopRequest, folder: Path, longest_pause_s: int, now_ms: int
 ) -> LaptopAnswer:
     """Does what is asked in the agent's state folder."""
+    if request.ask == "support-code":
+        return LaptopAnswer(False, "this agent has no server that gives support codes")
     if request.ask == "pause":
         return _pause(request.seconds, folder, longest_pause_s, now_ms)
     if request.ask == "resume":
@@ -152,12 +154,13 @@ def _answers(shared: Path) -> dict[str, LaptopAnswer]:
 
 
 class RequestDesk:
-    """The service's side: `serve()` acts on what has been handed in."""
+    """The service's side: `serve()` acts on what has been handed in. `act` returns None
+    if the answer comes later: it is then asked again."""
 
     def __init__(
         self,
         shared: Path,
-        act: Callable[[LaptopRequest], LaptopAnswer],
+        act: Callable[[LaptopRequest], LaptopAnswer | None],
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._shared, self._act, self._now_s = shared, act, now_s
@@ -216,6 +219,9 @@ class RequestDesk:
             self._drop(path)
             return
         answer = self._act(request)
+        if answer is None:
+            # It is looked at again, once the server has answered.
+            return
         _log.info("request_served ask=%s done=%d", request.ask, answer.done)
         self._answers[path.stem] = answer
         self._answers = dict(list(self._answers.items())[-MAX_ANSWERS:])

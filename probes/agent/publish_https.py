@@ -59,7 +59,7 @@ class HttpsPublisher:
             raise BodyTooLarge(why or "a proxy accepts less at once")
         if response.status in {400, 415, 422} and why is not None:
             raise NotTaken(why)
-        raise _error_of(response, time.time())
+        raise error_of(response, time.time())
 
     async def policy(self, site: str = "") -> Policy | None:
         """Returns the policy if it has changed since the last time. `site` is the
@@ -71,7 +71,7 @@ class HttpsPublisher:
         if response.status == 304:
             return None
         if response.status != 200:
-            raise _error_of(response, time.time())
+            raise error_of(response, time.time())
         try:
             policy = decode_policy(response.body[: MAX_POLICY_BYTES + 1])
         except msgspec.DecodeError as error:
@@ -80,7 +80,8 @@ class HttpsPublisher:
         return policy
 
 
-def _error_of(response: HttpResponse, now_s: float) -> Later | CredentialRefused:
+def error_of(response: HttpResponse, now_s: float) -> Later | CredentialRefused:
+    """What an answer that is not the expected one means."""
     status, why = response.status, response.why
     if status in {401, 403} and why is not None:
         return CredentialRefused(f"the server refused this laptop's credential: {why}")

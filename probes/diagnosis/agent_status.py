@@ -13,6 +13,7 @@ import msgspec
 
 from probes.diagnosis.local_time import local_time_text
 from probes.diagnosis.result_figures import figure_lines
+from probes.diagnosis.support_text import support_lines
 from probes.wire.atomic_file import PRIVATE
 from probes.wire.durations import rough_duration_text
 from probes.wire.number_text import capitalised
@@ -21,6 +22,7 @@ from probes.wire.probe_list import probe_title
 from probes.wire.report import Result, Whereabouts
 from probes.wire.result_summary import result_title, summary
 from probes.wire.state_file import StateFile
+from probes.wire.support_code import SupportCode
 from probes.wire.verdict import LaptopVerdict, verdict
 
 FILE = "status.json"
@@ -74,6 +76,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     spent_today_bytes: int = 0
     budget_today_bytes: int = 0
     left_out: int = 0
+    support: SupportCode = SupportCode()
 
 
 def status_file(folder: Path, mode: int = PRIVATE) -> StateFile:
@@ -166,6 +169,7 @@ def status_lines(status: Status | None, now_ms: int) -> list[str]:
         )
     lines += [
         f"Your council knows this laptop as {status.agent}.",
+        *support_lines(status.support, now_ms),
         "See what is collected: towpath-agent what-we-collect. "
         "See exactly what was sent: towpath-agent sent.",
     ]

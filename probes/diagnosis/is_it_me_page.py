@@ -23,6 +23,11 @@ from probes.diagnosis.agent_status import (
 from probes.diagnosis.local_time import local_time_text
 from probes.diagnosis.result_figures import figures
 from probes.diagnosis.sent_log import Sending
+from probes.diagnosis.support_text import (
+    WHAT_IT_DOES,
+    code_sentence,
+    look_sentences,
+)
 from probes.diagnosis.what_we_collect import NEVER, period_text
 from probes.wire.display import isolated
 from probes.wire.durations import exact_duration_text
@@ -48,6 +53,7 @@ def page(
             [
                 _verdict(status, now_ms),
                 _incidents(status, now_ms),
+                _support(status, now_ms),
                 _measurements(status, now_ms),
             ]
         )
@@ -144,6 +150,24 @@ def _incidents(status: Status, now_ms: int) -> str:
         )
         body = f"{problems}<p>Checked {ago(now_ms - status.policy_ms)}.</p>\n"
     return f"<h2>Problems your council knows of</h2>\n{body}"
+
+
+def _support(status: Status, now_ms: int) -> str:
+    code = code_sentence(status.support, now_ms)
+    if code:
+        shown = f"<p><strong>{escape(code)}</strong></p>\n<p>{WHAT_IT_DOES}</p>\n"
+    else:
+        shown = (
+            "<p>If the service desk asks for a support code, type <code>towpath-agent "
+            f"support-code</code>. {WHAT_IT_DOES}</p>\n"
+        )
+    looks = "".join(
+        f"<li>{escape(text)}</li>\n" for text in look_sentences(status.support)
+    )
+    looked = f"<ul>\n{looks}</ul>\n" if looks else "<p>Nobody has looked.</p>\n"
+    return (
+        f"<h2>Support code</h2>\n{shown}<h3>Who has looked, in 30 days</h3>\n{looked}"
+    )
 
 
 def _measurements(status: Status, now_ms: int) -> str:

@@ -8,8 +8,8 @@ import math
 import time
 
 from dashboards.web.sign_in.local_users import LocalUser, LocalUsers, folded
-from dashboards.web.sign_in.sign_in_limits import SignInLimits
 from dashboards.web.sign_in.sign_in_refusal import SignInRefused
+from dashboards.web.sign_in.try_limits import TryLimits
 
 # Each takes 64 MB and a twentieth of a second.
 _AT_ONCE, _MOST_WAITING = 2, 20
@@ -27,7 +27,7 @@ class PasswordRefused(Exception):
 
 class PasswordSignIn:
     def __init__(self, users: LocalUsers) -> None:
-        self._users, self._limits = users, SignInLimits()
+        self._users, self._limits = users, TryLimits()
         self._turns, self._waiting = asyncio.Semaphore(_AT_ONCE), 0
 
     async def check(self, name: str, password: str, address: str) -> LocalUser:

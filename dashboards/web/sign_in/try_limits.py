@@ -1,4 +1,4 @@
-"""`SignInLimits`: how often passwords are tried, by name and by address.
+"""`TryLimits`: how often passwords or codes are tried, by name and by address.
 
 Who waits half a minute may try again: nobody can lock another person out for good.
 """
@@ -14,8 +14,8 @@ _NAME_BURST, _NAME_EVERY_S = 10, 30
 _ADDRESS_BURST, _ADDRESS_EVERY_S = 60, 3
 
 
-class SignInLimits:
-    """Only wrong passwords count. Pure, but for its state."""
+class TryLimits:
+    """Only wrong ones count. Pure, but for its state."""
 
     def __init__(self) -> None:
         self._names = TokenBuckets(1 / _NAME_EVERY_S, _NAME_BURST)

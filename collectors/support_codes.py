@@ -1,0 +1,229 @@
+"""`SupportCodes`: which laptop a code opens, for whom, and who has looked.
+
+One SQLite file beside the registry: the role ingest makes codes for laptops, the role
+web opens them for the service desk. Of a code only the hash is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from probes.wire.clock import WallClock
+from probes.wire.support_code import VALID_MS, SupportCode, SupportLook, new_code
+
+FILE = "support-codes.sqlite"
+KEPT_DAYS = 30
+_KEPT_MS = KEPT_DAYS * 86_400_000
+# A person who wants one code presses a button a few times; a program does it for ever.
+_MOST_PER_HOUR = 10
+_MOST_LOOKS = 100
+_WAIT_S = 5.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS code (
+  hash BLOB PRIMARY KEY, agent TEXT NOT NULL, made_ms INTEGER NOT NULL,
+  until_ms INTEGER NOT NULL, ended INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS code_of ON code (agent);
+CREATE TABLE IF NOT EXISTS look (
+  reference TEXT PRIMARY KEY, hash BLOB NOT NULL, agent TEXT NOT NULL,
+  at_ms INTEGER NOT NULL, id TEXT NOT NULL, who TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS look_of ON look (agent);
+"""
+
+
+class CodesTooOften(Exception):
+    """The laptop has asked for too many codes within an hour."""
+
+
+class CodeRefused(Exception):
+    """The code opens nothing for this person. The text is a sentence for them, and
+    `detail` for the audit log."""
+
+    def __init__(self, text: str, detail: str) -> None:
+        super().__init__(text)
+        self.detail = detail
+
+
+class OpenedLaptop(msgspec.Struct, frozen=True):
+    """A laptop that a code has opened for one person until `until_ms`."""
+
+    reference: str
+    agent: str
+    at_ms: int
+    until_ms: int
+
+
+class SupportCodes:
+    """Methods block; they raise `sqlite3.Error` or `OSError`."""
+
+    def __init__(self, path: Path, now_ms: WallClock) -> None:
+        self.path, self._now_ms = path, now_ms
+
+    def make(self, agent: str) -> SupportCode:
+        """A new code for a laptop; those before are worth nothing any more. Raises
+        `CodesTooOften`."""
+        now_ms, code = self._now_ms(), new_code()
+        with _opened(self.path) as db:
+            _forget_old(db, now_ms)
+            made = db.execute(
+                "SELECT count(*) FROM code WHERE agent = ? AND made_ms > ?",
+                (agent, now_ms - VALID_MS),
+            ).fetchone()[0]
+            if made >= _MOST_PER_HOUR:
+                raise CodesTooOften
+            db.execute("UPDATE code SET ended = 1 WHERE agent = ?", (agent,))
+            db.execute(
+                "INSERT INTO code (hash, agent, made_ms, until_ms) VALUES (?, ?, ?, ?)",
+                (_hash(code), agent, now_ms, now_ms + VALID_MS),
+            )
+            return SupportCode(code, now_ms + VALID_MS, _looks(db, agent))
+
+    def of_laptop(self, agent: str) -> SupportCode:
+        """Until when the laptop's code is good, and who has looked."""
+        if not self.path.exists():
+            return SupportCode()
+        with _opened(self.path) as db:
+            row = db.execute(
+                "SELECT until_ms FROM code WHERE agent = ? AND NOT ended "
+                "AND until_ms > ?",
+                (agent, self._now_ms()),
+            ).fetchone()
+            return SupportCode("", row[0] if row else 0, _looks(db, agent))
+
+    def open(self, code: str, id: str, who: str) -> OpenedLaptop:
+        """Opens the laptop of a code for one person, and for nobody else from then on.
+        Raises `CodeRefused`."""
+        now_ms = self._now_ms()
+        unknown = CodeRefused(
+            "This code is not known or has expired. Ask the caller to read it again, "
+            "or for a new one",
+            "the code is not known or has expired",
+        )
+        if not self.path.exists():
+            raise unknown
+        with _opened(self.path) as db:
+            row = db.execute(
+                "SELECT agent, until_ms FROM code WHERE hash = ? AND NOT ended "
+                "AND until_ms > ?",
+                (_hash(code), now_ms),
+            ).fetchone()
+            if row is None:
+                raise unknown
+            agent, until_ms = row
+            look = db.execute(
+                "SELECT reference, at_ms, id FROM look WHERE hash = ?", (_hash(code),)
+            ).fetchone()
+            if look is None:
+                look = secrets.token_urlsafe(16), now_ms, id
+                db.execute(
+                    "INSERT INTO look (reference, hash, agent, at_ms, id, who) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    (look[0], _hash(code), agent, now_ms, id, who),
+                )
+            elif look[2] != id:
+                raise CodeRefused(
+                    "Somebody else has used this code. Ask the caller for a new one",
+                    "somebody else has used the code",
+                )
+        return OpenedLaptop(look[0], agent, look[1], until_ms)
+
+    def opened(self, reference: str, id: str) -> OpenedLaptop | None:
+        """The laptop that this person has opened, while the code is good."""
+        if not self.path.exists():
+            return None
+        with _opened(self.path) as db:
+            row = db.execute(
+                "SELECT reference, look.agent, at_ms, until_ms "
+                "FROM look JOIN code USING (hash) WHERE reference = ? AND id = ? "
+                "AND NOT ended AND until_ms > ?",
+                (reference, id, self._now_ms()),
+            ).fetchone()
+        return None if row is None else OpenedLaptop(*row)
+
+
+def support_codes_file(registry: Path) -> Path:
+    """Where they are: beside the file of enrolled laptops."""
+    return registry.parent / FILE
+
+
+def erase_support(path: Path, agent: str) -> int:
+    """Removes a laptop's codes and who has looked. Returns how many lines there
+    were."""
+    with _opened(path) as db:
+        return sum(
+            db.execute(f"DELETE FROM {table} WHERE agent = ?", (agent,)).rowcount
+            for table in ("code", "look")
+        )
+
+
+def count_support(path: Path, agent: str) -> int:
+    """How many lines there are about a laptop."""
+    return len(read_support(path, agent))
+
+
+def read_support(path: Path, agent: str) -> list[dict[str, object]]:
+    """What the file has about a laptop, without hashes of codes."""
+    with _opened(path) as db:
+        codes = db.execute(
+            "SELECT made_ms, until_ms, ended FROM code WHERE agent = ?", (agent,)
+        ).fetchall()
+        looks = _looks(db, agent)
+    return [
+        *(
+            {"agent": agent, "made_ms": made, "until_ms": until, "ended": bool(ended)}
+            for made, until, ended in codes
+        ),
+        *({"agent": agent, "looked_ms": look.at_ms, "who": look.who} for look in looks),
+    ]
+
+
+def prune_support(path: Path, before_ms: int) -> int:
+    """Removes what is older. Returns how many lines that was."""
+    with _opened(path) as db:
+        return sum(
+            db.execute(f"DELETE FROM {table} WHERE {at} < ?", (before_ms,)).rowcount
+            for table, at in (("code", "made_ms"), ("look", "at_ms"))
+        )
+
+
+def _looks(db: sqlite3.Connection, agent: str) -> tuple[SupportLook, ...]:
+    rows = db.execute(
+        "SELECT who, at_ms FROM look WHERE agent = ? ORDER BY at_ms DESC LIMIT ?",
+        (agent, _MOST_LOOKS),
+    )
+    return tuple(SupportLook(*row) for row in rows)
+
+
+def _forget_old(db: sqlite3.Connection, now_ms: int) -> None:
+    db.execute("DELETE FROM code WHERE until_ms < ?", (now_ms - _KEPT_MS,))
+    db.execute("DELETE FROM look WHERE at_ms < ?", (now_ms - _KEPT_MS,))
+
+
+def _hash(code: str) -> bytes:
+    return hashlib.sha256(code.encode()).digest()
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """One transaction in the file, which only its owner can read."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
+    try:
+        db.executescript(_SCHEMA)
+        # What is erased is not left in free pages.
+        db.execute("PRAGMA secure_delete = ON")
+        db.execute("BEGIN IMMEDIATE")
+        yield db
+        db.execute("COMMIT")
+    finally:
+        db.close()
