@@ -18,6 +18,7 @@ from collectors.estate import Estate
 from collectors.ingest.ingest_config import IngestConfig, RegistryConfig
 from collectors.server_measurements import CATALOGUE
 from dashboards.web import ApiSources, StatusPage, WebConfig
+from dashboards.web.api.live_updates import LiveTimes
 from dashboards.web.visitors import Right
 
 DAY_MS = 86_400_000
@@ -58,7 +59,9 @@ class CouncilApi:
         until_ms = self.now_ms + DAY_MS
         return self.tokens.make(name, "ada", until_ms, self.now_ms, scopes)
 
-    def page(self, store: Any = STORE, **config: Any) -> StatusPage:
+    def page(
+        self, store: Any = STORE, live: LiveTimes | None = None, **config: Any
+    ) -> StatusPage:
         sources = api_sources(self.path, self.estate)
         hosts = ("towpath.example", "127.0.0.1")
         return StatusPage(
@@ -68,6 +71,7 @@ class CouncilApi:
             store,
             now_ms=lambda: self.now_ms,
             api=sources,
+            live=live,
         )
 
     @contextmanager

@@ -25,6 +25,7 @@ from dashboards.web.api.api_page import END as OPERATIONS_END
 from dashboards.web.api.api_page import operations_table
 from dashboards.web.api.api_route import ApiRoute
 from dashboards.web.api.api_routes import api_routes
+from dashboards.web.api.live_updates import LiveUpdates
 from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_views import Views
 from probes.wire.catalogue import Catalogue, Measurement
@@ -120,7 +121,9 @@ def described_routes() -> list[ApiRoute]:
     )
     answers = QueryCache(_NoStore(), lambda: 0)
     views = Views(Estate, AlertReader(standing), answers, lambda: 0)
-    return api_routes(sources, views, _NoStore(), None, OverviewCache(views))
+    overviews = OverviewCache(views)
+    updates = LiveUpdates(overviews)
+    return api_routes(sources, views, _NoStore(), None, overviews, updates)
 
 
 def _replace_table(page: str, head: str, table: str) -> None:

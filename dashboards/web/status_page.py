@@ -21,6 +21,7 @@ from dashboards.query_cache import QueryCache
 from dashboards.web.action_pages import AlertActions
 from dashboards.web.alerts_api import AlertsApi
 from dashboards.web.api.api_routes import ApiSources, rest_api
+from dashboards.web.api.live_updates import LiveTimes, LiveUpdates
 from dashboards.web.api.rest_api import RestApi
 from dashboards.web.app import app
 from dashboards.web.fleet_page import FleetSource
@@ -72,7 +73,8 @@ class StatusPage:
     laptops that is shown (`groups.least`); `influx` answers Grafana; `actions`: what
     links of messages do; `api`: what the APIs for programs need; `fleet`: where the
     page Fleet has the laptops from; `reflector_secret`: the file from which the page
-    `/check` has its tokens; `support`: which laptop a support code opens.
+    `/check` has its tokens; `support`: which laptop a support code opens;
+    `live`: how often pages that listen are served.
     `unwell` returns what keeps Towpath from working, a sentence each; it may block.
     `page.url` is its address once entered. Raises `PageError` if the port is not
     available.
@@ -94,6 +96,7 @@ class StatusPage:
         fleet: FleetSource | None = None,
         reflector_secret: Path | None = None,
         support: SupportCodes | None = None,
+        live: LiveTimes | None = None,
     ) -> None:
         self._config = config
         source = AlertReader(alerts) if isinstance(alerts, Path) else alerts
@@ -102,11 +105,12 @@ class StatusPage:
         if council and not config.title:
             config = config.model_copy(update={"title": council})
         overviews = OverviewCache(self.views)
+        self.updates = LiveUpdates(overviews, live)
         old: AlertsApi | None = None
         rest: RestApi | None = None
         if api is not None and config.api.enabled:
             old = AlertsApi(api.standing, api.known, now_ms, api.timezone)
-            rest = rest_api(api, self.views, store, config, overviews)
+            rest = rest_api(api, self.views, store, config, overviews, self.updates)
         self.app = app(
             config,
             self.views,
@@ -150,4 +154,6 @@ class StatusPage:
         self._refused[reason] += 1
 
     async def __aexit__(self, *_: object) -> None:
+        # Else the server waits for pages that listen.
+        await self.updates.stop()
         await self._server.stop()

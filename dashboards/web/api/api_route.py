@@ -5,7 +5,14 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +41,7 @@ class ApiCall:
     body: Any
     now_ms: int
     check_match: Callable[[object], None] = lambda document: None
+    last_event_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,17 @@ class RawAnswer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Answer = msgspec.Struct | Sequence[msgspec.Struct] | Made | RawAnswer | None
+@dataclass(frozen=True)
+class StreamAnswer:
+    """Bytes that are sent as they come."""
+
+    chunks: AsyncGenerator[bytes, None]
+    headers: Mapping[str, str]
+
+
+Answer = (
+    msgspec.Struct | Sequence[msgspec.Struct] | Made | RawAnswer | StreamAnswer | None
+)
 Work = Callable[[ApiCall], Awaitable[Answer]]
 
 

@@ -19,6 +19,7 @@ from dashboards.web.api.alert_operations import AlertOperations
 from dashboards.web.api.api_route import ApiCall, ApiRoute, RawAnswer
 from dashboards.web.api.estate_operations import EstateOperations
 from dashboards.web.api.fleet_operations import FleetOperations
+from dashboards.web.api.live_updates import LiveUpdates
 from dashboards.web.api.openapi_document import openapi_document
 from dashboards.web.api.report_operations import ReportOperations
 from dashboards.web.api.rest_api import BASE, RestApi
@@ -61,6 +62,7 @@ def api_routes(
     store: Store,
     reports: Path | None,
     overviews: OverviewCache,
+    updates: LiveUpdates,
 ) -> list[ApiRoute]:
     answers = QueryCache(
         store, views.now_ms, _QUERY_S, keep_ms=0, at_once=_QUERIES_AT_ONCE
@@ -75,6 +77,7 @@ def api_routes(
             _caller,
             CallerDocument,
         ),
+        updates.route,
         *ServiceOperations(views, overviews, sources.timezone).routes,
         *EstateOperations(views, overviews).routes,
         *SeriesOperations(answers).routes,
@@ -102,9 +105,10 @@ def rest_api(
     store: Store,
     config: WebConfig,
     overviews: OverviewCache,
+    updates: LiveUpdates,
 ) -> RestApi:
     return RestApi(
-        api_routes(sources, views, store, config.reports, overviews),
+        api_routes(sources, views, store, config.reports, overviews, updates),
         ApiTokens(tokens_file(sources.standing)),
         WrittenRequests(written_file(sources.standing)),
         config,

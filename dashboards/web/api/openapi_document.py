@@ -104,6 +104,10 @@ def _operation(
     ]
     if 412 in route.problems:
         parameters.append(_header("If-Match", "do it only to this version (ETag)"))
+    if route.is_stream:
+        parameters.append(
+            _header("Last-Event-ID", "go on after this event", maxLength=40)
+        )
     if route.is_write:
         parameters.append(
             _header(

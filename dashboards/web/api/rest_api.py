@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from alerts.api_tokens import ApiTokens, AuditEntry
@@ -43,6 +43,7 @@ from dashboards.web.api.api_route import (
     Made,
     RawAnswer,
     RouteTable,
+    StreamAnswer,
 )
 from dashboards.web.api.rate_limit import RequestRates
 from dashboards.web.api.written_requests import WrittenAnswer, WrittenRequests
@@ -125,13 +126,20 @@ class RestApi:
             read_body(raw, route.body) if route.body else None,
             self._now_ms(),
             _match_check(request),
+            request.headers.get("last-event-id", ""),
         )
+        if route.is_stream and request.method == "HEAD":
+            return Response(b"", 200, {**headers, **_UNSTORED}, route.media_type)
         if route.is_write:
             written = await self._write(request, route, call, raw)
             return Response(
                 written.body, written.status, {**headers, **written.headers}
             )
         answer = await self._work(route, call)
+        if isinstance(answer, StreamAnswer):
+            return _Stream(
+                answer.chunks, 200, {**headers, **answer.headers}, route.media_type
+            )
         return _shown(request, route, call, answer, headers)
 
     def _find(self, request: Request) -> tuple[dict[str, ApiRoute], list[str]]:
@@ -221,6 +229,26 @@ class RestApi:
         except Exception:  # noqa: BLE001 - the answer is a problem too
             _log.exception("api_failed", name=route.name)
             raise ApiProblem(500, "Towpath has failed here; its log has why") from None
+
+
+class _Stream(StreamingResponse):
+    """Ends its source at once when the client has gone."""
+
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        status_code: int,
+        headers: Mapping[str, str],
+        media_type: str,
+    ) -> None:
+        super().__init__(chunks, status_code, headers, media_type)
+        self._chunks = chunks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._chunks.aclose()
 
 
 def _need_own_page(request: Request) -> None:

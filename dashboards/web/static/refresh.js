@@ -1,4 +1,5 @@
-// Brings the page up to date in place. It keeps the focus, open details and the scroll
+// Brings the page up to date in place: as soon as the server says that something has
+// changed, or now and then if it cannot. It keeps the focus, open details and the scroll
 // position, says only that the state changed, and can be stopped. Without it the page
 // stands as it was drawn, with a link to draw it again.
 "use strict";
@@ -19,6 +20,7 @@
     paused = !paused;
     sessionStorage.setItem("paused", paused ? "1" : "0");
     name();
+    listen();
   });
   tools.append(button);
 
@@ -28,10 +30,22 @@
       path.unshift([...at.parentElement.children].indexOf(at));
     return path;
   };
+  // Whether something has changed since the page was drawn, as far as is known.
+  let old = false;
+  let busy = false;
   const refresh = async () => {
-    if (paused || document.hidden) return;
+    old = true;
+    if (busy || paused || document.hidden) return;
     // Somebody selecting text or moving through the page is not to be disturbed.
     if (String(getSelection()) !== "" || live.contains(document.activeElement)) return;
+    busy = true;
+    try {
+      await draw();
+    } finally {
+      busy = false;
+    }
+  };
+  const draw = async () => {
     let text;
     try {
       const answer = await fetch(location.href, { cache: "no-store" });
@@ -41,6 +55,7 @@
       said.textContent = "This page could not be brought up to date; it is as old as it says.";
       return;
     }
+    old = false;
     const next = new DOMParser().parseFromString(text, "text/html");
     const fresh = next.getElementById("live");
     if (!fresh) return;
@@ -57,5 +72,34 @@
     if (drawn) document.getElementById("drawn").replaceChildren(...drawn.childNodes);
     if (before !== live.dataset.state) said.textContent = live.dataset.state;
   };
-  setInterval(refresh, seconds * 1000);
+
+  let source = null;
+  let soon = 0;
+  // Several changes at once draw the page once.
+  const changed = () => {
+    clearTimeout(soon);
+    soon = setTimeout(refresh, 500);
+  };
+  const listen = () => {
+    const wanted = !paused && !document.hidden && "EventSource" in window;
+    if (source && (!wanted || source.readyState === EventSource.CLOSED)) {
+      source.close();
+      source = null;
+    }
+    if (!wanted || source) return;
+    source = new EventSource("/api/v1/events");
+    for (const kind of ["site", "alert", "status", "figures", "reset"])
+      source.addEventListener(kind, changed);
+  };
+  document.addEventListener("visibilitychange", () => {
+    listen();
+    if (!document.hidden && old) refresh();
+  });
+  addEventListener("pagehide", () => source && source.close());
+  addEventListener("pageshow", () => listen());
+  const hears = () => source && source.readyState === EventSource.OPEN;
+  setInterval(() => {
+    // The server may have refused to be listened to: then this asks now and then.
+    if (old || !hears()) refresh();
+  }, seconds * 1000);
 })();
