@@ -68,6 +68,10 @@ class _Page(HTMLParser):
             self.found.append("a drawing without a name")
         if held.get("aria-hidden") == "true" and held.get("tabindex") == "0":
             self.found.append(f"<{tag}> is hidden but can be focused")
+        if tag != "main" and held.get("tabindex") == "0":
+            self.found.append(f"<{tag}> is a stop of the Tab key, and nothing scrolls")
+        if tag == "caption" and held.get("role"):
+            self.found.append("a caption has no role")
         if tag == "th" and not held.get("scope"):
             self.found.append("a header cell without scope")
         if tag == "table":

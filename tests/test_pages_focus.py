@@ -11,13 +11,16 @@ from pathlib import Path
 
 import axe
 import pytest
+import test_web_sites
 from browser import Browser, browser
 from council_fleet import agents, fleet_source
 from council_page import CSS, NOW_MS, page_client
 from report_month import month_content
+from store_doubles import AlertList
 from test_agent_page import CSS as AGENT_CSS
 from test_agent_page import SENT, TROUBLED
 from test_agent_status import NOW_MS as AGENT_NOW_MS
+from test_web_sites import many_sites
 
 from dashboards.report.report_html import render_html
 from probes.diagnosis.is_it_me_page import page as agent_page
@@ -62,6 +65,11 @@ def _html(page: str) -> str:
     ):
         html = client.get(page).text
         script = client.get("/static/refresh.js").text
+    return _whole_page(html, script)
+
+
+def _whole_page(html: str, script: str) -> str:
+    """The page with its style and script inside."""
     sheet, place = (
         f"<style>{CSS}</style>",
         '<link rel="stylesheet" href="/static/look.css">',
@@ -106,6 +114,27 @@ def test_axe_finds_nothing_and_nothing_is_cut_or_scrolled_sideways(
     assert found == {width: [] for width in found}
     assert wrong == []
     assert passed > 30
+
+
+@pytest.mark.parametrize(("width", "most"), [(1280, 1120), (1920, 800)])
+def test_all_of_two_hundred_sites_are_on_one_screen(
+    chromium: Browser, width: int, most: int
+) -> None:
+    with page_client(
+        store=test_web_sites.STORE, alerts=AlertList(), estate=many_sites()
+    ) as client:
+        html = client.get("/").text
+    chromium.width(width)
+    chromium.show(_whole_page(html, ""), **SCHEMES["light"])
+    tiles = "[...document.querySelectorAll('ul.sites a')]"
+    assert chromium.run(f"{tiles}.length") == 200
+    tall = (
+        f"(() => {{ const boxes = {tiles}.map((tile) => tile.getBoundingClientRect());"
+        " return Math.max(...boxes.map((box) => box.bottom))"
+        " - Math.min(...boxes.map((box) => box.top)); })()"
+    )
+    assert chromium.run(tall) <= most
+    assert chromium.run("towpath.narrow()") == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -83,7 +83,7 @@ def test_two_hundred_sites_are_tiles_with_name_state_and_link_in_their_groups() 
         html = client.get("/").text
     tiles = re.findall(
         r'<li><a class="(\w+)" href="/sites/(site-\d+)"><svg.*?</svg><span>(.*?)'
-        r'<span class="word">([^<]+)</span>',
+        r' <span class="word">([^<]+)</span>',
         html,
     )
     assert len({site for _, site, _, _ in tiles}) == 200
