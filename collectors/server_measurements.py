@@ -32,7 +32,12 @@ DEVICE = measurement(
     Field("retries", "int", "packet", "requests sent again"),
     Field("late_ms", "float", "ms", "delay of the poll's start"),
     Field("uptime_s", "float", "s", "time since the device started"),
-    Field("restarted", "int", "flag", "1 in the first poll after a restart"),
+    Field(
+        "restarted",
+        "int",
+        "flag",
+        "1 in the first poll after a restart; none without sysUpTime",
+    ),
     Field("own_clock", "int", "flag", "1 if our clock is used: it has no sysUpTime"),
     Field("ports_up", "int", "1", "ports up"),
     Field("ports_down", "int", "1", "ports that are down but not disabled"),

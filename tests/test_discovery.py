@@ -179,6 +179,7 @@ async def test_a_network_becomes_entries_that_the_estate_loads(tmp_path: Path) -
     assert "30 of 30 addresses queried" in text
     assert "2 new devices" in text
     assert f"{NET}.21 (lost) has no site: " in text
+    assert "[" not in text
     assert json.loads(as_json(report, entries))["asked"] == 30
 
 

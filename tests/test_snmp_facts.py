@@ -32,12 +32,13 @@ from collectors.snmp.polling.poll_command import (
     poll_host,
     read_targets,
 )
-from collectors.snmp.polling.poll_output import print_facts, scaled
+from collectors.snmp.polling.poll_output import print_facts, scaled, unread_sentence
 from collectors.snmp.profiles.identity import Identity
 from collectors.snmp.profiles.readings import Sensor
 from collectors.snmp.session.session import RetryPolicy
 from collectors.snmp.tables.if_types import if_type
 from collectors.snmp.tables.interfaces import Port
+from probes.wire.failure import Outcome
 from towpath.demo.simulated_switches import (
     SimulatedNeighbour,
     SimulatedPort,
@@ -311,3 +312,10 @@ def test_recorded_devices_have_the_ports_they_are_known_to_have() -> None:
         shown = json.dumps(facts_json(facts), ensure_ascii=False)
         assert "\ufffd" not in shown
     assert checked > 100
+
+
+def test_a_device_that_refuses_a_credential_did_answer() -> None:
+    refused = unread_sentence("10.0.0.1:161", Outcome.AUTH_FAILED, "no user 'x'")
+    silent = unread_sentence("10.0.0.1:161", Outcome.TIMEOUT, "no answer")
+    assert refused == "10.0.0.1:161 could not be read: no user 'x' (auth_failed)"
+    assert silent == "10.0.0.1:161 did not answer: no answer (timeout)"

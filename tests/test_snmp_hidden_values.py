@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from test_snmp_slow_agents import CONFIG, DEVICE, PUBLIC, RETRY_POLICY, ports_of
+from test_snmp_slow_agents import (
+    CONFIG,
+    DEVICE,
+    PUBLIC,
+    RETRY_POLICY,
+    field_of,
+    ports_of,
+)
 from virtual_time import MemorySession, run_virtually
 
 from collectors.snmp.polling.device_poll import DevicePoll, PollSettings
@@ -73,6 +80,9 @@ async def requests_of_polls(switch: HidingSwitch, polls: int) -> list[int]:
         result = await poll.poll(0.0, lambda: None)
         assert result.outcome is Outcome.OK
         assert len(ports_of(result.batches)) == PORTS
+        restarted = field_of(result.batches, "restarted")
+        # Without sysUpTime nobody knows.
+        assert restarted == (None if switch.hidden == oids.SYS_UP_TIME else 0)
         requests.append(switch.received - before)
         await asyncio.sleep(60)
     return requests

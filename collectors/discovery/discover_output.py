@@ -111,10 +111,10 @@ class DiscoveryReport:
             f"{len(entries.known)} already in the estate",
         ]
         for entry in entries.without_site:
+            notes = "; ".join(entries.notes[entry["id"]])
             sentences.append(
-                f"{entry['address']} ({entry['id']}) has no site: "
-                f"{entries.notes[entry['id']]}; give the sites subnets, locations or "
-                "names, or --site"
+                f"{entry['address']} ({entry['id']}) has no site: {notes}; give the "
+                "sites subnets, locations or names, or --site"
             )
         sentences += _list_addresses(
             "an SNMP agent answers, but no credential fits", self.without_credential()

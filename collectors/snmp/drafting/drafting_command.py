@@ -16,6 +16,7 @@ from collectors.snmp.drafting.profile_explanation import (
 )
 from collectors.snmp.drafting.recorded_values import by_column, read_recording
 from collectors.snmp.polling.poll_command import parse_host_port, resolve_address
+from collectors.snmp.polling.poll_output import unread_sentence
 from collectors.snmp.profiles import Profiles
 from collectors.snmp.profiles.identity import ENTERPRISES, Identity, identify
 from collectors.snmp.session.credentials import Credential
@@ -43,7 +44,7 @@ def explain_host(
             explain_device(address, port, credential, retry_policy, profiles, mibs)
         )
     except Failed as failed:
-        out(f"{host} did not answer: {failed.outcome.value}, {failed.detail}")
+        out(unread_sentence(host, failed.outcome, failed.detail))
         return 1
     for line in _explain(explanation, bool(mibs)):
         out(line)
@@ -104,7 +105,7 @@ def draft_from(
                 walk_enterprises(address, port, credential, retry_policy)
             )
         except Failed as failed:
-            out(f"{source} did not answer: {failed.outcome.value}, {failed.detail}")
+            out(unread_sentence(source, failed.outcome, failed.detail))
             return 1
         identity, values = walk.identity, walk.values
     out(draft_text(identity, values, mibs))

@@ -305,7 +305,8 @@ class DevicePoll:
         all_reached = self._ports.all_reached
         return rows.batches, {
             "uptime_s": None if ticks is None else ticks / oids.TICKS_PER_S,
-            "restarted": int(restarted),
+            # Without sysUpTime it is not known.
+            "restarted": None if ticks is None else int(restarted),
             "own_clock": int(ticks is None),
             "ports_up": rows.ports_up if all_reached else None,
             "ports_down": rows.ports_down if all_reached else None,

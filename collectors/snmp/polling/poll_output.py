@@ -20,6 +20,7 @@ from collectors.snmp.session.octet_text import as_int
 from collectors.snmp.tables.interfaces import Port
 from collectors.terminal_tables import Cell, TerminalTable
 from probes.wire.durations import duration_text
+from probes.wire.failure import Outcome
 
 _SCALES = (
     (10**15, "P"),
@@ -34,8 +35,7 @@ _SEVERITIES = {0: "normal", 1: "warning", 2: "critical"}
 
 def print_facts(facts: DeviceFacts, console: Console) -> None:
     if facts.identity is None:
-        reason = f"{facts.outcome.value}, {facts.detail}"
-        _print(console, f"{facts.target} did not answer: {reason}")
+        _print(console, unread_sentence(facts.target, facts.outcome, facts.detail))
         return
     console.print(_title(facts))
     if not facts.ok:
@@ -50,6 +50,13 @@ def print_facts(facts: DeviceFacts, console: Console) -> None:
             _print(console, part)
         else:
             console.print(part)
+
+
+def unread_sentence(target: str, outcome: Outcome, detail: str) -> str:
+    """Why nothing was read from a device. Pure."""
+    silent = outcome in (Outcome.TIMEOUT, Outcome.UNREACHABLE)
+    verb = "did not answer" if silent else "could not be read"
+    return f"{target} {verb}: {detail} ({outcome.value})"
 
 
 def _print(console: Console, sentence: str) -> None:
