@@ -3,9 +3,11 @@ OpenID Connect, and Keycloak."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import zipfile
 from html import unescape
 from pathlib import Path
 from urllib.parse import urljoin
@@ -17,6 +19,7 @@ CLIENT, SECRET = "web", "secret"
 USER, PASSWORD = "ada", "a good password of ada"
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "towpath"
 _PROVIDER = _CACHE / "oidc-provider-3.52.0"
+_KEYCLOAK = _CACHE / "keycloak-26.5.6.zip"
 
 
 def small_provider(
@@ -51,33 +54,141 @@ def small_provider(
     )
 
 
+class _Person:
+    """A browser. Like real ones it sends cookies marked Secure to localhost too."""
+
+    def __init__(self) -> None:
+        self._cookies: dict[str, str] = {}
+
+    def send(
+        self, method: str, url: str, form: dict[str, str] | None = None
+    ) -> httpx2.Response:
+        pairs = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        answer = httpx2.request(method, url, data=form, headers={"Cookie": pairs})
+        for header in answer.headers.get_list("set-cookie"):
+            name, _, value = header.partition(";")[0].partition("=")
+            self._cookies[name] = value
+        return answer
+
+
 def go_through(url: str, user: str = USER, password: str = PASSWORD) -> str:
     """Signs in at a provider as a person with a browser does, from the address that
     Towpath led to. Returns the address that the provider leads back to."""
-    with httpx2.Client() as browser:
-        for _ in range(10):
-            page = browser.get(url)
-            if page.is_redirect:
-                url = urljoin(url, page.headers["location"])
-                if "/sign-in/answer" in url or "/signed-out" in url:
-                    return url
-                continue
-            form = re.search(r"<form[^>]*>.*?</form>", page.text, re.S)
-            assert form is not None, page.text
-            action = re.search(r'action="([^"]+)"', form[0])
-            assert action is not None
-            fields = {
-                name: unescape(value)
-                for name, value in re.findall(
-                    r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', form[0]
-                )
-            }
-            answer = browser.post(
-                urljoin(url, unescape(action[1])),
-                data=fields | {"username": user, "password": password},
-            )
-            assert answer.is_redirect, answer.text
-            url = urljoin(url, answer.headers["location"])
-            if "/sign-in/answer" in url:
+    person = _Person()
+    for _ in range(10):
+        page = person.send("GET", url)
+        if page.is_redirect:
+            url = urljoin(url, page.headers["location"])
+            if "/sign-in/answer" in url or "/signed-out" in url:
                 return url
+            continue
+        form = re.search(r"<form[^>]*>.*?</form>", page.text, re.S)
+        assert form is not None, page.text
+        action = re.search(r'action="([^"]+)"', form[0])
+        assert action is not None
+        fields = {
+            name: unescape(value)
+            for name, value in re.findall(
+                r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', form[0]
+            )
+        }
+        answer = person.send(
+            "POST",
+            urljoin(url, unescape(action[1])),
+            fields | {"username": user, "password": password},
+        )
+        assert answer.is_redirect, answer.text
+        url = urljoin(url, answer.headers["location"])
+        if "/sign-in/answer" in url:
+            return url
     raise AssertionError(f"the provider leads to no end: {url}")
+
+
+REALM = "council"
+
+
+def keycloak(folder: Path, redirect_uri: str) -> services.Server:
+    """Keycloak from Maven Central (keycloak-quarkus-dist), with a realm of one person
+    who has a role, and a client whose ID tokens list the roles."""
+    if not _KEYCLOAK.exists():
+        services.absent(f"{_KEYCLOAK} is not there: fetch it from Maven Central")
+    java = services.program("java")
+    with zipfile.ZipFile(_KEYCLOAK) as archive:
+        archive.extractall(folder)
+    (home,) = folder.glob("keycloak-*")
+    (home / "bin" / "kc.sh").chmod(0o755)
+    imports = home / "data" / "import"
+    imports.mkdir(parents=True)
+    (imports / "realm.json").write_text(json.dumps(_realm(redirect_uri)))
+    port = services.free_port()
+    address = f"http://localhost:{port}/realms/{REALM}/.well-known/openid-configuration"
+
+    def ready() -> bool:
+        with contextlib.suppress(httpx2.HTTPError):
+            return httpx2.get(address).status_code == 200
+        return False
+
+    return services.Server(
+        [
+            str(home / "bin" / "kc.sh"),
+            "start-dev",
+            "--import-realm",
+            f"--http-port={port}",
+            "--http-host=127.0.0.1",
+            "--cache=local",
+        ],
+        folder,
+        port,
+        ready,
+        {"JAVA_HOME": str(Path(java).resolve().parents[1]), "JAVA_OPTS": "-Xmx700m"},
+    )
+
+
+def _realm(redirect_uri: str) -> dict[str, object]:
+    roles_in_id_token = {
+        "name": "realm roles in the ID token",
+        "protocol": "openid-connect",
+        "protocolMapper": "oidc-usermodel-realm-role-mapper",
+        "config": {
+            "claim.name": "realm_access.roles",
+            "multivalued": "true",
+            "jsonType.label": "String",
+            "id.token.claim": "true",
+            "access.token.claim": "true",
+        },
+    }
+    return {
+        "realm": REALM,
+        "enabled": True,
+        "sslRequired": "none",
+        "roles": {"realm": [{"name": "Towpath.Engineer"}]},
+        "users": [
+            {
+                "username": USER,
+                "enabled": True,
+                "email": "ada@example.gov.uk",
+                "emailVerified": True,
+                "firstName": "Ada",
+                "lastName": "Lovelace",
+                "credentials": [{"type": "password", "value": PASSWORD}],
+                "realmRoles": ["Towpath.Engineer"],
+            }
+        ],
+        "clients": [
+            {
+                "clientId": CLIENT,
+                "secret": SECRET,
+                "protocol": "openid-connect",
+                "publicClient": False,
+                "standardFlowEnabled": True,
+                "redirectUris": [redirect_uri],
+                "attributes": {
+                    "pkce.code.challenge.method": "S256",
+                    "post.logout.redirect.uris": redirect_uri.replace(
+                        "/sign-in/answer", "/signed-out"
+                    ),
+                },
+                "protocolMappers": [roles_in_id_token],
+            }
+        ],
+    }

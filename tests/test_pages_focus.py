@@ -16,6 +16,7 @@ from browser import Browser, browser
 from council_fleet import agents, fleet_source
 from council_page import CSS, NOW_MS, page_client
 from report_month import month_content
+from signed_in_pages import SIGNED_IN_PAGES, signed_in_page
 from store_doubles import AlertList
 from test_agent_page import CSS as AGENT_CSS
 from test_agent_page import SENT, TROUBLED
@@ -36,6 +37,7 @@ PAGES = [
         "/check",
     ),
     *("the report", "Is it me?"),
+    *SIGNED_IN_PAGES,
 ]
 SCHEMES = {
     "light": {"prefers_color_scheme": "light"},
@@ -52,6 +54,8 @@ def _html(page: str) -> str:
         return render_html(month_content(), "Borough of Example")
     if page == "Is it me?":
         return agent_page(TROUBLED, SENT, AGENT_NOW_MS, AGENT_CSS)
+    if page in SIGNED_IN_PAGES:
+        return _whole_page(signed_in_page(page), "")
     with (
         tempfile.TemporaryDirectory() as folder,
         page_client(
@@ -75,8 +79,7 @@ def _whole_page(html: str, script: str) -> str:
         '<link rel="stylesheet" href="/static/look.css">',
     )
     assert place in html
-    html = re.sub(r"<script[^>]*></script>", "", html.replace(place, sheet))
-    return html.replace("</body>", f"<script>{script}</script></body>")
+    return re.sub(r"<script[^>]*></script>", "", html.replace(place, sheet))
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,7 +14,14 @@ import httpx2
 import pytest
 import services
 from council_page import CSS, page_text
-from identity_servers import CLIENT, SECRET, go_through, small_provider
+from identity_servers import (
+    CLIENT,
+    REALM,
+    SECRET,
+    go_through,
+    keycloak,
+    small_provider,
+)
 from signing_in import BASE, audited, form_fields, signing_in
 from starlette.testclient import TestClient
 
@@ -146,3 +155,40 @@ def test_a_wrong_secret_of_towpath_is_said_to_the_administrator_only(
     assert page.status_code == 503
     assert "invalid_client" not in page.text
     assert "invalid_client" in audited(tmp_path)[-1].outcome
+
+
+@pytest.mark.soak
+def test_keycloaks_roles_name_and_sign_out_work(tmp_path: Path) -> None:
+    server = keycloak(tmp_path / "keycloak", ANSWER)
+    server.start(wait_s=300)
+    try:
+        (tmp_path / "secret").write_text(SECRET)
+        oidc = {
+            "issuer": f"http://localhost:{server.port}/realms/{REALM}",
+            "client_id": CLIENT,
+            "client_secret": {"file": tmp_path / "secret"},
+        }
+        roles = {"Towpath.Engineer": "engineer"}
+        with signing_in(tmp_path, oidc=oidc, roles=roles) as client:
+            answer = go_through(led_to(client))
+            # Keycloak names itself in its answers (RFC 9207): without it, none counts.
+            assert "iss=" in answer
+            nameless = re.sub(r"&iss=[^&]*", "", answer)
+            assert "does not name its issuer" in refused(client, tmp_path, nameless)
+            assert client.get(go_through(led_to(client))).status_code == 303
+            page = client.get("/alerts")
+            assert "Signed in as Ada Lovelace" in page_text(page.text)
+            assert client.get("/reports").status_code == 200
+            out = client.post("/sign-out", data=form_fields(page.text))
+            council = unescape(out.text.partition('<a href="http')[2].partition('"')[0])
+            there = httpx2.get("http" + council)
+            assert there.headers["location"] == f"{BASE}/signed-out"
+        assert audited(tmp_path)[-2].outcome == "done: engineer"
+        # Without a role, the person is told so, and it is recorded by name.
+        with signing_in(tmp_path, oidc=oidc, roles={"other": "admin"}) as client:
+            page = client.get(go_through(led_to(client)))
+            assert page.status_code == 403
+            assert "You have no role in Towpath" in page_text(page.text)
+        assert audited(tmp_path)[-1].who == "Ada Lovelace"
+    finally:
+        server.stop()
