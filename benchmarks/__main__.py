@@ -26,6 +26,7 @@ BENCHMARKS = (
     "store",
     "report",
     "pages",
+    "api_flood",
     "boards",
     "board_panels",
     "grafana_code",

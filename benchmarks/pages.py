@@ -18,12 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import services
 import stores
+from api_council import api_sources
 from grafana_asks import END_MS, Influx
 from store_doubles import AlertList
 
@@ -52,6 +54,14 @@ PAGES = {
     "a port, 30 days": port_link(SHOWN_DEVICE, SHOWN_PORT, "30d"),
     "a search": "/search?q=room+17",
     "alerts": "/alerts",
+    "intranet": "/intranet",
+    "API: status": "/api/v1/status",
+    "API: 200 sites": "/api/v1/sites?limit=1000",
+    "API: 1,000 devices": "/api/v1/devices?limit=1000",
+    "API: ports": f"/api/v1/devices/{SHOWN_DEVICE}/ports",
+    "API: a day of a port": "/api/v1/series?measurement=interface&pick=in_bps.p95"
+    f"&where=device={SHOWN_DEVICE}&where=port={SHOWN_PORT}&every=15m"
+    f"&to={datetime.fromtimestamp(END_MS / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}",
 }
 
 
@@ -131,8 +141,24 @@ async def _loads(
 async def _load(
     store: Store, council: Any, path: str, server_cpu_s: Callable[[], float]
 ) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        return await _load_page(store, council, path, server_cpu_s, Path(folder))
+
+
+async def _load_page(
+    store: Store,
+    council: Any,
+    path: str,
+    server_cpu_s: Callable[[], float],
+    folder: Path,
+) -> dict[str, Any]:
     page = StatusPage(
-        WebConfig(), lambda: council, AlertList(), store, now_ms=lambda: END_MS
+        WebConfig(),
+        lambda: council,
+        AlertList(),
+        store,
+        now_ms=lambda: END_MS,
+        api=api_sources(folder / "alerts.sqlite", council),
     )
     transport = httpx2.ASGITransport(app=page.app)
     async with httpx2.AsyncClient(

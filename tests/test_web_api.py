@@ -139,10 +139,24 @@ def test_too_many_requests_wait_and_do_not_count_for_others(api: CouncilApi) -> 
         # Somebody who tries tokens has the rate of an address.
         guesses = [
             client.get("/me", headers={"Authorization": f"Bearer {n}"})
-            for n in range(8)
+            for n in range(9)
         ]
         assert {guess.status_code for guess in guesses[:5]} == {401}
         assert guesses[-1].status_code == 429
+
+
+def test_a_good_token_never_has_the_rate_of_those_who_try_tokens(
+    api: CouncilApi,
+) -> None:
+    with api.client(api={"requests_per_minute_without_token": 3}) as client:
+        for _ in range(8):
+            assert client.get("/me").status_code == 200
+            # It is looked up again.
+            api.now_ms += 6_000
+        guess = {"Authorization": "Bearer guess"}
+        answers = [client.get("/me", headers=guess).status_code for _ in range(6)]
+        assert answers == [401, 401, 401, 429, 429, 429]
+        assert client.get("/me").status_code == 200
 
 
 def test_the_pages_of_a_list_have_each_item_once(api: CouncilApi) -> None:

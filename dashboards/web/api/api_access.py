@@ -62,15 +62,16 @@ class ApiAccess:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._noted_ms: dict[str, int] = {}
 
-    def known(self, secret: str, now_ms: int) -> ApiToken | None:
-        """The token, if it was looked up a moment ago."""
-        known = self._known.get(secret_hash(secret))
-        return None if known is None or now_ms >= known.until_ms else known.token
+    def is_familiar(self, secret: str) -> bool:
+        """Whether the token was found before, however long ago."""
+        return secret_hash(secret) in self._known
 
     async def token(self, secret: str, now_ms: int) -> ApiToken:
         """The token of this secret. Raises `ApiProblem` if it may do nothing."""
-        token = self.known(secret, now_ms)
-        if token is None:
+        known = self._known.get(secret_hash(secret))
+        if known is not None and now_ms < known.until_ms:
+            token = known.token
+        else:
             token = await self._look_up(secret, now_ms)
         if refusal := token.refusal(now_ms):
             _log.warning("api_token_refused", error=refusal)

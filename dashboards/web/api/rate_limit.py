@@ -34,6 +34,11 @@ class RequestRates:
             )
         return headers
 
+    def check(self, key: str, now_s: float) -> None:
+        """Raises `ApiProblem` (429) if `take` would, and counts nothing."""
+        if self._buckets.left(key, now_s) < 1:
+            self.take(key, now_s)
+
     def _headers(self, key: str, now_s: float) -> dict[str, str]:
         left = max(0.0, self._buckets.left(key, now_s))
         full_in_s = math.ceil((self._quota - left) * _WINDOW_S / self._quota)

@@ -163,10 +163,15 @@ class RestApi:
             rates = self._rates if caller.name else self._strangers
             headers |= rates.take(caller.key, now_s)
             return caller
-        if self._access.known(secret, now_ms) is None:
-            # A wrong token costs a look-up: few for one address.
-            self._strangers.take(f"address {address}", now_s)
-        caller = token_caller(await self._access.token(secret, now_ms))
+        # Who tries tokens has the rate of an address, but no token that was good.
+        if not self._access.is_familiar(secret):
+            self._strangers.check(f"address {address}", now_s)
+        try:
+            caller = token_caller(await self._access.token(secret, now_ms))
+        except ApiProblem as problem:
+            if problem.status == 401:
+                self._strangers.take(f"address {address}", now_s)
+            raise
         headers |= self._rates.take(caller.key, now_s)
         return caller
 
