@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from collectors.ingest.device_lists import (
     DeviceListRefused,
     ListedDevice,
     compare_devices,
+    read_device_file,
     read_device_list,
 )
 from collectors.ingest.registry_records import EnrolledAgent
@@ -142,3 +145,12 @@ def test_every_device_and_every_laptop_is_counted_once(
     assert compare_devices(devices, agents[::-1], machine_digest).expected == (
         found.expected
     )
+
+
+def test_a_file_that_is_too_large_is_refused_without_being_read(tmp_path: Path) -> None:
+    listed = tmp_path / "devices.csv"
+    listed.touch()
+    # More than any memory; it takes no room on the disk.
+    os.truncate(listed, 2**42)
+    with pytest.raises(DeviceListRefused, match="larger than 50 MB"):
+        read_device_file(listed)

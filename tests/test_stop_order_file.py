@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from stop_keys import COUNCIL, DAY_MS, FOREIGN, NEXT, NOW_MS, line, order
+from structlog.testing import capture_logs
 from test_stop_orders import PUBLIC, given_policy, laptop
 
 from collectors.ingest.stop_key import KeyUnusable, make_stop_key, read_stop_key
@@ -105,3 +106,28 @@ def test_after_a_change_of_the_key_all_orders_are_signed_with_the_new_one(
     stops.take(given_policy(line(probes=("web",))), NOW_MS)
     stops.take(given_policy(*lines, key=NEXT.public), NOW_MS)
     assert (stops.stopped(NOW_MS), stops.faults) == ({"web"}, ())
+
+
+def test_a_file_that_comes_back_unchanged_is_read_again_and_a_new_failure_logged(
+    tmp_path: Path,
+) -> None:
+    folder, aside, now_s = tmp_path / "state", tmp_path / "aside", [0.0]
+    folder.mkdir()
+    add_line(folder / "stop-orders", line(), [PUBLIC], NOW_MS)
+    served = ServedOrders(folder / "stop-orders", PUBLIC, lambda: now_s[0])
+
+    def look() -> list[str]:
+        now_s[0] += 10
+        with capture_logs() as logs:
+            assert len(served.lines("", NOW_MS)) == 1
+        return [entry["event"] for entry in logs]
+
+    assert look() == []
+    for _ in range(2):
+        folder.rename(aside)
+        # Looking at the orders fails: it is no folder.
+        folder.write_text("")
+        assert look() == ["stop_orders_not_read"]
+        folder.unlink()
+        aside.rename(folder)
+        assert look() == ["stop_orders_read_again"]

@@ -212,6 +212,15 @@ def test_the_councils_list_of_devices_is_compared(tmp_path: Path) -> None:
         assert "cannot be read" in page_text(client.get("/fleet").text)
 
 
+def test_the_page_makes_no_pseudonym_key(tmp_path: Path) -> None:
+    listed = tmp_path / "intune.csv"
+    listed.write_text("Serial number,Device name\nSERIAL-1,one\n")
+    source = fleet_source(tmp_path, [], NOW_MS, expected=listed)
+    with page_client(laptops=source, peer="127.0.0.1") as client:
+        assert "Expected laptops are not known" in page_text(client.get("/fleet").text)
+    assert not (tmp_path / "keys").exists()
+
+
 def test_hostile_names_are_escaped(tmp_path: Path) -> None:
     evil = '"><img src=x onerror=alert(1)>\u202e'
     laptops = [EnrolledAgent(evil, evil, 1, 1, 0, evil, evil, software=evil)]

@@ -32,11 +32,11 @@ class AgentVersions:
 
     def load(self, agents: Iterable[EnrolledAgent]) -> None:
         """Takes over what the file has; what is not written yet stays."""
-        known: _Versions = {}
-        for agent in agents:
-            known[agent.agent, "software"] = agent.software
-            known[agent.agent, "policy"] = agent.policy
-        self._known = known | self._unsaved
+        self._known = _versions_of(agents) | self._unsaved
+
+    def load_some(self, agents: Iterable[EnrolledAgent]) -> None:
+        """As `load`, of these agents only."""
+        self._known |= _versions_of(agents) | self._unsaved
 
     def mark(self, agent: str, what: Versioned, version: str) -> None:
         text = version if _VERSION.fullmatch(version) else OTHER
@@ -62,3 +62,11 @@ class AgentVersions:
         for key, version in versions.items():
             if self._unsaved.get(key) == version:
                 del self._unsaved[key]
+
+
+def _versions_of(agents: Iterable[EnrolledAgent]) -> _Versions:
+    versions: _Versions = {}
+    for agent in agents:
+        versions[agent.agent, "software"] = agent.software
+        versions[agent.agent, "policy"] = agent.policy
+    return versions

@@ -8,6 +8,7 @@ their keyed hash; nothing of a list is stored.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -59,6 +60,14 @@ class DeviceComparison(msgspec.Struct, frozen=True):
     @property
     def expected(self) -> int:
         return len(self.matched) + len(self.missing) + self.devices_without_number
+
+
+def read_device_file(path: Path) -> list[ListedDevice]:
+    """The devices of a file, of which no more is read than a list may have.
+
+    Raises `OSError` and `DeviceListRefused`."""
+    with path.open("rb") as file:
+        return read_device_list(file.read(MAX_BYTES + 1))
 
 
 def read_device_list(content: bytes) -> list[ListedDevice]:

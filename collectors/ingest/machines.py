@@ -40,6 +40,16 @@ def set_machine(
     )
 
 
+def same_machine(connection: sqlite3.Connection, agent: str) -> set[str]:
+    """The laptop, and those that have its computer's number."""
+    others = connection.execute(
+        "SELECT agent FROM agent WHERE machine <> '' AND machine ="
+        " (SELECT machine FROM agent WHERE agent = ?)",
+        (agent,),
+    )
+    return {agent, *(other for (other,) in others)}
+
+
 def undo_replacement(connection: sqlite3.Connection, agent: str, now_ms: int) -> bool:
     """A replaced laptop has measured again: it was not replaced, and others have its
     computer's number too. False if it was not replaced."""

@@ -59,6 +59,12 @@ def read_key(path: Path) -> bytes:
     """
     if not path.exists():
         _create(path)
+    return read_existing_key(path)
+
+
+def read_existing_key(path: Path) -> bytes:
+    """As `read_key`, for roles that do not enrol: there must be a key. Raises
+    `KeyRefused`."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_text(encoding="ascii").strip()

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import hmac
 import sqlite3
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -72,11 +73,14 @@ class Registry:
         self._config = config
         self._file = RegistryFile(config.path)
         self.admin = RegistryAdmin(self._file, config.key_file, self.refresh)
-        self.identities = RegistryIdentities(self._file, config, self.refresh)
+        self.identities = RegistryIdentities(self._file, config, self._refresh_some)
         self._agents: dict[str, _AgentRecord] = {}
         self._tokens: dict[str, Token] = {}
         self._key = b""
         self._generation = self._changed_ns = -1
+        # The agents that our own changes were about, by the number of the change.
+        self._own: dict[int, set[str]] = {}
+        self._refreshing = threading.Lock()
         self._seen: dict[str, int] = {}
         # The event loop adds to it and threads empty it: a deque is safe for both.
         self._unsaved: deque[tuple[int, str]] = deque()
@@ -208,42 +212,67 @@ class Registry:
 
     def refresh(self) -> bool:
         """Reads what other processes have changed. True if there was a change."""
-        # Before reading: what is written meanwhile has not been read.
-        changed_ns = self._file.changed_at_ns()
-        if changed_ns is None:
-            changed_ns = self._changed_ns
-        with self._file.transaction("BEGIN") as connection:
-            (generation,) = connection.execute(
-                "SELECT number FROM generation"
-            ).fetchone()
-            if generation == self._generation:
-                self._changed_ns = changed_ns
-                return False
-            rows = connection.execute(
-                f"SELECT secret_hash, pending_hash, token, {AGENT_COLUMNS} FROM agent"
-                " WHERE revoked = 0"
-            ).fetchall()
-            tokens = enrolment_tokens.read_tokens(connection)
-            retired = self._retired
-            retired_state = connection.execute(
-                "SELECT count(*), max(rowid) FROM retired"
-            ).fetchone()
-            # Of a year and a large council that is most of the file.
-            if retired_state != self._retired_state:
-                retired = dict(
-                    connection.execute("SELECT secret_hash, agent FROM retired")
-                )
-        records = [
-            _AgentRecord(secret, pending, token, EnrolledAgent(*fields))
-            for secret, pending, token, *fields in rows
-        ]
-        self._agents = {record.agent.agent: record for record in records}
-        self._tokens = tokens
-        self._retired, self._retired_state = retired, retired_state
-        self._versions.load(record.agent for record in records)
-        self._key = read_key(self._config.key_file)
-        self._generation, self._changed_ns = generation, changed_ns
-        return True
+        with self._refreshing:
+            # Before reading: what is written meanwhile has not been read.
+            changed_ns = self._file.changed_at_ns()
+            if changed_ns is None:
+                changed_ns = self._changed_ns
+            with self._file.transaction("BEGIN") as connection:
+                (generation,) = connection.execute(
+                    "SELECT number FROM generation"
+                ).fetchone()
+                if generation == self._generation:
+                    self._changed_ns = changed_ns
+                    return False
+                changes = range(self._generation + 1, generation + 1)
+                if self._agents and self._own.keys() >= {*changes}:
+                    # One laptop has enrolled: not all of them are read again.
+                    self._read_some(
+                        connection, set().union(*(self._own[n] for n in changes))
+                    )
+                else:
+                    self._read_all(connection)
+            self._own = {n: of for n, of in self._own.items() if n > generation}
+            self._key = read_key(self._config.key_file)
+            self._generation, self._changed_ns = generation, changed_ns
+            return True
+
+    def _refresh_some(self, change: int, agents: set[str]) -> None:
+        """Reads `agents` again, which that change of our own was about."""
+        self._own[change] = agents
+        self.refresh()
+
+    def _read_all(self, connection: sqlite3.Connection) -> None:
+        self._agents = _records(connection, "SELECT agent FROM agent")
+        self._tokens = enrolment_tokens.read_tokens(connection)
+        retired_state = connection.execute(
+            "SELECT count(*), max(rowid) FROM retired"
+        ).fetchone()
+        # Of a year and a large council that is most of the file.
+        if retired_state != self._retired_state:
+            self._retired = dict(
+                connection.execute("SELECT secret_hash, agent FROM retired")
+            )
+            self._retired_state = retired_state
+        self._versions.load(record.agent for record in self._agents.values())
+
+    def _read_some(self, connection: sqlite3.Connection, changed: set[str]) -> None:
+        these = ", ".join("?" * len(changed))
+        records = _records(connection, these, *changed)
+        agents = dict(self._agents)
+        for agent in changed:
+            agents.pop(agent, None)
+        self._agents = agents | records
+        self._tokens = enrolment_tokens.read_tokens(connection)
+        retired = dict(
+            connection.execute(
+                f"SELECT secret_hash, agent FROM retired WHERE agent IN ({these})",
+                [*changed],
+            )
+        )
+        if retired:
+            self._retired, self._retired_state = self._retired | retired, None
+        self._versions.load_some(record.agent for record in records.values())
 
     def save_seen(self) -> None:
         """Writes what was seen of agents, if it is new."""
@@ -307,3 +336,19 @@ class Registry:
     def _synchronise(self) -> None:
         self.refresh()
         self.save_seen()
+
+
+def _records(
+    connection: sqlite3.Connection, which: str, *values: str
+) -> dict[str, _AgentRecord]:
+    """Those agents that are not revoked."""
+    rows = connection.execute(
+        f"SELECT secret_hash, pending_hash, token, {AGENT_COLUMNS} FROM agent"
+        f" WHERE revoked = 0 AND agent IN ({which})",
+        values,
+    )
+    records = [
+        _AgentRecord(secret, pending, token, EnrolledAgent(*fields))
+        for secret, pending, token, *fields in rows
+    ]
+    return {record.agent.agent: record for record in records}

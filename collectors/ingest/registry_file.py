@@ -172,6 +172,10 @@ class RegistryFile:
         return self._connection
 
 
-def next_generation(connection: sqlite3.Connection) -> None:
-    """Tells other processes that agents or tokens have changed."""
-    connection.execute("UPDATE generation SET number = number + 1")
+def next_generation(connection: sqlite3.Connection) -> int:
+    """Tells other processes that agents or tokens have changed; returns the number of
+    the change."""
+    (number,) = connection.execute(
+        "UPDATE generation SET number = number + 1 RETURNING number"
+    ).fetchone()
+    return int(number)

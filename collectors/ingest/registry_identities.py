@@ -15,7 +15,7 @@ import structlog
 
 from collectors.ingest import enrolment_tokens
 from collectors.ingest.ingest_config import RegistryConfig
-from collectors.ingest.machines import set_machine
+from collectors.ingest.machines import same_machine, set_machine
 from collectors.ingest.mosquitto_hash import mosquitto_hash
 from collectors.ingest.pseudonym import machine_hash, pseudonym, read_key
 from collectors.ingest.registry_audit import note
@@ -35,14 +35,14 @@ _log = structlog.get_logger()
 
 
 class RegistryIdentities:
-    """Changes `file`; `changed` is called after each change. Callers pass in the time.
-    All of it writes to disk."""
+    """Changes `file`; `changed` is called after each change, with its number and the
+    agents that it changed. Callers pass in the time. All of it writes to disk."""
 
     def __init__(
         self,
         file: RegistryFile,
         config: RegistryConfig,
-        changed: Callable[[], object],
+        changed: Callable[[int, set[str]], object],
     ) -> None:
         self._file, self._config, self._changed = file, config, changed
 
@@ -82,8 +82,8 @@ class RegistryIdentities:
             place = (token.site, token_hash, token.team, ring)
             secret = _put(connection, agent, place, now_ms)
             set_machine(connection, agent, machine, now_ms)
-            next_generation(connection)
-        self._changed()
+            change = next_generation(connection), same_machine(connection, agent)
+        self._changed(*change)
         if before is not None:
             # Only `towpath fleet list` names it: others keep logs, and for longer.
             _log.warning("agent_enrolled_again", site=token.site)
@@ -126,8 +126,11 @@ class RegistryIdentities:
                 note(connection, now_ms, "", "copy enrolled", agent)
             secret = _put(connection, agent, tuple(place), now_ms)
             set_machine(connection, agent, machine, now_ms)
-            next_generation(connection)
-        self._changed()
+            change = (
+                next_generation(connection),
+                same_machine(connection, agent) | {original},
+            )
+        self._changed(*change)
         _log.warning("agent_copy_enrolled", site=place[0])
         return AgentCredential(agent, secret, place[0])
 
@@ -148,8 +151,8 @@ class RegistryIdentities:
             # Of a laptop from before such numbers, or after the key was replaced.
             if not known:
                 set_machine(connection, agent, self._machine(digest), now_ms)
-            next_generation(connection)
-        self._changed()
+            change = next_generation(connection), same_machine(connection, agent)
+        self._changed(*change)
         return AgentCredential(agent, new, home_site)
 
     def confirm(self, agent: str, secret: str, now_ms: int) -> None:
@@ -157,8 +160,8 @@ class RegistryIdentities:
         `EnrolmentRefused` if the secret is not valid."""
         with self._file.transaction() as connection:
             _confirm(connection, agent, secret, now_ms)
-            next_generation(connection)
-        self._changed()
+            change = next_generation(connection), {agent}
+        self._changed(*change)
 
     def _pseudonym(self, enrolment: Enrolment) -> str:
         device = enrolment.device.strip()

@@ -181,7 +181,7 @@ class ServedOrders:
         self._looked_s = -_LOOK_S
         self._changed: tuple[int, int] | None = None
         self._known: list[KnownOrder] = []
-        self._failures = FailureLog("stop_orders_not_read")
+        self._failures = FailureLog("stop_orders_not_read", "stop_orders_read_again")
 
     def lines(self, ring: str, now_ms: int) -> tuple[str, ...]:
         """The orders for a laptop of `ring` that have not ended."""
@@ -214,6 +214,7 @@ class ServedOrders:
             self._fail(error)
             return
         if changed == self._changed:
+            self._failures.recovered(path=str(self._path))
             return
         try:
             self._known = read_orders(self._path, [self._key])
@@ -221,7 +222,7 @@ class ServedOrders:
             self._fail(error)
             return
         self._changed = changed
-        self._failures.recovered()
+        self._failures.recovered(path=str(self._path))
         for entry in self._known:
             if entry.fault:
                 _log.warning("stop_order_unusable", error=entry.fault)

@@ -19,11 +19,11 @@ from collectors.ingest.device_lists import (
     DeviceComparison,
     DeviceListRefused,
     compare_devices,
-    read_device_list,
+    read_device_file,
 )
 from collectors.ingest.ingest_config import IngestConfig
 from collectors.ingest.laptop_policies import LaptopPolicies
-from collectors.ingest.pseudonym import KeyRefused, read_key, serial_hash
+from collectors.ingest.pseudonym import KeyRefused, read_existing_key, serial_hash
 from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
 from collectors.ingest.registry_records import EnrolledAgent
 from dashboards.query_cache import QueryCache, rounded
@@ -85,8 +85,8 @@ class FleetSource:
         if self._expected is None:
             return ""
         try:
-            devices = read_device_list(self._expected.read_bytes())
-            key = read_key(self._key_file)
+            devices = read_device_file(self._expected)
+            key = read_existing_key(self._key_file)
         except OSError as error:
             return f"{self._expected} cannot be read: {error.strerror}"
         except (DeviceListRefused, KeyRefused) as error:

@@ -44,12 +44,12 @@ def expected(
     from collectors.ingest.device_lists import (
         DeviceListRefused,
         compare_devices,
-        read_device_list,
+        read_device_file,
     )
     from collectors.ingest.pseudonym import read_key, serial_hash
 
     try:
-        devices = read_device_list(file.read_bytes())
+        devices = read_device_file(file)
     except OSError as error:
         fail(sentence_of(error))
     except DeviceListRefused as error:
