@@ -79,7 +79,8 @@ def _whole_page(html: str, script: str) -> str:
         '<link rel="stylesheet" href="/static/look.css">',
     )
     assert place in html
-    return re.sub(r"<script[^>]*></script>", "", html.replace(place, sheet))
+    html = re.sub(r"<script[^>]*></script>", "", html.replace(place, sheet))
+    return html.replace("</body>", f"<script>{script}</script></body>")
 
 
 @pytest.fixture(scope="module")

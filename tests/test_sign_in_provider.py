@@ -160,8 +160,8 @@ def test_a_wrong_secret_of_towpath_is_said_to_the_administrator_only(
 @pytest.mark.soak
 def test_keycloaks_roles_name_and_sign_out_work(tmp_path: Path) -> None:
     server = keycloak(tmp_path / "keycloak", ANSWER)
-    server.start(wait_s=300)
     try:
+        server.start(wait_s=300)
         (tmp_path / "secret").write_text(SECRET)
         oidc = {
             "issuer": f"http://localhost:{server.port}/realms/{REALM}",
