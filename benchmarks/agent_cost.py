@@ -6,9 +6,11 @@ A real `towpath-agent run` reports to a real ingest over TLS and measures agains
 reflector, all on this machine, with every cadence 30 times faster than the default. Two
 runs: an idle one (every probe off, delivery and policy hourly) and a working one. The
 same again with a Windows Python under Wine, if they are installed (`make services`).
-* Memory: the largest resident set in the working run; under Wine also that of a Python
-  that has imported nothing, as Wine's own libraries are in both, and the part of it
-  that are whole copies of libraries, which Windows does not make (`wine_memory`).
+* Memory: the largest resident set in the working run. Under Wine with modules that are
+  compiled, as the MSI brings them, and three figures of what is Wine's: the resident
+  set of a program in C that does nothing, that of a Python that does nothing, and the
+  part of the agent's that are whole copies of libraries, which Windows does not make
+  (`wine_memory`).
 * CPU at default cadences = idle + (working - idle) / 30, each without start-up.
 * Bytes per day: the mean `cost_bytes` of each probe times its runs at the default
   cadence, plus the mean cost of a delivery (as the agent counts it: bodies and heads as
@@ -38,9 +40,14 @@ import psutil
 from append_doubles import ListAppend
 from services import free_port
 from waiting import until
-from windows_python import CACHE, WindowsLaptop
+from windows_python import CACHE, ROOT, WindowsLaptop
 
-from benchmarks.wine_memory import copied_bytes
+from benchmarks.wine_memory import (
+    compiled_c,
+    copied_bytes,
+    installed_windows,
+    wine_rss_bytes,
+)
 from collectors.estate.estate_model import Estate
 from collectors.estate.estate_model import Reflector as ReflectorEntry
 from collectors.ingest.certificate import make_certificates
@@ -65,6 +72,7 @@ from probes.wire.probe_list import PROBES
 from probes.wire.report import Enrolment, Report
 
 FASTER = 30
+_WAITS = "import sys; sys.stdin.read()"
 WINDOW_S = 60.0
 IDLE_S = 20.0
 SETTLE_S = 5.0
@@ -81,26 +89,27 @@ def run(options: Sequence[str] = ()) -> dict[str, float]:
         figures |= asyncio.run(_measure(_this_system))
     python = CACHE / "windows-python" / "python.exe"
     if only == "windows" or (only is None and python.is_file()):
-        wine = WindowsLaptop(python, CACHE / "wine-benchmark")
-        wine.prepare()
-        bare = wine.value(_BARE)
-        figures["windows_bare_rss_bytes"] = float(bare)
-        windows = asyncio.run(_measure(lambda *at: _under_wine(wine, *at)))
+        with installed_windows() as wine:
+            figures |= {
+                "windows_c_rss_bytes": wine_rss_bytes(wine, compiled_c(wine)),
+                "windows_python_rss_bytes": wine_rss_bytes(
+                    wine, str(wine.python), "-I", "-B", "-c", _WAITS
+                ),
+            }
+            windows = asyncio.run(_measure(lambda *at: _under_wine(wine, *at)))
         figures |= {f"windows_{name}": value for name, value in windows.items()}
     for name, value in figures.items():
         print(f"{name:44} {value:>16,.5g}")
     return figures
 
 
-_BARE = "import psutil; print(json.dumps(psutil.Process().memory_info().rss))"
-
-
 class Launch(NamedTuple):
-    """How an agent is started, and where its state is."""
+    """How an agent is started, in which folder, and where its state is."""
 
     command: list[str]
     environment: dict[str, str]
     state: Path
+    folder: Path
 
 
 # Folder, server and certificate authority of one agent.
@@ -119,6 +128,7 @@ def _this_system(folder: Path, server: str, ca_file: Path) -> Launch:
             "no_proxy": "localhost",
         },
         state,
+        ROOT,
     )
 
 
@@ -132,6 +142,8 @@ def _under_wine(
         wine.command("--config", str(config), "run"),
         wine.environment,
         wine.profile / "AppData" / "Local" / "towpath-agent",
+        # Python imports from the present folder first.
+        wine.python.parent,
     )
 
 
@@ -251,6 +263,7 @@ async def _run_agent(
         process = await asyncio.create_subprocess_exec(
             *launch.command,
             env=launch.environment,
+            cwd=launch.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,13 +1,35 @@
-"""How much of a process under Wine are whole copies of libraries: Wine reads each
-into memory of its own. Windows maps them, shares them between programs, and reads only
-the pages that are used."""
+"""What of a process' memory under Wine is Wine's own.
+
+Wine reads each library that is not its own into memory as a whole. Windows maps them,
+shares them between programs, and reads only the pages that are used.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shutil
 import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+import services
+from windows_python import CACHE, ROOT, WindowsLaptop
+
+_IDLE_C = """
+#include <windows.h>
+int main(void)
+{
+    char byte;
+    DWORD count;
+    return ReadFile(GetStdHandle(STD_INPUT_HANDLE), &byte, 1, &count, NULL) ? 0 : 1;
+}
+"""
+_STARTED_S = 5.0
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \S+\s*(.*)")
 
 
@@ -41,3 +63,53 @@ def _image_bytes(library: Path) -> int:
     (at,) = struct.unpack_from("<I", head, 0x3C)
     (size,) = struct.unpack_from("<I", head, at + 24 + 56)
     return int(size)
+
+
+@contextlib.contextmanager
+def installed_windows() -> Iterator[WindowsLaptop]:
+    """A laptop whose Python has the agent and its libraries as the MSI brings them:
+    compiled, and found without a look at the environment."""
+    with tempfile.TemporaryDirectory() as folder:
+        installed = Path(folder, "python")
+        shutil.copytree(CACHE / "windows-python", installed)
+        site = installed / "Lib" / "site-packages"
+        shutil.copytree(
+            ROOT / "probes",
+            site / "probes",
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+        (site / "towpath-0.0.0.dist-info").mkdir()
+        laptop = WindowsLaptop(installed / "python.exe", CACHE / "wine-benchmark")
+        laptop.prepare()
+        laptop.longest_s = 600
+        del laptop.environment["PYTHONPATH"]
+        library = f"Z:{installed / 'Lib'}"
+        laptop.run_python("-I", "-m", "compileall", "-q", library, cwd=installed)
+        yield laptop
+
+
+def compiled_c(laptop: WindowsLaptop) -> str:
+    """A program that waits for its input, and does nothing else."""
+    program = laptop.python.parent / "idle.exe"
+    subprocess.run(
+        [services.program("x86_64-w64-mingw32-gcc"), "-O2", "-x", "c", "-",
+         "-o", program],
+        input=_IDLE_C.encode(),
+        check=True,
+    )  # fmt: skip
+    return str(program)
+
+
+def wine_rss_bytes(laptop: WindowsLaptop, *command: str) -> float:
+    """The resident set of a program that waits for its input."""
+    with subprocess.Popen(
+        [services.program("wine"), *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=laptop.environment,
+    ) as process:
+        time.sleep(_STARTED_S)
+        rss_bytes = psutil.Process(process.pid).memory_info().rss
+        process.communicate()
+    return float(rss_bytes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 from collections.abc import Iterable, Sequence
@@ -68,7 +67,7 @@ class SentLog:
         valid = []
         for line in lines[-most:]:
             with contextlib.suppress(ValueError, RecursionError):
-                json.loads(line)
+                msgspec.json.decode(line)
                 valid.append(line)
         return valid
 

@@ -1,5 +1,6 @@
 """Runs blocking work in a thread: a system command, a look-up without an asynchronous
-form. Unlike the thread of a pool, this one never delays the end of the process."""
+form. Unlike the thread of a pool, this one never delays the end of the process. It ends
+with its work, because each takes memory (a megabyte under Wine)."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from probes import tracing
 from probes.measure import active_interface
+from probes.measure.background import in_background
 from probes.measure.call_path import VOICE_DSCP, AuthenticatedStampCodec, StampCodec
 from probes.measure.connect_times import connect_times_ms
 from probes.measure.hops import Hop, figures, identify_hops
@@ -217,7 +218,7 @@ async def _trace(
     """Runs `tracer.trace` in a thread; cancelling the task ends it."""
     stop = threading.Event()
     work = asyncio.create_task(
-        asyncio.to_thread(tracer.trace, ttls, every_s, wait_s, stop), name="trace"
+        in_background(tracer.trace, ttls, every_s, wait_s, stop), name="trace"
     )
     try:
         return await asyncio.shield(work)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Generic, NamedTuple
 
+from probes.measure.background import in_background
 from probes.measure.packet_stream import Reply, Stream, StreamResult, set_dscp
 from probes.measure.tcp_connection import (
     connect_first,
@@ -134,7 +135,7 @@ async def _run(
             pace.closing,
             pace.kernel_times,
         )
-        thread = asyncio.create_task(asyncio.to_thread(stream.run), name="udp-stream")
+        thread = asyncio.create_task(in_background(stream.run), name="udp-stream")
         try:
             return await asyncio.shield(thread)
         except asyncio.CancelledError:
