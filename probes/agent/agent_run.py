@@ -37,6 +37,7 @@ from probes.agent.server_connection import ServerConnection
 from probes.agent.service_input import watch_input
 from probes.agent.settings import Settings
 from probes.agent.spool import Spool
+from probes.measure.background import in_background
 from probes.wire.clock import wall_ms
 from probes.wire.report import AgentCredential
 
@@ -54,7 +55,7 @@ async def run(
     _stop_on_signals(stop)
     if service:
         watch_input(stop, woken)
-    machine = await asyncio.to_thread(machine_of_this_computer)
+    machine = await in_background(machine_of_this_computer)
     credential = await _get_credential(settings, software, token, machine, stop)
     if credential is None:
         return

@@ -8,7 +8,6 @@ computer's own number a digest is sent (`machine_number`), if this user may read
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 import secrets
@@ -21,6 +20,7 @@ from probes import platforms
 from probes.agent.report_delivery import Later
 from probes.agent.server_connection import ServerConnection
 from probes.agent.stop_orders import StopOrders
+from probes.measure.background import in_background
 from probes.wire.atomic_file import replace_file
 from probes.wire.clock import wall_ms
 from probes.wire.held_files import while_held
@@ -175,7 +175,7 @@ async def enrol(
     `OSError` if nothing can be saved: before a use of the token is spent.
     """
     check_room(folder)
-    machine = await asyncio.to_thread(machine_of_this_computer)
+    machine = await in_background(machine_of_this_computer)
     with contextlib.suppress(NotEnrolled):
         as_another |= is_copy(read_credential(folder), machine)
     device = next_device_id(folder, "") if as_another else device_id(folder)

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 
-from probes.measure.tcp_connection import host_octets
+from probes.measure.tcp_connection import listed_addresses
 from probes.wire.tcp_info import tcp_info
 
 _LOOK_UP_S = 10.0
@@ -15,13 +15,10 @@ _CONNECT_S = 2.0
 
 async def connect_times_ms(host: str, port: int, times: int) -> list[float]:
     """Times in ms to open a TCP connection. Raises `OSError` if none opened."""
-    loop = asyncio.get_running_loop()
     async with asyncio.timeout(_LOOK_UP_S):
-        addresses = await loop.getaddrinfo(
-            host_octets(host), port, type=socket.SOCK_STREAM
-        )
+        addresses = await listed_addresses(host, port, socket.SOCK_STREAM)
     error: OSError = TimeoutError("no address")
-    for family, _type, _protocol, _name, address in addresses:
+    for family, address in addresses:
         rtts = []
         for _ in range(times):
             try:

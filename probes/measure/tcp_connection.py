@@ -11,8 +11,9 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from probes.measure.background import in_background
 from probes.wire.failure import Outcome
 from probes.wire.socket_errors import outcome_of
 
@@ -44,9 +45,17 @@ def url_host(host: str) -> str:
 async def look_up(host: str, port: int) -> list[TcpAddress]:
     """The addresses of `host` in the system's order. Raises `OSError`, or
     `UnicodeError` for what cannot be a name."""
-    loop = asyncio.get_running_loop()
-    listed = await loop.getaddrinfo(host_octets(host), port, type=socket.SOCK_STREAM)
-    return [TcpAddress(family, str(at[0]), int(at[1])) for family, *_, at in listed]
+    listed = await listed_addresses(host, port, socket.SOCK_STREAM)
+    return [TcpAddress(family, str(at[0]), int(at[1])) for family, at in listed]
+
+
+async def listed_addresses(
+    host: str, port: int, kind: socket.SocketKind
+) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+    """The same for any kind of socket, as the system wrote them. A look-up that hangs
+    does not delay the end of the process."""
+    found = await in_background(socket.getaddrinfo, host_octets(host), port, type=kind)
+    return [(family, address) for family, *_, address in found]
 
 
 def first_of_each_family(addresses: Sequence[TcpAddress]) -> list[TcpAddress]:

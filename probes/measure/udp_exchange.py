@@ -12,7 +12,7 @@ from probes.measure.packet_stream import Reply, Stream, StreamResult, set_dscp
 from probes.measure.tcp_connection import (
     connect_first,
     first_of_each_family,
-    host_octets,
+    listed_addresses,
     look_up,
 )
 from probes.wire.failure import Outcome
@@ -89,15 +89,7 @@ async def resolve_addresses(
 ) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
     """At most one address per family, in the system's order."""
     addresses: dict[socket.AddressFamily, tuple[object, ...]] = {}
-    for (
-        family,
-        _type,
-        _protocol,
-        _name,
-        address,
-    ) in await asyncio.get_running_loop().getaddrinfo(
-        host_octets(host), port, type=socket.SOCK_DGRAM
-    ):
+    for family, address in await listed_addresses(host, port, socket.SOCK_DGRAM):
         if family in HEADERS_BYTES:
             addresses.setdefault(family, address)
     return list(addresses.items())
