@@ -93,7 +93,7 @@ async def _write_files(
     if "html" in formats or "pdf" in formats:
         progress("writing the page")
         html = (
-            render_plain(content, title)
+            render_plain(content, title, settings.council)
             if settings.plain
             else render_html(content, settings.council)
         )

@@ -18,7 +18,7 @@ from probes.wire.display import displayable
 _NOT_KNOWN = "not known"
 
 
-def render_plain(content: ReportContent, title: str) -> str:
+def render_plain(content: ReportContent, title: str, council: str = "") -> str:
     """Returns the HTML."""
     zone = content.month.zone
     made = datetime.fromtimestamp(content.made_ms / 1000, UTC).astimezone(zone)
@@ -28,6 +28,7 @@ def render_plain(content: ReportContent, title: str) -> str:
         .render(
             c=content,
             title=title,
+            council=council,
             made=f"{figure_text.day(made.date())}, {made:%H:%M}",
             headlines=headlines(content),
             tiles=tiles(content),
