@@ -47,6 +47,15 @@ def overdue_notifications(path: Path, now_ms: int) -> list[Undelivered]:
         return list(undelivered(db, now_ms))
 
 
+def overdue_sentences(path: Path, now_ms: int) -> list[str]:
+    """Says of each such channel how much it has not accepted."""
+    return [
+        f"The channel {overdue.channel} has not accepted {overdue.count} "
+        f"notification{'' if overdue.count == 1 else 's'}."
+        for overdue in overdue_notifications(path, now_ms)
+    ]
+
+
 def add_silence(path: Path, wanted: Silence) -> Silence:
     """Adds the silence and returns it with its id."""
     if wanted.until_ms <= wanted.from_ms:

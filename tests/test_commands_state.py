@@ -78,6 +78,7 @@ ARGUMENTS = {
     "export": ("interface", "--out", "{out}/rows.csv"),
     "query": ("interface", "--pick", "count:in_bps"),
     "report site": ("--month", "2026-10", "--no-pdf", "--out", "{out}/report"),
+    "report send": ("--month", "2026-10"),
     "run": (),
     "topology": (),
     "users add": ("Ada", "engineer"),

@@ -18,10 +18,10 @@ from workbook_reader import sheets
 from dashboards.report import select_sites, site_report
 from dashboards.report.report_columns import CellColumn, ReportTable
 from dashboards.report.report_data import ReportContent, ReportSettings
-from dashboards.report.report_formats import parse_formats
 from dashboards.report.report_parquet import parquet_bytes
 from dashboards.report.report_tables import report_tables
 from dashboards.report.report_workbook import workbook_bytes
+from dashboards.report_formats import parse_formats
 
 EVIL = '=HYPERLINK("http://x","\u202e<script>")'
 SERIAL_OF_1_NOVEMBER_2026 = 46_327

@@ -9,11 +9,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from alerts.alert_config import AlertConfig
+from alerts.notify.email import EmailConfig
 from collectors.certificate_files import CertificateFile
 from collectors.config_errors import encoding_error, explain, line_of
 from collectors.experience.groups import GroupsConfig
@@ -28,6 +29,7 @@ from collectors.vpn_gateways import VpnGatewaysConfig
 from dashboards.grafana_config import GrafanaConfig
 from dashboards.report_config import ReportConfig
 from dashboards.web import WebConfig
+from probes.wire.catalogue import did_you_mean
 from towpath.log_setup import LogConfig
 from towpath.metrics import MetricsConfig
 
@@ -79,6 +81,20 @@ class TowpathConfig(StrictModel):
     self_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="seconds between two samples about itself"
     )
+
+    @model_validator(mode="after")
+    def _report_channel(self) -> Self:
+        schedule, channels = self.report.schedule, self.alerts.channels
+        if schedule is None:
+            return self
+        mail = [name for name, c in channels.items() if isinstance(c, EmailConfig)]
+        if schedule.channel not in mail:
+            hint = did_you_mean(schedule.channel, mail)
+            raise ValueError(
+                f"report.schedule.channel: {schedule.channel!r} is no channel of kind "
+                f"email in alerts.channels{hint}"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod

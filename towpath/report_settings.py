@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards.report import PollPeriods, ReportSettings
-from dashboards.report.report_formats import DEFAULT_FORMATS, ReportFormat
+from dashboards.report_formats import DEFAULT_FORMATS, ReportFormat
 from towpath.config import TowpathConfig
 
 

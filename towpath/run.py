@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
-from alerts.alert_access import overdue_notifications, start_positions
+from alerts.alert_access import overdue_sentences, start_positions
 from alerts.alert_engine import AlertEngine, EngineInputs
 from alerts.live_events.room_watch import RoomWatch
 from alerts.maintenance_planner import MaintenancePlanner, calendar_troubles
@@ -64,6 +64,7 @@ from towpath.config import (
 from towpath.error_sentences import sentence_of
 from towpath.metrics import MetricsServer
 from towpath.roles import RoleLocks
+from towpath.scheduled_reports import scheduled_reports
 
 Piece = AbstractAsyncContextManager[Any] | AbstractContextManager[Any]
 
@@ -88,6 +89,7 @@ class Installation:
         self._running = contextlib.AsyncExitStack()
         self._now_ms = now_ms
         self._alert_trouble: Callable[[], str] = lambda: ""
+        self._report_trouble: Callable[[], str] = lambda: ""
         self._row_metrics: list[WindowMetrics] = []
 
         locks = RoleLocks(config.state / "roles", roles)
@@ -337,6 +339,9 @@ class Installation:
         self._add(f"status page http://{web.host}:{web.port}", page)
         self._source("web", lambda at: [page.sample(self.process, at)])
         self._add("rows of sites", SiteRows(page.views, self._unhurried))
+        for name, dispatch in scheduled_reports(self.config, self._now_ms):
+            self._add(name, dispatch)
+            self._report_trouble = dispatch.problem
 
     def _api_sources(self) -> ApiSources:
         alerts = self.config.alerts
@@ -354,13 +359,8 @@ class Installation:
         problems = self.disks.troubles()
         if trouble := self._alert_trouble():
             problems.append(f"Alerts are kept in memory only: {trouble}.")
-        standing = self.config.alerts.standing
-        for overdue in overdue_notifications(standing, now_ms):
-            plural = "" if overdue.count == 1 else "s"
-            problems.append(
-                f"The channel {overdue.channel} has not accepted {overdue.count} "
-                f"notification{plural}."
-            )
+        problems += overdue_sentences(self.config.alerts.standing, now_ms)
+        problems += filter(None, [self._report_trouble()])
         return problems + calendar_troubles(self.config.alerts, now_ms)
 
     def _open_store(self) -> None:

@@ -72,7 +72,7 @@ class Email:
         recipients."""
         message = compose_message(page, self._config.sender, self._config.to)
         to = [a for a in self._config.to if not self._sent.has(page.id, a)]
-        refused = await self._send(message, to)
+        refused = await self.send(message, to)
         for address in to:
             if address not in refused:
                 self._sent.add(page.id, address)
@@ -85,9 +85,11 @@ class Email:
         ]
         self._sent.settle(page.id, page.sent_ms, self.where, failures)
 
-    async def _send(
+    async def send(
         self, message: EmailMessage, to: Sequence[str]
     ) -> dict[str, tuple[int, bytes]]:
+        """Sends a message to `to`, whoever it names. Returns the recipients that the
+        server refuses, with its answer. Raises `RetryLater` and `DeliveryRefused`."""
         attempt = _Attempt(self._config)
         try:
             # smtplib's timeout is per step; this one is for all of them.
@@ -125,6 +127,10 @@ class Email:
             raise RetryLater(
                 f"{self.where}: {error}", may_have_arrived=attempt.has_begun
             ) from None
+
+    @property
+    def sender(self) -> str:
+        return self._config.sender
 
     @property
     def where(self) -> str:

@@ -11,7 +11,7 @@ from alerts.alert_access import list_silences, recent_alerts
 from collectors.estate import Estate, Site, known_names
 from collectors.store.query import Store
 from dashboards.report.month import ReportPeriod
-from dashboards.report.plain_report import render_plain
+from dashboards.report.plain_report import render_plain, summary_text
 from dashboards.report.report_csv import csv_text
 from dashboards.report.report_data import (
     AlertHistory,
@@ -35,10 +35,13 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """The files written; `note` names what was left out, and why."""
+    """The files written; `note` names what was left out, and why. `title` and `summary`
+    are for the message that they are sent with."""
 
     files: tuple[Path, ...]
     note: str = ""
+    title: str = ""
+    summary: str = ""
 
 
 def select_sites(estate: Estate, site: str | None) -> list[Site]:
@@ -88,6 +91,7 @@ async def _write_files(
     if settings.plain:
         name += "-plain"
     formats, title = settings.formats, report_title(content, settings.council)
+    summary = summary_text(content, title)
     files: dict[str, bytes] = {}
     html = ""
     if "html" in formats or "pdf" in formats:
@@ -113,14 +117,14 @@ async def _write_files(
             )
     written = await asyncio.to_thread(_write, out, files)
     if "pdf" not in formats:
-        return ReportFiles(tuple(written))
+        return ReportFiles(tuple(written), "", title, summary)
     progress("writing the PDF")
     path = out / f"{name}.pdf"
     try:
         note = await asyncio.to_thread(write_pdf, html, style_sheet(), path)
     except PdfUnavailable as missing:
-        return ReportFiles(tuple(written), str(missing))
-    return ReportFiles((*written, path), note)
+        return ReportFiles(tuple(written), str(missing), title, summary)
+    return ReportFiles((*written, path), note, title, summary)
 
 
 def _write(out: Path, files: dict[str, bytes]) -> list[Path]:

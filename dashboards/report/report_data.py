@@ -37,8 +37,8 @@ from dashboards.report.line_value import (
 from dashboards.report.month import ReportPeriod
 from dashboards.report.parity import ParityFigures, parity_figures, parity_query
 from dashboards.report.planned_maintenance import planned_spans
-from dashboards.report.report_formats import DEFAULT_FORMATS, ReportFormat
 from dashboards.report_config import ReportConfig
+from dashboards.report_formats import DEFAULT_FORMATS, ReportFormat
 
 Progress = Callable[[str], None]
 _ALWAYS = OpeningHours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))

@@ -24,11 +24,6 @@ from towpath.commands.shared import (
 app = typer.Typer(no_args_is_help=True, help="Reports for managers.")
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps `site` a subcommand although it is the only one."""
-
-
 @dataclass(frozen=True)
 class _PeriodOptions:
     """The time of a report, in one of several ways."""
@@ -95,7 +90,7 @@ def site(
         select_sites,
         site_report,
     )
-    from dashboards.report.report_formats import DEFAULT_FORMATS, parse_formats
+    from dashboards.report_formats import DEFAULT_FORMATS, parse_formats
     from towpath.report_settings import report_settings
 
     settings = read_config(config)
@@ -139,6 +134,75 @@ def site(
         typer.echo(path)
     if files.note:
         typer.echo(files.note, err=True)
+
+
+@app.command()
+@expand_options
+def send(
+    config: ConfigFile,
+    period: _PeriodOptions = _PeriodOptions(),
+    to: Annotated[
+        list[str] | None,
+        typer.Option(help="send to this address only; may be given several times"),
+    ] = None,
+) -> None:
+    """Make the report of [report.schedule] and send it by e-mail now, whether or not it
+    was sent before. Without a time it is the last one that was due."""
+    import asyncio
+    from zoneinfo import ZoneInfo
+
+    from alerts.notify.delivery_result import DeliveryRefused, RetryLater
+    from dashboards.report import ReportFiles, parse_period
+    from dashboards.report.report_dispatch import report_channel
+    from dashboards.report.report_due import last_due
+    from dashboards.report.report_mail import compose_report_mail
+    from towpath.report_process import ReportNotMade, make_scheduled
+
+    settings = read_config(config)
+    schedule = settings.report.schedule
+    if schedule is None:
+        usage_error(["[report.schedule] is not set: it says to whom, and by which way"])
+    zone = ZoneInfo(settings.web.timezone)
+    try:
+        named = period.by_name()
+        wanted = (
+            parse_period(named)
+            if any(named.values())
+            else last_due(schedule, zone, wall_ms()).period
+        )
+    except ValueError as error:
+        usage_error([str(error)])
+    email = report_channel(settings.alerts.channels, schedule)
+    addresses = tuple(to or schedule.to)
+    out = settings.web.reports or settings.state / "reports"
+
+    async def work() -> tuple[ReportFiles, dict[str, tuple[int, bytes]]]:
+        made = await make_scheduled(settings, schedule, wanted, out)
+        message = await asyncio.to_thread(
+            compose_report_mail,
+            made,
+            email.sender,
+            addresses,
+            wall_ms(),
+            settings.alerts.base_url,
+        )
+        return made, await email.send(message, addresses)
+
+    try:
+        made, refused = run_async(work())
+    except (ReportNotMade, RetryLater, DeliveryRefused) as error:
+        fail(str(error))
+    if made.note:
+        typer.echo(made.note, err=True)
+    for address in addresses:
+        if address not in refused:
+            typer.echo(f"sent to {address}: {made.title}")
+    if refused:
+        reasons = "; ".join(
+            f"{address}: {code} {text.decode(errors='replace')}"
+            for address, (code, text) in refused.items()
+        )
+        fail(f"{email.where}: {reasons}")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,114 @@
+"""Makes a report in a process of its own, so that neither its minute of processor time
+nor its memory is that of the process which polls and pages."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import pickle
+import sys
+from pathlib import Path
+
+import msgspec
+
+from collectors.estate import EstateError, load
+from collectors.server_measurements import CATALOGUE
+from collectors.store import Away, QueryFailed, open_store
+from dashboards.report import ReportError, ReportFiles, select_sites, site_report
+from dashboards.report.month import ReportPeriod
+from dashboards.report_config import ReportSchedule
+from probes.wire.clock import wall_ms
+from towpath.config import TowpathConfig
+from towpath.report_settings import report_settings
+
+_LONGEST_S = 3_600.0
+_NICE = 10
+
+
+class ReportNotMade(RuntimeError):
+    """The report could not be made; the text is the reason."""
+
+
+class _Answer(msgspec.Struct):
+    files: list[str] = []
+    note: str = ""
+    title: str = ""
+    summary: str = ""
+    error: str = ""
+
+
+async def make_scheduled(
+    config: TowpathConfig, schedule: ReportSchedule, period: ReportPeriod, out: Path
+) -> ReportFiles:
+    """Makes the report here. Raises `ReportNotMade`."""
+    try:
+        estate = load(config.estate)
+        sites = select_sites(estate, schedule.site or None)
+        async with open_store(config.store, CATALOGUE) as store:
+            return await site_report(
+                period,
+                sites,
+                store,
+                estate,
+                out,
+                wall_ms(),
+                report_settings(config, schedule.formats, schedule.plain),
+            )
+    except (EstateError, Away, QueryFailed, OSError, ReportError, ValueError) as error:
+        raise ReportNotMade(f"the report could not be made: {error}") from error
+
+
+async def make_in_process(
+    config: TowpathConfig, schedule: ReportSchedule, period: ReportPeriod, out: Path
+) -> ReportFiles:
+    """Makes the report in another process. Raises `ReportNotMade`."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "towpath.report_process"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(_LONGEST_S):
+            work = pickle.dumps((config, schedule, period, out))
+            output, _ = await process.communicate(work)
+    except TimeoutError:
+        raise ReportNotMade("the report took more than an hour to make") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    try:
+        answer = msgspec.json.decode(output, type=_Answer)
+    except msgspec.DecodeError:
+        raise ReportNotMade(
+            f"the process that makes the report ended early (code {process.returncode})"
+        ) from None
+    if answer.error:
+        raise ReportNotMade(answer.error)
+    files = tuple(map(Path, answer.files))
+    return ReportFiles(files, answer.note, answer.title, answer.summary)
+
+
+def main() -> None:
+    """Reads the work from standard input, which is this program's own, and writes the
+    answer to standard output."""
+    work = pickle.load(sys.stdin.buffer)
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
+    gc.disable()
+    try:
+        made = asyncio.run(make_scheduled(*work))
+        answer = _Answer(
+            [str(path) for path in made.files], made.note, made.title, made.summary
+        )
+    except ReportNotMade as error:
+        answer = _Answer(error=str(error))
+    sys.stdout.buffer.write(msgspec.json.encode(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The piece of `towpath run` that sends the report of `[report.schedule]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+from dashboards.report import ReportFiles, ReportPeriod
+from dashboards.report.report_dispatch import ReportDispatch, report_channel
+from probes.wire.clock import WallClock
+from towpath.config import TowpathConfig
+from towpath.report_process import make_in_process
+
+
+def scheduled_reports(
+    config: TowpathConfig, now_ms: WallClock
+) -> Iterator[tuple[str, ReportDispatch]]:
+    """Yields (name, piece) if a report is scheduled."""
+    schedule = config.report.schedule
+    if schedule is None:
+        return
+
+    async def make(period: ReportPeriod) -> ReportFiles:
+        out = config.web.reports or config.state / "reports"
+        return await make_in_process(config, schedule, period, out)
+
+    dispatch = ReportDispatch(
+        schedule,
+        ZoneInfo(config.web.timezone),
+        report_channel(config.alerts.channels, schedule),
+        make,
+        config.state / "sent_reports.json",
+        config.alerts.base_url,
+        now_ms,
+    )
+    many = "1 address" if len(schedule.to) == 1 else f"{len(schedule.to)} addresses"
+    yield f"report of each {schedule.report} by e-mail to {many}", dispatch
