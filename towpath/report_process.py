@@ -31,7 +31,7 @@ class ReportNotMade(RuntimeError):
     """The report could not be made; the text is the reason."""
 
 
-class _Answer(msgspec.Struct):
+class _MadeAnswer(msgspec.Struct):
     files: list[str] = []
     note: str = ""
     title: str = ""
@@ -82,7 +82,7 @@ async def make_in_process(
             process.kill()
         await process.wait()
     try:
-        answer = msgspec.json.decode(output, type=_Answer)
+        answer = msgspec.json.decode(output, type=_MadeAnswer)
     except msgspec.DecodeError:
         raise ReportNotMade(
             f"the process that makes the report ended early (code {process.returncode})"
@@ -102,11 +102,11 @@ def main() -> None:
     gc.disable()
     try:
         made = asyncio.run(make_scheduled(*work))
-        answer = _Answer(
+        answer = _MadeAnswer(
             [str(path) for path in made.files], made.note, made.title, made.summary
         )
     except ReportNotMade as error:
-        answer = _Answer(error=str(error))
+        answer = _MadeAnswer(error=str(error))
     sys.stdout.buffer.write(msgspec.json.encode(answer))
 
 
