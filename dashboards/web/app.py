@@ -38,12 +38,14 @@ from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_routes import PageRoute, RouteGuard
 from dashboards.web.page_views import Views
 from dashboards.web.report_folder import ReportFolder
+from dashboards.web.room_pages import RoomPages
 from dashboards.web.search_page import SearchPage
 from dashboards.web.security_headers import PAGE, REPORT, SecurityHeaders
 from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.sign_in_pages import SignInPages
 from dashboards.web.site_pages import SitePages
 from dashboards.web.support_pages import SupportPages
+from dashboards.web.team_page import TeamPage
 from dashboards.web.visitor_recognition import (
     Recognition,
     VisitorRecognition,
@@ -250,6 +252,7 @@ def app(
     pages = StatusPages(config, views, actions is not None, fleet, support is not None)
     sites = SitePages(views, pages.page, fleet)
     devices = DevicePages(views, pages.page)
+    rooms = RoomPages(views, pages.page)
     recognition = Recognition(config, views.now_ms)
     audit = AccessAudit(config.sign_in.file, views.now_ms)
     acts = audit if config.needs_sign_in else None
@@ -257,6 +260,9 @@ def app(
     routes = [
         PageRoute("/", sites.sites, Right.SEE_STATUS),
         PageRoute("/sites/{site}", sites.site, Right.SEE_STATUS),
+        PageRoute("/rooms", rooms.rooms, Right.SEE_DEVICES),
+        PageRoute("/rooms/{room}", rooms.room, Right.SEE_DEVICES),
+        PageRoute("/teams", TeamPage(views, pages.page).page, Right.SEE_STATUS),
         PageRoute("/search", SearchPage(views, pages.page).page, Right.SEE_STATUS),
         PageRoute("/devices/{device}", devices.device, Right.SEE_DEVICES),
         PageRoute("/devices/{device}/port", devices.port, Right.SEE_DEVICES),

@@ -229,14 +229,61 @@ def events(from_ms: int, to_ms: int, where: Wheres) -> Query:
 
 
 def room_now(to_ms: int) -> Query:
-    picks = ("up", "ready", "text", "event_text", "minutes_to_start")
+    picks = ("up", "ready", "state", "text", "event_text")
+    times = ("minutes_to_start", "minutes_to_end")
     return Query(
         "room",
-        tuple(Pick(name, "last") for name in picks),
+        tuple(Pick(name, "last") for name in (*picks, *times)),
         to_ms - NOW_MS,
         to_ms,
         (),
         ("room",),
+    )
+
+
+def room_at(at_ms: int, room: str) -> Query:
+    """A room as it was then, to a minute and a half."""
+    reach_ms = 3 * MINUTE_MS // 2
+    return Query(
+        "room",
+        (Pick("state", "last"), Pick("text", "last")),
+        at_ms - reach_ms,
+        at_ms + reach_ms,
+        (Where("room", (room,)),),
+        ("room",),
+    )
+
+
+def room_figures(span: tuple[int, int], room: str, step_ms: int) -> Query:
+    picks = (
+        Pick("in_errors_per_s", "mean"),
+        Pick("rtt_ms", "mean"),
+        Pick("loss_ratio", "mean"),
+    )
+    return Query("room", picks, *span, (Where("room", (room,)),), (), step_ms)
+
+
+def room_ports(span: tuple[int, int], room: str, step_ms: int) -> Query:
+    """The traffic of each port that a room hangs on."""
+    return Query(
+        "room_port",
+        (Pick("in_bps", "p95"), Pick("out_bps", "p95")),
+        *span,
+        (Where("room", (room,)),),
+        ("device", "port"),
+        step_ms,
+    )
+
+
+def teams_now(to_ms: int) -> Query:
+    """Whether the laptops of teams report; without counts if they are too few."""
+    return Query(
+        "self_team",
+        (Pick("enough", "last"), Pick("expected", "last"), Pick("heard", "last")),
+        to_ms - NOW_MS,
+        to_ms,
+        (),
+        ("team",),
     )
 
 

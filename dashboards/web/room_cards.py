@@ -1,0 +1,178 @@
+"""Whether an event in a room can go ahead, from states that others have judged: the
+room's own, its switches', its site's lines, and maintenance. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from alerts.silence import Silence
+from collectors.estate.estate_model import Estate, Room
+from collectors.store.query import Row
+from dashboards import figure_text
+from dashboards.web.page_queries import MINUTE_MS
+from dashboards.web.site_state import DeviceNow, Level, LineNow
+
+# From when a card is shown, and when the room is looked at again, before an event. The
+# rule `room_not_ready` begins with the first.
+CHECKED_MIN = (60, 15)
+_WORST: tuple[Level, ...] = ("bad", "warn", "none", "ok")
+_VERDICTS: dict[Level, str] = {
+    "bad": "No go",
+    "warn": "Look at it first",
+    "none": "Not known",
+    "ok": "Go",
+}
+# The field `state` of a room.
+_ROOM_STATES: dict[int, tuple[Level, str]] = {
+    0: ("bad", "Down"),
+    1: ("warn", "Packets are damaged or lost"),
+    2: ("none", "Not measured"),
+    3: ("ok", "Working"),
+}
+
+
+@dataclass(frozen=True)
+class RoomCheck:
+    """One thing that the event needs, and how it is. `text`: more about it."""
+
+    what: str
+    level: Level
+    word: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class RoomCard:
+    """A room and the event that is there or is next. `earlier`: how it was 60 and 15
+    minutes before."""
+
+    room: Room
+    site_name: str
+    event: str
+    starts_ms: int | None
+    ends_ms: int | None
+    checks: tuple[RoomCheck, ...]
+    earlier: tuple[RoomCheck, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        levels = {check.level for check in self.checks}
+        return next((level for level in _WORST if level in levels), "none")
+
+    @property
+    def verdict(self) -> str:
+        return _VERDICTS[self.level]
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether the event is within the hour, or lasts."""
+        return (
+            self.starts_ms is not None
+            and self.starts_ms - now_ms <= CHECKED_MIN[0] * MINUTE_MS
+            and (self.ends_ms is None or self.ends_ms > now_ms)
+        )
+
+
+def room_check(what: str, row: Row | None) -> RoomCheck:
+    """Returns how a room is, by its row."""
+    state = None if row is None else row.values.get("state_last")
+    if row is None or not isinstance(state, int | float):
+        return RoomCheck(what, "none", "Not measured")
+    level, word = _ROOM_STATES.get(int(state), ("none", "Not measured"))
+    # `last` finds a text from before all was well again.
+    text = "" if level == "ok" else str(row.values.get("text_last") or "")
+    return RoomCheck(what, level, word, text)
+
+
+def room_card(
+    room: Room,
+    row: Row | None,
+    estate: Estate,
+    devices: Mapping[str, DeviceNow],
+    lines: Iterable[LineNow],
+    silences: Iterable[Silence],
+    now_ms: int,
+) -> RoomCard:
+    """Returns the card of a room. `row`: of `page_queries.room_now`."""
+    starts_ms, ends_ms = (
+        _time(row, f"minutes_to_{edge}_last", now_ms) for edge in ("start", "end")
+    )
+    checks = [room_check("What the room needs", row)]
+    for id in room.switches:
+        device = devices.get(id)
+        if device is not None:
+            name = device.device.name or id
+            checks.append(RoomCheck(f"Switch {name}", device.level, device.word))
+    own = [line for line in lines if line.line.site == room.site]
+    checks += [_line_check(line) for line in own]
+    checks += [
+        RoomCheck("Maintenance", "warn", "Planned then", silence.why)
+        for silence in silences
+        if starts_ms is not None and _clashes(silence, room, starts_ms, ends_ms, own)
+    ]
+    event = "" if row is None else str(row.values.get("event_text_last") or "")
+    site_name = estate.site(room.site).name
+    return RoomCard(room, site_name, event, starts_ms, ends_ms, tuple(checks))
+
+
+def checked_times(card: RoomCard, now_ms: int) -> list[tuple[str, int]]:
+    """Returns (text, time) of when the room was looked at before its event."""
+    if card.starts_ms is None:
+        return []
+    return [
+        (f"{minutes} minutes before", card.starts_ms - minutes * MINUTE_MS)
+        for minutes in CHECKED_MIN
+        if card.starts_ms - minutes * MINUTE_MS <= now_ms
+    ]
+
+
+def in_order(cards: Sequence[RoomCard], now_ms: int) -> list[RoomCard]:
+    """Returns the cards: events that are due, the worst first, then the next ones."""
+    return sorted(
+        cards,
+        key=lambda card: (
+            not card.is_due(now_ms),
+            _WORST.index(card.level) if card.is_due(now_ms) else 0,
+            card.starts_ms is None,
+            card.starts_ms or 0,
+            card.room.id,
+        ),
+    )
+
+
+def _line_check(line: LineNow) -> RoomCheck:
+    name = f"Line {line.line.id}"
+    if line.use is None:
+        return RoomCheck(name, line.level, line.word)
+    free = figure_text.percent(max(0.0, 1 - line.use))
+    return RoomCheck(name, line.level, line.word, f"{free} of it is free")
+
+
+def _clashes(
+    silence: Silence,
+    room: Room,
+    starts_ms: int,
+    ends_ms: int | None,
+    lines: Sequence[LineNow],
+) -> bool:
+    """Whether work is planned during the event on something that the room hangs on."""
+    if not silence.planned or silence.rule:
+        return False
+    if not (
+        silence.from_ms < (ends_ms or starts_ms + 1) and silence.until_ms > starts_ms
+    ):
+        return False
+    limits = (
+        (silence.site, {room.site}),
+        (silence.device, set(room.all_devices)),
+        (silence.line, {line.line.id for line in lines}),
+        (silence.supplier, {line.line.supplier for line in lines}),
+    )
+    return all(not named or named in own for named, own in limits)
+
+
+def _time(row: Row | None, name: str, now_ms: int) -> int | None:
+    minutes = None if row is None else row.values.get(name)
+    if not isinstance(minutes, int | float):
+        return None
+    return now_ms + round(minutes * MINUTE_MS)

@@ -1,0 +1,164 @@
+"""Rooms with live events: a card for each, and a page to watch during the event."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from collectors.store.query import Row
+from dashboards.chart import Chart
+from dashboards.figure_text import number, percent, rate
+from dashboards.query_cache import rounded
+from dashboards.web import page_queries
+from dashboards.web.page_queries import MINUTE_MS
+from dashboards.web.page_ranges import RANGES, PageRange, chosen_range
+from dashboards.web.page_views import Overview, Views
+from dashboards.web.range_charts import range_chart, row_series
+from dashboards.web.room_cards import (
+    RoomCard,
+    checked_times,
+    in_order,
+    room_card,
+    room_check,
+)
+from dashboards.web.site_filter import MAX_TEXT
+
+
+class RoomPages:
+    """`show` renders a template with values, and returns the answer."""
+
+    def __init__(self, views: Views, show: Callable[..., Response]) -> None:
+        self._views, self._show = views, show
+
+    async def rooms(self, request: Request) -> Response:
+        view = await self._views.overview()
+        cards = await self._cards(view)
+        known = cards is not None
+        listed = in_order(cards or [], view.now_ms)
+        due = [card for card in listed if card.is_due(view.now_ms)]
+        return self._show(
+            "rooms.html",
+            here="rooms",
+            view=view,
+            known=known,
+            due=await asyncio.gather(*(self._with_past(card, view) for card in due)),
+            later=[card for card in listed if card not in due],
+        )
+
+    async def room(self, request: Request) -> Response:
+        wanted = request.path_params["room"]
+        shown = chosen_range(request.query_params.get("range", ""))
+        view = await self._views.overview()
+        if wanted not in {room.id for room in view.estate.rooms}:
+            raise HTTPException(404, f"There is no room called {wanted[:MAX_TEXT]}.")
+        cards = await self._cards(view)
+        card = next((card for card in cards or () if card.room.id == wanted), None)
+        if card is not None:
+            card = await self._with_past(card, view)
+        span = shown.span(view.now_ms)
+        figures, ports = await self._views.answers.all(
+            page_queries.room_figures(span, wanted, shown.step_ms),
+            page_queries.room_ports(span, wanted, shown.step_ms),
+        )
+        return self._show(
+            "room.html",
+            here="rooms",
+            view=view,
+            card=card,
+            room=next(room for room in view.estate.rooms if room.id == wanted),
+            charts=_charts(figures or [], ports or [], shown, view.now_ms),
+            ranges=RANGES,
+            shown=shown,
+            range_link=lambda key: f"?range={key}#graphs",
+        )
+
+    async def _cards(self, view: Overview) -> list[RoomCard] | None:
+        """Returns a card for each room; None if the store does not answer."""
+        rows = await self._views.answers.query(
+            page_queries.room_now(rounded(view.now_ms))
+        )
+        if rows is None:
+            return None
+        latest = {row.tags.get("room", ""): row for row in rows}
+        devices = {now.device.id: now for now in view.devices}
+        return [
+            room_card(
+                room,
+                latest.get(room.id),
+                view.estate,
+                devices,
+                view.lines,
+                view.silences,
+                view.now_ms,
+            )
+            for room in view.estate.rooms
+        ]
+
+    async def _with_past(self, card: RoomCard, view: Overview) -> RoomCard:
+        """Returns the card with what was recorded before the event."""
+        times = checked_times(card, view.now_ms)
+        answers = await self._views.answers.all(
+            *(
+                page_queries.room_at(rounded(at_ms, MINUTE_MS), card.room.id)
+                for _, at_ms in times
+            )
+        )
+        earlier = tuple(
+            room_check(text, rows[0] if rows else None)
+            for (text, _), rows in zip(times, answers, strict=True)
+        )
+        return dataclasses.replace(card, earlier=earlier)
+
+
+def _charts(
+    figures: list[Row], ports: list[Row], shown: PageRange, now_ms: int
+) -> list[Chart]:
+    by_port: dict[tuple[str, str], list[Row]] = {}
+    for row in ports:
+        key = row.tags.get("device", ""), row.tags.get("port", "")
+        by_port.setdefault(key, []).append(row)
+    charts = [
+        range_chart(
+            f"port-{n}",
+            f"{port or 'Port without a name'} of {device}",
+            shown,
+            now_ms,
+            (
+                row_series("From the room", rows, "in_bps_p95"),
+                row_series("To the room", rows, "out_bps_p95"),
+            ),
+            rate,
+            least_top=1000.0,
+        )
+        for n, ((device, port), rows) in enumerate(sorted(by_port.items()))
+    ]
+    kinds = (
+        ("errors", "Damaged packets", "in_errors_per_s_mean", _per_s, 0.0),
+        ("rtt", "Round trip to its slowest device", "rtt_ms_mean", _ms, 1.0),
+        ("loss", "Echoes lost", "loss_ratio_mean", percent, 0.01),
+    )
+    return charts + [
+        range_chart(
+            id,
+            title,
+            shown,
+            now_ms,
+            (row_series(title, figures, column),),
+            say,
+            least_top=least,
+        )
+        for id, title, column, say, least in kinds
+    ]
+
+
+def _per_s(value: float) -> str:
+    return number(value, "per s", 0 if value >= 10 or not value else 2)
+
+
+def _ms(value: float) -> str:
+    return number(value, "ms", 0 if value >= 10 or not value else 1)

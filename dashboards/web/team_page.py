@@ -1,0 +1,78 @@
+"""Teams such as a contact centre: whether they are ready for calls, before a shift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from collectors.estate.estate_model import Team
+from dashboards import call_quality
+from dashboards.query_cache import rounded
+from dashboards.web import page_queries
+from dashboards.web.laptop_groups import Group, groups
+from dashboards.web.page_views import Views
+from dashboards.web.site_state import Level
+from probes.wire.sample import Value
+
+# The verdict of `call_quality`, as the answer to "are they ready for calls?".
+_ANSWERS: dict[str, str] = {
+    "Good": "Ready for calls",
+    "Fair": "Calls may not be good",
+    "Poor": "Not ready for calls",
+}
+
+
+@dataclass(frozen=True)
+class TeamNow:
+    """A team and the figures of its laptops, if they may be shown. `why`: why they are
+    not. `expected`, `heard`: its laptops, rounded, if they are enough."""
+
+    team: Team
+    group: Group | None
+    level: Level
+    word: str
+    why: str
+    expected: Value | None = None
+    heard: Value | None = None
+
+
+class TeamPage:
+    """`show` renders a template with values, and returns the answer."""
+
+    def __init__(self, views: Views, show: Callable[..., Response]) -> None:
+        self._views, self._show = views, show
+
+    async def page(self, request: Request) -> Response:
+        view = await self._views.overview()
+        rows = await self._views.experience()
+        absent = await self._views.absent(rows)
+        counted = await self._views.answers.query(
+            page_queries.teams_now(rounded(view.now_ms))
+        )
+        counts = {row.tags.get("team", ""): row.values for row in counted or ()}
+        by_team = {group.group: group for group in groups(rows, "team")}
+        teams = [
+            team_now(
+                team,
+                by_team.get(team.id),
+                absent("team", team.id),
+                counts.get(team.id, {}),
+            )
+            for team in view.estate.teams
+        ]
+        return self._show("teams.html", here="teams", view=view, teams=teams)
+
+
+def team_now(
+    team: Team, group: Group | None, absent: str, counts: dict[str, Value]
+) -> TeamNow:
+    """Returns a team's state. Pure. `absent`: why it has no figures."""
+    expected, heard = (counts.get(f"{name}_last") for name in ("expected", "heard"))
+    if group is None:
+        return TeamNow(team, None, "none", "Not known", absent, expected, heard)
+    verdict = call_quality.verdict(group.values)
+    word = _ANSWERS.get(verdict.word, verdict.word)
+    return TeamNow(team, group, verdict.level, word, verdict.why, expected, heard)

@@ -1,0 +1,178 @@
+"""Cards of rooms before and during events, and teams before a shift: they show what
+others have judged, and judge nothing themselves."""
+
+from __future__ import annotations
+
+import accessible
+import council
+import pytest
+from council_page import CSS, NOW_MS, page_client, page_text
+from store_doubles import AlertList, AnswerStore, MemoryStore
+
+from alerts.silence import Silence
+from collectors.estate.estate_model import Estate, Room, Team
+from collectors.store.query import Row
+from dashboards.web import room_cards
+from dashboards.web.room_cards import RoomCard, RoomCheck
+from dashboards.web.site_state import DeviceNow, LineNow
+from probes.wire.sample import Sample
+
+MINUTE_MS = 60_000
+ROOM = Room(
+    id="chamber",
+    name="Council Chamber",
+    site="town-hall",
+    ports=("th-sw2 Gi1/0/12",),
+)
+
+
+def estate(**more: object) -> Estate:
+    changed = {
+        "rooms": (ROOM,),
+        "teams": (Team(id="contact-centre", name="Contact centre"),),
+    }
+    return council.estate().model_copy(update=changed | more)
+
+
+def rows(states: dict[int, int], starts_in: float) -> list[Sample]:
+    """Rows of the room: minutes ago → its state. The event starts in `starts_in`."""
+    texts = {0: "th-sw2 Gi1/0/12 is down", 3: ""}
+    return [
+        Sample(
+            "room",
+            {"room": "chamber", "site": "town-hall"},
+            {
+                "state": state,
+                "event_text": "Planning Committee, 18:00 to 20:00",
+                "minutes_to_start": starts_in + ago,
+                "minutes_to_end": starts_in + ago + 120,
+                **({"text": texts[state]} if texts.get(state) else {}),
+            },
+            NOW_MS - ago * MINUTE_MS,
+        )
+        for ago, state in states.items()
+    ]
+
+
+def card(
+    row: Row | None, line: str = "ok", silences: tuple[Silence, ...] = ()
+) -> RoomCard:
+    whole = estate()
+    device = DeviceNow(whole.device("th-sw2"), "ok", "Answering")
+    lines = [LineNow(whole.line("th-wan"), line, "Full", 9e8, 1e8, 0.9, 0.1)]  # type: ignore[arg-type]
+    return room_cards.room_card(
+        ROOM, row, whole, {"th-sw2": device}, lines, silences, NOW_MS
+    )
+
+
+def row(state: int, starts_in: float, text: str = "") -> Row:
+    values = {
+        "state_last": state,
+        "text_last": text,
+        "minutes_to_start_last": starts_in,
+        "minutes_to_end_last": starts_in + 60,
+    }
+    return Row(None, {"room": "chamber"}, values)
+
+
+@pytest.mark.parametrize(
+    ("state", "line", "verdict"),
+    [
+        (3, "ok", "Go"),
+        (3, "warn", "Look at it first"),
+        (1, "ok", "Look at it first"),
+        (2, "ok", "Not known"),
+        (0, "ok", "No go"),
+        (2, "bad", "No go"),
+    ],
+)
+def test_the_worst_of_what_the_event_needs_decides(
+    state: int, line: str, verdict: str
+) -> None:
+    assert card(row(state, 30), line).verdict == verdict
+
+
+def test_a_room_without_a_row_is_not_measured_and_not_ready() -> None:
+    assert card(None).verdict == "Not known"
+    assert not card(None).is_due(NOW_MS)
+
+
+def test_a_text_from_before_all_was_well_again_is_not_shown() -> None:
+    assert room_cards.room_check("", row(3, 30, "was down")).text == ""
+    assert room_cards.room_check("", row(0, 30, "is down")).text == "is down"
+
+
+@pytest.mark.parametrize(
+    ("scope", "from_min", "to_min", "clashes"),
+    [
+        ({"site": "town-hall"}, 20, 40, True),
+        ({"device": "th-sw2"}, -10, 31, True),
+        ({"line": "th-wan"}, 89, 200, True),
+        ({"supplier": "Northern Fibre"}, 20, 40, True),
+        ({}, 20, 40, True),
+        ({"site": "library"}, 20, 40, False),
+        ({"device": "th-sw1"}, 20, 40, False),
+        ({"site": "town-hall", "rule": "line_full"}, 20, 40, False),
+        ({"site": "town-hall"}, 90, 200, False),
+        ({"site": "town-hall"}, -60, 30, False),
+    ],
+)
+def test_maintenance_clashes_only_if_it_is_then_and_there(
+    scope: dict[str, str], from_min: int, to_min: int, clashes: bool
+) -> None:
+    # The event lasts from minute 30 to minute 90.
+    from_ms, until_ms = (NOW_MS + at * MINUTE_MS for at in (from_min, to_min))
+    window = Silence(1, from_ms, until_ms, planned=1, **scope)  # type: ignore[arg-type]
+    checks = card(row(3, 30), silences=(window,)).checks
+    assert ("Maintenance" in [check.what for check in checks]) is clashes
+
+
+def test_a_card_shows_how_the_room_was_60_and_15_minutes_before_and_is_now() -> None:
+    # It was down an hour before, works since, and the event starts in ten minutes.
+    store = MemoryStore(rows({50: 0, 49: 0, 5: 3, 2: 3, 1: 3}, starts_in=10))
+    with page_client(store=store, estate=estate(), alerts=AlertList()) as client:
+        listed, own = client.get("/rooms").text, client.get("/rooms/chamber").text
+    for text in map(page_text, (listed, own)):
+        assert "Planning Committee, 18:00 to 20:00" in text
+        assert "60 minutes before Down th-sw2 Gi1/0/12 is down" in text
+        assert "15 minutes before Working" in text
+        assert "What the room needs Working" in text
+    # The latest row is a minute old.
+    assert "in 11 min" in page_text(listed)
+
+
+def test_a_room_whose_event_is_later_has_no_card_yet() -> None:
+    store = MemoryStore(rows({2: 3, 1: 3}, starts_in=200))
+    with page_client(store=store, estate=estate(), alerts=AlertList()) as client:
+        text = page_text(client.get("/rooms").text)
+    assert "No event begins within the hour." in text
+    assert "Council Chamber , Town Hall" in text or "Council Chamber, Town Hall" in text
+
+
+def test_pages_of_rooms_and_teams_say_what_is_not_known_and_are_accessible() -> None:
+    broken = AnswerStore(lambda query: [])
+    broken.broken = "gone"
+    for store in (broken, MemoryStore(), MemoryStore(rows({1: 3}, 10))):
+        with page_client(store=store, estate=estate(), alerts=AlertList()) as client:
+            for path in ("/rooms", "/rooms/chamber", "/teams"):
+                page = client.get(path)
+                assert page.status_code == 200
+                assert accessible.findings(page.text, CSS) == []
+                assert (store is broken) <= ("ot known" in page.text)
+            assert client.get("/rooms/nowhere").status_code == 404
+
+
+def test_a_team_is_ready_for_calls_by_the_limits_of_all_groups() -> None:
+    teams = (Team(id="contact-centre", name="Contact centre"), Team(id="tiny"))
+    with page_client(estate=estate(teams=teams)) as client:
+        text = page_text(client.get("/teams").text)
+    assert "Contact centre Ready for calls" in text
+    assert "tiny Not known" in text
+    assert "tiny Ready" not in text
+
+
+def test_a_check_of_nothing_is_no_go_for_nobody() -> None:
+    empty = RoomCard(ROOM, "", "", None, None, ())
+    assert empty.verdict == "Not known"
+    good = RoomCheck("x", "ok", "Working")
+    assert RoomCard(ROOM, "", "", None, None, (good,)).verdict == "Go"
