@@ -10,19 +10,22 @@ from functools import cache
 from pathlib import Path
 
 import axe
+import council
 import pytest
+import test_web_rooms
 import test_web_sites
 from browser import Browser, browser
 from council_fleet import agents, fleet_source
-from council_page import CSS, NOW_MS, page_client
+from council_page import CSS, NOW_MS, STORE, page_client
 from report_month import month_content
 from signed_in_pages import SIGNED_IN_PAGES, signed_in_page
-from store_doubles import AlertList
+from store_doubles import AlertList, MemoryStore
 from test_agent_page import CSS as AGENT_CSS
 from test_agent_page import SENT, TROUBLED
 from test_agent_status import NOW_MS as AGENT_NOW_MS
 from test_web_sites import many_sites
 
+from collectors.estate.estate_model import Reflector
 from dashboards.report.report_html import render_html
 from probes.diagnosis.is_it_me_page import page as agent_page
 
@@ -48,6 +51,16 @@ SCHEMES = {
 pytestmark = pytest.mark.service
 
 
+REFLECTOR = Reflector(id="hq", host="hq.example", ndt7_url="https://hq.example")
+# An event that begins soon, in a room that was down an hour before.
+_ROOMS = MemoryStore(
+    [
+        *test_web_rooms.rows({50: 0, 5: 3, 2: 3, 1: 3}, 10),
+        *council.samples(NOW_MS - 5 * council.MINUTE_MS, NOW_MS),
+    ]
+)
+
+
 @cache
 def _html(page: str) -> str:
     if page == "the report":
@@ -59,6 +72,8 @@ def _html(page: str) -> str:
     with (
         tempfile.TemporaryDirectory() as folder,
         page_client(
+            store=_ROOMS if page.startswith(("/rooms", "/teams")) else STORE,
+            estate=test_web_rooms.estate(reflectors=(REFLECTOR,)),
             laptops=fleet_source(
                 Path(folder), agents(120, NOW_MS), NOW_MS, {"why": "x"}
             ),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import axe
 import council
 import pytest
 from browser import browser
@@ -172,6 +173,7 @@ def test_a_browser_tests_the_call_and_the_speed_and_answers_in_plain_words(
         assert reflector.web_stats.calls == 1
         assert reflector.web_stats.downloads == 1
         assert reflector.web_stats.uploads == 1
+        assert axe.findings(tab)[0] == []
         focused = "document.activeElement.id"
         assert tab.run(focused) == "verdict"
 
