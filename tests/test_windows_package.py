@@ -14,6 +14,7 @@ import pytest
 import services
 from hypothesis import given
 from hypothesis import strategies as st
+from windows_python import free_prefix
 
 WINDOWS = Path(__file__).resolve().parents[1] / "deploy" / "windows"
 sys.path[:0] = [str(WINDOWS), str(WINDOWS.parent / "packages")]
@@ -196,6 +197,32 @@ def test_the_programs_compile_without_a_warning(tmp_path: Path) -> None:
     services.program("x86_64-w64-mingw32-gcc")
     for name in ("towpath-agent-service.exe", "installer-actions.dll"):
         assert msi_package.build_program(tmp_path, name)[:2] == b"MZ"
+
+
+def test_the_msi_has_of_a_wheel_what_the_other_packages_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = (
+        "dns/name.py", "dns/name.pyi", "dns/py.typed", "dns/fast.c", "dns/fast.pyd",
+        "dns/tests/test_name.py", "dns-1.dist-info/METADATA", "dns-1.dist-info/RECORD",
+        "dns-1.dist-info/entry_points.txt", "dns-1.data/scripts/dns",
+    )  # fmt: skip
+    library, own = tmp_path / "dns-1-py3-none-any.whl", tmp_path / "own" / "t-1.whl"
+    own.parent.mkdir()
+    for wheel, inside in ((library, names), (own, ("probes/a.py", "alerts/b.py"))):
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for name in inside:
+                archive.writestr(name, name)
+    monkeypatch.setattr(installed_files, "build_wheel", lambda _: own)
+    files = {str(path) for path in installed_files.library_files(tmp_path, "312")}
+    others = {str(path) for path, _ in installed_files.wheel_files(library)}
+    assert files - {"probes/a.py"} == others
+    assert others == {"dns/name.py", "dns/fast.pyd", "dns-1.dist-info/METADATA"}
+
+
+def test_two_runs_at_a_time_have_wine_folders_of_their_own(tmp_path: Path) -> None:
+    folders = [free_prefix(tmp_path).name for _ in range(3)]
+    assert folders == ["wine", "wine-2", "wine-3"]
 
 
 def test_another_python_than_the_pinned_one_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import json
 import os
 import shutil
@@ -14,6 +16,7 @@ import services
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "towpath")
+_MOST_PREFIXES = 16
 PROFILE = r"C:\users\Zoë Müller"
 # What Windows sets for each user; Wine sets its own.
 _USER = f"""
@@ -129,13 +132,37 @@ class WindowsLaptop:
         return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
-def windows_laptop(prefix: Path = CACHE / "wine") -> WindowsLaptop:
-    """Skips (fails where CI=true) if there is no Wine or no Python for it. The prefix
-    is made once on a machine: that takes longer than the tests."""
+def free_prefix(folder: Path) -> Path:
+    """A folder for Wine that no other process uses, as long as this one runs.
+
+    It is kept for later runs: making one takes longer than the tests.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(1, _MOST_PREFIXES + 1):
+        prefix = folder / ("wine" if number == 1 else f"wine-{number}")
+        lock = os.open(f"{prefix}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            continue
+        # The lock ends with the process.
+        return prefix
+    raise RuntimeError(f"{_MOST_PREFIXES} processes use Wine's folders in {folder}")
+
+
+# One for all tests of a process.
+_own_prefix = functools.cache(free_prefix)
+
+
+def windows_laptop(prefix: Path | None = None) -> WindowsLaptop:
+    """Skips (fails where CI=true) if there is no Wine or no Python for it. Without a
+    `prefix` it is one that is kept."""
     services.program("wine")
     python = CACHE / "windows-python" / "python.exe"
     if not python.is_file():
         services.absent(f"no Windows Python in {python.parent} (make services)")
+    prefix = prefix or _own_prefix(CACHE)
     laptop = WindowsLaptop(python, prefix)
     if not (prefix / "made").is_file():
         shutil.rmtree(prefix, ignore_errors=True)

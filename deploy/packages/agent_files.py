@@ -115,13 +115,13 @@ def wheels_in(folder: Path) -> tuple[list[Wheel], dict[PurePosixPath, str]]:
         name = _normal(path.name.partition("-")[0])
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         wheels.append(Wheel(name, path.name, digest))
-        owners |= {inside: name for inside, _ in _contents(path)}
+        owners |= {inside: name for inside, _ in wheel_files(path)}
     return wheels, owners
 
 
 def _add(files: Files, wheel: Path, only: str = "") -> None:
-    for path, content in _contents(wheel):
-        metadata = path.parts[0].endswith(".dist-info")
+    for path, content in wheel_files(wheel):
+        metadata = is_metadata(path)
         if only and not metadata and path.parts[0] != only:
             continue
         before = files.setdefault(path, content)
@@ -130,7 +130,12 @@ def _add(files: Files, wheel: Path, only: str = "") -> None:
             raise ValueError(f"{wheel.name} has another {path}")
 
 
-def _contents(wheel: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+def is_metadata(path: PurePosixPath) -> bool:
+    return path.parts[0].endswith(".dist-info")
+
+
+def wheel_files(wheel: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """What every package of the agent, the MSI too, has of a wheel."""
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             path = PurePosixPath(name)

@@ -15,15 +15,20 @@ import re
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from agent_files import ROOT, Files, build_wheel, download_wheels
+from agent_files import (
+    ROOT,
+    Files,
+    build_wheel,
+    download_wheels,
+    is_metadata,
+    wheel_files,
+)
 from installer_tables import SERVICE_PROGRAM
 
 # What an embeddable Python has, and the agent never imports.
 _NOT_NEEDED = re.compile(r"(_msi|_wmi|winsound|_test\w*)\.pyd|python\.cat")
-_NOT_INSTALLED = {"tests", "test", "__pycache__"}
 _COMMAND = b'@"%~dp0..\\python\\python.exe" -I -B -m probes.agent.agent_cli %*\r\n'
 # The time of every entry of an archive: no file has one of its own.
 _MADE = (2026, 1, 1, 0, 0, 0)
@@ -92,25 +97,10 @@ def library_files(wheels: Path, version: str) -> Files:
             ours = wheel == own
             files |= {
                 path: content
-                for path, content in _wheel_files(wheel)
-                if not ours or path.parts[0] == "probes" or _is_metadata(path)
+                for path, content in wheel_files(wheel)
+                if not ours or path.parts[0] == "probes" or is_metadata(path)
             }
     return files
-
-
-def _wheel_files(wheel: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            path = PurePosixPath(name)
-            data = any(part.endswith(".data") for part in path.parts[:1])
-            useful = not _NOT_INSTALLED & set(path.parts[:-1]) and not data
-            # RECORD lists what is not installed here.
-            if useful and not name.endswith("/") and path.name != "RECORD":
-                yield path, archive.read(name)
-
-
-def _is_metadata(path: PurePosixPath) -> bool:
-    return path.parts[0].endswith(".dist-info") and path.name != "entry_points.txt"
 
 
 def compiled(python: Files, libraries: Files, wine: list[str]) -> tuple[Files, Files]:
