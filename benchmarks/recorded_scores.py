@@ -3,10 +3,13 @@ was read against the expected facts, by class of device.
 
     python -m benchmarks recorded_scores
     python -m benchmarks recorded_scores --unmatched FILE.json
+    python -m benchmarks recorded_scores --mibs-alone --open
 
 A tenth of the recordings, chosen by a hash of their names, is held out: profiles are
 written without looking at them, so that their score estimates that of unseen devices.
-Only sums of them are printed, and nothing about them is written.
+Only sums of them are printed, with `--open` not even these, and nothing about them is
+written. `--mibs-alone` leaves out all profiles that were written for known devices: how
+far standard MIBs and drafted tables carry.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ from typing import Any
 
 import services
 from waiting import wait_until
+
+from collectors.snmp.profiles import load
 
 COUNCIL = (
     "switch",
@@ -87,6 +92,12 @@ def run(options: Sequence[str] = ()) -> dict[str, Any]:
         "--unmatched", type=Path, help="write what was not matched, by device"
     )
     parser.add_argument("--poll", type=Path, help="keep what was polled")
+    parser.add_argument(
+        "--mibs-alone", action="store_true", help="without profiles of known devices"
+    )
+    parser.add_argument(
+        "--open", action="store_true", help="print nothing of the held-out recordings"
+    )
     given = parser.parse_args(options)
     corpus, tools = services.SHARED / "corpus", services.SHARED / "tools" / "corpus"
     if not (corpus / "index.csv").exists() or shutil.which("go") is None:
@@ -96,7 +107,8 @@ def run(options: Sequence[str] = ()) -> dict[str, Any]:
         folder = Path(name)
         began_s = time.monotonic()
         with _responder(tools, corpus, folder) as targets:
-            polled = _poll(targets, folder)
+            unknown = _hide_known(folder) if given.mibs_alone else None
+            polled = _poll(targets, folder, unknown)
         result = _score(tools, corpus, polled)
         seconds = time.monotonic() - began_s
         rows = [json.loads(line) for line in polled.read_text().splitlines()]
@@ -107,6 +119,8 @@ def run(options: Sequence[str] = ()) -> dict[str, Any]:
         "open": {name for name in classes if not is_held_out(name)},
         "held out": {name for name in classes if is_held_out(name)},
     }
+    if given.open:
+        del groups["held out"]
     if given.unmatched:
         listed = {
             name: {"unmatched": result["unmatched"].get(name), "doubtful": wrong[name]}
@@ -153,7 +167,17 @@ def _holds_text(file: Path) -> bool:
     return file.exists() and bool(file.read_text())
 
 
-def _poll(targets: Path, folder: Path) -> Path:
+def _hide_known(folder: Path) -> Path:
+    """Return a folder of profiles that replace those of known devices with nothing."""
+    profiles = folder / "profiles"
+    profiles.mkdir()
+    for profile in load():
+        if not (profile.is_general or profile.head.drafted):
+            (profiles / profile.file.name).write_text("match: inherited\n---\n")
+    return profiles
+
+
+def _poll(targets: Path, folder: Path, profiles: Path | None) -> Path:
     """Poll all targets as a user would, in several processes; returns the facts."""
     with targets.open(encoding="utf-8") as file:
         head, *lines = file.readlines()
@@ -165,6 +189,8 @@ def _poll(targets: Path, folder: Path) -> Path:
         towpath = Path(sys.executable).with_name("towpath")
         command = [towpath, "poll", "--targets", share, "--jsonl"]
         command += ["--at-once", str(_AT_ONCE), "--timeout", "3"]
+        if profiles is not None:
+            command += ["--profiles", profiles]
         polls.append((subprocess.Popen(command, stdout=output), output))
     for process, output in polls:
         process.wait()
