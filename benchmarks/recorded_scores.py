@@ -32,7 +32,10 @@ from typing import Any
 import services
 from waiting import wait_until
 
+from collectors.discovery.found_devices import guess_role
+from collectors.discovery.sweep import SweepAnswer
 from collectors.snmp.profiles import load
+from collectors.snmp.profiles.identity import Identity
 
 COUNCIL = (
     "switch",
@@ -58,6 +61,21 @@ FIGURES = {
     "vlans": ("vlans",),
     "entities": ("entities",),
     "optics": ("transceivers",),
+    "role": ("role",),
+}
+# The roles that `towpath discover` should give to these classes.
+ROLES = {
+    "switch": ("switch",),
+    "router": ("router",),
+    "firewall": ("firewall",),
+    "wireless": ("access_point", "controller"),
+    "ups": ("ups",),
+    "pdu": ("environment",),
+    "environment": ("environment",),
+    "server": ("other",),
+    "printer": ("other",),
+    "voice": ("other",),
+    "video": ("other",),
 }
 # What a device in a council's building can show, by class of sensor, in the unit of the
 # catalogue: narrower than what Towpath accepts, so a reading outside is worth a look.
@@ -130,6 +148,10 @@ def run(options: Sequence[str] = ()) -> dict[str, Any]:
     if given.poll:
         kept = [row for row in rows if row["name"] in groups["open"]]
         given.poll.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    for row in rows:
+        if classes[row["name"]] in ROLES:
+            role = {"expected": 1, "matched": int(_has_role(row, classes))}
+            result["devices"].setdefault(row["name"], {})["role"] = role
     figures = {
         title: _table(title, names, classes, result["devices"], wrong)
         for title, names in groups.items()
@@ -206,6 +228,19 @@ def _score(tools: Path, corpus: Path, polled: Path) -> dict[str, Any]:
     subprocess.run([*command, "--json", scores], check=True, stdout=subprocess.DEVNULL)
     result: dict[str, Any] = json.loads(scores.read_text())
     return result
+
+
+def _has_role(row: Mapping[str, Any], classes: Mapping[str, str]) -> bool:
+    """Return True if `towpath discover` would give the role of the device's class, by
+    its identity alone."""
+    given = row.get("identity") or {}
+    identity = Identity(
+        sys_object_id=given.get("sys_object_id"),
+        sys_descr=given.get("sys_descr"),
+        hardware=given.get("hardware"),
+    )
+    answer = SweepAnswer(row["name"], identity=identity)
+    return guess_role(answer) in ROLES[classes[row["name"]]]
 
 
 def _doubtful(row: Mapping[str, Any], corpus: Path) -> list[str]:

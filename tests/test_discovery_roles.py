@@ -27,6 +27,12 @@ from collectors.snmp.profiles.identity import Identity
         ("14988.1", "RouterOS RB750Gr3", "router"),
         ("8072.3.2.10", "UAP-nanoHD 5.43", "access_point"),
         ("367.1.1", "RICOH Aficio", "other"),
+        ("9.1.359", "IOS (tm) C2950 Software (C2950-I6Q4L2-M)", "switch"),
+        ("9.1.620", "IOS (tm) C1841 Software (C1841-IPBASE-M)", "router"),
+        ("9.6.1.80.371", "Linux, Cisco Systems, Inc WAP371", "access_point"),
+        ("8072.3.2.8", "FreeBSD fw 12.1-RELEASE-p19-HBSD", "firewall"),
+        ("8072.3.2.10", "Linux rut 4.14.221 #0 SMP Mon Feb 15 2021 armv7l", "router"),
+        ("8072.3.2.10", "Linux web 6.1.0 #1 SMP Debian x86_64", "other"),
     ],
 )
 def test_the_most_specific_rule_gives_the_role(

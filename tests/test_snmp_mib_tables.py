@@ -127,8 +127,9 @@ async def test_a_state_in_words_has_their_severity(tmp_path: Path) -> None:
         ("unit=celsius", (235, 218), [23.5, 21.8]),
         # Inside equipment it is seldom below ten degrees, so these are no tenths.
         ("", (62, 71), [62.0, 71.0]),
-        # Tenths, says the description, and 2.9 degrees are not likely: nothing.
-        ("scale=0.1 unit=celsius", (29, 28), []),
+        # Tenths, says the description, and equipment is not as cold as 2.9 degrees.
+        ("scale=0.1 unit=celsius", (29, 28), [29.0, 28.0]),
+        ("scale=0.5 unit=celsius", (66, 78), [33.0, 39.0]),
         ("scale=0.1 unit=celsius", (290, 280), [29.0, 28.0]),
         # 255 is what eight bits can hold, and -9999 a code that several rows have.
         ("unit=celsius", (25, 255), [25.0]),
@@ -141,6 +142,150 @@ async def test_a_description_counts_if_the_values_do_not_contradict_it(
     draft = drafted([column(3, "acmeTemperature", "Integer32", hint=hint)])
     facts = await read(tmp_path, SYSTEM + rows(3, "2", *raws), draft)
     assert [s.value for s in facts.sensors] == values
+
+
+@pytest.mark.parametrize(
+    ("raws", "values"),
+    [
+        # Hundredths of degrees, but Fahrenheit: no room is as warm as that.
+        ((8304,), []),
+        ((2204,), [22.04]),
+    ],
+)
+async def test_a_room_that_is_too_warm_may_be_in_fahrenheit(
+    tmp_path: Path, raws: tuple[int, ...], values: list[float]
+) -> None:
+    draft = drafted([column(3, "acmeRoomTemperature", "Integer32", hint="scale=0.01")])
+    facts = await read(tmp_path, SYSTEM + rows(3, "2", *raws), draft)
+    assert [s.value for s in facts.sensors] == values
+
+
+async def test_optical_powers_that_are_never_negative_may_be_microwatts(
+    tmp_path: Path,
+) -> None:
+    draft = drafted([column(3, "acmeSfpRxPower", "Integer32")])
+    facts = await read(tmp_path, SYSTEM + rows(3, "2", 78, 252), draft)
+    assert facts.sensors == []
+    facts = await read(tmp_path, SYSTEM + rows(3, "2", 78, -852, -911), draft)
+    assert [s.value for s in facts.sensors] == [0.78, -8.52, -9.11]
+
+
+async def test_microwatts_may_be_tenths_as_in_the_memory_of_optics(
+    tmp_path: Path,
+) -> None:
+    draft = drafted([column(3, "acmeSfpTxPower", "Integer32", hint="unit=microwatt")])
+    facts = await read(tmp_path, SYSTEM + rows(3, "2", 8097, 9594), draft)
+    assert [round(s.value or 0, 2) for s in facts.sensors] == [-0.92, -0.18]
+    facts = await read(tmp_path, SYSTEM + rows(3, "2", 578, 514), draft)
+    assert [round(s.value or 0, 2) for s in facts.sensors] == [-2.38, -2.89]
+
+
+async def test_one_negative_number_among_positive_ones_is_a_code(
+    tmp_path: Path,
+) -> None:
+    column_of_volts = column(3, "acmeSfpVoltage", "Integer32", hint="unit=millivolt")
+    device = SYSTEM + rows(3, "2", 3306, 3314, -1, -1, -1, -1, -1)
+    facts = await read(tmp_path, device, drafted([column_of_volts]))
+    assert [s.value for s in facts.sensors] == [3.306, 3.314]
+
+
+async def test_a_row_is_what_its_index_says(tmp_path: Path) -> None:
+    parts = {
+        SENSORS[:-2]: MibObject(
+            SENSORS[:-2], "acmeTable", "ACME", "table", index="acmeUnit,acmeSensorType"
+        ),
+        f"{MAKER}.1": MibObject(f"{MAKER}.1", "acmeUnit", "ACME", "column", "INTEGER"),
+        f"{MAKER}.2": MibObject(
+            f"{MAKER}.2", "acmeSensorType", "ACME", "column", KINDS
+        ),
+    }
+    value = column(3, "acmeSensorValue", "Integer32")
+    digits = column(4, "acmeSensorDecimalDigits", "Integer32")
+    text = draft_profile(
+        DraftHead("", MAKER), {**parts, value.oid: value, digits.oid: digits}
+    )
+    text = text.replace("match:", f"drafted: true\nroot: {MAKER}\nmatch:", 1)
+    device = SYSTEM + "".join(
+        f"{SENSORS}.{place}.1.{kind}|2|{number}\n"
+        for place, numbers in ((3, (2352, 48, 541)), (4, (2, 0, 1)))
+        for kind, number in enumerate(numbers, 1)
+    )
+    facts = await read(tmp_path, device, text)
+    assert sorted(shown(facts)) == [
+        ("humidity", 48.0, None),
+        ("temperature", 23.52, None),
+        ("voltage", 54.1, None),
+    ]
+
+
+async def test_a_row_is_what_its_name_says_unless_it_is_a_setting(
+    tmp_path: Path,
+) -> None:
+    names = ("CPU temperature", "Fan 1", "Temperature alarm limit", "B50182")
+    draft = drafted(
+        [
+            column(2, "acmeSensorName", "OCTET STRING:DisplayString"),
+            column(3, "acmeSensorValue", "OCTET STRING:DisplayString"),
+        ]
+    )
+    device = SYSTEM + rows(2, "4", *names) + rows(3, "4", "43.5", 6500, "95.5", 47)
+    facts = await read(tmp_path, device, draft)
+    assert [(s.descr, s.value) for s in facts.sensors] == [
+        ("CPU temperature", 43.5),
+        ("Fan 1", 6500.0),
+    ]
+
+
+def known(*columns: str) -> str:
+    items = ", ".join(columns)
+    return (
+        "match: [{object_id: 1.3.6.1.4.1.99998}]\n---\n"
+        "states: {health: {1: [fine, ok], 2: [broken, critical]}}\n"
+        f"tables: {{probes: {{base: {SENSORS}, columns: {{value: 3, state: 5}}, "
+        f"sensors: [{items}]}}}}\n"
+    )
+
+
+TEMPERATURE = "{class: temperature, of: value, descr: Probe}"
+HEALTH = "{class: state, of: state, states: health, descr: Health}"
+
+
+async def test_a_table_that_is_known_may_say_more(tmp_path: Path) -> None:
+    draft = drafted(
+        [
+            column(4, "acmePower", "Integer32", units="W"),
+            column(6, "acmeLoopStatus", "INTEGER 1=unknown 2=none"),
+            column(7, "acmeTemperatureExact", "Integer32", units="0.1 Celsius"),
+        ]
+    )
+    device = SYSTEM + rows(3, "2", 21, 22) + rows(4, "2", 80, 0)
+    device += rows(6, "2", 1, 1) + rows(7, "2", 211, 219)
+    facts = await read(tmp_path, device, known(TEMPERATURE), draft)
+    assert [(s.class_, s.value) for s in facts.sensors] == [
+        ("temperature", 21.0),
+        ("temperature", 22.0),
+        ("power", 80.0),
+        ("power", 0.0),
+    ]
+
+
+async def test_a_state_that_contradicts_what_is_known_is_a_setting(
+    tmp_path: Path,
+) -> None:
+    draft = drafted(
+        [column(6, "acmeSirenStatus", "INTEGER 1=normal 3=highWarning 4=highCritical")]
+    )
+    device = SYSTEM + rows(5, "2", 1, 1) + rows(6, "2", 4, 1)
+    facts = await read(tmp_path, device, known(HEALTH), draft)
+    assert [s.state for s in facts.sensors] == ["fine", "fine"]
+    device = SYSTEM + rows(5, "2", 2, 1) + rows(6, "2", 4, 1)
+    facts = await read(tmp_path, device, known(HEALTH), draft)
+    assert [s.state for s in facts.sensors] == [
+        "broken",
+        "fine",
+        "highCritical",
+        "normal",
+    ]
 
 
 async def test_a_probe_may_be_anywhere(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ class WordLists(msgspec.Struct):
     signs: dict[str, frozenset[str]]
     counted: frozenset[str]
     now: frozenset[str]
+    shares: frozenset[str]
+    results: frozenset[str]
 
 
 def _load_words() -> WordLists:

@@ -89,6 +89,10 @@ _NAMED_UNITS = (
     ("current", {"amp", "amps", "amperes"}, 1.0),
 )
 _QUANTITIES = frozenset().union(*(names for _, names in _NAME_WORDS))
+_RADIO_QUALITY = (
+    ("signal", {"rsrp", "rssi", "rscp"}, "dbm"),
+    ("snr", {"sinr", "snr", "rsrq"}, "db"),
+)
 _LAST_NAMES = {"hz": "frequency", "rpm": "fanspeed"}
 _MOST_CODES = 3
 
@@ -224,6 +228,9 @@ _BATTERY = {"battery", "batt", "bat", "ups"}
 _GAUGES = {"Integer32", "INTEGER", "Gauge32", "Unsigned32"}
 _NOW = {"active", "current", "curr", "concurrent"}
 _PAST = {"limit", "peak", "high", "low", "watermark", "failed", "rejected", "cps"}
+# Of a session, not how many of them.
+_PAST |= {"attempt", "duration", "gen", "id", "idle", "index", "instance", "module"}
+_PAST |= {"rate", "role", "time", "timeout", "vlan"}
 _NUMBERS = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter64", "Counter32"}
 _LAST_WORDS = 3
 
@@ -274,6 +281,8 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     units = mib_object.units.lower().strip()
     if NO_UNIT.fullmatch(units):
         return None
+    if (radio := _radio_quality(mib_object, words)) is not None:
+        return radio
     hint = _SMALL_UNIT.sub(r"\1\2", mib_object.hint.lower())
     type_ = " ".join(split_words(mib_object.syntax.partition(":")[2]))
     scale = stated_divisor(units, f"{hint} {type_}")
@@ -293,11 +302,13 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
         # A description with several units does not state one.
         is_one = bool(units) or "|" not in hint_word(hint, "unit")
         is_stated = bool(units) or STATED_SCALE.search(hint) is not None
+        is_described = not units and not type_ and "display=" not in hint
         if class_ == "power" and _is_light(words, factor):
             found = _scaled("dbm", 1000 * factor / scale, is_stated or is_one, True)
-            return msgspec.structs.replace(found, is_light=True)
+            return msgspec.structs.replace(
+                found, is_light=True, is_described=is_described
+            )
         found = _scaled(class_, factor / scale, is_stated, is_one)
-        is_described = not units and not type_ and "display=" not in hint
         return msgspec.structs.replace(found, is_described=is_described)
     named = set(words)
     if re.search(r"%|percent", units) or "percent" in hint:
@@ -323,6 +334,18 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     return None
 
 
+def _radio_quality(
+    mib_object: MibObject, words: Sequence[str]
+) -> MeasuredObject | None:
+    """Return what a mobile network's signal is like, if its name and unit say so."""
+    unit = mib_object.units.lower() or hint_word(mib_object.hint.lower(), "unit")
+    for class_, names, wanted in _RADIO_QUALITY:
+        if words[-1] in names and unit == wanted:
+            scale = stated_divisor("", mib_object.hint.lower())
+            return MeasuredObject(class_, scale, is_stated=True)
+    return None
+
+
 def _is_light(words: Sequence[str], factor: float) -> bool:
     """Return True if small powers of this name are those of light in a fibre."""
     sides = {"rx", "tx", "receive", "received", "transmit", "transmitted", "optical"}
@@ -336,9 +359,7 @@ def _percent_class(named: set[str]) -> str | None:
         return "charge"
     if named & {"load", "utilization", "utilisation", "util"}:
         return "load"
-    moving = {"fan", "speed", "pump", "valve", "compressor", "damper", "position"}
-    moving |= {"cooling", "heating", "dehumidifying", "humidifying", "demand"}
-    return "percent" if named & moving else None
+    return "percent" if named & WORD_LISTS.shares else None
 
 
 def _scaled(

@@ -27,7 +27,10 @@ from collectors.snmp.drafting.sensor_draft import (
 )
 from collectors.snmp.drafting.state_meaning import EnumeratedObject, TextStateObject
 from collectors.snmp.drafting.typed_values import (
+    MibIndex,
     TypedColumns,
+    index_of,
+    is_described_value,
     typed_columns,
     typed_items,
 )
@@ -107,16 +110,21 @@ def _draft_tables(
         if each.kind in ("scalar", "column") and (values is None or each.oid in values):
             parents.setdefault(each.table, []).append(each)
     used: set[str] = set()
+    mib_index = MibIndex.of(objects)
     for parent in sorted(parents, key=oids.parts):
         members = sorted(parents[parent], key=lambda each: oids.parts(each.oid))
         for is_scalar in (True, False):
             chosen = [m for m in members if (m.kind == "scalar") == is_scalar]
             meanings = {m.oid: found for m in chosen if (found := meaning(m))}
             _drop_fahrenheit(meanings, objects)
-            typed = None if is_scalar else typed_columns(chosen)
+            typed = None if is_scalar else typed_columns(chosen, objects, mib_index)
+            if typed is not None:
+                for oid in [m.oid for m in chosen if is_described_value(m, meanings)]:
+                    # A description that gives a unit means some of the rows.
+                    del meanings[oid]
             if typed is not None and typed.value.oid in meanings:
                 # A text beside a value that its name explains says no more.
-                if typed.kind.labels:
+                if typed.kind is None or typed.kind.labels:
                     del meanings[typed.value.oid]
                 else:
                     typed = None
@@ -172,7 +180,7 @@ def _fill(
         match found:
             case MeasuredObject():
                 for item in sensor_items(
-                    found, (values or {}).get(oid, {}), key, descr, objects[oid].name
+                    found, (values or {}).get(oid, {}), key, descr, objects[oid]
                 ):
                     _add(table, "sensors", item)
             case TextStateObject():
@@ -214,22 +222,31 @@ def _add_typed(
     templates = [f"{{{naming[0]}}}"] if naming else []
     if not templates:
         templates = _name_templates(table, objects, values)
-    keys = []
-    for column in (typed.value, typed.kind):
-        place = _last_arc(column.oid)
-        known = [key for key, at in table.columns.items() if at == place]
-        key = (
-            known[0]
-            if known
-            else _unused(_key(split_words(column.name)[-1:]), set(table.columns))
-        )
-        table.columns[key] = place
-        keys.append(key)
+        naming = [column for column in table.columns if column.startswith("name")]
+    if typed.digits is not None:
+        # The names that the function of such rows expects.
+        table.columns["value"] = _last_arc(typed.value.oid)
+        table.columns |= typed.scaling_columns
+    value = _column_key(table, typed.value)
+    kind = f"index{typed.arc}"
+    if typed.kind is not None:
+        kind = _column_key(table, typed.kind)
     shared = _shared_words([split_words(m.name) for m in members])
     subject = _subject(members, shared, objects)
     descr = _descr(templates, subject, "", False)
-    for item in typed_items(typed, keys[0], keys[1], descr):
+    for item in typed_items(typed, value, kind, naming[0] if naming else None, descr):
         _add(table, "sensors", item)
+
+
+def _column_key(table: _TableDraft, column: MibObject) -> str:
+    """Return the name of a column, which is added if the table does not have it."""
+    place = _last_arc(column.oid)
+    known = [key for key, at in table.columns.items() if at == place]
+    if known:
+        return known[-1]
+    key = _unused(_key(split_words(column.name)[-1:]), set(table.columns))
+    table.columns[key] = place
+    return key
 
 
 def _add(table: _TableDraft, section: str, item: str) -> None:
@@ -262,9 +279,8 @@ def _name_templates(
             key = _unused("name", set(table.columns))
             table.columns = {key: _last_arc(column.oid), **table.columns}
             return [f"{{{key}}}"]
-    holder = objects.get(table.base.rpartition(".")[0])
-    index = (holder.index if holder else "").split(" (")[0].replace(" ", "").split(",")
-    if index and re.search(r"(?i)if_?index$|portifindex$", index[0]):
+    index = index_of(table.base, objects).split(",")
+    if re.search(r"(?i)if_?index$|portifindex$", index[0]):
         place = _IF_NAME if len(index) == 1 else f'{{oid: {_IF_NAME}, index: "0"}}'
         table.columns["port_name"] = place
         return ["{port_name}"]

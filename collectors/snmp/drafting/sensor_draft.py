@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 import msgspec
 
+from collectors.snmp.drafting.mib_objects import MibObject
 from collectors.snmp.drafting.object_meaning import MeasuredObject
 from collectors.snmp.profiles.label_severity import split_words
 from collectors.snmp.session.octet_text import as_number
@@ -28,10 +30,28 @@ _AMBIENT = {
     "probe",
 }
 _AMBIENT |= {"water", "air", "inlet", "intake", "supply", "return", "rack", "zone"}
-_AMBIENT |= {"remote", "dew", "coolant", "fridge", "cabinet", "sens", "digital"}
+_AMBIENT |= {
+    "envir",
+    "environment",
+    "remote",
+    "dew",
+    "coolant",
+    "fridge",
+    "cabinet",
+    "sens",
+    "digital",
+}
 _DIVISORS = (1, 10, 100, 1000)
 # Volts may come as millivolts, and power factors as thousandths.
 _THOUSANDTHS = ("voltage", "power_factor")
+# Words of pluggable optics, which may send the numbers of SFF-8472 as they are: degrees
+# times 256, volts times 10,000.
+_OPTICS = {"ddm", "ddmi", "dom", "optic", "optical", "sfp", "trans", "transceiver"}
+_OPTICS |= {"xcvr", "xfp", "qsfp"}
+_OPTICS_DIVISORS = {"temperature": 256, "voltage": 10_000}
+# Of these, the light of amplifiers and the power of radio may be anything.
+_STRONG = {"amplifier", "catv", "edfa", "microwave", "radio", "wireless"}
+_DEGREES = re.compile(r"cels|centigrade|fahrenheit|\bdeg(rees?)? ?[cf]\b|temp_?c$")
 # A word or a few, and not a number.
 _SHORT_TEXT = r"'^([^\d\s].{0,31})$'"
 
@@ -41,7 +61,7 @@ def sensor_items(
     values: Mapping[str, Value],
     key: str,
     descr: str,
-    name: str,
+    mib_object: MibObject,
 ) -> Iterator[str]:
     """Yield the items of a table that read the object; none if its scale is not
     certain, and no evidence could show it."""
@@ -49,6 +69,14 @@ def sensor_items(
     if fitted is None:
         return
     found, is_certain = fitted
+    name = mib_object.name
+    if found.class_ == "dbm" and not is_certain:
+        words = split_words(f"{name} {mib_object.module.lower()}")
+        if _STRONG & {*words}:
+            return
+    if found.class_ == "temperature" and found.is_described and not values:
+        # Inside equipment, whole degrees and tenths can be told apart.
+        is_certain = is_certain and bool(_AMBIENT & {*split_words(name)})
     if not is_certain and found.class_ == "fanspeed":
         # It may be revolutions, a share, or a step.
         yield f"{{class: fanspeed, of: {key}, usual: [300, 30000], descr: {descr}}}"
@@ -64,26 +92,43 @@ def sensor_items(
     if is_certain and found.is_described and not values and found.class_ in DESCRIBED:
         least, most = DESCRIBED[found.class_]
         parts.append(f"usual: [{least:g}, {most:g}]")
+    is_room = found.class_ == "temperature" and _AMBIENT & {*split_words(name)}
+    if is_room and is_certain and not _DEGREES.search(_texts(mib_object)):
+        # It may be Fahrenheit. No room is as warm as that in degrees Celsius.
+        parts.append("usual: [6, 55]")
     if found.multiplier != 1:
         parts.append(f"multiplier: {found.multiplier:g}")
     if found.add:
         parts.append(f"add: {found.add:g}")
     if found.is_light:
         parts.append("milliwatts: true")
+        if found.is_described and not values:
+            # SFF-8472 counts tenths of microwatts, and descriptions often omit that.
+            tenths = f"{found.divisor:g}, {10 * found.divisor:g}"
+            parts = [part for part in parts if not part.startswith("divisor")]
+            parts += [f"divisor: [{tenths}]", "described: true", "usual: [-35, 5]"]
     if found.absent:
         parts.append(f"skip: [{', '.join(map(str, found.absent))}]")
     yield f"{{{', '.join([*parts, f'descr: {descr}'])}}}"
+
+
+def _texts(mib_object: MibObject) -> str:
+    """Return what the MIB says of the unit, in lower case."""
+    return " ".join(
+        (mib_object.units, mib_object.hint, mib_object.syntax, mib_object.name)
+    ).lower()
 
 
 def _possible_scales(found: MeasuredObject, words: Sequence[str]) -> Iterator[str]:
     divisors = [1, 10, 100]
     if found.class_ in _THOUSANDTHS:
         divisors.append(1000)
+    if _OPTICS & {*words} and found.class_ in _OPTICS_DIVISORS:
+        divisors.append(_OPTICS_DIVISORS[found.class_])
     described = int(found.divisor)
-    if found.has_unit and found.multiplier == 1 and described in divisors:
+    if found.has_unit and found.multiplier == 1 and described == found.divisor:
         # What the description gives comes first.
-        divisors.remove(described)
-        divisors.insert(0, described)
+        divisors = [described, *(d for d in divisors if d != described)]
         yield "described: true"
     yield f"divisor: [{', '.join(map(str, divisors))}]"
     if found.class_ == "voltage" and _is_mains(words):

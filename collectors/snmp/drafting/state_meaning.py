@@ -38,7 +38,9 @@ def state_of(
 ) -> EnumeratedObject | TextStateObject | None:
     """Return what state the object is, or None if that is not certain."""
     labels = mib_object.labels
-    if WORD_LISTS.settings & {*words}:
+    settings = WORD_LISTS.settings & {*words}
+    is_result = words[-1] in _TEXT_STATES and settings <= WORD_LISTS.results
+    if settings and not (is_result and labels):
         return None
     if not labels:
         is_text = mib_object.syntax.startswith("OCTET STRING:") and any(
@@ -75,8 +77,13 @@ def state_of(
         # An alarm that is active may have been raised, or may only be watching.
         severities |= {n: "unknown" for n in labels if labels[n].lower() in _ON}
     known = set(severities.values())
+    if known <= {"critical", "warning"}:
+        # If nothing is well, the object chooses a level.
+        return None
     is_clear = "ok" in known and bool(known & {"critical", "warning"})
     is_contact = bool(_CONTACTS & {*words}) and "ok" in known
+    if settings and not is_clear and not is_contact:
+        return None
     if not WORD_LISTS.states & {*words} and not is_clear and not is_contact:
         return None
     is_named = words[-1] in _LAST_WORDS

@@ -1,5 +1,5 @@
-"""Tables whose rows measure different things: one column has the values, another says
-of each row what it is. Pure.
+"""Tables whose rows measure different things: one column has the values, and what each
+row is comes from another column, from its index or from its name. Pure.
 
 An environment monitor has one table of sensors, with `sensorType` or `sensorUnit`
 beside `sensorValue`.
@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from collectors.snmp.drafting.mib_objects import MibObject
+from collectors.snmp.drafting.mib_objects import MibObject, Objects
+from collectors.snmp.drafting.mib_words import WORD_LISTS
 from collectors.snmp.drafting.unit_words import UNIT_WORDS, stated_divisor
 from collectors.snmp.profiles.label_severity import split_words
 from collectors.snmp.tables.quantities import USUAL
@@ -21,12 +22,19 @@ _VALUES = {"value", "reading", "measurement", "val", "data"}
 # After these, such as valueInt: what type the value has.
 _TYPES = {"int", "integer", "str", "string", "raw", "current", "now"}
 _KINDS = {"unit", "units", "type", "kind", "class"}
+_NAMES = {"name", "descr", "description", "label"}
+# Last words of columns with the number of a value's decimal places.
+_DIGITS = {"digits", "decimals", "precision"}
 _NUMBERS = ("Integer32", "INTEGER", "Gauge32", "Unsigned32", "OCTET STRING")
+_ONE_ARC = ("Integer32", "INTEGER", "Gauge32", "Unsigned32")
 # Labels and texts that are names of quantities, without a unit.
 _QUANTITIES = (
     (r"temp(erature)?s?|thermometer|heat", "temperature"),
     (r"humid(ity)?|%? ?rh|hygrometer", "humidity"),
-    (r"volt(age)?s?", "voltage"),
+    (r"(rms )?volt(age)?s?", "voltage"),
+    (r"(rms )?current", "current"),
+    (r"(active|real) power", "power"),
+    (r"power factor", "power_factor"),
     (r"freq(uency)?", "frequency"),
     (r"fan( ?speed)?s?|tach(ometer)?", "fanspeed"),
     (r"air ?flow", "airflow"),
@@ -34,52 +42,156 @@ _QUANTITIES = (
 _LEAST_CLASSES = 2
 # In a text, instead of an enumeration: the pattern of its values.
 _TEXTS = (
-    (r"(?i)^\W*(deg\w*\W*)?c(els\w*|entigrade)?\W*$|^(?i:temp)", "temperature", 1.0),
-    (r"(?i)%.*rh|rh.*%|humid", "humidity", 1.0),
-    (r"(?i)^\W*v(olts?)?\W*$|^voltage", "voltage", 1.0),
-    (r"(?i)^\W*mv\W*$|millivolt", "voltage", 1000.0),
-    (r"(?i)^\W*hz\W*$|hertz|^freq", "frequency", 1.0),
-    (r"(?i)^\W*rpm\W*$", "fanspeed", 1.0),
+    ("temperature", r"(?i)milli-? ?deg", 1000.0),
+    ("voltage", r"(?i)\bmv\b|millivolt", 1000.0),
+    (
+        "temperature",
+        r"(?i)^\W*(deg\w*\W*)?c(els\w*|entigrade)?\W*$|^temp(?!.*milli)",
+        1.0,
+    ),
+    ("humidity", r"(?i)%.*rh|rh.*%|humid", 1.0),
+    ("voltage", r"(?i)^\W*v(olts?)?\W*$|^voltage(?!.*(\bmv\b|milli))", 1.0),
+    ("frequency", r"(?i)^\W*hz\W*$|hertz|^freq", 1.0),
+    ("fanspeed", r"(?i)^\W*rpm\W*$|\(rpm\)", 1.0),
+)
+# In the names of rows, if nothing else says what they are.
+_NAMED = (
+    ("temperature", r"(?i)\btemp|temperature|thermal", 1.0),
+    ("humidity", r"(?i)humid", 1.0),
+    ("voltage", r"(?i)^(?!.*temp).*(volt|\bvcc|\b\d+(\.\d+)? ?v\b)", 1.0),
+    ("fanspeed", r"(?i)^(?!.*(temp|volt)).*(\bfan|\brpm\b)", 1.0),
 )
 
 
+_SETTINGS = r"(?i)set ?p(oin)?t|thresh|limit|hyster|alarm|warn"
+
+
 class TypedColumns(msgspec.Struct, frozen=True):
-    """A column of values, the column that says what they are, and for each class of
-    sensor the values of the latter (numbers, or a pattern) and a certain divisor."""
+    """A column of values; what each row is: a column, or an arc of the index, of a
+    certain value or pattern for each class of sensor, with a certain divisor.
+
+    `digits`: a column with the number of decimal places. `scale`: a column with the
+    prefix of the unit, as in ENTITY-SENSOR-MIB.
+    """
 
     value: MibObject
-    kind: MibObject
     classes: tuple[tuple[str, tuple[int, ...] | str, float], ...]
+    kind: MibObject | None = None
+    arc: int | None = None
+    digits: MibObject | None = None
+    scale: MibObject | None = None
+
+    @property
+    def scaling_columns(self) -> dict[str, str]:
+        """The columns that the function of such rows expects, but for `value`."""
+        if self.digits is None:
+            return {}
+        if self.scale is None:
+            return {"digits": self.digits.oid}
+        return {"scale": self.scale.oid, "precision": self.digits.oid}
+
+    @property
+    def function(self) -> str:
+        return "decimal_digits" if self.scale is None else "entity_sensor"
 
 
-def typed_columns(members: Sequence[MibObject]) -> TypedColumns | None:
+class MibIndex(msgspec.Struct, frozen=True):
+    """The objects of a maker by name, and columns with decimal places by the names of
+    their table's index."""
+
+    by_name: Mapping[str, MibObject]
+    digits: Mapping[str, Sequence[MibObject]]
+
+    @classmethod
+    def of(cls, objects: Objects) -> MibIndex:
+        digits: dict[str, list[MibObject]] = {}
+        for member in objects.values():
+            if member.kind == "column" and split_words(member.name)[-1] in _DIGITS:
+                index = index_of(member.table, objects)
+                if index:
+                    digits.setdefault(index, []).append(member)
+        return cls({member.name: member for member in objects.values()}, digits)
+
+    def digits_of(self, value: MibObject, index: str) -> MibObject | None:
+        """Return the column with the decimal places of `value`: in the same table, or
+        in one with the same index, if the name is of the same things."""
+        for column in self.digits.get(index, ()):
+            words = split_words(column.name)
+            while len(words) > 1 and words[-1] in {*_DIGITS, "decimal"}:
+                words = words[:-1]
+            of_same = "".join(words) in "".join(split_words(value.name))
+            if column.table == value.table or of_same:
+                return column
+        return None
+
+
+def index_of(entry: str, objects: Objects) -> str:
+    """Return the names of a table's index, by the OID of its entry."""
+    holder = objects.get(entry.rpartition(".")[0])
+    return (holder.index if holder else "").split(" (")[0].replace(" ", "")
+
+
+def typed_columns(
+    members: Sequence[MibObject], objects: Objects, mib_index: MibIndex
+) -> TypedColumns | None:
     """Return the typed values among the columns of a table, or None."""
     value = next((m for m in members if _is_value(m)), None)
     if value is None:
         return None
+    typed = _find_kind(value, members, index_of(value.table, objects), mib_index)
+    if typed is None:
+        return None
+    digits = mib_index.digits_of(value, index_of(value.table, objects))
+    scale = next((m for m in members if split_words(m.name)[-1] == "scale"), None)
+    if scale is not None and not {"milli", "units"} <= {*scale.labels.values()}:
+        return typed
+    return msgspec.structs.replace(typed, digits=digits, scale=scale)
+
+
+def _find_kind(
+    value: MibObject, members: Sequence[MibObject], index: str, mib_index: MibIndex
+) -> TypedColumns | None:
     for kind in members:
         if split_words(kind.name)[-1] not in _KINDS:
             continue
         if kind.labels:
             classes = tuple(_labelled(kind.labels))
             if len({each[0] for each in classes}) >= _LEAST_CLASSES:
-                return TypedColumns(value, kind, classes)
+                return TypedColumns(value, classes, kind)
         elif "STRING" in kind.syntax:
-            return TypedColumns(
-                value, kind, tuple((class_, text, d) for text, class_, d in _TEXTS)
-            )
+            return TypedColumns(value, _TEXTS, kind)
+    for arc, name in enumerate(index.split(",")):
+        part = mib_index.by_name.get(name)
+        if part is None or not part.syntax.startswith(_ONE_ARC):
+            break
+        classes = tuple(_labelled(part.labels))
+        if len({each[0] for each in classes}) >= _LEAST_CLASSES:
+            return TypedColumns(value, classes, arc=arc)
+    if value.hint or value.units:
+        return None
+    for kind in members:
+        if split_words(kind.name)[-1] in _NAMES and "STRING" in kind.syntax:
+            return TypedColumns(value, _NAMED, kind)
     return None
 
 
 def typed_items(
-    typed: TypedColumns, value: str, kind: str, descr: str
+    typed: TypedColumns, value: str, kind: str, name: str | None, descr: str
 ) -> Iterator[str]:
-    """Yield the items of a table, with these names of the columns."""
+    """Yield the items of a table, with these names of the columns. Rows with the name
+    of a setting are left out."""
     stated = stated_divisor(typed.value.units, typed.value.hint)
     for class_, wanted, divisor in typed.classes:
         parts = [f"class: {class_}", f"of: {value}"]
-        if divisor != 1 or stated != 1:
-            parts.append(f"divisor: {divisor if divisor != 1 else stated:g}")
+        if divisor != 1:
+            parts.append(f"divisor: {divisor:g}")
+        elif stated != 1 and typed.digits is None and class_ in USUAL:
+            others = ", ".join(f"{d}" for d in (1, 10, 100) if d != stated)
+            parts += ["described: true", f"divisor: [{stated:g}, {others}]"]
+        elif stated != 1 and typed.digits is None:
+            parts.append(f"divisor: {stated:g}")
+        elif typed.digits is not None:
+            parts.append(f"function: {typed.function}")
         elif class_ in USUAL:
             parts.append("divisor: [1, 10, 100]")
         elif class_ == "fanspeed":
@@ -87,7 +199,10 @@ def typed_items(
         else:
             continue
         shown = f"'{wanted}'" if isinstance(wanted, str) else f"[{_joined(wanted)}]"
-        parts += [f"when: {{{kind}: {shown}}}", f"descr: {descr}"]
+        parts.append(f"when: {{{kind}: {shown}}}")
+        if name is not None:
+            parts.append(f"unless: {{{name}: '{_SETTINGS}'}}")
+        parts.append(f"descr: {descr}")
         yield f"{{{', '.join(parts)}}}"
 
 
@@ -97,6 +212,8 @@ def _joined(numbers: Sequence[int]) -> str:
 
 def _is_value(member: MibObject) -> bool:
     words = split_words(member.name)
+    if (WORD_LISTS.settings | WORD_LISTS.never_now) & {*words} - _KINDS:
+        return False
     while len(words) > 1 and words[-1] in _TYPES:
         words = words[:-1]
     return (
@@ -127,3 +244,13 @@ def _class_of(words: str) -> tuple[str, float] | None:
         if factor is not None and factor <= 1 and re.fullmatch(pattern, words):
             return class_, float(f"{1 / factor:.9g}")
     return None
+
+
+def is_described_value(member: MibObject, meanings: Mapping[str, object]) -> bool:
+    """Return True if the object is of one class for its description only, although its
+    name is that of values of any kind."""
+    class_ = getattr(meanings.get(member.oid), "class_", None)
+    words = split_words(member.name)
+    is_value = words[-1] in _VALUES | _TYPES and not member.units
+    stems = tuple(WORD_LISTS.signs.get(class_ or "", ()))
+    return bool(stems) and is_value and not any(w.startswith(stems) for w in words)

@@ -32,6 +32,8 @@ UNIT_WORDS = (
     (r"\bkpa\b", "pressure", 1.0),
     (r"\bhpa\b|\bmbar\b|millibar", "pressure", 0.1),
     (r"pascals?|\bpa\b", "pressure", 0.001),
+    (r"\bbars?\b", "pressure", 100.0),
+    (r"\bpsig?\b", "pressure", 6.894757),
     (r"\bcfm\b", "airflow", 1.0),
 )
 # Said of what has none: "N/A" is no ampere.
@@ -42,7 +44,7 @@ SCALES = (
     (r"tenths?|\bdeci|(?<!\d)0?\.1(?!\d)|1/10\b|/ ?10\b", 10.0),
 )
 # A DISPLAY-HINT, or one scale in the description whose direction is certain.
-STATED_SCALE = re.compile(r"\bdisplay=d-[123]\b|\bscale=[^\s?|]+(?=\s|$)")
+STATED_SCALE = re.compile(r"\bdisplay=d-[1-9]\b|\bscale=[^\s?|]+(?=\s|$)")
 
 
 def hint_word(hint: str, key: str) -> str:
@@ -57,6 +59,7 @@ def stated_divisor(units: str, hint: str) -> float:
             return divisor
     stated = hint_word(hint, "scale")
     for words, divisor in (
+        (("0.5",), 2.0),
         (("0.1", "tenths", "tenth"), 10.0),
         (("0.01", "hundredths", "hundredth", "centi"), 100.0),
         (("0.001", "thousandths", "milli"), 1000.0),
@@ -64,7 +67,7 @@ def stated_divisor(units: str, hint: str) -> float:
         if stated.rstrip("?") in words and "|" not in stated:
             # Millivolts and the like have their factor in the unit.
             return 1.0 if divisor == 1000 and "milli" in hint + units else divisor
-    shown = re.search(r"\bdisplay=d-([123])\b", hint)
+    shown = re.search(r"\bdisplay=d-([1-9])\b", hint)
     if shown is None or (shown[1] == "3" and "milli" in hint + units):
         return 1.0
     return 10.0 ** int(shown[1])

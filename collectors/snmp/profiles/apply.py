@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from collectors.snmp.profiles.drafted_rows import KnownRows, SettledColumns
 from collectors.snmp.profiles.items import SensorRule, WirelessRule
 from collectors.snmp.profiles.matched_rows import (
     MatchedRow,
@@ -47,23 +48,27 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
     for memory pools of the same name in two MIBs. A sensor with `once` is left out if
     one with its class, index and description was found before.
 
-    Tables that were drafted from MIBs alone come last, and only where no profile of
-    known devices reads the table: its author has chosen among the columns.
+    Tables that were drafted from MIBs alone come last, and only with what no profile
+    of known devices decides about or shows.
     """
     matches: list[MatchedRow] = []
     taken: dict[tuple[str, str, str], set[tuple[str, str | None]]] = {}
     pools: dict[tuple[str, str], str] = {}
     named: set[tuple[str, str, str]] = set()
-    known = find_known(profiles, columns)
+    settled, known = SettledColumns(profiles, columns), KnownRows()
     for profile in sorted(profiles, key=lambda profile: profile.head.drafted):
         tables = profile.body.tables
         for table in tables.values():
             if not is_needed(table, tables, columns):
                 continue
             for section, _, rule in table.items:
-                if profile.head.drafted and is_known(table, rule, known):
+                is_drafted = profile.head.drafted
+                if is_drafted and settled.include(table, rule):
                     continue
-                for matched in _match_rows(profile, table, section, rule, columns):
+                rows = _match_rows(profile, table, section, rule, columns)
+                if is_drafted and section == "sensors":
+                    rows = known.select(rows)
+                for matched in rows:
                     key = (section, _kind_of_reading(rule), matched.oid)
                     # A text may hold several values: one profile says which.
                     part = (profile.name, getattr(rule, "find", None))
@@ -80,32 +85,9 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
                         named.add(name)
                     taken[key].add(part)
                     matches.append(matched)
+                    if not is_drafted and not profile.is_general:
+                        known.add(matched)
     return matches
-
-
-def find_known(profiles: Iterable[Profile], columns: Columns) -> set[str]:
-    """Return the columns that profiles of known devices name, and the tables and groups
-    of scalars in which they find something."""
-    known: set[str] = set()
-    for profile in profiles:
-        if profile.head.drafted or profile.is_general:
-            continue
-        for table in profile.body.tables.values():
-            known |= {
-                table.oid(n) for n, c in table.columns.items() if not c.is_elsewhere
-            }
-            for _, _, rule in table.items:
-                column = table.oid(key_column(rule))
-                if columns.get(column):
-                    known.add(column.rpartition(".")[0])
-    return known
-
-
-def is_known(table: Table, rule: Any, known: Set[str]) -> bool:
-    """Return True if a drafted table's item reads what a profile of known devices
-    does."""
-    column = table.oid(key_column(rule))
-    return column in known or column.rpartition(".")[0] in known
 
 
 def _is_free(part: tuple[str, str | None], taken: Set[tuple[str, str | None]]) -> bool:
@@ -150,6 +132,7 @@ def _match_rows(
         rule = with_certain_scale(rule, (raw_value(rule, row) for _, _, row in rows))
         if rule is None:
             return
+        rows = [each for each in rows if meets_conditions(rule, each[2], key)]
     for place, at, row in rows:
         yield MatchedRow(
             profile=profile.name,

@@ -7,11 +7,10 @@ from typing import Any, TypeVar
 
 from collectors.snmp.profiles.apply import (
     Columns,
-    find_known,
-    is_known,
     is_needed,
     locate_cells,
 )
+from collectors.snmp.profiles.drafted_rows import SettledColumns
 from collectors.snmp.profiles.empty_ranges import EmptyRanges
 from collectors.snmp.profiles.matched_rows import key_column
 from collectors.snmp.profiles.profile_loader import Profile
@@ -166,13 +165,13 @@ async def read_profiles(reader: ProfileReader, profiles: Sequence[Profile]) -> C
     instances = [oid.rpartition(".")[::2] for oid in facts if oid is not None]
     await reader.read_cells([*scalars, *instances])
     for is_drafted in (False, True):
-        known = find_known(profiles, reader.columns) if is_drafted else set()
+        settled = SettledColumns(profiles if is_drafted else (), reader.columns)
         for profile in profiles:
             if profile.head.drafted != is_drafted:
                 continue
             for table in profile.body.tables.values():
                 if id(table) in absent or all(
-                    is_known(table, item, known) for _, _, item in table.items
+                    settled.include(table, item) for _, _, item in table.items
                 ):
                     continue
                 if is_needed(table, profile.body.tables, reader.columns):

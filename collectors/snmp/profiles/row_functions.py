@@ -118,8 +118,11 @@ def _huawei_power(row: ProfileRow, name: str) -> float | None:
     latter. The value is read as hundredths if only that is within the limits.
     """
     raw = row.number(name)
-    if raw is None or raw <= 0:
+    if raw is None or -100 < raw <= 0:
         return None
+    if raw < 0:
+        # No microwatts are negative.
+        return raw / 100
     dbm = round(10 * math.log10(raw / 1000), 3)
     low, high = row.number(f"{name}_low"), row.number(f"{name}_high")
     if low is None or high is None or low <= 100 * dbm <= high:

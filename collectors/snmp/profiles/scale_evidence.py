@@ -7,6 +7,7 @@ together show it, or nothing is shown.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,9 @@ from collectors.snmp.tables.quantities import CODES, DESCRIBED, SENSORS, USUAL
 
 # The most that eight bits hold is no number of degrees or volts.
 _END_OF_8_BITS = 255
-_CODES = CODES | {_END_OF_8_BITS}
+# As degrees or volts, these are the ends of eight bits with a sign.
+_SIGNED_ENDS = (127, -128)
+_CODES = CODES | {_END_OF_8_BITS, *_SIGNED_ENDS}
 _DECIMAL = re.compile(rb"\d[.,]\d")
 
 
@@ -41,13 +44,25 @@ def with_certain_scale(
     shown = [n for n in numbers if n != 0 and n not in _CODES]
     if not shown:
         return rule if numbers and rule.class_ != "temperature" else None
-    for evidence in (shown, _without_codes(rule, shown)):
+    codes = _find_codes(rule, shown)
+    if _may_be_microwatts(rule, [n for n in shown if n not in codes]):
+        return None
+    for own_codes in (frozenset(), codes):
+        evidence = [number for number in shown if number not in own_codes]
         fitting = [d for d in rule.divisor if _fits(rule, d, evidence)]
         if rule.described and _fits_described(rule, evidence):
-            return _with_divisor(rule, rule.divisor[0])
+            return _with_divisor(rule, rule.divisor[0], own_codes)
         if fitting:
-            return _with_divisor(rule, fitting[0]) if len(fitting) == 1 else None
+            certain = len(fitting) == 1
+            return _with_divisor(rule, fitting[0], own_codes) if certain else None
     return None
+
+
+def _may_be_microwatts(rule: SensorRule, numbers: Sequence[float]) -> bool:
+    """Return True if optical powers are never below 1 mW, although nothing says that
+    they are in dBm."""
+    in_dbm = rule.class_ == "dbm" and not rule.milliwatts and not rule.described
+    return in_dbm and len(rule.divisor) > 1 and min(numbers, default=0) >= 0
 
 
 def _fits_described(rule: SensorRule, numbers: Sequence[float]) -> bool:
@@ -56,10 +71,13 @@ def _fits_described(rule: SensorRule, numbers: Sequence[float]) -> bool:
     return _fits(described, rule.divisor[0], numbers)
 
 
-def _without_codes(rule: SensorRule, numbers: Sequence[float]) -> list[float]:
-    """Return the numbers that are not a maker's own codes. A code is impossible with
-    one of the divisors, and either several rows have it, or it is negative although
-    such sensors never are."""
+def _find_codes(rule: SensorRule, numbers: Sequence[float]) -> frozenset[float]:
+    """Return the numbers that are a maker's own codes.
+
+    A code is impossible with one of the divisors, and either several rows have it, or
+    it is negative although such sensors never are. Likewise one negative number that
+    several rows have, if all others are positive.
+    """
     quantity, times = SENSORS[rule.class_], Counter(numbers)
 
     def is_code(number: float) -> bool:
@@ -68,11 +86,23 @@ def _without_codes(rule: SensorRule, numbers: Sequence[float]) -> list[float]:
             map(quantity.contains, values)
         )
 
-    return [number for number in numbers if not is_code(number)]
+    codes = {number for number in times if is_code(number)}
+    negative = {number for number in times if number < 0} - codes
+    others = times.keys() - codes - negative
+    if len(negative) == 1 and others and all(times[n] > 1 for n in negative):
+        codes |= negative
+    return frozenset(codes)
 
 
-def _with_divisor(rule: SensorRule, divisor: float) -> SensorRule:
-    skip = rule.skip if len(rule.divisor) == 1 else (*rule.skip, _END_OF_8_BITS)
+def _with_divisor(
+    rule: SensorRule, divisor: float, codes: frozenset[float]
+) -> SensorRule:
+    skip = rule.skip
+    if len(rule.divisor) > 1:
+        whole = sorted(int(code) for code in codes if code == int(code))
+        skip = (*skip, _END_OF_8_BITS, *whole)
+        if divisor == 1:
+            skip = (*skip, *_SIGNED_ENDS)
     return rule.model_copy(update={"divisor": (divisor,), "skip": skip})
 
 
@@ -86,5 +116,7 @@ def _fits(rule: SensorRule, divisor: float, numbers: Sequence[float]) -> bool:
     usual_of_class = USUAL.get(rule.class_, (quantity.least, quantity.most))
     least, most = rule.usual or usual_of_class
     values = [number * rule.multiplier / divisor + rule.add for number in numbers]
+    if rule.milliwatts:
+        values = [10 * math.log10(value) for value in values if value > 0]
     usual = sum(least <= value <= most for value in values)
     return 0 < len(values) <= 2 * usual and all(map(quantity.contains, values))

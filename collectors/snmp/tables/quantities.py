@@ -88,7 +88,7 @@ DESCRIBED = {
     "temperature": (3, 110),
     "humidity": (3, 100),
     "voltage": (0.6, 500),
-    "current": (0.0005, 2000),
+    "current": (0.0005, 1000),
     "power": (0.05, 100_000),
 }
 # By class of wireless reading.

@@ -1,0 +1,126 @@
+"""Which rows of drafted tables count beside what profiles of known devices read. Pure.
+
+The author of a profile has chosen among the columns of a table, so a column that it
+names is settled. What is left of a table that it reads may be another quantity, or the
+same one again: in another unit, with more digits, or as it is set. What the device
+shows decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from collectors.snmp.profiles.items import SensorRule
+from collectors.snmp.profiles.matched_rows import MatchedRow, key_column
+from collectors.snmp.profiles.measure import measure
+from collectors.snmp.profiles.profile_loader import Profile
+from collectors.snmp.profiles.profile_model import Table
+from collectors.snmp.profiles.readings import Sensor
+from collectors.snmp.session.session import Value
+
+# Values of one quantity that were read together differ less, whatever their digits.
+_SAME_RATIO = 1.06
+_TROUBLE = ("critical", "warning")
+
+
+class SettledColumns:
+    """What profiles of known devices decide about: the columns that they name, and the
+    tables and groups of scalars in which they find something."""
+
+    def __init__(
+        self, profiles: Iterable[Profile], columns: Mapping[str, Mapping[str, Value]]
+    ) -> None:
+        self._named: set[str] = set()
+        self._read: set[str] = set()
+        for profile in profiles:
+            if profile.head.drafted or profile.is_general:
+                continue
+            for table in profile.body.tables.values():
+                self._named |= {
+                    table.oid(n) for n, c in table.columns.items() if not c.is_elsewhere
+                }
+                for _, _, rule in table.items:
+                    column = table.oid(key_column(rule))
+                    if columns.get(column):
+                        self._read.add(_entry(column))
+
+    def include(self, table: Table, rule: Any) -> bool:
+        """Return True if a drafted item reads such a column. A table that is known may
+        have other sensors, but no second processor and no second memory."""
+        column = table.oid(key_column(rule))
+        if column in self._named:
+            return True
+        return not isinstance(rule, SensorRule) and _entry(column) in self._read
+
+
+class KnownRows:
+    """What profiles of known devices show of each row."""
+
+    def __init__(self) -> None:
+        self._entries: set[str] = set()
+        self._shown: dict[tuple[str, str], list[Sensor]] = {}
+
+    def add(self, matched: MatchedRow) -> None:
+        self._entries.add(_row_of(matched)[0])
+        if matched.section == "sensors":
+            sensor = measure(matched)
+            if isinstance(sensor, Sensor):
+                self._shown.setdefault(_row_of(matched), []).append(sensor)
+
+    def select(self, rows: Iterable[MatchedRow]) -> Iterator[MatchedRow]:
+        """Yield the rows of a drafted sensor that say something new.
+
+        In a table that is known, a column must show something: a number, or a state
+        that is well or not. A state that is bad although the row is known to be well is
+        a setting, and so is its whole column.
+        """
+        found = list(rows)
+        if not found or _row_of(found[0])[0] not in self._entries:
+            yield from found
+            return
+        measured = [
+            (row, sensor) for row in found if isinstance(sensor := measure(row), Sensor)
+        ]
+        if not any(map(_says_something, (sensor for _, sensor in measured))):
+            return
+        if any(self._contradicts(row, sensor) for row, sensor in measured):
+            return
+        for row, sensor in measured:
+            known = self._shown.get(_row_of(row), ())
+            if not any(_is_same(sensor, each) for each in known):
+                yield row
+
+    def _contradicts(self, row: MatchedRow, sensor: Sensor) -> bool:
+        known = {
+            each.severity
+            for each in self._shown.get(_row_of(row), ())
+            if each.class_ == "state"
+        }
+        return sensor.severity in _TROUBLE and known == {"ok"}
+
+
+def _says_something(sensor: Sensor) -> bool:
+    if sensor.class_ == "state":
+        return sensor.severity != "unknown"
+    return bool(sensor.value)
+
+
+def _is_same(one: Sensor, other: Sensor) -> bool:
+    if one.class_ != other.class_:
+        return False
+    if one.class_ == "state":
+        return one.state == other.state
+    if not one.value or not other.value:
+        return one.value == other.value
+    return 1 / _SAME_RATIO < one.value / other.value < _SAME_RATIO
+
+
+def _entry(column: str) -> str:
+    return column.rpartition(".")[0]
+
+
+def _row_of(matched: MatchedRow) -> tuple[str, str]:
+    """Return the entry of the table and the row's index."""
+    column = matched.oid.removesuffix(f".{matched.row.index}")
+    return _entry(column), matched.row.index
