@@ -40,6 +40,7 @@ BENCHMARKS = (
     "evaluation_cost",
     "recorded_scores",
     "parity_coverage",
+    "disclosure_attack",
 )
 # The first three take long, and the last installs 450 MB for each Grafana.
 _ONLY_IF_NAMED = ("lab", "running_cost", "fleet", "grafana_code")

@@ -96,14 +96,15 @@ def test_a_row_covers_the_whole_window_before_the_end_of_its_period() -> None:
     window = ExperienceWindow(GroupsConfig())
     for at in range(3):
         time_ms = T0_MS + at * PERIOD_MS + 1
-        rows = results(range(5 * at, 5 * at + 5), "agent", {"outcome": "ok"}, time_ms)
+        agents_then = range(10 * at, 10 * at + 10)
+        rows = results(agents_then, "agent", {"outcome": "ok"}, time_ms)
         window.add(batch_samples(rows, "x", time_ms)[0])
     ends = [T0_MS + i * PERIOD_MS for i in range(1, 7)]
     agents = [
         {s.fields["agents"] for s in window.samples(end) if s.tags["by"] == "all"}
         for end in ends
     ]
-    assert agents == [set(), {10}, {15}, {10}, set(), set()]
+    assert agents == [{10}, {20}, {30}, {20}, {10}, set()]
     assert {s.time_ms for s in window.samples(ends[2])} == {ends[1]}
 
 

@@ -16,6 +16,7 @@ import structlog
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import batch_samples
 from collectors.experience.groups import ExperienceWindow, GroupsConfig
+from collectors.experience.hidden_history import SavedHistory
 from collectors.failure_log import FailureLog
 from collectors.journal import (
     Append,
@@ -37,11 +38,12 @@ _LOOK_S = 15.0
 
 
 class ReaderState(msgspec.Struct):
-    """What is needed after a restart: the last period that was emitted, and the
-    positions from which later periods need rows."""
+    """What is needed after a restart: the last period that was emitted, the positions
+    from which later periods need rows, and which groups were hidden shortly before."""
 
     emitted_ms: int
     positions: Positions
+    hidden: SavedHistory = []
 
 
 class ExperienceReader:
@@ -76,6 +78,7 @@ class ExperienceReader:
             _log.error("groups_state_lost", file=str(state), error=str(error))
         # If older rows may be missing, only whole windows count.
         self._saved, self._whole = saved, whole
+        self._window.history.load(saved.hidden)
         self._started = bool(saved.emitted_ms)
         self._gaps = 0
         self.reader = JournalReader(journal, self.NAME, saved.positions, yields=True)
@@ -127,6 +130,7 @@ class ExperienceReader:
         if self.reader.stats.gaps != self._gaps:
             self._gaps = self.reader.stats.gaps
             self._window = ExperienceWindow(self._config)
+            self._window.history.load(self._saved.hidden)
             self._started, self._whole = False, True
         for batch in chunk.batches:
             try:
@@ -146,7 +150,9 @@ class ExperienceReader:
                 self._mark_read(now_ms)
                 return
             emitted_ms = max(first_ms - 1, self._saved.emitted_ms)
-            self._saved = ReaderState(emitted_ms, self._saved.positions)
+            self._saved = ReaderState(
+                emitted_ms, self._saved.positions, self._saved.hidden
+            )
             self._started = True
         while True:
             end_ms = self._window.next_end_ms(self._saved.emitted_ms)
@@ -164,7 +170,8 @@ class ExperienceReader:
                 )
             needed_ms = self._window.needed_from_ms(end_ms)
             positions = self._saved.positions | self._positions_before(needed_ms)
-            self._saved = ReaderState(end_ms, positions)
+            hidden = self._window.history.saved()
+            self._saved = ReaderState(end_ms, positions, hidden)
             self._window.forget(needed_ms)
             await asyncio.to_thread(_save, self._state, self._saved)
             self._mark_read(needed_ms)

@@ -21,6 +21,7 @@ from collectors.experience.agent_statistics import (
     mean_of,
     share_of,
 )
+from collectors.experience.disclosure_control import GroupName
 from collectors.experience.vpn_figures import (
     TUNNEL_DELAYS,
     TUNNEL_LOSSES,
@@ -79,6 +80,37 @@ class ExperienceFigures(NamedTuple):
         """Returns the figures of one group's rows and their weight, or nothing."""
         figures = self.calculate(rows, least)
         return {**figures, self.weight: self.weigh(rows)} if figures else {}
+
+
+def _unit_count(figures: ExperienceFigures, rows: Sequence[AgentResult]) -> int:
+    """How many calls, checks or laptops the shares of a group are of."""
+    if figures.weigh is _laptops and figures.kind != "cause":
+        return len({row.agent for row in rows})
+    return len(rows)
+
+
+def parts_of_shares(
+    figures: ExperienceFigures,
+    by_group: Mapping[GroupName, Sequence[AgentResult]],
+    fields: Mapping[GroupName, Mapping[str, Value]],
+) -> list[dict[GroupName, float]]:
+    """Returns what each share of these groups is made of: for every share the number
+    of calls, checks or laptops that it counts, and of the others. They add up over
+    groups, and none is less than 0."""
+    counts = {group: _unit_count(figures, by_group[group]) for group in fields}
+    sums: list[dict[GroupName, float]] = []
+    names = {name for group in fields.values() for name in group}
+    for name in sorted(name for name in names if name.endswith("_ratio")):
+        shares = {group: fields[group].get(name) for group in fields}
+        known = {
+            group: float(share)
+            for group, share in shares.items()
+            if isinstance(share, int | float)
+        }
+        if len(known) == len(fields):
+            sums.append({group: known[group] * counts[group] for group in known})
+            sums.append({group: (1 - known[group]) * counts[group] for group in known})
+    return sums
 
 
 def rounded(agents: int) -> int:
@@ -308,8 +340,8 @@ def _any(row: AgentResult) -> bool:
 
 
 FIGURES: tuple[ExperienceFigures, ...] = (
-    ExperienceFigures("call_path", _any, _calls, "calls", len),
-    ExperienceFigures("call_path", _has("loss_ratio"), _loss, "loss_calls", len),
+    ExperienceFigures("call_path", _any, _calls, "calls"),
+    ExperienceFigures("call_path", _has("loss_ratio"), _loss, "loss_calls"),
     ExperienceFigures("cause", _any, _causes, "judged_laptops", _laptops),
     ExperienceFigures("path", _has("gateway_rtt_ms"), _gateway, "gateway_checks"),
     ExperienceFigures(

@@ -21,7 +21,7 @@ overlap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Self
 
 import msgspec
@@ -39,9 +39,12 @@ from collectors.experience.group_figures import (
     FIGURES,
     call_tests,
     cause_rows,
+    parts_of_shares,
     rounded,
 )
+from collectors.experience.hidden_history import AGENTS, HiddenGroups, HiddenHistory
 from collectors.experience.team_places import team_places
+from collectors.experience.value_disclosure import ShownGroups
 from collectors.strict_model import StrictModel
 from probes.wire.measurements import CATALOGUE
 from probes.wire.probe_list import PROBES
@@ -106,6 +109,15 @@ class ExperienceWindow:
         self._window_ms = config.window_s * 1000
         self._rows: list[AgentResult] = []
         self._places: dict[AgentPlace, AgentPlace] = {}
+        self.history = HiddenHistory(self._period_ms, self._periods())
+
+    def _periods(self) -> dict[str, int]:
+        """Returns in how many periods the results of each figure count."""
+        window = self._window_ms // self._period_ms
+        return {AGENTS: window} | {
+            figures.weight: window * _WINDOWS.get(figures.kind, 1)
+            for figures in FIGURES
+        }
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -177,12 +189,14 @@ class ExperienceWindow:
                 rows.append(row)
             elif row.time_ms + self._extra_ms(row.kind) >= begin_ms:
                 earlier.append(row)
-        samples = experience_samples(
+        samples, hidden = window_samples(
             _with_teams(rows, teams),
             end_ms - self._period_ms,
             self._config.least,
             _with_teams(earlier, teams),
+            lambda figure: self.history.protected(figure, end_ms),
         )
+        self.history.add(end_ms, hidden)
         for sample in samples:
             if "calls" in sample.fields:
                 part = self._period_ms / self._window_ms
@@ -206,16 +220,31 @@ def experience_samples(
     least: int,
     earlier: Sequence[AgentResult] = (),
 ) -> list[Sample]:
-    """Returns the samples of one window at `time_ms`, one for each group shown.
+    """Returns the samples of one window at `time_ms`, with none before it."""
+    return window_samples(rows, time_ms, least, earlier)[0]
+
+
+def window_samples(
+    rows: Sequence[AgentResult],
+    time_ms: int,
+    least: int,
+    earlier: Sequence[AgentResult] = (),
+    protected: Callable[[str], frozenset[GroupName]] = lambda _figure: frozenset(),
+) -> tuple[list[Sample], HiddenGroups]:
+    """Returns the samples of one window at `time_ms`, one for each group shown, and
+    what is hidden in it whatever was hidden before.
 
     `earlier` rows are from before the window. They count for figures, but not for the
-    number of agents.
+    number of agents. `protected`: figure → groups hidden before (`HiddenHistory`).
     """
     rows, earlier = _with_vpn_products(
         _without_duplicates(rows), _without_duplicates(earlier)
     )
     by_group = _by_group(rows)
-    shown = _showable_groups(rows, least, None)
+    alone = _showable_groups(rows, least, None, frozenset()).names
+    kept = protected(AGENTS)
+    shown = _showable_groups(rows, least, None, kept).names if kept else alone
+    hidden: HiddenGroups = {AGENTS: frozenset(by_group) - alone}
     fields: dict[GroupName, dict[str, Value]] = {
         group: {"agents": rounded(len({row.agent for row in by_group[group]}))}
         for group in shown
@@ -223,30 +252,48 @@ def experience_samples(
     for group in shown:
         if group[0] == "team":
             fields[group].update(team_places(by_group[group], shown, least))
-    by_kind: dict[str, list[AgentResult]] = {}
-    counted = [*rows, *earlier]
-    for row in [*counted, *cause_rows(counted)]:
-        if row.values:
-            by_kind.setdefault(row.kind, []).append(row)
+    by_kind = _by_kind([*rows, *earlier])
     # The agents that have a figure decide for which groups it is shown. Many figures
     # have the same agents.
-    groups_by_agents: dict[frozenset[tuple[AgentPlace, str]], set[GroupName]] = {}
+    known: dict[object, ShownGroups] = {}
     for figures in FIGURES:
         measured = [
             row for row in by_kind.get(figures.kind, ()) if figures.has_value(row)
         ]
-        agents = frozenset((row.location, row.agent) for row in measured)
-        if agents not in groups_by_agents:
-            groups_by_agents[agents] = _showable_groups(measured, least, shown)
         by_group = _by_group(measured)
-        for group in groups_by_agents[agents]:
-            fields[group].update(figures.fields_of_group(by_group[group], least))
+        agents = frozenset((row.location, row.agent) for row in measured)
+        found = []
+        for allowed, kept in ((alone, frozenset()), (shown, protected(figures.weight))):
+            if (key := (agents, allowed, kept)) not in known:
+                known[key] = _showable_groups(measured, least, allowed, kept)
+            groups = known[key]
+            calculated = {
+                group: figures.fields_of_group(by_group[group], least)
+                for group in groups.names
+            }
+            safe = groups.safe(parts_of_shares(figures, by_group, calculated))
+            found.append({group: calculated[group] for group in safe})
+            if (shown, protected(figures.weight)) == (allowed, kept):
+                break
+        hidden[figures.weight] = frozenset(by_group) - found[0].keys()
+        for group, figures_of_group in found[-1].items():
+            fields[group].update(figures_of_group)
     for group_fields in fields.values():
         group_fields["call_tests"] = call_tests(group_fields, "call_path" in by_kind)
-    return [
+    samples = [
         Sample("experience", {"by": by, "group": group}, fields[by, group], time_ms)
         for by, group in sorted(fields)
     ]
+    return samples, hidden
+
+
+def _by_kind(rows: Sequence[AgentResult]) -> dict[str, list[AgentResult]]:
+    """Returns the rows that have values, and those of causes, by kind."""
+    by_kind: dict[str, list[AgentResult]] = {}
+    for row in [*rows, *cause_rows(rows)]:
+        if row.values:
+            by_kind.setdefault(row.kind, []).append(row)
+    return by_kind
 
 
 def _without_duplicates(rows: Sequence[AgentResult]) -> list[AgentResult]:
@@ -349,15 +396,20 @@ def _by_place(rows: Sequence[AgentResult]) -> dict[AgentPlace, list[AgentResult]
 
 
 def _showable_groups(
-    rows: Sequence[AgentResult], least: int, allowed: set[GroupName] | None
-) -> set[GroupName]:
-    """Returns the groups of these rows that may be shown, among those `allowed`."""
+    rows: Sequence[AgentResult],
+    least: int,
+    allowed: frozenset[GroupName] | None,
+    protected: frozenset[GroupName],
+) -> ShownGroups:
+    """Returns the groups of these rows that may be shown, among those `allowed`, and
+    without those `protected`."""
     by_place = _by_place(rows)
-    if not by_place:
-        return set()
     atoms: dict[GroupName, list[int]] = {}
     for at, location in enumerate(by_place):
         for group in group_names(location):
             atoms.setdefault(group, []).append(at)
     people = [{row.agent for row in rows} for rows in by_place.values()]
-    return showable(Cells(people, atoms), group_sums(atoms), least, allowed)
+    cells = Cells(people, atoms)
+    sums = group_sums(atoms) if by_place else []
+    names = showable(cells, sums, least, allowed, protected) if by_place else set()
+    return ShownGroups(cells, names, least, protected, sums)

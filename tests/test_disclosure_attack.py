@@ -1,0 +1,127 @@
+"""What a reader of everything that is shown of groups can work out."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.disclosure_attack import (
+    SLICES,
+    Call,
+    attack,
+    council_calls,
+    only_large,
+    published,
+)
+from benchmarks.known_sums import Bounds, KnownSums
+from collectors.experience.agent_results import AgentPlace
+from collectors.experience.disclosure_control import Cells, showable
+from collectors.experience.hidden_history import AGENTS, HiddenHistory
+from collectors.experience.value_disclosure import ShownGroups
+
+ALL, HOME, SITE = ("all", "all"), ("place", "home"), ("home_site", "a")
+
+
+@pytest.mark.parametrize("seed", [4, 11, 33])
+def test_no_hidden_group_of_a_window_follows_from_those_that_are_shown(
+    seed: int,
+) -> None:
+    calls = council_calls(seed, 80, SLICES)
+    found = attack(calls, published(calls, 1))
+    assert found.hidden
+    assert found.shown
+    assert found.derivable == 0
+
+
+def test_the_attack_succeeds_if_only_small_groups_are_hidden() -> None:
+    calls = council_calls(11, 80, SLICES)
+    found = attack(calls, only_large(calls, 1))
+    assert 0 < found.derivable <= found.hidden
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_bounds_are_right_whatever_the_unknown_numbers_are(data: st.DataObject) -> None:
+    numbers = data.draw(st.lists(st.integers(0, 4), min_size=2, max_size=6))
+    sets = data.draw(
+        st.lists(
+            st.frozensets(st.integers(0, len(numbers) - 1), min_size=1), min_size=1,
+            max_size=5,
+        )
+    )  # fmt: skip
+    known = KnownSums({one: sum(numbers[i] for i in one) for one in sets})
+    wanted = data.draw(st.frozensets(st.integers(0, len(numbers) - 1), min_size=1))
+    least, most = known.bounds(wanted)
+    assert least <= sum(numbers[i] for i in wanted)
+    assert most is None or sum(numbers[i] for i in wanted) <= most
+    for one in sets:
+        total = sum(numbers[i] for i in one)
+        assert known.bounds(one) == Bounds(total, total)
+
+
+def test_bounds_use_that_nothing_is_less_than_none() -> None:
+    known = KnownSums({frozenset({0, 1}): 3, frozenset({1, 2}): 0})
+    assert known.bounds({0}) == Bounds(3, 3)
+    assert known.bounds({0, 2}) == Bounds(3, 3)
+    assert known.bounds({3}) == Bounds(0, None)
+
+
+def test_a_share_is_hidden_if_that_others_have_none_reveals_a_small_group() -> None:
+    # At home 32, of whom 13 are of site a; the office of site b has 9.
+    people = [set(range(a, b)) for a, b in ((0, 13), (13, 32), (32, 41), (41, 60))]
+    atoms = {
+        ALL: [0, 1, 2, 3],
+        HOME: [0, 1],
+        SITE: [0, 3],
+        ("home_site_place", "a/home"): [0],
+        ("home_site", "b"): [1, 2],
+        ("site", "b"): [2],
+    }
+    cells = Cells(people, atoms)
+    names = {ALL, HOME, ("home_site_place", "a/home"), ("home_site", "b")}
+    groups = ShownGroups(cells, names, 10)
+    poor = {ALL: 9.0, HOME: 2.0, ("home_site_place", "a/home"): 1.0}
+    assert groups.safe([{**poor, ("home_site", "b"): 3.0}]) == names
+    told = groups.safe(
+        [{**poor, ("home_site_place", "a/home"): 2.0, ("home_site", "b"): 3.0}]
+    )
+    assert told < names
+    assert ALL in told
+
+
+def test_a_protected_group_is_hidden_and_does_not_follow_from_others() -> None:
+    people = [set(range(20)), set(range(20, 40))]
+    cells = Cells(people, {ALL: [0, 1], HOME: [0], SITE: [1]})
+    assert showable(cells, [], 10) == {ALL, HOME, SITE}
+    assert showable(cells, [], 10, None, {SITE}) == {ALL}
+
+
+def test_a_group_stays_hidden_as_long_as_windows_overlap() -> None:
+    history = HiddenHistory(5, {AGENTS: 3, "path": 9})
+    history.add(100, {AGENTS: frozenset({SITE}), "path": frozenset({HOME})})
+    ends = range(105, 150, 5)
+    assert [SITE in history.protected(AGENTS, end) for end in ends] == [
+        end < 115 for end in ends
+    ]
+    assert [HOME in history.protected("path", end) for end in ends] == [
+        end < 145 for end in ends
+    ]
+    again = HiddenHistory(5, {AGENTS: 3, "path": 9})
+    again.load(history.saved())
+    assert again.saved() == history.saved()
+    history.add(145, {AGENTS: frozenset()})
+    assert history.saved() == [(145, {})]
+
+
+def test_a_group_that_was_hidden_is_shown_when_no_window_overlaps_any_more() -> None:
+    at = AgentPlace("home", "unknown", "a", "p", "wifi")
+    draw = random.Random(1)
+    calls = [
+        Call(laptop, at, part, int(draw.random() < 0.3))
+        for part in range(9)
+        for laptop in range(9 if part < 3 else 12)
+    ]
+    shown = [bool(rows) for rows in published(calls, 7)]
+    # The first window has nine laptops; the two after it have twelve and overlap it.
+    assert shown == [False, False, False, True, True, True, True]
