@@ -24,7 +24,7 @@ EXPERIENCE = measurement(
         Tag("group", "which group"),
     ),
     Field("agents", "int", "1", "agents that reported, rounded to 5"),
-    Field("calls", "int", "1", "call path runs, to 5"),
+    Field("calls", "int", "1", "call path runs"),
     Field(
         "calls_once",
         "float",
@@ -37,7 +37,7 @@ EXPERIENCE = measurement(
     _group_field("calls", "mos_estimated_p50", "MOS", "median estimated MOS"),
     _group_field("calls", "rtt_p95_ms", "ms", "95th percentile of mean round trips"),
     _group_field("calls", "jitter_p95_ms", "ms", "95th percentile jitter"),
-    Field("loss_calls", "int", "1", "runs whose loss is known, to 5"),
+    Field("loss_calls", "int", "1", "runs whose loss is known"),
     _group_field("loss_calls", "loss_mean_ratio", "ratio", "mean loss"),
     Field("judged_laptops", "int", "1", "laptops with known calls, rounded to 5"),
     *(

@@ -60,7 +60,9 @@ def test_home_and_office_are_shown_and_small_groups_are_noted_as_hidden(
     table = list(csv.DictReader(io.StringIO(tables(october)["calls"])))
     depot = next(row for row in table if row["group"] == "depot")
     assert depot["note"] == figure_text.HIDDEN
-    assert depot["poor calls (ratio of calls)"] == depot["test calls"] == ""
+    assert (
+        depot["poor calls (ratio of calls)"] == depot["test calls (rounded to 5)"] == ""
+    )
 
 
 def test_no_query_of_the_report_is_about_one_laptop() -> None:

@@ -150,7 +150,11 @@ def test_the_table_states_hours_and_the_calls_windows_and_days_of_each_figure() 
     home, depot = table["home"], table["depot"]
     assert home["hours"] == "Monday to Friday, 08:00 to 18:00"
     assert float(home["poor calls (ratio of calls)"]) == pytest.approx(10 / 50)
-    assert (home["test calls"], home["windows"], home["days"]) == ("50", "2", "2")
+    assert (home["test calls (rounded to 5)"], home["windows"], home["days"]) == (
+        "50",
+        "2",
+        "2",
+    )
     assert depot["hours"] == "every day, 22:00 to 06:00"
     assert float(depot["poor calls (ratio of calls)"]) == pytest.approx(0.2)
     page = render_html(report)

@@ -340,8 +340,8 @@ def _any(row: AgentResult) -> bool:
 
 
 FIGURES: tuple[ExperienceFigures, ...] = (
-    ExperienceFigures("call_path", _any, _calls, "calls"),
-    ExperienceFigures("call_path", _has("loss_ratio"), _loss, "loss_calls"),
+    ExperienceFigures("call_path", _any, _calls, "calls", len),
+    ExperienceFigures("call_path", _has("loss_ratio"), _loss, "loss_calls", len),
     ExperienceFigures("cause", _any, _causes, "judged_laptops", _laptops),
     ExperienceFigures("path", _has("gateway_rtt_ms"), _gateway, "gateway_checks"),
     ExperienceFigures(

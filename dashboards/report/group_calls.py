@@ -90,7 +90,7 @@ class Calls:
             if group_month
             else self.laptop_counts.why_absent(by, group, self.least),
             agents=group_month.agents if group_month else 0,
-            calls=round(group_month.calls) if group_month else 0,
+            calls=rounded(round(group_month.calls)) if group_month else 0,
             windows=group_month.windows if group_month else 0,
             days=len(group_month.days) if group_month else 0,
         )

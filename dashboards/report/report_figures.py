@@ -91,7 +91,7 @@ class PortFigures:
 @dataclass(frozen=True)
 class GroupFigures:
     """One group's month in `hours`, and its basis: `calls` in `windows` of about a
-    quarter of an hour, on `days`, by at most `agents` laptops (rounded to 5).
+    quarter of an hour, on `days`, by at most `agents` laptops (both rounded to 5).
 
     `values` is None if there are no figures; `absent` is the reason.
     """

@@ -136,7 +136,7 @@ _CALLS = (
     CellColumn("group"),
     CellColumn("hours"),
     CellColumn("laptops at most (rounded to 5)", "count"),
-    CellColumn("test calls", "count"),
+    CellColumn("test calls (rounded to 5)", "count"),
     CellColumn("windows", "count"),
     CellColumn("days", "count"),
     CellColumn("poor calls (ratio of calls)", "ratio"),
