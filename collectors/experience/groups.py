@@ -24,7 +24,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Self
 
-import msgspec
 from pydantic import Field, model_validator
 
 from collectors.batch import Batch
@@ -45,6 +44,11 @@ from collectors.experience.group_figures import (
 from collectors.experience.hidden_history import AGENTS, HiddenGroups, HiddenHistory
 from collectors.experience.team_places import team_places
 from collectors.experience.value_disclosure import ShownGroups
+from collectors.experience.window_rows import (
+    with_teams,
+    with_vpn_products,
+    without_duplicates,
+)
 from collectors.strict_model import StrictModel
 from probes.wire.measurements import CATALOGUE
 from probes.wire.probe_list import PROBES
@@ -190,10 +194,10 @@ class ExperienceWindow:
             elif row.time_ms + self._extra_ms(row.kind) >= begin_ms:
                 earlier.append(row)
         samples, hidden = window_samples(
-            _with_teams(rows, teams),
+            with_teams(rows, teams),
             end_ms - self._period_ms,
             self._config.least,
-            _with_teams(earlier, teams),
+            with_teams(earlier, teams),
             lambda figure: self.history.protected(figure, end_ms),
         )
         self.history.add(end_ms, hidden)
@@ -237,8 +241,8 @@ def window_samples(
     `earlier` rows are from before the window. They count for figures, but not for the
     number of agents. `protected`: figure → groups hidden before (`HiddenHistory`).
     """
-    rows, earlier = _with_vpn_products(
-        _without_duplicates(rows), _without_duplicates(earlier)
+    rows, earlier = with_vpn_products(
+        without_duplicates(rows), without_duplicates(earlier)
     )
     by_group = _by_group(rows)
     alone = _showable_groups(rows, least, None, frozenset()).names
@@ -294,59 +298,6 @@ def _by_kind(rows: Sequence[AgentResult]) -> dict[str, list[AgentResult]]:
         if row.values:
             by_kind.setdefault(row.kind, []).append(row)
     return by_kind
-
-
-def _without_duplicates(rows: Sequence[AgentResult]) -> list[AgentResult]:
-    """Removes rows that were delivered twice."""
-    return list(
-        {
-            (row.kind, row.target, row.agent, row.location, row.time_ms): row
-            for row in rows
-        }.values()
-    )
-
-
-def _with_vpn_products(
-    rows: Sequence[AgentResult], earlier: Sequence[AgentResult]
-) -> tuple[list[AgentResult], list[AgentResult]]:
-    """Replaces `up` by the VPN's product, if the agent reported one."""
-    vpn_rows = [row for row in rows if row.kind == "vpn" and row.values]
-    vpn_rows.sort(key=lambda row: row.time_ms)
-    products = {
-        row.agent: product for row in vpn_rows if (product := row.text("product"))
-    }
-    places: dict[tuple[AgentPlace, str], AgentPlace] = {}
-
-    def with_product(row: AgentResult) -> AgentResult:
-        product = products.get(row.agent)
-        if row.location.vpn != "up" or product is None:
-            return row
-        key = (row.location, product)
-        if key not in places:
-            places[key] = msgspec.structs.replace(row.location, vpn=product)
-        return msgspec.structs.replace(row, location=places[key])
-
-    return [with_product(row) for row in rows], [with_product(row) for row in earlier]
-
-
-def _with_teams(
-    rows: Sequence[AgentResult], teams: Mapping[str, str]
-) -> Sequence[AgentResult]:
-    """The rows with the team of each agent."""
-    if not teams:
-        return rows
-    places: dict[tuple[AgentPlace, str], AgentPlace] = {}
-
-    def in_team(row: AgentResult) -> AgentResult:
-        team = teams.get(row.agent, "")
-        if not team:
-            return row
-        key = (row.location, team)
-        if key not in places:
-            places[key] = msgspec.structs.replace(row.location, team=team)
-        return msgspec.structs.replace(row, location=places[key])
-
-    return [in_team(row) for row in rows]
 
 
 def group_sums(groups: Iterable[GroupName]) -> list[GroupSum]:
