@@ -1,4 +1,4 @@
-"""The rows of a window as groups count them: once each, with VPN product and team. Pure."""
+"""A window's rows as groups count them: once each, with VPN product and team. Pure."""
 
 from __future__ import annotations
 
