@@ -64,7 +64,9 @@ class _Person:
         self, method: str, url: str, form: dict[str, str] | None = None
     ) -> httpx2.Response:
         pairs = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
-        answer = httpx2.request(method, url, data=form, headers={"Cookie": pairs})
+        answer = httpx2.request(
+            method, url, data=form, headers={"Cookie": pairs}, timeout=60
+        )
         for header in answer.headers.get_list("set-cookie"):
             name, _, value = header.partition(";")[0].partition("=")
             self._cookies[name] = value

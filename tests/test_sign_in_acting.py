@@ -13,7 +13,7 @@ import pytest
 from alert_files import ALERT, NOW_MS, file_with
 from council_fleet import agents, fleet_source
 from council_page import CSS, page_text
-from signing_in import BASE, add_user, audited, enter, form_fields
+from signing_in import BASE, add_user, audited, enter, form_fields, signing_in
 from starlette.testclient import TestClient
 from store_doubles import MemoryStore
 
@@ -22,7 +22,10 @@ from alerts.alert_access import list_silences, open_alerts
 from alerts.secret import Secret
 from dashboards.web import StatusPage, WebConfig
 from dashboards.web.action_pages import AlertActions
-from dashboards.web.visitors import Role
+from dashboards.web.sign_in.role_claims import display_name
+from dashboards.web.sign_in.sign_in_sessions import SignInSessions
+from dashboards.web.visitors import Role, VisitorSource
+from probes.wire.clock import wall_ms
 
 
 @contextmanager
@@ -143,3 +146,21 @@ def test_only_administrators_have_these_pages(tmp_path: Path) -> None:
         assert client.get("/admin/audit").status_code == 403
         token = form_fields(client.get("/alerts").text)
         assert client.post("/admin/end", data=token).status_code == 403
+
+
+def test_a_hostile_name_of_the_provider_is_shown_as_what_it_is(tmp_path: Path) -> None:
+    name = display_name({"name": "Grace\u202e <b>reppoH</b>\n"}, ("name",))
+    settings = {
+        "oidc": {"issuer": "https://login.example", "client_id": "towpath"},
+        "everybody": "admin",
+    }
+    sessions = SignInSessions(tmp_path / "sign-in.sqlite", 3_600, 36_000, wall_ms)
+    provider = VisitorSource.PROVIDER
+    secret = sessions.begin("council:1", name, [Role.ADMIN], provider)
+    with signing_in(tmp_path, **settings) as client:
+        client.cookies.set("towpath-session", secret)
+        for path in ("/alerts", "/admin"):
+            page = client.get(path).text
+            assert "Grace\\u202e &lt;b&gt;reppoH&lt;/b&gt;" in page
+            assert "\u202e" not in page
+            assert accessible.findings(page, CSS) == []

@@ -284,7 +284,9 @@ def test_nobody_else_sends_a_form_in_the_name_of_who_is_signed_in(
     with signing_in(tmp_path, local_users=True) as client:
         enter(client, "Ada")
         for data in ({}, {"form_token": "x"}, {"form_token": "\u202e"}):
-            client.post("/sign-out", data=data)
+            asked = client.post("/sign-out", data=data)
+            assert "Do you want to sign out?" in page_text(asked.text)
+            assert accessible.findings(asked.text, CSS) == []
         assert client.get("/alerts").status_code == 200
         elsewhere = {"origin": "https://evil.example"}
         fields = form_fields(client.get("/alerts").text)

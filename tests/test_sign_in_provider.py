@@ -166,6 +166,7 @@ def test_keycloaks_roles_name_and_sign_out_work(tmp_path: Path) -> None:
         oidc = {
             "issuer": f"http://localhost:{server.port}/realms/{REALM}",
             "client_id": CLIENT,
+            "timeout_s": 60,
             "client_secret": {"file": tmp_path / "secret"},
         }
         roles = {"Towpath.Engineer": "engineer"}
@@ -181,7 +182,7 @@ def test_keycloaks_roles_name_and_sign_out_work(tmp_path: Path) -> None:
             assert client.get("/reports").status_code == 200
             out = client.post("/sign-out", data=form_fields(page.text))
             council = unescape(out.text.partition('<a href="http')[2].partition('"')[0])
-            there = httpx2.get("http" + council)
+            there = httpx2.get("http" + council, timeout=60)
             assert there.headers["location"] == f"{BASE}/signed-out"
         assert audited(tmp_path)[-2].outcome == "done: engineer"
         # Without a role, the person is told so, and it is recorded by name.

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from signing_in import PASSWORD, audited, signing_in
 from starlette.types import Scope
+from test_check import Folder
 from typer.testing import CliRunner
 
 from collectors.ip_networks import parse_network
@@ -213,3 +214,28 @@ def test_a_password_is_never_an_argument() -> None:
     for command in ("add", "set-password"):
         shown = CliRunner().invoke(app, ["users", command, "--help"]).output
         assert "--password" not in shown
+
+
+def test_what_would_keep_people_out_is_warned_of(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    assert folder.found() == ([], [])
+    folder.change(
+        "[web]",
+        """[web.sign_in]
+base_url = "https://towpath.example"
+roles = { NetOps = "engineer" }
+[web.sign_in.oidc]
+issuer = "https://login.example/v2.0"
+client_id = "towpath"
+client_secret = { file = "not-there" }
+[web]""",
+    )
+    wrong, misleading = folder.found()
+    assert wrong == []
+    assert [finding.partition(":")[0] for finding in misleading] == [
+        "web.sign_in.oidc.client_secret",
+        "web.sign_in.roles",
+    ]
+    folder.write("not-there", "a secret")
+    folder.change('"engineer" }', '"engineer", IT = "admin" }')
+    assert folder.found() == ([], [])

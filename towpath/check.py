@@ -30,6 +30,7 @@ from collectors.snmp.traps import CatalogError
 from collectors.snmp.traps.trap_catalog import TrapCatalog
 from collectors.snmp.traps.trap_catalog import load as load_traps
 from dashboards.web import GrafanaSource
+from dashboards.web.visitors import Role as VisitorRole
 from probes.wire.catalogue import did_you_mean
 from probes.wire.data_costs import day, regular_bytes
 from towpath.config import ROLES, TowpathConfig
@@ -97,6 +98,7 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
         except LookupError as error:
             misleading.append(f"{name}: {error}: that channel notifies nobody")
     misleading += _link_problems(config)
+    misleading += _sign_in_problems(config)
     if not config.alerts.channels:
         misleading.append("alerts.channels: none is set, so alerts notify nobody")
     if config.store.kind == "influxdb":
@@ -188,10 +190,33 @@ def _link_problems(config: TowpathConfig) -> Iterator[str]:
     if not base_url:
         yield "alerts.links.key is set, but alerts.base_url is not: no links are sent"
     host = urlsplit(base_url).hostname or ""
-    if host and not {host, "*"} & set(config.web.hosts):
+    if host and not {host, "*"} & set(config.web.names()):
         yield (
             f"web.hosts does not have {host}, the host of alerts.base_url: the web "
             "role refuses the links of messages"
+        )
+
+
+def _sign_in_problems(config: TowpathConfig) -> Iterator[str]:
+    """Why people could not sign in, or nobody could administer."""
+    sign_in = config.web.sign_in
+    if sign_in.oidc is not None:
+        try:
+            sign_in.oidc.client_secret.value()
+        except LookupError as error:
+            if sign_in.oidc.client_secret:
+                yield f"web.sign_in.oidc.client_secret: {error}: nobody can sign in"
+    if config.web.needs_sign_in and not sign_in.local_users:
+        given = {*sign_in.roles.values(), sign_in.everybody}
+        if VisitorRole.ADMIN not in given:
+            yield (
+                "web.sign_in.roles: nobody is admin, so nobody can end a session or "
+                "read who did what"
+            )
+    if sign_in.is_on and not sign_in.base_url:
+        yield (
+            "web.sign_in.base_url is not set: signing in works on this machine only, "
+            "by an address that begins with http://"
         )
 
 

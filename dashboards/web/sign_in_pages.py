@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 
 from dashboards.web.page_forms import (
     FORM_TOKEN,
+    FormStale,
     KeptForms,
     read_fields,
     read_form,
@@ -123,10 +124,16 @@ class SignInPages:
             return await self._refused(refusal)
 
     async def sign_out(self, request: Request) -> Response:
+        """A form of another session signs nobody out: the person is asked."""
         session = present_request().session
-        if request.method == "GET" or session is None:
-            return RedirectResponse(SIGNED_OUT_PATH if session is None else "/", 303)
-        await read_form(request)
+        if session is None:
+            return RedirectResponse(SIGNED_OUT_PATH, 303)
+        try:
+            if request.method == "GET":
+                raise FormStale({})
+            await read_form(request)
+        except FormStale:
+            return self._show("sign_out.html", here="", now_ms=self._now_ms())
         secret = present_request().session_secret
         await self._written(self._recognition.sessions.end, secret)
         await self._record(session.name, session.id, SIGN_OUT)
