@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from alerts.alert_access import list_silences, open_alerts
 from collectors.ingest import Registry
 from dashboards.web.api.written_requests import WrittenRequests, written_file
+from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.sign_in.local_users import LocalUsers
 from dashboards.web.visitors import Role
 from probes.wire.report import Enrolment
@@ -253,3 +254,9 @@ def test_a_page_may_write_for_who_has_signed_in_and_another_website_may_not(
         assert problem(client.get("/enrolment-tokens"))[0] == 403
     [silence] = list_silences(api.path, api.now_ms)
     assert silence.who == "ada"
+    # In the same record as what people do on pages.
+    entries, _ = AccessAudit(file, lambda: api.now_ms).entries(10)
+    assert ("ada", "add_silence", "site depot", "done") in [
+        (entry.who, entry.action, entry.about, entry.outcome) for entry in entries
+    ]
+    assert api.tokens.audit() == []

@@ -205,6 +205,17 @@ async def test_there_is_a_limit_of_streams() -> None:
     assert full.value.status == 503
 
 
+def test_pages_that_listen_do_not_use_up_the_rate_of_their_address(
+    tmp_path: Path,
+) -> None:
+    api = CouncilApi(tmp_path)
+    with api.client("", api={"requests_per_minute_without_token": 1}) as client:
+        for _ in range(5):
+            assert client.head("/events").status_code == 200
+        assert client.get("/sites").status_code == 200
+        assert client.get("/sites").status_code == 429
+
+
 async def test_over_a_socket_news_arrives_and_who_goes_leaves_nothing(
     tmp_path: Path,
 ) -> None:

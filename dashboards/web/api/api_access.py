@@ -28,12 +28,14 @@ _log = structlog.get_logger()
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """`name`: the token's or the person's; `key` identifies whose rate counts."""
+    """`name`: the token's or the person's; `key` identifies whose rate counts; `id`: of
+    a person, stays the same if the name changes."""
 
     name: str
     rights: frozenset[Right]
     key: str
     is_token: bool = False
+    id: str = ""
 
     def need(self, right: Right | None) -> None:
         """Raises `ApiProblem` unless the caller has that right."""
@@ -138,4 +140,5 @@ def visitor_caller(visitor: Visitor, address: str) -> Caller:
     """A person, or somebody who has not signed in."""
     if not visitor.is_signed_in:
         return Caller("", visitor.rights, f"address {address}")
-    return Caller(visitor.name, visitor.rights, f"visitor {visitor.id}")
+    key = f"visitor {visitor.id}"
+    return Caller(visitor.name, visitor.rights, key, id=visitor.id)

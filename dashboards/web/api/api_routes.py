@@ -29,6 +29,7 @@ from dashboards.web.api.written_requests import WrittenRequests, written_file
 from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_views import Views
 from dashboards.web.report_folder import ReportFolder
+from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.visitors import Right
 from dashboards.web.web_config import WebConfig
 
@@ -113,6 +114,9 @@ def rest_api(
         WrittenRequests(written_file(sources.standing)),
         config,
         views.now_ms,
+        AccessAudit(config.sign_in.file, views.now_ms)
+        if config.needs_sign_in
+        else None,
     )
 
 

@@ -48,6 +48,7 @@ from dashboards.web.api.api_route import (
 from dashboards.web.api.rate_limit import RequestRates
 from dashboards.web.api.written_requests import WrittenAnswer, WrittenRequests
 from dashboards.web.page_forms import is_from_elsewhere
+from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.visitor_recognition import (
     client_address,
     present_request,
@@ -64,7 +65,8 @@ _log = structlog.get_logger()
 
 
 class RestApi:
-    """`tokens` and `written` are its files."""
+    """`tokens` and `written` are its files; `acts`: where it is recorded what people
+    do who have signed in, as what they do on pages."""
 
     def __init__(
         self,
@@ -73,10 +75,11 @@ class RestApi:
         written: WrittenRequests,
         config: WebConfig,
         now_ms: WallClock,
+        acts: AccessAudit | None = None,
         monotonic_s: MonotonicClock = time.monotonic,
     ) -> None:
         self.table = RouteTable(routes)
-        self._tokens, self._written = tokens, written
+        self._tokens, self._written, self._acts = tokens, written, acts
         self._access = ApiAccess(tokens)
         self._now_ms, self._monotonic_s = now_ms, monotonic_s
         self._proxies = config.proxies()
@@ -101,8 +104,10 @@ class RestApi:
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request, headers: dict[str, str]) -> Response:
-        caller = await self._caller(request, headers)
         found, values = self._find(request)
+        # Streams are limited by how many there are at a time: every page opens one.
+        is_counted = not any(route.is_stream for route in found.values())
+        caller = await self._caller(request, headers, is_counted)
         allowed = _methods(found)
         if request.method == "OPTIONS" and found:
             return Response(status_code=204, headers={**headers, "Allow": allowed})
@@ -149,8 +154,10 @@ class RestApi:
         except UnicodeDecodeError:
             raise ApiProblem(404, "the address is not UTF-8") from None
 
-    async def _caller(self, request: Request, headers: dict[str, str]) -> Caller:
-        """Who calls; adds the headers of the rate limit."""
+    async def _caller(
+        self, request: Request, headers: dict[str, str], is_counted: bool
+    ) -> Caller:
+        """Who calls; adds the headers of the rate limit if the request counts."""
         now_ms, now_s = self._now_ms(), self._monotonic_s()
         address = client_address(request.scope, self._proxies)
         try:
@@ -161,7 +168,8 @@ class RestApi:
         if secret is None:
             caller = visitor_caller(present_visitor(), address)
             rates = self._rates if caller.name else self._strangers
-            headers |= rates.take(caller.key, now_s)
+            if is_counted:
+                headers |= rates.take(caller.key, now_s)
             return caller
         # Who tries tokens has the rate of an address, but no token that was good.
         if not self._access.is_familiar(secret):
@@ -172,7 +180,8 @@ class RestApi:
             if problem.status == 401:
                 self._strangers.take(f"address {address}", now_s)
             raise
-        headers |= self._rates.take(caller.key, now_s)
+        if is_counted:
+            headers |= self._rates.take(caller.key, now_s)
         return caller
 
     async def _write(
@@ -207,7 +216,10 @@ class RestApi:
     def _note(self, route: ApiRoute, call: ApiCall, outcome: str) -> None:
         who = getattr(call.body, "who", "") or ""
         why = getattr(call.body, "why", "") or ""
-        about = route.about(call)
+        about, caller = route.about(call), call.caller
+        if self._acts is not None and not caller.is_token:
+            self._acts.record(caller.name, caller.id, route.name, about, outcome)
+            return
         entry = AuditEntry(
             call.now_ms, call.caller.name, route.name, about, who, why, outcome
         )
