@@ -81,13 +81,13 @@ def test_the_page_shows_what_is_wrong_what_to_do_and_known_incidents() -> None:
         "The line of Library &lt;b&gt;is&lt;/b&gt; down, since",
         "paused until 14:05",
         "Measuring starts again by itself",
-        "Reports cannot be delivered: the broker is away.",
+        "Results cannot be sent at the moment: the broker is away.",
         "<td>VPN, web service</td><td>4.2 kB</td>",
         "(no SSID, no BSSID)",
         "What is working",
         '<th scope="row">Wi-Fi</th><td>Weak signal</td><td>1 minute ago</td>',
         "<td>Poor: delay 80 ms, 4% of packets lost</td>",
-        "<td>Is behind a sign-in page: open your browser</td>",
+        "<td>Is behind a sign-in page: open your browser and sign in</td>",
     ):
         assert text in html
     assert "The agent has not run here yet." in page(None, [], NOW_MS, CSS)

@@ -63,7 +63,7 @@ def test_the_status_shows_what_waits_what_fails_and_what_is_next() -> None:
     )
     for text in (
         "1 report waiting to be sent, last delivered 2 hours ago",
-        "Reports cannot be delivered: the broker is away.",
+        "Results cannot be sent at the moment: the broker is away.",
         "The server refused 2 reports: version 9.",
         "The agent dropped 4 old reports to make room.",
         "Call quality (hall)  Good: delay 20 ms, a few packets lost (0.1%)  1 min",

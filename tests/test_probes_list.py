@@ -36,6 +36,7 @@ LAMP = Probe(
         "lamp", "the lamps that are lit", 600, Field("lamps", "int", "1", "lit lamps")
     ),
     title="lit lamps",
+    about="How many lamps are lit",
     runner="lamp_probe:LampRunner",
     target_names=("hall",),
     metered_factor=2,

@@ -233,7 +233,9 @@ def delivery_problems(status: Status) -> list[str]:
             "date and time automatically"
         )
     if status.delivery_trouble:
-        problems.append(f"reports cannot be delivered: {status.delivery_trouble}")
+        problems.append(
+            f"results cannot be sent at the moment: {status.delivery_trouble}"
+        )
     problems += [
         f"the server refused {_reports(count)}: {reason}"
         for reason, count in status.refused.items()

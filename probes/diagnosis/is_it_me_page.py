@@ -33,7 +33,7 @@ from probes.wire.display import isolated
 from probes.wire.durations import exact_duration_text
 from probes.wire.measurements import MEASUREMENTS
 from probes.wire.number_text import capitalised
-from probes.wire.probe_list import probe_title
+from probes.wire.probe_list import probe_about, probe_title
 from probes.wire.result_summary import result_title, summary
 from probes.wire.verdict import LaptopVerdict
 
@@ -202,7 +202,7 @@ def _collected() -> str:
     rows = [
         [
             escape(capitalised(probe_title(measurement.name))),
-            escape(capitalised(measurement.meaning)),
+            escape(probe_about(measurement.name)),
             f"{period_text(measurement)}, kept {measurement.retention_days} days",
         ]
         for measurement in MEASUREMENTS
@@ -210,12 +210,13 @@ def _collected() -> str:
     never = "".join(f"<li>{escape(capitalised(text))}</li>\n" for text in NEVER)
     table = _table(
         "How often, unless your council has set another interval",
-        ("What", "Meaning", "How often"),
+        ("What", "What it looks at", "How often"),
         rows,
     )
     return (
-        "<h2>What is collected</h2>\n<p>Results are stored under a pseudonym for this "
-        "laptop, not under your name. Shared pages show groups of at least ten laptops "
+        "<h2>What is collected</h2>\n<p>Results are stored under a made-up name for "
+        "this laptop (a pseudonym), not under your name. Shared pages show groups of "
+        "at least ten laptops "
         "(your council may have set another number, never under five). To see every "
         "field, type <code>towpath-agent what-we-collect</code>.</p>\n"
         f"{table}<details><summary>What is never collected</summary>\n"

@@ -77,6 +77,7 @@ VPN = Probe(
         ),
     ),
     title="VPN",
+    about="Which VPN there is, whether it is connected, and whether Teams uses it",
     runner="probes.measure.vpn:VpnRunner",
     cost_bytes=_vpn_bytes,
     local=True,
@@ -105,6 +106,7 @@ WIFI = Probe(
         Field("retry_ratio", "float", "ratio", "share of frames sent again"),
     ),
     title="Wi-Fi",
+    about="How strong and steady the Wi-Fi is, never its name or address",
     runner="probes.measure.wifi:WifiRunner",
     local=True,
     burst="explains",
@@ -128,6 +130,8 @@ LAPTOP = Probe(
         Field("link_errors", "int", "1", "errors of the link since the last result"),
     ),
     title="this laptop",
+    about="What about the laptop may spoil a call, such as a busy processor or a low "
+    "battery, never which programs run",
     runner="probes.measure.laptop_load:LaptopRunner",
     local=True,
     burst="explains",
@@ -151,6 +155,7 @@ AGENT = Probe(
         Field("version", "str", "1", "software version"),
     ),
     title="Towpath agent",
+    about="Whether the agent itself works and can send its results",
     runner="probes.measure.agent_usage:AgentRunner",
     local=True,
 )

@@ -15,7 +15,7 @@ OUTCOME_TEXT = {
     Outcome.AUTH_FAILED: "asked for a password",
     Outcome.BAD_ANSWER: "answered with an error",
     Outcome.UDP_BLOCKED: "cannot be reached over UDP, which calls need",
-    Outcome.CAPTIVE_PORTAL: "is behind a sign-in page: open your browser",
+    Outcome.CAPTIVE_PORTAL: "is behind a sign-in page: open your browser and sign in",
     Outcome.NO_NETWORK: "cannot be reached: there is no network",
     Outcome.CLOCK_WRONG: "could not be checked: this laptop's clock is wrong",
     Outcome.OTHER: "ended with a result that this version does not recognise",

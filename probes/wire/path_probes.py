@@ -94,6 +94,8 @@ CALL_PATH = Probe(
         ),
     ),
     title="call quality",
+    about="A few seconds of what a call would send, to a server of the council "
+    "and back",
     runner="probes.measure.call_path:CallPathRunner",
     targets="reflectors",
     cost_bytes=_call_path_bytes,
@@ -139,6 +141,8 @@ PATH = Probe(
         ),
     ),
     title="network path",
+    about="Where on the way to the council time is lost: your Wi-Fi, your "
+    "provider, or beyond",
     runner="probes.measure.path:PathRunner",
     targets="reflectors",
     cost_bytes=_path_bytes,
@@ -162,6 +166,7 @@ TEAMS_RELAY = Probe(
         Field("received", "int", "packet", "requests answered"),
     ),
     title="Teams relay",
+    about="Whether Microsoft's servers for Teams calls answer",
     runner="probes.measure.teams_relay:TeamsRelayRunner",
     target_names=(TEAMS_TARGET,),
     cost_bytes=_teams_relay_bytes,
@@ -200,6 +205,7 @@ BANDWIDTH = Probe(
         Field("retry_after_s", "int", "s", "when to try a busy far end again"),
     ),
     title="speed test",
+    about="How fast your connection is, to a server of the council",
     runner="probes.measure.bandwidth:BandwidthRunner",
     targets="reflectors",
     metered_factor=0,

@@ -32,3 +32,9 @@ def probe_title(name: str) -> str:
     """Returns the title of the probe of that name, or `name` if there is none."""
     probe = find_probe(name)
     return name if probe is None else probe.title
+
+
+def probe_about(name: str) -> str:
+    """Returns what the probe of that name looks at; empty if there is none."""
+    probe = find_probe(name)
+    return "" if probe is None else probe.about
