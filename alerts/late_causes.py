@@ -16,7 +16,6 @@ from alerts.evaluation.alert_states import AlertState, AlertStates, StateChanges
 
 # Evidence of one fault arrives over a minute: only what stays is reported.
 _STEADY_MS = 60_000
-_NEXT = "\n"
 
 
 def find_late_causes(
@@ -33,13 +32,16 @@ def find_late_causes(
             continue
         cause = current(known)
         after = state
-        # The domain that was named, and the events.
-        domain, *events = state.named.split(_NEXT)
-        new = set(cause.events) - set(events)
-        named = _NEXT.join([cause.domain, *events, *sorted(new)])
-        if not state.named:
-            after = msgspec.structs.replace(state, named=named)
-        elif cause.domain == domain and not new:
+        new = set(cause.events) - {*state.named_events}
+        named = msgspec.structs.replace(
+            state,
+            named=cause.domain,
+            named_events=(*state.named_events, *sorted(new)),
+            renamed_ms=0,
+        )
+        if not (state.named or state.named_events):
+            after = named
+        elif cause.domain == state.named and not new:
             after = msgspec.structs.replace(state, renamed_ms=0)
         elif state.clear_ms is not None:
             # It is well again: a port that is open once more is no new cause.
@@ -47,7 +49,7 @@ def find_late_causes(
         elif not state.renamed_ms:
             after = msgspec.structs.replace(state, renamed_ms=now_ms)
         elif now_ms - state.renamed_ms >= _STEADY_MS:
-            after = msgspec.structs.replace(state, named=named, renamed_ms=0)
+            after = named
             updates[state.episode] = _with_cause(current(state), cause)
         if after != state:
             changes[key] = after

@@ -24,9 +24,9 @@ class AlertState(msgspec.Struct, frozen=True):
     became news. `joins`: the episode of a
     consequence that was paged before this cause was found, and whose page serves for
     both. `follows`: once it has ended, the episode whose page has ended with it; if it
-    begins again soon, it continues that page. `named`: the domain that its page named
-    as the cause, and the events in lines of their own; `renamed_ms`: since when another
-    one explains it. `recorded`: the state last written to the journal.
+    begins again soon, it continues that page. `named`, `named_events`: the domain that
+    its page named as the cause, and the events; `renamed_ms`: since when another one
+    explains it. `recorded`: the state last written to the journal.
     """
 
     rule: str
@@ -56,6 +56,7 @@ class AlertState(msgspec.Struct, frozen=True):
     joins: str = ""
     follows: str = ""
     named: str = ""
+    named_events: tuple[str, ...] = ()
     renamed_ms: int = 0
     recorded: str = msgspec.field(name="told", default="")
 

@@ -304,11 +304,14 @@ LOADED = _graph(
 WAITING = _graph(
     "Do its results arrive?",
     "Reports that wait on the laptop, and those dropped since the agent started. A "
-    "few that wait while it is offline are normal; dropped ones leave gaps above.",
+    "few that wait while it is offline are normal; dropped ones leave gaps above. So "
+    "do rounds that were not run since then, to keep to the data budget: if there are "
+    "many, raise `ingest.policy.budget_bytes_per_day` or measure less often.",
     _lines(
         "agent",
         ("spool_reports", "max", "waiting"),
         ("spool_dropped", "max", "dropped"),
+        ("rounds_left_out", "max", "rounds left out"),
     ),
     "short",
 )
