@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
+from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 
 from dashboards.web.page_forms import safe_next
 from dashboards.web.sign_in.authorization_request import (
@@ -20,7 +20,11 @@ from dashboards.web.sign_in.authorization_request import (
     StartedSignIns,
     code_of,
 )
-from dashboards.web.sign_in.id_token import UnknownKey, check_id_token
+from dashboards.web.sign_in.id_token import (
+    UnknownKey,
+    check_id_token,
+    signing_keys,
+)
 from dashboards.web.sign_in.role_claims import (
     claim_values,
     claimed_roles,
@@ -54,7 +58,7 @@ def check(token: str, keys: KeySet = KEYS) -> dict[str, Any]:
         issuer=ISSUER,
         client_id=CLIENT,
         nonce=NONCE,
-        algorithms=("RS256", "ES256"),
+        algorithms=("RS256", "ES256", "Ed25519"),
         leeway_s=60,
         now_s=NOW_S,
     )
@@ -73,6 +77,8 @@ def part(value: object) -> str:
 def test_a_good_token_is_believed_with_every_allowed_signature() -> None:
     assert check(signed(GOOD))["sub"] == "ada"
     assert check(signed(GOOD, EC, "ES256"))["sub"] == "ada"
+    edwards = OKPKey.generate_key("Ed25519", {"kid": "ed"})
+    assert check(signed(GOOD, edwards, "Ed25519"), KeySet([edwards]))["sub"] == "ada"
     several = GOOD | {"aud": [CLIENT, "other"], "azp": CLIENT}
     assert check(signed(several))["sub"] == "ada"
     late = GOOD | {"exp": NOW_S - 59, "nbf": NOW_S + 59, "iat": NOW_S + 59}
@@ -149,6 +155,22 @@ def test_a_key_in_the_token_itself_is_not_used() -> None:
     token = jwt.encode(header, GOOD, own, algorithms=["RS256"])
     with pytest.raises(SignInRefused):
         check(token)
+
+
+def test_of_a_published_set_the_keys_that_sign_and_are_known_are_used() -> None:
+    public = RSA.as_dict(private=False)
+    odd = [
+        {"kty": "AKP", "kid": "after-quantum", "alg": "ML-DSA-44", "pub": "AA"},
+        {"kty": "EC", "crv": "P-999", "kid": "curve", "x": "AA", "y": "AA"},
+        {"kty": "RSA", "kid": "cut off"},
+        {"kty": "oct", "k": "c2VjcmV0", "kid": "shared"},
+        {**public, "kid": "encrypts", "use": "enc"},
+        {},
+    ]
+    keys = signing_keys([*odd, {**public, "use": "sig"}])
+    assert [key.kid for key in keys.keys] == ["rsa"]
+    assert check(signed(GOOD), keys)["sub"] == "ada"
+    assert not signing_keys(odd)
 
 
 def test_a_key_that_is_not_published_is_looked_for_again() -> None:

@@ -18,9 +18,18 @@ from signing_in import BASE, add_user, audited, enter, form_fields
 from starlette.testclient import TestClient
 from store_doubles import AlertList, MemoryStore
 
+from collectors.batch import batch_samples
+from collectors.server_measurements import CATALOGUE
+from collectors.store import StoreConfig, open_store
 from collectors.support_codes import SupportCodes
 from dashboards.web import StatusPage, WebConfig
-from dashboards.web.laptop_day import DAY_MS, HOUR_MS, laptop_day, read_rows
+from dashboards.web.laptop_day import (
+    DAY_MS,
+    HOUR_MS,
+    day_queries,
+    laptop_day,
+    read_rows,
+)
 from dashboards.web.sign_in import local_users
 from dashboards.web.visitors import Role
 from probes.wire.failure import Outcome
@@ -233,6 +242,23 @@ def test_a_laptop_without_results_and_a_store_that_is_down_are_two_things(
         assert accessible.findings(page.text, CSS) == []
 
 
+async def test_the_real_store_gives_the_same_day(tmp_path: Path) -> None:
+    samples_of_all = her_day()
+    to_ms = NOW_MS + MINUTE_MS
+    answers = []
+    async with open_store(StoreConfig(folder=tmp_path / "store"), CATALOGUE) as real:
+        await real.write(batch_samples(samples_of_all, "agent/x", NOW_MS))
+        for store in (real, MemoryStore(samples_of_all)):
+            placed = []
+            for query in day_queries(HER, to_ms):
+                placed += read_rows(query.measurement, await store.query(query))
+            answers.append(laptop_day(placed, to_ms))
+    assert answers[0] == answers[1]
+    assert answers[0] is not None
+    assert len(answers[0].latest) == 2
+    assert not answers[0].verdict.good
+
+
 OUTCOMES = st.sampled_from(Outcome)
 PROBES = st.sampled_from(["call_path", "wifi", "web", "vpn", "name_lookup", "path"])
 
@@ -250,10 +276,6 @@ def test_every_day_has_a_verdict_and_its_hours_are_of_the_day(
     for probe, outcome, ago_ms, is_home in measured:
         at_ms = NOW_MS - ago_ms
         where = HOME if is_home else Whereabouts("office", "library", "wired", "absent")
-        store = MemoryStore(
-            rows(HER, at_ms, Result(probe, 1, at_ms, outcome), where=where)
-        )
-        del store
         placed += _placed(probe, outcome, at_ms, where)
     day = laptop_day(placed, NOW_MS)
     if not measured:

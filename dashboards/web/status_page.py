@@ -55,7 +55,7 @@ class AlertReader:
         return list_silences(self._path, from_ms)
 
 
-# Nobody signs in here, and all may use one proxy: no limit by address.
+# All may use one proxy: no limit by address. Wrong passwords have their own.
 _LIMITS = ServerLimits(
     connections=500,
     strangers=500,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet
 
 from dashboards.web.sign_in.sign_in_refusal import NOT_GENUINE, SignInRefused
 
@@ -17,6 +18,18 @@ _LONGEST_TOKEN = 64_000
 
 class UnknownKey(Exception):
     """The token is signed with a key that the set does not have: perhaps a new one."""
+
+
+def signing_keys(published: Sequence[dict[str, Any]]) -> KeySet:
+    """The keys of a published set that sign. One of a new kind, or that cannot be
+    read, is no reason to do without the others (RFC 7517 section 5)."""
+    keys: list[Key] = []
+    for key in published:
+        if key.get("use", "sig") != "sig" or key.get("kty") == "oct":
+            continue
+        with contextlib.suppress(JoseError, ValueError, TypeError, KeyError):
+            keys += KeySet.import_key_set({"keys": [key]}).keys
+    return KeySet(keys)
 
 
 def check_id_token(

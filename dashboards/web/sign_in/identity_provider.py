@@ -12,10 +12,9 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 import structlog
-from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from dashboards.web.sign_in.id_token import UnknownKey, check_id_token
+from dashboards.web.sign_in.id_token import UnknownKey, check_id_token, signing_keys
 from dashboards.web.sign_in.sign_in_config import OidcConfig, secure_address
 from dashboards.web.sign_in.sign_in_refusal import (
     NOT_GENUINE,
@@ -182,14 +181,10 @@ class IdentityProvider:
         if status != 200:
             raise ProviderUnusable(f"{url} answered {status}")
         document = _decoded(body, dict[str, list[dict[str, Any]]], url)
-        signing = [
-            key for key in document.get("keys", ()) if key.get("use", "sig") == "sig"
-        ]
-        try:
-            # An empty list raises, too.
-            return KeySet.import_key_set({"keys": signing})
-        except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise ProviderUnusable(f"{url} has no usable keys ({error})") from None
+        keys = signing_keys(document.get("keys", []))
+        if not keys:
+            raise ProviderUnusable(f"{url} has no key that signs and is known here")
+        return keys
 
     def _identify(
         self, form: dict[str, str], metadata: ProviderMetadata
