@@ -5,16 +5,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import truststore
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
+from one_answer import serving
+from signed_in_proxy import certified
 
 from collectors.ingest.certificate import make_certificates
 from probes.agent.certificate_words import certificate_error, certificate_sentence
 from probes.agent.shown_certificate import ShownCertificate, names_in
+from probes.measure.tcp_connection import connect_first, look_up, start_tls
 from probes.wire.failure import Outcome
 from probes.wire.socket_errors import is_out_of_time, outcome_of
 
@@ -157,3 +161,15 @@ def test_the_error_is_found_behind_those_of_libraries() -> None:
     loop = ValueError("a")
     loop.__cause__ = loop
     assert certificate_error(loop) is None
+
+
+async def test_the_systems_own_trust_gets_the_name_as_text(tmp_path: Path) -> None:
+    """Windows and macOS check the name themselves, and take no octets."""
+    name, tls, authority = certified(tmp_path / "tls")
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(authority)
+    async with serving(b"", tls, host=name) as port:
+        _, writer = await connect_first(await look_up(name, port))
+        await start_tls(writer, context, name)
+        assert writer.get_extra_info("ssl_object").server_hostname == name
+        writer.transport.abort()

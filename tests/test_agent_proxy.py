@@ -1,5 +1,8 @@
 """The way of the agent's own connection: the system decides it for each server."""
 
+import asyncio
+import contextlib
+import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +22,8 @@ from test_agent_mqtt import spooled
 from test_agent_status import NOW_MS
 from waiting import until
 
+from probes.agent import http_connection
+from probes.agent.http_connection import HttpConnection
 from probes.agent.policy_refresh import PolicyRefresh
 from probes.agent.publish_https import HttpsPublisher
 from probes.agent.report_delivery import Later, ReportDelivery
@@ -338,3 +343,38 @@ async def test_the_agent_goes_through_a_proxy_that_opens_tls(tmp_path: Path) -> 
                 f"proxy {at})"
             )
         assert f"CONNECT {name}:{port} staff" in proxy.access_log.read_text()
+
+
+async def test_a_proxy_may_itself_be_encrypted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, tls, authority = certified(tmp_path / "tls")
+    trusted = ssl.create_default_context(cafile=authority)
+    monkeypatch.setattr(http_connection, "trust", lambda _: trusted)
+    relays: list[asyncio.Task[None]] = []
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(4_096):
+                writer.write(data)
+        writer.transport.abort()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+        far = await asyncio.open_connection(*to.rsplit(":", 1))
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        relays.append(asyncio.create_task(relay(far[0], writer)))
+        await relay(reader, far[1])
+
+    proxy = await asyncio.start_server(serve, name, 0, ssl=tls)
+    port = proxy.sockets[0].getsockname()[1]
+    async with serving(OK, tls, host=name) as server_port:
+        connection = HttpConnection(
+            f"https://{name}:{server_port}", trusted, f"https://{name}:{port}"
+        )
+        answer = await connection.request("GET", "/", most_bytes=1_000)
+        assert answer.body == b"hello"
+        assert connection.certificate
+        connection.close()
+    proxy.close()
+    await asyncio.gather(*relays)

@@ -82,6 +82,7 @@ LIBRARIES = {
     "pytest-asyncio",
     "pytest-timeout",
     "sortedcontainers",
+    "typing-extensions",
 }
 
 
