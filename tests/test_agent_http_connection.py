@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import socket
 import ssl
 from collections.abc import AsyncIterator
 
@@ -17,6 +19,7 @@ from probes.agent.http_connection import (
     NoAnswer,
     ProxyRefused,
 )
+from probes.agent.server_connection import reason_of
 
 MOST_BYTES = 1_000
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -293,3 +296,26 @@ async def test_a_proxy_that_does_not_connect_is_told_from_one_that_lies(
     assert peer.heads[0].startswith(
         "CONNECT [2001:db8::1]:443 HTTP/1.1\r\nHost: [2001:db8::1]:443\r\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(22, "Der Remotecomputer hat …", None, 1225),
+         "the connection was refused ("),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+         "the connection was cut (["),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+         "its name is not known to DNS (["),
+        (OSError(errno.ENETUNREACH, "unreachable"), "there is no network (["),
+        (ssl.SSLError(1, "wrong version number"), "wrong version number"),
+        (NoAnswer("it did not connect in 10 s"), "it did not connect in 10 s"),
+    ],
+)  # fmt: skip
+def test_what_the_system_says_is_said_in_plain_words(
+    error: Exception, reason: str
+) -> None:
+    if isinstance(error, OSError) and error.errno == 22:
+        # Windows gives this number beside the one of POSIX.
+        error.winerror = 1225  # type: ignore[attr-defined]
+    assert reason in reason_of(error)

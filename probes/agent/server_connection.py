@@ -36,8 +36,10 @@ from probes.measure.proxy_ways import (
 from probes.platforms.proxies import NO_PROXY, NOT_ENDED, SCRIPT_S, applies
 from probes.platforms.system_facts import ProxySetting
 from probes.platforms.system_trust import trust
+from probes.wire.failure import Outcome
 from probes.wire.http_date import http_date_s
 from probes.wire.report import AgentCredential
+from probes.wire.socket_errors import outcome_of
 
 MAX_RESPONSE_BYTES = 1_000_000
 # Longer than the pauses between batches, shorter than home routers forget a connection.
@@ -50,6 +52,14 @@ PROXY_RETRY_S = 900.0
 _REFUSALS = ("403", "407")
 _HANDSHAKE_BYTES = 6_000
 _HEAD_BYTES = 700
+_WORDS = {
+    Outcome.REFUSED: "the connection was refused",
+    Outcome.RESET: "the connection was cut",
+    Outcome.TIMEOUT: "there was no answer in time",
+    Outcome.NAME_NOT_FOUND: "its name is not known to DNS",
+    Outcome.NAME_SERVER_FAILED: "the DNS server failed",
+    Outcome.NO_NETWORK: "there is no network",
+}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,29}")
 
 
@@ -152,7 +162,7 @@ class ServerConnection:
             untrusted = certificate_error(error)
             if untrusted is not None:
                 raise self._failed(await self._why_untrusted(untrusted)) from None
-            raise self._failed(f"cannot be reached: {error}") from None
+            raise self._failed(f"cannot be reached: {reason_of(error)}") from None
 
     def use_credential(self, credential: AgentCredential) -> None:
         """Signs in with that from the next request on."""
@@ -221,6 +231,13 @@ class ServerConnection:
         if self._credential is not None:
             agent, secret = self._credential.agent, self._credential.secret
             yield "Authorization", basic_login(agent, secret)
+
+
+def reason_of(error: Exception) -> str:
+    """Why there was no answer, in words where there are some: systems have their own,
+    in many languages. Pure."""
+    words = _WORDS.get(outcome_of(error)) if isinstance(error, OSError) else None
+    return f"{words} ({error})" if words else str(error)
 
 
 def sign_in_schemes(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
