@@ -75,6 +75,22 @@ def test_a_token_does_what_its_scopes_allow_and_nothing_else(
         assert detail == f"the token 'others' does not have the scope {right}"
 
 
+def test_behind_a_sign_on_the_api_is_not_open_to_who_gets_past_it(
+    api: CouncilApi,
+) -> None:
+    """The proxy lets programs pass, and they need a token: the pages' rule, that it
+    decides who reads, would show them everything."""
+    with api.client("") as client:
+        assert client.get("/sites").status_code == 200
+    with api.client("", sign_on_header="X-Remote-User") as client:
+        assert problem(client.get("/sites"))[0] == 401
+        assert problem(client.get("/events"))[0] == 401
+        named = client.get("/sites", headers={"X-Remote-User": "Ada"})
+        assert named.status_code == 200
+    with api.client(sign_on_header="X-Remote-User") as client:
+        assert client.get("/sites").status_code == 200
+
+
 def test_tokens_that_mean_nothing_any_more_are_refused_with_the_reason(
     api: CouncilApi,
 ) -> None:

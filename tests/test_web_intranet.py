@@ -6,12 +6,15 @@ import re
 import xml.etree.ElementTree as ET
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import accessible
+import axe
 import council
 import msgspec
 import pytest
+from browser import browser
 from council_page import CSS, NOW_MS, page_client, page_text
 from hypothesis import given
 from hypothesis import strategies as st
@@ -286,3 +289,22 @@ def check_atom(root: ET.Element) -> None:
 def test_a_feed_without_notices_is_a_feed() -> None:
     check_rss(ET.fromstring(rss(view(), PLACE, NOW_MS)))
     check_atom(ET.fromstring(atom(view(), PLACE, NOW_MS)))
+
+
+@pytest.mark.service
+def test_in_a_browser_it_can_be_read_light_dark_and_narrow(tmp_path: Path) -> None:
+    listed = AlertList([*council.alerts(NOW_MS), VPN])
+    with page_client(alerts=listed) as client, browser(tmp_path) as chromium:
+        for form in ("", "/part"):
+            html = client.get(f"/intranet{form}").text
+            for width in (320, 900):
+                for colours in ("light", "dark"):
+                    chromium.width(width)
+                    chromium.show(html, prefers_color_scheme=colours)
+                    assert chromium.run("towpath.narrow()") == []
+                    assert chromium.run("towpath.whole()")["found"] == []
+                    assert chromium.run("towpath.selected()") >= 4.5
+            if not form:
+                wrong, passed = axe.findings(chromium)
+                assert wrong == []
+                assert passed > 10

@@ -54,6 +54,7 @@ from dashboards.web.visitor_recognition import (
     present_request,
     present_visitor,
 )
+from dashboards.web.visitors import Visitor
 from dashboards.web.web_config import WebConfig
 from probes.wire.clock import MonotonicClock, WallClock
 
@@ -83,6 +84,7 @@ class RestApi:
         self._access = ApiAccess(tokens)
         self._now_ms, self._monotonic_s = now_ms, monotonic_s
         self._proxies = config.proxies()
+        self._has_sign_on = bool(config.sign_on_header)
         limits = config.api
         self._rates = RequestRates("caller", limits.requests_per_minute)
         self._strangers = RequestRates(
@@ -166,7 +168,12 @@ class RestApi:
             self._strangers.take(f"address {address}", now_s)
             raise
         if secret is None:
-            caller = visitor_caller(present_visitor(), address)
+            visitor = present_visitor()
+            if self._has_sign_on and not visitor.is_signed_in:
+                # The pages leave it to the proxy who sees them. It must let programs
+                # pass to the API, which therefore asks for itself.
+                visitor = Visitor()
+            caller = visitor_caller(visitor, address)
             rates = self._rates if caller.name else self._strangers
             if is_counted:
                 headers |= rates.take(caller.key, now_s)
