@@ -15,7 +15,7 @@ would be, whatever they have in common (they have most of their laptops).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,6 +98,21 @@ def parity_query(months: Sequence[Span]) -> Query:
         (),
         ("by", "group", "part"),
         spans=tuple(months),
+    )
+
+
+async def gather_parity(
+    run_query: Callable[[Query], Awaitable[list[Row]]],
+    months: Sequence[Span],
+    margins: ParityMargins,
+    sites: Sequence[str] | None,
+) -> tuple[ParityFigures, ...]:
+    """Returns the figures of the council and of the home sites `sites` (None: all)."""
+    rows = await run_query(parity_query(months)) if months else []
+    return tuple(
+        figures
+        for figures in parity_figures(rows, margins)
+        if sites is None or figures.by == "all" or figures.group in sites
     )
 
 

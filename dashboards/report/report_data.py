@@ -35,9 +35,10 @@ from dashboards.report.line_value import (
     supplier_sums,
 )
 from dashboards.report.month import ReportPeriod
-from dashboards.report.parity import ParityFigures, parity_figures, parity_query
+from dashboards.report.parity import ParityFigures, gather_parity
 from dashboards.report.planned_maintenance import planned_spans
-from dashboards.report_config import ReportConfig
+from dashboards.report.trend import TrendMonth, gather_trend
+from dashboards.report_config import ReportConfig, ReportTargets
 from dashboards.report_formats import DEFAULT_FORMATS, ReportFormat
 
 Progress = Callable[[str], None]
@@ -70,7 +71,14 @@ class ReportContent:
     least: int
     parity: tuple[ParityFigures, ...] = ()
     line_values: tuple[LineValue, ...] = ()
+    trend: tuple[TrendMonth, ...] = ()
+    targets: ReportTargets = field(default_factory=ReportTargets)
     suppliers: tuple[SupplierSum, ...] = ()
+
+    def people_at(self, site: str) -> int:
+        """Returns the most laptops seen at once at a site, rounded to 5; 0 if too few
+        were, or none."""
+        return next((s.experience.agents for s in self.sites if s.site.id == site), 0)
 
     @property
     def running(self) -> bool:
@@ -218,20 +226,15 @@ async def gather_content(
         least=settings.least,
         line_values=values,
         suppliers=supplier_sums(values),
-        parity=tuple(
-            figures
-            for figures in await _parity(inputs, settings.config)
-            if whole or figures.by == "all" or figures.group in (inputs.sites or ())
+        parity=await gather_parity(
+            store.query,
+            [(one.from_ms, one.to_ms) for one in month.months()],
+            settings.config.margins,
+            inputs.sites,
         ),
+        trend=await gather_trend(store.query, month, to_ms, inputs.sites),
+        targets=settings.config.targets,
     )
-
-
-async def _parity(
-    inputs: ReportInputs, config: ReportConfig
-) -> tuple[ParityFigures, ...]:
-    months = [(month.from_ms, month.to_ms) for month in inputs.month.months()]
-    rows = await inputs.store.query(parity_query(months)) if months else []
-    return parity_figures(rows, config.margins)
 
 
 async def _observed(inputs: ReportInputs, span: Span) -> Observations:
@@ -338,7 +341,7 @@ def _site_figures(
     ]
     devices.sort(
         key=lambda figures: (
-            _ratio_or_last(figures.availability.ratio),
+            2.0 if figures.availability.ratio is None else figures.availability.ratio,
             figures.device.id,
         )
     )
@@ -392,7 +395,3 @@ async def _gateway_figures(
             )
         )
     return tuple(figures)
-
-
-def _ratio_or_last(ratio: float | None) -> float:
-    return 2.0 if ratio is None else ratio

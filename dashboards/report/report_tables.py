@@ -12,6 +12,7 @@ from dashboards.report.line_value_tables import SUPPLIER_LAYOUT, VALUE_LAYOUT
 from dashboards.report.parity_table import PARITY_LAYOUT
 from dashboards.report.report_columns import Cell, CellColumn, ReportTable, TableLayout
 from dashboards.report.report_data import ReportContent
+from dashboards.report.trend_table import TREND_LAYOUT
 
 
 def report_tables(content: ReportContent) -> tuple[ReportTable, ...]:
@@ -266,6 +267,7 @@ _INCIDENTS = (
     CellColumn("ended (UTC)", "time"),
     CellColumn("duration in the month (h)", "number"),
     CellColumn("other signs explained", "count"),
+    CellColumn("laptops usually at the site, at most (rounded to 5)", "count"),
 )
 
 
@@ -282,6 +284,7 @@ def _incidents(content: ReportContent) -> Iterable[Sequence[Cell]]:
             None if incident.ongoing else _time(incident.to_ms),
             _hours(incident.to_ms - incident.from_ms),
             incident.explains,
+            content.people_at(alert.site) or None,
         )
 
 
@@ -314,6 +317,7 @@ _LAYOUTS = (
     VALUE_LAYOUT,
     SUPPLIER_LAYOUT,
     PARITY_LAYOUT,
+    TREND_LAYOUT,
     TableLayout(
         "calls",
         "Test calls",

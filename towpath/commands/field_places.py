@@ -16,6 +16,7 @@ from dashboards.missing_figures import laptops_query
 from dashboards.observed.polling_periods import polling_periods
 from dashboards.report import report_queries
 from dashboards.report.parity import parity_query
+from dashboards.report.trend import answered_query
 from dashboards.web import device_queries, page_queries
 from probes.wire.catalogue import Catalogue
 
@@ -174,5 +175,6 @@ def _report_queries() -> Iterator[Query]:
     yield report_queries.groups_shown(*span)
     yield report_queries.gateway_month(*span)
     yield parity_query([span])
+    yield answered_query([span], None)
     yield polling_periods(*span)
     yield laptops_query(*span)
