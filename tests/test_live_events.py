@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_room_limits import RULES
 
 from alerts.alert_config import AlertConfig
 from alerts.calendars.calendar_events import CalendarEvent, read_events
@@ -22,12 +23,14 @@ from alerts.live_events.event_schedule import (
     schedule_events,
 )
 from alerts.live_events.room_commands import rooms_list
+from alerts.live_events.room_limits import room_limits
 from alerts.live_events.room_state import RoomReadings, room_row
 from alerts.live_events.room_watch import RoomWatch
 from collectors.batch import Batch, batch_samples
 from collectors.estate.estate_model import Estate
 from probes.wire.sample import Sample, Value
 
+LIMITS = room_limits(RULES)
 LONDON = ZoneInfo("Europe/London")
 HOUR_MS = 3_600_000
 # Monday 4 May 2026, 14:00 in London.
@@ -262,7 +265,7 @@ def state(*batches: Batch, now_ms: int = START_MS) -> dict[str, Value]:
         readings.add(batch)
     [room] = [room for room in ESTATE.rooms if room.id == "chamber"]
     event = RoomEvent("chamber", START_MS, START_MS + 2 * HOUR_MS, "Planning")
-    return room_row(room, readings, ESTATE, event, LONDON, now_ms).fields
+    return room_row(room, readings, LIMITS, ESTATE, event, LONDON, now_ms).fields
 
 
 WELL = (
@@ -369,7 +372,7 @@ def test_a_calendars_file_becomes_rows_and_a_list_and_no_person_reaches_the_disk
     async def run() -> list[Sample]:
         rows = Rows()
         watch = RoomWatch(
-            config, lambda: ESTATE, rows, lambda: now_ms, 60.0, period_s=0.01
+            config, lambda: ESTATE, rows, lambda: now_ms, 60.0, RULES, period_s=0.01
         )
         async with watch:
             for _ in range(2000):

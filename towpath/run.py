@@ -266,6 +266,7 @@ class Installation:
             self._unhurried,
             self._now_ms,
             self.config.snmp.period_s,
+            rules,
         )
 
         def add_batch(batch: Batch) -> None:

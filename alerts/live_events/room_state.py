@@ -11,13 +11,12 @@ from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from alerts.live_events.event_schedule import RoomEvent, event_text
+from alerts.live_events.room_limits import RoomLimits
 from collectors.batch import Batch
 from collectors.estate.estate_model import Estate, Room
 from collectors.few_names import few_names
 from probes.wire.sample import Sample, Value
 
-# More than this, and the stream stutters. The rules of rooms have the same limits.
-DAMAGED_RATIO, DAMAGED_PER_S, LOST_RATIO = 0.001, 0.1, 0.1
 _MOST_TEXTS = 3
 PartState = Literal["down", "damaged", "unmeasured", "working"]
 # The number of each in the rows: the lowest is the worst, as of ports. But that
@@ -103,6 +102,7 @@ def _is_newer(sample: Sample, last: _RowNow | None) -> bool:
 def room_row(
     room: Room,
     readings: RoomReadings,
+    limits: RoomLimits,
     estate: Estate,
     event: RoomEvent | None,
     zone: ZoneInfo,
@@ -110,7 +110,7 @@ def room_row(
 ) -> Sample:
     """The row of `room` at `now_ms`."""
     names = {d.id: d.name or d.id for d in estate.devices}
-    parts = list(_parts(room, readings, names, now_ms))
+    parts = list(_parts(room, readings, limits, names, now_ms))
     worst = min(parts, key=lambda part: STATES[part.state]).state
     texts = [part.text for part in parts if part.state == worst and part.text]
     fields: dict[str, Value | None] = {
@@ -149,7 +149,11 @@ def _places(room: Room, readings: RoomReadings, now_ms: int) -> Iterator[str]:
 
 
 def _parts(
-    room: Room, readings: RoomReadings, names: Mapping[str, str], now_ms: int
+    room: Room,
+    readings: RoomReadings,
+    limits: RoomLimits,
+    names: Mapping[str, str],
+    now_ms: int,
 ) -> Iterator[_RoomPart]:
     silent = set()
     for id in room.all_devices:
@@ -167,7 +171,7 @@ def _parts(
             yield from [_RoomPart("down", f"{name} does not answer")] * count
             continue
         for port, values in ports.items():
-            yield _port_part(f"port {port} of {name}", values)
+            yield _port_part(f"port {port} of {name}", values, limits)
         for _ in range(count - len(ports)):
             yield _RoomPart("unmeasured", f"not every port of {name} is measured")
     for device in room.devices:
@@ -176,13 +180,13 @@ def _parts(
             yield _RoomPart("down", f"{name} does not answer")
         elif values is None or "answered" not in values:
             yield _RoomPart("unmeasured", f"{name} is not measured")
-        elif _loss(values) > LOST_RATIO:
+        elif _loss(values) > limits.loss_ratio:
             yield _RoomPart("damaged", f"{name} loses {_loss(values):.0%} of echoes")
         else:
             yield _RoomPart("working")
 
 
-def _port_part(name: str, values: Mapping[str, Value]) -> _RoomPart:
+def _port_part(name: str, values: Mapping[str, Value], limits: RoomLimits) -> _RoomPart:
     if values.get("there") == 0:
         return _RoomPart("down", f"{name} is not there")
     if values.get("shut") == 1:
@@ -192,7 +196,8 @@ def _port_part(name: str, values: Mapping[str, Value]) -> _RoomPart:
     if values.get("up") is None:
         return _RoomPart("unmeasured", f"{name} is neither up nor down")
     ratio = _number(values, "in_error_ratio")
-    if ratio > DAMAGED_RATIO and _number(values, "in_errors_per_s") > DAMAGED_PER_S:
+    per_s = _number(values, "in_errors_per_s")
+    if ratio > limits.in_error_ratio and per_s > limits.in_errors_per_s:
         return _RoomPart("damaged", f"{name} receives damaged packets ({ratio:.2%})")
     return _RoomPart("working")
 

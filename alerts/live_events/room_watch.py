@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -11,7 +11,9 @@ from alerts.alert_config import AlertConfig
 from alerts.calendars.followed_feeds import FollowedFeeds
 from alerts.live_events.event_feeds import event_feeds, schedule_of
 from alerts.live_events.event_schedule import EventSchedule, event_at
+from alerts.live_events.room_limits import room_limits
 from alerts.live_events.room_state import RoomReadings, room_row
+from alerts.rule import Rule
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch, batch_samples
 from collectors.estate.estate_model import Estate
@@ -30,7 +32,8 @@ _EVERY_S = 30.0
 class RoomWatch:
     """`async with RoomWatch(…)`: appends rows of `room` until it is left.
 
-    `poll_s`: the period of polls. `add` takes every batch that is read.
+    `poll_s`: the period of polls. `rules` say from where on a room is damaged. `add`
+    takes every batch that is read.
     """
 
     def __init__(
@@ -40,11 +43,12 @@ class RoomWatch:
         append: Append,
         now_ms: WallClock,
         poll_s: float,
+        rules: Iterable[Rule],
         period_s: float = _EVERY_S,
     ) -> None:
         self._calendars, self._zone = config.events, ZoneInfo(config.timezone)
         self._estate, self._append, self._now_ms = estate, append, now_ms
-        self._period_s = period_s
+        self._period_s, self._limits = period_s, room_limits(rules)
         reach_s = _PERIODS * max(poll_s, _SHORTEST_PERIOD_S)
         self._readings = RoomReadings(round(reach_s * 1000))
         self._followed = FollowedFeeds(event_feeds(config), "events", now_ms)
@@ -84,6 +88,7 @@ class RoomWatch:
             room_row(
                 room,
                 self._readings,
+                self._limits,
                 estate,
                 event_at(events.get(room.id, ()), now_ms),
                 self._zone,
