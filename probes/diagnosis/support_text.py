@@ -8,8 +8,8 @@ from probes.wire.support_code import SupportCode, shown_code
 
 WHAT_IT_DOES = (
     "With it, and only with it, the service desk can see what this laptop measured in "
-    "the last 24 hours. Nobody else can use it after that. Read it only to somebody "
-    "whom you have called yourself."
+    "the last 24 hours. After its first use it works for that one person only. Read it "
+    "only to somebody whom you have called yourself."
 )
 
 
