@@ -14,14 +14,13 @@ from pathlib import Path
 import msgspec
 
 from collectors.estate import EstateError, load
-from collectors.server_measurements import CATALOGUE
-from collectors.store import Away, QueryFailed, open_store
+from collectors.store import Away, QueryFailed
 from dashboards.report import ReportError, ReportFiles, select_sites, site_report
 from dashboards.report.month import ReportPeriod
 from dashboards.report_config import ReportSchedule
 from probes.wire.clock import wall_ms
 from towpath.config import TowpathConfig
-from towpath.report_settings import report_settings
+from towpath.report_settings import report_settings, report_store
 
 _LONGEST_S = 3_600.0
 _NICE = 10
@@ -46,7 +45,7 @@ async def make_scheduled(
     try:
         estate = load(config.estate)
         sites = select_sites(estate, schedule.site or None)
-        async with open_store(config.store, CATALOGUE) as store:
+        async with report_store(config) as store:
             return await site_report(
                 period,
                 sites,

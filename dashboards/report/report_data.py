@@ -28,6 +28,7 @@ from dashboards.port_descriptions import latest_descriptions
 from dashboards.report import report_figures, report_queries
 from dashboards.report.availability import availability, unobserved
 from dashboards.report.group_calls import gather_calls
+from dashboards.report.line_rows import gather_lines
 from dashboards.report.line_value import (
     LineValue,
     SupplierSum,
@@ -146,6 +147,10 @@ class ReportInputs:
         past = self.month.before()
         return past.from_ms, past.to_ms
 
+    def covers(self, site: str) -> bool:
+        """Whether the report is about this site."""
+        return self.sites is None or site in self.sites
+
     def maintenance(self, site: str, device: str | None = None) -> list[Span]:
         return planned_spans(self.silences, self.estate, site, device)
 
@@ -183,7 +188,8 @@ async def gather_content(
     observed = await _observed(inputs, inputs.span)
     observed_before = await _observed(inputs, inputs.span_before)
     progress("lines and ports")
-    lines = await _line_figures(inputs)
+    listed = [line for line in estate.lines if inputs.covers(line.site)]
+    lines = await gather_lines(store.query, listed, inputs.span, inputs.span_before)
     ports = await _port_figures(inputs, sites)
     sites_figures = tuple(
         _site_figures(
@@ -253,23 +259,6 @@ async def _observed(inputs: ReportInputs, span: Span) -> Observations:
             if silence.planned
         ],
     )
-
-
-async def _line_figures(
-    inputs: ReportInputs,
-) -> dict[str, tuple[report_figures.LineFigures, ...]]:
-    """Returns them by site, busiest first."""
-    run_query, sites = inputs.store.query, inputs.sites
-    lines = report_figures.line_figures(
-        [line for line in inputs.estate.lines if sites is None or line.site in sites],
-        await run_query(report_queries.line_month(*inputs.span, sites)),
-        await run_query(report_queries.line_hours(*inputs.span, sites)),
-        await run_query(report_queries.line_month(*inputs.span_before, sites)),
-    )
-    by_site: dict[str, tuple[report_figures.LineFigures, ...]] = {}
-    for line in lines:
-        by_site[line.line.site] = (*by_site.get(line.line.site, ()), line)
-    return by_site
 
 
 async def _port_figures(

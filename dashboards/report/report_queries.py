@@ -1,5 +1,5 @@
-"""The report's queries, for `sites` or (None) for all at once. Pure: times in, `Query`
-values out."""
+"""The report's queries, for some `lines`, or for `sites` or (None) all sites. Pure:
+times in, `Query` values out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _site_filter(sites: Sequence[str] | None) -> tuple[Where, ...]:
     return () if sites is None else (Where("site", tuple(sites)),)
 
 
-def line_hours(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
+def line_hours(from_ms: int, to_ms: int, lines: Sequence[str]) -> Query:
     """Each hour of each line: its 95th percentile and highest use, and its state."""
     return Query(
         "line",
@@ -30,13 +30,13 @@ def line_hours(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         ),
         from_ms,
         to_ms,
-        _site_filter(sites),
+        (Where("line", tuple(lines)),),
         ("line",),
         HOUR_MS,
     )
 
 
-def line_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
+def line_month(from_ms: int, to_ms: int, lines: Sequence[str]) -> Query:
     return Query(
         "line",
         (
@@ -47,7 +47,7 @@ def line_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         ),
         from_ms,
         to_ms,
-        _site_filter(sites),
+        (Where("line", tuple(lines)),),
         ("line",),
     )
 

@@ -167,8 +167,8 @@ def _page_queries() -> Iterator[Query]:
 
 def _report_queries() -> Iterator[Query]:
     span = (0, _DAY_MS)
-    yield report_queries.line_hours(*span, None)
-    yield report_queries.line_month(*span, None)
+    yield report_queries.line_hours(*span, ())
+    yield report_queries.line_month(*span, ())
     yield report_queries.ports_use(*span, None)
     yield report_queries.ports_month(*span, None)
     yield report_queries.experience((span,))

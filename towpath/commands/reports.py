@@ -81,8 +81,7 @@ def site(
     """Write availability, lines, calls and incidents of a month, a quarter, a year or
     any other days, for people and programs."""
     from collectors.estate import EstateError, load
-    from collectors.server_measurements import CATALOGUE
-    from collectors.store import Away, QueryFailed, open_store
+    from collectors.store import Away, QueryFailed
     from dashboards.report import (
         ReportError,
         ReportFiles,
@@ -91,7 +90,7 @@ def site(
         site_report,
     )
     from dashboards.report_formats import DEFAULT_FORMATS, parse_formats
-    from towpath.report_settings import report_settings
+    from towpath.report_settings import report_settings, report_store
 
     settings = read_config(config)
     try:
@@ -108,7 +107,7 @@ def site(
         chosen = tuple(kind for kind in chosen if kind != "pdf")
 
     async def made(progress: Callable[[str], None]) -> ReportFiles:
-        async with open_store(settings.store, CATALOGUE) as store:
+        async with report_store(settings) as store:
             return await site_report(
                 wanted,
                 sites,
