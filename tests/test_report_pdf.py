@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from store_doubles import MemoryStore
 from unpacked_pdf import unpacked_pdf
 
 from collectors.estate import Estate, Site
+from collectors.experience.good_quarter_hours import PARTS
 from dashboards import chart
+from dashboards.report.parity import ParityFigures
 from dashboards.report.report_data import gather_content
 from dashboards.report.report_html import render_html, style_sheet
-from dashboards.report.report_pdf import spoken, write_pdf
+from dashboards.report.report_pdf import on_paper, spoken, write_pdf
 
 # Five reports are made for the first of these tests.
 pytestmark = [pytest.mark.service, pytest.mark.timeout(400)]
@@ -148,3 +151,39 @@ def test_a_hidden_drawing_is_a_background_and_one_with_a_title_is_text() -> None
     assert "width: 14px; height: 12px" in html
     assert "width: 60px; height: 8px" in html
     assert "A &lt;b&gt;. Of 2 intervals: 1 working" in html
+
+
+def test_the_summary_fits_one_sheet_even_with_long_names_and_three_parts() -> None:
+    try:
+        weasyprint = importlib.import_module("weasyprint")
+    except OSError:
+        services.absent("the system has no Pango (make services)")
+    content = month_content()
+    sites = tuple(
+        replace(
+            content.sites[n % 3],
+            site=content.sites[n % 3].site.model_copy(
+                update={
+                    "id": f"s{n}",
+                    "name": "Unbroken" * 10 if n % 2 else "A long name of a hall " * 4,
+                    "latitude": 53.0 + n / 10,
+                    "longitude": -2.0,
+                }
+            ),
+            availability=replace(
+                content.sites[n % 3].availability, open_down_ms=9_000_000.0 * (n + 1)
+            ),
+        )
+        for n in range(8)
+    )
+    parity = tuple(
+        ParityFigures(part, "all", "all", 0.03, "kept", "", 0.9, 0.9, -0.02, 0.02)
+        for part in PARTS
+    )
+    html = render_html(replace(content, sites=sites, parity=parity), "Council")
+    end = html.index('<section aria-labelledby="availability">')
+    assert "Where sites were reached" in html[:end]
+    first = f"{html[:end]}<p>The next page</p></div></main></body></html>"
+    text = spoken(on_paper(first, style_sheet()))
+    pages = weasyprint.HTML(string=text).render().pages
+    assert len(pages) == 2

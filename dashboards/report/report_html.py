@@ -63,6 +63,7 @@ def render_html(content: ReportContent, council: str = "") -> str:
         headlines=headlines(content),
         tiles=tiles(content),
         promise=promise_chart(parts, f"Home beside offices in {month.name}"),
+        promise_words=[part.sentence for part in parts],
         promise_has_margin=any(part.least is not None for part in parts),
         sites_worst_first=worst_first(content.sites),
         worst=worst_sites(content),
