@@ -27,8 +27,8 @@ from dashboards.observed import (
 from dashboards.port_descriptions import latest_descriptions
 from dashboards.report import report_figures, report_queries
 from dashboards.report.availability import availability, unobserved
+from dashboards.report.gather_lines import gather_lines
 from dashboards.report.group_calls import gather_calls
-from dashboards.report.line_rows import gather_lines
 from dashboards.report.line_value import (
     LineValue,
     SupplierSum,
