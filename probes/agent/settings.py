@@ -21,7 +21,7 @@ from probes.wire.probe_list import PROBES
 from probes.wire.stop_order import KEY
 
 PREFIX = "TOWPATH_AGENT_"
-# As they are written in help; `usual_paths` has them in full.
+# Where a settings file may be, in order, as people write it.
 FILES = (
     (r"%APPDATA%\towpath-agent\agent.toml", r"%PROGRAMDATA%\towpath-agent\agent.toml")
     if sys.platform == "win32"
@@ -120,16 +120,18 @@ def settings_file(path: Path | None) -> Path | None:
 
 def usual_paths() -> tuple[Path, ...]:
     """Returns where a settings file may be, in order."""
+    return tuple(_in_full(file) for file in FILES)
+
+
+def _in_full(file: str) -> Path:
+    """One of `FILES`, with the folders of this user."""
     if sys.platform == "win32":
-        return (
-            Path(os.environ.get("APPDATA", "."), "towpath-agent", "agent.toml"),
-            Path(os.environ.get("PROGRAMDATA", "."), "towpath-agent", "agent.toml"),
-        )
-    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return (
-        Path(home).expanduser() / "towpath-agent" / "agent.toml",
-        Path("/etc/towpath-agent.toml"),
-    )
+        variable, _, inside = file.removeprefix("%").partition("%")
+        return Path(os.environ.get(variable, "."), inside.lstrip("\\"))
+    usual, own = "~/.config/", os.environ.get("XDG_CONFIG_HOME")
+    if own and file.startswith(usual):
+        return Path(own, file.removeprefix(usual)).expanduser()
+    return Path(file).expanduser()
 
 
 def _default_folder() -> Path:
