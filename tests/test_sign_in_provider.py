@@ -157,6 +157,22 @@ def test_a_wrong_secret_of_towpath_is_said_to_the_administrator_only(
     assert "invalid_client" in audited(tmp_path)[-1].outcome
 
 
+def test_an_issuer_that_is_written_otherwise_is_named_in_the_audit_log(
+    provider: services.Server, tmp_path: Path
+) -> None:
+    given = settings(provider, tmp_path)
+    given["oidc"]["issuer"] = given["oidc"]["issuer"].rstrip("/")
+    with signing_in(tmp_path, **given) as client:
+        for path in ("/sign-in/council", "/sign-in/answer?state=x"):
+            page = client.get(path)
+            assert page.status_code in (403, 503)
+            assert "You were not signed in" in page.text
+            assert str(provider.port) not in page.text
+    first, second = audited(tmp_path)
+    assert f"names 'http://localhost:{provider.port}/'" in first.outcome
+    assert "not known, or used" in second.outcome
+
+
 @pytest.mark.soak
 def test_keycloaks_roles_name_and_sign_out_work(tmp_path: Path) -> None:
     server = keycloak(tmp_path / "keycloak", ANSWER)
