@@ -65,7 +65,9 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
                 is_drafted = profile.head.drafted
                 if is_drafted and settled.include(table, rule):
                     continue
-                rows = _match_rows(profile, table, section, rule, columns)
+                rows: Iterable[MatchedRow] = _match_rows(
+                    profile, table, section, rule, columns
+                )
                 if is_drafted and section == "sensors":
                     rows = known.select(rows)
                 for matched in rows:

@@ -8,7 +8,7 @@ shows decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from collectors.snmp.profiles.items import SensorRule
@@ -22,6 +22,7 @@ from collectors.snmp.session.session import Value
 # Values of one quantity that were read together differ less, whatever their digits.
 _SAME_RATIO = 1.06
 _TROUBLE = ("critical", "warning")
+_SCALAR = "0"
 
 
 class SettledColumns:
@@ -68,36 +69,39 @@ class KnownRows:
             if isinstance(sensor, Sensor):
                 self._shown.setdefault(_row_of(matched), []).append(sensor)
 
-    def select(self, rows: Iterable[MatchedRow]) -> Iterator[MatchedRow]:
-        """Yield the rows of a drafted sensor that say something new.
+    def select(self, rows: Iterable[MatchedRow]) -> list[MatchedRow]:
+        """Return the rows of a drafted sensor, or none if they say nothing new.
 
-        In a table that is known, a column must show something: a number, or a state
-        that is well or not. A state that is bad although the row is known to be well is
-        a setting, and so is its whole column.
+        In what is known, a column must show something: a number, or a state that is
+        well or not. In a table, it is the same quantity again if all its rows show what
+        the profile shows, and a setting if it calls a row bad that is known to be well.
+        Scalars beside each other are different things, whatever they show.
         """
         found = list(rows)
         if not found or _row_of(found[0])[0] not in self._entries:
-            yield from found
-            return
+            return found
         measured = [
-            (row, sensor) for row in found if isinstance(sensor := measure(row), Sensor)
+            (self._shown.get(_row_of(row), ()), sensor)
+            for row in found
+            if isinstance(sensor := measure(row), Sensor)
         ]
-        if not any(map(_says_something, (sensor for _, sensor in measured))):
-            return
-        if any(self._contradicts(row, sensor) for row, sensor in measured):
-            return
-        for row, sensor in measured:
-            known = self._shown.get(_row_of(row), ())
-            if not any(_is_same(sensor, each) for each in known):
-                yield row
+        if not any(_says_something(sensor) for _, sensor in measured):
+            return []
+        if found[0].row.index != _SCALAR and (
+            any(_contradicts(sensor, known) for known, sensor in measured)
+            or all(_repeats(sensor, known) for known, sensor in measured)
+        ):
+            return []
+        return found
 
-    def _contradicts(self, row: MatchedRow, sensor: Sensor) -> bool:
-        known = {
-            each.severity
-            for each in self._shown.get(_row_of(row), ())
-            if each.class_ == "state"
-        }
-        return sensor.severity in _TROUBLE and known == {"ok"}
+
+def _contradicts(sensor: Sensor, known: Iterable[Sensor]) -> bool:
+    severities = {each.severity for each in known if each.class_ == "state"}
+    return sensor.severity in _TROUBLE and severities == {"ok"}
+
+
+def _repeats(sensor: Sensor, known: Iterable[Sensor]) -> bool:
+    return any(_is_same(sensor, each) for each in known)
 
 
 def _says_something(sensor: Sensor) -> bool:
