@@ -9,7 +9,7 @@ UNIT_WORDS = (
     (r"celsius\|fahrenheit", "temperature", 1.0),
     (r"fahrenheit|\bdeg(rees?)? ?f\b|^f$|°f", "temperature", None),
     (r"celsius|centigrade|\bdeg(rees?)? ?c\b|^c$|°c|celcius", "temperature", 1.0),
-    (r"^dbm$|\bdbm\b", "dbm", 1.0),
+    (r"^dbm$|\bdbm\b|decibel[- ]?milliwatts?", "dbm", 1.0),
     (r"\bmbm\b", "dbm", 0.01),
     (r"kilo-?watt-?hours?|\bkwh\b", "power_consumed", 1.0),
     (r"watt-?hours?|\bwh\b", "power_consumed", 0.001),

@@ -69,7 +69,7 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
                     profile, table, section, rule, columns
                 )
                 if is_drafted and section == "sensors":
-                    rows = known.select(rows)
+                    rows = settled.select(known.select(rows))
                 for matched in rows:
                     key = (section, _kind_of_reading(rule), matched.oid)
                     # A text may hold several values: one profile says which.

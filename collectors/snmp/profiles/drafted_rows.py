@@ -8,10 +8,11 @@ shows decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from collectors.snmp.profiles.items import SensorRule
+from collectors.snmp.profiles.label_severity import split_words
 from collectors.snmp.profiles.matched_rows import MatchedRow, key_column
 from collectors.snmp.profiles.measure import measure
 from collectors.snmp.profiles.profile_loader import Profile
@@ -23,6 +24,10 @@ from collectors.snmp.session.session import Value
 _SAME_RATIO = 1.06
 _TROUBLE = ("critical", "warning")
 _SCALAR = "0"
+_ABSENT = {"absent", "empty", "missing", "none", "notavailable", "notfitted"}
+_ABSENT |= {"notinstalled", "notpresent", "removed", "unequipped"}
+# Of these, nothing is a value too.
+_NOTHING = ("state", "power", "current", "voltage")
 
 
 class SettledColumns:
@@ -50,9 +55,18 @@ class SettledColumns:
         """Return True if a drafted item reads such a column. A table that is known may
         have other sensors, but no second processor and no second memory."""
         column = table.oid(key_column(rule))
-        if column in self._named:
-            return True
-        return not isinstance(rule, SensorRule) and _entry(column) in self._read
+        if not isinstance(rule, SensorRule):
+            return column in self._named or _entry(column) in self._read
+        return column in self._named and rule.class_ not in _NOTHING
+
+    def select(self, rows: Iterable[MatchedRow]) -> Iterator[MatchedRow]:
+        """Yield the rows of a drafted sensor, but of a column that a profile names only
+        those that show nothing: a part that is not there, a port without power. The
+        profile may pass over them; their other numbers may be codes that it knows."""
+        for row in rows:
+            column = row.oid.removesuffix(f".{row.row.index}")
+            if column not in self._named or _shows_nothing(row):
+                yield row
 
 
 class KnownRows:
@@ -93,6 +107,15 @@ class KnownRows:
         ):
             return []
         return found
+
+
+def _shows_nothing(row: MatchedRow) -> bool:
+    sensor = measure(row)
+    if not isinstance(sensor, Sensor):
+        return False
+    if sensor.class_ == "state":
+        return "".join(split_words(sensor.state or "")) in _ABSENT
+    return sensor.value == 0
 
 
 def _contradicts(sensor: Sensor, known: Iterable[Sensor]) -> bool:
