@@ -160,14 +160,14 @@ async def test_a_room_that_is_too_warm_may_be_in_fahrenheit(
     assert [s.value for s in facts.sensors] == values
 
 
-async def test_optical_powers_that_are_never_negative_may_be_microwatts(
+async def test_received_powers_that_are_never_negative_may_be_microwatts(
     tmp_path: Path,
 ) -> None:
     draft = drafted([column(3, "acmeSfpRxPower", "Integer32")])
     facts = await read(tmp_path, SYSTEM + rows(3, "2", 78, 252), draft)
     assert facts.sensors == []
-    facts = await read(tmp_path, SYSTEM + rows(3, "2", 78, -852, -911), draft)
-    assert [s.value for s in facts.sensors] == [0.78, -8.52, -9.11]
+    facts = await read(tmp_path, SYSTEM + rows(3, "2", -78, -852, -911), draft)
+    assert [s.value for s in facts.sensors] == [-0.78, -8.52, -9.11]
 
 
 async def test_microwatts_may_be_tenths_as_in_the_memory_of_optics(

@@ -51,6 +51,7 @@ _OPTICS |= {"xcvr", "xfp", "qsfp"}
 _OPTICS_DIVISORS = {"temperature": 256, "voltage": 10_000}
 # Of these, the light of amplifiers and the power of radio may be anything.
 _STRONG = {"amplifier", "catv", "edfa", "microwave", "radio", "wireless"}
+_RECEIVED = {"rx", "receive", "received", "receiver"}
 _DEGREES = re.compile(r"cels|centigrade|fahrenheit|\bdeg(rees?)? ?[cf]\b|temp_?c$")
 # A word or a few, and not a number.
 _SHORT_TEXT = r"'^([^\d\s].{0,31})$'"
@@ -133,6 +134,9 @@ def _possible_scales(found: MeasuredObject, words: Sequence[str]) -> Iterator[st
     yield f"divisor: [{', '.join(map(str, divisors))}]"
     if found.class_ == "voltage" and _is_mains(words):
         yield "usual: [85, 500]"
+    if found.class_ == "dbm" and _RECEIVED & {*words}:
+        # Stronger light that is received is rather a number of microwatts.
+        yield "usual: [-40, 0]"
     if found.class_ == "temperature" and not _AMBIENT & {*words}:
         # Inside equipment it is not as cold as a probe can be.
         yield "usual: [9.5, 95]"

@@ -26,8 +26,6 @@ _TROUBLE = ("critical", "warning")
 _SCALAR = "0"
 _ABSENT = {"absent", "empty", "missing", "none", "notavailable", "notfitted"}
 _ABSENT |= {"notinstalled", "notpresent", "removed", "unequipped"}
-# Of these, nothing is a value too.
-_NOTHING = ("state", "power", "current", "voltage")
 
 
 class SettledColumns:
@@ -57,15 +55,14 @@ class SettledColumns:
         column = table.oid(key_column(rule))
         if not isinstance(rule, SensorRule):
             return column in self._named or _entry(column) in self._read
-        return column in self._named and rule.class_ not in _NOTHING
+        return column in self._named and rule.class_ != "state"
 
     def select(self, rows: Iterable[MatchedRow]) -> Iterator[MatchedRow]:
-        """Yield the rows of a drafted sensor, but of a column that a profile names only
-        those that show nothing: a part that is not there, a port without power. The
-        profile may pass over them; their other numbers may be codes that it knows."""
+        """Yield the rows of a drafted sensor, but of a state that a profile names only
+        parts that are not there, which the profile may pass over."""
         for row in rows:
             column = row.oid.removesuffix(f".{row.row.index}")
-            if column not in self._named or _shows_nothing(row):
+            if column not in self._named or _is_absent(row):
                 yield row
 
 
@@ -109,13 +106,11 @@ class KnownRows:
         return found
 
 
-def _shows_nothing(row: MatchedRow) -> bool:
+def _is_absent(row: MatchedRow) -> bool:
     sensor = measure(row)
     if not isinstance(sensor, Sensor):
         return False
-    if sensor.class_ == "state":
-        return "".join(split_words(sensor.state or "")) in _ABSENT
-    return sensor.value == 0
+    return "".join(split_words(sensor.state or "")) in _ABSENT
 
 
 def _contradicts(sensor: Sensor, known: Iterable[Sensor]) -> bool:

@@ -45,8 +45,6 @@ def with_certain_scale(
     if not shown:
         return rule if numbers and rule.class_ != "temperature" else None
     codes = _find_codes(rule, shown)
-    if _may_be_microwatts(rule, [n for n in shown if n not in codes]):
-        return None
     for own_codes in (frozenset(), codes):
         evidence = [number for number in shown if number not in own_codes]
         fitting = [d for d in rule.divisor if _fits(rule, d, evidence)]
@@ -56,13 +54,6 @@ def with_certain_scale(
             certain = len(fitting) == 1
             return _with_divisor(rule, fitting[0], own_codes) if certain else None
     return None
-
-
-def _may_be_microwatts(rule: SensorRule, numbers: Sequence[float]) -> bool:
-    """Return True if optical powers are never below 1 mW, although nothing says that
-    they are in dBm."""
-    in_dbm = rule.class_ == "dbm" and not rule.milliwatts and not rule.described
-    return in_dbm and len(rule.divisor) > 1 and min(numbers, default=0) >= 0
 
 
 def _fits_described(rule: SensorRule, numbers: Sequence[float]) -> bool:
