@@ -7,8 +7,9 @@ from functools import cache
 from html import unescape
 from urllib.parse import urlencode
 
+import accessible
 import pytest
-from council_page import NOW_MS, page_client, page_text
+from council_page import CSS, NOW_MS, page_client, page_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_doubles import AlertList, MemoryStore
@@ -135,6 +136,17 @@ def test_a_district_of_any_name_can_be_chosen_in_the_form() -> None:
     with _client() as client:
         options = re.findall(r'<option value="([^"]+)"', client.get("/").text)
     assert set(DISTRICTS) - {""} <= {unescape(option) for option in options}
+
+
+def test_a_site_without_a_name_is_listed_by_its_id() -> None:
+    sites = tuple(Site(id=f"s-{n}", name=" " * n) for n in range(14))
+    with page_client(
+        store=MemoryStore(), alerts=AlertList(), estate=Estate(sites=sites)
+    ) as client:
+        for path in ("/", "/sites/s-3", "/search?q=s-"):
+            html = client.get(path).text
+            assert accessible.findings(html, CSS) == []
+            assert ">s-3<" in re.sub(r"\s+<", "<", html)
 
 
 def test_each_page_of_the_table_keeps_what_the_form_says() -> None:

@@ -20,6 +20,9 @@ from dashboards.web import page_queries, site_state
 from dashboards.web.monitor_cut_off import is_cut_off, not_observed
 from probes.wire.clock import WallClock
 
+# How long alerts that have ended are listed.
+RECENT_MS = 7 * page_queries.DAY_MS
+
 
 class Alerts(Protocol):
     """The source of alerts. Its methods raise if the alerts cannot be read."""
@@ -143,7 +146,7 @@ class Views:
 
     async def recent(self) -> tuple[list[Alert], str]:
         """Alerts that ended in the last seven days, newest first."""
-        since_ms = self.now_ms() - site_state.RECENT_MS
+        since_ms = self.now_ms() - RECENT_MS
         try:
             async with asyncio.timeout(5):
                 alerts = await asyncio.to_thread(self.alerts.recent, since_ms)

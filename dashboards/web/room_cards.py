@@ -111,7 +111,7 @@ def room_card(
         if starts_ms is not None and _clashes(silence, room, starts_ms, ends_ms, own)
     ]
     event = "" if row is None else str(row.values.get("event_text_last") or "")
-    site_name = estate.site(room.site).name
+    site_name = estate.site(room.site).name.strip() or room.site
     return RoomCard(room, site_name, event, starts_ms, ends_ms, tuple(checks))
 
 

@@ -83,8 +83,12 @@ class SitePages:
             self._views.experience(),
         )
         kinds = [
-            ("site", site.id, f"In {site.name}"),
-            ("home_site_place", f"{site.id}/home", f"Staff of {site.name}, at home"),
+            ("site", site.id, f"In {site_now.name}"),
+            (
+                "home_site_place",
+                f"{site.id}/home",
+                f"Staff of {site_now.name}, at home",
+            ),
             ("place", "office", "All offices"),
             ("place", "home", "All at home"),
         ]

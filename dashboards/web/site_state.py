@@ -13,7 +13,7 @@ from alerts.alert import Alert
 from alerts.rule import CUT_OFF
 from collectors.estate import Device, Estate, Line, Site
 from collectors.store.query import Row
-from dashboards.web.page_queries import HOUR_MS, MINUTE_MS
+from dashboards.web.page_queries import MINUTE_MS
 from probes.wire.sample import Value
 
 Level = Literal["ok", "warn", "bad", "none"]
@@ -77,6 +77,11 @@ class SiteNow:
     lines: tuple[LineNow, ...]
     alerts: tuple[Alert, ...]
     newest_ms: int | None
+
+    @property
+    def name(self) -> str:
+        """Its name, or its id if that is blank."""
+        return self.site.name.strip() or self.site.id
 
     @property
     def up(self) -> int:
@@ -285,15 +290,11 @@ def site_now(
 def worst_first(sites: Iterable[SiteNow]) -> list[SiteNow]:
     """Returns the sites, most urgent first, then by criticality, then by name."""
     weights = {"high": 0, "normal": 1, "low": 2}
-    return sorted(
-        sites,
-        key=lambda s: (
-            _ORDER[s.level],
-            s.word != "Down",
-            weights[s.site.criticality],
-            s.site.name,
-        ),
-    )
+
+    def urgency(s: SiteNow) -> tuple[int, bool, int, str]:
+        return _ORDER[s.level], s.word != "Down", weights[s.site.criticality], s.name
+
+    return sorted(sites, key=urgency)
 
 
 def _lines_down(cut: Sequence[LineNow]) -> str:
@@ -395,6 +396,3 @@ def _float_value(row: Row, name: str) -> float | None:
 def _int_value(row: Row, name: str) -> int | None:
     value = _float_value(row, name)
     return None if value is None else int(value)
-
-
-RECENT_MS = 7 * 24 * HOUR_MS

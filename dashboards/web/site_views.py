@@ -44,7 +44,7 @@ class SiteViews:
         return {
             site.site.id: strip(
                 f"day-{n}",
-                f"{site.site.name}: the last 24 hours",
+                f"{site.name}: the last 24 hours",
                 found[site.site.id],
                 words=STATE_WORDS,
             )
