@@ -252,3 +252,13 @@ def test_a_round_is_known_as_regular_soon_or_brief() -> None:
 def test_a_policy_of_an_older_server_has_the_usual_budget(tmp_path: Path) -> None:
     (tmp_path / "policy.json").write_text("{}")
     assert read_policy(tmp_path).budget_bytes_per_day == 25_000_000
+
+
+def test_a_plan_whose_deliveries_are_more_than_the_day_still_measures_at_its_start() -> (
+    None
+):
+    lines = [Cost("web", 5_000, 86_400), Cost(DELIVERY, 6_000, 8_640)]
+    for regular in (True, False):
+        assert room_bytes(25_000_000, 0, 0, lines, regular) == 500_000
+        assert room_bytes(25_000_000, 0, DAY_MS // 2, lines, regular) == 13_000_000
+        assert room_bytes(25_000_000, 600_000, 0, lines, regular) < 0

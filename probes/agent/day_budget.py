@@ -39,14 +39,14 @@ def room_bytes(
 
     The rest of the day's deliveries are kept for any round, and its regular rounds as
     well for an extra one. A plan that is too large for the day is thinned out evenly,
-    so that the evening is measured too.
+    extra rounds and deliveries too, so that morning and evening are measured.
     """
     passed_ratio = now_ms % DAY_MS / DAY_MS
     left_ratio = 1 - passed_ratio
     left_bytes = budget_bytes - spent_bytes - _MARGIN_BYTES
-    if not regular:
-        return left_bytes - int(regular_bytes(lines) * left_ratio)
-    room = left_bytes - int(sending_bytes(lines) * left_ratio)
-    if regular_bytes(lines) <= budget_bytes:
-        return room
-    return min(room, int(budget_bytes * passed_ratio) + _AHEAD_BYTES - spent_bytes)
+    if regular_bytes(lines) > budget_bytes:
+        # Its deliveries alone may be more than the day has: they are not kept.
+        paced_bytes = int(budget_bytes * passed_ratio) + _AHEAD_BYTES
+        return min(left_bytes, paced_bytes - spent_bytes)
+    kept_bytes = sending_bytes(lines) if regular else regular_bytes(lines)
+    return left_bytes - int(kept_bytes * left_ratio)
