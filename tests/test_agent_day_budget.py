@@ -254,9 +254,7 @@ def test_a_policy_of_an_older_server_has_the_usual_budget(tmp_path: Path) -> Non
     assert read_policy(tmp_path).budget_bytes_per_day == 25_000_000
 
 
-def test_a_plan_whose_deliveries_are_more_than_the_day_still_measures_at_its_start() -> (
-    None
-):
+def test_deliveries_that_are_more_than_a_day_has_do_not_stop_its_first_rounds() -> None:
     lines = [Cost("web", 5_000, 86_400), Cost(DELIVERY, 6_000, 8_640)]
     for regular in (True, False):
         assert room_bytes(25_000_000, 0, 0, lines, regular) == 500_000

@@ -37,10 +37,6 @@ _READ_BY: dict[FieldName, str] = {
 NOT_SHOWN: dict[FieldName, str] = {
     ("device", "icmp_up"): "`up` and the graph of loss say it",
     ("device", "own_clock"): "says how `uptime_s` is known",
-    ("interface", "admin"): "`state` says it in one word",
-    ("interface", "oper"): "`state` says it in one word",
-    ("inventory", "parts"): "tells whether the device has ENTITY-MIB",
-    ("vpn_gateway", "name"): "boards show the estate's id",
     ("event", "first_ms"): "the first row of the event has that time",
     ("event", "trap"): "for whoever describes a trap that has no meaning yet",
     ("event", "name"): "for whoever describes a trap that has no meaning yet",
@@ -49,7 +45,6 @@ NOT_SHOWN: dict[FieldName, str] = {
     ("room", "parts_unmeasured"): "`text` says which part is not measured",
     ("room", "event"): "`event_text` has its times too",
     ("room", "at_event"): "`minutes_to_start` and `minutes_to_end` say it",
-    ("self_team", "enough"): "`state_text` says it in words",
     ("site", "state"): "`urgency` and `state_text` say it",
     ("self_notify", "unauthorised"): "a count for metrics; the log names each one",
     ("self_notify", "refresh_failed"): "a count; `refresh_failing` says it of now",

@@ -145,7 +145,7 @@ def send(
         typer.Option(help="send to this address only; may be given several times"),
     ] = None,
 ) -> None:
-    """Make the report of [report.schedule] and send it by e-mail now, whether or not it
+    """Make the report of `report.schedule` and send it by e-mail now, whether or not it
     was sent before. Without a time it is the last one that was due."""
     import asyncio
     from zoneinfo import ZoneInfo
