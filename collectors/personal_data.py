@@ -169,9 +169,11 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         "registry",
         "support-codes.sqlite",
         "support codes as hashes, and who at the service desk has opened a laptop's "
-        "last day with one, and when",
+        "last day with one, and when; figures of a browser's check that its person "
+        "sent with the code",
         "a code opens for an hour; both are kept 30 days, so that the laptop can show "
-        "who looked",
+        "who looked; checks are shown while the code is good, and removed when the "
+        "file is next used after an hour, within 30 days at most",
         "at once",
         erase_support,
         prune_support,

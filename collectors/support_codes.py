@@ -1,4 +1,5 @@
-"""`SupportCodes`: which laptop a code opens, for whom, and who has looked.
+"""`SupportCodes`: which laptop a code opens, for whom, who has looked, and what a
+browser measured for the caller.
 
 One SQLite file beside the registry: the role ingest makes codes for laptops, the role
 web opens them for the service desk. Of a code only the hash is kept.
@@ -25,6 +26,8 @@ _KEPT_MS = KEPT_DAYS * 86_400_000
 # A person who wants one code presses a button a few times; a program does it for ever.
 _MOST_PER_HOUR = 10
 _MOST_LOOKS = 100
+# Of one code; a program that sends more cannot fill the disk.
+_MOST_CHECKS = 5
 _WAIT_S = 5.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS code (
@@ -35,7 +38,13 @@ CREATE TABLE IF NOT EXISTS look (
   reference TEXT PRIMARY KEY, hash BLOB NOT NULL, agent TEXT NOT NULL,
   at_ms INTEGER NOT NULL, id TEXT NOT NULL, who TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS look_of ON look (agent);
+CREATE TABLE IF NOT EXISTS browser_check (
+  hash BLOB NOT NULL, agent TEXT NOT NULL, at_ms INTEGER NOT NULL,
+  measured BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS browser_check_of ON browser_check (agent);
 """
+# Each table, and its column with the time of a line.
+_TABLES = {"code": "made_ms", "look": "at_ms", "browser_check": "at_ms"}
 
 
 class CodesTooOften(Exception):
@@ -51,13 +60,34 @@ class CodeRefused(Exception):
         self.detail = detail
 
 
+class BrowserCheck(msgspec.Struct, frozen=True):
+    """What the page `/check` measured in a browser. A speed is None if it was not
+    measured; `is_away`: the page was in the background, where browsers delay it."""
+
+    rtt_ms: float
+    jitter_ms: float
+    late_ratio: float
+    down_mbps: float | None = None
+    up_mbps: float | None = None
+    is_away: bool = False
+
+
+class SentCheck(msgspec.Struct, frozen=True):
+    """A check that came with a code, and when."""
+
+    at_ms: int
+    check: BrowserCheck
+
+
 class OpenedLaptop(msgspec.Struct, frozen=True):
-    """A laptop that a code has opened for one person until `until_ms`."""
+    """A laptop that a code has opened for one person until `until_ms`. `checks` came
+    with that code, the newest first."""
 
     reference: str
     agent: str
     at_ms: int
     until_ms: int
+    checks: tuple[SentCheck, ...] = ()
 
 
 class SupportCodes:
@@ -70,8 +100,7 @@ class SupportCodes:
         """A new code for a laptop; those before are worth nothing any more. Raises
         `CodesTooOften`."""
         now_ms, code = self._now_ms(), new_code()
-        with _opened(self.path) as db:
-            _forget_old(db, now_ms)
+        with self._db() as db:
             made = db.execute(
                 "SELECT count(*) FROM code WHERE agent = ? AND made_ms > ?",
                 (agent, now_ms - VALID_MS),
@@ -79,6 +108,7 @@ class SupportCodes:
             if made >= _MOST_PER_HOUR:
                 raise CodesTooOften
             db.execute("UPDATE code SET ended = 1 WHERE agent = ?", (agent,))
+            db.execute("DELETE FROM browser_check WHERE agent = ?", (agent,))
             db.execute(
                 "INSERT INTO code (hash, agent, made_ms, until_ms) VALUES (?, ?, ?, ?)",
                 (_hash(code), agent, now_ms, now_ms + VALID_MS),
@@ -89,7 +119,7 @@ class SupportCodes:
         """Until when the laptop's code is good, and who has looked."""
         if not self.path.exists():
             return SupportCode()
-        with _opened(self.path) as db:
+        with self._db() as db:
             row = db.execute(
                 "SELECT until_ms FROM code WHERE agent = ? AND NOT ended "
                 "AND until_ms > ?",
@@ -108,12 +138,8 @@ class SupportCodes:
         )
         if not self.path.exists():
             raise unknown
-        with _opened(self.path) as db:
-            row = db.execute(
-                "SELECT agent, until_ms FROM code WHERE hash = ? AND NOT ended "
-                "AND until_ms > ?",
-                (_hash(code), now_ms),
-            ).fetchone()
+        with self._db() as db:
+            row = _of_code(db, code, now_ms)
             if row is None:
                 raise unknown
             agent, until_ms = row
@@ -138,14 +164,52 @@ class SupportCodes:
         """The laptop that this person has opened, while the code is good."""
         if not self.path.exists():
             return None
-        with _opened(self.path) as db:
+        with self._db() as db:
             row = db.execute(
-                "SELECT reference, look.agent, at_ms, until_ms "
+                "SELECT hash, reference, look.agent, at_ms, until_ms "
                 "FROM look JOIN code USING (hash) WHERE reference = ? AND id = ? "
                 "AND NOT ended AND until_ms > ?",
                 (reference, id, self._now_ms()),
             ).fetchone()
-        return None if row is None else OpenedLaptop(*row)
+            if row is None:
+                return None
+            code_hash, reference, agent, at_ms, until_ms = row
+            checks = _checks(db, "hash", code_hash)
+            return OpenedLaptop(reference, agent, at_ms, until_ms, checks)
+
+    def keep_check(self, code: str, check: BrowserCheck) -> None:
+        """Keeps what a browser measured for whoever opens the code, while the code is
+        good. Raises `CodeRefused`."""
+        now_ms = self._now_ms()
+        unknown = CodeRefused(
+            "This code is not known or has expired. Read it from the laptop again, or "
+            "ask it for a new one",
+            "the code is not known or has expired",
+        )
+        if not self.path.exists():
+            raise unknown
+        with self._db() as db:
+            row = _of_code(db, code, now_ms)
+            if row is None:
+                raise unknown
+            code_hash = _hash(code)
+            db.execute(
+                "INSERT INTO browser_check (hash, agent, at_ms, measured) "
+                "VALUES (?, ?, ?, ?)",
+                (code_hash, row[0], now_ms, msgspec.json.encode(check)),
+            )
+            db.execute(
+                "DELETE FROM browser_check WHERE hash = ? AND rowid NOT IN (SELECT "
+                "rowid FROM browser_check WHERE hash = ? ORDER BY rowid DESC LIMIT ?)",
+                (code_hash, code_hash, _MOST_CHECKS),
+            )
+
+    @contextlib.contextmanager
+    def _db(self) -> Iterator[sqlite3.Connection]:
+        """The file without what is too old."""
+        with _opened(self.path) as db:
+            _forget_old(db, self._now_ms())
+            yield db
 
 
 def support_codes_file(registry: Path) -> Path:
@@ -154,12 +218,12 @@ def support_codes_file(registry: Path) -> Path:
 
 
 def erase_support(path: Path, agent: str) -> int:
-    """Removes a laptop's codes and who has looked. Returns how many lines there
-    were."""
+    """Removes a laptop's codes, who has looked and what browsers sent. Returns how many
+    lines there were."""
     with _opened(path) as db:
         return sum(
             db.execute(f"DELETE FROM {table} WHERE agent = ?", (agent,)).rowcount
-            for table in ("code", "look")
+            for table in _TABLES
         )
 
 
@@ -175,12 +239,18 @@ def read_support(path: Path, agent: str) -> list[dict[str, object]]:
             "SELECT made_ms, until_ms, ended FROM code WHERE agent = ?", (agent,)
         ).fetchall()
         looks = _looks(db, agent)
+        checks = _checks(db, "agent", agent)
     return [
         *(
             {"agent": agent, "made_ms": made, "until_ms": until, "ended": bool(ended)}
             for made, until, ended in codes
         ),
         *({"agent": agent, "looked_ms": look.at_ms, "who": look.who} for look in looks),
+        *(
+            {"agent": agent, "checked_ms": sent.at_ms}
+            | msgspec.structs.asdict(sent.check)
+            for sent in checks
+        ),
     ]
 
 
@@ -189,7 +259,7 @@ def prune_support(path: Path, before_ms: int) -> int:
     with _opened(path) as db:
         return sum(
             db.execute(f"DELETE FROM {table} WHERE {at} < ?", (before_ms,)).rowcount
-            for table, at in (("code", "made_ms"), ("look", "at_ms"))
+            for table, at in _TABLES.items()
         )
 
 
@@ -201,7 +271,33 @@ def _looks(db: sqlite3.Connection, agent: str) -> tuple[SupportLook, ...]:
     return tuple(SupportLook(*row) for row in rows)
 
 
+def _checks(
+    db: sqlite3.Connection, column: str, value: bytes | str
+) -> tuple[SentCheck, ...]:
+    rows = db.execute(
+        f"SELECT at_ms, measured FROM browser_check WHERE {column} = ? "
+        "ORDER BY rowid DESC",
+        (value,),
+    )
+    return tuple(
+        SentCheck(at_ms, msgspec.json.decode(measured, type=BrowserCheck))
+        for at_ms, measured in rows
+    )
+
+
+def _of_code(db: sqlite3.Connection, code: str, now_ms: int) -> tuple[str, int] | None:
+    """The laptop of a code that is good, and until when."""
+    found: tuple[str, int] | None = db.execute(
+        "SELECT agent, until_ms FROM code WHERE hash = ? AND NOT ended "
+        "AND until_ms > ?",
+        (_hash(code), now_ms),
+    ).fetchone()
+    return found
+
+
 def _forget_old(db: sqlite3.Connection, now_ms: int) -> None:
+    # Nobody can read a check once its code has ended.
+    db.execute("DELETE FROM browser_check WHERE at_ms <= ?", (now_ms - VALID_MS,))
     db.execute("DELETE FROM code WHERE until_ms < ?", (now_ms - _KEPT_MS,))
     db.execute("DELETE FROM look WHERE at_ms < ?", (now_ms - _KEPT_MS,))
 

@@ -24,11 +24,14 @@ from collectors.estate import Estate
 from collectors.estate.estate_model import Reflector
 from collectors.reflector import ReflectorService, call_echo
 from collectors.reflector.reflector_access import make_token
+from collectors.support_codes import SupportCodes
 from dashboards.web import StatusPage, WebConfig, check_page
+from dashboards.web.visitors import Right
 from probes.wire import ndt7
 from probes.wire.clock import wall_ms
 
 SECRET = "5a" * 32
+FILE = "support-codes.sqlite"
 CALL = {"subprotocols": [call_echo.SUBPROTOCOL], "compression": None}
 
 
@@ -121,13 +124,21 @@ def _served(secret: Path, **more: object) -> Iterator[tuple[str, ReflectorServic
     async def run() -> None:
         settings = {"access": "token", "secret_file": secret} | more
         async with ReflectorService(reflector_config(**settings)) as reflector:
+            sign_in = {
+                "base_url": "http://127.0.0.1:1",
+                "file": secret.parent / "sign-in.sqlite",
+                "local_users": True,
+                "public": [Right.SEE_SUMMARY],
+            }
             estate = _estate(f"ws://127.0.0.1:{reflector.web_port}")
             page = StatusPage(
-                WebConfig(port=0),
+                # People sign in here; the summary is public.
+                WebConfig.model_validate({"port": 0, "sign_in": sign_in}),
                 lambda: estate,
                 AlertList(),
                 MemoryStore(),
                 reflector_secret=secret,
+                support=SupportCodes(secret.parent / FILE, wall_ms),
             )
             async with page:
                 found.append((page.url, reflector))
@@ -154,7 +165,7 @@ def test_a_browser_tests_the_call_and_the_speed_and_answers_in_plain_words(
     with _served(secret) as (url, reflector), browser(tmp_path / "chromium") as tab:
 
         def shown() -> str:
-            return str(tab.run("document.querySelector('main').innerText"))
+            return str(tab.run("document.querySelector('main')?.innerText"))
 
         def load() -> None:
             tab.call("Page.navigate", url=f"{url}/check")
@@ -176,6 +187,20 @@ def test_a_browser_tests_the_call_and_the_speed_and_answers_in_plain_words(
         assert axe.findings(tab)[0] == []
         focused = "document.activeElement.id"
         assert tab.run(focused) == "verdict"
+
+        # With a support code, and only then, the result is stored.
+        codes = SupportCodes(secret.parent / FILE, wall_ms)
+        made = codes.make("k1-aaaaaaaaaaaaaaaa").code
+        tab.run(f"document.querySelector('#code').value = '{made}'")
+        tab.run("document.querySelector('#send button').click()")
+        wait_until(lambda: "The result was sent" in shown(), "the answer", 30)
+        opened = codes.opened(codes.open(made, "a", "A").reference, "a")
+        assert opened is not None
+        (sent,) = opened.checks
+        assert 0 < sent.check.rtt_ms < 60_000
+        assert sent.check.down_mbps
+        assert sent.check.up_mbps
+        load()
 
         # A reflector that cannot be reached, and a browser that is too old.
         tab.run("document.querySelector('#check').dataset.call = 'ws://127.0.0.1:1'")

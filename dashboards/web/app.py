@@ -266,11 +266,6 @@ def app(
         PageRoute("/search", SearchPage(views, pages.page).page, Right.SEE_STATUS),
         PageRoute("/devices/{device}", devices.device, Right.SEE_DEVICES),
         PageRoute("/devices/{device}/port", devices.port, Right.SEE_DEVICES),
-        PageRoute(
-            "/check",
-            CheckPage(views, pages.page, reflector_secret).page,
-            Right.SEE_SUMMARY,
-        ),
         PageRoute("/alerts", pages.alerts, Right.SEE_STATUS),
         PageRoute("/reports", pages.reports, Right.SEE_REPORTS),
         PageRoute("/reports/{name}", pages.report, Right.SEE_REPORTS),
@@ -280,6 +275,8 @@ def app(
         PageRoute("/healthz", pages.healthz, Right.SEE_PUBLIC),
         PageRoute("/static/{name}", pages.static, Right.SEE_PUBLIC),
     ]
+    desk = support if config.needs_sign_in else None
+    routes += CheckPage(views, pages.page, reflector_secret, desk).routes
     routes += IntranetPages(config, NoticeSource(views, overviews)).routes
     if actions is not None:
         linked = ActionPages(actions, pages.page, views.now_ms, acts)
@@ -302,8 +299,8 @@ def app(
             recognition.users, recognition.sessions, audit, pages.page, views.now_ms
         )
         routes += people.routes
-    if support is not None and config.needs_sign_in:
-        routes += SupportPages(support, views, audit, pages.page).routes
+    if desk is not None:
+        routes += SupportPages(desk, views, audit, pages.page).routes
     listed = [guard.guarded(route) for route in routes]
     if api is not None:
         listed += api.routes

@@ -1,14 +1,19 @@
 """`/check`: tests in any browser whether a call would work from here, against one of
-the council's reflectors. Nothing is stored."""
+the council's reflectors. Nothing is stored, unless a support code is entered."""
 
 from __future__ import annotations
 
+import asyncio
+import math
 import secrets
+import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,37 +23,48 @@ from collectors.reflector.reflector_access import (
     make_token,
     read_secret,
 )
+from collectors.support_codes import CodeRefused, SupportCodes
 from dashboards import call_quality
+from dashboards.web.browser_checks import (
+    FIELDS,
+    JUDGED,
+    VIDEO_MBPS,
+    CheckUnreadable,
+    read_check,
+)
+from dashboards.web.page_forms import read_form
+from dashboards.web.page_routes import PageRoute
 from dashboards.web.page_views import Views
 from dashboards.web.security_headers import PAGE
+from dashboards.web.sign_in.try_limits import TryLimits
+from dashboards.web.visitor_recognition import present_visitor
+from dashboards.web.visitors import Right
 from probes.wire import ndt7
+from probes.wire.support_code import LONGEST_TYPED, typed_code
 
 _log = structlog.get_logger()
 # A voice call sends 50 messages a second.
 CALL_MESSAGES = 500
 # What the speed tests may use, each: enough to tell 4 Mbit/s from 40.
 SPEED_BYTES, SPEED_SECONDS = 12_500_000, 8
-# A call with video in a group needs this much (Microsoft: 4 Mbit/s down, 2 up at best;
-# it works with less).
-VIDEO_MBPS = 2.5
-_JUDGED = {
-    "rtt": "rtt_p95_ms",
-    "jitter": "jitter_p95_ms",
-    "late": "loss_mean_ratio",
-}
+# Whoever is not signed in shares a limit, and all together have one.
+_NOT_SIGNED_IN, _EVERYBODY = "not signed in", "all who send checks"
 
 
 class CheckPage:
     """`show` renders a template with values, and returns the answer. `secret_file`: the
-    reflectors' secret, from which each load of the page gets a token for its tests."""
+    reflectors' secret, from which each load of the page gets a token for its tests.
+    `codes`: with them a result can be sent to the service desk."""
 
     def __init__(
         self,
         views: Views,
         show: Callable[..., Response],
         secret_file: Path | None = None,
+        codes: SupportCodes | None = None,
     ) -> None:
-        self._views, self._show = views, show
+        self._views, self._show, self._codes = views, show, codes
+        self._limits = TryLimits()
         self._secret = b""
         if secret_file is not None:
             try:
@@ -56,6 +72,14 @@ class CheckPage:
             except SecretRefused as error:
                 # Reflectors that ask for no token still answer.
                 _log.warning("check_page_without_tokens", error=str(error))
+
+    @property
+    def routes(self) -> list[PageRoute]:
+        right = Right.SEE_SUMMARY
+        found = [PageRoute("/check", self.page, right)]
+        if self._codes is not None:
+            found.append(PageRoute("/check/send", self.send, right, ("POST",)))
+        return found
 
     async def page(self, request: Request) -> Response:
         reflectors = self._views.estate().reflectors
@@ -65,7 +89,7 @@ class CheckPage:
                 call_quality.BY_FIELD[field].good,
                 call_quality.BY_FIELD[field].poor,
             )
-            for name, field in _JUDGED.items()
+            for name, field in JUDGED.items()
         }
         answer = self._show(
             "check.html",
@@ -77,10 +101,57 @@ class CheckPage:
             speed_seconds=SPEED_SECONDS,
             speed_bytes=SPEED_BYTES,
             messages=CALL_MESSAGES,
+            fields=FIELDS if self._codes is not None else (),
         )
         if address:
             answer.headers["content-security-policy"] = policy_with(address)
         return answer
+
+    async def send(self, request: Request) -> Response:
+        """Keeps a result for whoever opens the code that was entered with it."""
+        assert self._codes is not None
+        fields = await read_form(request)
+        try:
+            check = read_check(fields)
+        except CheckUnreadable:
+            raise HTTPException(
+                400, "This is not the result of a check. Open the page again."
+            ) from None
+        typed = " ".join(fields.get("code", "").split())[:LONGEST_TYPED]
+        # Right ones count too: nobody measures more often than that.
+        name, now_s = present_visitor().id or _NOT_SIGNED_IN, time.monotonic()
+        wait_s = self._limits.wait_s(name, _EVERYBODY, now_s)
+        if wait_s > 0:
+            text = f"There were too many tries. Wait {math.ceil(wait_s)} seconds"
+            return self._sent(fields, typed, text, 429)
+        code = typed_code(typed)
+        if not code:
+            text = "Enter the eight letters and digits of the code, such as ACDE 3479"
+            return self._sent(fields, typed, text, 400)
+        self._limits.note_wrong(name, _EVERYBODY, now_s)
+        try:
+            await asyncio.to_thread(self._codes.keep_check, code, check)
+        except CodeRefused as refusal:
+            return self._sent(fields, typed, str(refusal), 403)
+        except (sqlite3.Error, OSError) as error:
+            _log.error("check_not_kept", error=repr(error))
+            text = "The result could not be sent. Read it out to the service desk."
+            raise HTTPException(503, text) from None
+        return self._sent(fields, "", "", 200)
+
+    def _sent(
+        self, fields: dict[str, str], typed: str, error: str, status: int
+    ) -> Response:
+        return self._show(
+            "check_sent.html",
+            status,
+            here="check",
+            now_ms=self._views.now_ms(),
+            fields=FIELDS,
+            measured=fields,
+            typed=typed,
+            error=error,
+        )
 
     def _test(self, address: str) -> dict[str, str]:
         """The addresses of the three tests. Each load is a holder of its own, so that

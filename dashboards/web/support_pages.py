@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 
 from collectors.support_codes import CodeRefused, OpenedLaptop, SupportCodes
 from dashboards.query_cache import rounded
+from dashboards.web.browser_checks import judge_check
 from dashboards.web.laptop_day import (
     LaptopDay,
     day_queries,
@@ -35,12 +36,11 @@ from dashboards.web.visitor_recognition import present_visitor
 from dashboards.web.visitors import Right
 from probes.wire.probe_list import probe_title
 from probes.wire.result_summary import result_title, summary
-from probes.wire.support_code import typed_code
+from probes.wire.support_code import LONGEST_TYPED, typed_code
 
 _log = structlog.get_logger()
 _Found = TypeVar("_Found")
 OPEN = "open support code"
-_LONGEST_CODE = 20
 # Codes that nobody has are guessed: the limit of all people together.
 _EVERYBODY = "all of the service desk"
 
@@ -70,7 +70,7 @@ class SupportPages:
         if request.method == "GET":
             return self._form("", "", 200)
         fields = await read_form(request)
-        typed = " ".join(fields.get("code", "").split())[:_LONGEST_CODE]
+        typed = " ".join(fields.get("code", "").split())[:LONGEST_TYPED]
         if not typed:
             return self._form("", "Enter the code that the laptop shows", 400)
         visitor = present_visitor()
@@ -116,6 +116,7 @@ class SupportPages:
             opened=opened,
             day=day,
             unread=unread,
+            checks=[judge_check(sent) for sent in opened.checks],
             causes=[] if day is None else _causes(overview, day),
             result_title=result_title,
             summary=summary,

@@ -18,6 +18,8 @@ PATH = "/v1/support-code"
 ALPHABET = "3479ACDEFHJKMNPRTWXY"
 LENGTH = 8
 VALID_MS = 3_600_000
+# With the spaces that people type.
+LONGEST_TYPED = 20
 
 Code = Annotated[str, msgspec.Meta(pattern=rf"^([{ALPHABET}]{{{LENGTH}}})?$")]
 

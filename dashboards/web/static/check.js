@@ -189,6 +189,15 @@
       }));
       return row;
     }));
+    const form = at("send");
+    if (form) {
+      const measured = {
+        rtt_ms: found.rtt, jitter_ms: found.jitter, late_ratio: found.late,
+        down_mbps: found.down, up_mbps: found.up, is_away: found.away ? 1 : 0,
+      };
+      for (const [name, value] of Object.entries(measured))
+        form.elements.namedItem(name).value = value === undefined ? "" : String(value);
+    }
     at("result").hidden = false;
     at("verdict").focus();
   };
