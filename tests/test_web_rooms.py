@@ -10,7 +10,7 @@ from council_page import CSS, NOW_MS, page_client, page_text
 from store_doubles import AlertList, AnswerStore, MemoryStore
 
 from alerts.silence import Silence
-from collectors.estate.estate_model import Estate, Room, Team
+from collectors.estate.estate_model import SMALL_TEAMS, Estate, Room, Team
 from collectors.store.query import Row
 from dashboards.web import room_cards
 from dashboards.web.room_cards import RoomCard, RoomCheck
@@ -169,6 +169,32 @@ def test_a_team_is_ready_for_calls_by_the_limits_of_all_groups() -> None:
     assert "Contact centre Ready for calls" in text
     assert "tiny Not known" in text
     assert "tiny Ready" not in text
+
+
+def test_teams_of_too_few_are_one_row_if_their_figures_may_be_shown() -> None:
+    named = (Team(id="contact-centre"), Team(id="tiny", name="Tiny"), Team(id="wee"))
+    figures = {"agents": 15, "call_poor_ratio": 0.2}
+    tags = {"by": "team", "group": SMALL_TEAMS}
+    merged = Sample("experience", tags, figures, NOW_MS - 60_000)
+    few = [
+        Sample(
+            "self_team",
+            {"team": team, "site": ""},
+            {"name": team, "enough": 0, "state_text": "few"},
+            NOW_MS - 60_000,
+        )
+        for team in ("tiny", "wee")
+    ]
+    for more, is_one in (([merged], True), ([], False)):
+        store = MemoryStore([*few, *more])
+        with page_client(store, estate=estate(teams=named)) as client:
+            page = client.get("/teams").text
+        text = page_text(page)
+        assert ("Teams of fewer than 10 Tiny, wee Not ready for calls" in text) is (
+            is_one
+        )
+        assert ("Tiny Not known" in text) is not is_one
+        assert accessible.findings(page, CSS) == []
 
 
 def test_a_check_of_nothing_is_no_go_for_nobody() -> None:

@@ -210,6 +210,10 @@ class Reflector(StrictModel):
     site: Id | None = None
 
 
+# The group of all teams of too few laptops; no team can have this id, for its space.
+SMALL_TEAMS = "small teams"
+
+
 class Team(StrictModel):
     """Staff whose laptops are judged together, such as a contact centre. Laptops join
     it when they enrol; nobody is named. `site`: whose opening hours count."""

@@ -42,6 +42,7 @@ from collectors.experience.group_figures import (
     rounded,
 )
 from collectors.experience.hidden_history import AGENTS, HiddenGroups, HiddenHistory
+from collectors.experience.small_teams import SmallTeams
 from collectors.experience.team_places import team_places
 from collectors.experience.value_disclosure import ShownGroups
 from collectors.experience.window_rows import (
@@ -183,6 +184,8 @@ class ExperienceWindow:
     def samples(self, end_ms: int, teams: Mapping[str, str] = {}) -> list[Sample]:
         """Returns the `experience` rows of the period that ends at `end_ms`. `teams`:
         agent → its team, for those in one."""
+        protected = self.history.protected
+        small = SmallTeams(teams, self._config.least, protected(AGENTS, end_ms))
         begin_ms = end_ms - self._window_ms
         settled_ms = end_ms + self._config.settle_s * 1000
         rows, earlier = [], []
@@ -194,13 +197,13 @@ class ExperienceWindow:
             elif row.time_ms + self._extra_ms(row.kind) >= begin_ms:
                 earlier.append(row)
         samples, hidden = window_samples(
-            with_teams(rows, teams),
+            with_teams(rows, small.merged),
             end_ms - self._period_ms,
             self._config.least,
-            with_teams(earlier, teams),
-            lambda figure: self.history.protected(figure, end_ms),
+            with_teams(earlier, small.merged),
+            lambda figure: protected(figure, end_ms) | small.protected,
         )
-        self.history.add(end_ms, hidden)
+        self.history.add(end_ms, small.with_small(hidden))
         for sample in samples:
             if "calls" in sample.fields:
                 part = self._period_ms / self._window_ms

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collectors.estate.estate_model import Team
+from collectors.estate.estate_model import SMALL_TEAMS, Team
 from dashboards import call_quality
 from dashboards.query_cache import rounded
 from dashboards.web import page_queries
@@ -28,15 +28,18 @@ _ANSWERS: dict[str, str] = {
 @dataclass(frozen=True)
 class TeamNow:
     """A team and the figures of its laptops, if they may be shown. `why`: why they are
-    not. `expected`, `heard`: its laptops, rounded, if they are enough."""
+    not. `expected`, `heard`: its laptops, rounded, if they are enough. `members`: the
+    teams that it stands for, if they are several."""
 
-    team: Team
+    name: str
+    site: str
     group: Group | None
     level: Level
     word: str
     why: str
     expected: Value | None = None
     heard: Value | None = None
+    members: tuple[str, ...] = ()
 
 
 class TeamPage:
@@ -54,25 +57,51 @@ class TeamPage:
         )
         counts = {row.tags.get("team", ""): row.values for row in counted or ()}
         by_team = {group.group: group for group in groups(rows, "team")}
+        merged = by_team.get(SMALL_TEAMS)
+        small = small_teams(view.estate.teams, counts) if merged else ()
         teams = [
             team_now(
-                team,
+                _name(team),
+                team.site or "",
                 by_team.get(team.id),
                 absent("team", team.id),
                 counts.get(team.id, {}),
             )
             for team in view.estate.teams
+            if team not in small
         ]
+        if small:
+            name = f"Teams of fewer than {self._views.least}"
+            together = team_now(name, "", merged, "", {})
+            members = tuple(_name(team) for team in small)
+            teams.append(replace(together, members=members))
         return self._show("teams.html", here="teams", view=view, teams=teams)
 
 
+def small_teams(
+    teams: Iterable[Team], counts: Mapping[str, Mapping[str, Value]]
+) -> tuple[Team, ...]:
+    """Returns the teams that are too small to have figures of their own. Pure."""
+    return tuple(
+        team for team in teams if counts.get(team.id, {}).get("enough_last") == 0
+    )
+
+
+def _name(team: Team) -> str:
+    return team.name or team.id
+
+
 def team_now(
-    team: Team, group: Group | None, absent: str, counts: dict[str, Value]
+    name: str,
+    site: str,
+    group: Group | None,
+    absent: str,
+    counts: Mapping[str, Value],
 ) -> TeamNow:
     """Returns a team's state. Pure. `absent`: why it has no figures."""
     expected, heard = (counts.get(f"{name}_last") for name in ("expected", "heard"))
     if group is None:
-        return TeamNow(team, None, "none", "Not known", absent, expected, heard)
+        return TeamNow(name, site, None, "none", "Not known", absent, expected, heard)
     verdict = call_quality.verdict(group.values)
     word = _ANSWERS.get(verdict.word, verdict.word)
-    return TeamNow(team, group, verdict.level, word, verdict.why, expected, heard)
+    return TeamNow(name, site, group, verdict.level, word, verdict.why, expected, heard)
