@@ -76,7 +76,7 @@ def test_the_page_is_accessible_and_stands_alone(shown: Status | None) -> None:
 def test_the_page_shows_what_is_wrong_what_to_do_and_known_incidents() -> None:
     html = page(TROUBLED, SENT, NOW_MS, CSS)
     for text in (
-        "Your Wi-Fi is weak (-84 dBm), so calls may be poor; your line is fine.",
+        "Your Wi-Fi is weak, so calls may be poor; your line is fine.",
         "Move nearer to the access point",
         "The line of Library &lt;b&gt;is&lt;/b&gt; down, since",
         "paused until 14:05",
@@ -85,7 +85,7 @@ def test_the_page_shows_what_is_wrong_what_to_do_and_known_incidents() -> None:
         "<td>VPN, web service</td><td>4.2 kB</td>",
         "(no SSID, no BSSID)",
         "What is working",
-        '<th scope="row">Wi-Fi</th><td>Weak signal</td><td>1 minute ago</td>',
+        '<th scope="row">Wi-Fi</th><td>Weak signal, -84 dBm</td><td>1 minute ago</td>',
         "<td>Poor: delay 80 ms, 4% of packets lost</td>",
         "<td>Is behind a sign-in page: open your browser and sign in</td>",
     ):

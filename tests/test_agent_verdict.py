@@ -84,9 +84,9 @@ def test_a_healthy_laptop_gets_a_good_verdict() -> None:
         ({"laptop": measured("laptop", memory_ratio=0.98)}, WIFI, "memory is full"),
         ({"laptop": measured("laptop", half_duplex=1)}, CABLE, "cable's link is slow"),
         ({"wifi": measured("wifi", signal_dbm=-82)}, WIFI,
-         "your Wi-Fi is weak (-82 dBm); your line is fine"),
+         "your Wi-Fi is weak; your line is fine"),
         ({"wifi": measured("wifi", signal_dbm=-80, signal_derived=1)}, WIFI,
-         "weak (about -80 dBm)"),
+         "your Wi-Fi is weak"),
         ({"wifi": measured("wifi", signal_dbm=-60, signal_min_dbm=-88)}, WIFI,
          "your Wi-Fi was weak at times"),
         ({"wifi": measured("wifi", signal_dbm=-60, snr_db=9)}, WIFI, "disturbed"),
@@ -160,12 +160,12 @@ def test_of_several_causes_the_nearest_comes_first_and_explains_poor_calls() -> 
         "microsoft",
     ]
     assert judged.headline == (
-        "your Wi-Fi is weak (-84 dBm), and the VPN loses 8% of packets, outside it 0%, "
+        "your Wi-Fi is weak, and the VPN loses 8% of packets, outside it 0%, "
         "so calls may be poor; your line is fine"
     )
     lines = advice_lines(judged)
     assert lines[1] == "What to do, starting with the first:"
-    assert lines[2].startswith("  1. Your Wi-Fi is weak (-84 dBm). Move nearer")
+    assert lines[2].startswith("  1. Your Wi-Fi is weak. Move nearer")
 
 
 def test_a_problem_that_hides_all_others_is_reported_alone() -> None:

@@ -18,6 +18,7 @@ from collectors.estate import Device, Estate, Site
 from dashboards.web import history_marks, site_filter
 from dashboards.web.list_page import list_page, page_number
 from dashboards.web.site_filter import SiteFilter
+from dashboards.web.site_rows import URGENCIES
 from dashboards.web.site_state import SiteNow
 from probes.wire.sample import Sample
 
@@ -161,6 +162,29 @@ def test_each_page_of_the_table_keeps_what_the_form_says() -> None:
             more = re.search(r'href="([^"]+)" rel="next"', html)
             link = more[1].replace("&amp;", "&") if more else None
     assert len(seen) == len(set(seen)) == 50
+
+
+def test_a_sites_page_has_a_bar_of_ninety_days_by_the_worst_state() -> None:
+    day_ms = 24 * HOUR_MS
+    today_ms = NOW_MS // day_ms * day_ms
+    states = {0: "Working", 1: "Degraded", 2: "Down", 89: "Problem", 90: "Down"}
+    rows = [
+        Sample(
+            "site",
+            {"site": "town-hall"},
+            {"urgency": URGENCIES[word], "word": word},
+            at_ms,
+        )
+        for ago, word in states.items()
+        for at_ms in (today_ms - ago * day_ms, today_ms - ago * day_ms + 1)
+    ]
+    with page_client(MemoryStore(rows)) as client:
+        page = client.get("/sites/town-hall").text
+        without = client.get("/sites/depot").text
+    counts = "Of 90 intervals: 1 working, 1 degraded, 2 with a problem or down, 86 not"
+    assert counts in page
+    assert accessible.findings(page, CSS) == []
+    assert "No state of this site is recorded yet" in without
 
 
 def test_a_history_without_rows_is_not_known_and_is_not_shown_as_down() -> None:

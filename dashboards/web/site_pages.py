@@ -77,10 +77,11 @@ class SitePages:
         if site_now is None:
             raise HTTPException(404, f"There is no site called {wanted}.")
         views, site = self._site_views, site_now.site
-        lines, calls, rows = await asyncio.gather(
+        lines, calls, rows, days = await asyncio.gather(
             views.line_charts(site, view.estate, shown),
             views.calls_chart(site, shown),
             self._views.experience(),
+            views.days(site_now),
         )
         kinds = [
             ("site", site.id, f"In {site_now.name}"),
@@ -117,6 +118,7 @@ class SitePages:
             range_link=lambda key: f"?range={key}#lines",
             line_charts=lines,
             calls_chart=calls,
+            days=days,
             compared=compared,
             absent={label: absent(by, key) for by, key, label in kinds},
             devices=devices,

@@ -24,6 +24,7 @@ from dashboards.web.range_charts import range_chart, row_series
 from dashboards.web.site_state import SiteNow
 
 _EVENTS = 10
+SHOWN_DAYS = 90
 
 
 class SiteViews:
@@ -51,6 +52,19 @@ class SiteViews:
             for n, site in enumerate(sites)
             if site.site.id in found
         }
+
+    async def days(self, site: SiteNow) -> Markup | None:
+        """Returns a strip of the last 90 days of a site, each day by its worst state;
+        None if nothing is recorded. Days are of UTC, as those of roll-ups."""
+        today_ms = self._now_ms() // DAY_MS * DAY_MS
+        span = today_ms - (SHOWN_DAYS - 1) * DAY_MS, today_ms + DAY_MS
+        ids = (site.site.id,)
+        rows = await self._answers.query(page_queries.site_states(span, ids, DAY_MS))
+        marks = state_marks(rows or (), span, DAY_MS).get(site.site.id)
+        if marks is None:
+            return None
+        title = f"{site.name}: the last {SHOWN_DAYS} days"
+        return strip("days", title, marks, 720, words=STATE_WORDS)
 
     async def presence(self, site: Site, shown: PageRange) -> dict[str, Markup]:
         """Returns a strip of `shown` for each device."""

@@ -228,23 +228,11 @@ def wifi(seen: LaptopResults) -> list[Diagnosis]:
         return _to_the_router(seen)
     signal = seen.figure("wifi", "signal_dbm")
     least = seen.figure("wifi", "signal_min_dbm")
-    about = "about " if seen.figure("wifi", "signal_derived") == 1 else ""
     near = "Move nearer to the access point, or use a cable."
     if signal is not None and signal <= WEAK_DBM:
-        return [
-            Diagnosis(
-                "wifi", False, f"your Wi-Fi is weak ({about}{signal:.0f} dBm)", near
-            )
-        ]
+        return [Diagnosis("wifi", False, "your Wi-Fi is weak", near)]
     if least is not None and least <= WEAK_MOMENT_DBM:
-        return [
-            Diagnosis(
-                "wifi",
-                False,
-                f"your Wi-Fi was weak at times ({about}{least:.0f} dBm)",
-                near,
-            )
-        ]
+        return [Diagnosis("wifi", False, "your Wi-Fi was weak at times", near)]
     noise = seen.figure("wifi", "snr_db")
     retries = seen.figure("wifi", "retry_ratio")
     if (noise is not None and noise < LEAST_SNR_DB) or (

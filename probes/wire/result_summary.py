@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from probes.wire.diagnosis import WEAK_DBM
+from probes.wire.diagnosis import WEAK_DBM, WEAK_MOMENT_DBM
 from probes.wire.failure import Outcome
 from probes.wire.number_text import (
     capitalised,
@@ -107,7 +107,12 @@ def _wifi(result: Result) -> str:
         grade = (
             "weak" if signal <= WEAK_DBM else "fair" if signal <= _FAIR_DBM else "good"
         )
-        return f"{grade} signal"
+        about = "about " if result.values.get("signal_derived") == 1 else ""
+        text = f"{grade} signal, {about}{signal:.0f} dBm"
+        least = result.values.get("signal_min_dbm")
+        if isinstance(least, int | float) and least <= WEAK_MOMENT_DBM < signal:
+            text += f"; weak at times, {about}{least:.0f} dBm"
+        return text
     if isinstance(quality, int | float):
         return f"signal {percentage(quality)}"
     return ""
