@@ -13,7 +13,11 @@ from recorded_agents import Recorded
 from collectors.snmp import credential
 from collectors.snmp.drafting.drafting_command import draft_from, explain_host
 from collectors.snmp.drafting.mib_files import parse_mibs
-from collectors.snmp.drafting.mib_objects import FactsError, MibObject
+from collectors.snmp.drafting.mib_objects import (
+    FactsError,
+    MibObject,
+    with_kilovolt_amps,
+)
 from collectors.snmp.drafting.object_meaning import (
     EnumeratedObject,
     MeasuredObject,
@@ -289,6 +293,24 @@ def test_names_units_and_labels_give_the_meaning(
     name: str, syntax: str, units: str, hint: str, found: ObjectMeaning | None
 ) -> None:
     assert meaning(MibObject("1.3", name, "", "scalar", syntax, units, hint)) == found
+
+
+@pytest.mark.parametrize(
+    ("scale", "multiplier"), [("scale=0.01", 10.0), ("scale=0.1", 1.0)]
+)
+def test_a_fraction_as_of_kilowatts_is_of_kilovolt_amps(
+    scale: str, multiplier: float
+) -> None:
+    active = MibObject(
+        "1.3.1.1", "aPower", "", "column", "INTEGER", "", "scale=0.01 unit=kilowatt"
+    )
+    apparent = MibObject(
+        "1.3.1.2", "aVa", "", "column", "INTEGER", "", f"{scale} unit=volt-amp"
+    )
+    objects = with_kilovolt_amps({each.oid: each for each in (active, apparent)})
+    found = meaning(objects[apparent.oid])
+    assert isinstance(found, MeasuredObject)
+    assert (found.class_, found.multiplier) == ("power", multiplier)
 
 
 @pytest.mark.parametrize(

@@ -53,16 +53,36 @@ WALKS = {
     "end of 32 bits": ("318.1.3.2", f"{E}.318.1.1.1.2.3.2.0|66|4294967295\n", []),
     "least of 32 bits": ("318.1.3.2", f"{E}.318.1.1.1.2.3.2.0|2|-2147483648\n", []),
     "tenths of degrees": ("318.1.3.2", f"{E}.318.1.1.1.2.3.2.0|66|265\n", [26.5]),
+    # -1 where nothing is negative is no temperature, current or power either.
+    "UPS without probes": (
+        "935.10.1",
+        f"{E}.935.10.1.1.2.16.1.3.1|2|2382\n{E}.935.10.1.1.2.16.1.4.1|2|-1\n"
+        f"{E}.935.10.1.1.3.8.0|2|-1\n{E}.935.10.1.1.6.2.1.0|2|-1\n",
+        [238.2],
+    ),
+    "freezer": ("935.10.1", f"{E}.935.10.1.1.6.1.1.0|2|-1\n", [-0.1]),
+    "power strip without meter": (
+        "318.1.3.4.6",
+        f"{E}.318.1.1.26.6.3.1.8.1|2|-1\n{E}.318.1.1.26.6.3.1.9.1|2|-1\n",
+        [],
+    ),
+    "hundredths of kVA": (
+        "318.1.3.4.6",
+        f"{E}.318.1.1.26.6.3.1.8.1|2|30\n{E}.318.1.1.26.6.3.1.9.1|2|82\n",
+        [300.0, 0.82],
+    ),
     # The same MIB with whole degrees and with hundredths.
     "hundredths": ("20916.1.6", f"{E}.20916.1.6.1.1.1.2.0|2|2212\n", [22.12]),
     "whole degrees": ("20916.1.6", f"{E}.20916.1.6.1.1.1.2.0|2|22\n", [22.0]),
 }
 
 
-async def read(walk: str, maker: str, folder: Path) -> DeviceFacts:
+async def read(
+    walk: str, maker: str, folder: Path, descr: str = "Device"
+) -> DeviceFacts:
     file = folder / "device.snmprec"
     file.write_text(
-        f"1.3.6.1.2.1.1.1.0|4|Device\n1.3.6.1.2.1.1.2.0|6|{E}.{maker}\n"
+        f"1.3.6.1.2.1.1.1.0|4|{descr}\n1.3.6.1.2.1.1.2.0|6|{E}.{maker}\n"
         f"1.3.6.1.2.1.1.3.0|67|100\n{walk}"
     )
     async with Recorded(file) as device:
@@ -75,6 +95,45 @@ async def test_only_measurements_are_shown(name: str, tmp_path: Path) -> None:
     facts = await read(walk, maker, tmp_path)
     shown = [s.value for s in facts.sensors if s.class_ != "state"]
     assert shown == values
+
+
+@pytest.mark.parametrize(
+    ("descr", "maker", "walk", "shown"),
+    [
+        # A processor and a kernel are no model and version of a known maker's device.
+        (
+            "Linux bmc 2.6.28.9 #1 Mon Feb 10 armv5tejl",
+            "8072.3.2.10",
+            f"{E}.10876.2.1.1.1.1.2.1|4|Fan\n",
+            ("supermicro", None, None, None),
+        ),
+        (
+            "Linux pi 5.4.51-v7+ #1333 SMP armv7l",
+            "8072.3.2.10",
+            "",
+            ("linux", "ARMv7", "5.4.51-v7+", None),
+        ),
+        (
+            "APC Web/SNMP Management Card (MB:v3.9.2 PF:v3.7.3 PN:a.bin AF1:v3.7.2 "
+            "AN1:b.bin MN:AP9617 HR:A10 SN: FFFFFFFFFFFF MD:06/01/2005)",
+            "318.1.3.2.7",
+            f"{E}.318.1.1.1.1.2.3.0|4|FFFFFFFFFFFF\n",
+            ("apc", "Web/SNMP Management Card", "AOS v3.7.3 / App v3.7.2", None),
+        ),
+    ],
+)
+async def test_what_identifies_nothing_is_not_shown(
+    descr: str,
+    maker: str,
+    walk: str,
+    shown: tuple[str | None, ...],
+    tmp_path: Path,
+) -> None:
+    facts = await read(walk, maker, tmp_path, descr)
+    identity = facts.identity
+    assert identity is not None
+    found = (identity.vendor, identity.hardware, identity.version, identity.serial)
+    assert found == shown
 
 
 def check_readings(profile: Profile, values: dict[str, dict[str, Value]]) -> int:

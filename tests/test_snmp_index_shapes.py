@@ -144,10 +144,13 @@ def test_an_optic_is_not_the_device() -> None:
     assert (identity.hardware, identity.serial) == (None, "B2")
 
 
+MORE = ("0000", "#########", "00 00 00 00", "System MAC: 02-00-00-00-00-01")
+
+
 def test_a_placeholder_identifies_nothing() -> None:
     (part,) = parse_entities(entity("1", 3, "FFFFFFFF"))
     assert part.serial is None
-    for text in ("N/A", "0000000000", "To be filled by O.E.M.", "", None):
+    for text in ("N/A", "0000000000", "To be filled by O.E.M.", "", None, *MORE):
         assert without_placeholder(text) is None
     for text in ("0", "F0F0F0", "FFFFFFA1", "NA-1"):
         assert without_placeholder(text) == text

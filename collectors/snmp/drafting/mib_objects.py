@@ -68,7 +68,36 @@ def read_facts(folder: Path, below: Collection[str]) -> dict[str, MibObject]:
                 if line.startswith(prefixes):
                     cells = line.rstrip("\n").split("\t")
                     objects[cells[0]] = MibObject(*cells[: len(FACTS_COLUMNS)])
-    return objects
+    return with_kilovolt_amps(objects)
+
+
+def with_kilovolt_amps(objects: Objects) -> dict[str, MibObject]:
+    """Return the objects, with kVA where a fraction of a VA would be said.
+
+    Facts have one word for VA and kVA. An apparent power stands beside the active power
+    in kilowatts, with the same scale.
+    """
+    in_kilowatts = {
+        (each.table, _scale_of(each))
+        for each in objects.values()
+        if "unit=kilowatt" in each.hint.split()
+    }
+
+    def corrected(each: MibObject) -> MibObject:
+        words = each.hint.split()
+        scale = _scale_of(each)
+        if "unit=volt-amp" not in words or scale is None or each.units:
+            return each
+        if (each.table, scale) not in in_kilowatts:
+            return each
+        hint = each.hint.replace("unit=volt-amp", "unit=kilovolt-amp")
+        return msgspec.structs.replace(each, hint=hint)
+
+    return {oid: corrected(each) for oid, each in objects.items()}
+
+
+def _scale_of(each: MibObject) -> str | None:
+    return next((w for w in each.hint.split() if w.startswith("scale=")), None)
 
 
 def _lines(file: Path) -> Iterator[str]:

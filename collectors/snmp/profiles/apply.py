@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from collectors.snmp.profiles.code_evidence import find_codes, skip_codes
 from collectors.snmp.profiles.drafted_rows import KnownRows, SettledColumns
 from collectors.snmp.profiles.items import SensorRule, WirelessRule
 from collectors.snmp.profiles.matched_rows import (
@@ -56,6 +57,7 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
     pools: dict[tuple[str, str], str] = {}
     named: set[tuple[str, str, str]] = set()
     settled, known = SettledColumns(profiles, columns), KnownRows()
+    codes = find_codes(profiles, columns)
     for profile in sorted(profiles, key=lambda profile: profile.head.drafted):
         tables = profile.body.tables
         for table in tables.values():
@@ -86,9 +88,14 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
                             continue
                         named.add(name)
                     taken[key].add(part)
-                    matches.append(matched)
                     if not is_drafted and not profile.is_general:
                         known.add(matched)
+                    if codes and not profile.is_general:
+                        measured = skip_codes(matched, codes)
+                    else:
+                        measured = matched
+                    if measured is not None:
+                        matches.append(measured)
     return matches
 
 

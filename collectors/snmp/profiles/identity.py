@@ -112,6 +112,7 @@ async def complete_identity(
             for profile in profiles
             if fact != "vendor" or not profile.is_general
             for source in getattr(profile.body.identity, fact)
+            if not (source.no_maker and _is_maker(facts["vendor"]))
         ]
         heads = (getattr(profile.head, fact, None) for profile in profiles)
         facts[fact] = (
@@ -119,17 +120,30 @@ async def complete_identity(
             or next((value for value in heads if value), None)
             or getattr(identity, fact)
         )
-    if facts["vendor"] in (None, *AGENT_VENDORS):
-        named = {profile.head.vendor for profile in profiles} - {None, *AGENT_VENDORS}
-        known = {VENDORS[n] for n in await enterprises() if n in VENDORS}
-        makers = named or known - AGENT_VENDORS
-        if len(makers) == 1:
-            facts["vendor"] = makers.pop()
-        else:
-            general = [p.body.identity.vendor for p in profiles if p.is_general]
-            named_text = await facts_reader.read_first(chain.from_iterable(general))
-            facts["vendor"] = named_text or facts["vendor"]
+        if fact == "vendor" and not _is_maker(facts[fact]):
+            maker = await _find_maker(profiles, facts_reader, enterprises)
+            facts[fact] = maker or facts[fact]
     return msgspec.structs.replace(identity, **facts)
+
+
+def _is_maker(vendor: str | None) -> bool:
+    return vendor not in (None, *AGENT_VENDORS)
+
+
+async def _find_maker(
+    profiles: Sequence[Profile],
+    facts_reader: IdentityFacts,
+    enterprises: Callable[[], Awaitable[Sequence[int]]],
+) -> str | None:
+    """Return the only maker that a profile or an enterprise number names, or else what
+    a standard MIB says. Raises `Failed`."""
+    named = {profile.head.vendor for profile in profiles} - {None, *AGENT_VENDORS}
+    known = {VENDORS[n] for n in await enterprises() if n in VENDORS}
+    makers = named or known - AGENT_VENDORS
+    if len(makers) == 1:
+        return makers.pop()
+    general = [p.body.identity.vendor for p in profiles if p.is_general]
+    return await facts_reader.read_first(chain.from_iterable(general))
 
 
 def _to_oid(value: Value | None) -> str | None:

@@ -111,7 +111,8 @@ class Source(StrictModel):
     """A possible source of one fact of the identity, and how to refine its value.
 
     `find`: a regular expression whose first group is the value. `lookup`: words by
-    value. `means`: the word to use if there is any value.
+    value. `means`: the word to use if there is any value. `no_maker`: only if nothing
+    else than the agent names a maker, as a processor is no model of an appliance.
     """
 
     descr: Pattern | None = None
@@ -126,6 +127,7 @@ class Source(StrictModel):
     lookup: dict[Raw, str] | None = None
     means: str | None = None
     prefix: str = ""
+    no_maker: bool = False
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:

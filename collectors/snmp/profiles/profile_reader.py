@@ -284,7 +284,7 @@ class IdentityFacts:
     async def read_first(self, sources: Iterable[Source]) -> str | None:
         """Return the value of the first source that has one. Raises `Failed`."""
         for source in sources:
-            if value := await self._read(source):
+            if value := without_placeholder(await self._read(source)):
                 return value
         return None
 

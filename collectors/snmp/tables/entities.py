@@ -39,9 +39,10 @@ CHASSIS = "chassis"
 # Parts of these classes, and optical modules of any, are plugged into a device.
 _PLUGGED = ("port", "sensor", "fan", "powerSupply", "battery", "energyObject")
 _OPTIC = re.compile(r"(?i)\b(q?sfp\w*|xfp|gbic|cfp\d?|transceiver|\d+base-?\w+)\b")
-# What makers leave in a field that nobody filled in.
+# What makers leave in a field that nobody filled in, or put there instead.
 _PLACEHOLDER = re.compile(
-    r"([0f])\1{5,}|n/?a|none|null|not (specified|available|applicable|set)|unknown"
+    r"([0f#*?.-])\1{3,}|(00[ :-])+00|system mac:.*|n/?a|none|null"
+    r"|not (specified|available|applicable|set)|unknown"
     r"|default string|to be filled by o\.?e\.?m\.?|system serial number",
     re.IGNORECASE,
 )
@@ -74,8 +75,8 @@ def device_parts(entities: Sequence[Entity]) -> list[Entity]:
 
 
 def without_placeholder(value: str | None) -> str | None:
-    """Return the text, or None for such as `FFFFFFFF` or `N/A`, which identify
-    nothing."""
+    """Return the text, or None for such as `FFFFFFFF`, `N/A` or a port's address,
+    which identify nothing."""
     if not value or _PLACEHOLDER.fullmatch(value.strip()):
         return None
     return value
