@@ -102,7 +102,8 @@ class WebConfig(StrictModel):
     sign_in: SignInConfig = SignInConfig()
     fleet: bool = Field(
         default=True,
-        description="the page Fleet, for requests from this machine and no proxy",
+        description="the page Fleet: for engineers and administrators if people "
+        "sign in, else for requests from this machine and no proxy",
     )
     fleet_expected: Path | None = Field(
         default=None,
