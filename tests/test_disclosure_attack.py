@@ -34,6 +34,15 @@ def test_no_hidden_group_of_a_window_follows_from_those_that_are_shown(
     assert found.derivable == 0
 
 
+@pytest.mark.parametrize("seed", [10, 12])
+def test_no_hidden_group_follows_from_windows_that_overlap(seed: int) -> None:
+    calls = council_calls(seed, 90, SLICES + 5)
+    found = attack(calls, published(calls, 6))
+    assert found.hidden
+    assert found.shown
+    assert found.derivable == 0
+
+
 def test_the_attack_succeeds_if_only_small_groups_are_hidden() -> None:
     calls = council_calls(11, 80, SLICES)
     found = attack(calls, only_large(calls, 1))
@@ -88,6 +97,16 @@ def test_a_share_is_hidden_if_that_others_have_none_reveals_a_small_group() -> N
     )
     assert told < names
     assert ALL in told
+
+
+def test_a_group_without_new_results_counts_as_one_that_has_none() -> None:
+    # Site a has 20 laptops; of the nine at the office only some have new results.
+    people = [set(range(11)), set(range(11, 15)), set(range(15, 20))]
+    atoms = {ALL: [0, 1, 2], HOME: [0, 1], ("place", "office"): [2], SITE: [1]}
+    groups = ShownGroups(Cells(people, atoms), {ALL, HOME}, 5)
+    assert groups.safe([{ALL: 5.0, HOME: 3.0}]) == {ALL, HOME}
+    # With nothing new from the first eleven, what is new at home is all of site a.
+    assert groups.safe([{ALL: 5.0, HOME: 3.0}], absent=0b001) < {ALL, HOME}
 
 
 def test_a_protected_group_is_hidden_and_does_not_follow_from_others() -> None:

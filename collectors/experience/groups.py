@@ -36,6 +36,7 @@ from collectors.experience.disclosure_control import (
 )
 from collectors.experience.group_figures import (
     FIGURES,
+    ExperienceFigures,
     call_tests,
     cause_rows,
     parts_of_shares,
@@ -202,6 +203,10 @@ class ExperienceWindow:
             self._config.least,
             with_teams(earlier, small.merged),
             lambda figure: protected(figure, end_ms) | small.protected,
+            lambda row: (
+                row.time_ms >= end_ms - self._period_ms
+                or row.received_ms >= settled_ms - self._period_ms
+            ),
         )
         self.history.add(end_ms, small.with_small(hidden))
         for sample in samples:
@@ -237,12 +242,14 @@ def window_samples(
     least: int,
     earlier: Sequence[AgentResult] = (),
     protected: Callable[[str], frozenset[GroupName]] = lambda _figure: frozenset(),
+    is_new: Callable[[AgentResult], bool] = lambda _row: True,
 ) -> tuple[list[Sample], HiddenGroups]:
     """Returns the samples of one window at `time_ms`, one for each group shown, and
     what is hidden in it whatever was hidden before.
 
     `earlier` rows are from before the window. They count for figures, but not for the
     number of agents. `protected`: figure → groups hidden before (`HiddenHistory`).
+    `is_new`: whether a row was in no window before.
     """
     rows, earlier = with_vpn_products(
         without_duplicates(rows), without_duplicates(earlier)
@@ -269,6 +276,7 @@ def window_samples(
         ]
         by_group = _by_group(measured)
         agents = frozenset((row.location, row.agent) for row in measured)
+        new = [row for row in measured if is_new(row)]
         found = []
         for allowed, kept in ((alone, frozenset()), (shown, protected(figures.weight))):
             if (key := (agents, allowed, kept)) not in known:
@@ -279,6 +287,7 @@ def window_samples(
                 for group in groups.names
             }
             safe = groups.safe(parts_of_shares(figures, by_group, calculated))
+            safe = _safe_if_new(groups, safe, figures, new, _by_place(measured), least)
             found.append({group: calculated[group] for group in safe})
             if (shown, protected(figures.weight)) == (allowed, kept):
                 break
@@ -292,6 +301,27 @@ def window_samples(
         for by, group in sorted(fields)
     ]
     return samples, hidden
+
+
+def _safe_if_new(
+    groups: ShownGroups,
+    names: frozenset[GroupName],
+    figures: ExperienceFigures,
+    new: Sequence[AgentResult],
+    places: Iterable[AgentPlace],
+    least: int,
+) -> frozenset[GroupName]:
+    """Returns the groups that are safe even if shares of `new` alone are known."""
+    by_group = _by_group(new)
+    calculated = {
+        name: figures.fields_of_group(by_group[name], least)
+        for name in names & by_group.keys()
+    }
+    nothing = dict.fromkeys(names, 0.0)
+    sums = [nothing | one for one in parts_of_shares(figures, by_group, calculated)]
+    located = {row.location for row in new}
+    absent = sum(1 << at for at, place in enumerate(places) if place not in located)
+    return groups.safe(sums, names, absent)
 
 
 def _by_kind(rows: Sequence[AgentResult]) -> dict[str, list[AgentResult]]:
