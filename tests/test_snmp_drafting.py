@@ -19,10 +19,7 @@ from collectors.snmp.drafting.mib_objects import (
     with_kilovolt_amps,
 )
 from collectors.snmp.drafting.object_meaning import (
-    EnumeratedObject,
     MeasuredObject,
-    ObjectMeaning,
-    UsageObject,
     meaning,
 )
 from collectors.snmp.drafting.unread_tables import find_unread
@@ -199,100 +196,6 @@ def test_mibs_that_do_not_help_are_one_sentence(
     (tmp_path / "README.txt").write_text("no MIB")
     with pytest.raises(FactsError, match=r"no such file|name nothing"):
         draft(recording, tmp_path / file)
-
-
-@pytest.mark.parametrize(
-    ("name", "syntax", "units", "hint", "found"),
-    [
-        ("aTemp", "Integer32", "", "", MeasuredObject("temperature")),
-        # No ampere.
-        ("chillerName", "Integer32", "N/A", "", None),
-        ("coilLevel", "Integer32", "n/a", "", None),
-        (
-            "aVoltage",
-            "Integer32",
-            "mV",
-            "",
-            MeasuredObject("voltage", 1000, is_stated=True, has_unit=True),
-        ),
-        ("aTemperatureHighThreshold", "Integer32", "C", "", None),
-        ("aTemperatureName", "OCTET STRING", "", "", None),
-        ("aCpuUtilization", "Gauge32", "%", "", UsageObject("processors")),
-        ("aCpuIdle", "Gauge32", "%", "", UsageObject("processors", True)),
-        ("aFanMode", "INTEGER 1=auto 2=manual", "", "", None),
-        (
-            "aFanStatus",
-            "INTEGER 1=ok 2=failed",
-            "",
-            "",
-            EnumeratedObject({1: ("ok", "ok"), 2: ("failed", "critical")}),
-        ),
-        (
-            "aOverloadAlarm",
-            "INTEGER 1=true 2=false",
-            "",
-            "",
-            EnumeratedObject({1: ("true", "critical"), 2: ("false", "ok")}),
-        ),
-        (
-            "aFanAlarm",
-            "INTEGER 0=off 1=on",
-            "",
-            "",
-            EnumeratedObject({0: ("off", "ok"), 1: ("on", "warning")}),
-        ),
-        ("aRadioTxPower", "Integer32", "dBm", "", None),
-        (
-            "aBatteryTemp",
-            "INTEGER -1=notAvailable",
-            "Celsius",
-            "",
-            MeasuredObject("temperature", is_stated=True, has_unit=True, absent=(-1,)),
-        ),
-        (
-            "aSupplyVoltage",
-            "Integer32:Millivolt",
-            "",
-            "display=d-3",
-            MeasuredObject("voltage", 1000, is_stated=True, has_unit=True),
-        ),
-        (
-            "aCardPower",
-            "Integer32",
-            "0.001W",
-            "",
-            MeasuredObject("power", 1000, is_stated=True, has_unit=True),
-        ),
-        (
-            "aSfpRxPower",
-            "Integer32",
-            "uW",
-            "",
-            MeasuredObject("dbm", 1000, is_stated=True, has_unit=True, is_light=True),
-        ),
-        (
-            "upsBatteryRunTimeRemaining",
-            "TimeTicks",
-            "",
-            "",
-            MeasuredObject("runtime", 6000, is_stated=True),
-        ),
-        (
-            "aActiveSessions",
-            "Gauge32",
-            "",
-            "",
-            MeasuredObject("count", is_stated=True),
-        ),
-        ("aPeakSessions", "Gauge32", "", "", None),
-        # A description that names volts does not make this a voltage.
-        ("aQueueCalc", "Integer32", "", "unit=volt", None),
-    ],
-)
-def test_names_units_and_labels_give_the_meaning(
-    name: str, syntax: str, units: str, hint: str, found: ObjectMeaning | None
-) -> None:
-    assert meaning(MibObject("1.3", name, "", "scalar", syntax, units, hint)) == found
 
 
 @pytest.mark.parametrize(

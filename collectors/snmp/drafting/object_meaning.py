@@ -93,6 +93,7 @@ _RADIO_QUALITY = (
     ("signal", {"rsrp", "rssi", "rscp"}, "dbm"),
     ("snr", {"sinr", "snr", "rsrq"}, "db"),
 )
+_PERCENT_NAMES = {"percent", "percentage", "pct"}
 _LAST_NAMES = {"hz": "frequency", "rpm": "fanspeed"}
 _MOST_CODES = 3
 
@@ -132,6 +133,8 @@ def _without_value(words: list[str]) -> list[str]:
     """Return the words of a name without last ones such as `value`."""
     while len(words) > 1 and words[-1] in {"value", "val", "reading", "raw"}:
         words = words[:-1]
+    if words[-2:-1] in (["status"], ["state"]) and words[-1] in {"string", "str"}:
+        return words[:-1]
     return words
 
 
@@ -154,11 +157,10 @@ def _time_left(
 
 
 def _power_factor(mib_object: MibObject, words: Sequence[str]) -> MeasuredObject | None:
-    if words[-2:] != ["power", "factor"] or {*words} & WORD_LISTS.never_now - {
-        "factor"
-    }:
-        return None
     units, hint = mib_object.units.lower(), mib_object.hint.lower()
+    is_named = words[-2:] == ["power", "factor"] or "power factor" in units
+    if not is_named or {*words} & WORD_LISTS.never_now - {"factor"}:
+        return None
     divisor = stated_divisor(units, hint)
     if re.search(r"%|percent", f"{units} {hint}"):
         divisor *= 100
@@ -169,6 +171,15 @@ def _is_count(mib_object: MibObject, base: str, words: Sequence[str]) -> bool:
     """Return True if it is a number of sessions, calls, users or the like that there
     are now; in a table, only if the name says so for certain."""
     named = set(words)
+    if _RATE_UNITS.fullmatch(mib_object.units.lower().strip()):
+        return base in _GAUGES and not named & (
+            WORD_LISTS.never_now | WORD_LISTS.settings | {"limit", "peak"}
+        )
+    if "ses" in words and "count" not in words:
+        return False  # Severely errored seconds of a line.
+    if words[-1] == "cps":
+        # Connections a second, of those that are active.
+        named = {*words[:-1], "connections"}
     now = WORD_LISTS.now if mib_object.kind == "scalar" else _NOW
     return (
         base in _GAUGES
@@ -224,6 +235,10 @@ def _contradicts(found: ObjectMeaning | None, named: set[str]) -> bool:
 
 # A description that names the small unit and its base means the small one.
 _SMALL_UNIT = re.compile(r"\b(milli|micro)\|?(volt|amp|watt)(?:\|\2)?(?!\|)\b")
+# Sessions and the like that come each second, although "second" is the unit of times.
+_RATE_UNITS = re.compile(
+    r"(new )?(sessions?|connections?|calls?|conns?)( per |/)s(ec(ond)?)?"
+)
 _BATTERY = {"battery", "batt", "bat", "ups"}
 _GAUGES = {"Integer32", "INTEGER", "Gauge32", "Unsigned32"}
 _NOW = {"active", "current", "curr", "concurrent"}
@@ -286,6 +301,10 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     hint = _SMALL_UNIT.sub(r"\1\2", mib_object.hint.lower())
     type_ = " ".join(split_words(mib_object.syntax.partition(":")[2]))
     scale = stated_divisor(units, f"{hint} {type_}")
+    several = hint_word(hint, "unit").split("|")
+    if not units and "percent" in several and _PERCENT_NAMES & {*words}:
+        # The name says which of the units of a description it is.
+        hint = re.sub(r"\bunit=\S+", "unit=percent", hint)
     # 0.1V, 0.01A
     plain = re.sub(r"^[\d./]+ *", "", units)
     for pattern, class_, factor in UNIT_WORDS:
@@ -329,7 +348,9 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
         return _scaled("dbm", 1 / scale, "scale" in hint)
     if words[-1] in ("current", "amps", "amp") or {"current", "load"} <= named:
         return _scaled("current", 1 / scale, "scale" in hint)
-    if words[-1] in ("power", "watts", "watt"):
+    if words[-1] in ("power", "watts", "watt") or (
+        words[-1] == "consumption" and named & {"power", "poe"}
+    ):
         return _scaled("power", 1 / scale, "scale" in hint)
     return None
 
@@ -340,7 +361,7 @@ def _radio_quality(
     """Return what a mobile network's signal is like, if its name and unit say so."""
     unit = mib_object.units.lower() or hint_word(mib_object.hint.lower(), "unit")
     for class_, names, wanted in _RADIO_QUALITY:
-        if words[-1] in names and unit == wanted:
+        if words[-1].endswith(tuple(names)) and unit == wanted:
             scale = stated_divisor("", mib_object.hint.lower())
             return MeasuredObject(class_, scale, is_stated=True)
     return None
@@ -353,7 +374,9 @@ def _is_light(words: Sequence[str], factor: float) -> bool:
 
 
 def _percent_class(named: set[str]) -> str | None:
-    if named & {"humidity", "humid", "hum", "rh"}:
+    if named & {"humidity", "humid", "rh"} or (
+        "hum" in named and not named & WORD_LISTS.shares - {"hum"}
+    ):
         return "humidity"
     if named & {"charge", "capacity"} and named & {"charge", "xups", *_BATTERY}:
         return "charge"

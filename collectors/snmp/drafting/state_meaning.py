@@ -15,7 +15,9 @@ _YES, _NO = {"yes", "true"}, {"no", "false"}
 _ON, _OFF = {"on", "active", "raised", "set"}, {"off", "inactive", "cleared", "clear"}
 _THERE = {"present", "online", "installed"}
 # What has a contact: it is on or off, and neither is better.
-_CONTACTS = {"outlet", "relay", "contact", "socket", "receptacle"}
+_CONTACTS = {"breaker", "outlet", "relay", "contact", "socket", "receptacle"}
+# Last words of modes that are what there is now, and no setting.
+_MODES_NOW = ({"oper", "mode"}, {"operational", "mode"})
 _MOST_STATES = 40
 # Last words of names that are certainly those of states, whatever their labels.
 _LAST_WORDS = {"status", "state", "role", "health", "condition"}
@@ -40,7 +42,10 @@ def state_of(
     labels = mib_object.labels
     settings = WORD_LISTS.settings & {*words}
     is_result = words[-1] in _TEXT_STATES and settings <= WORD_LISTS.results
-    if settings and not (is_result and labels):
+    if labels and {*words[-2:]} in _MODES_NOW and len(labels) <= _MOST_STATES:
+        # A mode is neither good nor bad.
+        return EnumeratedObject({n: (label, "unknown") for n, label in labels.items()})
+    if settings and not is_result:
         return None
     if not labels:
         is_text = mib_object.syntax.startswith("OCTET STRING:") and any(
@@ -95,8 +100,11 @@ def state_of(
 
 
 def _with_pairs(words: Sequence[str]) -> set[str]:
-    """Return the words, and each two that follow each other as one: over load."""
-    return {*words} | {a + b for a, b in pairwise(words)}
+    """Return the words, and each two or three that follow each other as one: over
+    load, on by pass."""
+    pairs = [a + b for a, b in pairwise(words)]
+    triples = (a + b[-1] for a, b in zip(pairs, pairwise(words[1:]), strict=False))
+    return {*words, *pairs, *triples}
 
 
 def _raised(label: str) -> str:

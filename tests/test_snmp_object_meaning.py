@@ -1,0 +1,193 @@
+"""What an object measures follows from its name, unit, hint and labels in the MIB."""
+
+from __future__ import annotations
+
+import pytest
+
+from collectors.snmp.drafting.mib_objects import MibObject
+from collectors.snmp.drafting.object_meaning import (
+    EnumeratedObject,
+    MeasuredObject,
+    ObjectMeaning,
+    UsageObject,
+    meaning,
+)
+from collectors.snmp.drafting.state_meaning import TextStateObject
+
+HUMIDITY = MeasuredObject("humidity", has_unit=True)
+PERCENT = MeasuredObject("percent", has_unit=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "syntax", "units", "hint", "found"),
+    [
+        ("aTemp", "Integer32", "", "", MeasuredObject("temperature")),
+        # No ampere.
+        ("chillerName", "Integer32", "N/A", "", None),
+        ("coilLevel", "Integer32", "n/a", "", None),
+        (
+            "aVoltage",
+            "Integer32",
+            "mV",
+            "",
+            MeasuredObject("voltage", 1000, is_stated=True, has_unit=True),
+        ),
+        ("aTemperatureHighThreshold", "Integer32", "C", "", None),
+        ("aTemperatureName", "OCTET STRING", "", "", None),
+        ("aCpuUtilization", "Gauge32", "%", "", UsageObject("processors")),
+        ("aCpuIdle", "Gauge32", "%", "", UsageObject("processors", True)),
+        ("aFanMode", "INTEGER 1=auto 2=manual", "", "", None),
+        (
+            "aFanStatus",
+            "INTEGER 1=ok 2=failed",
+            "",
+            "",
+            EnumeratedObject({1: ("ok", "ok"), 2: ("failed", "critical")}),
+        ),
+        (
+            "aOverloadAlarm",
+            "INTEGER 1=true 2=false",
+            "",
+            "",
+            EnumeratedObject({1: ("true", "critical"), 2: ("false", "ok")}),
+        ),
+        (
+            "aFanAlarm",
+            "INTEGER 0=off 1=on",
+            "",
+            "",
+            EnumeratedObject({0: ("off", "ok"), 1: ("on", "warning")}),
+        ),
+        ("aRadioTxPower", "Integer32", "dBm", "", None),
+        (
+            "aBatteryTemp",
+            "INTEGER -1=notAvailable",
+            "Celsius",
+            "",
+            MeasuredObject("temperature", is_stated=True, has_unit=True, absent=(-1,)),
+        ),
+        (
+            "aSupplyVoltage",
+            "Integer32:Millivolt",
+            "",
+            "display=d-3",
+            MeasuredObject("voltage", 1000, is_stated=True, has_unit=True),
+        ),
+        (
+            "aCardPower",
+            "Integer32",
+            "0.001W",
+            "",
+            MeasuredObject("power", 1000, is_stated=True, has_unit=True),
+        ),
+        (
+            "aSfpRxPower",
+            "Integer32",
+            "uW",
+            "",
+            MeasuredObject("dbm", 1000, is_stated=True, has_unit=True, is_light=True),
+        ),
+        (
+            "upsBatteryRunTimeRemaining",
+            "TimeTicks",
+            "",
+            "",
+            MeasuredObject("runtime", 6000, is_stated=True),
+        ),
+        (
+            "aActiveSessions",
+            "Gauge32",
+            "",
+            "",
+            MeasuredObject("count", is_stated=True),
+        ),
+        ("aPeakSessions", "Gauge32", "", "", None),
+        (
+            "aSesRate10",
+            "Gauge32",
+            "Sessions Per Second",
+            "",
+            MeasuredObject("count", is_stated=True),
+        ),
+        (
+            "aActiveTcpCps",
+            "Integer32",
+            "",
+            "",
+            MeasuredObject("count", is_stated=True),
+        ),
+        ("aSysSesCount", "Gauge32", "", "", MeasuredObject("count", is_stated=True)),
+        # Severely errored seconds.
+        ("aCurrentDaySES", "Gauge32", "", "", None),
+        (
+            "aRcpPf",
+            "Unsigned32",
+            ".01 Power Factor",
+            "",
+            MeasuredObject("power_factor", 100, is_stated=True),
+        ),
+        (
+            "aPercentLoad",
+            "INTEGER",
+            "",
+            "unit=percent|volt-amp",
+            MeasuredObject("load", has_unit=True),
+        ),
+        (
+            "aMRSRP",
+            "OCTET STRING:DisplayString",
+            "",
+            "unit=dbm",
+            MeasuredObject("signal", is_stated=True),
+        ),
+        ("aSupplyHum", "INTEGER", "", "unit=percent", HUMIDITY),
+        ("aHumActualOutput", "INTEGER", "", "unit=percent", PERCENT),
+        # A mode is neither good nor bad, and a setting if it is not said to be now.
+        (
+            "aCfgRedundancyOperMode",
+            "INTEGER 1=nonRedundant 2=hotStandby",
+            "",
+            "",
+            EnumeratedObject(
+                {1: ("nonRedundant", "unknown"), 2: ("hotStandby", "unknown")}
+            ),
+        ),
+        ("aRedundancyMode", "INTEGER 1=nonRedundant 2=hotStandby", "", "", None),
+        (
+            "aStorageDisruptionDetected",
+            "INTEGER 1=no 2=yes",
+            "",
+            "",
+            EnumeratedObject({1: ("no", "ok"), 2: ("yes", "critical")}),
+        ),
+        (
+            "aOutputOnByPass",
+            "INTEGER 1=yes 2=no",
+            "",
+            "",
+            EnumeratedObject({1: ("yes", "critical"), 2: ("no", "ok")}),
+        ),
+        (
+            "aBreakerPosition",
+            "INTEGER 1=open 2=closed",
+            "",
+            "",
+            EnumeratedObject({1: ("open", "unknown"), 2: ("closed", "ok")}),
+        ),
+        (
+            "aBackupStatusString",
+            "OCTET STRING:DisplayString",
+            "",
+            "",
+            TextStateObject(),
+        ),
+        # What came of a setting, as a text.
+        ("aControlStatus", "OCTET STRING:DisplayString", "", "", TextStateObject()),
+        # A description that names volts does not make this a voltage.
+        ("aQueueCalc", "Integer32", "", "unit=volt", None),
+    ],
+)
+def test_names_units_and_labels_give_the_meaning(
+    name: str, syntax: str, units: str, hint: str, found: ObjectMeaning | None
+) -> None:
+    assert meaning(MibObject("1.3", name, "", "scalar", syntax, units, hint)) == found
