@@ -174,15 +174,17 @@ def test_ports_are_in_the_devices_order_and_each_is_there_once(
     names: list[str],
 ) -> None:
     rows = [
-        Row(None, {"device": "d", "port": name}, {"in_bps_p95": 1.0}) for name in names
+        Row(
+            None,
+            {"device": "d", "port": name},
+            {"in_bps_p95": 1.0, "if_index_last": -at, "state_last": at % 4},
+        )
+        for at, name in enumerate(names)
     ]
-    states = [
-        Row(None, {"port": name}, {"if_index_last": at, "state_last": at % 4})
-        for at, name in enumerate(reversed(names))
-    ]
-    ports = device_page_lists.device_ports(rows, states, {}, ())
+    ports = device_page_lists.device_ports(rows, {}, ())
     assert [port.now.port for port in ports] == names[::-1]
-    without = device_page_lists.device_ports(rows, (), {}, ())
+    unordered = [Row(None, row.tags, {"in_bps_p95": 1.0}) for row in rows]
+    without = device_page_lists.device_ports(unordered, {}, ())
     assert sorted(port.now.port for port in without) == sorted(names)
 
 

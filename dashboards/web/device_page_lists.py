@@ -66,24 +66,22 @@ def port_state(row: Row | None, faulty: bool = False) -> tuple[Level, str]:
 
 def device_ports(
     rows: Iterable[Row],
-    states: Iterable[Row],
     descriptions: Mapping[tuple[str, str], str],
     neighbours: Iterable[ShownNeighbour],
 ) -> list[DevicePort]:
-    """Returns the ports in the device's own order. `rows`: of the last hour; `states`:
-    their state and place."""
-    by_port = {row.tags.get("port", ""): row for row in states}
+    """Returns the ports in the device's own order. `rows`: of
+    `device_queries.ports`."""
     behind: dict[str, list[str]] = {}
     for neighbour in neighbours:
         behind.setdefault(neighbour.port, []).append(neighbour.name)
     ports = []
-    for row in rows:
+    for row in sorted(rows, key=_place):
         port = port_now(row, descriptions)
-        level, word = port_state(by_port.get(port.port), port.is_faulty)
+        level, word = port_state(row, port.is_faulty)
         ports.append(
             DevicePort(port, level, word, tuple(sorted(behind.get(port.port, ()))))
         )
-    return sorted(ports, key=lambda port: _place(by_port, port.now.port))
+    return ports
 
 
 def matching_ports(ports: Iterable[DevicePort], text: str) -> list[DevicePort]:
@@ -217,11 +215,10 @@ def _ports_not_measured(ports: Sequence[DevicePort]) -> list[str]:
     return sentences
 
 
-def _place(states: Mapping[str, Row], port: str) -> tuple[float, list[object]]:
-    row = states.get(port)
-    index = None if row is None else row.values.get("if_index_last")
+def _place(row: Row) -> tuple[float, list[object]]:
+    index = row.values.get("if_index_last")
     known = float(index) if isinstance(index, int | float) else float("inf")
-    return known, _natural(port)
+    return known, _natural(row.tags.get("port", ""))
 
 
 def _natural(text: str) -> list[object]:

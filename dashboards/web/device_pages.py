@@ -54,11 +54,13 @@ class DevicePages:
         view, now = await self._find(request)
         device, to_ms = now.device, rounded(view.now_ms, MINUTE_MS)
         shown = chosen_range(request.query_params.get("range", ""))
-        where = of_device(device.id)
+        where, marked = of_device(device.id), shown.marked(to_ms)
         (
             (polled, identity, findings),
-            (rows, states, described),
+            (rows, described),
+            (heard, sensed, events, answered),
             loads,
+            blind,
         ) = await asyncio.gather(
             self._answers.all(
                 device_queries.latest_poll(to_ms, device.id),
@@ -66,19 +68,18 @@ class DevicePages:
                 page_queries.findings_now(to_ms, where),
             ),
             self._answers.all(
-                page_queries.ports_hour(to_ms, where),
-                device_queries.port_order(to_ms, device.id),
+                device_queries.ports(to_ms, device.id),
                 page_queries.port_descriptions(to_ms, where),
             ),
+            self._answers.all(
+                device_queries.neighbours(to_ms, device.id),
+                page_queries.sensors_now(to_ms, where),
+                page_queries.events(to_ms - EVENTS_MS, to_ms, where),
+                device_queries.answers(marked, where, shown.mark_ms),
+            ),
             self._answers.all(*device_queries.loads(to_ms, device.id)),
+            self._views.blind_spans(*marked),
         )
-        heard, sensed, events, answered = await self._answers.all(
-            device_queries.neighbours(to_ms, device.id),
-            page_queries.sensors_now(to_ms, where),
-            page_queries.events(to_ms - EVENTS_MS, to_ms, where),
-            device_queries.answers(shown.marked(to_ms), where, shown.mark_ms),
-        )
-        blind = await self._views.blind_spans(*shown.marked(to_ms))
         ids = [known.id for known in view.estate.devices]
         neighbours = (
             None if heard is None else device_page_lists.device_neighbours(heard, ids)
@@ -86,7 +87,7 @@ class DevicePages:
         ports = None
         if rows is not None:
             ports = device_page_lists.device_ports(
-                rows, states or (), latest_descriptions(described), neighbours or ()
+                rows, latest_descriptions(described), neighbours or ()
             )
         sensors = None if sensed is None else device_page_lists.device_sensors(sensed)
         poll = _values(polled)
@@ -105,9 +106,9 @@ class DevicePages:
             answered=strip(
                 "answered",
                 f"Its answers in the last {shown.label}",
-                answer_marks(
-                    answered or (), shown.marked(to_ms), shown.mark_ms, blind
-                ).get(device.id, unknown_marks(shown.marked(to_ms), shown.mark_ms)),
+                answer_marks(answered or (), marked, shown.mark_ms, blind).get(
+                    device.id, unknown_marks(marked, shown.mark_ms)
+                ),
             ),
             findings=findings,
             ports=ports,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 
 from collectors.store.query import Pick, Query, Where
+from dashboards.port_descriptions import descriptions_query
 from dashboards.web.page_queries import (
     DAY_MS,
     FRESH_MS,
     HOUR_MS,
     NOW_MS,
     Wheres,
+    inventory_now,
     of_device,
+    ports_hour,
 )
 
 # Ports that have had no row for so long are no ports of the device.
@@ -46,28 +49,12 @@ def answers(span: tuple[int, int], where: Wheres, step_ms: int) -> Query:
 
 
 def identity(to_ms: int, device: str) -> Query:
-    """Inventory is read each hour; it still holds for a device that went down today."""
-    names = ("vendor", "hardware", "os", "version", "serial", "parts")
-    return Query(
-        "inventory",
-        tuple(Pick(name, "last") for name in names),
-        to_ms - DAY_MS,
-        to_ms,
-        of_device(device),
-        ("device",),
-    )
+    return inventory_now(to_ms, of_device(device), "serial", "parts")
 
 
-def port_order(to_ms: int, device: str) -> Query:
-    """The state of each port, and the device's own order of them."""
-    return Query(
-        "interface",
-        (Pick("state", "last"), Pick("if_index", "last")),
-        to_ms - HOUR_MS,
-        to_ms,
-        of_device(device),
-        ("device", "port"),
-    )
+def ports(to_ms: int, device: str) -> Query:
+    """The ports in the last hour, with their state and the device's own order."""
+    return ports_hour(to_ms, of_device(device), "state", "if_index")
 
 
 def neighbours(to_ms: int, device: str) -> Query:
@@ -138,15 +125,7 @@ def port_now(to_ms: int, device: str, port: str) -> Query:
 
 def port_known(to_ms: int, device: str, port: str) -> Query:
     """Whether the device has had such a port; its descriptions by day."""
-    return Query(
-        "interface",
-        (Pick("expected_up", "count"),),
-        to_ms - KNOWN_MS,
-        to_ms,
-        of_port(device, port),
-        ("device", "port", "description"),
-        DAY_MS,
-    )
+    return descriptions_query(to_ms - KNOWN_MS, to_ms, DAY_MS, *of_port(device, port))
 
 
 def of_port(device: str, port: str) -> Wheres:

@@ -96,7 +96,9 @@ def site_states(span: tuple[int, int], sites: tuple[str, ...], step_ms: int) -> 
     )
 
 
-def ports_hour(to_ms: int, where: Wheres) -> Query:
+def ports_hour(to_ms: int, where: Wheres, *more: str) -> Query:
+    """The use, faults and expectations of ports. `more`: fields whose latest value is
+    read as well."""
     picks = ("in_use_ratio", "out_use_ratio", "in_bps", "out_bps")
     return Query(
         "interface",
@@ -110,6 +112,7 @@ def ports_hour(to_ms: int, where: Wheres) -> Query:
             Pick("out_errors_per_s", "mean"),
             Pick("in_discards_per_s", "mean"),
             Pick("out_discards_per_s", "mean"),
+            *(Pick(name, "last") for name in more),
         ),
         to_ms - HOUR_MS,
         to_ms,
@@ -135,9 +138,10 @@ def sensors_now(to_ms: int, where: Wheres) -> Query:
     )
 
 
-def inventory_now(to_ms: int, where: Wheres) -> Query:
-    """Inventory is read each hour; it still holds for a device that went down today."""
-    picks = ("vendor", "hardware", "os", "version")
+def inventory_now(to_ms: int, where: Wheres, *more: str) -> Query:
+    """Inventory is read each hour; it still holds for a device that went down today.
+    `more`: fields beyond make, model and software."""
+    picks = ("vendor", "hardware", "os", "version", *more)
     return Query(
         "inventory",
         tuple(Pick(name, "last") for name in picks),

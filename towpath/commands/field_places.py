@@ -152,7 +152,7 @@ def _page_queries() -> Iterator[Query]:
     yield device_queries.latest_poll(now_ms, "a")
     yield device_queries.answers(span, where, _DAY_MS)
     yield device_queries.identity(now_ms, "a")
-    yield device_queries.port_order(now_ms, "a")
+    yield device_queries.ports(now_ms, "a")
     yield device_queries.neighbours(now_ms, "a")
     yield from device_queries.loads(now_ms, "a")
     yield device_queries.port_traffic(span, "a", "b", _DAY_MS)
