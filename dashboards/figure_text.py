@@ -84,6 +84,16 @@ def number(value: float | None, unit: str = "", digits: int = 0) -> str:
     return f"{value:,.{digits}f}" + (f" {unit}" if unit else "")
 
 
+def short_number(value: float, unit: str, digits: int) -> str:
+    """Returns `12 ms`, but `1.2 ms`: decimal places only below 10."""
+    return number(value, unit, 0 if value >= 10 or not value else digits)
+
+
+def per_second(value: float) -> str:
+    """Returns `0.25 per s`."""
+    return short_number(value, "per s", 2)
+
+
 def duration(ms: float) -> str:
     """Returns a length of time as `duration_text` does, of milliseconds."""
     return duration_text(ms / 1000)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from collectors.store.query import Row
 from dashboards.chart import strip
-from dashboards.figure_text import number, rate
+from dashboards.figure_text import per_second, rate
 from dashboards.port_descriptions import latest_descriptions
 from dashboards.query_cache import QueryCache, rounded
 from dashboards.web import device_page_lists, device_queries, page_queries
@@ -207,13 +207,10 @@ class DevicePages:
 
 
 def _port_charts(shown: PageRange, now_ms: int, rows: list[Row]) -> list[object]:
-    def faults(value: float) -> str:
-        return number(value, "per s", 0 if value >= 10 or not value else 2)
-
     kinds = (
         ("traffic", "Traffic", "bps_p95", rate, 1000.0),
-        ("errors", "Errors", "errors_per_s_mean", faults, 0.0),
-        ("discards", "Discards", "discards_per_s_mean", faults, 0.0),
+        ("errors", "Errors", "errors_per_s_mean", per_second, 0.0),
+        ("discards", "Discards", "discards_per_s_mean", per_second, 0.0),
     )
     return [
         range_chart(

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from collectors.store.query import Row
 from dashboards.chart import Chart
-from dashboards.figure_text import number, percent, rate
+from dashboards.figure_text import per_second, percent, rate, short_number
 from dashboards.query_cache import rounded
 from dashboards.web import page_queries
 from dashboards.web.page_queries import MINUTE_MS
@@ -54,7 +54,8 @@ class RoomPages:
         wanted = request.path_params["room"]
         shown = chosen_range(request.query_params.get("range", ""))
         view = await self._views.overview()
-        if wanted not in {room.id for room in view.estate.rooms}:
+        room = next((room for room in view.estate.rooms if room.id == wanted), None)
+        if room is None:
             raise HTTPException(404, f"There is no room called {wanted[:MAX_TEXT]}.")
         cards = await self._cards(view)
         card = next((card for card in cards or () if card.room.id == wanted), None)
@@ -70,7 +71,7 @@ class RoomPages:
             here="rooms",
             view=view,
             card=card,
-            room=next(room for room in view.estate.rooms if room.id == wanted),
+            room=room,
             charts=_charts(figures or [], ports or [], shown, view.now_ms),
             ranges=RANGES,
             shown=shown,
@@ -138,7 +139,7 @@ def _charts(
         for n, ((device, port), rows) in enumerate(sorted(by_port.items()))
     ]
     kinds = (
-        ("errors", "Damaged packets", "in_errors_per_s_mean", _per_s, 0.0),
+        ("errors", "Damaged packets", "in_errors_per_s_mean", per_second, 0.0),
         ("rtt", "Round trip to its slowest device", "rtt_ms_mean", _ms, 1.0),
         ("loss", "Echoes lost", "loss_ratio_mean", percent, 0.01),
     )
@@ -156,9 +157,5 @@ def _charts(
     ]
 
 
-def _per_s(value: float) -> str:
-    return number(value, "per s", 0 if value >= 10 or not value else 2)
-
-
 def _ms(value: float) -> str:
-    return number(value, "ms", 0 if value >= 10 or not value else 1)
+    return short_number(value, "ms", 1)
