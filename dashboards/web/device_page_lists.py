@@ -12,6 +12,7 @@ from collectors.store.query import Row
 from dashboards import figure_text
 from dashboards.web.health import DevicePart, device_part
 from dashboards.web.ports import PortNow, port_now
+from dashboards.web.search import has_text
 from dashboards.web.site_state import DeviceNow, Level
 
 NAMELESS = "port without a name"
@@ -86,14 +87,10 @@ def device_ports(
 
 def matching_ports(ports: Iterable[DevicePort], text: str) -> list[DevicePort]:
     """Returns the ports whose name, description or neighbour has that text."""
-    wanted = text.casefold()
     return [
         port
         for port in ports
-        if any(
-            wanted in known.casefold()
-            for known in (port.now.port, port.now.description, *port.behind)
-        )
+        if has_text(text, (port.now.port, port.now.description, *port.behind))
     ]
 
 

@@ -199,10 +199,9 @@ class DevicePages:
     async def _find(self, request: Request) -> tuple[Overview, DeviceNow]:
         wanted = request.path_params["device"]
         view = await self._views.overview()
-        for site in view.sites:
-            for now in site.devices:
-                if now.device.id == wanted:
-                    return view, now
+        for now in view.devices:
+            if now.device.id == wanted:
+                return view, now
         raise HTTPException(404, f"There is no device called {wanted[:MAX_TEXT]}.")
 
 

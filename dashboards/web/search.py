@@ -43,16 +43,18 @@ def search_text(values: Mapping[str, str]) -> str:
     return text if len(text) >= LEAST_TEXT else ""
 
 
+def has_text(text: str, known: Iterable[str]) -> bool:
+    """Whether one of the known texts has `text`, in capitals or not."""
+    wanted = text.casefold()
+    return any(wanted in one.casefold() for one in known)
+
+
 def find_devices(devices: Iterable[Device], text: str) -> list[Device]:
     """Returns the devices whose id, name or address has that text."""
-    wanted = text.casefold()
     return [
         device
         for device in devices
-        if any(
-            wanted in known.casefold()
-            for known in (device.id, device.name, str(device.address))
-        )
+        if has_text(text, (device.id, device.name, str(device.address)))
     ]
 
 
