@@ -11,12 +11,11 @@ from collectors.estate.estate_model import Estate, Room
 from collectors.store.query import Row
 from dashboards import figure_text
 from dashboards.web.page_queries import MINUTE_MS
-from dashboards.web.site_state import DeviceNow, Level, LineNow
+from dashboards.web.site_state import LEVEL_ORDER, DeviceNow, Level, LineNow
 
 # From when a card is shown, and when the room is looked at again, before an event. The
 # rule `room_not_ready` begins with the first.
 CHECKED_MIN = (60, 15)
-_WORST: tuple[Level, ...] = ("bad", "warn", "none", "ok")
 _VERDICTS: dict[Level, str] = {
     "bad": "No go",
     "warn": "Look at it first",
@@ -57,8 +56,8 @@ class RoomCard:
 
     @property
     def level(self) -> Level:
-        levels = {check.level for check in self.checks}
-        return next((level for level in _WORST if level in levels), "none")
+        levels = (check.level for check in self.checks)
+        return min(levels, key=LEVEL_ORDER.__getitem__, default="none")
 
     @property
     def verdict(self) -> str:
@@ -132,7 +131,7 @@ def in_order(cards: Sequence[RoomCard], now_ms: int) -> list[RoomCard]:
         cards,
         key=lambda card: (
             not card.is_due(now_ms),
-            _WORST.index(card.level) if card.is_due(now_ms) else 0,
+            LEVEL_ORDER[card.level] if card.is_due(now_ms) else 0,
             card.starts_ms is None,
             card.starts_ms or 0,
             card.room.id,

@@ -18,7 +18,7 @@ from probes.wire.sample import Value
 
 Level = Literal["ok", "warn", "bad", "none"]
 # The most urgent first.
-_ORDER: dict[Level, int] = {"bad": 0, "warn": 1, "none": 2, "ok": 3}
+LEVEL_ORDER: dict[Level, int] = {"bad": 0, "warn": 1, "none": 2, "ok": 3}
 STALE_MS = 3 * MINUTE_MS
 BUSY_RATIO = 0.85
 # As the rule `certificate_expiring`.
@@ -180,7 +180,7 @@ def _line(line: Line, row: Row | None, alerts: Sequence[Alert]) -> LineNow:
         "Standby" if line.role == "backup" else "Working",
     )
     # The first of the worst.
-    signs.sort(key=lambda sign: _ORDER[sign[0]])
+    signs.sort(key=lambda sign: LEVEL_ORDER[sign[0]])
     level, word = signs[0] if signs else well
     return LineNow(
         line,
@@ -289,10 +289,10 @@ def site_now(
 
 def worst_first(sites: Iterable[SiteNow]) -> list[SiteNow]:
     """Returns the sites, most urgent first, then by criticality, then by name."""
-    weights = {"high": 0, "normal": 1, "low": 2}
+    ranks = {"high": 0, "normal": 1, "low": 2}
 
     def urgency(s: SiteNow) -> tuple[int, bool, int, str]:
-        return _ORDER[s.level], s.word != "Down", weights[s.site.criticality], s.name
+        return LEVEL_ORDER[s.level], s.word != "Down", ranks[s.site.criticality], s.name
 
     return sorted(sites, key=urgency)
 
