@@ -63,7 +63,7 @@ async def test_a_copied_disk_becomes_another_laptop_at_its_start(
     async with door(tmp_path, policy=PolicyConfig(services=())) as council:
         original = await enrolled(council, tmp_path / "state", OURS)
         names = ("spool.sqlite", "sent.jsonl", "places.json", "policy.json")
-        for name in (*names, "places.json.damaged"):
+        for name in (*names, "places.json.damaged", "support.json"):
             (tmp_path / "state" / name).write_text("of the other one")
         shutil.copytree(tmp_path / "state", tmp_path / "copy")
         here = settings(council, tmp_path / "copy")

@@ -21,18 +21,22 @@ from test_journal_full import may_mount
 
 from probes.agent.enrol import NotEnrolled, check_room, device_id, read_credential
 from probes.agent.enrolment_token import read_token
+from probes.agent.laptop_support import LaptopSupport
 from probes.agent.place import KnownPlaces
 from probes.agent.policy_refresh import read_policy
 from probes.agent.private_folder import mend_folder
 from probes.agent.probe_budget import last_test_ms
 from probes.agent.quiet_times import paused_until_ms, write_pause
+from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import Spool
 from probes.agent.stop_orders import StopOrders
 from probes.diagnosis.agent_status import read_status, status_file, write_status
 from probes.diagnosis.sent_log import SentLog, sendings
+from probes.wire.clock import wall_ms
 from probes.wire.policy import Policy
 from probes.wire.state_file import MAX_BYTES
+from probes.wire.support_code import SupportCode
 
 DEEP = b"[" * 100_000
 DAMAGE = {
@@ -40,7 +44,7 @@ DAMAGE = {
     "cut": b'{"agent": "a1',
     "zeros": bytes(4096),
     "another type": b"[1, 2]",
-    "wrong types": b'{"report_s": "x", "agent": 5, "server": 1, "n1": 7}',
+    "wrong types": b'{"report_s": "x", "agent": 5, "server": 1, "n1": 7, "looks": 1}',
     "UTF-16": '{"agent": "a"}'.encode("utf-16"),
     "Latin-1": b"\xe9",
     "very deep": DEEP,
@@ -68,6 +72,11 @@ def key_of(folder: Path) -> str:
     return StopOrders(folder, "https://towpath.example").key
 
 
+def support_of(folder: Path) -> SupportCode:
+    connection = ServerConnection("https://towpath.example", None, "", "test")
+    return LaptopSupport(folder, connection, wall_ms).current
+
+
 READERS: dict[str, tuple[Callable[[Path], Any], Any]] = {
     "policy.json": (read_policy, Policy()),
     "places.json": (place_of, ""),
@@ -76,8 +85,9 @@ READERS: dict[str, tuple[Callable[[Path], Any], Any]] = {
     "credential.json": (credential_of, ""),
     "speed-test": (last_test_ms, 0),
     "stop-orders.json": (key_of, ""),
+    "support.json": (support_of, SupportCode()),
 }
-SET_ASIDE = {"policy.json", "places.json", "device", "status.json", "stop-orders.json"}
+SET_ASIDE = READERS.keys() - {"credential.json", "speed-test"}
 
 
 def damage(path: Path, content: bytes | None) -> None:

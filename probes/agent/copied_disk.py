@@ -36,6 +36,7 @@ _OF_THE_OTHER = (
     "status.json",
     "is-it-me.html",
     "places.json",
+    "support.json",
     "speed-test",
     "paused",
     # Others that were damaged and moved aside begin as above.

@@ -17,8 +17,8 @@ from pathlib import Path, PureWindowsPath
 # The files that the agent keeps; a folder that holds anything else is not its own.
 _OURS = re.compile(
     r"(spool\.sqlite|spool\.corrupt|reserve|device|credential\.json|policy\.json|"
-    r"stop-orders\.json|status\.json|places\.json|paused|speed-test|"
-    r"sent(\.1)?\.jsonl|is-it-me\.html|agent\.log(\.\d)?)"
+    r"stop-orders\.json|status\.json|support\.json|places\.json|paused|"
+    r"speed-test|sent(\.1)?\.jsonl|is-it-me\.html|agent\.log(\.\d)?)"
     r"(-journal|\.new|\.trial|\.damaged)?"
 )
 
