@@ -14,10 +14,11 @@ import msgspec
 from alerts.action_link import LinkRefused, SignedLink
 from alerts.alert import Acknowledgement, Alert
 from alerts.alert_access import opened
-from alerts.alert_file import has_tables, transaction
+from alerts.alert_file import has_tables
 from alerts.alert_store import insert_silence
 from alerts.outbox_entry import decode_alert
 from alerts.silence import Silence
+from collectors.sqlite_files import transaction
 
 
 class AlreadyAcknowledged(LinkRefused):

@@ -11,12 +11,13 @@ from pathlib import Path
 import msgspec
 
 from alerts.alert import Acknowledgement, Alert
-from alerts.alert_file import connect, has_tables, prepare, transaction
+from alerts.alert_file import connect, has_tables, prepare
 from alerts.alert_store import insert_silence, read_positions, silences_from
 from alerts.outbox import undelivered
 from alerts.outbox_entry import Undelivered, decode_alert
 from alerts.silence import Silence
 from collectors.journal import Positions
+from collectors.sqlite_files import transaction
 
 
 def open_alerts(path: Path) -> list[Alert]:

@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
+
+from collectors.sqlite_files import transaction
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -268,16 +270,3 @@ def prepare(db: sqlite3.Connection) -> None:
 
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-@contextlib.contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield db
-        db.execute("COMMIT")
-    except BaseException:
-        # If the disk was full, SQLite has already rolled back.
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise

@@ -17,7 +17,8 @@ from typing import Any
 
 import msgspec
 
-from alerts.alert_file import connect, transaction
+from alerts.alert_file import connect
+from collectors.sqlite_files import transaction
 
 PREFIX = "towpath-"
 # What every token could do before tokens had scopes; the commands and addresses of the

@@ -11,8 +11,9 @@ import msgspec
 
 from alerts.alert import Alert
 from alerts.alert_access import opened
-from alerts.alert_file import has_tables, transaction
+from alerts.alert_file import has_tables
 from alerts.outbox_entry import decode_alert
+from collectors.sqlite_files import transaction
 
 BaselineChoice = Literal["accept", "alert", "learn"]
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import msgspec
 
 from alerts.alert_access import opened
-from alerts.alert_file import transaction
 from alerts.alert_store import SILENCE_COLUMNS, insert_silence
 from alerts.maintenance_windows import MaintenanceWindow
 from alerts.silence import Silence
+from collectors.sqlite_files import transaction
 
 SETTINGS = "settings"
 COMMAND = "command"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from collectors.sqlite_files import opened_private_file, transaction
 from probes.wire.clock import WallClock
 from probes.wire.support_code import VALID_MS, SupportCode, SupportLook, new_code
 
@@ -28,7 +28,6 @@ _MOST_PER_HOUR = 10
 _MOST_LOOKS = 100
 # Of one code; a program that sends more cannot fill the disk.
 _MOST_CHECKS = 5
-_WAIT_S = 5.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS code (
   hash BLOB PRIMARY KEY, agent TEXT NOT NULL, made_ms INTEGER NOT NULL,
@@ -308,18 +307,9 @@ def _hash(code: str) -> bytes:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """One transaction in the file, which only its owner can read."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
-    try:
-        db.executescript(_SCHEMA)
+    """One transaction in the file."""
+    with opened_private_file(path, _SCHEMA) as db:
         # What is erased is not left in free pages.
         db.execute("PRAGMA secure_delete = ON")
-        db.execute("BEGIN IMMEDIATE")
-        yield db
-        db.execute("COMMIT")
-    finally:
-        db.close()
+        with transaction(db):
+            yield db

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from collectors.ingest.registry_records import RegistryRefused
+from collectors.sqlite_files import transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS token (
@@ -130,17 +131,8 @@ class RegistryFile:
         self, begin: str = "BEGIN IMMEDIATE"
     ) -> Iterator[sqlite3.Connection]:
         """Commits when the block ends, and rolls back if it raises."""
-        with self._lock:
-            connection = self._opened()
-            connection.execute(begin)
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                # If the disk is full, SQLite has already rolled back.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+        with self._lock, transaction(self._opened(), begin) as connection:
+            yield connection
 
     def _create_tables(self) -> None:
         if self._version() == _SCHEMA_VERSION:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from alerts.alert_file import connect, transaction
+from alerts.alert_file import connect
+from collectors.sqlite_files import transaction
 from dashboards.web.api.api_problem import ApiProblem
 
 KEPT_MS = 86_400_000

@@ -4,12 +4,11 @@ each use. It is readable by its owner only."""
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from alerts.alert_file import transaction
+from collectors.sqlite_files import opened_private_file, transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS session (
@@ -25,7 +24,6 @@ CREATE TABLE IF NOT EXISTS audit (
   id TEXT NOT NULL, action TEXT NOT NULL, about TEXT NOT NULL, outcome TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS audit_at ON audit (at_ms);
 """
-_WAIT_S = 5.0
 
 
 @contextlib.contextmanager
@@ -34,15 +32,8 @@ def opened_sign_in_file(
 ) -> Iterator[sqlite3.Connection]:
     """One transaction in the file, or none to read one thing. Raises `sqlite3.Error`
     or `OSError`."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Private before anything is in it, whatever the umask.
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
-    try:
-        db.executescript(_SCHEMA)
-        with transaction(db) if writes else contextlib.nullcontext():
-            yield db
-    finally:
-        db.close()
+    with (
+        opened_private_file(path, _SCHEMA) as db,
+        transaction(db) if writes else contextlib.nullcontext(),
+    ):
+        yield db
