@@ -129,33 +129,23 @@ class SupportCodes:
     def open(self, code: str, id: str, who: str) -> OpenedLaptop:
         """Opens the laptop of a code for one person, and for nobody else from then on.
         Raises `CodeRefused`."""
-        now_ms = self._now_ms()
-        unknown = CodeRefused(
-            "This code is not known or has expired. Ask the caller to read it again, "
-            "or for a new one",
-            "the code is not known or has expired",
-        )
-        if not self.path.exists():
-            raise unknown
-        with self._db() as db:
-            row = _of_code(db, code, now_ms)
-            if row is None:
-                raise unknown
-            agent, until_ms = row
+        now_ms, code_hash = self._now_ms(), _hash(code)
+        again = "Ask the caller to read it again, or for a new one"
+        with self._good(code_hash, now_ms, again) as (db, agent, until_ms):
             look = db.execute(
-                "SELECT reference, at_ms, id FROM look WHERE hash = ?", (_hash(code),)
+                "SELECT reference, at_ms, id FROM look WHERE hash = ?", (code_hash,)
             ).fetchone()
             if look is None:
                 look = secrets.token_urlsafe(16), now_ms, id
                 db.execute(
                     "INSERT INTO look (reference, hash, agent, at_ms, id, who) "
                     "VALUES (?, ?, ?, ?, ?, ?)",
-                    (look[0], _hash(code), agent, now_ms, id, who),
+                    (look[0], code_hash, agent, now_ms, id, who),
                 )
             elif look[2] != id:
                 raise CodeRefused(
-                    "Somebody else has used this code. Ask the caller for a new one",
-                    "somebody else has used the code",
+                    "Another person has used this code. Ask the caller for a new one",
+                    "another person has used the code",
                 )
         return OpenedLaptop(look[0], agent, look[1], until_ms)
 
@@ -177,31 +167,43 @@ class SupportCodes:
             return OpenedLaptop(reference, agent, at_ms, until_ms, checks)
 
     def keep_check(self, code: str, check: BrowserCheck) -> None:
-        """Keeps what a browser measured for whoever opens the code, while the code is
+        """Keeps what a browser measured, for the person who opens the code while it is
         good. Raises `CodeRefused`."""
-        now_ms = self._now_ms()
-        unknown = CodeRefused(
-            "This code is not known or has expired. Read it from the laptop again, or "
-            "ask it for a new one",
-            "the code is not known or has expired",
-        )
-        if not self.path.exists():
-            raise unknown
-        with self._db() as db:
-            row = _of_code(db, code, now_ms)
-            if row is None:
-                raise unknown
-            code_hash = _hash(code)
+        now_ms, code_hash = self._now_ms(), _hash(code)
+        again = "Read it from the laptop again, or ask it for a new one"
+        with self._good(code_hash, now_ms, again) as (db, agent, _until_ms):
             db.execute(
                 "INSERT INTO browser_check (hash, agent, at_ms, measured) "
                 "VALUES (?, ?, ?, ?)",
-                (code_hash, row[0], now_ms, msgspec.json.encode(check)),
+                (code_hash, agent, now_ms, msgspec.json.encode(check)),
             )
             db.execute(
                 "DELETE FROM browser_check WHERE hash = ? AND rowid NOT IN (SELECT "
                 "rowid FROM browser_check WHERE hash = ? ORDER BY rowid DESC LIMIT ?)",
                 (code_hash, code_hash, _MOST_CHECKS),
             )
+
+    @contextlib.contextmanager
+    def _good(
+        self, code_hash: bytes, now_ms: int, again: str
+    ) -> Iterator[tuple[sqlite3.Connection, str, int]]:
+        """The file, the laptop of a code that is good, and until when. Raises
+        `CodeRefused`, whose text ends with `again`."""
+        refused = CodeRefused(
+            f"This code is not known or has expired. {again}",
+            "the code is not known or has expired",
+        )
+        if not self.path.exists():
+            raise refused
+        with self._db() as db:
+            row = db.execute(
+                "SELECT agent, until_ms FROM code WHERE hash = ? AND NOT ended "
+                "AND until_ms > ?",
+                (code_hash, now_ms),
+            ).fetchone()
+            if row is None:
+                raise refused
+            yield db, *row
 
     @contextlib.contextmanager
     def _db(self) -> Iterator[sqlite3.Connection]:
@@ -282,16 +284,6 @@ def _checks(
         SentCheck(at_ms, msgspec.json.decode(measured, type=BrowserCheck))
         for at_ms, measured in rows
     )
-
-
-def _of_code(db: sqlite3.Connection, code: str, now_ms: int) -> tuple[str, int] | None:
-    """The laptop of a code that is good, and until when."""
-    found: tuple[str, int] | None = db.execute(
-        "SELECT agent, until_ms FROM code WHERE hash = ? AND NOT ended "
-        "AND until_ms > ?",
-        (_hash(code), now_ms),
-    ).fetchone()
-    return found
 
 
 def _forget_old(db: sqlite3.Connection, now_ms: int) -> None:

@@ -165,7 +165,7 @@ def test_a_wrong_code_opens_nothing_and_is_recorded(tmp_path: Path) -> None:
             ("ACDE 347", "Enter the eight letters"),
             ("\u202eACDE3479", "Enter the eight letters"),
             ("AAAA AAAA", "not known or has expired"),
-            (code, "Somebody else has used this code"),
+            (code, "Another person has used this code"),
         ):
             page = here.send(typed)
             assert page.status_code in (400, 403)
