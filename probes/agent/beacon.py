@@ -7,6 +7,7 @@ physical interface, not through a tunnel.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 from collections.abc import Sequence
 from typing import Literal
@@ -112,21 +113,18 @@ def saw_own_address(answer: BeaconAnswer) -> bool:
 async def query_beacon(url: str, ca_file: str = "") -> BeaconAnswer | None:
     """Returns the beacon's answer, None if there is none. Never uses a proxy: the proxy
     is inside, the laptop may not be."""
-    connection: HttpConnection | None = None
     try:
         parts = urlsplit(url)
         query = f"?{parts.query}" if parts.query else ""
-        connection = HttpConnection(f"https://{parts.netloc}", trust(ca_file))
-        async with asyncio.timeout(BEACON_S):
-            answer = await connection.request(
-                "GET", f"{parts.path or '/'}{query}", most_bytes=MAX_BEACON_BYTES
-            )
+        opened = HttpConnection(f"https://{parts.netloc}", trust(ca_file))
+        with contextlib.closing(opened) as connection:
+            async with asyncio.timeout(BEACON_S):
+                answer = await connection.request(
+                    "GET", f"{parts.path or '/'}{query}", most_bytes=MAX_BEACON_BYTES
+                )
         if answer.status != 200:
             return None
         beacon = msgspec.json.decode(answer.body, type=Beacon)
     except (NoAnswer, OSError, ValueError, RecursionError):
         return None
-    finally:
-        if connection is not None:
-            connection.close()
     return BeaconAnswer(beacon.site, connection.local_address, beacon.seen)

@@ -47,11 +47,13 @@ async def look(server: str, proxy: str) -> ShownCertificate | None:
         connection = HttpConnection(server, context, proxy)
     except ValueError:
         return None
-    with contextlib.suppress(NoAnswer, ProxyRefused, OSError):
+    with (
+        contextlib.closing(connection),
+        contextlib.suppress(NoAnswer, ProxyRefused, OSError),
+    ):
         async with asyncio.timeout(LOOK_S):
             answer = await connection.request("GET", "/", most_bytes=_MOST_BYTES)
             status, via = answer.status, answer.headers.get("via", "")
-    connection.close()
     if not connection.certificate:
         return None
     issuer, subject = names_in(connection.certificate)
