@@ -88,8 +88,9 @@ class Email:
     async def send(
         self, message: EmailMessage, to: Sequence[str]
     ) -> dict[str, tuple[int, bytes]]:
-        """Sends a message to `to`, whoever it names. Returns the recipients that the
-        server refuses, with its answer. Raises `RetryLater` and `DeliveryRefused`."""
+        """Sends a message to `to`; its headers may name others. Returns the recipients
+        that the server refuses, with its answer. Raises `RetryLater` and
+        `DeliveryRefused`."""
         attempt = _Attempt(self._config)
         try:
             # smtplib's timeout is per step; this one is for all of them.

@@ -73,7 +73,7 @@ class HttpResponse(msgspec.Struct, frozen=True):
 
 class HttpConnection:
     """`await connection.request(…)` sends one request at a time; the connection is kept
-    for the next one if the server agrees. Whoever holds it calls `close`.
+    for the next one if the server agrees. `close` ends it.
 
     `local_address` and `certificate` (DER) are those of the present connection. Raises
     `ValueError` if `server` or `proxy` is no address of HTTP.
@@ -138,7 +138,7 @@ class HttpConnection:
             self._streams = None
 
     def _is_reusable(self) -> bool:
-        # Whatever arrives between two requests is an end, or nobody's answer.
+        # What arrives between two requests is an end, or the answer to none.
         return self._streams is not None and not (
             self._idle is None or self._idle.done()
         )

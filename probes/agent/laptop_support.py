@@ -20,7 +20,7 @@ from probes.wire.state_file import StateFile
 from probes.wire.support_code import PATH, SupportCode
 
 FILE = "support.json"
-# While a code is good, the person soon sees that somebody has looked.
+# While a code is good, its person soon sees who has looked.
 WATCHED_EVERY_S = 300.0
 # The server keeps so long who has looked.
 _WATCHED_MS = 30 * 86_400_000

@@ -9,7 +9,7 @@ from probes.wire.support_code import SupportCode, shown_code
 WHAT_IT_DOES = (
     "With it, and only with it, the service desk can see what this laptop measured in "
     "the last 24 hours. After its first use it works for that one person only. Read it "
-    "only to somebody whom you have called yourself."
+    "only to a person whom you have called yourself."
 )
 
 

@@ -57,8 +57,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     """One probe.
 
     `measurement`: the name, the fields and the default period of its results.
-    `title`: its name as a person reads it; `about`: what it looks at, in the words of
-    somebody who is no engineer.
+    `title`: its name as a person reads it; `about`: what it looks at, in words for
+    people who are not engineers.
     `runner`: `module:Class` of its `probes.measure.probe_runner.ProbeRunner`, imported
     when it first runs: an agent does not carry what it does not run.
     `targets`, `target_names`: what the `target` of its results may name; the server

@@ -51,8 +51,8 @@ def shown_code(code: str) -> str:
 
 
 def typed_code(text: str) -> str:
-    """What somebody typed as a code, however they wrote it; empty if it can be none.
-    Pure."""
+    """The code that a person typed, with or without spaces, hyphens and capitals; empty
+    if the text can be none. Pure."""
     code = "".join(text.split()).replace("-", "").upper()
     fits = len(code) == LENGTH and all(letter in ALPHABET for letter in code)
     return code if fits else ""
