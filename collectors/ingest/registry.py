@@ -243,7 +243,7 @@ class Registry:
         self.refresh()
 
     def _read_all(self, connection: sqlite3.Connection) -> None:
-        self._agents = _records(connection, "SELECT agent FROM agent")
+        self._agents = _records(connection)
         self._tokens = enrolment_tokens.read_tokens(connection)
         retired_state = connection.execute(
             "SELECT count(*), max(rowid) FROM retired"
@@ -258,7 +258,7 @@ class Registry:
 
     def _read_some(self, connection: sqlite3.Connection, changed: set[str]) -> None:
         these = ", ".join("?" * len(changed))
-        records = _records(connection, these, *changed)
+        records = _records(connection, f" AND agent IN ({these})", *changed)
         agents = dict(self._agents)
         for agent in changed:
             agents.pop(agent, None)
@@ -339,12 +339,12 @@ class Registry:
 
 
 def _records(
-    connection: sqlite3.Connection, which: str, *values: str
+    connection: sqlite3.Connection, which: str = "", *values: str
 ) -> dict[str, _AgentRecord]:
-    """Those agents that are not revoked."""
+    """Those agents that are not revoked, or `which` of them."""
     rows = connection.execute(
         f"SELECT secret_hash, pending_hash, token, {AGENT_COLUMNS} FROM agent"
-        f" WHERE revoked = 0 AND agent IN ({which})",
+        f" WHERE revoked = 0{which}",
         values,
     )
     records = [
