@@ -42,7 +42,7 @@ from dashboards.web.api.alert_documents import (
 )
 from dashboards.web.api.api_paging import Paged
 from dashboards.web.api.api_problem import ApiProblem, no_such
-from dashboards.web.api.api_route import ApiCall, ApiRoute, Made, by_id
+from dashboards.web.api.api_route import ApiCall, ApiRoute, Made, by_id, get_route
 from dashboards.web.api.estate_documents import Id, Moment, Severity
 from dashboards.web.visitors import Right
 
@@ -76,8 +76,7 @@ class AlertOperations:
     def routes(self) -> list[ApiRoute]:
         see, act = Right.SEE_STATUS, Right.ACT_ON_ALERTS
         return [
-            ApiRoute(
-                "GET",
+            get_route(
                 "/alerts",
                 "list_alerts",
                 "Open alerts, newest first",
@@ -85,18 +84,15 @@ class AlertOperations:
                 self.alerts,
                 AlertDocument,
                 query=AlertQuery,
-                problems=(503,),
                 order=lambda alert: (-alert.since_at.timestamp(), alert.id),
             ),
-            ApiRoute(
-                "GET",
+            get_route(
                 "/alerts/{alert}",
                 "get_alert",
                 "One alert, open or ended in the last 400 days",
                 see,
                 self.alert,
                 AlertDocument,
-                problems=(404, 503),
             ),
             ApiRoute(
                 "PUT",
@@ -109,8 +105,7 @@ class AlertOperations:
                 body=AcknowledgeBody,
                 problems=(404, 409, 412, 503),
             ),
-            ApiRoute(
-                "GET",
+            get_route(
                 "/silences",
                 "list_silences",
                 "Silences and maintenance, in force or planned",
@@ -118,7 +113,6 @@ class AlertOperations:
                 self.silences,
                 SilenceDocument,
                 query=Paged,
-                problems=(503,),
                 order=by_id,
             ),
             ApiRoute(
@@ -134,15 +128,13 @@ class AlertOperations:
                 problems=(409, 503),
                 about=_scope,
             ),
-            ApiRoute(
-                "GET",
+            get_route(
                 "/silences/{silence}",
                 "get_silence",
                 "One silence",
                 see,
                 self.one_silence,
                 SilenceDocument,
-                problems=(404, 503),
             ),
             ApiRoute(
                 "DELETE",
@@ -155,8 +147,7 @@ class AlertOperations:
                 status=204,
                 problems=(404, 412, 503),
             ),
-            ApiRoute(
-                "GET",
+            get_route(
                 "/maintenance-windows",
                 "list_maintenance_windows",
                 "Maintenance that recurs",
@@ -164,7 +155,6 @@ class AlertOperations:
                 self.windows,
                 WindowDocument,
                 query=Paged,
-                problems=(503,),
                 order=by_id,
             ),
             ApiRoute(

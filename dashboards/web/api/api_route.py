@@ -121,10 +121,11 @@ def get_route(
     summary: str,
     right: Right,
     work: Work,
-    answer: type,
+    answer: type | None,
     **more: Any,
 ) -> ApiRoute:
-    """A route that shows something of the estate."""
+    """A route that shows what the store or a file has: it may not answer, and there may
+    be nothing of that name."""
     problems = (404, 503) if "{" in path else (503,)
     return ApiRoute(
         *("GET", path, name, summary, right, work, answer), problems=problems, **more

@@ -26,7 +26,7 @@ from collectors.ingest.rings import unknown_ring_text
 from dashboards.web.api.alert_documents import Why
 from dashboards.web.api.api_paging import Paged
 from dashboards.web.api.api_problem import ApiProblem, no_such
-from dashboards.web.api.api_route import ApiCall, ApiRoute, Made, by_id
+from dashboards.web.api.api_route import ApiCall, ApiRoute, Made, by_id, get_route
 from dashboards.web.api.estate_documents import Id, utc, utc_time
 from dashboards.web.visitors import Right
 
@@ -114,18 +114,15 @@ class FleetOperations:
         see, admin = Right.SEE_FLEET, Right.ADMINISTER
         write = (404, 412, 503)
         return [
-            ApiRoute(
-                "GET",
+            get_route(
                 "/fleet",
                 "get_fleet",
                 "How many laptops are in which state",
                 see,
                 self.fleet,
                 FleetDocument,
-                problems=(503,),
             ),
-            ApiRoute(
-                "GET",
+            get_route(
                 "/agents",
                 "list_agents",
                 "Enrolled laptops",
@@ -133,18 +130,15 @@ class FleetOperations:
                 self.agents,
                 AgentDocument,
                 query=AgentQuery,
-                problems=(503,),
                 order=by_id,
             ),
-            ApiRoute(
-                "GET",
+            get_route(
                 "/agents/{agent}",
                 "get_agent",
                 "One laptop",
                 see,
                 self.agent,
                 AgentDocument,
-                problems=(404, 503),
             ),
             ApiRoute(
                 "PUT",
@@ -179,8 +173,7 @@ class FleetOperations:
                 status=204,
                 problems=write,
             ),
-            ApiRoute(
-                "GET",
+            get_route(
                 "/enrolment-tokens",
                 "list_enrolment_tokens",
                 "Tokens that laptops enrol with",
@@ -188,7 +181,6 @@ class FleetOperations:
                 self.tokens,
                 EnrolmentTokenDocument,
                 query=Paged,
-                problems=(503,),
                 order=by_id,
             ),
             ApiRoute(

@@ -9,7 +9,7 @@ import msgspec
 
 from dashboards.web.api.api_paging import Paged
 from dashboards.web.api.api_problem import no_such
-from dashboards.web.api.api_route import ApiCall, ApiRoute, RawAnswer
+from dashboards.web.api.api_route import ApiCall, ApiRoute, RawAnswer, get_route
 from dashboards.web.api.estate_documents import utc_time
 from dashboards.web.report_folder import ReportFolder
 from dashboards.web.security_headers import REPORT
@@ -33,8 +33,7 @@ class ReportOperations:
     def routes(self) -> list[ApiRoute]:
         see = Right.SEE_REPORTS
         return [
-            ApiRoute(
-                "GET",
+            get_route(
                 "/reports",
                 "list_reports",
                 "Reports that were made",
@@ -43,10 +42,8 @@ class ReportOperations:
                 ReportDocument,
                 query=Paged,
                 order=lambda report: (-report.made_at.timestamp(), report.name),
-                problems=(503,),
             ),
-            ApiRoute(
-                "GET",
+            get_route(
                 "/reports/{report}",
                 "get_report",
                 "The file of a report: HTML, CSV, PDF …",
@@ -54,7 +51,6 @@ class ReportOperations:
                 self.report,
                 None,
                 media_type="*/*",
-                problems=(404, 503),
             ),
         ]
 
