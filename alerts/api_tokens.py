@@ -213,6 +213,11 @@ def tokens_file(standing: Path) -> Path:
     return standing.parent / "api-tokens.sqlite"
 
 
+def acting_name(token: str, person: str) -> str:
+    """Whom pages and audits name: the program, and the person it does it for."""
+    return f"{person} (API: {token})" if person else f"API: {token}"
+
+
 def secret_hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
 

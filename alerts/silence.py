@@ -41,7 +41,7 @@ class Silence(msgspec.Struct, frozen=True):
     @property
     def scope_text(self) -> str:
         """`site library, rule port_down`."""
-        return ", ".join(f"{kind} {name}" for kind, name in self.scope.items())
+        return scope_text(self.scope)
 
 
 NOTHING_NAMED = (
@@ -49,6 +49,11 @@ NOTHING_NAMED = (
     "not allowed"
 )
 SCOPES = ("site", "device", "line", "supplier", "rule")
+
+
+def scope_text(scope: Mapping[str, str]) -> str:
+    """`site library, rule port_down`."""
+    return ", ".join(f"{kind} {name}" for kind, name in scope.items())
 
 
 def silence_of(

@@ -27,12 +27,13 @@ from alerts.api_tokens import (
     ApiTokens,
     AuditEntry,
     TokenRefused,
+    acting_name,
     tokens_file,
 )
 from alerts.maintenance_commands import OPTIONS, maintenance_add
 from alerts.maintenance_windows import Scope
 from alerts.rule_files import Rules
-from alerts.silence import NOTHING_NAMED, silence_of
+from alerts.silence import NOTHING_NAMED, scope_text, silence_of
 from alerts.unknown_names import unknown_in_silence
 from collectors.config_errors import explain
 from collectors.estate import Estate
@@ -89,7 +90,7 @@ class AcknowledgeRequest(StrictModel):
 class _ScopeRequest(Scope):
     @property
     def about(self) -> str:
-        return ", ".join(f"{kind} {name}" for kind, name in self.named.items())
+        return scope_text(self.named)
 
 
 class SilenceRequest(_ScopeRequest):
@@ -192,7 +193,7 @@ class AlertsApi:
                 f"the token {token!r} does not have the scope {min(missing)}", 403
             )
         wanted = _read(model, body)
-        who = f"{wanted.who} (API: {token})" if wanted.who else f"API: {token}"
+        who = acting_name(token, wanted.who)
         outcome = "done"
         try:
             return self._do(wanted, who, now_ms)

@@ -11,7 +11,7 @@ import msgspec
 
 from alerts.alert import Alert
 from alerts.maintenance_windows import MaintenanceWindow
-from alerts.silence import Silence
+from alerts.silence import SCOPES, Silence
 from dashboards.web.action_pages import LONGEST_WHO, LONGEST_WHY
 from dashboards.web.api.estate_documents import Severity, utc, utc_time
 
@@ -127,11 +127,7 @@ class ScopeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     @property
     def named(self) -> dict[str, str]:
-        return {
-            kind: name
-            for kind in ("site", "device", "line", "supplier", "rule")
-            if (name := getattr(self, kind))
-        }
+        return {kind: name for kind in SCOPES if (name := getattr(self, kind))}
 
 
 class SilenceBody(ScopeBody, frozen=True, forbid_unknown_fields=True, kw_only=True):

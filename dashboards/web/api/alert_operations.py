@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,10 +20,11 @@ from alerts.alert_access import (
     open_alerts,
     recent_alerts,
 )
+from alerts.api_tokens import acting_name
 from alerts.maintenance_commands import OPTIONS, maintenance_add, maintenance_stop
 from alerts.planned_silences import recurring_windows
 from alerts.rule_files import Rules
-from alerts.silence import NOTHING_NAMED, Silence, silence_of
+from alerts.silence import NOTHING_NAMED, Silence, scope_text, silence_of
 from alerts.unknown_names import unknown_in_silence
 from collectors.estate import Estate
 from dashboards.web.api.alert_documents import (
@@ -46,7 +47,7 @@ from dashboards.web.api.api_route import ApiCall, ApiRoute, Made, by_id, get_rou
 from dashboards.web.api.estate_documents import Id, Moment, Severity
 from dashboards.web.visitors import Right
 
-_LONGEST = timedelta(days=400)
+_LONGEST_MS = 400 * 86_400_000
 
 
 class AlertQuery(Paged, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -284,14 +285,12 @@ class AlertOperations:
     def _read(self, since: datetime | None, now_ms: int) -> list[Alert]:
         if since is None:
             return open_alerts(self._standing)
-        since_ms = max(
-            int(since.timestamp() * 1000), now_ms - int(_LONGEST.total_seconds()) * 1000
-        )
+        since_ms = max(int(since.timestamp() * 1000), now_ms - _LONGEST_MS)
         return recent_alerts(self._standing, since_ms)
 
     async def _one(self, call: ApiCall) -> Alert:
         wanted = call.path["alert"]
-        since_ms = call.now_ms - int(_LONGEST.total_seconds()) * 1000
+        since_ms = call.now_ms - _LONGEST_MS
         for alert in await asyncio.to_thread(recent_alerts, self._standing, since_ms):
             if alert_id(alert) == wanted:
                 return alert
@@ -307,12 +306,10 @@ class AlertOperations:
 
 
 def _who(call: ApiCall) -> str:
-    """Whom pages and audits name: the person, and the program that did it."""
-    caller, person = call.caller, getattr(call.body, "who", "").strip()
-    if not caller.is_token:
-        return caller.name
-    return f"{person} (API: {caller.name})" if person else f"API: {caller.name}"
+    if not call.caller.is_token:
+        return call.caller.name
+    return acting_name(call.caller.name, getattr(call.body, "who", "").strip())
 
 
 def _scope(call: ApiCall) -> str:
-    return ", ".join(f"{kind} {name}" for kind, name in call.body.named.items())
+    return scope_text(call.body.named)
