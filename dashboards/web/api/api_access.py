@@ -23,6 +23,7 @@ _USE_NOTED_MS = 60_000
 _MOST_KEPT = 1_000
 _LONGEST_SECRET = 200
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Towpath"'}
+_INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 _log = structlog.get_logger()
 
@@ -77,9 +78,7 @@ class ApiAccess:
             token = await self._look_up(secret, now_ms)
         if refusal := token.refusal(now_ms):
             _log.warning("api_token_refused", error=refusal)
-            raise ApiProblem(
-                401, refusal, {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-            )
+            raise ApiProblem(401, refusal, _INVALID)
         if now_ms - self._noted_ms.get(token.name, 0) >= _USE_NOTED_MS:
             self._noted_ms[token.name] = now_ms
             await self._note_use(token.name, now_ms)
@@ -98,11 +97,7 @@ class ApiAccess:
                     {"Retry-After": "10"},
                 ) from None
         if found is None:
-            raise ApiProblem(
-                401,
-                "this token is not known",
-                {"WWW-Authenticate": 'Bearer error="invalid_token"'},
-            )
+            raise ApiProblem(401, "this token is not known", _INVALID)
         self._known[secret_hash(secret)] = _Known(found, now_ms + KEPT_MS)
         while len(self._known) > _MOST_KEPT:
             self._known.popitem(last=False)

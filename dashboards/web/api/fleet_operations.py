@@ -27,6 +27,7 @@ from dashboards.web.api.alert_documents import Why
 from dashboards.web.api.api_paging import Paged
 from dashboards.web.api.api_problem import ApiProblem, no_such
 from dashboards.web.api.api_route import ApiCall, ApiRoute, Made, by_id, get_route
+from dashboards.web.api.document_makers import counted
 from dashboards.web.api.estate_documents import Id, utc, utc_time
 from dashboards.web.visitors import Right
 
@@ -210,13 +211,11 @@ class FleetOperations:
         ]
 
     async def fleet(self, call: ApiCall) -> FleetDocument:
-        states: dict[State, int] = {}
-        software: dict[str, int] = {}
-        for agent, state in select(await self._read(), FleetFilter(), call.now_ms):
-            states[state] = states.get(state, 0) + 1
-            if agent.counts and agent.software:
-                software[agent.software] = software.get(agent.software, 0) + 1
-        return FleetDocument(states, dict(sorted(software.items())))
+        chosen = select(await self._read(), FleetFilter(), call.now_ms)
+        return FleetDocument(
+            counted(state for _, state in chosen),
+            counted(a.software for a, _ in chosen if a.counts and a.software),
+        )
 
     async def agents(self, call: ApiCall) -> list[AgentDocument]:
         wanted = FleetFilter(call.query.site, call.query.ring, call.query.state or "")

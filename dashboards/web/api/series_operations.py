@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -18,7 +18,7 @@ from dashboards.query_cache import QueryCache, rounded
 from dashboards.web.api.api_paging import Paged
 from dashboards.web.api.api_problem import ApiProblem, known_rows
 from dashboards.web.api.api_route import ApiCall, ApiRoute
-from dashboards.web.api.estate_documents import Moment, utc
+from dashboards.web.api.estate_documents import Moment, utc, utc_time
 from dashboards.web.visitors import Right
 from probes.wire.catalogue import Measurement, Misfit, UnknownName
 from probes.wire.durations import parse_duration_ms
@@ -266,8 +266,8 @@ def _series(query: Query, rows: list[Row]) -> SeriesDocument:
     declared = CATALOGUE.measurement(query.measurement)
     return SeriesDocument(
         measurement=query.measurement,
-        from_=_time(query.from_ms),
-        to=_time(query.to_ms),
+        from_=utc_time(query.from_ms),
+        to=utc_time(query.to_ms),
         every_s=query.every_ms / 1000 if query.every_ms else None,
         units={
             pick.name: "1"
@@ -303,7 +303,3 @@ def _too_many() -> ApiProblem:
 
 def _ms(time: datetime) -> int:
     return int(time.timestamp() * 1000)
-
-
-def _time(time_ms: int) -> Any:
-    return utc(time_ms)
