@@ -56,6 +56,12 @@ class RegistryAdmin:
         self._changed()
         return text
 
+    def token(self, text: str) -> Token | None:
+        """The enrolment token with that text."""
+        with self._file.transaction("BEGIN") as connection:
+            hash_hex = secret_digest(text).hex()
+            return enrolment_tokens.read_token(connection, hash_hex)
+
     def tokens(self) -> list[Token]:
         """Every token, newest first."""
         with self._file.transaction("BEGIN") as connection:

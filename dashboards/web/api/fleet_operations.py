@@ -289,9 +289,9 @@ class FleetOperations:
             raise ApiProblem(422, str(error)) from None
 
         def make(registry: Registry) -> tuple[str, Token]:
-            known = {token.id for token in registry.admin.tokens()}
             secret = registry.admin.add_token(wish, call.now_ms, call.caller.name)
-            made = next(t for t in registry.admin.tokens() if t.id not in known)
+            made = registry.admin.token(secret)
+            assert made is not None
             return secret, made
 
         secret, made = await self._change(make)
