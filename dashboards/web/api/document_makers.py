@@ -6,17 +6,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from collectors.estate import Room, VpnGateway
 from collectors.snmp.tables.quantities import SENSORS
 from collectors.store.query import Row
 from dashboards.web.api.estate_documents import (
     DeviceDocument,
     DeviceState,
     EventDocument,
+    GatewayDocument,
+    GatewayState,
     GroupDocument,
     LineDocument,
     LineState,
     NeighbourDocument,
     PortDocument,
+    RoomDocument,
     SensorDocument,
     SiteDocument,
     SiteState,
@@ -27,7 +31,7 @@ from dashboards.web.device_page_lists import ShownNeighbour
 from dashboards.web.laptop_groups import Group
 from dashboards.web.latest_events import LatestEvent
 from dashboards.web.ports import PortNow
-from dashboards.web.site_state import DeviceNow, LineNow, SiteNow
+from dashboards.web.site_state import DeviceNow, LineNow, SiteNow, gateway_now
 
 _DEVICE_STATES: Mapping[str, DeviceState] = {
     "Answering": "answering",
@@ -41,6 +45,12 @@ _LINE_STATES: Mapping[str, LineState] = {
     "Working": "working",
     "Standby": "standby",
     "Down": "down",
+    "No data": "no_data",
+}
+# Any other words are about the certificate.
+_GATEWAY_STATES: Mapping[str, GatewayState] = {
+    "Answering": "answering",
+    "Not answering": "not_answering",
     "No data": "no_data",
 }
 
@@ -135,6 +145,33 @@ def sensor_document(row: Row) -> SensorDocument:
         value=number_of(row, "value_last"),
         state=text_of(row, "state_last"),
         severity=None if severity is None else int(severity),
+    )
+
+
+def room_document(room: Room, row: Row | None) -> RoomDocument:
+    return RoomDocument(
+        id=room.id,
+        name=room.name,
+        site=room.site,
+        is_up=flag_of(row, "up_last"),
+        is_ready=flag_of(row, "ready_last"),
+        text=text_of(row, "text_last"),
+        event=text_of(row, "event_text_last"),
+        minutes_to_start=number_of(row, "minutes_to_start_last"),
+    )
+
+
+def gateway_document(gateway: VpnGateway, row: Row | None) -> GatewayDocument:
+    _, text = gateway_now(None if row is None else row.values)
+    return GatewayDocument(
+        id=gateway.id,
+        name=gateway.name,
+        site=gateway.site,
+        state=_GATEWAY_STATES.get(text, "certificate"),
+        text=text,
+        connect_ms=number_of(row, "connect_ms_last"),
+        tls_ms=number_of(row, "tls_ms_last"),
+        certificate_days=number_of(row, "certificate_days_last"),
     )
 
 

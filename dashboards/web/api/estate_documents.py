@@ -12,7 +12,6 @@ import msgspec
 SiteState = Literal[
     "working", "degraded", "problem", "down", "no_data", "not_monitored"
 ]
-# Better first, so that the worst can be found by position.
 DeviceState = Literal[
     "answering",
     "not_readable",
@@ -22,6 +21,7 @@ DeviceState = Literal[
     "not_monitored",
 ]
 LineState = Literal["working", "standby", "warning", "bad", "down", "no_data"]
+GatewayState = Literal["answering", "not_answering", "certificate", "no_data"]
 Severity = Literal["critical", "warning", "info"]
 
 
@@ -152,7 +152,7 @@ class GatewayDocument(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     site: str | None
-    state: Literal["answering", "not_answering", "certificate", "no_data"]
+    state: GatewayState
     text: str
     connect_ms: float | None
     tls_ms: float | None

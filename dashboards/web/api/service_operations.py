@@ -3,32 +3,27 @@ gateways, and figures of groups of laptops."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from typing import cast
 from zoneinfo import ZoneInfo
 
+from collectors.store.query import Row
 from dashboards.query_cache import rounded
-from dashboards.web import site_state
 from dashboards.web.api.api_paging import Paged
 from dashboards.web.api.api_problem import known_rows
 from dashboards.web.api.api_route import ApiCall, ApiRoute, by_id, get_route
 from dashboards.web.api.document_makers import (
     counted,
     device_document,
-    flag_of,
+    gateway_document,
     group_document,
     line_document,
-    number_of,
+    room_document,
     site_document,
-    text_of,
 )
 from dashboards.web.api.estate_documents import (
     GatewayDocument,
     GroupDocument,
     Id,
     RoomDocument,
-    Severity,
     StatusDocument,
     TeamDocument,
     utc,
@@ -127,12 +122,11 @@ class ServiceOperations:
         sites = [site_document(site) for site in view.sites]
         devices = [device_document(device) for device in view.devices]
         lines = [line_document(line) for line in view.lines]
-        firing = Counter(cause.alert.severity for cause in view.causes)
         return StatusDocument(
             sites=counted(site.state for site in sites),
             devices=counted(device.state for device in devices),
             lines=counted(line.state for line in lines),
-            alerts_firing=cast("Mapping[Severity, int]", dict(firing)),
+            alerts_firing=counted(cause.alert.severity for cause in view.causes),
             blind=view.blind.sentences,
             unwell=view.unwell,
             newest_poll_at=utc(view.newest_ms),
@@ -143,71 +137,32 @@ class ServiceOperations:
         to_ms = rounded(self._views.now_ms())
         rows = known_rows(await self._views.answers.query(room_now(to_ms)))
         latest = {row.tags.get("room", ""): row for row in rows}
-        documents = []
-        for room in view.estate.rooms:
-            row = latest.get(room.id)
-            documents.append(
-                RoomDocument(
-                    id=room.id,
-                    name=room.name,
-                    site=room.site,
-                    is_up=flag_of(row, "up_last"),
-                    is_ready=flag_of(row, "ready_last"),
-                    text=text_of(row, "text_last"),
-                    event=text_of(row, "event_text_last"),
-                    minutes_to_start=number_of(row, "minutes_to_start_last"),
-                )
-            )
-        return documents
+        return [room_document(room, latest.get(room.id)) for room in view.estate.rooms]
 
     async def gateways(self, call: ApiCall) -> list[GatewayDocument]:
         view = await self._overviews.latest()
         rows = known_rows(await self._views.gateways())
         latest = {row.tags.get("gateway", ""): row for row in rows}
-        documents = []
-        for gateway in view.estate.vpn_gateways:
-            row = latest.get(gateway.id)
-            level, text = site_state.gateway_now(None if row is None else row.values)
-            answering = level != "none" and text != "Not answering"
-            state = "certificate" if level in ("bad", "warn") else "answering"
-            documents.append(
-                GatewayDocument(
-                    id=gateway.id,
-                    name=gateway.name,
-                    site=gateway.site,
-                    state="no_data"
-                    if level == "none"
-                    else state  # type: ignore[arg-type]
-                    if answering
-                    else "not_answering",
-                    text=text,
-                    connect_ms=number_of(row, "connect_ms_last"),
-                    tls_ms=number_of(row, "tls_ms_last"),
-                    certificate_days=number_of(row, "certificate_days_last"),
-                )
-            )
-        return documents
+        return [
+            gateway_document(gateway, latest.get(gateway.id))
+            for gateway in view.estate.vpn_gateways
+        ]
 
     async def groups(self, call: ApiCall) -> list[GroupDocument]:
         rows = known_rows(await self._views.experience())
         kinds = sorted({row.tags.get("by", "") for row in rows})
         return [
-            group_document(group)
+            document
             for by in kinds
             if call.query.by in ("", by)
-            for group in groups(rows, by)
-            if group.values.get("agents_last", 0) >= self._views.least
+            for document in self._shown(rows, by)
         ]
 
     async def teams(self, call: ApiCall) -> list[TeamDocument]:
         view = await self._overviews.latest()
         rows = await self._views.experience()
         absent = await self._views.absent(rows)
-        shown = {
-            group.group: group_document(group)
-            for group in groups(known_rows(rows), "team")
-            if group.values.get("agents_last", 0) >= self._views.least
-        }
+        shown = {team.group: team for team in self._shown(known_rows(rows), "team")}
         return [
             TeamDocument(
                 id=team.id,
@@ -218,3 +173,8 @@ class ServiceOperations:
             )
             for team in view.estate.teams
         ]
+
+    def _shown(self, rows: list[Row], by: str) -> list[GroupDocument]:
+        """The groups of one kind that are large enough."""
+        documents = [group_document(group) for group in groups(rows, by)]
+        return [group for group in documents if group.agents >= self._views.least]
