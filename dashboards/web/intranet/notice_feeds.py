@@ -17,7 +17,6 @@ from probes.wire.display import isolated
 _ATOM = "http://www.w3.org/2005/Atom"
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 _HEAD = b'<?xml version="1.0" encoding="utf-8"?>\n'
-_STATES = {"problem": "Problem", "planned": "Planned work", "over": "Over"}
 
 
 class FeedPlace(msgspec.Struct, frozen=True):
@@ -92,7 +91,7 @@ def atom(view: StaffView, place: FeedPlace, now_ms: int) -> bytes:
 
 
 def _title(notice: StaffNotice) -> str:
-    return f"{_STATES[notice.state]}: {notice.text}"
+    return f"{notice.label}: {notice.text}"
 
 
 def _text(parent: ET.Element, name: str, text: str) -> None:

@@ -26,7 +26,13 @@ DAY_MS = 86_400_000
 KEPT_MS = AHEAD_MS = 7 * DAY_MS
 _MOST = 100
 NoticeState = Literal["problem", "planned", "over"]
-_ORDER: dict[NoticeState, int] = {"problem": 0, "planned": 1, "over": 2}
+# In the order of the lists.
+_LABELS: dict[NoticeState, str] = {
+    "problem": "Problem",
+    "planned": "Planned work",
+    "over": "Over",
+}
+_ORDER = {state: place for place, state in enumerate(_LABELS)}
 # What people use → the rules about it. What is left is about a site.
 SERVICES: Mapping[str, frozenset[str]] = {
     "Working from home (VPN)": frozenset({"vpn_gateway_down", "vpn_slow_everywhere"}),
@@ -51,6 +57,11 @@ class StaffNotice(msgspec.Struct, frozen=True, kw_only=True):
     until_ms: int | None
     changed_ms: int
     is_handled: bool = False
+
+    @property
+    def label(self) -> str:
+        """`Problem`, as people read its state."""
+        return _LABELS[self.state]
 
     def sentences(self, zone: ZoneInfo, now_ms: int) -> str:
         """`The VPN is slow since 09:10. We are working on it.`"""
