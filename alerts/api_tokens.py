@@ -46,7 +46,7 @@ _COLUMNS = "name, made_ms, made_by, until_ms, revoked_ms, revoked_by, used_ms, s
 
 
 class TokenRefused(Exception):
-    """The token may do nothing. The text is a sentence for who sent it."""
+    """The token may do nothing. The text is a sentence for its sender."""
 
 
 class ApiToken(msgspec.Struct, frozen=True):

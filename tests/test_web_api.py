@@ -75,7 +75,7 @@ def test_a_token_does_what_its_scopes_allow_and_nothing_else(
         assert detail == f"the token 'others' does not have the scope {right}"
 
 
-def test_behind_a_sign_on_the_api_is_not_open_to_who_gets_past_it(
+def test_behind_a_sign_on_the_api_is_not_open_to_visitors_who_get_past_it(
     api: CouncilApi,
 ) -> None:
     """The proxy lets programs pass, and they need a token: the pages' rule, that it
@@ -152,7 +152,7 @@ def test_too_many_requests_wait_and_do_not_count_for_others(api: CouncilApi) -> 
         assert 0 < int(answers[-1].headers["retry-after"]) <= 12
         theirs = {"Authorization": f"Bearer {other}"}
         assert client.get("/me", headers=theirs).status_code == 200
-        # Somebody who tries tokens has the rate of an address.
+        # Tokens that are tried out use up the rate of their address.
         guesses = [
             client.get("/me", headers={"Authorization": f"Bearer {n}"})
             for n in range(9)

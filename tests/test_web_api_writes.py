@@ -31,7 +31,7 @@ PASSWORD = "three words of ours"
 SILENCE = {"site": "depot", "lasting_s": 3600, "why": "works", "who": "Ada"}
 
 
-def test_somebody_works_on_an_alert_and_the_first_one_counts(api: CouncilApi) -> None:
+def test_an_alert_is_acknowledged_and_the_first_one_counts(api: CouncilApi) -> None:
     other = api.token("other", "act-on-alerts")
     with api.client() as client:
         [alert] = client.get("/alerts").json()["items"]

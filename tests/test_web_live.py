@@ -148,7 +148,7 @@ async def test_all_who_listen_hear_the_same_from_one_producer() -> None:
     assert states.asked == asked
 
 
-async def test_who_comes_back_goes_on_where_it_was() -> None:
+async def test_a_listener_that_comes_back_goes_on_where_it_was() -> None:
     states = States(await overview())
     updates = live(states)
     async with listening(updates, who="other"):
@@ -216,7 +216,7 @@ def test_pages_that_listen_do_not_use_up_the_rate_of_their_address(
         assert client.get("/sites").status_code == 429
 
 
-async def test_over_a_socket_news_arrives_and_who_goes_leaves_nothing(
+async def test_over_a_socket_news_arrives_and_a_listener_that_goes_leaves_nothing(
     tmp_path: Path,
 ) -> None:
     api = CouncilApi(tmp_path)

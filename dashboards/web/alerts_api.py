@@ -54,7 +54,7 @@ Why = Annotated[Line, Field(max_length=LONGEST_WHY)]
 
 
 class ApiRefusal(Exception):
-    """The request is not done. The text is a sentence for who sent it."""
+    """The request is not done. The text is a sentence for its sender."""
 
     def __init__(self, why: str, status: int) -> None:
         super().__init__(why)

@@ -1,5 +1,5 @@
 """Operations of the API on alerts, silences and maintenance, in the alert engine's
-file. They need the same checks as the command line, and use them."""
+file. They make the same checks as the command line, by the same functions."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ _log = structlog.get_logger()
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """`name`: the token's or the person's; `key` identifies whose rate counts; `id`: of
-    a person, stays the same if the name changes."""
+    """`name`: the token's or the person's; `key`: those with the same share one
+    rate; `id`: of a person, stays the same if the name changes."""
 
     name: str
     rights: frozenset[Right]
@@ -132,7 +132,7 @@ def token_caller(token: ApiToken) -> Caller:
 
 
 def visitor_caller(visitor: Visitor, address: str) -> Caller:
-    """A person, or somebody who has not signed in."""
+    """A person who has signed in, or a visitor without a name."""
     if not visitor.is_signed_in:
         return Caller("", visitor.rights, f"address {address}")
     key = f"visitor {visitor.id}"

@@ -25,7 +25,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class ApiProblem(Exception):
-    """The request is not done. The text is a sentence for who sent it."""
+    """The request is not done. The text is a sentence for its sender."""
 
     def __init__(
         self, status: int, why: str, headers: Mapping[str, str] | None = None

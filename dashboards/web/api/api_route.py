@@ -145,7 +145,7 @@ class RouteTable:
 
     def find(self, raw_path: str) -> tuple[dict[str, ApiRoute], list[str]]:
         """Returns method → route of a path, and the values of its names, decoded; no
-        routes if there is no such path. What is written out comes before a name."""
+        routes if there is no such path. A part that is written out wins over a name."""
         parts = raw_path.split("/")
         shapes: list[tuple[str, ...]] = [()]
         for part in parts:

@@ -193,7 +193,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     newest_poll_at: datetime | None
 
 
-# A time that somebody gives, with its offset from UTC.
+# A time in a request, with its offset from UTC.
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Id = Annotated[str, msgspec.Meta(max_length=100)]
 

@@ -37,8 +37,8 @@ class EndedAlert(msgspec.Struct, frozen=True):
 
 
 def changes_between(before: Overview, after: Overview) -> Iterator[LiveUpdate]:
-    """Figures that change all the time are one update without data: whoever shows them
-    reads them again."""
+    """Figures that change all the time are one update without data: pages that show
+    them read them again."""
     known = {site.site.id: (site.word, site.why) for site in before.sites}
     for site in after.sites:
         if known.get(site.site.id) != (site.word, site.why):

@@ -1,9 +1,9 @@
 """`LiveUpdates`: server-sent events for live pages, made once for all who listen.
 
-The state is compared every few seconds while somebody listens, and not otherwise. A
+The state is compared every few seconds while there are listeners, and not otherwise. A
 listener is a number: its place in the last updates. So a slow one costs no memory, and
 one that comes back goes on where it was (`Last-Event-ID`). If that is too long ago, or
-of another process, it is told to read everything again (`reset`).
+of another process, it gets `reset`: read everything again.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ _log = structlog.get_logger()
 
 class LiveTimes(NamedTuple):
     """`period_s`: between two looks; `heartbeat_s`: the longest silence, shorter than
-    what proxies wait; `life_s`: how long a stream lasts, so that who may listen is
-    asked again; `retry_ms`: how long a browser waits before it comes back."""
+    what proxies wait; `life_s`: how long a stream lasts, after which the listener's
+    rights are checked again; `retry_ms`: how long a browser waits before it comes
+    back."""
 
     period_s: float = 5.0
     heartbeat_s: float = 15.0

@@ -66,8 +66,8 @@ _log = structlog.get_logger()
 
 
 class RestApi:
-    """`tokens` and `written` are its files; `acts`: where it is recorded what people
-    do who have signed in, as what they do on pages."""
+    """`tokens` and `written` are its files; `acts` records what people who have signed
+    in do here, as it does for the pages."""
 
     def __init__(
         self,
@@ -170,15 +170,16 @@ class RestApi:
         if secret is None:
             visitor = present_visitor()
             if self._has_sign_on and not visitor.is_signed_in:
-                # The pages leave it to the proxy who sees them. It must let programs
-                # pass to the API, which therefore asks for itself.
+                # The proxy decides who sees the pages. It lets programs pass to the
+                # API, so the API asks for a token itself.
                 visitor = Visitor()
             caller = visitor_caller(visitor, address)
             rates = self._rates if caller.name else self._strangers
             if is_counted:
                 headers |= rates.take(caller.key, now_s)
             return caller
-        # Who tries tokens has the rate of an address, but no token that was good.
+        # Tokens that are tried out use up the rate of their address; one that was good
+        # before is not held up by them.
         if not self._access.is_familiar(secret):
             self._strangers.check(f"address {address}", now_s)
         try:
@@ -276,8 +277,8 @@ class _Stream(StreamingResponse):
 
 
 def _need_own_page(request: Request) -> None:
-    """Raises `ApiProblem` unless a page of ours sent this: a browser sends who has
-    signed in with a form of any website."""
+    """Raises `ApiProblem` unless a page of ours sent this: a browser sends a person's
+    sign-in with a form of any website."""
     token = request.headers.get("x-form-token", "")
     if is_from_elsewhere(request.headers) or not present_request().is_own_form(token):
         raise ApiProblem(

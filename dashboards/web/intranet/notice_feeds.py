@@ -68,7 +68,7 @@ def atom(view: StaffView, place: FeedPlace, now_ms: int) -> bytes:
     _text(root, "id", place.tag("notices"))
     _text(root, "title", place.title)
     _text(root, "subtitle", view.headline)
-    # Without a notice: since Towpath has been there.
+    # Without notices: a time that never changes.
     changed_ms = max((notice.changed_ms for notice in view.notices), default=0)
     _text(root, "updated", iso(changed_ms))
     author = ET.SubElement(root, "author")

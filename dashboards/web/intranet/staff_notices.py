@@ -1,7 +1,7 @@
 """Notices for staff: what they may notice, since when, and what is done. Pure.
 
 They have fixed words (`alerts.staff_incidents`), names of sites, and times: no device,
-line, figure or group of people, and nothing that somebody typed.
+line, figure or group of people, and no text that people typed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ OFFICES = "Offices"
 
 
 class StaffNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """`text` is what staff notice, without an end; `is_handled`: somebody works on it.
+    """`text` is what staff notice, without an end; `is_handled`: it is worked on.
     `until_ms` is None while it lasts; `changed_ms`: when this notice last changed."""
 
     id: str
@@ -190,7 +190,7 @@ def _planned(
             state="planned",
             since_ms=silence.from_ms,
             until_ms=silence.until_ms,
-            # When it was planned is not known: its begin is what readers act on.
+            # When it was planned is not known: its beginning is what readers act on.
             changed_ms=min(silence.from_ms, now_ms - now_ms % DAY_MS),
         )
         found[notice.id] = (site, notice)

@@ -36,7 +36,7 @@
   const refresh = async () => {
     old = true;
     if (busy || paused || document.hidden) return;
-    // Somebody selecting text or moving through the page is not to be disturbed.
+    // Do not disturb a reader who selects text or moves through the page.
     if (String(getSelection()) !== "" || live.contains(document.activeElement)) return;
     busy = true;
     try {
@@ -99,7 +99,7 @@
   addEventListener("pageshow", () => listen());
   const hears = () => source && source.readyState === EventSource.OPEN;
   setInterval(() => {
-    // The server may have refused to be listened to: then this asks now and then.
+    // The server may have refused the stream: then fetch the page now and then.
     if (old || !hears()) refresh();
   }, seconds * 1000);
 })();
