@@ -84,7 +84,7 @@ def test_a_code_opens_its_laptop_for_one_person_for_an_hour(tmp_path: Path) -> N
     assert (opened.agent, opened.until_ms) == (HER, NOW_MS + VALID_MS)
     assert book.open(code, "council:grace", "Grace Hopper") == opened
     assert book.opened(opened.reference, "council:grace") == opened
-    with pytest.raises(CodeRefused, match="Somebody else"):
+    with pytest.raises(CodeRefused, match="Another person"):
         book.open(code, "council:eve", "Eve")
     assert book.opened(opened.reference, "council:eve") is None
     assert book.of_laptop(HER).looks == (SupportLook("Grace Hopper", NOW_MS),)
