@@ -4,7 +4,6 @@ nor its memory is that of the process which polls and pages."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import pickle
@@ -14,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from collectors.estate import EstateError, load
+from collectors.module_process import EndedEarly, ask_module
 from collectors.store import Away, QueryFailed
 from dashboards.report import ReportError, ReportFiles, select_sites, site_report
 from dashboards.report.month import ReportPeriod
@@ -63,29 +63,15 @@ async def make_in_process(
     config: TowpathConfig, schedule: ReportSchedule, period: ReportPeriod, out: Path
 ) -> ReportFiles:
     """Makes the report in another process. Raises `ReportNotMade`."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "towpath.report_process"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    work = pickle.dumps((config, schedule, period, out))
     try:
-        async with asyncio.timeout(_LONGEST_S):
-            work = pickle.dumps((config, schedule, period, out))
-            output, _ = await process.communicate(work)
+        answer = await ask_module(
+            "towpath.report_process", work, _MadeAnswer, _LONGEST_S
+        )
     except TimeoutError:
         raise ReportNotMade("the report took more than an hour to make") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-    try:
-        answer = msgspec.json.decode(output, type=_MadeAnswer)
-    except msgspec.DecodeError:
-        raise ReportNotMade(
-            f"the process that makes the report ended early (code {process.returncode})"
-        ) from None
+    except EndedEarly as error:
+        raise ReportNotMade(f"the process that makes the report {error}") from None
     if answer.error:
         raise ReportNotMade(answer.error)
     files = tuple(map(Path, answer.files))

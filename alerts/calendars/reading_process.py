@@ -6,8 +6,6 @@ that takes hours to count must neither stop the alert engine nor take its memory
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import sys
 
 import msgspec
@@ -17,6 +15,7 @@ from alerts.calendars.calendar_events import (
     NotACalendar,
     read_events,
 )
+from collectors.module_process import EndedEarly, ask_module
 
 LONGEST_S = 60.0
 _CPU_S = 40
@@ -44,25 +43,16 @@ async def read_calendar(
 ) -> CalendarReading:
     """As `read_events`. Raises `CalendarUnreadable`, also if it takes too long."""
     request = msgspec.json.encode(_Request(from_ms, to_ms, timezone, cpu_s))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "alerts.calendars.reading_process"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
     try:
-        async with asyncio.timeout(LONGEST_S):
-            output, _ = await process.communicate(request + b"\n" + text)
+        answer = await ask_module(
+            "alerts.calendars.reading_process",
+            request + b"\n" + text,
+            _Answer,
+            LONGEST_S,
+        )
     except TimeoutError:
         raise CalendarUnreadable(f"takes more than {LONGEST_S:.0f} s to read") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-    try:
-        answer = msgspec.json.decode(output, type=_Answer)
-    except msgspec.DecodeError:
+    except EndedEarly:
         raise CalendarUnreadable(
             f"takes more than {cpu_s} s or {_MEMORY_BYTES >> 20} MiB to read: does an "
             "event recur without end and without a date that fits?"
