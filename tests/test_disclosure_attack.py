@@ -15,8 +15,9 @@ from benchmarks.disclosure_attack import (
     published,
 )
 from benchmarks.known_sums import Bounds, KnownSums
-from collectors.experience.agent_results import AgentPlace
+from collectors.experience.agent_results import AgentPlace, AgentResult
 from collectors.experience.disclosure_control import Cells, showable
+from collectors.experience.groups import window_samples
 from collectors.experience.hidden_history import AGENTS, HiddenHistory
 from collectors.experience.value_disclosure import ShownGroups
 
@@ -41,6 +42,40 @@ def test_no_hidden_group_follows_from_windows_that_overlap(seed: int) -> None:
     assert found.hidden
     assert found.shown
     assert found.derivable == 0
+
+
+@pytest.mark.parametrize("seed", [24, 30, 47])
+def test_what_is_hidden_does_not_depend_on_the_order_in_which_results_arrive(
+    seed: int,
+) -> None:
+    made = council_calls(seed, 80, SLICES)
+    calls, relay = (
+        [
+            AgentResult(
+                call.slice,
+                0,
+                f"a{call.laptop}",
+                call.place,
+                kind,
+                "r",
+                value(call.poor),
+            )
+            for call in made
+        ]
+        for kind, value in (
+            ("call_path", lambda poor: (float(poor), 4.0, 20.0, 0.0, 1.0)),
+            ("teams_relay", lambda poor: (20.0, 1.0 - poor)),
+        )
+    )
+
+    def shown_and_hidden(results: list[AgentResult]) -> object:
+        samples, hidden = window_samples(
+            results, 0, 10, is_new=lambda row: row.time_ms == SLICES - 1
+        )
+        return {(str(one.tags), *one.fields) for one in samples}, hidden
+
+    in_order = shown_and_hidden([*calls, *relay])
+    assert shown_and_hidden([*calls, *reversed(relay)]) == in_order
 
 
 def test_the_attack_succeeds_if_only_small_groups_are_hidden() -> None:

@@ -36,10 +36,9 @@ from collectors.experience.disclosure_control import (
 )
 from collectors.experience.group_figures import (
     FIGURES,
-    ExperienceFigures,
+    GroupedFigures,
     call_tests,
     cause_rows,
-    parts_of_shares,
     rounded,
 )
 from collectors.experience.hidden_history import AGENTS, HiddenGroups, HiddenHistory
@@ -254,10 +253,15 @@ def window_samples(
     rows, earlier = with_vpn_products(
         without_duplicates(rows), without_duplicates(earlier)
     )
-    by_group = _by_group(rows)
-    alone = _showable_groups(rows, least, None, frozenset()).names
+    # Each place is an atom, and has one number for all figures of the window.
+    places = tuple(_by_place([*rows, *earlier]))
+    by_place = _by_place(rows)
+    by_group = _by_group(by_place)
+    alone = _showable_groups(places, by_place, least, None, frozenset()).names
     kept = protected(AGENTS)
-    shown = _showable_groups(rows, least, None, kept).names if kept else alone
+    shown = alone
+    if kept:
+        shown = _showable_groups(places, by_place, least, None, kept).names
     hidden: HiddenGroups = {AGENTS: frozenset(by_group) - alone}
     fields: dict[GroupName, dict[str, Value]] = {
         group: {"agents": rounded(len({row.agent for row in by_group[group]}))}
@@ -274,23 +278,33 @@ def window_samples(
         measured = [
             row for row in by_kind.get(figures.kind, ()) if figures.has_value(row)
         ]
-        by_group = _by_group(measured)
+        by_place = _by_place(measured)
+        by_group = _by_group(by_place)
+        new = _by_place([row for row in measured if is_new(row)])
+        absent = sum(
+            1 << at
+            for at, place in enumerate(places)
+            if place in by_place and place not in new
+        )
+        grouped = GroupedFigures(figures, by_group, least)
+        # Shares of what is new alone may follow from those of the window before.
+        new_grouped = GroupedFigures(figures, _by_group(new), least)
         agents = frozenset((row.location, row.agent) for row in measured)
-        new = [row for row in measured if is_new(row)]
+        kept = protected(figures.weight)
         found = []
-        for allowed, kept in ((alone, frozenset()), (shown, protected(figures.weight))):
-            if (key := (agents, allowed, kept)) not in known:
-                known[key] = _showable_groups(measured, least, allowed, kept)
+        for allowed, hidden_before in dict.fromkeys(
+            ((alone, frozenset[GroupName]()), (shown, kept))
+        ):
+            if (key := (agents, allowed, hidden_before)) not in known:
+                known[key] = _showable_groups(
+                    places, by_place, least, allowed, hidden_before
+                )
             groups = known[key]
-            calculated = {
-                group: figures.fields_of_group(by_group[group], least)
-                for group in groups.names
-            }
-            safe = groups.safe(parts_of_shares(figures, by_group, calculated))
-            safe = _safe_if_new(groups, safe, figures, new, _by_place(measured), least)
-            found.append({group: calculated[group] for group in safe})
-            if (shown, protected(figures.weight)) == (allowed, kept):
-                break
+            safe = groups.safe(grouped.parts_of_shares(groups.names))
+            nothing = dict.fromkeys(safe, 0.0)
+            sums = [nothing | one for one in new_grouped.parts_of_shares(safe)]
+            safe = groups.safe(sums, safe, absent)
+            found.append({group: grouped.fields(group) for group in safe})
         hidden[figures.weight] = frozenset(by_group) - found[0].keys()
         for group, figures_of_group in found[-1].items():
             fields[group].update(figures_of_group)
@@ -301,27 +315,6 @@ def window_samples(
         for by, group in sorted(fields)
     ]
     return samples, hidden
-
-
-def _safe_if_new(
-    groups: ShownGroups,
-    names: frozenset[GroupName],
-    figures: ExperienceFigures,
-    new: Sequence[AgentResult],
-    places: Iterable[AgentPlace],
-    least: int,
-) -> frozenset[GroupName]:
-    """Returns the groups that are safe even if shares of `new` alone are known."""
-    by_group = _by_group(new)
-    calculated = {
-        name: figures.fields_of_group(by_group[name], least)
-        for name in names & by_group.keys()
-    }
-    nothing = dict.fromkeys(names, 0.0)
-    sums = [nothing | one for one in parts_of_shares(figures, by_group, calculated)]
-    located = {row.location for row in new}
-    absent = sum(1 << at for at, place in enumerate(places) if place not in located)
-    return groups.safe(sums, names, absent)
 
 
 def _by_kind(rows: Sequence[AgentResult]) -> dict[str, list[AgentResult]]:
@@ -364,14 +357,6 @@ def group_sums(groups: Iterable[GroupName]) -> list[GroupSum]:
     return lines
 
 
-def _by_group(rows: Sequence[AgentResult]) -> dict[GroupName, list[AgentResult]]:
-    by_group: dict[GroupName, list[AgentResult]] = {}
-    for location, place_rows in _by_place(rows).items():
-        for group in group_names(location):
-            by_group.setdefault(group, []).extend(place_rows)
-    return by_group
-
-
 def _by_place(rows: Sequence[AgentResult]) -> dict[AgentPlace, list[AgentResult]]:
     by_place: dict[AgentPlace, list[AgentResult]] = {}
     for row in rows:
@@ -379,20 +364,32 @@ def _by_place(rows: Sequence[AgentResult]) -> dict[AgentPlace, list[AgentResult]
     return by_place
 
 
+def _by_group(
+    by_place: Mapping[AgentPlace, Sequence[AgentResult]],
+) -> dict[GroupName, list[AgentResult]]:
+    by_group: dict[GroupName, list[AgentResult]] = {}
+    for location, rows in by_place.items():
+        for group in group_names(location):
+            by_group.setdefault(group, []).extend(rows)
+    return by_group
+
+
 def _showable_groups(
-    rows: Sequence[AgentResult],
+    places: Sequence[AgentPlace],
+    by_place: Mapping[AgentPlace, Sequence[AgentResult]],
     least: int,
     allowed: frozenset[GroupName] | None,
     protected: frozenset[GroupName],
 ) -> ShownGroups:
-    """Returns the groups of these rows that may be shown, among those `allowed`, and
-    without those `protected`."""
-    by_place = _by_place(rows)
+    """Returns the groups of the rows `by_place` that may be shown, among those
+    `allowed`, and without those `protected`. `places`: every place of the window, in
+    the order of the atoms."""
     atoms: dict[GroupName, list[int]] = {}
-    for at, location in enumerate(by_place):
-        for group in group_names(location):
-            atoms.setdefault(group, []).append(at)
-    people = [{row.agent for row in rows} for rows in by_place.values()]
+    for at, location in enumerate(places):
+        if location in by_place:
+            for group in group_names(location):
+                atoms.setdefault(group, []).append(at)
+    people = [{row.agent for row in by_place.get(place, ())} for place in places]
     cells = Cells(people, atoms)
     sums = group_sums(atoms) if by_place else []
     names = showable(cells, sums, least, allowed, protected) if by_place else set()
