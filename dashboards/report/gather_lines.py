@@ -3,20 +3,18 @@ find its percentile, and a council's lines together would be much memory."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from collectors.estate import Line
-from collectors.store.query import Query, Row
 from dashboards.observed import Span
 from dashboards.report import report_queries
 from dashboards.report.report_figures import LineFigures, line_figures
 
-AskStore = Callable[[Query], Awaitable[list[Row]]]
 _LINES_AT_ONCE = 128
 
 
 async def gather_lines(
-    ask: AskStore, lines: Sequence[Line], span: Span, before: Span
+    ask: report_queries.AskStore, lines: Sequence[Line], span: Span, before: Span
 ) -> dict[str, tuple[LineFigures, ...]]:
     """Returns the figures of `lines` by site, busiest first."""
     figures: list[LineFigures] = []
@@ -27,7 +25,7 @@ async def gather_lines(
             some,
             await ask(report_queries.line_month(*span, ids)),
             await ask(report_queries.line_hours(*span, ids)),
-            await ask(report_queries.line_month(*before, ids)),
+            await ask(report_queries.line_month_before(*before, ids)),
         )
     by_site: dict[str, list[LineFigures]] = {}
     for one in sorted(figures, key=lambda figures: -(figures.use_p95 or -1.0)):

@@ -9,21 +9,21 @@ in the site's hours, all others in the council's, which are those of most sites.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from collectors.estate import Site
 from collectors.estate.opening_hours import OpeningHours, open_spans, usual_hours
 from collectors.experience.group_figures import rounded
-from collectors.store.query import Query, Row
+from collectors.store.query import Row
 from dashboards.missing_figures import LaptopCounts, laptops_query
 from dashboards.observed import Span
 from dashboards.report import report_queries
 from dashboards.report.month import ReportPeriod
 from dashboards.report.report_figures import GroupFigures, float_value
+from dashboards.report.report_queries import AskStore
 
-Ask = Callable[[Query], Awaitable[list[Row]]]
 Name = tuple[str, str]
 
 
@@ -108,7 +108,7 @@ class Calls:
 
 
 async def gather_calls(
-    ask: Ask, month: ReportPeriod, to_ms: int, sites: Sequence[Site], least: int
+    ask: AskStore, month: ReportPeriod, to_ms: int, sites: Sequence[Site], least: int
 ) -> Calls:
     """Returns every group's calls. `sites`: all sites of the estate. `least`: the
     smallest group shown."""
@@ -126,7 +126,7 @@ async def gather_calls(
 
 
 async def _month(
-    ask: Ask,
+    ask: AskStore,
     month: ReportPeriod,
     span: Span,
     hours: OpeningHours,
@@ -154,7 +154,7 @@ async def _month(
     return merged
 
 
-async def _laptop_counts(ask: Ask, span: Span) -> LaptopCounts:
+async def _laptop_counts(ask: AskStore, span: Span) -> LaptopCounts:
     shown = await ask(report_queries.groups_shown(*span))
     return LaptopCounts.from_rows(shown, await ask(laptops_query(*span)))
 

@@ -28,9 +28,9 @@ class ReportPeriod:
 
     def __post_init__(self) -> None:
         if self.end <= self.first:
-            last = self.end - timedelta(days=1)
             raise ValueError(
-                f"{last} is before {self.first}: expected the first day, then the last"
+                f"{self.last} is before {self.first}: expected the first day, then the "
+                "last"
             )
         if (self.end - self.first).days > _LONGEST_DAYS:
             raise ValueError("a report is about three years at most")

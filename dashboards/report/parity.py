@@ -15,7 +15,7 @@ would be, whatever they have in common (they have most of their laptops).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +27,8 @@ from collectors.experience.group_figures import (
 )
 from collectors.store.query import Pick, Query, Row
 from dashboards.observed import Span
+from dashboards.report.report_figures import float_value
+from dashboards.report.report_queries import AskStore
 from dashboards.report_config import ParityMargins
 
 Verdict = Literal["kept", "not kept", "cannot tell"]
@@ -102,13 +104,13 @@ def parity_query(months: Sequence[Span]) -> Query:
 
 
 async def gather_parity(
-    run_query: Callable[[Query], Awaitable[list[Row]]],
+    ask: AskStore,
     months: Sequence[Span],
     margins: ParityMargins,
     sites: Sequence[str] | None,
 ) -> tuple[ParityFigures, ...]:
     """Returns the figures of the council and of the home sites `sites` (None: all)."""
-    rows = await run_query(parity_query(months)) if months else []
+    rows = await ask(parity_query(months)) if months else []
     return tuple(
         figures
         for figures in parity_figures(rows, margins)
@@ -200,8 +202,7 @@ def points(difference: float) -> str:
 
 
 def _whole(row: Row, name: str) -> int:
-    value = row.values.get(f"{name}_max")
-    return 0 if value is None or isinstance(value, str) else int(value)
+    return int(float_value(row, f"{name}_max") or 0)
 
 
 def _most(rows: Iterable[Row], name: str) -> int | None:

@@ -153,17 +153,16 @@ def line_figures(
     hours: Iterable[Row],
     before: Iterable[Row],
 ) -> tuple[LineFigures, ...]:
-    """Returns the lines, busiest first."""
+    """Returns the figures of each line, in the order of `lines`."""
     by_line = {row.tags.get("line", ""): row for row in month}
     past = {row.tags.get("line", ""): row for row in before}
     hourly: dict[str, list[Row]] = {}
     for row in hours:
         hourly.setdefault(row.tags.get("line", ""), []).append(row)
-    figures = [
+    return tuple(
         _line(line, by_line.get(line.id), hourly.get(line.id, []), past.get(line.id))
         for line in lines
-    ]
-    return tuple(sorted(figures, key=lambda line: -(line.use_p95 or -1.0)))
+    )
 
 
 def _line(

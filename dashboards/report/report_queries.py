@@ -3,27 +3,28 @@ times in, `Query` values out."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from collectors.store.query import Pick, Query, Where
+from collectors.store.query import Pick, Query, Row, Where
 from dashboards.port_descriptions import descriptions_query
 from probes.wire.call_cause import CAUSES
 
+AskStore = Callable[[Query], Awaitable[list[Row]]]
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
+_LINE_USE = (Pick("down_use_ratio", "p95"), Pick("up_use_ratio", "p95"))
 
 
-def _site_filter(sites: Sequence[str] | None) -> tuple[Where, ...]:
+def site_filter(sites: Sequence[str] | None) -> tuple[Where, ...]:
     return () if sites is None else (Where("site", tuple(sites)),)
 
 
 def line_hours(from_ms: int, to_ms: int, lines: Sequence[str]) -> Query:
-    """Each hour of each line: its 95th percentile and highest use, and its state."""
+    """Each hour of each line: the 95th percentile of its use, and its state."""
     return Query(
         "line",
         (
-            Pick("down_use_ratio", "p95"),
-            Pick("up_use_ratio", "p95"),
+            *_LINE_USE,
             Pick("up", "mean"),
             Pick("up", "count"),
             Pick("carrying", "max"),
@@ -37,19 +38,21 @@ def line_hours(from_ms: int, to_ms: int, lines: Sequence[str]) -> Query:
 
 
 def line_month(from_ms: int, to_ms: int, lines: Sequence[str]) -> Query:
-    return Query(
-        "line",
-        (
-            Pick("down_use_ratio", "p95"),
-            Pick("up_use_ratio", "p95"),
-            Pick("down_use_ratio", "max"),
-            Pick("up_use_ratio", "max"),
-        ),
-        from_ms,
-        to_ms,
-        (Where("line", tuple(lines)),),
-        ("line",),
-    )
+    """The use of each line: its 95th percentile, and the highest."""
+    highest = (Pick("down_use_ratio", "max"), Pick("up_use_ratio", "max"))
+    return _of_lines((*_LINE_USE, *highest), from_ms, to_ms, lines)
+
+
+def line_month_before(from_ms: int, to_ms: int, lines: Sequence[str]) -> Query:
+    """What a month is compared with: the 95th percentile only."""
+    return _of_lines(_LINE_USE, from_ms, to_ms, lines)
+
+
+def _of_lines(
+    picks: tuple[Pick, ...], from_ms: int, to_ms: int, lines: Sequence[str]
+) -> Query:
+    where = (Where("line", tuple(lines)),)
+    return Query("line", picks, from_ms, to_ms, where, ("line",))
 
 
 def ports_use(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
@@ -59,7 +62,7 @@ def ports_use(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         (Pick("in_use_ratio", "p95"), Pick("out_use_ratio", "p95")),
         from_ms,
         to_ms,
-        _site_filter(sites),
+        site_filter(sites),
         # Every tag, so that roll-ups can be read as they are.
         ("site", "device", "role", "port"),
         mean_step_ms=5 * MINUTE_MS,
@@ -78,7 +81,7 @@ def ports_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         ),
         from_ms,
         to_ms,
-        _site_filter(sites),
+        site_filter(sites),
         ("site", "device", "port"),
     )
 

@@ -3,18 +3,17 @@ the council's targets. Pure, but for the queries that `gather_trend` makes."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
-from collectors.store.query import Pick, Query, Row, Where
+from collectors.store.query import Pick, Query, Where
 from dashboards.observed import Span
 from dashboards.report.month import Month, ReportPeriod, add_months
 from dashboards.report.report_figures import float_value
+from dashboards.report.report_queries import AskStore, site_filter
 from dashboards.report_config import ReportTargets
 
 MONTHS = 13
-Ask = Callable[[Query], Awaitable[list[Row]]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class TrendMonth:
 
 def trend_months(period: ReportPeriod) -> list[Month]:
     """Returns the thirteen months up to the one of the last day of `period`."""
-    last = (period.end - timedelta(days=1)).replace(day=1)
+    last = period.last.replace(day=1)
     firsts = [add_months(last, at - MONTHS + 1) for at in range(MONTHS)]
     return [Month(first.year, first.month, period.zone) for first in firsts]
 
@@ -54,9 +53,8 @@ def trend_months(period: ReportPeriod) -> list[Month]:
 def answered_query(spans: Sequence[Span], sites: Sequence[str] | None) -> Query:
     """Returns the query of the share of polls that devices answered in each span."""
     picks = (Pick("answered", "mean"), Pick("answered", "count"))
-    where = () if sites is None else (Where("site", tuple(sites)),)
     begin, end = spans[0][0], spans[-1][1]
-    return Query("device", picks, begin, end, where, spans=tuple(spans))
+    return Query("device", picks, begin, end, site_filter(sites), spans=tuple(spans))
 
 
 def poor_calls_query(spans: Sequence[Span]) -> Query:
@@ -73,18 +71,16 @@ def poor_calls_query(spans: Sequence[Span]) -> Query:
 
 
 async def gather_trend(
-    run_query: Ask, period: ReportPeriod, to_ms: int, sites: Sequence[str] | None
+    ask: AskStore, period: ReportPeriod, to_ms: int, sites: Sequence[str] | None
 ) -> tuple[TrendMonth, ...]:
     """Returns the months up to `to_ms`, which is before the end of a running period.
     Months that had not begun are left out."""
     months = [month for month in trend_months(period) if month.from_ms < to_ms]
     spans = [(month.from_ms, min(month.to_ms, to_ms)) for month in months]
-    answered = {
-        row.time_ms: row for row in await run_query(answered_query(spans, sites))
-    }
+    answered = {row.time_ms: row for row in await ask(answered_query(spans, sites))}
     poor = {
         (row.tags["group"], row.time_ms): row
-        for row in await run_query(poor_calls_query(spans))
+        for row in await ask(poor_calls_query(spans))
     }
     return tuple(
         TrendMonth(
