@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collectors.server_measurements import CATALOGUE
@@ -19,6 +20,11 @@ def report_store(config: TowpathConfig) -> EmbeddedStore | InfluxStore:
     """Returns the store to read a report from. One thread needs a sixth less processor
     time than two and half their memory, as each thread keeps values of every port."""
     return open_store(config.store.model_copy(update={"threads": 1}), CATALOGUE)
+
+
+def reports_folder(config: TowpathConfig) -> Path:
+    """Returns the folder of scheduled reports: the one that the pages list, if any."""
+    return config.web.reports or config.state / "reports"
 
 
 def report_settings(

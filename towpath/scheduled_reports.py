@@ -10,6 +10,7 @@ from dashboards.report.report_dispatch import ReportDispatch, report_channel
 from probes.wire.clock import WallClock
 from towpath.config import TowpathConfig
 from towpath.report_process import make_in_process
+from towpath.report_settings import reports_folder
 
 
 def scheduled_reports(
@@ -21,8 +22,7 @@ def scheduled_reports(
         return
 
     async def make(period: ReportPeriod) -> ReportFiles:
-        out = config.web.reports or config.state / "reports"
-        return await make_in_process(config, schedule, period, out)
+        return await make_in_process(config, schedule, period, reports_folder(config))
 
     dispatch = ReportDispatch(
         schedule,

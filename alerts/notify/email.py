@@ -26,6 +26,8 @@ from alerts.notify.sent_parts import RecipientFailure, SentParts
 from alerts.notify.thread_call import call_in_thread
 from alerts.secret import Secret
 
+# What a server says to a recipient: the code, and its text.
+ServerAnswer = tuple[int, bytes]
 _TOO_LARGE = 552
 
 
@@ -77,17 +79,14 @@ class Email:
             if address not in refused:
                 self._sent.add(page.id, address)
         failures = [
-            RecipientFailure(
-                f"{address}: {code} {text.decode(errors='replace')}",
-                is_refused=code >= 500,
-            )
-            for address, (code, text) in refused.items()
+            RecipientFailure(refusal_text(address, answer), is_refused=answer[0] >= 500)
+            for address, answer in refused.items()
         ]
         self._sent.settle(page.id, page.sent_ms, self.where, failures)
 
     async def send(
         self, message: EmailMessage, to: Sequence[str]
-    ) -> dict[str, tuple[int, bytes]]:
+    ) -> dict[str, ServerAnswer]:
         """Sends a message to `to`; its headers may name others. Returns the recipients
         that the server refuses, with its answer. Raises `RetryLater` and
         `DeliveryRefused`."""
@@ -148,9 +147,7 @@ class _Attempt:
         self.sock: socket.socket | None = None
         self.has_begun = False
 
-    def send(
-        self, message: EmailMessage, to: Sequence[str]
-    ) -> dict[str, tuple[int, bytes]]:
+    def send(self, message: EmailMessage, to: Sequence[str]) -> dict[str, ServerAnswer]:
         """Returns the recipients that were refused, if others were not."""
         config = self._config
         context = ssl.create_default_context(cafile=config.ca_file or None)
@@ -204,6 +201,12 @@ class _WatchedSmtp(smtplib.SMTP):
 
 class _WatchedSmtpSsl(_WatchedSmtp, smtplib.SMTP_SSL):
     """The same, with TLS from the beginning."""
+
+
+def refusal_text(address: str, answer: ServerAnswer) -> str:
+    """Returns `a@council.example: 550 no such mailbox`."""
+    code, text = answer
+    return f"{address}: {code} {text.decode(errors='replace')}"
 
 
 def compose_message(page: Page, sender: str, to: tuple[str, ...]) -> EmailMessage:

@@ -2,7 +2,7 @@
 
 What was sent to whom is in a file that is replaced after each attempt, before anything
 else is done: a restart neither forgets a report nor sends it again. If the process dies
-while the mail server accepts it, nobody knows, and it is sent again as the same message
+while the mail server accepts it, the report is sent again, as the same message
 (Message-ID), as pages are. Reports that were due while nothing ran are made up, oldest
 first.
 """
@@ -10,7 +10,7 @@ first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -21,7 +21,7 @@ import structlog
 from alerts.notify.channel_settings import ChannelSettings
 from alerts.notify.delivery import backoff_s
 from alerts.notify.delivery_result import DeliveryRefused, RetryLater
-from alerts.notify.email import Email, EmailConfig
+from alerts.notify.email import Email, EmailConfig, ServerAnswer, refusal_text
 from collectors.background_tasks import BackgroundTasks
 from dashboards.report.make_report import ReportFiles
 from dashboards.report.month import ReportPeriod
@@ -48,6 +48,30 @@ def report_channel(
     if not isinstance(settings, EmailConfig):
         raise ValueError(f"{schedule.channel!r} is no channel of kind email")
     return Email(settings)
+
+
+async def send_report(
+    email: Email,
+    made: ReportFiles,
+    recipients: Sequence[str],
+    pending: Sequence[str],
+    now_ms: int,
+    base_url: str,
+) -> dict[str, ServerAnswer]:
+    """Sends the mail for `recipients` to those who are `pending`. Returns and raises as
+    `Email.send`."""
+    if not pending:
+        return {}
+    message = await asyncio.to_thread(
+        compose_report_mail, made, email.sender, recipients, now_ms, base_url
+    )
+    return await email.send(message, pending)
+
+
+def refusals_text(email: Email, refused: Mapping[str, ServerAnswer]) -> str:
+    """Returns which recipients the mail server refused, and its answers."""
+    reasons = (refusal_text(to, answer) for to, answer in refused.items())
+    return f"{email.where}: {'; '.join(reasons)}"
 
 
 class DispatchState(msgspec.Struct):
@@ -141,23 +165,22 @@ class ReportDispatch:
         return True
 
     async def _attempt(self, due: DueReport) -> tuple[str, int]:
-        """Sends it to everybody who has not got it. Returns what failed, and how long
-        to wait before the next attempt."""
+        """Sends it to the recipients who have not got it. Returns what failed, and how
+        long to wait before the next attempt."""
         wait_ms = round(backoff_s(self.state.tries, str(due.period)) * 1000)
         try:
             if self._made is None or self._made[0] != due.due_ms:
                 self._made = due.due_ms, await self.make(due.period)
             made = self._made[1]
-            message = await asyncio.to_thread(
-                compose_report_mail,
+            pending = [to for to in self._schedule.to if to not in self.state.sent]
+            refused = await send_report(
+                self._email,
                 made,
-                self._email.sender,
                 self._schedule.to,
+                pending,
                 self._now_ms(),
                 self._base_url,
             )
-            pending = [to for to in self._schedule.to if to not in self.state.sent]
-            refused = await self._email.send(message, pending) if pending else {}
         except RetryLater as error:
             return str(error), wait_ms
         except DeliveryRefused as error:
@@ -168,13 +191,8 @@ class ReportDispatch:
         self.state.sent += [to for to in pending if to not in refused]
         if not refused:
             return "", 0
-        await asyncio.to_thread(self._save)
-        reasons = "; ".join(
-            f"{to}: {code} {text.decode(errors='replace')}"
-            for to, (code, text) in refused.items()
-        )
         is_final = all(code >= 500 for code, _ in refused.values())
-        return f"{self._email.where}: {reasons}", (
+        return refusals_text(self._email, refused), (
             _REFUSED_WAIT_MS if is_final else wait_ms
         )
 

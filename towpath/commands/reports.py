@@ -147,15 +147,19 @@ def send(
 ) -> None:
     """Make the report of `report.schedule` and send it by e-mail now, whether or not it
     was sent before. Without a time it is the last one that was due."""
-    import asyncio
     from zoneinfo import ZoneInfo
 
     from alerts.notify.delivery_result import DeliveryRefused, RetryLater
+    from alerts.notify.email import ServerAnswer
     from dashboards.report import ReportFiles, parse_period
-    from dashboards.report.report_dispatch import report_channel
+    from dashboards.report.report_dispatch import (
+        refusals_text,
+        report_channel,
+        send_report,
+    )
     from dashboards.report.report_due import last_due
-    from dashboards.report.report_mail import compose_report_mail
     from towpath.report_process import ReportNotMade, make_scheduled
+    from towpath.report_settings import reports_folder
 
     settings = read_config(config)
     schedule = settings.report.schedule
@@ -173,19 +177,14 @@ def send(
         usage_error([str(error)])
     email = report_channel(settings.alerts.channels, schedule)
     addresses = tuple(to or schedule.to)
-    out = settings.web.reports or settings.state / "reports"
+    out = reports_folder(settings)
 
-    async def work() -> tuple[ReportFiles, dict[str, tuple[int, bytes]]]:
+    async def work() -> tuple[ReportFiles, dict[str, ServerAnswer]]:
         made = await make_scheduled(settings, schedule, wanted, out)
-        message = await asyncio.to_thread(
-            compose_report_mail,
-            made,
-            email.sender,
-            addresses,
-            wall_ms(),
-            settings.alerts.base_url,
+        base_url = settings.alerts.base_url
+        return made, await send_report(
+            email, made, addresses, addresses, wall_ms(), base_url
         )
-        return made, await email.send(message, addresses)
 
     try:
         made, refused = run_async(work())
@@ -197,11 +196,7 @@ def send(
         if address not in refused:
             typer.echo(f"sent to {address}: {made.title}")
     if refused:
-        reasons = "; ".join(
-            f"{address}: {code} {text.decode(errors='replace')}"
-            for address, (code, text) in refused.items()
-        )
-        fail(f"{email.where}: {reasons}")
+        fail(refusals_text(email, refused))
 
 
 @contextlib.contextmanager
