@@ -70,7 +70,7 @@ class AgentResult(msgspec.Struct, frozen=True):
 
     def figure(self, name: str) -> float | None:
         """Returns the number of that name; None if it was not measured."""
-        return _number(self.values[_INDEX[self.kind, name]]) if self.values else None
+        return as_number(self.values[_INDEX[self.kind, name]]) if self.values else None
 
     def text(self, name: str) -> str:
         """Returns the text of that name; empty if there is none."""
@@ -212,5 +212,6 @@ def _is_network_failure(outcome: str) -> bool:
     return outcome in NETWORK_FAILURES
 
 
-def _number(value: Value | None) -> float | None:
+def as_number(value: Value | None) -> float | None:
+    """Returns a number as it is; None for a text, and for no value."""
     return value if isinstance(value, int | float) else None

@@ -1,10 +1,10 @@
 """What makes a quarter of an hour good for a laptop, part by part of the promise. Pure.
 
-`PARTS` is data: which results count, what they must be, and where that limit is from. A
-quarter of an hour counts for a part if at least one of its results was measured, and it
-is good if all of them were. A failure of the network is bad. What was not there or not
-measured, and failures that are not the network's (a sign-in page, a wrong clock, flight
-mode), count neither way.
+`PARTS` lists for each part which results count, their limits, and the source of each
+limit. A quarter of an hour counts for a part if at least one of its results was
+measured, and it is good if all of those were good. A failure of the network is bad.
+What was not there or not measured, and failures that are not the network's (a sign-in
+page, a wrong clock, flight mode), count neither way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from collectors.experience.agent_results import NETWORK_FAILURES
+from collectors.experience.agent_results import NETWORK_FAILURES, as_number
 from collectors.store.query import Pick, Query, Row
 
 QUARTER_HOUR_MS = 900_000
@@ -43,8 +43,7 @@ class ExperiencePart(msgspec.Struct, frozen=True):
 
 
 def _number(row: Row, name: str) -> float | None:
-    value = row.values.get(name)
-    return None if value is None or isinstance(value, str) else float(value)
+    return as_number(row.values.get(name))
 
 
 _OUTCOMES = (Pick("ok", "min"), Pick("outcome", "last"))

@@ -1,6 +1,6 @@
 """The difference between home and office, paired within laptops. Pure.
 
-Whoever has a better laptop, line or job may also be at home more often. So each laptop
+Staff with a better laptop, line or job may also be at home more often. So each laptop
 is compared with itself, and only laptops seen at both places count. Laptop d, with
 shares h and o of good quarters of an hour among H at home and O at the office, weighs
 w = H·O / (H + O), the quarters of an hour that it can be compared in. The difference is
@@ -71,25 +71,13 @@ def paired_difference(
         for laptop in paired
     ]
     matched = sum(weights)
-    home = _mean(
-        weights, [laptop.home_good / laptop.home_seen for laptop in paired], matched
-    )
-    office = _mean(
-        weights,
-        [laptop.office_good / laptop.office_seen for laptop in paired],
-        matched,
-    )
+    homes = [laptop.home_good / laptop.home_seen for laptop in paired]
+    offices = [laptop.office_good / laptop.office_seen for laptop in paired]
+    home, office = _mean(weights, homes, matched), _mean(weights, offices, matched)
     # Real: weight times difference; imaginary: weight. One sum adds both.
     parts = [
-        complex(
-            weight
-            * (
-                laptop.home_good / laptop.home_seen
-                - laptop.office_good / laptop.office_seen
-            ),
-            weight,
-        )
-        for weight, laptop in zip(weights, paired, strict=True)
+        complex(weight * (at_home - in_office), weight)
+        for weight, at_home, in_office in zip(weights, homes, offices, strict=True)
     ]
     draw = random.Random(seed).choices
     sums = (sum(draw(parts, k=len(parts))) for _ in range(replicates))
