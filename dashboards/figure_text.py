@@ -140,6 +140,11 @@ def day(value: date) -> str:
     return f"{value.day} {value:%B %Y}"
 
 
+def day_and_time(at: datetime) -> str:
+    """Returns `31 March 2027, 14:05`."""
+    return f"{day(at.date())}, {at:%H:%M}"
+
+
 def iso(time_ms: int) -> str:
     """Returns `2026-11-23T14:05:09Z`, for machines and `<time datetime>`."""
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -14,6 +14,7 @@ from dashboards.report.plain_report import cell_text, render_plain, summary_text
 from dashboards.report.report_data import ReportContent
 from dashboards.report.report_html import style_sheet
 from dashboards.report.report_summary import headlines, tiles
+from dashboards.report.report_tables import report_tables
 
 EVIL = '=HYPERLINK("http://x","\u202e<script>")'
 
@@ -24,7 +25,7 @@ def october() -> ReportContent:
 
 
 def test_a_plain_report_has_every_table_and_no_drawing(october: ReportContent) -> None:
-    html = render_plain(october, "Report")
+    html = render_plain(october, "Report", report_tables(october))
     assert "<svg" not in html
     assert "<script" not in html
     assert "\u202e" not in html

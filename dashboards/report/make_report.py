@@ -94,16 +94,18 @@ async def _write_files(
     summary = summary_text(content, title)
     files: dict[str, bytes] = {}
     html = ""
+    # The page with charts has none of the tables.
+    has_tables = settings.plain or not {"html", "pdf"}.issuperset(formats)
+    tables = report_tables(content) if has_tables else ()
     if "html" in formats or "pdf" in formats:
         progress("writing the page")
         html = (
-            render_plain(content, title, settings.council)
+            render_plain(content, title, tables, settings.council)
             if settings.plain
             else render_html(content, settings.council)
         )
     if "html" in formats:
         files[f"{name}.html"] = html.encode()
-    tables = report_tables(content)
     if "xlsx" in formats:
         progress("writing the workbook")
         facts = headlines(content)

@@ -4,24 +4,28 @@ that it reads the package's template."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from dashboards import figure_text
-from dashboards.report.report_columns import Cell, Kind
+from dashboards.report.report_columns import Cell, Kind, ReportTable
 from dashboards.report.report_data import ReportContent
 from dashboards.report.report_summary import headlines, promise_parts, tiles
-from dashboards.report.report_tables import report_tables
 from dashboards.templating import environment
 from probes.wire.display import displayable
 
 _NOT_KNOWN = "not known"
 
 
-def render_plain(content: ReportContent, title: str, council: str = "") -> str:
-    """Returns the HTML."""
+def render_plain(
+    content: ReportContent,
+    title: str,
+    tables: Sequence[ReportTable],
+    council: str = "",
+) -> str:
+    """Returns the HTML. `tables`: those of `content`."""
     zone = content.month.zone
-    made = datetime.fromtimestamp(content.made_ms / 1000, UTC).astimezone(zone)
     return (
         environment("dashboards.report")
         .get_template("plain.html")
@@ -29,11 +33,11 @@ def render_plain(content: ReportContent, title: str, council: str = "") -> str:
             c=content,
             title=title,
             council=council,
-            made=f"{figure_text.day(made.date())}, {made:%H:%M}",
+            made=figure_text.day_and_time(content.made),
             headlines=headlines(content),
             tiles=tiles(content),
             promise=[part.sentence for part in promise_parts(content)],
-            tables=report_tables(content),
+            tables=tables,
             cell=lambda cell, kind: cell_text(cell, kind, zone),
         )
     )
@@ -60,8 +64,7 @@ def cell_text(cell: Cell, kind: Kind, zone: ZoneInfo) -> str:
     if cell is None:
         return _NOT_KNOWN
     if isinstance(cell, datetime):
-        at = cell.astimezone(zone)
-        return f"{figure_text.day(at.date())}, {at:%H:%M}"
+        return figure_text.day_and_time(cell.astimezone(zone))
     if isinstance(cell, date):
         return figure_text.day(cell)
     if isinstance(cell, str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from alerts.alert import Alert
@@ -80,6 +80,16 @@ class ReportContent:
         """Returns the most laptops seen at once at a site, rounded to 5; 0 if too few
         were, or none."""
         return next((s.experience.agents for s in self.sites if s.site.id == site), 0)
+
+    @property
+    def lines(self) -> list[report_figures.LineFigures]:
+        """Every line, site by site."""
+        return [line for site in self.sites for line in site.lines]
+
+    @property
+    def made(self) -> datetime:
+        """When it was made, in the council's time zone."""
+        return datetime.fromtimestamp(self.made_ms / 1000, self.month.zone)
 
     @property
     def running(self) -> bool:
@@ -209,7 +219,7 @@ async def gather_content(
         [line for site in sites_figures for line in site.lines],
         estate.lines,
         {site.id: site.name for site in sites},
-        datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(month.zone).date(),
+        datetime.fromtimestamp(now_ms / 1000, month.zone).date(),
         month.zone,
     )
     progress("VPN gateways")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from markupsafe import Markup
@@ -36,7 +35,7 @@ def render_html(content: ReportContent, council: str = "") -> str:
     parts = promise_parts(content)
     causes_by_group = poor_call_causes.causes_by_group(content)
     site_names = {site.site.id: site.site.name for site in content.sites}
-    made = datetime.fromtimestamp(content.made_ms / 1000, UTC).astimezone(zone)
+    today = content.made.date()
     return templates.get_template("report.html").render(
         c=content,
         council=council,
@@ -44,7 +43,7 @@ def render_html(content: ReportContent, council: str = "") -> str:
         css=Markup(style_sheet()),
         figure_text=figure_text,
         figures=report_figures,
-        made=f"{figure_text.day(made.date())}, {made:%H:%M}",
+        made=figure_text.day_and_time(content.made),
         when=lambda time_ms: figure_text.when(time_ms, zone),
         strip=lambda site, id, width: strip(
             id, f"{site.site.name}: each day of {month.name}", site.days, width=width
@@ -55,11 +54,8 @@ def render_html(content: ReportContent, council: str = "") -> str:
         advice={value.figures.line.id: value for value in content.line_values},
         site_name=lambda id: site_names.get(id, id),
         use_level=_use_level,
-        reminder=lambda line: report_figures.reminder(line, made.date()),
-        lines=sorted(
-            (line for site in content.sites for line in site.lines),
-            key=lambda line: -(line.use_p95 or -1.0),
-        ),
+        reminder=lambda line: report_figures.reminder(line, today),
+        lines=sorted(content.lines, key=lambda line: -(line.use_p95 or -1.0)),
         headlines=headlines(content),
         tiles=tiles(content),
         promise=promise_chart(parts, f"Home beside offices in {month.name}"),
@@ -102,12 +98,6 @@ def line_chart(
     line: report_figures.LineFigures, content: ReportContent, n: int
 ) -> Chart:
     """Returns each hour's 95th percentile of the busier direction and the 85% limit."""
-    zone = content.month.zone
-
-    def tick(time_ms: int) -> str:
-        at = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone)
-        return f"{at.day} {at:%b}"
-
     return Chart(
         id=f"line-{n}",
         title=f"{line.line.id}: use of the contracted speed in {content.month.name}",
@@ -116,7 +106,7 @@ def line_chart(
         to_ms=content.month.to_ms,
         step_ms=3_600_000,
         say=figure_text.percent,
-        tick=tick,
+        tick=lambda time_ms: figure_text.short_day(time_ms, content.month.zone),
         limit=report_figures.BUSY_RATIO,
         limit_name="85% of the contracted speed",
         least_top=1.0,

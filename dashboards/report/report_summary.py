@@ -1,13 +1,12 @@
 """What the first page of a report says: the month in a few figures and sentences. Pure.
 
-A figure that is not known is said not to be known, never left out of a count silently.
+A figure that is not known is shown as not known, and a count says what it leaves out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 from dashboards import figure_text
 from dashboards.report import report_figures
@@ -112,7 +111,7 @@ def _reached(content: ReportContent) -> HeadlineTile:
 
 
 def _full_lines(content: ReportContent) -> HeadlineTile | None:
-    lines = [line for site in content.sites for line in site.lines]
+    lines = content.lines
     if not lines:
         return None
     known = [line for line in lines if line.observed_hours]
@@ -126,7 +125,7 @@ def _full_lines(content: ReportContent) -> HeadlineTile | None:
 
 
 def _cost(content: ReportContent) -> HeadlineTile | None:
-    lines = [line for site in content.sites for line in site.lines]
+    lines = content.lines
     priced = [line.line.cost_per_year for line in lines if line.line.cost_per_year]
     if not priced:
         return None
@@ -183,8 +182,7 @@ def headlines(content: ReportContent) -> list[str]:
             )
     full = [
         line
-        for site in content.sites
-        for line in site.lines
+        for line in content.lines
         if line.busy_hours and line.line.role == "primary"
     ]
     if full:
@@ -197,11 +195,10 @@ def headlines(content: ReportContent) -> list[str]:
     if verdict := verdict_sentence(content):
         sentences.insert(0, verdict)
     sentences.append(home_and_office(content))
-    today = datetime.fromtimestamp(content.made_ms / 1000, content.month.zone).date()
+    today = content.made.date()
     urgent = [
         named(line)
-        for site in content.sites
-        for line in site.lines
+        for line in content.lines
         if (r := report_figures.reminder(line.line, today)) is not None
         and r.level != "ok"
     ]

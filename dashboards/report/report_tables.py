@@ -328,7 +328,7 @@ _LAYOUTS = (
     TableLayout(
         "causes",
         "Causes of poor calls",
-        "The share of each group's laptops with a poor test call, by where it fails.",
+        "The share of each group's laptops that had a poor test call, by its cause.",
         _CAUSES,
         _causes,
     ),
