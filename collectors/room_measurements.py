@@ -8,7 +8,7 @@ from probes.wire.catalogue import Field, Tag
 _ROOM = Tag("room", "estate id of the room")
 ROOM = measurement(
     "room",
-    "a room of the estate: what it hangs on, and the event that is there or is next",
+    "a room of the estate: what it depends on, and the event that is there or is next",
     (_ROOM, SITE),
     Field("name", "str", "1", "its name in the estate, or else its id"),
     Field(
@@ -36,7 +36,7 @@ ROOM = measurement(
 )
 ROOM_PORT = measurement(
     "room_port",
-    "one port that a room of the estate hangs on, measured with its switch",
+    "one port that a room of the estate depends on, measured with its switch",
     (
         _ROOM,
         SITE,

@@ -85,7 +85,7 @@ def hardware_rows(from_ms: int, to_ms: int) -> Iterator[Sample]:
 
 
 def _rooms(at: int) -> Iterator[Sample]:
-    """A room with an event that hangs on one port."""
+    """A room with an event that depends on one port."""
     tags = {"room": "chamber", "site": SITE}
     port = {"device": POE_SWITCH, "port": "Gi1/0/1"}
     for name, its_tags in (("room", tags), ("room_port", tags | port)):

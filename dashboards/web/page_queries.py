@@ -268,7 +268,7 @@ def room_figures(span: tuple[int, int], room: str, step_ms: int) -> Query:
 
 
 def room_ports(span: tuple[int, int], room: str, step_ms: int) -> Query:
-    """The traffic of each port that a room hangs on."""
+    """The traffic of each port that a room depends on."""
     return Query(
         "room_port",
         (Pick("in_bps", "p95"), Pick("out_bps", "p95")),

@@ -154,7 +154,7 @@ def _clashes(
     ends_ms: int | None,
     lines: Sequence[LineNow],
 ) -> bool:
-    """Whether work is planned during the event on something that the room hangs on."""
+    """Whether work is planned during the event on what the room depends on."""
     if not silence.planned or silence.rule:
         return False
     if not (

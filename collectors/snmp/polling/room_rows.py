@@ -1,4 +1,4 @@
-"""Makes rows of `room_port`: of each port that a room of the estate hangs on. Pure."""
+"""Makes rows of `room_port`: of each port that a room depends on. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def room_port_rows(
     received_ms: int,
     ports: Sequence[RoomPortState],
 ) -> Batch:
-    """The rows of the ports of `device` that rooms hang on."""
+    """The rows of the ports of `device` that rooms depend on."""
     columns: tuple[Column, ...] = tuple(
         [] for _ in range(1 + len(ROOM_PORT.tags) + len(ROOM_PORT.fields))
     )

@@ -108,8 +108,8 @@ def _measured(title: str, unit: str) -> TableColumn:
 
 ROOM_PORTS = Panel(
     "What do the rooms' ports carry, and do they lose anything?",
-    "Each port that a room hangs on, at its last poll. A stream of a committee needs a "
-    "few Mbit/s from the room, without damage or discards. "
+    "Each port that a room depends on, at its last poll. A stream of a committee needs "
+    "a few Mbit/s from the room, without damage or discards. "
     f"{what_to_do('room_errors_at_event')}",
     (
         PanelQuery(
