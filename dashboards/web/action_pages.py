@@ -125,11 +125,9 @@ class ActionPages:
         self,
         actions: AlertActions,
         render: Callable[..., Response],
-        now_ms: WallClock,
         audit: AccessAudit | None = None,
     ) -> None:
-        self._actions, self._render_page, self._now_ms = actions, render, now_ms
-        self._audit = audit
+        self._actions, self._render_page, self._audit = actions, render, audit
 
     async def start(self, request: Request) -> Response:
         """Makes a link for an alert of the status page, and leads there. This changes
@@ -194,9 +192,7 @@ class ActionPages:
             _log.error("action_not_in_audit_log", error=repr(error))
 
     def _render(self, template: str, status: int = 200, **values: Any) -> Response:
-        page = self._render_page(
-            template, status, here="", now_ms=self._now_ms(), **values
-        )
+        page = self._render_page(template, status, **values)
         # The address is a secret until it is used.
         page.headers["referrer-policy"] = "no-referrer"
         return page

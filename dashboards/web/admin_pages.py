@@ -18,7 +18,6 @@ from dashboards.web.sign_in.local_users import LocalUsers
 from dashboards.web.sign_in.sign_in_sessions import SignInSessions
 from dashboards.web.visitor_recognition import present_request, present_visitor
 from dashboards.web.visitors import Right
-from probes.wire.clock import WallClock
 
 _log = structlog.get_logger()
 _ENTRIES = 100
@@ -34,10 +33,9 @@ class AdminPages:
         sessions: SignInSessions,
         audit: AccessAudit,
         show: Callable[..., Response],
-        now_ms: WallClock,
     ) -> None:
         self._users, self._sessions, self._audit = users, sessions, audit
-        self._show, self._now_ms = show, now_ms
+        self._show = show
 
     @property
     def routes(self) -> list[PageRoute]:
@@ -58,7 +56,6 @@ class AdminPages:
         return self._show(
             "people.html",
             here="admin",
-            now_ms=self._now_ms(),
             users=users,
             sessions=sessions,
             own="" if own is None else own.reference,
@@ -99,7 +96,6 @@ class AdminPages:
             "access_audit.html",
             here="admin",
             current=False,
-            now_ms=self._now_ms(),
             entries=entries,
             more=more,
             who=who,

@@ -123,12 +123,7 @@ class StatusPages:
 
     async def reports(self, request: Request) -> Response:
         listed = await asyncio.to_thread(self._reports.list_files)
-        return self.page(
-            "reports.html",
-            here="reports",
-            now_ms=self._views.now_ms(),
-            reports=listed,
-        )
+        return self.page("reports.html", here="reports", reports=listed)
 
     async def report(self, request: Request) -> Response:
         report = await asyncio.to_thread(
@@ -140,17 +135,10 @@ class StatusPages:
         return Response(body, media_type=kind, headers=dict(REPORT))
 
     async def catalogue(self, request: Request) -> Response:
-        return self.page(
-            "catalogue.html",
-            here="catalogue",
-            now_ms=self._views.now_ms(),
-            catalogue=CATALOGUE,
-        )
+        return self.page("catalogue.html", here="catalogue", catalogue=CATALOGUE)
 
     async def accessibility(self, request: Request) -> Response:
-        return self.page(
-            "accessibility.html", here="accessibility", now_ms=self._views.now_ms()
-        )
+        return self.page("accessibility.html", here="accessibility")
 
     async def status(self, request: Request) -> Response:
         return JSONResponse(status_api.document(await self._views.overview()))
@@ -191,17 +179,17 @@ class StatusPages:
         return self.page(
             "refused.html",
             error.status_code,
-            here="",
-            now_ms=self._views.now_ms(),
             found=error.status_code != 403,
             explanation=explanation,
         )
 
     def page(self, name: str, status_code: int = 200, **values: Any) -> Response:
-        """Returns the page of a template."""
+        """Returns the page of a template. It is of the time of its view, or of now, and
+        `here` is its entry in the navigation, if it has one."""
         view = values.get("view")
-        values.setdefault("now_ms", view.now_ms if view is not None else 0)
-        text = self._templates.get_template(name).render(**values)
+        now_ms = self._views.now_ms() if view is None else view.now_ms
+        usual = {"here": "", "now_ms": now_ms}
+        text = self._templates.get_template(name).render(**usual | values)
         return HTMLResponse(text, status_code, headers=dict(PAGE))
 
 
@@ -279,7 +267,7 @@ def app(
     routes += CheckPage(views, pages.page, reflector_secret, desk).routes
     routes += IntranetPages(config, NoticeSource(views, overviews)).routes
     if actions is not None:
-        linked = ActionPages(actions, pages.page, views.now_ms, acts)
+        linked = ActionPages(actions, pages.page, acts)
         act = Right.ACT_ON_ALERTS
         routes += [
             PageRoute("/alerts/{action}/{key:path}", linked.start, act),
@@ -295,10 +283,8 @@ def app(
     )
     routes += sign_in.routes
     if config.sign_in.is_on:
-        people = AdminPages(
-            recognition.users, recognition.sessions, audit, pages.page, views.now_ms
-        )
-        routes += people.routes
+        people = recognition.users, recognition.sessions
+        routes += AdminPages(*people, audit, pages.page).routes
     if desk is not None:
         routes += SupportPages(desk, views, audit, pages.page).routes
     listed = [guard.guarded(route) for route in routes]

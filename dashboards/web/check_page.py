@@ -94,7 +94,6 @@ class CheckPage:
         answer = self._show(
             "check.html",
             here="check",
-            now_ms=self._views.now_ms(),
             test=self._test(address) if address else None,
             limits=limits,
             video_mbps=VIDEO_MBPS,
@@ -146,7 +145,6 @@ class CheckPage:
             "check_sent.html",
             status,
             here="check",
-            now_ms=self._views.now_ms(),
             fields=FIELDS,
             measured=fields,
             typed=typed,

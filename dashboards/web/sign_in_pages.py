@@ -133,30 +133,19 @@ class SignInPages:
                 raise FormStale({})
             await read_form(request)
         except FormStale:
-            return self._show("sign_out.html", here="", now_ms=self._now_ms())
+            return self._show("sign_out.html")
         secret = present_request().session_secret
         await self._written(self._recognition.sessions.end, secret)
         await self._record(session.name, session.id, SIGN_OUT)
         council_url = ""
         if self._provider is not None and session.id_token:
             council_url = await self._provider.end_session_url(session.id_token)
-        page = self._show(
-            "signed_out.html",
-            here="",
-            now_ms=self._now_ms(),
-            council_url=council_url,
-        )
+        page = self._show("signed_out.html", council_url=council_url)
         page.headers.append("set-cookie", self._session_cookie(""))
         return page
 
     async def signed_out(self, request: Request) -> Response:
-        return self._show(
-            "signed_out.html",
-            here="",
-            now_ms=self._now_ms(),
-            council_url="",
-            ended=True,
-        )
+        return self._show("signed_out.html", council_url="")
 
     async def kept_form(self, request: Request) -> Response:
         """What was typed while the session ended, to be sent again."""
@@ -168,8 +157,6 @@ class SignInPages:
             raise HTTPException(404, "What was typed is not kept here any more.")
         page = self._show(
             "kept_form.html",
-            here="",
-            now_ms=self._now_ms(),
             form=form,
             may=present_visitor().may(form.right),
             sign_in_url=f"/sign-in?next=/form/{reference}",
@@ -258,8 +245,6 @@ class SignInPages:
         return self._show(
             "sign_in.html",
             status,
-            here="",
-            now_ms=self._now_ms(),
             next_path=next_path,
             typed_name=name,
             errors=errors or {},
@@ -278,8 +263,6 @@ class SignInPages:
         return self._show(
             "not_signed_in.html",
             refusal.status,
-            here="",
-            now_ms=self._now_ms(),
             explanation=str(refusal),
         )
 

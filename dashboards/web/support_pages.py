@@ -159,7 +159,6 @@ class SupportPages:
             "support.html",
             status,
             here="support",
-            now_ms=self._views.now_ms(),
             typed=typed,
             error=error,
         )
