@@ -38,7 +38,7 @@ class HourVerdict(msgspec.Struct, frozen=True):
 
 class LaptopDay(msgspec.Struct, frozen=True):
     """`at_ms` is when the laptop last measured, and `verdict` is of that time. `hours`
-    has the newest first. `unread` are measurements that the store did not return."""
+    has the newest first."""
 
     at_ms: int
     verdict: LaptopVerdict
@@ -47,7 +47,6 @@ class LaptopDay(msgspec.Struct, frozen=True):
     provider: str
     latest: tuple[Result, ...]
     hours: tuple[HourVerdict, ...]
-    unread: tuple[str, ...] = ()
 
 
 def personal_measurements() -> list[Measurement]:
@@ -116,9 +115,7 @@ _WHERE: Mapping[str, str] = {
 }
 
 
-def laptop_day(
-    placed: Sequence[PlacedResult], to_ms: int, unread: Sequence[str] = ()
-) -> LaptopDay | None:
+def laptop_day(placed: Sequence[PlacedResult], to_ms: int) -> LaptopDay | None:
     """The day before `to_ms`; None if nothing was measured."""
     ordered = sorted(placed, key=lambda each: each.result.time_ms)
     if not ordered:
@@ -126,7 +123,7 @@ def laptop_day(
     newest = ordered[-1]
     # The verdict counts what is younger than an hour: at the moment of the last result.
     at_ms = newest.result.time_ms
-    latest = _latest(ordered, at_ms + 1)
+    latest = _latest(ordered)
     now = verdict(latest, at_ms + 1, newest.where)
     hours = []
     until_ms = at_ms - at_ms % HOUR_MS + HOUR_MS
@@ -141,7 +138,6 @@ def laptop_day(
         newest.provider,
         tuple(latest),
         tuple(hours),
-        tuple(unread),
     )
 
 
@@ -153,14 +149,11 @@ def _hour(ordered: Sequence[PlacedResult], until_ms: int) -> HourVerdict:
     where = within[-1].where
     # What was measured elsewhere says nothing about where the laptop is at the end.
     here = [each for each in within if each.where.place == where.place]
-    found = verdict(_latest(here, until_ms), until_ms, where)
+    found = verdict(_latest(here), until_ms, where)
     return HourVerdict(from_ms, until_ms, found, where)
 
 
-def _latest(placed: Sequence[PlacedResult], before_ms: int) -> list[Result]:
-    """The last result of each probe and target before that time."""
-    latest: dict[tuple[str, str], Result] = {}
-    for each in placed:
-        if each.result.time_ms < before_ms:
-            latest[each.result.probe, each.result.target] = each.result
+def _latest(ordered: Sequence[PlacedResult]) -> list[Result]:
+    """The last result of each probe and target."""
+    latest = {(each.result.probe, each.result.target): each.result for each in ordered}
     return sorted(latest.values(), key=lambda result: (result.probe, result.target))

@@ -133,7 +133,7 @@ class SupportPages:
                 unread.append(probe_title(declared.name))
             else:
                 placed += read_rows(declared.name, rows)
-        return laptop_day(placed, to_ms, unread), unread
+        return laptop_day(placed, to_ms), unread
 
     async def _checked(self, work: Callable[..., _Found], *values: str) -> _Found:
         try:
