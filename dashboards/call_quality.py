@@ -59,7 +59,7 @@ CRITERIA = (
 )
 BY_FIELD = {criterion.field: criterion for criterion in CRITERIA}
 _WORDS: dict[Level, str] = {"ok": "Good", "warn": "Fair", "bad": "Poor"}
-_ORDER: tuple[Level, ...] = ("ok", "warn", "bad")
+LEVELS: tuple[Level, ...] = ("ok", "warn", "bad")
 
 
 class CallVerdict(NamedTuple):
@@ -79,7 +79,7 @@ def verdict(values: Mapping[str, float], suffix: str = "_last") -> CallVerdict:
     ]
     if not known:
         return CallVerdict("none", "Not measured")
-    worst, value = max(known, key=lambda pair: _ORDER.index(pair[0].level(pair[1])))
+    worst, value = max(known, key=lambda pair: LEVELS.index(pair[0].level(pair[1])))
     level = worst.level(value)
     why = "" if level == "ok" else f"{worst.title} {worst.value_text(value)}"
     return CallVerdict(level, _WORDS[level], why)

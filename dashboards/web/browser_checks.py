@@ -30,7 +30,6 @@ _WORDS: Mapping[Level, str] = {
     "warn": "Perhaps: calls may not be good",
     "bad": "No: calls will be poor",
 }
-_ORDER: tuple[Level, ...] = ("ok", "warn", "bad")
 
 
 class CheckUnreadable(ValueError):
@@ -64,25 +63,21 @@ def judge_check(sent: SentCheck) -> JudgedCheck:
     """Says what a check means for calls, by the limits of the page `/check`."""
     check, rows = sent.check, []
     levels: list[Level] = []
-    for title, name, value, text in (
-        ("Time for a word and back", "rtt", check.rtt_ms, "ms"),
-        ("How unevenly it arrives", "jitter", check.jitter_ms, "ms"),
-        ("Arrives too late", "late", check.late_ratio, "ratio"),
+    for title, name, value in (
+        ("Time for a word and back", "rtt", check.rtt_ms),
+        ("How unevenly it arrives", "jitter", check.jitter_ms),
+        ("Arrives too late", "late", check.late_ratio),
     ):
         criterion = call_quality.BY_FIELD[JUDGED[name]]
         levels.append(criterion.level(value))
-        shown = (
-            figure_text.percent(value, 1)
-            if text == "ratio"
-            else figure_text.number(value, text)
-        )
-        rows.append((title, shown, f"at most {criterion.limit(criterion.good)}"))
+        good = f"at most {criterion.limit(criterion.good)}"
+        rows.append((title, criterion.value_text(value), good))
     for title, speed in (("Download", check.down_mbps), ("Upload", check.up_mbps)):
         shown = "not measured" if speed is None else figure_text.rate(speed * 1e6)
         if speed is not None and speed < VIDEO_MBPS:
             levels.append("warn")
         rows.append((title, shown, f"at least {VIDEO_MBPS} Mbit/s, with video"))
-    level = max(levels, key=_ORDER.index)
+    level = max(levels, key=call_quality.LEVELS.index)
     return JudgedCheck(sent.at_ms, level, _WORDS[level], tuple(rows), check.is_away)
 
 
