@@ -17,7 +17,11 @@ from dashboards.web.page_forms import (
     is_from_elsewhere,
     read_fields,
 )
-from dashboards.web.visitor_recognition import present_request, present_visitor
+from dashboards.web.visitor_recognition import (
+    is_background,
+    present_request,
+    present_visitor,
+)
 from dashboards.web.visitors import Right
 from probes.wire.clock import WallClock
 
@@ -81,8 +85,7 @@ class RouteGuard:
             raise HTTPException(403, text)
         if present_visitor().is_signed_in or not self._can_sign_in:
             raise HTTPException(403, _NOT_IN_ROLE)
-        is_program = request.headers.get("sec-fetch-dest") == "empty"
-        if is_program or request.url.path.startswith("/api/"):
+        if is_background(request.headers) or request.url.path.startswith("/api/"):
             return JSONResponse({"error": "nobody is signed in"}, 401)
         here = request.url.path
         if request.method not in _READING:

@@ -120,7 +120,7 @@ class Recognition:
         if self._config.sign_in.is_on and secret:
             try:
                 known = await asyncio.to_thread(
-                    self._of_session, secret, not _is_background(request.headers)
+                    self._of_session, secret, not is_background(request.headers)
                 )
             except (sqlite3.Error, OSError) as error:
                 # Nobody is let in whom it does not know.
@@ -212,8 +212,9 @@ def _without_sign_in(name: str, is_here: bool) -> Visitor:
     return Visitor(name, id, (), source, frozenset(rights))
 
 
-def _is_background(headers: Headers) -> bool:
-    """Whether a page renews itself: that keeps nobody signed in who has gone."""
+def is_background(headers: Headers) -> bool:
+    """Whether a script of a page sent the request, such as one that renews the page:
+    that keeps nobody signed in, and no sign-in page can be shown for it. Pure."""
     return headers.get("sec-fetch-dest", "") == "empty"
 
 
