@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dashboards.web.sign_in.access_audit import AccessAudit
-    from dashboards.web.sign_in.local_users import LocalUsers
+    from dashboards.web.sign_in.local_users import LocalUser, LocalUsers
+    from dashboards.web.sign_in.sign_in_config import SignInConfig
     from dashboards.web.visitors import Role
 
 app = typer.Typer(
@@ -42,19 +43,22 @@ _Answer = TypeVar("_Answer")
 @app.command()
 def add(config: ConfigFile, name: Name, roles: Roles) -> None:
     """Add a user. The password is asked for, or read from standard input."""
-    users, audit = _opened(config)
+    sign_in = _settings(config)
+    users, audit = _opened(sign_in)
     chosen = _roles(roles)
     if users.find(name) is not None:
         fail(f"there is a user called {name!r} already")
     user = _trying(lambda: users.add(name, chosen, _new_password()), name)
     audit.record(user_name(), _BY_COMMAND, "add user", user.shown, ", ".join(chosen))
-    _say(config, f"{user.shown} can sign in: {', '.join(chosen)}")
+    typer.echo(f"{user.shown} can sign in: {', '.join(chosen)}")
+    if not sign_in.local_users:
+        typer.echo("but not yet: set `local_users = true` in [web.sign_in]", err=True)
 
 
 @app.command("list")
 def list_users(config: ConfigFile) -> None:
     """List the users and their roles."""
-    users, _ = _opened(config)
+    users, _ = _opened(_settings(config))
     known = users.list()
     for user in known:
         typer.echo(f"{user.shown}  {', '.join(user.roles)}")
@@ -65,12 +69,11 @@ def list_users(config: ConfigFile) -> None:
 @app.command("set-password")
 def set_password(config: ConfigFile, name: Name) -> None:
     """Give a user another password. All sessions of the user end."""
-    users, audit = _opened(config)
-    user = users.find(name)
-    if user is None:
-        fail(_unknown(users, name))
+    sign_in = _settings(config)
+    users, audit = _opened(sign_in)
+    user = _known(users, name)
     _trying(lambda: users.set_password(name, _new_password()), name)
-    ended = _end_sessions(config, user.id)
+    ended = _end_sessions(sign_in, user.id)
     audit.record(user_name(), _BY_COMMAND, "set password", user.shown)
     typer.echo(f"{user.shown} has another password; {_sessions(ended)}")
 
@@ -78,11 +81,9 @@ def set_password(config: ConfigFile, name: Name) -> None:
 @app.command()
 def roles(config: ConfigFile, name: Name, roles: Roles) -> None:
     """Give a user other roles, from the next page on."""
-    users, audit = _opened(config)
+    users, audit = _opened(_settings(config))
     chosen = _roles(roles)
-    user = users.find(name)
-    if user is None:
-        fail(_unknown(users, name))
+    user = _known(users, name)
     _trying(lambda: users.set_roles(name, chosen), name)
     before = ", ".join(user.roles)
     outcome = f"{before} -> {', '.join(chosen)}"
@@ -93,28 +94,30 @@ def roles(config: ConfigFile, name: Name, roles: Roles) -> None:
 @app.command()
 def remove(config: ConfigFile, name: Name) -> None:
     """Remove a user. All sessions of the user end."""
-    users, audit = _opened(config)
-    user = users.find(name)
-    if user is None:
-        fail(_unknown(users, name))
+    sign_in = _settings(config)
+    users, audit = _opened(sign_in)
+    user = _known(users, name)
     _trying(lambda: users.remove(name), name)
-    ended = _end_sessions(config, user.id)
+    ended = _end_sessions(sign_in, user.id)
     audit.record(user_name(), _BY_COMMAND, "remove user", user.shown)
     typer.echo(f"{user.shown} cannot sign in any more; {_sessions(ended)}")
 
 
-def _opened(config: Path) -> tuple[LocalUsers, AccessAudit]:
+def _settings(config: Path) -> SignInConfig:
+    return read_config(config).web.sign_in
+
+
+def _opened(sign_in: SignInConfig) -> tuple[LocalUsers, AccessAudit]:
     from dashboards.web.sign_in.access_audit import AccessAudit
     from dashboards.web.sign_in.local_users import LocalUsers
 
-    file = ensure_folder(read_config(config).web.sign_in.file, "web.sign_in.file")
+    file = ensure_folder(sign_in.file, "web.sign_in.file")
     return LocalUsers(file, wall_ms), AccessAudit(file, wall_ms)
 
 
-def _end_sessions(config: Path, id: str) -> int:
+def _end_sessions(sign_in: SignInConfig, id: str) -> int:
     from dashboards.web.sign_in.sign_in_sessions import SignInSessions
 
-    sign_in = read_config(config).web.sign_in
     sessions = SignInSessions(sign_in.file, sign_in.idle_s, sign_in.longest_s, wall_ms)
     return sessions.end_of(id)
 
@@ -156,18 +159,16 @@ def _trying(work: Callable[[], _Answer], name: str) -> _Answer:
         fail(f"no user is called {name!r}")
 
 
-def _unknown(users: LocalUsers, name: str) -> str:
+def _known(users: LocalUsers, name: str) -> LocalUser:
+    """The user of that name. If there is none, exits and names one like it."""
     from probes.wire.catalogue import did_you_mean
 
-    known = [user.shown for user in users.list()]
-    return f"no user is called {name!r}{did_you_mean(name, known)}"
+    user = users.find(name)
+    if user is None:
+        known = [other.shown for other in users.list()]
+        fail(f"no user is called {name!r}{did_you_mean(name, known)}")
+    return user
 
 
 def _sessions(count: int) -> str:
     return f"{count} session{'' if count == 1 else 's'} ended"
-
-
-def _say(config: Path, text: str) -> None:
-    typer.echo(text)
-    if not read_config(config).web.sign_in.local_users:
-        typer.echo("but not yet: set `local_users = true` in [web.sign_in]", err=True)
