@@ -200,12 +200,11 @@ def _link_problems(config: TowpathConfig) -> Iterator[str]:
 def _sign_in_problems(config: TowpathConfig) -> Iterator[str]:
     """Why people could not sign in, or nobody could administer."""
     sign_in = config.web.sign_in
-    if sign_in.oidc is not None:
+    if sign_in.oidc is not None and sign_in.oidc.client_secret:
         try:
             sign_in.oidc.client_secret.value()
         except LookupError as error:
-            if sign_in.oidc.client_secret:
-                yield f"web.sign_in.oidc.client_secret: {error}: nobody can sign in"
+            yield f"web.sign_in.oidc.client_secret: {error}: nobody can sign in"
     if config.web.needs_sign_in and not sign_in.local_users:
         given = {*sign_in.roles.values(), sign_in.everybody}
         if VisitorRole.ADMIN not in given:
