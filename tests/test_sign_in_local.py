@@ -41,6 +41,12 @@ def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_users, "_hasher", lambda: cheap)
 
 
+def test_the_sign_in_page_has_no_link_to_itself(tmp_path: Path) -> None:
+    with signing_in(tmp_path, local_users=True) as client:
+        assert 'href="/sign-in"' not in client.get("/sign-in").text
+        assert 'href="/sign-in"' in client.get("/accessibility").text
+
+
 def test_who_signs_in_sees_what_the_role_may_and_their_name(tmp_path: Path) -> None:
     add_user(tmp_path, "Grace Hopper", Role.STAFF)
     with signing_in(tmp_path, local_users=True) as client:

@@ -245,6 +245,7 @@ class SignInPages:
         return self._show(
             "sign_in.html",
             status,
+            here="sign-in",
             next_path=next_path,
             typed_name=name,
             errors=errors or {},
@@ -280,7 +281,7 @@ class SignInPages:
         await self._written(self._audit.record, who, id, action, about, outcome)
 
     async def _written(self, work: Callable[..., object], *values: object) -> object:
-        """Does what nobody has to wait for if the disk is full."""
+        """What the work returns; logs an error of the file and returns None then."""
         try:
             return await asyncio.to_thread(work, *values)
         except (sqlite3.Error, OSError) as error:
