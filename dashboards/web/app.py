@@ -77,10 +77,9 @@ class StatusPages:
         fleet: FleetSource | None = None,
         has_support: bool = False,
     ) -> None:
-        self._config, self._views, self._has_actions = config, views, has_actions
+        self._views, self._has_actions = views, has_actions
         self._reports = ReportFolder(config.reports)
         self._zone = ZoneInfo(config.timezone)
-        self._fleet = fleet
         self._static = {
             name: (path.read_bytes(), kind) for name, (path, kind) in _STATIC.items()
         }
@@ -271,7 +270,7 @@ def app(
         act = Right.ACT_ON_ALERTS
         routes += [
             PageRoute("/alerts/{action}/{key:path}", linked.start, act),
-            # Whoever has the link of a message may use it.
+            # The link of a message is all that it takes to use it.
             PageRoute("/act/done/{action}", linked.done, Right.SEE_PUBLIC),
             PageRoute("/act/{token}", linked.page, Right.SEE_PUBLIC, ("GET", "POST")),
         ]
@@ -283,8 +282,9 @@ def app(
     )
     routes += sign_in.routes
     if config.sign_in.is_on:
-        people = recognition.users, recognition.sessions
-        routes += AdminPages(*people, audit, pages.page).routes
+        routes += AdminPages(
+            recognition.users, recognition.sessions, audit, pages.page
+        ).routes
     if desk is not None:
         routes += SupportPages(desk, views, audit, pages.page).routes
     listed = [guard.guarded(route) for route in routes]
