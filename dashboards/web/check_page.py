@@ -40,14 +40,14 @@ from dashboards.web.sign_in.try_limits import TryLimits
 from dashboards.web.visitor_recognition import present_visitor
 from dashboards.web.visitors import Right
 from probes.wire import ndt7
-from probes.wire.support_code import LONGEST_TYPED, typed_code
+from probes.wire.support_code import CODE_EXPECTED, LONGEST_TYPED, typed_code
 
 _log = structlog.get_logger()
 # A voice call sends 50 messages a second.
 CALL_MESSAGES = 500
 # What the speed tests may use, each: enough to tell 4 Mbit/s from 40.
 SPEED_BYTES, SPEED_SECONDS = 12_500_000, 8
-# Whoever is not signed in shares a limit, and all together have one.
+# All who are not signed in share a limit, and all people together have one.
 _NOT_SIGNED_IN, _EVERYBODY = "not signed in", "all who send checks"
 
 
@@ -107,7 +107,7 @@ class CheckPage:
         return answer
 
     async def send(self, request: Request) -> Response:
-        """Keeps a result for whoever opens the code that was entered with it."""
+        """Keeps a result for the person who opens the code that was entered with it."""
         assert self._codes is not None
         fields = await read_form(request)
         try:
@@ -125,8 +125,7 @@ class CheckPage:
             return self._sent(fields, typed, text, 429)
         code = typed_code(typed)
         if not code:
-            text = "Enter the eight letters and digits of the code, such as ACDE 3479"
-            return self._sent(fields, typed, text, 400)
+            return self._sent(fields, typed, CODE_EXPECTED, 400)
         self._limits.note_wrong(name, _EVERYBODY, now_s)
         try:
             await asyncio.to_thread(self._codes.keep_check, code, check)

@@ -1,6 +1,7 @@
 """The pages of the service desk: one laptop's last day, with the code that it shows.
 
-Who opens a code is recorded before anything is shown, and the laptop shows it too.
+The name of the person who opens a code is recorded before anything is shown, and the
+laptop shows it too.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from dashboards.web.visitor_recognition import present_visitor
 from dashboards.web.visitors import Right
 from probes.wire.probe_list import probe_title
 from probes.wire.result_summary import result_title, summary
-from probes.wire.support_code import LONGEST_TYPED, typed_code
+from probes.wire.support_code import CODE_EXPECTED, LONGEST_TYPED, typed_code
 
 _log = structlog.get_logger()
 _Found = TypeVar("_Found")
@@ -82,10 +83,7 @@ class SupportPages:
         code = typed_code(typed)
         try:
             if not code:
-                raise CodeRefused(
-                    "Enter the eight letters and digits of the code, such as ACDE 3479",
-                    "no code",
-                )
+                raise CodeRefused(CODE_EXPECTED, "no code")
             opened = await self._checked(
                 self._codes.open, code, visitor.id, visitor.name
             )
@@ -103,8 +101,8 @@ class SupportPages:
         if opened is None:
             raise HTTPException(
                 404,
-                "This code has expired, or somebody else opened it. Ask the caller for "
-                "a new one.",
+                "This code has expired, or another person opened it. Ask the caller "
+                "for a new one.",
             )
         overview = await self._views.overview()
         day, unread = await self._day(opened, overview.now_ms)

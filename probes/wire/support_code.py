@@ -20,6 +20,8 @@ LENGTH = 8
 VALID_MS = 3_600_000
 # With the spaces that people type.
 LONGEST_TYPED = 20
+# For a form in which something else was typed.
+CODE_EXPECTED = "Enter the eight letters and digits of the code, such as ACDE 3479"
 
 Code = Annotated[str, msgspec.Meta(pattern=rf"^([{ALPHABET}]{{{LENGTH}}})?$")]
 
