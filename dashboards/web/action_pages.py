@@ -47,7 +47,7 @@ STATUS_PAGE = "status page"
 
 
 class ActionForm(msgspec.Struct):
-    """What somebody typed. `errors`: field → what is wrong with it."""
+    """What a person typed. `errors`: field → what is wrong with it."""
 
     who: str = ""
     why: str = ""
@@ -226,7 +226,7 @@ class ActionPages:
 
 
 async def _read_action(request: Request) -> ActionForm:
-    """The form of the page. Who has a session acts under that name."""
+    """The form of the page. A person who has signed in acts under that name."""
     fields = await read_form(request)
     try:
         hours = int(fields.get("hours", "2"))

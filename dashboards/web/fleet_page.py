@@ -1,7 +1,7 @@
-"""The page Fleet: for those who run Towpath, on the machine itself.
+"""The page Fleet: the enrolled laptops, for the people who run Towpath.
 
-Until people sign in to the pages, it is shown only to requests that come from this
-machine and through no proxy: it lists pseudonyms.
+It lists pseudonyms. Where nobody signs in to the pages, only requests that come from
+this machine and through no proxy have the right to see it.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ class Recognition:
                     self._of_session, secret, not is_background(request.headers)
                 )
             except (sqlite3.Error, OSError) as error:
-                # Nobody is let in whom it does not know.
+                # A visitor who cannot be looked up is not let in.
                 _log.warning("sessions_unreadable", error=repr(error))
                 known = None
             if known is not None:
@@ -140,7 +140,7 @@ class Recognition:
             return None
         roles, name = session.roles, session.name
         if session.source is VisitorSource.LOCAL_USER:
-            # Who was removed or given other roles is so at once.
+            # A user may have been removed or given other roles since.
             user = self.users.of_id(session.id)
             if user is None:
                 return None
@@ -164,7 +164,7 @@ class Recognition:
         return _without_sign_in(name, is_local(request.scope))
 
     def _proxy_header(self, request: HTTPConnection, header: str) -> str:
-        """A header that only the proxy may set; empty from anybody else."""
+        """A header that only the proxy may set; empty if another sender set it."""
         if not header or len(request.headers.getlist(header)) > 1:
             return ""
         if self._proxies and not _is_from(request.scope, self._proxies):
@@ -200,8 +200,8 @@ class VisitorRecognition:
 
 
 def _without_sign_in(name: str, is_here: bool) -> Visitor:
-    """Everybody reads the pages; the page Fleet is for Towpath's own machine, and
-    alerts are for those whom the council's proxy names. Pure."""
+    """Everybody reads the pages. The page Fleet is for Towpath's own machine, and
+    acting on alerts is for people whom the council's proxy names. Pure."""
     rights = set(WITHOUT_SIGN_IN)
     if is_here:
         rights.add(Right.SEE_FLEET)

@@ -1,7 +1,7 @@
 """Who a request comes from, and what they may see and do. Pure.
 
-What each role may is one table, `ROLE_RIGHTS`. What anybody may who has not signed in
-is its first line. Pages ask `visitor.may(Right.SEE_DEVICES)`, never for a role.
+What each role may is one table, `ROLE_RIGHTS`. Its first line is what people may who
+have not signed in. Pages ask `visitor.may(Right.SEE_DEVICES)`, never for a role.
 """
 
 from __future__ import annotations

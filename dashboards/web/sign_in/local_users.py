@@ -42,7 +42,7 @@ class LocalUser(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """Another user of the same name, added later, is somebody else."""
+        """Another user of the same name, added later, is another person."""
         return f"local:{self.name}:{self.made_ms}"
 
 
@@ -143,7 +143,7 @@ class LocalUsers:
         return user
 
     def _rehash(self, name: str, kept: str, password: str) -> None:
-        """Hashes with today's parameters, unless somebody changed it meanwhile."""
+        """Hashes with today's parameters, unless the password was changed meanwhile."""
         with opened_sign_in_file(self.path) as db:
             db.execute(
                 "UPDATE user SET hash = ? WHERE name = ? AND hash = ?",

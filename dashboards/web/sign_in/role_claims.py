@@ -1,4 +1,4 @@
-"""Who somebody is and which roles they have, from the claims of the provider. Pure."""
+"""Who a person is and which roles they have, from the claims of the provider. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def claimed_roles(
     known: Mapping[str, Role],
     everybody: Role | None,
 ) -> set[Role]:
-    """The roles of somebody. Raises `SignInRefused` if there are none."""
+    """The roles of a person. Raises `SignInRefused` if there are none."""
     names = [name for path in paths for name in claim_values(claims, path)]
     roles = roles_from(names, known) or ({everybody} if everybody else set())
     if roles:
@@ -80,7 +80,7 @@ def display_name(claims: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def stable_id(claims: Mapping[str, Any], names: Sequence[str]) -> str:
-    """What stays the same about somebody for good. Raises `SignInRefused`."""
+    """The person's id, which stays the same for good. Raises `SignInRefused`."""
     for name in names:
         for text in claim_values(claims, name):
             if text:

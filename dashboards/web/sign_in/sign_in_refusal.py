@@ -1,4 +1,4 @@
-"""`SignInRefused`: why somebody was not signed in."""
+"""`SignInRefused`: why a person was not signed in."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`TryLimits`: how often passwords or codes are tried, by name and by address.
 
-Who waits half a minute may try again: nobody can lock another person out for good.
+After half a minute a person may try again: nobody can lock another person out for good.
 """
 
 from __future__ import annotations
