@@ -37,6 +37,21 @@ from dashboards.web.page_views import Overview, Views
 QUICK = LiveTimes(period_s=0.01, heartbeat_s=0.05, life_s=30, retry_ms=50)
 
 
+# Changes are drawn without delay, and the answer to a fetch waits for `held[n]()`.
+HOLD_ANSWERS = """
+var held = [], fetched = fetch, source;
+setTimeout = (work) => { work(); };
+EventSource = class extends EventSource {
+  constructor(address) { super(address); source = this; }
+};
+fetch = async (...asked) => {
+  const answer = await fetched(...asked);
+  await new Promise((go) => held.push(go));
+  return answer;
+};
+"""
+
+
 async def overview(alerts: list[Any] | None = None) -> Overview:
     listed = AlertList(council.alerts(NOW_MS) if alerts is None else alerts)
     answers = QueryCache(STORE, lambda: NOW_MS)
@@ -300,6 +315,14 @@ def watch(page: StatusPage, api: CouncilApi, folder: Path) -> None:
         chromium.run(f"{button}.click()")
         listeners(0)
         assert chromium.run(f"{button}.textContent") == "Start refreshing"
+        chromium.run(HOLD_ANSWERS)
         chromium.run(f"{button}.click()")
         listeners(1)
+        # What changes while the page is fetched is drawn later.
+        change = "source.dispatchEvent(new Event('figures'));"
+        chromium.run(change)
+        wait_until(lambda: chromium.run("held.length") == 1, "a fetch", 20)
+        chromium.run(f"{change} held[0]()")
+        look = "document.dispatchEvent(new Event('visibilitychange')); held.length"
+        wait_until(lambda: chromium.run(look) == 2, "another fetch", 20)
     listeners(0)

@@ -47,15 +47,17 @@
   };
   const draw = async () => {
     let text;
+    // What changes from now on may be missing from the answer.
+    old = false;
     try {
       const answer = await fetch(location.href, { cache: "no-store" });
       if (!answer.ok) throw new Error(String(answer.status));
       text = await answer.text();
     } catch {
+      old = true;
       said.textContent = "This page could not be brought up to date; it is as old as it says.";
       return;
     }
-    old = false;
     const next = new DOMParser().parseFromString(text, "text/html");
     const fresh = next.getElementById("live");
     if (!fresh) return;
