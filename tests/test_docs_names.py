@@ -7,6 +7,7 @@ import contextlib
 import io
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -192,6 +193,16 @@ def test_every_whole_command_line_is_taken_by_its_command(
         if error := _parse_error(line):
             wrong[line] = error
     assert not wrong
+
+
+def test_no_command_has_one_name_for_two_options() -> None:
+    """Only one of them could be set."""
+    alike = {}
+    for name, command in _typer_leaves(typer.main.get_command(cli.app), "towpath"):
+        names = Counter(opt for p in command.params for opt in p.opts)
+        alike[name] = [opt for opt, times in names.items() if times > 1]
+    assert alike
+    assert {name: opts for name, opts in alike.items() if opts} == {}
 
 
 def test_no_option_loses_a_part_of_its_help_to_markup() -> None:

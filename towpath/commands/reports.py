@@ -140,9 +140,8 @@ def site(
 def send(
     config: ConfigFile,
     period: _PeriodOptions = _PeriodOptions(),
-    to: Annotated[
-        list[str] | None,
-        typer.Option(help="send to this address only; may be given several times"),
+    address: Annotated[
+        list[str] | None, typer.Option(help="send to this address only; repeatable")
     ] = None,
 ) -> None:
     """Make the report of `report.schedule` and send it by e-mail now, whether or not it
@@ -176,7 +175,7 @@ def send(
     except ValueError as error:
         usage_error([str(error)])
     email = report_channel(settings.alerts.channels, schedule)
-    addresses = tuple(to or schedule.to)
+    addresses = tuple(address or schedule.to)
     out = reports_folder(settings)
 
     async def work() -> tuple[ReportFiles, dict[str, ServerAnswer]]:
@@ -192,9 +191,9 @@ def send(
         fail(str(error))
     if made.note:
         typer.echo(made.note, err=True)
-    for address in addresses:
-        if address not in refused:
-            typer.echo(f"sent to {address}: {made.title}")
+    for to in addresses:
+        if to not in refused:
+            typer.echo(f"sent to {to}: {made.title}")
     if refused:
         fail(refusals_text(email, refused))
 
