@@ -23,6 +23,23 @@ BASE = "http://localhost:8765"
 PASSWORD = "three random words"
 
 
+def sign_in_config(
+    folder: Path,
+    settings: dict[str, Any] | None = None,
+    base: str = BASE,
+    **sign_in: Any,
+) -> WebConfig:
+    """`settings` of `web`, and `sign_in` of `web.sign_in`."""
+    file = folder / "sign-in.sqlite"
+    return WebConfig.model_validate(
+        {
+            "sign_in": {"base_url": base, "file": file, **sign_in},
+            "timezone": "Europe/London",
+            **(settings or {}),
+        }
+    )
+
+
 @contextmanager
 def signing_in(
     folder: Path,
@@ -33,16 +50,8 @@ def signing_in(
     **sign_in: Any,
 ) -> Iterator[TestClient]:
     """A browser at the pages. `sign_in` are settings of `web.sign_in`."""
-    file = folder / "sign-in.sqlite"
-    config = WebConfig.model_validate(
-        {
-            "sign_in": {"base_url": base, "file": file, **sign_in},
-            "timezone": "Europe/London",
-            **(settings or {}),
-        }
-    )
     page = StatusPage(
-        config,
+        sign_in_config(folder, settings, base, **sign_in),
         council.estate,
         AlertList(council.alerts(now_ms())),
         STORE,

@@ -13,14 +13,22 @@ import pytest
 from alert_files import ALERT, NOW_MS, file_with
 from council_fleet import agents, fleet_source
 from council_page import CSS, page_text
-from signing_in import BASE, add_user, audited, enter, form_fields, signing_in
+from signing_in import (
+    BASE,
+    add_user,
+    audited,
+    enter,
+    form_fields,
+    sign_in_config,
+    signing_in,
+)
 from starlette.testclient import TestClient
 from store_doubles import MemoryStore
 
 from alerts.action_link import LinkConfig, LinkSigner
 from alerts.alert_access import list_silences, open_alerts
 from alerts.secret import Secret
-from dashboards.web import StatusPage, WebConfig
+from dashboards.web import StatusPage
 from dashboards.web.action_pages import AlertActions
 from dashboards.web.sign_in.role_claims import display_name
 from dashboards.web.sign_in.sign_in_sessions import SignInSessions
@@ -30,20 +38,12 @@ from probes.wire.clock import wall_ms
 
 @contextmanager
 def pages(folder: Path, role: Role, peer: str = "192.0.2.7") -> Iterator[TestClient]:
-    """Somebody with that role has signed in."""
+    """A browser in which a user with that role has signed in."""
     path = file_with(folder, ALERT)
     (folder / "key").write_text("k" * 40)
     signer = LinkSigner(LinkConfig(key=Secret(file=folder / "key")), BASE)
     page = StatusPage(
-        WebConfig.model_validate(
-            {
-                "sign_in": {
-                    "base_url": BASE,
-                    "file": folder / "sign-in.sqlite",
-                    "local_users": True,
-                }
-            }
-        ),
+        sign_in_config(folder, local_users=True),
         council.estate,
         path,
         MemoryStore(),

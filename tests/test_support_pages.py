@@ -14,7 +14,7 @@ import pytest
 from council_page import CSS, page_text
 from hypothesis import given
 from hypothesis import strategies as st
-from signing_in import BASE, add_user, audited, enter, form_fields
+from signing_in import BASE, add_user, audited, enter, form_fields, sign_in_config
 from starlette.testclient import TestClient
 from store_doubles import AlertList, MemoryStore
 
@@ -22,7 +22,7 @@ from collectors.batch import batch_samples
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
 from collectors.support_codes import SupportCodes
-from dashboards.web import StatusPage, WebConfig
+from dashboards.web import StatusPage
 from dashboards.web.laptop_day import (
     DAY_MS,
     HOUR_MS,
@@ -103,15 +103,7 @@ def desk(
     clock = now or [NOW_MS]
     codes = SupportCodes(folder / "support-codes.sqlite", lambda: clock[0])
     page = StatusPage(
-        WebConfig.model_validate(
-            {
-                "sign_in": {
-                    "base_url": BASE,
-                    "file": folder / "sign-in.sqlite",
-                    "local_users": True,
-                }
-            }
-        ),
+        sign_in_config(folder, local_users=True),
         council.estate,
         AlertList(council.alerts(NOW_MS)),
         MemoryStore(her_day()) if store is None else store,
