@@ -18,7 +18,7 @@ from dashboards.web.visitors import Right
 
 class SearchPage:
     """`show` renders a template with values, and returns the answer. Devices, their
-    addresses and ports are found only by who may see devices."""
+    addresses and ports are found only for visitors who may see devices."""
 
     def __init__(self, views: Views, show: Callable[..., Response]) -> None:
         self._views, self._show = views, show

@@ -57,7 +57,7 @@ class SiteFilter:
 
 
 def read_site_filter(values: Mapping[str, str]) -> SiteFilter:
-    """Returns what an address says. What it cannot say finds no site."""
+    """Returns the filter of an address. An unknown value finds no site."""
     by = values.get("by", "")
     return SiteFilter(
         " ".join(values.get("q", "")[:MAX_TEXT].split()),
@@ -70,7 +70,7 @@ def read_site_filter(values: Mapping[str, str]) -> SiteFilter:
 
 
 def matching(sites: Iterable[SiteNow], wanted: SiteFilter) -> list[SiteNow]:
-    """Returns the sites that are as `wanted` says, in their order."""
+    """Returns the sites that match `wanted`, in their order."""
     words = wanted.text.casefold().split()
     return [
         site

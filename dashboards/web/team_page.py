@@ -29,7 +29,7 @@ _ANSWERS: dict[str, str] = {
 class TeamNow:
     """A team and the figures of its laptops, if they may be shown. `why`: why they are
     not. `expected`, `heard`: its laptops, rounded, if they are enough. `members`: the
-    teams that it stands for, if they are several."""
+    teams of a row that has several."""
 
     name: str
     site: str
