@@ -64,6 +64,8 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
             if not is_needed(table, tables, columns):
                 continue
             for section, _, rule in table.items:
+                if not columns.get(table.oid(key_column(rule))):
+                    continue
                 is_drafted = profile.head.drafted
                 if is_drafted and settled.include(table, rule):
                     continue
@@ -72,6 +74,7 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
                 )
                 if is_drafted and section == "sensors":
                     rows = settled.select(known.select(rows))
+                chosen: list[MatchedRow] = []
                 for matched in rows:
                     key = (section, _kind_of_reading(rule), matched.oid)
                     # A text may hold several values: one profile says which.
@@ -88,14 +91,10 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
                             continue
                         named.add(name)
                     taken[key].add(part)
+                    chosen.append(matched)
                     if not is_drafted and not profile.is_general:
                         known.add(matched)
-                    if codes and not profile.is_general:
-                        measured = skip_codes(matched, codes)
-                    else:
-                        measured = matched
-                    if measured is not None:
-                        matches.append(measured)
+                matches += chosen if profile.is_general else skip_codes(chosen, codes)
     return matches
 
 

@@ -41,13 +41,17 @@ def find_codes(
     return (_NOT_MEASURED,) if is_code else ()
 
 
-def skip_codes(matched: MatchedRow, codes: tuple[int, ...]) -> MatchedRow | None:
-    """Return the row of a sensor with a rule that passes over codes; None if it has
-    one."""
-    rule = matched.rule
-    if not isinstance(rule, SensorRule) or rule.class_ == "state":
-        return matched
-    if as_number(matched.row.raw(key_column(rule))) in codes:
-        return None
+def skip_codes(rows: list[MatchedRow], codes: tuple[int, ...]) -> list[MatchedRow]:
+    """Return the rows of one sensor rule without those that have a code, with a rule
+    that passes over codes from now on."""
+    rule = rows[0].rule if rows else None
+    if not codes or not isinstance(rule, SensorRule) or rule.class_ == "state":
+        return rows
+    # One copy for all rows: a device keeps them for as long as it is polled.
     skipping = rule.model_copy(update={"skip": (*rule.skip, *codes)})
-    return msgspec.structs.replace(matched, rule=skipping)
+    key = key_column(rule)
+    return [
+        msgspec.structs.replace(matched, rule=skipping)
+        for matched in rows
+        if as_number(matched.row.raw(key)) not in codes
+    ]
