@@ -167,7 +167,7 @@ async def test_what_a_device_may_send_in_all_is_bounded() -> None:
     assert budget.full
     # Fresh time brings no fresh octets.
     with pytest.raises(Failed):
-        budget.part(1.0).check()
+        budget.at_most(1.0).check()
 
 
 async def test_gets_are_halved_until_they_fit_and_the_size_is_learnt() -> None:

@@ -87,7 +87,7 @@ class DeviceSession:
 
     def with_progress(self, progress: ReadProgress) -> DeviceSession:
         """The same session, for a reading that may go on in a later poll."""
-        budget = self.budget.part(allowance=progress.allowance)
+        budget = self.budget.at_most(allowance=progress.allowance)
         return self._like(budget=budget, _progress=progress)
 
     def _like(self, **changes: object) -> DeviceSession:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 
@@ -44,20 +45,14 @@ class PollBudget:
     def left_s(self) -> float:
         return self._ends_s - self._monotonic_s()
 
-    def at_most(self, seconds: float) -> PollBudget:
-        """A budget of at most so much of the time that is left."""
-        left_s = max(0.0, self.left_s)
-        return PollBudget(min(seconds, left_s), self._allowance, self._monotonic_s)
-
-    def part(
-        self, ratio: float = 1.0, allowance: OctetAllowance | None = None
+    def at_most(
+        self, seconds: float = math.inf, allowance: OctetAllowance | None = None
     ) -> PollBudget:
-        """A budget for that part of the time that is left, with the same octets unless
-        there is another `allowance`."""
+        """A budget of at most so much of the time that is left, with the same octets
+        unless there is another `allowance`."""
+        left_s = max(0.0, self.left_s)
         return PollBudget(
-            max(0.0, self.left_s) * ratio,
-            allowance or self._allowance,
-            self._monotonic_s,
+            min(seconds, left_s), allowance or self._allowance, self._monotonic_s
         )
 
     def count(self, values: Iterable[Value], names: Iterable[str] = ()) -> None:
