@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from collectors.snmp.drafting.unit_words import hint_word
+
 # The files of a folder of facts, made from many MIB modules: a line for each object,
 # with these columns separated by tabs.
 FACTS_COLUMNS = ("oid", "name", "module", "kind", "syntax", "units", "hint", "index")
@@ -72,21 +74,20 @@ def read_facts(folder: Path, below: Collection[str]) -> dict[str, MibObject]:
 
 
 def with_kilovolt_amps(objects: Objects) -> dict[str, MibObject]:
-    """Return the objects, with kVA where a fraction of a VA would be said.
+    """Return the objects, with the unit kVA where the MIB means it.
 
-    Facts have one word for VA and kVA. An apparent power stands beside the active power
-    in kilowatts, with the same scale.
+    Facts have one word for VA and kVA. It is kVA if the same table has a power in
+    kilowatts with the same scale: that is the active power of the same thing.
     """
     in_kilowatts = {
-        (each.table, _scale_of(each))
+        (each.table, hint_word(each.hint, "scale"))
         for each in objects.values()
-        if "unit=kilowatt" in each.hint.split()
+        if hint_word(each.hint, "unit") == "kilowatt"
     }
 
     def corrected(each: MibObject) -> MibObject:
-        words = each.hint.split()
-        scale = _scale_of(each)
-        if "unit=volt-amp" not in words or scale is None or each.units:
+        scale = hint_word(each.hint, "scale")
+        if hint_word(each.hint, "unit") != "volt-amp" or not scale or each.units:
             return each
         if (each.table, scale) not in in_kilowatts:
             return each
@@ -94,10 +95,6 @@ def with_kilovolt_amps(objects: Objects) -> dict[str, MibObject]:
         return msgspec.structs.replace(each, hint=hint)
 
     return {oid: corrected(each) for oid, each in objects.items()}
-
-
-def _scale_of(each: MibObject) -> str | None:
-    return next((w for w in each.hint.split() if w.startswith("scale=")), None)
 
 
 def _lines(file: Path) -> Iterator[str]:

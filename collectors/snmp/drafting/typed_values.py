@@ -25,8 +25,9 @@ _KINDS = {"unit", "units", "type", "kind", "class"}
 _NAMES = {"name", "descr", "description", "label"}
 # Last words of columns with the number of a value's decimal places.
 _DIGITS = {"digits", "decimals", "precision"}
-_NUMBERS = ("Integer32", "INTEGER", "Gauge32", "Unsigned32", "OCTET STRING")
+# What takes one arc in an index.
 _ONE_ARC = ("Integer32", "INTEGER", "Gauge32", "Unsigned32")
+_NUMBERS = (*_ONE_ARC, "OCTET STRING")
 # Labels and texts that are names of quantities, without a unit.
 _QUANTITIES = (
     (r"temp(erature)?s?|thermometer|heat", "temperature"),
@@ -61,17 +62,17 @@ _NAMED = (
     ("voltage", r"(?i)^(?!.*temp).*(volt|\bvcc|\b\d+(\.\d+)? ?v\b)", 1.0),
     ("fanspeed", r"(?i)^(?!.*(temp|volt)).*(\bfan|\brpm\b)", 1.0),
 )
-
-
+# In the names of rows that are settings.
 _SETTINGS = r"(?i)set ?p(oin)?t|thresh|limit|hyster|alarm|warn"
 
 
 class TypedColumns(msgspec.Struct, frozen=True):
-    """A column of values; what each row is: a column, or an arc of the index, of a
-    certain value or pattern for each class of sensor, with a certain divisor.
+    """A column of values, and what says of each row what it is.
 
-    `digits`: a column with the number of decimal places. `scale`: a column with the
-    prefix of the unit, as in ENTITY-SENSOR-MIB.
+    `classes`: for each class of sensor the values that `kind`, or arc `arc` of the
+    index, has in its rows (numbers, or a pattern), and a certain divisor. `digits`: a
+    column with the number of decimal places. `scale`: a column with the prefix of the
+    unit, as in ENTITY-SENSOR-MIB.
     """
 
     value: MibObject
@@ -138,10 +139,11 @@ def typed_columns(
     value = next((m for m in members if _is_value(m)), None)
     if value is None:
         return None
-    typed = _find_kind(value, members, index_of(value.table, objects), mib_index)
+    index = index_of(value.table, objects)
+    typed = _find_kind(value, members, index, mib_index)
     if typed is None:
         return None
-    digits = mib_index.digits_of(value, index_of(value.table, objects))
+    digits = mib_index.digits_of(value, index)
     scale = next((m for m in members if split_words(m.name)[-1] == "scale"), None)
     if scale is not None and not {"milli", "units"} <= {*scale.labels.values()}:
         return typed
@@ -247,7 +249,7 @@ def _class_of(words: str) -> tuple[str, float] | None:
 
 
 def is_described_value(member: MibObject, meanings: Mapping[str, object]) -> bool:
-    """Return True if the object is of one class for its description only, although its
+    """Return True if only its description says that the object is of one class: its
     name is that of values of any kind."""
     class_ = getattr(meanings.get(member.oid), "class_", None)
     words = split_words(member.name)
