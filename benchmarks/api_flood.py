@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import multiprocessing
-import os
 import statistics
 import tempfile
 import time
@@ -22,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 from api_council import ALL, api_sources
 from grafana_asks import END_MS
 
@@ -169,5 +169,4 @@ def _spread(ms: list[float]) -> dict[str, float]:
 
 
 def _resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+    return round(psutil.Process().memory_info().rss / 1e6, 1)

@@ -216,13 +216,13 @@ def estate_toml(sites: int) -> str:
     return "\n".join(lines)
 
 
-def settings_toml(folder: Path, web_port: int = 0) -> str:
+def settings_toml(folder: Path) -> str:
     """Settings of a council with its store in `folder`/store."""
     return (
         f'council = "Benchmark"\nstate = {json.dumps(str(folder))}\n'
         f"estate = {json.dumps(str(folder / 'estate.toml'))}\n"
         f"[store]\nfolder = {json.dumps(str(folder / 'store'))}\n"
-        f"[web]\nport = {web_port}\n"
+        "[web]\nport = 0\n"
     )
 
 

@@ -31,6 +31,7 @@ from store_doubles import AlertList
 
 from benchmarks import page_council
 from benchmarks.page_council import SHOWN_DEVICE, SHOWN_PORT, SHOWN_SITE
+from benchmarks.real_agent import cpu_s
 from benchmarks.tsm_planting import plant
 from collectors.server_measurements import CATALOGUE
 from collectors.store.databases import create_database
@@ -95,7 +96,7 @@ def _on_influxdb(folder: Path) -> dict[str, Any]:
             ) as opened:
                 yield opened
 
-        return asyncio.run(_loads(store, lambda: _cpu_s(server.pid)))
+        return asyncio.run(_loads(store, lambda: cpu_s(server.pid)))
 
 
 def _on_embedded(folder: Path) -> dict[str, Any]:
@@ -175,11 +176,6 @@ async def _load_page(
         "server_s": round(server_cpu_s() - server, 2),
         "kilobytes": len(answer.content) // 1000,
     }
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
