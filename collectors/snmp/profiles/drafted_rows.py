@@ -50,7 +50,7 @@ class SettledColumns:
                         self._read.add(_entry(column))
 
     def include(self, table: Table, rule: Any) -> bool:
-        """Return True if a drafted item reads such a column. A table that is known may
+        """Return True if nothing of a drafted item counts. A table that is known may
         have other sensors, but no second processor and no second memory."""
         column = table.oid(key_column(rule))
         if not isinstance(rule, SensorRule):
@@ -58,11 +58,10 @@ class SettledColumns:
         return column in self._named and rule.class_ != "state"
 
     def select(self, rows: Iterable[MatchedRow]) -> Iterator[MatchedRow]:
-        """Yield the rows of a drafted sensor, but of a state that a profile names only
-        parts that are not there, which the profile may pass over."""
+        """Yield the rows of a drafted sensor. If a profile names its column, these are
+        only the states of parts that are not there, which profiles may pass over."""
         for row in rows:
-            column = row.oid.removesuffix(f".{row.row.index}")
-            if column not in self._named or _is_absent(row):
+            if _column_of(row) not in self._named or _is_absent(row):
                 yield row
 
 
@@ -83,10 +82,11 @@ class KnownRows:
     def select(self, rows: Iterable[MatchedRow]) -> list[MatchedRow]:
         """Return the rows of a drafted sensor, or none if they say nothing new.
 
-        In what is known, a column must show something: a number, or a state that is
-        well or not. In a table, it is the same quantity again if all its rows show what
-        the profile shows, and a setting if it calls a row bad that is known to be well.
-        Scalars beside each other are different things, whatever they show.
+        A column of a table that is known must show something: a number other than
+        zero, or a state that is good or bad. It is the same quantity again if all its
+        rows show what the profile shows, and a setting if it calls a row bad that the
+        profile shows as good. Scalars of one group are different things, whatever they
+        show.
         """
         found = list(rows)
         if not found or _row_of(found[0])[0] not in self._entries:
@@ -144,5 +144,8 @@ def _entry(column: str) -> str:
 
 def _row_of(matched: MatchedRow) -> tuple[str, str]:
     """Return the entry of the table and the row's index."""
-    column = matched.oid.removesuffix(f".{matched.row.index}")
-    return _entry(column), matched.row.index
+    return _entry(_column_of(matched)), matched.row.index
+
+
+def _column_of(matched: MatchedRow) -> str:
+    return matched.oid.removesuffix(f".{matched.row.index}")
