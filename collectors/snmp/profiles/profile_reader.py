@@ -12,6 +12,7 @@ from collectors.snmp.profiles.apply import (
 )
 from collectors.snmp.profiles.drafted_rows import SettledColumns
 from collectors.snmp.profiles.empty_ranges import EmptyRanges
+from collectors.snmp.profiles.items import Item
 from collectors.snmp.profiles.matched_rows import key_column
 from collectors.snmp.profiles.profile_loader import Profile
 from collectors.snmp.profiles.profile_model import Source, Table, find_placeholders
@@ -170,12 +171,11 @@ async def read_profiles(reader: ProfileReader, profiles: Sequence[Profile]) -> C
             if profile.head.drafted != is_drafted:
                 continue
             for table in profile.body.tables.values():
-                if id(table) in absent or all(
-                    settled.include(table, item) for _, _, item in table.items
-                ):
+                if id(table) in absent:
                     continue
-                if is_needed(table, profile.body.tables, reader.columns):
-                    await _read_table(reader, table)
+                items = [i for _, _, i in table.items if not settled.include(table, i)]
+                if items and is_needed(table, profile.body.tables, reader.columns):
+                    await _read_table(reader, table, items)
     return reader.columns
 
 
@@ -205,9 +205,11 @@ def _is_below(table: Table, base: str) -> bool:
     return base.count(".") >= _MAKER_ARCS and all(oids.under(key, base) for key in keys)
 
 
-async def _read_table(reader: ProfileReader, table: Table) -> None:
-    """Read the table's key columns, then the other cells of the rows that exist."""
-    keys = {table.oid(key_column(item)) for _, _, item in table.items}
+async def _read_table(
+    reader: ProfileReader, table: Table, items: Sequence[Item]
+) -> None:
+    """Read the key columns of `items`, then the other cells of the rows that exist."""
+    keys = {table.oid(key_column(item)) for item in items}
     if (
         table.base is not None
         and not table.scalar
@@ -217,7 +219,7 @@ async def _read_table(reader: ProfileReader, table: Table) -> None:
     ):
         return
     needed: dict[str, set[str]] = {}
-    for _, _, item in table.items:
+    for item in items:
         key = table.oid(key_column(item))
         rows = {_SCALAR: None} if table.scalar else dict(await reader.read_column(key))
         names = _needed_columns(table, item)
