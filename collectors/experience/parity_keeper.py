@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -30,6 +29,7 @@ from collectors.experience.parity_month import (
 )
 from collectors.failure_log import FailureLog
 from collectors.journal import Append
+from collectors.local_days import add_months, local_date, midnight_ms
 from collectors.store.query import Store
 from collectors.wake_times import seconds_to_next
 from probes.wire.atomic_file import replace_file
@@ -116,7 +116,7 @@ async def parity_of_month(
     for begin, end in spans:
         cuts = [begin, *range((begin // _HOUR_MS + 1) * _HOUR_MS, end, _HOUR_MS), end]
         for from_ms, to_ms in itertools.pairwise(cuts):
-            day = _local_date(from_ms, zone).toordinal()
+            day = local_date(from_ms, zone).toordinal()
             days.add(day)
             for part in PARTS:
                 answers = [
@@ -133,18 +133,8 @@ async def parity_of_month(
 
 def last_month(now_ms: int, zone: ZoneInfo) -> tuple[int, int]:
     """Returns the last month that is over, as local midnights in ms."""
-    first = _local_date(now_ms, zone).replace(day=1)
-    before = date(first.year - (first.month == 1), (first.month - 2) % 12 + 1, 1)
-    return _midnight_ms(before, zone), _midnight_ms(first, zone)
-
-
-def _local_date(at_ms: int, zone: ZoneInfo) -> date:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone).date()
-
-
-def _midnight_ms(day: date, zone: ZoneInfo) -> int:
-    at = datetime(day.year, day.month, day.day, tzinfo=zone)
-    return round(at.timestamp() * 1000)
+    first = local_date(now_ms, zone).replace(day=1)
+    return midnight_ms(add_months(first, -1), zone), midnight_ms(first, zone)
 
 
 def _load(path: Path) -> _ParityState:

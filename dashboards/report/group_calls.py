@@ -11,11 +11,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 
 from collectors.estate import Site
 from collectors.estate.opening_hours import OpeningHours, open_spans, usual_hours
 from collectors.experience.group_figures import rounded
+from collectors.local_days import local_date
 from collectors.store.query import Row
 from dashboards.missing_figures import LaptopCounts, laptops_query
 from dashboards.observed import Span
@@ -138,10 +139,7 @@ async def _month(
     if not open_times:
         return {}
     opened = {begin: those for begin, _, those in open_times}
-    days = {
-        begin: datetime.fromtimestamp(begin / 1000, UTC).astimezone(month.zone).date()
-        for begin in opened
-    }
+    days = {begin: local_date(begin, month.zone) for begin in opened}
     merged: dict[Name, MergedFigures] = {}
     query = report_queries.experience([(begin, end) for begin, end, _ in open_times])
     for row in await ask(query):

@@ -7,9 +7,10 @@ import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+from collectors.local_days import add_months, midnight_ms
 from dashboards.figure_text import LONDON, day
 
 # Years that a report may name: what a four-digit typing error is not.
@@ -37,11 +38,11 @@ class ReportPeriod:
 
     @property
     def from_ms(self) -> int:
-        return self._midnight_ms(self.first)
+        return midnight_ms(self.first, self.zone)
 
     @property
     def to_ms(self) -> int:
-        return self._midnight_ms(self.end)
+        return midnight_ms(self.end, self.zone)
 
     @property
     def last(self) -> date:
@@ -88,7 +89,8 @@ class ReportPeriod:
         """Returns every day as (from_ms, to_ms), from midnight to midnight."""
         count = (self.end - self.first).days
         edges = [
-            self._midnight_ms(self.first + timedelta(days=n)) for n in range(count + 1)
+            midnight_ms(self.first + timedelta(days=n), self.zone)
+            for n in range(count + 1)
         ]
         return list(itertools.pairwise(edges))
 
@@ -111,10 +113,6 @@ class ReportPeriod:
         years = self.end.year - self.first.year
         return years * 12 + self.end.month - self.first.month
 
-    def _midnight_ms(self, at: date) -> int:
-        midnight = datetime(at.year, at.month, at.day, tzinfo=self.zone)
-        return int(midnight.timestamp() * 1000)
-
 
 class Month(ReportPeriod):
     """A calendar month."""
@@ -134,12 +132,6 @@ class Month(ReportPeriod):
     def before(self) -> Month:
         first = add_months(self.first, -1)
         return Month(first.year, first.month, self.zone)
-
-
-def add_months(first: date, months: int) -> date:
-    """Returns the first of the month so many months after that of `first`."""
-    years, month = divmod(first.month - 1 + months, 12)
-    return date(first.year + years, month + 1, 1)
 
 
 def _is_year(text: str) -> bool:

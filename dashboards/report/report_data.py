@@ -12,6 +12,7 @@ from alerts.silence import Silence
 from collectors.estate import Estate, Site
 from collectors.estate.opening_hours import OpeningHours
 from collectors.experience.groups import LEAST
+from collectors.local_days import local_date
 from collectors.store.query import Row, Store
 from dashboards.observed import (
     Observations,
@@ -219,7 +220,7 @@ async def gather_content(
         [line for site in sites_figures for line in site.lines],
         estate.lines,
         {site.id: site.name for site in sites},
-        datetime.fromtimestamp(now_ms / 1000, month.zone).date(),
+        local_date(now_ms, month.zone),
         month.zone,
     )
     progress("VPN gateways")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from dashboards.report.month import ReportPeriod, add_months
+from collectors.local_days import add_months, local_date
+from dashboards.report.month import ReportPeriod
 from dashboards.report_config import ReportSchedule
 
 # How many months each kind of report is about, and the months in which it is due.
@@ -30,7 +31,7 @@ class DueReport:
 def next_due(schedule: ReportSchedule, zone: ZoneInfo, after_ms: int) -> DueReport:
     """Returns the first report that is due later than `after_ms`."""
     # A local day before UTC's is the earliest that can matter.
-    earliest = datetime.fromtimestamp(after_ms / 1000, UTC).astimezone(zone).date()
+    earliest = local_date(after_ms, zone)
     month = (earliest - timedelta(days=1)).replace(day=1)
     while True:
         report = _due_in(schedule, zone, month)
@@ -41,8 +42,7 @@ def next_due(schedule: ReportSchedule, zone: ZoneInfo, after_ms: int) -> DueRepo
 
 def last_due(schedule: ReportSchedule, zone: ZoneInfo, now_ms: int) -> DueReport:
     """Returns the last report that was due at `now_ms`."""
-    month = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(zone).date()
-    month = month.replace(day=1)
+    month = local_date(now_ms, zone).replace(day=1)
     while True:
         report = _due_in(schedule, zone, month)
         if month.month in _DUE_IN[schedule.report] and report.due_ms <= now_ms:

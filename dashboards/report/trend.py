@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from collectors.local_days import add_months
 from collectors.store.query import Pick, Query, Where
 from dashboards.observed import Span
-from dashboards.report.month import Month, ReportPeriod, add_months
+from dashboards.report.month import Month, ReportPeriod
 from dashboards.report.report_figures import float_value
 from dashboards.report.report_queries import AskStore, site_filter
 from dashboards.report_config import ReportTargets
