@@ -10,7 +10,7 @@ from collectors.experience.disclosure_control import (
 from collectors.experience.groups import (
     ExperienceWindow,
     GroupsConfig,
-    experience_samples,
+    window_samples,
 )
 from probes.wire.sample import Sample, Value
 
@@ -50,7 +50,7 @@ def shown_groups(
 ) -> dict[GroupName, dict[str, Value]]:
     return {
         (s.tags["by"], s.tags["group"]): s.fields
-        for s in experience_samples(rows, 0, least)
+        for s in window_samples(rows, 0, least)[0]
     }
 
 

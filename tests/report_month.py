@@ -14,12 +14,14 @@ from alerts.alert import Alert
 from alerts.silence import Silence
 from collectors.estate.opening_hours import OpeningHours
 from dashboards.report import Month, PollPeriods, report_figures, select_sites
+from dashboards.report.report_csv import csv_text
 from dashboards.report.report_data import (
     AlertHistory,
     ReportContent,
     ReportSettings,
     gather_content,
 )
+from dashboards.report.report_tables import report_tables
 
 HOUR_MS = council.HOUR_MS
 OCTOBER = Month(2026, 10)
@@ -71,6 +73,11 @@ def month_content(
             ReportSettings(periods=PollPeriods(STEP_MS, STEP_MS)),
         )
     )
+
+
+def csv_tables(content: ReportContent) -> dict[str, str]:
+    """The CSV text of each table, by its name."""
+    return {table.name: csv_text(table) for table in report_tables(content)}
 
 
 def site_figures(content: ReportContent, id: str) -> report_figures.SiteFigures:

@@ -22,7 +22,7 @@ from council_page import NOW_MS as PAGE_NOW_MS
 from council_page import page_client
 from hypothesis import given
 from hypothesis import strategies as st
-from report_month import NOW_MS, OCTOBER, STORE
+from report_month import NOW_MS, OCTOBER, STORE, csv_tables
 from test_agent_page import CSS as AGENT_CSS
 from test_agent_page import SENT
 from test_agent_status import NOW_MS as AGENT_NOW_MS
@@ -35,7 +35,6 @@ from collectors.estate import Estate
 from collectors.store.line_protocol import lines
 from collectors.store.store_text import clean_tag
 from dashboards import chart
-from dashboards.report.report_csv import tables
 from dashboards.report.report_data import gather_content
 from dashboards.report.report_html import render_html
 from probes.diagnosis.is_it_me_page import page as agent_page
@@ -155,7 +154,7 @@ def test_the_report_and_its_spreadsheets_hide_nothing() -> None:
     assert html.count(SHOWN) > 3
     assert f"\u2068{HEBREW}\u2069" in html
     assert not HIDING.search(html)
-    sheets = tables(content)
+    sheets = csv_tables(content)
     assert not HIDING.search("".join(sheets.values()))
     assert SHOWN in {row[2] for row in csv.reader(io.StringIO(sheets["sites"]))}
 

@@ -64,8 +64,8 @@ def test_a_difference_lies_in_its_interval_and_ignores_laptops_of_one_place(
     assert (found is None) is (len(paired) < 2)
     if found is not None:
         assert -1 <= found.low <= found.high <= 1
-        assert found.low <= found.difference + 1e-9
-        assert found.high >= found.difference - 1e-9
+        assert found.low <= found.home - found.office + 1e-9
+        assert found.high >= found.home - found.office - 1e-9
         assert found == paired_difference(paired, 1, replicates=60)
 
 

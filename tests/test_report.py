@@ -7,7 +7,14 @@ import io
 
 import council
 import pytest
-from report_month import HOUR_MS, OCTOBER, alert_of_month, month_content, site_figures
+from report_month import (
+    HOUR_MS,
+    OCTOBER,
+    alert_of_month,
+    csv_tables,
+    month_content,
+    site_figures,
+)
 from store_doubles import AnswerStore
 
 from alerts.alert import Alert
@@ -15,7 +22,6 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.query import check_query
 from dashboards import figure_text
 from dashboards.report import Month, ReportError, report_figures, select_sites
-from dashboards.report.report_csv import tables
 from dashboards.report.report_data import ReportContent
 from dashboards.report.report_html import render_html
 
@@ -57,7 +63,7 @@ def test_home_and_office_are_shown_and_small_groups_are_noted_as_hidden(
     assert site_figures(october, "depot").experience.values is None
     html = render_html(october)
     assert f"Calls at these sites are {figure_text.HIDDEN}: Highways Depot" in html
-    table = list(csv.DictReader(io.StringIO(tables(october)["calls"])))
+    table = list(csv.DictReader(io.StringIO(csv_tables(october)["calls"])))
     depot = next(row for row in table if row["group"] == "depot")
     assert depot["note"] == figure_text.HIDDEN
     assert (

@@ -18,6 +18,7 @@ from report_group_rows import (
     october_ms,
     report_content,
 )
+from report_month import csv_tables
 from store_doubles import MemoryStore
 from stores import embedded, influx
 
@@ -26,7 +27,6 @@ from collectors.estate.opening_hours import OpeningHours, is_open
 from collectors.experience.groups import ExperienceWindow, GroupsConfig
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Store
-from dashboards.report.report_csv import tables
 from dashboards.report.report_data import ReportContent, gather_content
 from dashboards.report.report_html import render_html
 from dashboards.report.report_summary import headlines
@@ -145,7 +145,7 @@ def test_the_table_states_hours_and_the_calls_windows_and_days_of_each_figure() 
     report = report_content(MemoryStore(rows))
     table = {
         row["group"]: row
-        for row in csv.DictReader(io.StringIO(tables(report)["calls"]))
+        for row in csv.DictReader(io.StringIO(csv_tables(report)["calls"]))
     }
     home, depot = table["home"], table["depot"]
     assert home["hours"] == "Monday to Friday, 08:00 to 18:00"

@@ -7,10 +7,10 @@ import io
 
 import pytest
 from report_group_rows import group_row, october_ms, report_content
+from report_month import csv_tables
 from store_doubles import MemoryStore
 
 from dashboards import figure_text
-from dashboards.report.report_csv import tables
 from dashboards.report.report_data import ReportContent
 from dashboards.report.report_html import render_html
 from dashboards.report.report_summary import headlines
@@ -33,7 +33,7 @@ def laptops_heard(**agents: tuple[int, int]) -> list[Sample]:
 def call_notes(report: ReportContent) -> dict[str, str]:
     return {
         row["group"]: row["note"]
-        for row in csv.DictReader(io.StringIO(tables(report)["calls"]))
+        for row in csv.DictReader(io.StringIO(csv_tables(report)["calls"]))
     }
 
 

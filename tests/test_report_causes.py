@@ -6,12 +6,11 @@ import csv
 import io
 
 import pytest
-from report_month import HOUR_MS, OCTOBER, month_content
+from report_month import HOUR_MS, OCTOBER, csv_tables, month_content
 from store_doubles import MemoryStore
 
 from dashboards import figure_text
 from dashboards.report import poor_call_causes
-from dashboards.report.report_csv import tables
 from dashboards.report.report_data import ReportContent
 from dashboards.report.report_html import render_html
 from probes.wire.sample import Sample
@@ -96,6 +95,6 @@ def test_the_causes_of_a_hidden_group_are_in_no_table(october: ReportContent) ->
         (causes.by, causes.group)
         for causes in poor_call_causes.causes_by_group(october)
     }
-    rows = list(csv.DictReader(io.StringIO(tables(october)["causes"])))
+    rows = list(csv.DictReader(io.StringIO(csv_tables(october)["causes"])))
     assert {(row["grouped by"], row["group"]) for row in rows} == shown
     assert ("site", "depot") not in shown

@@ -17,13 +17,20 @@ import pytest
 import services
 from hypothesis import given
 from hypothesis import strategies as st
-from report_month import NOW_MS, OCTOBER, STORE, alert_of_month, month_content
+from report_month import (
+    NOW_MS,
+    OCTOBER,
+    STORE,
+    alert_of_month,
+    csv_tables,
+    month_content,
+)
 from store_doubles import AnswerStore
 from unpacked_pdf import unpacked_pdf
 
 from dashboards import chart
 from dashboards.report import select_sites, site_report
-from dashboards.report.report_csv import safe, tables
+from dashboards.report.report_csv import safe
 from dashboards.report.report_data import ReportSettings
 from dashboards.report.report_html import render_html, style_sheet
 from dashboards.report.report_pdf import on_paper
@@ -46,7 +53,7 @@ def test_markup_and_formulas_in_names_are_escaped_in_a_report() -> None:
     alert = alert_of_month(OCTOBER.from_ms, None, summary=evil, site="depot")
     content = month_content([alert])
     assert "<script" not in render_html(content, evil)
-    row = next(csv.DictReader(io.StringIO(tables(content)["incidents"])))
+    row = next(csv.DictReader(io.StringIO(csv_tables(content)["incidents"])))
     assert row["what"] == "'" + evil
 
 

@@ -225,16 +225,6 @@ class ExperienceWindow:
             self._places.clear()
 
 
-def experience_samples(
-    rows: Sequence[AgentResult],
-    time_ms: int,
-    least: int,
-    earlier: Sequence[AgentResult] = (),
-) -> list[Sample]:
-    """Returns the samples of one window at `time_ms`, with none before it."""
-    return window_samples(rows, time_ms, least, earlier)[0]
-
-
 def window_samples(
     rows: Sequence[AgentResult],
     time_ms: int,

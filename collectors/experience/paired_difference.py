@@ -44,18 +44,14 @@ class PlaceCounts(msgspec.Struct):
 
 
 class PairedDifference(msgspec.Struct, frozen=True):
-    """`difference` is `home` minus `office`, shares of the paired laptops; `matched`:
-    the sum of their weights."""
+    """Shares of the paired laptops, and the ends of the interval of `home` minus
+    `office`. `matched`: the sum of the weights."""
 
     home: float
     office: float
     low: float
     high: float
     matched: float
-
-    @property
-    def difference(self) -> float:
-        return self.home - self.office
 
 
 def paired_difference(

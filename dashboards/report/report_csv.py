@@ -11,16 +11,9 @@ import io
 from datetime import date, datetime
 
 from dashboards.report.report_columns import Cell, ReportTable
-from dashboards.report.report_data import ReportContent
-from dashboards.report.report_tables import report_tables
 from probes.wire.display import displayable
 
 _RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-def tables(content: ReportContent) -> dict[str, str]:
-    """Returns the name of each table → its CSV text. Pure."""
-    return {table.name: csv_text(table) for table in report_tables(content)}
 
 
 def csv_text(table: ReportTable) -> str:
