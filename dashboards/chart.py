@@ -108,12 +108,8 @@ class Chart:
         def y(value: float) -> float:
             return top + inner_h * (1 - min(value, ceiling) / ceiling)
 
-        out = [
-            f'<svg class="chart" role="img" viewBox="0 0 {self.width} {self.height}" '
-            f'aria-labelledby="{escape(self.id)}-t {escape(self.id)}-d">'
-            f'<title id="{escape(self.id)}-t">{escape(self.title)}</title>'
-            f'<desc id="{escape(self.id)}-d">{escape(self.description())}</desc>'
-        ]
+        size = self.width, self.height
+        out = [begin_drawing("chart", self.id, size, self.title, self.description())]
         for value in marks:
             out.append(
                 f'<line class="grid" x1="{left}" x2="{self.width - right}" '
@@ -214,12 +210,7 @@ def strip(
     total = max(1, len(parts))
     label = f"Of {len(parts)} intervals: {', '.join(counts)}."
     bar_width = width / total
-    out = [
-        f'<svg class="strip" role="img" viewBox="0 0 {width} 16" '
-        f'preserveAspectRatio="none" aria-labelledby="{escape(id)}-t {escape(id)}-d">'
-        f'<title id="{escape(id)}-t">{escape(title)}</title>'
-        f'<desc id="{escape(id)}-d">{escape(label)}</desc>'
-    ]
+    out = [begin_drawing("strip", id, (width, 16), title, label, is_stretched=True)]
     heights = {"ok": 16, "part": 10, "bad": 6, "none": 1}
     for n, kind in enumerate(parts):
         h = heights[kind]
@@ -251,6 +242,27 @@ def _runs(points: Sequence[Point], gap_ms: int) -> list[list[Point]]:
         else:
             runs.append([point])
     return runs
+
+
+def begin_drawing(
+    look: str,
+    id: str,
+    size: tuple[int, int],
+    title: str,
+    description: str,
+    is_stretched: bool = False,
+) -> str:
+    """Returns the start of a drawing, with what screen readers say of it. `look`: its
+    classes."""
+    width, height = size
+    name = escape(id)
+    stretch = 'preserveAspectRatio="none" ' if is_stretched else ""
+    return (
+        f'<svg class="{look}" role="img" viewBox="0 0 {width} {height}" '
+        f'{stretch}aria-labelledby="{name}-t {name}-d">'
+        f'<title id="{name}-t">{escape(title)}</title>'
+        f'<desc id="{name}-d">{escape(description)}</desc>'
+    )
 
 
 def escape(text: str) -> Markup:

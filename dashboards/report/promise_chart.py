@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from dashboards import figure_text
-from dashboards.chart import escape
+from dashboards.chart import begin_drawing, escape
 
 _LEFT, _RIGHT, _TOP, _ROW, _BOTTOM, _WIDTH = 150, 16, 8, 34, 22, 640
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
@@ -72,12 +72,7 @@ def promise_chart(parts: Sequence[PromisePart], title: str) -> Markup:
         return _LEFT + (_WIDTH - _LEFT - _RIGHT) * share
 
     words = " ".join(part.sentence for part in parts)
-    out = [
-        f'<svg class="chart promise" role="img" viewBox="0 0 {_WIDTH} {height}" '
-        'aria-labelledby="promise-t promise-d">'
-        f'<title id="promise-t">{escape(title)}</title>'
-        f'<desc id="promise-d">{escape(words)}</desc>'
-    ]
+    out = [begin_drawing("chart promise", "promise", (_WIDTH, height), title, words)]
     bottom = _TOP + _ROW * len(parts)
     digits = 0 if step >= 0.01 else 1
     for n in range(round((high - low) / step) + 1):

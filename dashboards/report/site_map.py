@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from dashboards import figure_text
-from dashboards.chart import escape
+from dashboards.chart import begin_drawing, escape
 from dashboards.report.report_figures import SiteFigures
 from dashboards.report.report_summary import site_level, worst_first
 
@@ -58,12 +58,7 @@ def site_map(sites: Sequence[SiteFigures], title: str) -> Markup:
     shift_x = _EDGE + (inner_w - (right - left) / km) / 2
     shift_y = _EDGE + (inner_h - (bottom - top) / km) / 2
     words = _description(sites, len(placed))
-    out = [
-        f'<svg class="chart map" role="img" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        'aria-labelledby="map-t map-d">'
-        f'<title id="map-t">{escape(title)}</title>'
-        f'<desc id="map-d">{escape(words)}</desc>'
-    ]
+    out = [begin_drawing("chart map", "map", (_WIDTH, _HEIGHT), title, words)]
     spots = [
         (site, shift_x + (x_km - left) / km, shift_y + (y_km - top) / km)
         for site, x_km, y_km in points
