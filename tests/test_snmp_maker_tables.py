@@ -56,6 +56,35 @@ async def test_tables_that_a_device_lacks_cost_no_requests(tmp_path: Path) -> No
     assert many.packets < 40
 
 
+async def test_columns_that_a_device_lacks_cost_no_requests(tmp_path: Path) -> None:
+    rows = [f"{ROOT}.1.1.{n}.1|2|21\n" for n in (2, 90, 150)]
+    packets = []
+    for count in (150, 600):
+        columns = "".join(f"      c{n}: {n}\n" for n in range(1, count + 1))
+        items = "".join(
+            f"      - {{class: temperature, of: c{n}, descr: C{n}}}\n"
+            for n in range(1, count + 1)
+        )
+        profile, recording = tmp_path / "wide.yaml", tmp_path / "wide.snmprec"
+        profile.write_text(
+            f"{HEAD}  wide:\n    base: {ROOT}.1.1\n    columns:\n{columns}"
+            f"    sensors:\n{items}"
+        )
+        recording.write_text(SYSTEM + "".join(rows))
+        async with Recorded(recording) as device:
+            facts = await poll_once(
+                "127.0.0.1",
+                device.port_number,
+                credential("test", {"community": "public"}),
+                profiles=load_files([profile]),
+            )
+        assert [s.descr for s in facts.sensors] == ["C2", "C90", "C150"]
+        packets.append(facts.packets)
+    few, many = packets
+    assert many - few <= 2
+    assert many < 40
+
+
 async def test_an_impossible_value_of_a_drafted_table_is_no_finding(
     tmp_path: Path,
 ) -> None:
@@ -81,6 +110,11 @@ def test_nothing_that_a_device_has_lies_in_an_empty_range(
         ranges.add(base, after[0] if after else "")
         has_some = any(under(oid, base) for oid in held)
         assert not (has_some and ranges.covers(base))
+        # The answer to one request is known without another.
+        assert ranges.holds(base) is has_some
+    for oid in held | set(asked):
+        has_some = any(under(other, oid) for other in held)
+        assert ranges.holds(oid) in (None, has_some)
     for oid in held:
         assert not ranges.covers(oid.rpartition(".")[0]) or "." not in oid[4:]
 

@@ -1,7 +1,8 @@
 """Where a device has nothing, as far as its answers to GETNEXT show. Pure.
 
-The profile of a maker has the tables of all its models, and a device has few of them.
-What follows one OID also shows that all tables up to there are not there.
+The profile of a maker has the tables of all its models, and a device has few of them,
+and few of their columns. What follows one OID also shows that there is nothing up to
+there.
 """
 
 from __future__ import annotations
@@ -33,9 +34,15 @@ class EmptyRanges:
 
     def covers(self, base: str) -> bool:
         """Return True if there is certainly nothing below `base`."""
+        return self.holds(base) is False
+
+    def holds(self, base: str) -> bool | None:
+        """Return whether there is something below `base`; None if that is not known."""
         arcs = parts(base)
         at = bisect_right(self._starts, arcs)
         if at == 0:
-            return False
+            return None
         end = self._ends[self._starts[at - 1]]
-        return end is None or (end > arcs and end[: len(arcs)] != arcs)
+        if end is None:
+            return False
+        return end[: len(arcs)] == arcs if end > arcs else None

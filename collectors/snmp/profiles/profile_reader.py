@@ -68,6 +68,25 @@ class ProfileReader:
                 cells[oids.tail(instance, oid)] = value
         return self.columns.get(oid, {})
 
+    async def read_columns(self, wanted: Iterable[str]) -> None:
+        """Walk columns of a maker's table. After one without rows, a GETNEXT shows
+        which others have none: tables may have hundreds. Raises `Failed` if the device
+        is gone."""
+        is_empty = False
+        for oid in sorted(wanted, key=oids.parts):
+            holds = self._ranges(oid).holds(oid)
+            if holds is None and is_empty:
+                try:
+                    holds = await self._look_after(oid)
+                except Failed as failed:
+                    # That says nothing about the others.
+                    await self._skip(oid, failed)
+                    holds = False
+            if holds is False:
+                self._walked.add(oid)
+            else:
+                is_empty = not await self.read_column(oid)
+
     async def has_rows(self, base: str) -> bool:
         """Return whether there is anything under `base`, by one GETNEXT.
 
@@ -84,27 +103,35 @@ class ProfileReader:
         return self._has[base]
 
     async def holds_table(self, base: str) -> bool:
-        """Return whether there is anything under `base` of a maker's tree: by one
-        GETNEXT, or none if an earlier one went past it.
+        """Return whether there is anything under `base`, a table or column of a maker:
+        by one GETNEXT, or none if an earlier one went past it or into it.
 
         Raises `Failed` if the device is gone.
         """
         if base in self._has:
             return self._has[base]
-        maker = ".".join(base.split(".")[:_MAKER_ARCS])
-        empty = self._empty.setdefault(maker, EmptyRanges())
-        if empty.covers(base):
-            return False
+        ranges = self._ranges(base)
+        known = ranges.holds(base)
+        if known is not None:
+            return known
         try:
-            following = await self.snmp.next_oid(maker, base)
+            self._has[base] = await self._look_after(base)
         except Failed as failed:
             # Some agents do not answer at the end of their tree.
             await self._skip(base, failed)
             self.unread.pop(base, None)
-            following = ""
-        empty.add(base, following)
-        self._has[base] = oids.under(following, base)
+            ranges.add(base, "")
+            self._has[base] = False
         return self._has[base]
+
+    def _ranges(self, oid: str) -> EmptyRanges:
+        return self._empty.setdefault(_maker_of(oid), EmptyRanges())
+
+    async def _look_after(self, base: str) -> bool:
+        """Return whether there is anything under `base`, by one GETNEXT."""
+        following = await self.snmp.next_oid(_maker_of(base), base)
+        self._ranges(base).add(base, following)
+        return oids.under(following, base)
 
     async def read_cells(self, wanted: Iterable[tuple[str, str]]) -> None:
         """Read the cells (column OID, row index) that were not read yet."""
@@ -145,6 +172,10 @@ class ProfileReader:
         self.unread[oid] = failed.detail
 
 
+def _maker_of(oid: str) -> str:
+    return ".".join(oid.split(".")[:_MAKER_ARCS])
+
+
 def _prefixes(oid: str) -> Iterable[str]:
     while "." in oid:
         oid = oid.rpartition(".")[0]
@@ -175,6 +206,10 @@ async def read_profiles(reader: ProfileReader, profiles: Sequence[Profile]) -> C
                     continue
                 items = [i for _, _, i in table.items if not settled.include(table, i)]
                 if items and is_needed(table, profile.body.tables, reader.columns):
+                    if profile.is_family and not table.scalar:
+                        await reader.read_columns(
+                            {table.oid(key_column(item)) for item in items}
+                        )
                     await _read_table(reader, table, items)
     return reader.columns
 
