@@ -10,7 +10,7 @@ from council_page import CSS, NOW_MS, page_client, page_text
 from store_doubles import AlertList, AnswerStore, MemoryStore
 
 from alerts.silence import Silence
-from collectors.estate.estate_model import SMALL_TEAMS, Estate, Room, Team
+from collectors.estate.estate_model import SMALL_TEAMS, Estate, Reflector, Room, Team
 from collectors.store.query import Row
 from dashboards.web import room_cards
 from dashboards.web.room_cards import RoomCard, RoomCheck
@@ -139,6 +139,26 @@ def test_a_card_shows_how_the_room_was_60_and_15_minutes_before_and_is_now() -> 
         assert "What the room needs Working" in text
     # The latest row is a minute old.
     assert "in 11 min" in page_text(listed)
+
+
+@pytest.mark.parametrize(
+    ("url", "starts_in", "word"),
+    [
+        ("https://r.example", 16, "Will stop"),
+        ("https://r.example", 15, "Stopped"),
+        ("https://r.example", -10, "Stopped"),
+        ("", 15, ""),
+    ],
+)
+def test_a_card_says_whether_speed_tests_are_stopped_if_any_are_run(
+    url: str, starts_in: float, word: str
+) -> None:
+    reflector = Reflector(id="r", host="r.example", ndt7_url=url)
+    whole = estate(reflectors=(reflector,))
+    own = room_cards.room_card(ROOM, row(3, starts_in), whole, {}, (), (), NOW_MS)
+    words = [check.word for check in own.checks if check.what == "Speed tests"]
+    assert words == ([word] if word else [])
+    assert own.verdict == "Go"
 
 
 def test_a_room_whose_event_is_later_has_no_card_yet() -> None:

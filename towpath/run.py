@@ -17,6 +17,7 @@ from typing import Any, Self
 from alerts.alert_access import overdue_sentences, start_positions
 from alerts.alert_engine import AlertEngine, EngineInputs
 from alerts.live_events.room_watch import RoomWatch
+from alerts.live_events.speed_test_freezes import EventFreezes
 from alerts.maintenance_planner import MaintenancePlanner, calendar_troubles
 from alerts.prometheus.window_metrics import WindowMetrics
 from alerts.rule_files import load_rules
@@ -24,7 +25,7 @@ from alerts.staff_incidents import KnownIncidents
 from collectors.batch import Batch
 from collectors.certificate_files import CertificateFiles
 from collectors.disk_space import Disks
-from collectors.estate import EstateFile
+from collectors.estate import Estate, EstateFile
 from collectors.experience.experience_reader import ExperienceReader
 from collectors.experience.parity_keeper import ParityKeeper
 from collectors.experience.team_members import TeamMembers
@@ -99,10 +100,8 @@ class Installation:
         self.journal = Journal(config.journal, self.process, CATALOGUE)
         self._add(f"journal {config.journal.folder}/{self.process}", self.journal)
         unhurried = self._unhurried = UnhurriedAppend(self.journal)
-        self._source(
-            "journal",
-            lambda at: [journal_sample(self.journal.stats, self.process, at)],
-        )
+        stats = self.journal.stats
+        self._source("journal", lambda at: [journal_sample(stats, self.process, at)])
         self.disks = Disks(written_folders(config), self.process)
         self._source("disks", self.disks.samples)
         certificates = CertificateFiles(certificate_files(config, roles), self.process)
@@ -130,7 +129,7 @@ class Installation:
         credentials = Credentials.read(config.snmp.credentials_file)
         poller = Poller(
             config.snmp,
-            lambda: self.estate.current,
+            self._current,
             credentials,
             self.journal,
             self.process,
@@ -140,7 +139,7 @@ class Installation:
         if config.traps.enabled:
             traps = TrapReceiver(
                 config.traps,
-                lambda: self.estate.current,
+                self._current,
                 credentials.values(),
                 self.journal,
                 poller,
@@ -151,7 +150,7 @@ class Installation:
             self._source("traps", traps.samples)
         gateways = VpnGateways(
             config.vpn_gateways,
-            lambda: self.estate.current,
+            self._current,
             self.journal,
             self._now_ms,
             lambda: poller.is_cut_off,
@@ -176,17 +175,17 @@ class Installation:
         if config.broker is not None and config.mqtt is not None:
             files = BrokerFiles(config.broker, config.mqtt, registry)
             self._add(f"broker files {config.broker.password_file.parent}", files)
+        freezes = EventFreezes(self.config.alerts, self._current)
         if config.https is not None:
             https = HttpsIngest(
                 config,
                 registry,
                 self.journal,
-                estate=lambda: self.estate.current,
-                incidents=KnownIncidents(
-                    self.config.alerts.standing, lambda: self.estate.current
-                ),
+                estate=self._current,
+                incidents=KnownIncidents(self.config.alerts.standing, self._current),
                 wait_for_broker=None if files is None else files.wait_loaded,
                 now_ms=self._now_ms,
+                freezes=freezes,
             )
             self._add(f"ingest https {config.https.host}:{config.https.port}", https)
             self._source(
@@ -202,13 +201,14 @@ class Installation:
                 config,
                 registry,
                 self.journal,
-                estate=lambda: self.estate.current,
+                estate=self._current,
                 now_ms=self._now_ms,
+                freezes=freezes,
             )
             self._add(f"ingest mqtt {config.mqtt.host}:{config.mqtt.port}", mqtt)
+            stats = mqtt.stats
             self._source(
-                "mqtt",
-                lambda at: [ingest_sample(mqtt.stats, self.process, "mqtt", at)],
+                "mqtt", lambda at: [ingest_sample(stats, self.process, "mqtt", at)]
             )
 
     def _store(self) -> None:
@@ -232,7 +232,7 @@ class Installation:
         self._add(f"groups of at least {config.groups.least} agents", grouping)
         self._source("groups", lambda at: [grouping.sample(self.process)])
         state, least = config.state / "parity.json", config.groups.least
-        stores = (self.store, self.journal, lambda: self.estate.current)
+        stores = (self.store, self.journal, self._current)
         parity = ParityKeeper(*stores, state, least, self._now_ms)
         self._add("experience parity of each month", parity)
         folders = personal_folders(config)
@@ -256,18 +256,12 @@ class Installation:
         )
         self._add("reader alert", reader)
         topology = TopologyView(
-            lambda: self.estate.current, self.store, self._now_ms, config.warm_timeout_s
+            self._current, self.store, self._now_ms, config.warm_timeout_s
         )
         if config.discovered_parents:
             self._add("topology from discovered neighbours", topology)
-        rooms = RoomWatch(
-            config,
-            lambda: self.estate.current,
-            self._unhurried,
-            self._now_ms,
-            self.config.snmp.period_s,
-            rules,
-        )
+        poll_s, append = self.config.snmp.period_s, self._unhurried
+        rooms = RoomWatch(config, self._current, append, self._now_ms, poll_s, rules)
 
         def add_batch(batch: Batch) -> None:
             topology.add(batch)
@@ -279,9 +273,7 @@ class Installation:
             EngineInputs(
                 reader,
                 self.journal,
-                topology.estate
-                if config.discovered_parents
-                else lambda: self.estate.current,
+                topology.estate if config.discovered_parents else self._current,
                 self.store,
                 add_batch,
                 topology.graph if config.discovered_parents else TopologyGraph,
@@ -302,7 +294,7 @@ class Installation:
         count = len(self.estate.current.rooms)
         self._add(f"{count} rooms, {len(config.events)} calendars of events", rooms)
         windows, calendars = len(config.maintenance), len(config.calendars)
-        planner = MaintenancePlanner(config, lambda: self.estate.current, self._now_ms)
+        planner = MaintenancePlanner(config, self._current, self._now_ms)
         self._add(f"maintenance: {windows} windows, {calendars} calendars", planner)
 
     def _web(self) -> None:
@@ -315,7 +307,7 @@ class Installation:
             self._add("InfluxDB interface for Grafana", source)
         page = StatusPage(
             self.config.web,
-            lambda: self.estate.current,
+            self._current,
             self.config.alerts.standing,
             self.store,
             self._now_ms,
@@ -329,7 +321,7 @@ class Installation:
                 self.config.ingest,
                 self._now_ms,
                 expected=self.config.web.fleet_expected,
-                estate=lambda: self.estate.current,
+                estate=self._current,
             ),
             reflector_secret=self.config.ingest.policy.reflector_secret_file,
             support=SupportCodes(
@@ -350,7 +342,7 @@ class Installation:
         return ApiSources(
             alerts.standing,
             lambda: (rules, self.estate.current),
-            lambda: self.estate.current,
+            self._current,
             self.config.ingest,
             alerts.timezone,
         )
@@ -363,6 +355,9 @@ class Installation:
         problems += overdue_sentences(self.config.alerts.standing, now_ms)
         problems += filter(None, [self._report_trouble()])
         return problems + calendar_troubles(self.config.alerts, now_ms)
+
+    def _current(self) -> Estate:
+        return self.estate.current
 
     def _open_store(self) -> None:
         if not hasattr(self, "store"):

@@ -46,7 +46,7 @@ from collectors.ingest.ingest_config import HttpsConfig, IngestConfig
 from collectors.ingest.ingest_stats import IngestStats
 from collectors.ingest.intake import NotDurable, ReportIntake
 from collectors.ingest.laptop_limits import Busy
-from collectors.ingest.laptop_policies import LaptopPolicies
+from collectors.ingest.laptop_policies import Freezes, LaptopPolicies, no_freezes
 from collectors.ingest.policies import sites_seen_from
 from collectors.ingest.providers import Providers
 from collectors.ingest.registry import Registry
@@ -79,7 +79,8 @@ class HttpsIngest:
     `estate` returns the current estate, for the policy and for the sites that agents
     may report from. `incidents` returns the known incidents of given sites, which
     agents get with the policy. `wait_for_broker` returns when the MQTT broker knows
-    every enrolled laptop: an enrolment is answered after that.
+    every enrolled laptop: an enrolment is answered after that. `freezes` returns the
+    times without speed tests.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class HttpsIngest:
         wait_for_broker: Callable[[], Awaitable[object]] | None = None,
         versions: range = READ_VERSIONS,
         now_ms: WallClock = wall_ms,
+        freezes: Freezes = no_freezes,
     ) -> None:
         if config.https is None:
             raise ValueError("ingest.https is not configured")
@@ -101,7 +103,7 @@ class HttpsIngest:
         self._support_file = support_codes_file(config.registry.path)
         self._registry, self._now_ms = registry, now_ms
         self._estate, self._incidents = estate, incidents
-        self._policies = LaptopPolicies(config, estate, now_ms)
+        self._policies = LaptopPolicies(config, estate, now_ms, freezes)
         self._stop_key = config.policy.stop_key
         secret_file = config.policy.reflector_secret_file
         self._reflector_secret = read_secret(secret_file) if secret_file else b""

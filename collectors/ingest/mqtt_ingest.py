@@ -28,7 +28,7 @@ from collectors.ingest.ingest_config import IngestConfig, MqttConfig
 from collectors.ingest.ingest_stats import IngestStats
 from collectors.ingest.intake import NotDurable, ReportIntake
 from collectors.ingest.laptop_limits import Busy
-from collectors.ingest.laptop_policies import LaptopPolicies
+from collectors.ingest.laptop_policies import Freezes, LaptopPolicies, no_freezes
 from collectors.ingest.providers import UNKNOWN
 from collectors.ingest.registry import Registry
 from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
@@ -68,6 +68,7 @@ class MqttIngest:
         estate: Callable[[], Estate] = Estate,
         versions: range = READ_VERSIONS,
         now_ms: WallClock = wall_ms,
+        freezes: Freezes = no_freezes,
     ) -> None:
         if config.mqtt is None:
             raise ValueError("ingest.mqtt is not configured")
@@ -81,7 +82,7 @@ class MqttIngest:
             now_ms=now_ms,
             measured=registry.mark_measured,
         )
-        self._policies = LaptopPolicies(config, estate, now_ms)
+        self._policies = LaptopPolicies(config, estate, now_ms, freezes)
         self._workers = config.limits.in_flight
         self._waiting: asyncio.Queue[_Message] = asyncio.Queue(self._config.max_waiting)
         self._waiting_bytes = 0

@@ -10,6 +10,7 @@ from collectors.ip_networks import is_in, parse_address
 from collectors.reflector.reflector_access import NO_ACCESS, ReflectorAccess
 from probes.wire.front_doors import FRONT_DOORS
 from probes.wire.policy import (
+    MAX_FREEZES,
     CallTargets,
     GatewayAt,
     Incident,
@@ -19,6 +20,7 @@ from probes.wire.policy import (
     Policy,
     ReflectorAt,
     Service,
+    SpeedTestFreeze,
     TeamsRelay,
     Workload,
 )
@@ -36,11 +38,13 @@ def agent_policy(
     home_site: str,
     incidents: Sequence[Incident] = (),
     granted: ReflectorAccess = NO_ACCESS,
+    freezes: Sequence[SpeedTestFreeze] = (),
 ) -> Policy:
     """The policy for agents of `home_site`.
 
     Its own reflectors come first, because agents measure against the first that
-    answers. `granted` is this agent's access to the reflectors.
+    answers. `granted` is this agent's access to the reflectors. All get all `freezes`:
+    a laptop may be elsewhere by then.
     """
     near_first = sorted(estate.reflectors, key=lambda r: r.site != home_site)
     near_first = near_first[:MAX_REFLECTORS]
@@ -88,6 +92,7 @@ def agent_policy(
         longest_pause_s=config.longest_pause_s,
         hurry=config.hurry,
         incidents=tuple(incidents[:16]),
+        no_speed_tests=tuple(freezes[:MAX_FREEZES]),
         report_s=config.report_s,
         credential_days=config.credential_days,
     )

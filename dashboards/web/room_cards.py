@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from alerts.live_events.speed_test_freezes import FREEZE_LEAD_MS, frozen_span
 from alerts.silence import Silence
 from collectors.estate.estate_model import Estate, Room
 from collectors.store.query import Row
@@ -104,6 +105,8 @@ def room_card(
             checks.append(RoomCheck(f"Switch {name}", device.level, device.word))
     own = [line for line in lines if line.line.site == room.site]
     checks += [_line_check(line) for line in own]
+    if starts_ms is not None and any(r.ndt7_url for r in estate.reflectors):
+        checks.append(_speed_test_check(starts_ms, ends_ms, now_ms))
     checks += [
         RoomCheck("Maintenance", "warn", "Planned then", silence.why)
         for silence in silences
@@ -145,6 +148,17 @@ def _line_check(line: LineNow) -> RoomCheck:
         return RoomCheck(name, line.level, line.word)
     free = figure_text.percent(max(0.0, 1 - line.use))
     return RoomCheck(name, line.level, line.word, f"{free} of it is free")
+
+
+def _speed_test_check(starts_ms: int, ends_ms: int | None, now_ms: int) -> RoomCheck:
+    """What laptops at the site are told; what each of them does, nobody here knows."""
+    from_ms, _ = frozen_span(starts_ms, ends_ms or starts_ms)
+    if now_ms >= from_ms:
+        text = "laptops here run none until the event is over"
+        return RoomCheck("Speed tests", "ok", "Stopped", text)
+    minutes = FREEZE_LEAD_MS // MINUTE_MS
+    text = f"laptops here run none from {minutes} minutes before the event"
+    return RoomCheck("Speed tests", "ok", "Will stop", text)
 
 
 def _clashes(

@@ -63,6 +63,7 @@ async def measure_once(
         metered=place.whereabouts.connection == "mobile",
         on_battery=on_battery(),
         left_bytes=None,
+        frozen=policy.frozen_until_ms(place.whereabouts.site, time_ms) is not None,
     )
     results: list[Result] = []
     for probe in probes:

@@ -33,13 +33,14 @@ _LAST_TEST = "speed-test"
 class ProbeConditions(msgspec.Struct, frozen=True):
     """The conditions of one round. `left_bytes`: what is left of this month's budget
     for the probe, None if it has no limit; `brief`: a short round between two regular
-    ones."""
+    ones; `frozen`: the council wants no speed tests here now."""
 
     metered: bool = False
     on_battery: bool = False
     busy: bool = False
     left_bytes: int | None = None
     brief: bool = False
+    frozen: bool = False
 
 
 def reason_not_to_run(
@@ -54,6 +55,8 @@ def reason_not_to_run(
         return Outcome.BUDGET_SPENT
     if not probe.heavy:
         return None
+    if conditions.frozen:
+        return Outcome.PAUSED
     if conditions.metered:
         return Outcome.METERED
     if conditions.on_battery:

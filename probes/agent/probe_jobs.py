@@ -90,7 +90,9 @@ class ProbeJobs:
         """Runs one round of `probe` at `place`. Returns in how many ms the policy
         should be fetched because things have just turned bad, else None."""
         self.place = place
-        conditions = await self._conditions(probe, policy, kind)
+        true_ms = self._now_ms() - clock_error_ms
+        frozen_ms = policy.frozen_until_ms(place.whereabouts.site, true_ms)
+        conditions = await self._conditions(probe, policy, kind, frozen_ms is not None)
         try:
             results = await self._rounds.measure(probe.name, policy, conditions)
         except asyncio.CancelledError:
@@ -108,6 +110,11 @@ class ProbeJobs:
                 again_s = retry_s if isinstance(retry_s, int) else _SOON_AGAIN_S
                 again_ms = int(random.uniform(0.7, 1.3) * again_s * 1000)
                 self._schedule.due_in(probe.name, again_ms)
+            elif probe.heavy and frozen_ms and result.outcome is Outcome.PAUSED:
+                # Not all laptops of an office in the minute after its event.
+                after_ms = frozen_ms - true_ms
+                spread_ms = random.uniform(0, _SOON_AGAIN_S * 1000)
+                self._schedule.due_in(probe.name, int(after_ms + spread_ms))
             elif probe.heavy and result.cost_bytes:
                 record_test(self._folder, self._now_ms())
         refresh_in_ms = self._plan_burst(probe, policy, results)
@@ -116,7 +123,7 @@ class ProbeJobs:
         return refresh_in_ms
 
     async def _conditions(
-        self, probe: Probe, policy: Policy, kind: RoundKind
+        self, probe: Probe, policy: Policy, kind: RoundKind, frozen: bool
     ) -> ProbeConditions:
         budget_bytes = (
             policy.speed_test_bytes_per_month
@@ -134,6 +141,9 @@ class ProbeJobs:
             return ProbeConditions(
                 metered=self.metered, left_bytes=left_bytes, brief=brief
             )
+        if frozen:
+            # Whether the laptop is in use need not be known.
+            return ProbeConditions(self.metered, left_bytes=left_bytes, frozen=True)
         return ProbeConditions(self.metered, on_battery(), await is_busy(), left_bytes)
 
     def room_today_bytes(self, policy: Policy, regular: bool) -> int | None:

@@ -136,13 +136,12 @@ class BandwidthRunner(ProbeRunner):
     """Tests against the first reflector of the policy that takes speed tests."""
 
     async def run(self, context: RoundContext) -> AsyncIterator[Result]:
-        for reflector in context.policy.reflectors:
-            if reflector.ndt7_url:
-                yield await measure(
-                    reflector.test_url,
-                    budget_bytes=context.test_bytes,
-                    reflector_id=reflector.id,
-                    ca_file=context.ca_file or None,
-                    now_ms=context.now_ms,
-                )
-                break
+        reflector = context.policy.speed_test_reflector
+        if reflector is not None:
+            yield await measure(
+                reflector.test_url,
+                budget_bytes=context.test_bytes,
+                reflector_id=reflector.id,
+                ca_file=context.ca_file or None,
+                now_ms=context.now_ms,
+            )

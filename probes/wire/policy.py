@@ -25,6 +25,7 @@ BURST_ROUNDS_MS = (30_000, 120_000, 300_000)
 
 # Of at most 2 kB each.
 MAX_ORDERS = 32
+MAX_FREEZES = 64
 
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
 Amount = Annotated[float, msgspec.Meta(gt=0)]
@@ -149,6 +150,21 @@ class Incident(msgspec.Struct, frozen=True):
     since_ms: Annotated[int, msgspec.Meta(ge=0)]
 
 
+class SpeedTestFreeze(msgspec.Struct, frozen=True):
+    """A time without speed tests, such as a live event: none from laptops in the office
+    `site`, and none against these reflectors, wherever the laptop is."""
+
+    site: Word
+    from_ms: Annotated[int, msgspec.Meta(ge=0)]
+    until_ms: Annotated[int, msgspec.Meta(ge=0)]
+    reflectors: Annotated[tuple[Word, ...], msgspec.Meta(max_length=16)] = ()
+
+    def applies(self, site: str, reflector: str, now_ms: int) -> bool:
+        """Returns whether it is in force for a test from `site` to `reflector`."""
+        is_near = site == self.site or reflector in self.reflectors
+        return is_near and self.from_ms <= now_ms < self.until_ms
+
+
 class Service(msgspec.Struct, frozen=True):
     """An HTTPS service to measure. Only `name` is ever reported, as the `target`."""
 
@@ -190,6 +206,7 @@ class Policy(msgspec.Struct, frozen=True):
     for measuring outside the tunnel. `optimize` replaces the agent's own list of
     Microsoft 365 networks. `longest_pause_s`: how long a user may pause. `hurry`: a few
     more rounds when things turn bad. `incidents`: known problems, which the user sees.
+    `no_speed_tests`: when and where none are run.
     `credential_days`: how old the laptop's secret may get before it asks for a new one;
     0: as old as it likes. `ring`: the laptop's part of a roll-out.
     `stop_key`: the public key of stop orders; `orders`: these, one line each
@@ -217,6 +234,9 @@ class Policy(msgspec.Struct, frozen=True):
     longest_pause_s: Seconds = 86_400
     hurry: bool = True
     incidents: Annotated[tuple[Incident, ...], msgspec.Meta(max_length=16)] = ()
+    no_speed_tests: Annotated[
+        tuple[SpeedTestFreeze, ...], msgspec.Meta(max_length=MAX_FREEZES)
+    ] = ()
     report_s: Seconds = 300
     # 0 would be never again.
     refresh_s: Annotated[int, msgspec.Meta(ge=1, le=31_536_000)] = 3600
@@ -230,11 +250,30 @@ class Policy(msgspec.Struct, frozen=True):
         """Returns the seconds between two deliveries on this kind of connection."""
         return self.report_s * (3 if metered else 1)
 
+    @property
+    def speed_test_reflector(self) -> ReflectorAt | None:
+        """The first reflector that takes speed tests; None if none does."""
+        return next((r for r in self.reflectors if r.ndt7_url), None)
+
+    def frozen_until_ms(self, site: str, now_ms: int) -> int | None:
+        """Returns until when a laptop at `site` runs no speed test; None if it may."""
+        to = self.speed_test_reflector
+        reflector = "" if to is None else to.id
+        return max(
+            (
+                freeze.until_ms
+                for freeze in self.no_speed_tests
+                if freeze.applies(site, reflector, now_ms)
+            ),
+            default=None,
+        )
+
     def plan(self) -> Policy:
         """Returns the policy without what changes by the hour and affects no plan."""
         return msgspec.structs.replace(
             self,
             incidents=(),
+            no_speed_tests=(),
             version="",
             reflectors=tuple(
                 msgspec.structs.replace(reflector, token="")
