@@ -18,6 +18,7 @@ from virtual_time import run_virtually
 
 from collectors.snmp.session import oids
 from collectors.snmp.session.agent_limits import AgentLimits
+from collectors.snmp.session.answer_time import AnswerTime
 from collectors.snmp.session.credentials import Credential
 
 
@@ -31,10 +32,11 @@ class Lossy(SlowlyPolled):
         credential: Credential = PUBLIC,
         ignored: bytes = b"",
         ports: int = PORTS,
+        seed: int = 1,
     ) -> None:
         super().__init__(delay_s, credential, ports=ports)
         self.ignored, self.times_ignored = ignored, 0
-        lost, receive = random.Random(1), self.switch.datagram_received
+        lost, receive = random.Random(seed), self.switch.datagram_received
 
         def receive_some(data: bytes, addr: tuple[str, int]) -> None:
             ignores = bool(self.ignored) and self.ignored in data
@@ -67,6 +69,25 @@ def test_all_ports_behind_a_lossy_line_have_64_bit_rates(
         assert len(with_rates) == PORTS
         # Loss does not look like an agent that can be asked little at once.
         assert lossy.limits.varbinds >= 20
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "seed"), [(4.0, 5), (4.0, 8), (5.0, 1), (5.0, 4), (6.0, 4), (8.0, 1)]
+)
+def test_a_very_slow_agent_behind_a_very_lossy_line_is_learnt_to_the_end(
+    delay_s: float, seed: int
+) -> None:
+    async def main() -> None:
+        lossy, with_rates = Lossy(delay_s, 0.25, USER, seed=seed), set()
+        for _ in range(34):
+            result = await lossy.poll()
+            with_rates |= ports_of(result.batches, with_rates=True)
+        assert lossy._poll.is_learnt
+        assert len(with_rates) == PORTS
+        assert lossy.limits.varbinds >= 20
+        assert not lossy.limits.refused
 
     run_virtually(main())
 
@@ -124,6 +145,32 @@ def test_one_large_get_without_an_answer_is_loss_and_two_are_a_limit() -> None:
     said.get_failed(40)
     first.get_failed(40, is_silent=True)
     assert said.varbinds == first.varbinds == 20
+
+
+def test_a_small_get_without_an_answer_is_no_limit_of_a_lossy_agent() -> None:
+    limits = AgentLimits(varbinds=40)
+    for _ in range(9):
+        limits.get_failed(10, is_silent=True, is_lossy=True)
+    assert limits.varbinds == 40
+    # Without other losses it is one, when it happens twice.
+    limits.get_failed(10, is_silent=True)
+    assert limits.varbinds == 40
+    limits.get_failed(10, is_silent=True)
+    assert limits.varbinds == 5
+
+
+def test_one_lost_packet_is_no_lossy_line_and_two_of_a_dozen_are() -> None:
+    time = AnswerTime()
+    time.record(0.1, lost=1)
+    assert not time.is_lossy
+    for _ in range(10):
+        time.record(0.1)
+    time.record(0.1, lost=1)
+    time.record(0.1, lost=1)
+    assert time.is_lossy
+    for _ in range(20):
+        time.record(0.1)
+    assert not time.is_lossy
 
 
 def oids_bytes(oid: str) -> bytes:

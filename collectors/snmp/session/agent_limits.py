@@ -15,6 +15,8 @@ MAX_VARBINDS = 80
 # an hour, and a day.
 _FIRST_WAIT, _LONGEST_WAIT = 200, 16_000
 _MAX_REFUSED = 500
+# So many fit into the 484 octets that every agent accepts (RFC 3417 section 3.2).
+_ALWAYS_FIT = 10
 
 
 class AgentLimits(msgspec.Struct):
@@ -57,14 +59,21 @@ class AgentLimits(msgspec.Struct):
         """Lets refused values be requested again, because the view may have changed."""
         self.refused.clear()
 
-    def get_failed(self, varbinds: int, is_silent: bool = False) -> None:
+    def get_failed(
+        self, varbinds: int, is_silent: bool = False, is_lossy: bool = False
+    ) -> None:
         """A GET of `varbinds` was too large: lowers the ceiling, and the size to what
         was answered before, or else to the half.
 
-        `is_silent`: there was no answer. If one as large was answered before, that may
-        be loss: it counts when it happens twice in a row.
+        `is_silent`: there was no answer. If one as large was answered before, or this
+        one was small, or packets are lost (`is_lossy`), that may be loss: it counts
+        when it happens twice in a row, and never of a small one behind a lossy line.
         """
-        if is_silent and self.answered >= varbinds and not self.in_doubt:
+        is_small = varbinds <= _ALWAYS_FIT
+        if is_silent and is_small and is_lossy:
+            return
+        may_be_loss = is_lossy or is_small or self.answered >= varbinds
+        if is_silent and may_be_loss and not self.in_doubt:
             self.in_doubt = True
             return
         self.in_doubt = False

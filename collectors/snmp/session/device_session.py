@@ -223,7 +223,7 @@ class DeviceSession:
             # that they hide. Is this one alive?
             with self.tries(1):
                 await self.check_alive()
-            tries, is_silent = 1, True
+            tries, is_silent = self._tries_after_silence(tries), True
         else:
             self.budget.count(answer.values())
             if len(asked) >= self.limits.varbinds:
@@ -240,7 +240,13 @@ class DeviceSession:
         finally:
             if len(refused) == before:
                 # The size was the reason, not one of the values.
-                self.limits.get_failed(len(asked), is_silent)
+                is_lossy = self.session.answer_time.is_lossy
+                self.limits.get_failed(len(asked), is_silent, is_lossy)
+
+    def _tries_after_silence(self, tries: int | None) -> int | None:
+        """How often to send parts of what an agent that is alive did not answer: once,
+        unless its packets are lost."""
+        return tries if self.session.answer_time.is_lossy else 1
 
     async def _get_half(
         self, oids: Sequence[str], tries: int | None
@@ -355,7 +361,7 @@ class DeviceSession:
                 if failed.outcome is Outcome.TIMEOUT:
                     # It may be the table: do not spend the device's time on it.
                     self.limits.page_failed(base, max(2, page_rows // 2))
-                    tries = 1
+                    tries = self._tries_after_silence(tries) or tries
                 else:
                     self.limits.page_failed(base, page_rows)
             else:

@@ -83,6 +83,9 @@ class UdpSession:
         self._has_read = False
         # When each request was sent that is waited for, by its number.
         self._sent_s: dict[int, float] = {}
+        # Which try of the request each of them belongs to, and the last one answered.
+        self._try_of: dict[int, int] = {}
+        self._try = self._answered_try = 0
         # The numbers of the tries since the agent last reported its engine.
         self._current: set[int] = set()
 
@@ -165,7 +168,7 @@ class UdpSession:
             return pdu.encode(kind, number, names, first, second)
 
         # A late answer to an earlier try is as good; its number tells how long it took.
-        self._sent_s = {}
+        self._sent_s, self._try_of, self._answered_try = {}, {}, 0
         self._current.clear()
         timeouts_s = self.retry_policy.timeouts_s
         refused = False
@@ -174,12 +177,15 @@ class UdpSession:
         if self._channel is not None:
             self._channel.clear()
         for attempt, timeout_s in enumerate(timeouts_s):
+            self._try = attempt
             if attempt > 0:
                 self.counts.retries += 1
                 if self.on_retry is not None:
                     self.on_retry()
-                # An agent that has restarted may not answer the old engine id.
-                self._envelope.discover_again()
+                # An agent that has restarted may not answer the old engine id. If
+                # packets are lost, that is rarely why, and costs one more of them.
+                if not self.answer_time.is_lossy or attempt + 1 == len(timeouts_s):
+                    self._envelope.discover_again()
             try:
                 response = await self._exchange(request, requested, timeout_s)
                 self._record_time(response.request_id)
@@ -210,7 +216,9 @@ class UdpSession:
     def _record_time(self, number: int) -> None:
         """The answer to that request has come."""
         now_s = asyncio.get_running_loop().time()
-        self.answer_time.record(now_s - self._sent_s[number])
+        lost = max(0, self._try_of[number] - self._answered_try)
+        self._answered_try += lost
+        self.answer_time.record(now_s - self._sent_s[number], lost)
 
     def _check_access(self, response: Response) -> None:
         """Raises `Failed` if the agent lets this credential read nothing (RFC 3413
@@ -239,6 +247,7 @@ class UdpSession:
             self.counts.packets += 1
             number = secrets.randbits(31)
             self._sent_s[number] = asyncio.get_running_loop().time()
+            self._try_of[number] = self._try
             self._current.add(number)
             try:
                 if envelope.needs_discovery:
