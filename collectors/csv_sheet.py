@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -28,9 +29,12 @@ class NotCsv(ValueError):
     """The text says in which line and why."""
 
 
-def read_sheet(raw: bytes, names: Mapping[str, str]) -> CsvSheet:
+def read_sheet(
+    raw: bytes, names: Mapping[str, str], order: Sequence[str] = ()
+) -> CsvSheet:
     """The rows of a sheet with commas, semicolons or tabs. `names`: our column name by
-    a heading's letters and digits. Raises `NotCsv`. Pure."""
+    a heading's letters and digits. `order`: the headings of a sheet that may have none
+    of its own. Raises `NotCsv`. Pure."""
     text = _decode(raw)
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
@@ -38,8 +42,12 @@ def read_sheet(raw: bytes, names: Mapping[str, str]) -> CsvSheet:
     rows = []
     try:
         headings = next(reader, [])
-        columns = [names.get(re.sub(r"[^a-z0-9]", "", h.lower())) for h in headings]
-        for cells in reader:
+        columns = _columns(headings, names)
+        body: Iterator[list[str]] = reader
+        if order and not any(columns):
+            body = chain([headings], reader)
+            headings, columns = list(order), _columns(order, names)
+        for cells in body:
             row = SheetRow()
             row.line = reader.line_num
             for name, cell in zip(columns, cells, strict=False):
@@ -51,6 +59,10 @@ def read_sheet(raw: bytes, names: Mapping[str, str]) -> CsvSheet:
         raise NotCsv(f"{reader.line_num}: {error}") from None
     known = frozenset(name for name in columns if name is not None)
     return CsvSheet(tuple(headings), known, tuple(rows))
+
+
+def _columns(headings: Sequence[str], names: Mapping[str, str]) -> list[str | None]:
+    return [names.get(re.sub(r"[^a-z0-9]", "", h.lower())) for h in headings]
 
 
 def _decode(raw: bytes) -> str:

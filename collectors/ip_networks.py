@@ -11,9 +11,33 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+from typing import Generic, TypeVar
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+_Entry = TypeVar("_Entry")
+
+
+class NetworkTable(Generic[_Entry]):
+    """Finds what is known of an address by its longest prefix, as in routing (RFC 4632
+    section 5.1). Of two entries for one network the later counts."""
+
+    def __init__(self, entries: Iterable[tuple[Network, _Entry]] = ()) -> None:
+        self._tables: dict[int, dict[int, dict[int, _Entry]]] = {4: {}, 6: {}}
+        for network, entry in entries:
+            bits = network.max_prefixlen - network.prefixlen
+            table = self._tables[network.version].setdefault(bits, {})
+            table[int(network.network_address) >> bits] = entry
+        for version, by_bits in self._tables.items():
+            self._tables[version] = dict(sorted(by_bits.items()))
+
+    def look_up(self, address: Address) -> _Entry | None:
+        """Returns the entry of the most specific network with that address."""
+        number = int(address)
+        for bits, table in self._tables[address.version].items():
+            if (entry := table.get(number >> bits)) is not None:
+                return entry
+        return None
 
 
 def parse_address(text: str) -> Address | None:

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from collectors.config_errors import encoding_error
-from collectors.ip_networks import Network, parse_address
+from collectors.ip_networks import Network, NetworkTable, parse_address
 
 UNKNOWN = "unknown"
 
@@ -21,16 +21,10 @@ class ProvidersRefused(ValueError):
 
 
 class Providers:
-    """Longest prefix wins, as in routing (RFC 4632 section 5.1)."""
+    """The providers of prefixes."""
 
     def __init__(self, entries: Iterable[tuple[Network, str]] = ()) -> None:
-        self._tables: dict[int, dict[int, dict[int, str]]] = {4: {}, 6: {}}
-        for network, provider in entries:
-            bits = network.max_prefixlen - network.prefixlen
-            table = self._tables[network.version].setdefault(bits, {})
-            table[int(network.network_address) >> bits] = provider
-        for version, by_bits in self._tables.items():
-            self._tables[version] = dict(sorted(by_bits.items()))
+        self._table = NetworkTable(entries)
 
     @classmethod
     def read(cls, path: Path) -> Providers:
@@ -71,9 +65,4 @@ class Providers:
         parsed = parse_address(address)
         if parsed is None:
             return UNKNOWN
-        number = int(parsed)
-        for bits, table in self._tables[parsed.version].items():
-            provider = table.get(number >> bits)
-            if provider is not None:
-                return provider
-        return UNKNOWN
+        return self._table.look_up(parsed) or UNKNOWN

@@ -1,0 +1,383 @@
+"""Makes a `CallRecord` of a record from Microsoft Graph. Pure.
+
+Names, sign-in names, accounts, addresses and device names end here: what is returned
+has no field for them. Both shapes are read: the latest, and the one before it
+(`identity` instead of `associatedIdentity`, `participants` instead of
+`participants_v2`, no list of segments' own ends). Whatever is odd is counted by reason;
+the rest of the record is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from collectors.calls.call_record import (
+    CallKind,
+    CallPlace,
+    CallRecord,
+    EndAddresses,
+    Leg,
+    Locate,
+    Media,
+    PersonMask,
+    SessionEnd,
+    Side,
+    Stage,
+    StreamEnd,
+)
+from collectors.calls.record_values import (
+    Json,
+    Odd,
+    as_object,
+    as_objects,
+    as_text,
+    duration_ms,
+    number,
+    one_of,
+    time_ms,
+)
+from collectors.calls.stream_verdict import StreamFigures, StreamRules
+
+_KINDS: Mapping[str, CallKind] = {
+    "groupCall": "group",
+    "peerToPeer": "peer",
+    "unknown": "unknown",
+}
+_CONNECTIONS = {name: name for name in ("unknown", "wired", "wifi", "mobile", "tunnel")}
+_STAGES: Mapping[str, Stage] = {
+    "callSetup": "setup",
+    "midcall": "midcall",
+    "unknown": "unknown",
+}
+_DIRECTIONS: Mapping[str, str] = {
+    "callerToCallee": "caller",
+    "calleeToCaller": "callee",
+}
+# An hour of delay or jitter is a fault of whoever wrote it.
+_HIGHEST_MS = 3_600_000.0
+_NO_ACCOUNT = "00000000-0000-0000-0000-000000000000"
+# A device itself disturbs a call if this happened in a tenth of it (Towpath's own
+# choice: Microsoft publishes the figures without a limit).
+_DEVICE_RATIOS = (
+    "cpuInsufficentEventRatio",
+    "captureNotFunctioningEventRatio",
+    "renderNotFunctioningEventRatio",
+    "deviceGlitchEventRatio",
+)
+_DEVICE_RATIO = 0.1
+# If listeners on so many networks, and half of all, have it poor at once, it is neither
+# their clients nor their networks.
+_NETWORKS_OF_SERVER = 3
+
+Who = Literal["person", "room", "outsider", "phone", "service"]
+
+
+class ParseContext(msgspec.Struct, frozen=True):
+    """`tenant`: the council's directory id. `rooms`: account id or sign-in name, in
+    small letters → room, for accounts of Teams Rooms."""
+
+    tenant: str
+    rules: StreamRules
+    mask: PersonMask
+    locate: Locate
+    rooms: Mapping[str, str] = {}
+
+
+class _End(NamedTuple):
+    """One end of a session. Only ours (people and rooms) are kept."""
+
+    who: Who
+    person: int = 0
+    room: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        return self.who in ("person", "room")
+
+
+class _SeenStream(NamedTuple):
+    """A stream, and what only helps to find where it went wrong."""
+
+    stream: StreamEnd
+    network: str
+    is_device_disturbed: bool
+
+
+def parse_record(
+    body: bytes, context: ParseContext, odd: Odd, pages: Sequence[bytes] = ()
+) -> CallRecord | None:
+    """Returns what is kept of a record, or None if it cannot count. `pages`: further
+    pages of its sessions. Never raises because of what is in it."""
+    raw = as_object(_decode(body, odd))
+    started_ms, ended_ms = _times(raw, odd)
+    if ended_ms is None or started_ms is None:
+        odd["no_time"] += 1
+        return None
+    ends: list[_End] = []
+    sessions: list[SessionEnd] = []
+    seen: list[_SeenStream] = []
+    for session in _sessions(raw, pages, odd):
+        if session.get("isTest") is True:
+            odd["test_session"] += 1
+            continue
+        both = _ends(session, context, odd)
+        ends += both
+        streams, places = _streams(session, both, context, odd)
+        seen += streams
+        failed = _failed_stage(session, odd)
+        sessions += (
+            SessionEnd(end.person, end.room, place, failed)
+            for end, place in zip(both, places, strict=True)
+            if end.is_ours
+        )
+    ends += _participants(raw, context, odd)
+    if not seen:
+        odd["no_streams"] += 1
+    version = raw.get("version")
+    return CallRecord(
+        version if type(version) is int else 0,
+        one_of(raw.get("type"), _KINDS, "unknown", "call_kind", odd),
+        started_ms,
+        ended_ms,
+        len({end.person for end in ends if end.who == "person"}),
+        tuple(_with_sides(seen)),
+        tuple(sessions),
+    )
+
+
+def _decode(body: bytes, odd: Odd) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        # The error may quote the text, which may name people.
+        odd["unreadable_record"] += 1
+        return None
+
+
+def _times(raw: Json, odd: Odd) -> tuple[int | None, int | None]:
+    started_ms = time_ms(raw.get("startDateTime"), odd)
+    ended_ms = time_ms(raw.get("endDateTime"), odd)
+    if started_ms is None or ended_ms is None:
+        one_ms = started_ms if ended_ms is None else ended_ms
+        return one_ms, one_ms
+    if ended_ms < started_ms:
+        odd["ends_before_start"] += 1
+        return started_ms, started_ms
+    return started_ms, ended_ms
+
+
+def _sessions(raw: Json, pages: Sequence[bytes], odd: Odd) -> Iterator[Json]:
+    """Yields each session once: pages may overlap when a record changes meanwhile."""
+    lists = [raw.get("sessions")]
+    lists += (as_object(_decode(page, odd)).get("value") for page in pages)
+    ids: set[str] = set()
+    for sessions in lists:
+        for session in as_objects(sessions):
+            id = as_text(session.get("id"))
+            if id and id in ids:
+                odd["session_twice"] += 1
+                continue
+            ids.add(id)
+            yield session
+
+
+def _ends(session: Json, context: ParseContext, odd: Odd) -> tuple[_End, _End]:
+    return (
+        _end(as_object(session.get("caller")), context, odd),
+        _end(as_object(session.get("callee")), context, odd),
+    )
+
+
+def _end(raw: Json, context: ParseContext, odd: Odd) -> _End:
+    kind = as_text(raw.get("@odata.type"))
+    agent = as_object(raw.get("userAgent"))
+    if kind.endswith("serviceEndpoint") or as_text(agent.get("@odata.type")).endswith(
+        "serviceUserAgent"
+    ):
+        return _End("service")
+    identity = as_object(raw.get("identity"))
+    return _account(as_object(raw.get("associatedIdentity")), identity, context, odd)
+
+
+def _participants(raw: Json, context: ParseContext, odd: Odd) -> list[_End]:
+    """Those who took part, as the latest shape or the one before it lists them."""
+    listed = as_objects(raw.get("participants_v2"))
+    identities = [as_object(entry.get("identity")) for entry in listed]
+    identities = identities or as_objects(raw.get("participants"))
+    return [_account({}, identity, context, odd) for identity in identities]
+
+
+def _account(associated: Json, identity: Json, context: ParseContext, odd: Odd) -> _End:
+    if identity.get("phone"):
+        return _End("phone")
+    user = as_object(identity.get("user"))
+    account = as_text(associated.get("id")) or as_text(user.get("id"))
+    if not account or account == _NO_ACCOUNT:
+        if identity.get("applicationInstance") or identity.get("application"):
+            return _End("service")
+        others = any(value for name, value in identity.items() if name[:1] != "@")
+        return _End("outsider" if others else "service")
+    names = (
+        account,
+        as_text(associated.get("userPrincipalName")),
+        as_text(user.get("userPrincipalName")),
+    )
+    tenant = as_text(associated.get("tenantId")) or as_text(user.get("tenantId"))
+    if not tenant:
+        odd["no_tenant"] += 1
+        return _End("outsider")
+    if tenant.lower() != context.tenant:
+        odd["other_tenant"] += 1
+        return _End("outsider")
+    for name in names:
+        if room := context.rooms.get(name.lower()):
+            return _End("room", context.mask(account), room)
+    return _End("person", context.mask(account))
+
+
+def _failed_stage(session: Json, odd: Odd) -> Stage:
+    """The stage at which a session failed. The reason is free text and is not read."""
+    for raw in (session, *as_objects(session.get("segments"))):
+        if failure := as_object(raw.get("failureInfo")):
+            stage = failure.get("stage")
+            return one_of(stage, _STAGES, "unknown", "failure_stage", odd)
+    return ""
+
+
+def _streams(
+    session: Json, both: tuple[_End, _End], context: ParseContext, odd: Odd
+) -> tuple[list[_SeenStream], list[CallPlace]]:
+    """Returns the streams of our ends, and the place of each end."""
+    seen: list[_SeenStream] = []
+    places = [CallPlace(), CallPlace()]
+    if not any(end.is_ours for end in both):
+        odd["session_of_others"] += 1
+        return seen, places
+    for segment in as_objects(session.get("segments")):
+        for media in as_objects(segment.get("media")):
+            label = as_text(media.get("label")).lower()
+            kind = _media_kind(label, context.rules, odd)
+            disturbed, networks = [False, False], ["", ""]
+            for at, side in enumerate(("caller", "callee")):
+                if not both[at].is_ours:
+                    continue
+                network = as_object(media.get(f"{side}Network"))
+                device = as_object(media.get(f"{side}Device"))
+                addresses = _addresses(network, odd)
+                place = context.locate(addresses)
+                if places[at] == CallPlace():
+                    places[at] = place
+                networks[at] = place.site or addresses.reflexive or addresses.subnet
+                disturbed[at] = _is_disturbed(device, odd)
+            if not kind:
+                continue
+            for stream in as_objects(media.get("streams")):
+                figures = _figures(stream, odd)
+                direction = stream.get("streamDirection")
+                sender = one_of(direction, _DIRECTIONS, "", "direction", odd)
+                verdict, due_to = context.rules.by_media[kind].verdict(figures)
+                for at, side in enumerate(("caller", "callee")):
+                    end = both[at]
+                    if not end.is_ours:
+                        continue
+                    one = StreamEnd(
+                        end.person,
+                        end.room,
+                        places[at],
+                        _leg(both[1 - at]),
+                        kind,
+                        sender == side if sender else None,
+                        verdict,
+                        due_to,
+                        jitter_ms=figures["jitter_ms"],
+                        rtt_ms=figures["rtt_ms"],
+                        loss_ratio=figures["loss_ratio"],
+                    )
+                    seen.append(_SeenStream(one, networks[at], disturbed[at]))
+    return seen, places
+
+
+def _media_kind(label: str, rules: StreamRules, odd: Odd) -> Media | None:
+    known = rules.labels.get(label)
+    if known is None:
+        odd["unknown_label"] += 1
+    return known or None
+
+
+def _addresses(network: Json, odd: Odd) -> EndAddresses:
+    return EndAddresses(
+        as_text(network.get("ipAddress")),
+        as_text(network.get("subnet")),
+        as_text(network.get("reflexiveIPAddress")),
+        one_of(
+            network.get("connectionType"), _CONNECTIONS, "unknown", "connection", odd
+        ),
+    )
+
+
+def _is_disturbed(device: Json, odd: Odd) -> bool:
+    ratios = (number(device.get(n), 0, 1, "device", odd) for n in _DEVICE_RATIOS)
+    return any((ratio or 0) > _DEVICE_RATIO for ratio in ratios)
+
+
+def _figures(stream: Json, odd: Odd) -> StreamFigures:
+    get = stream.get
+    return {
+        "jitter_ms": duration_ms(get("averageJitter"), _HIGHEST_MS, "jitter", odd),
+        "rtt_ms": duration_ms(get("averageRoundTripTime"), _HIGHEST_MS, "rtt", odd),
+        "loss_ratio": number(get("averagePacketLossRate"), 0, 1, "loss", odd),
+        "degradation_mos": number(
+            get("averageAudioDegradation"), 0, 5, "degradation", odd
+        ),
+        "concealed_ratio": number(
+            get("averageRatioOfConcealedSamples"), 0, 1, "concealed", odd
+        ),
+        "frame_loss_percent": number(
+            get("averageVideoFrameLossPercentage"), 0, 100, "frame_loss", odd
+        ),
+        "frame_rate": number(get("averageVideoFrameRate"), 0, 1000, "frame_rate", odd),
+        "late_loss_ratio": number(
+            get("postForwardErrorCorrectionPacketLossRate"), 0, 1, "late_loss", odd
+        ),
+        "packets": number(get("packetUtilization"), 0, 2**53, "packets", odd),
+    }
+
+
+def _leg(other: _End) -> Leg:
+    if other.who == "service":
+        return "meeting"
+    return "phone" if other.who == "phone" else "direct"
+
+
+def _with_sides(seen: Sequence[_SeenStream]) -> Iterator[StreamEnd]:
+    """The streams of one call, poor ones with the side on which they went wrong."""
+    poor = {one.network for one in seen if _is_last_leg(one, "poor")}
+    good = {one.network for one in seen if _is_last_leg(one, "good")} - poor
+    is_server = len(poor) >= max(_NETWORKS_OF_SERVER, len(good))
+    for one in seen:
+        if one.stream.verdict != "poor":
+            yield one.stream
+            continue
+        side: Side = "unknown"
+        if one.is_device_disturbed:
+            side = "client"
+        elif is_server and _is_last_leg(one, "poor"):
+            side = "server"
+        elif one.stream.leg != "direct":
+            # To another client, the fault may be at either end.
+            side = "network"
+        yield msgspec.structs.replace(one.stream, side=side)
+
+
+def _is_last_leg(one: _SeenStream, verdict: str) -> bool:
+    """Whether it came from Microsoft to a known network, with that verdict."""
+    stream = one.stream
+    return bool(
+        one.network
+        and stream.leg == "meeting"
+        and stream.sent is False
+        and stream.verdict == verdict
+    )
