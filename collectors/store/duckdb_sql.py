@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from collectors.store.file_layout import Scan
-from collectors.store.percentile_sql import high_percentile, percentile
+from collectors.store.percentile_sql import (
+    NO_VALUES,
+    ValueCounts,
+    high_percentile,
+    percentile,
+)
 from collectors.store.query import (
     PERCENTILES,
     Pick,
@@ -28,13 +33,16 @@ _WRITTEN = "CAST(left(right(filename, 23), 12) AS BIGINT)"
 
 
 def render(
-    query: Query, declared: Measurement, scan: Scan, counts: tuple[int, int] = (1, 0)
+    query: Query,
+    declared: Measurement,
+    scan: Scan,
+    counts: ValueCounts = NO_VALUES,
 ) -> str:
     """Returns one SELECT over the files of `scan`.
 
     Its columns are the start of the bucket (if there are buckets), the tags of
     `group_by`, then one column for each pick. Percentiles need `counts`, the answer to
-    `render_counts`.
+    `value_counts`.
     """
     columns = [
         _aggregate(pick, weight_field(pick, declared), counts) for pick in query.picks
@@ -42,21 +50,16 @@ def render(
     return _grouped(query, declared, scan, [*groups(query), *columns])
 
 
-def render_counts(query: Query, declared: Measurement, scan: Scan) -> str:
-    """Returns the SELECT of the least and the greatest number of values in one group.
-
-    It is empty if `query` has no percentiles.
-    """
-    fields = {p.field: None for p in query.picks if p.aggregate in PERCENTILES}
-    if not fields:
-        return ""
-    counts = [
-        f"nullif(count({name(field)}), 0) AS n{i}" for i, field in enumerate(fields)
-    ]
-    listed = ", ".join(f"n{i}" for i in range(len(fields)))
+def value_counts(counting: Query, grouped: str) -> str:
+    """Returns the SELECT of `ValueCounts`, over that of `counts_query`."""
+    keys = [f"g{n}" for n in range(len(groups(counting)))]
+    counts = [f"n{n}" for n in range(len(counting.picks))]
+    listed = ", ".join(counts)
     return (
-        f"SELECT min(least({listed})), max(greatest({listed}))"
-        f" FROM ({_grouped(query, declared, scan, counts)})"
+        f"SELECT min(least({listed})), max(greatest({listed})),"
+        f" {' + '.join(f'sum({n})' for n in counts)},"
+        f" {' + '.join(f'count({n})' for n in counts)}"
+        f" FROM ({grouped}) AS t({', '.join([*keys, *counts])})"
     )
 
 
@@ -217,7 +220,7 @@ def present_weight(field: str, weight: str) -> str:
     )
 
 
-def _aggregate(pick: Pick, weight: str, counts: tuple[int, int]) -> str:
+def _aggregate(pick: Pick, weight: str, counts: ValueCounts) -> str:
     field = name(pick.field)
     if weight:
         total = f"nullif(sum({present_weight(pick.field, weight)}), 0)"
@@ -226,7 +229,7 @@ def _aggregate(pick: Pick, weight: str, counts: tuple[int, int]) -> str:
         return f"sum({product(pick.field, weight)}) / {total}"
     there = f"FILTER ({field} IS NOT NULL)"
     if pick.aggregate in PERCENTILES:
-        return percentile(field, PERCENTILES[pick.aggregate], *counts)
+        return percentile(field, PERCENTILES[pick.aggregate], counts)
     if pick.aggregate == "last":
         return f"arg_max({field}, ({TIME}, {field})) {there}"
     if pick.aggregate in ("count", "weight"):

@@ -7,7 +7,6 @@ a lock.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -20,7 +19,6 @@ from collectors.batch import Batch
 from collectors.store import duckdb_sql, file_layout, rollup
 from collectors.store.arrow_tables import (
     brief_parquet_bytes,
-    is_damaged,
     tables_by_hour,
 )
 from collectors.store.compact import Compactor
@@ -33,14 +31,17 @@ from collectors.store.duck_queries import (
     OutOfMemory,
     run_to_end,
 )
+from collectors.store.percentile_sql import ValueCounts
 from collectors.store.personal_files import count_rows
 from collectors.store.query import (
     Query,
     Row,
     check_query,
+    counts_query,
     means_query,
     value_converter,
 )
+from collectors.store.query_files import ChosenFiles, QueryFiles
 from collectors.store.recent_rows import MOST_ROWS, NewFile, RecentRows
 from collectors.store.store_errors import Away, QueryFailed, TooManyRows
 from collectors.store.store_folder import StoreFolder
@@ -75,7 +76,7 @@ class EmbeddedStore:
         self._next_number = 0
         self._recent = RecentRows(most_recent_rows)
         self._compactor = Compactor(self._folder, catalogue, self._limits, self._recent)
-        self._damaged: set[str] = set()
+        self._files = QueryFiles(self._folder)
 
     async def __aenter__(self) -> EmbeddedStore:
         await self._duckdb.__aenter__()
@@ -119,10 +120,14 @@ class EmbeddedStore:
         declared = self.catalogue.measurement(query.measurement)
         read = means_query(query) if query.mean_step_ms else query
 
-        async def select(scan: file_layout.Scan, rolled: Sequence[str]) -> Cells:
-            return await self._cells(query, declared, scan, rolled, most)
+        counting = counts_query(query)
 
-        cells = await self._answer(declared, read, select)
+        async def select(files: Sequence[ChosenFiles]) -> Cells:
+            return await self._cells(query, declared, files, most)
+
+        cells = await self._answer(
+            declared, (read, counting) if counting else (read,), select
+        )
         if most is not None and len(cells) > most:
             raise TooManyRows(
                 f"{query.measurement}: more than {most} rows; query a shorter time, "
@@ -136,11 +141,11 @@ class EmbeddedStore:
         declared = self.catalogue.measurement(query.measurement)
         await self._check_patterns(query)
 
-        async def select(scan: file_layout.Scan, rolled: Sequence[str]) -> Cells:
-            text = rollup.render_tag_values(query, declared, scan, rolled)
+        async def select(files: Sequence[ChosenFiles]) -> Cells:
+            text = rollup.render_tag_values(query, declared, *files[0])
             return await self._duckdb.rows(f"{text} LIMIT {most}")
 
-        return [value for (value,) in await self._answer(declared, query, select)]
+        return [value for (value,) in await self._answer(declared, (query,), select)]
 
     async def matching(self, pattern: str, texts: Sequence[str]) -> set[str]:
         """Returns the texts in which a regular expression (RE2, which takes no longer
@@ -181,19 +186,19 @@ class EmbeddedStore:
     async def _answer(
         self,
         declared: Measurement,
-        read: Query,
-        select: Callable[[file_layout.Scan, Sequence[str]], Awaitable[Cells]],
+        queries: Sequence[Query],
+        select: Callable[[Sequence[ChosenFiles]], Awaitable[Cells]],
     ) -> Cells:
-        """Runs `select` on the files of `read`, again if they change meanwhile."""
+        """Runs `select` on the files of `queries`, again if they change meanwhile."""
         for _ in range(_RELISTS):
             try:
-                scan, rolled = await asyncio.to_thread(self._scan, declared, read)
+                files = await asyncio.to_thread(self._files.choose, declared, queries)
             except OSError as error:
                 raise QueryFailed(f"{error.filename}: {error.strerror}") from None
-            if not (scan.files or rolled):
+            if not files[0].paths:
                 return []
             try:
-                return await select(scan, rolled)
+                return await select(files)
             except FileVanished:
                 continue
             except OutOfMemory:
@@ -202,8 +207,8 @@ class EmbeddedStore:
                     "query a shorter time, longer buckets or fewer groups"
                 ) from None
             except FileUnreadable as error:
-                paths = (*scan.files, *rolled)
-                if await asyncio.to_thread(self._find_damaged, paths):
+                paths = [path for chosen in files for path in chosen.paths]
+                if await asyncio.to_thread(self._files.find_damaged, paths):
                     continue
                 raise QueryFailed(f"{self._folder.root}: {error}") from None
             except TimeoutError:
@@ -217,21 +222,19 @@ class EmbeddedStore:
         self,
         query: Query,
         declared: Measurement,
-        scan: file_layout.Scan,
-        rolled: Sequence[str],
+        files: Sequence[ChosenFiles],
         most: int | None,
     ) -> Cells:
         read = means_query(query) if query.mean_step_ms else query
-        if rolled and rollup.is_identity(read, declared):
-            text = rollup.render_means(read, declared, scan, rolled)
-        elif rolled:
-            text = rollup.render(read, declared, scan, rolled)
+        if counting := counts_query(query):
+            # No roll-up has percentiles of rows.
+            grouped = rollup.render_any(counting, declared, *files[1])
+            counting_text = duckdb_sql.value_counts(counting, grouped)
+            (found,) = await self._duckdb.rows(counting_text)
+            counts = ValueCounts(*(int(count or 0) for count in found))
+            text = duckdb_sql.render(read, declared, files[0].scan, counts)
         else:
-            counts = (1, 0)
-            if counting := duckdb_sql.render_counts(read, declared, scan):
-                ((least, most_values),) = await self._duckdb.rows(counting)
-                counts = (least or 1, most_values or 0)
-            text = duckdb_sql.render(read, declared, scan, counts)
+            text = rollup.render_any(read, declared, *files[0])
         if query.mean_step_ms:
             text = duckdb_sql.percentiles(query, text)
         if most is not None:
@@ -306,69 +309,6 @@ class EmbeddedStore:
         folder = self._folder.measurement_folder(declared)
         day = folder / file_layout.day_name(start_ms)
         return self._recent.add(declared, start_ms, table, day, self._next_number)
-
-    def _scan(
-        self, declared: Measurement, query: Query
-    ) -> tuple[file_layout.Scan, list[str]]:
-        """Returns the files to read: rows, and roll-ups of whole days."""
-        steps = rollup.steps_of(query, declared)
-        files: list[file_layout.StoredFile] = []
-        rolled: list[str] = []
-        span = query.from_ms, query.to_ms
-        for start, current in self._folder.files_between(declared, *span):
-            end = start + file_layout.DAY_MS
-            if query.spans and not any(a < end and start < b for a, b in query.spans):
-                continue
-            usable = [file for file in current if file.path not in self._damaged]
-            is_whole = span[0] <= start and end <= span[1]
-            # Of a part of a day the shortest buckets.
-            chosen = steps if is_whole else steps[-1:]
-            rolled += self._without_rows(declared, chosen, start, current)
-            if is_whole and len(current) == len(usable) == 1:
-                source = Path(current[0].path)
-                if path := self._rolled_up(declared, steps, source):
-                    rolled.append(path)
-                    continue
-            files += usable
-        return file_layout.plan_scan(files, *span), rolled
-
-    def _rolled_up(
-        self, declared: Measurement, steps: Sequence[int], source: Path
-    ) -> str:
-        """Returns the roll-up of a day by the longest step that there is, or ""."""
-        name = rollup.file_name(source.name, declared)
-        for step_ms in steps:
-            folder = self._folder.rollup_folder(declared, rollup.STEPS_MS[step_ms])
-            path = folder / source.parent.name / name
-            if path.exists() and str(path) not in self._damaged:
-                return str(path)
-        return ""
-
-    def _without_rows(
-        self,
-        declared: Measurement,
-        steps: Sequence[int],
-        start: int,
-        current: Sequence[file_layout.StoredFile],
-    ) -> list[str]:
-        """Returns the roll-ups of a day's rows that have been deleted, by the longest
-        step that there is."""
-        for step_ms in steps:
-            folder = self._folder.rollup_folder(declared, rollup.STEPS_MS[step_ms])
-            with contextlib.suppress(FileNotFoundError):
-                paths = list((folder / file_layout.day_name(start)).iterdir())
-                kept = map(str, rollup.without_source(paths, current, start))
-                if usable := [path for path in kept if path not in self._damaged]:
-                    return usable
-        return []
-
-    def _find_damaged(self, files: tuple[str, ...]) -> bool:
-        """Ignores damaged files from now on. Returns True if there are any."""
-        damaged = [path for path in files if is_damaged(path)]
-        for path in damaged:
-            self._damaged.add(path)
-            _log.error("store_file_damaged", file=path)
-        return bool(damaged)
 
 
 def _sorted(cells: Cells, query: Query) -> Cells:

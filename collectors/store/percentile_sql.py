@@ -1,19 +1,40 @@
 """Nearest-rank percentiles in DuckDB's SQL. Pure.
 
 The value at rank n * percent / 100, halves rounded up, of n values in ascending order.
-DuckDB's `quantile_disc` finds the value at rank ceil(q * n) in a sixth of the time that
-sorting takes, but for one q whatever n is. Which q gives our rank depends on n. So the
-query asks for the q of each range of n that occurs, and n selects one of the answers.
+A high percentile is one of the few highest values of a group. If it is known how many
+that are, DuckDB keeps no others, in a third of the time and memory of all values.
+
+For others, DuckDB's `quantile_disc` finds the value at rank ceil(q * n) in a sixth of
+the time that sorting takes, but for one q whatever n is. Which q gives our rank depends
+on n. So the query asks for the q of each range of n that occurs, and n selects one of
+the answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import NamedTuple
 
 # Ranges are this much shorter than they could be, so that q * n is never close to a
 # whole number, where floating point could round it the wrong way.
 _MARGIN = Fraction(99, 100)
+_HIGH_PERCENT = 90
+# DuckDB keeps no more.
+_MOST_KEPT = 1_000_000
+
+
+class ValueCounts(NamedTuple):
+    """How many values the groups of a query have: the least and the most of a group,
+    and all of `groups` groups."""
+
+    least: int = 1
+    most: int = 0
+    total: int = 0
+    groups: int = 0
+
+
+NO_VALUES = ValueCounts()
 
 
 def rank(count: int, percent: int) -> int:
@@ -40,10 +61,14 @@ def quantiles(percent: int, least: int, most: int) -> Iterator[tuple[int, float]
         count = last + 1
 
 
-def percentile(field: str, percent: int, least: int, most: int) -> str:
-    """Returns the SQL of a column's percentile, for groups of `least` to `most`
-    values."""
-    ranges = list(quantiles(percent, least, most)) or [(1, percent / 100)]
+def percentile(field: str, percent: int, counts: ValueCounts) -> str:
+    """Returns the SQL of a column's percentile, for groups of so many values."""
+    if percent >= _HIGH_PERCENT:
+        kept = _kept(percent, counts.most)
+        # Room for so many values is made for each group, even if it has few.
+        if kept < _MOST_KEPT and kept * counts.groups <= counts.total:
+            return high_percentile(field, percent, counts.most)
+    ranges = list(quantiles(percent, counts.least, counts.most)) or [(1, percent / 100)]
     values = f"quantile_disc({field}, {[q for _, q in ranges]})"
     index = " + ".join(
         ["1", *(f"CAST(count({field}) >= {n} AS INT)" for n, _ in ranges[1:])]
@@ -52,13 +77,14 @@ def percentile(field: str, percent: int, least: int, most: int) -> str:
 
 
 def high_percentile(field: str, percent: int, most: int) -> str:
-    """Returns the same for groups of at most `most` values.
-
-    A high percentile is one of the few highest values, and only those are kept in
-    memory.
-    """
-    if percent < 90:
-        return percentile(field, percent, 1, most)
-    kept = most - rank(most, percent) + 1
+    """Returns the same for groups of at most `most` values, by the highest if these are
+    few."""
+    if percent < _HIGH_PERCENT:
+        return percentile(field, percent, ValueCounts(1, most))
     ranked = f"(count({field}) * {percent} + 50) // 100"
-    return f"max({field}, {kept})[count({field}) - {ranked} + 1]"
+    return f"max({field}, {_kept(percent, most)})[count({field}) - {ranked} + 1]"
+
+
+def _kept(percent: int, most: int) -> int:
+    """Returns how many of the highest of up to `most` values have the percentile."""
+    return most - rank(most, percent) + 1

@@ -181,6 +181,16 @@ def means_query(query: Query) -> Query:
     )
 
 
+def counts_query(query: Query) -> Query | None:
+    """Returns the query of how many values the percentiles of `query` are of; None if
+    it has none, or those of means."""
+    fields = {p.field: None for p in query.picks if p.aggregate in PERCENTILES}
+    if not fields or query.mean_step_ms:
+        return None
+    picks = tuple(Pick(field, "count") for field in fields)
+    return msgspec.structs.replace(query, picks=picks)
+
+
 def _are_valid_spans(query: Query) -> bool:
     edges = [edge for span in query.spans for edge in span]
     return (

@@ -136,6 +136,17 @@ def render(
     )
 
 
+def render_any(
+    query: Query, declared: Measurement, scan: Scan, rolled: Sequence[str]
+) -> str:
+    """Returns the SELECT of `query`, whether or not there are roll-ups for it."""
+    if rolled and is_identity(query, declared):
+        return render_means(query, declared, scan, rolled)
+    if rolled:
+        return render(query, declared, scan, rolled)
+    return duckdb_sql.render(query, declared, scan)
+
+
 def render_tag_values(
     query: Query, declared: Measurement, scan: Scan, rolled: Sequence[str]
 ) -> str:
