@@ -5,6 +5,7 @@ reaches shared pages only as `experience`, in which every group has at least
 `collectors.experience.groups.LEAST` agents.
 """
 
+from collectors.call_measurements import ROOM_CALLS, SELF_CALLS, TEAMS_CALLS
 from collectors.declare import SITE, measurement
 from collectors.experience_measurement import EXPERIENCE, PARITY
 from collectors.room_measurements import ROOM, ROOM_PORT
@@ -385,6 +386,9 @@ SERVER_MEASUREMENTS = (
     ALERT,
     INCIDENT,
     SILENCE,
+    TEAMS_CALLS,
+    ROOM_CALLS,
     *SELF_MEASUREMENTS,
+    SELF_CALLS,
 )
 CATALOGUE = Catalogue((*SERVER_MEASUREMENTS, *AGENT_MEASUREMENTS))

@@ -63,6 +63,7 @@ class SessionEnd(msgspec.Struct, frozen=True):
     person: int
     room: str
     place: CallPlace
+    leg: Leg
     failed: Stage = ""
 
 

@@ -129,8 +129,8 @@ def parse_record(
         seen += streams
         failed = _failed_stage(session, odd)
         sessions += (
-            SessionEnd(end.person, end.room, place, failed)
-            for end, place in zip(both, places, strict=True)
+            SessionEnd(end.person, end.room, places[at], _leg(both[1 - at]), failed)
+            for at, end in enumerate(both)
             if end.is_ours
         )
     ends += _participants(raw, context, odd)

@@ -19,7 +19,7 @@ chapter 4 (secondary suppression by lines of a table).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 
 import msgspec
 
@@ -42,7 +42,7 @@ class Cells:
     """The cells as sets of atoms, and the people in each atom."""
 
     def __init__(
-        self, people: Sequence[Set[str]], cells: Mapping[GroupName, Iterable[int]]
+        self, people: Sequence[Set[Hashable]], cells: Mapping[GroupName, Iterable[int]]
     ) -> None:
         self._people = people
         self.bits: dict[GroupName, Bits] = {
@@ -53,7 +53,7 @@ class Cells:
     def count(self, bits: Bits) -> int:
         """Returns the number of people in a set of atoms."""
         if bits not in self._counted:
-            people: set[str] = set()
+            people: set[Hashable] = set()
             left = bits
             while left:
                 lowest = left & -left

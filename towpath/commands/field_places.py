@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from alerts.rule import Rule
 from alerts.rule_files import load_rules
+from collectors.call_measurements import ROOM_CALLS, SELF_CALLS, TEAMS_CALLS
 from collectors.experience.agent_results import VALUES
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query
@@ -59,6 +60,13 @@ NOT_SHOWN: dict[FieldName, str] = {
 }
 
 
+# Microsoft's record of calls is stored before boards show it.
+_WITHOUT_BOARD = {
+    measurement.name: "for queries and exports: no board has it yet"
+    for measurement in (TEAMS_CALLS, ROOM_CALLS, SELF_CALLS)
+}
+
+
 def field_places(
     catalogue: Catalogue = CATALOGUE, rules: Iterable[Rule] | None = None
 ) -> Mapping[FieldName, tuple[str, ...]]:
@@ -97,7 +105,8 @@ def field_places(
 def reason(measurement: str, field: str, personal: bool) -> str:
     """Returns why a field is shown nowhere; empty if no reason is known. What is known
     of one laptop is kept for its support, whether or not a board shows it."""
-    return NOT_SHOWN.get((measurement, field), _SUPPORT if personal else "")
+    usual = _SUPPORT if personal else _WITHOUT_BOARD.get(measurement, "")
+    return NOT_SHOWN.get((measurement, field), usual)
 
 
 def _note(

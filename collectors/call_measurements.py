@@ -1,0 +1,156 @@
+"""Microsoft's record of calls: groups of people (`teams_calls`), meeting rooms
+(`room_calls`), and how reading it goes (`self_calls`)."""
+
+from __future__ import annotations
+
+from collectors.declare import SITE, counter
+from probes.wire.catalogue import Field, Measurement, Tag
+
+PERIOD_S = 900
+# Microsoft takes hours, and a window is written when they are over.
+_LATENESS_S = 8 * 3600
+_KEEP_DAYS = 400
+_MEDIA = Tag("media", "audio, video, screen_sharing; or session, for whole calls")
+
+
+def _share(weight: str, name: str, meaning: str) -> Field:
+    return Field(name, "float", "ratio", meaning, weight=weight)
+
+
+# Of each stream's end that is ours, in groups and in rooms.
+_STREAMS = (
+    Field("calls", "int", "1", "calls that ended in these 15 minutes"),
+    Field("streams", "int", "1", "streams of media, at our ends"),
+    _share("streams", "unclassified_ratio", "without a verdict: too short, muted …"),
+    Field("classified", "int", "1", "streams with a verdict, good or poor"),
+    _share("classified", "poor_ratio", "poor by Microsoft's rule"),
+    Field("jitter_streams", "int", "1", "streams with a jitter"),
+    Field(
+        "jitter_p95_ms",
+        "float",
+        "ms",
+        "95th percentile of mean jitter",
+        weight="jitter_streams",
+    ),
+    Field("rtt_streams", "int", "1", "streams with a round trip"),
+    Field(
+        "rtt_p95_ms",
+        "float",
+        "ms",
+        "95th percentile of mean round trips",
+        weight="rtt_streams",
+    ),
+    Field("loss_streams", "int", "1", "streams with a loss"),
+    _share("loss_streams", "loss_mean_ratio", "mean loss"),
+)
+TEAMS_CALLS = Measurement(
+    name="teams_calls",
+    meaning="calls as Microsoft recorded them, for one group with enough people; at "
+    "the time when they ended",
+    tags=(
+        Tag(
+            "by",
+            "all, place (inside, outside, unknown), site, connection, "
+            "place_connection, site_connection, vpn, gateway, provider or leg "
+            "(meeting, direct, phone)",
+        ),
+        Tag("group", "which group"),
+        _MEDIA,
+    ),
+    fields=(
+        Field("people", "int", "1", "people of the council in them, rounded to 5"),
+        *_STREAMS,
+        Field("state", "str", "1", "whether there are enough streams, in words"),
+        *(
+            _share("classified", f"poor_{name}_ratio", f"poor because of {what}")
+            for name, what in (
+                ("jitter", "jitter"),
+                ("loss", "lost packets"),
+                ("rtt", "the round trip"),
+            )
+        ),
+        *(
+            _share("classified", f"side_{name}_ratio", f"poor, probably {where}")
+            for name, where in (
+                ("client", "because of the device"),
+                ("network", "because of the network from there to Microsoft"),
+                ("server", "on Microsoft's side: on several networks at once"),
+                ("unknown", "at either end of a direct call"),
+            )
+        ),
+        Field("sent_classified", "int", "1", "of these, sent: the first leg"),
+        _share("sent_classified", "sent_poor_ratio", "poor ones of the first leg"),
+        Field("received_classified", "int", "1", "of these, received: the last leg"),
+        _share("received_classified", "received_poor_ratio", "poor ones of it"),
+        Field("sessions", "int", "1", "ends of ours in calls, whether they worked"),
+        _share("sessions", "setup_failed_ratio", "that could not be set up"),
+        Field("set_up_sessions", "int", "1", "that were set up"),
+        _share("set_up_sessions", "dropped_ratio", "of these, that broke off"),
+    ),
+    period_s=PERIOD_S,
+    lateness_s=_LATENESS_S,
+    retention_days=_KEEP_DAYS,
+)
+ROOM_CALLS = Measurement(
+    name="room_calls",
+    meaning="calls of a meeting room's own account, as Microsoft recorded them",
+    tags=(Tag("room", "estate id of the room"), SITE, _MEDIA),
+    fields=_STREAMS,
+    period_s=PERIOD_S,
+    lateness_s=_LATENESS_S,
+    retention_days=_KEEP_DAYS,
+)
+# What the parser leaves out, by its reason.
+ODD_REASONS = {
+    "unreadable_record": "records or pages that are not valid JSON",
+    "no_time": "records without a time",
+    "unreadable_time": "times that cannot be read",
+    "ends_before_start": "records that end before they begin",
+    "no_streams": "records without streams of ours",
+    "session_twice": "sessions that came twice",
+    "session_of_others": "sessions in which none of ours took part",
+    "test_session": "test calls",
+    "other_tenant": "ends of other organisations",
+    "no_tenant": "ends whose organisation is not named",
+    "unknown_call_kind": "calls of a new kind",
+    "unknown_connection": "connections of a new kind",
+    "unknown_direction": "streams of a new direction",
+    "unknown_failure_stage": "failures at a new stage",
+    "unknown_label": "media with a new label",
+    "jitter_out_of_range": "impossible jitter",
+    "rtt_out_of_range": "impossible round trips",
+    "loss_out_of_range": "impossible loss",
+    "degradation_out_of_range": "impossible degradation",
+    "concealed_out_of_range": "impossible shares of concealed samples",
+    "frame_loss_out_of_range": "impossible loss of frames",
+    "frame_rate_out_of_range": "impossible frame rates",
+    "late_loss_out_of_range": "impossible loss after correction",
+    "packets_out_of_range": "impossible numbers of packets",
+    "device_out_of_range": "impossible figures of devices",
+}
+SELF_CALLS = Measurement(
+    name="self_calls",
+    meaning="reading Microsoft's record of calls, since start",
+    tags=(Tag("process", "process, by its roles"),),
+    fields=(
+        Field("reading", "int", "flag", "1 if the last round worked"),
+        Field("state_text", "str", "1", "ok, or why the last round failed"),
+        Field("behind_s", "float", "s", "age of the end of the last written window"),
+        Field("waiting", "int", "1", "records of windows that are not over"),
+        counter("windows", "windows of 15 minutes written"),
+        counter("records", "records read"),
+        counter("listed_again", "records listed again, unchanged"),
+        counter("new_versions", "records that changed before their window was written"),
+        counter("changed_late", "records that changed after it: not counted again"),
+        counter("late", "records that appeared after it: not counted"),
+        counter("gone", "records that Microsoft no longer has"),
+        counter("left_out", "records that could not be read in eight rounds"),
+        counter("failures", "rounds that failed"),
+        counter("throttled", "requests told to retry later"),
+        counter("server_errors", "requests that Microsoft failed to answer"),
+        *(counter(f"odd_{name}", text) for name, text in ODD_REASONS.items()),
+    ),
+    period_s=60,
+    lateness_s=120,
+    retention_days=_KEEP_DAYS,
+)
