@@ -28,6 +28,15 @@ ROOM = measurement(
     Field("in_errors_per_s", "float", "1/s", "damaged packets, of its worst port"),
     Field("rtt_ms", "float", "ms", "round trip to its slowest device"),
     Field("loss_ratio", "float", "ratio", "echoes lost, of its worst device"),
+    Field(
+        "stream_state",
+        "int",
+        "1",
+        "live stream: 0 not there, 1 standing still, 2 not measured, 3 advancing; "
+        "absent without a stream, and if no event is near",
+    ),
+    Field("stream_text", "str", "1", "why it does not advance, or is not measured"),
+    Field("stream_age_s", "float", "s", "since its manifest had a new segment"),
     Field("event", "str", "1", "title of the event that is there or is next"),
     Field("event_text", "str", "1", "its title and local times"),
     Field("minutes_to_start", "float", "min", "until it starts; negative: since then"),

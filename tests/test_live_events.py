@@ -26,6 +26,7 @@ from alerts.live_events.room_commands import rooms_list
 from alerts.live_events.room_limits import room_limits
 from alerts.live_events.room_state import RoomReadings, room_row
 from alerts.live_events.room_watch import RoomWatch
+from alerts.live_events.stream_watch import STREAM_STATES
 from collectors.batch import Batch, batch_samples
 from collectors.estate.estate_model import Estate
 from probes.wire.sample import Sample, Value
@@ -368,26 +369,35 @@ def test_a_calendars_file_becomes_rows_and_a_list_and_no_person_reaches_the_disk
             self.batches = batches
 
     config, now_ms = _config(tmp_path), START_MS - 30 * 60_000
+    streamed = [
+        room.model_copy(update={"stream_url": "http://localhost:9/live.m3u8"})
+        for room in ESTATE.rooms
+    ]
+    estate = ESTATE.model_copy(update={"rooms": tuple(streamed)})
 
-    async def run() -> list[Sample]:
+    async def run() -> dict[str, Sample]:
         rows = Rows()
         watch = RoomWatch(
-            config, lambda: ESTATE, rows, lambda: now_ms, 60.0, RULES, period_s=0.01
+            config, lambda: estate, rows, lambda: now_ms, 60.0, RULES, period_s=0.01
         )
         async with watch:
             for _ in range(2000):
-                sample = [
-                    sample
+                samples = {
+                    sample.tags["room"]: sample
                     for batch in getattr(rows, "batches", ())
                     for sample in batch.samples()
-                    if sample.tags["room"] == "chamber"
-                ]
-                if sample and "event" in sample[0].fields:
-                    return sample
+                }
+                if samples and "stream_state" in samples["chamber"].fields:
+                    return samples
                 await asyncio.sleep(0.01)
         raise AssertionError("no row with an event")
 
-    [row] = asyncio.run(run())
+    rooms = asyncio.run(run())
+    row = rooms["chamber"]
+    assert row.fields["stream_state"] == STREAM_STATES["absent"]
+    assert "http://localhost:9: " in str(row.fields["stream_text"])
+    # No event is near there, so nobody looks at its stream.
+    assert "stream_state" not in rooms["cr1"].fields
     assert row.fields["event_text"] == "Planning committee, 14:00 to 16:00"
     assert row.fields["minutes_to_start"] == 30
     kept = b"".join(p.read_bytes() for p in config.calendar_folder.iterdir())

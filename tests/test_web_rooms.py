@@ -65,14 +65,45 @@ def card(
     )
 
 
-def row(state: int, starts_in: float, text: str = "") -> Row:
-    values = {
+def row(state: int, starts_in: float, text: str = "", **more: object) -> Row:
+    values: dict[str, object] = {
         "state_last": state,
         "text_last": text,
         "minutes_to_start_last": starts_in,
         "minutes_to_end_last": starts_in + 60,
     }
-    return Row(None, {"room": "chamber"}, values)
+    return Row(None, {"room": "chamber"}, values | more)  # type: ignore[arg-type]
+
+
+STREAMED = ROOM.model_copy(update={"stream_url": "https://cdn.example/live.m3u8"})
+
+
+@pytest.mark.parametrize(
+    ("stream", "starts_in", "word", "verdict"),
+    [
+        (3, 10, "Advancing", "Go"),
+        (1, 10, "Standing still", "No go"),
+        (0, 10, "Not there", "No go"),
+        (0, -10, "Not there", "No go"),
+        # An hour before, the encoder need not be on.
+        (0, 59, "Not there", "Look at it first"),
+        (2, 10, "Not measured", "Not known"),
+        (None, 10, "Not measured", "Not known"),
+        (None, 200, "", "Go"),
+    ],
+)
+def test_a_stream_advances_stands_still_is_not_there_or_not_measured(
+    stream: int | None, starts_in: float, word: str, verdict: str
+) -> None:
+    more = {} if stream is None else {"stream_state_last": stream}
+    latest = row(3, starts_in, stream_text_last="why", **more)
+    own = room_cards.room_card(STREAMED, latest, estate(), {}, (), (), NOW_MS)
+    shown = [check for check in own.checks if check.what == "Live stream"]
+    assert [check.word for check in shown] == ([word] if word else [])
+    assert own.verdict == verdict
+    text = "" if stream in (3, None) else "why"
+    assert {check.text for check in shown} <= {text, "why" if stream is None else text}
+    assert not [check for check in card(latest).checks if check.what == "Live stream"]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +190,27 @@ def test_a_card_says_whether_speed_tests_are_stopped_if_any_are_run(
     words = [check.word for check in own.checks if check.what == "Speed tests"]
     assert words == ([word] if word else [])
     assert own.verdict == "Go"
+
+
+def test_the_page_of_a_room_shows_its_stream_before_and_during_the_event() -> None:
+    shown = [
+        Sample(
+            sample.measurement,
+            sample.tags,
+            {**sample.fields, "stream_state": state, "stream_age_s": 4.0},
+            sample.time_ms,
+        )
+        for sample, state in zip(rows({5: 3, 1: 3}, starts_in=10), (1, 3), strict=True)
+    ]
+    whole = estate(rooms=(STREAMED,))
+    with page_client(MemoryStore(shown), estate=whole, alerts=AlertList()) as client:
+        page = client.get("/rooms/chamber").text
+    text = page_text(page)
+    assert "Live stream Advancing" in text
+    assert "Live stream 15 minutes before Standing still" in text
+    assert "Live stream 60 minutes before Not measured" in text
+    assert "Live stream: seconds since its newest segment" in text
+    assert accessible.findings(page, CSS) == []
 
 
 def test_a_room_whose_event_is_later_has_no_card_yet() -> None:

@@ -82,6 +82,11 @@ def event_at(events: Iterable[RoomEvent], now_ms: int) -> RoomEvent | None:
     return min(coming, key=lambda event: event.start_ms, default=None)
 
 
+def is_due(event: RoomEvent | None, now_ms: int, lead_ms: int) -> bool:
+    """Whether the event begins within `lead_ms`, or lasts."""
+    return event is not None and event.start_ms - lead_ms <= now_ms < event.end_ms
+
+
 def event_text(event: RoomEvent, zone: ZoneInfo) -> str:
     """`Planning committee, 14:00 to 16:00`, in local time; with the day on which it
     ends, if that is another."""

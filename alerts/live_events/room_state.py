@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.live_events.event_schedule import RoomEvent, event_text
 from alerts.live_events.room_limits import RoomLimits
+from alerts.live_events.stream_watch import StreamNow
 from collectors.batch import Batch
 from collectors.estate.estate_model import Estate, Room
 from collectors.few_names import few_names
@@ -107,6 +108,7 @@ def room_row(
     event: RoomEvent | None,
     zone: ZoneInfo,
     now_ms: int,
+    stream: StreamNow | None = None,
 ) -> Sample:
     """The row of `room` at `now_ms`."""
     names = {d.id: d.name or d.id for d in estate.devices}
@@ -124,6 +126,7 @@ def room_row(
         "parts_down": sum(part.state == "down" for part in parts),
         "parts_unmeasured": sum(part.state == "unmeasured" for part in parts),
         **_figures(room, readings, now_ms),
+        **({} if stream is None else stream.fields()),
     }
     if worst == "down":
         fields["up"] = fields["ready"] = 0

@@ -10,9 +10,15 @@ from zoneinfo import ZoneInfo
 from alerts.alert_config import AlertConfig
 from alerts.calendars.followed_feeds import FollowedFeeds
 from alerts.live_events.event_feeds import event_feeds, schedule_of
-from alerts.live_events.event_schedule import EventSchedule, event_at
+from alerts.live_events.event_schedule import (
+    EventSchedule,
+    RoomEvent,
+    event_at,
+    is_due,
+)
 from alerts.live_events.room_limits import room_limits
 from alerts.live_events.room_state import RoomReadings, room_row
+from alerts.live_events.stream_watch import StreamWatch
 from alerts.rule import Rule
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch, batch_samples
@@ -25,6 +31,8 @@ from probes.wire.sample import Sample
 
 # A row of a poll counts as current for two and a half periods, and a minute at least.
 _PERIODS, _SHORTEST_PERIOD_S = 2.5, 60.0
+# From when the stream of an event is looked at: encoders are tried an hour before.
+_STREAM_LEAD_MS = 3_600_000
 # Twice a period, so that what a poll finds is known soon.
 _EVERY_S = 30.0
 
@@ -54,7 +62,9 @@ class RoomWatch:
         self._followed = FollowedFeeds(event_feeds(config), "events", now_ms)
         self._schedule = EventSchedule()
         self._scheduled_of: tuple[object, ...] = ()
+        self._streams = StreamWatch(now_ms)
         self._failures = FailureLog("rooms_not_recorded", "rooms_recorded_again")
+        self._stream_failures = FailureLog("streams_not_looked_at")
         self._tasks = BackgroundTasks()
         self._stack = AsyncExitStack()
 
@@ -78,24 +88,42 @@ class RoomWatch:
         """A row for each room of the estate."""
         estate = self._estate()
         self._readings.follow(estate)
-        states = {n: feed.state for n, feed in self._followed.feeds.items()}
-        counted = (estate, *(state.counted_ms for state in states.values()))
-        if counted != self._scheduled_of:
-            self._schedule = schedule_of(self._calendars, states, estate)
-            self._scheduled_of = counted
-        events = self._schedule.events
+        events = self._next_events(estate, now_ms)
         return [
             room_row(
                 room,
                 self._readings,
                 self._limits,
                 estate,
-                event_at(events.get(room.id, ()), now_ms),
+                events[room.id],
                 self._zone,
                 now_ms,
+                self._streams.now(room.id),
             )
             for room in estate.rooms
         ]
+
+    def _next_events(self, estate: Estate, now_ms: int) -> dict[str, RoomEvent | None]:
+        """Room → the event that is there or is next."""
+        states = {n: feed.state for n, feed in self._followed.feeds.items()}
+        counted = (estate, *(state.counted_ms for state in states.values()))
+        if counted != self._scheduled_of:
+            self._schedule = schedule_of(self._calendars, states, estate)
+            self._scheduled_of = counted
+        events = self._schedule.events
+        return {
+            room.id: event_at(events.get(room.id, ()), now_ms) for room in estate.rooms
+        }
+
+    async def look_at_streams(self) -> None:
+        """Fetches the manifest of each room's stream whose event is near."""
+        estate, now_ms = self._estate(), self._now_ms()
+        events = self._next_events(estate, now_ms)
+        await self._streams.look(
+            room
+            for room in estate.rooms
+            if is_due(events[room.id], now_ms, _STREAM_LEAD_MS)
+        )
 
     async def _run(self) -> None:
         while True:
@@ -108,3 +136,10 @@ class RoomWatch:
                 self._failures.failed(error)
             else:
                 self._failures.recovered()
+            # After the rows, as it may take long: they have what the last look found.
+            try:
+                await self.look_at_streams()
+            except Exception as error:  # noqa: BLE001 - the next look may work
+                self._stream_failures.failed(error)
+            else:
+                self._stream_failures.recovered()

@@ -148,12 +148,18 @@ def _names_a_port(text: str) -> str:
     return text
 
 
+def _is_of_the_web(text: str) -> str:
+    if text and not text.startswith(("https://", "http://")):
+        raise ValueError("expected an address that begins with https:// or http://")
+    return text
+
+
 class Room(StrictModel):
     """A room in which events must not fail, and what they need there.
 
     `ports`: each the id of a switch and, after a space, its port. `devices`: those that
     stand in the room and are polled, such as an encoder or an access point. `names`:
-    how calendars write the room.
+    how calendars write the room. `stream_url`: the HLS or DASH manifest of its stream.
     """
 
     id: Id
@@ -162,6 +168,7 @@ class Room(StrictModel):
     ports: tuple[Annotated[str, AfterValidator(_names_a_port)], ...] = ()
     devices: tuple[Id, ...] = ()
     names: tuple[str, ...] = ()
+    stream_url: Annotated[str, AfterValidator(_is_of_the_web)] = ""
 
     @model_validator(mode="after")
     def _hangs_on_something(self) -> Room:

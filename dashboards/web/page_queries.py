@@ -233,8 +233,8 @@ def events(from_ms: int, to_ms: int, where: Wheres) -> Query:
 
 
 def room_now(to_ms: int) -> Query:
-    picks = ("up", "ready", "state", "text", "event_text")
-    times = ("minutes_to_start", "minutes_to_end")
+    picks = ("up", "ready", "state", "text", "event_text", "stream_state")
+    times = ("stream_text", "minutes_to_start", "minutes_to_end")
     return Query(
         "room",
         tuple(Pick(name, "last") for name in (*picks, *times)),
@@ -248,9 +248,10 @@ def room_now(to_ms: int) -> Query:
 def room_at(at_ms: int, room: str) -> Query:
     """A room as it was then, to a minute and a half."""
     reach_ms = 3 * MINUTE_MS // 2
+    picks = ("state", "text", "stream_state", "stream_text")
     return Query(
         "room",
-        (Pick("state", "last"), Pick("text", "last")),
+        tuple(Pick(name, "last") for name in picks),
         at_ms - reach_ms,
         at_ms + reach_ms,
         (Where("room", (room,)),),
@@ -263,6 +264,7 @@ def room_figures(span: tuple[int, int], room: str, step_ms: int) -> Query:
         Pick("in_errors_per_s", "mean"),
         Pick("rtt_ms", "mean"),
         Pick("loss_ratio", "mean"),
+        Pick("stream_age_s", "max"),
     )
     return Query("room", picks, *span, (Where("room", (room,)),), (), step_ms)
 

@@ -30,6 +30,13 @@ _ROOM_STATES: dict[int, tuple[Level, str]] = {
     2: ("none", "Not measured"),
     3: ("ok", "Working"),
 }
+# The field `stream_state` of a room.
+_STREAM_STATES: dict[int, tuple[Level, str]] = {
+    0: ("bad", "Not there"),
+    1: ("bad", "Standing still"),
+    2: ("none", "Not measured"),
+    3: ("ok", "Advancing"),
+}
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,19 @@ def room_check(what: str, row: Row | None) -> RoomCheck:
     return RoomCheck(what, level, word, text)
 
 
+def stream_check(what: str, row: Row | None, minutes_before: float) -> RoomCheck:
+    """Returns whether the stream advanced, by the room's row at that time. Until 15
+    minutes before an event it need not."""
+    state = None if row is None else row.values.get("stream_state_last")
+    if row is None or not isinstance(state, int | float):
+        return RoomCheck(what, "none", "Not measured")
+    level, word = _STREAM_STATES.get(int(state), ("none", "Not measured"))
+    if level == "bad" and minutes_before > CHECKED_MIN[-1]:
+        level = "warn"
+    text = "" if level == "ok" else str(row.values.get("stream_text_last") or "")
+    return RoomCheck(what, level, word, text)
+
+
 def room_card(
     room: Room,
     row: Row | None,
@@ -98,6 +118,11 @@ def room_card(
         _time(row, f"minutes_to_{edge}_last", now_ms) for edge in ("start", "end")
     )
     checks = [room_check("What the room needs", row)]
+    if room.stream_url and starts_ms is not None:
+        before = (starts_ms - now_ms) / MINUTE_MS
+        # Nobody looks at it earlier.
+        if before <= CHECKED_MIN[0]:
+            checks.append(stream_check("Live stream", row, before))
     for id in room.switches:
         device = devices.get(id)
         if device is not None:
@@ -117,15 +142,25 @@ def room_card(
     return RoomCard(room, site_name, event, starts_ms, ends_ms, tuple(checks))
 
 
-def checked_times(card: RoomCard, now_ms: int) -> list[tuple[str, int]]:
-    """Returns (text, time) of when the room was looked at before its event."""
+def checked_times(card: RoomCard, now_ms: int) -> list[tuple[int, int]]:
+    """Returns (minutes before, time) of when the room was looked at before its
+    event."""
     if card.starts_ms is None:
         return []
     return [
-        (f"{minutes} minutes before", card.starts_ms - minutes * MINUTE_MS)
+        (minutes, card.starts_ms - minutes * MINUTE_MS)
         for minutes in CHECKED_MIN
         if card.starts_ms - minutes * MINUTE_MS <= now_ms
     ]
+
+
+def earlier_checks(card: RoomCard, minutes: int, row: Row | None) -> list[RoomCheck]:
+    """Returns how the room and its stream were so many minutes before the event."""
+    when = f"{minutes} minutes before"
+    checks = [room_check(when, row)]
+    if card.room.stream_url:
+        checks.append(stream_check(f"Live stream {when}", row, minutes))
+    return checks
 
 
 def in_order(cards: Sequence[RoomCard], now_ms: int) -> list[RoomCard]:

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from collectors.estate.estate_model import Room
 from collectors.store.query import Row
 from dashboards.chart import Chart
 from dashboards.figure_text import per_second, percent, rate, short_number
@@ -22,9 +23,9 @@ from dashboards.web.range_charts import range_chart, row_series
 from dashboards.web.room_cards import (
     RoomCard,
     checked_times,
+    earlier_checks,
     in_order,
     room_card,
-    room_check,
 )
 from dashboards.web.site_filter import MAX_TEXT
 
@@ -72,7 +73,7 @@ class RoomPages:
             view=view,
             card=card,
             room=room,
-            charts=_charts(figures or [], ports or [], shown, view.now_ms),
+            charts=_charts(room, figures or [], ports or [], shown, view.now_ms),
             ranges=RANGES,
             shown=shown,
             range_link=lambda key: f"?range={key}#graphs",
@@ -110,14 +111,15 @@ class RoomPages:
             )
         )
         earlier = tuple(
-            room_check(text, rows[0] if rows else None)
-            for (text, _), rows in zip(times, answers, strict=True)
+            check
+            for (minutes, _), rows in zip(times, answers, strict=True)
+            for check in earlier_checks(card, minutes, rows[0] if rows else None)
         )
         return dataclasses.replace(card, earlier=earlier)
 
 
 def _charts(
-    figures: list[Row], ports: list[Row], shown: PageRange, now_ms: int
+    room: Room, figures: list[Row], ports: list[Row], shown: PageRange, now_ms: int
 ) -> list[Chart]:
     by_port: dict[tuple[str, str], list[Row]] = {}
     for row in ports:
@@ -138,11 +140,14 @@ def _charts(
         )
         for n, ((device, port), rows) in enumerate(sorted(by_port.items()))
     ]
-    kinds = (
+    kinds: list[tuple[str, str, str, Callable[[float], str], float]] = [
         ("errors", "Damaged packets", "in_errors_per_s_mean", per_second, 0.0),
         ("rtt", "Round trip to its slowest device", "rtt_ms_mean", _ms, 1.0),
         ("loss", "Echoes lost", "loss_ratio_mean", percent, 0.01),
-    )
+    ]
+    if room.stream_url:
+        title = "Live stream: seconds since its newest segment"
+        kinds.insert(0, ("stream", title, "stream_age_s_max", _seconds, 10.0))
     return charts + [
         range_chart(
             id,
@@ -155,6 +160,10 @@ def _charts(
         )
         for id, title, column, say, least in kinds
     ]
+
+
+def _seconds(value: float) -> str:
+    return short_number(value, "s", 1)
 
 
 def _ms(value: float) -> str:

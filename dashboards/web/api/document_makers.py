@@ -15,6 +15,7 @@ from dashboards.web.api.estate_documents import (
     EventDocument,
     GatewayDocument,
     GatewayState,
+    StreamWord,
     GroupDocument,
     LineDocument,
     LineState,
@@ -48,6 +49,13 @@ _LINE_STATES: Mapping[str, LineState] = {
     "No data": "no_data",
 }
 # Any other words are about the certificate.
+# The field `stream_state` of a room.
+_STREAM_WORDS: Mapping[float | None, StreamWord] = {
+    0: "not_there",
+    1: "standing_still",
+    2: "not_measured",
+    3: "advancing",
+}
 _GATEWAY_STATES: Mapping[str, GatewayState] = {
     "Answering": "answering",
     "Not answering": "not_answering",
@@ -156,6 +164,7 @@ def room_document(room: Room, row: Row | None) -> RoomDocument:
         is_up=flag_of(row, "up_last"),
         is_ready=flag_of(row, "ready_last"),
         text=text_of(row, "text_last"),
+        stream=_STREAM_WORDS.get(number_of(row, "stream_state_last")),
         event=text_of(row, "event_text_last"),
         minutes_to_start=number_of(row, "minutes_to_start_last"),
     )

@@ -22,6 +22,7 @@ DeviceState = Literal[
 ]
 LineState = Literal["working", "standby", "warning", "bad", "down", "no_data"]
 GatewayState = Literal["answering", "not_answering", "certificate", "no_data"]
+StreamWord = Literal["not_there", "standing_still", "not_measured", "advancing"]
 Severity = Literal["critical", "warning", "info"]
 
 
@@ -134,7 +135,8 @@ class LineDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoomDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A room for live events, and whether it is ready."""
+    """A room for live events, and whether it is ready. `stream`: null if the room has
+    none, or no event is near."""
 
     id: str
     name: str
@@ -142,6 +144,7 @@ class RoomDocument(msgspec.Struct, frozen=True, kw_only=True):
     is_up: bool | None
     is_ready: bool | None
     text: str
+    stream: StreamWord | None
     event: str
     minutes_to_start: float | None
 
