@@ -55,6 +55,7 @@ GENERIC_VALUES = {
     "sensor": "the sensor",
     "setting": "ingest, store …",
     "site_name": "the site",
+    "stream_text": "why",
     "supplier": "the supplier",
     "supplier_phone": "its number",
     "support_hours": "its hours",
@@ -73,6 +74,7 @@ _UNKNOWN = {
     "outcome": "the reason is not known",
     "reading": "by its own limits",
     "sense": "the reason is not known",
+    "stream_text": "the reason is not known",
     "text": "it gives no details",
     "value": "an unknown amount",
 }

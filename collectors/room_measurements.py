@@ -35,6 +35,13 @@ ROOM = measurement(
         "live stream: 0 not there, 1 standing still, 2 not measured, 3 advancing; "
         "absent without a stream, and if no event is near",
     ),
+    Field(
+        "stream_up",
+        "int",
+        "flag",
+        "1 if it advances, 0 if it stands still or is not there; absent if it is not "
+        "known, or was ended",
+    ),
     Field("stream_text", "str", "1", "why it does not advance, or is not measured"),
     Field("stream_age_s", "float", "s", "since its manifest had a new segment"),
     Field("event", "str", "1", "title of the event that is there or is next"),

@@ -36,6 +36,8 @@ LONDON = ZoneInfo("Europe/London")
 HOUR_MS = 3_600_000
 # Monday 4 May 2026, 14:00 in London.
 START_MS = round(datetime(2026, 5, 4, 13, tzinfo=UTC).timestamp() * 1000)
+COMMITTEE_ROOM = {"name": "Committee Room 1", "devices": ["enc"]}
+STREAM = "http://localhost:9/live.m3u8"
 ESTATE = Estate.model_validate(
     {
         "sites": [
@@ -54,20 +56,11 @@ ESTATE = Estate.model_validate(
                 "site": "hall",
                 "ports": ["sw-2 Gi1/0/12"],
                 "devices": ["enc"],
+                "stream_url": STREAM,
             },
             {"id": "small", "name": "Chamber", "site": "annexe", "devices": ["enc"]},
-            {
-                "id": "cr1",
-                "name": "Committee Room 1",
-                "site": "hall",
-                "devices": ["enc"],
-            },
-            {
-                "id": "cr1-annexe",
-                "name": "Committee Room 1",
-                "site": "annexe",
-                "devices": ["enc"],
-            },
+            {"id": "cr1", "site": "hall", "stream_url": STREAM, **COMMITTEE_ROOM},
+            {"id": "cr1-annexe", "site": "annexe", **COMMITTEE_ROOM},
         ],
     }
 )
@@ -369,16 +362,11 @@ def test_a_calendars_file_becomes_rows_and_a_list_and_no_person_reaches_the_disk
             self.batches = batches
 
     config, now_ms = _config(tmp_path), START_MS - 30 * 60_000
-    streamed = [
-        room.model_copy(update={"stream_url": "http://localhost:9/live.m3u8"})
-        for room in ESTATE.rooms
-    ]
-    estate = ESTATE.model_copy(update={"rooms": tuple(streamed)})
 
     async def run() -> dict[str, Sample]:
         rows = Rows()
         watch = RoomWatch(
-            config, lambda: estate, rows, lambda: now_ms, 60.0, RULES, period_s=0.01
+            config, lambda: ESTATE, rows, lambda: now_ms, 60.0, RULES, period_s=0.01
         )
         async with watch:
             for _ in range(2000):

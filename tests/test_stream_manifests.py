@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -63,6 +64,14 @@ def test_the_newest_segment_of_a_manifest_is_its_position() -> None:
     assert variant == "https://cdn.example/live/720p/index.m3u8"
 
 
+def test_a_stream_that_its_maker_ended_stands_still_but_has_not_failed() -> None:
+    _, state = next_state(None, parse_manifest(VOD.encode(), URL), 0)
+    assert (state.state, state.text) == ("still", "its manifest says that it has ended")
+    assert state.fields()["stream_up"] is None
+    ups = [StreamNow(s).fields()["stream_up"] for s in ("absent", "still", "advancing")]
+    assert ups == [0, 0, 1]
+
+
 def test_the_parts_of_a_low_latency_stream_count_too() -> None:
     part = hls(100) + '#EXT-X-PART:DURATION=0.3,URI="p1.m4s"\n'
     whole = parse_manifest(hls(100).encode(), URL).position
@@ -90,10 +99,8 @@ def test_a_text_without_segments_says_what_it_shows_of_the_stream(
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"#EXTM3U\n", b"<MPD>", b"<"]))
 def test_no_manifest_breaks_the_reader(noise: bytes, begin: bytes) -> None:
-    try:
+    with contextlib.suppress(ManifestUnusable):
         parse_manifest(begin + noise, URL)
-    except ManifestUnusable as unusable:
-        assert str(unusable)
 
 
 def look_again(*looks: tuple[float, str]) -> list[StreamNow]:
@@ -106,9 +113,7 @@ def look_again(*looks: tuple[float, str]) -> list[StreamNow]:
     return states
 
 
-def test_a_stream_advances_once_it_is_seen_to_and_stands_still_after_three_segments() -> (
-    None
-):
+def test_a_stream_that_has_advanced_stands_still_after_three_segments() -> None:
     states = look_again((0, "a"), (15, "b"), (30, "b"), (36, "b"), (60, "c"))
     assert [s.state for s in states] == [
         "unmeasured",

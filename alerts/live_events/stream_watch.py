@@ -34,20 +34,28 @@ STREAM_STATES: dict[StreamState, int] = {
     "unmeasured": 2,
     "advancing": 3,
 }
+_UP: dict[StreamState, int | None] = {
+    "absent": 0,
+    "still": 0,
+    "unmeasured": None,
+    "advancing": 1,
+}
 
 
 class StreamNow(NamedTuple):
     """`text`: more about it, for people. `age_s`: since it was last seen to advance;
-    None if it was not."""
+    None if it was not. `ended`: its maker has ended it, so nothing has failed."""
 
     state: StreamState
     text: str = ""
     age_s: float | None = None
+    ended: bool = False
 
     def fields(self) -> dict[str, Value | None]:
         """What a row of `room` has of it."""
         return {
             "stream_state": STREAM_STATES[self.state],
+            "stream_up": None if self.ended else _UP[self.state],
             "stream_text": self.text or None,
             "stream_age_s": self.age_s,
         }
@@ -75,7 +83,8 @@ def next_state(
     age_s = (now_ms - seen.since_ms) / 1000
     known_s = age_s if seen.advanced else None
     if manifest.ended:
-        return seen, StreamNow("still", "its manifest says that it has ended", known_s)
+        text = "its manifest says that it has ended"
+        return seen, StreamNow("still", text, known_s, ended=True)
     if age_s > max(_STILL_S, _STILL_SEGMENTS * manifest.segment_s):
         text = f"no new segment for {age_s:.0f} s"
         return seen, StreamNow("still", text, known_s)

@@ -15,7 +15,6 @@ from dashboards.web.api.estate_documents import (
     EventDocument,
     GatewayDocument,
     GatewayState,
-    StreamWord,
     GroupDocument,
     LineDocument,
     LineState,
@@ -25,6 +24,7 @@ from dashboards.web.api.estate_documents import (
     SensorDocument,
     SiteDocument,
     SiteState,
+    StreamWord,
     utc,
     utc_time,
 )
