@@ -11,9 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.measure.tunnels import find_tunnels
-from probes.platforms import iphlpapi, winhttp
+from probes.platforms import iphlpapi, windows_load, winhttp
 from probes.platforms.powershell import parse_get_vpnconnection
-from probes.platforms.system_facts import Interface, ProxySetting, VpnConnection
+from probes.platforms.system_facts import (
+    Battery,
+    Interface,
+    LinkCounters,
+    ProcessorTimes,
+    ProxySetting,
+    VpnConnection,
+)
 from probes.wire.failure import Outcome
 
 
@@ -55,6 +62,45 @@ def test_get_vpnconnection_is_the_same_as_a_list_and_as_json() -> None:
         assert connection.state == state
     assert parse_get_vpnconnection("") == parse_get_vpnconnection("[]") == []
     assert parse_get_vpnconnection("Get-VpnConnection : error") is Outcome.BAD_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("line", "flag", "percent", "battery"),
+    [
+        (1, 128, 255, None),
+        (0, 255, 255, None),
+        (1, 8, 80, Battery(80, True)),
+        (0, 4, 3, Battery(3, False)),
+        (255, 0, 50, Battery(50, None)),
+    ],
+)
+def test_a_battery_is_known_if_there_is_one_and_its_charge(
+    line: int, flag: int, percent: int, battery: Battery | None
+) -> None:
+    status = windows_load.PowerStatus(line=line, flag=flag, percent=percent)
+    assert windows_load.to_battery(status) == battery
+
+
+def test_the_time_of_an_idle_windows_processor_is_not_busy() -> None:
+    # Windows counts it as the kernel's.
+    ticks = windows_load.to_processor_times(
+        idle=70_000_000, kernel=80_000_000, user=20_000_000
+    )
+    assert ticks == ProcessorTimes(busy_s=3.0, total_s=10.0)
+
+
+def test_a_slowed_processor_shows_in_its_clock() -> None:
+    for mhz, most, ratio in ((1_200, 2_400, 0.5), (3_000, 2_400, 1.0), (9, 0, None)):
+        power = windows_load.ProcessorPower(mhz=mhz, most_mhz=most)
+        assert windows_load.to_clock_ratio(power) == ratio
+
+
+def test_multicast_and_broadcast_are_traffic_of_an_interface_too() -> None:
+    row = iphlpapi._IfRow(
+        in_octets=1, out_octets=2, in_packets=3, in_other_packets=4,
+        out_packets=5, out_other_packets=6, in_errors=7, out_errors=8,
+    )  # fmt: skip
+    assert iphlpapi.counters_of(row) == LinkCounters(3, 11, 7, 15)
 
 
 def socket_address(address: str) -> bytes:

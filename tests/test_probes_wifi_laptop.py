@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from probes.agent.probe_round import ProbeRounds, RoundSetup
-from probes.measure.laptop_load import Cpu, LaptopLoad, busy_ratio, cpu_times
+from probes.measure.laptop_load import LaptopLoad, busy_ratio
 from probes.measure.wifi import Wifi, WifiRunner, retry_ratio
-from probes.platforms.system_facts import Interface, WifiLink
+from probes.platforms.system_facts import Interface, ProcessorTimes, WifiLink
+from probes.platforms.system_load import processor_times
 from probes.wire.catalogue import check_sample
 from probes.wire.failure import NOT_THERE, Outcome
 from probes.wire.measurements import CATALOGUE
@@ -120,10 +121,10 @@ async def test_the_laptop_result_has_what_explains_a_poor_call() -> None:
 
 
 def test_the_busy_ratio_covers_all_processors() -> None:
-    assert busy_ratio(Cpu(10, 100), Cpu(13, 112)) == 0.25
-    assert busy_ratio(Cpu(10, 100), Cpu(10, 100.1)) is None
-    assert busy_ratio(Cpu(10, 100), Cpu(9, 112)) == 0
-    now = cpu_times()
+    assert busy_ratio(ProcessorTimes(10, 100), ProcessorTimes(13, 112)) == 0.25
+    assert busy_ratio(ProcessorTimes(10, 100), ProcessorTimes(10, 100.1)) is None
+    assert busy_ratio(ProcessorTimes(10, 100), ProcessorTimes(9, 112)) == 0
+    now = processor_times()
     assert 0 < now.busy_s < now.total_s
 
 

@@ -48,7 +48,21 @@ STRUCTURES = {
     "iphlpapi._IfRow": "MIB_IF_ROW2 luid=InterfaceLuid index=InterfaceIndex "
     "guid=InterfaceGuid alias=Alias description=Description "
     "physical_length=PhysicalAddressLength physical=PhysicalAddress mtu=Mtu "
-    "if_type=Type kinds=TunnelType flags=InterfaceAndOperStatusFlags rest=",
+    "if_type=Type kinds=TunnelType flags=InterfaceAndOperStatusFlags "
+    "states=OperStatus network=NetworkGuid connection=ConnectionType "
+    "speeds_bps=TransmitLinkSpeed in_octets=InOctets in_packets=InUcastPkts "
+    "in_other_packets=InNUcastPkts in_discards=InDiscards in_errors=InErrors "
+    "in_details=InUnknownProtos out_octets=OutOctets out_packets=OutUcastPkts "
+    "out_other_packets=OutNUcastPkts out_discards=OutDiscards "
+    "out_errors=OutErrors out_details=OutUcastOctets",
+    "windows_load.MemoryStatus": "MEMORYSTATUSEX size=dwLength load=dwMemoryLoad "
+    "amounts=ullTotalPhys",
+    "windows_load.PowerStatus": "SYSTEM_POWER_STATUS line=ACLineStatus "
+    "flag=BatteryFlag percent=BatteryLifePercent saver= left_s=BatteryLifeTime "
+    "full_s=BatteryFullLifeTime",
+    "windows_load.ProcessMemory": "PROCESS_MEMORY_COUNTERS size=cb "
+    "faults=PageFaultCount largest=PeakWorkingSetSize resident=WorkingSetSize "
+    "rest=QuotaPeakPagedPoolUsage",
     "winhttp._AutoProxyOptions": "WINHTTP_AUTOPROXY_OPTIONS flags=dwFlags "
     "detect=dwAutoDetectFlags script=lpszAutoConfigUrl reserved=lpvReserved "
     "more=dwReserved log_on=fAutoLogonIfChallenged",
@@ -64,6 +78,10 @@ LISTED_BY_WINDOWS = {
     "IP_ADAPTER_UNICAST_ADDRESS_LH",
     "IP_ADAPTER_ADDRESSES_LH",
 }
+
+
+# Documented, but in no header of mingw-w64.
+WITHOUT_HEADER = {"windows_load.ProcessorPower"}
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +139,21 @@ def test_interfaces_and_routes_are_those_of_this_machine(
     routes = [local_address(to) for to in ("127.0.0.1", "203.0.113.1")]
     assert facts["local_addresses"] == routes
     assert facts["slept_s"] >= 0
+
+
+def test_load_and_traffic_are_those_that_psutil_reads(facts: dict[str, Any]) -> None:
+    ours, theirs = facts["load"]
+    assert ours["counters"].keys() == theirs["counters"].keys()
+    for name, counters in theirs["counters"].items():
+        assert ours["counters"][name] == pytest.approx(counters, rel=0.1, abs=50_000)
+    for name in ("busy_s", "idle_s", "memory_ratio", "rss_bytes"):
+        assert ours[name] == pytest.approx(theirs[name], rel=0.1, abs=0.02), name
+    assert ours["battery"] == theirs["battery"]
+    assert ours["clock_ratio"] == pytest.approx(theirs["clock_ratio"], abs=0.01)
+    # Both count from the starts of the system and of this process.
+    assert ours["boot_time_s"] == pytest.approx(theirs["boot_time_s"], abs=3)
+    assert ours["started_s"] == pytest.approx(theirs["started_s"], abs=1)
+    assert ours["cpu_s"] == pytest.approx(theirs["cpu_s"], abs=0.5)
 
 
 def test_what_wine_cannot_answer_is_an_answer_of_ours(facts: dict[str, Any]) -> None:
@@ -216,11 +249,14 @@ def test_our_structures_are_those_of_the_headers(
     compiler = services.program("x86_64-w64-mingw32-gcc")
     lines = ["#include <winsock2.h>", "#include <ws2ipdef.h>", "#include <iphlpapi.h>"]
     lines += ["#include <netioapi.h>", "#include <winhttp.h>", "#include <stddef.h>"]
+    lines.append("#include <psapi.h>")
     # The octets of a route that are read by position.
     lines.append('_Static_assert(sizeof(MIB_IPFORWARD_ROW2) == 104, "route");')
     seen = set()
     for path, field, at, size in facts["layouts"]:
         ours = path.removeprefix("probes.platforms.").removeprefix("probes.tracing.")
+        if ours in WITHOUT_HEADER:
+            continue
         kind, *members = STRUCTURES[ours].split()
         seen.add(ours)
         if not field:

@@ -36,6 +36,8 @@ from probes.platforms import (
     private_access,
     smbios,
     system_library,
+    system_load,
+    windows_load,
     winhttp,
     wlanapi,
 )
@@ -139,6 +141,52 @@ def set_proxies() -> dict[str, list[str]]:
     return found
 
 
+def load() -> list[dict[str, Any]]:
+    """The load of this computer and process: ours, and what psutil says of it."""
+    import psutil
+
+    times, used = system_load.processor_times(), system_load.process_use()
+    battery, known = system_load.battery(), psutil.sensors_battery()
+    ours = {
+        "busy_s": times.busy_s,
+        "idle_s": times.total_s - times.busy_s,
+        "clock_ratio": system_load.clock_ratio(),
+        "memory_ratio": system_load.memory_ratio(),
+        "boot_time_s": system_load.boot_time_s(),
+        "battery": battery and battery.percent,
+        "cpu_s": used.cpu_s,
+        "rss_bytes": used.rss_bytes,
+        "started_s": used.started_s,
+        "counters": {
+            name: [seen.bytes, seen.packets_out, seen.packets_in, seen.errors]
+            for name, seen in system_load.link_counters().items()
+        },
+    }
+    process, cpu = psutil.Process(), psutil.cpu_times()
+    clock, own = psutil.cpu_freq(), process.cpu_times()
+    theirs = {
+        "busy_s": cpu.user + cpu.system,
+        "idle_s": cpu.idle,
+        "clock_ratio": min(clock.current / clock.max, 1) if clock.max else None,
+        "memory_ratio": psutil.virtual_memory().percent / 100,
+        "boot_time_s": psutil.boot_time(),
+        "battery": known and known.percent,
+        "cpu_s": own.user + own.system,
+        "rss_bytes": process.memory_info().rss,
+        "started_s": process.create_time(),
+        "counters": {
+            name: [
+                seen.bytes_sent + seen.bytes_recv,
+                seen.packets_sent,
+                seen.packets_recv,
+                seen.errin + seen.errout,
+            ]
+            for name, seen in psutil.net_io_counters(pernic=True).items()
+        },
+    }
+    return [ours, theirs]
+
+
 def echoes() -> list[list[Any]]:
     """The answers to echo requests with two numbers of hops."""
     try:
@@ -213,7 +261,7 @@ def event() -> str:
 def layouts() -> Iterator[tuple[str, str, int, int]]:
     """Structure, field, offset and size of all ctypes structures; the structure's own
     size without a field."""
-    for module in (iphlpapi, winhttp, wlanapi, windows_tracer):
+    for module in (iphlpapi, winhttp, wlanapi, windows_load, windows_tracer):
         for name, kind in vars(module).items():
             if isinstance(kind, type) and issubclass(kind, ctypes.Structure):
                 if kind is ctypes.Structure:
@@ -257,6 +305,7 @@ def main() -> None:
         "machine": smbios.raw_table()[:3].hex(),
         "machine_numbers": platforms.machine_numbers(),
         "slept_s": platforms.slept_s(),
+        "load": load(),
         "layouts": list(layouts()),
     }
     facts["took_s"] = time.monotonic() - began_s

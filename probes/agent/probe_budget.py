@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from probes.platforms import system_load
 from probes.wire.atomic_file import replace_file
 from probes.wire.failure import Outcome
 from probes.wire.probe import Probe
@@ -78,10 +79,8 @@ def test_bytes(conditions: ProbeConditions) -> int:
 
 def on_battery() -> bool:
     """Returns whether the laptop runs on its battery."""
-    import psutil
-
-    battery = getattr(psutil, "sensors_battery", lambda: None)()
-    return battery is not None and battery.power_plugged is False
+    battery = system_load.battery()
+    return battery is not None and battery.plugged is False
 
 
 class InterfaceTraffic(NamedTuple):
@@ -134,15 +133,9 @@ def in_use(seconds: Sequence[Mapping[str, InterfaceTraffic]]) -> bool:
 
 
 def _counters() -> dict[str, tuple[int, int, int]]:
-    import psutil
-
     return {
-        name: (
-            counters.bytes_sent + counters.bytes_recv,
-            counters.packets_sent,
-            counters.packets_recv,
-        )
-        for name, counters in psutil.net_io_counters(pernic=True).items()
+        name: (counters.bytes, counters.packets_out, counters.packets_in)
+        for name, counters in system_load.link_counters().items()
         if not name.lower().startswith(("lo", "loopback"))
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from probes.measure.probe_runner import ProbeRunner, RoundContext
+from probes.platforms import system_load
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.laptop_probes import AGENT
@@ -23,14 +24,8 @@ async def measure(
     now_ms: WallClock,
 ) -> Result:
     """Measures this process: resident memory, share of one core, uptime."""
-    import psutil
-
-    time_ms = now_ms()
-    process = psutil.Process()
-    with process.oneshot():
-        used = process.cpu_times()
-        uptime_s = max(time_ms / 1000 - process.create_time(), 0.0)
-        rss_bytes = process.memory_info().rss
+    time_ms, used = now_ms(), system_load.process_use()
+    uptime_s = max(time_ms / 1000 - used.started_s, 0.0)
     return Result(
         NAME,
         VERSION,
@@ -40,8 +35,8 @@ async def measure(
             "spool_reports": spool_reports,
             "spool_dropped": spool_dropped,
             "rounds_left_out": rounds_left_out,
-            "rss_bytes": rss_bytes,
-            "cpu_ratio": (used.user + used.system) / max(uptime_s, 1.0),
+            "rss_bytes": used.rss_bytes,
+            "cpu_ratio": used.cpu_s / max(uptime_s, 1.0),
             "uptime_s": uptime_s,
             "version": software,
         },

@@ -12,12 +12,14 @@ import ipaddress
 import math
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
-from probes.platforms.system_facts import Interface, IpRoute
+from probes.platforms.system_facts import Interface, IpRoute, LinkCounters
 
+_Result = TypeVar("_Result")
 _AF_INET, _AF_INET6 = 2, 23
 _ROUTE_BYTES = 104
 # ifType (IANA).
@@ -208,7 +210,7 @@ _Adapter._fields_ = (
 
 
 class _IfRow(ctypes.Structure):
-    """MIB_IF_ROW2 up to its flags, and space for the rest."""
+    """MIB_IF_ROW2, and space for what a later Windows may add."""
 
     _fields_ = (
         ("luid", ctypes.c_uint64),
@@ -222,7 +224,32 @@ class _IfRow(ctypes.Structure):
         ("if_type", ctypes.c_uint32),
         ("kinds", ctypes.c_int * 5),
         ("flags", ctypes.c_uint8),
-        ("rest", ctypes.c_uint64 * 64),
+        ("states", ctypes.c_uint32 * 3),
+        ("network", ctypes.c_uint8 * 16),
+        ("connection", ctypes.c_uint32),
+        ("speeds_bps", ctypes.c_uint64 * 2),
+        ("in_octets", ctypes.c_uint64),
+        ("in_packets", ctypes.c_uint64),
+        ("in_other_packets", ctypes.c_uint64),
+        ("in_discards", ctypes.c_uint64),
+        ("in_errors", ctypes.c_uint64),
+        ("in_details", ctypes.c_uint64 * 4),
+        ("out_octets", ctypes.c_uint64),
+        ("out_packets", ctypes.c_uint64),
+        ("out_other_packets", ctypes.c_uint64),
+        ("out_discards", ctypes.c_uint64),
+        ("out_errors", ctypes.c_uint64),
+        ("out_details", ctypes.c_uint64 * 8),
+    )
+
+
+def counters_of(row: _IfRow) -> LinkCounters:
+    """Pure."""
+    return LinkCounters(
+        bytes=row.in_octets + row.out_octets,
+        packets_out=row.out_packets + row.out_other_packets,
+        packets_in=row.in_packets + row.in_other_packets,
+        errors=row.in_errors + row.out_errors,
     )
 
 
@@ -245,6 +272,20 @@ if sys.platform == "win32":
 
     def adapters() -> list[Adapter]:
         """Lists the adapters. Raises `OSError` if Windows returns an error."""
+        return _for_each_adapter(_adapter)
+
+    def link_counters() -> dict[str, LinkCounters]:
+        """Of each adapter, by its name. Raises `OSError` as `adapters` does."""
+        rows = _for_each_adapter(lambda api, entry: (entry.name, _row(api, entry)))
+        return {
+            str(name or "")[:200]: counters_of(row)
+            for name, row in rows
+            if row is not None
+        }
+
+    def _for_each_adapter(
+        result: Callable[[ctypes.WinDLL, _Adapter], _Result],
+    ) -> list[_Result]:
         api = system_library("iphlpapi.dll")
         size = ctypes.c_uint32(32_768)
         for _ in range(4):
@@ -258,7 +299,11 @@ if sys.platform == "win32":
             )
             if error == 0:
                 first = ctypes.cast(buffer, ctypes.POINTER(_Adapter))
-                return [_adapter(api, entry) for entry in _linked_list(first)]
+                return [
+                    result(api, entry)
+                    for entry in _linked_list(first)
+                    if isinstance(entry, _Adapter)
+                ]
             if error != _OVERFLOW or size.value > 4_000_000:
                 break
         raise OSError(error, "GetAdaptersAddresses")
@@ -291,11 +336,14 @@ if sys.platform == "win32":
             return ""
         return hardware.raw[:6].hex(":") if size.value == 6 else ""
 
-    def _adapter(api: ctypes.WinDLL, entry: object) -> Adapter:
-        assert isinstance(entry, _Adapter)
+    def _row(api: ctypes.WinDLL, entry: _Adapter) -> _IfRow | None:
+        """None if Windows does not know the adapter any more."""
         row = _IfRow()
         row.index = entry.index or entry.index6
-        known = api.GetIfEntry2(ctypes.byref(row)) == 0
+        return None if api.GetIfEntry2(ctypes.byref(row)) else row
+
+    def _adapter(api: ctypes.WinDLL, entry: _Adapter) -> Adapter:
+        row = _row(api, entry)
         networks = []
         pointer = entry.unicast
         for _ in range(64):
@@ -314,7 +362,7 @@ if sys.platform == "win32":
             up=entry.status == 1,
             index=entry.index or entry.index6,
             # HardwareInterface is the lowest bit (netioapi.h).
-            hardware=bool(known and row.flags & 1),
+            hardware=row is not None and bool(row.flags & 1),
             networks=tuple(networks),
             gateways=_addresses(entry.gateways),
             resolvers=_addresses(entry.dns),

@@ -138,6 +138,44 @@ class ProxySetting(msgspec.Struct, frozen=True):
         return (self.url, *self.others)
 
 
+class ProcessorTimes(msgspec.Struct, frozen=True):
+    """Seconds of all processors together since the start: busy, and total."""
+
+    busy_s: float
+    total_s: float
+
+
+class Battery(msgspec.Struct, frozen=True):
+    """`plugged`: whether mains power the laptop; None if not known."""
+
+    percent: float
+    plugged: bool | None
+
+
+class LinkCounters(msgspec.Struct, frozen=True):
+    """What one interface has carried since it exists; `bytes` both ways together."""
+
+    bytes: int
+    packets_out: int
+    packets_in: int
+    errors: int
+
+
+class LinkStatus(msgspec.Struct, frozen=True):
+    """`speed_bps`: None if not known."""
+
+    speed_bps: int | None
+    half_duplex: bool
+
+
+class ProcessUse(msgspec.Struct, frozen=True):
+    """What this process has used. `started_s`: Unix time."""
+
+    cpu_s: float
+    rss_bytes: int
+    started_s: float
+
+
 def hash_bssid(bssid: str, key: bytes) -> str:
     """A keyed hash of an access point's address; empty without a key."""
     if not key:
