@@ -26,6 +26,16 @@ from probes.wire.clock import wall_ms
 from probes.wire.support_code import shown_code, typed_code
 
 
+class Wakes(asyncio.Event):
+    """Counts how often the agent is woken."""
+
+    count = 0
+
+    def set(self) -> None:
+        self.count += 1
+        super().set()
+
+
 async def test_a_service_gets_a_code_and_its_status_shows_who_looked(
     tmp_path: Path,
 ) -> None:
@@ -53,12 +63,21 @@ async def test_a_service_gets_a_code_and_its_status_shows_who_looked(
                 rounds=Counting(Clocks()),
                 locator=Locator(KnownPlaces(state, b"key"), gather=list),
             )
-            stop = asyncio.Event()
-            running = asyncio.create_task(agent.run(stop))
+
+            def is_policy_known() -> bool:
+                status = read_status(settings.shown_folder())
+                return status is not None and status.policy_ms > 0
+
+            stop, wakes = asyncio.Event(), Wakes()
+            running = asyncio.create_task(agent.run(stop, wakes))
+            # A policy that is fetched for nobody in particular wakes nothing.
+            await until(is_policy_known)
+            assert wakes.count == 0
             answer = await asyncio.to_thread(
                 hand_in, shared, LaptopRequest("support-code"), 20.0
             )
             assert answer.done, answer.text
+            assert wakes.count == 1
             code = typed_code(answer.text.partition("code is ")[2][:9])
             assert shown_code(code) in answer.text
             # Another one is another request, and ends the first.

@@ -329,11 +329,13 @@ class Agent:
     async def _refresh_support(self, is_reached: bool) -> None:
         support = self._server.support
         if support is not None and (is_reached or support.is_wanted):
+            is_awaited = support.is_wanted
             again_s = await support.refresh()
             if again_s is not None:
                 self._schedule.due_in(REFRESH, int(again_s * 1000))
-            # Who waits for a code gets it now, not at the next tick.
-            self._woken.set()
+            if is_awaited:
+                # Who waits for a code gets it now, not at the next tick.
+                self._woken.set()
 
     def _act(self, request: LaptopRequest) -> LaptopAnswer | None:
         """None: the answer comes later."""
