@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -212,6 +213,47 @@ async def test_a_registry_from_a_backup_does_not_lock_a_laptop_out(
         async with renewing(council, tmp_path / "state", now_ms=wall_ms) as renewal:
             assert await renewal.recover()
         assert await accepts(council, read_credential(tmp_path / "state"))
+
+
+async def test_a_registry_of_months_ago_does_not_lock_a_laptop_out(
+    tmp_path: Path,
+) -> None:
+    registry, state = registry_config(tmp_path).path, tmp_path / "state"
+    async with door(tmp_path) as council:
+        await enrolled(council, state)
+        for month in range(1, 6):
+            if month == 2:
+                shutil.copy(registry, tmp_path / "backup")
+                of_the_backup = read_credential(state).secret
+            now_ms = wall_ms() + month * 31 * DAY_MS
+            identities, known = council.registry.identities, read_credential(state)
+            # As it would be done over the network.
+            new = identities.renew(known.agent, known.secret, "", now_ms)
+            identities.confirm(known.agent, new.secret, now_ms)
+            save_credential(state, credential_renewal.renewed(known, new.secret))
+    shutil.copy(tmp_path / "backup", registry)
+    async with door(tmp_path) as council:
+        async with renewing(council, state, now_ms=wall_ms) as renewal:
+            assert await renewal.recover()
+        back = read_credential(state)
+        assert back.previous == of_the_backup
+        assert await accepts(council, back)
+        # Nothing looked like a copy.
+        council.registry.save_seen()
+        assert [agent.copied_ms for agent in council.registry.agents()] == [0]
+
+
+@given(st.integers(0, 30))
+def test_the_secrets_of_a_year_are_kept_the_newest_first(renewals: int) -> None:
+    credential = StoredCredential("agent", "0")
+    for number in range(1, renewals + 1):
+        credential = credential_renewal.renewed(credential, str(number))
+    before = list(credential_renewal.with_secrets_before(credential))
+    expected = list(range(renewals - 1, max(-1, renewals - 13), -1))
+    assert [int(one.secret) for one in before] == expected
+    # Each knows those before it, as if it had never been replaced.
+    for one, earlier in itertools.pairwise(before):
+        assert earlier == next(credential_renewal.with_secrets_before(one))
 
 
 async def test_a_credential_of_an_older_agent_is_read_and_its_time_begins(

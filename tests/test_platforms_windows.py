@@ -14,7 +14,7 @@ from probes.measure.tunnels import find_tunnels
 from probes.platforms import iphlpapi, windows_load, winhttp
 from probes.platforms.powershell import parse_get_vpnconnection
 from probes.platforms.system_facts import (
-    Battery,
+    BatteryState,
     Interface,
     LinkCounters,
     ProcessorTimes,
@@ -69,13 +69,13 @@ def test_get_vpnconnection_is_the_same_as_a_list_and_as_json() -> None:
     [
         (1, 128, 255, None),
         (0, 255, 255, None),
-        (1, 8, 80, Battery(80, True)),
-        (0, 4, 3, Battery(3, False)),
-        (255, 0, 50, Battery(50, None)),
+        (1, 8, 80, BatteryState(80, True)),
+        (0, 4, 3, BatteryState(3, False)),
+        (255, 0, 50, BatteryState(50, None)),
     ],
 )
 def test_a_battery_is_known_if_there_is_one_and_its_charge(
-    line: int, flag: int, percent: int, battery: Battery | None
+    line: int, flag: int, percent: int, battery: BatteryState | None
 ) -> None:
     status = windows_load.PowerStatus(line=line, flag=flag, percent=percent)
     assert windows_load.to_battery(status) == battery

@@ -67,14 +67,25 @@ def pilot_token(council: Door) -> str:
 
 def documented(package: Path, server: str, token: str, log: Path) -> list[str]:
     """The command line of docs/fleet.md for this package, server and token."""
-    text = (ROOT / "docs" / "fleet.md").read_text("utf-8")
-    (line,) = re.findall(r"^msiexec (/i .* TOKEN=.*)$", text, re.MULTILINE)
     own = {
         "towpath-agent.msi": windows_path(package),
         r"%TEMP%\towpath-agent.log": windows_path(log),
         "SERVER=https://towpath.example.gov.uk": f"SERVER={server}",
         "TOKEN=THE-TOKEN": f"TOKEN={token}",
     }
+    return _documented("SERVER", own)
+
+
+def documented_repair(product_code: str, token: str) -> list[str]:
+    own = {"{PRODUCT-CODE}": product_code, "TOKEN=THE-TOKEN": f"TOKEN={token}"}
+    return _documented("REINSTALLMODE", own)
+
+
+def _documented(has: str, own: dict[str, str]) -> list[str]:
+    """The one with a token and the property `has`."""
+    text = (ROOT / "docs" / "fleet.md").read_text("utf-8")
+    lines = re.findall(r"^msiexec (/i .*\bTOKEN=.*)$", text, re.MULTILINE)
+    (line,) = (line for line in lines if f" {has}=" in line)
     words = str(line).split()
     assert own.keys() <= set(words)
     return [own.get(word, word) for word in words]
@@ -123,7 +134,14 @@ async def test_one_silent_command_line_enrols_a_laptop_that_reports(
         await until(
             lambda: getattr(agent.status(), "started_ms", 0) > started_ms, seconds=120
         )
-    assert agent.program_files() == before
+        assert agent.program_files() == before
+        # A laptop that the server has lost comes back with a token and a repair.
+        council.registry.admin.forget(known.agent, wall_ms(), "alex")
+        repair = documented_repair(agent.product_code(), pilot_token(council))
+        assert await asyncio.to_thread(agent.msiexec, *repair) == 0
+        await until(lambda: len(council.registry.agents()) == 1, seconds=120)
+        assert agent.device()[1] == known.agent
+        await until(lambda: not (agent.state / "enrolment-token").exists(), seconds=60)
     # The token is used, and nowhere any more; Wine's log has all properties.
     assert not (agent.state / "enrolment-token").exists()
     assert token not in str(agent.registry(KEY))

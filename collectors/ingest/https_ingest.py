@@ -60,7 +60,7 @@ from collectors.support_codes import SupportCodes, support_codes_file
 from probes.wire import support_code
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.policy import Incident
-from probes.wire.report import MAX_BODY_BYTES, READ_VERSIONS
+from probes.wire.report import MAX_BODY_BYTES, READ_VERSIONS, REFUSAL, USED_TWICE
 
 _UPLOADS_PER_AGENT = 4
 _NO_CREDENTIAL = "expected the name and secret this laptop got when it was enrolled"
@@ -290,7 +290,10 @@ class HttpsIngest:
                 RejectionReason.USED_TWICE if twice else RejectionReason.CREDENTIAL
             )
             why = _USED_TWICE if twice else _NO_CREDENTIAL
-            raise HttpRefused(401, why, WWW_Authenticate='Basic realm="towpath"')
+            headers = {"WWW_Authenticate": 'Basic realm="towpath"'}
+            if twice:
+                headers[REFUSAL] = USED_TWICE
+            raise HttpRefused(401, why, **headers)
         connection = request.scope.get("connection")
         if connection is not None and not connection.sign_in(agent.agent):
             raise retry_later(

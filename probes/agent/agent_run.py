@@ -28,6 +28,7 @@ from probes.agent.enrol import (
     machine_of_this_computer,
     read_credential,
 )
+from probes.agent.enrol_again import enrol_if_refused
 from probes.agent.enrolment_token import EnrolmentToken
 from probes.agent.laptop_requests import open_to_people
 from probes.agent.laptop_support import LaptopSupport
@@ -60,8 +61,9 @@ async def run(
     if credential is None:
         return
     drop_the_others(settings.folder(), credential)
-    for warning in token.forget():
-        _log.warning("enrolment_token_left error=%s", warning)
+    if not token.is_needed:
+        for warning in token.forget():
+            _log.warning("enrolment_token_left error=%s", warning)
     folder = settings.folder()
     if settings.shared_folder:
         open_to_people(Path(settings.shared_folder))
@@ -134,7 +136,14 @@ async def _get_credential(
         with _only_one(settings):
             return await _until_enrolled(lambda: by_token(False), stop)
     if not (settings.server and is_copy(known, machine)):
-        return with_machine(settings.folder(), known, machine)
+        known = with_machine(settings.folder(), known, machine)
+        if not (text and settings.server):
+            return known
+        with _only_one(settings):
+            return await _until_enrolled(
+                lambda: enrol_if_refused(known, settings, software, token, by_token),
+                stop,
+            )
 
     async def as_copy() -> StoredCredential:
         try:

@@ -4,7 +4,7 @@ a kill leaves it without a valid one.
 1. It asks for a new secret and saves it. The server accepts both.
 2. It signs in with the new one to confirm it. Only then does the old one end.
 
-If a secret is refused, the one before it is tried: the server's registry may have been
+If a secret is refused, those before it are tried: the server's registry may have been
 put back from a backup.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,12 +20,15 @@ from msgspec.structs import replace
 
 from probes.agent.enrol import StoredCredential, save_credential
 from probes.agent.http_connection import HttpResponse
+from probes.agent.publish_https import is_used_twice
 from probes.agent.report_delivery import Later
 from probes.agent.server_connection import ServerConnection
 from probes.wire.clock import WallClock
 from probes.wire.report import AgentCredential, CredentialWish
 
 _DAY_MS = 86_400_000
+# Of a year, if secrets are replaced each month.
+_MOST_BEFORE = 12
 _PATH = "/v1/credential"
 
 _log = logging.getLogger(__name__)
@@ -40,6 +43,35 @@ def is_due(credential: StoredCredential, days: int, now_ms: int) -> bool:
     phase = hashlib.sha256(credential.agent.encode()).digest()[0] / 256
     # A secret from the future: the clock was wrong then, or is now.
     return age_ms < -_DAY_MS or age_ms >= days * _DAY_MS * (0.75 + 0.25 * phase)
+
+
+def renewed(credential: StoredCredential, secret: str) -> StoredCredential:
+    """The credential with a new secret, and those of a year before it. Pure."""
+    before = [s for s in (credential.previous, *credential.older) if s]
+    return replace(
+        credential,
+        secret=secret,
+        previous=credential.secret,
+        older=tuple(before[: _MOST_BEFORE - 1]),
+    )
+
+
+def with_secrets_before(credential: StoredCredential) -> Iterator[StoredCredential]:
+    """Yields the credential as it was before each replacement that is known, the latest
+    one first. Pure."""
+    secrets = [secret for secret in (credential.previous, *credential.older) if secret]
+    while secrets:
+        secret, *secrets = secrets
+        yield replace(
+            credential,
+            secret=secret,
+            previous=secrets[0] if secrets else "",
+            older=tuple(secrets[1:]),
+        )
+
+
+class _Unknown(Later):
+    """The server does not know this secret."""
 
 
 class CredentialRenewal:
@@ -76,18 +108,19 @@ class CredentialRenewal:
             self._note(str(later))
 
     async def recover(self) -> bool:
-        """Tries the secret before this one, which the server refused. Returns whether
+        """Tries the secrets before this one, which the server refused. Returns whether
         the laptop has a valid secret again."""
-        if not self._credential.previous:
-            return False
         refused = self._credential
-        before = replace(refused, secret=refused.previous, previous="")
-        self._connection.use_credential(before)
-        try:
-            await self._renew(of=before)
-            await self._confirm()
-        except Later as later:
-            self._note(str(later))
+        for before in with_secrets_before(refused):
+            self._connection.use_credential(before)
+            try:
+                await self._renew(of=before)
+                await self._confirm()
+            except Later as later:
+                self._note(str(later))
+                if isinstance(later, _Unknown) and self._credential is refused:
+                    continue
+            break
         if self._credential is refused:
             self._connection.use_credential(refused)
         return self._credential is not refused
@@ -97,6 +130,8 @@ class CredentialRenewal:
         body = msgspec.json.encode(CredentialWish(self._machine))
         headers = {"Content-Type": "application/json"}
         response = await self._connection.request("POST", _PATH, body, headers)
+        if response.status == 401 and not is_used_twice(response):
+            raise _Unknown(_refusal(response))
         if response.status != 200:
             raise Later(_refusal(response))
         try:
@@ -105,9 +140,7 @@ class CredentialRenewal:
             raise Later("the answer is not that of a Towpath server") from None
         self._save(
             replace(
-                credential,
-                secret=new.secret,
-                previous=credential.secret,
+                renewed(credential, new.secret),
                 machine=credential.machine or self._machine,
                 made_ms=self._now_ms(),
                 unconfirmed=True,

@@ -42,14 +42,16 @@ class StoredCredential(AgentCredential, frozen=True):
 
     `device`: the device id it is for. `machine`: the digest of the computer that it was
     given to; empty if that is not known. `made_ms`: when the secret was made, 0 if that
-    is not known. `previous`: the secret before it. `unconfirmed`: the server does not
-    know yet that this laptop has the secret.
+    is not known. `previous`: the secret before it, `older` those before that, the
+    newest first. `unconfirmed`: the server does not know yet that this laptop has the
+    secret.
     """
 
     device: str = ""
     machine: str = ""
     made_ms: int = 0
     previous: str = ""
+    older: tuple[str, ...] = ()
     unconfirmed: bool = False
 
 

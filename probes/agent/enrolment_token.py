@@ -32,7 +32,10 @@ _LINE = re.compile(r"^[ \t]*enrolment_token[ \t]*=.*(\r?\n|\Z)", re.MULTILINE)
 
 
 class EnrolmentToken:
-    """The token of `settings`, which were read from `file` and `environment`."""
+    """The token of `settings`, which were read from `file` and `environment`.
+
+    `is_needed`: the laptop may still have to enrol with it.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class EnrolmentToken:
     ) -> None:
         self._settings, self._file = settings, file
         self._environment = environment
+        self.is_needed = False
 
     def read(self) -> str:
         """Returns the token; empty if there is none. Raises `OSError` if its file

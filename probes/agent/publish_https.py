@@ -25,7 +25,7 @@ from probes.agent.spool_rows import SpooledReport
 from probes.wire.policy import MAX_BODY_BYTES as MAX_POLICY_BYTES
 from probes.wire.policy import Policy
 from probes.wire.policy import decode as decode_policy
-from probes.wire.report import Receipt
+from probes.wire.report import REFUSAL, USED_TWICE, Receipt
 from probes.wire.retry_after import retry_after_s
 
 
@@ -80,11 +80,19 @@ class HttpsPublisher:
         return policy
 
 
+def is_used_twice(response: HttpResponse) -> bool:
+    """Whether the server says that two laptops use this credential."""
+    return response.headers.get(REFUSAL.lower(), "") == USED_TWICE
+
+
 def error_of(response: HttpResponse, now_s: float) -> Later | CredentialRefused:
     """What an answer that is not the expected one means."""
     status, why = response.status, response.why
     if status in {401, 403} and why is not None:
-        return CredentialRefused(f"the server refused this laptop's credential: {why}")
+        return CredentialRefused(
+            f"the server refused this laptop's credential: {why}",
+            used_twice=is_used_twice(response),
+        )
     if 300 <= status < 400 or status == 511:
         return Later(
             f"the network answered with HTTP {status}: a sign-in page (hotel, train) "

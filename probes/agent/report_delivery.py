@@ -57,7 +57,12 @@ class Later(Exception):
 
 
 class CredentialRefused(Exception):
-    """The server does not know this laptop's credential, or not any more."""
+    """The server does not know this laptop's credential, or not any more. `used_twice`:
+    because another laptop has it, or has replaced it."""
+
+    def __init__(self, reason: str, *, used_twice: bool = False) -> None:
+        super().__init__(reason)
+        self.used_twice = used_twice
 
 
 class BodyTooLarge(Exception):

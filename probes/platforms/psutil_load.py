@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from probes.platforms.system_facts import (
-    Battery,
+    BatteryState,
     LinkCounters,
     LinkStatus,
     ProcessorTimes,
@@ -53,12 +53,12 @@ def boot_time_s() -> float:
     return float(psutil.boot_time())
 
 
-def battery() -> Battery | None:
+def battery() -> BatteryState | None:
     """None if there is no battery."""
     import psutil
 
     known = getattr(psutil, "sensors_battery", lambda: None)()
-    return None if known is None else Battery(known.percent, known.power_plugged)
+    return None if known is None else BatteryState(known.percent, known.power_plugged)
 
 
 def link_status(name: str) -> LinkStatus | None:

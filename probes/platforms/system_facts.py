@@ -145,7 +145,7 @@ class ProcessorTimes(msgspec.Struct, frozen=True):
     total_s: float
 
 
-class Battery(msgspec.Struct, frozen=True):
+class BatteryState(msgspec.Struct, frozen=True):
     """`plugged`: whether mains power the laptop; None if not known."""
 
     percent: float

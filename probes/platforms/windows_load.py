@@ -12,7 +12,7 @@ import time
 
 from probes.platforms import iphlpapi
 from probes.platforms.system_facts import (
-    Battery,
+    BatteryState,
     LinkCounters,
     LinkStatus,
     ProcessorTimes,
@@ -68,12 +68,12 @@ class ProcessMemory(ctypes.Structure):
     )
 
 
-def to_battery(status: PowerStatus) -> Battery | None:
+def to_battery(status: PowerStatus) -> BatteryState | None:
     """None if there is no battery, or its charge is not known. Pure."""
     if status.flag & _NO_BATTERY or status.percent == _UNKNOWN:
         return None
     plugged = None if status.line == _UNKNOWN else status.line == 1
-    return Battery(status.percent, plugged)
+    return BatteryState(status.percent, plugged)
 
 
 def to_processor_times(idle: int, kernel: int, user: int) -> ProcessorTimes:
@@ -133,7 +133,7 @@ if sys.platform == "win32":
         kernel.GetTickCount64.restype = ctypes.c_uint64
         return time.time() - float(kernel.GetTickCount64()) / 1000
 
-    def battery() -> Battery | None:
+    def battery() -> BatteryState | None:
         """None if there is no battery."""
         status = PowerStatus()
         known = system_library("kernel32.dll").GetSystemPowerStatus(

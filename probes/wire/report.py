@@ -35,6 +35,8 @@ MAX_BODY_BYTES = 1_000_000
 MAX_REPORTS = 500
 MAX_RESULTS = 200
 MAX_VALUES = 64
+# The header that says why a credential is refused, and what it says of a copied one.
+REFUSAL, USED_TWICE = "Towpath-Refusal", "used-twice"
 REPORTS_TOPIC = "towpath/v1/reports"
 ACKS_TOPIC = "towpath/v1/acks"
 # By these a broker refuses a user name or password: CONNACK return codes of MQTT 3.1.1
