@@ -103,6 +103,7 @@ WITHOUT = {
     "poll",
     "profile new",
     "reflector",
+    "rtp",
     "rules check",
     "rules export",
     "rules list",

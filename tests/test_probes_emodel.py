@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.measure.mos import (
+from probes.wire.mos import (
     BEST_R,
     G711,
     G711_PLC,

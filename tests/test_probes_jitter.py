@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.measure.bursts import burst_ratio, bursts, worst_window
 from probes.measure.jitter import jitter, running
+from probes.wire.bursts import burst_ratio, bursts, worst_window
 from probes.wire.percentiles import percentile
 
 SENT = (0, 20, 40, 60, 80, 100)

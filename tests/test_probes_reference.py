@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services import SHARED
 
-from probes.measure import bursts, mos
+from probes.wire import bursts, mos
 
 pytestmark = pytest.mark.corpus
 

@@ -29,6 +29,7 @@ from towpath.commands import (
 )
 from towpath.commands.discover import discover
 from towpath.commands.poll import poll
+from towpath.commands.rtp import rtp
 from towpath.commands.shared import (
     ConfigFile,
     exit_with,
@@ -196,6 +197,7 @@ def demo(
 app.command("poll", rich_help_panel=_DEVICES)(poll)
 app.command("discover", rich_help_panel=_DEVICES)(discover)
 app.command("topology", rich_help_panel=_DEVICES)(topology)
+app.command("rtp", rich_help_panel=_DEVICES)(rtp)
 app.command("query", rich_help_panel=_DATA)(store.query)
 app.command("export", rich_help_panel=_DATA)(store.export)
 app.add_typer(fleet.app, name="fleet", rich_help_panel=_RUN)

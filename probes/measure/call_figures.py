@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from probes.measure import bursts, mos, packet_stream
+from probes.measure import packet_stream
 from probes.measure.call_targets import target_values
 from probes.measure.jitter import jitter
-from probes.wire import stamp
+from probes.wire import bursts, mos, stamp
 from probes.wire.percentiles import median, percentile
 from probes.wire.policy import CLIENT_TO_EDGE, CallTargets
 from probes.wire.sample import Value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from probes.measure.bursts import worst_window
+from probes.wire.bursts import worst_window
 from probes.wire.policy import CallTargets
 from probes.wire.sample import Value
 

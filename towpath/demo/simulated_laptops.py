@@ -25,7 +25,7 @@ from probes.agent.report_delivery import CredentialRefused, Later, NotTaken, Pub
 from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Mqtt, Settings
 from probes.agent.spool_rows import SpooledReport
-from probes.measure import mos
+from probes.wire import mos
 from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.front_doors import FRONT_DOORS

@@ -3,8 +3,9 @@
 The MOS is an *estimate* from delay, jitter and loss. It does not know the talker, the
 headset or the codec in use. Assumptions: the defaults of G.107 (R = 93.2); no echo; the
 same delay in both directions; a jitter buffer of twice the jitter, beyond which packets
-count as lost; one 20 ms frame; and G.711 with packet-loss concealment (G.113 appendix
-I) instead of the codecs of Teams, for which no impairment values are published.
+count as lost; one 20 ms frame; and, unless the codec is known, G.711 with packet-loss
+concealment (G.113 appendix I) instead of the codecs of Teams, for which no impairment
+values are published.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Codec(NamedTuple):
 G711 = Codec(0.0, 4.3)
 G711_PLC = Codec(0.0, 25.1)
 G729A = Codec(11.0, 19.0)
+G723_1 = Codec(15.0, 16.1)
 
 
 def delay_impairment(delay_ms: float) -> float:
@@ -65,9 +67,13 @@ def buffer_ms(jitter_ms: float) -> float:
 
 
 def estimate(
-    rtt_ms: float, jitter_ms: float, loss_ratio: float, burst_ratio: float = 1.0
+    rtt_ms: float,
+    jitter_ms: float,
+    loss_ratio: float,
+    burst_ratio: float = 1.0,
+    codec: Codec = G711_PLC,
 ) -> float:
     """The estimated MOS (1 to 4.5) of a call over such a path; see the assumptions."""
     delay_ms = rtt_ms / 2 + buffer_ms(jitter_ms) + FRAME_MS
-    loss = loss_impairment(loss_ratio, G711_PLC, burst_ratio)
+    loss = loss_impairment(loss_ratio, codec, burst_ratio)
     return mos_from_r(BEST_R - delay_impairment(delay_ms) - loss)

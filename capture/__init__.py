@@ -1,0 +1,1 @@
+"""Dissects frames with scapy, in a process of its own. See LICENSE in this folder."""

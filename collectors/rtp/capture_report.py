@@ -1,0 +1,95 @@
+"""Reads a whole capture and reports on its streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from collectors.rtp.capture_file import CaptureFile
+from collectors.rtp.frame_decoder import FrameDecoder
+from collectors.rtp.frame_dissector import FrameDissector
+from collectors.rtp.rtp_figures import StreamFigures, figures_of, mark_one_way
+from collectors.rtp.stream_watcher import StreamWatcher
+
+_MOST_STREAMS = 100_000
+
+
+class CaptureReport(msgspec.Struct, kw_only=True):
+    """What a capture has. `frames` counts what became of its frames, `remarks` are
+    sentences about what could not be read."""
+
+    file: str
+    duration_ms: int
+    frames: dict[str, int]
+    datagrams: dict[str, int]
+    streams: list[StreamFigures]
+    remarks: list[str]
+
+
+def report_capture(path: Path) -> CaptureReport:
+    """Reads the capture in bounded memory. Raises `NotACapture`, and `OSError`."""
+    file, decoder, watcher = CaptureFile(path), FrameDecoder(), StreamWatcher()
+    streams: list[StreamFigures] = []
+    unlisted = frames = 0
+    with FrameDissector() as dissector:
+        for at_ns, link, data in file:
+            frames += 1
+            datagram = decoder.decode(link, data)
+            if datagram is None and decoder.is_unknown:
+                datagram = dissector.dissect(link, data)
+            if datagram is None:
+                continue
+            watcher.feed(at_ns, datagram)
+            if watcher.ended:
+                unlisted += _list(watcher, streams)
+    watcher.ended = watcher.finish()
+    unlisted += _list(watcher, streams)
+    mark_one_way(streams)
+    streams.sort(key=lambda stream: (stream.start_ms, stream.ssrc))
+    return CaptureReport(
+        file=str(path),
+        duration_ms=(watcher.last_ns - watcher.first_ns) // 1_000_000,
+        frames={"all": frames, **decoder.counts},
+        datagrams=dict(watcher.counts),
+        streams=streams,
+        remarks=_remarks(file, decoder, dissector, watcher, unlisted),
+    )
+
+
+def _list(watcher: StreamWatcher, streams: list[StreamFigures]) -> int:
+    """Moves the ended streams to the list; returns how many it has no room for."""
+    room = _MOST_STREAMS - len(streams)
+    ended, watcher.ended = watcher.ended, []
+    streams += [figures_of(watched, watcher.first_ns) for watched in ended[:room]]
+    return max(0, len(ended) - room)
+
+
+def _remarks(
+    file: CaptureFile,
+    decoder: FrameDecoder,
+    dissector: FrameDissector,
+    watcher: StreamWatcher,
+    unlisted: int,
+) -> list[str]:
+    remarks = []
+    if file.ended_early:
+        remarks.append(f"{file.ended_early}; what comes before it is reported")
+    if dissector.skipped:
+        why = dissector.missing or "there are too many of them"
+        remarks.append(
+            f"{dissector.skipped:,} frames of unknown encapsulation were not read: "
+            f"{why}"
+        )
+    unread = dissector.asked - dissector.answered
+    if unread:
+        remarks.append(f"{unread:,} frames of unknown encapsulation have no UDP")
+    if decoder.counts["damaged"]:
+        remarks.append(f"{decoder.counts['damaged']:,} frames are damaged or cut short")
+    unreadable = watcher.counts["rtcp_unreadable"]
+    if unreadable:
+        remarks.append(f"{unreadable:,} RTCP packets are encrypted or damaged")
+    lost = unlisted + watcher.counts["streams_dropped"]
+    if lost:
+        remarks.append(f"{lost:,} streams are cut or not listed: there are too many")
+    return remarks

@@ -1,0 +1,132 @@
+"""Reads RTCP: sender and receiver reports (RFC 3550 section 6.4), and the VoIP metrics
+of extended reports (RFC 3611 section 4.7). Names of people (SDES) are never read. Pure.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+_SENDER, _RECEIVER, _EXTENDED = 200, 201, 207
+_KINDS = range(192, 224)
+_VOIP_METRICS, _VOIP_WORDS = 7, 8
+_UNAVAILABLE = 127
+_BLOCK = struct.Struct("!IIIIII")
+_VOIP = struct.Struct("!IBBBBHHHHbbBBBBBBBBHHH")
+
+
+class SenderReport(NamedTuple):
+    """`middle`: the middle 32 bits of its NTP time, which receivers send back."""
+
+    ssrc: int
+    middle: int
+    packets: int
+
+
+class ReceptionReport(NamedTuple):
+    """What `reporter` says of the stream `ssrc`. `lost` is cumulative."""
+
+    reporter: int
+    ssrc: int
+    lost: int
+    jitter_ticks: int
+    last_report: int
+    delay_s: float
+
+
+class VoipMetrics(NamedTuple):
+    """What a phone says of the stream `ssrc`. None: it does not know."""
+
+    ssrc: int
+    loss_ratio: float
+    discard_ratio: float
+    burst_density_ratio: float
+    gap_density_ratio: float
+    burst_ms: int
+    gap_ms: int
+    rtt_ms: int
+    end_system_ms: int
+    r_factor: int | None
+    mos_listening: float | None
+    mos_conversation: float | None
+
+
+class Rtcp(NamedTuple):
+    senders: tuple[SenderReport, ...]
+    receptions: tuple[ReceptionReport, ...]
+    metrics: tuple[VoipMetrics, ...]
+
+
+def is_rtcp(payload: bytes) -> bool:
+    """Whether a UDP payload begins as RTCP does."""
+    return len(payload) >= 8 and payload[0] >> 6 == 2 and payload[1] in _KINDS
+
+
+def read_rtcp(payload: bytes, size: int) -> Rtcp | None:
+    """The reports of a compound packet of `size` bytes; None if its lengths do not add
+    up, as if it is encrypted (SRTCP), or not RTCP. Of a packet that was captured in
+    part, what is there is read."""
+    senders: list[SenderReport] = []
+    receptions: list[ReceptionReport] = []
+    metrics: list[VoipMetrics] = []
+    at = 0
+    while at < size:
+        if at + 8 > len(payload):
+            if len(payload) < size and at >= 8:
+                break
+            return None
+        first, kind, words, ssrc = struct.unpack_from("!BBHI", payload, at)
+        end = at + 4 + 4 * words
+        if first >> 6 != 2 or kind not in _KINDS or end > size or words < 1:
+            return None
+        body = payload[at:end]
+        if kind == _SENDER and len(body) >= 28:
+            (middle,) = struct.unpack_from("!I", body, 10)
+            (packets,) = struct.unpack_from("!I", body, 20)
+            senders.append(SenderReport(ssrc, middle, packets))
+        if kind in (_SENDER, _RECEIVER):
+            start = 28 if kind == _SENDER else 8
+            for number in range(first & 31):
+                place = start + 24 * number
+                if place + 24 > len(body):
+                    break
+                receptions.append(_reception(ssrc, body, place))
+        elif kind == _EXTENDED:
+            metrics += _voip_metrics(body)
+        at = end
+    return Rtcp(tuple(senders), tuple(receptions), tuple(metrics))
+
+
+def _reception(reporter: int, body: bytes, at: int) -> ReceptionReport:
+    ssrc, losses, _, jitter, last, delay = _BLOCK.unpack_from(body, at)
+    lost = losses & 0xFFFFFF
+    if lost >= 1 << 23:
+        lost -= 1 << 24
+    return ReceptionReport(reporter, ssrc, lost, jitter, last, delay / 65536)
+
+
+def _voip_metrics(body: bytes) -> list[VoipMetrics]:
+    result = []
+    at = 8
+    while at + 4 <= len(body):
+        kind, _, words = struct.unpack_from("!BBH", body, at)
+        if kind == _VOIP_METRICS and words == _VOIP_WORDS and at + 36 <= len(body):
+            cells = _VOIP.unpack_from(body, at + 4)
+            ssrc, loss, discard, in_burst, in_gap = cells[:5]
+            burst_ms, gap_ms, rtt_ms, end_ms = cells[5:9]
+            r_factor, _, listening, conversation = cells[13:17]
+            result.append(
+                VoipMetrics(
+                    *(ssrc, loss / 256, discard / 256, in_burst / 256, in_gap / 256),
+                    *(burst_ms, gap_ms, rtt_ms, end_ms),
+                    None if r_factor == _UNAVAILABLE else r_factor,
+                    _mos(listening),
+                    _mos(conversation),
+                )
+            )
+        at += 4 + 4 * words
+    return result
+
+
+def _mos(tenths: int) -> float | None:
+    return tenths / 10 if 10 <= tenths <= 50 else None

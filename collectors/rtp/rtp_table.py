@@ -1,0 +1,75 @@
+"""The table of a capture's streams for a terminal. Pure."""
+
+from __future__ import annotations
+
+from collectors.rtp.rtp_figures import LEAST_FOR_MOS, StreamFigures
+from collectors.terminal_tables import TerminalTable
+
+_DSCP_NAMES = {0: "0", 46: "EF", 34: "AF41", 18: "AF21", 24: "CS3", 26: "AF31"}
+
+
+def stream_table(streams: list[StreamFigures]) -> TerminalTable:
+    """A row for each stream, with a remark on what is out of the ordinary."""
+    figures = ("packets", "lost", "jitter ms", "MOS")
+    table = TerminalTable(
+        "RTP streams", "from, to", "codec", *figures, "DSCP", "remarks", right=figures
+    )
+    for stream in streams:
+        table.add_row(
+            f"{_place(stream.source, stream.source_port)} "
+            f"{_place(stream.target, stream.target_port)}",
+            stream.payload,
+            f"{stream.received:,}",
+            f"{100 * stream.loss_ratio:.1f} %",
+            "" if stream.jitter_ms is None else f"{stream.jitter_ms:.1f}",
+            _mos_text(stream),
+            _dscp_text(stream.dscp),
+            "; ".join(stream_remarks(stream)),
+        )
+    return table
+
+
+def stream_remarks(stream: StreamFigures) -> list[str]:
+    """What an engineer should look at, in a few words each."""
+    remarks = []
+    if stream.one_way:
+        remarks.append(f"one-way for {stream.one_way_ms / 1000:.0f} s")
+    if stream.burst_density_ratio:
+        remarks.append(
+            f"losses in bursts of {stream.burst_ms:.0f} ms "
+            f"({100 * stream.burst_density_ratio:.0f} % lost in them)"
+        )
+    if stream.late_ratio and stream.late_ratio >= 0.001:
+        remarks.append(f"{100 * stream.late_ratio:.1f} % too late to be played")
+    if stream.duplicates:
+        remarks.append(f"{stream.duplicates:,} duplicates")
+    if stream.reordered:
+        remarks.append(f"{stream.reordered:,} out of order")
+    if stream.restarts:
+        remarks.append(f"restarted {stream.restarts:,} times")
+    if stream.missed_before:
+        remarks.append(f"{stream.missed_before:,} packets before the capture")
+    if stream.clock_hz is None:
+        remarks.append("clock not known")
+    elif stream.clock_estimated:
+        remarks.append(f"clock estimated: {stream.clock_hz:,} Hz")
+    if stream.reported_mos is not None:
+        remarks.append(f"the phone reports MOS {stream.reported_mos:.1f}")
+    return remarks
+
+
+def _place(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _mos_text(stream: StreamFigures) -> str:
+    if stream.mos_estimated is not None:
+        # A codec without published values is estimated as G.711.
+        return f"{'~' if stream.mos_by_proxy else ''}{stream.mos_estimated:.1f}"
+    if not stream.is_video and stream.received < LEAST_FOR_MOS:
+        return "few"
+    return ""
+
+
+def _dscp_text(counts: dict[int, int]) -> str:
+    return ", ".join(_DSCP_NAMES.get(dscp, str(dscp)) for dscp in counts)

@@ -1,0 +1,128 @@
+"""Reads of SIP (RFC 3261) and SDP (RFC 8866) what RTP needs: which call, and at which
+addresses and ports which formats are awaited. Numbers and names are never kept. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from collectors.rtp.rtp_codecs import STATIC, PayloadFormat
+
+_START = re.compile(rb"(?:SIP/2\.0 (\d{3}) |([A-Z]{3,12}) sips?:\S+ SIP/2\.0\r?$)")
+_MOST_MEDIA, _MOST_LINES = 16, 400
+_DIRECTIONS = {"sendrecv", "sendonly", "recvonly", "inactive"}
+
+
+class SdpMedia(NamedTuple):
+    """Where a party awaits a medium, and in which formats by payload type."""
+
+    address: bytes
+    port: int
+    kind: str
+    is_secure: bool
+    formats: dict[int, PayloadFormat]
+    direction: str
+
+
+class SipMessage(NamedTuple):
+    """`method` of a request, or else `status` of a reply."""
+
+    call_id: str
+    method: str
+    status: int
+    media: tuple[SdpMedia, ...]
+
+
+def read_sip(payload: bytes) -> SipMessage | None:
+    """A SIP message, or None."""
+    first, _, rest = payload.partition(b"\n")
+    start = _START.match(first)
+    if start is None:
+        return None
+    head, _, body = rest.replace(b"\r\n", b"\n").partition(b"\n\n")
+    call_id = kind = ""
+    for line in head.decode("utf-8", "replace").split("\n")[:_MOST_LINES]:
+        name, _, value = line.partition(":")
+        name, value = name.strip().lower(), value.strip()
+        if name in ("call-id", "i"):
+            call_id = value[:256]
+        elif name in ("content-type", "c"):
+            kind = value.lower()
+    media: tuple[SdpMedia, ...] = ()
+    if b"m=" in body and ("sdp" in kind or "multipart" in kind):
+        media = read_sdp(body.decode("utf-8", "replace"))
+    method = (start[2] or b"").decode("ascii")
+    return SipMessage(call_id, method, int(start[1] or 0), media)
+
+
+def read_sdp(text: str) -> tuple[SdpMedia, ...]:
+    """The media of a session description that are RTP and have an address."""
+    session_address, session_direction = b"", "sendrecv"
+    media: list[SdpMedia] = []
+    current: SdpMedia | None = None
+    for raw in text.split("\n")[:_MOST_LINES]:
+        line = raw.strip()
+        key, _, value = line.partition("=")
+        if key == "m":
+            if current is not None:
+                media.append(current)
+            current = _medium(value, session_address, session_direction)
+        elif key == "c":
+            address = _address(value)
+            if current is None:
+                session_address = address
+            else:
+                current = current._replace(address=address)
+        elif key == "a" and value in _DIRECTIONS:
+            if current is None:
+                session_direction = value
+            else:
+                current = current._replace(direction=value)
+        elif key == "a" and value.startswith("rtpmap:") and current is not None:
+            _map_format(value.removeprefix("rtpmap:"), current)
+    if current is not None:
+        media.append(current)
+    return tuple(m for m in media if m.address and m.port and m.formats)[:_MOST_MEDIA]
+
+
+def _medium(value: str, address: bytes, direction: str) -> SdpMedia:
+    """Reads `audio 49170 RTP/AVP 0 8 97`."""
+    kind, port, profile, *numbers = [*value.split(), "", "", ""][:67]
+    number = port.partition("/")[0]
+    formats = {}
+    if "RTP/" in profile.upper():
+        for text in numbers:
+            if text.isascii() and text.isdigit() and int(text) < 128:
+                formats[int(text)] = STATIC.get(int(text), PayloadFormat("", 0))
+    known = number.isascii() and number.isdigit() and int(number) < 65536
+    return SdpMedia(
+        *(address, int(number) if known else 0, kind),
+        "SAVP" in profile.upper(),
+        formats,
+        direction,
+    )
+
+
+def _map_format(value: str, medium: SdpMedia) -> None:
+    """Reads `97 opus/48000/2`."""
+    number, _, name_and_clock = value.partition(" ")
+    name, _, clock = name_and_clock.strip().partition("/")
+    hz = clock.partition("/")[0]
+    if not (number.isascii() and number.isdigit() and int(number) in medium.formats):
+        return
+    if not (hz.isascii() and hz.isdigit() and 1000 <= int(hz) <= 192_000):
+        return
+    is_video = medium.kind == "video"
+    medium.formats[int(number)] = PayloadFormat(name[:32], int(hz), is_video)
+
+
+def _address(value: str) -> bytes:
+    """Reads `IN IP4 192.0.2.1`; empty for a name, or the address of a call on hold."""
+    words = value.split()
+    try:
+        address = ip_address(words[2].partition("/")[0])
+    except (IndexError, ValueError):
+        return b""
+    return b"" if address.is_unspecified else address.packed

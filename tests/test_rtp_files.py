@@ -1,0 +1,86 @@
+"""Captures of every kind are read, also those cut in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import random
+
+import pytest
+from rtp_captures import STEP_NS, call_frames, pcap, pcapng
+
+from collectors.rtp.capture_file import CaptureFile, NotACapture
+from collectors.rtp.capture_report import report_capture
+
+FRAMES = call_frames(range(10))
+KINDS = {
+    "pcap": pcap(FRAMES),
+    "pcap, big end first": pcap(FRAMES, order=">"),
+    "pcap in ns": pcap(FRAMES, nanoseconds=True),
+    "pcapng": pcapng(FRAMES),
+    "pcapng, big end first": pcapng(FRAMES, order=">"),
+    "gzip": gzip.compress(pcap(FRAMES)),
+}
+
+
+def read(path, data):
+    path.write_bytes(data)
+    file = CaptureFile(path)
+    return file, [(frame.at_ns, frame.data) for frame in file]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frames_and_their_times_are_read_from(kind, tmp_path):
+    file, frames = read(tmp_path / "capture", KINDS[kind])
+    assert frames == FRAMES
+    assert file.ended_early == ""
+
+
+@pytest.mark.parametrize("kind", ["pcap", "pcapng", "gzip"])
+def test_a_capture_cut_anywhere_gives_the_frames_before_the_cut(kind, tmp_path):
+    data = KINDS[kind]
+    for cut in range(8, len(data), 41):
+        file, frames = read(tmp_path / "capture", data[:cut])
+        assert frames == FRAMES[: len(frames)]
+        if kind != "gzip" and len(frames) == len(FRAMES):
+            pytest.fail("all frames, of a file that was cut")
+        # A cut between two frames cannot be seen.
+        assert file.ended_early or kind != "gzip"
+
+
+@pytest.mark.parametrize("kind", ["pcap", "pcapng", "gzip"])
+def test_a_damaged_capture_raises_nothing(kind, tmp_path):
+    chance = random.Random(5)
+    for _ in range(150):
+        data = bytearray(KINDS[kind])
+        for _ in range(3):
+            data[chance.randrange(4, len(data))] = chance.randrange(256)
+        # The first bytes may no longer be those of a capture.
+        with contextlib.suppress(NotACapture):
+            read(tmp_path / "capture", bytes(data))
+
+
+def test_a_frame_of_an_unlikely_length_is_damage_and_is_not_read(tmp_path):
+    data = bytearray(pcap(FRAMES))
+    data[24 + 8 : 24 + 12] = b"\xff\xff\xff\x7f"
+    file, frames = read(tmp_path / "capture", bytes(data))
+    assert frames == []
+    assert file.ended_early == "the file is damaged: a frame has an unlikely length"
+
+
+def test_another_file_is_not_a_capture(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("this is text")
+    with pytest.raises(NotACapture, match="is not a capture"):
+        list(CaptureFile(path))
+
+
+def test_the_report_of_a_cut_capture_says_so(tmp_path):
+    path = tmp_path / "cut.pcap"
+    path.write_bytes(pcap(call_frames(range(100)))[:-9])
+    report = report_capture(path)
+    assert report.remarks == [
+        "the file ends in the middle of a frame; what comes before it is reported"
+    ]
+    assert report.streams[0].received == 99
+    assert report.duration_ms == 98 * STEP_NS // 1_000_000
