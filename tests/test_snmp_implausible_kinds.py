@@ -40,6 +40,12 @@ WALKS = {
         [],
     ),
     "no supply": ("30065.1", sensor_mib(WATTS, 9, 1, -(10**9)), []),
+    "supply that gives less than nothing": (
+        "2435.1",
+        sensor_mib(WATTS, 9, 0, -100),
+        [],
+    ),
+    "supply without load": ("2435.1", sensor_mib(WATTS, 9, 0, 0), [0.0]),
     "millivolts": ("30065.1", sensor_mib(VOLTS, 8, 0, 3094), [3.094]),
     # -128 in sixteen bits.
     "SwOS without a sensor": ("14988.2", f"{E}.14988.1.1.3.11.0|2|65408\n", []),
@@ -74,6 +80,17 @@ WALKS = {
     # The same MIB with whole degrees and with hundredths.
     "hundredths": ("20916.1.6", f"{E}.20916.1.6.1.1.1.2.0|2|2212\n", [22.12]),
     "whole degrees": ("20916.1.6", f"{E}.20916.1.6.1.1.1.2.0|2|22\n", [22.0]),
+    # 0.85 degrees, as the one inside shows: not 85, which would be a fire.
+    "hundredths near zero": (
+        "20916.1.6",
+        f"{E}.20916.1.6.1.1.1.2.0|2|2212\n{E}.20916.1.6.1.2.1.1.1.0|2|85\n",
+        [22.12],
+    ),
+    "hundredths below zero": (
+        "20916.1.6",
+        f"{E}.20916.1.6.1.1.1.2.0|2|2212\n{E}.20916.1.6.1.2.1.1.1.0|2|-150\n",
+        [22.12, -1.5],
+    ),
 }
 
 
@@ -112,6 +129,27 @@ async def test_only_measurements_are_shown(name: str, tmp_path: Path) -> None:
             "8072.3.2.10",
             "",
             ("linux", "ARMv7", "5.4.51-v7+", None),
+        ),
+        # Of a firewall based on FreeBSD, FreeBSD's version is not its own.
+        (
+            "FreeBSD fw 11.3-STABLE #233 (factory-RELENG_2_4_5) root@netgate.com amd64",
+            "8072.3.2.8",
+            "",
+            ("netgate", "amd64", None, None),
+        ),
+        (
+            "pfSense fw.example.uk 2.3.2-RELEASE pfSense FreeBSD 10.3-RELEASE-p5 amd64",
+            "12325.1.1.2.1.1",
+            "",
+            ("netgate", "amd64", "2.3.2-RELEASE", None),
+        ),
+        # Broadcom's enterprise number names no maker of switches.
+        ("Dell SONiC", "4413", "", ("dell", None, None, None)),
+        (
+            "Linux Teltonika-RUT955.com 3.18.44 #1 Tue Jan 26 mips",
+            "8072.3.2.10",
+            "",
+            ("teltonika", "RUT955", None, None),
         ),
         (
             "APC Web/SNMP Management Card (MB:v3.9.2 PF:v3.7.3 PN:a.bin AF1:v3.7.2 "

@@ -31,7 +31,7 @@ from collectors.snmp.profiles.profile_model import (
 from collectors.snmp.profiles.profile_types import EVERY_S
 from collectors.snmp.profiles.readings import RefusedColumn, Wireless
 from collectors.snmp.profiles.row import ProfileRow
-from collectors.snmp.profiles.scale_evidence import with_certain_scale
+from collectors.snmp.profiles.scale_evidence import with_shared_scale
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.quantities import SENSORS
 
@@ -125,19 +125,14 @@ def _match_rows(
     if isinstance(states, str):
         states = profile.body.states.get(states, {})
     oid = table.oid(key)
-    rows: list[tuple[int, dict[str, tuple[str, str]], ProfileRow]] = []
-    for place, index in enumerate(columns.get(oid, {}), 1):
-        at = locate_cells(table, index, columns)
-        cells = {name: columns.get(base, {}).get(i) for name, (base, i) in at.items()}
-        row = ProfileRow(index, cells)
-        if meets_conditions(rule, row, key):
-            rows.append((place, at, row))
+    rows = _select_rows(table, rule, columns)
     if isinstance(rule, SensorRule) and rule.class_ != "state":
         if profile.head.drafted and rule.within is None:
             quantity = SENSORS[rule.class_]
             limits = (quantity.least, quantity.most)
             rule = rule.model_copy(update={"within": limits})
-        rule = with_certain_scale(rule, (raw_value(rule, row) for _, _, row in rows))
+        raws = [raw_value(rule, row) for _, _, row in rows]
+        rule = with_shared_scale(rule, raws, _same_scale(profile, rule, columns))
         if rule is None:
             return
         rows = [each for each in rows if meets_conditions(rule, each[2], key)]
@@ -153,6 +148,37 @@ def _match_rows(
             live={n: ".".join(at[n]) for n in live if row.raw(n) is not None},
             every_s=EVERY_S[table.every],
         )
+
+
+def _select_rows(
+    table: Table, rule: Any, columns: Columns
+) -> list[tuple[int, dict[str, tuple[str, str]], ProfileRow]]:
+    """Return the rows that meet the rule's conditions: their place in the table, where
+    their cells are, and the cells."""
+    key = key_column(rule)
+    rows = []
+    for place, index in enumerate(columns.get(table.oid(key), {}), 1):
+        at = locate_cells(table, index, columns)
+        cells = {name: columns.get(base, {}).get(i) for name, (base, i) in at.items()}
+        row = ProfileRow(index, cells)
+        if meets_conditions(rule, row, key):
+            rows.append((place, at, row))
+    return rows
+
+
+def _same_scale(
+    profile: Profile, rule: SensorRule, columns: Columns
+) -> list[Value | None]:
+    """Return the raw values of all rules whose scale is that of `rule`."""
+    if not rule.one_scale:
+        return []
+    return [
+        raw_value(other, row)
+        for table in profile.body.tables.values()
+        for other in table.sensors
+        if other.one_scale and other.class_ == rule.class_
+        for _, _, row in _select_rows(table, other, columns)
+    ]
 
 
 def is_needed(table: Table, tables: Mapping[str, Table], columns: Columns) -> bool:

@@ -81,7 +81,8 @@ class SensorRule(Item):
     `divisor`: a number, or several of which the one counts with which all rows show
     what such sensors usually do (`usual`, if not what their class does). If that is
     none, or more than one, nothing is shown. `described`: the first divisor is that of
-    the MIB's description, and counts if it fits, even if others fit too.
+    the MIB's description, and counts if it fits, even if others fit too. `one_scale`:
+    all rules of the profile that have it, and the same class, have the same scale.
     `milliwatts`: the value is optical power, shown in dBm. `once`: left out if a sensor
     with its class, index and description was found before. `port`: the columns that may
     have its ifIndex, or `index`.
@@ -101,6 +102,7 @@ class SensorRule(Item):
     within: tuple[float, float] | None = None
     usual: tuple[float, float] | None = None
     described: bool = False
+    one_scale: bool = False
     once: bool = False
     port: Texts = ()
 

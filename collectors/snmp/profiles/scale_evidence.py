@@ -56,6 +56,17 @@ def with_certain_scale(
     return None
 
 
+def with_shared_scale(
+    rule: SensorRule, raws: Sequence[Value | None], others: Sequence[Value | None]
+) -> SensorRule | None:
+    """Return the rule with the divisor that its rows and `others` of the same scale
+    show together; None if its own rows show another one."""
+    own, shared = with_certain_scale(rule, raws), with_certain_scale(rule, others)
+    if shared is None:
+        return own
+    return shared if own is None or own.divisor == shared.divisor else None
+
+
 def _fits_described(rule: SensorRule, numbers: Sequence[float]) -> bool:
     usual = rule.usual or DESCRIBED.get(rule.class_)
     described = rule.model_copy(update={"usual": usual})
