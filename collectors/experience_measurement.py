@@ -91,6 +91,13 @@ EXPERIENCE = measurement(
         "relay_checks", "relay_blocked_ratio", "ratio", "those without an answer"
     ),
     _group_field("relay_checks", "relay_rtt_p95_ms", "ms", "95th percentile to there"),
+    Field("media_edge_checks", "int", "1", "runs to media edges of teams, to 5"),
+    _group_field(
+        "media_edge_checks", "media_edge_ok_ratio", "ratio", "those with an answer"
+    ),
+    _group_field(
+        "media_edge_checks", "media_edge_rtt_p95_ms", "ms", "95th percentile to there"
+    ),
     Field(
         "vpn_laptops",
         "int",

@@ -8,7 +8,7 @@ nearly all (ITU-T G.107, Annex B). Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -57,6 +57,11 @@ CRITERIA = (
     Criterion("loss_mean_ratio", "loss", 0.01, 0.03, "ratio"),
     Criterion("jitter_p95_ms", "jitter", 30, 60, "ms"),
 )
+# Of the servers that take a team's calls (`media_edges`).
+MEDIA_EDGE_CRITERIA = (
+    Criterion("media_edge_ok_ratio", "answers of the media edge", 0.95, 0.8, "ratio"),
+    Criterion("media_edge_rtt_p95_ms", "round trip to the media edge", 100, 200, "ms"),
+)
 BY_FIELD = {criterion.field: criterion for criterion in CRITERIA}
 _WORDS: dict[Level, str] = {"ok": "Good", "warn": "Fair", "bad": "Poor"}
 LEVELS: tuple[Level, ...] = ("ok", "warn", "bad")
@@ -70,11 +75,15 @@ class CallVerdict(NamedTuple):
     why: str = ""
 
 
-def verdict(values: Mapping[str, float], suffix: str = "_last") -> CallVerdict:
+def verdict(
+    values: Mapping[str, float],
+    suffix: str = "_last",
+    criteria: Iterable[Criterion] = CRITERIA,
+) -> CallVerdict:
     """Returns the worst of the known criteria; keys of `values` are field + suffix."""
     known = [
         (criterion, value)
-        for criterion in CRITERIA
+        for criterion in criteria
         if (value := values.get(criterion.field + suffix)) is not None
     ]
     if not known:
@@ -83,6 +92,16 @@ def verdict(values: Mapping[str, float], suffix: str = "_last") -> CallVerdict:
     level = worst.level(value)
     why = "" if level == "ok" else f"{worst.title} {worst.value_text(value)}"
     return CallVerdict(level, _WORDS[level], why)
+
+
+def team_verdict(values: Mapping[str, float]) -> CallVerdict:
+    """Returns the worse of a team's calls and of the servers that take them. These
+    alone make no call good."""
+    calls = verdict(values)
+    edge = verdict(values, criteria=MEDIA_EDGE_CRITERIA)
+    if edge.level in ("warn", "bad") and calls.level != "bad":
+        return edge
+    return calls
 
 
 def criteria() -> str:

@@ -86,6 +86,7 @@ def spans(vectors: Sequence[Sequence[int]], wanted: Sequence[int]) -> bool:
 KINDS: dict[str, tuple[Value | None, ...]] = {
     "path": (9.0, 0.0, 12.0, 0.01, 20.0, 0.02),
     "teams_relay": (30.0, 1),
+    "media_edge": (30.0, 1),
     "wifi": (-80, -84, 0, 20, 0.1, 2.4, 0),
     "laptop": (0.95, 1.0, 0.5, None, 0),
     "vpn": (1, "WireGuard", 0, 30.0, 0.0, 20.0, 0.0, 0, "split_out", 6.0),
@@ -96,6 +97,7 @@ KINDS: dict[str, tuple[Value | None, ...]] = {
 FIGURES = (
     ("path", "gateway_poor_ratio"),
     ("teams_relay", "relay_blocked_ratio"),
+    ("media_edge", "media_edge_ok_ratio"),
     ("wifi", "wifi_weak_ratio"),
     ("laptop", "laptop_busy_ratio"),
     ("vpn", "teams_tunnelled_ratio"),

@@ -161,6 +161,14 @@ def test_the_same_row_twice_is_one_row() -> None:
         ),
         ("teams_relay", Outcome.UDP_BLOCKED, {}, {"relay_blocked_ratio": 1.0}),
         ("teams_relay", Outcome.NOT_CONFIGURED, {}, {}),
+        (
+            "media_edge",
+            Outcome.OK,
+            {"rtt_ms": 30.0},
+            {"media_edge_ok_ratio": 1.0, "media_edge_rtt_p95_ms": 30.0},
+        ),
+        ("media_edge", Outcome.REFUSED, {}, {"media_edge_ok_ratio": 0.0}),
+        ("media_edge", Outcome.NOT_CONFIGURED, {}, {}),
         ("path", Outcome.OK, {"gateway_rtt_ms": 3.0}, {"gateway_poor_ratio": 0.0}),
         (
             "path",

@@ -186,10 +186,12 @@ def test_every_probe_has_a_title_and_a_runner(probe: Probe) -> None:
 
 
 def test_a_probe_that_uses_data_says_how_much_or_has_a_budget_of_its_own() -> None:
-    from probes.wire.policy import Policy, TeamsRelay
+    from probes.wire.policy import MediaEdgeAt, Policy, TeamsRelay
     from probes.wire.probe import RunConditions
 
-    conditions = RunConditions(Policy(teams_relay=TeamsRelay("x")), False, 1, 1, 28)
+    edge = MediaEdgeAt("e", "x", 1, "stun")
+    policy = Policy(teams_relay=TeamsRelay("x"), media_edges=(edge,))
+    conditions = RunConditions(policy, False, 1, 1, 28)
     for probe in PROBES:
         assert probe.heavy or probe.local or probe.cost_bytes(conditions) > 0, (
             probe.name

@@ -10,7 +10,14 @@ from council_page import CSS, NOW_MS, page_client, page_text
 from store_doubles import AlertList, AnswerStore, MemoryStore
 
 from alerts.silence import Silence
-from collectors.estate.estate_model import SMALL_TEAMS, Estate, Reflector, Room, Team
+from collectors.estate.estate_model import (
+    SMALL_TEAMS,
+    Estate,
+    MediaEdge,
+    Reflector,
+    Room,
+    Team,
+)
 from collectors.store.query import Row
 from dashboards.web import room_cards
 from dashboards.web.room_cards import RoomCard, RoomCheck
@@ -241,6 +248,39 @@ def test_a_team_is_ready_for_calls_by_the_limits_of_all_groups() -> None:
     assert "Contact centre Ready for calls" in text
     assert "tiny Not known" in text
     assert "tiny Ready" not in text
+
+
+EDGE = MediaEdge(id="london", host="a.example", port=3478, over="stun")
+
+
+@pytest.mark.parametrize(
+    ("figures", "edge", "answer"),
+    [
+        ((0.99, 31.0), "Answering 99% answered, round trip 31 ms", "Ready for calls"),
+        ((0.9, 31.0), "Slow, or not always answering", "Calls may not be good"),
+        ((1.0, 240.0), "Not answering well enough", "Not ready for calls"),
+        ((0.0, None), "Not answering well enough 0% answered", "Not ready for calls"),
+        ((None, None), "Not known", "Ready for calls"),
+    ],
+)
+def test_a_team_whose_media_edge_does_not_answer_is_not_ready(
+    figures: tuple[float | None, float | None], edge: str, answer: str
+) -> None:
+    names = ("media_edge_ok_ratio", "media_edge_rtt_p95_ms")
+    known = {n: v for n, v in zip(names, figures, strict=True) if v is not None}
+    fields = {"agents": 15, "call_poor_ratio": 0.0, **known}
+    tags = {"by": "team", "group": "calls"}
+    store = MemoryStore([Sample("experience", tags, fields, NOW_MS - 60_000)])
+    named = (Team(id="calls", name="Calls", media_edges=(EDGE,)), Team(id="other"))
+    with page_client(store, estate=estate(teams=named)) as client:
+        page = client.get("/teams").text
+    text = page_text(page)
+    assert f"Calls {answer}" in text
+    assert edge in text
+    assert "None is set" in text
+    assert accessible.findings(page, CSS) == []
+    with page_client(store, estate=estate(teams=(Team(id="calls"),))) as client:
+        assert "Media edge" not in client.get("/teams").text
 
 
 def test_teams_of_too_few_are_one_row_if_their_figures_may_be_shown() -> None:

@@ -39,6 +39,10 @@ PURPOSES: Mapping[str, Purpose] = {
         "whether Microsoft's side is slow, so that nobody looks for the fault at home",
         "meetings, accounts, people",
     ),
+    "media_edge": Purpose(
+        "whether the servers that take a team's calls answer, before its shift begins",
+        "calls, callers, accounts; only laptops of a team that has such servers run it",
+    ),
     "name_lookup": Purpose(
         "whether DNS is slow or fails",
         "names that the person looks up: the council's list only",

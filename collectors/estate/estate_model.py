@@ -11,7 +11,7 @@ from datetime import date
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from collectors.estate.opening_hours import OpeningHours
 from collectors.strict_model import StrictModel
@@ -221,13 +221,32 @@ class Reflector(StrictModel):
 SMALL_TEAMS = "small teams"
 
 
+class MediaEdge(StrictModel):
+    """Where the vendor of a team's telephony takes its calls. `over`: how it is asked:
+    STUN requests over UDP, TCP connections, or these with a TLS handshake."""
+
+    id: Id
+    host: Annotated[str, Field(min_length=1, max_length=253)]
+    port: Annotated[int, Field(ge=1, le=65535)]
+    over: Literal["stun", "tcp", "tls"]
+
+
 class Team(StrictModel):
     """Staff whose laptops are judged together, such as a contact centre. Laptops join
-    it when they enrol; nobody is named. `site`: whose opening hours count."""
+    it when they enrol; nobody is named. `site`: whose opening hours count.
+    `media_edges`: what its laptops measure for it."""
 
     id: Id
     name: str = ""
     site: Id | None = None
+    media_edges: Annotated[tuple[MediaEdge, ...], Field(max_length=8)] = ()
+
+    @field_validator("media_edges")
+    @classmethod
+    def _has_own_names(cls, edges: tuple[MediaEdge, ...]) -> tuple[MediaEdge, ...]:
+        if len({edge.id for edge in edges}) < len(edges):
+            raise ValueError("two have the same id")
+        return edges
 
 
 class EstatePlaces(StrictModel):

@@ -131,6 +131,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "edge_loss_ratio",
     ),
     "teams_relay": ("rtt_ms",),
+    "media_edge": ("rtt_ms",),
     "vpn": (
         "up",
         "product",
@@ -175,6 +176,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "web": (*_COLUMNS["web"], *_WORKED),
     "name_lookup": _WORKED,
     "teams_relay": (*_COLUMNS["teams_relay"], *_WORKED),
+    "media_edge": (*_COLUMNS["media_edge"], *_WORKED),
     "cause": ("cause",),
 }
 _INDEX = {

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from collectors.experience import far_end_figures
 from collectors.experience.agent_results import AgentPlace, AgentResult
 from collectors.experience.agent_statistics import (
     figures_of,
@@ -245,13 +246,6 @@ def _hop_figures(
     return figures
 
 
-def _relay(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
-    figures: dict[str, Value] = {"relay_blocked_ratio": 1.0 - mean_of(rows, "worked")}
-    if delays := figures_of(rows, "rtt_ms", least):
-        figures["relay_rtt_p95_ms"] = percentile(delays, 95)
-    return figures
-
-
 def _wifi(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
     signals = figures_of(rows, "signal_dbm", least)
     figures: dict[str, Value] = {"wifi_weak_ratio": share_of(rows, _is_weak)}
@@ -369,7 +363,10 @@ FIGURES: tuple[ExperienceFigures, ...] = (
         "path", _has("provider_loss_ratio"), _provider, "provider_checks"
     ),
     ExperienceFigures("path", _has("edge_loss_ratio"), _edge, "edge_checks"),
-    ExperienceFigures("teams_relay", _any, _relay, "relay_checks"),
+    ExperienceFigures("teams_relay", _any, far_end_figures.relay, "relay_checks"),
+    ExperienceFigures(
+        "media_edge", _any, far_end_figures.media_edge, "media_edge_checks"
+    ),
     ExperienceFigures("vpn", is_outside_offices, vpn_up, "vpn_laptops", _laptops),
     ExperienceFigures("vpn", _has(*TUNNEL_DELAYS), tunnel_delay, "tunnel_checks"),
     ExperienceFigures("vpn", _has(*TUNNEL_LOSSES), tunnel_loss, "tunnel_loss_checks"),

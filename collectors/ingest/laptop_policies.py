@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -31,6 +32,14 @@ def no_freezes(_now_ms: int) -> tuple[SpeedTestFreeze, ...]:
     return ()
 
 
+class _Placing(NamedTuple):
+    """What of a laptop its policy depends on."""
+
+    home_site: str = ""
+    ring: str = ""
+    team: str = ""
+
+
 class LaptopPolicies:
     """`estate` returns the current estate. `sender` is None for anonymous agents."""
 
@@ -46,7 +55,7 @@ class LaptopPolicies:
         self._freezes = freezes
         self._of: Estate | None = None
         self._of_freezes: tuple[SpeedTestFreeze, ...] = ()
-        self._versions: dict[tuple[str, str, tuple[str, ...]], str] = {}
+        self._versions: dict[tuple[_Placing, tuple[str, ...]], str] = {}
 
     def policy(
         self,
@@ -54,40 +63,43 @@ class LaptopPolicies:
         incidents: Sequence[Incident] = (),
         granted: ReflectorAccess = NO_ACCESS,
     ) -> Policy:
-        home_site, ring = _place(sender)
+        placing = _placing(sender)
         policy = agent_policy(
             self._estate(),
-            self._config.for_ring(ring),
-            home_site,
+            self._config.for_ring(placing.ring),
+            placing.home_site,
             incidents,
             granted,
             self._freezes(self._now_ms()),
+            placing.team,
         )
         return msgspec.structs.replace(
             policy,
-            ring=ring,
+            ring=placing.ring,
             stop_key=self._config.stop_key,
-            orders=self._orders.lines(ring, self._now_ms()),
+            orders=self._orders.lines(placing.ring, self._now_ms()),
             version=self.version(sender),
         )
 
     def version(self, sender: EnrolledAgent | None) -> str:
         """A short text that is the same as long as the laptop's plan is."""
-        home_site, ring = _place(sender)
-        orders = self._orders.lines(ring, self._now_ms())
+        placing = _placing(sender)
+        orders = self._orders.lines(placing.ring, self._now_ms())
         estate, freezes = self._estate(), self._freezes(self._now_ms())
         if self._of is not estate or self._of_freezes != freezes:
             self._of, self._of_freezes, self._versions = estate, freezes, {}
-        known = self._versions.get((home_site, ring, orders))
+        known = self._versions.get((placing, orders))
         if known is None:
-            plan = agent_policy(estate, self._config.for_ring(ring), home_site).plan()
+            ring = self._config.for_ring(placing.ring)
+            home_site, team = placing.home_site, placing.team
+            plan = agent_policy(estate, ring, home_site, team=team).plan()
             body = msgspec.json.encode(
-                (plan, ring, self._config.stop_key, orders, freezes)
+                (plan, placing.ring, self._config.stop_key, orders, freezes)
             )
             known = hashlib.sha256(body).hexdigest()[:12]
             if len(self._versions) >= _MOST_KEPT:
                 self._versions.clear()
-            self._versions[home_site, ring, orders] = known
+            self._versions[placing, orders] = known
         return known
 
     def is_stopped(self, sender: EnrolledAgent) -> bool:
@@ -99,5 +111,7 @@ class LaptopPolicies:
         return self._orders.stops(ring, self._now_ms())
 
 
-def _place(sender: EnrolledAgent | None) -> tuple[str, str]:
-    return ("", "") if sender is None else (sender.home_site, sender.ring)
+def _placing(sender: EnrolledAgent | None) -> _Placing:
+    if sender is None:
+        return _Placing()
+    return _Placing(sender.home_site, sender.ring, sender.team)

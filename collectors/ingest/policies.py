@@ -15,6 +15,7 @@ from probes.wire.policy import (
     GatewayAt,
     Incident,
     MeasuringHours,
+    MediaEdgeAt,
     Office,
     OnlineCheck,
     Policy,
@@ -39,8 +40,9 @@ def agent_policy(
     incidents: Sequence[Incident] = (),
     granted: ReflectorAccess = NO_ACCESS,
     freezes: Sequence[SpeedTestFreeze] = (),
+    team: str = "",
 ) -> Policy:
-    """The policy for agents of `home_site`.
+    """The policy for agents of `home_site`, and of `team` if they are in one.
 
     Its own reflectors come first, because agents measure against the first that
     answers. `granted` is this agent's access to the reflectors. All get all `freezes`:
@@ -61,6 +63,12 @@ def agent_policy(
             for reflector in near_first
         ),
         teams_relay=TeamsRelay(**config.teams_relay.model_dump()),
+        media_edges=tuple(
+            MediaEdgeAt(edge.id, edge.host, edge.port, edge.over)
+            for own in estate.teams
+            if own.id == team
+            for edge in own.media_edges
+        ),
         targets=CallTargets(**config.targets.model_dump()),
         services=(
             *(Service(service.name, service.url) for service in config.services),

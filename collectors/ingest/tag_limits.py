@@ -50,6 +50,7 @@ def allowed_targets(estate: Estate, policy: PolicyConfig) -> Targets:
         "reflectors": reflectors,
         "names": frozenset(names),
         "services": frozenset(services),
+        "media_edges": frozenset(e.id for t in estate.teams for e in t.media_edges),
     }
     return {
         probe.name: by_kind[probe.targets] | frozenset(probe.target_names)

@@ -187,6 +187,8 @@ def experience(to_ms: int) -> Query:
         ("jitter_p95_ms", "last"),
         ("vpn_up_ratio", "last"),
         ("web_ok_ratio", "last"),
+        ("media_edge_ok_ratio", "last"),
+        ("media_edge_rtt_p95_ms", "last"),
     )
     return Query(
         "experience",

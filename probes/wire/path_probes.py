@@ -12,6 +12,8 @@ from probes.wire.probe import Probe, RunConditions, agent_measurement
 VOICE_BYTES = 112
 # 10 s, as long as the call in Microsoft's own connectivity test.
 CALL_PACKETS = 500
+# A run to a media edge: a second of STUN requests, or a few TCP connections.
+MEDIA_PACKETS, MEDIA_CONNECTIONS = 50, 5
 # A short round: 2 s. A day with all its bursts stays within 25 MB.
 SHORT_CALL_PACKETS = 100
 
@@ -30,6 +32,16 @@ def _teams_relay_bytes(conditions: RunConditions) -> int:
     stun_bytes = 20 + 12
     relay = conditions.policy.teams_relay
     return relay.packets * 2 * (stun_bytes + conditions.header_bytes)
+
+
+def _media_edge_bytes(conditions: RunConditions) -> int:
+    run_bytes = {
+        "stun": MEDIA_PACKETS * 2 * (20 + 12 + conditions.header_bytes),
+        "tcp": MEDIA_CONNECTIONS * 400,
+        # One of the connections goes on to a handshake.
+        "tls": MEDIA_CONNECTIONS * 400 + 5_000,
+    }
+    return sum(run_bytes[edge.over] for edge in conditions.policy.media_edges)
 
 
 CALL_PATH = Probe(
@@ -172,6 +184,24 @@ TEAMS_RELAY = Probe(
     cost_bytes=_teams_relay_bytes,
     metered_factor=6,
     group_windows=3,
+)
+MEDIA_EDGE = Probe(
+    measurement=agent_measurement(
+        "media_edge",
+        "the servers that take a team's calls, as its telephony's vendor names them",
+        900,
+        Field("rtt_ms", "float", "ms", "mean round trip, or to open a connection"),
+        Field("rtt_p95_ms", "float", "ms", "95th percentile of these, nearest rank"),
+        Field("jitter_ms", "float", "ms", "RFC 3550 jitter; only over STUN"),
+        Field("loss_ratio", "float", "ratio", "requests without an answer, over STUN"),
+        Field("tls_ms", "float", "ms", "TLS handshake; only over TLS"),
+    ),
+    title="media edge",
+    about="Whether the servers that take your team's calls answer",
+    runner="probes.measure.media_edge:MediaEdgeRunner",
+    targets="media_edges",
+    cost_bytes=_media_edge_bytes,
+    metered_factor=8,
 )
 BANDWIDTH = Probe(
     measurement=agent_measurement(

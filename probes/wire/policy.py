@@ -8,7 +8,7 @@ added. An agent ignores those that it does not know, so `decode` is lenient on p
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -110,6 +110,16 @@ class TeamsRelay(msgspec.Struct, frozen=True):
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 3478
     packets: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
     allocate: bool = False
+
+
+class MediaEdgeAt(msgspec.Struct, frozen=True):
+    """Where the vendor of a team's telephony takes its calls, and how it is asked. Only
+    `name` is ever reported, as the `target`."""
+
+    name: Word
+    host: Host
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    over: Literal["stun", "tcp", "tls"]
 
 
 class OnlineCheck(msgspec.Struct, frozen=True):
@@ -215,6 +225,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     reflectors: Annotated[tuple[ReflectorAt, ...], msgspec.Meta(max_length=16)] = ()
     teams_relay: TeamsRelay = TeamsRelay()
+    media_edges: Annotated[tuple[MediaEdgeAt, ...], msgspec.Meta(max_length=8)] = ()
     targets: CallTargets = CLIENT_TO_EDGE
     services: Annotated[tuple[Service, ...], msgspec.Meta(max_length=32)] = ()
     online_checks: Annotated[tuple[OnlineCheck, ...], msgspec.Meta(max_length=4)] = ()

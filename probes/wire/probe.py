@@ -15,8 +15,8 @@ from probes.wire.catalogue import Field, Measurement, Tag
 from probes.wire.policy import Policy
 
 # What the `target` of a result may name: nothing, a reflector of the estate, a service
-# or online check of the policy, or a name of the policy.
-TargetKind = Literal["none", "reflectors", "services", "names"]
+# or online check of the policy, a name of the policy, or a media edge of a team.
+TargetKind = Literal["none", "reflectors", "services", "names", "media_edges"]
 
 _TAGS = (
     Tag("agent", "pseudonym of the laptop (a keyed hash)", personal=True),

@@ -4,7 +4,13 @@ module here, its runner in `probes/measure`, and its line in `PROBES`."""
 from __future__ import annotations
 
 from probes.wire.laptop_probes import AGENT, LAPTOP, VPN, WIFI
-from probes.wire.path_probes import BANDWIDTH, CALL_PATH, PATH, TEAMS_RELAY
+from probes.wire.path_probes import (
+    BANDWIDTH,
+    CALL_PATH,
+    MEDIA_EDGE,
+    PATH,
+    TEAMS_RELAY,
+)
 from probes.wire.probe import Probe
 from probes.wire.service_probes import NAME_LOOKUP, WEB
 
@@ -12,6 +18,7 @@ PROBES: tuple[Probe, ...] = (
     CALL_PATH,
     PATH,
     TEAMS_RELAY,
+    MEDIA_EDGE,
     NAME_LOOKUP,
     WEB,
     VPN,

@@ -152,6 +152,7 @@ _SUMMARIES: dict[str, _Summary] = {
     "call_path": _calls,
     "path": _path,
     "teams_relay": call_summary,
+    "media_edge": call_summary,
     "name_lookup": _answered_in("lookup_ms", "found"),
     "web": _answered_in("total_ms", "answered"),
     "vpn": _vpn,
