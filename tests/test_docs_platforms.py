@@ -15,6 +15,9 @@ RUN_UNDER_WINE = {
     "a gateway's hardware address": "what_wine_cannot_answer_is_an_answer_of_ours",
     "hops on the way": "echo_requests_are_answered",
     "the computer's own number": "firmware_describes_the_computer",
+    "how busy processor, memory and links are, the battery, this process": (
+        "load_and_traffic_are_those_that_psutil_reads"
+    ),
     "time asleep": "interfaces_and_routes_are_those_of_this_machine",
     "errors of connections": "errors_have_the_outcomes_that_they_have_elsewhere",
     "trusted certificates": "windows_checks_certificates_and_knows_none_of_ours",
