@@ -1,5 +1,6 @@
 """Microsoft's record of calls: groups of people (`teams_calls`), meeting rooms
-(`room_calls`), and how reading it goes (`self_calls`)."""
+(`room_calls`), calls of the telephone network (`phone_calls`), and how reading it goes
+(`self_calls`)."""
 
 from __future__ import annotations
 
@@ -7,6 +8,9 @@ from collectors.declare import SITE, counter
 from probes.wire.catalogue import Field, Measurement, Tag
 
 PERIOD_S = 900
+# Telephone calls are fewer, and their log comes later.
+PHONE_PERIOD_S = 3600
+_PHONE_LATENESS_S = 36 * 3600
 # Microsoft takes hours, and a window is written when they are over.
 _LATENESS_S = 8 * 3600
 _KEEP_DAYS = 400
@@ -100,6 +104,40 @@ ROOM_CALLS = Measurement(
     lateness_s=_LATENESS_S,
     retention_days=_KEEP_DAYS,
 )
+PHONE_CALLS = Measurement(
+    name="phone_calls",
+    meaning="calls to and from the telephone network, as Microsoft logged them, for "
+    "one group with enough people; in the hour when they ended",
+    tags=(
+        Tag(
+            "by",
+            "all, trunk, direction, trunk_direction, sip_code or trunk_sip_code",
+        ),
+        Tag("group", "which group"),
+    ),
+    fields=(
+        Field("people", "int", "1", "people of the council in them, rounded to 5"),
+        Field("calls", "int", "1", "calls and attempts to call"),
+        Field("attempts", "int", "1", "of these, with an outcome that the log states"),
+        _share("attempts", "answered_ratio", "answered"),
+        _share("attempts", "not_answered_ratio", "busy, refused or not answered"),
+        _share("attempts", "wrong_number_ratio", "to a number that there is not"),
+        _share("attempts", "fault_ratio", "failed: trunk, provider or setting"),
+        Field("talks", "int", "1", "answered calls with a duration"),
+        Field("talk_mean_s", "float", "s", "mean duration", weight="talks"),
+        Field("timed", "int", "1", "answered calls with the time until then"),
+        Field(
+            "answer_p95_ms",
+            "float",
+            "ms",
+            "95th percentile of the time until they were answered, ringing included",
+            weight="timed",
+        ),
+    ),
+    period_s=PHONE_PERIOD_S,
+    lateness_s=_PHONE_LATENESS_S,
+    retention_days=_KEEP_DAYS,
+)
 # What the parser leaves out, by its reason.
 ODD_REASONS = {
     "unreadable_record": "records or pages that are not valid JSON",
@@ -126,6 +164,13 @@ ODD_REASONS = {
     "frame_rate_out_of_range": "impossible frame rates",
     "late_loss_out_of_range": "impossible loss after correction",
     "packets_out_of_range": "impossible numbers of packets",
+    "phone_row_twice": "rows of telephone calls that came twice",
+    "no_outcome": "telephone calls without a word whether they were answered",
+    "unknown_call_type": "telephone calls of a new type",
+    "no_trunk": "telephone calls without the name of a trunk",
+    "sip_code_out_of_range": "impossible SIP codes",
+    "duration_out_of_range": "impossible durations",
+    "answer_time_out_of_range": "impossible times until a call was answered",
     "device_out_of_range": "impossible figures of devices",
 }
 SELF_CALLS = Measurement(

@@ -5,7 +5,12 @@ reaches shared pages only as `experience`, in which every group has at least
 `collectors.experience.groups.LEAST` agents.
 """
 
-from collectors.call_measurements import ROOM_CALLS, SELF_CALLS, TEAMS_CALLS
+from collectors.call_measurements import (
+    PHONE_CALLS,
+    ROOM_CALLS,
+    SELF_CALLS,
+    TEAMS_CALLS,
+)
 from collectors.declare import SITE, measurement
 from collectors.experience_measurement import EXPERIENCE, PARITY
 from collectors.room_measurements import ROOM, ROOM_PORT
@@ -387,6 +392,7 @@ SERVER_MEASUREMENTS = (
     INCIDENT,
     SILENCE,
     TEAMS_CALLS,
+    PHONE_CALLS,
     ROOM_CALLS,
     *SELF_MEASUREMENTS,
     SELF_CALLS,

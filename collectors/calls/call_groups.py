@@ -10,23 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from collectors.calls.call_record import MEDIA, CallPlace, CallRecord, Leg
+from collectors.calls.call_record import (
+    MEDIA,
+    CallPlace,
+    CallRecord,
+    Leg,
+    SessionEnd,
+    StreamEnd,
+)
+from collectors.calls.grouped_figures import (
+    CallFigures,
+    Grouping,
+    Numbered,
+    Row,
+    group_fields,
+)
 from collectors.calls.stream_figures import (
     GROUP_FIGURES,
     ROOM_FIGURES,
     SESSION_FIGURES,
-    CallFigures,
-    Row,
     stream_state,
 )
-from collectors.experience.disclosure_control import (
-    Cells,
-    GroupName,
-    GroupSum,
-    showable,
-)
-from collectors.experience.group_figures import rounded
-from collectors.experience.value_disclosure import ShownGroups
+from collectors.experience.disclosure_control import GroupName, GroupSum
 from probes.wire.sample import Sample, Value
 
 _ALL: GroupName = ("all", "all")
@@ -38,10 +43,6 @@ _PARTS = (
     (("vpn", "up"), "gateway"),
 )
 Atom = tuple[CallPlace, Leg]
-
-
-# The rows of a group, each with the number of its call.
-Numbered = Sequence[tuple[int, Row]]
 
 
 def window_rows(
@@ -57,7 +58,7 @@ def window_rows(
     for media in MEDIA:
         of_media = [(at, end) for at, end in streams if end.media == media]
         people = [(at, end) for at, end in of_media if not end.room]
-        fields = _group_fields(people, GROUP_FIGURES, least)
+        fields = group_fields(people, GROUP_FIGURES, least, _STREAMS)
         for row in fields.values():
             row["state"] = stream_state(row.get("classified"))
         samples += _samples(fields, media, time_ms)
@@ -73,7 +74,7 @@ def window_rows(
         for end in one.sessions
         if not end.room
     ]
-    fields = _group_fields(sessions, SESSION_FIGURES, least)
+    fields = group_fields(sessions, SESSION_FIGURES, least, _SESSIONS)
     return samples + _samples(fields, "session", time_ms)
 
 
@@ -98,72 +99,6 @@ def _row_fields(
     for one in figures:
         fields.update(one.fields([end for _, end in rows if one.has_value(end)]))
     return fields
-
-
-def _group_fields(
-    rows: Numbered[Row], figures: Sequence[CallFigures[Row]], least: int
-) -> dict[GroupName, dict[str, Value]]:
-    """Returns the fields of each group that may be shown."""
-    atoms = tuple(dict.fromkeys((end.place, end.leg) for _, end in rows))
-    fields: dict[GroupName, dict[str, Value]] = {}
-    allowed: frozenset[GroupName] | None = None
-    for one in figures:
-        measured = [(at, end) for at, end in rows if one.has_value(end)]
-        by_group: dict[GroupName, list[tuple[int, Row]]] = {}
-        for at, end in measured:
-            for group in group_names(end.place, end.leg):
-                by_group.setdefault(group, []).append((at, end))
-        shown = _shown(atoms, measured, least, allowed)
-        found = {
-            group: one.fields([end for _, end in by_group[group]])
-            for group in shown.names
-        }
-        safe = shown.safe(_parts_of_shares(found, one.weight))
-        if allowed is None:
-            # The first figure has all rows: it decides which groups there are.
-            allowed = safe
-            for group in safe:
-                members = by_group[group]
-                people = len({end.person for _, end in members})
-                calls = len({at for at, _ in members})
-                fields[group] = {"people": rounded(people), "calls": calls}
-        for group in safe:
-            fields[group].update(found[group])
-    return fields
-
-
-def _parts_of_shares(
-    found: Mapping[GroupName, dict[str, Value]], weight: str
-) -> list[dict[GroupName, float]]:
-    """For each share, how many it counts in each group, and how many it does not."""
-    sums: list[dict[GroupName, float]] = []
-    names = {name for fields in found.values() for name in fields}
-    for name in sorted(name for name in names if name.endswith("_ratio")):
-        counts = {group: float(fields[weight]) for group, fields in found.items()}
-        shares = {group: float(fields[name]) for group, fields in found.items()}
-        sums.append({group: shares[group] * counts[group] for group in found})
-        sums.append({group: (1 - shares[group]) * counts[group] for group in found})
-    return sums
-
-
-def _shown(
-    atoms: Sequence[Atom],
-    rows: Numbered[Row],
-    least: int,
-    allowed: frozenset[GroupName] | None,
-) -> ShownGroups:
-    people: dict[Atom, set[int]] = {atom: set() for atom in atoms}
-    for _, end in rows:
-        people[end.place, end.leg].add(end.person)
-    cells: dict[GroupName, list[int]] = {}
-    for at, atom in enumerate(atoms):
-        if people[atom]:
-            for group in group_names(*atom):
-                cells.setdefault(group, []).append(at)
-    known = Cells(list(people.values()), cells)
-    sums = group_sums(cells)
-    names = showable(known, sums, least, allowed) if cells else set()
-    return ShownGroups(known, names, least, sums=sums)
 
 
 def group_names(place: CallPlace, leg: Leg) -> list[GroupName]:
@@ -210,3 +145,15 @@ def group_sums(groups: Iterable[GroupName]) -> list[GroupSum]:
             )
             sums.append(GroupSum(total, tuple(parts)))
     return sums
+
+
+def _names(atom: Atom) -> list[GroupName]:
+    return group_names(*atom)
+
+
+_STREAMS: Grouping[StreamEnd, Atom] = Grouping(
+    lambda end: (end.place, end.leg), _names, group_sums
+)
+_SESSIONS: Grouping[SessionEnd, Atom] = Grouping(
+    lambda end: (end.place, end.leg), _names, group_sums
+)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
-
-import msgspec
+from collections.abc import Sequence
 
 from collectors.calls.call_record import SessionEnd, StreamEnd
+from collectors.calls.grouped_figures import CallFigures, share_of
 from collectors.calls.stream_verdict import poor_share
 from probes.wire.percentiles import percentile
 from probes.wire.sample import Value
 
-Row = TypeVar("Row", StreamEnd, SessionEnd)
 _SIDES = ("client", "network", "server", "unknown")
 _DUE_TO = {"jitter": "jitter_ms", "loss": "loss_ratio", "rtt": "rtt_ms"}
 # With fewer, one call decides whether a share is high.
@@ -22,25 +19,8 @@ TOO_FEW_STREAMS = f"fewer than {FEW_STREAMS} streams with a verdict"
 NO_VERDICT = "too few people with a verdict"
 
 
-class CallFigures(msgspec.Struct, Generic[Row], frozen=True):
-    """One or more figures, made from the rows that pass `has_value`. `weight` is the
-    field with their number."""
-
-    weight: str
-    has_value: Callable[[Row], bool]
-    calculate: Callable[[Sequence[Row]], dict[str, Value]]
-
-    def fields(self, rows: Sequence[Row]) -> dict[str, Value]:
-        """Returns the figures of rows that all have the value, and their weight."""
-        return {self.weight: len(rows), **self.calculate(rows)} if rows else {}
-
-
-def _share(rows: Sequence[Row], holds: Callable[[Row], bool]) -> float:
-    return sum(map(holds, rows)) / len(rows)
-
-
 def _unclassified(rows: Sequence[StreamEnd]) -> dict[str, Value]:
-    return {"unclassified_ratio": _share(rows, lambda r: r.verdict == "unclassified")}
+    return {"unclassified_ratio": share_of(rows, lambda r: r.verdict == "unclassified")}
 
 
 def _is_classified(row: StreamEnd) -> bool:
@@ -56,11 +36,11 @@ def _verdicts(rows: Sequence[StreamEnd]) -> dict[str, Value]:
     return {
         "poor_ratio": _poor(rows),
         **{
-            f"poor_{name}_ratio": _share(rows, lambda r, f=figure: f in r.due_to)  # type: ignore[misc]
+            f"poor_{name}_ratio": share_of(rows, lambda r, f=figure: f in r.due_to)  # type: ignore[misc]
             for name, figure in _DUE_TO.items()
         },
         **{
-            f"side_{side}_ratio": _share(
+            f"side_{side}_ratio": share_of(
                 rows,
                 lambda r, s=side: r.verdict == "poor" and r.side == s,  # type: ignore[misc]
             )
@@ -114,13 +94,13 @@ SESSION_FIGURES: tuple[CallFigures[SessionEnd], ...] = (
         "sessions",
         lambda row: True,
         lambda rows: {
-            "setup_failed_ratio": _share(rows, lambda r: r.failed == "setup")
+            "setup_failed_ratio": share_of(rows, lambda r: r.failed == "setup")
         },
     ),
     CallFigures(
         "set_up_sessions",
         lambda row: row.failed != "setup",
-        lambda rows: {"dropped_ratio": _share(rows, lambda r: r.failed == "midcall")},
+        lambda rows: {"dropped_ratio": share_of(rows, lambda r: r.failed == "midcall")},
     ),
 )
 

@@ -8,7 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from alerts.rule import Rule
 from alerts.rule_files import load_rules
-from collectors.call_measurements import ROOM_CALLS, SELF_CALLS, TEAMS_CALLS
+from collectors.call_measurements import (
+    PHONE_CALLS,
+    ROOM_CALLS,
+    SELF_CALLS,
+    TEAMS_CALLS,
+)
 from collectors.experience.agent_results import VALUES
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query
@@ -63,7 +68,7 @@ NOT_SHOWN: dict[FieldName, str] = {
 # Microsoft's record of calls is stored before boards show it.
 _WITHOUT_BOARD = {
     measurement.name: "for queries and exports: no board has it yet"
-    for measurement in (TEAMS_CALLS, ROOM_CALLS, SELF_CALLS)
+    for measurement in (TEAMS_CALLS, ROOM_CALLS, PHONE_CALLS, SELF_CALLS)
 }
 
 

@@ -1,0 +1,129 @@
+"""The figures of groups of people, none of which is about few. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from collectors.experience.disclosure_control import (
+    Cells,
+    GroupName,
+    GroupSum,
+    showable,
+)
+from collectors.experience.group_figures import rounded
+from collectors.experience.value_disclosure import ShownGroups
+from probes.wire.sample import Value
+
+
+class OfPerson(Protocol):
+    """Whatever is counted, with the person that it is about."""
+
+    @property
+    def person(self) -> int: ...
+
+
+Row = TypeVar("Row", bound=OfPerson)
+Atom = TypeVar("Atom", bound=Hashable)
+# The rows of a group, each with the number of its call.
+Numbered = Sequence[tuple[int, Row]]
+
+
+class CallFigures(msgspec.Struct, Generic[Row], frozen=True):
+    """One or more figures, made from the rows that pass `has_value`. `weight` is the
+    field with their number."""
+
+    weight: str
+    has_value: Callable[[Row], bool]
+    calculate: Callable[[Sequence[Row]], dict[str, Value]]
+
+    def fields(self, rows: Sequence[Row]) -> dict[str, Value]:
+        """Returns the figures of rows that all have the value, and their weight."""
+        return {self.weight: len(rows), **self.calculate(rows)} if rows else {}
+
+
+def share_of(rows: Sequence[Row], holds: Callable[[Row], bool]) -> float:
+    """Returns the share of rows for which something holds."""
+    return sum(map(holds, rows)) / len(rows)
+
+
+class Grouping(msgspec.Struct, Generic[Row, Atom], frozen=True):
+    """Which groups there are. `atom`: what decides which groups a row is in. `names`:
+    these groups. `sums`: which of some groups are sums of others."""
+
+    atom: Callable[[Row], Atom]
+    names: Callable[[Atom], list[GroupName]]
+    sums: Callable[[Iterable[GroupName]], list[GroupSum]]
+
+
+def group_fields(
+    rows: Numbered[Row],
+    figures: Sequence[CallFigures[Row]],
+    least: int,
+    grouping: Grouping[Row, Atom],
+) -> dict[GroupName, dict[str, Value]]:
+    """Returns the fields of each group that may be shown: no row, and no figure in a
+    row, is about fewer than `least` people, and none can be worked out from others."""
+    atoms = tuple(dict.fromkeys(grouping.atom(end) for _, end in rows))
+    fields: dict[GroupName, dict[str, Value]] = {}
+    allowed: frozenset[GroupName] | None = None
+    for one in figures:
+        measured = [(at, end) for at, end in rows if one.has_value(end)]
+        by_group: dict[GroupName, list[tuple[int, Row]]] = {}
+        for at, end in measured:
+            for group in grouping.names(grouping.atom(end)):
+                by_group.setdefault(group, []).append((at, end))
+        shown = _shown(atoms, measured, least, allowed, grouping)
+        found = {
+            group: one.fields([end for _, end in by_group[group]])
+            for group in shown.names
+        }
+        safe = shown.safe(_parts_of_shares(found, one.weight))
+        if allowed is None:
+            # The first figure has all rows: it decides which groups there are.
+            allowed = safe
+            for group in safe:
+                members = by_group[group]
+                people = len({end.person for _, end in members})
+                calls = len({at for at, _ in members})
+                fields[group] = {"people": rounded(people), "calls": calls}
+        for group in safe:
+            fields[group].update(found[group])
+    return fields
+
+
+def _parts_of_shares(
+    found: Mapping[GroupName, dict[str, Value]], weight: str
+) -> list[dict[GroupName, float]]:
+    """For each share, how many it counts in each group, and how many it does not."""
+    sums: list[dict[GroupName, float]] = []
+    names = {name for fields in found.values() for name in fields}
+    for name in sorted(name for name in names if name.endswith("_ratio")):
+        counts = {group: float(fields[weight]) for group, fields in found.items()}
+        shares = {group: float(fields[name]) for group, fields in found.items()}
+        sums.append({group: shares[group] * counts[group] for group in found})
+        sums.append({group: (1 - shares[group]) * counts[group] for group in found})
+    return sums
+
+
+def _shown(
+    atoms: Sequence[Atom],
+    rows: Numbered[Row],
+    least: int,
+    allowed: frozenset[GroupName] | None,
+    grouping: Grouping[Row, Atom],
+) -> ShownGroups:
+    people: dict[Atom, set[int]] = {atom: set() for atom in atoms}
+    for _, end in rows:
+        people[grouping.atom(end)].add(end.person)
+    cells: dict[GroupName, list[int]] = {}
+    for at, atom in enumerate(atoms):
+        if people[atom]:
+            for group in grouping.names(atom):
+                cells.setdefault(group, []).append(at)
+    known = Cells(list(people.values()), cells)
+    sums = grouping.sums(cells)
+    names = showable(known, sums, least, allowed) if cells else set()
+    return ShownGroups(known, names, least, sums=sums)
