@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -19,24 +20,57 @@ from probes.wire.display import displayable
 from probes.wire.policy import Incident
 
 _KEPT_S = 10.0
+
+
+class StaffText(NamedTuple):
+    """What staff notice while it lasts, and what they noticed."""
+
+    now: str
+    past: str
+
+
 # Rules whose condition staff notice. No other rule is shown to them.
 _EVERYBODY = {
-    "calls_poor_everywhere": "Calls are poor for many of the council's staff",
-    "microsoft_unreachable_everywhere": "Microsoft 365 is hard to reach for many of "
-    "the council's staff",
-    "names_fail_everywhere": "Websites and services do not open for many of the "
-    "council's staff",
-    "relay_blocked_everywhere": "Teams calls do not get through for many of the "
-    "council's staff",
-    "vpn_gateway_down": "A VPN gateway of the council does not answer",
-    "vpn_slow_everywhere": "The VPN is slow for many of the council's staff",
+    "calls_poor_everywhere": StaffText(
+        "Calls are poor for many of the council's staff",
+        "Calls were poor for many of the council's staff",
+    ),
+    "microsoft_unreachable_everywhere": StaffText(
+        "Microsoft 365 is hard to reach for many of the council's staff",
+        "Microsoft 365 was hard to reach for many of the council's staff",
+    ),
+    "names_fail_everywhere": StaffText(
+        "Websites and services do not open for many of the council's staff",
+        "Websites and services did not open for many of the council's staff",
+    ),
+    "relay_blocked_everywhere": StaffText(
+        "Teams calls do not get through for many of the council's staff",
+        "Teams calls did not get through for many of the council's staff",
+    ),
+    "vpn_gateway_down": StaffText(
+        "A VPN gateway of the council does not answer",
+        "A VPN gateway of the council did not answer",
+    ),
+    "vpn_slow_everywhere": StaffText(
+        "The VPN is slow for many of the council's staff",
+        "The VPN was slow for many of the council's staff",
+    ),
 }
 _OF_A_SITE = {
-    "site_unreachable": "{site} has lost its network",
-    "line_down": "The line of {site} is down",
-    "line_full_down": "The line of {site} is full",
-    "line_full_up": "The line of {site} is full",
-    "on_backup_line": "{site} runs on its spare line, which may be slower",
+    "site_unreachable": StaffText(
+        "{site} has lost its network", "{site} had no network"
+    ),
+    "line_down": StaffText("The line of {site} is down", "The line of {site} was down"),
+    "line_full_down": StaffText(
+        "The line of {site} is full", "The line of {site} was full"
+    ),
+    "line_full_up": StaffText(
+        "The line of {site} is full", "The line of {site} was full"
+    ),
+    "on_backup_line": StaffText(
+        "{site} runs on its spare line, which may be slower",
+        "{site} ran on its spare line, which may have been slower",
+    ),
 }
 
 _log = structlog.get_logger()
@@ -58,12 +92,12 @@ def incidents(
         if alert.state != "firing" or alert.suppressed_by:
             continue
         if alert.site in sites or alert.rule in _EVERYBODY:
-            text = staff_text(alert, names)
+            known = staff_text(alert, names)
         else:
-            text = ""
-        if text:
+            known = None
+        if known is not None:
             # The longest text that `Incident` accepts.
-            text = text[:200]
+            text = known.now[:200]
             since[text] = min(since.get(text, alert.since_ms), alert.since_ms)
     return [
         Incident(text, since_ms)
@@ -71,13 +105,16 @@ def incidents(
     ]
 
 
-def staff_text(alert: Alert, site_names: Mapping[str, str]) -> str:
-    """What staff notice of an alert, as a sentence without its end; empty if nothing.
+def staff_text(alert: Alert, site_names: Mapping[str, str]) -> StaffText | None:
+    """What staff notice of an alert, as sentences without their end; None if nothing.
     Pure. `site_names`: by id, fit to be shown."""
-    if text := _EVERYBODY.get(alert.rule, ""):
+    if text := _EVERYBODY.get(alert.rule):
         return text
-    template = _OF_A_SITE.get(alert.rule, "") if alert.site else ""
-    return template.format(site=site_names.get(alert.site, alert.site))
+    template = _OF_A_SITE.get(alert.rule) if alert.site else None
+    if template is None:
+        return None
+    site = site_names.get(alert.site, alert.site)
+    return StaffText(*(text.format(site=site) for text in template))
 
 
 class KnownIncidents:

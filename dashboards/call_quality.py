@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from dashboards import figure_text
-
-Level = Literal["ok", "warn", "bad", "none"]
+from dashboards.state_levels import Level
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ async def test_after_three_days_it_is_given_up_and_said_until_the_next_is_sent(
     rig.reports.fails = "the disk is gone"
     await rig.at(2026, 11, 2, 7)
     await rig.at(2026, 11, 5, 8)
-    assert "did not reach everybody: the disk is gone" in rig.dispatch.problem()
+    assert "did not reach all its addresses: the disk is gone" in rig.dispatch.problem()
     rig.reports.fails = ""
     assert not await rig.at(2026, 11, 6)
     assert await rig.at(2026, 12, 2, 7)

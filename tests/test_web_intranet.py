@@ -59,8 +59,15 @@ def test_staff_read_what_they_notice_since_when_and_what_is_done() -> None:
     assert said(view(handled)) == [f"{slow} We are working on it."]
     over = msgspec.structs.replace(VPN, state="resolved", resolved_ms=NOW_MS - 60_000)
     assert said(view(over)) == [
-        "The VPN is slow for many of the council's staff, from 10:10 to 11:42. "
+        "The VPN was slow for many of the council's staff, from 10:10 to 11:42. "
         "This is over."
+    ]
+    # A feed shows one notice that changes, not two.
+    assert view(over).notices[0].id == view(VPN).notices[0].id
+    brief = msgspec.structs.replace(VPN, state="resolved", resolved_ms=VPN.since_ms + 1)
+    assert said(view(brief)) == [
+        "The VPN was slow for many of the council's staff at 10:10, for less than a "
+        "minute. This is over."
     ]
     yesterday = msgspec.structs.replace(VPN, since_ms=NOW_MS - DAY_MS)
     assert "since Tue 17 Nov, 11:43." in said(view(yesterday))[0]

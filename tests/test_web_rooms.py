@@ -3,6 +3,8 @@ others have judged, and judge nothing themselves."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import accessible
 import council
 import pytest
@@ -22,7 +24,7 @@ from collectors.store.query import Row
 from dashboards.web import room_cards
 from dashboards.web.room_cards import RoomCard, RoomCheck
 from dashboards.web.site_state import DeviceNow, LineNow
-from probes.wire.sample import Sample
+from probes.wire.sample import Sample, Value
 
 MINUTE_MS = 60_000
 ROOM = Room(
@@ -102,8 +104,8 @@ STREAMED = ROOM.model_copy(update={"stream_url": "https://cdn.example/live.m3u8"
 def test_a_stream_advances_stands_still_is_not_there_or_not_measured(
     stream: int | None, starts_in: float, word: str, verdict: str
 ) -> None:
-    more = {} if stream is None else {"stream_state_last": stream}
-    latest = row(3, starts_in, stream_text_last="why", **more)
+    known: dict[str, Any] = {} if stream is None else {"stream_state_last": stream}
+    latest = row(3, starts_in, stream_text_last="why", **known)
     own = room_cards.room_card(STREAMED, latest, estate(), {}, (), (), NOW_MS)
     shown = [check for check in own.checks if check.what == "Live stream"]
     assert [check.word for check in shown] == ([word] if word else [])
@@ -267,8 +269,9 @@ def test_a_team_whose_media_edge_does_not_answer_is_not_ready(
     figures: tuple[float | None, float | None], edge: str, answer: str
 ) -> None:
     names = ("media_edge_ok_ratio", "media_edge_rtt_p95_ms")
-    known = {n: v for n, v in zip(names, figures, strict=True) if v is not None}
-    fields = {"agents": 15, "call_poor_ratio": 0.0, **known}
+    pairs = zip(names, figures, strict=True)
+    known = {name: value for name, value in pairs if value is not None}
+    fields: dict[str, Value] = {"agents": 15, "call_poor_ratio": 0.0, **known}
     tags = {"by": "team", "group": "calls"}
     store = MemoryStore([Sample("experience", tags, fields, NOW_MS - 60_000)])
     named = (Team(id="calls", name="Calls", media_edges=(EDGE,)), Team(id="other"))

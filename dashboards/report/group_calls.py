@@ -22,8 +22,9 @@ from dashboards.missing_figures import LaptopCounts, laptops_query
 from dashboards.observed import Span
 from dashboards.report import report_queries
 from dashboards.report.month import ReportPeriod
-from dashboards.report.report_figures import GroupFigures, float_value
+from dashboards.report.report_figures import GroupFigures
 from dashboards.report.report_queries import AskStore
+from dashboards.row_values import float_value
 
 Name = tuple[str, str]
 

@@ -22,12 +22,12 @@ from zoneinfo import ZoneInfo
 from collectors.estate import Line
 from dashboards import figure_text
 from dashboards.report.report_figures import (
-    BUSY_RATIO,
     IDLE_RATIO,
     LineFigures,
     notice_day,
     reminder,
 )
+from dashboards.state_levels import BUSY_RATIO
 
 Advice = Literal[
     "cancel",

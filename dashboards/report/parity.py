@@ -27,9 +27,9 @@ from collectors.experience.group_figures import (
 )
 from collectors.store.query import Pick, Query, Row
 from dashboards.observed import Span
-from dashboards.report.report_figures import float_value
 from dashboards.report.report_queries import AskStore
 from dashboards.report_config import ParityMargins
+from dashboards.row_values import float_value
 
 Verdict = Literal["kept", "not kept", "cannot tell"]
 

@@ -42,6 +42,7 @@ from dashboards.report.planned_maintenance import planned_spans
 from dashboards.report.trend import TrendMonth, gather_trend
 from dashboards.report_config import ReportConfig, ReportTargets
 from dashboards.report_formats import DEFAULT_FORMATS, ReportFormat
+from dashboards.row_values import float_value
 
 Progress = Callable[[str], None]
 _ALWAYS = OpeningHours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
@@ -389,9 +390,9 @@ async def _gateway_figures(
             report_figures.GatewayFigures(
                 gateway,
                 availability(pieces, *inputs.span, _ALWAYS, planned),
-                report_figures.float_value(row, "connect_ms_p50"),
-                report_figures.float_value(row, "connect_ms_p95"),
-                report_figures.float_value(row, "certificate_days_last"),
+                float_value(row, "connect_ms_p50"),
+                float_value(row, "connect_ms_p95"),
+                float_value(row, "certificate_days_last"),
             )
         )
     return tuple(figures)

@@ -118,10 +118,11 @@ class ReportDispatch:
 
     def problem(self) -> str:
         """Returns a sentence about what was not sent; empty if all was."""
-        if self.state.error:
-            return f"A report has not been sent to everybody: {self.state.error}."
-        if self.state.given_up:
-            return f"The last report did not reach everybody: {self.state.given_up}."
+        error, given_up = self.state.error, self.state.given_up
+        if error:
+            return f"A report has not been sent to all its addresses: {error}."
+        if given_up:
+            return f"The last report did not reach all its addresses: {given_up}."
         return ""
 
     def load(self) -> None:

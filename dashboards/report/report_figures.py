@@ -14,8 +14,9 @@ from collectors.store.query import Row
 from dashboards import missing_figures
 from dashboards.chart import Point
 from dashboards.report.availability import Availability
+from dashboards.row_values import float_value
+from dashboards.state_levels import BUSY_RATIO
 
-BUSY_RATIO = 0.85
 IDLE_RATIO = 0.2
 SOON_DAYS = 120
 
@@ -299,11 +300,6 @@ def site_incidents(
     return tuple(
         sorted(incidents, key=lambda incident: incident.from_ms - incident.to_ms)
     )
-
-
-def float_value(row: Row | None, name: str) -> float | None:
-    value = None if row is None else row.values.get(name)
-    return None if value is None or isinstance(value, str) else float(value)
 
 
 def largest_value(row: Row | None, *names: str) -> float | None:

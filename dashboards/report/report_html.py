@@ -22,6 +22,7 @@ from dashboards.report.report_summary import (
     worst_sites,
 )
 from dashboards.report.site_map import site_map
+from dashboards.state_levels import BUSY_RATIO, use_level
 from dashboards.templating import environment
 
 _DAY_MS = 86_400_000
@@ -53,7 +54,7 @@ def render_html(content: ReportContent, council: str = "") -> str:
         points=points,
         advice={value.figures.line.id: value for value in content.line_values},
         site_name=lambda id: site_names.get(id, id),
-        use_level=_use_level,
+        use_level=use_level,
         reminder=lambda line: report_figures.reminder(line, today),
         lines=sorted(content.lines, key=lambda line: -(line.use_p95 or -1.0)),
         headlines=headlines(content),
@@ -107,20 +108,12 @@ def line_chart(
         step_ms=3_600_000,
         say=figure_text.percent,
         tick=lambda time_ms: figure_text.short_day(time_ms, content.month.zone),
-        limit=report_figures.BUSY_RATIO,
+        limit=BUSY_RATIO,
         limit_name="85% of the contracted speed",
         least_top=1.0,
         width=640,
         height=150,
         table_step_ms=_DAY_MS,
-    )
-
-
-def _use_level(ratio: float | None) -> str:
-    if ratio is None:
-        return "none"
-    return (
-        "bad" if ratio > 0.95 else "warn" if ratio > report_figures.BUSY_RATIO else "ok"
     )
 
 

@@ -10,9 +10,9 @@ from collectors.local_days import add_months
 from collectors.store.query import Pick, Query, Where
 from dashboards.observed import Span
 from dashboards.report.month import Month, ReportPeriod
-from dashboards.report.report_figures import float_value
 from dashboards.report.report_queries import AskStore, site_filter
 from dashboards.report_config import ReportTargets
+from dashboards.row_values import float_value
 
 MONTHS = 13
 

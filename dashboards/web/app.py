@@ -22,6 +22,7 @@ from alerts.alert_text import describe_affected
 from collectors.server_measurements import CATALOGUE
 from collectors.support_codes import SupportCodes
 from dashboards import call_quality, chart, figure_text
+from dashboards.state_levels import use_level
 from dashboards.templating import environment
 from dashboards.web import fleet_state, influx_endpoint, site_state, status_api
 from dashboards.web.action_pages import ActionPages, AlertActions
@@ -88,6 +89,7 @@ class StatusPages:
             config=config,
             figure_text=figure_text,
             state=site_state,
+            use_level=use_level,
             call_quality=call_quality,
             least=views.least,
             describe_affected=describe_affected,
@@ -264,7 +266,7 @@ def app(
     ]
     desk = support if config.needs_sign_in else None
     routes += CheckPage(views, pages.page, reflector_secret, desk).routes
-    routes += IntranetPages(config, NoticeSource(views, overviews)).routes
+    routes += IntranetPages(config, NoticeSource(overviews)).routes
     if actions is not None:
         linked = ActionPages(actions, pages.page, acts)
         act = Right.ACT_ON_ALERTS

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from collectors.support_codes import BrowserCheck, SentCheck
 from dashboards import call_quality, figure_text
-from dashboards.call_quality import Level
+from dashboards.state_levels import Level
 
 # A call with video in a group needs this much (Microsoft: 4 Mbit/s down, 2 up at best;
 # it works with less).

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from collectors.estate import Device
 from collectors.store.query import Row
 from dashboards import figure_text
+from dashboards.state_levels import Level
 from dashboards.web.health import DevicePart, device_part
 from dashboards.web.ports import PortNow, port_now
 from dashboards.web.search import has_text
-from dashboards.web.site_state import DeviceNow, Level
+from dashboards.web.site_state import DeviceNow
 
 NAMELESS = "port without a name"
 # The field `state` of a port, in words.

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from collectors.snmp.tables.quantities import SENSORS
 from collectors.store.query import Row
 from dashboards import figure_text
-from dashboards.web.site_state import Level
+from dashboards.row_values import float_value
+from dashboards.state_levels import Level
 
 _LEVELS: dict[int, tuple[Level, str]] = {
     0: ("ok", "OK"),
@@ -135,13 +136,13 @@ def reading(kind: str, value: float | None, state: str = "") -> str:
 
 
 def device_part(row: Row) -> DevicePart:
-    kind, value = row.tags.get("class", ""), _float_value(row, "value")
+    kind, value = row.tags.get("class", ""), _latest(row, "value")
     return DevicePart(
         device=row.tags.get("device", ""),
         name=row.tags.get("sensor", ""),
         kind=kind.replace("_", " "),
         reading=reading(kind, value, str(row.values.get("state_last") or "")),
-        limit=_limit(kind, value, _float_value(row, "low"), _float_value(row, "high")),
+        limit=_limit(kind, value, _latest(row, "low"), _latest(row, "high")),
         severity=_severity(row),
     )
 
@@ -160,7 +161,7 @@ def _hottest(rows: Iterable[Row]) -> DevicePart | None:
     the highest if none has a limit."""
     best: tuple[tuple[bool, float], Row] | None = None
     for row in rows:
-        value, high = _float_value(row, "value"), _float_value(row, "high")
+        value, high = _latest(row, "value"), _latest(row, "high")
         if row.tags.get("class") != "temperature" or value is None or _severity(row):
             continue
         rank = (high is not None, value - (high or 0.0))
@@ -208,7 +209,7 @@ def _of_class(rows: Iterable[Row], kind: str) -> list[float]:
         value
         for row in rows
         if row.tags.get("class") == kind
-        and (value := _float_value(row, "value")) is not None
+        and (value := _latest(row, "value")) is not None
     ]
 
 
@@ -231,7 +232,7 @@ def _clients(rows: Iterable[Row]) -> dict[str, int]:
     whole: dict[str, float] = defaultdict(float)
     parts: dict[str, dict[bool, float]] = {}
     for row in rows:
-        value = _float_value(row, "value")
+        value = _latest(row, "value")
         if row.tags.get("class") != "clients" or value is None:
             continue
         device, name = row.tags.get("device", ""), row.tags.get("radio", "")
@@ -247,7 +248,7 @@ def _clients(rows: Iterable[Row]) -> dict[str, int]:
 def _points(rows: Iterable[Row]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for row in rows:
-        value = _float_value(row, "value")
+        value = _latest(row, "value")
         if row.tags.get("class") != "ap-count" or value is None:
             continue
         if row.tags.get("radio", "").casefold().startswith(_WHOLE_POINTS):
@@ -257,10 +258,9 @@ def _points(rows: Iterable[Row]) -> dict[str, int]:
 
 
 def _severity(row: Row) -> int | None:
-    value = _float_value(row, "severity")
+    value = _latest(row, "severity")
     return None if value is None else max(0, min(2, int(value)))
 
 
-def _float_value(row: Row, name: str) -> float | None:
-    value = row.values.get(f"{name}_last")
-    return None if value is None or isinstance(value, str) else float(value)
+def _latest(row: Row, name: str) -> float | None:
+    return float_value(row, f"{name}_last")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from collectors.store.query import Row
-from dashboards.web.site_state import Level
+from dashboards.state_levels import Level
 
 # Below these a port is quiet: it is counted, and listed only on demand. A full queue
 # discards packets now and then, which needs no attention; errors are never right.

@@ -11,8 +11,9 @@ from alerts.silence import Silence
 from collectors.estate.estate_model import Estate, Room
 from collectors.store.query import Row
 from dashboards import figure_text
+from dashboards.state_levels import LEVEL_ORDER, Level
 from dashboards.web.page_queries import MINUTE_MS
-from dashboards.web.site_state import LEVEL_ORDER, DeviceNow, Level, LineNow
+from dashboards.web.site_state import DeviceNow, LineNow
 
 # From when a card is shown, and when the room is looked at again, before an event. The
 # rule `room_not_ready` begins with the first.

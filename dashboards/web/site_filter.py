@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from dashboards.state_levels import Level
 from dashboards.web.list_page import page_number
-from dashboards.web.site_state import Level, SiteNow
+from dashboards.web.site_state import SiteNow
 
 PAGE_SITES = 25
 # Fewer sites are all seen in the table.

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from alerts.alert import Alert
 from alerts.rule import CUT_OFF
 from collectors.estate import Device, Estate, Line, Site
 from collectors.store.query import Row
+from dashboards.row_values import float_value
+from dashboards.state_levels import LEVEL_ORDER, Level, use_level
 from dashboards.web.page_queries import MINUTE_MS
 from probes.wire.sample import Value
 
-Level = Literal["ok", "warn", "bad", "none"]
-# The most urgent first.
-LEVEL_ORDER: dict[Level, int] = {"bad": 0, "warn": 1, "none": 2, "ok": 3}
 STALE_MS = 3 * MINUTE_MS
-BUSY_RATIO = 0.85
 # As the rule `certificate_expiring`.
 CERTIFICATE_DAYS = 21
 
@@ -135,7 +132,7 @@ def _device(device: Device, row: Row | None, now_ms: int) -> DeviceNow:
         outcome,
         _int_value(row, "ports_up_last"),
         _int_value(row, "ports_down_last"),
-        _float_value(row, "uptime_s_last"),
+        float_value(row, "uptime_s_last"),
     )
 
 
@@ -160,8 +157,8 @@ def _line(line: Line, row: Row | None, alerts: Sequence[Alert]) -> LineNow:
         values = {name: row.values[name] for name in kept if name in row.values}
         row = Row(row.time_ms, row.tags, values)
     down_use, up_use = (
-        _float_value(row, "down_use_ratio_last"),
-        _float_value(row, "up_use_ratio_last"),
+        float_value(row, "down_use_ratio_last"),
+        float_value(row, "up_use_ratio_last"),
     )
     use = max((u for u in (down_use, up_use) if u is not None), default=None)
     carrying = row.values.get("carrying_last")
@@ -186,8 +183,8 @@ def _line(line: Line, row: Row | None, alerts: Sequence[Alert]) -> LineNow:
         line,
         level,
         word,
-        _float_value(row, "down_bps_last"),
-        _float_value(row, "up_bps_last"),
+        float_value(row, "down_bps_last"),
+        float_value(row, "up_bps_last"),
         down_use,
         up_use,
     )
@@ -382,17 +379,6 @@ BLIND_RULES = frozenset(
 _NOT_OF_SITES = BLIND_RULES | {"device_not_measured"}
 
 
-def use_level(ratio: float | None) -> Level:
-    if ratio is None:
-        return "none"
-    return "bad" if ratio > 0.95 else "warn" if ratio > BUSY_RATIO else "ok"
-
-
-def _float_value(row: Row, name: str) -> float | None:
-    value = row.values.get(name)
-    return None if value is None or isinstance(value, str) else float(value)
-
-
 def _int_value(row: Row, name: str) -> int | None:
-    value = _float_value(row, name)
+    value = float_value(row, name)
     return None if value is None else int(value)

@@ -12,10 +12,10 @@ from starlette.responses import Response
 from collectors.estate.estate_model import SMALL_TEAMS, Team
 from dashboards import call_quality, figure_text
 from dashboards.query_cache import rounded
+from dashboards.state_levels import Level
 from dashboards.web import page_queries
 from dashboards.web.laptop_groups import Group, groups
 from dashboards.web.page_views import Views
-from dashboards.web.site_state import Level
 from probes.wire.sample import Value
 
 # The verdict of `call_quality`, as the answer to "are they ready for calls?".

@@ -9,6 +9,7 @@ from typing import Any, cast
 from collectors.estate import Room, VpnGateway
 from collectors.snmp.tables.quantities import SENSORS
 from collectors.store.query import Row
+from dashboards.row_values import float_value
 from dashboards.web.api.estate_documents import (
     DeviceDocument,
     DeviceState,
@@ -144,13 +145,13 @@ def port_document(port: PortNow) -> PortDocument:
 
 def sensor_document(row: Row) -> SensorDocument:
     kind = row.tags.get("class", "")
-    severity = number_of(row, "severity_last")
+    severity = float_value(row, "severity_last")
     return SensorDocument(
         device=row.tags.get("device", ""),
         name=row.tags.get("sensor", ""),
         kind=kind,
         unit=(SENSORS[kind].unit or "") if kind in SENSORS else "",
-        value=number_of(row, "value_last"),
+        value=float_value(row, "value_last"),
         state=text_of(row, "state_last"),
         severity=None if severity is None else int(severity),
     )
@@ -164,9 +165,9 @@ def room_document(room: Room, row: Row | None) -> RoomDocument:
         is_up=flag_of(row, "up_last"),
         is_ready=flag_of(row, "ready_last"),
         text=text_of(row, "text_last"),
-        stream=_STREAM_WORDS.get(number_of(row, "stream_state_last")),
+        stream=_STREAM_WORDS.get(float_value(row, "stream_state_last")),
         event=text_of(row, "event_text_last"),
-        minutes_to_start=number_of(row, "minutes_to_start_last"),
+        minutes_to_start=float_value(row, "minutes_to_start_last"),
     )
 
 
@@ -178,9 +179,9 @@ def gateway_document(gateway: VpnGateway, row: Row | None) -> GatewayDocument:
         site=gateway.site,
         state=_GATEWAY_STATES.get(text, "certificate"),
         text=text,
-        connect_ms=number_of(row, "connect_ms_last"),
-        tls_ms=number_of(row, "tls_ms_last"),
-        certificate_days=number_of(row, "certificate_days_last"),
+        connect_ms=float_value(row, "connect_ms_last"),
+        tls_ms=float_value(row, "tls_ms_last"),
+        certificate_days=float_value(row, "certificate_days_last"),
     )
 
 
@@ -199,13 +200,8 @@ def group_document(group: Group) -> GroupDocument:
 
 
 def flag_of(row: Row | None, name: str) -> bool | None:
-    number = number_of(row, name)
+    number = float_value(row, name)
     return None if number is None else bool(number)
-
-
-def number_of(row: Row | None, name: str) -> float | None:
-    value = None if row is None else row.values.get(name)
-    return None if value is None or isinstance(value, str) else float(value)
 
 
 def text_of(row: Row | None, name: str) -> str:

@@ -49,7 +49,7 @@ class ServiceOperations:
 
     def __init__(self, views: Views, overviews: OverviewCache, timezone: str) -> None:
         self._views, self._overviews = views, overviews
-        self._notices = NoticeSource(views, overviews)
+        self._notices = NoticeSource(overviews)
         self._zone = ZoneInfo(timezone)
 
     @property

@@ -6,26 +6,22 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from alerts.alert import Alert
 from dashboards.figure_text import iso
 from dashboards.web.intranet.staff_notices import StaffView, staff_view
 from dashboards.web.overview_cache import OverviewCache
-from dashboards.web.page_views import Views
 
 LANGUAGE = "en-GB"
-_RECENT_KEPT_MS = 15_000
 
 
 class NoticeSource:
     """`await view()` returns what staff may know, and the time that it is of."""
 
-    def __init__(self, views: Views, overviews: OverviewCache) -> None:
-        self._views, self._overviews = views, overviews
-        self._recent: tuple[int, list[Alert], bool] | None = None
+    def __init__(self, overviews: OverviewCache) -> None:
+        self._overviews = overviews
 
     async def view(self) -> tuple[StaffView, int]:
         overview = await self._overviews.latest()
-        ended, is_read = await self._ended(overview.now_ms)
+        ended, is_read = await self._overviews.ended()
         firing = [cause.alert for cause in overview.causes]
         is_complete = overview.is_complete and is_read and not overview.blind.sentences
         view = staff_view(
@@ -36,12 +32,6 @@ class NoticeSource:
             overview.now_ms,
         )
         return view, overview.now_ms
-
-    async def _ended(self, now_ms: int) -> tuple[list[Alert], bool]:
-        if self._recent is None or now_ms - self._recent[0] >= _RECENT_KEPT_MS:
-            alerts, failing = await self._views.recent()
-            self._recent = now_ms, alerts, not failing
-        return self._recent[1:]
 
 
 class NoticeDocument(msgspec.Struct, frozen=True, kw_only=True):

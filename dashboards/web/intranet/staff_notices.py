@@ -16,7 +16,7 @@ import msgspec
 
 from alerts.alert import Alert
 from alerts.silence import Silence
-from alerts.staff_incidents import staff_text
+from alerts.staff_incidents import StaffText, staff_text
 from collectors.estate import Estate
 from dashboards.figure_text import hour, when
 from probes.wire.display import isolated
@@ -46,8 +46,9 @@ OFFICES = "Offices"
 
 
 class StaffNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """`text` is what staff notice, without an end; `is_handled`: it is worked on.
-    `until_ms` is None while it lasts; `changed_ms`: when this notice last changed."""
+    """`text` is what staff notice or noticed, without an end; `is_handled`: it is
+    worked on. `until_ms` is None while it lasts; `changed_ms`: when this notice last
+    changed."""
 
     id: str
     service: str
@@ -74,6 +75,8 @@ class StaffNotice(msgspec.Struct, frozen=True, kw_only=True):
             verb = "is going on" if self.since_ms <= now_ms else "is planned"
             breaks = "There may be short breaks"
             return f"{self.text} {verb}, from {begun} to {ended}. {breaks}."
+        if begun == ended:
+            return f"{self.text} at {begun}, for less than a minute. This is over."
         return f"{self.text}, from {begun} to {ended}. This is over."
 
 
@@ -132,25 +135,26 @@ def _problems(
     for alert in alerts:
         text = staff_text(alert, names)
         is_explained = alert.state == "resolved" and alert.suppressed_by
-        if not text or is_explained or alert.firing_ms is None:
+        if text is None or is_explained or alert.firing_ms is None:
             continue
         notice = _notice(alert, text)
         if notice.until_ms is None and alert.state == "firing":
-            open_now[text] = _joined(open_now.get(text), notice)
+            open_now[text.now] = _joined(open_now.get(text.now), notice)
         elif notice.until_ms is not None and now_ms - notice.until_ms < KEPT_MS:
-            ended[text, notice.since_ms] = notice
+            ended[text.now, notice.since_ms] = notice
     return [*open_now.values(), *ended.values()]
 
 
-def _notice(alert: Alert, text: str) -> StaffNotice:
+def _notice(alert: Alert, text: StaffText) -> StaffNotice:
     service = next(
         (name for name, rules in SERVICES.items() if alert.rule in rules), OFFICES
     )
     changes = (alert.firing_ms, alert.acknowledged_ms, alert.resolved_ms)
     return StaffNotice(
-        id=_id(text, alert.since_ms),
+        # Of what is noticed, so that a feed keeps the notice when it is over.
+        id=_id(text.now, alert.since_ms),
         service=service,
-        text=text,
+        text=text.now if alert.resolved_ms is None else text.past,
         state="problem" if alert.resolved_ms is None else "over",
         since_ms=alert.since_ms,
         until_ms=alert.resolved_ms,
