@@ -16,7 +16,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from pydantic import Field
 
-from alerts.secret import Secret
+from collectors.secret import Secret
 from collectors.strict_model import StrictModel
 
 ActionName = Literal["acknowledge", "silence"]

@@ -16,8 +16,8 @@ from alerts.notify.channels import ChannelConfig, build_notifiers, channel_secre
 from alerts.notify.delivery_result import Notifier
 from alerts.notify.routing import Route, RoutingConfig
 from alerts.rota import Contact, RotaConfig
-from alerts.secret import Secret
 from collectors.estate.opening_hours import TimeZone
+from collectors.secret import Secret
 from collectors.strict_model import StrictModel
 
 FeedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$")]

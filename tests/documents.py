@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
-from alerts.secret import Secret
 from collectors.estate.estate_model import Estate
 from collectors.reflector import ReflectorConfig
+from collectors.secret import Secret
 from probes.agent.settings import Settings as AgentSettings
 from towpath.config import _UNDER_STATE, TowpathConfig
 

@@ -29,8 +29,8 @@ from alerts.action_link import (
     write_token,
 )
 from alerts.alert_access import list_silences, open_alerts
-from alerts.secret import Secret
 from alerts.silence import Silence
+from collectors.secret import Secret
 
 KEY = b"k" * 32
 DAY_MS = 86_400_000

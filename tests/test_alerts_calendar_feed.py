@@ -15,7 +15,7 @@ from alerts.calendars.calendar_feed import (
     CalendarFeed,
     read_state,
 )
-from alerts.secret import Secret
+from collectors.secret import Secret
 
 __all__ = ["calendar_server"]
 NOW_MS = utc_ms("2026-06-01 12:00")

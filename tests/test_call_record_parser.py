@@ -30,6 +30,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from platform_samples import damaged
 
+from collectors.call_measurements import ODD_REASONS
 from collectors.calls.call_record import (
     CallPlace,
     CallRecord,
@@ -183,6 +184,7 @@ def test_an_impossible_value_is_left_out_and_counted(
 ) -> None:
     kept, odd = one_stream(**figures)
     assert odd == {reason: 1}
+    assert reason in ODD_REASONS
     assert len(kept.streams) == 1
 
 
@@ -349,7 +351,9 @@ def test_no_record_stops_the_parser(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 4))):
         holder, key = places[data.draw(st.integers(0, len(places) - 1))]
         holder[key] = data.draw(JSON)
-    parse_record(json.dumps(raw).encode(), context(), Counter())
+    odd: Counter[str] = Counter()
+    parse_record(json.dumps(raw).encode(), context(), odd)
+    assert odd.keys() <= ODD_REASONS.keys()
 
 
 @given(damaged([json.dumps(meeting(1)).encode()]))

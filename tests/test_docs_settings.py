@@ -24,9 +24,9 @@ from documents import (
 )
 
 from alerts.rule_files import load_rules
-from alerts.secret import Secret
 from collectors.estate import load as load_estate
 from collectors.reflector import ReflectorConfig
+from collectors.secret import Secret
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials
 from collectors.snmp.profiles.profile_loader import load_files as load_profiles

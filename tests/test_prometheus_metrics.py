@@ -22,11 +22,11 @@ from collectors.self_metrics import families
 from collectors.server_measurements import CATALOGUE
 from probes.wire.sample import Sample
 from towpath.cli import app
+from towpath.config import ROLES
 from towpath.metrics import MetricsConfig, MetricsServer
 
 START_MS = 1_790_553_600_000
 LINE = {"line": "l1", "site": "depot", "role": "primary", "supplier": "Acme"}
-ROLES = ("poll", "ingest", "store", "alert", "web")
 
 
 async def scrape(window: Window, now_ms: int) -> dict[tuple[str, str], float]:

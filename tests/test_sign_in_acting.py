@@ -27,7 +27,7 @@ from store_doubles import MemoryStore
 
 from alerts.action_link import LinkConfig, LinkSigner
 from alerts.alert_access import list_silences, open_alerts
-from alerts.secret import Secret
+from collectors.secret import Secret
 from dashboards.web import StatusPage
 from dashboards.web.action_pages import AlertActions
 from dashboards.web.sign_in.role_claims import display_name

@@ -17,7 +17,7 @@ from store_doubles import MemoryStore
 
 from alerts.action_link import ActionName, LinkConfig, LinkSigner
 from alerts.alert_access import list_silences, open_alerts
-from alerts.secret import Secret
+from collectors.secret import Secret
 from dashboards.web import StatusPage, WebConfig
 from dashboards.web.action_pages import AlertActions
 from dashboards.web.sign_in.sign_in_sessions import form_token

@@ -16,6 +16,7 @@ from alerts.action_link import key_problem
 from alerts.maintenance_planner import uncountable_windows
 from alerts.notify.channels import channel_problems
 from alerts.rule_files import RuleError, load_rules
+from collectors.calls.calls_check import call_problems, call_warnings
 from collectors.disk_space import nearest_existing
 from collectors.estate import Estate, EstateError, load, warnings
 from collectors.http import CannotServe
@@ -132,6 +133,9 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
                     f"reflector {reflector.id}: laptops get no token for its speed "
                     "tests without ingest.policy.reflector_secret_file"
                 )
+    if config.calls.enabled and estate is not None:
+        wrong += call_problems(config.calls, estate)
+        misleading += call_warnings(config.calls, estate)
     misleading += _fleet_problems(config)
     if estate is not None:
         misleading += _data_problems(config, estate)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from alerts.alert_config import AlertConfig
 from alerts.notify.email import EmailConfig
+from collectors.calls.calls_config import CallsConfig
 from collectors.certificate_files import CertificateFile
 from collectors.config_errors import encoding_error, explain, line_of
 from collectors.experience.groups import GroupsConfig
@@ -33,9 +34,9 @@ from probes.wire.catalogue import did_you_mean
 from towpath.log_setup import LogConfig
 from towpath.metrics import MetricsConfig
 
-Role = Literal["poll", "ingest", "store", "alert", "web"]
+Role = Literal["poll", "ingest", "store", "alert", "web", "calls"]
 _Model = TypeVar("_Model", bound=BaseModel)
-ROLES: tuple[Role, ...] = ("poll", "ingest", "store", "alert", "web")
+ROLES: tuple[Role, ...] = ("poll", "ingest", "store", "alert", "web", "calls")
 
 _UNDER_STATE: dict[tuple[str, ...], str] = {
     ("journal", "folder"): "journal",
@@ -72,6 +73,7 @@ class TowpathConfig(StrictModel):
     vpn_gateways: VpnGatewaysConfig = VpnGatewaysConfig()
     ingest: IngestConfig = IngestConfig()
     groups: GroupsConfig = GroupsConfig()
+    calls: CallsConfig = CallsConfig()
     store: StoreConfig
     alerts: AlertConfig
     web: WebConfig = WebConfig()
@@ -144,6 +146,8 @@ def certificate_files(
     if "poll" in roles and config.vpn_gateways.ca_file:
         trusted = Path(config.vpn_gateways.ca_file)
         files["vpn_gateways.ca_file"] = CertificateFile(trusted, True)
+    if "calls" in roles and config.calls.enabled and config.calls.certificate:
+        files["calls.certificate"] = CertificateFile(config.calls.certificate)
     if config.store.kind == "influxdb" and config.store.ca_file is not None:
         files["store.ca_file"] = CertificateFile(config.store.ca_file, True)
     return files

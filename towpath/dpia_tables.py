@@ -142,6 +142,21 @@ def _flows(
     for place in places:
         folder = _FOLDERS[place.root]
         yield folder.source, folder.title, place.holds, folder.measure, place.kept
+    yield (
+        "Microsoft's record of calls",
+        "role `calls`, in memory",
+        "records of calls, with names, addresses and devices, if `calls.enabled`",
+        "TLS; an application with one permission, its secret or certificate",
+        "the time for reading them: nothing of it is written",
+    )
+    calls = catalogue.measurement("teams_calls")
+    yield (
+        "role `calls`, in memory",
+        "shared store, boards, reports",
+        f"`{calls.name}`: figures of groups; `room_calls`: of meeting rooms",
+        "`groups.least` people, secondary suppression",
+        f"{calls.retention_days} days",
+    )
     groups = catalogue.measurement(_GROUPS)
     yield (
         "journal",
@@ -167,6 +182,8 @@ def flows_diagram(catalogue: Catalogue, places: Iterable[PersonalDataPlace]) -> 
     lines += [
         '  broker -- TLS --> ingest["ingest"]',
         '  journal -- "groups of ten or more" --> shared["shared store"]',
+        '  microsoft["Microsoft\'s record of calls"] -- TLS --> calls["role calls"]',
+        '  calls -- "groups of ten or more" --> shared',
         '  shared --> pages["boards, reports, status page"]',
         "```",
     ]

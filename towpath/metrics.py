@@ -34,7 +34,7 @@ class MetricsServer:
     def __init__(
         self, config: MetricsConfig, roles: Sequence[str], *collectors: Collector
     ) -> None:
-        order = ("poll", "ingest", "store", "alert", "web")
+        order = ("poll", "ingest", "store", "alert", "web", "calls")
         self.host = config.host
         self.port = config.port
         if len(roles) < len(order):

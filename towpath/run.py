@@ -51,11 +51,12 @@ from collectors.store.erasure import Erasures
 from collectors.support_codes import SupportCodes, support_codes_file
 from collectors.topology import TopologyGraph, TopologyView
 from collectors.vpn_gateways import VpnGateways
-from dashboards.web import ApiSources, FleetSource, GrafanaSource, SiteRows, StatusPage
+from dashboards.web import FleetSource, GrafanaSource, SiteRows, StatusPage
 from dashboards.web.action_pages import alert_actions
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 from towpath.config import (
+    ROLES,
     Role,
     TowpathConfig,
     certificate_files,
@@ -64,6 +65,7 @@ from towpath.config import (
 )
 from towpath.error_sentences import sentence_of
 from towpath.metrics import MetricsServer
+from towpath.role_parts import api_sources, call_collector
 from towpath.roles import RoleLocks
 from towpath.scheduled_reports import scheduled_reports
 
@@ -84,7 +86,7 @@ class Installation:
         now_ms: WallClock = wall_ms,
     ) -> None:
         self.config, self.roles = config, roles
-        self.process = "all" if len(roles) == 5 else "-".join(roles)
+        self.process = "all" if len(roles) == len(ROLES) else "-".join(roles)
         self.pieces: list[tuple[str, Piece]] = []
         self._sources: list[tuple[str, Source]] = []
         self._running = contextlib.AsyncExitStack()
@@ -116,6 +118,10 @@ class Installation:
             self._alert()
         if "web" in roles:
             self._web()
+        if "calls" in roles and config.calls.enabled:
+            calls = call_collector(config, self.estate, self.journal, now_ms)
+            self._add("Microsoft's record of calls", calls)
+            self._source("calls", lambda at: calls.samples(self.process, at))
         monitor = SelfMonitor(
             self.process, self._sources, unhurried, now_ms, config.self_s
         )
@@ -316,7 +322,7 @@ class Installation:
             least=self.config.groups.least,
             influx=None if source is None else source.endpoint,
             actions=alert_actions(self.config.alerts, self._now_ms),
-            api=self._api_sources(),
+            api=api_sources(self.config, self.estate),
             fleet=FleetSource(
                 self.config.ingest,
                 self._now_ms,
@@ -335,17 +341,6 @@ class Installation:
         for name, dispatch in scheduled_reports(self.config, self._now_ms):
             self._add(name, dispatch)
             self._report_trouble = dispatch.problem
-
-    def _api_sources(self) -> ApiSources:
-        alerts = self.config.alerts
-        rules = load_rules(CATALOGUE, alerts.rules)
-        return ApiSources(
-            alerts.standing,
-            lambda: (rules, self.estate.current),
-            self._current,
-            self.config.ingest,
-            alerts.timezone,
-        )
 
     def _unwell(self, now_ms: int) -> list[str]:
         """Sentences about what keeps Towpath from working (blocking)."""

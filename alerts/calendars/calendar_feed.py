@@ -19,8 +19,8 @@ from alerts.calendars.feed_request import (
     request_calendar,
 )
 from alerts.calendars.reading_process import CalendarUnreadable, read_calendar
-from alerts.secret import Secret
 from collectors.estate.opening_hours import TimeZone
+from collectors.secret import Secret
 from collectors.strict_model import StrictModel
 from probes.wire.atomic_file import replace_file
 from probes.wire.durations import duration_text

@@ -23,7 +23,7 @@ from alerts.notify.http_caller import LATER_STATUSES, hide_secrets
 from alerts.notify.page import Page
 from alerts.notify.sent_parts import RecipientFailure, SentParts
 from alerts.notify.thread_call import call_in_thread
-from alerts.secret import Secret
+from collectors.secret import Secret
 from probes.wire.display import displayable
 
 _STATUS = re.compile(r"\berror=(\d{3})\b")

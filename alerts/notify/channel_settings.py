@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from alerts.secret import Secret
+from collectors.secret import Secret
 from collectors.strict_model import StrictModel
 
 

@@ -16,7 +16,7 @@ from alerts.notify.email import Email, EmailConfig
 from alerts.notify.govuk_notify import GovukNotify, GovukNotifyConfig
 from alerts.notify.service_desk import ServiceDesk
 from alerts.notify.webhook import Webhook, WebhookConfig
-from alerts.secret import Secret
+from collectors.secret import Secret
 from probes.wire.catalogue import did_you_mean
 
 KINDS = ("email", "webhook", "apprise", "alertmanager", "govuk_notify", "service_desk")

@@ -11,7 +11,7 @@ from alerts.notify.delivery_result import RetryLater, UnauthorisedCall
 from alerts.notify.desk_product import DeskProduct, DeskRequest, fill
 from alerts.notify.desk_settings import ServiceDeskConfig
 from alerts.notify.http_caller import HttpAnswer, HttpCaller
-from alerts.secret import Secret
+from collectors.secret import Secret
 from probes.wire.clock import WallClock
 
 # A token is renewed this long before it ends.

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from alerts.notify.channel_settings import UNLIMITED, ChannelSettings, MessageLimit
 from alerts.notify.desk_product import DeskProduct, load_product
-from alerts.secret import Secret
+from collectors.secret import Secret
 from probes.wire.catalogue import did_you_mean
 
 

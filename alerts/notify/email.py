@@ -24,7 +24,7 @@ from alerts.notify.delivery_result import (
 from alerts.notify.page import Page
 from alerts.notify.sent_parts import RecipientFailure, SentParts
 from alerts.notify.thread_call import call_in_thread
-from alerts.secret import Secret
+from collectors.secret import Secret
 
 # What a server says to a recipient: the code, and its text.
 ServerAnswer = tuple[int, bytes]

@@ -25,7 +25,7 @@ from alerts.notify.delivery_result import DeliveryRefused, MessageTooLarge, Retr
 from alerts.notify.http_caller import HttpCaller
 from alerts.notify.page import Page
 from alerts.notify.sent_parts import RecipientFailure, SentParts
-from alerts.secret import Secret
+from collectors.secret import Secret
 from probes.wire.clock import WallClock, wall_ms
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"

@@ -21,7 +21,7 @@ from alerts.notify.channel_settings import UNLIMITED, ChannelSettings, MessageLi
 from alerts.notify.delivery_result import RetryLater
 from alerts.notify.http_caller import HttpCaller
 from alerts.notify.page import Page
-from alerts.secret import Secret
+from collectors.secret import Secret
 from probes.wire.clock import WallClock, wall_ms
 
 

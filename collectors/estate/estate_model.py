@@ -160,6 +160,7 @@ class Room(StrictModel):
     `ports`: each the id of a switch and, after a space, its port. `devices`: those that
     stand in the room and are polled, such as an encoder or an access point. `names`:
     how calendars write the room. `stream_url`: the HLS or DASH manifest of its stream.
+    `accounts`: the sign-in names or object ids of its Teams Rooms.
     """
 
     id: Id
@@ -169,6 +170,7 @@ class Room(StrictModel):
     devices: tuple[Id, ...] = ()
     names: tuple[str, ...] = ()
     stream_url: Annotated[str, AfterValidator(_is_of_the_web)] = ""
+    accounts: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _hangs_on_something(self) -> Room:

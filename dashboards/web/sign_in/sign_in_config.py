@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from alerts.secret import Secret
 from collectors.ip_networks import is_loopback_name
+from collectors.secret import Secret
 from collectors.strict_model import StrictModel
 from dashboards.web.visitors import Right, Role
 

@@ -1,0 +1,162 @@
+"""A client of Microsoft Graph for call records: pages, throttling and failures."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Self
+
+import httpx2
+
+from collectors.calls.calls_config import CallsConfig
+from collectors.calls.graph_token import GraphRefused, GraphToken
+from collectors.calls.record_list import PageRefused, next_link, record_url
+from probes.wire.retry_after import retry_after_s
+
+_TIMEOUT_S = 60.0
+_MAX_BYTES = 128 << 20
+_MAX_PAGES = 20_000
+# Pauses before further tries after a failure of Microsoft's, without Retry-After.
+_PAUSES_S = (1.0, 4.0, 15.0)
+# Beyond that the round ends, and the next one tries again.
+_LONGEST_WAIT_S = 300.0
+_MOST_WAITS = 8
+_PERMISSION = "CallRecords.Read.All"
+
+
+class RecordGone(LookupError):
+    """Microsoft no longer has that record."""
+
+
+class GraphFails(GraphRefused):
+    """Microsoft could not answer, although it was tried several times."""
+
+
+class GraphClient:
+    """`async with GraphClient(config, token) as graph:`. `counts` has what happened to
+    requests: `throttled` and `server_errors`."""
+
+    def __init__(
+        self,
+        config: CallsConfig,
+        token: GraphToken,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._config, self._token, self._sleep = config, token, sleep
+        self.counts: Counter[str] = Counter()
+        self._http: httpx2.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        ca_file = self._config.ca_file
+        try:
+            trusted = await asyncio.to_thread(
+                ssl.create_default_context, cafile=str(ca_file) if ca_file else None
+            )
+        except OSError as error:
+            raise GraphRefused(f"calls.ca_file: {ca_file}: {error.strerror}") from None
+        self._http = httpx2.AsyncClient(
+            # Else members of enumerations that are new come as `unknownFutureValue`.
+            headers={
+                "Accept": "application/json",
+                "Prefer": "include-unknown-enum-members",
+            },
+            timeout=_TIMEOUT_S,
+            verify=trusted,
+            # A redirect to another host would send the token there.
+            follow_redirects=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def pages(self, url: str) -> AsyncIterator[bytes]:
+        """Yields the page at `url` and all after it. Raises `GraphRefused`."""
+        visited: set[str] = set()
+        link: str | None = url
+        while link is not None:
+            if link in visited or len(visited) >= _MAX_PAGES:
+                raise GraphRefused("Microsoft Graph's pages never end")
+            visited.add(link)
+            body = await self._get(link)
+            yield body
+            try:
+                link = next_link(body, self._config.graph_url)
+            except PageRefused as refused:
+                raise GraphRefused(str(refused)) from None
+
+    async def record(self, id: str) -> list[bytes]:
+        """Returns a record and the further pages of its sessions. Raises `RecordGone`
+        or `GraphRefused`."""
+        url = record_url(self._config.graph_url, id)
+        return [page async for page in self.pages(url)]
+
+    async def _get(self, url: str) -> bytes:
+        waits = failures = 0
+        is_renewed = False
+        while True:
+            token = await self._token.value()
+            answer = await self._send(url, token)
+            status = answer.status_code if answer is not None else 0
+            if answer is not None and status == 200:
+                if len(answer.content) > _MAX_BYTES:
+                    raise GraphRefused("Microsoft Graph sent a page of over 128 MB")
+                return answer.content
+            if status == 401 and not is_renewed:
+                # The token expired, or the secret was changed, in the middle.
+                is_renewed = True
+                self._token.forget(token)
+            elif status == 429 and answer is not None:
+                self.counts["throttled"] += 1
+                waits += 1
+                asked_s = retry_after_s(answer.headers.get("retry-after"), time.time())
+                wait_s = _PAUSES_S[-1] if asked_s is None else asked_s
+                if waits > _MOST_WAITS or wait_s > _LONGEST_WAIT_S:
+                    raise GraphRefused(
+                        "Microsoft Graph allows no more requests at present (429)"
+                    )
+                await self._sleep(wait_s)
+            elif status in (0, 408) or status >= 500:
+                self.counts["server_errors"] += 1
+                if failures == len(_PAUSES_S):
+                    raise GraphFails(
+                        f"Microsoft Graph fails ({status})"
+                        if status
+                        else f"{self._config.graph_url} cannot be reached"
+                    )
+                asked = None if answer is None else answer.headers.get("retry-after")
+                asked_s = retry_after_s(asked, time.time())
+                pause_s = _PAUSES_S[failures] if asked_s is None else asked_s
+                failures += 1
+                await self._sleep(min(pause_s, _LONGEST_WAIT_S))
+            else:
+                raise _refusal(status)
+
+    async def _send(self, url: str, token: str) -> httpx2.Response | None:
+        """Sends one request; None if there is no answer."""
+        assert self._http is not None
+        try:
+            return await self._http.get(
+                url, headers={"Authorization": f"Bearer {token}"}
+            )
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
+            return None
+
+
+def _refusal(status: int) -> Exception:
+    """What an answer means that a further try would not change. Its text is not shown,
+    as it may name what was asked for."""
+    if status in (404, 410):
+        return RecordGone("Microsoft Graph no longer has that record")
+    if status == 401:
+        return GraphRefused("Microsoft Graph does not accept the token (401)")
+    if status == 403:
+        return GraphRefused(
+            f"Microsoft Graph refuses (403): the application has no permission "
+            f"{_PERMISSION}, or no administrator's consent to it any more"
+        )
+    return GraphRefused(f"Microsoft Graph answered {status}")

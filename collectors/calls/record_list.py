@@ -1,0 +1,92 @@
+"""Reads pages of lists of call records. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from collectors.calls.record_values import Odd, as_object, as_objects, as_text, time_ms
+
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
+_API = "/v1.0/communications/callRecords"
+
+
+class ListedRecord(msgspec.Struct, frozen=True):
+    """What a list says of a record."""
+
+    id: str
+    version: int
+    ended_ms: int
+
+
+class _Links(msgspec.Struct):
+    """The links of a page; everything else in it is skipped."""
+
+    next: object = msgspec.field(name="@odata.nextLink", default=None)
+    sessions: object = msgspec.field(name="sessions@odata.nextLink", default=None)
+
+
+class PageRefused(ValueError):
+    """A page cannot be read, in one sentence without its content."""
+
+
+def list_url(graph_url: str, from_ms: int, to_ms: int) -> str:
+    """Returns the address of the records of calls that began in that time."""
+    begin, end = (_graph_time(ms) for ms in (from_ms, to_ms))
+    text = f"startDateTime ge {begin} and startDateTime lt {end}"
+    fields = "id,version,startDateTime,endDateTime"
+    return f"{graph_url}{_API}?$filter={quote(text)}&$select={fields}"
+
+
+def record_url(graph_url: str, id: str) -> str:
+    """Returns the address of one record with its sessions."""
+    return f"{graph_url}{_API}/{id}?$expand=sessions($expand=segments)"
+
+
+def read_page(body: bytes, odd: Odd) -> list[ListedRecord]:
+    """Returns the records of one page. Raises `PageRefused`."""
+    try:
+        page = as_object(msgspec.json.decode(body))
+    except (ValueError, RecursionError):
+        raise PageRefused("Microsoft Graph sent a list that is not JSON") from None
+    if not isinstance(page.get("value"), list):
+        raise PageRefused("Microsoft Graph sent something other than a list of records")
+    records = []
+    for raw in as_objects(page["value"]):
+        id, version = as_text(raw.get("id")), raw.get("version")
+        ended_ms = time_ms(raw.get("endDateTime"), odd)
+        started_ms = time_ms(raw.get("startDateTime"), odd)
+        known = [ms for ms in (ended_ms, started_ms) if ms is not None]
+        if not known or not _ID.fullmatch(id):
+            odd["no_time"] += 1
+            continue
+        # As in the parser: one that ends before it begins counts when it began.
+        version = version if type(version) is int else 0
+        records.append(ListedRecord(id, version, max(known)))
+    return records
+
+
+def next_link(body: bytes, graph_url: str) -> str | None:
+    """Returns the address of the next page, of a list or of a record's sessions.
+
+    Raises `PageRefused` if it leads to another host: the token would go there.
+    """
+    try:
+        links = msgspec.json.decode(body, type=_Links)
+    except (ValueError, RecursionError):
+        return None
+    link = as_text(links.next) or as_text(links.sessions)
+    if not link:
+        return None
+    # Microsoft's own examples have this form for pages of sessions.
+    link = link.replace("/$metadata#", "/")
+    if urlsplit(link)[:2] != urlsplit(graph_url)[:2]:
+        raise PageRefused("Microsoft Graph names another host for its next page")
+    return link
+
+
+def _graph_time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,153 @@
+"""The role `calls` of a whole Towpath: off by default, checked, and without people."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+import pytest
+from call_records import BEGIN_MS, PLANTED, TENANT, meeting
+from graph_server import CLIENT, failed, graph_server
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.calls.record_list import PageRefused, next_link, read_page
+from collectors.journal import JournalReader
+from probes.wire.clock import wall_ms
+from towpath.check import check_config
+from towpath.config import TowpathConfig, read
+from towpath.run import Installation
+
+OVER_MS = BEGIN_MS + 900_000 + 10_800_000
+ESTATE = """[[sites]]
+id = "town-hall"
+name = "Town Hall"
+subnets = ["10.150.0.0/16"]
+"""
+
+
+def settings(folder: Path, calls: str) -> TowpathConfig:
+    (folder / "estate.toml").write_text(ESTATE)
+    file = folder / "towpath.toml"
+    file.write_text(
+        'state = "state"\nestate = "estate.toml"\nself_s = 0.2\n'
+        f"[metrics]\nport = 0\n[store]\nflush_s = 0.1\n[calls]\n{calls}"
+    )
+    return read(file)
+
+
+def enabled(url: str, authority: Path, folder: Path) -> str:
+    (folder / "secret").write_text("a secret of the application")
+    return (
+        f'enabled = true\ntenant = "{TENANT}"\nclient_id = "{CLIENT}"\n'
+        f'secret = {{ file = "secret" }}\nca_file = "{authority}"\n'
+        f'graph_url = "{url}"\nsign_in_url = "{url}"\n'
+    )
+
+
+async def until(there: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not there():  # noqa: ASYNC110 - files
+            await asyncio.sleep(0.05)
+
+
+def rows_of(folder: Path) -> str:
+    """Everything in the store's files, as text."""
+    files = folder.glob("**/*.parquet")
+    return "".join(str(parquet.read_table(file).to_pylist()) for file in files)
+
+
+async def test_nothing_of_a_person_reaches_journal_store_files_or_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with graph_server(tmp_path) as server:
+        odd = meeting(12)
+        stream = odd["sessions"][0]["segments"][0]["media"][0]["streams"][0]
+        stream["averageJitter"] = "of Winifred Ardingly"
+        server.add(odd, {**meeting(12, number=2), "endDateTime": "10.150.0.2"})
+        server.faults.append(failed(400))
+        config = settings(tmp_path, enabled(server.url, server.authority, tmp_path))
+        config.state.mkdir()
+        position = json.dumps({"written_ms": BEGIN_MS})
+        (config.state / "calls.json").write_text(position)
+        late_ms = OVER_MS - wall_ms()
+        # The first run fails; the second reads what the first could not.
+        for word in ("Microsoft Graph answered 400", "town-hall"):
+            async with Installation(
+                config, ["store", "calls"], lambda: wall_ms() + late_ms
+            ):
+                await until(lambda word=word: word in rows_of(config.store.folder))  # type: ignore[misc]
+        kept = rows_of(config.store.folder)
+        reader = JournalReader(config.journal.folder, "look", {})
+        async with reader:
+            while (chunk := await reader.read(wait_s=0.0)) is not None:
+                kept += repr([(b.source, b.schema, b.columns) for b in chunk.batches])
+        assert "teams_calls" in kept
+        kept += "".join(map(str, capfd.readouterr()))
+        files = [path for path in config.state.rglob("*") if path.is_file()]
+        kept += "".join(path.read_bytes().decode("latin-1") for path in files)
+        assert [word for word in PLANTED if word in kept] == []
+
+
+def test_it_is_off_by_default_and_needs_its_ids_and_one_way_to_sign_in(
+    tmp_path: Path,
+) -> None:
+    assert not settings(tmp_path, "").calls.enabled
+    for calls, sentence in (
+        ("enabled = true", "expected tenant and client_id"),
+        (
+            f'enabled = true\ntenant = "{TENANT}"\nclient_id = "{CLIENT}"\n',
+            "expected secret or certificate",
+        ),
+        ('tenant = "council.onmicrosoft.com"', "tenant"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            settings(tmp_path, calls)
+
+
+def test_the_check_knows_what_calls_need(tmp_path: Path) -> None:
+    calls = enabled("https://graph.microsoft.com", tmp_path / "ca.pem", tmp_path)
+    calls += 'buildings = "buildings.tsv"\n[calls.gateways]\ngw-9 = ["198.51.100.9"]\n'
+    (tmp_path / "buildings.tsv").write_text("10.9.0.0\tx\t24\tNew Depot\n")
+    config = settings(tmp_path, calls)
+    (tmp_path / "secret").unlink()
+    found = check_config(config)
+    problems = "\n".join(found.problems)
+    assert "calls.secret: " in problems
+    assert "calls.gateways.gw-9: no VPN gateway is called that" in problems
+    warned = "\n".join(found.warnings)
+    assert "calls.buildings: at no site of the estate: New Depot" in warned
+    assert "calls.egress is not set" in warned
+    (tmp_path / "buildings.tsv").write_text("10.9.0.0\tx\t99\tNew Depot\n")
+    assert "buildings.tsv:1: expected a network" in "\n".join(
+        check_config(config).problems
+    )
+
+
+def test_the_next_page_is_only_followed_on_the_same_host() -> None:
+    graph = "https://graph.microsoft.com"
+    page = {"@odata.nextLink": f"{graph}/v1.0/$metadata#communications/x?$skip=1"}
+    link = next_link(json.dumps(page).encode(), graph)
+    assert link == f"{graph}/v1.0/communications/x?$skip=1"
+    for other in ("https://graph.example/x", "http://graph.microsoft.com/x"):
+        with pytest.raises(PageRefused, match="another host"):
+            next_link(json.dumps({"@odata.nextLink": other}).encode(), graph)
+
+
+def test_a_list_is_read_whatever_its_rows_are() -> None:
+    rows = [{"id": "../../secret", "endDateTime": "2026-09-21T14:20:00Z"}, None, 7]
+    counted: Counter[str] = Counter()
+    assert read_page(json.dumps({"value": rows}).encode(), counted) == []
+    assert counted == {"no_time": 1}
+    for body in (b"{}", b"[]", b"\xff", b"[" * 5000):
+        with pytest.raises(PageRefused):
+            read_page(body, counted)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_stop_the_reading_of_links(body: bytes) -> None:
+    assert next_link(body, "https://graph.microsoft.com") is None

@@ -1,0 +1,64 @@
+"""Parts of roles that are made of several settings."""
+
+from __future__ import annotations
+
+from alerts.rule_files import load_rules
+from collectors.calls.building_file import read_buildings
+from collectors.calls.call_collector import CallCollector
+from collectors.calls.call_places import CallLocator
+from collectors.estate import Estate, EstateFile
+from collectors.ingest.providers import Providers
+from collectors.journal import Append
+from collectors.server_measurements import CATALOGUE
+from dashboards.web import ApiSources
+from probes.wire.clock import WallClock
+from towpath.config import TowpathConfig
+
+
+def api_sources(config: TowpathConfig, estate: EstateFile) -> ApiSources:
+    """What the API of the web role reads."""
+    rules = load_rules(CATALOGUE, config.alerts.rules)
+    return ApiSources(
+        config.alerts.standing,
+        lambda: (rules, estate.current),
+        lambda: estate.current,
+        config.ingest,
+        config.alerts.timezone,
+    )
+
+
+def call_collector(
+    config: TowpathConfig, estate: EstateFile, append: Append, now_ms: WallClock
+) -> CallCollector:
+    """The reader of Microsoft's record of calls, with places as the estate has them.
+    Raises `ValueError` if a file that it needs cannot be used."""
+    calls = config.calls
+    buildings = [] if calls.buildings is None else read_buildings(calls.buildings)
+    table = config.ingest.providers
+    providers = Providers() if table is None else Providers.read(table)
+    known: dict[int, tuple[Estate, CallLocator]] = {}
+
+    def locator() -> CallLocator:
+        """The locator of the estate as it is now."""
+        current = estate.current
+        if 0 not in known or known[0][0] is not current:
+            made = CallLocator(
+                current.sites,
+                buildings,
+                calls.egress,
+                calls.vpn_subnets,
+                calls.gateways,
+                providers.look_up,
+            )
+            known[0] = (current, made)
+        return known[0][1]
+
+    return CallCollector(
+        calls,
+        lambda: estate.current,
+        locator,
+        append,
+        config.state / "calls.json",
+        config.groups.least,
+        now_ms,
+    )
