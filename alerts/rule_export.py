@@ -18,6 +18,7 @@ _ON_STATUS_PAGE = {
     "file": "the file that this setting names",
     "mostly": "a place that Towpath's status page names",
     "outcome": "the reason is on Towpath's status page",
+    "state_text": "the reason is on Towpath's status page",
     "stream_text": "the reason is on Towpath's status page",
     "text": "see Towpath's status page",
 }

@@ -128,6 +128,7 @@ SHOWN: dict[str, Value] = {
     "outcome": "timeout",
     "sense": "timeout",
     "state": "overheated",
+    "state_text": "the secret has expired",
     "stream_text": "no new segment for 45 s",
     "text": "Fan 2 has stopped",
 }
