@@ -21,10 +21,11 @@ class SnmpConfig(StrictModel):
     `at_once` limits how many polls run at the same time; those that wait for a silent
     device do not count. Each device gets an
     ICMP echo every `ping_s`; 0 for none. `state_file` keeps what is known of devices
-    (how much they can be asked at once, their neighbours) over a restart; "" keeps
-    nothing. `port_descriptions` stores ifAlias with the figures of each port; set it to
-    false if descriptions name people. `profiles` is a folder of the council's own
-    device profiles (docs/profiles.md). `credentials_by_subnet` lists the names of the
+    (how much they can be asked at once, their neighbours) over a restart, and a folder
+    beside it their ports; "" keeps nothing. `port_descriptions` stores ifAlias with the
+    figures of each port; set it to false if descriptions name people. `profiles` is a
+    folder of the council's own device profiles (docs/profiles.md).
+    `credentials_by_subnet` lists the names of the
     credentials to try first in each subnet.
     """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -93,6 +94,7 @@ class DevicePoll:
         state: DeviceState,
         health: HealthReader | None = None,
         pinged: PingTarget | None = None,
+        ports_file: Path | None = None,
     ) -> None:
         config = settings.config
         self._config, self._now_ms = config, settings.now_ms
@@ -107,7 +109,7 @@ class DevicePoll:
             health.port_name = self.port_name
         self._retry_policy = RetryPolicy.with_backoff(config.timeout_s, config.tries)
         self._ports = PortTable(
-            config.period_s, settings.now_ms, settings.monotonic_s, settings.slots
+            config.period_s, self._now_ms, self._monotonic_s, settings.slots, ports_file
         )
         self._neighbours = NeighbourMonitor(
             config, state, settings.topology, settings.now_ms, settings.monotonic_s

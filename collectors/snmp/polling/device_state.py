@@ -1,10 +1,12 @@
-"""What is remembered of devices over a restart, in one small JSON file.
+"""What is remembered of devices over a restart: one small JSON file for all of them,
+and beside it a file for each with its ports (`learnt_ports`).
 
-Losing the file costs some packets and a round of neighbours, never a wrong number.
+Losing them costs some packets and a round of neighbours, never a wrong number.
 """
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import msgspec
@@ -51,8 +53,17 @@ class DeviceStates:
         """The state of a device; a new one if there is none yet."""
         return self._by_device.setdefault(device, DeviceState())
 
+    def ports_file(self, device: str) -> Path | None:
+        """Where the ports of a device are kept; None if nothing is."""
+        if self._file is None:
+            return None
+        return self._file.with_name(f"{self._file.stem}-ports") / f"{device}.bin"
+
     def remove(self, device: str) -> None:
         self._by_device.pop(device, None)
+        if (ports := self.ports_file(device)) is not None:
+            with contextlib.suppress(OSError):
+                ports.unlink(missing_ok=True)
 
     def save(self) -> None:
         """Replaces the file in one step: a crash leaves the old file or the new one."""

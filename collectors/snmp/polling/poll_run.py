@@ -113,6 +113,8 @@ class PollRunner:
             self._states.get(device.id),
             HealthReader(self._profiles, self._slots),
             target.pinged,
+            # Descriptions that name people are not written to a file.
+            self._states.ports_file(device.id) if config.port_descriptions else None,
         )
 
     async def _ping_only(self, target: PollTarget) -> Batch:

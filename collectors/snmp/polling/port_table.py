@@ -10,14 +10,17 @@ polled meanwhile. If the fast requests do not fit into one poll, they are sent i
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import msgspec
 
 from collectors.snmp.polling import device_findings, request_plan
 from collectors.snmp.polling.counter_rates import Moment, elapsed
+from collectors.snmp.polling.learnt_ports import PortMemory
 from collectors.snmp.polling.poll_rows import PollAnswer, Renumbered, read_answer
 from collectors.snmp.polling.reading_slots import ReadingSlots
 from collectors.snmp.polling.riding_values import RidingValues
+from collectors.snmp.polling.unanswered_cells import UnansweredCells
 from collectors.snmp.session import oids
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import as_int, text
@@ -34,8 +37,6 @@ _REREAD_S = 300.0
 # Part of a poll's time that is used for tables if some ports are known already, so that
 # these are polled too; and if none is.
 _TABLES_SHARE, _FIRST_TABLES_SHARE = 0.75, 0.85
-# How often what did not answer is asked for again.
-_DOUBTS = 3
 # A slow agent is requested names and aliases at least every so many polls.
 _MAX_POLLS_WITHOUT_SLOW = 10
 
@@ -57,8 +58,10 @@ class PortTable:
         now_ms: WallClock,
         monotonic_s: MonotonicClock = time.monotonic,
         slots: ReadingSlots | None = None,
+        file: Path | None = None,
     ) -> None:
         self._slots = slots or ReadingSlots()
+        self._memory = PortMemory(file, _COLUMNS, now_ms, monotonic_s)
         self._period_s = period_s
         self._now_ms, self._monotonic_s = now_ms, monotonic_s
         # None if the tables must be read (again).
@@ -69,21 +72,15 @@ class PortTable:
         self._scalars: dict[str, Value] = {}
         # Replaced by another list whenever a port changes.
         self.ports: list[Port] = []
-        # The names of `_named_ports` by ifIndex.
-        self._named_ports = self.ports
         self._name_by_index: dict[int, str] = {}
         self.findings: dict[str, str] = {}
         # The last answer since the tables were read: a restart after it shows.
         self._last_moment: Moment | None = None
         self._read_s = 0.0
-        self._next_fast = self._next_slow = 0
-        self._polls_without_slow = 0
+        self._next_fast = self._next_slow = self._polls_without_slow = 0
         # None if the tables are read to the end.
         self._reading: _Reading | None = None
-        # What did not answer while the tables were read, so many times as it is worth
-        # asking again: an answer may have been lost.
-        self._doubtful: list[str] = []
-        self._doubted_s = 0.0
+        self._unanswered = UnansweredCells()
         # How many ports the last poll had to request.
         self._requested = 0
         # How many of them it reached; None if all.
@@ -120,9 +117,6 @@ class PortTable:
 
     def name_of(self, if_index: int) -> str | None:
         """The name of the port with that ifIndex, as last read."""
-        if self._named_ports is not self.ports:
-            self._named_ports = self.ports
-            self._name_by_index = {port.if_index: port.key for port in self.ports}
         return self._name_by_index.get(if_index)
 
     async def read(
@@ -146,15 +140,14 @@ class PortTable:
         plan = self._plan
         first = None
         self.reached, self._requested = None, 0
+        if plan is None:
+            # One small request first: a device that is down costs no more.
+            answers.append(await self._get_uptime(snmp))
+            plan = self._recall(snmp, answers[-1].moment)
         if plan is not None:
             first = await self._get(snmp, plan, 0)
         if plan is None or first is None:
-            if plan is None:
-                # One small request first: a device that is down costs no more.
-                answers.append(await self._get_uptime(snmp))
-                self._start_reading(answers[-1].moment)
-            else:
-                self._start_reading(None)
+            self._start_reading(answers[-1].moment if plan is None else None)
             snmp.session.retry_policy = retry_policy
             if not self._slots.has_room(is_slow=snmp.is_slow):
                 self._plan, self._port_plans = None, []
@@ -214,16 +207,16 @@ class PortTable:
                 break
             answers.append(answer)
             self.reached += len(answer.plans)
-        self._next_fast = 0
-        self.reached = None
+        self._next_fast, self.reached = 0, None
 
     def _moment(self, values: dict[str, Value]) -> Moment:
         ticks = values.get(oids.SYS_UP_TIME)
-        own_ms = self._monotonic_s() * 1000
-        return Moment(ticks if isinstance(ticks, int) else None, own_ms)
+        ticks = ticks if isinstance(ticks, int) else None
+        return Moment(ticks, self._monotonic_s() * 1000)
 
     async def _get_uptime(self, snmp: DeviceSession) -> PollAnswer:
-        values = await snmp.get_some([oids.SYS_UP_TIME])
+        values = await snmp.get_some([oids.SYS_UP_TIME, *self._memory.oids])
+        self._memory.object_id = values.get(oids.SYS_OBJECT_ID)
         return PollAnswer(self._now_ms(), self._moment(values), [], [])
 
     async def _get(
@@ -243,9 +236,8 @@ class PortTable:
         if last is not None and elapsed(last, moment).restarted:
             return None
         for scalar in (oids.IF_NUMBER, oids.IF_TABLE_LAST_CHANGE):
-            if scalar in request.oids and values.get(scalar) != self._scalars.get(
-                scalar
-            ):
+            is_other = values.get(scalar) != self._scalars.get(scalar)
+            if is_other and scalar in request.oids:
                 return None
         self._last_moment = moment
         incomplete = len(values) < len(request.oids)
@@ -296,8 +288,7 @@ class PortTable:
         assert reading is not None
         within = snmp.with_share(share).with_progress(reading.progress)
         try:
-            scalars = await within.get_some(_SCALARS)
-            self._scalars = scalars
+            self._scalars = scalars = await within.get_some(_SCALARS)
             await interfaces.read_columns(
                 within, _COLUMNS, as_int(scalars.get(oids.IF_NUMBER)), reading.cells
             )
@@ -309,9 +300,21 @@ class PortTable:
         else:
             self._reading = None
             unanswered = reading.progress.unanswered
-            self._doubted_s = self._monotonic_s()
-            self._doubtful = _DOUBTS * reading.cells.instances(unanswered, _COLUMNS)
+            cells = reading.cells.instances(unanswered, _COLUMNS)
+            self._unanswered.replace(cells, self._monotonic_s())
+            in_doubt = bool(cells or snmp.session.unreadable.by_oid)
+            moment = None if in_doubt else self._last_moment
+            self._memory.remember(moment, scalars, reading.cells.columns)
         self._keep(reading.cells)
+        return self._pack(snmp)
+
+    def _recall(self, snmp: DeviceSession, now: Moment) -> request_plan.Plan | None:
+        """The plan of the tables that were read before Towpath restarted, if any."""
+        learnt = self._memory.recall(now.ticks)
+        if learnt is None:
+            return None
+        self._scalars, self._last_moment = learnt.scalars, now
+        self._keep(PortCells(learnt.columns, learnt.indexes, len(learnt.indexes)))
         return self._pack(snmp)
 
     def _keep(self, cells: PortCells) -> None:
@@ -320,6 +323,7 @@ class PortTable:
         # Names are unique among all ports, not only among those.
         ports = interfaces.parse_ports(cells.columns)
         self.ports = [port for port in ports if port.if_index in read]
+        self._name_by_index = {port.if_index: port.key for port in self.ports}
         self._port_plans = request_plan.port_plans(
             self.ports, cells.columns, self._scalars
         )
@@ -364,11 +368,8 @@ class PortTable:
         self._next_slow += 1
         if self._next_slow % len(plan.slow) == 0:
             await self._retry_unreadable(snmp)
-        now_s = self._monotonic_s()
-        if self._doubtful and now_s - self._doubted_s > _REREAD_S:
-            self._doubted_s = now_s
-            if await snmp.has(self._doubtful.pop(0)):
-                self.forget()
+        if await self._unanswered.answer(snmp, self._monotonic_s()):
+            self.forget()
 
     async def _retry_unreadable(self, snmp: DeviceSession) -> None:
         """Requests unreadable values once a round, in case the device is repaired."""
