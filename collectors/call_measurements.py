@@ -199,3 +199,4 @@ SELF_CALLS = Measurement(
     lateness_s=120,
     retention_days=_KEEP_DAYS,
 )
+CALL_MEASUREMENTS = (TEAMS_CALLS, PHONE_CALLS, ROOM_CALLS)

@@ -5,15 +5,11 @@ reaches shared pages only as `experience`, in which every group has at least
 `collectors.experience.groups.LEAST` agents.
 """
 
-from collectors.call_measurements import (
-    PHONE_CALLS,
-    ROOM_CALLS,
-    SELF_CALLS,
-    TEAMS_CALLS,
-)
+from collectors.call_measurements import CALL_MEASUREMENTS, SELF_CALLS
 from collectors.declare import SITE, measurement
 from collectors.experience_measurement import EXPERIENCE, PARITY
 from collectors.room_measurements import ROOM, ROOM_PORT
+from collectors.rtp_measurements import RTP_MEASUREMENTS
 from collectors.self_measurements import SELF_MEASUREMENTS
 from collectors.silence_measurement import SILENCE
 from probes.wire.catalogue import Catalogue, Field, Tag
@@ -391,9 +387,8 @@ SERVER_MEASUREMENTS = (
     ALERT,
     INCIDENT,
     SILENCE,
-    TEAMS_CALLS,
-    PHONE_CALLS,
-    ROOM_CALLS,
+    *CALL_MEASUREMENTS,
+    *RTP_MEASUREMENTS,
     *SELF_MEASUREMENTS,
     SELF_CALLS,
 )

@@ -18,7 +18,7 @@ _SAMPLE = 64
 _LEAST_FOR_CLOCK, _LEAST_CLOCK_MS = 8, 100
 _CLOCK_TOLERANCE = 0.15
 _FRAME_MS = 20.0
-_VIDEO_HZ = 90_000
+VIDEO_HZ = 90_000
 # How fast the usual transit follows a drift of the clocks; a packet is late by it.
 _TRANSIT_SHARE = 1 / 64
 
@@ -182,7 +182,7 @@ class RtpStream:
         """RFC 3550 section 6.4.1, of each packet. The packets of one tone (RFC 4733)
         all have its first timestamp: when they are sent is not jitter; one counts."""
         ticks = stamp - self._last_stamp & 0xFFFFFFFF
-        if not ticks and self.hz != _VIDEO_HZ:
+        if not ticks and self.hz != VIDEO_HZ:
             return
         if ticks >= 1 << 31:
             ticks -= 1 << 32

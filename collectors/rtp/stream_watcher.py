@@ -17,9 +17,12 @@ from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, PayloadFormat, is_event
 from collectors.rtp.rtp_header import RtpHeader, read_rtp, unwrap_channel
 from collectors.rtp.rtp_stream import RtpStream, StreamKey
 from collectors.rtp.sip_messages import SdpMedia, read_sip
+from collectors.rtp.stream_candidates import (
+    CONFIRM_PACKETS,
+    EarlyPacket,
+    StreamCandidates,
+)
 
-_CONFIRM_PACKETS = 5
-_MOST_STEP, _MOST_TICKS = 16, 1_000_000
 _IDLE_NS, _SWEEP_NS = 60_000_000_000, 10_000_000_000
 _REPORTS_KEPT = 8
 _MOST_RTT_NS = 30_000_000_000
@@ -67,13 +70,6 @@ class AwaitedMedia(NamedTuple):
     media: SdpMedia
 
 
-class _Candidate:
-    __slots__ = ("packets",)
-
-    def __init__(self) -> None:
-        self.packets: list[tuple[int, RtpHeader, int]] = []
-
-
 class StreamWatcher:
     """`feed` each datagram. `live` has the streams; those idle for a minute of capture
     time move to `ended`, which the owner empties. `counts`: `rtp`, `rtcp`, `sip`, and
@@ -85,7 +81,7 @@ class StreamWatcher:
         self.live: dict[StreamKey, WatchedStream] = {}
         self.ended: list[WatchedStream] = []
         self.first_ns = self.last_ns = 0
-        self._candidates: dict[StreamKey, _Candidate] = {}
+        self._candidates = StreamCandidates[StreamKey](self._limits.candidates)
         self._awaited: dict[tuple[bytes, int], AwaitedMedia] = {}
         self._calls: dict[bytes, int] = {}
         self._by_ssrc: dict[int, list[WatchedStream]] = {}
@@ -132,31 +128,22 @@ class StreamWatcher:
         )
         watched = self.live.get(key)
         if watched is None:
-            watched = self._start(at_ns, key, datagram, header)
-            if watched is None:
-                return
+            self._start(at_ns, key, datagram, header)
         else:
             self._add(watched, at_ns, header, datagram.dscp)
 
     def _start(
         self, at_ns: int, key: StreamKey, datagram: Datagram, header: RtpHeader
-    ) -> WatchedStream | None:
+    ) -> None:
         """Starts the stream if it has shown itself to be one."""
         awaited = self._awaited.get((key.target, key.target_port))
         if awaited and header.payload_type not in awaited.media.formats:
             awaited = None
-        candidate = self._candidates.get(key)
-        if candidate is None:
-            candidate = self._candidates[key] = _Candidate()
-            if len(self._candidates) > self._limits.candidates:
-                del self._candidates[next(iter(self._candidates))]
-        packets = candidate.packets
-        if packets and not _follows(packets[-1][1], header):
-            packets.clear()
-        packets.append((at_ns, header, datagram.dscp))
-        if awaited is None and len(packets) < _CONFIRM_PACKETS:
-            return None
-        self._candidates.pop(key, None)
+        packet = EarlyPacket(at_ns, header, datagram.dscp)
+        needed = CONFIRM_PACKETS if awaited is None else 1
+        packets = self._candidates.put(key, packet, needed)
+        if packets is None:
+            return
         if len(self.live) >= self._limits.streams:
             self.counts["streams_dropped"] += 1
             self._end(next(iter(self.live.values())))
@@ -165,7 +152,6 @@ class StreamWatcher:
         self._by_ssrc.setdefault(key.ssrc, []).append(watched)
         for earlier in packets:
             self._add(watched, *earlier)
-        return watched
 
     def _add(
         self, watched: WatchedStream, at_ns: int, header: RtpHeader, dscp: int
@@ -259,10 +245,3 @@ class StreamWatcher:
         watched.stream.use_sample()
         watched.stream.flush()
         self.ended.append(watched)
-
-
-def _follows(before: RtpHeader, header: RtpHeader) -> bool:
-    """Whether a packet may be the next of a stream."""
-    step = header.sequence - before.sequence & 0xFFFF
-    ticks = header.timestamp - before.timestamp & 0xFFFFFFFF
-    return 0 < step <= _MOST_STEP and (ticks <= _MOST_TICKS or ticks >= 1 << 31)

@@ -1,0 +1,122 @@
+"""Follows the RTP streams of a packet ring by their headers, in bounded memory.
+
+The usual packet (Ethernet, IPv4 without options, UDP, RTP) is read by one `unpack`. Any
+other goes through the decoder of captures.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections import Counter
+
+from collectors.rtp.capture_file import ETHERNET
+from collectors.rtp.frame_decoder import FrameDecoder
+from collectors.rtp.packet_ring import RingBlock
+from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, is_event
+from collectors.rtp.rtp_header import read_rtp
+from collectors.rtp.rtp_stream import RtpStream, StreamKey
+from collectors.rtp.stream_candidates import EarlyPacket, StreamCandidates
+
+# struct tpacket3_hdr: offset of the next, time, copied length, length, MAC header.
+_PACKET = struct.Struct("=IIIII4xH")
+# Ethernet type; version and length of IPv4, TOS, fragment, protocol, addresses; ports;
+# RTP. What is between is skipped.
+_USUAL = struct.Struct("!12xHBB4xHxB2x4s4sHH5xBHII")
+_HEADS = _USUAL.size
+_IPV4, _NO_OPTIONS, _UDP, _FRAGMENT_BITS = 0x0800, 0x45, 17, 0x3FFF
+MOST_STREAMS, _MOST_CANDIDATES = 20_000, 8_192
+_IDLE_NS = 10_000_000_000
+
+
+class LiveStreams:
+    """`read_block` goes through a block of the ring. `streams` has what was found;
+    `take_idle` those that have ended. `counts`: `packets`, `rtp` (of streams), and
+    `over_limit` (of streams for which there was no room)."""
+
+    def __init__(self, most_streams: int = MOST_STREAMS) -> None:
+        self._most_streams = most_streams
+        self.counts: Counter[str] = Counter()
+        self.streams: dict[StreamKey, RtpStream] = {}
+        self.last_ns = 0
+        self._candidates = StreamCandidates[StreamKey](_MOST_CANDIDATES)
+        self._decoder = FrameDecoder()
+
+    def read_block(self, memory: mmap.mmap | bytes, block: RingBlock) -> None:
+        """Counts the packets of a block."""
+        # A plain tuple finds a `StreamKey`, and takes less time to make.
+        streams: dict[tuple[bytes, int, bytes, int, int], RtpStream]
+        streams = self.streams  # type: ignore[assignment]
+        packet, usual = _PACKET.unpack_from, _USUAL.unpack_from
+        at, at_ns, followed = block.first_at, self.last_ns, 0
+        for _ in range(block.packets):
+            step, seconds, nanoseconds, kept, length, head_at = packet(memory, at)
+            at_ns = seconds * 1_000_000_000 + nanoseconds
+            start = at + head_at
+            at += step
+            if kept >= _HEADS:
+                cells = usual(memory, start)
+                kind, head, tos, fragment, protocol = cells[:5]
+                if (
+                    head == _NO_OPTIONS
+                    and kind == _IPV4
+                    and protocol == _UDP
+                    and not fragment & _FRAGMENT_BITS
+                ):
+                    source, target, from_port, to_port, second = cells[5:10]
+                    sequence, stamp, ssrc = cells[10:]
+                    stream = streams.get((source, from_port, target, to_port, ssrc))
+                    if stream is not None:
+                        followed += 1
+                        stream.add(
+                            *(at_ns, second & 127, sequence, stamp, tos >> 2),
+                            second > 127,
+                        )
+                        continue
+            self._read_other(at_ns, memory[start : start + kept], length)
+        self.last_ns = at_ns
+        self.counts["packets"] += block.packets
+        self.counts["rtp"] += followed
+
+    def _read_other(self, at_ns: int, frame: bytes, length: int) -> None:
+        """A packet of a stream that is not followed yet, or an unusual one."""
+        datagram = self._decoder.decode(ETHERNET, frame)
+        if datagram is None:
+            return
+        header = read_rtp(datagram.payload, datagram.size)
+        if header is None:
+            return
+        key = StreamKey(
+            *(datagram.source, datagram.source_port, datagram.target),
+            *(datagram.target_port, header.ssrc),
+        )
+        packet = EarlyPacket(at_ns, header, datagram.dscp)
+        stream = self.streams.get(key)
+        if stream is not None:
+            self._add(stream, packet)
+            return
+        packets = self._candidates.put(key, packet)
+        if packets is None:
+            return
+        if len(self.streams) >= self._most_streams:
+            self.counts["over_limit"] += len(packets)
+            return
+        format_ = STATIC.get(header.payload_type, UNKNOWN)
+        hz = 0 if is_event(format_.name) else format_.hz
+        stream = self.streams[key] = RtpStream(key, hz)
+        for earlier in packets:
+            self._add(stream, earlier)
+
+    def _add(self, stream: RtpStream, packet: EarlyPacket) -> None:
+        self.counts["rtp"] += 1
+        kind, marker, sequence, stamp, _ = packet.header
+        stream.add(packet.at_ns, kind, sequence, stamp, packet.dscp, marker)
+
+    def take_idle(self) -> list[RtpStream]:
+        """Removes and returns the streams without packets for ten seconds."""
+        idle = [s for s in self.streams.values() if self.last_ns - s.last_ns > _IDLE_NS]
+        for stream in idle:
+            del self.streams[stream.key]
+            stream.use_sample()
+            stream.flush()
+        return idle

@@ -1,0 +1,225 @@
+"""`rtp_media`: one minute of the streams on a mirrored port, by pairs of subnets. Pure.
+
+A row is about at least `least` addresses on each side, so about no person; a gateway is
+nobody's telephone and needs no others beside it. Pairs with fewer are put together as
+`other`; if they are too few even so, they are only counted. Addresses are in no row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple
+
+from collectors.estate import Site
+from collectors.ip_networks import Address, Network, NetworkTable, is_in
+from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, equipment
+from collectors.rtp.rtp_figures import LEAST_FOR_MOS
+from collectors.rtp.rtp_stream import VIDEO_HZ, RtpStream
+from probes.wire.mos import estimate
+from probes.wire.sample import Sample, Value
+
+OTHER = "other"
+_IPV4_BITS, _IPV6_BITS = 24, 64
+_EF, _POOR_MOS, _ONE_WAY_PACKETS = 46, 3.6, 250
+
+
+class _Counts(NamedTuple):
+    """What a stream had counted at the end of a minute."""
+
+    packets: int = 0
+    expected: int = 0
+    lost: int = 0
+    timed: int = 0
+    jitter_sum_ms: float = 0.0
+    late: int = 0
+    reordered: int = 0
+    duplicates: int = 0
+    marked_ef: int = 0
+
+
+class Subnet(NamedTuple):
+    """A subnet and its site, if it is the estate's."""
+
+    name: str
+    site: str = ""
+
+
+class SubnetNames:
+    """Finds the subnet of an address: the estate's, or else its /24 or /64."""
+
+    def __init__(self, sites: Iterable[Site], gateways: Iterable[Network]) -> None:
+        self._estate = NetworkTable(
+            (subnet, Subnet(str(subnet), site.id))
+            for site in sites
+            for subnet in site.subnets
+        )
+        self._gateways = tuple(gateways)
+
+    def of(self, address: Address) -> Subnet:
+        known = self._estate.look_up(address)
+        if known is not None:
+            return known
+        bits = _IPV4_BITS if address.version == 4 else _IPV6_BITS
+        return Subnet(str(ip_network((address, bits), strict=False)))
+
+    def is_gateway(self, address: Address) -> bool:
+        """Whether the address is a gateway's: of no one person."""
+        return is_in(address, self._gateways)
+
+
+class _Group:
+    """The streams of one pair of subnets in one minute, and whose they are."""
+
+    def __init__(self) -> None:
+        self.streams: list[tuple[RtpStream, _Counts, bool]] = []
+        self.senders: set[Address] = set()
+        self.receivers: set[Address] = set()
+
+    def join(self, other: _Group) -> None:
+        """Adds the streams of another pair."""
+        self.streams += other.streams
+        self.senders |= other.senders
+        self.receivers |= other.receivers
+
+    def is_showable(self, least: int) -> bool:
+        """Whether nobody can be told apart. A side without people has gateways only."""
+        sides = self.senders, self.receivers
+        return len(self.streams) >= least and all(
+            not people or len(people) >= least for people in sides
+        )
+
+
+class MinuteRows(NamedTuple):
+    """The rows of a minute; `streams` had packets, `withheld` of them are in no row."""
+
+    samples: list[Sample]
+    streams: int
+    withheld: int
+
+
+class MinuteGroups:
+    """`close_minute` makes the rows of what was counted since the last call."""
+
+    def __init__(self, names: SubnetNames, interface: str, least: int) -> None:
+        self._names, self._interface, self._least = names, interface, least
+        self._before: dict[RtpStream, _Counts] = {}
+
+    def close_minute(self, streams: Iterable[RtpStream], time_ms: int) -> MinuteRows:
+        """`streams`: all that there are or have ended since, each once."""
+        before, self._before = self._before, {}
+        minutes: list[tuple[RtpStream, _Counts]] = []
+        for stream in streams:
+            now = _counts_of(stream)
+            since = before.get(stream, _Counts())
+            self._before[stream] = now
+            change = _Counts._make(a - b for a, b in zip(now, since, strict=True))
+            if change.packets or change.expected:
+                minutes.append((stream, change))
+        groups = self._groups(minutes)
+        rest, samples, withheld = _Group(), [], 0
+        for (from_, to), group in groups.items():
+            if group.is_showable(self._least):
+                samples.append(self._sample(from_, to, group, time_ms))
+            else:
+                rest.join(group)
+        if rest.is_showable(self._least):
+            samples.append(self._sample(Subnet(OTHER), Subnet(OTHER), rest, time_ms))
+        else:
+            withheld = len(rest.streams)
+        return MinuteRows(samples, len(minutes), withheld)
+
+    def _groups(
+        self, minutes: list[tuple[RtpStream, _Counts]]
+    ) -> dict[tuple[Subnet, Subnet], _Group]:
+        """The streams by their pair of subnets."""
+        pairs = {(s.key.source, s.key.target) for s, _ in minutes}
+        has_both = any((target, source) in pairs for source, target in pairs)
+        groups: dict[tuple[Subnet, Subnet], _Group] = {}
+        for stream, change in minutes:
+            source, target = map(ip_address, (stream.key.source, stream.key.target))
+            place = self._names.of(source), self._names.of(target)
+            group = groups.setdefault(place, _Group())
+            # A port that is mirrored in one direction says nothing of the other.
+            one_way = has_both and change.packets >= _ONE_WAY_PACKETS
+            one_way &= (stream.key.target, stream.key.source) not in pairs
+            group.streams.append((stream, change, one_way))
+            if not self._names.is_gateway(source):
+                group.senders.add(source)
+            if not self._names.is_gateway(target):
+                group.receivers.add(target)
+        return groups
+
+    def _sample(self, from_: Subnet, to: Subnet, group: _Group, time_ms: int) -> Sample:
+        tags = {
+            "site": from_.site or to.site,
+            "from_subnet": from_.name,
+            "to_subnet": to.name,
+            "interface": self._interface,
+        }
+        counts = [change for _, change, _ in group.streams]
+        total = _Counts._make(map(sum, zip(*counts, strict=True)))
+        fields: dict[str, Value] = {
+            "streams": len(group.streams),
+            "packets": total.packets,
+            "expected": total.expected,
+            "timed": total.timed,
+            "one_way": sum(one_way for _, _, one_way in group.streams),
+        }
+        ratios = {
+            "loss_ratio": (total.lost, total.expected),
+            "jitter_ms": (total.jitter_sum_ms, total.timed),
+            "late_ratio": (total.late, total.timed),
+            "reorder_ratio": (total.reordered, total.packets),
+            "duplicate_ratio": (total.duplicates, total.packets),
+            "ef_ratio": (total.marked_ef, total.packets),
+        }
+        fields |= {
+            name: round(part / whole, 6)
+            for name, (part, whole) in ratios.items()
+            if whole
+        }
+        rated = [
+            mos
+            for stream, change, _ in group.streams
+            if (mos := _estimated_mos(stream, change)) is not None
+        ]
+        fields["rated"] = len(rated)
+        if rated:
+            fields["mos_estimated"] = round(math.fsum(rated) / len(rated), 3)
+            poor = sum(mos < _POOR_MOS for mos in rated)
+            fields["poor_ratio"] = round(poor / len(rated), 6)
+        return Sample(
+            "rtp_media", {k: v for k, v in tags.items() if v}, fields, time_ms
+        )
+
+
+def _counts_of(stream: RtpStream) -> _Counts:
+    """What a stream has counted. Of the newest packets it is not settled yet whether
+    those that are missing are lost, so these are counted later."""
+    return _Counts(
+        stream.packets,
+        stream.bursts.packets,
+        stream.bursts.losses,
+        stream.jitter_samples,
+        stream.jitter_sum_ms,
+        stream.late,
+        stream.reordered,
+        stream.duplicates,
+        stream.dscps.get(_EF, 0),
+    )
+
+
+def _estimated_mos(stream: RtpStream, change: _Counts) -> float | None:
+    """The estimate for a stream's minute; None if it is too short, or not speech."""
+    kinds = [STATIC.get(kind, UNKNOWN) for kind in stream.formats]
+    codec = equipment(kinds[0].name)
+    if codec is None or stream.hz == VIDEO_HZ:
+        return None
+    if change.timed < LEAST_FOR_MOS or change.expected < LEAST_FOR_MOS:
+        return None
+    loss, late = change.lost / change.expected, change.late / change.timed
+    heard_loss = loss + (1 - loss) * late
+    jitter_ms = change.jitter_sum_ms / change.timed
+    return estimate(0.0, jitter_ms, heard_loss, stream.bursts.ratio(), codec[0])

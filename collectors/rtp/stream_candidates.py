@@ -1,0 +1,56 @@
+"""Decides which packets are a stream: several in sequence from one sender. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, NamedTuple, TypeVar
+
+from collectors.rtp.rtp_header import RtpHeader
+
+CONFIRM_PACKETS = 5
+_MOST_STEP, _MOST_TICKS = 16, 1_000_000
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+class EarlyPacket(NamedTuple):
+    """A packet of what may become a stream."""
+
+    at_ns: int
+    header: RtpHeader
+    dscp: int
+
+
+class StreamCandidates(Generic[_Key]):
+    """Holds the first packets of at most `most` possible streams, the newest ones."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._packets: dict[_Key, list[EarlyPacket]] = {}
+
+    def __len__(self) -> int:
+        return len(self._packets)
+
+    def put(
+        self, key: _Key, packet: EarlyPacket, needed: int = CONFIRM_PACKETS
+    ) -> list[EarlyPacket] | None:
+        """All packets of the stream if `needed` packets in sequence have shown that it
+        is one, else None."""
+        packets = self._packets.get(key)
+        if packets is None:
+            packets = self._packets[key] = []
+            if len(self._packets) > self._most:
+                del self._packets[next(iter(self._packets))]
+        elif not _follows(packets[-1].header, packet.header):
+            packets.clear()
+        packets.append(packet)
+        if len(packets) < needed:
+            return None
+        self._packets.pop(key, None)
+        return packets
+
+
+def _follows(before: RtpHeader, header: RtpHeader) -> bool:
+    """Whether a packet may be the next of a stream."""
+    step = header.sequence - before.sequence & 0xFFFF
+    ticks = header.timestamp - before.timestamp & 0xFFFFFFFF
+    return 0 < step <= _MOST_STEP and (ticks <= _MOST_TICKS or ticks >= 1 << 31)

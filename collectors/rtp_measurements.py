@@ -1,0 +1,51 @@
+"""Real calls on a mirrored port (`rtp_media`), and its capture (`rtp_capture`)."""
+
+from __future__ import annotations
+
+from collectors.declare import SITE, measurement
+from probes.wire.catalogue import Field, Tag
+
+RTP_MEDIA = measurement(
+    "rtp_media",
+    "real calls from one subnet to another in one minute, by the headers of RTP on a "
+    "mirrored port; of enough addresses on both sides, or gateways",
+    (
+        SITE,
+        Tag("from_subnet", "of the estate, a /24 or /64; or other"),
+        Tag("to_subnet", "of the estate, a /24 or /64; or other"),
+        Tag("interface", "where they were captured"),
+    ),
+    Field("streams", "int", "1", "streams of RTP; a call has one in each direction"),
+    Field("packets", "int", "1", "received"),
+    Field("expected", "int", "1", "packets of which it is settled if they came"),
+    Field("loss_ratio", "float", "ratio", "that never came", weight="expected"),
+    Field("timed", "int", "1", "packets of a known clock"),
+    Field("jitter_ms", "float", "ms", "mean J of RFC 3550", weight="timed"),
+    Field("late_ratio", "float", "ratio", "too late to be played", weight="timed"),
+    Field("reorder_ratio", "float", "ratio", "out of order", weight="packets"),
+    Field("duplicate_ratio", "float", "ratio", "came twice", weight="packets"),
+    Field("ef_ratio", "float", "ratio", "marked EF (DSCP 46)", weight="packets"),
+    Field("rated", "int", "1", "streams with an estimated MOS"),
+    Field(
+        "mos_estimated",
+        "float",
+        "1",
+        "mean of the streams' estimates (ITU-T G.107), without delay",
+        weight="rated",
+    ),
+    Field("poor_ratio", "float", "ratio", "estimated below 3.6", weight="rated"),
+    Field("one_way", "int", "1", "streams of at least five seconds without an answer"),
+)
+RTP_CAPTURE = measurement(
+    "rtp_capture",
+    "the capture of a mirrored port: what was seen of it in one minute",
+    (Tag("interface", "where it is captured"),),
+    Field("packets", "int", "1", "that passed the kernel's filter"),
+    Field("dropped", "int", "1", "by the kernel, as the ring was full"),
+    Field("drop_ratio", "float", "ratio", "dropped", weight="packets"),
+    Field("rtp", "int", "1", "packets of streams"),
+    Field("streams", "int", "1", "streams with packets"),
+    Field("withheld", "int", "1", "streams in no row: of too few addresses"),
+    Field("over_limit", "int", "1", "packets of streams beyond the limit"),
+)
+RTP_MEASUREMENTS = (RTP_MEDIA, RTP_CAPTURE)

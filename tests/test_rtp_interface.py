@@ -1,0 +1,147 @@
+"""`towpath rtp --interface` on a real interface, in network namespaces."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from shaped_path import ShapedPath, shaped_path
+from typer.testing import CliRunner
+
+from collectors.journal import JournalReader
+from probes.wire.sample import Sample
+from towpath.cli import app
+
+pytestmark = pytest.mark.netns
+SENDER = f"""
+import socket, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from rtp_captures import ethernet, ipv4, rtp, udp
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+link.bind(("far0", 0))
+for n in range(int(sys.argv[1])):
+    for host in range(1, 13):
+        pair = f"10.1.1.{{host}}", f"10.2.2.{{host}}"
+        there = ethernet(ipv4(udp(rtp(n, ssrc=host)), *pair))
+        back = ipv4(udp(rtp(n, ssrc=100 + host)), *pair[::-1])
+        link.send(there)
+        link.send(ethernet(back, 0, (0x88A8, 5), (0x8100, 7)))
+"""
+# Prints the counts of a small ring that nobody empties, and if it has any speech.
+OVERFLOW = """
+import sys, time
+from collectors.rtp.packet_ring import PacketRing
+with PacketRing("near0", blocks=2) as ring:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    counts = ring.take_counts()
+    print(counts.seen, counts.dropped, b"\\xd5\\xd5" in ring.memory[:], flush=True)
+"""
+
+
+@pytest.fixture
+def path():
+    with shaped_path() as path:
+        yield path
+
+
+def send(path: ShapedPath, packets: int) -> None:
+    subprocess.run(path.far(sys.executable, "-c", SENDER, str(packets)), check=True)
+
+
+async def read_rows(folder: Path) -> list[Sample]:
+    async with JournalReader(folder, "look") as reader:
+        chunk = await reader.read(1000)
+    return [] if chunk is None else [s for b in chunk.batches for s in b.samples()]
+
+
+def test_real_packets_become_rows_in_the_journal(path, tmp_path):
+    (tmp_path / "estate.toml").write_text(
+        '[[sites]]\nid = "hall"\nname = "Hall"\nsubnets = ["10.1.0.0/16"]\n'
+    )
+    config = tmp_path / "towpath.toml"
+    config.write_text(f'state = "{tmp_path}"\nestate = "{tmp_path}/estate.toml"\n')
+    command = ["-m", "towpath.cli", "rtp", "--interface", "near0", "-c", str(config)]
+    with subprocess.Popen(
+        path.near(sys.executable, *command), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "rtp_capture_started" in line
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        assert "CapEff:\t0000000000000000" in status
+        assert "NoNewPrivs:\t1" in status
+        send(path, 100)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    rows = asyncio.run(read_rows(tmp_path / "journal"))
+    media = [row for row in rows if row.measurement == "rtp_media"]
+    assert {row.tags["from_subnet"] for row in media} == {"10.1.0.0/16", "10.2.2.0/24"}
+    assert sum(row.fields["packets"] for row in media) == 2400
+    capture = [row.fields for row in rows if row.measurement == "rtp_capture"]
+    assert sum(fields["packets"] for fields in capture) == 2400
+    assert sum(fields["dropped"] for fields in capture) == 0
+    held = [p for p in (tmp_path / "journal").rglob("*") if p.is_file()]
+    assert not any(b"10.1.1." in path.read_bytes() for path in held)
+
+
+def test_what_the_kernel_drops_is_counted_and_speech_stays_in_it(path):
+    with subprocess.Popen(
+        path.near(sys.executable, "-c", OVERFLOW),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        send(path, 400)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        seen, dropped, has_speech = process.stdout.readline().split()
+    assert int(seen) == 9600
+    assert 0 < int(dropped) < 9600
+    assert has_speech == "False"
+
+
+def test_without_the_capability_one_sentence_says_what_is_missing(path):
+    end = path.near(
+        sys.executable,
+        "-c",
+        (
+            "from collectors.rtp.drop_privileges import drop_privileges\n"
+            "from typer.testing import CliRunner\n"
+            "from towpath.cli import app\n"
+            "drop_privileges()\n"
+            "print(CliRunner().invoke(app, ['rtp', '--interface', 'near0']).stderr)\n"
+        ),
+    )
+    result = subprocess.run(end, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith(
+        "capturing from near0 needs the capability CAP_NET_RAW: start it as"
+    )
+
+
+def test_a_wrong_use_is_one_sentence():
+    for arguments, sentence in (
+        ([], "expected either FILE or --interface NAME\n"),
+        (
+            ["--interface", "x", "--gateway", "pbx"],
+            "--gateway 'pbx': expected an address or a network\n",
+        ),
+    ):
+        result = CliRunner().invoke(app, ["rtp", *arguments])
+        assert (result.exit_code, result.stderr) == (2, sentence)
+
+
+def test_an_interface_that_is_not_there_is_one_sentence(path):
+    command = ["-m", "towpath.cli", "rtp", "--interface", "none0"]
+    end = path.near(sys.executable, *command)
+    result = subprocess.run(end, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("cannot capture from none0: ")
+    assert len(result.stderr.splitlines()) == 1
