@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import axe
 import council
@@ -30,6 +31,9 @@ from dashboards.report.report_html import render_html
 from probes.diagnosis.is_it_me_page import page as agent_page
 
 PAGES = [
+    "/rooms",
+    "/rooms/chamber",
+    "/teams",
     *("/", "/sites/depot", "/sites/library", "/sites/town-hall"),
     *("/alerts", "/reports", "/catalogue", "/accessibility", "/sites/nowhere"),
     "/fleet",
@@ -135,7 +139,7 @@ def test_axe_finds_nothing_and_nothing_is_cut_or_scrolled_sideways(
     assert passed > 30
 
 
-@pytest.mark.parametrize(("width", "most"), [(1280, 1120), (1920, 800)])
+@pytest.mark.parametrize(("width", "most"), [(1280, 1024), (1920, 800)])
 def test_all_of_two_hundred_sites_are_on_one_screen(
     chromium: Browser, width: int, most: int
 ) -> None:
@@ -154,6 +158,33 @@ def test_all_of_two_hundred_sites_are_on_one_screen(
     )
     assert chromium.run(tall) <= most
     assert chromium.run("towpath.narrow()") == []
+
+
+def test_a_long_or_hostile_name_neither_turns_text_round_nor_widens_a_page(
+    chromium: Browser,
+) -> None:
+    evil = "-a-very-long-name\u202egnp.exe\u200b\x1b[31m"
+    made = council.estate()
+
+    def named(part: Any) -> Any:
+        return part.model_copy(update={"name": part.name + evil})
+
+    estate = made.model_copy(
+        update={
+            "sites": tuple(map(named, made.sites)),
+            "devices": tuple(map(named, made.devices)),
+            "rooms": (named(test_web_rooms.ROOM),),
+        }
+    )
+    chromium.width(320)
+    for path in ("/", "/sites/depot", "/devices/dep-sw1", "/rooms/chamber"):
+        with page_client(estate=estate) as client:
+            html = client.get(path).text
+        chromium.show(_whole_page(html, ""), **SCHEMES["light"])
+        text = chromium.run("document.body.innerText + document.title")
+        assert "\\u202egnp.exe\\u200b\\u001b[31m" in text
+        assert not re.search("[\u202a-\u202e\u200b\x1b]", text)
+        assert chromium.run("document.documentElement.scrollWidth") == 320, path
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -280,7 +280,7 @@ def test_a_team_whose_media_edge_does_not_answer_is_not_ready(
     text = page_text(page)
     assert f"Calls {answer}" in text
     assert edge in text
-    assert "None is set" in text
+    assert "none is set" in text
     assert accessible.findings(page, CSS) == []
     with page_client(store, estate=estate(teams=(Team(id="calls"),))) as client:
         assert "Media edge" not in client.get("/teams").text

@@ -32,9 +32,10 @@ class EdgeNow(NamedTuple):
     level: Level
     word: str
     text: str = ""
+    is_set: bool = True
 
 
-_NO_EDGE = EdgeNow("none", "None is set")
+_NO_EDGE = EdgeNow("none", "none is set", is_set=False)
 _EDGE_WORDS: dict[Level, str] = {
     "ok": "Answering",
     "warn": "Slow, or not always answering",
