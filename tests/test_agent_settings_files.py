@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from probes.agent import settings
+from probes.agent import settings, settings_layers
+from probes.agent.agent_cli import main
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has other folders")
@@ -40,3 +41,31 @@ def test_windows_folders_are_those_of_the_environment(
         Path("C:/Users/me", r"towpath-agent\agent.toml"),
         Path(".", r"towpath-agent\a.toml"),
     )
+
+
+def test_a_file_that_another_user_has_put_there_is_not_used_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    planted, own = tmp_path / "planted.toml", tmp_path / "own.toml"
+    planted.write_text("server = 'https://planted.example'")
+    own.write_text("server = 'https://council.example'")
+
+    def read(path: Path) -> bytes | None:
+        return None if path == planted else path.read_bytes()
+
+    for module in (settings, settings_layers):
+        monkeypatch.setattr(module, "read_if_trusted", read)
+    monkeypatch.setattr(settings, "usual_paths", lambda: (planted, own))
+    assert main(["settings"]) == 0
+    shown, said = capsys.readouterr()
+    assert "https://council.example" in shown
+    assert "planted.example" not in shown
+    assert said.startswith(f"towpath-agent: {planted} is not used, because it belongs ")
+    monkeypatch.setattr(settings, "usual_paths", lambda: (planted,))
+    assert settings.settings_file(None) is None
+    # Who names a file on the command line has chosen it.
+    assert main(["--config", str(planted), "settings"]) == 0
+    shown, said = capsys.readouterr()
+    assert ("planted.example" in shown, said) == (True, "")

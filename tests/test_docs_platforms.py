@@ -23,6 +23,9 @@ RUN_UNDER_WINE = {
     "trusted certificates": "windows_checks_certificates_and_knows_none_of_ours",
     "the agent's log": "a_laptop_enrols_measures_delivers_and_keeps_a_log",
     "its state, for others": "state_outside_the_profile_is_closed_to_others",
+    "settings that other people may have written": (
+        "settings_of_another_user_in_a_folder_of_all_are_not_read"
+    ),
     "programs of the system": "planted_programs_and_libraries_are_not_used",
 }
 # These are the installer's, in a module of their own.

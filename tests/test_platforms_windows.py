@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.measure.tunnels import find_tunnels
-from probes.platforms import iphlpapi, windows_load, winhttp
+from probes.platforms import file_owner, iphlpapi, windows_load, winhttp
 from probes.platforms.powershell import parse_get_vpnconnection
 from probes.platforms.system_facts import (
     BatteryState,
@@ -79,6 +79,24 @@ def test_a_battery_is_known_if_there_is_one_and_its_charge(
 ) -> None:
     status = windows_load.PowerStatus(line=line, flag=flag, percent=percent)
     assert windows_load.to_battery(status) == battery
+
+
+@pytest.mark.parametrize(
+    ("owner", "decides"),
+    [
+        ("S-1-5-18", True),
+        ("S-1-5-32-544", True),
+        ("S-1-5-21-1-2-3-1001", True),
+        ("S-1-5-21-1-2-3-1002", False),
+        ("S-1-5-32-545", False),
+        ("", False),
+    ],
+)
+def test_administrators_the_system_and_the_user_decide_but_no_other_user(
+    owner: str, decides: bool
+) -> None:
+    assert file_owner.may_decide(owner, "S-1-5-21-1-2-3-1001") is decides
+    assert not file_owner.may_decide("", "")
 
 
 def test_the_time_of_an_idle_windows_processor_is_not_busy() -> None:

@@ -3,6 +3,7 @@ and netsh's output, SendARP) stays "not run on real Windows" in docs/platforms.m
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -98,9 +99,16 @@ def facts(
     for planted in ("netsh.exe", "winhttp.dll", "iphlpapi.dll"):
         shutil.copy(services.program("ip"), here / planted)
     make_certificate(here, datetime.now(UTC))
+    planted = laptop.drive / "ProgramData" / "towpath-planted"
+    planted.mkdir(parents=True, exist_ok=True)
+    for name in ("own.toml", "other.toml"):
+        (planted / name).write_text("server = 'https://planted.example'\n")
+    if os.getuid() == 0:
+        os.chown(planted / "other.toml", 65_534, -1)
     code = Path(__file__).with_name("windows_facts.py").read_text("utf-8")
     yield laptop.value(code, here)
-    shutil.rmtree(laptop.drive / "ProgramData" / "towpath-agent", ignore_errors=True)
+    for folder in (planted, planted.with_name("towpath-agent")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_errors_have_the_outcomes_that_they_have_elsewhere(
@@ -231,6 +239,14 @@ def test_state_outside_the_profile_is_closed_to_others(
     # Wine keeps access lists as the mode of the folder.
     folder = laptop.drive / "ProgramData" / "towpath-agent"
     assert folder.stat().st_mode & 0o007 == 0
+
+
+def test_settings_of_another_user_in_a_folder_of_all_are_not_read(
+    facts: dict[str, Any],
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root may give a file to another user")
+    assert facts["owners"] == [True, False]
 
 
 def test_firmware_describes_the_computer(facts: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ from probes.platforms import (
     wlanapi,
 )
 from probes.platforms.commands import find_program, run
+from probes.platforms.file_owner import read_if_trusted
 from probes.tracing import windows_tracer
 from probes.wire.atomic_file import replace_file
 from probes.wire.policy import Policy
@@ -250,6 +251,13 @@ def private_folder() -> str:
     return str(folder)
 
 
+def owners() -> list[bool]:
+    """Whether the settings that two users have put into C:\\ProgramData are read."""
+    folder = Path(r"C:\ProgramData\towpath-planted")
+    names = ("own.toml", "other.toml")
+    return [read_if_trusted(folder / name) is not None for name in names]
+
+
 def event() -> str:
     try:
         event_log.write_event(event_log.INFORMATION, 1, "agent_started")
@@ -302,6 +310,7 @@ def main() -> None:
         "unknown_authority": asyncio.run(unknown_authority()),
         "private_folder": private_folder(),
         "event": event(),
+        "owners": owners(),
         "machine": smbios.raw_table()[:3].hex(),
         "machine_numbers": platforms.machine_numbers(),
         "slept_s": platforms.slept_s(),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from probes.agent.agent_parser import make_parser
 from probes.agent.exit_codes import OK, WRONG_USAGE, print_error
 from probes.agent.measure_commands import run_agent
-from probes.agent.settings import BadSettings, settings_file
+from probes.agent.settings import BadSettings, ignored_files, settings_file
 from probes.agent.settings_layers import load_settings, log_folder
 from probes.wire.display import guard_terminal
 
@@ -24,10 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         loaded = load_settings(options.config, os.environ)
         options.file, options.origins = settings_file(options.config), loaded.origins
+        options.ignored = [] if options.config else ignored_files()
         if options.run is not run_agent:
             from probes.agent.agent_log import start_console_log
 
             start_console_log()
+            for sentence in options.ignored:
+                print_error(sentence)
         return int(options.run(options, loaded.settings))
     except BadSettings as error:
         say = print_error

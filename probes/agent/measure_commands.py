@@ -106,6 +106,8 @@ def run_agent(options: argparse.Namespace, settings: Settings) -> int:
     from probes.agent.spool_file import InUse
 
     start_log(settings.folder())
+    for sentence in options.ignored:
+        log_error(sentence)
     if not settings.server:
         return usage_error(
             'there is no server to report to: set server = "https://…" in '

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from probes.platforms.file_owner import read_if_trusted
 from probes.wire.catalogue import did_you_mean
 from probes.wire.policy import Clock, MeasuringHours, Weekday
 from probes.wire.probe_list import PROBES
@@ -112,10 +113,30 @@ class BadSettings(Exception):
 
 
 def settings_file(path: Path | None) -> Path | None:
-    """Returns `path`, or else the first of the usual files that exists."""
+    """Returns `path`, or else the first of the usual files that exists and counts."""
     if path is not None:
         return path
-    return next((usual for usual in usual_paths() if usual.is_file()), None)
+    usual = (usual for usual in usual_paths() if usual.is_file())
+    return next((usual for usual in usual if not is_of_others(usual)), None)
+
+
+def is_of_others(path: Path) -> bool:
+    """Whether another user may have made one of the usual files."""
+    try:
+        return read_if_trusted(path) is None
+    except OSError:
+        # It is not known, and is said to be unreadable when it is read.
+        return False
+
+
+def ignored_files() -> list[str]:
+    """A sentence for each of the usual files that does not count."""
+    return [
+        f"{usual} is not used, because it belongs neither to an administrator nor to "
+        "this user: everybody may make files there"
+        for usual in usual_paths()
+        if usual.is_file() and is_of_others(usual)
+    ]
 
 
 def usual_paths() -> tuple[Path, ...]:

@@ -31,6 +31,7 @@ from probes.agent.settings import (
     settings_file,
     wrong_values,
 )
+from probes.platforms.file_owner import read_if_trusted
 from probes.platforms.system_facts import ManagedSettings
 from probes.platforms.text_files import decode_text
 from probes.wire.catalogue import did_you_mean
@@ -78,12 +79,13 @@ def load_settings(
     it if not given. Raises `BadSettings` if `path` is given and missing, or if a
     setting is wrong."""
     given = platforms.managed_settings() if managed is None else managed
+    read = Path.read_bytes if path is not None else read_if_trusted
     path = settings_file(path)
     text, where = "", "the settings"
     if path is not None:
         where = str(path)
         try:
-            text = decode_text(path.read_bytes())
+            text = decode_text(read(path) or b"")
         except FileNotFoundError:
             raise BadSettings(f"there is no settings file {path}") from None
         except (OSError, ValueError) as error:
