@@ -4,12 +4,15 @@ was read against the expected facts, by class of device.
     python -m benchmarks recorded_scores
     python -m benchmarks recorded_scores --unmatched FILE.json
     python -m benchmarks recorded_scores --mibs-alone --open
+    python -m benchmarks recorded_scores --maker-unknown
 
 A tenth of the recordings, chosen by a hash of their names, is held out: profiles are
 written without looking at them, so that their score estimates that of unseen devices.
 Only sums of them are printed, with `--open` not even these, and nothing about them is
 written. `--mibs-alone` leaves out all profiles that were written for known devices: how
-far standard MIBs and drafted tables carry.
+far standard MIBs and drafted tables carry. `--maker-unknown` scores the devices of each
+maker without the profiles that only its devices use: how far a device of a new maker
+gets. As it says nothing about the held-out recordings, it can be run at any time.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +117,11 @@ def run(options: Sequence[str] = ()) -> dict[str, Any]:
         "--mibs-alone", action="store_true", help="without profiles of known devices"
     )
     parser.add_argument(
+        "--maker-unknown",
+        action="store_true",
+        help="score each maker's devices without its own profiles (polls twice)",
+    )
+    parser.add_argument(
         "--open", action="store_true", help="print nothing of the held-out recordings"
     )
     given = parser.parse_args(options)
@@ -125,19 +133,23 @@ def run(options: Sequence[str] = ()) -> dict[str, Any]:
         folder = Path(name)
         began_s = time.monotonic()
         with _responder(tools, corpus, folder) as targets:
-            unknown = _hide_known(folder) if given.mibs_alone else None
+            unknown = None
+            if given.maker_unknown:
+                polled = _poll(targets, folder, None)
+                unknown = _hide_profiles(folder, _profiles_of_one(polled, corpus))
+            elif given.mibs_alone:
+                unknown = _hide_profiles(folder, _known_profiles())
             polled = _poll(targets, folder, unknown)
         result = _score(tools, corpus, polled)
         seconds = time.monotonic() - began_s
         rows = [json.loads(line) for line in polled.read_text().splitlines()]
-    with (corpus / "index.csv").open(encoding="utf-8") as file:
-        classes = {row["name"]: row["class"] for row in csv.DictReader(file)}
+    classes = _read_index(corpus, "class")
     wrong = {row["name"]: _doubtful(row, corpus) for row in rows}
     groups = {
         "open": {name for name in classes if not is_held_out(name)},
         "held out": {name for name in classes if is_held_out(name)},
     }
-    if given.open:
+    if given.open or given.maker_unknown:
         del groups["held out"]
     if given.unmatched:
         listed = {
@@ -189,13 +201,42 @@ def _holds_text(file: Path) -> bool:
     return file.exists() and bool(file.read_text())
 
 
-def _hide_known(folder: Path) -> Path:
-    """Return a folder of profiles that replace those of known devices with nothing."""
+def _read_index(corpus: Path, column: str) -> dict[str, str]:
+    with (corpus / "index.csv").open(encoding="utf-8") as file:
+        return {row["name"]: row[column] for row in csv.DictReader(file)}
+
+
+def _known_profiles() -> set[str]:
+    """Return the names of the profiles that were written for known devices."""
+    return {p.name for p in load() if not (p.is_general or p.head.drafted)}
+
+
+def _profiles_of_one(polled: Path, corpus: Path) -> set[str]:
+    """Return the names of the known profiles that apply to the devices of one maker, of
+    those that are not held out.
+
+    All of these can be hidden in one poll: to hide the profiles of one maker makes no
+    difference to the devices of another.
+    """
+    vendors = _read_index(corpus, "vendor")
+    makers: dict[str, set[str]] = defaultdict(set)
+    for row in map(json.loads, polled.read_text().splitlines()):
+        if not is_held_out(row["name"]):
+            for profile in row.get("profiles") or ():
+                makers[profile].add(vendors[row["name"]])
+    return {name for name in _known_profiles() if len(makers[name]) == 1}
+
+
+def _hide_profiles(folder: Path, names: Collection[str]) -> Path:
+    """Return a folder of profiles that replace those of these names with nothing."""
     profiles = folder / "profiles"
     profiles.mkdir()
     for profile in load():
-        if not (profile.is_general or profile.head.drafted):
-            (profiles / profile.file.name).write_text("match: inherited\n---\n")
+        if profile.name in names:
+            # A family without a root could not be inherited any more.
+            root = f"root: {profile.head.root}\n" if profile.head.root else ""
+            text = f"{root}match: inherited\n---\n"
+            (profiles / profile.file.name).write_text(text)
     return profiles
 
 
