@@ -23,6 +23,7 @@ import csv
 import hashlib
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -103,7 +104,6 @@ _OTHER_SCALE = 2.0
 _TENTH = 10
 _PROCESSES = 2
 _AT_ONCE = 24
-_PORT = "22500"
 
 
 def run(options: Sequence[str] = ()) -> dict[str, Any]:
@@ -188,13 +188,20 @@ def _responder(tools: Path, corpus: Path, folder: Path) -> Iterator[Path]:
     subprocess.run(
         ["go", "build", "-o", program, "."], cwd=tools / "responder", check=True
     )
-    command = [program, "-dir", corpus / "recordings", "-port", _PORT]
+    command = [program, "-dir", corpus / "recordings", "-port", _free_port()]
     with subprocess.Popen([*command, "-targets", targets]) as process:
         try:
             wait_until(lambda: _holds_text(targets), "targets of the responder", 60)
             yield targets
         finally:
             process.terminate()
+
+
+def _free_port() -> str:
+    """Return a port that no other run uses."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.77.0.1", 0))
+        return str(listener.getsockname()[1])
 
 
 def _holds_text(file: Path) -> bool:

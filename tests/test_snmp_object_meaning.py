@@ -9,10 +9,14 @@ from collectors.snmp.drafting.object_meaning import (
     EnumeratedObject,
     MeasuredObject,
     ObjectMeaning,
-    UsageObject,
     meaning,
 )
 from collectors.snmp.drafting.state_meaning import TextStateObject
+from collectors.snmp.drafting.usage_meaning import (
+    AmountObject,
+    UsageObject,
+    WirelessObject,
+)
 
 HUMIDITY = MeasuredObject("humidity", has_unit=True)
 PERCENT = MeasuredObject("percent", has_unit=True)
@@ -34,8 +38,72 @@ PERCENT = MeasuredObject("percent", has_unit=True)
         ),
         ("aTemperatureHighThreshold", "Integer32", "C", "", None),
         ("aTemperatureName", "OCTET STRING", "", "", None),
-        ("aCpuUtilization", "Gauge32", "%", "", UsageObject("processors")),
-        ("aCpuIdle", "Gauge32", "%", "", UsageObject("processors", True)),
+        (
+            "aCpuUtilization",
+            "Gauge32",
+            "%",
+            "",
+            UsageObject("processors", is_stated=True),
+        ),
+        (
+            "aCpuIdle",
+            "Gauge32",
+            "%",
+            "",
+            UsageObject("processors", True, is_stated=True),
+        ),
+        # Means of a time, however it is written.
+        (
+            "aCpuUtilDuringLastMinute",
+            "INTEGER",
+            "",
+            "unit=percent",
+            UsageObject("processors", period_s=60, is_stated=True),
+        ),
+        (
+            "anAgentCPUutilizationIn5sec",
+            "Integer32",
+            "",
+            "",
+            UsageObject("processors", period_s=5),
+        ),
+        (
+            "aSlotCpu5MinAve",
+            "INTEGER",
+            "",
+            "",
+            UsageObject("processors", period_s=300),
+        ),
+        (
+            "aCpuUsage",
+            "Integer32",
+            "0.01 percent",
+            "",
+            UsageObject("processors", is_stated=True, divisor=100),
+        ),
+        ("aCpuUsageThreshold", "INTEGER", "%", "", None),
+        ("aCpuMinUsage", "INTEGER", "", "", None),
+        ("aCpuId", "Gauge32", "%", "", None),
+        ("aProcessCpuUsage", "Gauge32", "%", "", None),
+        ("aCpuProtectRate", "Gauge32", "", "", None),
+        ("anApCpuUsage", "Gauge32", "", "", None),
+        ("aMemoryTotalMB", "Gauge32", "MegaBytes", "", AmountObject("total", 1024**2)),
+        ("aKbMemoryAvailable", "Unsigned32", "", "", AmountObject("free", 1024)),
+        ("aMemHCUsed", "Counter64", "bytes", "", AmountObject("used", 1, True)),
+        ("aMemoryBusy", "INTEGER", "", "", AmountObject("used", may_be_share=True)),
+        (
+            "aDRAMutilization",
+            "INTEGER",
+            "",
+            "unit=percent",
+            UsageObject("memory", is_stated=True),
+        ),
+        ("aMemoryLowest", "Gauge32", "bytes", "", None),
+        ("anApClientCount", "Counter32", "", "", WirelessObject("clients")),
+        ("aSsidNumStations", "Gauge32", "", "", WirelessObject("clients", True)),
+        ("aClientCount", "Gauge32", "", "", None),
+        ("aWlanClientRxPackets", "Gauge32", "", "", None),
+        ("aWlanMaxClientCount", "Gauge32", "", "", None),
         ("aFanMode", "INTEGER 1=auto 2=manual", "", "", None),
         (
             "aFanStatus",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -115,11 +115,3 @@ def find_object(objects: Objects, instance: str) -> MibObject | None:
         if found is not None:
             return found if found.kind in ("scalar", "column") else None
     return None
-
-
-def columns_of(objects: Objects, entry: str) -> Sequence[MibObject]:
-    """Return the columns of a table's entry, by number."""
-    found = [
-        each for each in objects.values() if each.table == entry and each.kind != "node"
-    ]
-    return sorted(found, key=lambda each: int(each.oid.rpartition(".")[2]))

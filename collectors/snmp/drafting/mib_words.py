@@ -25,6 +25,13 @@ class WordLists(msgspec.Struct):
     now: frozenset[str]
     shares: frozenset[str]
     results: frozenset[str]
+    usage: frozenset[str]
+    no_processor: frozenset[str]
+    no_memory: frozenset[str]
+    other_devices: frozenset[str]
+    wireless: frozenset[str]
+    counting: frozenset[str]
+    client_events: frozenset[str]
 
 
 def _load_words() -> WordLists:

@@ -25,6 +25,13 @@ from collectors.snmp.drafting.unit_words import (
     hint_word,
     stated_divisor,
 )
+from collectors.snmp.drafting.usage_meaning import (
+    AmountObject,
+    UsageObject,
+    WirelessObject,
+    usage_of,
+    wireless_of,
+)
 from collectors.snmp.profiles.label_severity import severity, split_words
 
 
@@ -49,22 +56,13 @@ class MeasuredObject(msgspec.Struct, frozen=True):
     is_light: bool = False
 
 
-class UsageObject(msgspec.Struct, frozen=True):
-    """A share in per cent, of a processor or of memory."""
-
-    section: str
-    is_idle: bool = False
-
-
-class AmountObject(msgspec.Struct, frozen=True):
-    """An amount of memory: used, free or total, in units of so many octets."""
-
-    part: str
-    unit_bytes: int = 1
-
-
 ObjectMeaning = (
-    MeasuredObject | EnumeratedObject | TextStateObject | UsageObject | AmountObject
+    MeasuredObject
+    | EnumeratedObject
+    | TextStateObject
+    | UsageObject
+    | AmountObject
+    | WirelessObject
 )
 
 # By words of the name, for objects without units: the class that they mean.
@@ -113,6 +111,10 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
         return time_left
     if base not in _NUMBERS and not (base == "OCTET" and _is_text(mib_object)):
         return None
+    if (wireless := wireless_of(mib_object)) is not None:
+        return wireless
+    if (usage := usage_of(mib_object)) is not None:
+        return usage
     if _is_count(mib_object, base, words):
         return MeasuredObject("count", is_stated=True)
     if not labels and (factor := _power_factor(mib_object, words)) is not None:
@@ -121,7 +123,7 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
         return None
     if words[-1] in WORD_LISTS.texts:
         return None
-    found = _usage(mib_object, words) or _measured(mib_object, words)
+    found = _measured(mib_object, words)
     if _contradicts(found, set(words)) or _is_doubtful(found, mib_object, words):
         return None
     if labels and isinstance(found, MeasuredObject):
@@ -252,44 +254,6 @@ _LAST_WORDS = 3
 
 def _is_text(mib_object: MibObject) -> bool:
     return "STRING" in mib_object.syntax and "Mac" not in mib_object.syntax
-
-
-def _usage(mib_object: MibObject, words: list[str]) -> ObjectMeaning | None:
-    named = set(words)
-    is_memory = bool(named & {"memory", "mem", "ram"}) and not named & {
-        "flash",
-        "shared",
-        "buffer",
-        "buffers",
-        "swap",
-        "disk",
-    }
-    share = {"usage", "util", "utilization", "utilisation", "utility", "percent"}
-    share |= {"percentage", "load", "ratio", "busy", "rate", "used", "idle", "pct"}
-    units = mib_object.units.lower()
-    in_percent = "%" in units or "percent" in units or "percent" in mib_object.hint
-    if named & {"cpu", "processor"} and named & share:
-        return UsageObject("processors", "idle" in named)
-    if is_memory:
-        sized = re.search(r"byte|octet|kb|mb|^b$", units)
-        if in_percent or (named & (share - {"used", "rate"}) and not sized):
-            return UsageObject(
-                "memory", bool(named & {"free", "available", "avail", "idle"})
-            )
-        for part, said in (
-            ("free", {"free", "available", "avail"}),
-            ("used", {"used", "allocated", "inuse"}),
-            ("total", {"total", "size", "capacity", "installed"}),
-        ):
-            if named & said:
-                return AmountObject(part, _unit_bytes(units))
-    return None
-
-
-def _unit_bytes(units: str) -> int:
-    if re.search(r"\bk|kilo", units):
-        return 1024
-    return 1024**2 if re.search(r"\bm|mega", units) else 1
 
 
 def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:

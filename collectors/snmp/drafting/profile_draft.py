@@ -13,12 +13,10 @@ import msgspec
 
 from collectors.snmp.drafting.empty_draft import explain_empty
 from collectors.snmp.drafting.identity_draft import identity_lines
-from collectors.snmp.drafting.mib_objects import MibObject, Objects, columns_of
+from collectors.snmp.drafting.mib_objects import MibObject, Objects
 from collectors.snmp.drafting.object_meaning import (
-    AmountObject,
     MeasuredObject,
     ObjectMeaning,
-    UsageObject,
     meaning,
 )
 from collectors.snmp.drafting.sensor_draft import (
@@ -34,6 +32,16 @@ from collectors.snmp.drafting.typed_values import (
     typed_columns,
     typed_items,
 )
+from collectors.snmp.drafting.usage_draft import (
+    memory_items,
+    processor_items,
+    wireless_item,
+)
+from collectors.snmp.drafting.usage_meaning import (
+    AmountObject,
+    UsageObject,
+    WirelessObject,
+)
 from collectors.snmp.profiles.label_severity import WORDS, split_words
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import Value
@@ -44,6 +52,7 @@ Values = Mapping[str, Mapping[str, Value]]
 _IF_NAME = "1.3.6.1.2.1.31.1.1.1.1"
 _NAME_WORDS = ("name", "descr", "description", "label", "tag", "location")
 _CELSIUS, _FAHRENHEIT = {"c", "celsius", "tempc"}, {"f", "fahrenheit", "tempf"}
+_MOST_CHOICES = 4
 # YAML reads these as yes, no or nothing.
 _YAML_WORDS = {"on", "off", "yes", "no", "true", "false", "null", "y", "n"}
 
@@ -58,19 +67,28 @@ class DraftHead(msgspec.Struct, frozen=True):
 
 
 class _TableDraft(msgspec.Struct):
-    """A table, or scalars with the same parent."""
+    """A table, or scalars with the same parent.
+
+    `unless`: tables that replace this one. `choices`: by section, items of which one is
+    enough.
+    """
 
     name: str
     base: str
     is_scalar: bool
     columns: dict[str, str] = {}
     items: dict[str, list[str]] = {}
+    unless: tuple[str, ...] = ()
+    choices: dict[str, list[str]] = {}
+    all_columns: dict[str, str] = {}
 
     def lines(self) -> Iterator[str]:
         yield f"  {self.name}:"
         yield f"    base: {self.base}"
         if self.is_scalar:
             yield "    scalar: true"
+        if self.unless:
+            yield f"    unless: [{', '.join(self.unless)}]"
         pairs = (f"{name}: {place}" for name, place in self.columns.items())
         yield f"    columns: {{{', '.join(pairs)}}}"
         for section, items in self.items.items():
@@ -134,9 +152,11 @@ def _draft_tables(
             _fill(table, chosen, meanings, objects, values, states)
             if typed is not None:
                 _add_typed(table, typed, chosen, objects, values)
-            if table.items:
+            if table.items or any(table.choices.values()):
                 table.name = _unused(_table_name(parent, chosen, objects), used)
+            if table.items:
                 yield table
+            yield from _choice_tables(table, used)
 
 
 def _drop_fahrenheit(meanings: dict[str, ObjectMeaning], objects: Objects) -> None:
@@ -168,9 +188,9 @@ def _fill(
             keys[member.oid] = _unused(_key(words[member.oid]), set(keys.values()))
     table.columns = {key: _last_arc(oid) for oid, key in keys.items()}
     subject = _subject(members, shared, objects)
-    naming = [] if table.is_scalar else _name_templates(table, objects, values)
+    naming = [] if table.is_scalar else _name_templates(table, members, objects)
     kinds = Counter(getattr(m, "class_", type(m).__name__) for m in meanings.values())
-    amounts: dict[str, tuple[str, int]] = {}
+    usages: list[tuple[str, UsageObject | AmountObject]] = []
     for oid, found in meanings.items():
         key = keys[oid]
         kind = getattr(found, "class_", type(found).__name__)
@@ -189,25 +209,43 @@ def _fill(
                 name = states.name_of(found, words[oid])
                 item = f"{{class: state, of: {key}, states: {name}, descr: {descr}}}"
                 _add(table, "sensors", item)
-            case UsageObject("processors", is_idle):
-                idle = ", idle: true" if is_idle else ""
-                if "processors" not in table.items:
-                    _add(table, "processors", f"{{of: {key}{idle}, descr: {descr}}}")
-            case UsageObject(section, is_idle):
-                part = "free_pct" if is_idle else "used_pct"
-                if section not in table.items:
-                    _add(table, section, f"{{{part}: {key}, descr: {descr}}}")
-            case AmountObject(part, unit_bytes):
-                amounts.setdefault(part, (key, unit_bytes))
-    if len(amounts) >= 2 and "memory" not in table.items:
-        parts = ", ".join(f"{part}: {key}" for part, (key, _) in amounts.items())
-        unit = max(unit for _, unit in amounts.values())
-        factor = f", unit_bytes: {unit}" if unit > 1 else ""
-        _add(table, "memory", f"{{{parts}{factor}, descr: Memory}}")
-    used = " ".join(item for items in table.items.values() for item in items)
-    for key in list(table.columns):
-        if not re.search(rf"\b{key}\b", used):
-            del table.columns[key]
+            case WirelessObject():
+                item = wireless_item(found, key, naming, own, table.is_scalar)
+                _add(table, "wireless", item)
+            case UsageObject() | AmountObject():
+                usages.append((key, found))
+    descr = "Processor" if table.is_scalar else _descr(naming, subject, "", False)
+    table.choices["processors"] = list(processor_items(usages, descr))
+    descr = "Memory" if table.is_scalar else _descr(naming, "memory", "", False)
+    table.choices["memory"] = list(memory_items(usages, descr))
+    for section, choices in table.choices.items():
+        if len(choices) == 1:
+            _add(table, section, choices.pop())
+    table.all_columns = dict(table.columns)
+    table.columns = _named(table.columns, table.items)
+
+
+def _named(
+    columns: Mapping[str, str], items: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """Return the columns that the items name."""
+    used = " ".join(item for each in items.values() for item in each)
+    return {k: at for k, at in columns.items() if re.search(rf"\b{k}\b", used)}
+
+
+def _choice_tables(table: _TableDraft, taken: set[str]) -> Iterator[_TableDraft]:
+    """Yield a table for each way to read the processors or the memory, if there are
+    several: each only if the device lacks those before."""
+    for section, choices in table.choices.items():
+        before: list[str] = []
+        for item in choices[:_MOST_CHOICES]:
+            items = {section: [item]}
+            columns = _named(table.all_columns, items)
+            name = _unused(f"{table.name}_{section}", taken)
+            yield _TableDraft(
+                name, table.base, table.is_scalar, columns, items, tuple(before)
+            )
+            before.append(name)
 
 
 def _add_typed(
@@ -221,7 +259,7 @@ def _add_typed(
     naming = [column for column in table.columns if column.startswith("name")]
     templates = [f"{{{naming[0]}}}"] if naming else []
     if not templates:
-        templates = _name_templates(table, objects, values)
+        templates = _name_templates(table, members, objects)
         naming = [column for column in table.columns if column.startswith("name")]
     if typed.digits is not None:
         # The names that the function of such rows expects.
@@ -268,12 +306,10 @@ def _capital(words: str) -> str:
 
 
 def _name_templates(
-    table: _TableDraft, objects: Objects, values: Values | None
+    table: _TableDraft, members: Sequence[MibObject], objects: Objects
 ) -> list[str]:
     """Add the columns that name a row, and return how to use them."""
-    for column in columns_of(objects, table.base):
-        if values is not None and column.oid not in values:
-            continue
+    for column in members:
         said = split_words(column.name)
         if said[-1] in _NAME_WORDS and "STRING" in column.syntax and not column.labels:
             key = _unused("name", set(table.columns))

@@ -13,7 +13,7 @@ import msgspec
 
 from collectors.snmp.profiles.code_evidence import find_codes, skip_codes
 from collectors.snmp.profiles.drafted_rows import KnownRows, SettledColumns
-from collectors.snmp.profiles.items import SensorRule, WirelessRule
+from collectors.snmp.profiles.items import ProcessorRule, SensorRule, WirelessRule
 from collectors.snmp.profiles.matched_rows import (
     MatchedRow,
     key_column,
@@ -31,13 +31,17 @@ from collectors.snmp.profiles.profile_model import (
 from collectors.snmp.profiles.profile_types import EVERY_S
 from collectors.snmp.profiles.readings import RefusedColumn, Wireless
 from collectors.snmp.profiles.row import ProfileRow
-from collectors.snmp.profiles.scale_evidence import with_shared_scale
+from collectors.snmp.profiles.scale_evidence import (
+    with_certain_share,
+    with_shared_scale,
+)
 from collectors.snmp.session.session import Value
 from collectors.snmp.tables.quantities import SENSORS
 
 # The walked values, by column OID and row index.
 Columns = Mapping[str, Mapping[str, Value]]
 REFUSED = "refused"
+_OF_WHOLE_DEVICES = ("processors", "memory", "wireless")
 # The printable signs of ASCII.
 _FIRST_SIGN, _LAST_SIGN = 32, 126
 
@@ -58,6 +62,8 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
     named: set[tuple[str, str, str]] = set()
     settled, known = SettledColumns(profiles, columns), KnownRows()
     codes = find_codes(profiles, columns)
+    # What a device has once: drafts add nothing to what known profiles found of it.
+    enough: set[str] = set()
     for profile in sorted(profiles, key=lambda profile: profile.head.drafted):
         tables = profile.body.tables
         for table in tables.values():
@@ -67,7 +73,7 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
                 if not columns.get(table.oid(key_column(rule))):
                     continue
                 is_drafted = profile.head.drafted
-                if is_drafted and settled.include(table, rule):
+                if is_drafted and (section in enough or settled.include(table, rule)):
                     continue
                 rows: Iterable[MatchedRow] = _match_rows(
                     profile, table, section, rule, columns
@@ -94,6 +100,9 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
                     chosen.append(matched)
                     if not is_drafted and not profile.is_general:
                         known.add(matched)
+                is_known = not (is_drafted or profile.is_general)
+                if chosen and is_known and section in _OF_WHOLE_DEVICES:
+                    enough.add(section)
                 matches += chosen if profile.is_general else skip_codes(chosen, codes)
     return matches
 
@@ -136,6 +145,10 @@ def _match_rows(
         if rule is None:
             return
         rows = [each for each in rows if meets_conditions(rule, each[2], key)]
+    elif isinstance(rule, ProcessorRule) and profile.head.drafted:
+        rule = with_certain_share(rule, (raw_value(rule, row) for _, _, row in rows))
+        if rule is None:
+            return
     for place, at, row in rows:
         yield MatchedRow(
             profile=profile.name,

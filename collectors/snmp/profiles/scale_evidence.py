@@ -12,15 +12,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from collectors.snmp.profiles.items import SensorRule
+from collectors.snmp.profiles.items import ProcessorRule, SensorRule
 from collectors.snmp.session.octet_text import as_number
 from collectors.snmp.session.session import Value
-from collectors.snmp.tables.quantities import CODES, DESCRIBED, SENSORS, USUAL
+from collectors.snmp.tables.quantities import CODES, DESCRIBED, SENSORS, USAGE, USUAL
 
 # The most that eight bits hold is no number of degrees or volts.
 _END_OF_8_BITS = 255
 # As degrees or volts, these are the ends of eight bits with a sign.
 _SIGNED_ENDS = (127, -128)
+# 100 per cent in tenths and in hundredths.
+_MOST_TENTHS, _MOST_HUNDREDTHS = 1000, 10_000
 _CODES = CODES | {_END_OF_8_BITS, *_SIGNED_ENDS}
 _DECIMAL = re.compile(rb"\d[.,]\d")
 
@@ -65,6 +67,20 @@ def with_shared_scale(
     if shared is None:
         return own
     return shared if own is None or own.divisor == shared.divisor else None
+
+
+def with_certain_share(
+    rule: ProcessorRule, raws: Iterable[Value | None]
+) -> ProcessorRule | None:
+    """Return the rule with the scale that the rows' shares of a processor show: per
+    cent, or hundredths of it if one is more than a thousand. None if neither fits."""
+    numbers = [n for raw in raws if (n := as_number(raw)) is not None]
+    most = max(numbers, default=0) / rule.divisor
+    if USAGE.contains(most):
+        return rule
+    if _MOST_TENTHS < most <= _MOST_HUNDREDTHS:
+        return rule.model_copy(update={"divisor": 100 * rule.divisor})
+    return None
 
 
 def _fits_described(rule: SensorRule, numbers: Sequence[float]) -> bool:
