@@ -214,9 +214,13 @@ def _fill(
                 _add(table, "wireless", item)
             case UsageObject() | AmountObject():
                 usages.append((key, found))
-    descr = "Processor" if table.is_scalar else _descr(naming, subject, "", False)
+    descr = _descr(naming, subject, "", False)
+    if table.is_scalar:
+        descr = _thing(subject, "processor", {"cpu", "processor"})
     table.choices["processors"] = list(processor_items(usages, descr))
-    descr = "Memory" if table.is_scalar else _descr(naming, "memory", "", False)
+    descr = _descr(naming, "memory", "", False)
+    if table.is_scalar:
+        descr = _thing(subject, "memory", {"memory", "mem", "ram"})
     table.choices["memory"] = list(memory_items(usages, descr))
     for section, choices in table.choices.items():
         if len(choices) == 1:
@@ -299,6 +303,12 @@ def _descr(naming: Sequence[str], subject: str, own: str, is_scalar: bool) -> st
     texts.append(_capital(f"{subject} {{index}} {own}".strip()))
     quoted = ", ".join(f'"{each}"' for each in texts)
     return f"[{quoted}]" if len(texts) > 1 else quoted
+
+
+def _thing(subject: str, what: str, said: set[str]) -> str:
+    """Return what it is, after whose it is."""
+    words = [word for word in subject.split() if word not in said]
+    return _capital(" ".join([*words, what]))
 
 
 def _capital(words: str) -> str:
