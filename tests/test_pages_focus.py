@@ -31,9 +31,7 @@ from dashboards.report.report_html import render_html
 from probes.diagnosis.is_it_me_page import page as agent_page
 
 PAGES = [
-    "/rooms",
-    "/rooms/chamber",
-    "/teams",
+    *("/rooms/chamber", "/teams"),
     *("/", "/sites/depot", "/sites/library", "/sites/town-hall"),
     *("/alerts", "/reports", "/catalogue", "/accessibility", "/sites/nowhere"),
     "/fleet",

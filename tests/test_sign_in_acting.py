@@ -85,6 +85,30 @@ def test_an_engineer_acts_under_the_name_that_was_signed_in(
     assert entry.id.startswith("local:grace hopper:")
 
 
+def test_what_was_typed_when_the_session_ended_can_be_sent_under_the_same_name(
+    tmp_path: Path,
+) -> None:
+    with pages(tmp_path, Role.ENGINEER) as client:
+        shown = client.get("/alerts").text
+        [start] = re.findall('href="(/alerts/acknowledge/[^"]+)"', shown)
+        link = client.get(start).headers["location"]
+        fields = form_fields(client.get(link).text) | {"why": "on my way"}
+        client.cookies.delete("towpath-session")
+        kept = client.post(link, data=fields).headers["location"]
+        page = client.get(kept).text
+        assert "because your session has ended" in page_text(page)
+        assert f'<a href="/sign-in?next={kept}">Sign in</a>' in page
+        enter(client, "Grace Hopper", next_path=kept)
+        again = client.get(kept).text
+        assert "Sign in" not in page_text(again)
+        client.post(link, data=form_fields(again))
+        [alert] = open_alerts(tmp_path / "alerts.sqlite")
+        assert (alert.acknowledged_by, alert.acknowledged_why) == (
+            "Grace Hopper",
+            "on my way",
+        )
+
+
 @pytest.mark.parametrize("role", [Role.STAFF, Role.SERVICE_DESK, Role.MANAGER])
 def test_others_see_alerts_and_cannot_act(tmp_path: Path, role: Role) -> None:
     with pages(tmp_path, role) as client:
