@@ -39,6 +39,7 @@ BENCHMARKS = (
     "lab",
     "evaluation_cost",
     "recorded_scores",
+    "teams_calls",
     "parity_coverage",
     "disclosure_attack",
 )
