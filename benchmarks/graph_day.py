@@ -31,10 +31,10 @@ def made_record(number: int) -> dict[str, Any]:
     minutes = chance.choice((2, 5, 10, 30, 55))
     people = [chance.randrange(1, PEOPLE) for _ in range(chance.choice((2, 3, 4, 10)))]
     if chance.random() < 0.4:
-        sessions = [session("s0", end(people[0]), end(people[1]), _media(chance))]
+        sessions = [session("s0", end(people[0]), end(people[1]), _media(people[0]))]
     else:
         sessions = [
-            session(f"s{at}", end(person), medias=_media(chance))
+            session(f"s{at}", end(person), medias=_media(person))
             for at, person in enumerate(people)
         ]
     return record(
@@ -45,8 +45,11 @@ def made_record(number: int) -> dict[str, Any]:
     )
 
 
-def _media(chance: random.Random) -> list[dict[str, Any]]:
-    address = f"10.150.{chance.randrange(200)}.{chance.randrange(2, 250)}"
+def _media(person: int) -> list[dict[str, Any]]:
+    """All media of one person, half of whom are at one of 40 sites, half at home."""
+    chance = random.Random(person)
+    office = f"10.150.{person % 40}.{chance.randrange(2, 250)}"
+    address = office if chance.random() < 0.5 else "192.168.1.7"
     seen = network(address, **dict.fromkeys(_EMPTY))
     medias = []
     for label in _MEDIA:

@@ -66,16 +66,27 @@ def group_fields(
 ) -> dict[GroupName, dict[str, Value]]:
     """Returns the fields of each group that may be shown: no row, and no figure in a
     row, is about fewer than `least` people, and none can be worked out from others."""
-    atoms = tuple(dict.fromkeys(grouping.atom(end) for _, end in rows))
+    by_atom: dict[Atom, list[tuple[int, Row]]] = {}
+    for at, end in rows:
+        by_atom.setdefault(grouping.atom(end), []).append((at, end))
+    names = {atom: grouping.names(atom) for atom in by_atom}
+    # Many figures are about the same people, who decide which groups are shown.
+    known: dict[object, ShownGroups] = {}
     fields: dict[GroupName, dict[str, Value]] = {}
     allowed: frozenset[GroupName] | None = None
     for one in figures:
-        measured = [(at, end) for at, end in rows if one.has_value(end)]
         by_group: dict[GroupName, list[tuple[int, Row]]] = {}
-        for at, end in measured:
-            for group in grouping.names(grouping.atom(end)):
-                by_group.setdefault(group, []).append((at, end))
-        shown = _shown(atoms, measured, least, allowed, grouping)
+        people: set[tuple[Atom, int]] = set()
+        for atom, of_atom in by_atom.items():
+            measured = [(at, end) for at, end in of_atom if one.has_value(end)]
+            people.update((atom, end.person) for _, end in measured)
+            if measured:
+                for group in names[atom]:
+                    by_group.setdefault(group, []).extend(measured)
+        members_of = frozenset(people)
+        if (key := (members_of, allowed)) not in known:
+            known[key] = _shown(names, members_of, least, allowed, grouping)
+        shown = known[key]
         found = {
             group: one.fields([end for _, end in by_group[group]])
             for group in shown.names
@@ -86,9 +97,9 @@ def group_fields(
             allowed = safe
             for group in safe:
                 members = by_group[group]
-                people = len({end.person for _, end in members})
+                count = len({end.person for _, end in members})
                 calls = len({at for at, _ in members})
-                fields[group] = {"people": rounded(people), "calls": calls}
+                fields[group] = {"people": rounded(count), "calls": calls}
         for group in safe:
             fields[group].update(found[group])
     return fields
@@ -98,30 +109,34 @@ def _parts_of_shares(
     found: Mapping[GroupName, dict[str, Value]], weight: str
 ) -> list[dict[GroupName, float]]:
     """For each share, how many it counts in each group, and how many it does not."""
-    sums: list[dict[GroupName, float]] = []
+    sums: dict[tuple[float, ...], dict[GroupName, float]] = {}
     names = {name for fields in found.values() for name in fields}
     for name in sorted(name for name in names if name.endswith("_ratio")):
         counts = {group: float(fields[weight]) for group, fields in found.items()}
         shares = {group: float(fields[name]) for group, fields in found.items()}
-        sums.append({group: shares[group] * counts[group] for group in found})
-        sums.append({group: (1 - shares[group]) * counts[group] for group in found})
-    return sums
+        for part in (
+            {group: shares[group] * counts[group] for group in found},
+            {group: (1 - shares[group]) * counts[group] for group in found},
+        ):
+            # Several shares are 0 everywhere: one of them tells what all of them do.
+            sums.setdefault(tuple(part.values()), part)
+    return list(sums.values())
 
 
 def _shown(
-    atoms: Sequence[Atom],
-    rows: Numbered[Row],
+    group_names: Mapping[Atom, list[GroupName]],
+    members: Iterable[tuple[Atom, int]],
     least: int,
     allowed: frozenset[GroupName] | None,
     grouping: Grouping[Row, Atom],
 ) -> ShownGroups:
-    people: dict[Atom, set[int]] = {atom: set() for atom in atoms}
-    for _, end in rows:
-        people[grouping.atom(end)].add(end.person)
+    people: dict[Atom, set[int]] = {atom: set() for atom in group_names}
+    for atom, person in members:
+        people[atom].add(person)
     cells: dict[GroupName, list[int]] = {}
-    for at, atom in enumerate(atoms):
+    for at, (atom, groups) in enumerate(group_names.items()):
         if people[atom]:
-            for group in grouping.names(atom):
+            for group in groups:
                 cells.setdefault(group, []).append(at)
     known = Cells(list(people.values()), cells)
     sums = grouping.sums(cells)
