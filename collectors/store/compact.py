@@ -14,12 +14,13 @@ from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
+import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
-from collectors.store import duckdb_sql, file_layout, rollup
+from collectors.store import day_tops, duckdb_sql, file_layout, rollup
 from collectors.store.arrow_tables import is_damaged, metadata, tags_of
 from collectors.store.duck_queries import (
     DuckDb,
@@ -179,7 +180,7 @@ class Compactor:
                     _log.info("store_day_deleted", day=str(day))
                 elif self._is_unfinished(declared, day, start):
                     self._days.setdefault((declared.name, start), None)
-            for label in rollup.STEPS_MS.values():
+            for label in _labels(declared):
                 rollups = self._folder.rollup_folder(declared, label)
                 for start, day in self._folder.days_in(rollups):
                     # Their rows may have been deleted earlier.
@@ -225,7 +226,7 @@ class Compactor:
             not self._rollup_file(declared, label, file).exists()
             for file in files
             if not declared.personal
-            for label in rollup.STEPS_MS.values()
+            for label in _labels(declared)
         )
 
     def _rollup_file(self, declared: Measurement, label: str, file: StoredFile) -> Path:
@@ -238,19 +239,16 @@ class Compactor:
         current = file_layout.current_files(self._folder.files_of_day(day, day_ms))
         if declared.personal or len(current) != 1:
             return
-        for step_ms, label in rollup.STEPS_MS.items():
+        for label in _labels(declared):
             target = self._rollup_file(declared, label, current[0])
             if target.exists():
                 continue
             tmp = self._folder.root / "tmp" / f"roll-{secrets.token_hex(8)}.parquet"
             try:
-                weights = rollup.weights_of(declared)
-                rollup.roll_up(
-                    current[0].path, tmp, step_ms, weights, declared.descriptions
-                )
+                self._write_rollup(declared, label, current[0], tmp)
                 sync(tmp)
                 self._folder.publish([(tmp, target)])
-            except pa.ArrowException as error:
+            except (pa.ArrowException, duckdb.Error) as error:
                 _log.warning("store_day_not_rolled_up", day=str(day), error=str(error))
                 return
             finally:
@@ -260,6 +258,23 @@ class Compactor:
             for other in others:
                 if other not in kept:
                     other.unlink(missing_ok=True)
+
+    def _write_rollup(
+        self, declared: Measurement, label: str, source: StoredFile, target: Path
+    ) -> None:
+        if label == day_tops.LABEL:
+            means = self._rollup_file(
+                declared, rollup.STEPS_MS[day_tops.STEP_MS], source
+            )
+            day_tops.write_tops(means, target, declared)
+            return
+        rollup.roll_up(
+            source.path,
+            target,
+            rollup.STEP_OF[label],
+            rollup.weights_of(declared),
+            declared.descriptions,
+        )
 
     async def _merge(
         self, merge: Merge, declared: Measurement, day: Path, now_ms: int
@@ -361,6 +376,12 @@ def _copy_sql(merge: Merge, declared: Measurement, target: Path) -> str:
         " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880,"
         f" KV_METADATA {{{about}}})"
     )
+
+
+def _labels(declared: Measurement) -> list[str]:
+    """Returns the roll-ups of a measurement, each after those that it is made from."""
+    tops = [day_tops.LABEL] if day_tops.topped(declared) else []
+    return [*rollup.STEPS_MS.values(), *tops]
 
 
 def _remove(day: Path) -> None:

@@ -7,8 +7,9 @@ Day and hour are those of the rows (UTC). `first` and `last` are the numbers of 
 writes whose rows a file has. A compacted file covers the numbers of the files it was
 made from and supersedes them, so a reader never sees a row twice or not at all. `rev`
 counts rewrites (erasure). A file never changes once it has its name. Rolled-up rows are
-beside `shared` in `shared-5m`, `shared-1h` and `shared-1d`, under the name of the day's
-file that they were made from.
+beside `shared` in `shared-5m`, `shared-1h` and `shared-1d`, and the highest five-minute
+means of each day in `shared-top`, under the name of the day's file that they were made
+from.
 """
 
 from __future__ import annotations

@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import pyarrow as pa
 import structlog
 
 from collectors.batch import Batch
-from collectors.store import duckdb_sql, file_layout, rollup
+from collectors.store import day_tops, duckdb_sql, file_layout, rollup
 from collectors.store.arrow_tables import (
     brief_parquet_bytes,
     tables_by_hour,
@@ -41,15 +42,17 @@ from collectors.store.query import (
     means_query,
     value_converter,
 )
-from collectors.store.query_files import ChosenFiles, QueryFiles
+from collectors.store.query_files import FilesOfQueries, QueryFiles, TopFiles
 from collectors.store.recent_rows import MOST_ROWS, NewFile, RecentRows
 from collectors.store.store_errors import Away, QueryFailed, TooManyRows
 from collectors.store.store_folder import StoreFolder
+from collectors.store.top_percentiles import top_percentiles
 from probes.wire.catalogue import Catalogue, Measurement, Misfit
 from probes.wire.sample import Value
 
 _log = structlog.get_logger(__name__)
 _RELISTS = 20
+_Files = TypeVar("_Files", FilesOfQueries, TopFiles)
 
 
 class EmbeddedStore:
@@ -118,22 +121,27 @@ class EmbeddedStore:
         check_query(query, self.catalogue)
         await self._check_patterns(query)
         declared = self.catalogue.measurement(query.measurement)
-        read = means_query(query) if query.mean_step_ms else query
-
-        counting = counts_query(query)
-
-        async def select(files: Sequence[ChosenFiles]) -> Cells:
-            return await self._cells(query, declared, files, most)
-
-        cells = await self._answer(
-            declared, (read, counting) if counting else (read,), select
-        )
+        if day_tops.have_answer(query, declared):
+            cells = await self._answer(
+                declared,
+                lambda: self._files.choose_tops(declared, query),
+                lambda files: self._top_cells(query, declared, files, most),
+            )
+        else:
+            read = means_query(query) if query.mean_step_ms else query
+            counting = counts_query(query)
+            queries = (read, counting) if counting else (read,)
+            cells = await self._answer(
+                declared,
+                lambda: self._files.choose(declared, queries),
+                lambda files: self._cells(query, declared, files, most),
+            )
         if most is not None and len(cells) > most:
             raise TooManyRows(
                 f"{query.measurement}: more than {most} rows; query a shorter time, "
                 "longer buckets or fewer groups"
             )
-        return await asyncio.to_thread(_sorted, cells, query)
+        return cells
 
     async def tag_values(self, query: Query, most: int) -> list[str]:
         """Returns the values of the one tag in `group_by` in the rows of `query`,
@@ -141,11 +149,14 @@ class EmbeddedStore:
         declared = self.catalogue.measurement(query.measurement)
         await self._check_patterns(query)
 
-        async def select(files: Sequence[ChosenFiles]) -> Cells:
-            text = rollup.render_tag_values(query, declared, *files[0])
+        async def select(files: FilesOfQueries) -> Cells:
+            text = rollup.render_tag_values(query, declared, *files.chosen[0])
             return await self._duckdb.rows(f"{text} LIMIT {most}")
 
-        return [value for (value,) in await self._answer(declared, (query,), select)]
+        cells = await self._answer(
+            declared, lambda: self._files.choose(declared, (query,)), select
+        )
+        return [value for (value,) in cells]
 
     async def matching(self, pattern: str, texts: Sequence[str]) -> set[str]:
         """Returns the texts in which a regular expression (RE2, which takes no longer
@@ -186,16 +197,16 @@ class EmbeddedStore:
     async def _answer(
         self,
         declared: Measurement,
-        queries: Sequence[Query],
-        select: Callable[[Sequence[ChosenFiles]], Awaitable[Cells]],
+        choose: Callable[[], _Files],
+        select: Callable[[_Files], Awaitable[Cells]],
     ) -> Cells:
-        """Runs `select` on the files of `queries`, again if they change meanwhile."""
+        """Runs `select` on what `choose` returns, again if files change meanwhile."""
         for _ in range(_RELISTS):
             try:
-                files = await asyncio.to_thread(self._files.choose, declared, queries)
+                files = await asyncio.to_thread(choose)
             except OSError as error:
                 raise QueryFailed(f"{error.filename}: {error.strerror}") from None
-            if not files[0].paths:
+            if not files.paths:
                 return []
             try:
                 return await select(files)
@@ -207,8 +218,7 @@ class EmbeddedStore:
                     "query a shorter time, longer buckets or fewer groups"
                 ) from None
             except FileUnreadable as error:
-                paths = [path for chosen in files for path in chosen.paths]
-                if await asyncio.to_thread(self._files.find_damaged, paths):
+                if await asyncio.to_thread(self._files.find_damaged, files.paths):
                     continue
                 raise QueryFailed(f"{self._folder.root}: {error}") from None
             except TimeoutError:
@@ -218,25 +228,37 @@ class EmbeddedStore:
                 ) from None
         raise QueryFailed(f"{self._folder.root}: files kept changing while being read")
 
+    async def _top_cells(
+        self, query: Query, declared: Measurement, files: TopFiles, most: int | None
+    ) -> Cells:
+        if not files.is_worth:
+            chosen = FilesOfQueries((files.whole,))
+            return await self._cells(query, declared, chosen, most)
+        cells = await top_percentiles(
+            self._duckdb.rows, query, declared, files, self._limits.memory_mb
+        )
+        return sorted(cells, key=itemgetter(*range(len(query.group_by))))
+
     async def _cells(
         self,
         query: Query,
         declared: Measurement,
-        files: Sequence[ChosenFiles],
+        files: FilesOfQueries,
         most: int | None,
     ) -> Cells:
         read = means_query(query) if query.mean_step_ms else query
         if counting := counts_query(query):
             # No roll-up has percentiles of rows.
-            grouped = rollup.render_any(counting, declared, *files[1])
+            grouped = rollup.render_any(counting, declared, *files.chosen[1])
             counting_text = duckdb_sql.value_counts(counting, grouped)
             (found,) = await self._duckdb.rows(counting_text)
             counts = ValueCounts(*(int(count or 0) for count in found))
-            text = duckdb_sql.render(read, declared, files[0].scan, counts)
+            text = duckdb_sql.render(read, declared, files.chosen[0].scan, counts)
         else:
-            text = rollup.render_any(read, declared, *files[0])
+            text = rollup.render_any(read, declared, *files.chosen[0])
         if query.mean_step_ms:
             text = duckdb_sql.percentiles(query, text)
+        text += _order(query)
         if most is not None:
             text += f" LIMIT {most + 1}"
         return await self._duckdb.rows(text)
@@ -311,11 +333,12 @@ class EmbeddedStore:
         return self._recent.add(declared, start_ms, table, day, self._next_number)
 
 
-def _sorted(cells: Cells, query: Query) -> Cells:
-    """Returns `cells` in the order of `sort_rows`, but quicker."""
+def _order(query: Query) -> str:
+    """Returns the ORDER BY of `sort_rows`; DuckDB sorts several times as fast."""
     first = 1 if query.has_buckets else 0
-    keys = [*range(first, first + len(query.group_by)), *range(first)]
-    return sorted(cells, key=itemgetter(*keys)) if keys else cells
+    columns = [*range(first, first + len(query.group_by)), *range(first)]
+    listed = ", ".join(str(column + 1) for column in columns)
+    return f" ORDER BY {listed}" if columns else ""
 
 
 def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
@@ -328,8 +351,8 @@ def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
     rows = []
     for row in cells:
         values: dict[str, Value] = {
-            name: convert(value)
-            for (name, convert), value in zip(types, row[values_at:], strict=True)
+            name: value if type(value) is kind else kind(value)
+            for (name, kind), value in zip(types, row[values_at:], strict=True)
             if value is not None
         }
         if values:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 # Ranges are this much shorter than they could be, so that q * n is never close to a
 # whole number, where floating point could round it the wrong way.
 _MARGIN = Fraction(99, 100)
-_HIGH_PERCENT = 90
+HIGH_PERCENT = 90
 # DuckDB keeps no more.
 _MOST_KEPT = 1_000_000
 
@@ -63,10 +63,10 @@ def quantiles(percent: int, least: int, most: int) -> Iterator[tuple[int, float]
 
 def percentile(field: str, percent: int, counts: ValueCounts) -> str:
     """Returns the SQL of a column's percentile, for groups of so many values."""
-    if percent >= _HIGH_PERCENT:
-        kept = _kept(percent, counts.most)
+    if percent >= HIGH_PERCENT:
+        highest = kept(percent, counts.most)
         # Room for so many values is made for each group, even if it has few.
-        if kept < _MOST_KEPT and kept * counts.groups <= counts.total:
+        if highest < _MOST_KEPT and highest * counts.groups <= counts.total:
             return high_percentile(field, percent, counts.most)
     ranges = list(quantiles(percent, counts.least, counts.most)) or [(1, percent / 100)]
     values = f"quantile_disc({field}, {[q for _, q in ranges]})"
@@ -79,12 +79,18 @@ def percentile(field: str, percent: int, counts: ValueCounts) -> str:
 def high_percentile(field: str, percent: int, most: int) -> str:
     """Returns the same for groups of at most `most` values, by the highest if these are
     few."""
-    if percent < _HIGH_PERCENT:
+    if percent < HIGH_PERCENT:
         return percentile(field, percent, ValueCounts(1, most))
-    ranked = f"(count({field}) * {percent} + 50) // 100"
-    return f"max({field}, {_kept(percent, most)})[count({field}) - {ranked} + 1]"
+    count = f"count({field})"
+    at = f"{count} - {rank_sql(count, percent)} + 1"
+    return f"max({field}, {kept(percent, most)})[{at}]"
 
 
-def _kept(percent: int, most: int) -> int:
+def rank_sql(count: str, percent: int) -> str:
+    """Returns the SQL of `rank`."""
+    return f"({count} * {percent} + 50) // 100"
+
+
+def kept(percent: int, most: int) -> int:
     """Returns how many of the highest of up to `most` values have the percentile."""
     return most - rank(most, percent) + 1

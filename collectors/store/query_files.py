@@ -1,19 +1,19 @@
-"""Chooses the files of the embedded store that answer a query: rows, and roll-ups of
-whole days."""
+"""Chooses the files of the embedded store that answer a query: rows, and roll-ups."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
-from collectors.store import file_layout, rollup
+from collectors.store import day_tops, file_layout, rollup
 from collectors.store.arrow_tables import is_damaged
 from collectors.store.file_layout import Scan, StoredFile
-from collectors.store.query import Query
+from collectors.store.query import Query, means_query
 from collectors.store.store_folder import StoreFolder
 from probes.wire.catalogue import Measurement
 
@@ -21,8 +21,8 @@ _log = structlog.get_logger(__name__)
 
 
 class ChosenFiles(NamedTuple):
-    """`rolled` are the roll-ups of whole days in the query; `scan` has the other
-    rows."""
+    """`rolled` are the roll-ups of days, or of the hours of a day, in the query; `scan`
+    has the other rows."""
 
     scan: Scan
     rolled: tuple[str, ...]
@@ -32,6 +32,60 @@ class ChosenFiles(NamedTuple):
         return (*self.scan.files, *self.rolled)
 
 
+class FilesOfQueries(NamedTuple):
+    """The files of each of some queries, of which the first is the one to answer."""
+
+    chosen: tuple[ChosenFiles, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Empty if the first has no files."""
+        if not self.chosen[0].paths:
+            return ()
+        return tuple(itertools.chain(*(files.paths for files in self.chosen)))
+
+
+class TopFiles(NamedTuple):
+    """The files of percentiles of means by `day_tops`: the tops of whole days, all
+    means of the same days, and the means of `other` days. `days`: how many days there
+    are."""
+
+    tops: dict[int, tuple[str, ...]]
+    means: dict[int, ChosenFiles]
+    other: ChosenFiles
+    days: int
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        chosen = (self.other, *self.means.values())
+        return tuple(
+            itertools.chain(*self.tops.values(), *(files.paths for files in chosen))
+        )
+
+    @property
+    def is_worth(self) -> bool:
+        """Whether most days have tops."""
+        return len(self.tops) > self.days / 2
+
+    @property
+    def whole(self) -> ChosenFiles:
+        """The files of all means."""
+        return join_files([self.other, *self.means.values()])
+
+
+def join_files(parts: Sequence[ChosenFiles]) -> ChosenFiles:
+    """Returns the files of several spans of days as one choice."""
+    scans = [part.scan for part in parts]
+    return ChosenFiles(
+        Scan(
+            tuple(itertools.chain(*(scan.plain for scan in scans))),
+            tuple(itertools.chain(*(scan.mixed for scan in scans))),
+            tuple(itertools.chain(*(scan.ranges for scan in scans))),
+        ),
+        tuple(itertools.chain(*(part.rolled for part in parts))),
+    )
+
+
 class QueryFiles:
     """Damaged files are ignored once they are found."""
 
@@ -39,14 +93,35 @@ class QueryFiles:
         self._folder = folder
         self._damaged: set[str] = set()
 
-    def choose(
-        self, declared: Measurement, queries: Sequence[Query]
-    ) -> list[ChosenFiles]:
+    def choose(self, declared: Measurement, queries: Sequence[Query]) -> FilesOfQueries:
         """Returns the files of each query, as they are at one time. The queries are of
         the same range. Raises `OSError`."""
         span = queries[0].from_ms, queries[0].to_ms
         days = list(self._folder.files_between(declared, *span))
-        return [self._choose(declared, query, days) for query in queries]
+        return FilesOfQueries(
+            tuple(self._choose(declared, query, days) for query in queries)
+        )
+
+    def choose_tops(self, declared: Measurement, query: Query) -> TopFiles:
+        """Returns the files of a query for which `day_tops.have_answer`. Raises
+        `OSError`."""
+        read = means_query(query)
+        days = list(self._folder.files_between(declared, query.from_ms, query.to_ms))
+        tops: dict[int, tuple[str, ...]] = {}
+        means: dict[int, ChosenFiles] = {}
+        others: list[tuple[int, list[StoredFile]]] = []
+        for day in days:
+            start, current = day
+            is_whole = (
+                query.from_ms <= start and start + file_layout.DAY_MS <= query.to_ms
+            )
+            if is_whole and (paths := self._tops(declared, start, current)):
+                tops[start] = paths
+                means[start] = self._choose(declared, read, [day])
+            else:
+                others.append(day)
+        other = self._choose(declared, read, others)
+        return TopFiles(tops, means, other, len(days))
 
     def find_damaged(self, paths: Sequence[str]) -> bool:
         """Ignores damaged files from now on. Returns True if there are any."""
@@ -71,17 +146,39 @@ class QueryFiles:
             if query.spans and not any(a < end and start < b for a, b in query.spans):
                 continue
             usable = [file for file in current if file.path not in self._damaged]
-            is_whole = span[0] <= start and end <= span[1]
-            # Of a part of a day the shortest buckets.
-            chosen = steps if is_whole else steps[-1:]
-            rolled += self._without_rows(declared, chosen, start, current)
-            if is_whole and len(current) == len(usable) == 1:
+            begin, end = max(start, span[0]), min(end, span[1])
+            # Of a part of a day, the buckets that are wholly in it.
+            inside = [step for step in steps if not (begin % step or end % step)]
+            rolled += self._without_rows(declared, inside or steps[-1:], start, current)
+            if len(current) == len(usable) == 1:
                 source = Path(current[0].path)
-                if path := self._rolled_up(declared, steps, source):
+                if path := self._rolled_up(declared, inside, source):
                     rolled.append(path)
                     continue
             files += usable
         return ChosenFiles(file_layout.plan_scan(files, *span), tuple(rolled))
+
+    def _tops(
+        self, declared: Measurement, start: int, current: Sequence[StoredFile]
+    ) -> tuple[str, ...]:
+        """Returns the tops of a day; nothing unless all its means have some."""
+        if len(current) > 1:
+            return ()
+        fives = self._day_folder(declared, "5m", start)
+        rolled: list[Path] = []
+        with contextlib.suppress(FileNotFoundError):
+            rolled = rollup.without_source(fives.iterdir(), current, start)
+        names = [path.name for path in rolled]
+        names += [rollup.file_name(Path(file.path).name, declared) for file in current]
+        folder = self._day_folder(declared, day_tops.LABEL, start)
+        paths = [folder / name for name in names]
+        if all(path.exists() and str(path) not in self._damaged for path in paths):
+            return tuple(map(str, paths))
+        return ()
+
+    def _day_folder(self, declared: Measurement, label: str, start: int) -> Path:
+        folder = self._folder.rollup_folder(declared, label)
+        return folder / file_layout.day_name(start)
 
     def _rolled_up(
         self, declared: Measurement, steps: Sequence[int], source: Path
@@ -105,9 +202,9 @@ class QueryFiles:
         """Returns the roll-ups of a day's rows that have been deleted, by the longest
         step that there is."""
         for step_ms in steps:
-            folder = self._folder.rollup_folder(declared, rollup.STEPS_MS[step_ms])
+            folder = self._day_folder(declared, rollup.STEPS_MS[step_ms], start)
             with contextlib.suppress(FileNotFoundError):
-                paths = list((folder / file_layout.day_name(start)).iterdir())
+                paths = list(folder.iterdir())
                 kept = map(str, rollup.without_source(paths, current, start))
                 if usable := [path for path in kept if path not in self._damaged]:
                     return usable

@@ -32,6 +32,7 @@ from probes.wire.catalogue import Measurement
 
 # The longest first; each is a multiple of the next and divides a day.
 STEPS_MS: dict[int, str] = {DAY_MS: "1d", HOUR_MS: "1h", 5 * 60_000: "5m"}
+STEP_OF = {label: step_ms for step_ms, label in STEPS_MS.items()}
 # Aggregate -> the parts of a field that it needs.
 _NEEDS = {
     "mean": ("n", "sum"),

@@ -1,0 +1,226 @@
+"""The highest five-minute means of each series and day, from which high percentiles of
+weeks are calculated exactly, without reading all means. Pure, but for `write_tops`.
+
+A day has 288 means, of which the file of its tops has the 72 highest, how many there
+are in all, and the highest of the others (`next`). The 95th percentile of some weeks is
+one of the 5 % highest means. Calculated from the tops alone it is never too high. It is
+right if no day has a `next` above it. If a day has, more than a quarter of that day may
+be among the highest means of the weeks, and all its means are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from collectors.store import duckdb_sql
+from collectors.store.arrow_tables import metadata
+from collectors.store.duckdb_sql import TIME, literal, name
+from collectors.store.file_layout import DAY_MS
+from collectors.store.percentile_sql import HIGH_PERCENT, kept, rank_sql
+from collectors.store.query import PERCENTILES, Query
+from probes.wire.catalogue import Measurement
+
+LABEL = "top"
+KEPT = 72
+STEP_MS = 300_000
+# Measurement -> the fields of which reports show percentiles of five-minute means.
+_TOPPED = {"interface": ("in_use_ratio", "out_use_ratio")}
+# A part of a day's series can be read without the others.
+_ROW_GROUP = 2_048
+
+
+class SeriesRange(msgspec.Struct, frozen=True):
+    """Some series, by their first tag: from a text on, before another (None: no end),
+    and of these `only` some, if it has any."""
+
+    first: str = ""
+    before: str | None = None
+    only: tuple[str, ...] = ()
+
+    def condition(self, declared: Measurement) -> str:
+        tag = name(declared.identity[0])
+        parts = [f"{tag} >= {literal(self.first)}"]
+        if self.before is not None:
+            parts.append(f"{tag} < {literal(self.before)}")
+        if self.only:
+            parts.append(f"{tag} IN ({', '.join(map(literal, self.only))})")
+        return f"({' AND '.join(parts)})"
+
+
+def topped(declared: Measurement) -> tuple[str, ...]:
+    """Returns the fields of a measurement that have tops."""
+    return () if declared.personal else _TOPPED.get(declared.name, ())
+
+
+def have_answer(query: Query, declared: Measurement) -> bool:
+    """Returns True if tops answer `query`: high percentiles of five-minute means of
+    each series, by fields that have tops."""
+    return (
+        query.mean_step_ms == STEP_MS
+        and set(query.group_by) >= set(declared.identity)
+        and not set(query.group_by) & set(declared.descriptions)
+        and {pick.field for pick in query.picks} <= set(topped(declared))
+        and all(PERCENTILES[p.aggregate] >= HIGH_PERCENT for p in query.picks)
+    )
+
+
+def write_tops(five_minutes: Path, target: Path, declared: Measurement) -> None:
+    """Writes the tops of a day from its roll-up by five minutes. Blocking. Raises
+    DuckDB's errors."""
+    tags = [tag.name for tag in declared.tags]
+    about = ", ".join(
+        f"{literal(key)}: {literal(value)}" for key, value in metadata(tags).items()
+    )
+    keys = ", ".join(map(name, declared.identity))
+    means = ", ".join(
+        f"CAST({name(f'{field}:sum')} AS DOUBLE) / nullif({name(f'{field}:n')}, 0)"
+        f" AS {name(field)}"
+        for field in topped(declared)
+    )
+    tops = ", ".join(
+        f"count({f}) AS {name(f'{field}:n')},"
+        f" max({f}, {KEPT + 1})[1:{KEPT}] AS {name(f'{field}:top')},"
+        f" max({f}, {KEPT + 1})[{KEPT + 1}] AS {name(f'{field}:next')}"
+        for field in topped(declared)
+        for f in (name(field),)
+    )
+    # A day on which no port had a speed lacks the columns.
+    empty = ", ".join(
+        f"CAST(NULL AS {kind}) AS {name(f'{field}:{part}')}"
+        for field in topped(declared)
+        for part, kind in (("sum", "DOUBLE"), ("n", "BIGINT"))
+    )
+    rolled = (
+        f"SELECT {empty} WHERE false UNION ALL BY NAME"
+        f" SELECT * FROM {duckdb_sql.files([str(five_minutes)])}"
+    )
+    day = f"min({TIME}) // {DAY_MS} * {DAY_MS}"
+    with duckdb.connect(config={"threads": 1, "memory_limit": "512MB"}) as connection:
+        connection.execute(
+            f"COPY (SELECT {day} AS {TIME}, {keys}, {tops} FROM (SELECT {TIME}, {keys},"
+            f" {means} FROM ({rolled})) GROUP BY {keys}"
+            f" ORDER BY {keys}) TO {literal(str(target))} (FORMAT parquet,"
+            f" COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}, KV_METADATA {{{about}}})"
+        )
+
+
+def render_subjects(query: Query, declared: Measurement, tops: Sequence[str]) -> str:
+    """Returns the SELECT of every value of the first tag, in order, and how many series
+    have it."""
+    rows = _rows(query, declared, tops, [])
+    tag, *others = map(name, declared.identity)
+    return (
+        f"SELECT {tag}, count(DISTINCT ({', '.join(others) or tag})) FROM ({rows})"
+        f" GROUP BY {tag} ORDER BY {tag}"
+    )
+
+
+def render(
+    query: Query,
+    declared: Measurement,
+    tops: Sequence[str],
+    means: str,
+    series: SeriesRange,
+) -> str:
+    """Returns the SELECT of the percentiles of some series by the tops of days and by
+    `means`, the SELECT of all means of other days ("": there are none).
+
+    After the tags of `group_by` and a column for each pick it has the starts of days
+    with means that may be higher.
+    """
+    inside = series.condition(declared)
+    keys = ", ".join(map(name, query.group_by))
+    fields = list(dict.fromkeys(pick.field for pick in query.picks))
+    most = (query.to_ms - query.from_ms) // STEP_MS + 2
+    lowest = {
+        field: min(PERCENTILES[p.aggregate] for p in query.picks if p.field == field)
+        for field in fields
+    }
+    named = ", ".join(["step", keys, *map(name, fields)])
+    counted = [f"SELECT {keys}, {_listed(fields, '{0}:n')} FROM tops"]
+    listed = ", ".join(f"unnest({name(f'{f}:top')}) AS {name(f)}" for f in fields)
+    valued = [f"SELECT {keys}, {listed} FROM tops"]
+    others = ""
+    if means:
+        columns = f"SELECT * FROM ({means}) AS t({named}) WHERE {inside}"
+        others = f", others AS NOT MATERIALIZED ({columns})"
+        counts = ", ".join(f"count({name(f)})" for f in fields)
+        counted.append(f"SELECT {keys}, {counts} FROM others GROUP BY {keys}")
+        valued.append(f"SELECT {keys}, {_listed(fields)} FROM others")
+    totals = ", ".join(
+        f"CAST(sum({name(f'{f}:n')}) AS BIGINT) AS {name(f'{f}:n')}" for f in fields
+    )
+    highest = ", ".join(
+        f"max({name(f)}, {kept(lowest[f], most)}) AS {name(f)}" for f in fields
+    )
+    low = ", ".join(
+        f"{name(p.field)}[{count} - {rank_sql(count, PERCENTILES[p.aggregate])} + 1]"
+        f" AS {name(p.name)}"
+        for p in query.picks
+        for count in (name(f"{p.field}:n"),)
+    )
+    higher = " OR ".join(
+        f"t.{name(f'{p.field}:next')} > low.{name(p.name)}" for p in query.picks
+    )
+    same = " AND ".join(f"t.{name(tag)} = low.{name(tag)}" for tag in query.group_by)
+    answer = ", ".join(
+        [
+            *(f"low.{name(tag)}" for tag in query.group_by),
+            *(f"any_value(low.{name(p.name)})" for p in query.picks),
+        ]
+    )
+    return (
+        f"WITH tops AS NOT MATERIALIZED ({_rows(query, declared, tops, [inside])})"
+        f"{others}, counts AS MATERIALIZED (SELECT {keys}, {totals} FROM"
+        f" ({' UNION ALL '.join(counted)}) GROUP BY {keys}),"
+        f" highest AS (SELECT {keys}, {highest} FROM"
+        f" ({' UNION ALL '.join(valued)}) GROUP BY {keys}),"
+        f" low AS MATERIALIZED (SELECT {keys}, {low} FROM counts JOIN highest"
+        f" USING ({keys}))"
+        f" SELECT {answer}, list(t.{TIME}) FILTER ({higher})"
+        f" FROM low LEFT JOIN tops t ON {same}"
+        f" GROUP BY {', '.join(f'low.{name(tag)}' for tag in query.group_by)}"
+    )
+
+
+def _listed(fields: Sequence[str], column: str = "{0}") -> str:
+    return ", ".join(name(column.format(field)) for field in fields)
+
+
+def _rows(
+    query: Query, declared: Measurement, tops: Sequence[str], inside: Sequence[str]
+) -> str:
+    """Returns the SELECT of the tops that meet all conditions."""
+    fields = list(dict.fromkeys(pick.field for pick in query.picks))
+    tags = [tag.name for tag in declared.tags]
+    empty = ", ".join(
+        [
+            f"CAST(NULL AS BIGINT) AS {TIME}",
+            *(f"CAST(NULL AS VARCHAR) AS {name(tag)}" for tag in tags),
+            *(
+                f"CAST(NULL AS {kind}) AS {name(f'{field}:{part}')}"
+                for field in fields
+                for part, kind in _PARTS.items()
+            ),
+        ]
+    )
+    columns = ", ".join(
+        [
+            TIME,
+            *(f"coalesce({name(tag)}, '') AS {name(tag)}" for tag in query.group_by),
+            *(name(f"{field}:{part}") for field in fields for part in _PARTS),
+        ]
+    )
+    read = f" UNION ALL BY NAME SELECT * FROM {duckdb_sql.files(tops)}" if tops else ""
+    conditions = [*duckdb_sql.conditions(query), *inside]
+    return (
+        f"SELECT {columns} FROM (SELECT {empty} WHERE false{read})"
+        f" WHERE {' AND '.join(conditions)}"
+    )
+
+
+_PARTS = {"n": "BIGINT", "top": "DOUBLE[]", "next": "DOUBLE"}

@@ -1,0 +1,139 @@
+"""Percentiles by the tops of days are those of all five-minute means."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from stores import DAY, HOUR, START
+
+from collectors.batch import Batch, Schema
+from collectors.server_measurements import CATALOGUE
+from collectors.store import day_tops, query_files
+from collectors.store.duck_queries import Cells
+from collectors.store.parquet_store import EmbeddedStore
+from collectors.store.query import Pick, Query, Row
+from collectors.store.top_percentiles import series_ranges
+from probes.wire.catalogue import Catalogue
+
+STEP = 5 * 60_000
+DECLARED = CATALOGUE.measurement("interface")
+PORTS = [("d1", "Gi1"), ("d1", "Gi2"), ("d1", "Gi3"), ("d1", "Gi4"), ("d2", "Gi1")]
+DAYS = 6
+
+
+def _use(chance: random.Random, port: str, time_ms: int) -> float | None:
+    """Gi2 is busy on one whole day, Gi3 for the night, Gi4 has gaps and no speed on its
+    second day."""
+    day, hour = divmod(time_ms - START, DAY)
+    busy = {"Gi2": day == 1, "Gi3": hour < 6 * HOUR}.get(port, False)
+    if port == "Gi4" and (day == 1 or chance.random() < 0.4):
+        return None
+    return round(chance.random() * (0.9 if busy else 0.1), 3)
+
+
+def _batch() -> Batch:
+    chance = random.Random(1)
+    rows = [
+        (time_ms, device, "s1", "switch", port, _use(chance, port, time_ms))
+        for device, port in PORTS
+        for time_ms in range(START, START + DAYS * DAY + HOUR, STEP)
+    ]
+    tags = ("device", "site", "role", "port")
+    columns = tuple(list(column) for column in zip(*rows, strict=True))
+    return Batch("test", START, Schema("interface", tags, ("in_use_ratio",)), columns)
+
+
+def _query(from_ms: int, to_ms: int, *picks: Pick) -> Query:
+    return Query(
+        "interface",
+        picks or (Pick("in_use_ratio", "p95"),),
+        from_ms,
+        to_ms,
+        group_by=("site", "device", "role", "port"),
+        mean_step_ms=STEP,
+    )
+
+
+def _plain(rows: list[Row]) -> list[object]:
+    return [(row.tags, row.values) for row in rows]
+
+
+async def test_percentiles_are_those_of_all_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = Pick("in_use_ratio", "p95"), Pick("in_use_ratio", "p99")
+    queries = [
+        _query(START, START + DAYS * DAY, *both),
+        _query(START + DAY, START + 2 * DAY),
+        # From one in the night to eleven, as in summer.
+        _query(START + HOUR, START + (DAYS - 1) * DAY - HOUR),
+    ]
+    async with EmbeddedStore(tmp_path, Catalogue([DECLARED])) as store:
+        await store.write([_batch()])
+        before = [await store.query(query) for query in queries]
+        assert len(before[0]) == len(PORTS)
+        await store.tidy(START + DAYS * DAY + 2 * HOUR)
+        tops = _tops(tmp_path)
+        assert len(tops) == DAYS
+        assert [_plain(await store.query(q)) for q in queries] == [
+            _plain(rows) for rows in before
+        ]
+        # A summer month begins and ends at 23:00 UTC: of these days, hours are read.
+        mean = Pick("in_use_ratio", "mean")
+        hours = Query("interface", (mean,), START + 23 * HOUR, START + 3 * DAY - HOUR)
+        (files,) = store._files.choose(DECLARED, (hours,)).chosen
+        assert not files.scan.files
+        assert [path.split("/")[-4] for path in files.rolled] == [
+            "shared-1h",
+            "shared-1d",
+            "shared-1h",
+        ]
+        texts = _note_texts(store, monkeypatch)
+        await store.query(queries[0])
+        # Gi2 was busy for more than a quarter of one day: that day is read, too.
+        assert [text.count("-5m/") for text in texts] == [0, 0, 1]
+        # A day without tops is read whole.
+        tops[0].unlink()
+        assert [_plain(await store.query(q)) for q in queries] == [
+            _plain(rows) for rows in before
+        ]
+        await store.tidy(START + DAYS * DAY + 4 * HOUR)
+        assert tops[0].exists()
+
+
+def _tops(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"shared-{day_tops.LABEL}/interface/*/*"))
+
+
+def _note_texts(store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    texts: list[str] = []
+    run = store._duckdb.rows
+
+    async def noted(sql: str, timeout_s: float | None = None) -> Cells:
+        texts.append(sql)
+        return await run(sql, timeout_s)
+
+    monkeypatch.setattr(store._duckdb, "rows", noted)
+    return texts
+
+
+def test_ranges_have_every_subject_once() -> None:
+    ranges = series_ranges([("a", 3), ("b", 3), ("c", 5), ("d", 1)], 6)
+    assert [(one.first, one.before) for one in ranges] == [
+        ("", "c"),
+        ("c", None),
+    ]
+    assert series_ranges([], 6) == [day_tops.SeriesRange("", None)]
+
+
+def test_only_high_percentiles_of_five_minute_means_have_tops() -> None:
+    query = _query(START, START + DAY)
+    assert day_tops.have_answer(query, DECLARED)
+    for other in (
+        _query(START, START + DAY, Pick("in_use_ratio", "p50")),
+        _query(START, START + DAY, Pick("in_bps", "p95")),
+    ):
+        assert not day_tops.have_answer(other, DECLARED)
+    assert query_files.TopFiles({}, {}, query_files.join_files([]), 2).is_worth is False
