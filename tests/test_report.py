@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 
@@ -15,16 +16,18 @@ from report_month import (
     month_content,
     site_figures,
 )
-from store_doubles import AnswerStore
+from store_doubles import AnswerStore, MemoryStore
 
 from alerts.alert import Alert
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import check_query
 from dashboards import figure_text
 from dashboards.report import Month, ReportError, report_figures, select_sites
+from dashboards.report.gather_ports import gather_ports
 from dashboards.report.report_data import ReportContent
 from dashboards.report.report_html import render_html
 from dashboards.state_levels import BUSY_RATIO
+from probes.wire.sample import Sample
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,23 @@ def test_busy_ports_are_listed_with_their_descriptions(october: ReportContent) -
     assert 0 < len(described) < len(ports)
     assert described[0].description == f"to {described[0].port} & back"
     assert f"to {described[0].port} &amp; back" in render_html(october)
+
+
+def test_a_port_that_was_described_anew_has_its_latest_description() -> None:
+    tags = {"device": "sw", "site": "s", "role": "switch", "port": "Gi1"}
+    samples = [
+        Sample(
+            "interface",
+            {**tags, "description": text},
+            {"in_use_ratio": 0.5, "speed_bps": 1e9, "expected_up": 1},
+            OCTOBER.to_ms - hours * HOUR_MS,
+        )
+        for text, hours in (("zoo", 9), ("annexe", 2))
+    ]
+    store = MemoryStore(samples)
+    span = OCTOBER.from_ms, OCTOBER.to_ms
+    [port] = asyncio.run(gather_ports(store.query, span, None))["s"]
+    assert port.description == "annexe"
 
 
 def test_home_and_office_are_shown_and_small_groups_are_noted_as_hidden(

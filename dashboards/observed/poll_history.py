@@ -158,7 +158,10 @@ def clipped(
         if begin >= end:
             continue
         if not removed:
-            kept.append(piece._replace(from_ms=begin, to_ms=end))
+            is_inside = begin == piece.from_ms and end == piece.to_ms
+            kept.append(
+                piece if is_inside else ObservedPiece(begin, end, piece.up, piece.share)
+            )
             continue
         kept += [
             ObservedPiece(first, last, piece.up, piece.share)
@@ -199,7 +202,7 @@ def joined(pieces: Iterable[ObservedPiece]) -> list[ObservedPiece]:
             and last.to_ms == piece.from_ms
             and (last.up, last.share) == (piece.up, piece.share)
         ):
-            runs[-1] = last._replace(to_ms=piece.to_ms)
+            runs[-1] = ObservedPiece(last.from_ms, piece.to_ms, last.up, last.share)
         else:
             runs.append(piece)
     return runs

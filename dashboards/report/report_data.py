@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from collectors.estate import Estate, Site
 from collectors.estate.opening_hours import OpeningHours
 from collectors.experience.groups import LEAST
 from collectors.local_days import local_date
-from collectors.store.query import Row, Store
+from collectors.store.query import Store
 from dashboards.observed import (
     Observations,
     Periods,
@@ -25,10 +25,10 @@ from dashboards.observed import (
     polling_periods,
     recorded_periods,
 )
-from dashboards.port_descriptions import latest_descriptions
 from dashboards.report import report_figures, report_queries
 from dashboards.report.availability import availability, unobserved
 from dashboards.report.gather_lines import gather_lines
+from dashboards.report.gather_ports import gather_ports
 from dashboards.report.group_calls import gather_calls
 from dashboards.report.line_value import (
     LineValue,
@@ -202,7 +202,7 @@ async def gather_content(
     progress("lines and ports")
     listed = [line for line in estate.lines if inputs.covers(line.site)]
     lines = await gather_lines(store.query, listed, inputs.span, inputs.span_before)
-    ports = await _port_figures(inputs, sites)
+    ports = await gather_ports(store.query, inputs.span, inputs.sites)
     sites_figures = tuple(
         _site_figures(
             site,
@@ -270,49 +270,6 @@ async def _observed(inputs: ReportInputs, span: Span) -> Observations:
             for silence in inputs.silences
             if silence.planned
         ],
-    )
-
-
-async def _port_figures(
-    inputs: ReportInputs, sites: Sequence[Site]
-) -> dict[str, tuple[report_figures.PortFigures, ...]]:
-    """Returns them by site, busiest first."""
-    run_query = inputs.store.query
-    used: dict[tuple[str, ...], Row] = {}
-    for row in await run_query(report_queries.ports_use(*inputs.span, inputs.sites)):
-        known = used.get(key := _port(row))
-        # A port occurs twice if its device's role changed in the month.
-        if known is None or _busier(row) > _busier(known):
-            used[key] = row
-    by_site: dict[str, list[Row]] = {}
-    for row in await run_query(report_queries.ports_month(*inputs.span, inputs.sites)):
-        if (use := used.get(_port(row))) is not None:
-            values = {**row.values, **use.values}
-            by_site.setdefault(row.tags["site"], []).append(Row(None, row.tags, values))
-    busiest = {
-        site.id: report_figures.port_figures(by_site.get(site.id, ())) for site in sites
-    }
-    devices = {port.device for ports in busiest.values() for port in ports}
-    described = latest_descriptions(
-        await run_query(report_queries.port_descriptions(inputs.to_ms, devices))
-    )
-    return {
-        site: tuple(
-            replace(port, description=described.get((port.device, port.port), ""))
-            for port in ports
-        )
-        for site, ports in busiest.items()
-    }
-
-
-def _port(row: Row) -> tuple[str, ...]:
-    return tuple(row.tags.get(tag, "") for tag in ("site", "device", "port"))
-
-
-def _busier(row: Row) -> float:
-    return (
-        report_figures.largest_value(row, "in_use_ratio_p95", "out_use_ratio_p95")
-        or 0.0
     )
 
 

@@ -170,14 +170,23 @@ def _line(
     line: Line, month: Row | None, hours: list[Row], before: Row | None
 ) -> LineFigures:
     points: list[Point] = []
+    carrying_at, down_at = set(), set()
     polls = polls_up = 0.0
+    # There may be hundreds of thousands of hours: each value is read once.
     for row in hours:
-        use = largest_value(row, "down_use_ratio_p95", "up_use_ratio_p95")
-        if use is not None and row.time_ms is not None:
-            points.append((row.time_ms, use))
-        count = float_value(row, "up_count") or 0.0
-        polls += count
-        polls_up += count * (float_value(row, "up_mean") or 0.0)
+        time_ms = row.time_ms or 0
+        down = float_value(row, "down_use_ratio_p95")
+        up = float_value(row, "up_use_ratio_p95")
+        if down is not None or up is not None:
+            points.append((time_ms, max(u for u in (down, up) if u is not None)))
+        if (is_up := float_value(row, "up_mean")) is not None:
+            count = float_value(row, "up_count") or 0.0
+            polls += count
+            polls_up += count * is_up
+            if is_up < 1:
+                down_at.add(time_ms)
+        if float_value(row, "carrying_max"):
+            carrying_at.add(time_ms)
     return LineFigures(
         line,
         down_p95=float_value(month, "down_use_ratio_p95"),
@@ -188,14 +197,8 @@ def _line(
         busy_hours=sum(use > BUSY_RATIO for _, use in points),
         observed_hours=len(hours),
         up_ratio=polls_up / polls if polls else None,
-        carrying_at=frozenset(
-            row.time_ms or 0 for row in hours if float_value(row, "carrying_max")
-        ),
-        down_at=frozenset(
-            row.time_ms or 0
-            for row in hours
-            if (up := float_value(row, "up_mean")) is not None and up < 1
-        ),
+        carrying_at=frozenset(carrying_at),
+        down_at=frozenset(down_at),
         hourly=tuple(sorted(points)),
     )
 

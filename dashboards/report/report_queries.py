@@ -86,10 +86,12 @@ def ports_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
     )
 
 
-def port_descriptions(to_ms: int, devices: Collection[str]) -> Query:
-    """The descriptions of the ports of `devices` in the last day, by the hour."""
+def port_descriptions(
+    to_ms: int, devices: Collection[str], step_ms: int | None = None
+) -> Query:
+    """The descriptions of the ports of `devices` in the last day."""
     where = Where("device", tuple(sorted(devices)))
-    return descriptions_query(to_ms - 24 * HOUR_MS, to_ms, HOUR_MS, where)
+    return descriptions_query(to_ms - 24 * HOUR_MS, to_ms, step_ms, where)
 
 
 # The report's figures of a group of laptops.
