@@ -1,6 +1,6 @@
 """Writes a month of a council into the embedded store, in the same layout as its
-writer: one file per day and measurement, and roll-ups. For benchmarks of reports and
-pages.
+writer: one file per day and measurement, and roll-ups; of ports, roll-ups alone. For
+benchmarks of reports.
 
 A site has a router with 4 ports, two switches with 24 and a line; every third site has
 a backup line too. Devices are polled every minute. Rows are complete. Each
@@ -20,6 +20,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
+from benchmarks.council_ports import write_ports
 from collectors.server_measurements import CATALOGUE
 from collectors.store import file_layout
 from collectors.store.arrow_tables import metadata
@@ -88,17 +89,6 @@ _MEASUREMENTS = {
         f" SELECT 'site', site FROM ({_SITES}) UNION ALL"
         f" SELECT 'home_site_place', site || '/home' FROM ({_SITES})), range(288) t(m)"
     ),
-    "interface": (
-        "SELECT {at} + m * 60000 AS time_ms, device, site, role,"
-        " printf('Gi1/0/%02d', p) AS port, printf('to room %d', p) AS description,"
-        f" busy * {_BUSY} * (0.3 + hash(m, p, device) % 10000 / 10000.0) AS"
-        " in_use_ratio, busy * 0.4 * (0.3 + hash(device, m, p) % 10000 / 10000.0) AS"
-        " out_use_ratio, 1e9 AS speed_bps, 0.0 AS in_errors_per_s,"
-        " 0.0 AS out_errors_per_s, 0.0 AS in_discards_per_s, 0.0 AS out_discards_per_s"
-        " FROM (SELECT *, pow(hash(device, p) % 1000 / 1000.0, 4) AS busy"
-        f" FROM ({_DEVICES}), range(1, 25) t(p) WHERE d > 0 OR p <= 4),"
-        " range(1440) t(m)"
-    ),
 }
 
 
@@ -138,7 +128,7 @@ def write(
         span[0], whole_day, number + 1, number + 1
     )
     # Others are not in the order of their sites.
-    by_site = measurement in ("device", "line", "interface")
+    by_site = measurement in ("device", "line")
     step = _SITES_AT_ONCE if by_site else sites
     count = 0
     with contextlib.ExitStack() as stack:
@@ -231,10 +221,13 @@ def write_report_month(folder: Path, sites: int) -> int:
     that the report reads; returns the number of rows."""
     _write_settings(folder, sites)
     store = folder / "store"
-    every = [name for name in _MEASUREMENTS if name != "interface"]
-    rows = write_days(store, datetime(2026, 8, 31, tzinfo=UTC), 31, sites, every)
+    before = datetime(2026, 8, 31, tzinfo=UTC)
+    rows = write_days(store, before, 31, sites, _MEASUREMENTS)
     first = datetime(2026, 10, 1, tzinfo=UTC)
     rows += write_days(store, first, 31, sites, _MEASUREMENTS)
+    for day in range(31):
+        at = int(first.timestamp()) * 1000 + day * DAY_MS
+        rows += write_ports(store, at, day, sites, is_off=day == _NIGHT_OFF)
     now = datetime(2026, 11, 3, tzinfo=UTC)
     asyncio.run(roll_up(store, int(now.timestamp() * 1000)))
     return rows

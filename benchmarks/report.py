@@ -2,8 +2,8 @@
 embedded store.
 
 This measures the process that a user runs, `towpath report site --no-pdf`, from start
-to end, with compiled modules as in an installation. Writing the rows takes some
-minutes; with TOWPATH_BENCHMARK_FOLDER they are kept there and used again.
+to end, with compiled modules as in an installation. Writing the rows takes ten
+minutes or more; with TOWPATH_BENCHMARK_FOLDER they are kept there and used again.
 """
 
 from __future__ import annotations
