@@ -291,6 +291,7 @@ def test_what_was_refused_and_what_failed_is_counted_over_a_day(tmp_path: Path) 
     ) as client:
         text = page_text(client.get("/fleet").text)
     assert "9 times: credential not known, or revoked" in text
+    assert "once you put a new token on it" in text
     assert text.index("Wi-Fi at -75 dBm or below 25.0%") < text.index(
         "Web requests that failed 10.0%"
     )

@@ -114,6 +114,7 @@ class FleetPage:
             fleet_state.refusals_query(to_ms), fleet_state.troubles_query(to_ms)
         )
         wanted = read_filter(request)
+        refused = None if refusals is None else fleet_state.refusals(refusals)
         values: dict[str, object] = {"fleet": None, "failing": ""}
         try:
             fleet = await self._source.read()
@@ -130,7 +131,8 @@ class FleetPage:
             link=lambda page: page_link(wanted, page),
             states=fleet_state.STATES,
             no_ring=NO_RING,
-            refusals=None if refusals is None else fleet_state.refusals(refusals),
+            refusals=refused,
+            needs_token=fleet_state.needs_token(refused or ()),
             troubles=None if troubles is None else fleet_state.troubles(troubles),
             **values,
         )

@@ -250,6 +250,14 @@ def refusals(rows: Iterable[Row]) -> list[tuple[str, int]]:
     return [(text, count) for text, count in counts.most_common() if count]
 
 
+def needs_token(refused: Iterable[tuple[str, int]]) -> bool:
+    """Whether laptops were refused that a new token brings back. Pure."""
+    unknown = (RejectionReason.CREDENTIAL, RejectionReason.USED_TWICE)
+    return bool(
+        {REFUSALS[reason] for reason in unknown} & {text for text, _ in refused}
+    )
+
+
 def rise(values: Iterable[object]) -> int:
     """How much a counter has grown over its first value; one that is smaller than
     before has begun again."""
