@@ -23,13 +23,17 @@ _NAME = re.compile(
 _MOST_EXAMPLES = 3
 
 
-def group_alike(sentences: Iterable[str]) -> list[str]:
-    """Returns the sentences in order; of those that say the same of several, the first,
-    with how many more there are and examples of their names."""
+def group_alike(sentences: Iterable[str], least: int = 2) -> list[str]:
+    """Returns the sentences in order; of `least` or more that say the same of several,
+    the first, with how many more there are and examples of their names."""
     groups: dict[str, list[str]] = {}
     for sentence in sentences:
         groups.setdefault(_NAME.sub("*", sentence), []).append(sentence)
-    return [_summed_up(alike) for alike in groups.values()]
+    return [
+        sentence
+        for alike in groups.values()
+        for sentence in ([_summed_up(alike)] if len(alike) >= least else alike)
+    ]
 
 
 def _summed_up(alike: list[str]) -> str:

@@ -47,6 +47,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitor a council's network and the connections of its remote staff.",
 )
+# So many problems that differ in a name are summed up; fewer are listed.
+_MANY_PROBLEMS = 5
 # The panels of --help.
 _RUN, _DEVICES, _ALERTS, _DATA = "Run", "Devices", "Alerts", "Data and reports"
 
@@ -84,6 +86,7 @@ def run(
     ] = False,
 ) -> None:
     """Run Towpath, or some of its roles, until stopped."""
+    from collectors.alike_sentences import group_alike
     from towpath.config import ROLES, Role
     from towpath.log_setup import configure
     from towpath.run import Installation, StartFailed
@@ -100,7 +103,7 @@ def run(
     try:
         installation = Installation(settings, roles)
     except (ValueError, LookupError, OSError) as error:
-        usage_error(str(error).splitlines())
+        usage_error(group_alike(str(error).splitlines(), _MANY_PROBLEMS))
     if check:
         for name, _ in installation.pieces:
             typer.echo(name)
@@ -125,7 +128,7 @@ def check(config: ConfigFile) -> None:
     for warning in group_alike(result.warnings):
         typer.echo(f"warning: {warning}", err=True)
     if result.problems:
-        usage_error(result.problems)
+        usage_error(group_alike(result.problems, _MANY_PROBLEMS))
     for fact in result.facts:
         typer.echo(fact)
 

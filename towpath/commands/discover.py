@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from towpath.commands.option_groups import CredentialOptions, expand_options
-from towpath.commands.shared import OptionalConfig, read_config, run_async, usage_error
+from towpath.commands.shared import (
+    OptionalConfig,
+    more_than_zero,
+    read_config,
+    run_async,
+    usage_error,
+)
 
 if TYPE_CHECKING:
     from collectors.discovery.address_ranges import Address
@@ -52,7 +58,10 @@ class _DiscoverPace:
     at_once: Annotated[
         int, typer.Option(min=1, metavar="N", help="addresses at once")
     ] = 64
-    timeout: Annotated[float, typer.Option(help="seconds to wait for an answer")] = 1.0
+    timeout: Annotated[
+        float,
+        typer.Option(callback=more_than_zero, help="seconds to wait for an answer"),
+    ] = 1.0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from towpath.commands.option_groups import CredentialOptions, expand_options
-from towpath.commands.shared import exit_with, usage_error
+from towpath.commands.shared import FirstTimeout, exit_with, usage_error
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class _PollTargets:
         ),
     ] = None
     at_once: Annotated[int, typer.Option(min=1, help="devices at once")] = 32
-    timeout: Annotated[float, typer.Option(help="seconds for the first try")] = 1.0
+    timeout: FirstTimeout = 1.0
     tries: Annotated[int, typer.Option(min=1)] = 3
 
 

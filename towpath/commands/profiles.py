@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from towpath.commands.option_groups import CredentialOptions, expand_options
-from towpath.commands.shared import exit_with, usage_error
+from towpath.commands.shared import FirstTimeout, exit_with, usage_error
 
 app = typer.Typer(no_args_is_help=True, help="Write device profiles.")
 MibPaths = Annotated[
@@ -30,7 +30,7 @@ def new(
     credential: CredentialOptions,
     source: Annotated[str, typer.Argument(metavar="HOST[:PORT]|RECORDING")],
     mibs: MibPaths = None,
-    timeout: Annotated[float, typer.Option(help="seconds for the first try")] = 1.0,
+    timeout: FirstTimeout = 1.0,
     tries: Annotated[int, typer.Option(min=1)] = 3,
 ) -> None:
     """Draft a profile of what a device has, or a recording of it, from its MIBs.

@@ -30,6 +30,18 @@ OptionalConfig = Annotated[
         "-c", "--config", metavar="FILE", envvar="TOWPATH_CONFIG", help="towpath.toml"
     ),
 ]
+
+
+def more_than_zero(value: float) -> float:
+    """Checks an option that is a time. Raises `typer.BadParameter`."""
+    if value > 0:
+        return value
+    raise typer.BadParameter(f"{value:g} is not more than 0")
+
+
+FirstTimeout = Annotated[
+    float, typer.Option(callback=more_than_zero, help="seconds for the first try")
+]
 _Answer = TypeVar("_Answer")
 
 

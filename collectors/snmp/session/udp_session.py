@@ -207,11 +207,10 @@ class UdpSession:
                 raise Failed(Outcome.BAD_ANSWER, f"not SNMP: {error}") from None
         if refused:
             raise Failed(Outcome.REFUSED, NO_AGENT)
-        raise Failed(
-            Outcome.TIMEOUT,
-            f"no answer to {len(timeouts_s)} requests within "
-            f"{duration_text(loop.time() - began_s)}",
-        )
+        tries = len(timeouts_s)
+        requests = "1 request" if tries == 1 else f"{tries} requests"
+        took = duration_text(loop.time() - began_s)
+        raise Failed(Outcome.TIMEOUT, f"no answer to {requests} within {took}")
 
     def _record_time(self, number: int) -> None:
         """The answer to that request has come."""
