@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from graph_server import GraphServer, failed, graph_server, throttled
+from starlette.responses import JSONResponse
 
 from collectors.calls.call_collector import CallCollector
 from collectors.calls.call_places import CallLocator
@@ -242,6 +243,40 @@ async def test_what_keeps_it_from_reading_is_one_sentence_and_loses_nothing(
         server.faults.clear()
         told = await here.round()
         assert (told["reading"], told["records"]) == (1, 1)
+
+
+async def test_pages_that_never_end_or_lead_elsewhere_are_refused(
+    tmp_path: Path,
+) -> None:
+    async with council(tmp_path) as (server, here):
+        page = f"{server.url}/v1.0/communications/callRecords/again"
+        links = [page, page, "https://graph.example/steals-the-token"]
+        server.faults.extend(
+            JSONResponse({"value": [], "@odata.nextLink": link}) for link in links
+        )
+        told = await here.round()
+        assert told["state_text"] == "Microsoft Graph's pages never end"
+        told = await here.round()
+        assert (
+            told["state_text"] == "Microsoft Graph names another host for its next page"
+        )
+
+
+async def test_rows_are_the_same_if_it_is_killed_before_its_position_is_kept(
+    tmp_path: Path,
+) -> None:
+    async with council(tmp_path) as (server, here):
+        server.add(meeting(12))
+        collector = here.collector()
+        collector._state = tmp_path / "a folder in its place"
+        collector._state.mkdir()
+        told = await here.round(collector)
+        assert told["reading"] == 0
+        first = here.rows()
+        assert first
+        here.append.batches.clear()
+        told = await here.round()
+        assert (told["reading"], here.rows()) == (1, first)
 
 
 async def test_a_server_that_is_away_is_one_sentence(tmp_path: Path) -> None:

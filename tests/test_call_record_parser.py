@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,10 @@ from collectors.calls.record_parser import ParseContext, parse_record
 from collectors.calls.stream_verdict import RuleForm, load_stream_rules
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "graph"
+FOLDER = Path(__file__).parents[1] / "collectors" / "calls"
+WITH_SAMPLES = pytest.mark.skipif(
+    not CORPUS.is_dir(), reason="no samples of Microsoft's own"
+)
 ROOM = account(900)
 
 
@@ -259,6 +264,13 @@ def test_what_is_no_record_is_counted(body: bytes) -> None:
     assert odd["no_time"] == 1
 
 
+def test_an_end_is_where_the_first_known_address_of_its_media_is() -> None:
+    nowhere = network("", connectionType="unknown", reflexiveIPAddress="")
+    medias = [media(callerNetwork=nowhere), media(callerNetwork=network("10.150.7.2"))]
+    kept, _ = parsed(record([session("s1", end(1), medias=medias)]))
+    assert {one.place.site for one in kept.streams} == {"7"}
+
+
 POOR = {"averageJitter": "PT0.09S"}
 
 
@@ -304,7 +316,34 @@ def test_of_a_direct_call_nobody_knows_which_end_was_at_fault() -> None:
     assert {one.side for one in parsed(raw)[0].streams} == {"unknown"}
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="no samples of Microsoft's own")
+def _names(value: Any) -> set[str]:
+    """The names of all fields in a JSON value."""
+    if isinstance(value, list):
+        return set().union(*map(_names, value)) if value else set()
+    if not isinstance(value, dict):
+        return set()
+    own = {name for name in value if "@" not in name}
+    return own.union(*map(_names, value.values()))
+
+
+@WITH_SAMPLES
+def test_records_of_the_tests_have_only_fields_that_microsoft_documents() -> None:
+    known: set[str] = set()
+    for path in CORPUS.glob("*callrecord*.json"):
+        known |= _names(json.loads(path.read_text()))
+    for path in CORPUS.glob("pnp-2025__*.json"):
+        known |= _names(json.loads(path.read_text()))
+    older = session("s1", end(1, older=True), {"identity": {"phone": {"id": "+44"}}})
+    made = _names(
+        record([session("s2", end(2)), older], participants=[{"user": user(1)}])
+    )
+    assert made - known == set()
+    figures = (FOLDER / "record_parser.py").read_text()
+    read = set(re.findall(r'get\("([a-zA-Z]+)"\)|"([a-z]+EventRatio)"', figures))
+    assert {name for pair in read for name in pair if name} - known == set()
+
+
+@WITH_SAMPLES
 @pytest.mark.parametrize(
     "name",
     [

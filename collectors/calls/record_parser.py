@@ -52,6 +52,7 @@ _STAGES: Mapping[str, Stage] = {
     "midcall": "midcall",
     "unknown": "unknown",
 }
+_SIDES = ("caller", "callee")
 _DIRECTIONS: Mapping[str, str] = {
     "callerToCallee": "caller",
     "calleeToCaller": "callee",
@@ -252,52 +253,62 @@ def _streams(
 ) -> tuple[list[_SeenStream], list[CallPlace]]:
     """Returns the streams of our ends, and the place of each end."""
     seen: list[_SeenStream] = []
-    places = [CallPlace(), CallPlace()]
+    places, networks = [CallPlace(), CallPlace()], ["", ""]
     if not any(end.is_ours for end in both):
         odd["session_of_others"] += 1
         return seen, places
-    for segment in as_objects(session.get("segments")):
-        for media in as_objects(segment.get("media")):
-            label = as_text(media.get("label")).lower()
-            kind = _media_kind(label, context.rules, odd)
-            disturbed, networks = [False, False], ["", ""]
-            for at, side in enumerate(("caller", "callee")):
+    segments = as_objects(session.get("segments"))
+    medias = [one for each in segments for one in as_objects(each.get("media"))]
+    for at, side in enumerate(_SIDES):
+        if both[at].is_ours:
+            places[at], networks[at] = _place(medias, side, context.locate, odd)
+    for media in medias:
+        label = as_text(media.get("label")).lower()
+        kind = _media_kind(label, context.rules, odd)
+        if not kind:
+            continue
+        disturbed = [
+            _is_disturbed(as_object(media.get(f"{s}Device")), odd) for s in _SIDES
+        ]
+        for stream in as_objects(media.get("streams")):
+            figures = _figures(stream, odd)
+            direction = stream.get("streamDirection")
+            sender = one_of(direction, _DIRECTIONS, "", "direction", odd)
+            verdict, due_to = context.rules.by_media[kind].verdict(figures)
+            for at, side in enumerate(_SIDES):
                 if not both[at].is_ours:
                     continue
-                network = as_object(media.get(f"{side}Network"))
-                device = as_object(media.get(f"{side}Device"))
-                addresses = _addresses(network, odd)
-                place = context.locate(addresses)
-                if places[at] == CallPlace():
-                    places[at] = place
-                networks[at] = place.site or addresses.reflexive or addresses.subnet
-                disturbed[at] = _is_disturbed(device, odd)
-            if not kind:
-                continue
-            for stream in as_objects(media.get("streams")):
-                figures = _figures(stream, odd)
-                direction = stream.get("streamDirection")
-                sender = one_of(direction, _DIRECTIONS, "", "direction", odd)
-                verdict, due_to = context.rules.by_media[kind].verdict(figures)
-                for at, side in enumerate(("caller", "callee")):
-                    end = both[at]
-                    if not end.is_ours:
-                        continue
-                    one = StreamEnd(
-                        end.person,
-                        end.room,
-                        places[at],
-                        _leg(both[1 - at]),
-                        kind,
-                        sender == side if sender else None,
-                        verdict,
-                        due_to,
-                        jitter_ms=figures["jitter_ms"],
-                        rtt_ms=figures["rtt_ms"],
-                        loss_ratio=figures["loss_ratio"],
-                    )
-                    seen.append(_SeenStream(one, networks[at], disturbed[at]))
+                one = StreamEnd(
+                    both[at].person,
+                    both[at].room,
+                    places[at],
+                    _leg(both[1 - at]),
+                    kind,
+                    sender == side if sender else None,
+                    verdict,
+                    due_to,
+                    jitter_ms=figures["jitter_ms"],
+                    rtt_ms=figures["rtt_ms"],
+                    loss_ratio=figures["loss_ratio"],
+                )
+                seen.append(_SeenStream(one, networks[at], disturbed[at]))
     return seen, places
+
+
+def _place(
+    medias: Sequence[Json], side: str, locate: Locate, odd: Odd
+) -> tuple[CallPlace, str]:
+    """Returns the first place of an end that is known, and what tells its network from
+    others. All media of an end nearly always have the same addresses."""
+    networks = [as_object(media.get(f"{side}Network")) for media in medias]
+    places: dict[EndAddresses, CallPlace] = {}
+    for network in networks:
+        if (addresses := _addresses(network, odd)) not in places:
+            places[addresses] = locate(addresses)
+    for addresses, place in places.items():
+        if place.place != "unknown":
+            return place, place.site or addresses.reflexive or addresses.subnet
+    return next(iter(places.values()), CallPlace()), ""
 
 
 def _media_kind(label: str, rules: StreamRules, odd: Odd) -> Media | None:
