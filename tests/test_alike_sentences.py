@@ -61,7 +61,8 @@ def test_a_problem_of_a_hundred_devices_is_one_line(tmp_path: Path) -> None:
         f'[[devices]]\nid = "sw{n}"\nsite = "hall"\naddress = "10.1.1.{n}"\n'
         for n in range(1, 101)
     )
-    (tmp_path / "estate.toml").write_text(f'[[sites]]\nid = "hall"\n{devices}')
+    sites = '[[sites]]\nid = "hall"\nname = "Town Hall"\n'
+    (tmp_path / "estate.toml").write_text(sites + devices)
     settings = tmp_path / "towpath.toml"
     settings.write_text('estate = "estate.toml"\nstate = "state"\n')
     done = CliRunner().invoke(app, ["check", "-c", str(settings)])
