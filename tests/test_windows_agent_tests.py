@@ -22,6 +22,7 @@ FILES_THAT_CANNOT = {
     "test_agent_beacon": _SERVER,
     "test_agent_clock": _SERVER,
     "test_agent_copied_disk": _SERVER,
+    "test_agent_enrol_again": _SERVER,
     "test_agent_day_budget": _SERVER,
     "test_agent_delivery": _SERVER,
     "test_agent_end_to_end": _SERVER,
