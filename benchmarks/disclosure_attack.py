@@ -28,8 +28,8 @@ from collectors.experience.groups import (
     LEAST,
     ExperienceWindow,
     GroupsConfig,
-    group_names,
 )
+from collectors.experience.window_groups import group_names
 from probes.wire.sample import Sample
 
 CONFIG = GroupsConfig()

@@ -134,10 +134,11 @@ SELF_WEB = measurement(
 )
 SELF_AGENTS = measurement(
     "self_agents",
-    "agents expected and seen",
-    (Tag("home_site", "site the agents belong to"),),
-    Field("expected", "int", "1", "agents enrolled and seen in the last 30 days"),
-    Field("heard", "int", "1", "agents seen in this clock hour or the one before"),
+    "agents expected and seen; without counts if they are too few",
+    (Tag("home_site", "site the agents belong to; `small sites`: all of too few"),),
+    Field("enough", "int", "flag", "1 if it has enough laptops to be counted"),
+    Field("expected", "int", "1", "seen in the last 30 days, rounded up to 5"),
+    Field("heard", "int", "1", "seen in this clock hour or the last, rounded up to 5"),
 )
 SELF_TEAM = measurement(
     "self_team",

@@ -22,13 +22,9 @@ from collectors.experience.disclosure_control import (
     GroupSum,
     showable,
 )
-from collectors.experience.groups import (
-    ALL,
-    GroupsConfig,
-    group_names,
-    group_sums,
-)
+from collectors.experience.groups import GroupsConfig
 from collectors.experience.vector_span import VectorSpan
+from collectors.experience.window_groups import ALL, group_names, group_sums
 from probes.wire.sample import Value
 
 PLACES = st.builds(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingest_council import Door, body, door, enrol, opened_registry, registry_config
 from ingest_council import report as make_report
 
-from collectors.ingest.ingest_stats import expected_and_heard
+from collectors.ingest.enrolled_counts import expected_and_heard
 from collectors.ingest.pseudonym import machine_hash, read_key
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_identities import MAX_MOVES

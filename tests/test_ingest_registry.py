@@ -21,9 +21,11 @@ from ingest_council import (
 )
 
 from collectors.batch import batch_samples, check_batch
+from collectors.estate.estate_model import SMALL_SITES
 from collectors.http import HttpRefusal
+from collectors.ingest.enrolled_counts import agents_samples
 from collectors.ingest.enrolment_tokens import TokenWish
-from collectors.ingest.ingest_stats import IngestStats, agents_samples, ingest_sample
+from collectors.ingest.ingest_stats import IngestStats, ingest_sample
 from collectors.ingest.pseudonym import (
     KeyRefused,
     key_id,
@@ -250,7 +252,7 @@ def test_self_measurements_are_in_the_catalogue() -> None:
     stats.reasons[RejectionReason.BUSY] += 2
     stats.count_refused_connection(HttpRefusal.HANDSHAKE)
     samples = [ingest_sample(stats, "all", "https", NOW_MS, (5, 3))]
-    samples += agents_samples(agents, NOW_MS)
+    samples += agents_samples(agents, 2, NOW_MS)
     for batch in batch_samples(samples, "self", NOW_MS):
         check_batch(batch, CATALOGUE)
     assert samples[0].fields["accepted"] == 3
@@ -266,9 +268,28 @@ def test_self_measurements_are_in_the_catalogue() -> None:
     assert families["towpath_self_ingest_strangers"].type == "gauge"
     assert families["towpath_self_ingest_strangers"].samples[0].value == 3
     assert {s.tags["home_site"]: s.fields for s in samples[1:]} == {
-        "depot": {"expected": 2, "heard": 1},
-        "library": {"expected": 0, "heard": 0},
+        "depot": {"enough": 1, "expected": 5, "heard": 5},
+        "library": {"enough": 0},
+        SMALL_SITES: {"enough": 0},
     }
+
+
+def test_counts_of_a_sites_laptops_show_nobody_who_comes_or_goes() -> None:
+    def counts(**sites: int) -> dict[str, object]:
+        agents = [
+            EnrolledAgent(f"{site}{n}", site, 0, NOW_MS, 0)
+            for site, count in sites.items()
+            for n in range(count)
+        ]
+        return {
+            sample.tags["home_site"]: sample.fields.get("heard")
+            for sample in agents_samples(agents, 10, NOW_MS)
+        }
+
+    assert counts(hall=11, a=9, b=8) == counts(hall=15, a=7, b=9) == {
+        "hall": 15, "a": None, "b": None, SMALL_SITES: 20,
+    }  # fmt: skip
+    assert counts(hall=30, a=9) == {"hall": 30, "a": None, SMALL_SITES: None}
 
 
 def test_the_audit_says_who_did_what_and_forgets_an_erased_laptop(

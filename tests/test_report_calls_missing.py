@@ -10,6 +10,7 @@ from report_group_rows import group_row, october_ms, report_content
 from report_month import csv_tables
 from store_doubles import MemoryStore
 
+from collectors.experience.groups import LEAST
 from dashboards import figure_text
 from dashboards.report.report_data import ReportContent
 from dashboards.report.report_html import render_html
@@ -18,12 +19,15 @@ from probes.wire.sample import Sample, Value
 
 
 def laptops_heard(**agents: tuple[int, int]) -> list[Sample]:
-    """Rows of `self_agents`: (enrolled, reporting) laptops by home site."""
+    """Rows of `self_agents`: (enrolled, reporting) laptops by home site, without counts
+    if they are too few."""
     return [
         Sample(
             "self_agents",
             {"home_site": site.replace("_", "-")},
-            {"expected": expected, "heard": reporting},
+            {"enough": 1, "expected": expected, "heard": reporting}
+            if expected >= LEAST
+            else {"enough": 0},
             october_ms(6, 10),
         )
         for site, (expected, reporting) in agents.items()

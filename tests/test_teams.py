@@ -26,7 +26,7 @@ from collectors.batch import batch_samples, check_batch
 from collectors.estate.estate_model import SMALL_TEAMS, Team
 from collectors.experience.groups import GroupsConfig
 from collectors.experience.team_members import TeamMembers
-from collectors.ingest import team_samples
+from collectors.ingest.enrolled_counts import team_samples
 from collectors.ingest.registry_records import EnrolledAgent
 from collectors.server_measurements import CATALOGUE
 from probes.wire.report import Enrolment

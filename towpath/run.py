@@ -35,9 +35,8 @@ from collectors.ingest import (
     HttpsIngest,
     MqttIngest,
     Registry,
-    agents_samples,
+    enrolled_samples,
     ingest_sample,
-    team_samples,
 )
 from collectors.journal import Journal, JournalReader, UnhurriedAppend, journal_sample
 from collectors.personal_data import PERSONAL_DAYS, prune_files
@@ -172,7 +171,7 @@ class Installation:
         def count_agents(at: int) -> list[Sample]:
             agents = registry.agents()
             teams, least = self.estate.current.teams, self.config.groups.least
-            return agents_samples(agents, at) + team_samples(agents, teams, least, at)
+            return enrolled_samples(agents, teams, least, at)
 
         self._source("agents", count_agents)
         unseen = ("agents", config.registry.unseen_days, registry.admin.forget_unseen)

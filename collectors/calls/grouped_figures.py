@@ -11,6 +11,7 @@ from collectors.experience.disclosure_control import (
     Cells,
     GroupName,
     GroupSum,
+    secret_cells,
     showable,
 )
 from collectors.experience.group_figures import rounded
@@ -141,4 +142,4 @@ def _shown(
     known = Cells(list(people.values()), cells)
     sums = grouping.sums(cells)
     names = showable(known, sums, least, allowed) if cells else set()
-    return ShownGroups(known, names, least, sums=sums)
+    return ShownGroups(known, names, secret_cells(known, least, set()), sums)

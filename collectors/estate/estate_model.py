@@ -221,6 +221,8 @@ class Reflector(StrictModel):
 
 # The group of all teams of too few laptops; no team can have this id, for its space.
 SMALL_TEAMS = "small teams"
+# The same of home sites.
+SMALL_SITES = "small sites"
 
 
 class MediaEdge(StrictModel):

@@ -15,8 +15,8 @@ import structlog
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import batch_samples
+from collectors.experience.group_history import SavedGroups, SavedHistory
 from collectors.experience.groups import ExperienceWindow, GroupsConfig
-from collectors.experience.hidden_history import SavedHistory
 from collectors.failure_log import FailureLog
 from collectors.journal import (
     Append,
@@ -39,11 +39,18 @@ _LOOK_S = 15.0
 
 class ReaderState(msgspec.Struct):
     """What is needed after a restart: the last period that was emitted, the positions
-    from which later periods need rows, and which groups were hidden shortly before."""
+    from which later periods need rows, and which groups were hidden, shown
+    and uncertain shortly before."""
 
     emitted_ms: int
     positions: Positions
     hidden: SavedHistory = []
+    shown: SavedHistory = []
+    uncertain: SavedHistory = []
+
+    @property
+    def groups(self) -> SavedGroups:
+        return SavedGroups(self.hidden, self.shown, self.uncertain)
 
 
 class ExperienceReader:
@@ -78,7 +85,7 @@ class ExperienceReader:
             _log.error("groups_state_lost", file=str(state), error=str(error))
         # If older rows may be missing, only whole windows count.
         self._saved, self._whole = saved, whole
-        self._window.history.load(saved.hidden)
+        self._window.history.load(saved.groups)
         self._started = bool(saved.emitted_ms)
         self._gaps = 0
         self.reader = JournalReader(journal, self.NAME, saved.positions, yields=True)
@@ -130,7 +137,7 @@ class ExperienceReader:
         if self.reader.stats.gaps != self._gaps:
             self._gaps = self.reader.stats.gaps
             self._window = ExperienceWindow(self._config)
-            self._window.history.load(self._saved.hidden)
+            self._window.history.load(self._saved.groups)
             self._started, self._whole = False, True
         for batch in chunk.batches:
             try:
@@ -150,9 +157,7 @@ class ExperienceReader:
                 self._mark_read(now_ms)
                 return
             emitted_ms = max(first_ms - 1, self._saved.emitted_ms)
-            self._saved = ReaderState(
-                emitted_ms, self._saved.positions, self._saved.hidden
-            )
+            self._saved = msgspec.structs.replace(self._saved, emitted_ms=emitted_ms)
             self._started = True
         while True:
             end_ms = self._window.next_end_ms(self._saved.emitted_ms)
@@ -170,8 +175,10 @@ class ExperienceReader:
                 )
             needed_ms = self._window.needed_from_ms(end_ms)
             positions = self._saved.positions | self._positions_before(needed_ms)
-            hidden = self._window.history.saved()
-            self._saved = ReaderState(end_ms, positions, hidden)
+            saved = self._window.history.saved()
+            self._saved = ReaderState(
+                end_ms, positions, saved.hidden, saved.shown, saved.uncertain
+            )
             self._window.forget(needed_ms)
             await asyncio.to_thread(_save, self._state, self._saved)
             self._mark_read(needed_ms)

@@ -22,7 +22,6 @@ from collectors.experience.agent_statistics import (
     mean_of,
     share_of,
 )
-from collectors.experience.disclosure_control import GroupName
 from collectors.experience.vpn_figures import (
     TUNNEL_DELAYS,
     TUNNEL_LOSSES,
@@ -82,57 +81,20 @@ class ExperienceFigures(NamedTuple):
         figures = self.calculate(rows, least)
         return {**figures, self.weight: self.weigh(rows)} if figures else {}
 
-
-class GroupedFigures:
-    """`figures` of groups of rows, each calculated once."""
-
-    def __init__(
-        self,
-        figures: ExperienceFigures,
-        by_group: Mapping[GroupName, Sequence[AgentResult]],
-        least: int,
-    ) -> None:
-        self._figures, self._by_group, self._least = figures, by_group, least
-        self._known: dict[GroupName, dict[str, Value]] = {}
-
-    def fields(self, group: GroupName) -> dict[str, Value]:
-        """Returns the fields of one group."""
-        if group not in self._known:
-            rows = self._by_group[group]
-            self._known[group] = self._figures.fields_of_group(rows, self._least)
-        return self._known[group]
-
-    def parts_of_shares(
-        self, groups: Iterable[GroupName]
-    ) -> list[dict[GroupName, float]]:
-        """Returns what each share of those groups that have rows is made of: for every
-        share the number of calls, checks or laptops that it counts, and of the others.
-        They add up over groups, and none is less than 0."""
-        fields = {
-            group: self.fields(group) for group in groups if group in self._by_group
-        }
-        counts = {group: self._unit_count(self._by_group[group]) for group in fields}
-        sums: list[dict[GroupName, float]] = []
-        names = {name for group in fields.values() for name in group}
-        for name in sorted(name for name in names if name.endswith("_ratio")):
-            shares = {group: fields[group].get(name) for group in fields}
-            known = {
-                group: float(share)
-                for group, share in shares.items()
-                if isinstance(share, int | float)
-            }
-            if len(known) == len(fields):
-                sums.append({group: known[group] * counts[group] for group in known})
-                sums.append(
-                    {group: (1 - known[group]) * counts[group] for group in known}
-                )
-        return sums
-
-    def _unit_count(self, rows: Sequence[AgentResult]) -> int:
+    def unit_count(self, rows: Sequence[AgentResult]) -> int:
         """How many calls, checks or laptops the shares of a group are of."""
-        if self._figures.weigh is _laptops and self._figures.kind != "cause":
+        if self.weigh is _laptops and self.kind != "cause":
             return len({row.agent for row in rows})
         return len(rows)
+
+    def shares_of(self, rows: Sequence[AgentResult]) -> dict[str, tuple[float, int]]:
+        """Returns for each share what it counts, and of how many."""
+        count = self.unit_count(rows)
+        return {
+            name: (float(share) * count, count)
+            for name, share in self.calculate(rows, 1).items()
+            if name.endswith("_ratio") and isinstance(share, int | float)
+        }
 
 
 def rounded(agents: int) -> int:

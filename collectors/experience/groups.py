@@ -21,30 +21,35 @@ overlap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from collectors.batch import Batch
 from collectors.experience.agent_results import AgentPlace, AgentResult, read_results
-from collectors.experience.disclosure_control import (
-    Cells,
-    GroupName,
-    GroupSum,
-    showable,
-)
+from collectors.experience.disclosure_control import GroupName
 from collectors.experience.group_figures import (
     FIGURES,
-    GroupedFigures,
     call_tests,
     cause_rows,
     rounded,
 )
-from collectors.experience.hidden_history import AGENTS, HiddenGroups, HiddenHistory
+from collectors.experience.group_history import (
+    AGENTS,
+    WindowGroups,
+    WindowHistory,
+)
+from collectors.experience.group_shares import GroupedFigures
+from collectors.experience.overlapping_windows import OverlappingWindows
 from collectors.experience.small_teams import SmallTeams
 from collectors.experience.team_places import team_places
 from collectors.experience.value_disclosure import ShownGroups
+from collectors.experience.window_groups import (
+    GroupCells,
+    by_group_of,
+    by_place_of,
+)
 from collectors.experience.window_rows import (
     with_teams,
     with_vpn_products,
@@ -80,31 +85,6 @@ class GroupsConfig(StrictModel):
         return self
 
 
-ALL: GroupName = ("all", "all")
-
-
-def group_names(location: AgentPlace) -> list[GroupName]:
-    """Returns the groups that a row counts in.
-
-    `site` is only one of them if the laptop is in an office. `vpn` is the product if
-    the tunnel is up; otherwise down, absent or unknown.
-    """
-    names = [
-        ALL,
-        ("place", location.place),
-        ("home_site", location.home_site),
-        ("provider", location.provider),
-        ("connection", location.connection),
-        ("vpn", location.vpn),
-        ("home_site_place", f"{location.home_site}/{location.place}"),
-    ]
-    if location.place == "office":
-        names.append(("site", location.site))
-    if location.team:
-        names.append(("team", location.team))
-    return names
-
-
 class ExperienceWindow:
     """Collects rows and returns the samples of each period that is over."""
 
@@ -114,7 +94,7 @@ class ExperienceWindow:
         self._window_ms = config.window_s * 1000
         self._rows: list[AgentResult] = []
         self._places: dict[AgentPlace, AgentPlace] = {}
-        self.history = HiddenHistory(self._period_ms, self._periods())
+        self.history = WindowHistory(self._period_ms, self._periods())
 
     def _periods(self) -> dict[str, int]:
         """Returns in how many periods the results of each figure count."""
@@ -184,8 +164,9 @@ class ExperienceWindow:
     def samples(self, end_ms: int, teams: Mapping[str, str] = {}) -> list[Sample]:
         """Returns the `experience` rows of the period that ends at `end_ms`. `teams`:
         agent → its team, for those in one."""
-        protected = self.history.protected
-        small = SmallTeams(teams, self._config.least, protected(AGENTS, end_ms))
+        history = self.history
+        known_small = history.hidden.before(AGENTS, end_ms)
+        small = SmallTeams(teams, self._config.least, known_small)
         begin_ms = end_ms - self._window_ms
         settled_ms = end_ms + self._config.settle_s * 1000
         rows, earlier = [], []
@@ -196,23 +177,32 @@ class ExperienceWindow:
                 rows.append(row)
             elif row.time_ms + self._extra_ms(row.kind) >= begin_ms:
                 earlier.append(row)
-        samples, hidden = window_samples(
+        samples, window = window_samples(
             with_teams(rows, small.merged),
             end_ms - self._period_ms,
             self._config.least,
             with_teams(earlier, small.merged),
-            lambda figure: protected(figure, end_ms) | small.protected,
-            lambda row: (
-                row.time_ms >= end_ms - self._period_ms
-                or row.received_ms >= settled_ms - self._period_ms
-            ),
+            OverlappingWindows(history, end_ms, self._age(end_ms)),
+            small.protected,
         )
-        self.history.add(end_ms, small.with_small(hidden))
+        window.hidden = small.with_small(window.hidden)
+        history.add(end_ms, window)
         for sample in samples:
             if "calls" in sample.fields:
                 part = self._period_ms / self._window_ms
                 sample.fields["calls_once"] = float(sample.fields["calls"]) * part
         return samples
+
+    def _age(self, end_ms: int) -> Callable[[AgentResult], int]:
+        """Returns in how many windows before that one a row was, as a function."""
+        period_ms, settle_ms = self._period_ms, self._config.settle_s * 1000
+
+        def age(row: AgentResult) -> int:
+            # The first window that it was in ended after that.
+            after_ms = max(row.time_ms, row.received_ms - settle_ms)
+            return (end_ms - 1 - after_ms) // period_ms
+
+        return age
 
     def forget(self, before_ms: int) -> None:
         """Removes the rows that count only before that time."""
@@ -230,29 +220,28 @@ def window_samples(
     time_ms: int,
     least: int,
     earlier: Sequence[AgentResult] = (),
-    protected: Callable[[str], frozenset[GroupName]] = lambda _figure: frozenset(),
-    is_new: Callable[[AgentResult], bool] = lambda _row: True,
-) -> tuple[list[Sample], HiddenGroups]:
+    windows: OverlappingWindows | None = None,
+    protected: frozenset[GroupName] = frozenset(),
+) -> tuple[list[Sample], WindowGroups]:
     """Returns the samples of one window at `time_ms`, one for each group shown, and
-    what is hidden in it whatever was hidden before.
+    which groups were hidden, too small and shown.
 
     `earlier` rows are from before the window. They count for figures, but not for the
-    number of agents. `protected`: figure → groups hidden before (`HiddenHistory`).
-    `is_new`: whether a row was in no window before.
+    number of agents. `windows`: those before it that overlap it; None if there are
+    none. `protected`: groups to hide.
     """
     rows, earlier = with_vpn_products(
         without_duplicates(rows), without_duplicates(earlier)
     )
     # Each place is an atom, and has one number for all figures of the window.
-    places = tuple(_by_place([*rows, *earlier]))
-    by_place = _by_place(rows)
-    by_group = _by_group(by_place)
-    alone = _showable_groups(places, by_place, least, None, frozenset()).names
-    kept = protected(AGENTS)
-    shown = alone
-    if kept:
-        shown = _showable_groups(places, by_place, least, None, kept).names
-    hidden: HiddenGroups = {AGENTS: frozenset(by_group) - alone}
+    places = tuple(by_place_of([*rows, *earlier]))
+    by_place = by_place_of(rows)
+    by_group = by_group_of(by_place)
+    cells = GroupCells(places, by_place, least)
+    shown = alone = cells.showable(None, frozenset()).names
+    if kept := protected | (windows.hidden(AGENTS) if windows else frozenset()):
+        shown = cells.showable(None, kept).names
+    window = WindowGroups({AGENTS: frozenset(by_group) - alone})
     fields: dict[GroupName, dict[str, Value]] = {
         group: {"agents": rounded(len({row.agent for row in by_group[group]}))}
         for group in shown
@@ -263,14 +252,15 @@ def window_samples(
     by_kind = _by_kind([*rows, *earlier])
     # The agents that have a figure decide for which groups it is shown. Many figures
     # have the same agents.
+    known_cells: dict[object, GroupCells] = {}
     known: dict[object, ShownGroups] = {}
     for figures in FIGURES:
         measured = [
             row for row in by_kind.get(figures.kind, ()) if figures.has_value(row)
         ]
-        by_place = _by_place(measured)
-        by_group = _by_group(by_place)
-        new = _by_place([row for row in measured if is_new(row)])
+        by_place = by_place_of(measured)
+        by_group = by_group_of(by_place)
+        new = by_place_of(row for row in measured if not (windows and windows.age(row)))
         absent = sum(
             1 << at
             for at, place in enumerate(places)
@@ -278,33 +268,37 @@ def window_samples(
         )
         grouped = GroupedFigures(figures, by_group, least)
         # Shares of what is new alone may follow from those of the window before.
-        new_grouped = GroupedFigures(figures, _by_group(new), least)
+        new_grouped = GroupedFigures(figures, by_group_of(new), least)
         agents = frozenset((row.location, row.agent) for row in measured)
-        kept = protected(figures.weight)
+        if agents not in known_cells:
+            known_cells[agents] = GroupCells(places, by_place, least)
+        cells = known_cells[agents]
+        kept = protected | (windows.hidden(figures.weight) if windows else frozenset())
         found = []
         for allowed, hidden_before in dict.fromkeys(
             ((alone, frozenset[GroupName]()), (shown, kept))
         ):
             if (key := (agents, allowed, hidden_before)) not in known:
-                known[key] = _showable_groups(
-                    places, by_place, least, allowed, hidden_before
-                )
+                known[key] = cells.showable(allowed, hidden_before)
             groups = known[key]
             safe = groups.safe(grouped.parts_of_shares(groups.names))
             nothing = dict.fromkeys(safe, 0.0)
             sums = [nothing | one for one in new_grouped.parts_of_shares(safe)]
-            safe = groups.safe(sums, safe, absent)
-            found.append({group: grouped.fields(group) for group in safe})
-        hidden[figures.weight] = frozenset(by_group) - found[0].keys()
-        for group, figures_of_group in found[-1].items():
-            fields[group].update(figures_of_group)
+            found.append(groups.safe(sums, safe, absent))
+        window.hidden[figures.weight] = frozenset(by_group) - found[0]
+        safe = found[-1]
+        if windows:
+            safe = windows.safe(safe, figures, measured, cells, window)
+        window.shown[figures.weight] = safe
+        for group in safe:
+            fields[group].update(grouped.fields(group))
     for group_fields in fields.values():
         group_fields["call_tests"] = call_tests(group_fields, "call_path" in by_kind)
     samples = [
         Sample("experience", {"by": by, "group": group}, fields[by, group], time_ms)
         for by, group in sorted(fields)
     ]
-    return samples, hidden
+    return samples, window
 
 
 def _by_kind(rows: Sequence[AgentResult]) -> dict[str, list[AgentResult]]:
@@ -314,73 +308,3 @@ def _by_kind(rows: Sequence[AgentResult]) -> dict[str, list[AgentResult]]:
         if row.values:
             by_kind.setdefault(row.kind, []).append(row)
     return by_kind
-
-
-def group_sums(groups: Iterable[GroupName]) -> list[GroupSum]:
-    """Returns which of the groups are sums of others."""
-    names = sorted(groups)
-    lines = [
-        GroupSum(ALL, tuple(g for g in names if g[0] == by))
-        for by in (
-            "place",
-            "home_site",
-            "provider",
-            "connection",
-            "vpn",
-            "home_site_place",
-            "team",
-        )
-    ]
-    if ("place", "office") in names:
-        lines.append(
-            GroupSum(("place", "office"), tuple(g for g in names if g[0] == "site"))
-        )
-    for by, end in (("home_site", 0), ("place", 1)):
-        for total in [g for g in names if g[0] == by]:
-            parts = [
-                g
-                for g in names
-                if g[0] == "home_site_place"
-                and g[1].rpartition("/")[::2][end] == total[1]
-            ]
-            lines.append(GroupSum(total, tuple(parts)))
-    return lines
-
-
-def _by_place(rows: Sequence[AgentResult]) -> dict[AgentPlace, list[AgentResult]]:
-    by_place: dict[AgentPlace, list[AgentResult]] = {}
-    for row in rows:
-        by_place.setdefault(row.location, []).append(row)
-    return by_place
-
-
-def _by_group(
-    by_place: Mapping[AgentPlace, Sequence[AgentResult]],
-) -> dict[GroupName, list[AgentResult]]:
-    by_group: dict[GroupName, list[AgentResult]] = {}
-    for location, rows in by_place.items():
-        for group in group_names(location):
-            by_group.setdefault(group, []).extend(rows)
-    return by_group
-
-
-def _showable_groups(
-    places: Sequence[AgentPlace],
-    by_place: Mapping[AgentPlace, Sequence[AgentResult]],
-    least: int,
-    allowed: frozenset[GroupName] | None,
-    protected: frozenset[GroupName],
-) -> ShownGroups:
-    """Returns the groups of the rows `by_place` that may be shown, among those
-    `allowed`, and without those `protected`. `places`: every place of the window, in
-    the order of the atoms."""
-    atoms: dict[GroupName, list[int]] = {}
-    for at, location in enumerate(places):
-        if location in by_place:
-            for group in group_names(location):
-                atoms.setdefault(group, []).append(at)
-    people = [{row.agent for row in by_place.get(place, ())} for place in places]
-    cells = Cells(people, atoms)
-    sums = group_sums(atoms) if by_place else []
-    names = showable(cells, sums, least, allowed, protected) if by_place else set()
-    return ShownGroups(cells, names, least, protected, sums)

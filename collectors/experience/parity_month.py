@@ -26,8 +26,8 @@ from collectors.experience.group_figures import (
     TOO_FEW_LAPTOPS,
     rounded,
 )
-from collectors.experience.groups import ALL, group_sums
 from collectors.experience.paired_difference import PlaceCounts, paired_difference
+from collectors.experience.window_groups import ALL, group_sums
 from probes.wire.sample import Sample, Value
 
 _SEED = 2_026

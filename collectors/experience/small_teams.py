@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from collectors.estate.estate_model import SMALL_TEAMS
 from collectors.experience.disclosure_control import GroupName
-from collectors.experience.hidden_history import AGENTS, HiddenGroups
+from collectors.experience.group_history import AGENTS, FigureGroups
 
 _MERGED = ("team", SMALL_TEAMS)
 # How the history remembers a team that was in the group. No group has this name.
@@ -38,7 +38,7 @@ class SmallTeams:
             frozenset() if known == self.small else frozenset({_MERGED})
         )
 
-    def with_small(self, hidden: HiddenGroups) -> HiddenGroups:
+    def with_small(self, hidden: FigureGroups) -> FigureGroups:
         """Returns what is hidden in this window, with the teams in the group."""
         more = self.protected | {("team", team) for team in self.small}
         every = {figure: groups | more for figure, groups in hidden.items()}

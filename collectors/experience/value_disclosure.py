@@ -25,24 +25,23 @@ from collectors.experience.disclosure_control import (
     Cells,
     GroupName,
     GroupSum,
-    secret_cells,
 )
 from collectors.experience.vector_span import VectorSpan
 
 
 class ShownGroups:
-    """Groups that may be shown if their values are not looked at."""
+    """Groups that may be shown if their values are not looked at. `secrets`: what
+    nobody may work out."""
 
     def __init__(
         self,
         cells: Cells,
         names: Set[GroupName],
-        least: int,
-        protected: Set[GroupName] = frozenset(),
+        secrets: Sequence[Bits],
         sums: Sequence[GroupSum] = (),
     ) -> None:
         self._cells, self.names = cells, frozenset(names)
-        self._small = secret_cells(cells, least, protected)
+        self._secrets = secrets
         self._order = sorted(
             self.names, key=lambda name: (cells.bits[name].bit_count(), name)
         )
@@ -58,7 +57,7 @@ class ShownGroups:
         has, for every group, a sum that no part can have less than 0 of. `absent`:
         the atoms that have nothing to count in them."""
         names = self.names if names is None else names
-        if not self._small:
+        if not self._secrets:
             return names
         while True:
             left = names
@@ -78,7 +77,7 @@ class ShownGroups:
         if not none:
             return names
         bits = self._cells.bits
-        secrets = {left for small in self._small if (left := small & ~none)}
+        secrets = {left for secret in self._secrets if (left := secret & ~none)}
         span = VectorSpan(sorted(secrets), len(names))
         return frozenset(
             name

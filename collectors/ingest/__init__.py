@@ -11,14 +11,14 @@ from collectors.late_exports import export_late
 
 if TYPE_CHECKING:
     from collectors.ingest.broker_files import BrokerFiles
+    from collectors.ingest.enrolled_counts import enrolled_samples
     from collectors.ingest.https_ingest import HttpsIngest
     from collectors.ingest.ingest_config import IngestConfig
-    from collectors.ingest.ingest_stats import agents_samples, ingest_sample
+    from collectors.ingest.ingest_stats import ingest_sample
     from collectors.ingest.mqtt_ingest import MqttIngest
     from collectors.ingest.policies import agent_policy
     from collectors.ingest.pseudonym import rotate_key
     from collectors.ingest.registry import Registry
-    from collectors.ingest.team_counts import team_samples
 else:
     __getattr__ = export_late(__name__)
 
@@ -29,8 +29,7 @@ __all__ = [
     "MqttIngest",
     "Registry",
     "agent_policy",
-    "agents_samples",
+    "enrolled_samples",
     "ingest_sample",
     "rotate_key",
-    "team_samples",
 ]

@@ -308,8 +308,9 @@ CERTIFICATES = Panel(
 AGENTS = Panel(
     "Which sites' laptops have stopped reporting?",
     "Laptops that are enrolled and reported within 30 days, and those that reported in "
-    "the last hour or two. Laptops sleep, so few report at night; if all are silent in "
-    f"working hours: {what_to_do('agents_silent')}",
+    "the last hour or two, rounded up to 5. Sites of too few have no count of their "
+    "own: “small sites” are all of them together. Laptops sleep, so few report at "
+    f"night; if all are silent in working hours: {what_to_do('agents_silent')}",
     (
         PanelQuery(
             select(
@@ -326,8 +327,12 @@ AGENTS = Panel(
     height=8,
     columns={
         "home_site": TableColumn("Home site"),
-        "heard_last": TableColumn("Reporting", "short", decimals=0, width=130),
-        "expected_last": TableColumn("Enrolled", "short", decimals=0, width=130),
+        "heard_last": TableColumn(
+            "Reporting", "short", decimals=0, width=130, absent="too few"
+        ),
+        "expected_last": TableColumn(
+            "Enrolled", "short", decimals=0, width=130, absent="too few"
+        ),
     },
     sort=("heard_last", False),
     newest=True,
