@@ -8,12 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from alerts.rule import Rule
 from alerts.rule_files import load_rules
-from collectors.call_measurements import (
-    PHONE_CALLS,
-    ROOM_CALLS,
-    SELF_CALLS,
-    TEAMS_CALLS,
-)
 from collectors.experience.agent_results import VALUES
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query
@@ -65,11 +59,8 @@ NOT_SHOWN: dict[FieldName, str] = {
 }
 
 
-# Microsoft's record of calls is stored before boards show it.
-_WITHOUT_BOARD = {
-    measurement.name: "for queries and exports: no board has it yet"
-    for measurement in (TEAMS_CALLS, ROOM_CALLS, PHONE_CALLS, SELF_CALLS)
-}
+# Counts of single reasons: for metrics, and for the log.
+_ODD_COUNTS = "a count for metrics"
 
 
 def field_places(
@@ -110,7 +101,9 @@ def field_places(
 def reason(measurement: str, field: str, personal: bool) -> str:
     """Returns why a field is shown nowhere; empty if no reason is known. What is known
     of one laptop is kept for its support, whether or not a board shows it."""
-    usual = _SUPPORT if personal else _WITHOUT_BOARD.get(measurement, "")
+    usual = _SUPPORT if personal else ""
+    if measurement == "self_calls" and field.startswith("odd_"):
+        usual = _ODD_COUNTS
     return NOT_SHOWN.get((measurement, field), usual)
 
 

@@ -28,6 +28,7 @@ from dashboards.grafana.boards.notification_panels import (
     CHANNELS,
     IS_HEARD,
 )
+from dashboards.grafana.boards.recorded_call_panels import COUNTS, READING
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _PROCESS = ("process",)
@@ -380,6 +381,7 @@ TOWPATH_ITSELF = Board(
         BoardRow("Disks and notifications", (DISKS, CHANNELS)),
         BoardRow("Certificates", (CERTIFICATES,), collapsed=True),
         BoardRow("Laptops", (INGEST, AGENTS), collapsed=True),
+        BoardRow("Microsoft's record of calls", (READING, COUNTS), collapsed=True),
         BoardRow("Traps", (TRAPS, TRAP_COUNTS), collapsed=True),
         BoardRow(
             "Requests, journals and their readers",

@@ -1,0 +1,404 @@
+"""Calls as Microsoft recorded them, beside Towpath's own tests, and telephone calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from collectors.call_measurements import SELF_CALLS
+from collectors.calls.stream_figures import MEASURED, NO_VERDICT, TOO_FEW_STREAMS
+from collectors.store.query import Aggregate, Where
+from dashboards.grafana.board import (
+    BAD,
+    GOOD,
+    LOOK,
+    NEUTRAL,
+    BoardRow,
+    Panel,
+    PanelQuery,
+    Steps,
+    TableColumn,
+    column,
+    link_to,
+    select,
+    steps_of_rule,
+    unit_of,
+)
+from dashboards.grafana.boards.call_panels import ALL
+from dashboards.grafana.boards.rule_texts import what_to_do
+
+_AUDIO = Where("media", ("audio",))
+_ALL_AUDIO = (*ALL, _AUDIO)
+_POOR_STEPS = steps_of_rule("recorded_calls_poor_site")
+_FAULT_STEPS = steps_of_rule("phone_calls_fail_trunk")
+_TO_SITE = link_to("towpath-site", site=column("site"))
+_NO_RECORD = "No record of Microsoft's is read, or too few people"
+_RULE_TEXT = (
+    "Poor by Microsoft's rule for streams (Call Quality Dashboard): jitter over 30 ms, "
+    "loss over 10 % or a round trip over 500 ms. Streams without a verdict do not "
+    "count. The record is hours behind, and groups of fewer than ten people are never "
+    "shown."
+)
+_SIDES = (
+    ("client", "By device"),
+    ("network", "Network"),
+    ("server", "Microsoft"),
+    ("unknown", "Not clear"),
+)
+_DUE_TO = (("jitter", "Jitter"), ("loss", "Loss"), ("rtt", "Round trip"))
+_STREAM_PICKS: tuple[tuple[str, Aggregate], ...] = (
+    ("poor_ratio", "mean"),
+    ("classified", "sum"),
+    ("jitter_p95_ms", "mean"),
+    ("loss_mean_ratio", "mean"),
+    ("rtt_p95_ms", "mean"),
+    ("unclassified_ratio", "mean"),
+    ("calls", "sum"),
+)
+_GROUP_PICKS: tuple[tuple[str, Aggregate], ...] = (
+    *_STREAM_PICKS,
+    *((f"side_{name}_ratio", "mean") for name, _ in _SIDES),
+    ("people", "max"),
+    ("state", "last"),
+)
+_STATES = {
+    MEASURED: (MEASURED, NEUTRAL),
+    TOO_FEW_STREAMS: (TOO_FEW_STREAMS, LOOK),
+    NO_VERDICT: (NO_VERDICT, LOOK),
+}
+
+
+def _column(
+    measurement: str, field: str, title: str, decimals: int = 1, steps: Steps = ()
+) -> TableColumn:
+    return TableColumn(
+        title,
+        unit_of(measurement, field),
+        steps=steps,
+        width=92,
+        decimals=decimals,
+        absent="-",
+    )
+
+
+def _stream_columns(measurement: str) -> dict[str, TableColumn]:
+    return {
+        "poor_ratio_mean": _column(
+            measurement, "poor_ratio", "Poor", steps=_POOR_STEPS
+        ),
+        "classified_sum": _column(measurement, "classified", "Streams", 0),
+        "jitter_p95_ms_mean": _column(measurement, "jitter_p95_ms", "Jitter, p95", 0),
+        "loss_mean_ratio_mean": _column(measurement, "loss_mean_ratio", "Loss", 2),
+        "rtt_p95_ms_mean": _column(measurement, "rtt_p95_ms", "Round trip", 0),
+        "unclassified_ratio_mean": _column(
+            measurement, "unclassified_ratio", "No verdict"
+        ),
+        "calls_sum": _column(measurement, "calls", "Calls", 0),
+    }
+
+
+_GROUP_COLUMNS: Mapping[str, TableColumn] = {
+    **_stream_columns("teams_calls"),
+    **{
+        f"side_{name}_ratio_mean": _column("teams_calls", f"side_{name}_ratio", title)
+        for name, title in _SIDES
+    },
+    "people_max": _column("teams_calls", "people", "People, most", 0),
+    "state_last": TableColumn("Measured?", value_texts=_STATES, width=130),
+}
+BESIDE_TESTS = Panel(
+    "When did Microsoft record poor calls, and did Towpath's tests see it?",
+    "Microsoft's record: share of audio streams in Teams that were poor. Towpath's "
+    "tests: share of all laptops' test calls that were poor, by stricter limits. Where "
+    "only one of them rises, the other does not see the fault: calls through other "
+    f"networks, or devices and headsets. {_RULE_TEXT} "
+    f"{what_to_do('recorded_calls_poor_everywhere')}",
+    (
+        PanelQuery(
+            select("teams_calls", ("poor_ratio", "mean"), where=_ALL_AUDIO),
+            "Microsoft's record",
+        ),
+        PanelQuery(
+            select("experience", ("call_poor_ratio", "mean"), where=ALL),
+            "Towpath's tests",
+        ),
+    ),
+    "percentunit",
+    height=9,
+    soft_minimum=0,
+    soft_maximum=0.2,
+    no_value=_NO_RECORD,
+)
+WHY = Panel(
+    "What made recorded calls poor, and on which leg?",
+    "Shares of audio streams with a verdict: poor because of jitter, loss or the round "
+    "trip (a stream can have several), and poor among what our ends sent (their first "
+    "leg) or received (their last leg).",
+    (
+        *(
+            PanelQuery(
+                select("teams_calls", (f"poor_{name}_ratio", "mean"), where=_ALL_AUDIO),
+                title,
+            )
+            for name, title in _DUE_TO
+        ),
+        *(
+            PanelQuery(
+                select("teams_calls", (f"{leg}_poor_ratio", "mean"), where=_ALL_AUDIO),
+                f"of {leg} streams",
+            )
+            for leg in ("sent", "received")
+        ),
+    ),
+    "percentunit",
+    height=9,
+    soft_minimum=0,
+    soft_maximum=0.2,
+    no_value=_NO_RECORD,
+)
+
+
+def _groups(by: str, title: str, text: str, column: str, rule: str) -> Panel:
+    return Panel(
+        title,
+        f"{text} {_RULE_TEXT} If one is red: {what_to_do(rule)}",
+        (
+            PanelQuery(
+                select(
+                    "teams_calls",
+                    *_GROUP_PICKS,
+                    by=("group",),
+                    where=(Where("by", (by,)), _AUDIO),
+                )
+            ),
+        ),
+        "short",
+        "table",
+        width=24,
+        height=8,
+        columns={"group": TableColumn(column, width=140), **_GROUP_COLUMNS},
+        sort=("poor_ratio_mean", True),
+        no_value=_NO_RECORD,
+    )
+
+
+SITES = _groups(
+    "site",
+    "At which sites did Microsoft record poor calls?",
+    "Audio in Teams of people at each site.",
+    "Site",
+    "recorded_calls_poor_site",
+)
+PROVIDERS = _groups(
+    "provider",
+    "Through which providers did Microsoft record poor calls?",
+    "Audio in Teams of people outside, without the VPN, by their provider.",
+    "Provider",
+    "recorded_calls_poor_provider",
+)
+GATEWAYS = _groups(
+    "gateway",
+    "Through which VPN gateways did Microsoft record poor calls?",
+    "Audio in Teams through the VPN.",
+    "VPN gateway",
+    "recorded_calls_poor_gateway",
+)
+ROOMS = Panel(
+    "In which meeting rooms did Microsoft record poor calls?",
+    "Calls of the rooms' own accounts (Teams Rooms), all media. A room is no person, "
+    "so "
+    "each has its own row.",
+    (PanelQuery(select("room_calls", *_STREAM_PICKS, by=("room", "site", "media"))),),
+    "short",
+    "table",
+    width=24,
+    height=7,
+    columns={
+        "room": TableColumn("Room", width=170),
+        "site": TableColumn(
+            "Site", width=150, link=_TO_SITE, link_title="Show this site"
+        ),
+        "media": TableColumn("Media", width=110),
+        **_stream_columns("room_calls"),
+    },
+    sort=("poor_ratio_mean", True),
+    no_value="No room has an account of Teams Rooms in the estate, or none had a call",
+)
+MEDIA = Panel(
+    "How often were video and shared screens poor?",
+    "Share of streams with a verdict. Microsoft judges video by frames lost, frame "
+    "rate "
+    "and loss after correction, whichever it has first.",
+    tuple(
+        PanelQuery(
+            select(
+                "teams_calls",
+                ("poor_ratio", "mean"),
+                where=(*ALL, Where("media", (media,))),
+            ),
+            title,
+        )
+        for media, title in (("video", "Video"), ("screen_sharing", "Shared screens"))
+    ),
+    "percentunit",
+    soft_minimum=0,
+    soft_maximum=0.2,
+    no_value=_NO_RECORD,
+)
+WHOLE_CALLS = Panel(
+    "How often could calls not be set up, or broke off?",
+    "Shares of our ends in calls. Microsoft suggests at most 1 % that cannot be set "
+    "up, "
+    "and 3 % that break off.",
+    (
+        PanelQuery(
+            select("teams_calls", ("setup_failed_ratio", "mean"), where=ALL),
+            "could not be set up",
+        ),
+        PanelQuery(
+            select("teams_calls", ("dropped_ratio", "mean"), where=ALL), "broke off"
+        ),
+    ),
+    "percentunit",
+    soft_minimum=0,
+    soft_maximum=0.05,
+    no_value=_NO_RECORD,
+)
+_PHONE_PICKS: tuple[tuple[str, Aggregate], ...] = (
+    ("fault_ratio", "mean"),
+    ("answered_ratio", "mean"),
+    ("not_answered_ratio", "mean"),
+    ("wrong_number_ratio", "mean"),
+    ("attempts", "sum"),
+    ("answer_p95_ms", "mean"),
+    ("talk_mean_s", "mean"),
+    ("calls", "sum"),
+    ("people", "max"),
+)
+TRUNKS = Panel(
+    "Over which trunks do telephone calls fail?",
+    "Microsoft's log of Direct Routing and Calling Plans. Failed: the trunk, its "
+    "controller, the provider or a setting; busy lines and wrong numbers are no "
+    "faults. The log of Calling Plans has only calls that were connected, so it says "
+    "nothing of failures. Until answered: from the invitation, with ringing. "
+    f"{what_to_do('phone_calls_fail_trunk')}",
+    (
+        PanelQuery(
+            select(
+                "phone_calls",
+                *_PHONE_PICKS,
+                by=("group",),
+                where=(Where("by", ("trunk",)),),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=6,
+    columns={
+        "group": TableColumn("Trunk or operator", width=220),
+        "fault_ratio_mean": _column(
+            "phone_calls", "fault_ratio", "Failed", steps=_FAULT_STEPS
+        ),
+        "answered_ratio_mean": _column("phone_calls", "answered_ratio", "Answered"),
+        "not_answered_ratio_mean": _column(
+            "phone_calls", "not_answered_ratio", "Not answered"
+        ),
+        "wrong_number_ratio_mean": _column(
+            "phone_calls", "wrong_number_ratio", "Wrong number"
+        ),
+        "attempts_sum": _column("phone_calls", "attempts", "Attempts", 0),
+        "answer_p95_ms_mean": _column(
+            "phone_calls", "answer_p95_ms", "Until answered, p95", 0
+        ),
+        "talk_mean_s_mean": _column("phone_calls", "talk_mean_s", "Duration", 0),
+        "calls_sum": _column("phone_calls", "calls", "Calls", 0),
+        "people_max": _column("phone_calls", "people", "People, most", 0),
+    },
+    sort=("fault_ratio_mean", True),
+    no_value=_NO_RECORD,
+)
+SIP_CODES = Panel(
+    "With which SIP codes did telephone calls end?",
+    "Calls that were not answered, by their final code (RFC 3261): 486 is busy, 487 "
+    "given up, 404 a wrong number, 403 and 488 a setting, 408 and 503 a controller or "
+    "provider "
+    "that does not answer.",
+    (
+        PanelQuery(
+            select(
+                "phone_calls",
+                ("calls", "sum"),
+                by=("group",),
+                where=(Where("by", ("sip_code",)),),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=12,
+    height=8,
+    columns={
+        "group": TableColumn("SIP code", width=120),
+        "calls_sum": _column("phone_calls", "calls", "Calls", 0),
+    },
+    sort=("calls_sum", True),
+    no_value="None of enough people",
+)
+RECORDED_ROWS = (
+    BoardRow(
+        "Microsoft's record of calls",
+        (BESIDE_TESTS, WHY, SITES, PROVIDERS, GATEWAYS, ROOMS, MEDIA, WHOLE_CALLS),
+        collapsed=True,
+    ),
+    BoardRow("Telephone calls", (TRUNKS, SIP_CODES), collapsed=True),
+)
+# On the board of Towpath itself.
+READING = Panel(
+    "Is Microsoft's record of calls read?",
+    f"Off unless the settings switch it on. {what_to_do('call_records_unread')}",
+    (
+        PanelQuery(
+            select(
+                "self_calls",
+                ("reading", "last"),
+                ("state_text", "last"),
+                ("behind_s", "last"),
+                ("waiting", "last"),
+                by=("process",),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=12,
+    height=6,
+    columns={
+        "process": TableColumn("Process", width=110),
+        "reading_last": TableColumn(
+            "Read?", value_texts={1: ("yes", GOOD), 0: ("no", BAD)}, width=80
+        ),
+        "state_text_last": TableColumn("State"),
+        "behind_s_last": TableColumn("Written until", "s", decimals=0, width=110),
+        "waiting_last": TableColumn("Records waiting", decimals=0, width=130),
+    },
+    newest=True,
+    no_value="No process reads it",
+)
+COUNTS = Panel(
+    "What happened to Microsoft's records of calls?",
+    "Counted since each process started: the slope is the rate, and a fall is a "
+    "restart.",
+    tuple(
+        PanelQuery(
+            select("self_calls", (field.name, "max"), by=("process",)),
+            field.meaning,
+        )
+        for field in SELF_CALLS.fields
+        if field.name not in ("reading", "state_text", "behind_s", "waiting")
+        and not field.name.startswith("odd_")
+    ),
+    "short",
+    height=8,
+    no_value="No process reads it",
+)
