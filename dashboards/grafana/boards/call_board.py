@@ -28,7 +28,8 @@ from dashboards.grafana.boards.call_panels import (
     of_groups,
 )
 from dashboards.grafana.boards.cause_panels import causes_by_group, causes_over_time
-from dashboards.grafana.boards.recorded_call_panels import RECORDED_ROWS
+from dashboards.grafana.boards.phone_panels import PHONE_CALLS
+from dashboards.grafana.boards.recorded_call_panels import RECORDED_CALLS
 from dashboards.grafana.boards.route_panels import route_row
 from dashboards.grafana.boards.rule_texts import what_to_do
 
@@ -244,7 +245,8 @@ CALLS = Board(
         BoardRow("All laptops", (*NOW, POOR_EVERYWHERE, CAUSES_EVERYWHERE)),
         BoardRow("Groups", (GROUPS, CAUSES)),
         BoardRow("Over time", OVER_TIME),
-        *RECORDED_ROWS,
+        RECORDED_CALLS,
+        PHONE_CALLS,
         BoardRow("Teams of the estate", (TEAMS,), collapsed=True),
         BoardRow(
             "When calls of the chosen groups failed, and where",

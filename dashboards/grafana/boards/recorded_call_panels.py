@@ -29,9 +29,8 @@ from dashboards.grafana.boards.rule_texts import what_to_do
 _AUDIO = Where("media", ("audio",))
 _ALL_AUDIO = (*ALL, _AUDIO)
 _POOR_STEPS = steps_of_rule("recorded_calls_poor_site")
-_FAULT_STEPS = steps_of_rule("phone_calls_fail_trunk")
 _TO_SITE = link_to("towpath-site", site=column("site"))
-_NO_RECORD = "No record of Microsoft's is read, or too few people"
+NO_RECORD = "No record of Microsoft's is read, or too few people"
 _RULE_TEXT = (
     "Poor by Microsoft's rule for streams (Call Quality Dashboard): jitter over 30 ms, "
     "loss over 10 % or a round trip over 500 ms. Streams without a verdict do not "
@@ -67,9 +66,10 @@ _STATES = {
 }
 
 
-def _column(
+def record_column(
     measurement: str, field: str, title: str, decimals: int = 1, steps: Steps = ()
 ) -> TableColumn:
+    """Returns the column of one figure."""
     return TableColumn(
         title,
         unit_of(measurement, field),
@@ -82,27 +82,33 @@ def _column(
 
 def _stream_columns(measurement: str) -> dict[str, TableColumn]:
     return {
-        "poor_ratio_mean": _column(
+        "poor_ratio_mean": record_column(
             measurement, "poor_ratio", "Poor", steps=_POOR_STEPS
         ),
-        "classified_sum": _column(measurement, "classified", "Streams", 0),
-        "jitter_p95_ms_mean": _column(measurement, "jitter_p95_ms", "Jitter, p95", 0),
-        "loss_mean_ratio_mean": _column(measurement, "loss_mean_ratio", "Loss", 2),
-        "rtt_p95_ms_mean": _column(measurement, "rtt_p95_ms", "Round trip", 0),
-        "unclassified_ratio_mean": _column(
+        "classified_sum": record_column(measurement, "classified", "Streams", 0),
+        "jitter_p95_ms_mean": record_column(
+            measurement, "jitter_p95_ms", "Jitter, p95", 0
+        ),
+        "loss_mean_ratio_mean": record_column(
+            measurement, "loss_mean_ratio", "Loss", 2
+        ),
+        "rtt_p95_ms_mean": record_column(measurement, "rtt_p95_ms", "Round trip", 0),
+        "unclassified_ratio_mean": record_column(
             measurement, "unclassified_ratio", "No verdict"
         ),
-        "calls_sum": _column(measurement, "calls", "Calls", 0),
+        "calls_sum": record_column(measurement, "calls", "Calls", 0),
     }
 
 
 _GROUP_COLUMNS: Mapping[str, TableColumn] = {
     **_stream_columns("teams_calls"),
     **{
-        f"side_{name}_ratio_mean": _column("teams_calls", f"side_{name}_ratio", title)
+        f"side_{name}_ratio_mean": record_column(
+            "teams_calls", f"side_{name}_ratio", title
+        )
         for name, title in _SIDES
     },
-    "people_max": _column("teams_calls", "people", "People, most", 0),
+    "people_max": record_column("teams_calls", "people", "People, most", 0),
     "state_last": TableColumn("Measured?", value_texts=_STATES, width=130),
 }
 BESIDE_TESTS = Panel(
@@ -126,7 +132,7 @@ BESIDE_TESTS = Panel(
     height=9,
     soft_minimum=0,
     soft_maximum=0.2,
-    no_value=_NO_RECORD,
+    no_value=NO_RECORD,
 )
 WHY = Panel(
     "What made recorded calls poor, and on which leg?",
@@ -153,7 +159,7 @@ WHY = Panel(
     height=9,
     soft_minimum=0,
     soft_maximum=0.2,
-    no_value=_NO_RECORD,
+    no_value=NO_RECORD,
 )
 
 
@@ -177,7 +183,7 @@ def _groups(by: str, title: str, text: str, column: str, rule: str) -> Panel:
         height=8,
         columns={"group": TableColumn(column, width=140), **_GROUP_COLUMNS},
         sort=("poor_ratio_mean", True),
-        no_value=_NO_RECORD,
+        no_value=NO_RECORD,
     )
 
 
@@ -242,7 +248,7 @@ MEDIA = Panel(
     "percentunit",
     soft_minimum=0,
     soft_maximum=0.2,
-    no_value=_NO_RECORD,
+    no_value=NO_RECORD,
 )
 WHOLE_CALLS = Panel(
     "How often could calls not be set up, or broke off?",
@@ -261,97 +267,12 @@ WHOLE_CALLS = Panel(
     "percentunit",
     soft_minimum=0,
     soft_maximum=0.05,
-    no_value=_NO_RECORD,
+    no_value=NO_RECORD,
 )
-_PHONE_PICKS: tuple[tuple[str, Aggregate], ...] = (
-    ("fault_ratio", "mean"),
-    ("answered_ratio", "mean"),
-    ("not_answered_ratio", "mean"),
-    ("wrong_number_ratio", "mean"),
-    ("attempts", "sum"),
-    ("answer_p95_ms", "mean"),
-    ("talk_mean_s", "mean"),
-    ("calls", "sum"),
-    ("people", "max"),
-)
-TRUNKS = Panel(
-    "Over which trunks do telephone calls fail?",
-    "Microsoft's log of Direct Routing and Calling Plans. Failed: the trunk, its "
-    "controller, the provider or a setting; busy lines and wrong numbers are no "
-    "faults. The log of Calling Plans has only calls that were connected, so it says "
-    "nothing of failures. Until answered: from the invitation, with ringing. "
-    f"{what_to_do('phone_calls_fail_trunk')}",
-    (
-        PanelQuery(
-            select(
-                "phone_calls",
-                *_PHONE_PICKS,
-                by=("group",),
-                where=(Where("by", ("trunk",)),),
-            )
-        ),
-    ),
-    "short",
-    "table",
-    width=24,
-    height=6,
-    columns={
-        "group": TableColumn("Trunk or operator", width=220),
-        "fault_ratio_mean": _column(
-            "phone_calls", "fault_ratio", "Failed", steps=_FAULT_STEPS
-        ),
-        "answered_ratio_mean": _column("phone_calls", "answered_ratio", "Answered"),
-        "not_answered_ratio_mean": _column(
-            "phone_calls", "not_answered_ratio", "Not answered"
-        ),
-        "wrong_number_ratio_mean": _column(
-            "phone_calls", "wrong_number_ratio", "Wrong number"
-        ),
-        "attempts_sum": _column("phone_calls", "attempts", "Attempts", 0),
-        "answer_p95_ms_mean": _column(
-            "phone_calls", "answer_p95_ms", "Until answered, p95", 0
-        ),
-        "talk_mean_s_mean": _column("phone_calls", "talk_mean_s", "Duration", 0),
-        "calls_sum": _column("phone_calls", "calls", "Calls", 0),
-        "people_max": _column("phone_calls", "people", "People, most", 0),
-    },
-    sort=("fault_ratio_mean", True),
-    no_value=_NO_RECORD,
-)
-SIP_CODES = Panel(
-    "With which SIP codes did telephone calls end?",
-    "Calls that were not answered, by their final code (RFC 3261): 486 is busy, 487 "
-    "given up, 404 a wrong number, 403 and 488 a setting, 408 and 503 a controller or "
-    "provider "
-    "that does not answer.",
-    (
-        PanelQuery(
-            select(
-                "phone_calls",
-                ("calls", "sum"),
-                by=("group",),
-                where=(Where("by", ("sip_code",)),),
-            )
-        ),
-    ),
-    "short",
-    "table",
-    width=12,
-    height=8,
-    columns={
-        "group": TableColumn("SIP code", width=120),
-        "calls_sum": _column("phone_calls", "calls", "Calls", 0),
-    },
-    sort=("calls_sum", True),
-    no_value="None of enough people",
-)
-RECORDED_ROWS = (
-    BoardRow(
-        "Microsoft's record of calls",
-        (BESIDE_TESTS, WHY, SITES, PROVIDERS, GATEWAYS, ROOMS, MEDIA, WHOLE_CALLS),
-        collapsed=True,
-    ),
-    BoardRow("Telephone calls", (TRUNKS, SIP_CODES), collapsed=True),
+RECORDED_CALLS = BoardRow(
+    "Microsoft's record of calls",
+    (BESIDE_TESTS, WHY, SITES, PROVIDERS, GATEWAYS, ROOMS, MEDIA, WHOLE_CALLS),
+    collapsed=True,
 )
 # On the board of Towpath itself.
 READING = Panel(
