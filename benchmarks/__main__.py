@@ -42,6 +42,8 @@ BENCHMARKS = (
     "teams_calls",
     "parity_coverage",
     "disclosure_attack",
+    "rtp_file",
+    "rtp_live",
 )
 # The first three take long, and the last installs 450 MB for each Grafana.
 _ONLY_IF_NAMED = ("lab", "running_cost", "fleet", "grafana_code")

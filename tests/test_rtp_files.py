@@ -7,7 +7,16 @@ import gzip
 import random
 
 import pytest
-from rtp_captures import STEP_NS, call_frames, pcap, pcapng
+from rtp_captures import (
+    STEP_NS,
+    call_frames,
+    ethernet,
+    ipv4,
+    pcap,
+    pcapng,
+    rtp,
+    udp,
+)
 
 from collectors.rtp.capture_file import CaptureFile, NotACapture
 from collectors.rtp.capture_report import report_capture
@@ -84,3 +93,25 @@ def test_the_report_of_a_cut_capture_says_so(tmp_path):
     ]
     assert report.streams[0].received == 99
     assert report.duration_ms == 98 * STEP_NS // 1_000_000
+
+
+def test_usual_packets_are_read_at_once_with_the_figures_of_all_others(tmp_path):
+    chance = random.Random(11)
+    plain, tagged = [], []
+    for n in range(2000):
+        if chance.random() < 0.05:
+            continue
+        at_ns = FRAMES[0][0] + n * STEP_NS + chance.randrange(30_000_000)
+        kind = 13 if n % 300 == 0 else 8
+        packet = ipv4(udp(rtp(n, kind=kind)), dscp=46 if n < 1000 else 0)
+        plain.append((at_ns, ethernet(packet)))
+        tagged.append((at_ns, ethernet(packet, 0, (0x8100, 7))))
+    reports = []
+    for name, frames in (("plain", plain), ("tagged", tagged)):
+        path = tmp_path / name
+        path.write_bytes(pcap(sorted(frames)))
+        reports.append(report_capture(path))
+    at_once, decoded = reports
+    assert at_once.streams == decoded.streams
+    assert at_once.frames == decoded.frames
+    assert at_once.datagrams == decoded.datagrams

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from collectors.rtp.capture_file import CaptureFile
+from collectors.rtp.capture_file import ETHERNET, CaptureFile
 from collectors.rtp.frame_decoder import FrameDecoder
 from collectors.rtp.frame_dissector import FrameDissector
 from collectors.rtp.rtp_figures import StreamFigures, figures_of, mark_one_way
@@ -31,10 +31,13 @@ def report_capture(path: Path) -> CaptureReport:
     """Reads the capture in bounded memory. Raises `NotACapture`, and `OSError`."""
     file, decoder, watcher = CaptureFile(path), FrameDecoder(), StreamWatcher()
     streams: list[StreamFigures] = []
-    unlisted = frames = 0
+    unlisted = frames = usual = 0
     with FrameDissector() as dissector:
         for at_ns, link, data in file:
             frames += 1
+            if link == ETHERNET and watcher.follow(at_ns, data):
+                usual += 1
+                continue
             datagram = decoder.decode(link, data)
             if datagram is None and decoder.is_unknown:
                 datagram = dissector.dissect(link, data)
@@ -43,6 +46,7 @@ def report_capture(path: Path) -> CaptureReport:
             watcher.feed(at_ns, datagram)
             if watcher.ended:
                 unlisted += _list(watcher, streams)
+    decoder.counts["udp"] += usual
     watcher.ended = watcher.finish()
     unlisted += _list(watcher, streams)
     mark_one_way(streams)

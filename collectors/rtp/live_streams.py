@@ -17,14 +17,17 @@ from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, is_event
 from collectors.rtp.rtp_header import read_rtp
 from collectors.rtp.rtp_stream import RtpStream, StreamKey
 from collectors.rtp.stream_candidates import EarlyPacket, StreamCandidates
+from collectors.rtp.usual_packet import (
+    FRAGMENT_BITS,
+    IPV4,
+    NO_OPTIONS,
+    UDP,
+    USUAL,
+    USUAL_BYTES,
+)
 
 # struct tpacket3_hdr: offset of the next, time, copied length, length, MAC header.
 _PACKET = struct.Struct("=IIIII4xH")
-# Ethernet type; version and length of IPv4, TOS, fragment, protocol, addresses; ports;
-# RTP. What is between is skipped.
-_USUAL = struct.Struct("!12xHBB4xHxB2x4s4sHH5xBHII")
-_HEADS = _USUAL.size
-_IPV4, _NO_OPTIONS, _UDP, _FRAGMENT_BITS = 0x0800, 0x45, 17, 0x3FFF
 MOST_STREAMS, _MOST_CANDIDATES = 20_000, 8_192
 _IDLE_NS = 10_000_000_000
 
@@ -47,21 +50,21 @@ class LiveStreams:
         # A plain tuple finds a `StreamKey`, and takes less time to make.
         streams: dict[tuple[bytes, int, bytes, int, int], RtpStream]
         streams = self.streams  # type: ignore[assignment]
-        packet, usual = _PACKET.unpack_from, _USUAL.unpack_from
+        packet, usual = _PACKET.unpack_from, USUAL.unpack_from
         at, at_ns, followed = block.first_at, self.last_ns, 0
         for _ in range(block.packets):
             step, seconds, nanoseconds, kept, length, head_at = packet(memory, at)
             at_ns = seconds * 1_000_000_000 + nanoseconds
             start = at + head_at
             at += step
-            if kept >= _HEADS:
+            if kept >= USUAL_BYTES:
                 cells = usual(memory, start)
                 kind, head, tos, fragment, protocol = cells[:5]
                 if (
-                    head == _NO_OPTIONS
-                    and kind == _IPV4
-                    and protocol == _UDP
-                    and not fragment & _FRAGMENT_BITS
+                    head == NO_OPTIONS
+                    and kind == IPV4
+                    and protocol == UDP
+                    and not fragment & FRAGMENT_BITS
                 ):
                     source, target, from_port, to_port, second = cells[5:10]
                     sequence, stamp, ssrc = cells[10:]

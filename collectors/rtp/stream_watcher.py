@@ -22,6 +22,14 @@ from collectors.rtp.stream_candidates import (
     EarlyPacket,
     StreamCandidates,
 )
+from collectors.rtp.usual_packet import (
+    FRAGMENT_BITS,
+    IPV4,
+    NO_OPTIONS,
+    UDP,
+    USUAL,
+    USUAL_BYTES,
+)
 
 _IDLE_NS, _SWEEP_NS = 60_000_000_000, 10_000_000_000
 _REPORTS_KEPT = 8
@@ -81,6 +89,7 @@ class StreamWatcher:
         self.live: dict[StreamKey, WatchedStream] = {}
         self.ended: list[WatchedStream] = []
         self.first_ns = self.last_ns = 0
+        self._followed = 0
         self._candidates = StreamCandidates[StreamKey](self._limits.candidates)
         self._awaited: dict[tuple[bytes, int], AwaitedMedia] = {}
         self._calls: dict[bytes, int] = {}
@@ -114,10 +123,37 @@ class StreamWatcher:
         elif 65 <= first <= 90:
             self._sip(payload)
 
+    def follow(self, at_ns: int, frame: bytes) -> bool:
+        """Takes an Ethernet frame if it is the usual packet of a stream that is known;
+        else returns false, and the frame has to be decoded and fed."""
+        if len(frame) < USUAL_BYTES or at_ns - self._swept_ns > _SWEEP_NS:
+            return False
+        cells = USUAL.unpack_from(frame)
+        kind, head, tos, fragment, protocol = cells[:5]
+        if (
+            head != NO_OPTIONS
+            or kind != IPV4
+            or protocol != UDP
+            or fragment & FRAGMENT_BITS
+        ):
+            return False
+        source, target, from_port, to_port, second = cells[5:10]
+        sequence, stamp, ssrc = cells[10:]
+        key = (source, from_port, target, to_port, ssrc)
+        watched = self.live.get(key)  # type: ignore[call-overload]
+        if watched is None or second & 127 not in watched.stream.formats:
+            return False
+        self.last_ns = max(self.last_ns, at_ns)
+        self._followed += 1
+        watched.stream.add(at_ns, second & 127, sequence, stamp, tos >> 2, second > 127)
+        return True
+
     def finish(self) -> list[WatchedStream]:
         """Ends all streams, and returns those that have not been fetched."""
         for watched in list(self.live.values()):
             self._end(watched)
+        self.counts["rtp"] += self._followed
+        self._followed = 0
         ended, self.ended = self.ended, []
         return ended
 
