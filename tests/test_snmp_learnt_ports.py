@@ -116,7 +116,7 @@ def damage(device: Restarted) -> None:
 def test_what_changed_meanwhile_is_read_again(change: object, tmp_path: Path) -> None:
     async def main() -> None:
         fast = Restarted(tmp_path)
-        await fast.poll()
+        first = await fast.poll()
         change(fast)  # type: ignore[operator]
         fast.restart_towpath()
         for _ in range(3):
@@ -124,6 +124,11 @@ def test_what_changed_meanwhile_is_read_again(change: object, tmp_path: Path) ->
             assert result.outcome is Outcome.OK
         shown = ports_of(result.batches)
         assert shown == {port.name for port in fast.switch.ports}
+        # That is what is kept from now on.
+        fast.restart_towpath()
+        again = await fast.poll()
+        assert ports_of(again.batches) == shown
+        assert again.packets <= first.packets / 2
 
     run_virtually(main())
 

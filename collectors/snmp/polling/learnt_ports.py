@@ -71,12 +71,19 @@ class PortMemory:
         self._file, self._requested = file, requested
         self._now_ms, self._monotonic_s = now_ms, monotonic_s
         self._is_new = True
+        # The last answer.
+        self._seen = Moment(None, 0.0)
         self.object_id: Value | None = None
 
     @property
     def oids(self) -> list[str]:
         """What the first request of a device asks for, to recognise it."""
         return [] if self._file is None else [SYS_OBJECT_ID]
+
+    def see(self, moment: Moment) -> Moment:
+        """Records that the device answered; returns `moment`."""
+        self._seen = moment
+        return moment
 
     def recall(self, ticks: int | None) -> LearntPorts | None:
         """What was learnt before the restart, at the first call; None if nothing was,
@@ -99,20 +106,21 @@ class PortMemory:
         return learnt if is_same and learnt.requested == self._requested else None
 
     def remember(
-        self, moment: Moment | None, scalars: dict[str, Value], columns: Columns
+        self, in_doubt: bool, scalars: dict[str, Value], columns: Columns
     ) -> None:
-        """Keeps the tables that were read since `moment`; None if they are in doubt."""
+        """Keeps the tables that were read, unless something in them is in doubt."""
         if self._file is None:
             return
         try:
-            if moment is None or moment.ticks is None:
+            seen = self._seen
+            if in_doubt or seen.ticks is None:
                 self._file.unlink(missing_ok=True)
                 return
-            passed_ms = self._monotonic_s() * 1000 - moment.own_ms
+            passed_ms = self._monotonic_s() * 1000 - seen.own_ms
             learnt = LearntPorts(
                 self._requested,
                 self._now_ms() - int(passed_ms),
-                moment.ticks,
+                seen.ticks,
                 scalars,
                 columns,
                 self.object_id,

@@ -212,7 +212,7 @@ class PortTable:
     def _moment(self, values: dict[str, Value]) -> Moment:
         ticks = values.get(oids.SYS_UP_TIME)
         ticks = ticks if isinstance(ticks, int) else None
-        return Moment(ticks, self._monotonic_s() * 1000)
+        return self._memory.see(Moment(ticks, self._monotonic_s() * 1000))
 
     async def _get_uptime(self, snmp: DeviceSession) -> PollAnswer:
         values = await snmp.get_some([oids.SYS_UP_TIME, *self._memory.oids])
@@ -303,8 +303,7 @@ class PortTable:
             cells = reading.cells.instances(unanswered, _COLUMNS)
             self._unanswered.replace(cells, self._monotonic_s())
             in_doubt = bool(cells or snmp.session.unreadable.by_oid)
-            moment = None if in_doubt else self._last_moment
-            self._memory.remember(moment, scalars, reading.cells.columns)
+            self._memory.remember(in_doubt, scalars, reading.cells.columns)
         self._keep(reading.cells)
         return self._pack(snmp)
 
