@@ -122,9 +122,9 @@ def test_the_check_knows_what_calls_need(tmp_path: Path) -> None:
     (tmp_path / "secret").unlink()
     found = check_config(config)
     problems = "\n".join(found.problems)
-    assert "calls.secret: " in problems
     assert "calls.gateways.gw-9: no VPN gateway is called that" in problems
     warned = "\n".join(found.warnings)
+    assert "secret: cannot be read: No such file or directory: the role" in warned
     assert "calls.buildings: at no site of the estate: New Depot" in warned
     assert "calls.egress is not set" in warned
     (tmp_path / "buildings.tsv").write_text("10.9.0.0\tx\t99\tNew Depot\n")

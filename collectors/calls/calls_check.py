@@ -16,11 +16,7 @@ _MOST_NAMES = 10
 
 
 def call_problems(config: CallsConfig, estate: Estate) -> Iterator[str]:
-    """Yields why calls could not be read. Blocking."""
-    try:
-        client_credential(config)
-    except GraphRefused as refused:
-        yield str(refused)
+    """Yields what is wrong in the settings and their files. Blocking."""
     if config.buildings is not None:
         try:
             read_buildings(config.buildings)
@@ -34,7 +30,14 @@ def call_problems(config: CallsConfig, estate: Estate) -> Iterator[str]:
 
 
 def call_warnings(config: CallsConfig, estate: Estate) -> Iterator[str]:
-    """Yields what would make figures of calls misleading. Blocking."""
+    """Yields why calls would not be read, or their figures mislead. Blocking.
+
+    A missing secret is a warning, because other roles may not see that of `calls`.
+    """
+    try:
+        client_credential(config)
+    except GraphRefused as refused:
+        yield f"{refused}: the role calls reads nothing"
     buildings = []
     if config.buildings is not None:
         try:
