@@ -31,7 +31,8 @@ from collectors.calls.call_record import PersonMask
 from collectors.calls.calls_config import CallsConfig
 from collectors.calls.graph_client import GraphClient
 from collectors.calls.graph_token import GraphToken
-from collectors.calls.record_parser import ParseContext, parse_record
+from collectors.calls.record_ends import ParseContext
+from collectors.calls.record_parser import parse_record
 from collectors.calls.stream_verdict import load_stream_rules
 from collectors.estate import Estate, Site
 from collectors.secret import Secret

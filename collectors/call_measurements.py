@@ -55,8 +55,8 @@ TEAMS_CALLS = Measurement(
         Tag(
             "by",
             "all, place (inside, outside, unknown), site, connection, "
-            "place_connection, site_connection, vpn, gateway, provider or leg "
-            "(meeting, direct, phone)",
+            "place_connection, site_connection, vpn, gateway, provider, leg "
+            "(meeting, direct, phone) or size (two, small, large: 20 or more)",
         ),
         Tag("group", "which group"),
         _MEDIA,

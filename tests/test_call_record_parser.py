@@ -38,7 +38,8 @@ from collectors.calls.call_record import (
     EndAddresses,
     PersonMask,
 )
-from collectors.calls.record_parser import ParseContext, parse_record
+from collectors.calls.record_ends import ParseContext
+from collectors.calls.record_parser import parse_record
 from collectors.calls.stream_verdict import RuleForm, load_stream_rules
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "graph"
@@ -271,6 +272,19 @@ def test_an_end_is_where_the_first_known_address_of_its_media_is() -> None:
     assert {one.place.site for one in kept.streams} == {"7"}
 
 
+def test_a_meeting_of_many_is_large_whoever_they_are() -> None:
+    guest = {"identity": {"guest": {"id": "x"}}}
+    outside = [session(f"o{at}", end(100 + at, OTHER_TENANT)) for at in range(9)]
+    raw = meeting(10)
+    raw["sessions"] += outside
+    assert {one.size for one in parsed(raw)[0].streams} == {"small"}
+    raw["sessions"] += [session("g", guest)]
+    kept, _ = parsed(raw)
+    assert {one.size for one in (*kept.streams, *kept.sessions)} == {"large"}
+    two, _ = parsed(record([session("s1", end(1), end(2))]))
+    assert {one.size for one in two.streams} == {"two"}
+
+
 POOR = {"averageJitter": "PT0.09S"}
 
 
@@ -338,7 +352,7 @@ def test_records_of_the_tests_have_only_fields_that_microsoft_documents() -> Non
         record([session("s2", end(2)), older], participants=[{"user": user(1)}])
     )
     assert made - known == set()
-    figures = (FOLDER / "record_parser.py").read_text()
+    figures = "".join(path.read_text() for path in FOLDER.glob("record_*.py"))
     read = set(re.findall(r'get\("([a-zA-Z]+)"\)|"([a-z]+EventRatio)"', figures))
     assert {name for pair in read for name in pair if name} - known == set()
 

@@ -27,13 +27,14 @@ from collectors.calls.call_record import CallRecord, Locate, PersonMask
 from collectors.calls.calls_config import CallsConfig
 from collectors.calls.graph_client import GraphClient, GraphFails, RecordGone
 from collectors.calls.graph_token import GraphRefused, GraphToken
+from collectors.calls.record_ends import ParseContext
 from collectors.calls.record_list import (
     ListedRecord,
     PageRefused,
     list_url,
     read_page,
 )
-from collectors.calls.record_parser import ParseContext, parse_record
+from collectors.calls.record_parser import parse_record
 from collectors.calls.stream_verdict import load_stream_rules
 from collectors.estate import Estate
 from collectors.failure_log import FailureLog

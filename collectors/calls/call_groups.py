@@ -16,6 +16,7 @@ from collectors.calls.call_record import (
     CallRecord,
     Leg,
     SessionEnd,
+    Size,
     StreamEnd,
 )
 from collectors.calls.grouped_figures import (
@@ -36,13 +37,13 @@ from probes.wire.sample import Sample, Value
 
 _ALL: GroupName = ("all", "all")
 # The groups that everybody is in one of, and those that are parts of one of these.
-_WHOLE = ("place", "connection", "vpn", "leg", "place_connection")
+_WHOLE = ("place", "connection", "vpn", "leg", "size", "place_connection")
 _PARTS = (
     (("place", "inside"), "site"),
     (("place", "outside"), "provider"),
     (("vpn", "up"), "gateway"),
 )
-Atom = tuple[CallPlace, Leg]
+Atom = tuple[CallPlace, Leg, Size]
 
 
 def window_rows(
@@ -101,7 +102,7 @@ def _row_fields(
     return fields
 
 
-def group_names(place: CallPlace, leg: Leg) -> list[GroupName]:
+def group_names(place: CallPlace, leg: Leg, size: Size = "two") -> list[GroupName]:
     """Returns the groups that an end counts in."""
     names = [
         _ALL,
@@ -110,6 +111,7 @@ def group_names(place: CallPlace, leg: Leg) -> list[GroupName]:
         ("place_connection", f"{place.place}/{place.connection}"),
         ("vpn", place.vpn),
         ("leg", leg),
+        ("size", size),
     ]
     if place.site:
         names.append(("site", place.site))
@@ -152,8 +154,8 @@ def _names(atom: Atom) -> list[GroupName]:
 
 
 _STREAMS: Grouping[StreamEnd, Atom] = Grouping(
-    lambda end: (end.place, end.leg), _names, group_sums
+    lambda end: (end.place, end.leg, end.size), _names, group_sums
 )
 _SESSIONS: Grouping[SessionEnd, Atom] = Grouping(
-    lambda end: (end.place, end.leg), _names, group_sums
+    lambda end: (end.place, end.leg, end.size), _names, group_sums
 )

@@ -19,7 +19,12 @@ Verdict = Literal["good", "poor", "unclassified"]
 Side = Literal["client", "network", "server", "unknown"]
 Leg = Literal["meeting", "direct", "phone"]
 CallKind = Literal["group", "peer", "unknown"]
+Size = Literal["two", "small", "large"]
 Stage = Literal["", "setup", "midcall", "unknown"]
+
+
+# From this many who took part, a meeting is large: as a live event nearly always is.
+LARGE_MEETING = 20
 
 
 class CallPlace(msgspec.Struct, frozen=True):
@@ -55,6 +60,7 @@ class StreamEnd(msgspec.Struct, frozen=True):
     jitter_ms: float | None = None
     rtt_ms: float | None = None
     loss_ratio: float | None = None
+    size: Size = "two"
 
 
 class SessionEnd(msgspec.Struct, frozen=True):
@@ -65,6 +71,7 @@ class SessionEnd(msgspec.Struct, frozen=True):
     place: CallPlace
     leg: Leg
     failed: Stage = ""
+    size: Size = "two"
 
 
 class CallRecord(msgspec.Struct, frozen=True):

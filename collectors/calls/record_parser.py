@@ -10,7 +10,7 @@ the rest of the record is kept.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,11 +22,18 @@ from collectors.calls.call_record import (
     Leg,
     Locate,
     Media,
-    PersonMask,
     SessionEnd,
     Side,
+    Size,
     Stage,
     StreamEnd,
+)
+from collectors.calls.record_ends import (
+    ParseContext,
+    RecordEnd,
+    meeting_size,
+    read_end,
+    read_participants,
 )
 from collectors.calls.record_values import (
     Json,
@@ -59,7 +66,6 @@ _DIRECTIONS: Mapping[str, str] = {
 }
 # An hour of delay or jitter is a fault of whoever wrote it.
 _HIGHEST_MS = 3_600_000.0
-_NO_ACCOUNT = "00000000-0000-0000-0000-000000000000"
 # A device itself disturbs a call if this happened in a tenth of it (Towpath's own
 # choice: Microsoft publishes the figures without a limit).
 _DEVICE_RATIOS = (
@@ -72,31 +78,6 @@ _DEVICE_RATIO = 0.1
 # If listeners on so many networks, and half of all, have it poor at once, it is neither
 # their clients nor their networks.
 _NETWORKS_OF_SERVER = 3
-
-Who = Literal["person", "room", "outsider", "phone", "service"]
-
-
-class ParseContext(msgspec.Struct, frozen=True):
-    """`tenant`: the council's directory id. `rooms`: account id or sign-in name, in
-    small letters → room, for accounts of Teams Rooms."""
-
-    tenant: str
-    rules: StreamRules
-    mask: PersonMask
-    locate: Locate
-    rooms: Mapping[str, str] = {}
-
-
-class _End(NamedTuple):
-    """One end of a session. Only ours (people and rooms) are kept."""
-
-    who: Who
-    person: int = 0
-    room: str = ""
-
-    @property
-    def is_ours(self) -> bool:
-        return self.who in ("person", "room")
 
 
 class _SeenStream(NamedTuple):
@@ -117,24 +98,24 @@ def parse_record(
     if ended_ms is None or started_ms is None:
         odd["no_time"] += 1
         return None
-    ends: list[_End] = []
     sessions: list[SessionEnd] = []
     seen: list[_SeenStream] = []
-    for session in _sessions(raw, pages, odd):
-        if session.get("isTest") is True:
-            odd["test_session"] += 1
-            continue
-        both = _ends(session, context, odd)
-        ends += both
-        streams, places = _streams(session, both, context, odd)
+    real = [s for s in _sessions(raw, pages, odd) if not _is_test(s, odd)]
+    of_session = [_ends(session, context, odd) for session in real]
+    ends = [end for both in of_session for end in both]
+    ends += read_participants(raw, context, odd)
+    size = meeting_size(ends)
+    for session, both in zip(real, of_session, strict=True):
+        streams, places = _streams(session, both, size, context, odd)
         seen += streams
         failed = _failed_stage(session, odd)
         sessions += (
-            SessionEnd(end.person, end.room, places[at], _leg(both[1 - at]), failed)
+            SessionEnd(
+                end.person, end.room, places[at], _leg(both[1 - at]), failed, size
+            )
             for at, end in enumerate(both)
             if end.is_ours
         )
-    ends += _participants(raw, context, odd)
     if not seen:
         odd["no_streams"] += 1
     version = raw.get("version")
@@ -185,58 +166,20 @@ def _sessions(raw: Json, pages: Sequence[bytes], odd: Odd) -> Iterator[Json]:
             yield session
 
 
-def _ends(session: Json, context: ParseContext, odd: Odd) -> tuple[_End, _End]:
+def _is_test(session: Json, odd: Odd) -> bool:
+    if session.get("isTest") is not True:
+        return False
+    odd["test_session"] += 1
+    return True
+
+
+def _ends(
+    session: Json, context: ParseContext, odd: Odd
+) -> tuple[RecordEnd, RecordEnd]:
     return (
-        _end(as_object(session.get("caller")), context, odd),
-        _end(as_object(session.get("callee")), context, odd),
+        read_end(as_object(session.get("caller")), context, odd),
+        read_end(as_object(session.get("callee")), context, odd),
     )
-
-
-def _end(raw: Json, context: ParseContext, odd: Odd) -> _End:
-    kind = as_text(raw.get("@odata.type"))
-    agent = as_object(raw.get("userAgent"))
-    if kind.endswith("serviceEndpoint") or as_text(agent.get("@odata.type")).endswith(
-        "serviceUserAgent"
-    ):
-        return _End("service")
-    identity = as_object(raw.get("identity"))
-    return _account(as_object(raw.get("associatedIdentity")), identity, context, odd)
-
-
-def _participants(raw: Json, context: ParseContext, odd: Odd) -> list[_End]:
-    """Those who took part, as the latest shape or the one before it lists them."""
-    listed = as_objects(raw.get("participants_v2"))
-    identities = [as_object(entry.get("identity")) for entry in listed]
-    identities = identities or as_objects(raw.get("participants"))
-    return [_account({}, identity, context, odd) for identity in identities]
-
-
-def _account(associated: Json, identity: Json, context: ParseContext, odd: Odd) -> _End:
-    if identity.get("phone"):
-        return _End("phone")
-    user = as_object(identity.get("user"))
-    account = as_text(associated.get("id")) or as_text(user.get("id"))
-    if not account or account == _NO_ACCOUNT:
-        if identity.get("applicationInstance") or identity.get("application"):
-            return _End("service")
-        others = any(value for name, value in identity.items() if name[:1] != "@")
-        return _End("outsider" if others else "service")
-    names = (
-        account,
-        as_text(associated.get("userPrincipalName")),
-        as_text(user.get("userPrincipalName")),
-    )
-    tenant = as_text(associated.get("tenantId")) or as_text(user.get("tenantId"))
-    if not tenant:
-        odd["no_tenant"] += 1
-        return _End("outsider")
-    if tenant.lower() != context.tenant:
-        odd["other_tenant"] += 1
-        return _End("outsider")
-    for name in names:
-        if room := context.rooms.get(name.lower()):
-            return _End("room", context.mask(account), room)
-    return _End("person", context.mask(account))
 
 
 def _failed_stage(session: Json, odd: Odd) -> Stage:
@@ -249,7 +192,11 @@ def _failed_stage(session: Json, odd: Odd) -> Stage:
 
 
 def _streams(
-    session: Json, both: tuple[_End, _End], context: ParseContext, odd: Odd
+    session: Json,
+    both: tuple[RecordEnd, RecordEnd],
+    size: Size,
+    context: ParseContext,
+    odd: Odd,
 ) -> tuple[list[_SeenStream], list[CallPlace]]:
     """Returns the streams of our ends, and the place of each end."""
     seen: list[_SeenStream] = []
@@ -290,6 +237,7 @@ def _streams(
                     jitter_ms=figures["jitter_ms"],
                     rtt_ms=figures["rtt_ms"],
                     loss_ratio=figures["loss_ratio"],
+                    size=size,
                 )
                 seen.append(_SeenStream(one, networks[at], disturbed[at]))
     return seen, places
@@ -357,7 +305,7 @@ def _figures(stream: Json, odd: Odd) -> StreamFigures:
     }
 
 
-def _leg(other: _End) -> Leg:
+def _leg(other: RecordEnd) -> Leg:
     if other.who == "service":
         return "meeting"
     return "phone" if other.who == "phone" else "direct"
