@@ -349,6 +349,8 @@ def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
         for pick in query.picks
     ]
     rows = []
+    # The rows of one group share their tags: there may be hundreds of thousands.
+    tags_of_group: dict[tuple[str, ...], dict[str, str]] = {}
     for row in cells:
         values: dict[str, Value] = {
             name: value if type(value) is kind else kind(value)
@@ -356,6 +358,10 @@ def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
             if value is not None
         }
         if values:
-            tags = dict(zip(query.group_by, row[first:values_at], strict=True))
+            group = row[first:values_at]
+            tags = tags_of_group.get(group)
+            if tags is None:
+                tags = dict(zip(query.group_by, group, strict=True))
+                tags_of_group[group] = tags
             rows.append(Row(row[0] if first else None, tags, values))
     return rows
