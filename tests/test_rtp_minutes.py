@@ -145,6 +145,15 @@ def test_a_minute_has_only_what_came_in_it():
     assert (idle.samples, idle.streams) == ([], 0)
 
 
+def test_streams_end_in_their_minute_if_nothing_comes_after_them():
+    streams = LiveStreams()
+    streams.read_block(*ring_block(calls(pairs_of(2), packets=100)))
+    assert streams.take_idle() == []
+    ended = streams.take_idle(START_NS + 60_000_000_000)
+    assert [(s.received, s.bursts.packets) for s in ended] == [(100, 100)] * 2
+    assert streams.streams == {}
+
+
 def test_streams_that_nobody_answers_are_counted_if_others_are_answered():
     there = pairs_of(12)
     back = [(target, source) for source, target in there[:11]]

@@ -64,7 +64,7 @@ class LiveCapture:
     def _rows(self, minute_ms: int) -> list[Sample]:
         """The rows of the minute that has ended."""
         self._read()
-        ended = self.streams.take_idle()
+        ended = self.streams.take_idle(time.time_ns())
         streams = [*ended, *self.streams.streams.values()]
         rows = self._groups.close_minute(streams, minute_ms)
         counts, self.streams.counts = self.streams.counts, type(self.streams.counts)()

@@ -115,9 +115,11 @@ class LiveStreams:
         kind, marker, sequence, stamp, _ = packet.header
         stream.add(packet.at_ns, kind, sequence, stamp, packet.dscp, marker)
 
-    def take_idle(self) -> list[RtpStream]:
-        """Removes and returns the streams without packets for ten seconds."""
-        idle = [s for s in self.streams.values() if self.last_ns - s.last_ns > _IDLE_NS]
+    def take_idle(self, now_ns: int = 0) -> list[RtpStream]:
+        """Removes and returns the streams without packets for ten seconds: before the
+        last packet of any, or before `now_ns` if nothing comes at all."""
+        now_ns = max(now_ns, self.last_ns)
+        idle = [s for s in self.streams.values() if now_ns - s.last_ns > _IDLE_NS]
         for stream in idle:
             del self.streams[stream.key]
             stream.use_sample()
