@@ -161,7 +161,8 @@ def _sentence(
     message = str(details["msg"]).removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:]}"
     if isinstance(value, dict | BaseModel) or _SECRET.search(str(parts[-1])):
-        return f"cannot be used: {_EXPECTED.get(kind, message)}"
+        expected = _EXPECTED.get(kind)
+        return f"cannot be used: {f'expected {expected}' if expected else message}"
     prefix = f"is {value!r}, expected"
     if kind == "literal_error":
         expected = str(context["expected"])

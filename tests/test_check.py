@@ -129,6 +129,11 @@ SETTINGS = [
     ('council = "Wrenford"', "council = Wrenford", "(at line 1, column 11)"),
     ("[web]", "[web", "not valid TOML: Expected ']' at the end of a table"),
     ('"state"', "7", "towpath.toml:2: state is 7, expected a path in quotes"),
+    (
+        'estate = "estate.toml"',
+        '[estate]\nfile = "estate.toml"',
+        "towpath.toml:3: estate cannot be used: expected a path in quotes",
+    ),
     ('"webhook"', '"webhok"', "on_call cannot be used: a channel needs a kind that"),
     ("\nurl =", "\nulr =", "alerts.channels.on_call.url is missing"),
     ("\nurl =", "\nulr =", "on_call.ulr unknown key; did you mean 'url'?"),
