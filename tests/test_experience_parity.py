@@ -14,7 +14,11 @@ from benchmarks.parity_coverage import TRUTH, confounded_laptops, unpaired_inter
 from collectors.batch import Batch
 from collectors.estate import Estate, Site
 from collectors.estate.opening_hours import OpeningHours, open_spans
-from collectors.experience.good_quarter_hours import PARTS, seen_quarter_hours
+from collectors.experience.good_quarter_hours import (
+    PARTS,
+    SeenQuarterHour,
+    seen_quarter_hours,
+)
 from collectors.experience.paired_difference import PlaceCounts, paired_difference
 from collectors.experience.parity_keeper import (
     SETTLE_MS,
@@ -22,7 +26,11 @@ from collectors.experience.parity_keeper import (
     last_month,
     parity_of_month,
 )
-from collectors.experience.parity_month import working_quarter_hours
+from collectors.experience.parity_month import (
+    ParityTally,
+    WorkingTime,
+    working_quarter_hours,
+)
 from collectors.store.query import Row
 from dashboards.report.month import Month
 from dashboards.report.parity import parity_figures, parity_query, verdict_of
@@ -216,6 +224,49 @@ def test_a_home_site_that_would_reveal_a_small_one_is_not_shown() -> None:
     assert rows["all", "all", "telephony"].fields["laptops"] == 40
     assert ("home_site", "depot", "telephony") not in rows
     assert ("home_site", "library", "telephony") not in rows
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from("abc"),
+        st.tuples(*[st.sampled_from([0, 3, 9, 10, 12, 30])] * 3),
+        min_size=1,
+    )
+)
+def test_no_count_of_a_month_is_of_a_few_laptops_nor_is_a_difference_of_two(
+    sites: dict[str, tuple[int, int, int]],
+) -> None:
+    """`sites`: how many laptops are at both places, at home only, in offices only."""
+    tally = ParityTally()
+    for site, kinds in sites.items():
+        for places, count in zip(("home office", "home", "office"), kinds, strict=True):
+            tally.add(
+                TELEPHONY,
+                [
+                    SeenQuarterHour(f"{site}{places}{n}", place, site, 0, n % 2 == 0)
+                    for n in range(count)
+                    for place in places.split()
+                ],
+                1,
+            )
+    rows = {
+        row.tags["group"]: row.fields
+        for row in tally.samples(0, WorkingTime(800, 20), 10)
+        if row.tags["part"] == "telephony" and "laptops" in row.fields
+    }
+    every = {site: sum(kinds) for site, kinds in sites.items()}
+    of_field = {
+        "laptops": {site: kinds[0] for site, kinds in sites.items()},
+        "seen": every,
+        "home_only_laptops": {site: kinds[1] for site, kinds in sites.items()},
+        "office_only_laptops": {site: kinds[2] for site, kinds in sites.items()},
+    }
+    for field, counts in of_field.items():
+        shown = [site for site in counts if field in rows.get(site, {})]
+        if field in rows.get("all", {}):
+            rest = sum(counts.values()) - sum(counts[site] for site in shown)
+            assert rest == 0 or rest >= 10
+        assert all(counts[site] >= 10 for site in shown)
 
 
 class Appended:

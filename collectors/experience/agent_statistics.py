@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from collectors.experience.agent_results import AgentResult
+from probes.wire.percentiles import percentile
 
 
 def latest_results(rows: Sequence[AgentResult]) -> list[AgentResult]:
@@ -27,3 +28,9 @@ def share_of(
     rows: Sequence[AgentResult], holds: Callable[[AgentResult], bool]
 ) -> float:
     return sum(holds(row) for row in rows) / len(rows)
+
+
+def coarse_percentile(values: Sequence[float], percent: int) -> float:
+    """Returns the percentile to two digits. The exact one is a value that one laptop
+    measured: if two groups had the same, a laptop would be known to be in both."""
+    return float(f"{percentile(values, percent):.1e}")

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from collectors.experience import far_end_figures
 from collectors.experience.agent_results import AgentPlace, AgentResult
 from collectors.experience.agent_statistics import (
+    coarse_percentile,
     figures_of,
     mean_of,
     share_of,
@@ -38,7 +39,6 @@ from collectors.experience.vpn_figures import (
 from probes.wire import diagnosis
 from probes.wire.call_cause import CAUSES, cause
 from probes.wire.front_doors import FRONT_DOORS
-from probes.wire.percentiles import percentile
 from probes.wire.sample import Value
 
 _ROUND = 5
@@ -153,11 +153,11 @@ def _calls(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
         for name in ("mos_estimated", "rtt_ms", "jitter_ms")
     )
     if mos:
-        figures["mos_estimated_p50"] = percentile(mos, 50)
+        figures["mos_estimated_p50"] = coarse_percentile(mos, 50)
     if rtt:
-        figures["rtt_p95_ms"] = percentile(rtt, 95)
+        figures["rtt_p95_ms"] = coarse_percentile(rtt, 95)
     if jitter:
-        figures["jitter_p95_ms"] = percentile(jitter, 95)
+        figures["jitter_p95_ms"] = coarse_percentile(jitter, 95)
     return figures
 
 
@@ -204,7 +204,7 @@ def _hop_figures(
         f"{kind}_loss_mean_ratio": mean_of(rows, f"{kind}_loss_ratio")
     }
     if delays := figures_of(rows, f"{kind}_rtt_ms", least):
-        figures[f"{kind}_rtt_p95_ms"] = percentile(delays, 95)
+        figures[f"{kind}_rtt_p95_ms"] = coarse_percentile(delays, 95)
     return figures
 
 
@@ -212,7 +212,7 @@ def _wifi(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
     signals = figures_of(rows, "signal_dbm", least)
     figures: dict[str, Value] = {"wifi_weak_ratio": share_of(rows, _is_weak)}
     if signals:
-        figures["signal_p50_dbm"] = percentile(signals, 50)
+        figures["signal_p50_dbm"] = coarse_percentile(signals, 50)
     return figures
 
 
@@ -285,7 +285,7 @@ def _medians(
     rows: Sequence[AgentResult], least: int, name: str, phases: Sequence[str]
 ) -> dict[str, Value]:
     return {
-        f"{name}_{phase}_p50_ms": percentile(times, 50)
+        f"{name}_{phase}_p50_ms": coarse_percentile(times, 50)
         for phase in phases
         if (times := figures_of(rows, f"{phase}_ms", least))
     }
@@ -299,7 +299,7 @@ def _bandwidth(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
     figures: dict[str, Value] = {}
     for name in ("down_bps", "up_bps"):
         if values := figures_of(rows, name, least):
-            figures[f"{name}_p50"] = percentile(values, 50)
+            figures[f"{name}_p50"] = coarse_percentile(values, 50)
     return figures
 
 
@@ -356,3 +356,21 @@ FIGURES: tuple[ExperienceFigures, ...] = (
     ExperienceFigures("bandwidth", _any, _bandwidth, "speed_tests"),
     ExperienceFigures("bandwidth", _has_grade, _bufferbloat, "bufferbloat_tests"),
 )
+
+# Shares that count several kinds of requests → each kind: its weight, and its share. A
+# total of kinds of which one is hidden would show that one.
+TOTALS: Mapping[str, Mapping[str, str]] = {
+    "microsoft_ok_ratio": {
+        f"microsoft_{name}_checks": f"microsoft_{name}_ok_ratio" for name in FRONT_DOORS
+    },
+    "web_ok_ratio": {
+        "microsoft_checks": "microsoft_ok_ratio",
+        "other_web_checks": "other_web_ok_ratio",
+    },
+}
+_DOOR_NAMES = frozenset(service.name for service in FRONT_DOORS.values())
+
+
+def is_of_no_front_door(row: AgentResult) -> bool:
+    """Whether it is a request to Microsoft that has no figure of its own."""
+    return row.kind == "web" and _is_of_microsoft(row) and row.target not in _DOOR_NAMES

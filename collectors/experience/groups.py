@@ -21,7 +21,7 @@ overlap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -31,8 +31,10 @@ from collectors.experience.agent_results import AgentPlace, AgentResult, read_re
 from collectors.experience.disclosure_control import GroupName
 from collectors.experience.group_figures import (
     FIGURES,
+    TOTALS,
     call_tests,
     cause_rows,
+    is_of_no_front_door,
     rounded,
 )
 from collectors.experience.group_history import (
@@ -254,6 +256,7 @@ def window_samples(
     # have the same agents.
     known_cells: dict[object, GroupCells] = {}
     known: dict[object, ShownGroups] = {}
+    present: dict[str, Set[GroupName]] = {}
     for figures in FIGURES:
         measured = [
             row for row in by_kind.get(figures.kind, ()) if figures.has_value(row)
@@ -290,8 +293,12 @@ def window_samples(
         if windows:
             safe = windows.safe(safe, figures, measured, cells, window)
         window.shown[figures.weight] = safe
+        present[figures.weight] = by_group.keys()
         for group in safe:
             fields[group].update(grouped.fields(group))
+    rest = by_place_of(filter(is_of_no_front_door, by_kind.get("web", ())))
+    shown_rest = GroupCells(places, rest, least).showable(alone, frozenset()).names
+    _hide_totals(fields, present, by_group_of(rest).keys() - shown_rest)
     for group_fields in fields.values():
         group_fields["call_tests"] = call_tests(group_fields, "call_path" in by_kind)
     samples = [
@@ -299,6 +306,23 @@ def window_samples(
         for by, group in sorted(fields)
     ]
     return samples, window
+
+
+def _hide_totals(
+    fields: Mapping[GroupName, dict[str, Value]],
+    present: Mapping[str, Set[GroupName]],
+    hidden_rest: Set[GroupName],
+) -> None:
+    """Removes each total of which a part is hidden. `present`: weight → the groups that
+    have results of it. `hidden_rest`: groups with requests to Microsoft that have no
+    figure of their own, and would have none."""
+    for total, parts in TOTALS.items():
+        for group, group_fields in fields.items():
+            if (total == "microsoft_ok_ratio" and group in hidden_rest) or any(
+                group in present[weight] and share not in group_fields
+                for weight, share in parts.items()
+            ):
+                group_fields.pop(total, None)
 
 
 def _by_kind(rows: Sequence[AgentResult]) -> dict[str, list[AgentResult]]:

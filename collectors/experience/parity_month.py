@@ -9,7 +9,7 @@ corrected, as two versions of a row would show the difference.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 
 import msgspec
 
@@ -32,6 +32,12 @@ from probes.wire.sample import Sample, Value
 
 _SEED = 2_026
 _DIGITS = 3
+
+
+_ALONE: Mapping[str, Callable[[PlaceCounts], bool]] = {
+    "home_only_laptops": lambda one: not one.office_seen,
+    "office_only_laptops": lambda one: not one.home_seen,
+}
 
 
 class WorkingTime(msgspec.Struct, frozen=True):
@@ -77,11 +83,20 @@ class ParityTally:
         samples = []
         for part in PARTS:
             groups = self._groups(part.name)
-            shown = _showable(groups, least)
+            # Some counts are of all laptops, the shares of those that are paired.
+            every = _showable(groups, least, lambda one: True)
+            shown = _showable(groups, least, lambda one: one.is_paired, every)
+            alone = {
+                name: _showable(groups, least, counts, shown)
+                for name, counts in _ALONE.items()
+            }
             for group in sorted(shown | {ALL}):
-                fields = _fields(
-                    groups.get(group, {}), working, least, group in shown
-                ) | {"days": len(self._days[part.name]), "working_days": working.days}
+                fields = _fields(groups.get(group, {}), working, group in shown) | {
+                    "days": len(self._days[part.name]),
+                    "working_days": working.days,
+                }
+                if group in shown:
+                    fields |= _alone(groups[group], alone, group)
                 tags = {"by": group[0], "group": group[1], "part": part.name}
                 samples.append(Sample("parity", tags, fields, time_ms))
         return samples
@@ -98,25 +113,29 @@ class ParityTally:
 
 
 def _showable(
-    groups: Mapping[GroupName, Mapping[str, PlaceCounts]], least: int
+    groups: Mapping[GroupName, Mapping[str, PlaceCounts]],
+    least: int,
+    counts: Callable[[PlaceCounts], bool],
+    allowed: Set[GroupName] | None = None,
 ) -> set[GroupName]:
-    """Returns the groups whose paired laptops may be shown together."""
+    """Returns the groups, among those `allowed`, whose laptops for which `counts` holds
+    may be shown together."""
     sites = [name for name in groups if name != ALL]
     people = [
-        {agent for agent, counts in groups[name].items() if counts.is_paired}
-        for name in sites
+        {agent for agent, one in groups[name].items() if counts(one)} for name in sites
     ]
-    atoms: dict[GroupName, list[int]] = {name: [at] for at, name in enumerate(sites)}
+    atoms: dict[GroupName, list[int]] = {
+        name: [at] for at, name in enumerate(sites) if people[at]
+    }
     if not atoms:
         return set()
-    atoms[ALL] = list(range(len(sites)))
-    return showable(Cells(people, atoms), group_sums(atoms), least)
+    atoms[ALL] = [at for at, agents in enumerate(people) if agents]
+    return showable(Cells(people, atoms), group_sums(atoms), least, allowed)
 
 
 def _fields(
     laptops: Mapping[str, PlaceCounts],
     working: WorkingTime,
-    least: int,
     is_shown: bool,
 ) -> dict[str, Value]:
     if not laptops:
@@ -126,7 +145,7 @@ def _fields(
     found = paired_difference(ordered, _SEED) if is_shown else None
     if found is None:
         return {"state": TOO_FEW_LAPTOPS}
-    fields: dict[str, Value] = {
+    return {
         "state": MEASURED,
         "home_good_ratio": round(found.home, _DIGITS),
         "office_good_ratio": round(found.office, _DIGITS),
@@ -137,15 +156,20 @@ def _fields(
         "seen": rounded(sum(one.home_seen + one.office_seen for one in ordered)),
         "possible": rounded(len(ordered)) * working.quarter_hours,
     }
-    alone = {
-        "home_only_laptops": [one for one in ordered if not one.office_seen],
-        "office_only_laptops": [one for one in ordered if not one.home_seen],
+
+
+def _alone(
+    laptops: Mapping[str, PlaceCounts],
+    shown: Mapping[str, Set[GroupName]],
+    group: GroupName,
+) -> dict[str, Value]:
+    """The numbers of laptops seen at one place only. Absent: too few to be shown, or
+    none."""
+    return {
+        name: rounded(sum(counts(one) for one in laptops.values()))
+        for name, counts in _ALONE.items()
+        if group in shown[name]
     }
-    for name, those in alone.items():
-        # Absent: fewer than that, or none.
-        if len(those) >= least:
-            fields[name] = rounded(len(those))
-    return fields
 
 
 def working_quarter_hours(spans: Iterable[tuple[int, int]]) -> set[int]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from collectors.experience.agent_results import AgentResult
 from collectors.experience.agent_statistics import (
+    coarse_percentile,
     figures_of,
     latest_results,
     mean_of,
     share_of,
 )
-from probes.wire.percentiles import percentile
 from probes.wire.sample import Value
 
 TUNNEL_DELAYS = ("tunnel_rtt_ms", "direct_rtt_ms")
@@ -36,9 +36,9 @@ def tunnel_delay(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
     )
     added = [through - beside for through, beside in zip(tunnel, direct, strict=True)]
     return {
-        "tunnel_added_p50_ms": percentile(added, 50),
-        "tunnel_rtt_p50_ms": percentile(tunnel, 50),
-        "direct_rtt_p50_ms": percentile(direct, 50),
+        "tunnel_added_p50_ms": coarse_percentile(added, 50),
+        "tunnel_rtt_p50_ms": coarse_percentile(tunnel, 50),
+        "direct_rtt_p50_ms": coarse_percentile(direct, 50),
     }
 
 
@@ -51,7 +51,7 @@ def tunnel_loss(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
 
 def vpn_connects(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
     took_s = figures_of(rows, "connect_s", least)
-    return {"vpn_connect_p50_s": percentile(took_s, 50)} if took_s else {}
+    return {"vpn_connect_p50_s": coarse_percentile(took_s, 50)} if took_s else {}
 
 
 def vpn_reconnects(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
