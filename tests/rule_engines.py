@@ -22,6 +22,9 @@ START_MS = 1_790_553_600_000
 MINUTE_MS = 60_000
 # Evaluations are at these seconds, when every row that is on time has arrived.
 OFFSET_MS = 7_000
+# A rule that waits for hours, or whose rows are further apart, would take hours of
+# generated rows to fire. It is exported in the same way as those that are compared.
+LONGEST_WAIT_MS, COMPARED_PERIODS_S = 3_600_000, frozenset({60, 300})
 OtherEngine = Callable[[Rule, dict[str, str]], tuple[bool, bool, str]]
 """Rule and subject → whether it fires there, whether it waits to, and its state."""
 ESTATE = EstateIndex(
@@ -56,6 +59,12 @@ ESTATE = EstateIndex(
 def with_hold_in_for(rule: Rule) -> Rule:
     """As it is exported: others have no time between firing and the notification."""
     return rule.model_copy(update={"lasts": rule.page_after_ms, "hold": 0})
+
+
+def is_compared(rule: Rule) -> bool:
+    """Whether the generated rows are long enough to make the rule fire."""
+    period_s = CATALOGUE.measurement(rule.measurement).period_s
+    return period_s in COMPARED_PERIODS_S and rule.lasts <= LONGEST_WAIT_MS
 
 
 @dataclass

@@ -166,11 +166,11 @@ def value_of(condition: Condition, kind: str, measurement: str) -> Value | None:
     if kind == "none":
         return 0 if condition.field == "calls" else None
     value = {
-        "bad": limit * 1.5 + 1 if up else limit / 2,
+        "bad": limit * 1.5 + 1 if up else limit - abs(limit) / 2,
         "mid": (limit + end) / 2,
         "edge": limit,
         "clear-edge": end,
-        "good": end / 2 if up else end * 1.5 + 1,
+        "good": end / 2 if up else end + abs(end) / 2 + 1,
     }[kind]
     if not is_whole:
         is_share = declared.unit == "ratio" and limit < 1

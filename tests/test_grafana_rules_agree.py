@@ -25,6 +25,7 @@ from rule_engines import (
     Engine,
     OtherEngine,
     Watch,
+    is_compared,
     with_hold_in_for,
 )
 from rule_series import Arrival, generate_rows
@@ -44,7 +45,7 @@ from probes.wire.sample import Sample
 
 SOAK = pytest.mark.soak
 
-EXPORTED = [rule for rule in RULES if not why_unsupported(rule)]
+EXPORTED = [r for r in RULES if not why_unsupported(r) and is_compared(r)]
 
 
 @pytest.fixture(scope="module")
