@@ -28,12 +28,16 @@ from report_month import (
 from store_doubles import AnswerStore
 from unpacked_pdf import unpacked_pdf
 
+from collectors.store.parquet_store import EmbeddedStore
+from collectors.store.store_config import StoreConfig
 from dashboards import chart
 from dashboards.report import select_sites, site_report
 from dashboards.report.report_csv import safe
 from dashboards.report.report_data import ReportSettings
 from dashboards.report.report_html import render_html, style_sheet
 from dashboards.report.report_pdf import on_paper
+from towpath.config import TowpathConfig
+from towpath.report_settings import report_store
 
 
 @pytest.mark.parametrize("site", [None, "depot"])
@@ -190,3 +194,10 @@ async def test_if_the_store_does_not_answer_no_report_is_written(
             OCTOBER, select_sites(estate, None), store, estate, tmp_path / "out", NOW_MS
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_report_waits_longer_for_its_store_than_a_page(tmp_path: Path) -> None:
+    store = StoreConfig(folder=tmp_path, query_timeout_s=5)
+    opened = report_store(TowpathConfig(store=store))
+    assert isinstance(opened, EmbeddedStore)
+    assert (opened._limits.timeout_s, opened._limits.threads) == (50, 1)

@@ -15,11 +15,18 @@ if TYPE_CHECKING:
     from collectors.store.influx_store import InfluxStore
     from collectors.store.parquet_store import EmbeddedStore
 
+_TIMES_AS_LONG = 10
+
 
 def report_store(config: TowpathConfig) -> EmbeddedStore | InfluxStore:
     """Returns the store to read a report from. One thread needs a sixth less processor
-    time than two and half their memory, as each thread keeps values of every port."""
-    return open_store(config.store.model_copy(update={"threads": 1}), CATALOGUE)
+    time than two and half their memory, as each thread keeps values of every port.
+    Nobody looks at a page meanwhile, so a query of a year may take its time."""
+    changes = {
+        "threads": 1,
+        "query_timeout_s": _TIMES_AS_LONG * config.store.query_timeout_s,
+    }
+    return open_store(config.store.model_copy(update=changes), CATALOGUE)
 
 
 def reports_folder(config: TowpathConfig) -> Path:
