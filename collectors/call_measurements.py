@@ -107,7 +107,7 @@ ROOM_CALLS = Measurement(
 PHONE_CALLS = Measurement(
     name="phone_calls",
     meaning="calls to and from the telephone network, as Microsoft logged them, for "
-    "one group with enough people; in the hour when they ended",
+    "one group with enough people; in the hour when they began",
     tags=(
         Tag(
             "by",
@@ -190,6 +190,8 @@ SELF_CALLS = Measurement(
         counter("late", "records that appeared after it: not counted"),
         counter("gone", "records that Microsoft no longer has"),
         counter("left_out", "records that could not be read in eight rounds"),
+        counter("phone_hours", "hours of telephone calls written"),
+        counter("phone_calls", "telephone calls read"),
         counter("failures", "rounds that failed"),
         counter("throttled", "requests told to retry later"),
         counter("server_errors", "requests that Microsoft failed to answer"),

@@ -31,6 +31,7 @@ from collectors.secret import Secret
 
 CLIENT = "0f6a1d0e-1111-4c3e-8f00-2b6c1f3b7a55"
 SECRET = "a secret of the application"
+_FUNCTION = re.compile(r"(get\w+)\(fromDateTime=([^,]+),toDateTime=([^)]+)\)")
 _FILTER = re.compile(r"startDateTime ge (\S+) and startDateTime lt (\S+)")
 
 
@@ -51,6 +52,8 @@ class GraphServer:
         self.requests: Counter[str] = Counter()
         self.prefers: set[str] = set()
         self.expires_after: dict[str, int] = {}
+        # Rows of the logs of telephone calls, by the name of Graph's function.
+        self.phone_rows: dict[str, list[dict[str, Any]]] = {}
         self._token = 0
         root = "/v1.0/communications"
         app = Starlette(
@@ -61,7 +64,7 @@ class GraphServer:
                 Route("/{tenant}/oauth2/v2.0/token", self._sign_in, methods=["POST"]),
                 Route(f"{root}/callRecords", self._list),
                 Route(f"{root}/callRecords('{{id}}')/sessions", self._sessions),
-                Route(f"{root}/callRecords/{{id}}", self._record),
+                Route(f"{root}/callRecords/{{id}}", self._record_or_log),
             ]
         )
         self.server = HttpServer(
@@ -157,6 +160,25 @@ class GraphServer:
         page: dict[str, Any] = {"value": rows[skip : skip + self.page]}
         if skip + self.page < len(rows):
             link = request.url.include_query_params(**{"$skiptoken": skip + self.page})
+            page["@odata.nextLink"] = str(link)
+        return JSONResponse(page)
+
+    async def _record_or_log(self, request: Request) -> Response:
+        found = _FUNCTION.fullmatch(request.path_params["id"])
+        if found is None:
+            return await self._record(request)
+        if fault := self._fault(request, found[1]):
+            return fault
+        begin, end = map(datetime.fromisoformat, found.groups()[1:])
+        rows = [
+            row
+            for row in self.phone_rows.get(found[1], [])
+            if begin <= datetime.fromisoformat(row["startDateTime"]) <= end
+        ]
+        skip = int(request.query_params.get("$skip", "0"))
+        page: dict[str, Any] = {"value": rows[skip : skip + self.page]}
+        if skip + self.page < len(rows):
+            link = request.url.include_query_params(**{"$skip": skip + self.page})
             page["@odata.nextLink"] = str(link)
         return JSONResponse(page)
 

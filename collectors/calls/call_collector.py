@@ -27,6 +27,7 @@ from collectors.calls.call_record import CallRecord, Locate, PersonMask
 from collectors.calls.calls_config import CallsConfig
 from collectors.calls.graph_client import GraphClient, GraphFails, RecordGone
 from collectors.calls.graph_token import GraphRefused, GraphToken
+from collectors.calls.phone_collector import PhoneCollector
 from collectors.calls.record_ends import ParseContext
 from collectors.calls.record_list import (
     ListedRecord,
@@ -91,6 +92,15 @@ class CallCollector:
         self._written_ms = self._saved_ms = 0
         self._failure = ""
         self._has_listed = False
+        self._phone = PhoneCollector(
+            config,
+            append,
+            state.with_name("phone_calls.json"),
+            least,
+            self._mask,
+            now_ms,
+            self._odd,
+        )
         self._tasks = BackgroundTasks()
         self._failures = FailureLog("calls_not_read", "calls_read_again")
 
@@ -109,12 +119,14 @@ class CallCollector:
 
     def samples(self, process: str, at_ms: int) -> list[Sample]:
         """Returns its row of `self_calls`."""
+        failures = [text for text in (self._failure, self._phone.failure) if text]
+        counts = self._counts + self._phone.counts
         fields: dict[str, Value] = {
-            "reading": int(not self._failure),
-            "state_text": self._failure or "ok",
+            "reading": int(not failures),
+            "state_text": "; ".join(failures) or "ok",
             "behind_s": (at_ms - self._written_ms) / 1000,
             "waiting": len(self._listed),
-            **{name: self._counts[name] for name in _COUNTERS},
+            **{name: counts[name] for name in _COUNTERS},
             **{name: self._graph.counts[name] for name in _REQUEST_COUNTERS},
             **{f"odd_{name}": count for name, count in self._odd.items()},
         }
@@ -125,6 +137,7 @@ class CallCollector:
             try:
                 async with self._graph as graph:
                     await self.read_round(graph)
+                    await self._phone.read_round(graph)
             except Exception as error:  # noqa: BLE001 - a round is not the last
                 self._note_failure(repr(error))
             await asyncio.sleep(self._config.period_s)
@@ -287,5 +300,7 @@ _COUNTERS = (
     "late",
     "gone",
     "left_out",
+    "phone_hours",
+    "phone_calls",
     "failures",
 )

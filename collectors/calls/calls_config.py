@@ -24,7 +24,8 @@ class CallsConfig(StrictModel):
     The application signs in with a `secret`, or with a `certificate`: a PEM file with
     the certificate and its key. A window of 15 minutes is written `settle_s` after its
     end, as records appear late. `longest_call_h`: calls that are longer are not found.
-    `first_days`: how far back the first start looks.
+    `first_days`: how far back the first start looks. An hour of telephone calls is
+    written `phone_settle_h` after its end.
     """
 
     enabled: bool = False
@@ -38,6 +39,8 @@ class CallsConfig(StrictModel):
     longest_call_h: Annotated[int, Field(ge=1, le=30)] = 12
     first_days: Annotated[int, Field(ge=0, le=28)] = 1
     at_once: Annotated[int, Field(ge=1, le=16)] = 4
+    phone_calls: bool = False
+    phone_settle_h: Annotated[int, Field(ge=1, le=32)] = 6
     buildings: Path | None = None
     egress: Networks = ()
     vpn_subnets: Networks = ()

@@ -74,15 +74,18 @@ class GraphClient:
         if self._http is not None:
             await self._http.aclose()
 
-    async def pages(self, url: str) -> AsyncIterator[bytes]:
-        """Yields the page at `url` and all after it. Raises `GraphRefused`."""
+    async def pages(
+        self, url: str, permission: str = _PERMISSION
+    ) -> AsyncIterator[bytes]:
+        """Yields the page at `url` and all after it. Raises `RecordGone`, or
+        `GraphRefused`, which names the `permission` that it takes."""
         visited: set[str] = set()
         link: str | None = url
         while link is not None:
             if link in visited or len(visited) >= _MAX_PAGES:
                 raise GraphRefused("Microsoft Graph's pages never end")
             visited.add(link)
-            body = await self._get(link)
+            body = await self._get(link, permission)
             yield body
             try:
                 link = next_link(body, self._config.graph_url)
@@ -95,7 +98,7 @@ class GraphClient:
         url = record_url(self._config.graph_url, id)
         return [page async for page in self.pages(url)]
 
-    async def _get(self, url: str) -> bytes:
+    async def _get(self, url: str, permission: str) -> bytes:
         waits = failures = 0
         is_renewed = False
         while True:
@@ -134,7 +137,7 @@ class GraphClient:
                 failures += 1
                 await self._sleep(min(pause_s, _LONGEST_WAIT_S))
             else:
-                raise _refusal(status)
+                raise _refusal(status, permission)
 
     async def _send(self, url: str, token: str) -> httpx2.Response | None:
         """Sends one request; None if there is no answer."""
@@ -147,7 +150,7 @@ class GraphClient:
             return None
 
 
-def _refusal(status: int) -> Exception:
+def _refusal(status: int, permission: str) -> Exception:
     """What an answer means that a further try would not change. Its text is not shown,
     as it may name what was asked for."""
     if status in (404, 410):
@@ -157,6 +160,6 @@ def _refusal(status: int) -> Exception:
     if status == 403:
         return GraphRefused(
             f"Microsoft Graph refuses (403): the application has no permission "
-            f"{_PERMISSION}, or no administrator's consent to it any more"
+            f"{permission}, or no administrator's consent to it any more"
         )
     return GraphRefused(f"Microsoft Graph answered {status}")

@@ -29,7 +29,7 @@ class PhoneCall(msgspec.Struct, frozen=True):
     ringing included."""
 
     person: int
-    ended_ms: int
+    started_ms: int
     trunk: str
     direction: Direction
     outcome: PhoneOutcome

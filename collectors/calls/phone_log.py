@@ -7,7 +7,7 @@ Names, accounts and numbers are dropped here, in the first step.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from collectors.calls.call_record import PersonMask
@@ -17,9 +17,14 @@ from collectors.calls.phone_call import (
     PhoneOutcome,
     refusal_outcome,
 )
+from collectors.calls.record_list import API, graph_time
 from collectors.calls.record_values import Json, Odd, as_text, number, time_ms
 
 PhoneLog = Literal["direct_routing", "calling_plan"]
+_FUNCTIONS: Mapping[PhoneLog, str] = {
+    "direct_routing": "getDirectRoutingCalls",
+    "calling_plan": "getPstnCalls",
+}
 _LONGEST_CALL_S = 7 * 24 * 3600.0
 _LONGEST_RING_MS = 600_000.0
 _LONGEST_NAME = 253
@@ -28,13 +33,25 @@ _DIRECTION = re.compile(r"Byot(in|out)|(?:^|_)(in|out)(?=_|$)", re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", re.ASCII)
 
 
+def phone_log_url(graph_url: str, log: PhoneLog, from_ms: int, to_ms: int) -> str:
+    """Returns the address of a log's calls that began in that time."""
+    begin, end = graph_time(from_ms), graph_time(to_ms)
+    function = f"{_FUNCTIONS[log]}(fromDateTime={begin},toDateTime={end})"
+    return f"{graph_url}{API}/{function}"
+
+
 def read_phone_rows(
-    rows: Iterable[Json], log: PhoneLog, mask: PersonMask, odd: Odd
+    rows: Iterable[Json],
+    log: PhoneLog,
+    mask: PersonMask,
+    odd: Odd,
+    seen: set[str] | None = None,
 ) -> list[PhoneCall]:
     """Returns the calls of a page's rows; a row that cannot count is counted in `odd`
-    by its reason. A row that comes twice counts once."""
+    by its reason. A row that comes twice, in a page or in those whose ids are in
+    `seen`, counts once."""
     calls: list[PhoneCall] = []
-    seen: set[str] = set()
+    seen = set() if seen is None else seen
     for row in rows:
         id = as_text(row.get("id"))
         if id and id in seen:
@@ -52,9 +69,9 @@ def _direct(row: Json, mask: PersonMask, odd: Odd) -> PhoneCall | None:
     invited_ms = time_ms(row.get("inviteDateTime"), odd)
     started_ms = time_ms(row.get("startDateTime"), odd)
     failed_ms = time_ms(row.get("failureDateTime"), odd)
-    ended_ms = time_ms(row.get("endDateTime"), odd) or failed_ms
-    ended_ms = ended_ms or started_ms or invited_ms
-    if ended_ms is None:
+    # Of calls that were not answered, Microsoft's start may be the failure.
+    begun_ms = started_ms or invited_ms or failed_ms
+    if begun_ms is None:
         odd["no_time"] += 1
         return None
     code = number(row.get("finalSipCode"), 0, 699, "sip_code", odd)
@@ -67,7 +84,7 @@ def _direct(row: Json, mask: PersonMask, odd: Odd) -> PhoneCall | None:
         answer_ms = _answer_ms(invited_ms, started_ms, odd)
     return PhoneCall(
         _person(row, direction, mask),
-        ended_ms,
+        begun_ms,
         _trunk(row.get("trunkFullyQualifiedDomainName"), odd),
         direction,
         outcome,
@@ -78,17 +95,15 @@ def _direct(row: Json, mask: PersonMask, odd: Odd) -> PhoneCall | None:
 
 
 def _charged(row: Json, mask: PersonMask, odd: Odd) -> PhoneCall | None:
-    ended_ms = time_ms(row.get("endDateTime"), odd) or time_ms(
-        row.get("startDateTime"), odd
-    )
-    if ended_ms is None:
+    begun_ms = time_ms(row.get("startDateTime"), odd)
+    if begun_ms is None:
         odd["no_time"] += 1
         return None
     operator = as_text(row.get("operator")).strip()
     direction = _direction(row, odd)
     return PhoneCall(
         _person(row, direction, mask),
-        ended_ms,
+        begun_ms,
         operator if 0 < len(operator) <= _LONGEST_NAME else "unknown",
         direction,
         "answered",

@@ -8,10 +8,17 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from collectors.calls.record_values import Odd, as_object, as_objects, as_text, time_ms
+from collectors.calls.record_values import (
+    Json,
+    Odd,
+    as_object,
+    as_objects,
+    as_text,
+    time_ms,
+)
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
-_API = "/v1.0/communications/callRecords"
+API = "/v1.0/communications/callRecords"
 
 
 class ListedRecord(msgspec.Struct, frozen=True):
@@ -35,27 +42,32 @@ class PageRefused(ValueError):
 
 def list_url(graph_url: str, from_ms: int, to_ms: int) -> str:
     """Returns the address of the records of calls that began in that time."""
-    begin, end = (_graph_time(ms) for ms in (from_ms, to_ms))
+    begin, end = (graph_time(ms) for ms in (from_ms, to_ms))
     text = f"startDateTime ge {begin} and startDateTime lt {end}"
     fields = "id,version,startDateTime,endDateTime"
-    return f"{graph_url}{_API}?$filter={quote(text)}&$select={fields}"
+    return f"{graph_url}{API}?$filter={quote(text)}&$select={fields}"
 
 
 def record_url(graph_url: str, id: str) -> str:
     """Returns the address of one record with its sessions."""
-    return f"{graph_url}{_API}/{id}?$expand=sessions($expand=segments)"
+    return f"{graph_url}{API}/{id}?$expand=sessions($expand=segments)"
 
 
-def read_page(body: bytes, odd: Odd) -> list[ListedRecord]:
-    """Returns the records of one page. Raises `PageRefused`."""
+def page_rows(body: bytes) -> list[Json]:
+    """Returns the objects of one page of a list. Raises `PageRefused`."""
     try:
         page = as_object(msgspec.json.decode(body))
     except (ValueError, RecursionError):
         raise PageRefused("Microsoft Graph sent a list that is not JSON") from None
     if not isinstance(page.get("value"), list):
         raise PageRefused("Microsoft Graph sent something other than a list of records")
+    return as_objects(page["value"])
+
+
+def read_page(body: bytes, odd: Odd) -> list[ListedRecord]:
+    """Returns the records of one page. Raises `PageRefused`."""
     records = []
-    for raw in as_objects(page["value"]):
+    for raw in page_rows(body):
         id, version = as_text(raw.get("id")), raw.get("version")
         ended_ms = time_ms(raw.get("endDateTime"), odd)
         started_ms = time_ms(raw.get("startDateTime"), odd)
@@ -88,5 +100,6 @@ def next_link(body: bytes, graph_url: str) -> str | None:
     return link
 
 
-def _graph_time(ms: int) -> str:
+def graph_time(ms: int) -> str:
+    """Returns a time as Graph's addresses have it."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
