@@ -372,6 +372,27 @@ tables:
     assert [each.usage_pct for each in facts.processors] == [40]
 
 
+async def test_a_text_with_its_unit_says_what_it_is(tmp_path: Path) -> None:
+    profile = drafted(
+        [
+            column(1, "aSensorName", "OCTET STRING"),
+            column(2, "aSensorValueStr", "OCTET STRING:DisplayString"),
+        ]
+    )
+    names = "Rack", "Room", "Feed", "Load", "Meter", "Fan", "Limit", "Door", "Setpoint"
+    texts = "22.5 C", "41 %RH", "229.2V", "-4,5 A", "999.1 kWh", "3000 rpm"
+    recorded = rows(1, "4", *names) + rows(2, "4", *texts, "7", "closed", "30 C")
+    facts = await read(tmp_path, SYSTEM + recorded, profile)
+    assert [(s.class_, s.descr, s.value) for s in facts.sensors] == [
+        ("temperature", "Rack", 22.5),
+        ("humidity", "Room", 41),
+        ("voltage", "Feed", 229.2),
+        ("current", "Load", -4.5),
+        ("power_consumed", "Meter", 999.1),
+        ("fanspeed", "Fan", 3000),
+    ]
+
+
 def test_words_of_states_have_a_severity() -> None:
     assert severity("up-to-date") == "ok"
     assert severity("Not Registered") == "unknown"

@@ -81,6 +81,41 @@ PERCENT = MeasuredObject("percent", has_unit=True)
             "",
             UsageObject("processors", is_stated=True, divisor=100),
         ),
+        # A time, but the one that is now.
+        (
+            "aRealTimeTemp",
+            "Integer32",
+            "Celsius",
+            "",
+            MeasuredObject("temperature", is_stated=True, has_unit=True),
+        ),
+        (
+            "aServerOperability",
+            "INTEGER 0=unknown 1=operable 2=inoperable",
+            "",
+            "",
+            EnumeratedObject(
+                {
+                    0: ("unknown", "unknown"),
+                    1: ("operable", "ok"),
+                    2: ("inoperable", "critical"),
+                }
+            ),
+        ),
+        (
+            "aProbeHighTempViolation",
+            "INTEGER 1=noViolation 2=highTempViolation 3=disabled",
+            "",
+            "",
+            EnumeratedObject(
+                {
+                    1: ("noViolation", "ok"),
+                    2: ("highTempViolation", "critical"),
+                    3: ("disabled", "unknown"),
+                }
+            ),
+        ),
+        ("aConnectedRoutesRedistribute", "INTEGER 1=true 2=false", "", "", None),
         ("aCpuUsageThreshold", "INTEGER", "%", "", None),
         ("aCpuMinUsage", "INTEGER", "", "", None),
         ("aCpuId", "Gauge32", "%", "", None),

@@ -135,6 +135,11 @@ def _without_value(words: list[str]) -> list[str]:
     """Return the words of a name without last ones such as `value`."""
     while len(words) > 1 and words[-1] in {"value", "val", "reading", "raw"}:
         words = words[:-1]
+    for at in [at for at, word in enumerate(words) if word == "time"]:
+        if words[at - 1] == "real" and at:
+            # Not a time: what there is now.
+            words = [*words[: at - 1], *words[at + 1 :]] or words
+            break
     if words[-2:-1] in (["status"], ["state"]) and words[-1] in {"string", "str"}:
         return words[:-1]
     return words

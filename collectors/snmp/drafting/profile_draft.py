@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from collectors.snmp.drafting.draft_names import StateNames, take_unused, to_key
 from collectors.snmp.drafting.empty_draft import explain_empty
 from collectors.snmp.drafting.identity_draft import identity_lines
 from collectors.snmp.drafting.mib_objects import MibObject, Objects
@@ -29,6 +30,8 @@ from collectors.snmp.drafting.typed_values import (
     TypedColumns,
     index_of,
     is_described_value,
+    own_unit_items,
+    texts_with_units,
     typed_columns,
     typed_items,
 )
@@ -42,7 +45,7 @@ from collectors.snmp.drafting.usage_meaning import (
     UsageObject,
     WirelessObject,
 )
-from collectors.snmp.profiles.label_severity import WORDS, split_words
+from collectors.snmp.profiles.label_severity import split_words
 from collectors.snmp.session import oids
 from collectors.snmp.session.session import Value
 
@@ -53,8 +56,6 @@ _IF_NAME = "1.3.6.1.2.1.31.1.1.1.1"
 _NAME_WORDS = ("name", "descr", "description", "label", "tag", "location")
 _CELSIUS, _FAHRENHEIT = {"c", "celsius", "tempc"}, {"f", "fahrenheit", "tempf"}
 _MOST_CHOICES = 4
-# YAML reads these as yes, no or nothing.
-_YAML_WORDS = {"on", "off", "yes", "no", "true", "false", "null", "y", "n"}
 
 
 class DraftHead(msgspec.Struct, frozen=True):
@@ -105,7 +106,7 @@ def draft_profile(
     With `values`, only objects that have some are used, and scales that no MIB states
     are chosen to fit them.
     """
-    states = _StateNames()
+    states = StateNames()
     tables = list(_draft_tables(objects, values, states))
     lines = [f"# {head.title}"]
     lines += [f"{key}: {v}" for key in ("vendor", "os") if (v := getattr(head, key))]
@@ -121,7 +122,7 @@ def draft_profile(
 
 
 def _draft_tables(
-    objects: Objects, values: Values | None, states: _StateNames
+    objects: Objects, values: Values | None, states: StateNames
 ) -> Iterator[_TableDraft]:
     parents: dict[str, list[MibObject]] = {}
     for each in objects.values():
@@ -146,14 +147,18 @@ def _draft_tables(
                     del meanings[typed.value.oid]
                 else:
                     typed = None
-            if not meanings and typed is None:
+            texts = [] if is_scalar else texts_with_units(chosen, meanings)
+            if not meanings and typed is None and not texts:
                 continue
             table = _TableDraft("", parent, is_scalar)
             _fill(table, chosen, meanings, objects, values, states)
+            # What a value says itself comes first.
+            for text in texts:
+                _add_texts(table, text, chosen, objects)
             if typed is not None:
-                _add_typed(table, typed, chosen, objects, values)
+                _add_typed(table, typed, chosen, objects)
             if table.items or any(table.choices.values()):
-                table.name = _unused(_table_name(parent, chosen, objects), used)
+                table.name = take_unused(_table_name(parent, chosen, objects), used)
             if table.items:
                 yield table
             yield from _choice_tables(table, used)
@@ -178,14 +183,16 @@ def _fill(
     meanings: Mapping[str, ObjectMeaning],
     objects: Objects,
     values: Values | None,
-    states: _StateNames,
+    states: StateNames,
 ) -> None:
     shared = _shared_words([split_words(m.name) for m in members])
     words = {m.oid: split_words(m.name)[shared:] or ["value"] for m in members}
     keys: dict[str, str] = {}
     for member in members:
         if member.oid in meanings:
-            keys[member.oid] = _unused(_key(words[member.oid]), set(keys.values()))
+            keys[member.oid] = take_unused(
+                to_key(words[member.oid]), set(keys.values())
+            )
     table.columns = {key: _last_arc(oid) for oid, key in keys.items()}
     subject = _subject(members, shared, objects)
     naming = [] if table.is_scalar else _name_templates(table, members, objects)
@@ -245,7 +252,7 @@ def _choice_tables(table: _TableDraft, taken: set[str]) -> Iterator[_TableDraft]
         for item in choices[:_MOST_CHOICES]:
             items = {section: [item]}
             columns = _named(table.all_columns, items)
-            name = _unused(f"{table.name}_{section}", taken)
+            name = take_unused(f"{table.name}_{section}", taken)
             yield _TableDraft(
                 name, table.base, table.is_scalar, columns, items, tuple(before)
             )
@@ -257,14 +264,9 @@ def _add_typed(
     typed: TypedColumns,
     members: Sequence[MibObject],
     objects: Objects,
-    values: Values | None,
 ) -> None:
     """Add the items of a column whose values another column says the kind of."""
-    naming = [column for column in table.columns if column.startswith("name")]
-    templates = [f"{{{naming[0]}}}"] if naming else []
-    if not templates:
-        templates = _name_templates(table, members, objects)
-        naming = [column for column in table.columns if column.startswith("name")]
+    name, descr = _naming(table, members, objects)
     if typed.digits is not None:
         # The names that the function of such rows expects.
         table.columns["value"] = _last_arc(typed.value.oid)
@@ -273,11 +275,34 @@ def _add_typed(
     kind = f"index{typed.arc}"
     if typed.kind is not None:
         kind = _column_key(table, typed.kind)
+    for item in typed_items(typed, value, kind, name, descr):
+        _add(table, "sensors", item)
+
+
+def _add_texts(
+    table: _TableDraft,
+    value: MibObject,
+    members: Sequence[MibObject],
+    objects: Objects,
+) -> None:
+    """Add the items of a column of texts with units."""
+    name, descr = _naming(table, members, objects)
+    for item in own_unit_items(_column_key(table, value), name, descr):
+        _add(table, "sensors", item)
+
+
+def _naming(
+    table: _TableDraft, members: Sequence[MibObject], objects: Objects
+) -> tuple[str | None, str]:
+    """Return the column that names the rows of values, and their description."""
+    naming = [column for column in table.columns if column.startswith("name")]
+    templates = [f"{{{naming[0]}}}"] if naming else []
+    if not templates:
+        templates = _name_templates(table, members, objects)
+        naming = [column for column in table.columns if column.startswith("name")]
     shared = _shared_words([split_words(m.name) for m in members])
     subject = _subject(members, shared, objects)
-    descr = _descr(templates, subject, "", False)
-    for item in typed_items(typed, value, kind, naming[0] if naming else None, descr):
-        _add(table, "sensors", item)
+    return (naming[0] if naming else None), _descr(templates, subject, "", False)
 
 
 def _column_key(table: _TableDraft, column: MibObject) -> str:
@@ -286,7 +311,7 @@ def _column_key(table: _TableDraft, column: MibObject) -> str:
     known = [key for key, at in table.columns.items() if at == place]
     if known:
         return known[-1]
-    key = _unused(_key(split_words(column.name)[-1:]), set(table.columns))
+    key = take_unused(to_key(split_words(column.name)[-1:]), set(table.columns))
     table.columns[key] = place
     return key
 
@@ -322,7 +347,7 @@ def _name_templates(
     for column in members:
         said = split_words(column.name)
         if said[-1] in _NAME_WORDS and "STRING" in column.syntax and not column.labels:
-            key = _unused("name", set(table.columns))
+            key = take_unused("name", set(table.columns))
             table.columns = {key: _last_arc(column.oid), **table.columns}
             return [f"{{{key}}}"]
     index = index_of(table.base, objects).split(",")
@@ -333,32 +358,13 @@ def _name_templates(
     return []
 
 
-class _StateNames:
-    """Enumerations by content, each with a name."""
-
-    def __init__(self) -> None:
-        self.names: dict[tuple[tuple[int, tuple[str, str]], ...], str] = {}
-
-    def name_of(self, found: EnumeratedObject, words: Sequence[str]) -> str:
-        key = tuple(sorted(found.states.items()))
-        if key not in self.names:
-            taken = {WORDS, *self.names.values()}
-            self.names[key] = _unused(_key(words), taken)
-        return self.names[key]
-
-    def lines(self) -> Iterator[str]:
-        for content, name in self.names.items():
-            pairs = ", ".join(f'{n}: ["{label}", {s}]' for n, (label, s) in content)
-            yield f"  {name}: {{{pairs}}}"
-
-
 def _table_name(parent: str, members: Sequence[MibObject], objects: Objects) -> str:
     holder = objects.get(parent if members[0].kind == "scalar" else parent[:-2])
     if holder is not None:
         said = [w for w in split_words(holder.name) if w not in ("table", "entry")]
     else:
         said = split_words(members[0].name)
-    return _key(said[-3:])
+    return to_key(said[-3:])
 
 
 def _subject(members: Sequence[MibObject], shared: int, objects: Objects) -> str:
@@ -377,22 +383,6 @@ def _shared_words(names: Sequence[Sequence[str]]) -> int:
     while count < least and len({name[count] for name in names}) == 1:
         count += 1
     return count
-
-
-def _key(words: Iterable[str]) -> str:
-    joined = re.sub(r"[^a-z0-9_]", "", "_".join(words))
-    if joined in _YAML_WORDS:
-        return f"is_{joined}"
-    return joined if joined[:1].isalpha() else f"n{joined}"
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    free, n = name, 1
-    while free in taken:
-        n += 1
-        free = f"{name}_{n}"
-    taken.add(free)
-    return free
 
 
 def _last_arc(oid: str) -> str:

@@ -14,6 +14,8 @@ from collectors.snmp.profiles.label_severity import severity
 _YES, _NO = {"yes", "true"}, {"no", "false"}
 _ON, _OFF = {"on", "active", "raised", "set"}, {"off", "inactive", "cleared", "clear"}
 _THERE = {"present", "online", "installed"}
+# As the last word only: connectedRoutes says something else.
+_THERE_LAST = {"alive", "connected", "running"}
 # What has a contact: it is on or off, and neither is better.
 _CONTACTS = {"breaker", "outlet", "relay", "contact", "socket", "receptacle"}
 # Last words of modes that are what there is now, and no setting.
@@ -65,7 +67,7 @@ def state_of(
     if lower & _YES and lower & _NO:
         if trouble:
             if_yes, if_no = "critical", "ok"
-        elif _THERE & {*words}:
+        elif _THERE & {*words} or words[-1] in _THERE_LAST:
             if_yes, if_no = "ok", "unknown"
         elif words[-1] in ("status", "state"):
             if_yes, if_no = "unknown", "unknown"

@@ -62,6 +62,21 @@ _NAMED = (
     ("voltage", r"(?i)^(?!.*temp).*(volt|\bvcc|\b\d+(\.\d+)? ?v\b)", 1.0),
     ("fanspeed", r"(?i)^(?!.*(temp|volt)).*(\bfan|\brpm\b)", 1.0),
 )
+# In the values themselves: what follows the number.
+_OWN_UNITS = (
+    ("temperature", r"(?:°|deg(?:rees?)?)? ?c(?:elsius)?"),
+    ("humidity", r"%? ?rh"),
+    ("percent", r"%"),
+    ("voltage", r"v(?:olts?|ac|dc)?"),
+    ("current", r"a(?:mps?|mperes?)?"),
+    ("power", r"w(?:atts?)?|va"),
+    ("power_consumed", r"kwh"),
+    ("frequency", r"hz|hertz"),
+    ("fanspeed", r"rpm"),
+)
+# What has values that are texts with units.
+_PROBES = {"sensor", "sensors", "sens", "probe", "point", "var", "element", "meter"}
+_PROBES |= {"analog", "measurement", "measurements", "env", "environment", "reading"}
 # In the names of rows that are settings.
 _SETTINGS = r"(?i)set ?p(oin)?t|thresh|limit|hyster|alarm|warn"
 
@@ -206,6 +221,36 @@ def typed_items(
             parts.append(f"unless: {{{name}: '{_SETTINGS}'}}")
         parts.append(f"descr: {descr}")
         yield f"{{{', '.join(parts)}}}"
+
+
+def texts_with_units(
+    members: Sequence[MibObject], meanings: Mapping[str, object]
+) -> list[MibObject]:
+    """Return the columns of texts that are values of any kind: they may begin with a
+    number and end with its unit."""
+    not_now = WORD_LISTS.not_now - WORD_LISTS.owners
+    return [
+        member
+        for member in members
+        if member.syntax.startswith("OCTET STRING")
+        and not re.search(r"Mac|Date|Address", member.syntax)
+        and member.oid not in meanings
+        and _PROBES & {*split_words(member.name)}
+        and not not_now & {*split_words(member.name)}
+        and _is_value(member)
+    ]
+
+
+def own_unit_items(value: str, name: str | None, descr: str) -> Iterator[str]:
+    """Yield the items of a column of texts with units. Rows with the name of a setting
+    are left out."""
+    for class_, unit in _OWN_UNITS:
+        ending = rf"(?i)\d *(?:{unit})\.?\s*$"
+        parts = [f"class: {class_}", f"of: {value}", f"when: {{{value}: '{ending}'}}"]
+        parts.append(r"find: '^\s*([-+]?\d+(?:[.,]\d+)?)'")
+        if name is not None:
+            parts.append(f"unless: {{{name}: '{_SETTINGS}'}}")
+        yield f"{{{', '.join([*parts, f'descr: {descr}'])}}}"
 
 
 def _joined(numbers: Sequence[int]) -> str:
