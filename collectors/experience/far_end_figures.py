@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from collectors.experience.agent_results import AgentResult
-from collectors.experience.agent_statistics import figures_of, mean_of
-from probes.wire.percentiles import percentile
+from collectors.experience.agent_statistics import (
+    coarse_percentile,
+    figures_of,
+    mean_of,
+)
 from probes.wire.sample import Value
 
 
@@ -22,4 +25,4 @@ def media_edge(rows: Sequence[AgentResult], least: int) -> dict[str, Value]:
 
 def _delay(rows: Sequence[AgentResult], least: int, name: str) -> dict[str, Value]:
     delays = figures_of(rows, "rtt_ms", least)
-    return {f"{name}_rtt_p95_ms": percentile(delays, 95)} if delays else {}
+    return {f"{name}_rtt_p95_ms": coarse_percentile(delays, 95)} if delays else {}
