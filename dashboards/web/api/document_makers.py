@@ -49,7 +49,6 @@ _LINE_STATES: Mapping[str, LineState] = {
     "Down": "down",
     "No data": "no_data",
 }
-# Any other words are about the certificate.
 # The field `stream_state` of a room.
 _STREAM_WORDS: Mapping[float | None, StreamWord] = {
     0: "not_there",
@@ -57,6 +56,7 @@ _STREAM_WORDS: Mapping[float | None, StreamWord] = {
     2: "not_measured",
     3: "advancing",
 }
+# Any other words are about the certificate.
 _GATEWAY_STATES: Mapping[str, GatewayState] = {
     "Answering": "answering",
     "Not answering": "not_answering",
