@@ -25,7 +25,13 @@ from probes.measure.teams_relay import (
 from probes.measure.udp_exchange import StreamPacing, exchange
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
-from probes.wire.path_probes import MEDIA_CONNECTIONS, MEDIA_EDGE, MEDIA_PACKETS
+from probes.wire.path_probes import (
+    CONNECT_BYTES,
+    MEDIA_CONNECTIONS,
+    MEDIA_EDGE,
+    MEDIA_PACKETS,
+    TLS_BYTES,
+)
 from probes.wire.percentiles import percentile
 from probes.wire.policy import MediaEdgeAt
 from probes.wire.report import Result
@@ -35,9 +41,6 @@ from probes.wire.socket_errors import outcome_of
 NAME, VERSION = MEDIA_EDGE.name, 1
 _FIELDS = frozenset(field.name for field in MEDIA_EDGE.measurement.fields)
 _TIMEOUT_S = 10.0
-# IP and TCP headers of a connection that is opened and closed, and a TLS 1.3 handshake
-# with a typical chain.
-_CONNECT_BYTES, _TLS_BYTES = 400, 5_000
 
 
 async def measure(
@@ -72,21 +75,20 @@ async def _over_tcp(
     edge: MediaEdgeAt, trust: Callable[[], ssl.SSLContext]
 ) -> tuple[Outcome, dict[str, Value], int]:
     values: dict[str, Value] = {}
-    cost_bytes = MEDIA_CONNECTIONS * _CONNECT_BYTES
+    cost_bytes = MEDIA_CONNECTIONS * CONNECT_BYTES
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             times_ms = await connect_times_ms(edge.host, edge.port, MEDIA_CONNECTIONS)
             values["rtt_ms"] = math.fsum(times_ms) / len(times_ms)
             values["rtt_p95_ms"] = percentile(times_ms, 95)
             if edge.over == "tls":
-                cost_bytes += _CONNECT_BYTES + _TLS_BYTES
+                cost_bytes += CONNECT_BYTES + TLS_BYTES
                 values["tls_ms"] = await _handshake_ms(edge, trust())
-    except (OSError, UnicodeError, ValueError) as error:
-        # Names that cannot be are `ValueError`, and so are some of TLS.
-        outcome = (
-            outcome_of(error) if isinstance(error, OSError) else Outcome.TLS_FAILED
-        )
-        return outcome, rounded(values), cost_bytes
+    except (OSError, UnicodeError) as error:
+        return outcome_of(error), rounded(values), cost_bytes
+    except ValueError:
+        # A name that can be looked up, but that no certificate can have.
+        return Outcome.TLS_FAILED, rounded(values), cost_bytes
     return Outcome.OK, rounded(values), cost_bytes
 
 

@@ -39,6 +39,7 @@ from probes.platforms.proxies import NO_PROXY, applies
 from probes.platforms.system_facts import ProxySetting
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
+from probes.wire.path_probes import TLS_BYTES
 from probes.wire.policy import OnlineCheck, Service
 from probes.wire.report import Result
 from probes.wire.sample import Value
@@ -61,9 +62,8 @@ SUSPICIOUS = frozenset(
         Outcome.BAD_ANSWER,
     }
 )
-# IP and TCP headers of a short exchange, and a TLS 1.3 handshake with a typical chain.
+# IP and TCP headers of a short exchange.
 _TCP_BYTES = 600
-_TLS_BYTES = 5_000
 
 
 class _Ended(Exception):
@@ -201,7 +201,7 @@ async def _request_head(
             timer.end("proxy_ms")
         if secure and tls is not None:
             await _start_tls(writer, tls, host)
-            timer.cost_bytes += _TLS_BYTES
+            timer.cost_bytes += TLS_BYTES
             timer.end("tls_ms")
         request = _request(parts, software, None if secure else through)
         writer.write(request)

@@ -14,6 +14,9 @@ VOICE_BYTES = 112
 CALL_PACKETS = 500
 # A run to a media edge: a second of STUN requests, or a few TCP connections.
 MEDIA_PACKETS, MEDIA_CONNECTIONS = 50, 5
+# IP and TCP headers of a connection that is opened and closed, and a TLS 1.3 handshake
+# with a typical chain.
+CONNECT_BYTES, TLS_BYTES = 400, 5_000
 # A short round: 2 s. A day with all its bursts stays within 25 MB.
 SHORT_CALL_PACKETS = 100
 
@@ -37,9 +40,9 @@ def _teams_relay_bytes(conditions: RunConditions) -> int:
 def _media_edge_bytes(conditions: RunConditions) -> int:
     run_bytes = {
         "stun": MEDIA_PACKETS * 2 * (20 + 12 + conditions.header_bytes),
-        "tcp": MEDIA_CONNECTIONS * 400,
-        # One of the connections goes on to a handshake.
-        "tls": MEDIA_CONNECTIONS * 400 + 5_000,
+        "tcp": MEDIA_CONNECTIONS * CONNECT_BYTES,
+        # One more connection goes on to a handshake.
+        "tls": (MEDIA_CONNECTIONS + 1) * CONNECT_BYTES + TLS_BYTES,
     }
     return sum(run_bytes[edge.over] for edge in conditions.policy.media_edges)
 
