@@ -85,6 +85,7 @@ def test_the_parts_of_a_low_latency_stream_count_too() -> None:
         (b"", "absent"),
         (b"<MPD", "absent"),
         (b'<!DOCTYPE x [<!ENTITY a "aaaa">]><MPD/>', "absent"),
+        (("<!DOCTYPE x>" + dash(0)[21:]).encode("utf-16-le"), "absent"),
         (b"#EXTM3U\n#EXT-X-TARGETDURATION:6\n", "still"),
         (dash(0, timeline=False).encode(), "unmeasured"),
     ],

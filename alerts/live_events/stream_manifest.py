@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 from urllib.parse import urljoin
 
 # A manifest of any real stream declares neither; both can be used to fill the memory.
-_DECLARATIONS = (b"<!DOCTYPE", b"<!ENTITY")
+# UTF-16, in which they would not be found, has a zero byte in each letter of theirs.
+_DECLARATIONS = (b"<!DOCTYPE", b"<!ENTITY", b"\0")
 _DASH = "{urn:mpeg:dash:schema:mpd:2011}"
 _NUMBER = re.compile(r"\d{1,18}")
 
