@@ -157,7 +157,11 @@ def test_a_calendar_that_the_alert_engine_has_read_freezes_tests(
         os.utime(file, ns=(len(starts_ms), len(starts_ms)))
 
     save([START_MS])
-    assert [f.until_ms for f in freezes(MIDNIGHT_MS)] == [START_MS + HOUR_MS]
+    first = freezes(MIDNIGHT_MS)
+    assert [f.until_ms for f in first] == [START_MS + HOUR_MS]
+    # Each report asks, so they are calculated once a day.
+    assert freezes(MIDNIGHT_MS + DAY_MS - 1) is first
+    assert freezes(MIDNIGHT_MS + DAY_MS) == ()
     save([])
     assert freezes(MIDNIGHT_MS) == ()
     without = AlertConfig.model_validate({"standing": tmp_path / "alerts.sqlite"})

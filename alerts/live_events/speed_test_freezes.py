@@ -71,8 +71,8 @@ def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 class EventFreezes:
     """`freezes(now_ms)` returns them by the calendars that the alert engine has kept on
-    this machine; none if there are none. A calendar is read again if its file has
-    changed."""
+    this machine; none if there are none. They are calculated again if the file of a
+    calendar or the estate has changed, and each day: each report of a laptop asks."""
 
     def __init__(self, config: AlertConfig, estate: Callable[[], Estate]) -> None:
         self._config, self._estate = config, estate
@@ -81,19 +81,19 @@ class EventFreezes:
             for name in config.events
         ]
         self._of: tuple[object, ...] = ()
-        self._schedule = EventSchedule()
-        self._scheduled_of: Estate | None = None
+        self._freezes: tuple[SpeedTestFreeze, ...] = ()
 
     def __call__(self, now_ms: int) -> tuple[SpeedTestFreeze, ...]:
         if not self._files:
             return ()
         estate, times = self._estate(), tuple(map(_changed_ns, self._files))
-        if self._of != times or self._scheduled_of is not estate:
-            self._schedule = schedule_of(
-                self._config.events, saved_states(self._config), estate
-            )
-            self._of, self._scheduled_of = times, estate
-        return speed_test_freezes(self._schedule, estate, now_ms)
+        of = (estate, now_ms // _DAY_MS, *times)
+        if self._of != of:
+            states = saved_states(self._config)
+            schedule = schedule_of(self._config.events, states, estate)
+            self._freezes = speed_test_freezes(schedule, estate, now_ms)
+            self._of = of
+        return self._freezes
 
 
 def _changed_ns(file: Path) -> int:
