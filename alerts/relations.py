@@ -93,6 +93,11 @@ def _same_device(alert_state: AlertState, situation: Situation) -> _Subjects:
         yield [{"device": alert_state.subject["device"]}], False
 
 
+def _same_interface(alert_state: AlertState, situation: Situation) -> _Subjects:
+    """The mirrored port on which it was seen."""
+    yield [{"interface": alert_state.subject["interface"]}], False
+
+
 def _same_subject(alert_state: AlertState, situation: Situation) -> _Subjects:
     yield [dict(alert_state.subject)], False
 
@@ -257,6 +262,7 @@ _RELATIONS: dict[str, Relate] = {
     "room_device": _room_device,
     "room_port": _room_port,
     "same_device": _same_device,
+    "same_interface": _same_interface,
     "same_site": _same_site,
     "same_subject": _same_subject,
     "site_line": _site_line,

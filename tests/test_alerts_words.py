@@ -101,9 +101,11 @@ LABELS = {
     "event": "fan_failed",
     "finding": "short_counters",
     "folder": "state",
+    "from_subnet": "10.20.1.0/24",
     "gateway": "vpn-1",
     "group": "Example Broadband",
     "home_site": "library",
+    "interface": "eth1",
     "line": "library-wan",
     "supplier": "Severn Telecom",
     "operation": "to the data centre",
@@ -118,6 +120,7 @@ LABELS = {
     "setting": "ingest.https.certificate",
     "site": "library",
     "team": "contact-centre",
+    "to_subnet": "10.9.0.5/32",
     "volume": "/var/log",
 }
 SHOWN: dict[str, Value] = {

@@ -24,6 +24,8 @@ NOTHING = {
     "room_calls": "No room has an account of Teams Rooms, or none had a call",
     "room": "No room in the estate",
     "room_port": "No room has a port in the estate",
+    "rtp_capture": "No port is mirrored to Towpath",
+    "rtp_media": "No port is mirrored to Towpath, or too few people",
     "self_agents": "No laptop is enrolled",
     "self_calls": "No process reads Microsoft's record of calls",
     "self_certificate": "No certificate is set",

@@ -61,9 +61,6 @@ NOT_SHOWN: dict[FieldName, str] = {
 
 # Counts of single reasons: for metrics, and for the log.
 _ODD_COUNTS = "a count for metrics"
-_WITHOUT_BOARD = dict.fromkeys(
-    ("rtp_media", "rtp_capture"), "for queries and exports: no board has it yet"
-)
 
 
 def field_places(
@@ -104,7 +101,7 @@ def field_places(
 def reason(measurement: str, field: str, personal: bool) -> str:
     """Returns why a field is shown nowhere; empty if no reason is known. What is known
     of one laptop is kept for its support, whether or not a board shows it."""
-    usual = _SUPPORT if personal else _WITHOUT_BOARD.get(measurement, "")
+    usual = _SUPPORT if personal else ""
     if measurement == "self_calls" and field.startswith("odd_"):
         usual = _ODD_COUNTS
     return NOT_SHOWN.get((measurement, field), usual)

@@ -32,6 +32,7 @@ from dashboards.grafana.boards.phone_panels import PHONE_CALLS
 from dashboards.grafana.boards.recorded_call_panels import RECORDED_CALLS
 from dashboards.grafana.boards.route_panels import route_row
 from dashboards.grafana.boards.rule_texts import what_to_do
+from dashboards.grafana.boards.wire_panels import WIRE_CALLS
 
 _KINDS = {
     "site": "Office that laptops are in",
@@ -247,6 +248,7 @@ CALLS = Board(
         BoardRow("Over time", OVER_TIME),
         RECORDED_CALLS,
         PHONE_CALLS,
+        WIRE_CALLS,
         BoardRow("Teams of the estate", (TEAMS,), collapsed=True),
         BoardRow(
             "When calls of the chosen groups failed, and where",

@@ -67,14 +67,19 @@ _STATES = {
 
 
 def record_column(
-    measurement: str, field: str, title: str, decimals: int = 1, steps: Steps = ()
+    measurement: str,
+    field: str,
+    title: str,
+    decimals: int = 1,
+    steps: Steps = (),
+    width: int = 92,
 ) -> TableColumn:
     """Returns the column of one figure."""
     return TableColumn(
         title,
         unit_of(measurement, field),
         steps=steps,
-        width=92,
+        width=width,
         decimals=decimals,
         absent="-",
     )

@@ -25,6 +25,7 @@ _FEW = frozenset(
         "connection",
         "folder",
         "gateway",
+        "interface",
         "process",
         "reader",
         "role",

@@ -1,0 +1,180 @@
+"""Telephone calls on a mirrored port, and how much of it was captured."""
+
+from __future__ import annotations
+
+from collectors.store.query import Aggregate
+from dashboards.grafana.board import (
+    LOOK,
+    NEUTRAL,
+    BoardRow,
+    Panel,
+    PanelQuery,
+    TableColumn,
+    column,
+    link_to,
+    select,
+    steps_of_rule,
+)
+from dashboards.grafana.boards.recorded_call_panels import record_column
+from dashboards.grafana.boards.rule_texts import what_to_do
+
+_NO_MEDIA = "No port is mirrored to Towpath, or too few people"
+_NO_CAPTURE = "No port is mirrored to Towpath"
+_POOR_STEPS = steps_of_rule("wire_calls_poor")
+_DROP_STEPS = steps_of_rule("capture_drops_packets")
+_MEDIA_TEXT = (
+    "Streams are the two directions of a call. Poor: an estimated MOS below 3.6, from "
+    "what was lost or came too late before the mirrored port; the delay is not known."
+)
+_MEDIA_PICKS: tuple[tuple[str, Aggregate], ...] = (
+    ("poor_ratio", "mean"),
+    ("rated", "sum"),
+    ("mos_estimated", "mean"),
+    ("loss_ratio", "mean"),
+    ("late_ratio", "mean"),
+    ("jitter_ms", "mean"),
+    ("one_way", "max"),
+    ("ef_ratio", "mean"),
+    ("reorder_ratio", "mean"),
+    ("duplicate_ratio", "mean"),
+    ("streams", "max"),
+)
+SUBNETS = Panel(
+    "Between which subnets are telephone calls poor?",
+    f"One row for each direction. {_MEDIA_TEXT} One-way: nothing came back for five "
+    "seconds, the most in a minute. Marked EF (DSCP 46): if it is less than 100 %, "
+    "queues do not favour these calls. Twice: a mirrored port that copies both "
+    f"directions. If one is red: {what_to_do('wire_calls_poor')}",
+    (
+        PanelQuery(
+            select(
+                "rtp_media",
+                *_MEDIA_PICKS,
+                by=("from_subnet", "to_subnet", "site", "interface"),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=8,
+    columns={
+        "from_subnet": TableColumn("From", width=120),
+        "to_subnet": TableColumn("To", width=120),
+        "site": TableColumn(
+            "Site",
+            width=110,
+            link=link_to("towpath-site", site=column("site")),
+            link_title="Show this site",
+        ),
+        "interface": TableColumn("Seen on", width=56),
+        "poor_ratio_mean": record_column(
+            "rtp_media", "poor_ratio", "Poor", steps=_POOR_STEPS, width=76
+        ),
+        "rated_sum": record_column("rtp_media", "rated", "Stream minutes", 0),
+        "mos_estimated_mean": record_column(
+            "rtp_media", "mos_estimated", "Estimated MOS"
+        ),
+        "loss_ratio_mean": record_column(
+            "rtp_media", "loss_ratio", "Lost", 2, width=76
+        ),
+        "late_ratio_mean": record_column("rtp_media", "late_ratio", "Too late", 2),
+        "jitter_ms_mean": record_column(
+            "rtp_media", "jitter_ms", "Jitter", 0, width=76
+        ),
+        "one_way_max": record_column(
+            "rtp_media", "one_way", "One-way", 0, steps=((None, NEUTRAL), (1, LOOK))
+        ),
+        "ef_ratio_mean": record_column("rtp_media", "ef_ratio", "Marked EF", 0),
+        "reorder_ratio_mean": record_column(
+            "rtp_media", "reorder_ratio", "Out of order", 2
+        ),
+        "duplicate_ratio_mean": record_column(
+            "rtp_media", "duplicate_ratio", "Twice", 2
+        ),
+        "streams_max": record_column("rtp_media", "streams", "Streams, most", 0),
+    },
+    sort=("poor_ratio_mean", True),
+    no_value=_NO_MEDIA,
+)
+WHEN_POOR = Panel(
+    "When were telephone calls poor?",
+    f"All pairs of subnets together. {_MEDIA_TEXT} {what_to_do('wire_calls_poor')}",
+    tuple(
+        PanelQuery(select("rtp_media", (field, "mean")), title)
+        for field, title in (
+            ("poor_ratio", "poor"),
+            ("loss_ratio", "packets lost"),
+            ("late_ratio", "packets too late"),
+        )
+    ),
+    "percentunit",
+    height=8,
+    soft_minimum=0,
+    soft_maximum=0.1,
+    no_value=_NO_MEDIA,
+)
+DROPS = Panel(
+    "When were packets dropped before they were read?",
+    "Share of the packets on each mirrored port. What is dropped looks like loss in "
+    f"the calls' figures. {what_to_do('capture_drops_packets')}",
+    (
+        PanelQuery(
+            select("rtp_capture", ("drop_ratio", "mean"), by=("interface",)),
+            "$tag_interface",
+        ),
+    ),
+    "percentunit",
+    height=8,
+    steps=_DROP_STEPS,
+    draw_thresholds=True,
+    soft_minimum=0,
+    soft_maximum=0.01,
+    no_value=_NO_CAPTURE,
+)
+CAPTURES = Panel(
+    "How much of each mirrored port was seen?",
+    "Streams in no row: of too few addresses to be shown. Beyond the limit: of more "
+    "streams than Towpath follows, so not counted. A port with no packets in opening "
+    "hours is probably not mirrored any more. If drops are red: "
+    f"{what_to_do('capture_drops_packets')} If a port is missing: "
+    f"{what_to_do('capture_silent')}",
+    (
+        PanelQuery(
+            select(
+                "rtp_capture",
+                ("drop_ratio", "mean"),
+                ("dropped", "sum"),
+                ("packets", "sum"),
+                ("rtp", "sum"),
+                ("streams", "max"),
+                ("withheld", "max"),
+                ("over_limit", "sum"),
+                by=("interface",),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=5,
+    columns={
+        "interface": TableColumn("Mirrored port", width=140),
+        "drop_ratio_mean": record_column(
+            "rtp_capture", "drop_ratio", "Dropped", 2, steps=_DROP_STEPS
+        ),
+        "dropped_sum": record_column("rtp_capture", "dropped", "Packets dropped", 0),
+        "packets_sum": record_column("rtp_capture", "packets", "Packets", 0),
+        "rtp_sum": record_column("rtp_capture", "rtp", "Of streams", 0),
+        "over_limit_sum": record_column(
+            "rtp_capture", "over_limit", "Beyond the limit", 0
+        ),
+        "streams_max": record_column("rtp_capture", "streams", "Streams, most", 0),
+        "withheld_max": record_column("rtp_capture", "withheld", "In no row, most", 0),
+    },
+    sort=("drop_ratio_mean", True),
+    no_value=_NO_CAPTURE,
+)
+WIRE_CALLS = BoardRow(
+    "Telephony on the wire", (SUBNETS, WHEN_POOR, DROPS, CAPTURES), collapsed=True
+)
