@@ -29,7 +29,7 @@ from dashboards.report import report_figures, report_queries
 from dashboards.report.availability import availability, unobserved
 from dashboards.report.gather_lines import gather_lines
 from dashboards.report.gather_ports import gather_ports
-from dashboards.report.group_calls import gather_calls
+from dashboards.report.group_calls import gather_calls, stretches
 from dashboards.report.line_value import (
     LineValue,
     SupplierSum,
@@ -39,6 +39,11 @@ from dashboards.report.line_value import (
 from dashboards.report.month import ReportPeriod
 from dashboards.report.parity import ParityFigures, gather_parity
 from dashboards.report.planned_maintenance import planned_spans
+from dashboards.report.recorded_calls import (
+    NO_RECORDED_CALLS,
+    RecordedCalls,
+    gather_recorded_calls,
+)
 from dashboards.report.trend import TrendMonth, gather_trend
 from dashboards.report_config import ReportConfig, ReportTargets
 from dashboards.report_formats import DEFAULT_FORMATS, ReportFormat
@@ -77,6 +82,7 @@ class ReportContent:
     trend: tuple[TrendMonth, ...] = ()
     targets: ReportTargets = field(default_factory=ReportTargets)
     suppliers: tuple[SupplierSum, ...] = ()
+    recorded: RecordedCalls = NO_RECORDED_CALLS
 
     def people_at(self, site: str) -> int:
         """Returns the most laptops seen at once at a site, rounded to 5; 0 if too few
@@ -252,7 +258,17 @@ async def gather_content(
         ),
         trend=await gather_trend(store.query, month, to_ms, inputs.sites),
         targets=settings.config.targets,
+        recorded=await gather_recorded_calls(
+            store.query, inputs.span, _by_day(calls.hours, month, to_ms), inputs.sites
+        ),
     )
+
+
+def _by_day(hours: OpeningHours, month: ReportPeriod, to_ms: int) -> list[Span]:
+    """Returns when it was open in the month, split at midnight."""
+    midnights = [begin for begin, _ in month.days()]
+    parts = stretches({hours}, (month.from_ms, to_ms), midnights)
+    return [(begin, end) for begin, end, _ in parts]
 
 
 async def _observed(inputs: ReportInputs, span: Span) -> Observations:

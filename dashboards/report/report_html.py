@@ -10,7 +10,9 @@ from dashboards import chart, figure_text
 from dashboards.chart import Chart, ChartSeries, strip
 from dashboards.report import poor_call_causes, report_figures
 from dashboards.report.parity import points
+from dashboards.report.probe_agreement import KINDS, LIMITS
 from dashboards.report.promise_chart import promise_chart
+from dashboards.report.recorded_call_texts import agreement_why, phone_sentence
 from dashboards.report.report_data import ReportContent
 from dashboards.report.report_summary import (
     behind,
@@ -70,6 +72,10 @@ def render_html(content: ReportContent, council: str = "") -> str:
         causes_by_group=causes_by_group,
         causes=figure_text.CAUSES,
         behind=behind,
+        kinds=KINDS,
+        limits=LIMITS,
+        agreement_why=agreement_why,
+        phone_sentence=phone_sentence(content.recorded.phone),
         absent_sites=_absent_sites(content),
         cause_sentences=poor_call_causes.cause_sentences(
             causes_by_group, month.before().name

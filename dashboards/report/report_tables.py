@@ -10,6 +10,10 @@ from dashboards import figure_text
 from dashboards.report import poor_call_causes, report_figures
 from dashboards.report.line_value_tables import SUPPLIER_LAYOUT, VALUE_LAYOUT
 from dashboards.report.parity_table import PARITY_LAYOUT
+from dashboards.report.recorded_call_tables import (
+    AGREEMENT_LAYOUT,
+    RECORDED_LAYOUT,
+)
 from dashboards.report.report_columns import Cell, CellColumn, ReportTable, TableLayout
 from dashboards.report.report_data import ReportContent
 from dashboards.report.trend_table import TREND_LAYOUT
@@ -325,6 +329,8 @@ _LAYOUTS = (
         _CALLS,
         _calls,
     ),
+    RECORDED_LAYOUT,
+    AGREEMENT_LAYOUT,
     TableLayout(
         "causes",
         "Causes of poor calls",

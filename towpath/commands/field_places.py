@@ -16,6 +16,8 @@ from dashboards.missing_figures import laptops_query
 from dashboards.observed.polling_periods import polling_periods
 from dashboards.report import report_queries
 from dashboards.report.parity import parity_query
+from dashboards.report.probe_agreement import recorded_query
+from dashboards.report.recorded_calls import phone_query, places_query, read_query
 from dashboards.report.trend import answered_query
 from dashboards.web import device_queries, page_queries
 from probes.wire.catalogue import Catalogue
@@ -176,6 +178,10 @@ def _report_queries() -> Iterator[Query]:
     yield report_queries.experience((span,))
     yield report_queries.groups_shown(*span)
     yield report_queries.gateway_month(*span)
+    yield recorded_query(span)
+    yield places_query((span,))
+    yield phone_query(span)
+    yield read_query(span)
     yield parity_query([span])
     yield answered_query([span], None)
     yield polling_periods(*span)
