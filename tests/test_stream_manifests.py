@@ -207,3 +207,42 @@ def test_a_manifest_leads_to_no_other_host_without_tls_and_never_in_a_circle() -
             assert {request.path for request in server.requests} == {
                 "/live/master.m3u8"
             }
+
+
+def test_a_manifest_of_the_internet_leads_to_no_internal_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "#EXTM3U\n#EXT-X-STREAM-INF:X\nhttps://127.0.0.1:8086/secret\n"
+    with streams({"/live/master.m3u8": text}) as (server, room):
+        # As a proxy it answers for every host.
+        monkeypatch.setenv("http_proxy", server.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        url = "http://8.8.8.8/live/master.m3u8"
+        watch = StreamWatch(lambda: 0, timeout_s=1.0)
+        asyncio.run(watch.look([room.model_copy(update={"stream_url": url})]))
+    assert watch.now("chamber") == StreamNow(
+        "absent",
+        "http://8.8.8.8: sends from the internet to an internal address, "
+        "which is refused",
+    )
+
+
+def test_a_stream_that_names_no_real_port_takes_no_other_ones_state() -> None:
+    text = "#EXTM3U\n#EXT-X-STREAM-INF:X\nhttps://localhost:99999/a\n"
+    with streams({"/bad": text, "/live/master.m3u8": hls(1)}) as (server, room):
+        bad = {"id": "annexe", "stream_url": f"{server.url}/bad"}
+        watch = StreamWatch(lambda: 0, timeout_s=1.0)
+        asyncio.run(watch.look([room, room.model_copy(update=bad)]))
+    states = [watch.now(id) for id in ("chamber", "annexe")]
+    assert [s and s.state for s in states] == ["unmeasured", "absent"]
+
+
+def test_a_look_that_fails_leaves_no_old_state() -> None:
+    times_ms = iter([0])
+    with streams({"/live/master.m3u8": hls(1)}) as (_, room):
+        watch = StreamWatch(lambda: next(times_ms), timeout_s=1.0)
+        asyncio.run(watch.look([room]))
+        assert watch.now("chamber") is not None
+        with pytest.raises(RuntimeError):
+            asyncio.run(watch.look([room]))
+    assert watch.now("chamber") is None

@@ -109,6 +109,8 @@ class StreamWatch:
     async def look(self, rooms: Iterable[Room]) -> None:
         """Raises nothing that the other end causes."""
         watched = [room for room in rooms if room.stream_url]
+        # Should this fail, nothing is known, and no old state passes for the present.
+        self._states = {}
         looks = await asyncio.gather(*(self._look(room) for room in watched))
         named = [(room.id, *look) for room, look in zip(watched, looks, strict=True)]
         self._seen = {id: seen for id, seen, _ in named if seen is not None}
@@ -136,7 +138,7 @@ class StreamWatch:
         same_host = host_of(own, "manifest") == host_of(variant, "manifest")
         if not (same_host or keeps_tls("https://", variant)):
             raise ManifestUnusable("leads to another host without https")
-        answer = await download(variant, {}, self._limits)
+        answer = await download(variant, {}, self._limits, named_by=own)
         manifest = parse_manifest(answer.body or b"", answer.url)
         if manifest.variant:
             raise ManifestUnusable("leads to manifests that list no segments")
