@@ -41,6 +41,17 @@ with PacketRing("near0", blocks=2) as ring:
     counts = ring.take_counts()
     print(counts.seen, counts.dropped, b"\\xd5\\xd5" in ring.memory[:], flush=True)
 """
+# Prints whether a ring wakes its reader when the interface goes down, and ever after.
+DOWN = """
+import select, sys
+from collectors.rtp.packet_ring import PacketRing
+with PacketRing("near0") as ring:
+    poll = select.poll()
+    poll.register(ring, select.POLLIN)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(bool(poll.poll(5000)), list(ring.ready_blocks()), poll.poll(0), flush=True)
+"""
 
 
 @pytest.fixture
@@ -106,6 +117,20 @@ def test_what_the_kernel_drops_is_counted_and_speech_stays_in_it(path):
     assert int(seen) == 9600
     assert 0 < int(dropped) < 9600
     assert has_speech == "False"
+
+
+def test_an_interface_that_goes_down_wakes_its_reader_once(path):
+    with subprocess.Popen(
+        path.near(sys.executable, "-c", DOWN),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        subprocess.run(path.near("ip", "link", "set", "near0", "down"), check=True)
+        output, _ = process.communicate("\n")
+    assert output == "True [] []\n"
 
 
 def test_without_the_capability_one_sentence_says_what_is_missing(path):

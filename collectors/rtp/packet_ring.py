@@ -101,6 +101,9 @@ class PacketRing:
                 self.memory, at + _STATUS_AT
             )
             if not status & _READY:
+                # When the interface goes down, the socket has an error until that is
+                # read, and would be polled without a pause.
+                self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 return
             yield RingBlock(at + offset, packets)
             struct.pack_into("=I", self.memory, at + _STATUS_AT, 0)
