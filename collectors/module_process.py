@@ -29,7 +29,8 @@ async def ask_module(
     `EndedEarly`. The process never outlives the call."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", module),
+        # Without -P, modules of the folder it is started in would be run.
+        *("-P", "-m", module),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
@@ -43,5 +44,5 @@ async def ask_module(
         await process.wait()
     try:
         return msgspec.json.decode(output, type=answer)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise EndedEarly(process.returncode) from None

@@ -74,7 +74,10 @@ def labelled(packets: int) -> list[tuple[int, bytes]]:
 
 
 @pytest.mark.skipif(WITHOUT_SCAPY, reason="the extra capture is not installed")
-def test_scapy_reads_what_our_own_decoder_does_not(tmp_path):
+def test_scapy_reads_what_our_own_decoder_does_not(tmp_path, monkeypatch):
+    # Modules beside the capture are not run.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base64.py").write_text("raise SystemExit")
     report = report_capture(write_capture(tmp_path / "mpls.pcap", labelled(6)))
     (stream,) = report.streams
     assert (stream.source, stream.packets, stream.payload) == ("192.0.2.10", 6, "PCMA")

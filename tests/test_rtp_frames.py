@@ -110,6 +110,15 @@ def test_fragments_that_never_complete_do_not_pile_up():
     assert len(decoder._waiting) <= 256
 
 
+def test_fragments_that_overlap_hold_no_more_than_one_datagram():
+    decoder = FrameDecoder()
+    for at in range(4000):
+        piece = ipv4(bytes(20_000), number=1, fragment=0x2000 | at)
+        decoder.decode(1, ethernet(piece))
+    (pieces,) = decoder._waiting.values()
+    assert sum(map(len, pieces._parts.values())) <= 65_535
+
+
 def test_only_headers_were_captured_and_the_size_is_known_all_the_same():
     datagram = FrameDecoder().decode(1, ethernet(INNER)[: 14 + 20 + 8 + 12])
     assert datagram is not None

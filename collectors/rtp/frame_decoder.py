@@ -32,8 +32,8 @@ _NO_NEXT_HEADER = {0, 43, 60}
 _UDP, _GRE, _IPIP, _IP6IP, _FRAGMENT, _AH = 17, 47, 4, 41, 44, 51
 # A frame in a frame in a frame: nobody nests deeper.
 _MOST_LAYERS = 12
-# IP fragments that wait for the rest of their datagram.
-_MOST_WAITING = 256
+# Datagrams whose other fragments are awaited, and how much each can have.
+_MOST_WAITING, _MOST_DATAGRAM_BYTES = 256, 65_535
 
 
 class Datagram(NamedTuple):
@@ -215,16 +215,22 @@ class FrameDecoder:
 class _Pieces:
     """The fragments of one datagram: RFC 791 section 3.2."""
 
-    __slots__ = ("_parts", "_size")
+    __slots__ = ("_held", "_parts", "_size")
 
     def __init__(self) -> None:
         self._parts: dict[int, bytes] = {}
         self._size: int | None = None
+        self._held = 0
 
     def put(self, at: int, data: bytes, more: bool) -> None:
-        if at + len(data) > 65_535:
+        if at + len(data) > _MOST_DATAGRAM_BYTES:
             return
-        self._parts.setdefault(at, data)
+        if at not in self._parts:
+            # Fragments that overlap can have more than the whole.
+            self._held += len(data)
+            if self._held > _MOST_DATAGRAM_BYTES:
+                return
+            self._parts[at] = data
         if not more:
             self._size = at + len(data)
 

@@ -75,7 +75,8 @@ class FrameDissector:
         self.asked += 1
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", _MODULE],
+                # Without -P, modules of the folder it is started in would be run.
+                [sys.executable, "-P", "-m", _MODULE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -104,6 +105,6 @@ class FrameDissector:
             process.stdin.write(msgspec.json.encode(question) + b"\n")
             process.stdin.flush()
             return _decoder.decode(process.stdout.readline())
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError):
             self.missing = "scapy's process has ended early"
             return None
