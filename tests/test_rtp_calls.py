@@ -227,7 +227,8 @@ def test_no_message_however_damaged_raises():
             receiver_report(1, 2, 3, 4, 5),
             rtp(1),
         ),
-        b"SIP/2.0 200 OK\ni: x\nc: application/sdp\n\n"
+        b"SIP/2.0 200 OK\nv: a;branch=b, c\nt: <d>;tag=e\nCSeq: 1 INVITE\ni: x\n"
+        b"c: application/sdp\n\n"
         b"m=audio 9 RTP/AVP\nc=IN\na=rtpmap:",
     ]
     for _ in range(4000):

@@ -10,6 +10,7 @@ from collectors.rtp.capture_file import ETHERNET, CaptureFile
 from collectors.rtp.frame_decoder import FrameDecoder
 from collectors.rtp.frame_dissector import FrameDissector
 from collectors.rtp.rtp_figures import StreamFigures, figures_of, mark_one_way
+from collectors.rtp.sip_calls import SipCallFigures
 from collectors.rtp.stream_watcher import StreamWatcher
 
 _MOST_STREAMS = 100_000
@@ -17,13 +18,14 @@ _MOST_STREAMS = 100_000
 
 class CaptureReport(msgspec.Struct, kw_only=True):
     """What a capture has. `frames` counts what became of its frames, `remarks` are
-    sentences about what could not be read."""
+    sentences about what could not be read. `sip`: None if no call began in it."""
 
     file: str
     duration_ms: int
     frames: dict[str, int]
     datagrams: dict[str, int]
     streams: list[StreamFigures]
+    sip: SipCallFigures | None
     remarks: list[str]
 
 
@@ -57,6 +59,7 @@ def report_capture(path: Path) -> CaptureReport:
         frames={"all": frames, **decoder.counts},
         datagrams=dict(watcher.counts),
         streams=streams,
+        sip=watcher.sip_calls.finish(watcher.last_ns),
         remarks=_remarks(file, decoder, dissector, watcher, unlisted),
     )
 

@@ -1,11 +1,20 @@
-"""The table of a capture's streams for a terminal. Pure."""
+"""The tables of a capture's streams and calls for a terminal. Pure."""
 
 from __future__ import annotations
 
+from collectors.calls.phone_call import PhoneOutcome, refusal_outcome
 from collectors.rtp.rtp_figures import LEAST_FOR_MOS, StreamFigures
+from collectors.rtp.sip_calls import NO_REPLY_S, DelayFigures, SipCallFigures
 from collectors.terminal_tables import TerminalTable
 
 _DSCP_NAMES = {0: "0", 46: "EF", 34: "AF41", 18: "AF21", 24: "CS3", 26: "AF31"}
+
+_OUTCOMES: dict[PhoneOutcome, str] = {
+    "person": "busy, declined or given up",
+    "wrong_number": "wrong number",
+    "fault": "fault",
+    "unknown": "no final answer",
+}
 
 
 def stream_table(streams: list[StreamFigures]) -> TerminalTable:
@@ -56,6 +65,37 @@ def stream_remarks(stream: StreamFigures) -> list[str]:
     if stream.reported_mos is not None:
         remarks.append(f"the phone reports MOS {stream.reported_mos:.1f}")
     return remarks
+
+
+def call_table(calls: SipCallFigures) -> TerminalTable:
+    """What became of the calls that began, with the session request delay."""
+    figures = ("calls", "delay p50", "p95", "longest")
+    table = TerminalTable("Calls (SIP)", "final code", *figures, right=figures)
+    refused = sum(calls.refused.values())
+    rows: list[tuple[str, int, DelayFigures | None]] = [
+        ("answered", calls.answered, calls.successful_delay),
+        ("not answered", refused, calls.failed_delay),
+        *(
+            (f"{code}: {_OUTCOMES.get(refusal_outcome(code), '')}", count, None)
+            for code, count in calls.refused.items()
+        ),
+        (f"no reply in {NO_REPLY_S} s", calls.no_reply, None),
+        ("not over in the capture", calls.unfinished, None),
+    ]
+    for name, count, delay in rows:
+        if count:
+            table.add_row(name, f"{count:,}", *_delay_cells(delay))
+    return table
+
+
+def _delay_cells(delay: DelayFigures | None) -> tuple[str, str, str]:
+    if delay is None:
+        return "", "", ""
+    p50, p95, longest = (
+        f"{value_ms / 1000:.1f} s" if value_ms >= 1000 else f"{value_ms} ms"
+        for value_ms in (delay.p50_ms, delay.p95_ms, delay.max_ms)
+    )
+    return p50, p95, longest
 
 
 def _place(address: str, port: int) -> str:

@@ -4,6 +4,7 @@ addresses and ports which formats are awaited. Numbers and names are never kept.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -11,6 +12,8 @@ from typing import NamedTuple
 from collectors.rtp.rtp_codecs import STATIC, PayloadFormat
 
 _START = re.compile(rb"(?:SIP/2\.0 (\d{3}) |([A-Z]{3,12}) sips?:\S+ SIP/2\.0\r?$)")
+_BRANCH = re.compile(r";\s*branch\s*=\s*([^\s;,]{1,256})", re.I)
+_TAG = re.compile(r";\s*tag\s*=", re.I)
 _MOST_MEDIA, _MOST_LINES = 16, 400
 _DIRECTIONS = {"sendrecv", "sendonly", "recvonly", "inactive"}
 
@@ -27,12 +30,22 @@ class SdpMedia(NamedTuple):
 
 
 class SipMessage(NamedTuple):
-    """`method` of a request, or else `status` of a reply."""
+    """`method` of a request, or else `status` of a reply. `about`: the method of the
+    request that is replied to, or of this one. `branch` of the hop that it is on.
+    `in_dialog`: of a call that is established."""
 
     call_id: str
     method: str
     status: int
     media: tuple[SdpMedia, ...]
+    about: str = ""
+    branch: str = ""
+    in_dialog: bool = False
+
+
+def call_digest(text: str) -> bytes:
+    """What is held of a Call-ID or branch, which may name a host or a person."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def read_sip(payload: bytes) -> SipMessage | None:
@@ -42,7 +55,8 @@ def read_sip(payload: bytes) -> SipMessage | None:
     if start is None:
         return None
     head, _, body = rest.replace(b"\r\n", b"\n").partition(b"\n\n")
-    call_id = kind = ""
+    call_id = kind = about = branch = ""
+    in_dialog = False
     for line in head.decode("utf-8", "replace").split("\n")[:_MOST_LINES]:
         name, _, value = line.partition(":")
         name, value = name.strip().lower(), value.strip()
@@ -50,11 +64,23 @@ def read_sip(payload: bytes) -> SipMessage | None:
             call_id = value[:256]
         elif name in ("content-type", "c"):
             kind = value.lower()
+        elif name == "cseq":
+            about = value.rpartition(" ")[2]
+        elif name in ("via", "v") and not branch:
+            # The first is that of the newest hop.
+            found = _BRANCH.search(value.partition(",")[0])
+            branch = found[1] if found else ""
+        elif name in ("to", "t"):
+            # A name in quotes or an address in brackets may have anything.
+            in_dialog = _TAG.search(value.rpartition(">")[2]) is not None
     media: tuple[SdpMedia, ...] = ()
     if b"m=" in body and ("sdp" in kind or "multipart" in kind):
         media = read_sdp(body.decode("utf-8", "replace"))
     method = (start[2] or b"").decode("ascii")
-    return SipMessage(call_id, method, int(start[1] or 0), media)
+    return SipMessage(
+        *(call_id, method, int(start[1] or 0), media),
+        *(about, branch, in_dialog),
+    )
 
 
 def read_sdp(text: str) -> tuple[SdpMedia, ...]:

@@ -7,7 +7,6 @@ the first of them; random bytes do not get that far.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from typing import NamedTuple
 
@@ -16,7 +15,8 @@ from collectors.rtp.rtcp_packets import Rtcp, VoipMetrics, is_rtcp, read_rtcp
 from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, PayloadFormat, is_event
 from collectors.rtp.rtp_header import RtpHeader, read_rtp, unwrap_channel
 from collectors.rtp.rtp_stream import RtpStream, StreamKey
-from collectors.rtp.sip_messages import SdpMedia, read_sip
+from collectors.rtp.sip_calls import SipCalls
+from collectors.rtp.sip_messages import SdpMedia, call_digest, read_sip
 from collectors.rtp.stream_candidates import (
     CONFIRM_PACKETS,
     EarlyPacket,
@@ -93,6 +93,7 @@ class StreamWatcher:
         self._candidates = StreamCandidates[StreamKey](self._limits.candidates)
         self._awaited: dict[tuple[bytes, int], AwaitedMedia] = {}
         self._calls: dict[bytes, int] = {}
+        self.sip_calls = SipCalls(self._limits.calls)
         self._by_ssrc: dict[int, list[WatchedStream]] = {}
         self._swept_ns = 0
 
@@ -121,7 +122,7 @@ class StreamWatcher:
             elif is_rtcp(payload):
                 self._rtcp(at_ns, datagram, read_rtcp(payload, size))
         elif 65 <= first <= 90:
-            self._sip(payload)
+            self._sip(at_ns, payload)
 
     def follow(self, at_ns: int, frame: bytes) -> bool:
         """Takes an Ethernet frame if it is the usual packet of a stream that is known;
@@ -241,15 +242,15 @@ class StreamWatcher:
                 if watched.stream.key.target == datagram.source:
                     watched.metrics = metrics
 
-    def _sip(self, payload: bytes) -> None:
+    def _sip(self, at_ns: int, payload: bytes) -> None:
         message = read_sip(payload)
         if message is None:
             return
         self.counts["sip"] += 1
+        digest = call_digest(message.call_id)
+        self.sip_calls.take(at_ns, digest, message)
         if not message.media:
             return
-        # Call-IDs may name a host or a person: only their digest is held.
-        digest = hashlib.blake2b(message.call_id.encode(), digest_size=16).digest()
         call = self._calls.get(digest)
         if call is None:
             self.counts["calls"] += 1

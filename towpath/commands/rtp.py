@@ -53,7 +53,7 @@ def _report(capture: Path, json: bool) -> None:
 
     from collectors.rtp.capture_file import NotACapture
     from collectors.rtp.capture_report import report_capture
-    from collectors.rtp.rtp_table import stream_table
+    from collectors.rtp.rtp_table import call_table, stream_table
     from collectors.terminal_tables import output_console
 
     try:
@@ -65,10 +65,12 @@ def _report(capture: Path, json: bool) -> None:
         return
     for remark in report.remarks:
         typer.echo(remark, err=True)
-    if not report.streams:
+    if report.streams:
+        output_console().print(stream_table(report.streams))
+    else:
         typer.echo(f"no RTP streams in {report.frames['all']:,} frames")
-        return
-    output_console().print(stream_table(report.streams))
+    if report.sip is not None:
+        output_console().print(call_table(report.sip))
 
 
 def _capture(interface: str, path: Path | None, gateways: list[str]) -> None:
