@@ -12,6 +12,7 @@ from alerts.alert import Alert
 from alerts.silence import Silence
 from collectors.batch import Batch
 from collectors.server_measurements import CATALOGUE
+from collectors.store.highest_groups import keep_highest_rows
 from collectors.store.query import Pick, Query, Row, Where, means_query, weight_field
 from probes.wire.sample import Sample, Value
 
@@ -94,7 +95,8 @@ class MemoryStore(_NullContext):
     async def query(self, query: Query) -> list[Row]:
         if query not in self._answers:
             work_out = self._of_means if query.mean_step_ms else self._of_rows
-            self._answers[query] = await work_out(query)
+            rows = await work_out(query)
+            self._answers[query] = keep_highest_rows(query, rows)
         return list(self._answers[query])
 
     async def _of_rows(self, query: Query) -> list[Row]:

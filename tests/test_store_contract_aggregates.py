@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stores import HOUR, START, ask, batch, embedded, values
 
-from collectors.store.query import Store, Where
+from collectors.store.query import Highest, Store, Where
 from probes.wire.catalogue import Misfit
 from probes.wire.percentiles import percentile
 
@@ -77,6 +77,27 @@ async def test_percentiles_may_be_of_means(store: Store) -> None:
     # Means 2, 12, 22 … 192: the 10th and the 19th of twenty.
     assert (x, y) == (("x", 92.0, 182.0, 92.0), ("y", 2.0, 2.0, 2.0))
     assert {type(value) for value in (*x[1:], *y[1:])} == {float}
+    # Of each `a`, the two highest of `b`, and one that is equal to the second.
+    groups = {("p", "1"): 5.0, ("p", "2"): 7.0, ("p", "3"): 5.0, ("p", "4"): 1.0}
+    groups |= {("q", "1"): 0.5}
+    await store.write(
+        [
+            batch(
+                *(
+                    (START, {"a": a, "b": b}, {"real": v})
+                    for (a, b), v in groups.items()
+                )
+            )
+        ]
+    )
+    query = msgspec.structs.replace(
+        ask("real:p95", by=("a", "b"), where=(Where("a", ("p", "q")),)),
+        mean_step_ms=5 * MINUTE,
+        highest=Highest(2, "a", ("b",)),
+    )
+    assert await values(store, query) == [
+        (*group, value) for group, value in groups.items() if value != 1.0
+    ]
 
 
 @settings(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 from stores import DAY, HOUR, START
 
@@ -13,9 +14,10 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store import day_tops, query_files
 from collectors.store.duck_queries import Cells
 from collectors.store.parquet_store import EmbeddedStore
-from collectors.store.query import Pick, Query, Row
+from collectors.store.query import Highest, Pick, Query, Row
 from collectors.store.top_percentiles import series_ranges
 from probes.wire.catalogue import Catalogue
+from probes.wire.sample import Value
 
 STEP = 5 * 60_000
 DECLARED = CATALOGUE.measurement("interface")
@@ -56,7 +58,7 @@ def _query(from_ms: int, to_ms: int, *picks: Pick) -> Query:
     )
 
 
-def _plain(rows: list[Row]) -> list[object]:
+def _plain(rows: list[Row]) -> list[tuple[dict[str, str], dict[str, Value]]]:
     return [(row.tags, row.values) for row in rows]
 
 
@@ -101,6 +103,36 @@ async def test_percentiles_are_those_of_all_means(
         ]
         await store.tidy(START + DAYS * DAY + 4 * HOUR)
         assert tops[0].exists()
+
+
+async def test_the_highest_are_those_of_all_percentiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges = [
+        (START, START + DAYS * DAY),
+        # Parts of days, which have no tops.
+        (START + HOUR, START + (DAYS - 1) * DAY - HOUR),
+    ]
+    async with EmbeddedStore(tmp_path, Catalogue([DECLARED])) as store:
+        await store.write([_batch()])
+        await store.tidy(START + DAYS * DAY + 2 * HOUR)
+        for span in ranges:
+            every = _query(*span, Pick("in_use_ratio", "p95"))
+            expected = sorted(
+                _plain(await store.query(every)),
+                key=lambda found: -float(found[1]["in_use_ratio_p95"]),
+            )
+            for count in (1, 2, len(PORTS) + 1):
+                highest = Highest(count, "site", ("device", "port"))
+                some = msgspec.structs.replace(every, highest=highest)
+                with monkeypatch.context() as patch:
+                    texts = _note_texts(store, patch)
+                    found = _plain(await store.query(some))
+                assert sorted(map(str, found)) == sorted(map(str, expected[:count]))
+                if count == 1:
+                    # The bounds, the highest, and others with bounds as high: not all.
+                    listed = "".join(texts[1:])
+                    assert 0 < listed.count("'Gi") < len(PORTS)
 
 
 def _tops(folder: Path) -> list[Path]:

@@ -6,6 +6,10 @@ are in all, and the highest of the others (`next`). The 95th percentile of some 
 one of the 5 % highest means. Calculated from the tops alone it is never too high. It is
 right if no day has a `next` above it. If a day has, more than a quarter of that day may
 be among the highest means of the weeks, and all its means are read.
+
+A percentile of all days is not above the highest of the days (`bound`), which are read
+in a tenth of the time. So the highest ports of a site are found without the percentiles
+of those whose days were all lower.
 """
 
 from __future__ import annotations
@@ -24,8 +28,10 @@ from collectors.store.percentile_sql import HIGH_PERCENT, kept, rank_sql
 from collectors.store.query import PERCENTILES, Query
 from probes.wire.catalogue import Measurement
 
-LABEL = "top"
+LABEL = "tops"
 KEPT = 72
+# Tops have bounds of this percentile.
+BOUND_PERCENT = 95
 STEP_MS = 300_000
 # Measurement -> the fields of which reports show percentiles of five-minute means.
 _TOPPED = {"interface": ("in_use_ratio", "out_use_ratio")}
@@ -35,11 +41,14 @@ _ROW_GROUP = 2_048
 
 class SeriesRange(msgspec.Struct, frozen=True):
     """Some series, by their first tag: from a text on, before another (None: no end),
-    and of these `only` some, if it has any."""
+    and of these `only` some, if it has any. `groups`: of these, the series with these
+    values of the tags `group_by`, if it has any."""
 
     first: str = ""
     before: str | None = None
     only: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
 
     def condition(self, declared: Measurement) -> str:
         tag = name(declared.identity[0])
@@ -48,6 +57,12 @@ class SeriesRange(msgspec.Struct, frozen=True):
             parts.append(f"{tag} < {literal(self.before)}")
         if self.only:
             parts.append(f"{tag} IN ({', '.join(map(literal, self.only))})")
+        if self.groups:
+            tags = ", ".join(f"coalesce({name(tag)}, '')" for tag in self.group_by)
+            listed = ", ".join(
+                f"({', '.join(map(literal, group))})" for group in self.groups
+            )
+            parts.append(f"({tags}) IN (VALUES {listed})")
         return f"({' AND '.join(parts)})"
 
 
@@ -68,6 +83,11 @@ def have_answer(query: Query, declared: Measurement) -> bool:
     )
 
 
+def have_bounds(query: Query) -> bool:
+    """Returns True if the bounds of tops are above all picks of `query`."""
+    return all(PERCENTILES[pick.aggregate] <= BOUND_PERCENT for pick in query.picks)
+
+
 def write_tops(five_minutes: Path, target: Path, declared: Measurement) -> None:
     """Writes the tops of a day from its roll-up by five minutes. Blocking. Raises
     DuckDB's errors."""
@@ -84,7 +104,8 @@ def write_tops(five_minutes: Path, target: Path, declared: Measurement) -> None:
     tops = ", ".join(
         f"count({f}) AS {name(f'{field}:n')},"
         f" max({f}, {KEPT + 1})[1:{KEPT}] AS {name(f'{field}:top')},"
-        f" max({f}, {KEPT + 1})[{KEPT + 1}] AS {name(f'{field}:next')}"
+        f" max({f}, {KEPT + 1})[{KEPT + 1}] AS {name(f'{field}:next')},"
+        f" {_daily(f, f'count({f})')} AS {name(f'{field}:bound')}"
         for field in topped(declared)
         for f in (name(field),)
     )
@@ -187,6 +208,41 @@ def render(
     )
 
 
+def render_bounds(
+    query: Query, declared: Measurement, tops: Sequence[str], means: str
+) -> str:
+    """Returns the SELECT of a value for each series that no percentile of `query` of it
+    is above. `means`: the SELECT of all means of other days ("": there are none).
+
+    If no day has more than 5 % of its values above it, all days together have not.
+    """
+    keys = ", ".join(map(name, query.group_by))
+    fields = list(dict.fromkeys(pick.field for pick in query.picks))
+    daily = ", ".join(f"{name(f'{f}:bound')} AS {name(f)}" for f in fields)
+    parts = [f"SELECT {keys}, {daily} FROM ({_rows(query, declared, tops, [])})"]
+    if means:
+        named = ", ".join(["step", keys, *map(name, fields)])
+        daily = ", ".join(
+            f"{_daily(name(f), f'count({name(f)})')} AS {name(f)}" for f in fields
+        )
+        parts.append(
+            f"SELECT {keys}, {daily} FROM ({means}) AS t({named})"
+            f" GROUP BY {keys}, step // {DAY_MS}"
+        )
+    highest = ", ".join(f"max({name(f)})" for f in fields)
+    return (
+        f"SELECT {keys}, greatest({highest}) FROM ({' UNION ALL '.join(parts)})"
+        f" GROUP BY {keys}"
+    )
+
+
+def _daily(column: str, count: str) -> str:
+    """Returns the SQL of the value above which a day has less than 5 %, rounded up."""
+    above = 100 - BOUND_PERCENT
+    highest = max(KEPT, DAY_MS // STEP_MS * above // 100) + 1
+    return f"max({column}, {highest})[{count} * {above} // 100 + 1]"
+
+
 def _listed(fields: Sequence[str], column: str = "{0}") -> str:
     return ", ".join(name(column.format(field)) for field in fields)
 
@@ -223,4 +279,4 @@ def _rows(
     )
 
 
-_PARTS = {"n": "BIGINT", "top": "DOUBLE[]", "next": "DOUBLE"}
+_PARTS = {"n": "BIGINT", "top": "DOUBLE[]", "next": "DOUBLE", "bound": "DOUBLE"}

@@ -11,6 +11,7 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.store.databases import create_database
+from collectors.store.highest_groups import keep_highest_rows
 from collectors.store.influx_http import (
     InfluxSeries,
     InfluxServer,
@@ -141,9 +142,10 @@ class InfluxStore:
         except NoDatabase:
             # Nothing has been written yet; the first write creates it.
             return []
-        return sort_rows(
-            [row for one in series for row in _rows(one, query, declared)], query
-        )
+        rows = [row for one in series for row in _rows(one, query, declared)]
+        if query.highest:
+            rows = keep_highest_rows(query, rows)
+        return sort_rows(rows, query)
 
     async def _query_spans(self, query: Query) -> list[Row]:
         """Queries each span by itself, as InfluxQL has only buckets of equal length."""

@@ -32,6 +32,7 @@ from collectors.store.duck_queries import (
     OutOfMemory,
     run_to_end,
 )
+from collectors.store.highest_groups import keep_highest
 from collectors.store.percentile_sql import ValueCounts
 from collectors.store.personal_files import count_rows
 from collectors.store.query import (
@@ -136,6 +137,8 @@ class EmbeddedStore:
                 lambda: self._files.choose(declared, queries),
                 lambda files: self._cells(query, declared, files, most),
             )
+        if query.highest:
+            cells = keep_highest(query, cells)
         if most is not None and len(cells) > most:
             raise TooManyRows(
                 f"{query.measurement}: more than {most} rows; query a shorter time, "
@@ -259,7 +262,7 @@ class EmbeddedStore:
         if query.mean_step_ms:
             text = duckdb_sql.percentiles(query, text)
         text += _order(query)
-        if most is not None:
+        if most is not None and query.highest is None:
             text += f" LIMIT {most + 1}"
         return await self._duckdb.rows(text)
 

@@ -22,6 +22,10 @@ It means the same on every store:
   instead of multiples of `every_ms`. Rows between them do not count.
 - With `mean_step_ms` percentiles are of means: of the mean of each group in steps of
   that length, as suppliers bill by five minutes. Whole days come from roll-ups.
+- With `highest` only some groups are in the answer: those of the subjects (each is the
+  values of its tags `of`) with the highest values, so many for each value of the tag
+  `within`. A subject's value is the highest of all picks of its groups. Subjects that
+  are equal to the last are in the answer too.
 - (measurement, tags, time) is one row. The value of each field that was written last
   replaces earlier ones.
 """
@@ -70,6 +74,15 @@ class Where(msgspec.Struct, frozen=True):
     pattern: str = ""
 
 
+class Highest(msgspec.Struct, frozen=True):
+    """The `count` highest subjects of each value of the tag `within`, each the values
+    of the tags `of`."""
+
+    count: int
+    within: str
+    of: tuple[str, ...]
+
+
 class Query(msgspec.Struct, frozen=True):
     """A query of `[from_ms, to_ms)`, in buckets if `every_ms` or `spans` are given.
 
@@ -86,6 +99,7 @@ class Query(msgspec.Struct, frozen=True):
     every_ms: int | None = None
     mean_step_ms: int | None = None
     spans: tuple[tuple[int, int], ...] = ()
+    highest: Highest | None = None
 
     @property
     def has_buckets(self) -> bool:
@@ -142,6 +156,16 @@ def check_query(query: Query, catalogue: Catalogue) -> None:
             f"{query.mean_step_ms}: expected percentiles of numbers without a weight, "
             "and no buckets"
         )
+    if query.highest and (
+        query.has_buckets
+        or query.highest.count < 1
+        or not {query.highest.within, *query.highest.of} <= set(query.group_by)
+        or any(declared.field(pick.field).type == "str" for pick in query.picks)
+    ):
+        raise Misfit(
+            f"a query of {query.measurement!r} of the highest: expected numbers, tags "
+            "that it groups by, and no buckets"
+        )
     if query.to_ms <= query.from_ms:
         raise Misfit(f"a query of {query.measurement!r} ends before it begins")
     if query.every_ms is not None and query.every_ms <= 0:
@@ -178,6 +202,7 @@ def means_query(query: Query) -> Query:
         picks=tuple(picks.values()),
         every_ms=query.mean_step_ms,
         mean_step_ms=None,
+        highest=None,
     )
 
 
@@ -188,7 +213,7 @@ def counts_query(query: Query) -> Query | None:
     if not fields or query.mean_step_ms:
         return None
     picks = tuple(Pick(field, "count") for field in fields)
-    return msgspec.structs.replace(query, picks=picks)
+    return msgspec.structs.replace(query, picks=picks, highest=None)
 
 
 def _are_valid_spans(query: Query) -> bool:

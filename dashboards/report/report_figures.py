@@ -19,6 +19,8 @@ from dashboards.state_levels import BUSY_RATIO
 
 IDLE_RATIO = 0.2
 SOON_DAYS = 120
+# So many of the busiest ports of each site.
+PORTS_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,9 @@ def notice_day(line: Line) -> date | None:
         return None
 
 
-def port_figures(rows: Iterable[Row], count: int = 10) -> tuple[PortFigures, ...]:
+def port_figures(
+    rows: Iterable[Row], count: int = PORTS_SHOWN
+) -> tuple[PortFigures, ...]:
     """Returns the busiest ports, by the 95th percentile of the busier direction."""
     ports = []
     for row in rows:

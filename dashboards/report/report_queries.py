@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from collectors.store.query import Pick, Query, Row, Where
+from collectors.store.query import Highest, Pick, Query, Row, Where
 from dashboards.port_descriptions import descriptions_query
+from dashboards.report.report_figures import PORTS_SHOWN
 from probes.wire.call_cause import CAUSES
 
 AskStore = Callable[[Query], Awaitable[list[Row]]]
@@ -56,7 +57,7 @@ def _of_lines(
 
 
 def ports_use(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
-    """The 95th percentile of each port's five minutes."""
+    """The 95th percentile of the five minutes of each site's busiest ports."""
     return Query(
         "interface",
         (Pick("in_use_ratio", "p95"), Pick("out_use_ratio", "p95")),
@@ -66,6 +67,7 @@ def ports_use(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         # Every tag, so that roll-ups can be read as they are.
         ("site", "device", "role", "port"),
         mean_step_ms=5 * MINUTE_MS,
+        highest=Highest(PORTS_SHOWN, "site", ("device", "port")),
     )
 
 
