@@ -90,6 +90,10 @@ def test_the_criteria_are_stated_with_every_limit() -> None:
         assert said in text
 
 
+# Microsoft judges what it recorded by its own rule, so Towpath's limits do not apply.
+RECORDED = {"teams_calls", "room_calls"}
+
+
 def test_boards_colour_calls_by_the_same_limits() -> None:
     checked = 0
     for panel in (panel for board in BOARDS for panel in board.panels):
@@ -104,7 +108,10 @@ def test_boards_colour_calls_by_the_same_limits() -> None:
         for name in coloured.keys() & BY_FIELD.keys():
             limits = {limit for limit, _ in coloured[name] if limit is not None}
             criterion = BY_FIELD[name]
-            assert limits == {criterion.good, criterion.poor}, (panel.title, name)
+            expected = {criterion.good, criterion.poor}
+            if any(target.query.measurement in RECORDED for target in panel.targets):
+                expected = set()
+            assert limits == expected, (panel.title, name)
             checked += 1
     assert checked >= 20
 
