@@ -46,13 +46,14 @@ def of(samples: Sequence[Sample], by: str, group: str) -> dict[str, Value] | Non
 
 
 def test_a_trunk_has_the_shares_of_what_its_attempts_came_to() -> None:
-    calls = [call(at) for at in range(20)]
+    calls = [call(at, answer_ms=8_040.0) for at in range(20)]
     calls += [failed(at, 503) for at in range(20)]
     fields = of(rows(calls), "trunk", "sbc1.example.gov.uk")
     assert fields is not None
     assert (fields["people"], fields["calls"], fields["attempts"]) == (20, 40, 40)
     assert (fields["answered_ratio"], fields["fault_ratio"]) == (0.5, 0.5)
     assert (fields["talks"], fields["talk_mean_s"]) == (20, 60.0)
+    # To two digits: 8,040 exactly would be one person's.
     assert (fields["timed"], fields["answer_p95_ms"]) == (20, 8_000.0)
 
 

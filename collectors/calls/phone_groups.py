@@ -15,8 +15,8 @@ from collectors.calls.grouped_figures import (
     share_of,
 )
 from collectors.calls.phone_call import PhoneCall
+from collectors.experience.agent_statistics import coarse_percentile
 from collectors.experience.disclosure_control import GroupName, GroupSum
-from probes.wire.percentiles import percentile
 from probes.wire.sample import Sample, Value
 
 Atom = tuple[str, str, str]
@@ -43,7 +43,8 @@ def _talk(calls: Sequence[PhoneCall]) -> dict[str, Value]:
 
 
 def _answer_time(calls: Sequence[PhoneCall]) -> dict[str, Value]:
-    return {"answer_p95_ms": percentile([call.answer_ms or 0.0 for call in calls], 95)}
+    times_ms = [call.answer_ms or 0.0 for call in calls]
+    return {"answer_p95_ms": coarse_percentile(times_ms, 95)}
 
 
 PHONE_FIGURES: tuple[CallFigures[PhoneCall], ...] = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from collectors.calls.call_record import SessionEnd, StreamEnd
 from collectors.calls.grouped_figures import CallFigures, share_of
 from collectors.calls.stream_verdict import poor_share
-from probes.wire.percentiles import percentile
+from collectors.experience.agent_statistics import coarse_percentile
 from probes.wire.sample import Value
 
 _SIDES = ("client", "network", "server", "unknown")
@@ -65,7 +65,7 @@ def _p95(name: str) -> CallFigures[StreamEnd]:
         f"{name}_streams",
         lambda row: value(row) is not None,
         lambda rows: {
-            f"{name}_p95_ms": percentile([value(row) or 0.0 for row in rows], 95)
+            f"{name}_p95_ms": coarse_percentile([value(row) or 0.0 for row in rows], 95)
         },
     )
 
