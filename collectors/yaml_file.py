@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from collectors.config_errors import dotted, encoding_error, explain
+from collectors.plain_yaml import NotPlain, build_plain
 
 Model = TypeVar("Model", bound=BaseModel)
 # libyaml's loader is ten times as fast, if the wheel has it.
@@ -24,17 +25,18 @@ class LineNumbers:
     """The line of each dotted path in the file. They are counted when a finding needs
     them, as most files are in order."""
 
-    def __init__(self, node: Any, first: int = 0) -> None:
+    def __init__(self, text: str = "", first: int = 0) -> None:
         """`first`: the number of lines before the document."""
         self._lines: dict[str, int] = {}
         self._first = first
-        self._node = node
+        self._text = text
 
     def line(self, path: str) -> int:
         """The line of `path`, or of the nearest parent that has one."""
-        if self._node is not None:
-            self._note(self._node, ())
-            self._node = None
+        if self._text:
+            node, _, _ = _parse_nodes(self._text)
+            self._note(node, ())
+            self._text = ""
         while path and path not in self._lines:
             path = path.rpartition("." if path.rfind(".") > path.rfind("[") else "[")[0]
         return self._first + self._lines.get(path, 1)
@@ -66,24 +68,36 @@ def parse_yaml(
     source: Path, text: str, findings: list[str], first: int = 0
 ) -> tuple[Any, LineNumbers]:
     """The document in `text` and its line numbers; None if it is empty or not YAML."""
+    duplicates: list[tuple[str, int]] = []
+    try:
+        try:
+            document = build_plain(text, Loader)
+        except NotPlain:
+            _, document, duplicates = _parse_nodes(text)
+    # A ValueError is a date that does not exist.
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = first + (mark.line + 1 if mark else 1)
+        problem = getattr(error, "problem", None) or str(error)
+        findings.append(f"{source}:{line}: is not valid YAML: {problem}")
+        return None, LineNumbers(first=first)
+    findings += [
+        f"{source}:{first + line}: {key!r} appears twice" for key, line in duplicates
+    ]
+    return document, LineNumbers(text, first)
+
+
+def _parse_nodes(text: str) -> tuple[Any, Any, list[tuple[str, int]]]:
+    """The nodes, the document, and the keys that appear twice with their lines."""
     loader = Loader(text)
     try:
         node = loader.get_single_node()
         # Read first, as the loader adds the keys of merges (<<) to the nodes.
         duplicates = list(_duplicate_keys(node))
         document = None if node is None else loader.construct_document(node)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = first + (mark.line + 1 if mark else 1)
-        problem = getattr(error, "problem", None) or str(error)
-        findings.append(f"{source}:{line}: is not valid YAML: {problem}")
-        return None, LineNumbers(None, first)
     finally:
         loader.dispose()
-    findings += [
-        f"{source}:{first + line}: {key!r} appears twice" for key, line in duplicates
-    ]
-    return document, LineNumbers(node, first)
+    return node, document, duplicates
 
 
 def validate(

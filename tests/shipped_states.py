@@ -5,26 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import yaml
-
-from collectors.snmp.profiles.profile_loader import shipped_files
-from collectors.yaml_file import Loader
+from collectors.snmp.profiles.profile_loader import load
 
 
 def shipped_states() -> Iterator[tuple[str, str, str, str]]:
     """(file, sensor, meaning, severity) of each state; names and indexes are 1."""
-    for file in shipped_files():
-        text = file.read_text(encoding="utf-8")
-        for document in yaml.load_all(text, Loader):
-            known = (document or {}).get("states") or {}
-            for table in ((document or {}).get("tables") or {}).values():
-                for sensor in (table or {}).get("sensors", ()):
-                    states = sensor.get("states")
-                    if isinstance(states, str):
-                        states = known.get(states)
-                    descrs = sensor.get("descr", "")
-                    descrs = [descrs] if isinstance(descrs, str) else descrs
-                    for descr in descrs:
-                        named = re.sub(r"\{\w+\}", "1", descr)
-                        for meaning, severity, *_ in (states or {}).values():
-                            yield file.name, named, str(meaning), severity
+    for profile in load():
+        body = profile.body
+        for table in body.tables.values():
+            for sensor in table.sensors:
+                states = sensor.states or {}
+                if isinstance(states, str):
+                    states = body.states.get(states, {})  # "words" are the device's
+                for descr in sensor.descr:
+                    named = re.sub(r"\{\w+\}", "1", descr)
+                    for meaning, severity in states.values():
+                        yield profile.file.name, named, meaning, severity

@@ -10,17 +10,10 @@ import pytest
 import recordings
 from shipped_states import shipped_states
 
+from collectors.snmp.polling.power_source import on_battery
 from collectors.snmp.profiles.apply import find_rows, to_readings
 from collectors.snmp.profiles.profile_loader import ProfileError, load, load_files
-from collectors.snmp.profiles.row import ProfileRow
-from collectors.snmp.profiles.row_functions import (
-    channel_mhz,
-    cisco_thresholds,
-    quotient,
-    share_pct,
-)
-from collectors.snmp.session.session import Value
-from collectors.snmp.tables.quantities import CODES, Encoding
+from collectors.snmp.profiles.readings import Sensor
 
 HEAD = "vendor: acme\nmatch: [{object_id: 1.3.6.1.4.1.99999}]\n---\n"
 
@@ -58,6 +51,30 @@ def test_no_alarm_that_is_on_is_called_well() -> None:
         and severity == "ok"
     }
     assert called_well == set()
+
+
+# Batteries of servers, and UPSs that a console server watches for others.
+NOT_OF_A_UPS = (
+    "fujitsu-server.yaml",
+    "fujitsu-231-mib.yaml",
+    "opengear.yaml",
+    "opengear-mib.yaml",
+)
+
+
+def test_no_state_of_a_profile_that_means_battery_is_missed() -> None:
+    looked = 0
+    for file, descr, meaning, _ in shipped_states():
+        if file in NOT_OF_A_UPS:
+            continue
+        words = meaning.casefold().replace(" ", "")
+        if words in ("battery", "onbattery", "batterydischarging", "discharging"):
+            looked += 1
+            shown = Sensor(
+                "state", descr, "1.3", "0", state=meaning, severity="critical"
+            )
+            assert on_battery(shown) == 1, (file, descr)
+    assert looked >= 8
 
 
 def test_every_shipped_profile_is_valid() -> None:
@@ -152,18 +169,6 @@ def test_fresh_values_give_fresh_readings_and_missing_ones_none() -> None:
     assert to_readings([rows], {instance: -1})["sensors"] == []
 
 
-def test_a_share_is_of_the_total_and_none_if_either_is_a_code() -> None:
-    for value, total, wanted in ((30, 40, 75.0), (-3, 100, None), (5, -2, None)):
-        assert share_pct(ProfileRow("1", {"value": value, "total": total})) == wanted
-    assert share_pct(ProfileRow("1", {"value": 5, "total": None})) is None
-
-
-def test_a_quotient_uses_the_rows_own_divisor() -> None:
-    assert quotient(ProfileRow("1", {"value": 248, "divisor": 10})) == 24.8
-    assert quotient(ProfileRow("1", {"value": 90, "divisor": 0})) == 90.0
-    assert quotient(ProfileRow("1", {"value": None, "divisor": 10})) is None
-
-
 LIGHT = """
 tables:
   light:
@@ -187,26 +192,6 @@ def test_optical_power_in_milliwatts_is_shown_in_dbm_and_so_are_its_limits() -> 
     }
     (sensor,) = to_readings(find_rows([profile], columns))["sensors"]
     assert (sensor.value, sensor.low, sensor.high) == (-3.01, -10.0, None)
-
-
-@pytest.mark.parametrize(
-    ("channel", "band", "mhz"),
-    [
-        (1, None, 2412),
-        (13, None, 2472),
-        (14, None, 2484),
-        (36, None, 5180),
-        (b"161E", None, 5805),
-        (5, b"6 GHz", 5975),
-        (0, None, None),
-        (b"none", None, None),
-        (None, None, None),
-    ],
-)
-def test_a_channel_of_wi_fi_is_shown_as_its_frequency(
-    channel: Value | None, band: bytes | None, mhz: float | None
-) -> None:
-    assert channel_mhz(ProfileRow("1", {"channel": channel, "band": band})) == mhz
 
 
 RADIOS = """
@@ -301,28 +286,6 @@ def test_a_table_that_needs_rows_of_another_is_read_only_with_them() -> None:
     assert descrs(profile, alone) == ["new 1"]
     two = {new: {"1": 30, "2": 31}, ring: {"1": 20}}
     assert descrs(profile, two) == ["new 1", "new 2", "ring 1"]
-
-
-def test_thresholds_of_a_sensor_become_its_limits() -> None:
-    """Severity 10 minor, 20 major, 30 critical; relation 1 less than … 4 at least."""
-    cells = {"scale": 9, "precision": 1}
-    for n, (severity, relation, threshold) in enumerate(
-        [(20, 4, 700), (10, 3, 650), (10, 1, 50), (30, 2, -32768)], 1
-    ):
-        cells |= {f"severity{n}": severity, f"relation{n}": relation}
-        cells[f"threshold{n}"] = threshold
-    assert cisco_thresholds(ProfileRow("1", cells, Encoding(CODES))) == {
-        "high": 70.0,
-        "high_warn": 65.0,
-        "low_warn": 5.0,
-    }
-
-
-def test_without_a_minor_threshold_the_major_one_warns() -> None:
-    cells = {"severity1": 20, "relation1": 4, "threshold1": 46}
-    assert cisco_thresholds(ProfileRow("1", cells)) == {"high": 46}
-    cells |= {"severity2": 30, "relation2": 4, "threshold2": 56}
-    assert cisco_thresholds(ProfileRow("1", cells)) == {"high_warn": 46, "high": 56}
 
 
 def descrs(profile, columns) -> list[str]:  # type: ignore[no-untyped-def]
