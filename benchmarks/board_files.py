@@ -114,13 +114,7 @@ class _Files:
 
     def _roll_up(self, source: Path, step_ms: int) -> Path:
         target = self._rolled_path(source, step_ms)
-        rollup.roll_up(
-            str(source),
-            target,
-            step_ms,
-            rollup.weights_of(self._declared),
-            [tag for tag in self._tags if tag not in self._declared.identity],
-        )
+        rollup.roll_up(str(source), target, step_ms, self._declared)
         return target
 
     def _make(self, subjects: list[Tags], span: tuple[int, int], target: Path) -> int:

@@ -140,7 +140,7 @@ def write(
             select = _MEASUREMENTS[measurement].format(
                 at=at, day=day, first=first, sites=min(sites, first + step)
             )
-            rows = connection.execute(
+            rows = connection.sql(
                 f"SELECT {_columns(connection, measurement, select)} FROM ({select})"
                 f" WHERE {where} ORDER BY {order}"
             ).to_arrow_table()

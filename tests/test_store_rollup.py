@@ -239,7 +239,7 @@ def test_the_parts_of_a_day_are_joined_to_few_row_groups(tmp_path: Path) -> None
     for row_group in (1001, 576 * 200):
         source, target = tmp_path / f"{row_group}", tmp_path / f"{row_group}-5m"
         pq.write_table(rows, source, row_group_size=row_group)
-        roll_up(str(source), target, 5 * MINUTE, {})
+        roll_up(str(source), target, 5 * MINUTE, PLAIN)
         made.append(pq.ParquetFile(target))
     assert [file.num_row_groups for file in made] == [2, 1]
     in_parts, at_once = (

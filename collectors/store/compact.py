@@ -268,13 +268,7 @@ class Compactor:
             )
             day_tops.write_tops(means, target, declared)
             return
-        rollup.roll_up(
-            source.path,
-            target,
-            rollup.STEP_OF[label],
-            rollup.weights_of(declared),
-            declared.descriptions,
-        )
+        rollup.roll_up(source.path, target, rollup.STEP_OF[label], declared)
 
     async def _merge(
         self, merge: Merge, declared: Measurement, day: Path, now_ms: int

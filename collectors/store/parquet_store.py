@@ -17,7 +17,13 @@ import pyarrow as pa
 import structlog
 
 from collectors.batch import Batch
-from collectors.store import day_tops, duckdb_sql, file_layout, rollup
+from collectors.store import (
+    day_tops,
+    duckdb_sql,
+    file_layout,
+    hourly_percentiles,
+    rollup,
+)
 from collectors.store.arrow_tables import (
     brief_parquet_bytes,
     tables_by_hour,
@@ -251,12 +257,16 @@ class EmbeddedStore:
     ) -> Cells:
         read = means_query(query) if query.mean_step_ms else query
         if counting := counts_query(query):
-            # No roll-up has percentiles of rows.
+            # Few roll-ups have percentiles of rows.
             grouped = rollup.render_any(counting, declared, *files.chosen[1])
             counting_text = duckdb_sql.value_counts(counting, grouped)
             (found,) = await self._duckdb.rows(counting_text)
             counts = ValueCounts(*(int(count or 0) for count in found))
-            text = duckdb_sql.render(read, declared, files.chosen[0].scan, counts)
+            scan, rolled = files.chosen[0]
+            if rolled:
+                text = hourly_percentiles.render(read, declared, scan, rolled, counts)
+            else:
+                text = duckdb_sql.render(read, declared, scan, counts)
         else:
             text = rollup.render_any(read, declared, *files.chosen[0])
         if query.mean_step_ms:

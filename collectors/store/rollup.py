@@ -4,12 +4,12 @@ a whole, so that a query of months reads a thousandth of the rows.
 A rolled-up row replaces the rows of one series in one bucket. For each field it has the
 number of values (`:n`), their sum, minimum, maximum, the last value and its time. For a
 field with a weight it also has the sums of weights and of value times weight. That is
-enough for every aggregate except percentiles, and exact. A tag that only describes the
-series has its last text of the bucket. Its file is named after the file and the weights
-that it was made from. If late rows arrive, the day has more files,
-and the roll-up is ignored until the day is one file again and rolled up anew. So it can
-be missing but never wrong. If the files of its rows are deleted, it answers for
-them until it is too old itself.
+enough for every aggregate except percentiles (see `hourly_percentiles`), and exact. A
+tag that only describes the series has its last text of the bucket. Its file is named
+after the file, the weights and the percentiles that it was made from. If late rows
+arrive, the day has more files, and the roll-up is ignored until the day is one file
+again and rolled up anew. So it can be missing but never wrong. If the files of its rows
+are deleted, it answers for them until it is too old itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from collectors.store import duckdb_sql, file_layout
+from collectors.store import duckdb_sql, file_layout, hourly_percentiles
 from collectors.store.arrow_tables import metadata, tags_of
 from collectors.store.duckdb_sql import TIME
 from collectors.store.file_layout import DAY_MS, HOUR_MS, Scan, StoredFile
@@ -61,11 +61,15 @@ def weights_of(declared: Measurement) -> dict[str, str]:
 
 
 def file_name(source: str, declared: Measurement) -> str:
-    """Returns the name of the roll-up of `source`, which depends on the weights."""
-    weights = weights_of(declared)
+    """Returns the name of the roll-up of `source`, which depends on the weights and
+    the percentiles."""
+    weights = sorted(weights_of(declared).items())
+    weights += [
+        (f, hourly_percentiles.PART) for f in hourly_percentiles.fields_of(declared)
+    ]
     if not weights:
         return source
-    text = ",".join(f"{field}:{weight}" for field, weight in sorted(weights.items()))
+    text = ",".join(f"{field}:{weight}" for field, weight in weights)
     return f"{source.removesuffix('.parquet')}-{zlib.crc32(text.encode()):08x}.parquet"
 
 
@@ -95,6 +99,8 @@ def steps_of(query: Query, declared: Measurement) -> list[int]:
 
     Rows about one laptop are not rolled up, as they are kept for days only.
     """
+    if hourly_percentiles.have_answer(query, declared):
+        return [HOUR_MS]
     if declared.personal or any(pick.aggregate not in _NEEDS for pick in query.picks):
         return []
     edges = [edge for span in query.spans for edge in span]
@@ -203,24 +209,17 @@ def is_identity(query: Query, declared: Measurement) -> bool:
     )
 
 
-def roll_up(
-    source: str,
-    target: Path,
-    step_ms: int,
-    weights: Mapping[str, str],
-    descriptions: Sequence[str] = (),
-) -> None:
-    """Rolls up the file of a day, part by part, in one pass. Blocking.
-
-    `weights`: field -> the field that it is weighted by. `descriptions`: the tags that
-    do not identify a series.
-    """
+def roll_up(source: str, target: Path, step_ms: int, declared: Measurement) -> None:
+    """Rolls up the file of a day, part by part, in one pass. Blocking."""
+    weights, descriptions = weights_of(declared), declared.descriptions
+    by_hour = step_ms == HOUR_MS
+    percentiles = hourly_percentiles.fields_of(declared) if by_hour else ()
     file = pq.ParquetFile(source)
     tags = tags_of(file.schema_arrow)
     described = [tag for tag in tags if tag in descriptions]
     identity = [tag for tag in tags if tag not in descriptions]
     parts = (
-        _rolled(rows, identity, described, step_ms, weights)
+        _rolled(rows, identity, described, step_ms, weights, percentiles)
         for rows in _parts(file, identity, step_ms)
     )
     first = next(parts)
@@ -281,6 +280,7 @@ def _rolled(
     described: Sequence[str],
     step_ms: int,
     weights: Mapping[str, str],
+    percentiles: Sequence[str],
 ) -> pa.Table:
     """Rolls up `rows`, which are sorted by the tags of `identity` and time."""
     times = rows[TIME]
@@ -314,9 +314,13 @@ def _rolled(
         for part in _NEEDS_WEIGHTED["mean"]:
             aggregates.append((f"{field}:{part}", "sum"))
             names.append(f"{field}:{part}")
+    listed = [field for field in percentiles if field in columns]
+    aggregates += [(field, "list") for field in listed]
+    names += [f"{field}:{hourly_percentiles.PART}" for field in listed]
     keys = [TIME, *identity]
     grouped = pa.table(columns).group_by(keys, use_threads=False).aggregate(aggregates)
-    return grouped.rename_columns(names)
+    grouped = grouped.rename_columns(names)
+    return hourly_percentiles.of_lists(grouped, len(names) - len(listed))
 
 
 def _empty_rows(

@@ -159,12 +159,14 @@ def line_figures(
     """Returns the figures of each line, in the order of `lines`."""
     by_line = {row.tags.get("line", ""): row for row in month}
     past = {row.tags.get("line", ""): row for row in before}
-    hourly: dict[str, list[Row]] = {}
+    hourly: dict[str, dict[int | None, Row]] = {}
     for row in hours:
-        hourly.setdefault(row.tags.get("line", ""), []).append(row)
+        # An hour occurs twice if the line's supplier or role changed in it.
+        hourly.setdefault(row.tags.get("line", ""), {}).setdefault(row.time_ms, row)
     return tuple(
-        _line(line, by_line.get(line.id), hourly.get(line.id, []), past.get(line.id))
+        _line(line, by_line.get(line.id), own, past.get(line.id))
         for line in lines
+        for own in (list(hourly.get(line.id, {}).values()),)
     )
 
 

@@ -33,7 +33,8 @@ def line_hours(from_ms: int, to_ms: int, lines: Sequence[str]) -> Query:
         from_ms,
         to_ms,
         (Where("line", tuple(lines)),),
-        ("line",),
+        # Every tag, so that roll-ups can be read as they are.
+        ("line", "site", "role", "supplier"),
         HOUR_MS,
     )
 
