@@ -22,7 +22,8 @@ from probes.wire.clock import WallClock
 from probes.wire.policy import Incident, Policy, SpeedTestFreeze
 from probes.wire.stop_order import StopOrder, stops_everything
 
-# More than sites times rings. What ended orders have left goes then too.
+# More than laptops have sites, rings and teams together. What ended orders have left
+# goes then too.
 _MOST_KEPT = 10_000
 # Returns the times without speed tests, by the time now.
 Freezes = Callable[[int], tuple[SpeedTestFreeze, ...]]
