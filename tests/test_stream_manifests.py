@@ -237,6 +237,17 @@ def test_a_stream_that_names_no_real_port_takes_no_other_ones_state() -> None:
     assert [s and s.state for s in states] == ["unmeasured", "absent"]
 
 
+def test_another_stream_of_a_room_is_no_new_segment() -> None:
+    files = {"/live/master.m3u8": hls(1), "/new": hls(50)}
+    with streams(files) as (server, room):
+        watch = StreamWatch(lambda: 0, timeout_s=1.0)
+        for url in (room.stream_url, f"{server.url}/new"):
+            asyncio.run(watch.look([room.model_copy(update={"stream_url": url})]))
+    state = watch.now("chamber")
+    assert state is not None
+    assert state.state == "unmeasured"
+
+
 def test_a_look_that_fails_leaves_no_old_state() -> None:
     times_ms = iter([0])
     with streams({"/live/master.m3u8": hls(1)}) as (_, room):

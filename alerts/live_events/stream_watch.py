@@ -112,12 +112,13 @@ class StreamWatch:
         # Should this fail, nothing is known, and no old state passes for the present.
         self._states = {}
         looks = await asyncio.gather(*(self._look(room) for room in watched))
-        named = [(room.id, *look) for room, look in zip(watched, looks, strict=True)]
-        self._seen = {id: seen for id, seen, _ in named if seen is not None}
-        self._states = {id: state for id, _, state in named}
+        named = [(room, *look) for room, look in zip(watched, looks, strict=True)]
+        # By address: that a room has another stream is no new segment.
+        self._seen = {room.stream_url: seen for room, seen, _ in named if seen}
+        self._states = {room.id: state for room, _, state in named}
 
     async def _look(self, room: Room) -> tuple[_Seen | None, StreamNow]:
-        seen = self._seen.get(room.id)
+        seen = self._seen.get(room.stream_url)
         try:
             manifest = await self._fetch(room.stream_url)
         except DownloadFailed as failed:
