@@ -206,7 +206,7 @@ def read_state(folder: Path, name: str) -> FeedState:
     try:
         saved = state_file(folder, name).read_bytes()
         return msgspec.json.decode(saved, type=FeedState)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):
         return FeedState()
 
 

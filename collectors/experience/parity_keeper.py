@@ -142,6 +142,6 @@ def _load(path: Path) -> _ParityState:
         return msgspec.json.decode(path.read_bytes(), type=_ParityState)
     except FileNotFoundError:
         return _ParityState()
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         _log.error("parity_state_lost", file=str(path), error=str(error))
         return _ParityState()

@@ -90,7 +90,7 @@ class Erasures:
         with contextlib.suppress(FileNotFoundError):
             for path in sorted(self._folder.iterdir()):
                 if path.suffix in (_ASKED, _DONE) and not path.name.startswith("."):
-                    with contextlib.suppress(OSError, msgspec.MsgspecError):
+                    with contextlib.suppress(OSError, ValueError):
                         body = path.read_bytes()
                         requests.append(
                             (path, msgspec.json.decode(body, type=ErasureRequest))

@@ -206,7 +206,7 @@ class InfluxServer:
         )
         try:
             return answer.status_code, msgspec.json.decode(answer.content)
-        except msgspec.DecodeError:
+        except ValueError:
             return answer.status_code, answer.text
 
     async def _send(
@@ -305,7 +305,7 @@ def _version(answer: httpx2.Response) -> InfluxVersion:
     if not text and answer.content.startswith(b"{"):
         try:
             text = str(msgspec.json.decode(answer.content).get("version", ""))
-        except msgspec.DecodeError:
+        except ValueError:
             text = ""
     match = re.match(r"v?(\d+)\.\d", text)
     return InfluxVersion(int(match[1]), text) if match else InfluxVersion()

@@ -191,6 +191,6 @@ def _load(path: Path) -> RollUpState:
         return msgspec.json.decode(path.read_bytes(), type=RollUpState)
     except FileNotFoundError:
         return RollUpState()
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (OSError, ValueError) as error:
         _log.error("rollup_backlog_unreadable", file=str(path), error=str(error))
         return RollUpState()

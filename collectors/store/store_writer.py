@@ -70,7 +70,7 @@ def saved_positions(config: StoreConfig, reader: str = "store") -> Positions | N
         return msgspec.json.decode(path.read_bytes(), type=Positions)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (OSError, ValueError) as error:
         # Nothing is lost: rows that are written again replace themselves.
         _log.error("store_positions_unreadable", file=str(path), error=str(error))
         return None

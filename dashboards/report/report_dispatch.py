@@ -133,7 +133,7 @@ class ReportDispatch:
         except FileNotFoundError:
             self.state = DispatchState(self._now_ms())
             self._save()
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             raise ValueError(
                 f"{self._path}: cannot be read ({error}); delete it, and reports that "
                 "are due from now on are sent"

@@ -46,7 +46,7 @@ class DeviceStates:
             self._by_device = msgspec.json.decode(raw, type=dict[str, DeviceState])
         except FileNotFoundError:
             pass
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError) as error:
             _log.warning("snmp_state_not_read", file=str(file), error=str(error))
 
     def get(self, device: str) -> DeviceState:

@@ -95,7 +95,7 @@ class PortMemory:
             learnt = _decode(self._file.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, zlib.error, msgspec.DecodeError) as error:
+        except (OSError, zlib.error, ValueError) as error:
             _log.warning(
                 "learnt_ports_not_read", file=str(self._file), error=str(error)
             )

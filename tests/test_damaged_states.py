@@ -1,0 +1,55 @@
+"""A damaged disk changes single octets: a state file whose text is none any more costs
+what was in it, never the start of Towpath."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alerts.calendars.calendar_feed import FeedState, read_state
+from collectors.snmp.polling.device_state import DeviceState, DeviceStates
+from collectors.store.erasure import Erasures
+from collectors.store.store_config import StoreConfig
+from collectors.store.store_writer import saved_positions
+
+
+def damage(file: Path, octet: bytes) -> None:
+    """Makes an octet of the file's text one that UTF-8 does not have."""
+    content = file.read_bytes()
+    assert content.count(octet) == 1
+    file.write_bytes(content.replace(octet, b"\xff"))
+
+
+def test_what_was_remembered_of_devices_is_learnt_again(tmp_path: Path) -> None:
+    file = tmp_path / "snmp.json"
+    states = DeviceStates(file)
+    states.get("sw-1").credential = "old#words"
+    states.save()
+    assert DeviceStates(file).get("sw-1").credential == "old#words"
+    damage(file, b"#")
+    assert DeviceStates(file).get("sw-1") == DeviceState()
+
+
+def test_rows_are_written_again(tmp_path: Path) -> None:
+    config = StoreConfig(folder=tmp_path)
+    file = tmp_path / "store-embedded.positions.json"
+    file.write_text('{"a#b": {"segment": 1, "offset": 2}}')
+    assert saved_positions(config)
+    damage(file, b"#")
+    assert saved_positions(config) is None
+
+
+def test_a_calendar_is_fetched_again(tmp_path: Path) -> None:
+    file = tmp_path / "works.json"
+    file.write_text('{"etag": "#", "checked_ms": 1}')
+    assert read_state(tmp_path, "works").checked_ms == 1
+    damage(file, b"#")
+    assert read_state(tmp_path, "works") == FeedState()
+
+
+def test_other_requests_to_erase_a_laptop_are_still_obeyed(tmp_path: Path) -> None:
+    erasures = Erasures(tmp_path)
+    erasures.request("#", 1)
+    erasures.request("laptop-2", 2)
+    (file,) = (f for f in tmp_path.rglob("*") if f.is_file() and b"#" in f.read_bytes())
+    damage(file, b"#")
+    assert Erasures(tmp_path).known() == {"laptop-2": 2}
