@@ -74,7 +74,7 @@ class Council:
             lambda: self.now_ms,
             self.graph,
         )
-        made._written_ms = made._load()
+        made._written_ms = made._state.load()
         return made
 
     async def round(self, collector: CallCollector | None = None) -> dict[str, Any]:
@@ -268,8 +268,7 @@ async def test_rows_are_the_same_if_it_is_killed_before_its_position_is_kept(
     async with council(tmp_path) as (server, here):
         server.add(meeting(12))
         collector = here.collector()
-        collector._state = tmp_path / "a folder in its place"
-        collector._state.mkdir()
+        collector._state._file = tmp_path  # A folder in its place.
         told = await here.round(collector)
         assert told["reading"] == 0
         first = here.rows()
@@ -277,6 +276,22 @@ async def test_rows_are_the_same_if_it_is_killed_before_its_position_is_kept(
         here.append.batches.clear()
         told = await here.round()
         assert (told["reading"], here.rows()) == (1, first)
+
+
+async def test_calls_count_once_also_if_the_end_of_their_window_was_not_kept(
+    tmp_path: Path,
+) -> None:
+    async with council(tmp_path) as (server, here):
+        server.add(meeting(12))
+        collector = here.collector()
+        collector._state._file = tmp_path
+        await here.round(collector)
+        assert here.rows()
+        here.append.batches.clear()
+        collector._state._file = here.state
+        here.now_ms += 900_000
+        told = await here.round(collector)
+        assert (told["windows"], told["records"], here.rows()) == (2, 1, {})
 
 
 async def test_a_server_that_is_away_is_one_sentence(tmp_path: Path) -> None:
@@ -301,6 +316,20 @@ async def test_a_record_that_is_gone_or_never_comes_does_not_stop_the_others(
         told = await here.round(collector)
         assert (told["reading"], told["left_out"], told["records"]) == (1, 1, 1)
         assert told["gone"] == 8
+
+
+async def test_a_window_whose_only_record_never_comes_does_not_stop_the_next(
+    tmp_path: Path,
+) -> None:
+    async with council(tmp_path) as (server, here):
+        bad = meeting(1)
+        server.add(bad)
+        server.always = {bad["id"]: 500}
+        collector = here.collector()
+        collector._tries[bad["id"]] = 94  # In a day, less two rounds.
+        assert (await here.round(collector))["windows"] == 0
+        told = await here.round(collector)
+        assert (told["reading"], told["left_out"], told["windows"]) == (1, 1, 1)
 
 
 async def test_the_application_signs_in_with_a_certificate(tmp_path: Path) -> None:

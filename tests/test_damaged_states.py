@@ -1,11 +1,12 @@
-"""A damaged disk changes single octets: a state file whose text is none any more costs
-what was in it, never the start of Towpath."""
+"""State files that are wrong, as by a damaged disk, which changes single octets: they
+cost what was in them, never the start of Towpath."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from alerts.calendars.calendar_feed import FeedState, read_state
+from collectors.calls.written_state import WrittenState
 from collectors.snmp.polling.device_state import DeviceState, DeviceStates
 from collectors.store.erasure import Erasures
 from collectors.store.store_config import StoreConfig
@@ -13,7 +14,7 @@ from collectors.store.store_writer import saved_positions
 
 
 def damage(file: Path, octet: bytes) -> None:
-    """Makes an octet of the file's text one that UTF-8 does not have."""
+    """Changes an octet of the file into one that UTF-8 does not have."""
     content = file.read_bytes()
     assert content.count(octet) == 1
     file.write_bytes(content.replace(octet, b"\xff"))
@@ -36,6 +37,22 @@ def test_rows_are_written_again(tmp_path: Path) -> None:
     assert saved_positions(config)
     damage(file, b"#")
     assert saved_positions(config) is None
+
+
+def test_calls_are_read_again_if_a_clock_was_ahead_or_nothing_can_be_read(
+    tmp_path: Path,
+) -> None:
+    day_ms = 86_400_000
+    state = WrittenState(tmp_path / "calls.json", 900_000, 1, lambda: 40 * day_ms + 5)
+    state.save(39 * day_ms + 900_000)
+    assert state.load() == 39 * day_ms + 900_000
+    state.save(5 * day_ms)
+    assert state.load() == 11 * day_ms
+    for ahead_ms in (41 * day_ms, 400 * day_ms):
+        state.save(ahead_ms)
+        assert state.load() == 39 * day_ms
+    damage(tmp_path / "calls.json", b"{")
+    assert state.load() == 39 * day_ms
 
 
 def test_a_calendar_is_fetched_again(tmp_path: Path) -> None:

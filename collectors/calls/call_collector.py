@@ -16,9 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
-import structlog
-
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import batch_samples
 from collectors.call_measurements import PERIOD_S
@@ -37,26 +34,20 @@ from collectors.calls.record_list import (
 )
 from collectors.calls.record_parser import parse_record
 from collectors.calls.stream_verdict import load_stream_rules
+from collectors.calls.written_state import WrittenState
 from collectors.estate import Estate
 from collectors.failure_log import FailureLog
 from collectors.journal import Append
-from probes.wire.atomic_file import replace_file
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample, Value
 
-_log = structlog.get_logger()
 _PERIOD_MS = PERIOD_S * 1000
 _HOUR_MS = 3_600_000
-# In how many rounds a record is tried that Microsoft fails to send.
-_MOST_TRIES = 8
+# In how many rounds a record is tried that Microsoft fails to send: if others of its
+# window are read, and (a day) if none is, as Microsoft as a whole may fail then.
+_MOST_TRIES, _MOST_TRIES_ALONE = 8, 96
 # With so many failures in one window, Microsoft as a whole fails.
 _MOST_FAILED = 10
-
-
-class CallsState(msgspec.Struct):
-    """The end of the last window whose rows are in the journal."""
-
-    written_ms: int
 
 
 class CallCollector:
@@ -80,8 +71,8 @@ class CallCollector:
         graph: GraphClient | None = None,
     ) -> None:
         self._config, self._estate, self._locator = config, estate, locator
-        self._append, self._state = append, state
-        self._least, self._now_ms = least, now_ms
+        self._append, self._least, self._now_ms = append, least, now_ms
+        self._state = WrittenState(state, _PERIOD_MS, config.first_days, now_ms)
         self._graph = graph or GraphClient(config, GraphToken(config))
         self._mask, self._rules = PersonMask(), load_stream_rules(config.rule)
         self._listed: dict[str, ListedRecord] = {}
@@ -105,7 +96,7 @@ class CallCollector:
         self._failures = FailureLog("calls_not_read", "calls_read_again")
 
     async def __aenter__(self) -> Self:
-        self._written_ms = await asyncio.to_thread(self._load)
+        self._written_ms = await asyncio.to_thread(self._state.load)
         self._tasks.start(self._run(), "calls")
         return self
 
@@ -138,6 +129,8 @@ class CallCollector:
                 async with self._graph as graph:
                     await self.read_round(graph)
                     await self._phone.read_round(graph)
+            except GraphRefused as refused:
+                self._note_failure(str(refused))
             except Exception as error:  # noqa: BLE001 - a round is not the last
                 self._note_failure(repr(error))
             await asyncio.sleep(self._config.period_s)
@@ -212,13 +205,14 @@ class CallCollector:
             batches = batch_samples(samples, self.NAME, self._now_ms())
             await self._append.append(*batches)
         self._written_ms = end_ms
-        if samples:
-            await self._save()
         self._counts["windows"] += 1
         self._counts["records"] += len(records)
+        # First of all: else the next window has them too if this end cannot be saved.
         for one in due:
             self._counted[one.id] = self._listed.pop(one.id)
             self._tries.pop(one.id, None)
+        if samples:
+            await self._save()
 
     async def _read_records(
         self, graph: GraphClient, due: list[ListedRecord]
@@ -263,30 +257,15 @@ class CallCollector:
         is about single records."""
         for one, _ in failed:
             self._tries[one.id] += 1
+        most = _MOST_TRIES if are_others_read else _MOST_TRIES_ALONE
         for one, error in failed:
-            if self._tries[one.id] < _MOST_TRIES or not are_others_read:
+            if self._tries[one.id] < most:
                 raise error
         self._counts["left_out"] += len(failed)
 
-    def _load(self) -> int:
-        """Returns the end of the last window. Without a state that can be read, it is
-        `first_days` ago: windows that are written again are the same rows."""
-        now_ms = self._now_ms()
-        first_ms = now_ms - self._config.first_days * 24 * _HOUR_MS
-        try:
-            saved = msgspec.json.decode(self._state.read_bytes(), type=CallsState)
-            # Microsoft has nothing older than 30 days.
-            first_ms = max(saved.written_ms, now_ms - 29 * 24 * _HOUR_MS)
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError) as error:
-            _log.error("calls_state_lost", file=str(self._state), error=str(error))
-        return first_ms // _PERIOD_MS * _PERIOD_MS
-
     async def _save(self) -> None:
         if self._written_ms != self._saved_ms:
-            data = msgspec.json.encode(CallsState(self._written_ms))
-            await asyncio.to_thread(replace_file, self._state, data, durable=True)
+            await asyncio.to_thread(self._state.save, self._written_ms)
             self._saved_ms = self._written_ms
 
 

@@ -12,9 +12,6 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-import msgspec
-import structlog
-
 from collectors.batch import batch_samples
 from collectors.call_measurements import PHONE_PERIOD_S
 from collectors.calls.call_record import PersonMask
@@ -26,22 +23,14 @@ from collectors.calls.phone_groups import phone_rows
 from collectors.calls.phone_log import PhoneLog, phone_log_url, read_phone_rows
 from collectors.calls.record_list import PageRefused, page_rows
 from collectors.calls.record_values import Odd
+from collectors.calls.written_state import WrittenState
 from collectors.failure_log import FailureLog
 from collectors.journal import Append
-from probes.wire.atomic_file import replace_file
 from probes.wire.clock import WallClock
 
-_log = structlog.get_logger()
 _HOUR_MS = PHONE_PERIOD_S * 1000
-_DAY_MS = 24 * _HOUR_MS
 _LOGS: tuple[PhoneLog, ...] = ("direct_routing", "calling_plan")
 _PERMISSION = "CallRecord-PstnCalls.Read.All"
-
-
-class PhoneState(msgspec.Struct):
-    """The end of the last hour whose rows are in the journal."""
-
-    written_ms: int
 
 
 class PhoneCollector:
@@ -59,7 +48,8 @@ class PhoneCollector:
         now_ms: WallClock,
         odd: Odd,
     ) -> None:
-        self._config, self._append, self._state = config, append, state
+        self._config, self._append = config, append
+        self._state = WrittenState(state, _HOUR_MS, config.first_days, now_ms)
         self._least, self._mask, self._now_ms = least, mask, now_ms
         self._odd = odd
         self._written_ms: int | None = None
@@ -74,13 +64,12 @@ class PhoneCollector:
         now_ms = self._now_ms()
         try:
             if self._written_ms is None:
-                self._written_ms = await asyncio.to_thread(self._load)
+                self._written_ms = await asyncio.to_thread(self._state.load)
             wait_ms = self._config.phone_settle_h * _HOUR_MS
             while self._written_ms + _HOUR_MS + wait_ms <= now_ms:
                 await self._write_hour(graph, self._written_ms)
                 self._written_ms += _HOUR_MS
-                data = msgspec.json.encode(PhoneState(self._written_ms))
-                await asyncio.to_thread(replace_file, self._state, data, durable=True)
+                await asyncio.to_thread(self._state.save, self._written_ms)
         except (GraphRefused, PageRefused) as refused:
             self._note_failure(f"telephone calls: {refused}")
         except RecordGone:
@@ -114,17 +103,3 @@ class PhoneCollector:
         self.failure = sentence
         self.counts["failures"] += 1
         self._failures.failed(sentence, kind=sentence)
-
-    def _load(self) -> int:
-        """Returns the end of the last hour, or `first_days` ago."""
-        now_ms = self._now_ms()
-        first_ms = now_ms - self._config.first_days * _DAY_MS
-        try:
-            saved = msgspec.json.decode(self._state.read_bytes(), type=PhoneState)
-            # As with records of calls, so that an old state does not read for months.
-            first_ms = max(saved.written_ms, now_ms - 29 * _DAY_MS)
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError) as error:
-            _log.error("calls_state_lost", file=str(self._state), error=str(error))
-        return first_ms // _HOUR_MS * _HOUR_MS
