@@ -12,6 +12,7 @@ from store_doubles import MemoryStore
 
 from dashboards.report.month import Month, ReportPeriod, parse_period
 from dashboards.report.report_html import render_html
+from dashboards.report.report_tables import report_tables
 from dashboards.report.trend import TrendMonth, gather_trend, trend_months
 from dashboards.report_config import ReportTargets
 from probes.wire.sample import Sample
@@ -120,6 +121,30 @@ def test_a_running_quarter_is_provisional_and_says_so() -> None:
     assert "Provisional:</strong> the quarter is not over" in html
     assert "October to December 2026" in html
     assert "What these figures assume" in html
+
+
+def test_a_quarter_is_called_one_in_headers_and_sentences() -> None:
+    content = month_content(month=parse_period({"quarter": "2026-Q4"}))
+    html = render_html(content)
+    assert "hange from last quarter" in html
+    assert "hange from last month" not in html
+    headers = {
+        table.name: [column.header for column in table.columns]
+        for table in report_tables(content)
+    }
+    assert headers["sites"][0] == "quarter"
+    assert any("last quarter" in header for header in headers["lines"])
+    # The trend is of months, whatever the report is about.
+    assert headers["trend"][0] == "month"
+    changed = [
+        text for name, texts in headers.items() if name != "trend" for text in texts
+    ]
+    assert not [text for text in changed if "month" in text.split()]
+
+
+def test_a_report_says_that_it_leaves_out_what_was_removed() -> None:
+    html = render_html(month_content(month=parse_period({"month": "2026-10"})))
+    assert "One that was removed before then is not in these figures" in html
 
 
 def test_a_time_without_any_data_has_a_report_without_figures() -> None:

@@ -56,6 +56,11 @@ class ReportPeriod:
         return names.get(self._whole_months, "period")
 
     @property
+    def noun_before(self) -> str:
+        """Returns the time before it: `last month`, or `the period before`."""
+        return "the period before" if self.noun == "period" else f"last {self.noun}"
+
+    @property
     def name(self) -> str:
         """Returns `October 2026`, `October to December 2026`, `2026`, `April 2026 to
         March 2027` or `1 October 2026 to 9 October 2026`."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
+from dashboards.report.month import ReportPeriod
 from dashboards.report.report_data import ReportContent
 
 Cell = str | int | float | date | datetime | None
@@ -32,6 +33,13 @@ class CellColumn:
         """The unit in the header; empty if it has none."""
         match = _UNIT.search(self.header)
         return match[1] if match else ""
+
+    def of_period(self, period: ReportPeriod) -> CellColumn:
+        """Returns the column of a report that may be about another time than a month:
+        `last year` instead of `last month`."""
+        header = self.header.replace("last month", period.noun_before)
+        header = re.sub(r"\bmonth\b", period.noun, header)
+        return CellColumn(header, self.kind)
 
 
 @dataclass(frozen=True)
@@ -54,14 +62,19 @@ class ReportTable:
 
 @dataclass(frozen=True)
 class TableLayout:
-    """A table without its rows, and the function that makes them."""
+    """A table without its rows, and the function that makes them. Its headers are those
+    of a month. `by_month`: each row is of a month, whatever the report is about."""
 
     name: str
     title: str
     about: str
     columns: tuple[CellColumn, ...]
     rows: Callable[[ReportContent], Iterable[Sequence[Cell]]]
+    by_month: bool = False
 
     def table(self, content: ReportContent) -> ReportTable:
         rows = tuple(tuple(row) for row in self.rows(content))
-        return ReportTable(self.name, self.title, self.about, self.columns, rows)
+        columns = self.columns
+        if not self.by_month:
+            columns = tuple(column.of_period(content.month) for column in columns)
+        return ReportTable(self.name, self.title, self.about, columns, rows)

@@ -43,4 +43,5 @@ TREND_LAYOUT = TableLayout(
     "The last thirteen months, against the council's targets.",
     _COLUMNS,
     _rows,
+    by_month=True,
 )
