@@ -118,6 +118,20 @@ def test_random_bytes_never_fill_the_memory():
     assert watcher.counts["streams_dropped"] == 30
 
 
+def test_a_flood_of_made_up_senders_neither_cuts_a_call_nor_outgrows_the_limit():
+    wire = Wire(WatchLimits(streams=40, candidates=40))
+    for second in range(20):
+        wire.talk("ab", (4000, 5000), second * 1000, 50, 1)
+        for ssrc in range(second * 30 + 2, second * 30 + 32):
+            wire.talk("ba", (1, 2), second * 1000 + 990, 6, ssrc)
+        assert len(wire.watcher.live) <= 40
+        assert len(wire.watcher._by_ssrc) <= 40
+    ended = [watched.stream for watched in wire.watcher.finish()]
+    (call,) = [stream for stream in ended if stream.key.ssrc == 1]
+    assert call.packets == 1000
+    assert len(ended) == 1 + 20 * 30
+
+
 def test_audio_that_goes_one_way_only_is_named():
     wire = Wire()
     wire.talk("ab", (4000, 5000), 0, 500, 1)

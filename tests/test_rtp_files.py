@@ -38,6 +38,22 @@ def read(path, data):
     return file, [(frame.at_ns, frame.data) for frame in file]
 
 
+def test_of_too_many_streams_the_longest_are_listed_and_the_others_counted(tmp_path):
+    lengths = [6, 40, 7, 30, 8, 9, 10, 5]
+    frames = [
+        (n * STEP_NS, ethernet(ipv4(udp(rtp(n, ssrc=ssrc)))))
+        for ssrc, length in enumerate(lengths)
+        for n in range(length)
+    ]
+    path = tmp_path / "many.pcap"
+    path.write_bytes(pcap(sorted(frames)))
+    report = report_capture(path, most_streams=2)
+    assert sorted(stream.packets for stream in report.streams) == [30, 40]
+    assert report.remarks == [
+        "6 streams are not listed: there are too many, and these are the shortest"
+    ]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_frames_and_their_times_are_read_from(kind, tmp_path):
     file, frames = read(tmp_path / "capture", KINDS[kind])

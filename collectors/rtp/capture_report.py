@@ -13,7 +13,8 @@ from collectors.rtp.rtp_figures import StreamFigures, figures_of, mark_one_way
 from collectors.rtp.sip_calls import SipCallFigures
 from collectors.rtp.stream_watcher import StreamWatcher
 
-_MOST_STREAMS = 100_000
+# Some 3.5 kB each.
+_MOST_STREAMS = 20_000
 
 
 class CaptureReport(msgspec.Struct, kw_only=True):
@@ -29,8 +30,9 @@ class CaptureReport(msgspec.Struct, kw_only=True):
     remarks: list[str]
 
 
-def report_capture(path: Path) -> CaptureReport:
-    """Reads the capture in bounded memory. Raises `NotACapture`, and `OSError`."""
+def report_capture(path: Path, most_streams: int = _MOST_STREAMS) -> CaptureReport:
+    """Reads the capture in bounded memory, and lists the `most_streams` with the most
+    packets. Raises `NotACapture`, and `OSError`."""
     file, decoder, watcher = CaptureFile(path), FrameDecoder(), StreamWatcher()
     streams: list[StreamFigures] = []
     unlisted = frames = usual = 0
@@ -47,10 +49,13 @@ def report_capture(path: Path) -> CaptureReport:
                 continue
             watcher.feed(at_ns, datagram)
             if watcher.ended:
-                unlisted += _list(watcher, streams)
+                _list(watcher, streams)
+                if len(streams) > most_streams + most_streams // 4:
+                    unlisted += _drop_shortest(streams, most_streams)
     decoder.counts["udp"] += usual
     watcher.ended = watcher.finish()
-    unlisted += _list(watcher, streams)
+    _list(watcher, streams)
+    unlisted += _drop_shortest(streams, most_streams)
     mark_one_way(streams)
     streams.sort(key=lambda stream: (stream.start_ms, stream.ssrc))
     return CaptureReport(
@@ -64,12 +69,20 @@ def report_capture(path: Path) -> CaptureReport:
     )
 
 
-def _list(watcher: StreamWatcher, streams: list[StreamFigures]) -> int:
-    """Moves the ended streams to the list; returns how many it has no room for."""
-    room = _MOST_STREAMS - len(streams)
+def _list(watcher: StreamWatcher, streams: list[StreamFigures]) -> None:
+    """Moves the ended streams to the list."""
     ended, watcher.ended = watcher.ended, []
-    streams += [figures_of(watched, watcher.first_ns) for watched in ended[:room]]
-    return max(0, len(ended) - room)
+    streams += [figures_of(watched, watcher.first_ns) for watched in ended]
+
+
+def _drop_shortest(streams: list[StreamFigures], most: int) -> int:
+    """Keeps the longest streams: a flood of made-up ones cannot push out calls. Returns
+    how many were dropped."""
+    dropped = max(0, len(streams) - most)
+    if dropped:
+        streams.sort(key=lambda stream: -stream.packets)
+        del streams[most:]
+    return dropped
 
 
 def _remarks(
@@ -96,7 +109,15 @@ def _remarks(
     unreadable = watcher.counts["rtcp_unreadable"]
     if unreadable:
         remarks.append(f"{unreadable:,} RTCP packets are encrypted or damaged")
-    lost = unlisted + watcher.counts["streams_dropped"]
-    if lost:
-        remarks.append(f"{lost:,} streams are cut or not listed: there are too many")
+    early = watcher.counts["streams_dropped"]
+    if early:
+        remarks.append(
+            f"{early:,} streams were taken to be over, as too many lasted at a time: "
+            "those that were silent for longest"
+        )
+    if unlisted:
+        remarks.append(
+            f"{unlisted:,} streams are not listed: there are too many, and these are "
+            "the shortest"
+        )
     return remarks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -69,7 +70,9 @@ class RtpStream:
         self._expect: int | None = None
         self._last_at_ns = self._last_stamp = 0
         self._transit_ms = 0.0
-        self._sample: list[tuple[int, int, int]] | None = []
+        # Time, timestamp and sequence number of the first packets, one after the other:
+        # tuples would take seven times the memory, and anybody can begin streams.
+        self._sample: array[int] | None = array("q")
 
     @property
     def received(self) -> int:
@@ -98,7 +101,7 @@ class RtpStream:
             self.first_sequence = self._highest = sequence
             self._last_stamp = stamp
             self._bits = self._bits_used = 1
-            self._sample = [(at_ns, stamp, sequence)]
+            self._sample = array("q", (at_ns, stamp, sequence))
             return
         delta_ms = (at_ns - self.last_ns) / 1e6
         if delta_ms > self.delta_max_ms:
@@ -107,8 +110,8 @@ class RtpStream:
         if self._place(sequence):
             return
         if self._sample is not None:
-            self._sample.append((at_ns, stamp, sequence))
-            if len(self._sample) >= _SAMPLE:
+            self._sample.extend((at_ns, stamp, sequence))
+            if len(self._sample) >= 3 * _SAMPLE:
                 self.use_sample()
         elif self.hz:
             self._time(at_ns, stamp)
@@ -205,9 +208,10 @@ class RtpStream:
     def use_sample(self) -> None:
         """Finds frame length and, if not known, clock from the first packets; then
         reckons their jitter. Also when a stream ends before the sample is full."""
-        sample, self._sample = self._sample, None
-        if not sample:
+        cells, self._sample = self._sample, None
+        if not cells:
             return
+        sample = list(zip(cells[::3], cells[1::3], cells[2::3], strict=True))
         steps: dict[int, int] = {}
         for before, after in pairwise(sample):
             step = after[1] - before[1] & 0xFFFFFFFF

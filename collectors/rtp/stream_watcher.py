@@ -8,6 +8,7 @@ the first of them; random bytes do not get that far.
 from __future__ import annotations
 
 from collections import Counter
+from heapq import nsmallest
 from typing import NamedTuple
 
 from collectors.rtp.frame_decoder import Datagram
@@ -37,7 +38,8 @@ _MOST_RTT_NS = 30_000_000_000
 
 
 class WatchLimits(NamedTuple):
-    """How much is held at a time; the oldest goes first, and is counted."""
+    """How much is held at a time; the oldest goes first, and is counted. Of streams,
+    those that were silent for longest: else a flood of short ones would cut calls."""
 
     streams: int = 20_000
     candidates: int = 8_192
@@ -182,8 +184,7 @@ class StreamWatcher:
         if packets is None:
             return
         if len(self.live) >= self._limits.streams:
-            self.counts["streams_dropped"] += 1
-            self._end(next(iter(self.live.values())))
+            self._end_silent()
         watched = WatchedStream(RtpStream(key), awaited)
         self.live[key] = watched
         self._by_ssrc.setdefault(key.ssrc, []).append(watched)
@@ -263,6 +264,14 @@ class StreamWatcher:
             self._awaited[place] = AwaitedMedia(call, media)
             if len(self._awaited) > self._limits.awaited:
                 del self._awaited[next(iter(self._awaited))]
+
+    def _end_silent(self) -> None:
+        """Makes room for streams: for some at a time, as all have to be looked at."""
+        some = max(1, self._limits.streams // 16)
+        live = self.live.values()
+        for watched in nsmallest(some, live, key=lambda one: one.stream.last_ns):
+            self.counts["streams_dropped"] += 1
+            self._end(watched)
 
     def _sweep(self, at_ns: int) -> None:
         self._swept_ns = at_ns
