@@ -46,7 +46,7 @@ def stream(
 def call(
     streams: Sequence[StreamEnd], sessions: Sequence[SessionEnd] = ()
 ) -> CallRecord:
-    return CallRecord(1, "group", 0, 1, 0, tuple(streams), tuple(sessions))
+    return CallRecord(tuple(streams), tuple(sessions))
 
 
 def rows(*records: CallRecord, least: int = 10) -> list[Sample]:

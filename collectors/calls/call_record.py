@@ -18,7 +18,6 @@ MEDIA: tuple[Media, ...] = ("audio", "video", "screen_sharing")
 Verdict = Literal["good", "poor", "unclassified"]
 Side = Literal["client", "network", "server", "unknown"]
 Leg = Literal["meeting", "direct", "phone"]
-CallKind = Literal["group", "peer", "unknown"]
 Size = Literal["two", "small", "large"]
 Stage = Literal["", "setup", "midcall", "unknown"]
 
@@ -75,14 +74,9 @@ class SessionEnd(msgspec.Struct, frozen=True):
 
 
 class CallRecord(msgspec.Struct, frozen=True):
-    """A call as it counts in groups. Times are those of the whole call, because its
-    record appears after that."""
+    """A call as it counts in groups: in the window in which it ended, which the list of
+    records says."""
 
-    version: int
-    kind: CallKind
-    started_ms: int
-    ended_ms: int
-    people: int
     streams: tuple[StreamEnd, ...] = ()
     sessions: tuple[SessionEnd, ...] = ()
 

@@ -75,7 +75,7 @@ def read_page(body: bytes, odd: Odd) -> list[ListedRecord]:
         if not known or not _ID.fullmatch(id):
             odd["no_time"] += 1
             continue
-        # As in the parser: one that ends before it begins counts when it began.
+        # One that ends before it begins counts when it began.
         version = version if type(version) is int else 0
         records.append(ListedRecord(id, version, max(known)))
     return records

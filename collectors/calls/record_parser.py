@@ -15,7 +15,6 @@ from typing import NamedTuple
 import msgspec
 
 from collectors.calls.call_record import (
-    CallKind,
     CallPlace,
     CallRecord,
     EndAddresses,
@@ -48,11 +47,7 @@ from collectors.calls.record_values import (
 )
 from collectors.calls.stream_verdict import StreamFigures, StreamRules
 
-_KINDS: Mapping[str, CallKind] = {
-    "groupCall": "group",
-    "peerToPeer": "peer",
-    "unknown": "unknown",
-}
+_KINDS = {name: name for name in ("groupCall", "peerToPeer", "unknown")}
 _CONNECTIONS = {name: name for name in ("unknown", "wired", "wifi", "mobile", "tunnel")}
 _STAGES: Mapping[str, Stage] = {
     "callSetup": "setup",
@@ -94,10 +89,11 @@ def parse_record(
     """Returns what is kept of a record, or None if it cannot count. `pages`: further
     pages of its sessions. Never raises because of what is in it."""
     raw = as_object(_decode(body, odd))
-    started_ms, ended_ms = _times(raw, odd)
-    if ended_ms is None or started_ms is None:
+    if not _has_time(raw, odd):
         odd["no_time"] += 1
         return None
+    # For what is odd: nothing depends on the kind.
+    one_of(raw.get("type"), _KINDS, "unknown", "call_kind", odd)
     sessions: list[SessionEnd] = []
     seen: list[_SeenStream] = []
     real = [s for s in _sessions(raw, pages, odd) if not _is_test(s, odd)]
@@ -118,16 +114,7 @@ def parse_record(
         )
     if not seen:
         odd["no_streams"] += 1
-    version = raw.get("version")
-    return CallRecord(
-        version if type(version) is int else 0,
-        one_of(raw.get("type"), _KINDS, "unknown", "call_kind", odd),
-        started_ms,
-        ended_ms,
-        len({end.person for end in ends if end.who == "person"}),
-        tuple(_with_sides(seen)),
-        tuple(sessions),
-    )
+    return CallRecord(tuple(_with_sides(seen)), tuple(sessions))
 
 
 def _decode(body: bytes, odd: Odd) -> object:
@@ -139,16 +126,14 @@ def _decode(body: bytes, odd: Odd) -> object:
         return None
 
 
-def _times(raw: Json, odd: Odd) -> tuple[int | None, int | None]:
+def _has_time(raw: Json, odd: Odd) -> bool:
     started_ms = time_ms(raw.get("startDateTime"), odd)
     ended_ms = time_ms(raw.get("endDateTime"), odd)
     if started_ms is None or ended_ms is None:
-        one_ms = started_ms if ended_ms is None else ended_ms
-        return one_ms, one_ms
+        return started_ms is not None or ended_ms is not None
     if ended_ms < started_ms:
         odd["ends_before_start"] += 1
-        return started_ms, started_ms
-    return started_ms, ended_ms
+    return True
 
 
 def _sessions(raw: Json, pages: Sequence[bytes], odd: Odd) -> Iterator[Json]:
