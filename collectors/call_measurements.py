@@ -1,6 +1,6 @@
 """Microsoft's record of calls: groups of people (`teams_calls`), meeting rooms
-(`room_calls`), calls of the telephone network (`phone_calls`), and how reading it goes
-(`self_calls`)."""
+(`room_calls`), calls of the telephone network (`phone_calls`), exports of the Call
+Quality Dashboard (`cqd_streams`), and how reading it goes (`self_calls`)."""
 
 from __future__ import annotations
 
@@ -138,6 +138,26 @@ PHONE_CALLS = Measurement(
     lateness_s=_PHONE_LATENESS_S,
     retention_days=_KEEP_DAYS,
 )
+CQD_STREAMS = Measurement(
+    name="cqd_streams",
+    meaning="streams of a site in a day or month (UTC), from an export of Microsoft's "
+    "Call Quality Dashboard; at its start",
+    tags=(
+        SITE,
+        Tag("media", "audio, video or screen_sharing"),
+        Tag("step", "day or month"),
+    ),
+    fields=(
+        Field("streams", "int", "1", "streams of media, each counted once"),
+        _share("streams", "unclassified_ratio", "without a verdict"),
+        Field("classified", "int", "1", "streams with a verdict, good or poor"),
+        _share("classified", "poor_ratio", "poor by Microsoft's rule"),
+    ),
+    period_s=86_400,
+    # People import them when they like.
+    lateness_s=_KEEP_DAYS * 86_400,
+    retention_days=_KEEP_DAYS,
+)
 # What the parser leaves out, by its reason.
 ODD_REASONS = {
     "unreadable_record": "records or pages that are not valid JSON",
@@ -201,4 +221,4 @@ SELF_CALLS = Measurement(
     lateness_s=120,
     retention_days=_KEEP_DAYS,
 )
-CALL_MEASUREMENTS = (TEAMS_CALLS, PHONE_CALLS, ROOM_CALLS)
+CALL_MEASUREMENTS = (TEAMS_CALLS, PHONE_CALLS, ROOM_CALLS, CQD_STREAMS)

@@ -33,6 +33,7 @@ port = 0
 ESTATE = '[[sites]]\nid = "hall"\nname = "Hall"\n'
 # Each command that reads settings, with what else it needs. {out} may be written.
 ARGUMENTS = {
+    "import cqd": ("{out}/cqd.csv",),
     "fleet audit": (),
     "fleet erase": ("aaaaaaaaaaaaaaaa",),
     "fleet expected": ("{out}/devices.csv",),
@@ -159,6 +160,10 @@ def test_no_command_ends_in_a_traceback(state: str, tmp_path: Path) -> None:
     out.mkdir()
     read_only.mkdir()
     (tmp_path / "file").write_text("no folder\n")
+    (out / "cqd.csv").write_text(
+        "Building Name,Date,Audio Good Stream Count,Audio Poor Stream Count\n"
+        "Hall,2026-10-01,900,10\n"
+    )
     (out / "devices.csv").write_text("Serial number\nPF3ABCDE\n")
     (tmp_path / "estate.toml").write_text(ESTATE)
     path = {

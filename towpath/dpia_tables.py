@@ -157,6 +157,15 @@ def _flows(
         "`groups.least` people, secondary suppression",
         f"{calls.retention_days} days",
     )
+    exports = catalogue.measurement("cqd_streams")
+    yield (
+        "a file that a person exported (`towpath import cqd`)",
+        "shared store, boards",
+        f"`{exports.name}`: streams of a site in a day or month",
+        "as many streams as `groups.least` people make on a busy day; whole days and "
+        "months",
+        f"{exports.retention_days} days",
+    )
     groups = catalogue.measurement(_GROUPS)
     yield (
         "journal",

@@ -96,6 +96,25 @@ def _building_offices(
     return offices
 
 
+def sites_by_building(
+    buildings: Sequence[Building], sites: Sequence[Site]
+) -> dict[str, str]:
+    """Returns building (case-folded) → site, of all names by which sites are known."""
+    own = NetworkTable(
+        [(net, _Office(site.id)) for site in sites for net in site.subnets]
+    )
+    placed = zip(buildings, _building_offices(buildings, sites, own), strict=True)
+    of_file = {
+        building.name.casefold(): office.site
+        for building, (_, office) in placed
+        if building.is_inside and not building.is_vpn and office.site
+    }
+    names = {
+        name.casefold(): site.id for site in sites for name in (site.name, site.id)
+    }
+    return of_file | names
+
+
 def buildings_without_site(
     buildings: Sequence[Building], sites: Sequence[Site]
 ) -> list[str]:

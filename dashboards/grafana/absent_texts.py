@@ -8,6 +8,7 @@ _NO_RESULT = "No result in this range"
 # Measurement → what it means that it has no rows.
 NOTHING = {
     "alert": "None",
+    "cqd_streams": "No export of the Call Quality Dashboard is imported",
     "device": "No device is polled",
     "event": "None",
     "experience": "Too few laptops, or not measured",

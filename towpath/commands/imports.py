@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from towpath.commands import import_cqd
 from towpath.commands.shared import (
     OptionalConfig,
     fail,
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Import devices and sites from CSV, NetBox or LibreNMS as estate entries.",
+    help="Import devices and sites from CSV, NetBox or LibreNMS as estate entries, or "
+    "streams of calls from Microsoft's dashboard.",
 )
 
+import_cqd.add_commands(app)
 Roles = Annotated[
     list[str] | None,
     typer.Option(

@@ -234,6 +234,45 @@ ROOMS = Panel(
     sort=("poor_ratio_mean", True),
     no_value="No room has an account of Teams Rooms in the estate, or none had a call",
 )
+DASHBOARD_EXPORTS = Panel(
+    "What does Microsoft's Call Quality Dashboard say of each site?",
+    "Exports of the dashboard that people import (towpath import cqd), for councils "
+    "that do not let Towpath read each call. Whole days or months of sites with enough "
+    "streams.",
+    (
+        PanelQuery(
+            select(
+                "cqd_streams",
+                ("poor_ratio", "mean"),
+                ("classified", "sum"),
+                ("unclassified_ratio", "mean"),
+                ("streams", "sum"),
+                by=("site", "media", "step"),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=7,
+    columns={
+        "site": TableColumn(
+            "Site", width=150, link=_TO_SITE, link_title="Show this site"
+        ),
+        "media": TableColumn("Media", width=110),
+        "step": TableColumn("By", width=90),
+        "poor_ratio_mean": record_column(
+            "cqd_streams", "poor_ratio", "Poor", steps=_POOR_STEPS
+        ),
+        "classified_sum": record_column("cqd_streams", "classified", "Streams", 0),
+        "unclassified_ratio_mean": record_column(
+            "cqd_streams", "unclassified_ratio", "No verdict"
+        ),
+        "streams_sum": record_column("cqd_streams", "streams", "All streams", 0),
+    },
+    sort=("poor_ratio_mean", True),
+    no_value="No export of the dashboard is imported",
+)
 MEDIA = Panel(
     "How often were video and shared screens poor?",
     "Share of streams with a verdict. Microsoft judges video by frames lost, frame "
@@ -276,7 +315,17 @@ WHOLE_CALLS = Panel(
 )
 RECORDED_CALLS = BoardRow(
     "Microsoft's record of calls",
-    (BESIDE_TESTS, WHY, SITES, PROVIDERS, GATEWAYS, ROOMS, MEDIA, WHOLE_CALLS),
+    (
+        BESIDE_TESTS,
+        WHY,
+        SITES,
+        PROVIDERS,
+        GATEWAYS,
+        ROOMS,
+        MEDIA,
+        WHOLE_CALLS,
+        DASHBOARD_EXPORTS,
+    ),
     collapsed=True,
 )
 # On the board of Towpath itself.

@@ -1,0 +1,252 @@
+"""Reads what people export from Microsoft's Call Quality Dashboard (CQD), its Power BI
+template or its PowerShell module: counts of streams by building (or subnet) and day (or
+month). Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Literal
+
+import msgspec
+
+from collectors.calls.call_record import Media
+from collectors.csv_sheet import NotCsv, SheetRow, read_sheet
+from probes.wire.catalogue import did_you_mean
+
+Step = Literal["day", "month"]
+DateOrder = Literal["dmy", "mdy"]
+_VERDICTS = ("", "good", "poor", "unclassified")
+_MEDIA: dict[str, Media] = {
+    "audio": "audio",
+    "video": "video",
+    "vbss": "screen_sharing",
+}
+# Our columns, by names of Microsoft's. In calls with its servers the second end is the
+# person's, so that comes before the first.
+_NAMES = {
+    "place": "buildingname building secondbuildingname secondbuilding site sitename",
+    "network": "subnet network secondsubnet secondnetwork",
+    "day": "date day startdate enddate",
+    "month": "monthyear yearmonth month",
+    "year": "year",
+    "users": "usercount users uniqueusers distinctusers",
+    **{
+        f"{media}{verdict}": f"{media}{verdict}streamcount {media}{verdict}streams "
+        f"{media}{verdict}"
+        for media in _MEDIA
+        for verdict in _VERDICTS
+    },
+}
+# The PowerShell module puts the table before the name.
+_COLUMNS = {
+    prefix + word: name
+    for name, words in _NAMES.items()
+    for word in words.split()
+    for prefix in ("", "allstreams", "measures")
+}
+_DAYS = (
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%d %B %Y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%B %d, %Y",
+    "%A, %B %d, %Y",
+    "%A, %d %B %Y",
+)
+_MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%B %Y", "%Y %B", "%Y %b")
+_WHOLE = re.compile(r"(\d+|\d{1,3}([ ,]\d{3})+)(\.0+)?")
+_SLASHED = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})")
+_CLOCK = re.compile(r"[T ]\d{1,2}:.*$")
+
+
+class CqdCount(msgspec.Struct, frozen=True):
+    """Streams of one medium in one row of the sheet. `day`: the day, or the first of
+    the month. `users` is None if the sheet does not have them."""
+
+    line: int
+    place: str
+    network: str
+    day: date
+    step: Step
+    media: Media
+    good: int
+    poor: int
+    unclassified: int
+    users: int | None = None
+
+
+class CqdSheet(msgspec.Struct, frozen=True):
+    """The counts, and a remark on each row that could not be read."""
+
+    counts: tuple[CqdCount, ...]
+    remarks: tuple[str, ...]
+
+
+class CqdRefused(ValueError):
+    """The sheet is none that can be used. The text is one sentence."""
+
+
+def read_cqd(raw: bytes, order: DateOrder | None = None) -> CqdSheet:
+    """Returns the counts of a sheet. `order`: of dates such as 03/04/2026, if the sheet
+    does not show it. Raises `CqdRefused`."""
+    try:
+        sheet = read_sheet(raw, _COLUMNS)
+    except NotCsv as error:
+        raise CqdRefused(f"line {error}") from None
+    if missing := _missing(sheet.columns):
+        headings = ", ".join(sheet.headings[:8])
+        # Of its headings, one that is nearly one of ours is the likely mistake.
+        hint = next((h for name in sheet.headings if (h := _hint(name))), "")
+        raise CqdRefused(f"its columns ({headings}) lack {missing}{hint}")
+    order = order or _order_of(sheet.rows)
+    counts: list[CqdCount] = []
+    remarks = []
+    for row in sheet.rows:
+        try:
+            counts += _counts(row, sheet.columns, order)
+        except ValueError as error:
+            remarks.append(f"line {row.line}: {error}")
+    return CqdSheet(tuple(counts), tuple(remarks))
+
+
+def _missing(columns: frozenset[str]) -> str:
+    if not columns & {"place", "network"}:
+        return "a building or subnet, such as Second Building Name"
+    if not columns & {"day", "month"}:
+        return "a time, such as Date or Month Year"
+    if not any(_has_verdicts(media, columns) for media in _MEDIA):
+        return "counts, such as Audio Good Stream Count and Audio Poor Stream Count"
+    return ""
+
+
+def _hint(heading: str) -> str:
+    return "" if _is_known(heading) else did_you_mean(heading, _HEADINGS)
+
+
+def _is_known(heading: str) -> bool:
+    return re.sub(r"[^a-z0-9]", "", heading.lower()) in _COLUMNS
+
+
+_HEADINGS = (
+    "Second Building Name",
+    "Second Subnet",
+    "Date",
+    "Month Year",
+    *(
+        f"{media} {verdict} Stream Count"
+        for media in ("Audio", "Video", "VBSS")
+        for verdict in ("Good", "Poor", "Unclassified")
+    ),
+)
+
+
+def _has_verdicts(media: str, columns: frozenset[str]) -> bool:
+    """Good is known too if all, poor and unclassified are."""
+    return f"{media}poor" in columns and (
+        f"{media}good" in columns or {media, f"{media}unclassified"} <= columns
+    )
+
+
+def _order_of(rows: tuple[SheetRow, ...]) -> DateOrder | None:
+    """Returns in which order the sheet has day and month; None if none of its dates
+    shows it. Raises `CqdRefused` if it has both."""
+    found: set[DateOrder] = set()
+    for row in rows:
+        if match := _SLASHED.match(row.get("day", "")):
+            if int(match[1]) > 12:
+                found.add("dmy")
+            elif int(match[2]) > 12:
+                found.add("mdy")
+    if len(found) > 1:
+        raise CqdRefused("some of its dates begin with the day, others with the month")
+    return next(iter(found), None)
+
+
+def _counts(
+    row: SheetRow, columns: frozenset[str], order: DateOrder | None
+) -> Iterator[CqdCount]:
+    """Yields the counts of one row; an empty cell of a count is none."""
+    if not ("place" in row or "network" in row):
+        return
+    day, step = _time_of(row, order)
+    users = _whole(row, "users") if "users" in row else None
+    for prefix, media in _MEDIA.items():
+        if not _has_verdicts(prefix, columns):
+            continue
+        poor = _whole(row, f"{prefix}poor")
+        others = _whole(row, f"{prefix}unclassified")
+        good = _whole(row, f"{prefix}good")
+        if f"{prefix}good" not in columns:
+            good = _whole(row, prefix) - poor - others
+        elif f"{prefix}unclassified" not in columns and prefix in columns:
+            others = _whole(row, prefix) - poor - good
+        if good < 0 or others < 0:
+            raise ValueError(f"{media}: more poor streams than there are streams")
+        if not (good or poor or others):
+            continue
+        yield CqdCount(
+            row.line,
+            row.get("place", ""),
+            row.get("network", ""),
+            day,
+            step,
+            media,
+            good,
+            poor,
+            others,
+            users,
+        )
+
+
+def _whole(row: SheetRow, name: str) -> int:
+    text = row.get(name, "0")
+    match = _WHOLE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"expected a number of streams, not {text!r}")
+    return int(re.sub(r"[ ,]", "", match[1]))
+
+
+def _time_of(row: SheetRow, order: DateOrder | None) -> tuple[date, Step]:
+    if "day" in row:
+        return _day(row["day"], order), "day"
+    text = row.get("month", "")
+    if "year" in row and not re.search(r"\d{4}", text):
+        text = f"{text} {row['year']}" if text.isalpha() else f"{text}/{row['year']}"
+    for form in _MONTHS:
+        try:
+            return _parsed(text, form), "month"
+        except ValueError:
+            continue
+    first = _day(text, order)
+    if first.day != 1:
+        raise ValueError(f"expected a month such as 2026-10, not {text!r}")
+    return first, "month"
+
+
+def _parsed(text: str, form: str) -> date:
+    return datetime.strptime(text, form).replace(tzinfo=UTC).date()
+
+
+def _day(cell: str, order: DateOrder | None) -> date:
+    text = _CLOCK.sub("", cell)
+    if match := _SLASHED.fullmatch(text):
+        first, second, year = (int(part) for part in match.groups())
+        if order is None and first != second:
+            raise ValueError(
+                f"{text} may begin with the day or with the month; say which with "
+                "--dates dmy or --dates mdy"
+            )
+        day, month = (second, first) if order == "mdy" else (first, second)
+        try:
+            return date(year, month, day)
+        except ValueError:
+            raise ValueError(f"there is no day {text!r}") from None
+    for form in _DAYS:
+        try:
+            return _parsed(text, form)
+        except ValueError:
+            continue
+    raise ValueError(f"expected a date such as 2026-10-31, not {cell!r}")
