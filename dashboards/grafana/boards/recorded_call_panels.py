@@ -17,19 +17,17 @@ from dashboards.grafana.board import (
     PanelQuery,
     Steps,
     TableColumn,
-    column,
-    link_to,
     select,
     steps_of_rule,
     unit_of,
 )
 from dashboards.grafana.boards.call_panels import ALL
 from dashboards.grafana.boards.rule_texts import what_to_do
+from dashboards.grafana.boards.site_states import site_id_column
 
 _AUDIO = Where("media", ("audio",))
 _ALL_AUDIO = (*ALL, _AUDIO)
 _POOR_STEPS = steps_of_rule("recorded_calls_poor_site")
-_TO_SITE = link_to("towpath-site", site=column("site"))
 NO_RECORD = "No record of Microsoft's is read, or too few people"
 _RULE_TEXT = (
     "Poor by Microsoft's rule for streams (Call Quality Dashboard): jitter over 30 ms, "
@@ -225,9 +223,7 @@ ROOMS = Panel(
     height=7,
     columns={
         "room": TableColumn("Room", width=170),
-        "site": TableColumn(
-            "Site", width=150, link=_TO_SITE, link_title="Show this site"
-        ),
+        "site": site_id_column(150),
         "media": TableColumn("Media", width=110),
         **_stream_columns("room_calls"),
     },
@@ -256,9 +252,7 @@ DASHBOARD_EXPORTS = Panel(
     width=24,
     height=7,
     columns={
-        "site": TableColumn(
-            "Site", width=150, link=_TO_SITE, link_title="Show this site"
-        ),
+        "site": site_id_column(150),
         "media": TableColumn("Media", width=110),
         "step": TableColumn("By", width=90),
         "poor_ratio_mean": record_column(

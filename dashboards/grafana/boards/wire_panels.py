@@ -10,13 +10,12 @@ from dashboards.grafana.board import (
     Panel,
     PanelQuery,
     TableColumn,
-    column,
-    link_to,
     select,
     steps_of_rule,
 )
 from dashboards.grafana.boards.recorded_call_panels import record_column
 from dashboards.grafana.boards.rule_texts import what_to_do
+from dashboards.grafana.boards.site_states import site_id_column
 
 _NO_MEDIA = "No port is mirrored to Towpath, or too few people"
 _NO_CAPTURE = "No port is mirrored to Towpath"
@@ -61,12 +60,7 @@ SUBNETS = Panel(
     columns={
         "from_subnet": TableColumn("From", width=120),
         "to_subnet": TableColumn("To", width=120),
-        "site": TableColumn(
-            "Site",
-            width=110,
-            link=link_to("towpath-site", site=column("site")),
-            link_title="Show this site",
-        ),
+        "site": site_id_column(110),
         "interface": TableColumn("Seen on", width=56),
         "poor_ratio_mean": record_column(
             "rtp_media", "poor_ratio", "Poor", steps=_POOR_STEPS, width=76
