@@ -28,6 +28,7 @@ from grafana_files import (
     grafana_dashboard,
 )
 from hardware_rows import hardware_rows
+from recorded_call_rows import recorded_call_rows
 
 from dashboards.grafana import BOARDS
 from dashboards.grafana.board import Board
@@ -42,7 +43,8 @@ def influx(
     with running_influx(request.param, folder) as database:
         rows = council.samples(END_MS - 3_600_000, END_MS, council.MINUTE_MS)
         hardware = hardware_rows(END_MS - 3_600_000, END_MS)
-        asyncio.run(database.write([*rows, *hardware, *personal_rows()]))
+        calls = recorded_call_rows(END_MS)
+        asyncio.run(database.write([*rows, *hardware, *calls, *personal_rows()]))
         yield database
 
 
