@@ -6,23 +6,29 @@ import random
 
 import pytest
 from rtp_captures import ethernet, ipv4, ipv6, rtp, udp
+from test_rtp_frames import FRAMES
 
+from collectors.rtp.capture_file import ETHERNET
+from collectors.rtp.frame_decoder import FrameDecoder
 from collectors.rtp.packet_filter import packed, rtp_filter
 
 PROGRAM = rtp_filter()
+TUNNELS = [name for name in FRAMES if "gre" in name or "erspan" in name]
 SIX = "2001:db8::1", "2001:db8::2"
 
 
 def kept(frame: bytes) -> int:
     """Runs the program as the kernel does: a load beyond the packet drops it."""
     accumulator = index = at = 0
+    cells = {}
     try:
         while True:
             code, true, false, value = PROGRAM[at]
             at += 1
             if code in (0x30, 0x50):
                 accumulator = frame[value + (index if code == 0x50 else 0)]
-            elif code == 0x28:
+            elif code in (0x28, 0x48):
+                value += index if code == 0x48 else 0
                 accumulator = frame[value] << 8 | frame[value + 1]
             elif code == 0xB1:
                 index = 4 * (frame[value] & 15)
@@ -30,6 +36,18 @@ def kept(frame: bytes) -> int:
                 accumulator &= value
             elif code == 0x04:
                 accumulator += value
+            elif code == 0x0C:
+                accumulator += index
+            elif code == 0x14:
+                accumulator -= value
+            elif code == 0x64:
+                accumulator <<= value
+            elif code == 0x02:
+                cells[value] = accumulator
+            elif code == 0x60:
+                accumulator = cells[value]
+            elif code == 0x07:
+                index = accumulator
             elif code == 0x87:
                 accumulator = index
             elif code in (0x15, 0x35, 0x45):
@@ -63,6 +81,20 @@ OPTIONS = b"\x47" + OPTIONS[1:20] + bytes(8) + OPTIONS[20:]
 def test_the_headers_are_kept_and_nothing_behind_them(frame, headers):
     assert kept(frame) == headers
     assert frame[headers:] == b"\xd5" * 160
+
+
+@pytest.mark.parametrize("name", [*TUNNELS, "vxlan"])
+@pytest.mark.parametrize("tags", [(), ((0x8100, 5),)], ids=["plain", "tagged"])
+def test_of_tunnels_the_inner_headers_are_kept_and_can_be_read(name, tags):
+    frame = FRAMES[name][1]
+    frame = ethernet(frame[14:], 0, *tags)
+    headers = kept(frame)
+    assert frame[headers:].rstrip(b"\0") == b"\xd5" * 160
+    datagram = FrameDecoder().decode(ETHERNET, frame[:headers])
+    assert datagram is not None
+    assert (len(datagram.payload), datagram.size) == (12, 172)
+    for cut in range(len(frame)):
+        assert kept(frame[:cut]) in (0, headers)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ with PacketRing("near0", blocks=2) as ring:
     print("ready", flush=True)
     sys.stdin.readline()
     counts = ring.take_counts()
-    print(counts.seen, counts.dropped, b"\\xd5\\xd5" in ring.memory[:], flush=True)
+    print(counts.seen, counts.dropped, b"\\xd5" * 8 in ring.memory[:], flush=True)
 """
 # Prints whether a ring wakes its reader when the interface goes down, and ever after.
 DOWN = """
