@@ -25,6 +25,7 @@ from collectors.calls.grouped_figures import (
     Numbered,
     Row,
     group_fields,
+    joined_sums,
 )
 from collectors.calls.stream_figures import (
     GROUP_FIGURES,
@@ -36,6 +37,11 @@ from collectors.experience.disclosure_control import GroupName, GroupSum
 from probes.wire.sample import Sample, Value
 
 _ALL: GroupName = ("all", "all")
+_JOINED = (
+    ("place", "place_connection", 0),
+    ("connection", "place_connection", 1),
+    ("site", "site_connection", 0),
+)
 # The groups that everybody is in one of, and those that are parts of one of these.
 _WHOLE = ("place", "connection", "vpn", "leg", "size", "place_connection")
 _PARTS = (
@@ -134,19 +140,7 @@ def group_sums(groups: Iterable[GroupName]) -> list[GroupSum]:
         for total, by in _PARTS
         if total in names
     )
-    for by, parts_by, end in (
-        ("place", "place_connection", 0),
-        ("connection", "place_connection", 1),
-        ("site", "site_connection", 0),
-    ):
-        for total in (g for g in names if g[0] == by):
-            parts = (
-                g
-                for g in names
-                if g[0] == parts_by and g[1].rpartition("/")[::2][end] == total[1]
-            )
-            sums.append(GroupSum(total, tuple(parts)))
-    return sums
+    return sums + joined_sums(names, _JOINED)
 
 
 def _names(atom: Atom) -> list[GroupName]:

@@ -143,3 +143,21 @@ def _shown(
     sums = grouping.sums(cells)
     names = showable(known, sums, least, allowed) if cells else set()
     return ShownGroups(known, names, secret_cells(known, least, set()), sums)
+
+
+def joined_sums(
+    names: Sequence[GroupName], joins: Iterable[tuple[str, str, int]]
+) -> list[GroupSum]:
+    """Returns which groups are sums of groups with two names joined by `/`. `joins`:
+    the kind of the sum, that of its parts, and which of their names is the sum's (0 or
+    1)."""
+    sums: list[GroupSum] = []
+    for by, parts_by, end in joins:
+        for total in (name for name in names if name[0] == by):
+            parts = (
+                name
+                for name in names
+                if name[0] == parts_by and name[1].rpartition("/")[::2][end] == total[1]
+            )
+            sums.append(GroupSum(total, tuple(parts)))
+    return sums

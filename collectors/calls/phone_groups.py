@@ -12,6 +12,7 @@ from collectors.calls.grouped_figures import (
     CallFigures,
     Grouping,
     group_fields,
+    joined_sums,
     share_of,
 )
 from collectors.calls.phone_call import PhoneCall
@@ -21,6 +22,12 @@ from probes.wire.sample import Sample, Value
 
 Atom = tuple[str, str, str]
 _ALL: GroupName = ("all", "all")
+_JOINED = (
+    ("trunk", "trunk_direction", 0),
+    ("direction", "trunk_direction", 1),
+    ("trunk", "trunk_sip_code", 0),
+    ("sip_code", "trunk_sip_code", 1),
+)
 _ANSWERED = "answered"
 _UNKNOWN = "unknown"
 
@@ -95,20 +102,7 @@ def _sums(groups: Iterable[GroupName]) -> list[GroupSum]:
         GroupSum(_ALL, tuple(name for name in names if name[0] == by))
         for by in ("trunk", "direction", "trunk_direction", "sip_code")
     ]
-    for by, parts_by, end in (
-        ("trunk", "trunk_direction", 0),
-        ("direction", "trunk_direction", 1),
-        ("trunk", "trunk_sip_code", 0),
-        ("sip_code", "trunk_sip_code", 1),
-    ):
-        for total in (name for name in names if name[0] == by):
-            parts = (
-                name
-                for name in names
-                if name[0] == parts_by and name[1].rpartition("/")[::2][end] == total[1]
-            )
-            sums.append(GroupSum(total, tuple(parts)))
-    return sums
+    return sums + joined_sums(names, _JOINED)
 
 
 _GROUPING: Grouping[PhoneCall, Atom] = Grouping(_atom, _names, _sums)
