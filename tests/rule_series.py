@@ -94,11 +94,14 @@ def _rows(
         name: _column(condition, plan, table[0])
         for name, (condition, plan) in plans.items()
     }
+    # A mean needs how many things each of its values is of.
+    weights = {declared.field(name).weight for name in plans} - {"", *plans}
     for row, time_ms in enumerate(times):
         if row in missing:
             continue
         fields = {name: column[row] for name, column in columns.items()}
         present = {name: value for name, value in fields.items() if value is not None}
+        present |= dict.fromkeys(weights, 100)
         sample = Sample(table[0], tags_of(table, subject), present, time_ms)
         yield Arrival(sample, time_ms + delay_ms)
 

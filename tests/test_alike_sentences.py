@@ -56,7 +56,11 @@ def test_a_few_problems_are_listed_and_many_are_summed_up() -> None:
     ]
 
 
-def test_a_problem_of_a_hundred_devices_is_one_line(tmp_path: Path) -> None:
+def test_a_problem_of_a_hundred_devices_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else all later tests of this process would log to what this command wrote to.
+    monkeypatch.setattr("towpath.log_setup.configure", lambda config: None)
     devices = "".join(
         f'[[devices]]\nid = "sw{n}"\nsite = "hall"\naddress = "10.1.1.{n}"\n'
         for n in range(1, 101)
