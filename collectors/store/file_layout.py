@@ -8,8 +8,8 @@ writes whose rows a file has. A compacted file covers the numbers of the files i
 made from and supersedes them, so a reader never sees a row twice or not at all. `rev`
 counts rewrites (erasure). A file never changes once it has its name. Rolled-up rows are
 beside `shared` in `shared-5m`, `shared-1h` and `shared-1d`, and the highest five-minute
-means of each day in `shared-top`, under the name of the day's file that they were made
-from.
+means of each day in `shared-tops`, under the name of the day's file that they were
+made from.
 """
 
 from __future__ import annotations
