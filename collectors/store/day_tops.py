@@ -110,13 +110,16 @@ def write_tops(five_minutes: Path, target: Path, declared: Measurement) -> None:
         for f in (name(field),)
     )
     # A day on which no port had a speed lacks the columns.
-    empty = ", ".join(
-        f"CAST(NULL AS {kind}) AS {name(f'{field}:{part}')}"
-        for field in topped(declared)
-        for part, kind in (("sum", "DOUBLE"), ("n", "BIGINT"))
+    empty = duckdb_sql.empty_rows(
+        (),
+        {
+            f"{field}:{part}": kind
+            for field in topped(declared)
+            for part, kind in (("sum", "DOUBLE"), ("n", "BIGINT"))
+        },
     )
     rolled = (
-        f"SELECT {empty} WHERE false UNION ALL BY NAME"
+        f"{empty} UNION ALL BY NAME"
         f" SELECT * FROM {duckdb_sql.files([str(five_minutes)])}"
     )
     day = f"min({TIME}) // {DAY_MS} * {DAY_MS}"
@@ -252,17 +255,9 @@ def _rows(
 ) -> str:
     """Returns the SELECT of the tops that meet all conditions."""
     fields = list(dict.fromkeys(pick.field for pick in query.picks))
-    tags = [tag.name for tag in declared.tags]
-    empty = ", ".join(
-        [
-            f"CAST(NULL AS BIGINT) AS {TIME}",
-            *(f"CAST(NULL AS VARCHAR) AS {name(tag)}" for tag in tags),
-            *(
-                f"CAST(NULL AS {kind}) AS {name(f'{field}:{part}')}"
-                for field in fields
-                for part, kind in _PARTS.items()
-            ),
-        ]
+    empty = duckdb_sql.empty_rows(
+        (tag.name for tag in declared.tags),
+        {f"{field}:{part}": kind for field in fields for part, kind in _PARTS.items()},
     )
     columns = ", ".join(
         [
@@ -273,10 +268,7 @@ def _rows(
     )
     read = f" UNION ALL BY NAME SELECT * FROM {duckdb_sql.files(tops)}" if tops else ""
     conditions = [*duckdb_sql.conditions(query), *inside]
-    return (
-        f"SELECT {columns} FROM (SELECT {empty} WHERE false{read})"
-        f" WHERE {' AND '.join(conditions)}"
-    )
+    return f"SELECT {columns} FROM ({empty}{read}) WHERE {' AND '.join(conditions)}"
 
 
 _PARTS = {"n": "BIGINT", "top": "DOUBLE[]", "next": "DOUBLE", "bound": "DOUBLE"}

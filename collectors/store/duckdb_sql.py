@@ -50,6 +50,16 @@ def render(
     return _grouped(query, declared, scan, [*groups(query), *columns])
 
 
+def empty_rows(tags: Iterable[str], columns: Mapping[str, str]) -> str:
+    """Returns the SELECT of no row with every column: NULL if no file has it.
+    `columns`: the name of each after the time and the tags, and its type."""
+    kinds = {TIME: "BIGINT", **dict.fromkeys(tags, "VARCHAR"), **columns}
+    typed = [
+        f"CAST(NULL AS {kind}) AS {name(column)}" for column, kind in kinds.items()
+    ]
+    return f"SELECT {', '.join(typed)} WHERE false"
+
+
 def value_counts(counting: Query, grouped: str) -> str:
     """Returns the SELECT of `ValueCounts`, over that of `counts_query`."""
     keys = [f"g{n}" for n in range(len(groups(counting)))]

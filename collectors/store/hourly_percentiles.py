@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from collectors.store import duckdb_sql
-from collectors.store.duckdb_sql import TIME, name
+from collectors.store.duckdb_sql import name
 from collectors.store.file_layout import HOUR_MS, Scan
 from collectors.store.percentile_sql import ValueCounts, rank
 from collectors.store.query import PERCENTILES, Pick, Query, field_types
@@ -73,19 +73,17 @@ def render(
     """Returns the SELECT of a query for which roll-ups `have_answer`. `scan` has the
     rows of other hours, of which `counts` says how many there are."""
     kinds = field_types(query, declared)
-    empty = [
-        f"CAST(NULL AS BIGINT) AS {TIME}",
-        *(f"CAST(NULL AS VARCHAR) AS {name(tag.name)}" for tag in declared.tags),
-        *(
-            f"CAST(NULL AS {'BIGINT' if part == 'n' else duckdb_sql.TYPES[kind]})"
-            f" AS {name(f'{field}:{part}')}"
+    empty = duckdb_sql.empty_rows(
+        (tag.name for tag in declared.tags),
+        {
+            f"{field}:{part}": "BIGINT" if part == "n" else duckdb_sql.TYPES[kind]
             for field, kind in kinds.items()
             for part in _PARTS
-        ),
-    ]
+        },
+    )
     columns = [*duckdb_sql.groups(query), *map(_column, query.picks)]
     text = (
-        f"SELECT {', '.join(columns)} FROM (SELECT {', '.join(empty)} WHERE false"
+        f"SELECT {', '.join(columns)} FROM ({empty}"
         f" UNION ALL BY NAME SELECT * FROM {duckdb_sql.files(rolled)})"
         f" WHERE {' AND '.join(duckdb_sql.conditions(query))}"
     )

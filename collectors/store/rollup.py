@@ -326,16 +326,10 @@ def _rolled(
 def _empty_rows(
     tags: Sequence[str], needed: Sequence[tuple[str, str]], kinds: Mapping[str, str]
 ) -> str:
-    """Returns the SELECT of no row with every column: NULL if no file has it."""
-    typed = [
-        f"CAST(NULL AS BIGINT) AS {TIME}",
-        *(f"CAST(NULL AS VARCHAR) AS {duckdb_sql.name(tag)}" for tag in tags),
-        *(
-            f"CAST(NULL AS {_type(kinds[field], part)}) AS {_column(field, part)}"
-            for field, part in needed
-        ),
-    ]
-    return f"SELECT {', '.join(typed)} WHERE false"
+    """Returns the SELECT of no row with every part that is needed."""
+    return duckdb_sql.empty_rows(
+        tags, {f"{field}:{part}": _type(kinds[field], part) for field, part in needed}
+    )
 
 
 def _rolled_rows(empty: str, rolled: Sequence[str], conditions: Sequence[str]) -> str:
