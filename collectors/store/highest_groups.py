@@ -14,8 +14,7 @@ Group = tuple[str, ...]
 def highest_groups(query: Query, values: Mapping[Group, float]) -> set[Group]:
     """Returns the groups that `query.highest` keeps. `values`: the highest value of
     each group."""
-    if query.highest is None:
-        return set(values)
+    assert query.highest is not None
     by_subject = subject_values(query, values)
     least = lowest_kept(query.highest, by_subject)
     kept = {

@@ -143,9 +143,7 @@ class InfluxStore:
             # Nothing has been written yet; the first write creates it.
             return []
         rows = [row for one in series for row in _rows(one, query, declared)]
-        if query.highest:
-            rows = keep_highest_rows(query, rows)
-        return sort_rows(rows, query)
+        return sort_rows(keep_highest_rows(query, rows), query)
 
     async def _query_spans(self, query: Query) -> list[Row]:
         """Queries each span by itself, as InfluxQL has only buckets of equal length."""
