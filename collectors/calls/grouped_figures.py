@@ -45,11 +45,6 @@ class CallFigures(msgspec.Struct, Generic[Row], frozen=True):
         return {self.weight: len(rows), **self.calculate(rows)} if rows else {}
 
 
-def share_of(rows: Sequence[Row], holds: Callable[[Row], bool]) -> float:
-    """Returns the share of rows for which something holds."""
-    return sum(map(holds, rows)) / len(rows)
-
-
 class Grouping(msgspec.Struct, Generic[Row, Atom], frozen=True):
     """Which groups there are. `atom`: what decides which groups a row is in. `names`:
     these groups. `sums`: which of some groups are sums of others."""

@@ -13,10 +13,9 @@ from collectors.calls.grouped_figures import (
     Grouping,
     group_fields,
     joined_sums,
-    share_of,
 )
 from collectors.calls.phone_call import PhoneCall
-from collectors.experience.agent_statistics import coarse_percentile
+from collectors.experience.agent_statistics import coarse_percentile, share_of
 from collectors.experience.disclosure_control import GroupName, GroupSum
 from probes.wire.sample import Sample, Value
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from collectors.calls.call_record import SessionEnd, StreamEnd
-from collectors.calls.grouped_figures import CallFigures, share_of
+from collectors.calls.grouped_figures import CallFigures
 from collectors.calls.stream_verdict import poor_share
-from collectors.experience.agent_statistics import coarse_percentile
+from collectors.experience.agent_statistics import coarse_percentile, share_of
 from probes.wire.sample import Value
 
 _SIDES = ("client", "network", "server", "unknown")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from collectors.experience.agent_results import AgentResult
 from probes.wire.percentiles import percentile
+
+_Row = TypeVar("_Row")
 
 
 def latest_results(rows: Sequence[AgentResult]) -> list[AgentResult]:
@@ -24,10 +27,9 @@ def mean_of(rows: Sequence[AgentResult], name: str) -> float:
     return sum(row.figure(name) or 0.0 for row in rows) / len(rows)
 
 
-def share_of(
-    rows: Sequence[AgentResult], holds: Callable[[AgentResult], bool]
-) -> float:
-    return sum(holds(row) for row in rows) / len(rows)
+def share_of(rows: Sequence[_Row], holds: Callable[[_Row], bool]) -> float:
+    """Returns the share of rows for which something holds."""
+    return sum(map(holds, rows)) / len(rows)
 
 
 def coarse_percentile(values: Sequence[float], percent: int) -> float:
