@@ -95,7 +95,6 @@ class WindowHistory:
     """The history of each kind of `WindowGroups`."""
 
     def __init__(self, period_ms: int, periods: Mapping[str, int]) -> None:
-        self.periods = periods
         self.hidden, self.shown, self.uncertain = (
             GroupHistory(period_ms, periods) for _ in range(3)
         )

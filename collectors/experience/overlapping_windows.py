@@ -109,11 +109,11 @@ class OverlappingWindows(NamedTuple):
             if ways:
                 _, minus_age, way = min(ways, key=lambda one: one[:2])
                 hidden |= way
-                kept = window.uncertain if not minus_age else None
-                if kept is not None:
-                    kept[share] = kept.get(share, frozenset()) | {group}
-                else:
+                if minus_age:
                     history.uncertain.extend(share, self.end_ms, -minus_age, [group])
+                else:
+                    kept = window.uncertain.get(share, frozenset())
+                    window.uncertain[share] = kept | {group}
         return hidden
 
 
