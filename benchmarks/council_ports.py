@@ -25,7 +25,7 @@ _SITES_AT_ONCE = 20
 # As rollup.roll_up writes them.
 _ROW_GROUP, _DICTIONARY_BYTES = 49_152, 1 << 16
 _VARYING = {"in_use_ratio": 1.0, "out_use_ratio": 0.4}
-# Whatever else there is does not change.
+# All other fields are constant.
 _STEADY = {
     **{
         f"{way}_{kind}_per_s": 0.0

@@ -1,11 +1,10 @@
 """Experience parity where the worse laptops are at home more often: how many of its
 intervals contain the truth, paired within laptops and, to compare, unpaired.
 
-`--seeds 50 --laptops 120`. Also the processor time for 2,200 laptops, and with
-`--borders 400` how often the verdict is wrong when the true difference is the margin
-itself, where it is hardest: for few laptops, some of which were at one place almost
-always, or measured seldom. At most one in forty may be called kept, and as many not
-kept.
+`--seeds 50 --laptops 120`. Also the processor time for 2,200 laptops. `--borders 400`
+shows how often the verdict is wrong if the true difference is the margin itself. The
+hardest case is few laptops, some of which were nearly always at one place or seldom
+measured. At most one in forty may be called kept, and as many not kept.
 """
 
 from __future__ import annotations
@@ -55,14 +54,19 @@ def confounded_laptops(seed: int, count: int = 120) -> list[PlaceCounts]:
             share = quality + (effect if is_home else 0.0) + draw.gauss(0.0, 0.05)
             seen = draw.randrange(_QUARTER_HOURS // 2, _QUARTER_HOURS)
             good = sum(draw.random() < share for _ in range(seen))
-            if is_home:
-                one.home_seen += seen
-                one.home_good += good
-            else:
-                one.office_seen += seen
-                one.office_good += good
+            _count(one, is_home, good, seen)
         laptops.append(one)
     return laptops
+
+
+def _count(laptop: PlaceCounts, is_home: bool, good: int, seen: int) -> None:
+    """Adds a day at one place."""
+    if is_home:
+        laptop.home_seen += seen
+        laptop.home_good += good
+    else:
+        laptop.office_seen += seen
+        laptop.office_good += good
 
 
 class Border(NamedTuple):
@@ -93,12 +97,7 @@ def uneven_laptops(seed: int, count: int, quarter_hours: int) -> list[PlaceCount
             share = quality + (effect if is_home else 0.0) + draw.gauss(0.0, 0.05)
             seen = max(1, int(most * draw.uniform(0.5, 1.0)))
             good = sum(draw.random() < share for _ in range(seen))
-            if is_home:
-                one.home_seen += seen
-                one.home_good += good
-            else:
-                one.office_seen += seen
-                one.office_good += good
+            _count(one, is_home, good, seen)
         laptops.append(one)
     alone = [PlaceCounts(home_good=300, home_seen=500), PlaceCounts(0, 0, 490, 500)]
     return [*laptops, *(alone * count)[:count]]
