@@ -169,7 +169,7 @@ def test_a_site_is_observed_from_when_it_was_added_and_until_it_was_closed() -> 
     marks = {site.site.id: site.days for site in content.sites}
     assert marks["added"] == ("none",) * 15 + ("part",) + ("ok",) * 14
     assert marks["closed"] == ("ok",) * 15 + ("none",) * 15
-    # Somebody observed all of the month, so the monitor was never blind.
+    # One site or another was observed all month, so the monitor was never blind.
     assert content.blind_ms == 0
     assert {site.before.ratio for site in content.sites} == {None}
 

@@ -21,7 +21,7 @@ _TIMES_AS_LONG = 10
 def report_store(config: TowpathConfig) -> EmbeddedStore | InfluxStore:
     """Returns the store to read a report from. One thread needs a sixth less processor
     time than two and half their memory, as each thread keeps values of every port.
-    Nobody looks at a page meanwhile, so a query of a year may take its time."""
+    No page waits for it, so a query of a year may take longer."""
     changes = {
         "threads": 1,
         "query_timeout_s": _TIMES_AS_LONG * config.store.query_timeout_s,
