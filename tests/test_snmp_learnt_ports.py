@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from polled_switches import QUICK, device, estate, polling
 from test_snmp_slow_agents import (
     CONFIG,
     DEVICE,
@@ -16,12 +17,13 @@ from test_snmp_slow_agents import (
     ports_of,
 )
 from virtual_time import MemorySession, run_virtually
+from waiting import until
 
 from collectors.snmp.polling.device_poll import DevicePoll, PollResult, PollSettings
 from collectors.snmp.polling.device_state import DeviceState, DeviceStates
 from collectors.snmp.polling.expected_ports import PortUses
 from probes.wire.failure import Outcome
-from towpath.demo.simulated_switches import SimulatedPort
+from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
 
 class Restarted:
@@ -145,11 +147,47 @@ def test_another_device_at_the_address_is_read_anew(tmp_path: Path) -> None:
     run_virtually(main())
 
 
+def keep_ports(states: DeviceStates, device: str) -> Path:
+    states.get(device)
+    file = states.ports_file(device)
+    assert file is not None
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"ports")
+    return file
+
+
 def test_the_file_of_a_removed_device_is_removed(tmp_path: Path) -> None:
     states = DeviceStates(tmp_path / "snmp.json")
-    file = states.ports_file("a")
-    assert file is not None
-    file.parent.mkdir()
-    file.write_bytes(b"ports")
+    file = keep_ports(states, "a")
     states.remove("a")
     assert not file.exists()
+
+
+async def test_what_left_the_estate_while_towpath_was_stopped_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    config = QUICK.model_copy(update={"state_file": tmp_path / "snmp.json"})
+    states = DeviceStates(config.state_file)
+    gone = keep_ports(states, "gone")
+    states.save()
+    # Of another poller with the same folder.
+    other = keep_ports(states, "other")
+    async with (
+        SimulatedSwitch("a", 1) as switch,
+        polling(estate(device("a", switch)), config) as (sink, _),
+    ):
+        await until(lambda: sink.rows("interface"), "a poll")
+    assert not gone.exists()
+    assert other.exists()
+    assert (gone.parent / "a.bin").exists()
+    assert b"gone" not in (tmp_path / "snmp.json").read_bytes()
+
+
+def test_ports_kept_before_descriptions_were_switched_off_are_removed(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "snmp.json"
+    kept = keep_ports(DeviceStates(file), "a")
+    states = DeviceStates(file, keeps_ports=False)
+    assert not kept.exists()
+    assert states.ports_file("a") is None

@@ -7,6 +7,7 @@ Losing them costs some packets and a round of neighbours, never a wrong number.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -34,10 +35,13 @@ class DeviceState(msgspec.Struct):
 
 
 class DeviceStates:
-    """The `DeviceState` of each device by its id; read once, written whole."""
+    """The `DeviceState` of each device by its id; read once, written whole.
 
-    def __init__(self, file: Path | None) -> None:
-        self._file = file
+    If it does not keep ports, it removes those that were kept before.
+    """
+
+    def __init__(self, file: Path | None, keeps_ports: bool = True) -> None:
+        self._file, self._keeps_ports = file, keeps_ports
         self._by_device: dict[str, DeviceState] = {}
         if file is None:
             return
@@ -48,6 +52,9 @@ class DeviceStates:
             pass
         except (OSError, ValueError) as error:
             _log.warning("snmp_state_not_read", file=str(file), error=str(error))
+        if not keeps_ports:
+            for ports in _ports_folder(file).glob("*.bin"):
+                _remove_file(ports)
 
     def get(self, device: str) -> DeviceState:
         """The state of a device; a new one if there is none yet."""
@@ -55,15 +62,20 @@ class DeviceStates:
 
     def ports_file(self, device: str) -> Path | None:
         """Where the ports of a device are kept; None if nothing is."""
-        if self._file is None:
+        if self._file is None or not self._keeps_ports:
             return None
-        return self._file.with_name(f"{self._file.stem}-ports") / f"{device}.bin"
+        return _ports_folder(self._file) / f"{device}.bin"
+
+    def keep_only(self, devices: Collection[str]) -> None:
+        """Forgets all others, also those that were removed while Towpath was not
+        running."""
+        for device in [id for id in self._by_device if id not in devices]:
+            self.remove(device)
 
     def remove(self, device: str) -> None:
         self._by_device.pop(device, None)
         if (ports := self.ports_file(device)) is not None:
-            with contextlib.suppress(OSError):
-                ports.unlink(missing_ok=True)
+            _remove_file(ports)
 
     def save(self) -> None:
         """Replaces the file in one step: a crash leaves the old file or the new one."""
@@ -74,3 +86,12 @@ class DeviceStates:
             replace_file(self._file, body, durable=False)
         except OSError as error:
             _log.warning("snmp_state_not_kept", file=str(self._file), error=str(error))
+
+
+def _ports_folder(file: Path) -> Path:
+    return file.with_name(f"{file.stem}-ports")
+
+
+def _remove_file(file: Path) -> None:
+    with contextlib.suppress(OSError):
+        file.unlink(missing_ok=True)

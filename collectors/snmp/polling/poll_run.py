@@ -113,8 +113,7 @@ class PollRunner:
             self._states.get(device.id),
             HealthReader(self._profiles, self._slots),
             target.pinged,
-            # Descriptions that name people are not written to a file.
-            self._states.ports_file(device.id) if config.port_descriptions else None,
+            self._states.ports_file(device.id),
         )
 
     async def _ping_only(self, target: PollTarget) -> Batch:

@@ -75,7 +75,8 @@ class Poller:
         self._report = PollerReport(process, config.period_s)
         self._sessions = Sessions()
         self._pinger = pinger or Pinger(config.ping_s)
-        self._states = DeviceStates(config.state_file)
+        # Descriptions that name people are not written to a file.
+        self._states = DeviceStates(config.state_file, config.port_descriptions)
         self._topology = TopologyView(estate, now_ms=now_ms, in_thread=True)
         self._runner = PollRunner(
             config,
@@ -189,6 +190,7 @@ class Poller:
             return
         self._known = estate
         devices = {device.id: device for device in estate.devices if device.poll}
+        self._states.keep_only(devices)
         self._remove_targets(devices)
         uses = port_uses(estate)
         new = len(devices.keys() - self._targets.keys())
@@ -211,8 +213,6 @@ class Poller:
         """Removes those that are not in `devices`, or need a new session."""
         for id, target in list(self._targets.items()):
             device = devices.get(id)
-            if device is None:
-                self._states.remove(id)
             if device is None or target.needs_new_session(device):
                 target.removed = True
                 del self._targets[id]
