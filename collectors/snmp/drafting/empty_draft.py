@@ -42,7 +42,7 @@ def _lack(found: MibObject) -> str:
         return "values that fit no likely scale of what they measure"
     if found.labels:
         return "settings, or states that do not say what is well"
-    base = found.syntax.split(":")[0].split(" ")[0].upper()
+    base = found.base.upper()
     if base.startswith("COUNTER"):
         return "counters"
     if any(kind in base for kind in ("INTEGER", "UNSIGNED", "GAUGE")):

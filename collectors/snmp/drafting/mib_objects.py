@@ -13,6 +13,7 @@ from collectors.snmp.drafting.unit_words import hint_word
 # The files of a folder of facts, made from many MIB modules: a line for each object,
 # with these columns separated by tabs.
 FACTS_COLUMNS = ("oid", "name", "module", "kind", "syntax", "units", "hint", "index")
+NUMBERS = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter32", "Counter64"}
 _FACTS_FILES = ("*.tsv.gz", "*.tsv")
 
 
@@ -32,6 +33,11 @@ class MibObject(msgspec.Struct, frozen=True):
     units: str = ""
     hint: str = ""
     index: str = ""
+
+    @property
+    def base(self) -> str:
+        """The first word of the base type, without a textual convention."""
+        return self.syntax.split(":")[0].split(" ")[0]
 
     @property
     def labels(self) -> dict[int, str]:

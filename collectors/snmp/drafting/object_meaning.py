@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import msgspec
 
-from collectors.snmp.drafting.mib_objects import MibObject
+from collectors.snmp.drafting.mib_objects import NUMBERS, MibObject
 from collectors.snmp.drafting.mib_words import WORD_LISTS
 from collectors.snmp.drafting.state_meaning import (
     EnumeratedObject,
@@ -105,11 +106,11 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
     state = state_of(mib_object, words)
     if state is not None or (labels and not _are_codes(labels)):
         return state
-    base = mib_object.syntax.split(":")[0].split(" ")[0]
+    base = mib_object.base
     time_left = _time_left(mib_object, base, words)
     if time_left is not None:
         return time_left
-    if base not in _NUMBERS and not (base == "OCTET" and _is_text(mib_object)):
+    if base not in NUMBERS and not (base == "OCTET" and _is_text(mib_object)):
         return None
     if (wireless := wireless_of(mib_object)) is not None:
         return wireless
@@ -135,10 +136,10 @@ def _without_value(words: list[str]) -> list[str]:
     """Return the words of a name without last ones such as `value`."""
     while len(words) > 1 and words[-1] in {"value", "val", "reading", "raw"}:
         words = words[:-1]
-    for at in [at for at, word in enumerate(words) if word == "time"]:
-        if words[at - 1] == "real" and at:
+    for at, pair in enumerate(pairwise(words)):
+        if pair == ("real", "time"):
             # Not a time: what there is now.
-            words = [*words[: at - 1], *words[at + 1 :]] or words
+            words = [*words[:at], *words[at + 2 :]] or words
             break
     if words[-2:-1] in (["status"], ["state"]) and words[-1] in {"string", "str"}:
         return words[:-1]
@@ -253,7 +254,6 @@ _PAST = {"limit", "peak", "high", "low", "watermark", "failed", "rejected", "cps
 # Of a session, not how many of them.
 _PAST |= {"attempt", "duration", "gen", "id", "idle", "index", "instance", "module"}
 _PAST |= {"rate", "role", "time", "timeout", "vlan"}
-_NUMBERS = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter64", "Counter32"}
 _LAST_WORDS = 3
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from collectors.snmp.drafting.mib_objects import MibObject
+from collectors.snmp.drafting.mib_objects import NUMBERS, MibObject
 from collectors.snmp.drafting.mib_words import WORD_LISTS
 from collectors.snmp.drafting.unit_words import stated_divisor
 from collectors.snmp.profiles.label_severity import split_words
@@ -45,10 +45,8 @@ class WirelessObject(msgspec.Struct, frozen=True):
     of_network: bool = False
 
 
-_NUMBERS = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter32", "Counter64"}
 # Capitals that small letters follow: CPUutilization.
 _ABBREVIATION = re.compile(r"(?<![A-Z])(CPU|DRAM|RAM)(?=[a-z])")
-_NUMBERS = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter32", "Counter64"}
 _TIMES = {"s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1}
 _TIMES |= {"m": 60, "min": 60, "mins": 60, "minute": 60, "minutes": 60}
 _TIMES |= {"hour": 3600, "hours": 3600}
@@ -65,8 +63,8 @@ _AMOUNTS = (
     ("used", {"used", "allocated", "allocate", "alloc", "inuse", "busy", "usage"}),
     ("total", {"total", "size", "capacity", "installed"}),
 )
-_CLIENTS = {"client", "clients", "station", "stations", "sta", "stas"}
 _STATIONS = {"station", "stations", "sta", "stas"}
+_CLIENTS = {"client", "clients"} | _STATIONS
 _POINTS = {"ap", "aps", "wtp", "wtps"}
 _NETWORKS = {"ssid", "ssids", "essid", "wlan", "vap"}
 
@@ -74,17 +72,16 @@ _NETWORKS = {"ssid", "ssids", "essid", "wlan", "vap"}
 def usage_of(mib_object: MibObject) -> UsageObject | AmountObject | None:
     """Return what use of a processor or memory the object is, or None."""
     words = split_words(_ABBREVIATION.sub(r"\1_", mib_object.name))
-    base = mib_object.syntax.split(":")[0].split(" ")[0]
     if mib_object.labels or words[-1] in WORD_LISTS.texts:
         return None
-    if base not in _NUMBERS and "STRING" not in mib_object.syntax:
+    if mib_object.base not in NUMBERS and "STRING" not in mib_object.syntax:
         return None
     words, period_s = _without_period(words)
     banned = WORD_LISTS.not_now - _OWNERS - _MEANS
     if banned & {*words} or (not words or words[-1] in _OWNERS):
         return None
     if _MEMORY & {*words}:
-        return _memory(mib_object, words, base)
+        return _memory(mib_object, words)
     return _processor(mib_object, words, period_s)
 
 
@@ -135,23 +132,26 @@ def _is_in_percent(mib_object: MibObject) -> bool:
 
 
 def _memory(
-    mib_object: MibObject, words: Sequence[str], base: str
+    mib_object: MibObject, words: Sequence[str]
 ) -> UsageObject | AmountObject | None:
     named, units = {*words}, mib_object.units.lower()
     of_processes = mib_object.kind == "column" and named & {"process", "processes"}
     if of_processes or named & WORD_LISTS.no_memory:
         return None
     is_sized = bool(re.search(r"byte|octet|kb|mb|^b$", units))
-    if _is_in_percent(mib_object) or (
+    is_stated = _is_in_percent(mib_object)
+    if is_stated or (
         named & (WORD_LISTS.usage - _MAYBE_SHARES - {"used"}) and not is_sized
     ):
         is_idle = bool(named & (_FREE | {"idle"}))
-        return UsageObject("memory", is_idle, is_stated=_is_in_percent(mib_object))
+        return UsageObject("memory", is_idle, is_stated=is_stated)
     for part, said in _AMOUNTS:
         if named & said:
             size = _unit_bytes(f"{units} {' '.join(words)}")
             may_be_share = bool(named & _MAYBE_SHARES) and not is_sized
-            return AmountObject(part, size, base == "Counter64", may_be_share)
+            return AmountObject(
+                part, size, mib_object.base == "Counter64", may_be_share
+            )
     return None
 
 
@@ -165,8 +165,9 @@ def wireless_of(mib_object: MibObject) -> WirelessObject | None:
     """Return what the object counts in wireless networks, or None."""
     words = split_words(mib_object.name)
     named = {*words}
-    base = mib_object.syntax.split(":")[0].split(" ")[0]
-    if base not in _NUMBERS or mib_object.labels or named & WORD_LISTS.client_events:
+    if mib_object.base not in NUMBERS or mib_object.labels:
+        return None
+    if named & WORD_LISTS.client_events:
         return None
     not_now = WORD_LISTS.never_now | WORD_LISTS.settings | {"lowest", "highest"}
     if named & not_now or not named & WORD_LISTS.counting or _is_in_percent(mib_object):

@@ -1,4 +1,4 @@
-"""What did not answer while a device's tables were read: asked for again some times, as
+"""Requests again, a few times, what did not answer while a device's tables were read:
 the answer may have been lost."""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from collectors.snmp.session.device_session import DeviceSession
 
-# How often it is asked for again, and how long after the last time.
+# How often it is requested again, and how long after the last time.
 _TIMES = 3
 _APART_S = 300.0
 
@@ -18,9 +18,6 @@ class UnansweredCells:
     def __init__(self) -> None:
         self._cells: list[str] = []
         self._asked_s = 0.0
-
-    def __bool__(self) -> bool:
-        return bool(self._cells)
 
     def replace(self, cells: Sequence[str], now_s: float) -> None:
         self._cells, self._asked_s = _TIMES * [*cells], now_s
