@@ -65,14 +65,14 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
     # What a device has once: drafts add nothing to what known profiles found of it.
     enough: set[str] = set()
     for profile in sorted(profiles, key=lambda profile: profile.head.drafted):
-        tables = profile.body.tables
+        tables, is_drafted = profile.body.tables, profile.head.drafted
+        is_known = not (is_drafted or profile.is_general)
         for table in tables.values():
             if not is_needed(table, tables, columns):
                 continue
             for section, _, rule in table.items:
                 if not columns.get(table.oid(key_column(rule))):
                     continue
-                is_drafted = profile.head.drafted
                 if is_drafted and (section in enough or settled.include(table, rule)):
                     continue
                 rows: Iterable[MatchedRow] = _match_rows(
@@ -98,9 +98,8 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
                         named.add(name)
                     taken[key].add(part)
                     chosen.append(matched)
-                    if not is_drafted and not profile.is_general:
+                    if is_known:
                         known.add(matched)
-                is_known = not (is_drafted or profile.is_general)
                 if chosen and is_known and section in _OF_WHOLE_DEVICES:
                     enough.add(section)
                 matches += chosen if profile.is_general else skip_codes(chosen, codes)
