@@ -98,8 +98,12 @@ class Server:
     def log(self) -> Path:
         return self.folder / "server.log"
 
-    def start(self, wait_s: float = 60) -> None:
+    def launch(self) -> None:
+        """Starts the process without waiting until it is ready."""
         self._process = self._open({**os.environ, **(self._env or {})})
+
+    def start(self, wait_s: float = 60) -> None:
+        self.launch()
         # Also on a machine with much else to do.
         wait_until(self._alive_and_ready, f"{self.command[0]} (see {self.log})", wait_s)
 

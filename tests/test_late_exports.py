@@ -29,6 +29,7 @@ NOT_FOR_SETTINGS = (
     "duckdb",
     "gufo",
     "icalendar",
+    "nats",
     "pyarrow",
     "starlette",
     "collectors.snmp.polling.poller",

@@ -21,6 +21,7 @@ from collectors.config_errors import encoding_error, explain, line_of
 from collectors.experience.groups import GroupsConfig
 from collectors.ingest import IngestConfig
 from collectors.journal import JournalConfig
+from collectors.nats.nats_config import NatsConfig
 from collectors.personal_data import Root
 from collectors.snmp import SnmpConfig
 from collectors.snmp.traps import TrapsConfig
@@ -68,6 +69,7 @@ class TowpathConfig(StrictModel):
     estate: Path = Path("estate.toml")
     log: LogConfig = LogConfig()
     journal: JournalConfig
+    nats: NatsConfig = NatsConfig()
     snmp: SnmpConfig = SnmpConfig()
     traps: TrapsConfig = TrapsConfig()
     vpn_gateways: VpnGatewaysConfig = VpnGatewaysConfig()
@@ -150,6 +152,10 @@ def certificate_files(
         files["calls.certificate"] = CertificateFile(config.calls.certificate)
     if config.store.kind == "influxdb" and config.store.ca_file is not None:
         files["store.ca_file"] = CertificateFile(config.store.ca_file, True)
+    if config.nats.ca_file is not None:
+        files["nats.ca_file"] = CertificateFile(config.nats.ca_file, True)
+    if config.nats.certificate is not None:
+        files["nats.certificate"] = CertificateFile(config.nats.certificate)
     return files
 
 

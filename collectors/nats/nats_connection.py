@@ -1,0 +1,198 @@
+"""`NatsConnection`: the one connection of a process to NATS. It is kept up for ever,
+and each change of its state is logged once, in one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import Self
+
+import structlog
+from nats import errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from collectors.background_tasks import BackgroundTasks
+from collectors.nats.nats_config import NatsConfig
+from collectors.nats.nats_errors import nats_sentence
+
+_log = structlog.get_logger()
+_CONNECT_S = 3
+_PING_S = 3
+_RETRY_S = 1
+_FIRST_S = 5.0
+_LOOK_S = 10.0
+_API_S = 5.0
+_CLOSE_S = 3.0
+
+
+class NatsConnection:
+    """`async with NatsConnection(config, "poll") as connection`.
+
+    Entering waits a moment for the servers and goes on without them: what needs them
+    fails until they are there. It raises `ValueError` only for files that cannot be
+    used. `client` and `jetstream` are the same objects for ever.
+    """
+
+    def __init__(self, config: NatsConfig, name: str) -> None:
+        self.config = config
+        self._name = f"{config.prefix}-{name}"
+        self.client = Client()
+        self.jetstream = JetStreamContext(self.client, timeout=_API_S)
+        self.problem = "not connected yet"
+        self._logged: set[str] = set()
+        self._changed = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._tasks = BackgroundTasks()
+        self._tls: ssl.SSLContext | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        return self.client.is_connected
+
+    def sentence(self, error: BaseException) -> str:
+        """What an error of a call means."""
+        return nats_sentence(error, self.config.servers)
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._read_files)
+        self._tasks.start(self._keep_up(), "nats-connection")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_S):
+                await self._ready.wait()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._tasks.stop()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_S):
+                await self.client.close()
+
+    async def _keep_up(self) -> None:
+        while True:
+            if self.client.is_closed or self._is_new:
+                # The client gives up when a server ends the connection with an error.
+                await self._connect()
+            await self._look()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S if not self.problem else _RETRY_S):
+                    await self._changed.wait()
+            self._changed.clear()
+
+    @property
+    def _is_new(self) -> bool:
+        return not (self.client.is_connected or self.client.is_reconnecting)
+
+    async def _connect(self) -> None:
+        while True:
+            try:
+                await self.client.connect(
+                    list(self.config.servers),
+                    name=self._name,
+                    error_cb=self._report_error,
+                    disconnected_cb=self._report_change,
+                    reconnected_cb=self._report_change,
+                    closed_cb=self._report_change,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=_RETRY_S,
+                    connect_timeout=_CONNECT_S,
+                    ping_interval=_PING_S,
+                    max_outstanding_pings=2,
+                    tls=self._tls,
+                    user=self.config.user or None,
+                    password=self._password if self.config.user else None,
+                )
+                return
+            except Exception as error:  # noqa: BLE001 - kept up for ever
+                self._report_problem(nats_sentence(error, self.config.servers))
+                await asyncio.sleep(_RETRY_S)
+
+    async def _look(self) -> None:
+        """Whether JetStream answers, too."""
+        if not self.client.is_connected:
+            return
+        try:
+            await self.jetstream.account_info()
+        except (errors.Error, OSError, TimeoutError) as error:
+            self._report_problem(self.sentence(error))
+            return
+        if self.problem and self._logged:
+            _log.info("nats_works_again", server=self._server())
+        self.problem = ""
+        self._logged.clear()
+        self._ready.set()
+
+    async def _report_error(self, error: Exception) -> None:
+        if isinstance(error, errors.StaleConnectionError):
+            # Another server may take over at once; if none does, that is logged.
+            return
+        sentence = nats_sentence(error, self.config.servers)
+        if self.client.is_connected:
+            # It concerns one request, such as a permission that is missing.
+            self._log_once(sentence)
+        else:
+            self._report_problem(sentence)
+
+    async def _report_change(self) -> None:
+        if self._tls is not None:
+            # Certificates may have been renewed since.
+            with contextlib.suppress(ValueError):
+                await asyncio.to_thread(self._read_files)
+        if not self.client.is_connected and not self.problem:
+            self.problem = f"{', '.join(self.config.servers)}: the connection ended"
+        self._changed.set()
+
+    def _report_problem(self, sentence: str) -> None:
+        self.problem = sentence
+        self._log_once(sentence)
+
+    def _log_once(self, sentence: str) -> None:
+        if sentence not in self._logged:
+            self._logged.add(sentence)
+            _log.error("nats_fails", error=sentence)
+
+    def _server(self) -> str:
+        url = self.client.connected_url
+        return "" if url is None else url.netloc
+
+    def _password(self) -> str:
+        path = self.config.password_file
+        assert path is not None
+        return path.read_text("utf-8").strip()
+
+    def _read_files(self) -> None:
+        """Blocking. Raises `ValueError` with the setting whose file cannot be used."""
+        config = self.config
+        if config.password_file is not None:
+            try:
+                password = self._password()
+            except OSError as error:
+                raise ValueError(
+                    f"nats.password_file: {config.password_file}: {error.strerror}"
+                ) from None
+            if not password:
+                raise ValueError(f"nats.password_file: {config.password_file} is empty")
+        if not config.has_tls:
+            return
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        try:
+            if config.ca_file is not None:
+                self._tls.load_verify_locations(config.ca_file)
+        except OSError as error:
+            raise ValueError(f"nats.ca_file: {config.ca_file}: {_why(error)}") from None
+        try:
+            if config.certificate is not None:
+                self._tls.load_cert_chain(config.certificate, config.private_key)
+        except OSError as error:
+            raise ValueError(
+                f"nats.certificate, nats.private_key: {config.certificate}, "
+                f"{config.private_key}: {_why(error)}"
+            ) from None
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "is not a PEM file of that kind"
+    return error.strerror or str(error)

@@ -1,0 +1,67 @@
+"""One plain sentence for each error of NATS. Pure."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+
+from nats import errors
+from nats.js import errors as jetstream_errors
+
+_NO_JETSTREAM = frozenset({10039, 10076})
+_NO_QUORUM = frozenset({10008, 10009})
+_NO_ROOM = frozenset({10023, 10028, 10047, 10077})
+_REFUSED = ("authorization violation", "authentication")
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the servers have no room left: of the disk, or of a limit."""
+    if not isinstance(error, jetstream_errors.APIError):
+        return False
+    text = (error.description or "").lower()
+    return error.err_code in _NO_ROOM or "no space left" in text
+
+
+def nats_sentence(error: BaseException, servers: Sequence[str]) -> str:
+    """What is wrong with the servers, or with the settings that name them."""
+    names = ", ".join(servers)
+    text = str(error).removeprefix("nats: ").strip().strip("'")
+    if isinstance(error, jetstream_errors.NoStreamResponseError):
+        return f"{names}: no stream takes what is published"
+    if isinstance(error, jetstream_errors.APIError):
+        return f"{names}: {_api_sentence(error)}"
+    if isinstance(error, errors.NoRespondersError):
+        return f"{names}: JetStream is not enabled, or no server of it is there"
+    if isinstance(error, errors.AuthorizationError) or any(
+        words in text.lower() for words in _REFUSED
+    ):
+        return (
+            f"{names}: the user, the password or the certificate is refused "
+            "(nats.user, nats.password_file, nats.certificate)"
+        )
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"{names}: the server's certificate is not accepted: "
+            f"{error.verify_message} (nats.ca_file)"
+        )
+    if isinstance(error, ssl.SSLError):
+        reason = str(getattr(error, "reason", None) or error).lower().replace("_", " ")
+        return f"{names}: TLS failed: {reason}"
+    if isinstance(error, TimeoutError):
+        return f"{names}: no answer in time"
+    if isinstance(error, OSError):
+        return f"{names}: cannot be reached: {error.strerror or error}"
+    return f"{names}: {text or type(error).__name__}"
+
+
+def _api_sentence(error: jetstream_errors.APIError) -> str:
+    if error.err_code in _NO_JETSTREAM:
+        return "JetStream is not enabled for this user"
+    if error.err_code in _NO_QUORUM:
+        return "too few servers are there: JetStream has no quorum"
+    if is_full(error):
+        return f"no room is left: {error.description}"
+    if error.description:
+        return f"JetStream refuses: {error.description}"
+    # Without a description nobody has answered at all.
+    return "JetStream is not enabled, or no server of it is there"

@@ -1,0 +1,145 @@
+"""The connection to NATS: kept up for ever, and what is wrong in one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from nats import errors
+from nats.js import errors as jetstream_errors
+from nats_servers import NatsServer, nats_program, running_nats
+from pydantic import ValidationError
+from services import Server, answers_tcp, free_port, running
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+from waiting import until
+
+from collectors.nats.nats_config import NatsConfig
+from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_errors import is_full, nats_sentence
+
+USERS = "authorization { users: [{ user: towpath, password: right }] }\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with running_nats(tmp_path_factory.mktemp("nats"), USERS) as server:
+        yield server
+
+
+def _events(logs: list[EventDict]) -> list[str]:
+    print(*logs, sep="\n")
+    return [entry["event"] for entry in logs]
+
+
+def _config(server: NatsServer, folder: Path, password: str = "right") -> NatsConfig:
+    path = folder / "password"
+    path.write_text(f"{password}\n")
+    return NatsConfig(servers=(server.url,), user="towpath", password_file=path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"servers": ()}, "at least 1"),
+        ({"servers": ("http://a:1",)}, "expected nats://host:port"),
+        ({"servers": ("nats://a",)}, "expected nats://host:port"),
+        ({"servers": ("nats://a:b",)}, "expected nats://host:port"),
+        ({"servers": ("nats://u:p@a:1",)}, "expected user and password_file"),
+        ({"user": "a"}, "both user and password_file"),
+        ({"certificate": "a.pem"}, "both certificate and private_key"),
+        ({"prefix": "a.b"}, "pattern"),
+        ({"replicas": 2}, "1 or 3"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(
+    settings: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        NatsConfig.model_validate(settings)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "cannot be reached"),
+        (errors.AuthorizationError(), "password or the certificate is refused"),
+        (errors.Error("nats: 'Authorization Violation'"), "certificate is refused"),
+        (errors.TimeoutError(), "no answer in time"),
+        (ssl.SSLError(1, "wrong version number"), "TLS failed"),
+        (jetstream_errors.NoStreamResponseError(), "no stream takes"),
+        (jetstream_errors.ServiceUnavailableError(), "JetStream is not enabled"),
+        (jetstream_errors.APIError(503, None, 10039, None), "for this user"),
+        (jetstream_errors.APIError(503, None, 10008, None), "no quorum"),
+        (jetstream_errors.APIError(503, "full", 10047, None), "no room is left: full"),
+        (jetstream_errors.APIError(400, "odd", 1, None), "JetStream refuses: odd"),
+    ],
+)
+def test_each_error_is_one_plain_sentence(error: Exception, sentence: str) -> None:
+    said = nats_sentence(error, ["nats://a:1", "nats://b:2"])
+    assert said.startswith("nats://a:1, nats://b:2: ")
+    assert sentence in said
+
+
+def test_a_full_server_is_recognised() -> None:
+    assert is_full(jetstream_errors.APIError(503, "", 10047, None))
+    assert not is_full(jetstream_errors.APIError(503, "", 10008, None))
+
+
+async def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
+    with running_nats(tmp_path / "nats") as server, capture_logs() as logs:
+        config = NatsConfig(servers=(server.url,))
+        async with NatsConnection(config, "poll") as connection:
+            assert connection.problem == ""
+            server.kill()
+            await until(lambda: "cannot be reached" in connection.problem)
+            await asyncio.sleep(1.5)
+            server.start()
+            await until(lambda: not connection.problem)
+    assert _events(logs) == ["nats_fails", "nats_works_again"]
+
+
+async def test_a_wrong_password_is_one_sentence_until_it_is_right(
+    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collectors.nats.nats_connection._FIRST_S", 0.1)
+    config = _config(server, tmp_path, "wrong")
+    with capture_logs() as logs:
+        async with NatsConnection(config, "poll") as connection:
+            await until(lambda: "refused" in connection.problem)
+            await asyncio.sleep(1.2)
+            _config(server, tmp_path)
+            await until(lambda: not connection.problem)
+    assert _events(logs) == ["nats_fails", "nats_works_again"]
+
+
+async def test_files_that_are_missing_are_named(tmp_path: Path) -> None:
+    config = NatsConfig(user="a", password_file=tmp_path / "none")
+    with pytest.raises(ValueError, match=r"nats\.password_file: .*none: No such file"):
+        await NatsConnection(config, "poll").__aenter__()
+    config = NatsConfig(ca_file=tmp_path / "none")
+    with pytest.raises(ValueError, match=r"nats\.ca_file: .*none: No such file"):
+        await NatsConnection(config, "poll").__aenter__()
+
+
+async def test_without_jetstream_that_is_the_problem(tmp_path: Path) -> None:
+    config = tmp_path / "nats.conf"
+    port = free_port()
+    config.write_text(f"listen: 127.0.0.1:{port}\n")
+    plain = Server(
+        [nats_program(), "-c", str(config)], tmp_path, port, lambda: answers_tcp(port)
+    )
+    with running(plain):
+        connection = NatsConnection(
+            NatsConfig(servers=(f"nats://127.0.0.1:{port}",)), "poll"
+        )
+        entering = asyncio.create_task(connection.__aenter__())
+        await until(lambda: "JetStream is not enabled" in connection.problem)
+        entering.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await entering
+        await connection.__aexit__()
