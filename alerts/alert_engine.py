@@ -193,6 +193,11 @@ class AlertEngine:
         """Why alerts are only in memory; empty while they are written to disk."""
         return self._alert_store.disk_error
 
+    @property
+    def evaluated_ms(self) -> int:
+        """The time that the rules were last evaluated for; 0 before the first time."""
+        return self._evaluated_ms
+
     def add_refused_batch(self, batch: Batch) -> None:
         """Adds a batch that the journal could not write, so that a fault is paged even
         while the disk is full."""

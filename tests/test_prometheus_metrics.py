@@ -24,6 +24,7 @@ from probes.wire.sample import Sample
 from towpath.cli import app
 from towpath.config import ROLES
 from towpath.metrics import MetricsConfig, MetricsServer
+from towpath.readiness import Readiness
 
 START_MS = 1_790_553_600_000
 LINE = {"line": "l1", "site": "depot", "role": "primary", "supplier": "Acme"}
@@ -34,7 +35,7 @@ async def scrape(window: Window, now_ms: int) -> dict[tuple[str, str], float]:
     port = services.free_port()
     config = MetricsConfig(port=port, rows=True)
     async with WindowMetrics(lambda: window, lambda: now_ms) as rows:
-        with MetricsServer(config, ROLES, rows):
+        with MetricsServer(config, ROLES, Readiness([], lambda: now_ms), rows):
 
             def get() -> str:
                 url = f"http://127.0.0.1:{port}/metrics"

@@ -1,12 +1,15 @@
 """`/metrics` for Prometheus, on a port of its own: Towpath's figures about itself, and
-the rows that rules evaluate if that is on."""
+the rows that rules evaluate if that is on. `/healthz` and `/readyz` for what runs the
+process: whether a restart would help, and whether its roles can do their work."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Self
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -16,6 +19,12 @@ from prometheus_client.registry import Collector
 from pydantic import Field
 
 from collectors.strict_model import StrictModel
+from towpath.readiness import Readiness
+
+# A loop that does not come to its next callback for so long is stuck.
+_LOOP_S = 5.0
+_Start = Callable[[str, list[tuple[str, str]]], object]
+_Application = Callable[[dict[str, Any], _Start], Iterable[bytes]]
 
 
 class MetricsConfig(StrictModel):
@@ -29,10 +38,14 @@ class MetricsConfig(StrictModel):
 
 
 class MetricsServer:
-    """Answers scrapes in a thread of its own, from `collectors`."""
+    """Answers scrapes in threads of its own, from `collectors`."""
 
     def __init__(
-        self, config: MetricsConfig, roles: Sequence[str], *collectors: Collector
+        self,
+        config: MetricsConfig,
+        roles: Sequence[str],
+        readiness: Readiness,
+        *collectors: Collector,
     ) -> None:
         order = ("poll", "ingest", "store", "alert", "web", "calls")
         self.host = config.host
@@ -40,7 +53,8 @@ class MetricsServer:
         if len(roles) < len(order):
             self.port += 1 + order.index(roles[0])
         self._registry = CollectorRegistry(auto_describe=False)
-        self._collectors = collectors
+        self._collectors, self._readiness = collectors, readiness
+        self._roles = list(roles)
         self._stopping = False
 
     def __enter__(self) -> Self:
@@ -53,7 +67,8 @@ class MetricsServer:
                 f"cannot listen on {self.host}:{self.port} ({error.strerror}): "
                 "set metrics.port to a free port, or to 0"
             ) from None
-        self._server.set_app(make_wsgi_app(self._registry))
+        self._loop = asyncio.get_running_loop()
+        self._server.set_app(self._answer(make_wsgi_app(self._registry)))
         self._thread = threading.Thread(target=self._serve, name="metrics", daemon=True)
         self._thread.start()
         return self
@@ -66,6 +81,30 @@ class MetricsServer:
             socket.create_connection(address, 1).close()
         self._thread.join(2)
         self._server.server_close()
+
+    def _answer(self, metrics: _Application) -> _Application:
+        reasons = {"/healthz": self._deadness, "/readyz": self._readiness.reasons}
+
+        def answer(environ: dict[str, Any], start: _Start) -> Iterable[bytes]:
+            find = reasons.get(environ["PATH_INFO"])
+            if find is None:
+                return metrics(environ, start)
+            found = find()
+            body = {"ok": not found, "roles": self._roles, "reasons": found}
+            status = "503 Service Unavailable" if found else "200 OK"
+            start(status, [("Content-Type", "application/json")])
+            return [json.dumps(body).encode() + b"\n"]
+
+        return answer
+
+    def _deadness(self) -> list[str]:
+        # This thread would answer for long after the loop has stopped working.
+        done = threading.Event()
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(done.set)
+        if done.wait(_LOOP_S):
+            return []
+        return [f"the process has done nothing for {_LOOP_S:g} s"]
 
     def _serve(self) -> None:
         # `serve_forever` would wake twice a second to look whether it should stop.

@@ -9,10 +9,13 @@ from collectors.calls.call_places import CallLocator
 from collectors.estate import Estate, EstateFile
 from collectors.ingest.providers import Providers
 from collectors.journal import Append
+from collectors.personal_data import PERSONAL_DAYS, prune_files
+from collectors.retention import Job
 from collectors.server_measurements import CATALOGUE
+from collectors.store.erasure import Erasures
 from dashboards.web import ApiSources
 from probes.wire.clock import WallClock
-from towpath.config import TowpathConfig
+from towpath.config import TowpathConfig, personal_folders
 
 
 def api_sources(config: TowpathConfig, estate: EstateFile) -> ApiSources:
@@ -25,6 +28,17 @@ def api_sources(config: TowpathConfig, estate: EstateFile) -> ApiSources:
         config.ingest,
         config.alerts.timezone,
     )
+
+
+def retention_jobs(config: TowpathConfig) -> list[Job]:
+    """The files that the store role deletes when their time is over."""
+    folders = personal_folders(config)
+    days = min(config.store.personal_days or PERSONAL_DAYS, PERSONAL_DAYS)
+    erasures = Erasures(config.store.folder)
+    return [
+        ("files with personal data", days, lambda at: prune_files(folders, at)),
+        ("requests to erase", PERSONAL_DAYS, erasures.prune),
+    ]
 
 
 def call_collector(

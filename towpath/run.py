@@ -39,14 +39,12 @@ from collectors.ingest import (
     ingest_sample,
 )
 from collectors.journal import Journal, JournalReader, UnhurriedAppend, journal_sample
-from collectors.personal_data import PERSONAL_DAYS, prune_files
-from collectors.retention import Job, Retention
+from collectors.retention import Retention
 from collectors.self_metrics import SelfMonitor, Source
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller
 from collectors.snmp.traps import TrapReceiver
 from collectors.store import StoreWriter, open_store, saved_positions
-from collectors.store.erasure import Erasures
 from collectors.support_codes import SupportCodes, support_codes_file
 from collectors.topology import TopologyGraph, TopologyView
 from collectors.vpn_gateways import VpnGateways
@@ -59,12 +57,19 @@ from towpath.config import (
     Role,
     TowpathConfig,
     certificate_files,
-    personal_folders,
     written_folders,
 )
 from towpath.error_sentences import sentence_of
 from towpath.metrics import MetricsServer
-from towpath.role_parts import api_sources, call_collector
+from towpath.readiness import (
+    Check,
+    PollCheck,
+    Readiness,
+    broker_check,
+    evaluation_check,
+    source_checks,
+)
+from towpath.role_parts import api_sources, call_collector, retention_jobs
 from towpath.roles import RoleLocks
 from towpath.scheduled_reports import scheduled_reports
 
@@ -93,6 +98,7 @@ class Installation:
         self._alert_trouble: Callable[[], str] = lambda: ""
         self._report_trouble: Callable[[], str] = lambda: ""
         self._row_metrics: list[WindowMetrics] = []
+        self._checks: list[tuple[str, Check]] = []
 
         locks = RoleLocks(config.state / "roles", roles)
         self._add(f"roles {', '.join(roles)}", locks)
@@ -125,8 +131,11 @@ class Installation:
             self.process, self._sources, unhurried, now_ms, config.self_s
         )
         self._add("self samples", monitor)
+        self._checks += source_checks(roles, dict(self._sources))
+        self.readiness = Readiness(self._checks, now_ms)
         if config.metrics.port:
-            metrics = MetricsServer(config.metrics, roles, monitor, *self._row_metrics)
+            collectors = (monitor, *self._row_metrics)
+            metrics = MetricsServer(config.metrics, roles, self.readiness, *collectors)
             self._add(f"metrics http://{metrics.host}:{metrics.port}/metrics", metrics)
 
     def _poll(self) -> None:
@@ -141,6 +150,9 @@ class Installation:
             self._now_ms,
         )
         self._add(f"poll {devices} devices every {config.snmp.period_s:g} s", poller)
+        period_s = config.snmp.period_s
+        polls = PollCheck(poller.stats, lambda: poller.is_cut_off, period_s)
+        self._checks.append(("poll", polls))
         if config.traps.enabled:
             traps = TrapReceiver(
                 config.traps,
@@ -211,6 +223,8 @@ class Installation:
                 freezes=freezes,
             )
             self._add(f"ingest mqtt {config.mqtt.host}:{config.mqtt.port}", mqtt)
+            if config.https is None:
+                self._checks.append(("mqtt", broker_check(lambda: mqtt.connected)))
             stats = mqtt.stats
             self._source(
                 "mqtt", lambda at: [ingest_sample(stats, self.process, "mqtt", at)]
@@ -240,14 +254,8 @@ class Installation:
         stores = (self.store, self.journal, self._current)
         parity = ParityKeeper(*stores, state, least, self._now_ms)
         self._add("experience parity of each month", parity)
-        folders = personal_folders(config)
-        days = min(config.store.personal_days or PERSONAL_DAYS, PERSONAL_DAYS)
-        erasures = Erasures(config.store.folder)
-        jobs: list[Job] = [
-            ("files with personal data", days, lambda at: prune_files(folders, at)),
-            ("requests to erase", PERSONAL_DAYS, erasures.prune),
-        ]
-        self._add("retention of files", Retention(jobs, self._now_ms))
+        retention = Retention(retention_jobs(config), self._now_ms)
+        self._add("retention of files", retention)
 
     def _alert(self) -> None:
         self._open_store()
@@ -290,6 +298,8 @@ class Installation:
         )
         self.journal.show_refused(engine.add_refused_batch)
         self._alert_trouble = lambda: engine.disk_error
+        evaluation = evaluation_check(lambda: engine.evaluated_ms, self._alert_trouble)
+        self._checks.append(("alert", evaluation))
         channels = ", ".join(config.channels) or "nobody (no channel is configured)"
         self._add(f"alerts from {len(rules)} rules, notifying {channels}", engine)
         self._source("alerts", engine.samples)
