@@ -31,7 +31,7 @@ class DownloadFailed(Exception):
 
 
 class Download(NamedTuple):
-    """`body` is None if it has not changed. `url`: where it came from at last."""
+    """`body` is None if it has not changed. `url` is the address after redirects."""
 
     url: str
     body: bytes | None

@@ -164,6 +164,7 @@ ODD_REASONS = {
     "no_time": "records without a time",
     "unreadable_time": "times that cannot be read",
     "ends_before_start": "records that end before they begin",
+    "ends_too_late": "records that end more than 31 hours after they begin",
     "no_streams": "records without streams of ours",
     "session_twice": "sessions that came twice",
     "session_of_others": "sessions in which none of ours took part",

@@ -10,6 +10,8 @@ from itertools import chain
 
 import msgspec
 
+_QUOTED = re.compile(r'"[^"]*"')
+
 
 class SheetRow(dict[str, str]):
     """One row by our column names, without empty cells; `line` is its line."""
@@ -36,12 +38,13 @@ def read_sheet(
     a heading's letters and digits. `order`: the headings of a sheet that may have none
     of its own. Raises `NotCsv`. Pure."""
     text = _decode(raw)
-    first = text.partition("\n")[0]
+    # What is in quotes belongs to a cell: an address may have many commas.
+    first = _QUOTED.sub("", text.lstrip().partition("\n")[0])
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows = []
     try:
-        headings = next(reader, [])
+        headings = next(filter(any, reader), [])
         columns = _columns(headings, names)
         body: Iterator[list[str]] = reader
         if order and not any(columns):

@@ -15,8 +15,8 @@ _WAIT_S = 5.0
 def transaction(
     db: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE"
 ) -> Iterator[sqlite3.Connection]:
-    """Commits when the block ends, and rolls back if it raises. `db` must not begin
-    transactions by itself (`isolation_level=None`)."""
+    """Commits when the block ends, and rolls back if it raises. Open
+    `db` with `isolation_level=None`, so that it begins no transaction of its own."""
     db.execute(begin)
     try:
         yield db

@@ -99,3 +99,40 @@ def test_a_line_that_names_no_network_is_named(tmp_path: Path) -> None:
         read_buildings(file)
     with pytest.raises(BuildingsRefused, match="cannot be read"):
         read_buildings(tmp_path / "none.tsv")
+
+
+def test_a_building_file_is_read_with_headings_words_and_quoted_commas(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "buildings.csv"
+    file.write_text(
+        "\nNETWORK,Network Name,network range,Building Name,Inside Corp,VPN,Later\n"
+        '2001:db8:1::,x,48,"Depot, Road, Town",yes,False,\n'
+        "10.6.0.0,x,16,All,TRUE,0,\n10.6.1.0,x,24,Part,False,0,x\n"
+    )
+    buildings = read_buildings(file)
+    assert [one.name for one in buildings] == ["Depot, Road, Town", "All", "Part"]
+    assert [one.is_inside for one in buildings] == [True, True, False]
+    locate = CallLocator(SITES, buildings)
+    assert locate(at("2001:db8:1:2::3")).place == "inside"
+    assert (locate(at("10.6.2.1")).place, locate(at("10.6.1.1")).place) == (
+        "inside",
+        "outside",
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("10.6.0.0\tx\t\tHall", "1: expected a network such as"),
+        ("10.6.0.0\tx\t24\tHall" + "\t" * 9 + "perhaps", "1: expected 1 or 0"),
+        ('10.6.0.0\tx\t99\t"Hall, Road, Town, Shire"', "third column"),
+    ],
+)
+def test_a_building_without_range_or_with_an_unknown_flag_is_refused(
+    tmp_path: Path, line: str, sentence: str
+) -> None:
+    file = tmp_path / "buildings.tsv"
+    file.write_text(line + "\n")
+    with pytest.raises(BuildingsRefused, match=sentence):
+        read_buildings(file)

@@ -16,7 +16,13 @@ from graph_server import CLIENT, failed, graph_server
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.calls.record_list import PageRefused, next_link, read_page
+from collectors.calls.record_list import (
+    PageHead,
+    PageRefused,
+    next_link,
+    page_head,
+    read_page,
+)
 from collectors.journal import JournalReader
 from probes.wire.clock import wall_ms
 from towpath.check import check_config
@@ -133,14 +139,26 @@ def test_the_check_knows_what_calls_need(tmp_path: Path) -> None:
     )
 
 
+def linked(link: str) -> PageHead:
+    head = page_head(json.dumps({"value": [], "@odata.nextLink": link}).encode())
+    assert head is not None
+    return head
+
+
 def test_the_next_page_is_only_followed_on_the_same_host() -> None:
     graph = "https://graph.microsoft.com"
-    page = {"@odata.nextLink": f"{graph}/v1.0/$metadata#communications/x?$skip=1"}
-    link = next_link(json.dumps(page).encode(), graph)
-    assert link == f"{graph}/v1.0/communications/x?$skip=1"
-    for other in ("https://graph.example/x", "http://graph.microsoft.com/x"):
+    head = linked(f"{graph}/v1.0/$metadata#communications/x?$skip=1")
+    assert next_link(head, graph) == f"{graph}/v1.0/communications/x?$skip=1"
+    for other in (
+        "https://graph.example/x",
+        "http://graph.microsoft.com/x",
+        "https://graph.microsoft.com:444/x",
+        "https://graph.microsoft.com@graph.example/x",
+        "https://[graph.microsoft.com/x",
+        "/v1.0/x",
+    ):
         with pytest.raises(PageRefused, match="another host"):
-            next_link(json.dumps({"@odata.nextLink": other}).encode(), graph)
+            next_link(linked(other), graph)
 
 
 def test_a_list_is_read_whatever_its_rows_are() -> None:
@@ -154,5 +172,5 @@ def test_a_list_is_read_whatever_its_rows_are() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_stop_the_reading_of_links(body: bytes) -> None:
-    assert next_link(body, "https://graph.microsoft.com") is None
+def test_no_bytes_are_taken_for_a_page(body: bytes) -> None:
+    assert page_head(body) is None

@@ -11,6 +11,7 @@ from typing import Any
 from append_doubles import ListAppend
 from call_records import account, utc
 from graph_server import GraphServer, failed, graph_server
+from phone_rows import charged_row, direct_row
 
 from collectors.calls.call_record import PersonMask
 from collectors.calls.graph_client import GraphClient
@@ -23,30 +24,26 @@ DIRECT, PLAN = "getDirectRoutingCalls", "getPstnCalls"
 
 
 def direct(person: int, at_ms: int, **more: Any) -> dict[str, Any]:
-    return {
-        "id": f"d-{person}-{at_ms}",
-        "userId": account(person),
-        "userDisplayName": "Winifred Ardingly",
-        "inviteDateTime": utc(at_ms - 5_000),
-        "startDateTime": utc(at_ms),
-        "duration": 60,
-        "callType": "ByotOut",
-        "successfulCall": True,
-        "callerNumber": "+441632960001",
-        "trunkFullyQualifiedDomainName": "sbc1.example.gov.uk",
-        **more,
-    }
+    return direct_row(
+        **{
+            "id": f"d-{person}-{at_ms}",
+            "userId": account(person),
+            "userDisplayName": "Winifred Ardingly",
+            "inviteDateTime": utc(at_ms - 5_000),
+            "startDateTime": utc(at_ms),
+            "callType": "ByotOut",
+            **more,
+        }
+    )
 
 
 def plan(person: int, at_ms: int) -> dict[str, Any]:
-    return {
-        "id": f"p-{person}-{at_ms}",
-        "userId": account(person),
-        "startDateTime": utc(at_ms),
-        "duration": 60,
-        "callType": "user_in",
-        "operator": "Microsoft",
-    }
+    return charged_row(
+        id=f"p-{person}-{at_ms}",
+        userId=account(person),
+        startDateTime=utc(at_ms),
+        callType="user_in",
+    )
 
 
 class Reader:

@@ -12,51 +12,13 @@ import pytest
 from call_records import account, utc
 from hypothesis import given
 from hypothesis import strategies as st
+from phone_rows import BEGIN_MS, PLANTED, charged_row, direct_row
 
 from collectors.calls.call_record import PersonMask
 from collectors.calls.phone_call import PhoneCall, PhoneOutcome, refusal_outcome
 from collectors.calls.phone_log import PhoneLog, read_phone_rows
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "graph"
-BEGIN_MS = 1_790_000_000_000
-PLANTED = ("Ann Example", "ann@example.gov.uk", "+441632960001", "+441632960002")
-
-
-def direct(**more: Any) -> dict[str, Any]:
-    return {
-        "id": "row-1",
-        "userId": account(1),
-        "userPrincipalName": PLANTED[1],
-        "userDisplayName": PLANTED[0],
-        "inviteDateTime": utc(BEGIN_MS),
-        "startDateTime": utc(BEGIN_MS + 8_000),
-        "failureDateTime": "0001-01-01T00:00:00Z",
-        "endDateTime": utc(BEGIN_MS + 68_000),
-        "duration": 60,
-        "callType": "ByotIn",
-        "successfulCall": True,
-        "callerNumber": PLANTED[2],
-        "calleeNumber": PLANTED[3],
-        "finalSipCode": 0,
-        "trunkFullyQualifiedDomainName": "SBC1.example.gov.uk",
-        **more,
-    }
-
-
-def charged(**more: Any) -> dict[str, Any]:
-    return {
-        "id": "row-2",
-        "userId": account(1),
-        "userPrincipalName": PLANTED[1],
-        "startDateTime": utc(BEGIN_MS),
-        "endDateTime": utc(BEGIN_MS + 219_000),
-        "duration": 219,
-        "callType": "user_out",
-        "callerNumber": PLANTED[2],
-        "calleeNumber": PLANTED[3],
-        "operator": "Microsoft",
-        **more,
-    }
 
 
 def read(
@@ -67,13 +29,13 @@ def read(
 
 
 def one(log: PhoneLog = "direct_routing", **more: Any) -> PhoneCall:
-    row = direct(**more) if log == "direct_routing" else charged(**more)
+    row = direct_row(**more) if log == "direct_routing" else charged_row(**more)
     (call,), _ = read(row, log=log)
     return call
 
 
 def test_an_answered_call_keeps_its_trunk_direction_and_times() -> None:
-    (call,), odd = read(direct())
+    (call,), odd = read(direct_row())
     assert odd == {}
     assert (call.trunk, call.direction) == ("sbc1.example.gov.uk", "in")
     assert (call.outcome, call.sip_code, call.is_attempt) == ("answered", None, True)
@@ -153,10 +115,10 @@ def test_a_calling_plan_says_nothing_of_attempts() -> None:
 def test_a_bots_callers_are_told_apart_by_their_lines() -> None:
     bot = {"userId": None, "userPrincipalName": None}
     calls, _ = read(
-        direct(**bot, id="a"),
-        direct(**bot, id="b", callerNumber="+441632960009"),
-        direct(**bot, id="c", calleeNumber="+441632960009"),
-        direct(**bot, id="d", callerNumber=None),
+        direct_row(**bot, id="a"),
+        direct_row(**bot, id="b", callerNumber="+441632960009"),
+        direct_row(**bot, id="c", calleeNumber="+441632960009"),
+        direct_row(**bot, id="d", callerNumber=None),
     )
     first, other, same, nobody = (call.person for call in calls)
     assert first == same != other
@@ -165,12 +127,12 @@ def test_a_bots_callers_are_told_apart_by_their_lines() -> None:
 
 def test_what_cannot_be_true_is_left_out_and_counted() -> None:
     rows = [
-        direct(id="a", duration=-5),
-        direct(id="b", inviteDateTime=utc(BEGIN_MS + 9_000)),
-        direct(id="c", finalSipCode=99_999, successfulCall=False),
-        direct(id="d", trunkFullyQualifiedDomainName="Ann <ann@example.gov.uk>"),
-        direct(id="d"),
-        direct(id="e", successfulCall="perhaps"),
+        direct_row(id="a", duration=-5),
+        direct_row(id="b", inviteDateTime=utc(BEGIN_MS + 9_000)),
+        direct_row(id="c", finalSipCode=99_999, successfulCall=False),
+        direct_row(id="d", trunkFullyQualifiedDomainName="Ann <ann@example.gov.uk>"),
+        direct_row(id="d"),
+        direct_row(id="e", successfulCall="perhaps"),
         {"id": "f"},
     ]
     calls, odd = read(*rows)
@@ -193,7 +155,7 @@ VALUES = st.one_of(
 
 
 @given(
-    st.dictionaries(st.sampled_from([*direct(), *charged()]), VALUES),
+    st.dictionaries(st.sampled_from([*direct_row(), *charged_row()]), VALUES),
     st.sampled_from(["direct_routing", "calling_plan"]),
 )
 def test_no_row_raises(row: dict[str, Any], log: PhoneLog) -> None:

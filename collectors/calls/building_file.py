@@ -38,6 +38,9 @@ _NAMES = {
 }
 
 
+_FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
 class Building(msgspec.Struct, frozen=True):
     """A network of a building. `is_inside`: the council runs it."""
 
@@ -70,23 +73,23 @@ def _buildings(sheet: CsvSheet) -> tuple[list[Building], list[str]]:
     faults: list[str] = []
     for row in sheet.rows:
         network = _network(row)
+        is_inside = _FLAGS.get(row.get("inside", "1").lower())
+        is_vpn = _FLAGS.get(row.get("vpn", "0").lower())
         if network is None:
             faults.append(
                 f"{row.line}: expected a network such as 10.1.0.0 and its range, such "
                 "as 24, in the first and third column"
             )
-            continue
-        buildings.append(
-            Building(
-                network,
-                row.get("building", ""),
-                row.get("inside", "1") == "1",
-                row.get("vpn", "0") == "1",
-            )
-        )
+        elif is_inside is None or is_vpn is None:
+            faults.append(f"{row.line}: expected 1 or 0 as InsideCorp and as VPN")
+        else:
+            building = Building(network, row.get("building", ""), is_inside, is_vpn)
+            buildings.append(building)
     return buildings, faults
 
 
 def _network(row: SheetRow) -> Network | None:
+    """Returns the network; None without a range, as one address is no office."""
     address, bits = row.get("network", ""), row.get("bits", "")
-    return parse_network(f"{address}/{bits}" if bits else address)
+    text = f"{address}/{bits}" if bits else address
+    return parse_network(text) if "/" in text else None

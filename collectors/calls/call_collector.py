@@ -230,6 +230,7 @@ class CallCollector:
         )
         records: list[CallRecord] = []
         failed: list[tuple[ListedRecord, GraphFails]] = []
+        gone = 0
         # In parts, so that a refusal does not wait for thousands of others.
         for at in range(0, len(due), self._config.at_once):
             part = due[at : at + self._config.at_once]
@@ -238,7 +239,7 @@ class CallCollector:
             )
             for one, body in zip(part, bodies, strict=True):
                 if isinstance(body, RecordGone):
-                    self._counts["gone"] += 1
+                    gone += 1
                 elif isinstance(body, GraphFails):
                     failed.append((one, body))
                 elif isinstance(body, BaseException):
@@ -248,6 +249,7 @@ class CallCollector:
             if len(failed) >= _MOST_FAILED:
                 raise failed[0][1]
         self._note_failed(failed, bool(records))
+        self._counts["gone"] += gone
         return records
 
     def _note_failed(

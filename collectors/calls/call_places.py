@@ -1,4 +1,4 @@
-"""Finds where an end of a call was, by its addresses, which are then dropped. Pure.
+"""Finds where a person was during a call, by addresses that are not kept. Pure.
 
 Homes use the same private networks as offices. So if the council's own addresses to
 the internet are known (`calls.egress`), an end that Microsoft saw from another address
@@ -44,8 +44,11 @@ class CallLocator:
         gateways: Mapping[str, Iterable[Network]] = {},
         provider_of: Callable[[str], str] = lambda _address: "unknown",
     ) -> None:
-        own = [(subnet, _Office(site.id)) for site in sites for subnet in site.subnets]
-        by_building = _building_offices(buildings, sites, NetworkTable(own))
+        own = _own_offices(sites)
+        by_building = [
+            (building.network, office)
+            for building, office in _building_offices(buildings, sites)
+        ]
         through_vpn = [(network, _Office(is_vpn=True)) for network in vpn]
         self._offices = NetworkTable([*own, *by_building, *through_vpn])
         self._egress = tuple(egress)
@@ -79,20 +82,26 @@ class CallLocator:
         return CallPlace("outside", "", connection, NO_VPN_SEEN, provider)
 
 
+def _own_offices(sites: Sequence[Site]) -> list[tuple[Network, _Office]]:
+    return [(subnet, _Office(site.id)) for site in sites for subnet in site.subnets]
+
+
+def _sites_by_name(sites: Sequence[Site]) -> dict[str, str]:
+    return {name.casefold(): site.id for site in sites for name in (site.name, site.id)}
+
+
 def _building_offices(
-    buildings: Sequence[Building], sites: Sequence[Site], own: NetworkTable[_Office]
-) -> list[tuple[Network, _Office]]:
+    buildings: Sequence[Building], sites: Sequence[Site]
+) -> list[tuple[Building, _Office]]:
     """The buildings as offices. Their site is the one whose subnet their network is in,
     or else the one of the same name."""
-    by_name = {
-        name.casefold(): site.id for site in sites for name in (site.name, site.id)
-    }
+    by_name, own = _sites_by_name(sites), NetworkTable(_own_offices(sites))
     offices = []
     for building in buildings:
         known = own.look_up(building.network.network_address)
         site = known.site if known else by_name.get(building.name.casefold(), "")
         office = _Office(site, building.is_inside, building.is_vpn)
-        offices.append((building.network, office))
+        offices.append((building, office))
     return offices
 
 
@@ -100,33 +109,22 @@ def sites_by_building(
     buildings: Sequence[Building], sites: Sequence[Site]
 ) -> dict[str, str]:
     """Returns building (case-folded) → site, of all names by which sites are known."""
-    own = NetworkTable(
-        [(net, _Office(site.id)) for site in sites for net in site.subnets]
-    )
-    placed = zip(buildings, _building_offices(buildings, sites, own), strict=True)
     of_file = {
         building.name.casefold(): office.site
-        for building, (_, office) in placed
+        for building, office in _building_offices(buildings, sites)
         if building.is_inside and not building.is_vpn and office.site
     }
-    names = {
-        name.casefold(): site.id for site in sites for name in (site.name, site.id)
-    }
-    return of_file | names
+    return of_file | _sites_by_name(sites)
 
 
 def buildings_without_site(
     buildings: Sequence[Building], sites: Sequence[Site]
 ) -> list[str]:
     """Returns the names of inside buildings that are at no site of the estate."""
-    own = NetworkTable(
-        [(net, _Office(site.id)) for site in sites for net in site.subnets]
-    )
-    placed = zip(buildings, _building_offices(buildings, sites, own), strict=True)
     return sorted(
         {
             building.name or str(building.network)
-            for building, (_, office) in placed
+            for building, office in _building_offices(buildings, sites)
             if building.is_inside and not building.is_vpn and not office.site
         }
     )

@@ -6,17 +6,26 @@ import asyncio
 import ssl
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Self
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import NamedTuple, Self
 
 import httpx2
 
 from collectors.calls.calls_config import CallsConfig
 from collectors.calls.graph_token import GraphRefused, GraphToken
-from collectors.calls.record_list import PageRefused, next_link, record_url
+from collectors.calls.record_list import (
+    PageHead,
+    PageRefused,
+    next_link,
+    page_head,
+    record_url,
+)
+from probes.wire.http_date import http_date_s
 from probes.wire.retry_after import retry_after_s
 
 _TIMEOUT_S = 60.0
+_LONGEST_ANSWER_S = 300.0
+_MOST_AHEAD_S = 600.0
 _MAX_BYTES = 128 << 20
 _MAX_PAGES = 20_000
 # Pauses before further tries after a failure of Microsoft's, without Retry-After.
@@ -32,7 +41,15 @@ class RecordGone(LookupError):
 
 
 class GraphFails(GraphRefused):
-    """Microsoft could not answer, although it was tried several times."""
+    """This request has no answer that can be used; others may have one."""
+
+
+class _Answer(NamedTuple):
+    """`status` is 0 if there is no whole answer."""
+
+    status: int = 0
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
 
 
 class GraphClient:
@@ -44,8 +61,10 @@ class GraphClient:
         config: CallsConfig,
         token: GraphToken,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock_s: Callable[[], float] = time.time,
     ) -> None:
         self._config, self._token, self._sleep = config, token, sleep
+        self._clock_s = clock_s
         self.counts: Counter[str] = Counter()
         self._http: httpx2.AsyncClient | None = None
 
@@ -83,14 +102,14 @@ class GraphClient:
         link: str | None = url
         while link is not None:
             if link in visited or len(visited) >= _MAX_PAGES:
-                raise GraphRefused("Microsoft Graph's pages never end")
+                raise GraphFails("Microsoft Graph's pages never end")
             visited.add(link)
-            body = await self._get(link, permission)
+            body, head = await self._get(link, permission)
             yield body
             try:
-                link = next_link(body, self._config.graph_url)
+                link = next_link(head, self._config.graph_url)
             except PageRefused as refused:
-                raise GraphRefused(str(refused)) from None
+                raise GraphFails(str(refused)) from None
 
     async def record(self, id: str) -> list[bytes]:
         """Returns a record and the further pages of its sessions. Raises `RecordGone`
@@ -98,56 +117,86 @@ class GraphClient:
         url = record_url(self._config.graph_url, id)
         return [page async for page in self.pages(url)]
 
-    async def _get(self, url: str, permission: str) -> bytes:
+    async def _get(self, url: str, permission: str) -> tuple[bytes, PageHead]:
         waits = failures = 0
         is_renewed = False
         while True:
             token = await self._token.value()
             answer = await self._send(url, token)
-            status = answer.status_code if answer is not None else 0
-            if answer is not None and status == 200:
-                if len(answer.content) > _MAX_BYTES:
-                    raise GraphRefused("Microsoft Graph sent a page of over 128 MB")
-                return answer.content
+            status = answer.status
+            if status == 200 and (head := page_head(answer.body)):
+                self._check_clock(answer.headers.get("date"))
+                return answer.body, head
             if status == 401 and not is_renewed:
                 # The token expired, or the secret was changed, in the middle.
                 is_renewed = True
                 self._token.forget(token)
-            elif status == 429 and answer is not None:
+            elif status == 429:
                 self.counts["throttled"] += 1
                 waits += 1
-                asked_s = retry_after_s(answer.headers.get("retry-after"), time.time())
-                wait_s = _PAUSES_S[-1] if asked_s is None else asked_s
+                wait_s = self._asked_s(answer)
+                wait_s = _PAUSES_S[-1] if wait_s is None else wait_s
                 if waits > _MOST_WAITS or wait_s > _LONGEST_WAIT_S:
                     raise GraphRefused(
                         "Microsoft Graph allows no more requests at present (429)"
                     )
                 await self._sleep(wait_s)
-            elif status in (0, 408) or status >= 500:
+            elif status in (0, 200, 408) or status >= 500:
                 self.counts["server_errors"] += 1
                 if failures == len(_PAUSES_S):
-                    raise GraphFails(
-                        f"Microsoft Graph fails ({status})"
-                        if status
-                        else f"{self._config.graph_url} cannot be reached"
-                    )
-                asked = None if answer is None else answer.headers.get("retry-after")
-                asked_s = retry_after_s(asked, time.time())
+                    raise GraphFails(self._why_failed(status))
+                asked_s = self._asked_s(answer)
                 pause_s = _PAUSES_S[failures] if asked_s is None else asked_s
                 failures += 1
                 await self._sleep(min(pause_s, _LONGEST_WAIT_S))
             else:
                 raise _refusal(status, permission)
 
-    async def _send(self, url: str, token: str) -> httpx2.Response | None:
-        """Sends one request; None if there is no answer."""
+    async def _send(self, url: str, token: str) -> _Answer:
+        """Sends one request. Raises `GraphFails` if the answer is too large."""
         assert self._http is not None
+        headers = {"Authorization": f"Bearer {token}"}
+        body = bytearray()
         try:
-            return await self._http.get(
-                url, headers={"Authorization": f"Bearer {token}"}
-            )
+            async with (
+                # An answer that comes drop by drop keeps within the other timeout.
+                asyncio.timeout(_LONGEST_ANSWER_S),
+                self._http.stream("GET", url, headers=headers) as answer,
+            ):
+                async for part in answer.aiter_bytes():
+                    body += part
+                    if len(body) > _MAX_BYTES:
+                        raise GraphFails(
+                            f"Microsoft Graph sent a page of over {_MAX_BYTES >> 20} MB"
+                        )
+                return _Answer(answer.status_code, answer.headers, bytes(body))
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
-            return None
+            return _Answer()
+
+    def _asked_s(self, answer: _Answer) -> float | None:
+        """Returns how long Microsoft asks to wait."""
+        return retry_after_s(answer.headers.get("retry-after"), self._clock_s())
+
+    def _why_failed(self, status: int) -> str:
+        if status == 200:
+            return (
+                "the answer to a request to Microsoft Graph is no record and no list: "
+                "a proxy in between may have sent it"
+            )
+        if status:
+            return f"Microsoft Graph fails ({status})"
+        return f"{self._config.graph_url} cannot be reached, or does not finish"
+
+    def _check_clock(self, date: str | None) -> None:
+        """Raises `GraphRefused` if this machine's clock is so far ahead that windows
+        would be written before Microsoft has their records."""
+        server_s = http_date_s(date or "")
+        ahead_s = 0.0 if server_s is None else self._clock_s() - server_s
+        if ahead_s > _MOST_AHEAD_S:
+            raise GraphRefused(
+                f"this machine's clock is {ahead_s / 60:.0f} minutes ahead of "
+                "Microsoft's: records of calls would be missed"
+            )
 
 
 def _refusal(status: int, permission: str) -> Exception:
@@ -162,4 +211,4 @@ def _refusal(status: int, permission: str) -> Exception:
             f"Microsoft Graph refuses (403): the application has no permission "
             f"{permission}, or no administrator's consent to it any more"
         )
-    return GraphRefused(f"Microsoft Graph answered {status}")
+    return GraphFails(f"Microsoft Graph answered {status}")

@@ -18,6 +18,8 @@ from collectors.calls.record_values import (
 )
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
+# Teams ends a meeting after 30 hours.
+_LONGEST_CALL_MS = 31 * 3_600_000
 API = "/v1.0/communications/callRecords"
 
 
@@ -29,11 +31,14 @@ class ListedRecord(msgspec.Struct, frozen=True):
     ended_ms: int
 
 
-class _Links(msgspec.Struct):
-    """The links of a page; everything else in it is skipped."""
+class PageHead(msgspec.Struct):
+    """The links of a page, and what shows that it is one: a record has an `id`, a list
+    a `value`. Everything else in it is skipped."""
 
     next: object = msgspec.field(name="@odata.nextLink", default=None)
     sessions: object = msgspec.field(name="sessions@odata.nextLink", default=None)
+    id: object = None
+    value: msgspec.Raw = msgspec.Raw()
 
 
 class PageRefused(ValueError):
@@ -71,33 +76,50 @@ def read_page(body: bytes, odd: Odd) -> list[ListedRecord]:
         id, version = as_text(raw.get("id")), raw.get("version")
         ended_ms = time_ms(raw.get("endDateTime"), odd)
         started_ms = time_ms(raw.get("startDateTime"), odd)
-        known = [ms for ms in (ended_ms, started_ms) if ms is not None]
-        if not known or not _ID.fullmatch(id):
+        if ended_ms is not None and started_ms is not None:
+            # One that ends before it begins, or impossibly late, counts when it began.
+            if ended_ms - started_ms > _LONGEST_CALL_MS:
+                odd["ends_too_late"] += 1
+                ended_ms = started_ms
+            ended_ms = max(ended_ms, started_ms)
+        at_ms = started_ms if ended_ms is None else ended_ms
+        if at_ms is None or not _ID.fullmatch(id):
             odd["no_time"] += 1
             continue
-        # One that ends before it begins counts when it began.
         version = version if type(version) is int else 0
-        records.append(ListedRecord(id, version, max(known)))
+        records.append(ListedRecord(id, version, at_ms))
     return records
 
 
-def next_link(body: bytes, graph_url: str) -> str | None:
+def page_head(body: bytes) -> PageHead | None:
+    """Returns the head of a list or record; None if `body` is neither, or damaged."""
+    try:
+        head = msgspec.json.decode(body, type=PageHead)
+    except (ValueError, RecursionError):
+        return None
+    return head if head.id or bytes(head.value) else None
+
+
+def next_link(head: PageHead, graph_url: str) -> str | None:
     """Returns the address of the next page, of a list or of a record's sessions.
 
     Raises `PageRefused` if it leads to another host: the token would go there.
     """
-    try:
-        links = msgspec.json.decode(body, type=_Links)
-    except (ValueError, RecursionError):
-        return None
-    link = as_text(links.next) or as_text(links.sessions)
+    link = as_text(head.next) or as_text(head.sessions)
     if not link:
         return None
     # Microsoft's own examples have this form for pages of sessions.
     link = link.replace("/$metadata#", "/")
-    if urlsplit(link)[:2] != urlsplit(graph_url)[:2]:
+    if not _is_same_host(link, graph_url):
         raise PageRefused("Microsoft Graph names another host for its next page")
     return link
+
+
+def _is_same_host(link: str, graph_url: str) -> bool:
+    try:
+        return urlsplit(link)[:2] == urlsplit(graph_url)[:2]
+    except ValueError:
+        return False
 
 
 def graph_time(ms: int) -> str:

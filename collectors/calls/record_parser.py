@@ -59,7 +59,7 @@ _DIRECTIONS: Mapping[str, str] = {
     "callerToCallee": "caller",
     "calleeToCaller": "callee",
 }
-# An hour of delay or jitter is a fault of whoever wrote it.
+# No network delays packets for an hour: such a figure is an error of the record.
 _HIGHEST_MS = 3_600_000.0
 # A device itself disturbs a call if this happened in a tenth of it (Towpath's own
 # choice: Microsoft publishes the figures without a limit).
