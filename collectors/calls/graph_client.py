@@ -44,7 +44,7 @@ class GraphFails(GraphRefused):
     """This request has no answer that can be used; others may have one."""
 
 
-class _Answer(NamedTuple):
+class _GraphAnswer(NamedTuple):
     """`status` is 0 if there is no whole answer."""
 
     status: int = 0
@@ -152,7 +152,7 @@ class GraphClient:
             else:
                 raise _refusal(status, permission)
 
-    async def _send(self, url: str, token: str) -> _Answer:
+    async def _send(self, url: str, token: str) -> _GraphAnswer:
         """Sends one request. Raises `GraphFails` if the answer is too large."""
         assert self._http is not None
         headers = {"Authorization": f"Bearer {token}"}
@@ -169,11 +169,11 @@ class GraphClient:
                         raise GraphFails(
                             f"Microsoft Graph sent a page of over {_MAX_BYTES >> 20} MB"
                         )
-                return _Answer(answer.status_code, answer.headers, bytes(body))
+                return _GraphAnswer(answer.status_code, answer.headers, bytes(body))
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
-            return _Answer()
+            return _GraphAnswer()
 
-    def _asked_s(self, answer: _Answer) -> float | None:
+    def _asked_s(self, answer: _GraphAnswer) -> float | None:
         """Returns how long Microsoft asks to wait."""
         return retry_after_s(answer.headers.get("retry-after"), self._clock_s())
 
