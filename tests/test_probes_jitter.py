@@ -1,11 +1,13 @@
 """Jitter of RFC 3550, bursts of RFC 3611 and percentiles."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.measure.jitter import jitter, running
-from probes.wire.bursts import burst_ratio, bursts, worst_window
+from probes.wire.bursts import GMIN, burst_ratio, bursts, count_bursts, worst_window
 from probes.wire.percentiles import percentile
 
 SENT = (0, 20, 40, 60, 80, 100)
@@ -86,6 +88,31 @@ def test_densities_are_ratios_and_durations_are_not_negative(run):
     assert 0 <= metrics.gap_density_ratio <= 1
     assert metrics.burst_ms >= -1e-9
     assert metrics.gap_ms >= 0
+
+
+@given(losses)
+def test_densities_and_durations_are_those_of_the_losses_by_their_distances(run):
+    lost = [False] * GMIN + run
+    at = [place for place, gone in enumerate(lost) if gone]
+    groups = [[place] for place in at[:1]]
+    for before, place in pairwise(at):
+        if place - before > GMIN:
+            groups.append([])
+        groups[-1].append(place)
+    assert count_bursts(lost).has_bursts == any(len(group) > 1 for group in groups)
+    if not at:
+        return
+    # The last group may not have ended, so it counts as a burst even if it is one loss.
+    close = [group for group in groups[:-1] if len(group) > 1] + groups[-1:]
+    packets = sum(group[-1] - group[0] + 1 for group in close)
+    single = len(groups) - len(close)
+    metrics = bursts(lost, packet_ms=20)
+    assert metrics.burst_ms == pytest.approx(20 * packets / len(close))
+    assert metrics.burst_density_ratio == pytest.approx(sum(map(len, close)) / packets)
+    in_gaps = at[-1] + 1 - packets
+    # Of a gap, the received packets, the lost ones, and the first loss of the burst.
+    assert metrics.gap_density_ratio == pytest.approx(single / in_gaps)
+    assert metrics.gap_ms == pytest.approx(20 * (in_gaps / len(close) + 1))
 
 
 def test_a_run_without_loss_has_no_burst():

@@ -11,7 +11,7 @@ from rtp_captures import EF, STEP_NS, STEP_TICKS, A, B, rtp
 from collectors.rtp.frame_decoder import Datagram
 from collectors.rtp.rtcp_packets import read_rtcp
 from collectors.rtp.rtp_figures import figures_of, mark_one_way
-from collectors.rtp.rtp_header import read_rtp
+from collectors.rtp.rtp_header import read_rtp, unwrap_relayed
 from collectors.rtp.sip_messages import read_sdp, read_sip
 from collectors.rtp.stream_watcher import StreamWatcher, WatchLimits
 
@@ -94,7 +94,7 @@ def test_a_stream_needs_five_packets_in_sequence_if_no_call_awaits_it():
 
 
 def test_what_looks_like_rtp_but_has_an_unassigned_type_or_a_false_length_is_not():
-    assert read_rtp(rtp(1, kind=50), 172) is None
+    assert read_rtp(rtp(1, kind=70), 172) is None
     assert read_rtp(b"\x8f" + rtp(1)[1:], 20) is None
     assert read_rtp(rtp(1, kind=72 + 128), 172) is None
     assert read_rtp(rtp(1), 172) is not None
@@ -111,6 +111,7 @@ def test_random_bytes_never_fill_the_memory():
     for ssrc in range(80):
         wire.talk("ab", (4000, 5000), 3000, 6, ssrc)
     watcher = wire.watcher
+    assert len(watcher._by_place) <= 2
     assert len(watcher._candidates) <= 100
     assert len(watcher._awaited) <= 10
     assert len(watcher._calls) <= 10
@@ -220,6 +221,17 @@ def test_a_relay_channel_is_looked_into():
     assert wire.figures()["0x00000005"].packets == 6
 
 
+def test_what_a_relay_sends_before_a_channel_is_bound_is_looked_into():
+    wire = Wire()
+    for n in range(6):
+        sound = rtp(n, n * STEP_TICKS, 5, size=21)
+        peer = struct.pack("!HHBBHI", 0x12, 8, 0, 1, 0x1234, 0x01020304)
+        data = struct.pack("!HH", 0x13, len(sound)) + sound + bytes(-len(sound) % 4)
+        head = struct.pack("!HHI12x", 0x17, len(peer + data), 0x2112A442)
+        wire.send(n * STEP_NS / 1e6, "ab", (3478, 50_000), head + peer + data)
+    assert wire.figures()["0x00000005"].packets == 6
+
+
 def test_sdp_of_a_call_on_hold_a_name_or_another_protocol_awaits_nothing():
     assert read_sdp(SDP.format("0.0.0.0", 4000, "RTP/AVP")) == ()
     assert read_sdp(SDP.format("pbx.example", 4000, "RTP/AVP")) == ()
@@ -240,6 +252,7 @@ def test_no_message_however_damaged_raises():
             sender_report(1, 2, 3),
             receiver_report(1, 2, 3, 4, 5),
             rtp(1),
+            struct.pack("!HHI12xHH", 0x17, 16, 0x2112A442, 0x13, 12) + rtp(1)[:12],
         ),
         b"SIP/2.0 200 OK\nv: a;branch=b, c\nt: <d>;tag=e\nCSeq: 1 INVITE\ni: x\n"
         b"c: application/sdp\n\n"
@@ -253,4 +266,6 @@ def test_no_message_however_damaged_raises():
         read_sip(cut)
         read_rtcp(cut, chance.choice((len(cut), len(data), 0)))
         read_rtp(cut, len(cut))
+        if cut:
+            unwrap_relayed(cut, len(cut))
         read_sdp(cut.decode("latin-1"))

@@ -111,6 +111,24 @@ def test_the_report_of_a_cut_capture_says_so(tmp_path):
     assert report.duration_ms == 98 * STEP_NS // 1_000_000
 
 
+def test_a_clock_that_was_set_back_and_headers_that_are_missing_are_said(tmp_path):
+    path = tmp_path / "back.pcap"
+    late = call_frames(range(60, 120), FRAMES[0][0] - 3_600_000_000_000)
+    short = [(at_ns, frame[:50]) for at_ns, frame in call_frames(range(120, 130))]
+    data = pcap([*call_frames(range(60)), *late, *short])
+    path.write_bytes(data)
+    report = report_capture(path)
+    assert report.remarks == [
+        "10 packets were captured too short for the header of RTP: capture with a "
+        "larger snap length (tcpdump -s 0)",
+        "1 times the clock of the capture was set back: durations and jitter are "
+        "uncertain",
+    ]
+    (stream,) = report.streams
+    assert (stream.received, stream.lost, stream.duration_ms) == (120, 0, 1180)
+    assert stream.jitter_ms == 0
+
+
 def test_usual_packets_are_read_at_once_with_the_figures_of_all_others(tmp_path):
     chance = random.Random(11)
     plain, tagged = [], []

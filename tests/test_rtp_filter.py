@@ -101,7 +101,7 @@ def test_of_tunnels_the_inner_headers_are_kept_and_can_be_read(name, tags):
     "frame",
     [
         ethernet(ipv4(udp(b"\x80\xc8" + bytes(50)))),  # RTCP, with names of people
-        ethernet(ipv4(udp(rtp(1, kind=50)))),
+        ethernet(ipv4(udp(rtp(1, kind=70)))),
         ethernet(ipv4(udp(b"INVITE sip:ada@council.example SIP/2.0"))),
         ethernet(ipv4(SOUND, protocol=6)),
         ethernet(ipv4(SOUND, fragment=8)),

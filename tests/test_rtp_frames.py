@@ -55,6 +55,18 @@ FRAMES = {
             ipv4(udp(b"\x08\0\0\0\0\0\1\0" + ethernet(INNER), 9999, 4789), dscp=0)
         ),
     ),
+    "geneve": (
+        1,
+        ethernet(
+            ipv4(udp(b"\1\0\x65\x58" + bytes(8) + ethernet(INNER), 9999, 6081), dscp=0)
+        ),
+    ),
+    "mpls": (1, ethernet(b"\0\1\0\x40\0\1\1\x40" + INNER, 0x8847)),
+    "mpls pseudowire": (
+        1,
+        ethernet(b"\0\1\1\x40" + bytes(4) + ethernet(INNER), 0x8847),
+    ),
+    "pppoe": (1, ethernet(b"\x11\0\0\1\0\x50\0\x21" + INNER, 0x8864)),
     "ipv6": (1, ethernet(SIX)),
     "ipv6 options": (
         1,
@@ -125,12 +137,23 @@ def test_only_headers_were_captured_and_the_size_is_known_all_the_same():
     assert (len(datagram.payload), datagram.size) == (12, 172)
 
 
+@pytest.mark.parametrize("version", [4, 6])
+def test_of_fragments_that_were_captured_in_part_the_first_has_the_headers(version):
+    decoder = FrameDecoder()
+    first, second = fragments(version)
+    datagram = decoder.decode(1, first[: -len(SOUND[:64]) + 20])
+    assert datagram is not None
+    assert datagram.payload == SOUND[8:20]
+    assert datagram.size == len(SOUND) - 8
+    assert decoder.decode(1, second[:-30]) is None
+    assert decoder.counts == {"udp": 1, "fragment": 1}
+
+
 @pytest.mark.parametrize(
     "frame",
     [
-        ethernet(b"\0\x06\x41\x40" + INNER, 0x8847),
-        ethernet(b"\x11\0\0\1\0\x50\0\x21" + INNER, 0x8864),
-        ethernet(ipv4(udp(bytes(40), 1, 6081))),
+        ethernet(bytes(8) + INNER, 0x894F),
+        ethernet(ipv4(udp(bytes(40), 1, 2152))),
     ],
 )
 def test_an_encapsulation_that_is_not_read_is_counted_as_unknown(frame):

@@ -85,6 +85,27 @@ def test_the_repeats_of_a_tone_are_not_jitter():
     assert stream.jitter_max_ms == 0
 
 
+def test_a_codec_with_another_clock_is_no_jitter():
+    stream = RtpStream(KEY, 8000)
+    stream.clocks = {8: 8000, 111: 48_000}
+    for n in range(300):
+        is_opus = 100 <= n < 200
+        kind, ticks = (111, 960) if is_opus else (8, STEP_TICKS)
+        stream.add(n * STEP_NS, kind, n, 5_000_000 * is_opus + n * ticks, 46, False)
+    stream.use_sample()
+    assert stream.jitter_max_ms == 0
+    assert stream.jitter_samples == 297
+
+
+def test_speech_that_begins_with_a_mark_and_other_timestamps_is_not_late():
+    for marker, late in ((True, 0), (False, 1)):
+        stream = RtpStream(KEY, 8000)
+        for n in range(400):
+            stamp = n * STEP_TICKS - 24_000 * (n >= 200) & 0xFFFFFFFF
+            stream.add(n * STEP_NS, 8, n, stamp, 46, marker and n == 200)
+        assert min(1, stream.late) == late
+
+
 def test_a_packet_beyond_the_assumed_buffer_is_too_late_to_be_played():
     delays = [0.0] * 200
     delays[150] = 90.0

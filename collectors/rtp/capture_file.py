@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 # The names of link types: https://www.tcpdump.org/linktypes.html
 NULL, ETHERNET, RAW, LOOP, COOKED, COOKED_2 = 0, 1, 101, 108, 113, 276
+# Raw IP by other numbers: of old systems, and of one version.
+RAW_TOO = 12, 14, 228, 229
 _BUFFER_BYTES = 1 << 20
+_STANDARD_INPUT = Path("-")
 # The largest frame that libpcap writes is 256 KiB. More is damage, not a frame.
 _MOST_FRAME_BYTES = 1 << 18
 _MOST_BLOCK_BYTES = 1 << 24
@@ -38,19 +44,27 @@ class CapturedFrame(NamedTuple):
 
 
 class CaptureFile:
-    """`for frame in CaptureFile(path)`. A file that was cut in the middle, or is
-    damaged from some point on, ends there: `ended_early` then says so in a sentence."""
+    """`for frame in CaptureFile(path)`; the path `-` is the standard input. A file that
+    was cut in the middle, or is damaged from some point on, ends there: `ended_early`
+    then says so in a sentence."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.name = "standard input" if path == _STANDARD_INPUT else str(path)
         self.ended_early = ""
+        self._path = path
+
+    def _open(self) -> AbstractContextManager[io.BufferedReader]:
+        if self._path == _STANDARD_INPUT:
+            raw: io.RawIOBase = sys.stdin.buffer  # type: ignore[assignment]
+            return nullcontext(io.BufferedReader(raw, _BUFFER_BYTES))
+        return io.BufferedReader(io.FileIO(self._path), _BUFFER_BYTES)
 
     def __iter__(self) -> Iterator[CapturedFrame]:
-        with self.path.open("rb", _BUFFER_BYTES) as file:
+        with self._open() as file:
             stream: BinaryIO = file
-            if file.read(2) == b"\x1f\x8b":
+            # A pipe cannot be wound back.
+            if file.peek(2)[:2] == b"\x1f\x8b":
                 stream = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
-            file.seek(0)
             try:
                 yield from self._frames(stream)
             except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -63,7 +77,7 @@ class CaptureFile:
         elif magic == _SECTION.to_bytes(4, "big"):
             yield from self._pcapng(file)
         else:
-            raise NotACapture(f"{self.path} is not a capture (pcap or pcapng)")
+            raise NotACapture(f"{self.name} is not a capture (pcap or pcapng)")
 
     def _pcap(
         self, file: BinaryIO, order: str, tick_ns: int

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from collectors.rtp.capture_file import ETHERNET, CaptureFile
-from collectors.rtp.frame_decoder import FrameDecoder
+from collectors.rtp.frame_decoder import READ_LINKS, FrameDecoder
 from collectors.rtp.frame_dissector import FrameDissector
 from collectors.rtp.rtp_figures import StreamFigures, figures_of, mark_one_way
 from collectors.rtp.sip_calls import SipCallFigures
@@ -15,6 +15,20 @@ from collectors.rtp.stream_watcher import StreamWatcher
 
 # Some 3.5 kB each.
 _MOST_STREAMS = 20_000
+_MOST_LINKS = 5
+
+
+# What was counted, and what it means.
+_SENTENCES = {
+    "cut": "packets were captured too short for the header of RTP: capture with a "
+    "larger snap length (tcpdump -s 0)",
+    "clock_back": "times the clock of the capture was set back: durations and jitter "
+    "are uncertain",
+    "rtcp_unreadable": "RTCP packets are encrypted or damaged",
+    "sip_gaps": "SIP messages over TCP were not whole in the capture",
+    "sip_tls": "TLS records of SIP (port 5061) are encrypted: calls by it are in no "
+    "table of calls",
+}
 
 
 class CaptureReport(msgspec.Struct, kw_only=True):
@@ -33,8 +47,10 @@ class CaptureReport(msgspec.Struct, kw_only=True):
 def report_capture(path: Path, most_streams: int = _MOST_STREAMS) -> CaptureReport:
     """Reads the capture in bounded memory, and lists the `most_streams` with the most
     packets. Raises `NotACapture`, and `OSError`."""
-    file, decoder, watcher = CaptureFile(path), FrameDecoder(), StreamWatcher()
+    file, watcher = CaptureFile(path), StreamWatcher()
+    decoder = FrameDecoder(with_tcp=True)
     streams: list[StreamFigures] = []
+    links: set[int] = set()
     unlisted = frames = usual = 0
     with FrameDissector() as dissector:
         for at_ns, link, data in file:
@@ -44,6 +60,8 @@ def report_capture(path: Path, most_streams: int = _MOST_STREAMS) -> CaptureRepo
                 continue
             datagram = decoder.decode(link, data)
             if datagram is None and decoder.is_unknown:
+                if link not in READ_LINKS and len(links) < _MOST_LINKS:
+                    links.add(link)
                 datagram = dissector.dissect(link, data)
             if datagram is None:
                 continue
@@ -59,13 +77,13 @@ def report_capture(path: Path, most_streams: int = _MOST_STREAMS) -> CaptureRepo
     mark_one_way(streams)
     streams.sort(key=lambda stream: (stream.start_ms, stream.ssrc))
     return CaptureReport(
-        file=str(path),
+        file=file.name,
         duration_ms=(watcher.last_ns - watcher.first_ns) // 1_000_000,
         frames={"all": frames, **decoder.counts},
         datagrams=dict(watcher.counts),
         streams=streams,
         sip=watcher.sip_calls.finish(watcher.last_ns),
-        remarks=_remarks(file, decoder, dissector, watcher, unlisted),
+        remarks=_remarks(file, decoder, dissector, watcher, unlisted, links),
     )
 
 
@@ -91,10 +109,18 @@ def _remarks(
     dissector: FrameDissector,
     watcher: StreamWatcher,
     unlisted: int,
+    links: set[int],
 ) -> list[str]:
+    counts = watcher.counts
     remarks = []
     if file.ended_early:
         remarks.append(f"{file.ended_early}; what comes before it is reported")
+    if links:
+        numbers = ", ".join(map(str, sorted(links)))
+        remarks.append(
+            f"frames of the link type {numbers} (105 and 127 are Wi-Fi) are read by "
+            "scapy only"
+        )
     if dissector.skipped:
         why = dissector.missing or "there are too many of them"
         remarks.append(
@@ -103,17 +129,19 @@ def _remarks(
         )
     unread = dissector.asked - dissector.answered
     if unread:
-        remarks.append(f"{unread:,} frames of unknown encapsulation have no UDP")
+        remarks.append(
+            f"in {unread:,} frames of unknown encapsulation no UDP was found: there is "
+            "none, they are encrypted, or scapy does not know them either"
+        )
     if decoder.counts["damaged"]:
         remarks.append(f"{decoder.counts['damaged']:,} frames are damaged or cut short")
-    unreadable = watcher.counts["rtcp_unreadable"]
-    if unreadable:
-        remarks.append(f"{unreadable:,} RTCP packets are encrypted or damaged")
-    early = watcher.counts["streams_dropped"]
-    if early:
+    for name, sentence in _SENTENCES.items():
+        if counts[name]:
+            remarks.append(f"{counts[name]:,} {sentence}")
+    if counts["streams_dropped"]:
         remarks.append(
-            f"{early:,} streams were taken to be over, as too many lasted at a time: "
-            "those that were silent for longest"
+            f"{counts['streams_dropped']:,} streams were taken to be over, as too many "
+            "lasted at a time: those that were silent for longest"
         )
     if unlisted:
         remarks.append(

@@ -1,8 +1,9 @@
 """Finds the UDP datagram in a frame, through VLANs and tunnels. Pure.
 
 Known: Ethernet with any number of VLAN tags, loopback, raw IP, Linux cooked (1 and 2),
-IPv4, IPv6, fragments, IP in IP, GRE, ERSPAN (I, II, III) and VXLAN. What is wrapped in
-something else is counted as `unknown`, and handed out for a dissector that knows more.
+IPv4, IPv6, fragments, MPLS, PPPoE, IP in IP, GRE, ERSPAN (I, II, III), VXLAN and
+GENEVE. What is wrapped in something else is counted as `unknown`, and handed out for a
+dissector that knows more.
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ from collectors.rtp.capture_file import (
     LOOP,
     NULL,
     RAW,
+    RAW_TOO,
 )
 
+READ_LINKS = {NULL, ETHERNET, RAW, LOOP, COOKED, COOKED_2, *RAW_TOO}
 IPV4, IPV6 = 0x0800, 0x86DD
 _VLANS = {0x8100, 0x88A8, 0x9100, 0x9200}
 _BRIDGED, _ERSPAN, _ERSPAN_3 = 0x6558, 0x88BE, 0x22EB
-# MPLS, PPPoE and the like: they carry IP, but are not read here.
-_WRAPPERS = {0x8847, 0x8848, 0x8864, 0x894F, 0x88E7, 0x8926}
-# GENEVE, L2TP, GTP-U, CAPWAP, Teredo.
-_WRAPPER_PORTS = {6081, 1701, 2152, 5247, 3544}
-_VXLAN_PORTS = {4789, 8472}
+_MPLS, _PPPOE, _PPP = {0x8847, 0x8848}, 0x8864, {0x0021: IPV4, 0x0057: IPV6}
+# NSH, provider backbone bridges, VNTag: they carry IP, but are not read here.
+_WRAPPERS = {0x894F, 0x88E7, 0x8926}
+# L2TP, GTP-U, CAPWAP, Teredo.
+_WRAPPER_PORTS = {1701, 2152, 5247, 3544}
+_VXLAN_PORTS, _GENEVE_PORT = {4789, 8472}, 6081
 _NO_NEXT_HEADER = {0, 43, 60}
-_UDP, _GRE, _IPIP, _IP6IP, _FRAGMENT, _AH = 17, 47, 4, 41, 44, 51
+_TCP, _UDP, _GRE, _IPIP, _IP6IP, _FRAGMENT, _AH = 6, 17, 47, 4, 41, 44, 51
 # A frame in a frame in a frame: nobody nests deeper.
 _MOST_LAYERS = 12
 # Datagrams whose other fragments are awaited, and how much each can have.
@@ -37,8 +41,8 @@ _MOST_WAITING, _MOST_DATAGRAM_BYTES = 256, 65_535
 
 
 class Datagram(NamedTuple):
-    """A UDP datagram. `size` is that of its payload on the wire, of which `payload` may
-    be only the beginning."""
+    """A UDP datagram, or the segment of TCP at `tcp_sequence`. `size` is that of its
+    payload on the wire, of which `payload` may be only the beginning."""
 
     source: bytes
     target: bytes
@@ -47,14 +51,17 @@ class Datagram(NamedTuple):
     dscp: int
     payload: bytes
     size: int
+    tcp_sequence: int | None = None
 
 
 class FrameDecoder:
     """Decodes frame after frame. `counts` says what became of them: `udp`, `other` (no
     UDP), `fragment` (waits for the rest), `damaged`, `unknown` (wrapped in something
-    that is not read here; `is_unknown` is then true of the last frame)."""
+    that is not read here; `is_unknown` is then true of the last frame). `with_tcp`
+    returns TCP segments, too, and counts them as `tcp`."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_tcp: bool = False) -> None:
+        self._with_tcp = with_tcp
         self.counts: Counter[str] = Counter()
         self.is_unknown = False
         self._waiting: dict[tuple[bytes, bytes, int, int], _Pieces] = {}
@@ -70,7 +77,7 @@ class FrameDecoder:
             self.counts[result] += 1
             self.is_unknown = result == "unknown"
             return None
-        self.counts["udp"] += 1
+        self.counts["udp" if result.tcp_sequence is None else "tcp"] += 1
         return result
 
     def _from_link(self, link: int, frame: bytes) -> Datagram | str:
@@ -84,9 +91,7 @@ class FrameDecoder:
             # The family is in the byte order of the machine that captured it; the
             # version of IP is in the packet anyhow.
             return self._ip(frame, 4, 0)
-        if link in (RAW, 12, 14, 228, 229):
-            return self._ip(frame, 0, 0)
-        return "unknown"
+        return self._ip(frame, 0, 0) if link in READ_LINKS else "unknown"
 
     def _ethernet(self, frame: bytes, at: int, depth: int) -> Datagram | str:
         return self._typed(_short(frame, at + 12), frame, at + 14, depth)
@@ -97,7 +102,22 @@ class FrameDecoder:
             at += 4
         if kind in (IPV4, IPV6):
             return self._ip(frame, at, depth)
+        if kind in _MPLS:
+            return self._mpls(frame, at, depth)
+        if kind == _PPPOE:
+            kind = _PPP.get(_short(frame, at + 6), 0)
+            return self._ip(frame, at + 8, depth) if kind else "other"
         return "unknown" if kind in _WRAPPERS else "other"
+
+    def _mpls(self, frame: bytes, at: int, depth: int) -> Datagram | str:
+        """RFC 3032: labels up to the one with the bottom bit. What they carry is told
+        by its first four bits: IP, or the control word of a pseudowire (RFC 4448)."""
+        while not frame[at + 2] & 1:
+            at += 4
+        at += 4
+        if frame[at] >> 4 == 0:
+            return self._ethernet(frame, at + 4, depth + 1)
+        return self._ip(frame, at, depth)
 
     def _ip(self, frame: bytes, at: int, depth: int) -> Datagram | str:
         if depth > _MOST_LAYERS:
@@ -118,7 +138,12 @@ class FrameDecoder:
             return "damaged"
         body = frame[start:end]
         size = end - start
-        if flags & 0x3FFF:
+        if flags & 0x3FFF and len(body) < size:
+            # Cut when it was captured, so not to be joined; the first has the headers.
+            if flags & 0x1FFF or protocol != _UDP:
+                return "fragment"
+            size = _MOST_DATAGRAM_BYTES
+        elif flags & 0x3FFF:
             key = (source, target, number, protocol)
             whole = self._join(key, (flags & 0x1FFF) * 8, body, bool(flags & 0x2000))
             if whole is None:
@@ -141,6 +166,11 @@ class FrameDecoder:
                 protocol, skip = body[0], (body[1] + 2) * 4
             elif protocol == _FRAGMENT:
                 protocol, _, place, number = struct.unpack_from("!BBHI", body)
+                if place & 0xFFF9 and len(body) < size:
+                    if place & 0xFFF8 or protocol != _UDP:
+                        return "fragment"
+                    body, size = body[8:], _MOST_DATAGRAM_BYTES
+                    continue
                 if place & 0xFFF9:
                     key = (source, target, number, protocol)
                     whole = self._join(key, place & 0xFFF8, body[8:], bool(place & 1))
@@ -186,10 +216,22 @@ class FrameDecoder:
             size = (length or size) - 8
             if to_port in _VXLAN_PORTS and len(body) > 16 and body[8] & 8:
                 return self._ethernet(body, 16, depth + 1)
+            if to_port == _GENEVE_PORT and len(body) > 16:
+                # RFC 8926: the options' length in words, and what is carried.
+                at = 16 + 4 * (body[8] & 63)
+                kind = _short(body, 10)
+                if kind == _BRIDGED:
+                    return self._ethernet(body, at, depth + 1)
+                return self._typed(kind, body, at, depth + 1)
             if to_port in _WRAPPER_PORTS or from_port in _WRAPPER_PORTS:
                 return "unknown"
             payload = body[8 : 8 + size]
             return Datagram(source, target, from_port, to_port, dscp, payload, size)
+        if protocol == _TCP and self._with_tcp:
+            from_port, to_port, sequence = struct.unpack_from("!HHI", body)
+            start = (body[12] >> 4) * 4
+            ends = source, target, from_port, to_port
+            return Datagram(*ends, dscp, body[start:], size - start, sequence)
         if protocol == _GRE:
             return self._gre(body, depth + 1)
         if protocol in (_IPIP, _IP6IP):

@@ -213,12 +213,12 @@ def _back_to_frame() -> list[_FilterLine | str]:
 
 
 def _payload_type(kept: str) -> list[_FilterLine | str]:
-    """RFC 3551: up to 34 or from 96. RTCP (72 to 76) is neither, so no names in it
-    (SDES) are copied."""
+    """RFC 3551 and 5761: up to 63 or from 96. RTCP (72 to 76) is neither, so no names
+    in it (SDES) are copied."""
     return [
         _FilterLine(_AND, 0x7F),
         _FilterLine(_AT_LEAST, 96, kept),
-        _FilterLine(_AT_LEAST, 35, _KEEP_NOTHING),
+        _FilterLine(_AT_LEAST, 64, _KEEP_NOTHING),
         kept,
     ]
 

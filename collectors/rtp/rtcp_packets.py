@@ -10,9 +10,9 @@ from typing import NamedTuple
 _SENDER, _RECEIVER, _EXTENDED = 200, 201, 207
 _KINDS = range(192, 224)
 _VOIP_METRICS, _VOIP_WORDS = 7, 8
-_UNAVAILABLE = 127
 _BLOCK = struct.Struct("!IIIIII")
-_VOIP = struct.Struct("!IBBBBHHHHbbBBBBBBBBHHH")
+# SSRC, losses, discarded; round trip; MOS of the conversation. The rest is skipped.
+_VOIP = struct.Struct("!IBB6xH9xB8x")
 
 
 class SenderReport(NamedTuple):
@@ -40,14 +40,7 @@ class VoipMetrics(NamedTuple):
     ssrc: int
     loss_ratio: float
     discard_ratio: float
-    burst_density_ratio: float
-    gap_density_ratio: float
-    burst_ms: int
-    gap_ms: int
     rtt_ms: int
-    end_system_ms: int
-    r_factor: int | None
-    mos_listening: float | None
     mos_conversation: float | None
 
 
@@ -111,18 +104,9 @@ def _voip_metrics(body: bytes) -> list[VoipMetrics]:
     while at + 4 <= len(body):
         kind, _, words = struct.unpack_from("!BBH", body, at)
         if kind == _VOIP_METRICS and words == _VOIP_WORDS and at + 36 <= len(body):
-            cells = _VOIP.unpack_from(body, at + 4)
-            ssrc, loss, discard, in_burst, in_gap = cells[:5]
-            burst_ms, gap_ms, rtt_ms, end_ms = cells[5:9]
-            r_factor, _, listening, conversation = cells[13:17]
+            ssrc, loss, discard, rtt_ms, mos = _VOIP.unpack_from(body, at + 4)
             result.append(
-                VoipMetrics(
-                    *(ssrc, loss / 256, discard / 256, in_burst / 256, in_gap / 256),
-                    *(burst_ms, gap_ms, rtt_ms, end_ms),
-                    None if r_factor == _UNAVAILABLE else r_factor,
-                    _mos(listening),
-                    _mos(conversation),
-                )
+                VoipMetrics(ssrc, loss / 256, discard / 256, rtt_ms, _mos(mos))
             )
         at += 4 + 4 * words
     return result

@@ -46,20 +46,24 @@ STATIC = {
 # The clocks that are in use; an estimate is the nearest of them.
 CLOCKS_HZ = (8000, 16000, 24000, 32000, 44100, 48000, 90000)
 # Sound that is not speech: it does not change a stream's codec.
-_EVENTS = {"telephone-event", "CN", "tone"}
+_EVENTS = {"telephone-event", "cn", "tone"}
 _PUBLISHED = {"PCMU": G711_PLC, "PCMA": G711_PLC, "G729": G729A, "G723": G723_1}
 # Codecs without published narrowband values: G.711 with concealment stands in.
-_STOOD_IN = {"G722", "OPUS", "SILK", "SATIN", "SIREN", "G7221", "L16", "MPEG4-GENERIC"}
+_STOOD_IN = {
+    *("G722", "OPUS", "SILK", "SATIN", "SIREN", "G7221", "L16", "MPEG4-GENERIC"),
+    *("AMR-WB", "EVS"),
+}
 
 
 def is_payload_type(number: int) -> bool:
-    """Whether RFC 3551 gives the number a meaning: static, or dynamic (96 to 127)."""
-    return number >= 96 or number in STATIC
+    """Whether the number has a meaning: static or dynamic (96 to 127) in RFC 3551, or
+    35 to 63, where dynamic ones go on (RFC 5761 section 4; browsers' RED has 63)."""
+    return number >= 96 or 35 <= number < 64 or number in STATIC
 
 
 def is_event(name: str) -> bool:
     """Whether a format is tones or comfort noise, not speech."""
-    return name in _EVENTS
+    return name.lower() in _EVENTS
 
 
 def equipment(name: str) -> tuple[Codec, bool] | None:

@@ -7,8 +7,10 @@ from ipaddress import ip_address
 
 import msgspec
 
-from collectors.rtp.rtp_codecs import equipment
-from collectors.rtp.stream_watcher import WatchedStream
+from collectors.rtp.rtp_codecs import UNKNOWN, PayloadFormat, equipment
+from collectors.rtp.rtp_stream import VIDEO_HZ, RtpStream
+from collectors.rtp.watched_stream import WatchedStream
+from probes.wire.bursts import Bursts
 from probes.wire.mos import FRAME_MS, estimate
 
 # A stream whose first packet comes this soon after the capture began was there before.
@@ -64,6 +66,7 @@ class StreamFigures(msgspec.Struct, kw_only=True):
     mos_by_proxy: bool
     rtt_ms: float | None
     dscp: dict[int, int]
+    on_hold_ms: list[tuple[int, int]]
     one_way_ms: int
     one_way: bool
     reported_lost: int | None
@@ -79,15 +82,19 @@ def figures_of(watched: WatchedStream, capture_began_ns: int) -> StreamFigures:
     stream, key = watched.stream, watched.stream.key
     expected, received = stream.expected, stream.received
     loss_ratio = (expected - received) / expected if expected else 0.0
-    timed = stream.jitter_samples
+    # The simple blocks of pcapng have no time, so all packets seem to come at once.
+    timed = stream.jitter_samples if stream.last_ns > stream.first_ns else 0
     jitter_ms = stream.jitter_sum_ms / timed if timed else None
     late_ratio = stream.late / timed if timed else None
-    format_ = watched.packet_format
+    codecs = watched.codecs
+    format_ = codecs[0] if codecs else UNKNOWN
+    # Nothing but video has this clock; of MPEG sound no MOS is estimated either.
+    is_video = format_.is_video or (not format_.name and stream.hz == VIDEO_HZ)
     frame_ms = stream.step * 1000 / stream.hz if stream.hz and stream.step else FRAME_MS
-    clusters = stream.bursts.figures(frame_ms)
+    clusters = _bursts(stream, loss_ratio, frame_ms)
     metrics = watched.metrics
     reported = watched.reported_jitter_ticks
-    codec = None if format_.is_video or jitter_ms is None else equipment(format_.name)
+    codec = None if is_video or jitter_ms is None else equipment(format_.name)
     mos = None
     if codec is not None and jitter_ms is not None and received >= LEAST_FOR_MOS:
         # A packet that comes too late to be played is lost to the ear.
@@ -106,8 +113,8 @@ def figures_of(watched: WatchedStream, capture_began_ns: int) -> StreamFigures:
         target_port=key.target_port,
         ssrc=f"0x{key.ssrc:08X}",
         call=watched.call,
-        payload=format_.name or "/".join(map(str, stream.formats)),
-        is_video=format_.is_video,
+        payload=_payload_text(codecs) or "/".join(map(str, stream.formats)),
+        is_video=is_video,
         clock_hz=stream.hz or None,
         clock_estimated=stream.hz_estimated,
         encrypted=watched.awaited.media.is_secure if watched.awaited else None,
@@ -136,6 +143,10 @@ def figures_of(watched: WatchedStream, capture_began_ns: int) -> StreamFigures:
         mos_by_proxy=mos is not None and codec is not None and not codec[1],
         rtt_ms=_rounded(watched.rtt_ms, 3),
         dscp=dict(sorted(stream.dscps.items())),
+        on_hold_ms=[
+            (since_ns // 1_000_000, until_ns // 1_000_000)
+            for since_ns, until_ns in watched.holds()
+        ],
         one_way_ms=0,
         one_way=False,
         reported_lost=watched.reported_lost,
@@ -165,12 +176,27 @@ def mark_one_way(streams: Sequence[StreamFigures]) -> None:
         if stream.is_video:
             continue
         begin, end = stream.start_ms, stream.start_ms + stream.duration_ms
-        back = merged.get((stream.target, stream.source), [])
+        # On hold, nothing is to come back (RFC 3264).
+        back = _merge(
+            [*merged.get((stream.target, stream.source), []), *stream.on_hold_ms]
+        )
         covered = sum(
             max(0, min(end, until) - max(begin, since)) for since, until in back
         )
         stream.one_way_ms = max(0, end - begin - covered)
         stream.one_way = has_both and stream.one_way_ms >= _ONE_WAY_MS
+
+
+def _bursts(stream: RtpStream, loss_ratio: float, frame_ms: float) -> Bursts:
+    """Of single losses, far from one another, there is one long gap and no burst."""
+    if stream.bursts.has_bursts:
+        return stream.bursts.figures(frame_ms)
+    return Bursts(0.0, loss_ratio, 0.0, stream.expected * frame_ms)
+
+
+def _payload_text(codecs: Sequence[PayloadFormat]) -> str:
+    """The names of the codecs, the most frequent first: a call may change its own."""
+    return "/".join(dict.fromkeys(codec.name for codec in codecs if codec.name))
 
 
 def _merge(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

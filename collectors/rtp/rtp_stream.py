@@ -20,6 +20,10 @@ _LEAST_FOR_CLOCK, _LEAST_CLOCK_MS = 8, 100
 _CLOCK_TOLERANCE = 0.15
 _FRAME_MS = 20.0
 VIDEO_HZ = 90_000
+# Payload types that are counted apart; of speech, tones and noise there are three.
+MOST_FORMATS = 16
+# No network delays by as much: the timestamps were set anew.
+_JUMP_MS = 10_000
 # How fast the usual transit follows a drift of the clocks; a packet is late by it.
 _TRANSIT_SHARE = 1 / 64
 
@@ -39,31 +43,34 @@ class RtpStream:
 
     `received` counts each packet of the stream once, `duplicates` the others. A packet
     that comes after a later one is `reordered`, not lost. Without `hz` the clock is
-    estimated from the first packets.
+    estimated from the first packets. `clocks`: those of payload types that are known,
+    as the codec may change in a call.
     """
 
     __slots__ = (
-        *("_bits", "_bits_used", "_expect", "_highest", "_last_at_ns", "_last_stamp"),
-        *("_sample", "_transit_ms", "bursts", "delta_max_ms", "dscps", "duplicates"),
-        *("first_ns", "first_sequence", "formats", "hz", "hz_estimated", "jitter_ms"),
-        *("jitter_max_ms", "jitter_samples", "jitter_sum_ms", "key", "last_ns"),
-        *("late", "marked", "packets", "reordered", "restarts", "step"),
+        *("_at_ns", "_bits", "_bits_used", "_expect", "_highest", "_kind"),
+        *("_last_at_ns", "_last_stamp", "_sample", "_transit_ms", "bursts", "clocks"),
+        *("delta_max_ms", "dscps", "duplicates", "first_ns", "formats", "hz"),
+        *("hz_estimated", "jitter_ms", "jitter_max_ms", "jitter_samples"),
+        *("jitter_sum_ms", "key", "last_ns", "late", "packets", "reordered"),
+        *("restarts", "step"),
     )
 
     def __init__(self, key: StreamKey, hz: int = 0) -> None:
         self.key, self.hz, self.hz_estimated = key, hz, False
         self.bursts = BurstCounts()
         self.packets = self.duplicates = self.reordered = self.restarts = 0
-        self.late = self.marked = 0
+        self.late = 0
         self.jitter_ms = self.jitter_max_ms = self.jitter_sum_ms = 0.0
         self.jitter_samples = 0
         self.delta_max_ms = 0.0
         self.dscps: dict[int, int] = {}
         self.formats: dict[int, int] = {}
+        self.clocks: dict[int, int] = {}
+        self._kind = -1
         # Ticks of the clock between two packets; 0 until the sample is full.
         self.step = 0
-        self.first_ns = self.last_ns = 0
-        self.first_sequence = 0
+        self.first_ns = self.last_ns = self._at_ns = 0
         # The last packets, newest first: bit n is 1 if the nth before the newest came.
         self._bits = self._bits_used = 0
         self._highest = 0
@@ -90,31 +97,36 @@ class RtpStream:
     ) -> None:
         """Counts one packet."""
         self.packets += 1
-        self.marked += marker
         self.dscps[dscp] = self.dscps.get(dscp, 0) + 1
         if kind in self.formats:
             self.formats[kind] += 1
-        elif len(self.formats) < 16:
+        elif len(self.formats) < MOST_FORMATS:
             self.formats[kind] = 1
         if self.packets == 1:
-            self.first_ns = self.last_ns = self._last_at_ns = at_ns
-            self.first_sequence = self._highest = sequence
-            self._last_stamp = stamp
+            self.first_ns = self.last_ns = self._at_ns = self._last_at_ns = at_ns
+            self._highest, self._last_stamp, self._kind = sequence, stamp, kind
             self._bits = self._bits_used = 1
             self._sample = array("q", (at_ns, stamp, sequence))
             return
-        delta_ms = (at_ns - self.last_ns) / 1e6
+        delta_ms = (at_ns - self._at_ns) / 1e6
         if delta_ms > self.delta_max_ms:
             self.delta_max_ms = delta_ms
-        self.last_ns = at_ns
+        self._at_ns = at_ns
+        if at_ns > self.last_ns:
+            self.last_ns = at_ns
         if self._place(sequence):
             return
+        if kind != self._kind:
+            self._kind = kind
+            if self.clocks.get(kind, self.hz) != self.hz:
+                self._change_clock(at_ns, stamp, self.clocks[kind])
+                return
         if self._sample is not None:
             self._sample.extend((at_ns, stamp, sequence))
             if len(self._sample) >= 3 * _SAMPLE:
                 self.use_sample()
         elif self.hz:
-            self._time(at_ns, stamp)
+            self._time(at_ns, stamp, marker)
 
     def _place(self, sequence: int) -> bool:
         """Puts the packet in its place; true if it is a duplicate, or ignored."""
@@ -146,7 +158,6 @@ class RtpStream:
             # The first packets came out of order: the stream began earlier.
             self._bits_used = behind + 1
             self._bits |= 1 << behind
-            self.first_sequence = sequence
             self.reordered += 1
             return False
         if self._expect != sequence:
@@ -160,6 +171,12 @@ class RtpStream:
         # With the packet that announced the restart.
         self._bits, self._bits_used = 3, 2
         return False
+
+    def _change_clock(self, at_ns: int, stamp: int, hz: int) -> None:
+        """From a codec to one with another clock: RFC 7160."""
+        self.use_sample()
+        self.hz, self._last_at_ns, self._last_stamp = hz, at_ns, stamp
+        self._transit_ms = 0.0
 
     def _shift(self, came: int) -> None:
         if self._bits_used < _WINDOW:
@@ -181,9 +198,11 @@ class RtpStream:
                 self.bursts.lose()
         self._bits = self._bits_used = 0
 
-    def _time(self, at_ns: int, stamp: int) -> None:
+    def _time(self, at_ns: int, stamp: int, begins: bool = False) -> None:
         """RFC 3550 section 6.4.1, of each packet. The packets of one tone (RFC 4733)
-        all have its first timestamp: when they are sent is not jitter; one counts."""
+        all have its first timestamp: when they are sent is not jitter; one counts.
+        Speech `begins` with a marked packet (RFC 3551 section 4.1), perhaps from
+        another source with other timestamps: the receiver sets its buffer anew."""
         ticks = stamp - self._last_stamp & 0xFFFFFFFF
         if not ticks and self.hz != VIDEO_HZ:
             return
@@ -192,12 +211,13 @@ class RtpStream:
         passed_ms = (at_ns - self._last_at_ns) / 1e6
         change_ms = passed_ms - ticks * 1000 / self.hz
         self._last_at_ns, self._last_stamp = at_ns, stamp
-        if abs(change_ms) > 10_000:
-            # The timestamps began again; no network delays by that much.
+        if abs(change_ms) > _JUMP_MS:
             return
         # How much later than usual it came: more than the buffer that is assumed for
         # the estimated MOS means that it could not be played.
         transit_ms = self._transit_ms + change_ms
+        if begins and self.hz != VIDEO_HZ:
+            transit_ms = 0.0
         self.late += transit_ms > 2 * self.jitter_ms + _FRAME_MS
         self._transit_ms = transit_ms * (1 - _TRANSIT_SHARE)
         self.jitter_ms += (abs(change_ms) - self.jitter_ms) / 16

@@ -14,7 +14,9 @@ from collectors.rtp.rtp_codecs import STATIC, PayloadFormat
 _START = re.compile(rb"(?:SIP/2\.0 (\d{3}) |([A-Z]{3,12}) sips?:\S+ SIP/2\.0\r?$)")
 _BRANCH = re.compile(r";\s*branch\s*=\s*([^\s;,]{1,256})", re.I)
 _TAG = re.compile(r";\s*tag\s*=", re.I)
-_MOST_MEDIA, _MOST_LINES = 16, 400
+_BOUNDARY = re.compile(r';\s*boundary\s*=\s*"?([^\s";]{1,70})', re.I)
+_FOLD = re.compile(rb"\n[ \t]+")
+_MOST_MEDIA, _MOST_LINES, _MOST_CANDIDATES, _MOST_PARTS = 16, 400, 16, 16
 _DIRECTIONS = {"sendrecv", "sendonly", "recvonly", "inactive"}
 
 
@@ -27,6 +29,8 @@ class SdpMedia(NamedTuple):
     is_secure: bool
     formats: dict[int, PayloadFormat]
     direction: str
+    # Where it may be sent to as well: ICE, RFC 8839.
+    candidates: tuple[tuple[bytes, int], ...] = ()
 
 
 class SipMessage(NamedTuple):
@@ -48,6 +52,11 @@ def call_digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
+def begins_sip(data: bytes) -> bool:
+    """Whether data has the first line of a SIP message."""
+    return _START.match(data.partition(b"\n")[0]) is not None
+
+
 def read_sip(payload: bytes) -> SipMessage | None:
     """A SIP message, or None."""
     first, _, rest = payload.partition(b"\n")
@@ -55,6 +64,8 @@ def read_sip(payload: bytes) -> SipMessage | None:
     if start is None:
         return None
     head, _, body = rest.replace(b"\r\n", b"\n").partition(b"\n\n")
+    # A line that begins with a space goes on with the one before.
+    head = _FOLD.sub(b" ", head)
     call_id = kind = about = branch = ""
     in_dialog = False
     for line in head.decode("utf-8", "replace").split("\n")[:_MOST_LINES]:
@@ -63,7 +74,7 @@ def read_sip(payload: bytes) -> SipMessage | None:
         if name in ("call-id", "i"):
             call_id = value[:256]
         elif name in ("content-type", "c"):
-            kind = value.lower()
+            kind = value
         elif name == "cseq":
             about = value.rpartition(" ")[2]
         elif name in ("via", "v") and not branch:
@@ -74,13 +85,40 @@ def read_sip(payload: bytes) -> SipMessage | None:
             # A name in quotes or an address in brackets may have anything.
             in_dialog = _TAG.search(value.rpartition(">")[2]) is not None
     media: tuple[SdpMedia, ...] = ()
-    if b"m=" in body and ("sdp" in kind or "multipart" in kind):
-        media = read_sdp(body.decode("utf-8", "replace"))
+    if b"m=" in body:
+        media = read_sdp(_session_description(kind, body).decode("utf-8", "replace"))
     method = (start[2] or b"").decode("ascii")
     return SipMessage(
         *(call_id, method, int(start[1] or 0), media),
         *(about, branch, in_dialog),
     )
+
+
+def _session_description(kind: str, body: bytes) -> bytes:
+    """The SDP of a body: the whole, or a part of several (RFC 5621). ISUP and locations
+    of callers may be in others."""
+    if "application/sdp" in kind.lower():
+        return body
+    boundary = _BOUNDARY.search(kind)
+    if boundary is None:
+        return b""
+    for part in body.split(b"--" + boundary[1].encode())[:_MOST_PARTS]:
+        head, _, content = part.lstrip(b"\n").partition(b"\n\n")
+        if b"application/sdp" in head.lower():
+            return content
+    return b""
+
+
+def join_bundled(media: tuple[SdpMedia, ...]) -> list[SdpMedia]:
+    """Media that share an address and port (RFC 9143) as one, with all formats."""
+    places: dict[tuple[bytes, int], SdpMedia] = {}
+    for medium in media:
+        place = medium.address, medium.port
+        first = places.setdefault(place, medium)
+        if first is not medium:
+            formats = first.formats | medium.formats
+            places[place] = first._replace(formats=formats)
+    return list(places.values())
 
 
 def read_sdp(text: str) -> tuple[SdpMedia, ...]:
@@ -106,6 +144,9 @@ def read_sdp(text: str) -> tuple[SdpMedia, ...]:
                 session_direction = value
             else:
                 current = current._replace(direction=value)
+        elif key == "a" and value.startswith("candidate:") and current is not None:
+            candidates = (*current.candidates, *_candidate(value))
+            current = current._replace(candidates=candidates[:_MOST_CANDIDATES])
         elif key == "a" and value.startswith("rtpmap:") and current is not None:
             _map_format(value.removeprefix("rtpmap:"), current)
     if current is not None:
@@ -142,6 +183,16 @@ def _map_format(value: str, medium: SdpMedia) -> None:
         return
     is_video = medium.kind == "video"
     medium.formats[int(number)] = PayloadFormat(name[:32], int(hz), is_video)
+
+
+def _candidate(value: str) -> list[tuple[bytes, int]]:
+    """Reads `candidate:1 1 UDP 99 192.0.2.1 8998 typ host`: component 1 is RTP."""
+    words = value.split()
+    if len(words) < 8 or words[1] != "1" or words[2].upper() != "UDP":
+        return []
+    address, port = _address(f"IN IP {words[4]}"), words[5]
+    is_port = port.isascii() and port.isdigit() and 0 < int(port) < 65536
+    return [(address, int(port))] if address and is_port else []
 
 
 def _address(value: str) -> bytes:

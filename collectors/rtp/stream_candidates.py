@@ -9,6 +9,8 @@ from collectors.rtp.rtp_header import RtpHeader
 
 CONFIRM_PACKETS = 5
 _MOST_STEP, _MOST_TICKS = 16, 1_000_000
+# Duplicates and what came out of order do not confirm a stream; of more it is none.
+_MOST_EARLY = 4 * CONFIRM_PACKETS
 _Key = TypeVar("_Key", bound=Hashable)
 
 
@@ -34,23 +36,31 @@ class StreamCandidates(Generic[_Key]):
         self, key: _Key, packet: EarlyPacket, needed: int = CONFIRM_PACKETS
     ) -> list[EarlyPacket] | None:
         """All packets of the stream if `needed` packets in sequence have shown that it
-        is one, else None."""
+        is one, else None. Each may have come twice: of a port that is mirrored in both
+        directions, or that sees a packet on its way in and out, all do."""
         packets = self._packets.get(key)
         if packets is None:
             packets = self._packets[key] = []
             if len(self._packets) > self._most:
                 del self._packets[next(iter(self._packets))]
-        elif not _follows(packets[-1].header, packet.header):
+        elif len(packets) >= _MOST_EARLY or not _is_near(
+            packets[-1].header, packet.header
+        ):
             packets.clear()
         packets.append(packet)
-        if len(packets) < needed:
+        if len({early.header.sequence for early in packets}) < needed:
             return None
         self._packets.pop(key, None)
         return packets
 
 
-def _follows(before: RtpHeader, header: RtpHeader) -> bool:
-    """Whether a packet may be the next of a stream."""
+def _is_near(before: RtpHeader, header: RtpHeader) -> bool:
+    """Whether a packet may be of the same stream: the next, the same again, or one that
+    was overtaken."""
     step = header.sequence - before.sequence & 0xFFFF
+    if not step:
+        return header.timestamp == before.timestamp
     ticks = header.timestamp - before.timestamp & 0xFFFFFFFF
-    return 0 < step <= _MOST_STEP and (ticks <= _MOST_TICKS or ticks >= 1 << 31)
+    if step <= _MOST_STEP:
+        return ticks <= _MOST_TICKS or ticks >= 1 << 31
+    return step >= 0x10000 - _MOST_STEP and ticks >= (1 << 32) - _MOST_TICKS

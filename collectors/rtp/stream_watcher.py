@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from heapq import nsmallest
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from collectors.rtp.frame_decoder import Datagram
-from collectors.rtp.rtcp_packets import Rtcp, VoipMetrics, is_rtcp, read_rtcp
-from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, PayloadFormat, is_event
-from collectors.rtp.rtp_header import RtpHeader, read_rtp, unwrap_channel
-from collectors.rtp.rtp_stream import RtpStream, StreamKey
+from collectors.rtp.rtcp_packets import Rtcp, is_rtcp, read_rtcp
+from collectors.rtp.rtp_header import RtpHeader, read_rtp, unwrap_relayed
+from collectors.rtp.rtp_stream import MOST_FORMATS, RtpStream, StreamKey
 from collectors.rtp.sip_calls import SipCalls
-from collectors.rtp.sip_messages import SdpMedia, call_digest, read_sip
+from collectors.rtp.sip_connections import SipConnections
+from collectors.rtp.sip_messages import SdpMedia, call_digest, join_bundled, read_sip
 from collectors.rtp.stream_candidates import (
     CONFIRM_PACKETS,
     EarlyPacket,
@@ -31,7 +31,11 @@ from collectors.rtp.usual_packet import (
     USUAL,
     USUAL_BYTES,
 )
+from collectors.rtp.watched_stream import AwaitedMedia, WatchedStream
 
+# Frames may be a little out of order in a capture; more, and its clock was set.
+_CLOCK_STEP_NS = 1_000_000_000
+_RTP_HEAD_BYTES = 12
 _IDLE_NS, _SWEEP_NS = 60_000_000_000, 10_000_000_000
 _REPORTS_KEPT = 8
 _MOST_RTT_NS = 30_000_000_000
@@ -47,82 +51,52 @@ class WatchLimits(NamedTuple):
     calls: int = 50_000
 
 
-class WatchedStream:
-    """A stream with what SDP and RTCP said of it."""
-
-    __slots__ = (
-        *("awaited", "call", "metrics", "middles", "missed_before", "packet_format"),
-        *("reported_jitter_ticks", "reported_lost", "rtt_ms", "stream"),
-    )
-
-    def __init__(self, stream: RtpStream, awaited: AwaitedMedia | None) -> None:
-        self.stream, self.awaited = stream, awaited
-        self.call = awaited.call if awaited else None
-        self.packet_format = UNKNOWN
-        self.metrics: VoipMetrics | None = None
-        # When this stream's sender reports passed, by their middle 32 bits.
-        self.middles: dict[int, int] = {}
-        self.missed_before: int | None = None
-        self.reported_lost: int | None = None
-        self.reported_jitter_ticks: int | None = None
-        self.rtt_ms: float | None = None
-
-    def format_of(self, kind: int) -> PayloadFormat:
-        """What a payload type means in this stream."""
-        announced = self.awaited.media.formats.get(kind) if self.awaited else None
-        return announced or STATIC.get(kind, UNKNOWN)
-
-
-class AwaitedMedia(NamedTuple):
-    """A medium that a party awaits, in which call."""
-
-    call: int
-    media: SdpMedia
-
-
 class StreamWatcher:
     """`feed` each datagram. `live` has the streams; those idle for a minute of capture
     time move to `ended`, which the owner empties. `counts`: `rtp`, `rtcp`, `sip`, and
-    `rtcp_unreadable` (encrypted or damaged), `streams_dropped` (over the limit)."""
+    `rtcp_unreadable` (encrypted or damaged), `streams_dropped` (over the limit), `cut`
+    (RTP whose header was not captured), `clock_back`, and those of `SipConnections`."""
 
     def __init__(self, limits: WatchLimits | None = None) -> None:
         self._limits = limits or WatchLimits()
         self.counts: Counter[str] = Counter()
         self.live: dict[StreamKey, WatchedStream] = {}
         self.ended: list[WatchedStream] = []
-        self.first_ns = self.last_ns = 0
+        self.first_ns = self.last_ns = self._clock_ns = 0
         self._followed = 0
         self._candidates = StreamCandidates[StreamKey](self._limits.candidates)
         self._awaited: dict[tuple[bytes, int], AwaitedMedia] = {}
         self._calls: dict[bytes, int] = {}
         self.sip_calls = SipCalls(self._limits.calls)
+        self._connections = SipConnections(self.counts)
+        # By the address and port of either end, so that SDP finds its streams.
+        self._by_place: dict[tuple[bytes, int], list[WatchedStream]] = {}
         self._by_ssrc: dict[int, list[WatchedStream]] = {}
         self._swept_ns = 0
-
-    @property
-    def calls(self) -> int:
-        """Calls of which SIP was seen."""
-        return self.counts["calls"]
 
     def feed(self, at_ns: int, datagram: Datagram) -> None:
         """Takes one datagram, in the order of the capture."""
         self.first_ns = self.first_ns or at_ns
-        self.last_ns = max(self.last_ns, at_ns)
-        if at_ns - self._swept_ns > _SWEEP_NS:
+        self._advance(at_ns)
+        if not 0 <= at_ns - self._swept_ns <= _SWEEP_NS:
             self._sweep(at_ns)
-        payload, size = datagram.payload, datagram.size
-        if size < 12 or not payload:
+        if datagram.tcp_sequence is not None:
+            for message in self._connections.take(datagram):
+                self._sip(at_ns, message)
             return
-        first = payload[0]
-        if 0x40 <= first <= 0x4F:
-            payload, size = unwrap_channel(payload, size)
-            first = payload[0] if payload else 0
+        payload, size = datagram.payload, datagram.size
+        if size < _RTP_HEAD_BYTES or not payload:
+            return
+        payload, size = unwrap_relayed(payload, size)
+        first = payload[0] if payload else 0
         if first >> 6 == 2:
             header = read_rtp(payload, size)
             if header is not None:
                 self._rtp(at_ns, datagram, header)
             elif is_rtcp(payload):
                 self._rtcp(at_ns, datagram, read_rtcp(payload, size))
+            elif len(payload) < _RTP_HEAD_BYTES <= size:
+                self.counts["cut"] += 1
         elif 65 <= first <= 90:
             self._sip(at_ns, payload)
 
@@ -146,10 +120,17 @@ class StreamWatcher:
         watched = self.live.get(key)  # type: ignore[call-overload]
         if watched is None or second & 127 not in watched.stream.formats:
             return False
-        self.last_ns = max(self.last_ns, at_ns)
+        self._advance(at_ns)
         self._followed += 1
         watched.stream.add(at_ns, second & 127, sequence, stamp, tos >> 2, second > 127)
         return True
+
+    def _advance(self, at_ns: int) -> None:
+        if at_ns > self.last_ns:
+            self.last_ns = at_ns
+        elif at_ns < self._clock_ns - _CLOCK_STEP_NS:
+            self.counts["clock_back"] += 1
+        self._clock_ns = at_ns
 
     def finish(self) -> list[WatchedStream]:
         """Ends all streams, and returns those that have not been fetched."""
@@ -176,6 +157,7 @@ class StreamWatcher:
     ) -> None:
         """Starts the stream if it has shown itself to be one."""
         awaited = self._awaited.get((key.target, key.target_port))
+        sender = self._awaited.get((key.source, key.source_port))
         if awaited and header.payload_type not in awaited.media.formats:
             awaited = None
         packet = EarlyPacket(at_ns, header, datagram.dscp)
@@ -185,9 +167,15 @@ class StreamWatcher:
             return
         if len(self.live) >= self._limits.streams:
             self._end_silent()
-        watched = WatchedStream(RtpStream(key), awaited)
+        watched = WatchedStream(RtpStream(key))
+        if awaited is not None:
+            watched.announce(awaited, at_ns)
+        if sender is not None:
+            watched.announce_sender(sender.media, at_ns)
         self.live[key] = watched
         self._by_ssrc.setdefault(key.ssrc, []).append(watched)
+        for place in _places(key):
+            self._by_place.setdefault(place, []).append(watched)
         for earlier in packets:
             self._add(watched, *earlier)
 
@@ -197,19 +185,18 @@ class StreamWatcher:
         kind, marker, sequence, stamp, _ = header
         stream = watched.stream
         if kind not in stream.formats:
-            self._use_format(watched, kind)
+            self._use_format(watched, kind, at_ns)
         self.counts["rtp"] += 1
         stream.add(at_ns, kind, sequence, stamp, dscp, marker)
 
-    def _use_format(self, watched: WatchedStream, kind: int) -> None:
-        """Of the formats of a stream, the first that is not tones or noise is its
-        codec, and has its clock."""
-        format_ = watched.format_of(kind)
-        stream = watched.stream
-        if not watched.packet_format.name or is_event(watched.packet_format.name):
-            watched.packet_format = format_
-            if format_.hz and not stream.hz_estimated:
-                stream.hz = format_.hz
+    def _use_format(self, watched: WatchedStream, kind: int, at_ns: int) -> None:
+        """A payload type that is new to the stream: also one that was agreed since."""
+        key = watched.stream.key
+        awaited = self._awaited.get((key.target, key.target_port))
+        if awaited is not None and kind in awaited.media.formats:
+            watched.awaited = awaited
+        if kind in watched.formats or len(watched.formats) < MOST_FORMATS:
+            watched.use_format(kind)
 
     def _rtcp(self, at_ns: int, datagram: Datagram, rtcp: Rtcp | None) -> None:
         if rtcp is None:
@@ -258,12 +245,25 @@ class StreamWatcher:
             call = self._calls[digest] = self.counts["calls"]
             if len(self._calls) > self._limits.calls:
                 del self._calls[next(iter(self._calls))]
-        for media in message.media:
-            place = (media.address, media.port)
-            self._awaited.pop(place, None)
-            self._awaited[place] = AwaitedMedia(call, media)
-            if len(self._awaited) > self._limits.awaited:
-                del self._awaited[next(iter(self._awaited))]
+        for media in join_bundled(message.media):
+            for place in ((media.address, media.port), *media.candidates):
+                self._announce(at_ns, place, call, media)
+
+    def _announce(
+        self, at_ns: int, place: tuple[bytes, int], call: int, media: SdpMedia
+    ) -> None:
+        """Awaits a medium at a place, for streams to come and those that are there."""
+        awaited = AwaitedMedia(call, media)
+        self._awaited.pop(place, None)
+        self._awaited[place] = awaited
+        if len(self._awaited) > self._limits.awaited:
+            del self._awaited[next(iter(self._awaited))]
+        for watched in self._by_place.get(place, ()):
+            key = watched.stream.key
+            if (key.target, key.target_port) == place:
+                watched.announce(awaited, at_ns)
+            else:
+                watched.announce_sender(media, at_ns)
 
     def _end_silent(self) -> None:
         """Makes room for streams: for some at a time, as all have to be looked at."""
@@ -282,12 +282,26 @@ class StreamWatcher:
     def _end(self, watched: WatchedStream) -> None:
         key = watched.stream.key
         del self.live[key]
-        same = self._by_ssrc[key.ssrc]
-        same.remove(watched)
-        if not same:
-            del self._by_ssrc[key.ssrc]
-        if watched.stream.hz == 0 and watched.packet_format.hz:
-            watched.stream.hz = watched.packet_format.hz
+        _forget(self._by_ssrc, key.ssrc, watched)
+        for place in _places(key):
+            _forget(self._by_place, place, watched)
         watched.stream.use_sample()
         watched.stream.flush()
         self.ended.append(watched)
+
+
+def _places(key: StreamKey) -> set[tuple[bytes, int]]:
+    """Both ends of a stream."""
+    return {(key.source, key.source_port), (key.target, key.target_port)}
+
+
+_Key = TypeVar("_Key")
+
+
+def _forget(
+    index: dict[_Key, list[WatchedStream]], key: _Key, watched: WatchedStream
+) -> None:
+    same = index[key]
+    same.remove(watched)
+    if not same:
+        del index[key]

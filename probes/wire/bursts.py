@@ -69,6 +69,12 @@ class BurstCounts:
             self._c23 += 1
             self._c22 += good - 1
 
+    @property
+    def has_bursts(self) -> bool:
+        """Whether any losses are close together. The model takes the last loss of all
+        for a burst, as others might still follow it."""
+        return self._c23 + self._c33 > 0
+
     def figures(self, packet_ms: float) -> Bursts:
         """The metrics so far; a packet holds `packet_ms` of sound."""
         c11, c13, c14 = self._c11, self._c13, self._c14
