@@ -1,0 +1,82 @@
+// deployed-files kubernetes: reads Kubernetes objects (YAML) on standard input, and
+// fails if one has an unknown field, a field twice or a value of another type, as an API
+// server does with strict validation.
+//
+// deployed-files compose FILE: reads a compose file as `docker compose config` does.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+func readObjects() (int, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme,
+		policyv1.AddToScheme,
+	} {
+		if err := add(scheme); err != nil {
+			return 0, err
+		}
+	}
+	factory := serializer.NewCodecFactory(scheme, serializer.EnableStrict)
+	reader := yaml.NewYAMLReader(bufio.NewReader(os.Stdin))
+	for count := 0; ; count++ {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return count, nil
+		}
+		if err == nil {
+			_, _, err = factory.UniversalDeserializer().Decode(document, nil, nil)
+		}
+		if err != nil {
+			return count, fmt.Errorf("object %d: %w", count+1, err)
+		}
+	}
+}
+
+func readCompose(path string) (int, error) {
+	options, err := cli.NewProjectOptions(
+		[]string{path},
+		cli.WithWorkingDirectory(filepath.Dir(path)),
+		cli.WithProfiles([]string{"*"}),
+	)
+	if err != nil {
+		return 0, err
+	}
+	project, err := options.LoadProject(context.Background())
+	if err != nil {
+		return 0, err
+	}
+	return len(project.Services), nil
+}
+
+func main() {
+	var count int
+	err := errors.New("expected: kubernetes, or compose FILE")
+	if len(os.Args) == 2 && os.Args[1] == "kubernetes" {
+		count, err = readObjects()
+	} else if len(os.Args) == 3 && os.Args[1] == "compose" {
+		count, err = readCompose(os.Args[2])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(count)
+}

@@ -1,0 +1,85 @@
+"""Reads what `deploy/` has for containers, as an operator's tools do."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+DEPLOY = ROOT / "deploy"
+CHECKER = Path(__file__).parent / "deployed_files"
+TRAPS_PORT = 1162
+
+
+def missing(what: str) -> Any:
+    """Skips the test; fails it where everything should be installed."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing")
+    pytest.skip(f"{what} is not here")
+
+
+def checker() -> Path:
+    """The program of `deployed_files`, built by deploy/install-services."""
+    sources = b"".join(
+        (CHECKER / n).read_bytes() for n in ("main.go", "go.mod", "go.sum")
+    )
+    name = f"deployed-files-{hashlib.sha256(sources).hexdigest()[:12]}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    path = cache / "towpath" / name
+    return path if path.exists() else missing(f"{path} (deploy/install-services)")
+
+
+def check_files(*arguments: str | Path, text: str = "") -> str:
+    """What the program writes; fails with its error."""
+    done = subprocess.run(
+        [checker(), *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@functools.cache
+def kustomized(overlay: str) -> str:
+    """The objects of an overlay of deploy/kubernetes, as YAML."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        missing("kubectl")
+    done = subprocess.run(
+        [str(kubectl), "kustomize", DEPLOY / "kubernetes" / "overlays" / overlay],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def objects(overlay: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(kustomized(overlay)))
+
+
+def metric_ports(settings: str) -> dict[str, int]:
+    """Role → the port of its metrics and health."""
+    first = tomllib.loads(settings).get("metrics", {}).get("port", 9468)
+    roles = ("poll", "ingest", "store", "alert", "web", "calls")
+    return {role: first + 1 + at for at, role in enumerate(roles)}
+
+
+def role_of(arguments: list[str]) -> str:
+    """The role that the arguments of a container run; empty for another program."""
+    return arguments[arguments.index("--role") + 1] if "--role" in arguments else ""
