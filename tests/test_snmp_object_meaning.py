@@ -20,6 +20,7 @@ from collectors.snmp.drafting.usage_meaning import (
 
 HUMIDITY = MeasuredObject("humidity", has_unit=True)
 PERCENT = MeasuredObject("percent", has_unit=True)
+COUNT = MeasuredObject("count", is_stated=True)
 
 
 @pytest.mark.parametrize(
@@ -286,6 +287,23 @@ PERCENT = MeasuredObject("percent", has_unit=True)
         ),
         # What came of a setting, as a text.
         ("aControlStatus", "OCTET STRING:DisplayString", "", "", TextStateObject()),
+        ("aNumOfBadBattPacks", "INTEGER", "", "", COUNT),
+        # A counter that began again is no number of what there is now.
+        ("aCurrSslConns", "Counter64", "", "", COUNT),
+        ("aCurrentDayCalls", "Counter32", "", "", None),
+        # Of what scale degrees are is often a setting, but they are a temperature.
+        (
+            "aProbeTemp",
+            "Integer32",
+            "tenth degrees",
+            "scale=0.1",
+            MeasuredObject("temperature", 10, is_stated=True),
+        ),
+        ("aAzimuth", "Integer32", "degrees", "", None),
+        # Of a probe, but not what it measures.
+        ("aTempSensorSerial", "OCTET STRING:DisplayString", "", "", None),
+        ("aTempSensorAvail", "Gauge32", "", "", None),
+        ("aTempActionBytes", "Counter64", "", "", None),
         # A description that names volts does not make this a voltage.
         ("aQueueCalc", "Integer32", "", "unit=volt", None),
     ],
@@ -294,3 +312,14 @@ def test_names_units_and_labels_give_the_meaning(
     name: str, syntax: str, units: str, hint: str, found: ObjectMeaning | None
 ) -> None:
     assert meaning(MibObject("1.3", name, "", "scalar", syntax, units, hint)) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "is_counted"),
+    [("aLoginUsers", True), ("aConnectedLegs", True), ("aNumUsers", False)],
+)
+def test_a_table_counts_what_is_certainly_there_now(
+    name: str, is_counted: bool
+) -> None:
+    found = meaning(MibObject("1.3", name, "", "column", "Gauge32"))
+    assert found == (COUNT if is_counted else None)

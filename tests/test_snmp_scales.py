@@ -49,6 +49,14 @@ def test_the_rows_show_the_scale(
     assert (None if found is None else found.divisor[0]) == chosen
 
 
+def test_a_code_of_rows_without_a_probe_is_not_shown() -> None:
+    tenths = rule("temperature", [10]).model_copy(update={"usual": (6.0, 55.0)})
+    found = with_certain_scale(tenths, [234, 241, -410, -410])
+    assert found is not None
+    assert -410 in found.skip
+    assert with_certain_scale(tenths, [716, 752]) is None
+
+
 def test_zeros_need_no_scale() -> None:
     volts = rule("voltage", [1, 10])
     assert with_certain_scale(volts, [0, 0]) is volts

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import msgspec
 
+from collectors.snmp.drafting.count_meaning import is_count
 from collectors.snmp.drafting.mib_objects import NUMBERS, MibObject
 from collectors.snmp.drafting.mib_words import WORD_LISTS
 from collectors.snmp.drafting.state_meaning import (
@@ -20,6 +21,7 @@ from collectors.snmp.drafting.state_meaning import (
     state_of,
 )
 from collectors.snmp.drafting.unit_words import (
+    DEGREES,
     NO_UNIT,
     STATED_SCALE,
     UNIT_WORDS,
@@ -87,12 +89,15 @@ _NAMED_UNITS = (
     ("current", {"milliamp", "milliamps", "milliamperes"}, 0.001),
     ("current", {"amp", "amps", "amperes"}, 1.0),
 )
+_WARM = {"temp", "temperature", "tmp"}
 _QUANTITIES = frozenset().union(*(names for _, names in _NAME_WORDS))
 _RADIO_QUALITY = (
     ("signal", {"rsrp", "rssi", "rscp"}, "dbm"),
     ("snr", {"sinr", "snr", "rsrq"}, "db"),
 )
 _PERCENT_NAMES = {"percent", "percentage", "pct"}
+# Of a probe, whether it is there or which one it is.
+_NO_VALUES = {"avail", "available", "exists", "indx", "serial", "valid"}
 _LAST_NAMES = {"hz": "frequency", "rpm": "fanspeed"}
 _MOST_CODES = 3
 
@@ -116,13 +121,16 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
         return wireless
     if (usage := usage_of(mib_object)) is not None:
         return usage
-    if _is_count(mib_object, base, words):
+    if is_count(mib_object, words):
         return MeasuredObject("count", is_stated=True)
     if not labels and (factor := _power_factor(mib_object, words)) is not None:
         return factor
     if _is_not_now(words):
         return None
-    if words[-1] in WORD_LISTS.texts:
+    is_amount = bool({"power", "watts"} & {*words})
+    if words[-1] in WORD_LISTS.texts or (words[-1] in _NO_VALUES and not is_amount):
+        return None
+    if base.startswith("Counter") and not (mib_object.units or mib_object.hint):
         return None
     found = _measured(mib_object, words)
     if _contradicts(found, set(words)) or _is_doubtful(found, mib_object, words):
@@ -175,28 +183,6 @@ def _power_factor(mib_object: MibObject, words: Sequence[str]) -> MeasuredObject
     return MeasuredObject("power_factor", divisor, is_stated=divisor != 1)
 
 
-def _is_count(mib_object: MibObject, base: str, words: Sequence[str]) -> bool:
-    """Return True if it is a number of sessions, calls, users or the like that there
-    are now; in a table, only if the name says so for certain."""
-    named = set(words)
-    if _RATE_UNITS.fullmatch(mib_object.units.lower().strip()):
-        return base in _GAUGES and not named & (
-            WORD_LISTS.never_now | WORD_LISTS.settings | {"limit", "peak"}
-        )
-    if "ses" in words and "count" not in words:
-        return False  # Severely errored seconds of a line.
-    if words[-1] == "cps":
-        # Connections a second, of those that are active.
-        named = {*words[:-1], "connections"}
-    now = WORD_LISTS.now if mib_object.kind == "scalar" else _NOW
-    return (
-        base in _GAUGES
-        and bool(WORD_LISTS.counted & named and now & named)
-        and not re.search(r"second|%|percent", mib_object.units + mib_object.hint)
-        and not named & (WORD_LISTS.never_now | WORD_LISTS.settings | _PAST)
-    )
-
-
 def _are_codes(labels: Mapping[int, str]) -> bool:
     """Return True if the labels only say why there is no number."""
     return len(labels) <= _MOST_CODES and {*map(severity, labels.values())} == {
@@ -243,17 +229,7 @@ def _contradicts(found: ObjectMeaning | None, named: set[str]) -> bool:
 
 # A description that names the small unit and its base means the small one.
 _SMALL_UNIT = re.compile(r"\b(milli|micro)\|?(volt|amp|watt)(?:\|\2)?(?!\|)\b")
-# Sessions and the like that come each second, although "second" is the unit of times.
-_RATE_UNITS = re.compile(
-    r"(new )?(sessions?|connections?|calls?|conns?)( per |/)s(ec(ond)?)?"
-)
 _BATTERY = {"battery", "batt", "bat", "ups"}
-_GAUGES = {"Integer32", "INTEGER", "Gauge32", "Unsigned32"}
-_NOW = {"active", "current", "curr", "concurrent"}
-_PAST = {"limit", "peak", "high", "low", "watermark", "failed", "rejected", "cps"}
-# Of a session, not how many of them.
-_PAST |= {"attempt", "duration", "gen", "id", "idle", "index", "instance", "module"}
-_PAST |= {"rate", "role", "time", "timeout", "vlan"}
 _LAST_WORDS = 3
 
 
@@ -270,6 +246,8 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     hint = _SMALL_UNIT.sub(r"\1\2", mib_object.hint.lower())
     type_ = " ".join(split_words(mib_object.syntax.partition(":")[2]))
     scale = stated_divisor(units, f"{hint} {type_}")
+    if DEGREES.fullmatch(units) and {*words} & _WARM and "unit=" not in hint:
+        return MeasuredObject("temperature", scale, is_stated=True)
     several = hint_word(hint, "unit").split("|")
     if not units and "percent" in several and _PERCENT_NAMES & {*words}:
         # The name says which of the units of a description it is.

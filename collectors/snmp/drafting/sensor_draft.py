@@ -10,6 +10,7 @@ import msgspec
 
 from collectors.snmp.drafting.mib_objects import MibObject
 from collectors.snmp.drafting.object_meaning import MeasuredObject
+from collectors.snmp.drafting.unit_words import DEGREES
 from collectors.snmp.profiles.label_severity import split_words
 from collectors.snmp.session.octet_text import as_number
 from collectors.snmp.session.session import Value
@@ -93,7 +94,9 @@ def sensor_items(
     if is_certain and found.is_described and not values and found.class_ in DESCRIBED:
         least, most = DESCRIBED[found.class_]
         parts.append(f"usual: [{least:g}, {most:g}]")
-    is_room = found.class_ == "temperature" and _AMBIENT & {*split_words(name)}
+    is_room = found.class_ == "temperature" and (
+        _AMBIENT & {*split_words(name)} or DEGREES.fullmatch(mib_object.units.lower())
+    )
     if is_room and is_certain and not _DEGREES.search(_texts(mib_object)):
         # It may be Fahrenheit. No room is as warm as that in degrees Celsius.
         parts.append("usual: [6, 55]")

@@ -47,7 +47,7 @@ def with_certain_scale(
     if not shown:
         return rule if numbers and rule.class_ != "temperature" else None
     codes = _find_codes(rule, shown)
-    for own_codes in (frozenset(), codes):
+    for own_codes in (codes,) if len(rule.divisor) == 1 else (frozenset(), codes):
         evidence = [number for number in shown if number not in own_codes]
         fitting = [d for d in rule.divisor if _fits(rule, d, evidence)]
         if rule.described and _fits_described(rule, evidence):
@@ -115,10 +115,10 @@ def _find_codes(rule: SensorRule, numbers: Sequence[float]) -> frozenset[float]:
 def _with_divisor(
     rule: SensorRule, divisor: float, codes: frozenset[float]
 ) -> SensorRule:
-    skip = rule.skip
+    whole = sorted(int(code) for code in codes if code == int(code))
+    skip = (*rule.skip, *whole)
     if len(rule.divisor) > 1:
-        whole = sorted(int(code) for code in codes if code == int(code))
-        skip = (*skip, _END_OF_8_BITS, *whole)
+        skip = (*skip, _END_OF_8_BITS)
         if divisor == 1:
             skip = (*skip, *_SIGNED_ENDS)
     return rule.model_copy(update={"divisor": (divisor,), "skip": skip})
