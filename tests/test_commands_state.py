@@ -72,6 +72,7 @@ ARGUMENTS = {
     "baseline learn": ("x",),
     "baseline list": (),
     "check": (),
+    "compare calls": (),
     "maintenance add": ("--for", "1h", "--why", "works", "--site", "hall"),
     "maintenance end": ("1",),
     "maintenance list": (),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probes.wire.clock import wall_ms
+from towpath.commands import compare_calls
 from towpath.commands.shared import ConfigFile, exit_with, fail, read_config, run_async
 from towpath.commands.shared import usage_error as refuse
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from towpath.config import TowpathConfig
 
 app = typer.Typer(
-    no_args_is_help=True, help="Compare with another monitor of the same devices."
+    no_args_is_help=True,
+    help="Compare with another monitor, or test calls with Microsoft's record.",
 )
+compare_calls.add_commands(app)
 
 
 @app.command()
