@@ -31,6 +31,8 @@ from collectors.store.query import (
     value_converter,
     weight_field,
 )
+from collectors.store.rolled_buckets import RolledBuckets
+from collectors.store.rolled_queries import RolledQueries
 from collectors.store.store_errors import Away, QueryFailed, RowsRefused
 from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.clock import WallClock, wall_ms
@@ -60,9 +62,13 @@ class InfluxStore:
     ) -> None:
         self._server, self.catalogue, self._now_ms = server, catalogue, now_ms
         self._rollups: InfluxRollUps | None = None
+        self._rolled: RolledQueries | None = None
         if folder is not None:
             path = folder / f"rollups-{database}.json"
             self._rollups = InfluxRollUps(server, database, catalogue, path)
+            self._rolled = RolledQueries(
+                server, database, RolledBuckets(path), self._answer, now_ms
+            )
         self.databases = {False: database, True: f"{database}_personal"}
         self._prepared: set[str] = set()
 
@@ -135,15 +141,22 @@ class InfluxStore:
         if query.spans:
             return sort_rows(await self._query_spans(query), query)
         declared = self.catalogue.measurement(query.measurement)
-        database = self.databases[declared.personal]
-        text = render(_with_weights(query, declared), declared)
         try:
-            series = await self._server.query(database, text)
+            if self._rolled is None or declared.personal:
+                rows = await self._answer(query)
+            else:
+                rows = await self._rolled.answer(query, declared)
         except NoDatabase:
             # Nothing has been written yet; the first write creates it.
             return []
-        rows = [row for one in series for row in _rows(one, query, declared)]
         return sort_rows(keep_highest_rows(query, rows), query)
+
+    async def _answer(self, query: Query, text: str = "") -> list[Row]:
+        """Returns the rows of the answer to `query` by `text`: by default its own."""
+        declared = self.catalogue.measurement(query.measurement)
+        text = text or render(_with_weights(query, declared), declared)
+        series = await self._server.query(self.databases[declared.personal], text)
+        return [row for one in series for row in _rows(one, query, declared)]
 
     async def _query_spans(self, query: Query) -> list[Row]:
         """Queries each span by itself, as InfluxQL has only buckets of equal length."""

@@ -8,7 +8,7 @@ lists every form of the texts for Grafana.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -85,7 +85,7 @@ def source(
     variables = grafana.variables if grafana else {}
     searches = grafana.searches if grafana else {}
     name = rolled_name(query.measurement, step) if step else query.measurement
-    conditions = [
+    limits = [
         times,
         *(
             f"{identifier(tag)} =~ /^{chosen(name)}$/"
@@ -95,9 +95,9 @@ def source(
             f"{identifier(tag)} =~ /(?i){chosen(name)}/"
             for tag, name in searches.items()
         ),
-        *(text for where in query.where if (text := _condition(where))),
+        *conditions(query.where),
     ]
-    plain = f"{identifier(name)} WHERE {' AND '.join(conditions)}"
+    plain = f"{identifier(name)} WHERE {' AND '.join(limits)}"
     weights = {pick: weight_field(pick, declared) for pick in query.picks}
     if step or not any(weights.values()):
         return plain
@@ -220,6 +220,11 @@ def _aggregate(pick: Pick, weight: str) -> str:
     if pick.aggregate in PERCENTILES:
         return f"percentile({field}, {PERCENTILES[pick.aggregate]})"
     return f"{pick.aggregate}({field})"
+
+
+def conditions(wheres: Iterable[Where]) -> list[str]:
+    """Returns the text of each condition; of one that all tags meet, none."""
+    return [text for where in wheres if (text := _condition(where))]
 
 
 def _condition(where: Where) -> str:

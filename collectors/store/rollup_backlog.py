@@ -59,7 +59,7 @@ class RollUpBacklog:
 
     def __init__(self, path: Path, catalogue: Catalogue) -> None:
         self._path, self._catalogue = path, catalogue
-        state = _load(path)
+        state = load_state(path)
         self.history, self.days = state.history, state.whole_days
         # (measurement, step) → start → number of the latest mark, and its time.
         self._marks: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
@@ -186,7 +186,8 @@ def _joined(name: str, step: str, starts: list[int]) -> Iterator[RollUpSpan]:
             first = None
 
 
-def _load(path: Path) -> RollUpState:
+def load_state(path: Path) -> RollUpState:
+    """Returns what the file has (blocking); if it cannot be read, nothing."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=RollUpState)
     except FileNotFoundError:
