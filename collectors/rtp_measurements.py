@@ -13,7 +13,7 @@ RTP_MEDIA = measurement(
         SITE,
         Tag("from_subnet", "of the estate, a /24 or /64; or other"),
         Tag("to_subnet", "of the estate, a /24 or /64; or other"),
-        Tag("interface", "where they were captured"),
+        Tag("interface", "the network interface to which the port is mirrored"),
     ),
     Field("streams", "int", "1", "streams of RTP; a call has one in each direction"),
     Field("packets", "int", "1", "received"),
@@ -39,7 +39,7 @@ RTP_MEDIA = measurement(
 RTP_CAPTURE = measurement(
     "rtp_capture",
     "the capture of a mirrored port: what was seen of it in one minute",
-    (Tag("interface", "where it is captured"),),
+    (Tag("interface", "the network interface to which the port is mirrored"),),
     Field("packets", "int", "1", "that passed the kernel's filter"),
     Field("dropped", "int", "1", "by the kernel, as the ring was full"),
     Field("drop_ratio", "float", "ratio", "dropped", weight="packets"),
@@ -47,5 +47,6 @@ RTP_CAPTURE = measurement(
     Field("streams", "int", "1", "streams with packets"),
     Field("withheld", "int", "1", "streams in no row: of too few addresses"),
     Field("over_limit", "int", "1", "packets of streams beyond the limit"),
+    Field("down_s", "float", "s", "without the interface: not there, or down"),
 )
 RTP_MEASUREMENTS = (RTP_MEDIA, RTP_CAPTURE)

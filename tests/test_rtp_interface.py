@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -131,6 +132,40 @@ def test_an_interface_that_goes_down_wakes_its_reader_once(path):
         subprocess.run(path.near("ip", "link", "set", "near0", "down"), check=True)
         output, _ = process.communicate("\n")
     assert output == "True [] []\n"
+
+
+def test_a_user_with_cap_net_raw_alone_captures_also_when_the_port_comes_back(path):
+    """The port is deleted and made again, as when a driver is loaded anew."""
+    only = ("setpriv", "--securebits", "+noroot", "--inh-caps", "-all,+net_raw")
+    only += ("--ambient-caps", "-all,+net_raw", "--bounding-set", "-all,+net_raw")
+    command = (sys.executable, "-m", "towpath.cli", "rtp", "--interface", "near0")
+    with subprocess.Popen(
+        path.near(*only, *command),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert "rtp_capture_started" in process.stderr.readline()
+        send(path, 20)
+        subprocess.run(path.near("ip", "link", "del", "near0"), check=True)
+        lost = process.stderr.readline()
+        make = (
+            "ip link add near0 type veth peer name far0 netns far && "
+            "ip link set near0 up && ip -n far link set far0 up"
+        )
+        subprocess.run(path.near("sh", "-c", make), check=True)
+        back = process.stderr.readline()
+        send(path, 20)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=20)
+    assert "rtp_interface_lost" in lost
+    assert "it is not there; it is captured again when it is up" in lost
+    assert "rtp_interface_back" in back
+    rows = [json.loads(line) for line in output.splitlines()]
+    captures = [row["fields"] for row in rows if row["measurement"] == "rtp_capture"]
+    assert sum(fields["packets"] for fields in captures) == 960
+    assert sum(fields["down_s"] for fields in captures) > 0
 
 
 def test_without_the_capability_one_sentence_says_what_is_missing(path):

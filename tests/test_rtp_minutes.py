@@ -8,12 +8,14 @@ from ipaddress import ip_network
 
 import pytest
 from rtp_captures import STEP_NS, STEP_TICKS, ethernet, ipv4, ipv6, rtp, udp
+from structlog.testing import capture_logs
 
 from collectors.batch import batch_samples, check_batch
 from collectors.estate import Site
+from collectors.rtp.live_capture import LiveCapture
 from collectors.rtp.live_streams import LiveStreams
 from collectors.rtp.minute_groups import MinuteGroups, SubnetNames
-from collectors.rtp.packet_ring import RingBlock
+from collectors.rtp.packet_ring import PacketCounts, RingBlock
 from collectors.server_measurements import CATALOGUE
 
 HALL = Site(id="hall", name="Hall", subnets=(ip_network("10.1.0.0/16"),))
@@ -188,3 +190,32 @@ def test_streams_beyond_the_limit_and_nonsense_are_bounded_and_counted():
         streams.read_block(*ring_block([(START_NS, bytes(frame))] * 10))
     assert len(streams._candidates) <= 8192
     assert len(streams.streams) <= 5
+
+
+class Unplugged:
+    """A ring whose interface is down."""
+
+    memory = b""
+
+    def missing_interface(self):
+        return "it is down"
+
+    def ready_blocks(self):
+        return iter(())
+
+    def take_counts(self):
+        return PacketCounts(0, 0)
+
+
+def test_a_minute_without_its_interface_has_no_row_so_that_silence_is_seen():
+    groups = MinuteGroups(SubnetNames([], []), "eth1", 10)
+    capture = LiveCapture(Unplugged(), groups, "eth1", None)
+    with capture_logs() as logs:
+        for _ in range(3):
+            capture._check_interface()
+    assert [entry["event"] for entry in logs] == ["rtp_interface_lost"]
+    capture._down_s = 30.0
+    (row,) = capture._rows(0)
+    assert (row.fields["packets"], row.fields["down_s"]) == (0, 30.0)
+    capture._down_s = 59.0
+    assert capture._rows(0) == []

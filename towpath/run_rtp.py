@@ -72,6 +72,7 @@ async def _capture(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if config is None:
+        _log.info("rtp_capture_started", interface=interface)
         await LiveCapture(ring, groups, interface, _print_rows).run(stop)
         return
     try:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
+
+import structlog
 
 from collectors.rtp.live_streams import LiveStreams
 from collectors.rtp.minute_groups import MinuteGroups
 from collectors.rtp.packet_ring import RETIRE_S, PacketRing
 from probes.wire.sample import Sample, Value
 
+_log = structlog.get_logger()
 _MINUTE_S = 60.0
+_CHECK_S = 1.0
 
 Deliver = Callable[[list[Sample]], Awaitable[None]]
 
@@ -20,7 +25,9 @@ class LiveCapture:
     """`await LiveCapture(ring, groups, "eth1", deliver).run(stop)`.
 
     `deliver` gets the rows of each minute, and those of the last one when `stop` is
-    set. While it waits, packets are still read.
+    set. While it waits, packets are still read. If the interface goes down or away,
+    that is logged once and its time is in the rows; it is captured again when it is
+    back. A minute without it has no row, so the rule on silent captures sees it.
     """
 
     def __init__(
@@ -34,6 +41,9 @@ class LiveCapture:
         self._ring, self._groups = ring, groups
         self._interface, self._deliver = interface, deliver
         self._minute_s = minute_s
+        self._missing, self._checked_s = "", time.monotonic()
+        # Seconds without the interface, in this minute.
+        self._down_s = 0.0
         self.streams = LiveStreams()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -44,18 +54,35 @@ class LiveCapture:
             while not stop.is_set():
                 began_s = time.time()
                 wait_s = self._minute_s - began_s % self._minute_s
-                try:
-                    async with asyncio.timeout(wait_s):
-                        await stop.wait()
-                except TimeoutError:
-                    pass
+                end_s = time.monotonic() + wait_s
+                while not stop.is_set() and (left_s := end_s - time.monotonic()) > 0:
+                    self._check_interface()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(min(left_s, _CHECK_S)):
+                            await stop.wait()
                 if stop.is_set():
                     # The kernel keeps a block that is not full for a moment.
                     await asyncio.sleep(2 * RETIRE_S)
                 minute_ms = int(began_s // self._minute_s * self._minute_s * 1000)
+                self._check_interface()
                 await self._deliver(self._rows(minute_ms))
         finally:
             loop.remove_reader(self._ring.fileno())
+
+    def _check_interface(self) -> None:
+        now_s = time.monotonic()
+        if self._missing:
+            self._down_s += now_s - self._checked_s
+        self._checked_s = now_s
+        before, self._missing = self._missing, self._ring.missing_interface()
+        if self._missing and self._missing != before:
+            _log.error(
+                "rtp_interface_lost",
+                interface=self._interface,
+                error=f"{self._missing}; it is captured again when it is up",
+            )
+        elif before and not self._missing:
+            _log.info("rtp_interface_back", interface=self._interface)
 
     def _read(self) -> None:
         for block in self._ring.ready_blocks():
@@ -77,6 +104,10 @@ class LiveCapture:
             "withheld": rows.withheld,
             "over_limit": counts["over_limit"],
         }
+        down_s, self._down_s = self._down_s, 0.0
+        if not kernel.seen and down_s >= self._minute_s - 2 * _CHECK_S:
+            return rows.samples
+        fields["down_s"] = round(down_s, 1)
         if kernel.seen:
             fields["drop_ratio"] = round(kernel.dropped / kernel.seen, 6)
         tags = {"interface": self._interface}

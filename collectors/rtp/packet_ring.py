@@ -6,6 +6,7 @@ Only Linux has it. Opening needs CAP_NET_RAW; reading needs nothing.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import mmap
 import socket
 import struct
@@ -14,6 +15,8 @@ from typing import NamedTuple
 
 from collectors.rtp.packet_filter import packed, rtp_filter
 
+# linux/sockios.h: the flags of an interface, of which the lowest is that it is up.
+_GET_FLAGS, _IS_UP = 0x8913, 1
 # linux/if_packet.h
 _SOL_PACKET = 263
 _ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION, _IGNORE_OUTGOING = 1, 5, 6, 10, 23
@@ -74,14 +77,31 @@ class PacketRing:
         sock.setsockopt(_SOL_PACKET, _RX_RING, ring)
         sock.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
         self.memory = mmap.mmap(sock.fileno(), _BLOCK_BYTES * self._blocks)
-        number = socket.if_nametoindex(self._interface)
+        self._bind(socket.if_nametoindex(self._interface))
+
+    def _bind(self, number: int) -> None:
         # The mirrored packets are not for this machine.
-        sock.setsockopt(
+        self._socket.setsockopt(
             _SOL_PACKET,
             _ADD_MEMBERSHIP,
             struct.pack("=iHH8x", number, _PROMISCUOUS, 0),
         )
-        sock.bind((self._interface, _ALL_PROTOCOLS))
+        self._socket.bind((self._interface, _ALL_PROTOCOLS))
+        self._number = number
+
+    def missing_interface(self) -> str:
+        """Why nothing can be captured now, or "". An interface that was deleted and is
+        there again is captured again: that needs no capability."""
+        try:
+            number = socket.if_nametoindex(self._interface)
+            if number != self._number:
+                self._bind(number)
+            name = self._interface.encode()
+            answer = fcntl.ioctl(self._socket, _GET_FLAGS, struct.pack("16s24x", name))
+        except OSError:
+            return "it is not there"
+        is_up = struct.unpack_from("=H", answer, 16)[0] & _IS_UP
+        return "" if is_up else "it is down"
 
     def __enter__(self) -> PacketRing:
         return self

@@ -76,7 +76,7 @@ def _report(capture: Path, json: bool) -> None:
 def _capture(interface: str, path: Path | None, gateways: list[str]) -> None:
     from collectors.estate import Estate
     from collectors.ip_networks import parse_network
-    from towpath.log_setup import configure
+    from towpath.log_setup import LogConfig, configure
     from towpath.run_rtp import CaptureFailed, capture_interface
 
     restrict_umask()
@@ -90,7 +90,7 @@ def _capture(interface: str, path: Path | None, gateways: list[str]) -> None:
     if path is not None:
         settings = read_config(path)
         estate = read_estate(settings)
-        configure(settings.log)
+    configure(LogConfig() if settings is None else settings.log)
     try:
         capture_interface(interface, settings, estate, networks)
     except CaptureFailed as error:

@@ -144,6 +144,7 @@ CAPTURES = Panel(
                 ("streams", "max"),
                 ("withheld", "max"),
                 ("over_limit", "sum"),
+                ("down_s", "sum"),
                 by=("interface",),
             )
         ),
@@ -163,6 +164,7 @@ CAPTURES = Panel(
         "over_limit_sum": record_column(
             "rtp_capture", "over_limit", "Beyond the limit", 0
         ),
+        "down_s_sum": record_column("rtp_capture", "down_s", "Port down", 0),
         "streams_max": record_column("rtp_capture", "streams", "Streams, most", 0),
         "withheld_max": record_column("rtp_capture", "withheld", "In no row, most", 0),
     },
