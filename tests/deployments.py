@@ -52,14 +52,11 @@ def check_files(*arguments: str | Path, text: str = "") -> str:
     return done.stdout.strip()
 
 
-@functools.cache
-def kustomized(overlay: str) -> str:
-    """The objects of an overlay of deploy/kubernetes, as YAML."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        missing("kubectl")
+def kustomize(folder: Path) -> str:
+    """The objects of a folder with a kustomization, as YAML."""
+    kubectl = shutil.which("kubectl") or missing("kubectl")
     done = subprocess.run(
-        [str(kubectl), "kustomize", DEPLOY / "kubernetes" / "overlays" / overlay],
+        [str(kubectl), "kustomize", folder],
         capture_output=True,
         text=True,
         timeout=60,
@@ -69,8 +66,16 @@ def kustomized(overlay: str) -> str:
     return done.stdout
 
 
+@functools.cache
+def kustomized(overlay: str) -> str:
+    """The objects of an overlay of deploy/kubernetes."""
+    return kustomize(DEPLOY / "kubernetes" / "overlays" / overlay)
+
+
+@functools.cache
 def objects(overlay: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all(kustomized(overlay)))
+    """Not to be changed."""
+    return list(yaml.load_all(kustomized(overlay), Loader=yaml.CSafeLoader))
 
 
 def metric_ports(settings: str) -> dict[str, int]:

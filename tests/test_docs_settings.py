@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 from documents import (
     NEEDED,
     PAGE_NAMES,
@@ -116,6 +117,11 @@ def _load_rules(path: Path) -> None:
     load_rules(CATALOGUE, path)
 
 
+def _load_kustomization(path: Path) -> None:
+    # tests/test_kubernetes.py builds with it.
+    assert yaml.safe_load(path.read_text())["kind"] == "Kustomization"
+
+
 LOADERS = {
     "towpath.toml": _load_towpath,
     "estate.toml": _load_estate,
@@ -125,6 +131,7 @@ LOADERS = {
     "rules.yaml": _load_rules,
     "profile.yaml": _load_profile,
     "traps.yaml": _load_traps,
+    "kustomization.yaml": _load_kustomization,
 }
 
 EXAMPLES = [
