@@ -137,7 +137,9 @@ _DEVICES = {device.id for device in _ESTATES["monday"]}
 _ACTION = st.one_of(
     st.tuples(st.just("wait"), st.floats(0.01, 6.0)),
     st.tuples(st.just("read"), st.integers(0, 2), st.integers(1, 6)),
-    st.tuples(st.just("run"), st.integers(0, 2), st.sampled_from(("now", "late", "no"))),
+    st.tuples(
+        st.just("run"), st.integers(0, 2), st.sampled_from(("now", "late", "no"))
+    ),
     st.tuples(st.just("acks"), st.integers(0, 2)),
     st.tuples(st.just("cut"), st.integers(0, 2), st.booleans()),
     st.tuples(st.just("edit"), st.integers(0, 2), st.sampled_from(sorted(_ESTATES))),
@@ -176,7 +178,9 @@ def _act(world: World, action: tuple) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(_ACTION, max_size=60))
-def test_no_device_is_polled_twice_whatever_fails_and_all_are_polled_afterwards(actions):
+def test_no_device_has_two_pollers_whatever_fails_and_all_have_one_afterwards(
+    actions,
+):
     world = World(assign=_assign_by_chance)
     world.pass_time(2.0)
     for action in actions:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
 from alerts.rule_files import load_rules
 from collectors.calls.building_file import read_buildings
 from collectors.calls.call_collector import CallCollector
@@ -12,6 +15,8 @@ from collectors.journal import Append
 from collectors.personal_data import PERSONAL_DAYS, prune_files
 from collectors.retention import Job
 from collectors.server_measurements import CATALOGUE
+from collectors.sharing.estate_share import site_pollers
+from collectors.snmp import Credentials, Poller
 from collectors.store.erasure import Erasures
 from dashboards.web import ApiSources
 from probes.wire.clock import WallClock
@@ -39,6 +44,42 @@ def retention_jobs(config: TowpathConfig) -> list[Job]:
         ("files with personal data", days, lambda at: prune_files(folders, at)),
         ("requests to erase", PERSONAL_DAYS, erasures.prune),
     ]
+
+
+def build_poller(
+    config: TowpathConfig,
+    estate: EstateFile,
+    credentials: Credentials,
+    append: Append,
+    process: str,
+    now_ms: WallClock,
+) -> tuple[Poller, list[tuple[str, AbstractAsyncContextManager[Any]]]]:
+    """The poller, and what must run before it if it shares the estate with others."""
+    name = config.snmp.poller_name
+    pieces: list[tuple[str, AbstractAsyncContextManager[Any]]] = []
+    share, learnt = None, None
+    if config.snmp.share and name not in site_pollers(estate.current).values():
+        # A process that does not share needs no client of NATS.
+        from collectors.nats.nats_connection import NatsConnection
+        from collectors.sharing.learnt_bucket import LearntBucket
+        from collectors.sharing.nats_share import NatsShare
+
+        connection = NatsConnection(config.nats, f"poll-{name}")
+        share = NatsShare(connection, name, config.snmp.near, config.snmp.lease_s)
+        learnt = LearntBucket(connection)
+        servers = ", ".join(config.nats.servers)
+        pieces = [(f"NATS {servers}", connection), (f"share as {name}", share)]
+    poller = Poller(
+        config.snmp,
+        lambda: estate.current,
+        credentials,
+        append,
+        f"{process}-{name}" if name else process,
+        now_ms,
+        share=share,
+        learnt=learnt,
+    )
+    return poller, pieces
 
 
 def call_collector(

@@ -42,7 +42,7 @@ from collectors.journal import Journal, JournalReader, UnhurriedAppend, journal_
 from collectors.retention import Retention
 from collectors.self_metrics import SelfMonitor, Source
 from collectors.server_measurements import CATALOGUE
-from collectors.snmp import Credentials, Poller
+from collectors.snmp import Credentials
 from collectors.snmp.traps import TrapReceiver
 from collectors.store import StoreWriter, open_store, saved_positions
 from collectors.support_codes import SupportCodes, support_codes_file
@@ -69,7 +69,12 @@ from towpath.readiness import (
     evaluation_check,
     source_checks,
 )
-from towpath.role_parts import api_sources, call_collector, retention_jobs
+from towpath.role_parts import (
+    api_sources,
+    build_poller,
+    call_collector,
+    retention_jobs,
+)
 from towpath.roles import RoleLocks
 from towpath.scheduled_reports import scheduled_reports
 
@@ -141,14 +146,10 @@ class Installation:
     def _poll(self) -> None:
         config, devices = self.config, len(self.estate.current.devices)
         credentials = Credentials.read(config.snmp.credentials_file)
-        poller = Poller(
-            config.snmp,
-            self._current,
-            credentials,
-            self.journal,
-            self.process,
-            self._now_ms,
+        poller, shared = build_poller(
+            config, self.estate, credentials, self.journal, self.process, self._now_ms
         )
+        self.pieces += shared
         self._add(f"poll {devices} devices every {config.snmp.period_s:g} s", poller)
         period_s = config.snmp.period_s
         polls = PollCheck(poller.stats, lambda: poller.is_cut_off, period_s)

@@ -53,7 +53,8 @@ class Site(StrictModel):
     Devices are assigned to it by `subnets`, `locations` (regular expressions for
     sysLocation) and `names` (for a device's name); see `site_assignment`. `latitude`
     and `longitude` (WGS 84, degrees) place it on maps. `district` (a part of the
-    council's area) and `kind` (library, school …) group sites on pages.
+    council's area) and `kind` (library, school …) group sites on pages. `poller` names
+    the only poller that polls its devices (`[snmp] poller`).
     """
 
     id: Id
@@ -65,6 +66,7 @@ class Site(StrictModel):
     names: tuple[Pattern, ...] = ()
     hours: OpeningHours = OpeningHours()
     criticality: Literal["low", "normal", "high"] = "normal"
+    poller: Id | Literal[""] = ""
     latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
 

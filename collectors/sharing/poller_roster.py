@@ -101,8 +101,8 @@ class PollerRoster:
     """One session of one poller.
 
     `divide` computes the part of a session in a view, from the estate of `set_estate`.
-    Call `step` after each change and at `wake_s`; stop what is no longer in `held`; then
-    publish `entry` if it changed.
+    Call `step` after each change and at `wake_s`; stop what is no longer in `held`;
+    then publish `entry` if it changed.
     """
 
     def __init__(
@@ -153,6 +153,16 @@ class PollerRoster:
         """True if this poller, and no other, may poll the device now."""
         return now_s < self._deadline_s and device in self.held
 
+    def leave(self) -> None:
+        """Holds nothing any more."""
+        self._hold(frozenset())
+        self._deadline_s = float("-inf")
+
+    def copy_log(self, before: PollerRoster) -> None:
+        """Begins with what an earlier session of this poller has read."""
+        self._received = dict(before._received)
+        self._is_current = before._is_current
+
     def has_expired(self, now_s: float) -> bool:
         """True if the lease was lost: this session is over."""
         return self._deadline_s != float("-inf") and now_s >= self._deadline_s
@@ -200,11 +210,7 @@ class PollerRoster:
             if now_s >= received.until_s:
                 del self._received[session]
         own = self._received.get(self.session)
-        if (
-            not self._is_current
-            or own is None
-            or own.entry.estate != self.entry.estate
-        ):
+        if not self._is_current or own is None or own.entry.estate != self.entry.estate:
             # First the others must know of this poller and its estate.
             return
         entries = tuple(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +29,10 @@ class SnmpConfig(StrictModel):
     folder of the council's own device profiles (docs/profiles.md).
     `credentials_by_subnet` lists the names of the
     credentials to try first in each subnet.
+
+    `share`: several pollers share the estate over NATS. `poller` is the name of this
+    one, that of its host if it is empty; it is `near` these sites. Its lease on devices
+    lasts `lease_s`.
     """
 
     period_s: _Positive = 60.0
@@ -44,3 +50,15 @@ class SnmpConfig(StrictModel):
     state_file: Path | None = None
     port_descriptions: bool = True
     profiles: Path | None = None
+    share: bool = False
+    poller: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9._-]{0,62})?$")] = ""
+    near: tuple[str, ...] = ()
+    lease_s: Annotated[float, Field(ge=2, le=120)] = 15.0
+
+    @property
+    def poller_name(self) -> str:
+        """What this poller calls itself; empty if it needs no name."""
+        if self.poller or not self.share:
+            return self.poller
+        host = re.sub(r"[^a-z0-9._-]", "-", socket.gethostname().lower())
+        return host.lstrip("._-")[:63] or "poller"

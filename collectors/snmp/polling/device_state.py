@@ -60,6 +60,19 @@ class DeviceStates:
         """The state of a device; a new one if there is none yet."""
         return self._by_device.setdefault(device, DeviceState())
 
+    def put(self, device: str, state: DeviceState) -> None:
+        """Replaces what is remembered, before the device is polled first."""
+        self._by_device[device] = state
+
+    def ports_mark(self, device: str) -> object:
+        """Differs if the file of its ports was written again."""
+        file = self.ports_file(device)
+        try:
+            status = None if file is None else file.stat()
+        except OSError:
+            return None
+        return None if status is None else (status.st_mtime_ns, status.st_size)
+
     def ports_file(self, device: str) -> Path | None:
         """Where the ports of a device are kept; None if nothing is."""
         if self._file is None or not self._keeps_ports:

@@ -89,14 +89,20 @@ class PollSchedule:
         self._offset_s = time.time() - time.monotonic()
         self._due: list[tuple[float, str, PollTarget]] = []
 
-    def add(self, target: PollTarget, spread_s: float, devices: int) -> None:
+    def add(
+        self, target: PollTarget, spread_s: float, devices: int, in_phase: bool = False
+    ) -> None:
         """Adds a target, one of `devices`. Its first poll comes within `spread_s`, and
         does not wait for its phase: an engineer who starts Towpath or adds a device is
-        waiting for it."""
+        waiting for it. `in_phase`: it does, as it was polled so far by somebody else.
+        """
         now_s, device = time.monotonic(), target.device.id
         start_s = shared_phase_s(device, self._period_s, devices)
         target.phase_s = now_s - (now_s + self._offset_s - start_s) % self._period_s
-        first_s = now_s + phase_s(device, spread_s)
+        if in_phase:
+            first_s = target.phase_s + self._period_s
+        else:
+            first_s = now_s + phase_s(device, spread_s)
         self._push(first_s, target)
 
     def pop_due(self, now_s: float) -> Iterator[tuple[float, PollTarget, int]]:

@@ -21,9 +21,11 @@ from collectors.estate.estate_model import Device, Estate
 from collectors.file_limit import raise_file_limit
 from collectors.journal import Append
 from collectors.ping import Pinger
+from collectors.sharing.estate_share import EstateShare, WholeEstate
 from collectors.snmp.polling.credential_choice import CredentialChoice, credential_names
 from collectors.snmp.polling.device_state import DeviceStates
 from collectors.snmp.polling.expected_ports import PortUses, port_uses
+from collectors.snmp.polling.learnt_hand_over import LearntHandOver, LearntStore
 from collectors.snmp.polling.poll_run import PollRunner
 from collectors.snmp.polling.poll_schedule import (
     PollSchedule,
@@ -54,7 +56,8 @@ _LONGEST_WAIT_S = 5.0
 class Poller:
     """Polls the devices of the estate; rows go to `append`.
 
-    `process` is its name in its own rows, one every `report_s`.
+    `process` is its name in its own rows, one every `report_s`. `share` decides which
+    devices are its own; what it learns of them goes to `learnt`.
     """
 
     def __init__(
@@ -67,7 +70,12 @@ class Poller:
         now_ms: WallClock = wall_ms,
         report_s: float = 60.0,
         pinger: Pinger | None = None,
+        share: EstateShare | None = None,
+        learnt: LearntStore | None = None,
     ) -> None:
+        self._share = share or WholeEstate(config.poller)
+        self._share.on_change = self._follow_share
+        self._share_changes = 0
         self._config, self._estate = config, estate
         self._credentials, self._now_ms = credentials, now_ms
         self._report_s = report_s
@@ -77,6 +85,7 @@ class Poller:
         self._pinger = pinger or Pinger(config.ping_s)
         # Descriptions that name people are not written to a file.
         self._states = DeviceStates(config.state_file, config.port_descriptions)
+        self._hand_over = LearntHandOver(self._states, learnt)
         self._topology = TopologyView(estate, now_ms=now_ms, in_thread=True)
         self._runner = PollRunner(
             config,
@@ -91,6 +100,8 @@ class Poller:
         self._schedule = PollSchedule(config.period_s)
         self._slots = asyncio.Semaphore(config.at_once)
         self._known: Estate | None = None
+        # Cancelled polls that have not ended yet.
+        self._ending: set[asyncio.Task[None]] = set()
         self._buffer = RowBuffer(append)
         self._tasks = BackgroundTasks()
 
@@ -99,7 +110,10 @@ class Poller:
         await self._sessions.__aenter__()
         await self._buffer.__aenter__()
         await self._pinger.__aenter__()
+        self._share.set_estate(self._estate())
         self._tasks.start(self._run(), "poller")
+        if self._hand_over.is_on:
+            self._tasks.start(self._hand_over.run(), "learnt state of devices")
         return self
 
     async def __aexit__(
@@ -109,6 +123,7 @@ class Poller:
         trace: TracebackType | None,
     ) -> None:
         await self._tasks.stop()
+        self._share.on_change = None
         for target in self._targets.values():
             # What waits for its running poll never starts.
             target.removed = True
@@ -120,6 +135,7 @@ class Poller:
             self._close(target)
         self._targets.clear()
         self._states.save()
+        await self._hand_over.publish()
         await self._pinger.__aexit__(kind, error, trace)
         await self._buffer.__aexit__(kind, error, trace)
         await self._topology.__aexit__(kind, error, trace)
@@ -181,16 +197,26 @@ class Poller:
                 save_s += _SAVE_S
                 await asyncio.to_thread(self._states.save)
             longest_s = seconds_to_next(_LONGEST_WAIT_S, time.time(), 0.1)
-            await asyncio.sleep(self._schedule.wait_s(longest_s))
+            await self._share.wait(self._schedule.wait_s(longest_s))
+
+    async def _follow_share(self) -> None:
+        """Returns when no poll runs of a device that somebody else may poll now."""
+        self._follow_estate()
+        if self._ending:
+            await asyncio.wait(self._ending)
 
     def _follow_estate(self) -> None:
-        """Adds, changes and removes targets if the estate has changed."""
+        """Adds, changes and removes targets if the estate or its share changed."""
         estate = self._estate()
-        if estate is self._known:
+        if estate is self._known and self._share.changes == self._share_changes:
             return
-        self._known = estate
-        devices = {device.id: device for device in estate.devices if device.poll}
-        self._states.keep_only(devices)
+        if estate is not self._known:
+            self._share.set_estate(estate)
+        self._known, self._share_changes = estate, self._share.changes
+        polled = {device.id: device for device in estate.devices if device.poll}
+        self._states.keep_only(polled)
+        holds = self._share.holds
+        devices = {id: device for id, device in polled.items() if holds(device)}
         self._remove_targets(devices)
         uses = port_uses(estate)
         new = len(devices.keys() - self._targets.keys())
@@ -206,7 +232,9 @@ class Poller:
                 self._credentials_of(device),
                 self._pinger.watch(str(device.address)),
             )
-            self._schedule.add(target, first_polls_s, len(devices))
+            self._schedule.add(
+                target, first_polls_s, len(devices), self._hand_over.is_on
+            )
         self.stats.devices = len(self._targets)
 
     def _remove_targets(self, devices: dict[str, Device]) -> None:
@@ -216,8 +244,10 @@ class Poller:
             if device is None or target.needs_new_session(device):
                 target.removed = True
                 del self._targets[id]
-                if target.task is not None:
+                if target.is_running and target.task is not None:
                     target.task.cancel()
+                    self._ending.add(target.task)
+                    target.task.add_done_callback(self._ending.discard)
                 self._close(target)
 
     def _credentials_of(self, device: Device) -> CredentialChoice:
@@ -262,6 +292,12 @@ class Poller:
             # A device that was silent last time starts without a slot.
             if target.poll is None or not target.poll.is_silent:
                 await slot.acquire()
+            if target.poll is None and await self._hand_over.fetch(target.device.id):
+                target.credentials = self._credentials_of(target.device)
+            if not self._share.holds(target.device):
+                # The lease ended while this machine did not run.
+                self.stats.skipped += 1
+                return
             now_s = time.monotonic()
             late_ms = max(0.0, (now_s - due_s) * 1000)
             at_most_s = time_for_poll_s(now_s, target.next_due_s, self._config.period_s)
@@ -274,6 +310,7 @@ class Poller:
             finally:
                 self.stats.running -= 1
                 slot.release()
+            self._hand_over.note(target.device.id)
             changed = not target.removed and self._report.record_result(
                 target.device.id, batches
             )
@@ -285,6 +322,8 @@ class Poller:
         except Exception as error:  # noqa: BLE001 - one device never ends the poller
             self.stats.failed += 1
             _log.exception("poll_failed", device=target.device.id, error=repr(error))
+        finally:
+            slot.release()
 
     async def _put_report(self) -> None:
         now_ms = self._now_ms()

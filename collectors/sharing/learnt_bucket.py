@@ -1,0 +1,64 @@
+"""What was learnt of each device, in a NATS key-value bucket for the next poller."""
+
+from __future__ import annotations
+
+from nats import errors
+from nats.js import errors as jetstream_errors
+from nats.js.api import KeyValueConfig
+from nats.js.kv import KeyValue
+
+from collectors.failure_log import FailureLog
+from collectors.nats.nats_connection import NatsConnection
+
+_KEPT_S = 30 * 86_400.0
+_FAILURES = (errors.Error, OSError, TimeoutError)
+
+
+class LearntBucket:
+    """A `LearntStore`. A failure costs the next poller some packets, and is logged
+    once."""
+
+    def __init__(self, connection: NatsConnection) -> None:
+        self._connection = connection
+        self._bucket: KeyValue | None = None
+        self._failures = FailureLog("learnt_state_not_shared", level="warning")
+
+    async def fetch(self, device: str) -> bytes | None:
+        try:
+            entry = await (await self._open()).get(_key(device))
+        except jetstream_errors.KeyNotFoundError:
+            return None
+        except _FAILURES as error:
+            self._failures.failed(self._connection.sentence(error))
+            return None
+        self._failures.recovered()
+        return entry.value
+
+    async def publish(self, device: str, body: bytes) -> bool:
+        try:
+            await (await self._open()).put(_key(device), body)
+        except _FAILURES as error:
+            self._failures.failed(self._connection.sentence(error))
+            return False
+        self._failures.recovered()
+        return True
+
+    async def _open(self) -> KeyValue:
+        if self._bucket is None:
+            name = f"{self._connection.config.prefix}-learnt"
+            jetstream = self._connection.jetstream
+            try:
+                self._bucket = await jetstream.key_value(name)
+            except jetstream_errors.NotFoundError:
+                config = KeyValueConfig(
+                    bucket=name,
+                    ttl=_KEPT_S,
+                    replicas=self._connection.config.replicas,
+                )
+                self._bucket = await jetstream.create_key_value(config)
+        return self._bucket
+
+
+def _key(device: str) -> str:
+    """Dots part the subjects of NATS."""
+    return device.replace(".", "=")

@@ -1,0 +1,298 @@
+"""The pollers of one installation share the estate over a NATS key-value bucket.
+
+There is one key for each session of a poller, whatever the number of devices: the
+poller's lease on all that it holds. The bucket's own time to live only removes what
+dead sessions left: leases end by the clocks of the pollers (`poller_roster`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Awaitable, Callable, Collection
+from typing import Self
+
+import msgspec
+import structlog
+from nats import errors
+from nats.js import errors as jetstream_errors
+from nats.js.api import KeyValueConfig
+from nats.js.kv import KeyValue
+
+from collectors.background_tasks import BackgroundTasks
+from collectors.estate.estate_model import Device, Estate
+from collectors.failure_log import FailureLog
+from collectors.nats.nats_connection import NatsConnection
+from collectors.sharing.bounded_assignment import SharedDevice, assign
+from collectors.sharing.estate_share import digest, shared_devices
+from collectors.sharing.poller_roster import RENEWALS, Entry, PollerRoster, View
+from probes.wire.clock import MonotonicClock, steady_s
+
+_log = structlog.get_logger()
+_KEPT_S = 3600.0
+_RETRY_S = 1.0
+_LEAVE_S = 2.0
+_UNREADABLE_LEASE_S = 60.0
+_FAILURES = (errors.Error, OSError, TimeoutError)
+
+
+class _Session:
+    """What was published of one session."""
+
+    def __init__(self, roster: PollerRoster) -> None:
+        self.roster = roster
+        self.changes = 0
+        self.published: Entry | None = None
+        self.published_s = self.read_s = float("-inf")
+        # Of its key: a publication that was held up never replaces a later one.
+        self.revision = 0
+
+
+class NatsShare:
+    """`async with NatsShare(connection, name, near, lease_s)`; an `EstateShare`.
+
+    Without NATS it holds what it has until its lease ends, and then nothing.
+    """
+
+    def __init__(
+        self,
+        connection: NatsConnection,
+        name: str,
+        near: Collection[str] = (),
+        lease_s: float = 15.0,
+        now_s: MonotonicClock = steady_s,
+    ) -> None:
+        self.name, self.changes = name, 0
+        self.on_change: Callable[[], Awaitable[None]] | None = None
+        self._connection, self._near = connection, tuple(near)
+        self._lease_s, self._now_s = lease_s, now_s
+        self._devices: list[SharedDevice] = []
+        self._session = self._new_session()
+        # Sessions that this process had before.
+        self._old_keys: set[str] = set()
+        self._turn, self._news = asyncio.Event(), asyncio.Event()
+        self._stepping = asyncio.Lock()
+        self._failures = FailureLog("pollers_not_shared", level="warning")
+        self._tasks = BackgroundTasks()
+        self._is_leaving = False
+        self.rebalances = 0
+
+    async def __aenter__(self) -> Self:
+        self._tasks.start(self._run(), "share of the estate")
+        self._tasks.start(self._guard(), "lease on the estate")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Leaves: the others need not wait for the lease to end."""
+        # Python 3.11 loses a cancellation that comes together with an answer.
+        self._is_leaving = True
+        self._turn.set()
+        await self._tasks.stop()
+        self._roster.leave()
+        await self._apply(self._session)
+        with contextlib.suppress(*_FAILURES):
+            async with asyncio.timeout(_LEAVE_S):
+                bucket = await self._connection.jetstream.key_value(self._bucket_name)
+                await bucket.delete(self._roster.session)
+
+    @property
+    def held(self) -> int:
+        """How many devices it may poll now."""
+        now_s = self._now_s()
+        is_held = now_s < self._roster.deadline_s
+        return len(self._roster.held) if is_held else 0
+
+    @property
+    def pollers(self) -> int:
+        """How many pollers share the estate, as far as is known."""
+        return self._roster.pollers
+
+    @property
+    def is_settled(self) -> bool:
+        """True if this poller holds all that it should."""
+        return self._roster.is_settled
+
+    def set_estate(self, estate: Estate) -> None:
+        self._devices = shared_devices(estate)
+        self._roster.set_estate(digest(self._devices))
+        self._turn.set()
+
+    def holds(self, device: Device) -> bool:
+        return self._roster.holds(device.id, self._now_s())
+
+    async def wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        self._news.clear()
+
+    @property
+    def _bucket_name(self) -> str:
+        return f"{self._connection.config.prefix}-pollers"
+
+    @property
+    def _roster(self) -> PollerRoster:
+        return self._session.roster
+
+    def _new_session(self) -> _Session:
+        roster = PollerRoster(
+            secrets.token_hex(8), self.name, self._near, self._lease_s, self._divide
+        )
+        roster.set_estate(digest(self._devices))
+        return _Session(roster)
+
+    def _divide(self, view: View, session: str) -> list[str]:
+        names = {entry.session: entry.name for entry in view.sharing}
+        holders = assign(self._devices, view.sharing)
+        own = names.get(session)
+        return [device for device, holder in holders.items() if holder == own]
+
+    async def _run(self) -> None:
+        while not self._is_leaving:
+            try:
+                await self._run_session()
+                self._failures.recovered()
+            except _FAILURES as error:
+                self._failures.failed(self._connection.sentence(error))
+            # What it holds goes on while NATS fails, as long as its lease.
+            await self._step()
+            await asyncio.sleep(min(_RETRY_S, self._lease_s / RENEWALS))
+
+    async def _run_session(self) -> None:
+        """Follows the others until something fails. Raises what NATS raises."""
+        bucket = await self._open()
+        watcher = await bucket.watchall()
+        reading = asyncio.create_task(self._read(watcher), name="pollers of the estate")
+        try:
+            while not (reading.done() or self._is_leaving):
+                self._turn.clear()
+                await self._step()
+                await self._publish(bucket)
+                now_s = self._now_s()
+                if self._is_deaf(now_s):
+                    raise TimeoutError
+                self._failures.recovered()
+                await self._wait_turn(now_s)
+            if reading.done():
+                reading.result()
+        finally:
+            reading.cancel()
+            with contextlib.suppress(*_FAILURES):
+                await watcher.stop()  # type: ignore[no-untyped-call]
+
+    async def _open(self) -> KeyValue:
+        jetstream = self._connection.jetstream
+        try:
+            return await jetstream.key_value(self._bucket_name)
+        except jetstream_errors.NotFoundError:
+            config = KeyValueConfig(
+                bucket=self._bucket_name,
+                ttl=_KEPT_S,
+                replicas=self._connection.config.replicas,
+            )
+            return await jetstream.create_key_value(config)
+
+    async def _read(self, watcher: KeyValue.KeyWatcher) -> None:
+        async for update in watcher:
+            if update is None:
+                # What there was at the start has been read.
+                self._turn.set()
+                continue
+            session, now_s = self._session, self._now_s()
+            entry = None
+            if update.operation is None:
+                entry = _decode(update.key, update.value)
+            if update.key == session.roster.session:
+                session.revision = max(session.revision, update.revision or 0)
+                session.read_s = now_s
+            session.roster.receive(update.key, entry, now_s, update.delta == 0)
+            if update.delta == 0:
+                self._turn.set()
+
+    async def _guard(self) -> None:
+        """Stops what is held when the lease ends, whatever NATS is waited for."""
+        while not self._is_leaving:
+            left_s = self._roster.deadline_s - self._now_s()
+            if left_s <= 0 and self._roster.held:
+                await self._step()
+            longest_s = self._lease_s / RENEWALS
+            await asyncio.sleep(min(left_s, longest_s) if left_s > 0 else longest_s)
+
+    async def _step(self) -> None:
+        async with self._stepping:
+            session, now_s = self._session, self._now_s()
+            session.roster.step(now_s)
+            await self._apply(session)
+            if session.roster.has_expired(now_s):
+                _log.warning("lease_lost", poller=self.name)
+                self._old_keys.add(session.roster.session)
+                self._session = self._new_session()
+                self._roster.copy_log(session.roster)
+
+    async def _apply(self, session: _Session) -> None:
+        """The poller stops what is not held any more, and begins what is."""
+        roster = session.roster
+        if roster.changes == session.changes:
+            return
+        session.changes = roster.changes
+        self.changes += 1
+        self.rebalances += 1
+        _log.info(
+            "devices_shared",
+            poller=self.name,
+            held=len(roster.held),
+            pollers=roster.pollers,
+        )
+        self._news.set()
+        if self.on_change is not None:
+            await self.on_change()
+
+    async def _publish(self, bucket: KeyValue) -> None:
+        """Publishes what is new, or renews what is not. The polls of what is not held
+        have ended before."""
+        session, now_s = self._session, self._now_s()
+        roster, every_s = session.roster, self._lease_s / RENEWALS
+        entry = roster.entry
+        if entry == session.published and now_s < session.published_s + every_s:
+            return
+        try:
+            async with asyncio.timeout(every_s):
+                body = msgspec.json.encode(entry)
+                revision = await bucket.update(roster.session, body, session.revision)
+        except jetstream_errors.KeyWrongLastSequenceError:
+            # An earlier one is in the log after all: it will be read.
+            await asyncio.sleep(every_s / 10)
+            return
+        roster.record_renewal(now_s, self._now_s())
+        session.revision = max(session.revision, revision)
+        if session.published is None:
+            session.read_s = now_s
+        session.published, session.published_s = entry, now_s
+        for key in list(self._old_keys):
+            await bucket.delete(key)
+            self._old_keys.discard(key)
+
+    def _is_deaf(self, now_s: float) -> bool:
+        """True if what it publishes is not read back: the watch is broken."""
+        session = self._session
+        is_late = now_s > session.read_s + self._lease_s / 2
+        return session.published is not None and is_late
+
+    async def _wait_turn(self, now_s: float) -> None:
+        session = self._session
+        until_s = min(
+            session.published_s + self._lease_s / RENEWALS,
+            session.roster.wake_s(now_s),
+        )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.01, until_s - now_s)):
+                await self._turn.wait()
+
+
+def _decode(key: str, body: bytes | None) -> Entry:
+    try:
+        return msgspec.json.decode(body or b"", type=Entry)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        # Of another version of Towpath: it is there, and nothing else is known.
+        return Entry(key, key, "unreadable", _UNREADABLE_LEASE_S)

@@ -1,0 +1,127 @@
+"""Pollers that share the estate over a real NATS server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from nats_servers import NatsServer, running_nats
+from polled_switches import PUBLIC, QUICK, RowSink, device, estate, numbers
+from waiting import until
+
+from collectors.estate import Device, Estate, Site
+from collectors.nats.nats_config import NatsConfig
+from collectors.nats.nats_connection import NatsConnection
+from collectors.sharing.learnt_bucket import LearntBucket
+from collectors.sharing.nats_share import NatsShare
+from collectors.snmp import Poller
+from towpath.demo.simulated_switches import SimulatedSwitch
+
+LEASE_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with running_nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+def _estate(count: int = 60) -> Estate:
+    sites = (Site(id="town-hall", name="Town hall"), Site(id="depot", name="Depot"))
+    devices = tuple(
+        Device(
+            id=f"switch-{n}",
+            site="depot" if n % 6 == 0 else "town-hall",
+            address=f"10.0.0.{n + 1}",  # type: ignore[arg-type]
+        )
+        for n in range(count)
+    )
+    return Estate(sites=sites, devices=devices)
+
+
+@contextlib.asynccontextmanager
+async def _sharing(
+    server: NatsServer, prefix: str, name: str, estate: Estate, near: str = ""
+) -> AsyncIterator[NatsShare]:
+    config = NatsConfig(servers=(server.url,), prefix=prefix)
+    async with NatsConnection(config, name) as connection:
+        share = NatsShare(connection, name, (near,) if near else (), LEASE_S)
+        async with share:
+            share.set_estate(estate)
+            yield share
+
+
+def _held(estate: Estate, *shares: NatsShare) -> list[set[str]]:
+    return [{d.id for d in estate.devices if share.holds(d)} for share in shares]
+
+
+def _are_shared(estate: Estate, *shares: NatsShare) -> bool:
+    """True if every device is held once."""
+    held = _held(estate, *shares)
+    assert sum(map(len, held)) <= len(estate.devices)
+    return sum(map(len, held)) == len(estate.devices)
+
+
+async def test_pollers_share_the_estate_and_take_over_from_one_that_leaves(server):
+    council = _estate()
+    async with (
+        _sharing(server, "leaving", "a", council) as a,
+        _sharing(server, "leaving", "b", council, "depot") as b,
+    ):
+        async with _sharing(server, "leaving", "c", council) as c:
+            await until(
+                lambda: c.pollers == 3 and _are_shared(council, a, b, c), "three shares"
+            )
+            held = _held(council, a, b, c)
+            assert all(10 <= len(devices) <= 26 for devices in held), held
+            assert {d.id for d in council.devices if d.site == "depot"} <= held[1]
+        # It left in order, so nobody waits for its lease.
+        await until(lambda: _are_shared(council, a, b), "two shares", LEASE_S / 2)
+
+
+async def test_without_nats_a_poller_stops_and_comes_back_with_a_new_lease(
+    tmp_path_factory: pytest.TempPathFactory,
+):
+    council = _estate()
+    with running_nats(tmp_path_factory.mktemp("nats")) as server:
+        async with (
+            _sharing(server, "lost", "a", council) as a,
+            _sharing(server, "lost", "b", council) as b,
+        ):
+            await until(
+                lambda: a.pollers == 2 and _are_shared(council, a, b), "two shares"
+            )
+            server.kill()
+            await asyncio.sleep(LEASE_S)
+            assert _held(council, a, b) == [set(), set()]
+            server.start()
+            await until(lambda: _are_shared(council, a, b), "two shares again", 15)
+
+
+async def _poll_packets(connection: NatsConnection, known: Estate, file: Path) -> float:
+    """The packets of the first poll of a poller whose own state is in `file`."""
+    settings = QUICK.model_copy(update={"state_file": file, "neighbours_s": 600.0})
+    sink, store = RowSink(), LearntBucket(connection)
+    async with Poller(settings, lambda: known, PUBLIC, sink, learnt=store):
+        await until(lambda: len(sink.rows("device")) >= 3, "polls")
+    return numbers(sink.rows("device"), "packets")[0]
+
+
+async def test_a_poller_that_takes_over_knows_the_device_as_if_it_had_only_restarted(
+    server: NatsServer, tmp_path: Path
+):
+    config = NatsConfig(servers=(server.url,), prefix="learning")
+    async with (
+        SimulatedSwitch("a.switch", 48) as switch,
+        NatsConnection(config, "learnt") as connection,
+    ):
+        known = estate(device("a.switch", switch))
+        packets = [
+            await _poll_packets(connection, known, tmp_path / f"{name}.json")
+            for name in "aab"
+        ]
+    learning, restarted, taking_over = packets
+    assert taking_over == restarted < learning, packets
