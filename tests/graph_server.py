@@ -1,8 +1,8 @@
 """A fake Microsoft Graph with its sign-in, over HTTPS on a real socket.
 
 It pages lists and sessions, throttles, fails, lets tokens expire and permissions be
-revoked, has records of several versions, and links in the odd form of Microsoft's own
-examples.
+revoked, has records of several versions, links in the odd form of Microsoft's own
+examples, and sends change notifications.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
+import httpx2
 import jwt
 from call_records import TENANT
 from cryptography import x509
@@ -54,6 +55,9 @@ class GraphServer:
         self.expires_after: dict[str, int] = {}
         # Rows of the logs of telephone calls, by the name of Graph's function.
         self.phone_rows: dict[str, list[dict[str, Any]]] = {}
+        # Subscriptions by id, and where their notifications go: to a proxy in truth.
+        self.subscriptions: dict[str, dict[str, Any]] = {}
+        self.reach = ""
         self._token = 0
         root = "/v1.0/communications"
         app = Starlette(
@@ -65,6 +69,12 @@ class GraphServer:
                 Route(f"{root}/callRecords", self._list),
                 Route(f"{root}/callRecords('{{id}}')/sessions", self._sessions),
                 Route(f"{root}/callRecords/{{id}}", self._record_or_log),
+                Route("/v1.0/subscriptions", self._subscribe, methods=["GET", "POST"]),
+                Route(
+                    "/v1.0/subscriptions/{id}",
+                    self._subscribed,
+                    methods=["PATCH", "DELETE"],
+                ),
             ]
         )
         self.server = HttpServer(
@@ -185,11 +195,13 @@ class GraphServer:
     async def _record(self, request: Request) -> Response:
         if fault := self._fault(request, "record"):
             return fault
-        assert request.query_params["$expand"] == "sessions($expand=segments)"
         id = request.path_params["id"]
         record = self.records.get(id)
         if record is None:
             return _error(404, "NotFound")
+        if names := request.query_params.get("$select"):
+            return JSONResponse({name: record.get(name) for name in names.split(",")})
+        assert request.query_params["$expand"] == "sessions($expand=segments)"
         shown = {**record, "sessions": record["sessions"][: self.page]}
         if len(record["sessions"]) > self.page:
             shown["sessions@odata.nextLink"] = self._more(id, self.page)
@@ -204,6 +216,61 @@ class GraphServer:
         if skip + self.page < len(sessions):
             page["@odata.nextLink"] = self._more(id, skip + self.page)
         return JSONResponse(page)
+
+    async def _subscribe(self, request: Request) -> Response:
+        if fault := self._fault(request, "subscribe"):
+            return fault
+        if request.method == "GET":
+            # Microsoft does not show it to anybody.
+            rows = [{**s, "clientState": None} for s in self.subscriptions.values()]
+            return JSONResponse({"value": rows})
+        made = await request.json()
+        assert made["resource"] == "communications/callRecords"
+        assert "includeResourceData" not in made
+        for kind in ("notificationUrl", "lifecycleNotificationUrl"):
+            token = f"Validation: Testing {kind} & <b>"
+            answer = await self.post(made[kind], {"validationToken": token})
+            if answer.status_code != 200 or answer.text != token:
+                return _error(400, "ValidationError")
+            assert answer.headers["Content-Type"].startswith("text/plain")
+        id = f"7f105c7d-2dc5-4530-97cd-{len(self.subscriptions):012d}"
+        self.subscriptions[id] = {**made, "id": id}
+        return JSONResponse(self.subscriptions[id], 201)
+
+    async def _subscribed(self, request: Request) -> Response:
+        if fault := self._fault(request, request.method):
+            return fault
+        id = request.path_params["id"]
+        if id not in self.subscriptions:
+            return _error(404, "ResourceNotFound")
+        if request.method == "DELETE":
+            del self.subscriptions[id]
+            return Response(status_code=204)
+        self.subscriptions[id] |= await request.json()
+        return JSONResponse(self.subscriptions[id])
+
+    async def post(
+        self, url: str, query: dict[str, str], body: Any = None
+    ) -> httpx2.Response:
+        """Sends something to the address of a subscription."""
+        async with httpx2.AsyncClient() as http:
+            where = self.reach + urlsplit(url).path
+            return await http.post(where, params=query, json=body)
+
+    async def notify(self, **more: Any) -> int:
+        """Sends a notification by each subscription; the last status."""
+        status = 0
+        for id, made in self.subscriptions.items():
+            entry = {
+                "subscriptionId": id,
+                "clientState": made["clientState"],
+                "changeType": "created",
+                "tenantId": TENANT,
+                **more,
+            }
+            answer = await self.post(made["notificationUrl"], {}, {"value": [entry]})
+            status = answer.status_code
+        return status
 
     def _more(self, id: str, skip: int) -> str:
         return (

@@ -139,6 +139,28 @@ def test_the_check_knows_what_calls_need(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_wrong_with_notifications_is_known_before_the_start(
+    tmp_path: Path,
+) -> None:
+    for notifications, sentence in (
+        ('url = "http://towpath.example/x"', "url"),
+        ('url = "https://towpath.example/x"\nhost = "0.0.0.0"', "from elsewhere"),
+        ('private_key = "key.pem"', "expected both certificate and private_key"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            settings(tmp_path, f"[calls.notifications]\n{notifications}")
+    found = check_config(
+        settings(
+            tmp_path,
+            '[calls.notifications]\nurl = "https://towpath.example/x"\nport = 8080\n'
+            'certificate = "none.pem"\nprivate_key = "none.pem"\n',
+        )
+    )
+    problems = "\n".join(found.problems)
+    assert "calls.notifications: " in problems
+    assert "calls.notifications.port is 8080, which is also web.port" in problems
+
+
 def linked(link: str) -> PageHead:
     head = page_head(json.dumps({"value": [], "@odata.nextLink": link}).encode())
     assert head is not None

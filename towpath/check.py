@@ -113,12 +113,16 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
         except ValueError as error:
             wrong.append(str(error))
     wrong += _shared_ports(config)
-    https = config.ingest.https
-    if https is not None and (certificate := https.pem_files()) is not None:
+    https, notified = config.ingest.https, config.calls.notifications
+    for name, certificate in (
+        ("ingest.https", None if https is None else https.pem_files()),
+        ("calls.notifications", notified.pem_files()),
+    ):
         try:
-            certificate.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+            if certificate is not None:
+                certificate.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         except CannotServe as error:
-            wrong.append(f"ingest.https: {error}")
+            wrong.append(f"{name}: {error}")
     if config.ingest.https is None and config.ingest.mqtt is None:
         misleading.append("ingest: neither https nor mqtt is set: no laptop can report")
     if estate is not None and config.ingest.policy.reflector_secret_file is None:
@@ -294,6 +298,8 @@ def _shared_ports(config: TowpathConfig) -> Iterator[str]:
     ports = {"web.port": config.web.port, "metrics.port": config.metrics.port}
     if config.ingest.https is not None:
         ports["ingest.https.port"] = config.ingest.https.port
+    if config.calls.notifications.url:
+        ports["calls.notifications.port"] = config.calls.notifications.port
     used_by: dict[int, str] = {}
     for name, port in ports.items():
         if port and port in used_by:

@@ -150,6 +150,10 @@ def certificate_files(
         files["vpn_gateways.ca_file"] = CertificateFile(trusted, True)
     if "calls" in roles and config.calls.enabled and config.calls.certificate:
         files["calls.certificate"] = CertificateFile(config.calls.certificate)
+    notified = config.calls.notifications
+    if "calls" in roles and config.calls.enabled and notified.certificate:
+        name = "calls.notifications.certificate"
+        files[name] = CertificateFile(notified.certificate)
     if config.store.kind == "influxdb" and config.store.ca_file is not None:
         files["store.ca_file"] = CertificateFile(config.store.ca_file, True)
     if config.nats.ca_file is not None:

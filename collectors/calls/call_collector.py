@@ -10,8 +10,10 @@ between, the window is read and written again, as the same rows.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,13 +25,17 @@ from collectors.calls.call_groups import window_rows
 from collectors.calls.call_record import CallRecord, Locate, PersonMask
 from collectors.calls.calls_config import CallsConfig
 from collectors.calls.graph_client import GraphClient, GraphFails, RecordGone
+from collectors.calls.graph_subscription import GraphSubscription
 from collectors.calls.graph_token import GraphRefused, GraphToken
+from collectors.calls.notification_server import NotificationServer
 from collectors.calls.phone_collector import PhoneCollector
 from collectors.calls.record_ends import ParseContext
 from collectors.calls.record_list import (
     ListedRecord,
     PageRefused,
     list_url,
+    listed_url,
+    read_listed,
     read_page,
 )
 from collectors.calls.record_parser import parse_record
@@ -83,6 +89,13 @@ class CallCollector:
         self._written_ms = self._saved_ms = 0
         self._failure = ""
         self._has_listed = False
+        self._notices: NotificationServer | None = None
+        self._subscription: GraphSubscription | None = None
+        if config.notifications.url:
+            self._notices = NotificationServer(config.notifications, self._counts)
+            self._subscription = GraphSubscription(
+                config.graph_url, self._notices, now_ms
+            )
         self._phone = PhoneCollector(
             config,
             append,
@@ -97,6 +110,8 @@ class CallCollector:
 
     async def __aenter__(self) -> Self:
         self._written_ms = await asyncio.to_thread(self._state.load)
+        if self._notices is not None:
+            await self._notices.__aenter__()
         self._tasks.start(self._run(), "calls")
         return self
 
@@ -107,6 +122,8 @@ class CallCollector:
         trace: TracebackType | None,
     ) -> None:
         await self._tasks.stop()
+        if self._notices is not None:
+            await self._notices.__aexit__(kind, error, trace)
 
     def samples(self, process: str, at_ms: int) -> list[Sample]:
         """Returns its row of `self_calls`."""
@@ -121,6 +138,8 @@ class CallCollector:
             **{name: self._graph.counts[name] for name in _REQUEST_COUNTERS},
             **{f"odd_{name}": count for name, count in self._odd.items()},
         }
+        if self._subscription is not None:
+            fields["notified"] = int(self._subscription.is_active)
         return [Sample("self_calls", {"process": process}, fields, at_ms)]
 
     async def _run(self) -> None:
@@ -129,11 +148,43 @@ class CallCollector:
                 async with self._graph as graph:
                     await self.read_round(graph)
                     await self._phone.read_round(graph)
+                    if self._subscription is not None:
+                        await self._subscription.keep(graph)
+                    await self._pause(graph)
+                    continue
             except GraphRefused as refused:
                 self._note_failure(str(refused))
             except Exception as error:  # noqa: BLE001 - a round is not the last
                 self._note_failure(repr(error))
             await asyncio.sleep(self._config.period_s)
+
+    async def _pause(self, graph: GraphClient) -> None:
+        """Waits for the next round, and reads meanwhile what Microsoft notifies of."""
+        if self._notices is None or self._subscription is None:
+            await asyncio.sleep(self._config.period_s)
+            return
+        until_s = time.monotonic() + self._config.period_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            found = await self._notices.wait(left_s)
+            await self._read_notified(graph, found.ids)
+            if found.events:
+                self._subscription.note(found)
+                return
+            # A busy council is notified each second.
+            await asyncio.sleep(min(_NOTICE_PAUSE_S, left_s))
+
+    async def _read_notified(self, graph: GraphClient, ids: Set[str]) -> None:
+        """Lists the records that are not known yet."""
+        try:
+            for id in ids - self._listed.keys() - self._counted.keys():
+                url = listed_url(self._config.graph_url, id)
+                with contextlib.suppress(RecordGone):
+                    async for body in graph.pages(url):
+                        if record := read_listed(body, self._odd):
+                            self._note_listed(record)
+        except (GraphRefused, PageRefused):
+            # The next round lists them, or says what is wrong.
+            return
 
     async def read_round(self, graph: GraphClient) -> None:
         """Lists what is new, and writes each window that is over."""
@@ -271,6 +322,7 @@ class CallCollector:
             self._saved_ms = self._written_ms
 
 
+_NOTICE_PAUSE_S = 30.0
 _REQUEST_COUNTERS = ("throttled", "server_errors")
 _COUNTERS = (
     "windows",
@@ -284,4 +336,6 @@ _COUNTERS = (
     "phone_hours",
     "phone_calls",
     "failures",
+    "notices",
+    "notices_refused",
 )

@@ -9,6 +9,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from collectors.calls.stream_verdict import RuleForm
+from collectors.http import Certificate
+from collectors.ip_networks import is_loopback_name
 from collectors.secret import Secret
 from collectors.strict_model import StrictModel
 
@@ -16,6 +18,35 @@ _GUID = r"^$|^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 Networks = tuple[IPv4Network | IPv6Network, ...]
 Identifier = Annotated[str, Field(pattern=_GUID), AfterValidator(str.lower)]
 Url = Annotated[str, Field(pattern=r"^https://[^/?#@]+$")]
+
+
+class NotificationsConfig(StrictModel):
+    """`[calls.notifications]`: change notifications. `url` is where Microsoft reaches
+    `host` and `port`: through a proxy that has the certificate, or with `certificate`
+    and `private_key` here. They are off without `url`."""
+
+    url: Annotated[str, Field(pattern=r"^$|^https://[^/?#@]+/[^?#]+$")] = ""
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8446
+    certificate: Path | None = None
+    private_key: Path | None = None
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        if bool(self.certificate) != bool(self.private_key):
+            raise ValueError("expected both certificate and private_key, or neither")
+        if not (self.certificate or is_loopback_name(self.host)):
+            raise ValueError(
+                f"host {self.host} can be reached from elsewhere: expected certificate "
+                "and private_key"
+            )
+        return self
+
+    def pem_files(self) -> Certificate | None:
+        """The certificate for TLS; None behind a proxy."""
+        if self.certificate is None or self.private_key is None:
+            return None
+        return Certificate(self.certificate, self.private_key)
 
 
 class CallsConfig(StrictModel):
@@ -48,6 +79,7 @@ class CallsConfig(StrictModel):
     graph_url: Url = "https://graph.microsoft.com"
     sign_in_url: Url = "https://login.microsoftonline.com"
     ca_file: Path | None = None
+    notifications: NotificationsConfig = NotificationsConfig()
 
     @model_validator(mode="after")
     def _can_sign_in(self) -> Self:

@@ -10,16 +10,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import NamedTuple, Self
 
 import httpx2
+import msgspec
 
 from collectors.calls.calls_config import CallsConfig
 from collectors.calls.graph_token import GraphRefused, GraphToken
 from collectors.calls.record_list import (
-    PageHead,
     PageRefused,
     next_link,
     page_head,
     record_url,
 )
+from collectors.calls.record_values import Json, as_object
 from probes.wire.http_date import http_date_s
 from probes.wire.retry_after import retry_after_s
 
@@ -104,7 +105,9 @@ class GraphClient:
             if link in visited or len(visited) >= _MAX_PAGES:
                 raise GraphFails("Microsoft Graph's pages never end")
             visited.add(link)
-            body, head = await self._get(link, permission)
+            body = (await self._ask("GET", link, permission)).body
+            head = page_head(body)
+            assert head is not None
             yield body
             try:
                 link = next_link(head, self._config.graph_url)
@@ -117,16 +120,33 @@ class GraphClient:
         url = record_url(self._config.graph_url, id)
         return [page async for page in self.pages(url)]
 
-    async def _get(self, url: str, permission: str) -> tuple[bytes, PageHead]:
+    async def change(self, method: str, url: str, fields: Json | None = None) -> Json:
+        """Makes, changes or removes something, and returns its fields. Raises
+        `RecordGone` or `GraphRefused`."""
+        content = None if fields is None else msgspec.json.encode(fields)
+        answer = await self._ask(method, url, _PERMISSION, content)
+        try:
+            return as_object(msgspec.json.decode(answer.body or b"{}"))
+        except (ValueError, RecursionError):
+            return {}
+
+    async def _ask(
+        self, method: str, url: str, permission: str, content: bytes | None = None
+    ) -> _GraphAnswer:
+        """Returns an answer that can be used."""
         waits = failures = 0
         is_renewed = False
         while True:
             token = await self._token.value()
-            answer = await self._send(url, token)
+            answer = await self._send(method, url, token, content)
             status = answer.status
-            if status == 200 and (head := page_head(answer.body)):
+            if method == "GET":
+                is_usable = status == 200 and page_head(answer.body) is not None
+            else:
+                is_usable = status in (200, 201, 202, 204)
+            if is_usable:
                 self._check_clock(answer.headers.get("date"))
-                return answer.body, head
+                return answer
             if status == 401 and not is_renewed:
                 # The token expired, or the secret was changed, in the middle.
                 is_renewed = True
@@ -152,16 +172,22 @@ class GraphClient:
             else:
                 raise _refusal(status, permission)
 
-    async def _send(self, url: str, token: str) -> _GraphAnswer:
+    async def _send(
+        self, method: str, url: str, token: str, content: bytes | None
+    ) -> _GraphAnswer:
         """Sends one request. Raises `GraphFails` if the answer is too large."""
         assert self._http is not None
         headers = {"Authorization": f"Bearer {token}"}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
         body = bytearray()
         try:
             async with (
                 # An answer that comes drop by drop keeps within the other timeout.
                 asyncio.timeout(_LONGEST_ANSWER_S),
-                self._http.stream("GET", url, headers=headers) as answer,
+                self._http.stream(
+                    method, url, headers=headers, content=content
+                ) as answer,
             ):
                 async for part in answer.aiter_bytes():
                     body += part

@@ -17,9 +17,10 @@ from collectors.calls.record_values import (
     time_ms,
 )
 
-_ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
+RECORD_ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 # Teams ends a meeting after 30 hours.
 _LONGEST_CALL_MS = 31 * 3_600_000
+_LISTED_FIELDS = "id,version,startDateTime,endDateTime"
 API = "/v1.0/communications/callRecords"
 
 
@@ -49,8 +50,12 @@ def list_url(graph_url: str, from_ms: int, to_ms: int) -> str:
     """Returns the address of the records of calls that began in that time."""
     begin, end = (graph_time(ms) for ms in (from_ms, to_ms))
     text = f"startDateTime ge {begin} and startDateTime lt {end}"
-    fields = "id,version,startDateTime,endDateTime"
-    return f"{graph_url}{API}?$filter={quote(text)}&$select={fields}"
+    return f"{graph_url}{API}?$filter={quote(text)}&$select={_LISTED_FIELDS}"
+
+
+def listed_url(graph_url: str, id: str) -> str:
+    """Returns the address of what a list says of one record."""
+    return f"{graph_url}{API}/{id}?$select={_LISTED_FIELDS}"
 
 
 def record_url(graph_url: str, id: str) -> str:
@@ -71,24 +76,32 @@ def page_rows(body: bytes) -> list[Json]:
 
 def read_page(body: bytes, odd: Odd) -> list[ListedRecord]:
     """Returns the records of one page. Raises `PageRefused`."""
-    records = []
-    for raw in page_rows(body):
-        id, version = as_text(raw.get("id")), raw.get("version")
-        ended_ms = time_ms(raw.get("endDateTime"), odd)
-        started_ms = time_ms(raw.get("startDateTime"), odd)
-        if ended_ms is not None and started_ms is not None:
-            # One that ends before it begins, or impossibly late, counts when it began.
-            if ended_ms - started_ms > _LONGEST_CALL_MS:
-                odd["ends_too_late"] += 1
-                ended_ms = started_ms
-            ended_ms = max(ended_ms, started_ms)
-        at_ms = started_ms if ended_ms is None else ended_ms
-        if at_ms is None or not _ID.fullmatch(id):
-            odd["no_time"] += 1
-            continue
-        version = version if type(version) is int else 0
-        records.append(ListedRecord(id, version, at_ms))
-    return records
+    return [one for raw in page_rows(body) if (one := _listed(raw, odd))]
+
+
+def read_listed(body: bytes, odd: Odd) -> ListedRecord | None:
+    """Returns what a list would say of one record. Raises `PageRefused`."""
+    try:
+        return _listed(as_object(msgspec.json.decode(body)), odd)
+    except (ValueError, RecursionError):
+        raise PageRefused("Microsoft Graph sent a record that is not JSON") from None
+
+
+def _listed(raw: Json, odd: Odd) -> ListedRecord | None:
+    id, version = as_text(raw.get("id")), raw.get("version")
+    ended_ms = time_ms(raw.get("endDateTime"), odd)
+    started_ms = time_ms(raw.get("startDateTime"), odd)
+    if ended_ms is not None and started_ms is not None:
+        # One that ends before it begins, or impossibly late, counts when it began.
+        if ended_ms - started_ms > _LONGEST_CALL_MS:
+            odd["ends_too_late"] += 1
+            ended_ms = started_ms
+        ended_ms = max(ended_ms, started_ms)
+    at_ms = started_ms if ended_ms is None else ended_ms
+    if at_ms is None or not RECORD_ID.fullmatch(id):
+        odd["no_time"] += 1
+        return None
+    return ListedRecord(id, version if type(version) is int else 0, at_ms)
 
 
 def page_head(body: bytes) -> PageHead | None:

@@ -334,6 +334,7 @@ READING = Panel(
                 ("state_text", "last"),
                 ("behind_s", "last"),
                 ("waiting", "last"),
+                ("notified", "last"),
                 by=("process",),
             )
         ),
@@ -350,6 +351,9 @@ READING = Panel(
         "state_text_last": TableColumn("State"),
         "behind_s_last": TableColumn("Written until", "s", decimals=0, width=110),
         "waiting_last": TableColumn("Records waiting", decimals=0, width=130),
+        "notified_last": TableColumn(
+            "Notified?", value_texts={1: ("yes", GOOD), 0: ("no", BAD)}, width=90
+        ),
     },
     newest=True,
     no_value="No process reads it",
@@ -364,8 +368,7 @@ COUNTS = Panel(
             field.meaning,
         )
         for field in SELF_CALLS.fields
-        if field.name not in ("reading", "state_text", "behind_s", "waiting")
-        and not field.name.startswith("odd_")
+        if field.counter and not field.name.startswith("odd_")
     ),
     "short",
     height=8,
