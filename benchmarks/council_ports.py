@@ -85,6 +85,7 @@ def write_ports(store: Path, day_ms: int, day: int, sites: int, is_off: bool) ->
                 writers[step].write_table(table, _ROW_GROUP)
                 rows += 5 * len(table) if step == "5m" else 0
     fives, tops = (_path(store, step, day_ms, day) for step in ("5m", day_tops.LABEL))
+    tops = tops.with_name(day_tops.file_name(fives.name))
     day_tops.write_tops(fives, tops, declared)
     return rows
 

@@ -15,7 +15,6 @@ from collectors.store import day_tops, query_files
 from collectors.store.duck_queries import Cells
 from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.query import Highest, Pick, Query, Row
-from collectors.store.top_percentiles import series_ranges
 from probes.wire.catalogue import Catalogue
 from probes.wire.sample import Value
 
@@ -95,7 +94,7 @@ async def test_percentiles_are_those_of_all_means(
         texts = _note_texts(store, monkeypatch)
         await store.query(queries[0])
         # Gi2 was busy for more than a quarter of one day: that day is read, too.
-        assert [text.count("-5m/") for text in texts] == [0, 0, 1]
+        assert [text.count("-5m/") for text in texts] == [0, 0, 0, 1]
         # A day without tops is read whole.
         tops[0].unlink()
         assert [_plain(await store.query(q)) for q in queries] == [
@@ -130,9 +129,48 @@ async def test_the_highest_are_those_of_all_percentiles(
                     found = _plain(await store.query(some))
                 assert sorted(map(str, found)) == sorted(map(str, expected[:count]))
                 if count == 1:
-                    # The bounds, the highest, and others with bounds as high: not all.
-                    listed = "".join(texts[1:])
-                    assert 0 < listed.count("'Gi") < len(PORTS)
+                    # Those whose bounds reach the highest floor: not all.
+                    listed = [text.count("'Gi") for text in texts[1:]]
+                    assert 0 < max(listed) < len(PORTS)
+
+
+async def test_ports_are_found_that_are_busy_on_other_days_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of 24 ports, 20 are busy rows of a day, and others each day.
+    chance = random.Random(2)
+    days = range(START, START + 3 * DAY, DAY)
+    levels = {(at, n): chance.random() ** 3 for at in days for n in range(24)}
+    rows = [
+        (at + step, "d1", "s1", "switch", f"Gi{n}", level * chance.random())
+        for (at, n), level in levels.items()
+        for step in range(0, DAY, STEP)
+    ]
+    # Idle at first, then busier for an hour and a half than any other.
+    late = (START + 2 * DAY, START + 2 * DAY + 90 * 60_000)
+    rows += [
+        (at, "d1", "s1", "switch", "late", 2.0 if late[0] <= at < late[1] else 0.0)
+        for at in range(START, START + 3 * DAY, STEP)
+    ]
+    tags = ("device", "site", "role", "port")
+    columns = tuple(list(column) for column in zip(*rows, strict=True))
+    schema = Schema("interface", tags, ("in_use_ratio",))
+    async with EmbeddedStore(tmp_path, Catalogue([DECLARED])) as store:
+        await store.write([Batch("test", START, schema, columns)])
+        every = _query(START, START + 3 * DAY)
+        uses = _uses(await store.query(every))
+        await store.tidy(START + 4 * DAY)
+        texts = _note_texts(store, monkeypatch)
+        highest = Highest(3, "site", ("device", "port"))
+        some = msgspec.structs.replace(every, highest=highest)
+        busiest = sorted(uses, key=lambda port: uses[port])[-3:]
+        assert _uses(await store.query(some)) == {port: uses[port] for port in busiest}
+        assert " AND busy)" in texts[1]
+        assert not any("-5m/" in text for text in texts)
+
+
+def _uses(rows: list[Row]) -> dict[str, float]:
+    return {row.tags["port"]: float(row.values["in_use_ratio_p95"]) for row in rows}
 
 
 def _tops(folder: Path) -> list[Path]:
@@ -149,15 +187,6 @@ def _note_texts(store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> list[s
 
     monkeypatch.setattr(store._duckdb, "rows", noted)
     return texts
-
-
-def test_ranges_have_every_subject_once() -> None:
-    ranges = series_ranges([("a", 3), ("b", 3), ("c", 5), ("d", 1)], 6)
-    assert [(one.first, one.before) for one in ranges] == [
-        ("", "c"),
-        ("c", None),
-    ]
-    assert series_ranges([], 6) == [day_tops.SeriesRange("", None)]
 
 
 def test_only_high_percentiles_of_five_minute_means_have_tops() -> None:

@@ -232,6 +232,8 @@ class Compactor:
     def _rollup_file(self, declared: Measurement, label: str, file: StoredFile) -> Path:
         path = Path(file.path)
         name = rollup.file_name(path.name, declared)
+        if label == day_tops.LABEL:
+            name = day_tops.file_name(name)
         return self._folder.rollup_folder(declared, label) / path.parent.name / name
 
     def _roll_up(self, declared: Measurement, day: Path, day_ms: int) -> None:

@@ -10,21 +10,29 @@ be among the highest means of the weeks, and all its means are read.
 A percentile of all days is not above the highest of the days (`bound`), which are read
 in a tenth of the time. So the highest ports of a site are found without the percentiles
 of those whose days were all lower.
+
+The busiest ports of each site and day are apart from the others (`busy`), because lists
+are most of a file, and a report shows few ports of each site. Read alone, the others
+count as days with a `next` and no list: the highest of the day.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
-import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from collectors.store import duckdb_sql
 from collectors.store.arrow_tables import metadata
 from collectors.store.duckdb_sql import TIME, literal, name
 from collectors.store.file_layout import DAY_MS
-from collectors.store.percentile_sql import HIGH_PERCENT, kept, rank_sql
+from collectors.store.percentile_sql import HIGH_PERCENT, kept
 from collectors.store.query import PERCENTILES, Query
 from probes.wire.catalogue import Measurement
 
@@ -35,35 +43,24 @@ BOUND_PERCENT = 95
 STEP_MS = 300_000
 # Measurement -> the fields of which reports show percentiles of five-minute means.
 _TOPPED = {"interface": ("in_use_ratio", "out_use_ratio")}
+# So many of each value of this tag are `busy`. Of days that differ, the ports that a
+# report shows of a site are among twice as many.
+_WITHIN, _BUSY = "site", 20
 # A part of a day's series can be read without the others.
 _ROW_GROUP = 2_048
+# Of the highest means, these are columns of their own.
+_MARKS = (15, 30, 45, 60)
+# Files of an older form, without `busy`, have another name, and are made again.
+_FORM = "busy"
 
 
-class SeriesRange(msgspec.Struct, frozen=True):
-    """Some series, by their first tag: from a text on, before another (None: no end),
-    and of these `only` some, if it has any. `groups`: of these, the series with these
-    values of the tags `group_by`, if it has any."""
+class SoughtGroup(NamedTuple):
+    """A group, a value for each field that none of its percentiles is below, and for
+    each pick how many values from the highest on it is (None: it has no values)."""
 
-    first: str = ""
-    before: str | None = None
-    only: tuple[str, ...] = ()
-    group_by: tuple[str, ...] = ()
-    groups: tuple[tuple[str, ...], ...] = ()
-
-    def condition(self, declared: Measurement) -> str:
-        tag = name(declared.identity[0])
-        parts = [f"{tag} >= {literal(self.first)}"]
-        if self.before is not None:
-            parts.append(f"{tag} < {literal(self.before)}")
-        if self.only:
-            parts.append(f"{tag} IN ({', '.join(map(literal, self.only))})")
-        if self.groups:
-            tags = ", ".join(f"coalesce({name(tag)}, '')" for tag in self.group_by)
-            listed = ", ".join(
-                f"({', '.join(map(literal, group))})" for group in self.groups
-            )
-            parts.append(f"({tags}) IN (VALUES {listed})")
-        return f"({' AND '.join(parts)})"
+    tags: tuple[str, ...]
+    floors: tuple[float | None, ...]
+    ranks: tuple[int | None, ...]
 
 
 def topped(declared: Measurement) -> tuple[str, ...]:
@@ -88,13 +85,20 @@ def have_bounds(query: Query) -> bool:
     return all(PERCENTILES[pick.aggregate] <= BOUND_PERCENT for pick in query.picks)
 
 
+def file_name(five_minutes: str) -> str:
+    """Returns the name of the tops of a day, from that of its five minutes."""
+    return f"{five_minutes.removesuffix('.parquet')}-{_FORM}.parquet"
+
+
+def are_apart(query: Query) -> bool:
+    """Returns True if the busy series are likely to have the answer."""
+    highest = query.highest
+    return highest is not None and highest.within == _WITHIN and highest.count < _BUSY
+
+
 def write_tops(five_minutes: Path, target: Path, declared: Measurement) -> None:
     """Writes the tops of a day from its roll-up by five minutes. Blocking. Raises
     DuckDB's errors."""
-    tags = [tag.name for tag in declared.tags]
-    about = ", ".join(
-        f"{literal(key)}: {literal(value)}" for key, value in metadata(tags).items()
-    )
     keys = ", ".join(map(name, declared.identity))
     means = ", ".join(
         f"CAST({name(f'{field}:sum')} AS DOUBLE) / nullif({name(f'{field}:n')}, 0)"
@@ -105,6 +109,8 @@ def write_tops(five_minutes: Path, target: Path, declared: Measurement) -> None:
         f"count({f}) AS {name(f'{field}:n')},"
         f" max({f}, {KEPT + 1})[1:{KEPT}] AS {name(f'{field}:top')},"
         f" max({f}, {KEPT + 1})[{KEPT + 1}] AS {name(f'{field}:next')},"
+        f" max({f}) AS {name(f'{field}:high')},"
+        f" {_marks(field)},"
         f" {_daily(f, f'count({f})')} AS {name(f'{field}:bound')}"
         for field in topped(declared)
         for f in (name(field),)
@@ -123,23 +129,93 @@ def write_tops(five_minutes: Path, target: Path, declared: Measurement) -> None:
         f" SELECT * FROM {duckdb_sql.files([str(five_minutes)])}"
     )
     day = f"min({TIME}) // {DAY_MS} * {DAY_MS}"
+    bounds = ", ".join(f"coalesce({name(f'{f}:bound')}, 0)" for f in topped(declared))
+    place = f"row_number() OVER (PARTITION BY {name(_WITHIN)} ORDER BY"
+    place += f" greatest({bounds}) DESC, {keys})"
+    text = (
+        f"SELECT *, {place} <= {_BUSY} AS busy FROM (SELECT {day} AS {TIME}, {keys},"
+        f" {tops} FROM (SELECT {TIME}, {keys}, {means} FROM ({rolled}))"
+        f" GROUP BY {keys}) ORDER BY busy DESC, {keys}"
+    )
     with duckdb.connect(config={"threads": 1, "memory_limit": "512MB"}) as connection:
-        connection.execute(
-            f"COPY (SELECT {day} AS {TIME}, {keys}, {tops} FROM (SELECT {TIME}, {keys},"
-            f" {means} FROM ({rolled})) GROUP BY {keys}"
-            f" ORDER BY {keys}) TO {literal(str(target))} (FORMAT parquet,"
-            f" COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}, KV_METADATA {{{about}}})"
+        _write(connection.sql(text).to_arrow_table(), target, declared)
+
+
+def _marks(field: str) -> str:
+    column = name(field)
+    return ", ".join(
+        f"max({column}, {KEPT + 1})[{mark}] AS {name(f'{field}:{mark}')}"
+        for mark in _MARKS
+    )
+
+
+def _write(rows: pa.Table, target: Path, declared: Measurement) -> None:
+    """Writes the busy rows first, in row groups of their own."""
+    tags = [tag.name for tag in declared.tags]
+    rows = rows.replace_schema_metadata(metadata(tags))
+    dictionaries = [*declared.identity, TIME, "busy"]
+    with pq.ParquetWriter(
+        target, rows.schema, compression="zstd", use_dictionary=dictionaries
+    ) as writer:
+        for is_busy in (True, False):
+            if some := rows.filter(pc.equal(rows["busy"], is_busy)):
+                writer.write_table(some, _ROW_GROUP)
+
+
+def fields_of(query: Query) -> list[str]:
+    return list(dict.fromkeys(pick.field for pick in query.picks))
+
+
+def most_kept(query: Query, field: str) -> int:
+    """Returns how many of the highest values of `field` have all its percentiles."""
+    most = (query.to_ms - query.from_ms) // STEP_MS + 2
+    lowest = min(PERCENTILES[p.aggregate] for p in query.picks if p.field == field)
+    return kept(lowest, most)
+
+
+def render_outlines(
+    query: Query, declared: Measurement, tops: Sequence[str], means: str
+) -> str:
+    """Returns the SELECT of what is known of each group without its lists. `means`: the
+    SELECT of all means of other days ("": there are none).
+
+    After the tags of `group_by` it has for each field how many values there are; two
+    values between which the percentiles are, of which the first is NULL if it is not
+    known; the highest value that is in no list; and the highest that is in no list of
+    a busy row. If no day has more than 5 % of its values above the second, all days
+    together have not. There are at least so many values from each of `_MARKS` to the
+    one before as they are apart, and so enough above the first for all percentiles.
+    """
+    keys = ", ".join(map(name, query.group_by))
+    fields = fields_of(query)
+    rows = ", ".join(
+        f"unnest([{name(f'{f}:n')}{', 0' * (len(_MARKS) - 1)}]) AS {name(f'{f}:n')},"
+        f" unnest([{', '.join(name(f'{f}:{mark}') for mark in _MARKS)}])"
+        f" AS {name(f'{f}:mark')}, {name(f'{f}:bound')}, {name(f'{f}:next')},"
+        f" CASE WHEN busy THEN {name(f'{f}:next')} ELSE {name(f'{f}:high')} END"
+        f" AS {name(f'{f}:high')}"
+        for f in fields
+    )
+    parts = [f"SELECT {keys}, {rows} FROM ({_rows(query, declared, tops)})"]
+    if means:
+        named = ", ".join(["step", keys, *map(name, fields)])
+        daily = ", ".join(
+            f"count({column}), NULL, {_daily(column, f'count({column})')}, NULL, NULL"
+            for column in map(name, fields)
         )
-
-
-def render_subjects(query: Query, declared: Measurement, tops: Sequence[str]) -> str:
-    """Returns the SELECT of every value of the first tag, in order, and how many series
-    have it."""
-    rows = _rows(query, declared, tops, [])
-    tag, *others = map(name, declared.identity)
+        parts.append(
+            f"SELECT {keys}, {daily} FROM ({means}) AS t({named})"
+            f" GROUP BY {keys}, step // {DAY_MS}"
+        )
+    outline = ", ".join(
+        f"CAST(sum({name(f'{f}:n')}) AS BIGINT),"
+        f" max({name(f'{f}:mark')}, {marks})[{marks}], max({name(f'{f}:bound')}),"
+        f" max({name(f'{f}:next')}), max({name(f'{f}:high')})"
+        for f in fields
+        for marks in (-(-most_kept(query, f) // _MARKS[0]),)
+    )
     return (
-        f"SELECT {tag}, count(DISTINCT ({', '.join(others) or tag})) FROM ({rows})"
-        f" GROUP BY {tag} ORDER BY {tag}"
+        f"SELECT {keys}, {outline} FROM ({' UNION ALL '.join(parts)}) GROUP BY {keys}"
     )
 
 
@@ -148,95 +224,83 @@ def render(
     declared: Measurement,
     tops: Sequence[str],
     means: str,
-    series: SeriesRange,
+    groups: Sequence[SoughtGroup],
+    only_busy: bool = False,
 ) -> str:
-    """Returns the SELECT of the percentiles of some series by the tops of days and by
-    `means`, the SELECT of all means of other days ("": there are none).
-
-    After the tags of `group_by` and a column for each pick it has the starts of days
-    with means that may be higher.
-    """
-    inside = series.condition(declared)
+    """Returns the SELECT of a column for each pick, after the place in `groups`, by the
+    tops of days and by `means`, the SELECT of all means of other days ("": there are
+    none). `only_busy`: the lists of others are not read."""
     keys = ", ".join(map(name, query.group_by))
-    fields = list(dict.fromkeys(pick.field for pick in query.picks))
-    most = (query.to_ms - query.from_ms) // STEP_MS + 2
-    lowest = {
-        field: min(PERCENTILES[p.aggregate] for p in query.picks if p.field == field)
-        for field in fields
-    }
-    named = ", ".join(["step", keys, *map(name, fields)])
-    counted = [f"SELECT {keys}, {_listed(fields, '{0}:n')} FROM tops"]
+    fields = fields_of(query)
+    floors = {field: f"floor{n}" for n, field in enumerate(fields)}
+    ranks = {pick: f"rank{n}" for n, pick in enumerate(query.picks)}
+    known = ", ".join(["id", *floors.values(), *ranks.values()])
     listed = ", ".join(f"unnest({name(f'{f}:top')}) AS {name(f)}" for f in fields)
-    valued = [f"SELECT {keys}, {listed} FROM tops"]
-    others = ""
-    if means:
-        columns = f"SELECT * FROM ({means}) AS t({named}) WHERE {inside}"
-        others = f", others AS NOT MATERIALIZED ({columns})"
-        counts = ", ".join(f"count({name(f)})" for f in fields)
-        counted.append(f"SELECT {keys}, {counts} FROM others GROUP BY {keys}")
-        valued.append(f"SELECT {keys}, {_listed(fields)} FROM others")
-    totals = ", ".join(
-        f"CAST(sum({name(f'{f}:n')}) AS BIGINT) AS {name(f'{f}:n')}" for f in fields
-    )
-    highest = ", ".join(
-        f"max({name(f)}, {kept(lowest[f], most)}) AS {name(f)}" for f in fields
-    )
-    low = ", ".join(
-        f"{name(p.field)}[{count} - {rank_sql(count, PERCENTILES[p.aggregate])} + 1]"
-        f" AS {name(p.name)}"
-        for p in query.picks
-        for count in (name(f"{p.field}:n"),)
-    )
-    higher = " OR ".join(
-        f"t.{name(f'{p.field}:next')} > low.{name(p.name)}" for p in query.picks
-    )
-    same = " AND ".join(f"t.{name(tag)} = low.{name(tag)}" for tag in query.group_by)
-    answer = ", ".join(
-        [
-            *(f"low.{name(tag)}" for tag in query.group_by),
-            *(f"any_value(low.{name(p.name)})" for p in query.picks),
-        ]
-    )
-    return (
-        f"WITH tops AS NOT MATERIALIZED ({_rows(query, declared, tops, [inside])})"
-        f"{others}, counts AS MATERIALIZED (SELECT {keys}, {totals} FROM"
-        f" ({' UNION ALL '.join(counted)}) GROUP BY {keys}),"
-        f" highest AS (SELECT {keys}, {highest} FROM"
-        f" ({' UNION ALL '.join(valued)}) GROUP BY {keys}),"
-        f" low AS MATERIALIZED (SELECT {keys}, {low} FROM counts JOIN highest"
-        f" USING ({keys}))"
-        f" SELECT {answer}, list(t.{TIME}) FILTER ({higher})"
-        f" FROM low LEFT JOIN tops t ON {same}"
-        f" GROUP BY {', '.join(f'low.{name(tag)}' for tag in query.group_by)}"
-    )
-
-
-def render_bounds(
-    query: Query, declared: Measurement, tops: Sequence[str], means: str
-) -> str:
-    """Returns the SELECT of a value for each series that no percentile of `query` of it
-    is above. `means`: the SELECT of all means of other days ("": there are none).
-
-    If no day has more than 5 % of its values above it, all days together have not.
-    """
-    keys = ", ".join(map(name, query.group_by))
-    fields = list(dict.fromkeys(pick.field for pick in query.picks))
-    daily = ", ".join(f"{name(f'{f}:bound')} AS {name(f)}" for f in fields)
-    parts = [f"SELECT {keys}, {daily} FROM ({_rows(query, declared, tops, [])})"]
+    busy = ["busy"] if only_busy else []
+    parts = [
+        f"SELECT {known}, {listed} FROM ({_rows(query, declared, tops, busy)})"
+        f" JOIN sought USING ({keys})"
+    ]
     if means:
         named = ", ".join(["step", keys, *map(name, fields)])
-        daily = ", ".join(
-            f"{_daily(name(f), f'count({name(f)})')} AS {name(f)}" for f in fields
-        )
         parts.append(
-            f"SELECT {keys}, {daily} FROM ({means}) AS t({named})"
-            f" GROUP BY {keys}, step // {DAY_MS}"
+            f"SELECT {known}, {', '.join(map(name, fields))}"
+            f" FROM ({means}) AS t({named}) JOIN sought USING ({keys})"
         )
-    highest = ", ".join(f"max({name(f)})" for f in fields)
-    return (
-        f"SELECT {keys}, greatest({highest}) FROM ({' UNION ALL '.join(parts)})"
-        f" GROUP BY {keys}"
+    high = " OR ".join(f"{name(f)} >= {floor}" for f, floor in floors.items())
+    columns = ", ".join(
+        f"max(CASE WHEN {name(p.field)} >= {floors[p.field]} THEN {name(p.field)} END,"
+        f" {most_kept(query, p.field)})[any_value({ranks[p]})]"
+        for p in query.picks
     )
+    return (
+        f"WITH sought AS MATERIALIZED ({_sought(query, groups)})"
+        f" SELECT id, {columns} FROM ({' UNION ALL '.join(parts)})"
+        f" WHERE {high} GROUP BY id"
+    )
+
+
+def render_days(
+    query: Query,
+    declared: Measurement,
+    tops: Sequence[str],
+    groups: Sequence[SoughtGroup],
+) -> str:
+    """Returns the SELECT of the starts of days with values above the floors of `groups`
+    that are in no list."""
+    keys = ", ".join(map(name, query.group_by))
+    higher = " OR ".join(
+        f"{name(f'{f}:next')} > floor{n}" for n, f in enumerate(fields_of(query))
+    )
+    return (
+        f"SELECT DISTINCT {TIME} FROM ({_rows(query, declared, tops)})"
+        f" JOIN ({_sought(query, groups)}) USING ({keys}) WHERE {higher}"
+    )
+
+
+def _sought(query: Query, groups: Sequence[SoughtGroup]) -> str:
+    """Returns the SELECT of `groups` and their places."""
+    floors = [f"floor{n}" for n in range(len(fields_of(query)))]
+    ranks = [f"rank{n}" for n in range(len(query.picks))]
+    columns = [*map(name, query.group_by), *floors, *ranks]
+    listed = ", ".join(
+        f"({place}, {', '.join(map(_value, itertools.chain(*group)))})"
+        for place, group in enumerate(groups)
+    )
+    typed = [
+        *map(name, query.group_by),
+        *(f"coalesce(CAST({c} AS DOUBLE), '-infinity') AS {c}" for c in floors),
+        *(f"CAST({c} AS BIGINT) AS {c}" for c in ranks),
+    ]
+    return (
+        f"SELECT id, {', '.join(typed)}"
+        f" FROM (VALUES {listed}) AS t(id, {', '.join(columns)})"
+    )
+
+
+def _value(value: str | float | None) -> str:
+    """Returns it as a text, because a number with a point would be a decimal."""
+    return "CAST(NULL AS VARCHAR)" if value is None else literal(str(value))
 
 
 def _daily(column: str, count: str) -> str:
@@ -246,29 +310,39 @@ def _daily(column: str, count: str) -> str:
     return f"max({column}, {highest})[{count} * {above} // 100 + 1]"
 
 
-def _listed(fields: Sequence[str], column: str = "{0}") -> str:
-    return ", ".join(name(column.format(field)) for field in fields)
-
-
 def _rows(
-    query: Query, declared: Measurement, tops: Sequence[str], inside: Sequence[str]
+    query: Query,
+    declared: Measurement,
+    tops: Sequence[str],
+    having: Sequence[str] = (),
 ) -> str:
     """Returns the SELECT of the tops that meet all conditions."""
-    fields = list(dict.fromkeys(pick.field for pick in query.picks))
+    fields = fields_of(query)
     empty = duckdb_sql.empty_rows(
         (tag.name for tag in declared.tags),
-        {f"{field}:{part}": kind for field in fields for part, kind in _PARTS.items()},
+        {
+            **{f"{f}:{part}": kind for f in fields for part, kind in _PARTS.items()},
+            "busy": "BOOLEAN",
+        },
     )
     columns = ", ".join(
         [
             TIME,
             *(f"coalesce({name(tag)}, '') AS {name(tag)}" for tag in query.group_by),
             *(name(f"{field}:{part}") for field in fields for part in _PARTS),
+            "busy",
         ]
     )
     read = f" UNION ALL BY NAME SELECT * FROM {duckdb_sql.files(tops)}" if tops else ""
-    conditions = [*duckdb_sql.conditions(query), *inside]
+    conditions = [*duckdb_sql.conditions(query), *having]
     return f"SELECT {columns} FROM ({empty}{read}) WHERE {' AND '.join(conditions)}"
 
 
-_PARTS = {"n": "BIGINT", "top": "DOUBLE[]", "next": "DOUBLE", "bound": "DOUBLE"}
+_PARTS = {
+    "n": "BIGINT",
+    "top": "DOUBLE[]",
+    "next": "DOUBLE",
+    "high": "DOUBLE",
+    "bound": "DOUBLE",
+    **{str(mark): "DOUBLE" for mark in _MARKS},
+}

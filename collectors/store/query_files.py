@@ -171,7 +171,7 @@ class QueryFiles:
         names = [path.name for path in rolled]
         names += [rollup.file_name(Path(file.path).name, declared) for file in current]
         folder = self._day_folder(declared, day_tops.LABEL, start)
-        paths = [folder / name for name in names]
+        paths = [folder / day_tops.file_name(name) for name in names]
         if all(path.exists() and str(path) not in self._damaged for path in paths):
             return tuple(map(str, paths))
         return ()

@@ -3,24 +3,20 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Awaitable, Callable
-
-import msgspec
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from collectors.store import day_tops, rollup
-from collectors.store.day_tops import SeriesRange
+from collectors.store.day_tops import SoughtGroup
 from collectors.store.duck_queries import Cells
 from collectors.store.highest_groups import (
     Group,
-    cell_values,
-    highest_groups,
     lowest_kept,
     subject_of,
     subject_values,
 )
-from collectors.store.percentile_sql import kept
+from collectors.store.percentile_sql import rank
 from collectors.store.query import PERCENTILES, Query, means_query
 from collectors.store.query_files import ChosenFiles, TopFiles, join_files
 from probes.wire.catalogue import Measurement
@@ -29,6 +25,22 @@ RunSql = Callable[[str], Awaitable[Cells]]
 _VALUE_BYTES = 8
 # This part of DuckDB's memory may have the highest values of the series.
 _MEMORY_SHARE = 0.25
+
+
+class Outline(NamedTuple):
+    """What is known of a field of one group without its lists: how many values it has,
+    two values between which its percentiles are, the highest value that is in no list,
+    and the highest that is in no list of a busy row (`day_tops.render_outlines`)."""
+
+    values: int
+    floor: float | None
+    bound: float | None
+    unlisted: float | None
+    not_busy: float | None
+
+
+_Values = tuple[float | None, ...]
+Outlines = Mapping[Group, tuple[Outline, ...]]
 
 
 async def top_percentiles(
@@ -40,45 +52,50 @@ async def top_percentiles(
 ) -> Cells:
     """Returns the cells of a query for which `day_tops.have_answer`. With `highest`
     there may be more groups than that."""
-    size = _series_at_once(query, memory_mb)
+    tops, means = _top_paths(files, ()), _means(query, declared, files.other)
+    text = day_tops.render_outlines(query, declared, tops, means)
+    outlines = _outlines(query, await run(text))
+    groups = sorted(outlines)
     if query.highest and day_tops.have_bounds(query):
-        return await _highest(run, query, declared, files, size)
-    tops = [path for paths in files.tops.values() for path in paths]
-    subjects = await run(day_tops.render_subjects(query, declared, tops))
+        groups = sorted(_candidates(query, outlines))
+    size = _groups_at_once(query, memory_mb)
     cells: Cells = []
-    for series in series_ranges(subjects, size):
-        cells += await _of_range(run, query, declared, files, series)
+    for begin in range(0, len(groups), size):
+        some = groups[begin : begin + size]
+        cells += await _of_groups(run, query, declared, files, some, outlines)
     return cells
 
 
-async def _highest(
-    run: RunSql,
-    query: Query,
-    declared: Measurement,
-    files: TopFiles,
-    size: int,
-) -> Cells:
-    """Finds the percentiles of the series with the highest bounds, then of all others
-    whose bounds are not below the lowest of these that is in the answer."""
-    assert query.highest is not None
-    tops = [path for paths in files.tops.values() for path in paths]
-    means = _means(query, declared, files.other)
-    text = day_tops.render_bounds(query, declared, tops, means)
-    bounds = cell_values(query, await run(text))
-    # Some more, as the highest bounds are not always those of the highest percentiles.
-    more = msgspec.structs.replace(query.highest, count=query.highest.count * 3 // 2)
-    first = highest_groups(msgspec.structs.replace(query, highest=more), bounds)
-    cells = await _of_groups(run, query, declared, files, first, size)
-    found = subject_values(query, cell_values(query, cells))
-    least = lowest_kept(query.highest, found)
-    by_subject = subject_values(query, bounds)
-    others = {
-        group
-        for group in bounds.keys() - first
-        for subject in (subject_of(query, group),)
-        if by_subject[subject] >= least.get(subject[0], -math.inf)
+def _outlines(query: Query, cells: Cells) -> dict[Group, tuple[Outline, ...]]:
+    first, size = len(query.group_by), len(Outline._fields)
+    return {
+        row[:first]: tuple(
+            Outline(*row[at : at + size]) for at in range(first, len(row), size)
+        )
+        for row in cells
     }
-    return [*cells, *await _of_groups(run, query, declared, files, others, size)]
+
+
+def _candidates(query: Query, outlines: Outlines) -> set[Group]:
+    """Returns the groups that may be among the highest: those that reach the lowest
+    value that one of the highest has at least."""
+    assert query.highest is not None
+    least: dict[Group, float] = {}
+    most: dict[Group, float] = {}
+    for group, fields in outlines.items():
+        bounds = [field.bound for field in fields if field.bound is not None]
+        if bounds:
+            most[group] = max(bounds)
+            floors = [field.floor for field in fields if field.floor is not None]
+            least[group] = max(floors, default=-math.inf)
+    lowest = lowest_kept(query.highest, subject_values(query, least))
+    highest = subject_values(query, most)
+    return {
+        group
+        for group in most
+        for subject in (subject_of(query, group),)
+        if highest[subject] >= lowest[subject[0]]
+    }
 
 
 async def _of_groups(
@@ -86,69 +103,93 @@ async def _of_groups(
     query: Query,
     declared: Measurement,
     files: TopFiles,
-    groups: set[Group],
-    size: int,
+    groups: Sequence[Group],
+    outlines: Outlines,
 ) -> Cells:
+    """Reads the lists of busy rows, if these are likely to do; then of all rows; then
+    days of which too many values are in no list."""
+    sought = [_sought(query, group, outlines[group]) for group in groups]
     cells: Cells = []
-    listed = sorted(groups)
-    for begin in range(0, len(listed), size):
-        some = tuple(listed[begin : begin + size])
-        series = SeriesRange(group_by=query.group_by, groups=some)
-        cells += await _of_range(run, query, declared, files, series)
-    return cells
+    for only_busy in (True, False) if day_tops.are_apart(query) else (False,):
+        tops, means = _top_paths(files, ()), _means(query, declared, files.other)
+        text = day_tops.render(query, declared, tops, means, sought, only_busy)
+        found = _values(query, sought, await run(text))
+        sought = [
+            group
+            for group in sought
+            if not _is_settled(
+                query, outlines[group.tags], found[group.tags], only_busy
+            )
+        ]
+        left = {group.tags for group in sought}
+        cells += [(*tags, *own) for tags, own in found.items() if tags not in left]
+        if not sought:
+            return cells
+    # Of some values a percentile may be too low, but never too high.
+    sought = [_with_floors(query, group, found[group.tags]) for group in sought]
+    text = day_tops.render_days(query, declared, _top_paths(files, ()), sought)
+    whole = {day for (day,) in await run(text)}
+    others = join_files([files.other, *(files.means[day] for day in sorted(whole))])
+    tops, means = _top_paths(files, whole), _means(query, declared, others)
+    text = day_tops.render(query, declared, tops, means, sought)
+    found = _values(query, sought, await run(text))
+    return [*cells, *((*tags, *own) for tags, own in found.items())]
 
 
-def series_ranges(subjects: Cells, size: int) -> list[SeriesRange]:
-    """Returns ranges of about `size` series that have every subject among them, even
-    ones that are not in `subjects`, which are (subject, its series)."""
-    starts, count = [""], 0
-    for subject, series in subjects:
-        if count and count + series > size:
-            starts.append(subject)
-            count = 0
-        count += series
-    return [
-        SeriesRange(first, before)
-        for first, before in itertools.pairwise([*starts, None])
-        if first is not None
-    ]
+def _sought(query: Query, group: Group, outlines: tuple[Outline, ...]) -> SoughtGroup:
+    by_field = dict(zip(day_tops.fields_of(query), outlines, strict=True))
+    ranks = []
+    for pick in query.picks:
+        count = by_field[pick.field].values
+        place = count - rank(count, PERCENTILES[pick.aggregate]) + 1
+        ranks.append(place if count else None)
+    return SoughtGroup(group, tuple(one.floor for one in outlines), tuple(ranks))
 
 
-def _series_at_once(query: Query, memory_mb: int) -> int:
-    most = (query.to_ms - query.from_ms) // day_tops.STEP_MS + 2
-    values = sum(kept(PERCENTILES[pick.aggregate], most) for pick in query.picks)
+def _with_floors(query: Query, group: SoughtGroup, values: _Values) -> SoughtGroup:
+    """Returns the group with its values as floors, which are not below those it has."""
+    floors = []
+    for field, floor in zip(day_tops.fields_of(query), group.floors, strict=True):
+        own = [v for v, p in zip(values, query.picks, strict=True) if p.field == field]
+        known = [value for value in own if value is not None]
+        floors.append(min(known, default=floor))
+    return group._replace(floors=tuple(floors))
+
+
+def _values(
+    query: Query, sought: Sequence[SoughtGroup], cells: Cells
+) -> dict[Group, _Values]:
+    """Returns the value of each pick of each group."""
+    nothing: _Values = (None,) * len(query.picks)
+    found = dict.fromkeys((group.tags for group in sought), nothing)
+    return found | {sought[row[0]].tags: row[1:] for row in cells}
+
+
+def _is_settled(
+    query: Query, outlines: tuple[Outline, ...], values: _Values, only_busy: bool
+) -> bool:
+    """Returns True if no value that was not read is above one of `values`."""
+    by_field = dict(zip(day_tops.fields_of(query), outlines, strict=True))
+    for pick, value in zip(query.picks, values, strict=True):
+        outline = by_field[pick.field]
+        unread = outline.not_busy if only_busy else outline.unlisted
+        if unread is not None and (value is None or unread > value):
+            return False
+    return True
+
+
+def _groups_at_once(query: Query, memory_mb: int) -> int:
+    values = sum(day_tops.most_kept(query, pick.field) for pick in query.picks)
     return max(1, int(memory_mb * 1e6 * _MEMORY_SHARE / (values * _VALUE_BYTES)))
 
 
-async def _of_range(
-    run: RunSql,
-    query: Query,
-    declared: Measurement,
-    files: TopFiles,
-    series: SeriesRange,
-) -> Cells:
-    cells: Cells = []
-    # Days of which all means are read.
-    whole_days: set[int] = set()
-    subject_at = query.group_by.index(declared.identity[0])
-    while True:
-        tops = [
-            path
-            for day, paths in files.tops.items()
-            if day not in whole_days
-            for path in paths
-        ]
-        others = join_files([files.other, *(files.means[d] for d in whole_days)])
-        means = _means(query, declared, others)
-        rows = await run(day_tops.render(query, declared, tops, means, series))
-        subjects = {row[subject_at] for row in rows if row[-1]}
-        cells += [row[:-1] for row in rows if row[subject_at] not in subjects]
-        if not subjects:
-            return cells
-        whole_days.update(day for row in rows for day in row[-1] or ())
-        series = msgspec.structs.replace(
-            series, first="", before=None, only=tuple(sorted(subjects))
-        )
+def _top_paths(files: TopFiles, without: Collection[int]) -> list[str]:
+    return [
+        path
+        for day, paths in files.tops.items()
+        if day not in without
+        for path in paths
+    ]
 
 
 def _means(query: Query, declared: Measurement, files: ChosenFiles) -> str:
