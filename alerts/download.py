@@ -5,16 +5,16 @@ the address, which may hold a secret."""
 from __future__ import annotations
 
 import asyncio
-import socket
+import contextlib
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urljoin
 
 import httpx2
 
-from collectors.ip_networks import parse_address
+from alerts.checked_hosts import Address, AddressRefused, CheckedHosts, is_proxied
 from probes.wire.clock import wall_ms
 from probes.wire.retry_after import retry_after_s
 
@@ -49,17 +49,24 @@ class DownloadLimits(NamedTuple):
 
 
 async def download(
-    url: str, headers: Mapping[str, str], limits: DownloadLimits, named_by: str = ""
+    url: str,
+    headers: Mapping[str, str],
+    limits: DownloadLimits,
+    named_by: str = "",
+    hosts: CheckedHosts | None = None,
 ) -> Download:
     """Returns what is at `url`. `named_by`: the address whose server chose `url`, if it
-    is not the council's own choice. Raises `DownloadFailed`."""
+    is not the council's own choice; `hosts`: those that led to it. Raises
+    `DownloadFailed`."""
     where, timeout_s = host_of(url, limits.noun), limits.timeout_s
     ca_file = str(limits.ca_file) if limits.ca_file else None
     try:
         async with asyncio.timeout(3 * timeout_s):
             tls = await asyncio.to_thread(ssl.create_default_context, cafile=ca_file)
-            async with httpx2.AsyncClient(verify=tls, timeout=timeout_s) as client:
-                return await _follow(client, url, headers, limits, named_by)
+            connections = _Connections(tls, timeout_s)
+            return await _follow(
+                connections, url, headers, limits, named_by, hosts or CheckedHosts()
+            )
     except TimeoutError:
         raise DownloadFailed(f"{where}: no answer in time") from None
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
@@ -68,19 +75,20 @@ async def download(
 
 
 async def _follow(
-    client: httpx2.AsyncClient,
+    connections: _Connections,
     url: str,
     headers: Mapping[str, str],
     limits: DownloadLimits,
     named_by: str,
+    hosts: CheckedHosts,
 ) -> Download:
     # Unpacked, a small answer could fill the memory.
     sent = {"User-Agent": "Towpath", "Accept-Encoding": "identity", **headers}
     for _ in range(_REDIRECTS + 1):
-        await _check(url, named_by, limits.noun)
-        async with client.stream("GET", url, headers=sent) as answer:
+        addresses = await _check(url, named_by, limits.noun, hosts)
+        async with connections.request(url, addresses, sent) as answer:
             if not answer.has_redirect_location:
-                return await _read(answer, limits)
+                return await _read(answer, url, limits)
             try:
                 target = urljoin(url, answer.headers["Location"])
             except ValueError:
@@ -98,35 +106,69 @@ async def _follow(
     )
 
 
-async def _check(url: str, named_by: str, noun: str) -> None:
-    """Raises `DownloadFailed` if nothing may be asked at `url`."""
+class _Connections:
+    """Sends requests to addresses that have been checked, and to no other."""
+
+    def __init__(self, tls: ssl.SSLContext, timeout_s: float) -> None:
+        self._tls, self._timeout_s = tls, timeout_s
+
+    @contextlib.asynccontextmanager
+    async def request(
+        self, url: str, addresses: tuple[Address, ...], headers: Mapping[str, str]
+    ) -> AsyncIterator[httpx2.Response]:
+        through_proxy = is_proxied(url)
+        async with httpx2.AsyncClient(
+            verify=self._tls, timeout=self._timeout_s, trust_env=through_proxy
+        ) as client:
+            parsed = httpx2.URL(url)
+            if through_proxy:
+                answer = await client.send(
+                    client.build_request("GET", parsed, headers=headers), stream=True
+                )
+            else:
+                answer = await _send(client, parsed, addresses, headers)
+            try:
+                yield answer
+            finally:
+                await answer.aclose()
+
+
+async def _send(
+    client: httpx2.AsyncClient,
+    url: httpx2.URL,
+    addresses: tuple[Address, ...],
+    headers: Mapping[str, str],
+) -> httpx2.Response:
+    """Returns the answer of the first address that can be reached. The name is only
+    what is sent as `Host` and what the certificate has to be for."""
+    failure = httpx2.ConnectError("its name has no address")
+    for address in addresses:
+        named = {**headers, "Host": url.netloc.decode("ascii")}
+        request = client.build_request(
+            "GET",
+            url.copy_with(host=str(address)),
+            headers=named,
+            extensions={"sni_hostname": url.host},
+        )
+        try:
+            return await client.send(request, stream=True)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            failure = error  # type: ignore[assignment]
+    raise failure
+
+
+async def _check(
+    url: str, named_by: str, noun: str, hosts: CheckedHosts
+) -> tuple[Address, ...]:
+    """Returns the addresses that may be asked for `url`. Raises `DownloadFailed` if
+    there are none that may."""
     port = httpx2.URL(url).port
     if port is not None and not 0 < port < 65_536:
         raise DownloadFailed(f"{host_of(url, noun)}: there is no such port")
-    if named_by and await leads_inside(named_by, url):
-        raise DownloadFailed(
-            f"{host_of(named_by, noun)}: sends from the internet to an internal "
-            "address, which is refused"
-        )
-
-
-async def leads_inside(url: str, target: str) -> bool:
-    """Whether a server of the internet names an internal address: what is asked there
-    would come from this machine, which may be trusted there."""
-    source, host = httpx2.URL(url).host, httpx2.URL(target).host
-    return host != source and await _is_inside(host) and not await _is_inside(source)
-
-
-async def _is_inside(host: str) -> bool:
-    """Whether an address of `host` is not one of the internet. One that is not found
-    here, as behind a proxy, counts as of the internet."""
-    look_up = asyncio.get_running_loop().getaddrinfo
     try:
-        found = await look_up(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return False
-    addresses = (parse_address(str(address[0])) for *_, address in found)
-    return any(address and not address.is_global for address in addresses)
+        return await hosts.addresses(url, named_by)
+    except AddressRefused as refused:
+        raise DownloadFailed(f"{host_of(named_by or url, noun)}: {refused}") from None
 
 
 def keeps_tls(url: str, target: str) -> bool:
@@ -134,8 +176,7 @@ def keeps_tls(url: str, target: str) -> bool:
     return target.startswith("https://" if url.startswith("https") else "http")
 
 
-async def _read(answer: httpx2.Response, limits: DownloadLimits) -> Download:
-    url = str(answer.url)
+async def _read(answer: httpx2.Response, url: str, limits: DownloadLimits) -> Download:
     where = host_of(url, limits.noun)
     if answer.status_code == 304:
         return Download(url, None, answer.headers)

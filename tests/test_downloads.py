@@ -2,38 +2,94 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from typing import Any
+
 import pytest
 from faulty_http import FaultyServer, Request
 
-from alerts.download import DownloadFailed, DownloadLimits, download, leads_inside
+from alerts.checked_hosts import AddressRefused, CheckedHosts
+from alerts.download import DownloadFailed, DownloadLimits, download
 
 LIMITS = DownloadLimits("calendar", 1000, 2.0)
 
 
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
+    """Name → its addresses at each look-up, of which the last stays."""
+    answers: dict[str, list[list[str]]] = {}
+    real = socket.getaddrinfo
+
+    def look_up(host: Any, port: Any, *rest: Any, **more: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in answers:
+            return real(host, port, *rest, **more)
+        own = answers[name]
+        found = own.pop(0) if len(own) > 1 else own[0]
+        return [info for one in found for info in real(one, port, *rest, **more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return answers
+
+
 @pytest.mark.parametrize(
-    ("source", "target", "inside"),
+    ("source", "target", "allowed"),
     [
-        ("https://8.8.8.8/a", "https://10.0.0.1/", True),
-        ("https://8.8.8.8/a", "http://169.254.169.254/latest", True),
-        ("https://8.8.8.8/a", "https://[::1]:8086/", True),
-        ("https://8.8.8.8/a", "https://[::ffff:10.0.0.1]/", True),
+        ("https://8.8.8.8/a", "https://10.0.0.1/", False),
+        ("https://8.8.8.8/a", "http://169.254.169.254/latest", False),
+        ("https://8.8.8.8/a", "https://[::1]:8086/", False),
+        ("https://8.8.8.8/a", "https://[::ffff:10.0.0.1]/", False),
+        ("https://8.8.8.8/a", "https://[64:ff9b::a00:1]/", False),
+        ("https://8.8.8.8/a", "https://[2002:a00:1::]/", False),
         # Other ways to write 127.0.0.1.
-        ("https://8.8.8.8/a", "http://2130706433/", True),
-        ("https://8.8.8.8/a", "http://localhost/", True),
+        ("https://8.8.8.8/a", "http://2130706433/", False),
+        ("https://8.8.8.8/a", "http://localhost/", False),
         # Behind a proxy names of the internet need not be known.
-        ("https://cdn.invalid/a", "https://10.0.0.1/", True),
-        ("https://8.8.8.8/a", "https://9.9.9.9/", False),
-        ("https://8.8.8.8/a", "https://cdn.invalid/", False),
-        # The council's own servers may name each other.
-        ("https://10.0.0.1/a", "https://10.0.0.2/", False),
-        ("https://10.0.0.1/a", "https://8.8.8.8/", False),
-        ("http://localhost/a", "http://localhost:81/b", False),
+        ("https://cdn.invalid/a", "https://10.0.0.1/", False),
+        ("https://8.8.8.8/a", "https://9.9.9.9/", True),
+        ("https://8.8.8.8/a", "https://cdn.invalid/", True),
+        # The council's own servers may name each other, but nothing of this machine.
+        ("https://10.0.0.1/a", "https://10.0.0.2/", True),
+        ("https://10.0.0.1/a", "https://8.8.8.8/", True),
+        ("https://10.0.0.1/a", "http://127.0.0.1:8086/", False),
+        ("https://10.0.0.1/a", "http://169.254.169.254/latest", False),
+        ("http://localhost/a", "http://localhost:81/b", True),
+        # The council's own choice.
+        ("", "http://10.0.0.1/", True),
+        ("", "http://127.0.0.1:8080/", True),
+        ("", "http://localhost:8080/", True),
     ],
 )
 async def test_only_an_internal_server_may_name_an_internal_address(
-    source: str, target: str, inside: bool
+    source: str, target: str, allowed: bool
 ) -> None:
-    assert await leads_inside(source, target) is inside
+    hosts = CheckedHosts()
+    if allowed:
+        await hosts.addresses(target, source)
+    else:
+        with pytest.raises(AddressRefused):
+            await hosts.addresses(target, source)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "why"),
+    [
+        (["127.0.0.1"], "leads to 127.0.0.1, which is this machine"),
+        (["169.254.169.254"], "leads to 169.254.169.254"),
+        (["0.0.0.0"], "leads to 0.0.0.0"),
+        (["8.8.8.8", "10.0.0.1"], "has an internal address beside one of the internet"),
+    ],
+)
+async def test_a_name_that_leads_to_this_machine_is_not_asked(
+    addresses: list[str], why: str, names: dict[str, list[list[str]]]
+) -> None:
+    names["stream.example"] = [addresses]
+    with FaultyServer() as server:
+        url = f"http://stream.example:{server.port}/live.m3u8"
+        with pytest.raises(DownloadFailed, match=why):
+            await download(url, {}, LIMITS)
+        assert not server.requests
 
 
 @pytest.mark.parametrize(
@@ -60,3 +116,36 @@ async def test_a_redirect_of_the_internet_to_where_nothing_may_be_asked_fails(
             await download("http://8.8.8.8/a", {}, LIMITS)
         assert why in str(caught.value)
         assert [request.path for request in server.requests] == ["/a"]
+
+
+async def test_the_address_that_was_checked_is_the_one_that_is_asked(
+    names: dict[str, list[list[str]]],
+) -> None:
+    def app(request: Request) -> tuple[int, str]:
+        return (302, "") if request.path == "/a" else (200, "the manifest")
+
+    # Nobody listens at the first address; at the second look-up it is another one.
+    names["stream.example"] = [["127.0.0.3", "127.0.0.1"], ["127.0.0.9"]]
+    with FaultyServer(app) as server:
+        own = f"http://stream.example:{server.port}"
+        server.headers["Location"] = "/b"
+        hosts = CheckedHosts()
+        local = f"http://localhost:{server.port}/"
+        answer = await download(f"{own}/a", {}, LIMITS, local, hosts)
+        assert (answer.url, answer.body) == (f"{own}/b", b"the manifest")
+        hosts_sent = {request.headers["host"] for request in server.requests}
+        assert hosts_sent == {own.removeprefix("http://")}
+        # The same download asks the same address once more.
+        await download(f"{own}/c", {}, LIMITS, local, hosts)
+        assert len(server.requests) == 3
+
+
+async def test_a_name_without_an_address_is_not_looked_up_again(
+    names: dict[str, list[list[str]]],
+) -> None:
+    names["stream.example"] = [[], ["127.0.0.1"]]
+    with FaultyServer() as server:
+        url = f"http://stream.example:{server.port}/"
+        with pytest.raises(DownloadFailed, match="its name has no address"):
+            await asyncio.wait_for(download(url, {}, LIMITS), 5)
+        assert not server.requests

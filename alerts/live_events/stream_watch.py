@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from alerts.checked_hosts import CheckedHosts
 from alerts.download import DownloadFailed, DownloadLimits, download, host_of, keeps_tls
 from alerts.live_events.stream_manifest import (
     ManifestUnusable,
@@ -130,7 +131,8 @@ class StreamWatch:
     async def _fetch(self, url: str) -> StreamManifest:
         """The manifest that has the segments: the one at `url`, or its first
         variant."""
-        answer = await download(url, {}, self._limits)
+        hosts = CheckedHosts()
+        answer = await download(url, {}, self._limits, hosts=hosts)
         manifest = parse_manifest(answer.body or b"", answer.url)
         if not manifest.variant:
             return manifest
@@ -139,7 +141,7 @@ class StreamWatch:
         same_host = host_of(own, "manifest") == host_of(variant, "manifest")
         if not (same_host or keeps_tls("https://", variant)):
             raise ManifestUnusable("leads to another host without https")
-        answer = await download(variant, {}, self._limits, named_by=own)
+        answer = await download(variant, {}, self._limits, own, hosts)
         manifest = parse_manifest(answer.body or b"", answer.url)
         if manifest.variant:
             raise ManifestUnusable("leads to manifests that list no segments")

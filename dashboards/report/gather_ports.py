@@ -24,7 +24,8 @@ async def gather_ports(
             used[key] = row
     by_site: dict[str, list[Row]] = {}
     for row in await ask(report_queries.ports_month(*span, sites)):
-        if (use := used.get(_port(row))) is not None:
+        use = used.get(_port(row))
+        if use is not None and row.tags["role"] == use.tags["role"]:
             values = {**row.values, **use.values}
             by_site.setdefault(row.tags["site"], []).append(Row(None, row.tags, values))
     busiest = {site: port_figures(rows) for site, rows in by_site.items()}

@@ -85,7 +85,7 @@ def ports_month(from_ms: int, to_ms: int, sites: Sequence[str] | None) -> Query:
         from_ms,
         to_ms,
         site_filter(sites),
-        ("site", "device", "port"),
+        ("site", "device", "role", "port"),
     )
 
 
