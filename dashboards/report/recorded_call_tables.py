@@ -49,6 +49,21 @@ def _recorded(content: ReportContent) -> Iterable[Sequence[Cell]]:
         phone.people or None,
         phone.why,
     )
+    yield from _exported(content)
+
+
+def _exported(content: ReportContent) -> Iterable[Sequence[Cell]]:
+    for site in content.recorded.exports:
+        yield (
+            str(content.month),
+            "Teams, audio, all hours",
+            site.site,
+            site.poor,
+            site.streams,
+            site.unclassified,
+            *(None,) * 4,
+            "sums exported from Microsoft's Call Quality Dashboard",
+        )
 
 
 _AGREEMENT = (

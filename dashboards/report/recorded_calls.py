@@ -5,19 +5,20 @@ working hours, and of telephone calls. Pure, but for the queries that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from collectors.calls.stream_figures import FEW_STREAMS
 from collectors.store.query import Pick, Query, Row, Where
 from dashboards.observed import Span
+from dashboards.report.dashboard_exports import ExportedSite, gather_exports
 from dashboards.report.probe_agreement import (
     ProbeAgreement,
     gather_agreement,
     with_kinds,
 )
 from dashboards.report.report_queries import AskStore
-from dashboards.row_values import float_value
+from dashboards.row_values import float_value, weighted_mean
 
 RecordState = Literal[
     "measured", "too few", "not shown", "not recorded", "unread", "no record"
@@ -75,11 +76,13 @@ class RecordedPhone:
 
 @dataclass(frozen=True)
 class RecordedCalls:
-    """What Microsoft recorded, and how often Towpath's tests saw it."""
+    """What Microsoft recorded, and how often Towpath's tests saw it. `exports`: instead
+    of a record, sums from Microsoft's dashboard."""
 
     places: tuple[RecordedPlace, ...]
     phone: RecordedPhone
     agreement: tuple[ProbeAgreement, ...]
+    exports: tuple[ExportedSite, ...] = ()
 
     @property
     def is_off(self) -> bool:
@@ -146,7 +149,8 @@ async def gather_recorded_calls(
     phone = await ask(phone_query(span))
     read = await ask(read_query(span))
     if not (read or places or phone):
-        return NO_RECORDED_CALLS
+        exports = await gather_exports(ask, span, sites)
+        return replace(NO_RECORDED_CALLS, exports=exports)
     absent: RecordState = "unread"
     if any(float_value(row, "records_max") for row in read):
         absent = "not shown"
@@ -168,8 +172,8 @@ def place_figures(
     place: str, rows: Sequence[Row], absent: RecordState
 ) -> RecordedPlace:
     """Returns one place's figures: each span weighs as many streams as it has."""
-    poor, streams = _mean(rows, "poor_ratio", "classified")
-    unclassified, _ = _mean(rows, "unclassified_ratio", "streams")
+    poor, streams = weighted_mean(rows, "poor_ratio", "classified")
+    unclassified, _ = weighted_mean(rows, "unclassified_ratio", "streams")
     if not streams:
         return RecordedPlace(place, absent)
     return RecordedPlace(
@@ -196,16 +200,3 @@ def phone_figures(rows: Sequence[Row], absent: RecordState) -> RecordedPhone:
         float_value(row, "answered_ratio_mean"),
         float_value(row, "fault_ratio_mean"),
     )
-
-
-def _mean(rows: Sequence[Row], share: str, count: str) -> tuple[float | None, int]:
-    pairs = [
-        (mean, int(weight))
-        for row in rows
-        if (mean := float_value(row, f"{share}_mean")) is not None
-        and (weight := float_value(row, f"{count}_sum"))
-    ]
-    total = sum(weight for _, weight in pairs)
-    if not total:
-        return None, 0
-    return sum(mean * weight for mean, weight in pairs) / total, total
