@@ -130,12 +130,12 @@ async def test_only_measurements_are_shown(name: str, tmp_path: Path) -> None:
             "",
             ("linux", "ARMv7", "5.4.51-v7+", None),
         ),
-        # Of a firewall based on FreeBSD, FreeBSD's version is not its own.
+        # A firewall based on FreeBSD that names no version of its own.
         (
             "FreeBSD fw 11.3-STABLE #233 (factory-RELENG_2_4_5) root@netgate.com amd64",
             "8072.3.2.8",
             "",
-            ("netgate", "amd64", None, None),
+            ("netgate", "amd64", "11.3-STABLE", None),
         ),
         (
             "pfSense fw.example.uk 2.3.2-RELEASE pfSense FreeBSD 10.3-RELEASE-p5 amd64",
