@@ -37,6 +37,7 @@ from served_influx import served_in_background
 from benchmarks.board_council import SHOWN, SHOWN_ON, Council
 from benchmarks.board_files import write_files
 from benchmarks.board_rows import made_rows
+from benchmarks.process_cpu import process_cpu_s
 from benchmarks.tsm_planting import plant
 from collectors.server_measurements import CATALOGUE
 from collectors.store.databases import create_database
@@ -247,9 +248,7 @@ def _cpu_s(store: Asked) -> float:
     embedded store runs."""
     if isinstance(store, EmbeddedInflux) or not isinstance(store, Influx):
         return time.process_time()
-    fields = Path(f"/proc/{store.server.pid}/stat").read_text().rsplit(")", 1)[1]
-    user, system = fields.split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return process_cpu_s(store.server.pid)
 
 
 def _sum(panel: PanelTime) -> float:

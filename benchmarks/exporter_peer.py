@@ -19,7 +19,8 @@ from typing import Any
 from services import free_port
 from waiting import wait_until
 
-from benchmarks.real_agent import PORTS, cpu_s, packets_in
+from benchmarks.process_cpu import process_cpu_s
+from benchmarks.real_agent import PORTS, packets_in
 
 SCRAPES = 40
 _PROGRAMS = ("snmp_exporter", "prometheus-snmp-exporter")
@@ -99,11 +100,11 @@ def measure_exporter(
             wait_until(lambda: _scraped(url), "the exporter")
             for _ in range(5):
                 _scraped(url)
-            packets, before = packets_in(agent), cpu_s(process.pid)
+            packets, before = packets_in(agent), process_cpu_s(process.pid)
             for _ in range(SCRAPES):
                 time.sleep(every_s)
                 assert _scraped(url)
-            spent = cpu_s(process.pid) - before
+            spent = process_cpu_s(process.pid) - before
             # One of them was the request for this number.
             packets = packets_in(agent) - packets - 1
         finally:

@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 from inspecting_proxy import InspectingProxy
 from river import Council, Running, towpath
 from waiting import wait_until
 
 from benchmarks.fleet_laptops import MEASURED, FleetEvent, FleetOrders
+from benchmarks.process_cpu import process_cpu_s
 from collectors.file_limit import raise_file_limit
 from collectors.ingest import Registry
 from collectors.ingest.certificate import make_certificates
@@ -133,7 +133,7 @@ class _RollOut:
 
     def _install(self) -> None:
         wanted, begun_s = self._chosen.laptops, time.time()
-        cpu_s = self._cpu_s(self._ingest)
+        cpu_s = process_cpu_s(self._ingest.pid)
         wait_until(
             lambda: len(self._enrolled()) >= wanted,
             "every laptop to enrol",
@@ -141,7 +141,7 @@ class _RollOut:
             1.0,
         )
         took_s = max(self._enrolled().values()) - begun_s
-        spent_s = self._cpu_s(self._ingest) - cpu_s
+        spent_s = process_cpu_s(self._ingest.pid) - cpu_s
         self._show("enrolled", len(self._enrolled()))
         self._show("enrolled_within_s", took_s)
         self._show("server_ms_per_enrolment", 1000 * spent_s / wanted)
@@ -149,14 +149,14 @@ class _RollOut:
     def _measure_reports(self, seconds: float) -> None:
         processes = {"ingest": self._ingest, "store": self._store}
         processes |= {"broker": self._broker, "squid": self._proxy}
-        before = {name: self._cpu_s(each) for name, each in processes.items()}
+        before = {name: process_cpu_s(each.pid) for name, each in processes.items()}
         begun_s = time.time()
         time.sleep(seconds)
         reports = [e for e in self._read() if e.what == "delivered"]
         count = sum(event.at_s > begun_s for event in reports)
         self._show("requests_per_s", count / seconds)
         for name, each in processes.items():
-            spent_s = self._cpu_s(each) - before[name]
+            spent_s = process_cpu_s(each.pid) - before[name]
             self._show(f"{name}_ms_per_request", 1000 * spent_s / max(count, 1))
             self._show(f"{name}_core_share", spent_s / seconds)
 
@@ -308,12 +308,6 @@ class _RollOut:
 
     def _enrolled(self) -> dict[int, float]:
         return {e.laptop: e.at_s for e in self._read() if e.what == "enrolled"}
-
-    def _cpu_s(self, server: Any) -> float:
-        process = psutil.Process(server.pid)
-        times = process.cpu_times()
-        own_s = float(times.user + times.system)
-        return own_s + float(times.children_user + times.children_system)
 
     def _show(self, name: str, value: float) -> None:
         self._figures[name] = value

@@ -31,7 +31,7 @@ from store_doubles import AlertList
 
 from benchmarks import page_council
 from benchmarks.page_council import SHOWN_DEVICE, SHOWN_PORT, SHOWN_SITE
-from benchmarks.real_agent import cpu_s
+from benchmarks.process_cpu import process_cpu_s
 from benchmarks.tsm_planting import plant
 from collectors.server_measurements import CATALOGUE
 from collectors.store.databases import create_database
@@ -96,7 +96,7 @@ def _on_influxdb(folder: Path) -> dict[str, Any]:
             ) as opened:
                 yield opened
 
-        return asyncio.run(_loads(store, lambda: cpu_s(server.pid)))
+        return asyncio.run(_loads(store, lambda: process_cpu_s(server.pid)))
 
 
 def _on_embedded(folder: Path) -> dict[str, Any]:

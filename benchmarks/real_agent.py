@@ -122,16 +122,3 @@ def _answers(port: int) -> bool:
         return packets_in(port) >= 0
     except Exception:  # noqa: BLE001 - it has not started yet
         return False
-
-
-def cpu_s(pid: int) -> float:
-    """User and system time of a process and of its children, those that have ended
-    too (proc(5))."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    ticks = sum(int(field) for field in fields[11:15])
-    children = [
-        int(child)
-        for listed in Path(f"/proc/{pid}/task").glob("*/children")
-        for child in listed.read_text().split()
-    ]
-    return ticks / os.sysconf("SC_CLK_TCK") + sum(map(cpu_s, children))

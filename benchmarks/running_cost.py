@@ -33,10 +33,10 @@ from waiting import wait_until
 
 from benchmarks import poll_switches
 from benchmarks.exporter_peer import is_installed, measure_exporter
+from benchmarks.process_cpu import process_cpu_s
 from benchmarks.real_agent import (
     USERS,
     address,
-    cpu_s,
     create_ports,
     run_in_namespace,
     snmpd,
@@ -140,8 +140,8 @@ class _Counters:
     def read(pid: int, influxd: services.Server | None) -> _Counters:
         return _Counters(
             time.monotonic(),
-            cpu_s(pid),
-            0.0 if influxd is None else cpu_s(influxd.pid),
+            process_cpu_s(pid),
+            0.0 if influxd is None else process_cpu_s(influxd.pid),
             _datagrams_sent(),
         )
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import services
 
-from benchmarks.real_agent import cpu_s
+from benchmarks.process_cpu import process_cpu_s
 from collectors.batch import Batch, Schema
 from collectors.server_measurements import CATALOGUE, INTERFACE
 from collectors.store.influx_http import InfluxServer
@@ -76,23 +76,23 @@ async def _run() -> dict[str, Any]:
         with services.running(services.influxd(folder / "influxd")) as server:
             connection = InfluxServer(f"http://127.0.0.1:{server.port}")
             async with InfluxStore(connection, "bench", CATALOGUE) as influx:
-                before_s = cpu_s(server.pid)
+                before_s = process_cpu_s(server.pid)
                 figures |= await _measure_flushes("influxd", influx, writes[0][0])
-                spent_s = cpu_s(server.pid) - before_s
+                spent_s = process_cpu_s(server.pid) - before_s
                 figures["influxd_flushes_server_cpu_us_per_row"] = round(
                     spent_s / FLUSHES / FLUSHED_ROWS * 1e6, 2
                 )
                 _wait_compacted(folder / "influxd")
-                before_s = cpu_s(server.pid)
+                before_s = process_cpu_s(server.pid)
                 figures |= await _measure("influxd", influx, writes)
-                spent_s = cpu_s(server.pid) - before_s
+                spent_s = process_cpu_s(server.pid) - before_s
                 figures["influxd_server_cpu_us_per_row"] = round(
                     spent_s / rows * 1e6, 2
                 )
-                before_s = cpu_s(server.pid)
+                before_s = process_cpu_s(server.pid)
                 _wait_compacted(folder / "influxd")
                 figures["influxd_compact_cpu_us_per_row"] = round(
-                    (cpu_s(server.pid) - before_s) / rows * 1e6, 2
+                    (process_cpu_s(server.pid) - before_s) / rows * 1e6, 2
                 )
                 figures["influxd_bytes_per_row"] = round(
                     _size(folder / "influxd") / (rows + FLUSHES * FLUSHED_ROWS), 1

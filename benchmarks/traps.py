@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.process_cpu import process_cpu_s
 from collectors.estate import Device, Estate, Site
 from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.server_measurements import CATALOGUE
@@ -150,7 +151,7 @@ def _measure_snmptrapd(folder: Path, count: int, per_s: int) -> dict[str, float]
     with subprocess.Popen(listen, env=env, stderr=subprocess.DEVNULL) as process:
         try:
             time.sleep(1.0)
-            before_s = _cpu_of(process.pid)
+            before_s = process_cpu_s(process.pid)
             with _sender(port, "v2c", count, per_s) as sender:
                 sender.stdout.readline()  # type: ignore[union-attr]
                 sender.stdin.write(b"\n")  # type: ignore[union-attr]
@@ -162,7 +163,7 @@ def _measure_snmptrapd(folder: Path, count: int, per_s: int) -> dict[str, float]
                 now = log.read_bytes().count(b".1.3.6.1.2.1.2.2.1.1.")
                 if now != counted:
                     counted, last_s = now, time.monotonic()
-            spent_s = _cpu_of(process.pid) - before_s
+            spent_s = process_cpu_s(process.pid) - before_s
         finally:
             process.terminate()
     return {
@@ -232,12 +233,6 @@ def _trap(kind: str, number: int, port: int) -> bytes:
 def _cpu_s() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-
-def _cpu_of(pid: int) -> float:
-    """User and system time of a process, from /proc/PID/stat (proc(5))."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,20 @@ def path():
         yield path
 
 
+@contextlib.contextmanager
+def started(path: ShapedPath, code: str) -> Iterator[subprocess.Popen[str]]:
+    """Runs a program at the near end, which is ready."""
+    with subprocess.Popen(
+        path.near(sys.executable, "-c", code),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+
+
 def send(path: ShapedPath, packets: int) -> None:
     subprocess.run(path.far(sys.executable, "-c", SENDER, str(packets)), check=True)
 
@@ -102,33 +118,17 @@ def test_real_packets_become_rows_in_the_journal(path, tmp_path):
 
 
 def test_what_the_kernel_drops_is_counted_and_speech_stays_in_it(path):
-    with subprocess.Popen(
-        path.near(sys.executable, "-c", OVERFLOW),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+    with started(path, OVERFLOW) as process:
         send(path, 400)
-        process.stdin.write("\n")
-        process.stdin.flush()
-        seen, dropped, has_speech = process.stdout.readline().split()
+        output, _ = process.communicate("\n")
+    seen, dropped, has_speech = output.split()
     assert int(seen) == 9600
     assert 0 < int(dropped) < 9600
     assert has_speech == "False"
 
 
 def test_an_interface_that_goes_down_wakes_its_reader_once(path):
-    with subprocess.Popen(
-        path.near(sys.executable, "-c", DOWN),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+    with started(path, DOWN) as process:
         subprocess.run(path.near("ip", "link", "set", "near0", "down"), check=True)
         output, _ = process.communicate("\n")
     assert output == "True [] []\n"

@@ -44,7 +44,7 @@ class StreamEnd(msgspec.Struct, frozen=True):
     `sent`: whether that end sent it (its first leg) or received it (its last leg); None
     if the record does not say. `leg`: to Microsoft (`meeting`), to another client
     (`direct`) or to a telephone line. `due_to`: the figures that made it poor. `side`:
-    where a poor stream probably went wrong.
+    the client, network or server that a poor stream is probably due to.
     """
 
     person: int

@@ -76,7 +76,7 @@ _NETWORKS_OF_SERVER = 3
 
 
 class _SeenStream(NamedTuple):
-    """A stream, and what only helps to find where it went wrong."""
+    """A stream, and what else is needed to find the cause if it is poor."""
 
     stream: StreamEnd
     network: str

@@ -1,8 +1,8 @@
 """How calls are set up, by their SIP: how long callers wait for a sign, and with which
 codes calls end (RFC 6076). Pure, in bounded memory.
 
-A call is followed on one hop, that of the first INVITE that is seen: where a proxy
-sends it on, it has another branch, and would count twice.
+A call is followed on one hop, that of the first INVITE. If a proxy forwards it, or
+forks it to several telephones, the copies have other branches and are not counted again.
 """
 
 from __future__ import annotations
