@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from rtp_captures import (
@@ -24,6 +27,7 @@ from collectors.rtp.capture_report import report_capture
 
 INDEX = SHARED / "corpus" / "pcap" / "index.json"
 CAPTURES = json.loads(INDEX.read_text())["captures"] if INDEX.exists() else []
+WITHOUT_SCAPY = importlib.util.find_spec("scapy") is None
 STREAMS = [capture for capture in CAPTURES if capture["rtp_streams_tshark"]]
 
 
@@ -36,6 +40,23 @@ def by_key(report):
         ): stream
         for stream in report.streams
     }
+
+
+def tshark_streams(path):
+    """Packets, lost, largest delta, mean and largest jitter by SSRC."""
+    heuristics = ["--enable-heuristic", "rtp_udp", "--enable-heuristic", "rtp_stun"]
+    command = [program("tshark"), "-r", path, *heuristics, "-q", "-z", "rtp,streams"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    streams = {}
+    for line in text.splitlines():
+        match = re.search(r"(0x[0-9A-F]{8}) .+? (\d+) +(-?\d+) \(", line)
+        if match is not None:
+            figures = [float(f) for f in re.findall(r"-?\d+\.\d{3}\b", line[100:])]
+            streams[match[1]] = (
+                *(int(match[2]), int(match[3]), figures[-4]),
+                *figures[-2:],
+            )
+    return streams
 
 
 @pytest.mark.corpus
@@ -74,7 +95,7 @@ def test_captures_without_rtp_have_no_streams():
 
 @pytest.mark.service
 def test_a_lossy_reordered_capture_has_the_figures_of_tshark(tmp_path):
-    tshark = program("tshark")
+    program("tshark")
     chance = random.Random(7)
     frames = []
     for n in range(1500):
@@ -94,22 +115,36 @@ def test_a_lossy_reordered_capture_has_the_figures_of_tshark(tmp_path):
             (frames[at + 2][0], frames[at][1]),
         )
     path = write_capture(tmp_path / "call.pcap", frames)
-    arguments = ["--enable-heuristic", "rtp_udp", "-q", "-z", "rtp,streams"]
-    text = subprocess.run(
-        [tshark, "-r", path, *arguments], capture_output=True, text=True, check=True
-    ).stdout
     ours = {stream.ssrc: stream for stream in report_capture(path).streams}
-    seen = set()
-    for line in text.splitlines():
-        match = re.search(r"(0x[0-9A-F]{8}) +\S+ +(\d+) +(-?\d+) \(", line)
-        if match is None:
-            continue
-        figures = [float(text) for text in re.findall(r"-?\d+\.\d{3}\b", line[100:])]
-        stream = ours[match[1]]
-        seen.add(match[1])
-        assert stream.packets == int(match[2])
-        assert stream.lost == int(match[3]) > 0
-        assert stream.delta_max_ms == pytest.approx(figures[-4], rel=0.01)
-        assert stream.jitter_ms == pytest.approx(figures[-2], rel=0.01)
-        assert stream.jitter_max_ms == pytest.approx(figures[-1], rel=0.01)
-    assert seen == set(ours) == {"0x00001234", "0x00000099"}
+    theirs = tshark_streams(path)
+    for ssrc, (packets, lost, delta_ms, mean_ms, most_ms) in theirs.items():
+        stream = ours[ssrc]
+        assert stream.packets == packets
+        assert stream.lost == lost > 0
+        assert stream.delta_max_ms == pytest.approx(delta_ms, rel=0.01)
+        assert stream.jitter_ms == pytest.approx(mean_ms, rel=0.01)
+        assert stream.jitter_max_ms == pytest.approx(most_ms, rel=0.01)
+    assert set(theirs) == set(ours) == {"0x00001234", "0x00000099"}
+
+
+@pytest.mark.service
+@pytest.mark.skipif(WITHOUT_SCAPY, reason="the extra capture is not installed")
+def test_every_encapsulation_that_scapy_builds_has_the_figures_of_tshark(tmp_path):
+    program("tshark")
+    path = tmp_path / "all.pcap"
+    build = [sys.executable, Path(__file__).with_name("scapy_captures.py"), path]
+    built = subprocess.run(build, capture_output=True, text=True, check=True).stdout
+    report = report_capture(path)
+    ours = {stream.ssrc: stream for stream in report.streams}
+    theirs = tshark_streams(path)
+    for ssrc, name in json.loads(built).items():
+        packets, lost, delta_ms, mean_ms, most_ms = theirs[ssrc]
+        stream = ours[ssrc]
+        assert (name, stream.packets, stream.lost) == (name, packets, lost)
+        assert stream.delta_max_ms == pytest.approx(delta_ms, rel=0.01), name
+        # It knows the clock of static types only.
+        if most_ms:
+            assert stream.jitter_ms == pytest.approx(mean_ms, rel=0.01), name
+            assert stream.jitter_max_ms == pytest.approx(most_ms, rel=0.01), name
+    assert len(theirs) == len(ours) == 30
+    assert report.remarks == []

@@ -2,7 +2,7 @@
 codes calls end (RFC 6076). Pure, in bounded memory.
 
 A call is followed on one hop, that of the first INVITE. If a proxy forwards it, or
-forks it to several telephones, the copies have other branches and are not counted again.
+forks it to several telephones, the copies have other branches and do not count again.
 """
 
 from __future__ import annotations
