@@ -45,7 +45,7 @@ from collectors.batch import Batch, batch_samples
 from collectors.estate.estate_model import Estate
 from collectors.experience.groups import LEAST
 from collectors.failure_log import FailureLog
-from collectors.journal import Append, JournalReader, reader_sample
+from collectors.journal import Append, BatchReader, reader_sample
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Store
 from collectors.topology import TopologyGraph
@@ -75,7 +75,7 @@ class EngineInputs:
     links.
     """
 
-    reader: JournalReader
+    reader: BatchReader
     append: Append
     estate: Callable[[], Estate]
     store: Store | None = None

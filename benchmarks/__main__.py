@@ -20,6 +20,7 @@ BENCHMARKS = (
     "poll_estate",
     "running_cost",
     "journal",
+    "journal_kinds",
     "ingest",
     "ingest_attacks",
     "fleet",

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 import structlog
 
 _log = structlog.get_logger()
+_CANCEL_AGAIN_S = 5.0
 
 
 class BackgroundTasks:
@@ -35,9 +36,13 @@ class BackgroundTasks:
         """
         if wait_s and self._tasks:
             await asyncio.wait(self._tasks, timeout=wait_s)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        pending = {task for task in self._tasks if not task.done()}
+        while pending:
+            for task in pending:
+                task.cancel()
+            # `asyncio.wait_for` of Python 3.11 loses a cancellation that comes just
+            # when what it waits for is done.
+            _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
         self._tasks.clear()
 
 

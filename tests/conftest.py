@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import services
 from hypothesis import settings
+from journal_places import JournalPlace
+from nats_servers import NatsServer, running_nats
 from served_influx import served
 from stores import embedded, influx
 
@@ -68,3 +70,23 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     else:
         async with influx(request.getfixturevalue("influx_server")) as database:
             yield database
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A real nats-server, started once for a worker."""
+    with running_nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture(params=["files", "nats"])
+async def place(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[JournalPlace]:
+    """Where a journal of each kind is."""
+    if request.param == "files":
+        yield JournalPlace(tmp_path, None)
+        return
+    place = JournalPlace(tmp_path, request.getfixturevalue("nats_server"))
+    async with place.connection:
+        yield place

@@ -14,7 +14,7 @@ from collectors.batch import Batch, batch_samples
 from collectors.experience import experience_reader
 from collectors.experience.experience_reader import ExperienceReader
 from collectors.experience.groups import GroupsConfig
-from collectors.journal import Journal, JournalConfig, JournalFull
+from collectors.journal import Journal, JournalConfig, JournalFull, JournalReader
 from collectors.journal.segment import DROPPED, list_segments
 from collectors.server_measurements import CATALOGUE
 
@@ -75,7 +75,9 @@ async def running_reader(
     folder: Path, rows: ExperienceRows, clock: Clock
 ) -> AsyncIterator[ExperienceReader]:
     state = folder / "state" / "groups.json"
-    running = ExperienceReader(CONFIG, folder / "journal", state, rows, clock)
+    running = ExperienceReader(
+        CONFIG, functools.partial(JournalReader, folder / "journal"), state, rows, clock
+    )
     # It looks at the tests' clock this often, not every five seconds.
     read = functools.partial(running.reader.read, wait_s=0.05)
     running.reader.read = read  # type: ignore[method-assign]

@@ -3,36 +3,32 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
+from journal_places import JournalPlace
 from test_journal_log import ids, rows
 from waiting import until
 
 from collectors.journal import (
     Away,
+    BatchReader,
     Chunk,
     FollowConfig,
-    Journal,
-    JournalConfig,
-    JournalReader,
     follow,
-    passed_positions,
 )
 from collectors.journal.following import Effect
-from collectors.server_measurements import CATALOGUE
 
 QUICK = FollowConfig(wait_s=0.001, longest_wait_s=0.002, tries=2)
 
 
 @contextlib.asynccontextmanager
 async def following(
-    folder: Path, effect: Effect, batches: int = 16
-) -> AsyncIterator[JournalReader]:
-    async with Journal(JournalConfig(folder=folder), "poll", CATALOGUE) as journal:
+    place: JournalPlace, effect: Effect, batches: int = 16
+) -> AsyncIterator[BatchReader]:
+    async with place.journal("poll") as journal:
         await asyncio.gather(*(journal.append(rows(8 * i)) for i in range(batches)))
-        async with JournalReader(folder, "store") as reader:
+        async with place.reader("store") as reader:
             task = asyncio.create_task(
-                follow(reader, effect, folder / "aside", QUICK), name="follow"
+                follow(reader, effect, place.folder / "aside", QUICK), name="follow"
             )
             try:
                 yield reader
@@ -43,7 +39,7 @@ async def following(
 
 
 async def test_the_batches_that_cannot_be_digested_are_set_aside(
-    tmp_path: Path,
+    place: JournalPlace,
 ) -> None:
     stored: set[int] = set()
     poison = {3, 77}
@@ -53,25 +49,18 @@ async def test_the_batches_that_cannot_be_digested_are_set_aside(
             raise ValueError("indigestible")
         stored.update(ids(chunk.batches))
 
-    async with following(tmp_path, effect) as reader:
+    async with following(place, effect) as reader:
         await until(lambda: reader.stats.passed_rows == 128)
         assert reader.stats.aside_rows == 16
-        # A log that holds nothing yet is known to the reader before it is written down.
-        written = passed_positions(tmp_path, "store")
-        known = reader.positions.items()
-        assert written == {
-            log: at
-            for log, at in known
-            if log in written or (at.segment, at.offset) != (0, 0)
-        }
+        await place.until_passed(reader)
     assert stored == set(range(128)) - set(range(8)) - set(range(72, 80))
-    aside = (tmp_path / "aside" / "store.jsonl").read_text().splitlines()
+    aside = (place.folder / "aside" / "store.jsonl").read_text().splitlines()
     assert len(aside) == 2
     assert "indigestible" in aside[0]
 
 
 async def test_positions_are_saved_only_when_all_before_them_was_used(
-    tmp_path: Path,
+    place: JournalPlace,
 ) -> None:
     calls: list[tuple[set[int], bool]] = []
 
@@ -81,13 +70,13 @@ async def test_positions_are_saved_only_when_all_before_them_was_used(
             raise ValueError("indigestible")
         calls.append((ids_read, bool(chunk.positions["poll"].offset)))
 
-    async with following(tmp_path, effect, batches=4) as reader:
+    async with following(place, effect, batches=4) as reader:
         await until(lambda: reader.stats.passed_rows == 32)
     assert [moved for _, moved in calls[:-1]] == [False] * (len(calls) - 1)
     assert calls[-1] == (set(), True)
 
 
-async def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
+async def test_a_database_that_is_away_is_waited_for(place: JournalPlace) -> None:
     stored: set[int] = set()
     failures = iter(range(12))
 
@@ -96,7 +85,7 @@ async def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
             raise Away("the database does not answer")
         stored.update(ids(chunk.batches))
 
-    async with following(tmp_path, effect) as reader:
+    async with following(place, effect) as reader:
         await until(lambda: reader.stats.passed_rows == 128)
         assert reader.stats.failures == 12
         assert reader.stats.aside_rows == 0

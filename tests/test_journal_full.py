@@ -82,6 +82,7 @@ asyncio.run(main())
 
 GROUPS_HOLD_NO_ROOM = """
 import asyncio, sys
+from functools import partial
 from pathlib import Path
 from collectors.experience.experience_reader import ExperienceReader
 from collectors.experience.groups import GroupsConfig
@@ -101,7 +102,9 @@ async def main():
     async with (
         Journal(config, "all", CATALOGUE) as journal,
         JournalReader(folder, "store") as store,
-        ExperienceReader(GroupsConfig(), folder, state, journal, clock) as groups,
+        ExperienceReader(
+            GroupsConfig(), partial(JournalReader, folder), state, journal, clock
+        ) as groups,
     ):
         await journal.append(batch(0, T0_MS + 1))
         first = 0

@@ -1,25 +1,23 @@
 """The journal as sources and readers see it."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
+from journal_places import JournalPlace
+from waiting import until
 
 from collectors.batch import Batch, Schema, batch_samples
 from collectors.journal import (
-    Journal,
-    JournalConfig,
-    JournalReader,
+    BatchReader,
     JournalTaken,
     ReaderTaken,
     UnhurriedAppend,
-    forget_reader,
     journal_sample,
-    passed_positions,
     reader_sample,
 )
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import check_sample
+from probes.wire.clock import wall_ms
 from probes.wire.sample import Sample
 
 
@@ -36,7 +34,7 @@ def ids(batches: list[Batch]) -> list[int]:
     return [value for batch in batches for value in batch.field("packets")]
 
 
-async def drain(reader: JournalReader, wait_s: float = 0.2) -> list[int]:
+async def drain(reader: BatchReader, wait_s: float = 0.2) -> list[int]:
     found = []
     while chunk := await reader.read(wait_s=wait_s):
         found += ids(chunk.batches)
@@ -44,43 +42,43 @@ async def drain(reader: JournalReader, wait_s: float = 0.2) -> list[int]:
     return found
 
 
-async def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
-    async with Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal:
+async def test_what_was_appended_is_read_in_order(place: JournalPlace) -> None:
+    async with place.journal("poll") as journal:
         for first in range(0, 80, 8):
             await journal.append(rows(first))
-    async with JournalReader(tmp_path, "store") as reader:
+    async with place.reader("store") as reader:
         assert await drain(reader) == list(range(80))
 
 
-async def test_appends_that_come_together_share_a_commit(tmp_path: Path) -> None:
-    async with Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal:
+async def test_appends_that_come_together_share_a_commit(place: JournalPlace) -> None:
+    async with place.journal("poll") as journal:
         await asyncio.gather(*(journal.append(rows(8 * i)) for i in range(200)))
         assert journal.stats.appended_rows == 1600
         assert journal.stats.commits < 20
-    async with JournalReader(tmp_path, "store") as reader:
+    async with place.reader("store") as reader:
         assert sorted(await drain(reader)) == list(range(1600))
 
 
-async def test_a_reader_goes_on_from_the_positions_it_saved(tmp_path: Path) -> None:
-    config = JournalConfig(folder=tmp_path)
-    async with Journal(config, "poll", CATALOGUE) as journal:
+async def test_a_reader_goes_on_from_the_positions_it_saved(
+    place: JournalPlace,
+) -> None:
+    async with place.journal("poll") as journal:
         await journal.append(rows(0))
         await journal.append(rows(8))
-        async with JournalReader(tmp_path, "alert") as reader:
+        async with place.reader("alert") as reader:
             chunk = await reader.read(max_rows=1)
             assert chunk is not None
             assert ids(chunk.batches) == list(range(8))
-        async with JournalReader(tmp_path, "alert", chunk.positions) as reader:
+        async with place.reader("alert", chunk.positions) as reader:
             assert await drain(reader) == list(range(8, 16))
-        async with JournalReader(tmp_path, "alert") as reader:
+        async with place.reader("alert") as reader:
             assert await drain(reader) == list(range(16))
 
 
-async def test_a_waiting_reader_is_woken_by_an_append(tmp_path: Path) -> None:
-    config = JournalConfig(folder=tmp_path)
+async def test_a_waiting_reader_is_woken_by_an_append(place: JournalPlace) -> None:
     async with (
-        Journal(config, "poll", CATALOGUE) as journal,
-        JournalReader(tmp_path, "alert") as reader,
+        place.journal("poll") as journal,
+        place.reader("alert") as reader,
     ):
         reading = asyncio.create_task(reader.read(wait_s=30))
         await asyncio.sleep(0.05)
@@ -90,38 +88,36 @@ async def test_a_waiting_reader_is_woken_by_an_append(tmp_path: Path) -> None:
         assert ids(chunk.batches) == list(range(8))
 
 
-async def test_a_reader_finds_logs_that_begin_after_it(tmp_path: Path) -> None:
-    config = JournalConfig(folder=tmp_path)
-    async with JournalReader(tmp_path, "store") as reader:
+async def test_a_reader_finds_logs_that_begin_after_it(place: JournalPlace) -> None:
+    async with place.reader("store") as reader:
         assert await reader.read(wait_s=0) is None
         async with (
-            Journal(config, "poll", CATALOGUE) as one,
-            Journal(config, "ingest", CATALOGUE) as two,
+            place.journal("poll") as one,
+            place.journal("ingest") as two,
         ):
             await asyncio.gather(one.append(rows(0)), two.append(rows(100)))
             assert sorted(await drain(reader)) == [*range(8), *range(100, 108)]
             assert set(reader.positions) == {"poll", "ingest"}
 
 
-async def test_a_log_has_one_writer(tmp_path: Path) -> None:
-    config = JournalConfig(folder=tmp_path)
-    async with Journal(config, "poll", CATALOGUE):
+async def test_a_log_has_one_writer(place: JournalPlace) -> None:
+    async with place.journal("poll"):
         with pytest.raises(JournalTaken, match=r"log 'poll'.*pid"):
-            async with Journal(config, "poll", CATALOGUE):
+            async with place.journal("poll"):
                 pass
 
 
-async def test_a_reader_name_is_used_once_at_a_time(tmp_path: Path) -> None:
-    async with JournalReader(tmp_path, "store"):
+async def test_a_reader_name_is_used_once_at_a_time(place: JournalPlace) -> None:
+    async with place.reader("store"):
         with pytest.raises(ReaderTaken, match="'store'"):
-            async with JournalReader(tmp_path, "store"):
+            async with place.reader("store"):
                 pass
         with pytest.raises(ReaderTaken):
-            forget_reader(tmp_path, "store")
+            await place.forget("store")
 
 
 async def test_what_is_not_in_the_catalogue_goes_to_the_dead_letter(
-    tmp_path: Path,
+    place: JournalPlace,
 ) -> None:
     strange = [
         Batch("a", 1, Schema("devise", (), ("up",)), ([1], [1])),
@@ -130,25 +126,27 @@ async def test_what_is_not_in_the_catalogue_goes_to_the_dead_letter(
         Batch("d", 1, Schema("device", (), ("up",)), ([10**30], [1])),
         Batch("e", 1, Schema("device", (), ("up",)), ()),
     ]
-    async with Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal:
+    async with place.journal("poll") as journal:
         await journal.append(*strange, rows(0))
         assert journal.stats.dead_rows == 5
         assert journal.stats.appended_rows == 8
-    dead = (tmp_path / "poll" / "dead" / "dead.jsonl").read_text()
+    dead = (place.folder / "poll" / "dead" / "dead.jsonl").read_text()
     assert len(dead.splitlines()) == 5
     assert "did you mean 'device'?" in dead
-    async with JournalReader(tmp_path, "store") as reader:
+    async with place.reader("store") as reader:
         assert await drain(reader) == list(range(8))
 
 
-async def test_self_samples_are_in_the_catalogue(tmp_path: Path) -> None:
+async def test_self_samples_are_in_the_catalogue(place: JournalPlace) -> None:
     async with (
-        Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal,
-        JournalReader(tmp_path, "store") as reader,
+        place.journal("poll") as journal,
+        place.reader("store") as reader,
     ):
         await journal.append(rows(0))
-        assert reader.oldest_ms() is not None
-        now_ms = reader.oldest_ms() + 5000
+        # Until the servers have sent the rows, how old they are is not known.
+        since_ms = wall_ms() - 60_000
+        await until(lambda: (reader.oldest_ms() or 0) > since_ms)
+        now_ms = (reader.oldest_ms() or 0) + 5000
         sample = reader_sample(reader.stats, reader.oldest_ms(), "store", "all", now_ms)
         assert check_sample(sample, CATALOGUE).fields["lag_s"] == 5.0
         assert await drain(reader) == list(range(8))
@@ -156,11 +154,13 @@ async def test_self_samples_are_in_the_catalogue(tmp_path: Path) -> None:
         assert reader.stats.passed_rows == 8
         sample = journal_sample(journal.stats, "all", now_ms)
         assert check_sample(sample, CATALOGUE).fields["appended_rows"] == 8
-    assert passed_positions(tmp_path, "store") == reader.positions
+        await place.until_passed(reader)
 
 
-async def test_rows_that_nobody_waits_for_share_the_next_commit(tmp_path: Path) -> None:
-    async with Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal:
+async def test_rows_that_nobody_waits_for_share_the_next_commit(
+    place: JournalPlace,
+) -> None:
+    async with place.journal("poll") as journal:
         unhurried = UnhurriedAppend(journal)
         waiting = [asyncio.create_task(unhurried.append(rows(n))) for n in (0, 8)]
         await asyncio.sleep(0)
@@ -172,17 +172,17 @@ async def test_rows_that_nobody_waits_for_share_the_next_commit(tmp_path: Path) 
         late = asyncio.create_task(unhurried.append(rows(24)))
         await asyncio.sleep(0)
     await late
-    async with JournalReader(tmp_path, "store") as reader:
+    async with place.reader("store") as reader:
         assert sorted(await drain(reader)) == list(range(32))
 
 
-async def test_readers_of_one_process_decode_a_commit_once(tmp_path: Path) -> None:
-    async with Journal(JournalConfig(folder=tmp_path), "poll", CATALOGUE) as journal:
+async def test_readers_of_one_process_decode_a_commit_once(place: JournalPlace) -> None:
+    async with place.journal("poll") as journal:
         await journal.append(rows(0))
         await journal.append(rows(8))
     chunks = []
     for name in ("store", "alert"):
-        async with JournalReader(tmp_path, name) as reader:
+        async with place.reader(name) as reader:
             chunks.append(await reader.read(wait_s=0.2))
     store, alert = (chunk.batches if chunk else [] for chunk in chunks)
     assert ids(store) == list(range(16))

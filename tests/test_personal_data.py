@@ -140,7 +140,7 @@ async def test_a_journal_keeps_nothing_longer_than_its_days(tmp_path: Path) -> N
     async with Journal(config, "all", CATALOGUE) as journal:
         assert segment.path.exists()
         log = journal._log  # the clock of a log is what it is called with
-        await asyncio.to_thread(log.tidy, wall_ms() + 3 * DAY_MS)
+        await log.tidy(wall_ms() + 3 * DAY_MS)
         assert not segment.path.exists()
         assert journal.stats.dropped_rows == 1
 

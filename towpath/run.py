@@ -38,7 +38,7 @@ from collectors.ingest import (
     enrolled_samples,
     ingest_sample,
 )
-from collectors.journal import Journal, JournalReader, UnhurriedAppend, journal_sample
+from collectors.journal import UnhurriedAppend, journal_sample
 from collectors.retention import Retention
 from collectors.self_metrics import SelfMonitor, Source
 from collectors.server_measurements import CATALOGUE
@@ -60,6 +60,7 @@ from towpath.config import (
     written_folders,
 )
 from towpath.error_sentences import sentence_of
+from towpath.journal_kind import JournalKind
 from towpath.metrics import MetricsServer
 from towpath.readiness import (
     Check,
@@ -109,8 +110,11 @@ class Installation:
         self._add(f"roles {', '.join(roles)}", locks)
         self.estate = EstateFile(config.estate)
         self._add(f"estate {config.estate}", self.estate)
-        self.journal = Journal(config.journal, self.process, CATALOGUE)
-        self._add(f"journal {config.journal.folder}/{self.process}", self.journal)
+        self._kind = JournalKind(config.journal, config.nats, self.process)
+        if self._kind.connection is not None:
+            self._add("connection to NATS", self._kind.connection)
+        self.journal = self._kind.journal(self.process)
+        self._add(f"journal {self._kind.place}/{self.process}", self.journal)
         unhurried = self._unhurried = UnhurriedAppend(self.journal)
         stats = self.journal.stats
         self._source("journal", lambda at: [journal_sample(stats, self.process, at)])
@@ -234,16 +238,14 @@ class Installation:
     def _store(self) -> None:
         config = self.config
         self._open_store()
-        reader = JournalReader(
-            config.journal.folder, "store", saved_positions(config.store)
-        )
+        reader = self._kind.reader("store", saved_positions(config.store))
         self._add("reader store", reader)
         writer = StoreWriter(config.store, reader, self.store, self._now_ms)
         self._add("store writer", writer)
         self._source("store", lambda at: writer.samples(self.process, at))
         grouping = ExperienceReader(
             config.groups,
-            config.journal.folder,
+            self._kind.reader,
             config.state / "groups.json",
             self.journal,
             self._now_ms,
@@ -262,12 +264,8 @@ class Installation:
         self._open_store()
         config = self.config.alerts
         rules = load_rules(CATALOGUE, config.rules)
-        reader = JournalReader(
-            self.config.journal.folder,
-            "alert",
-            start_positions(config.standing),
-            yields=True,
-        )
+        start = start_positions(config.standing)
+        reader = self._kind.reader("alert", start, yields=True)
         self._add("reader alert", reader)
         topology = TopologyView(
             self._current, self.store, self._now_ms, config.warm_timeout_s
@@ -355,6 +353,8 @@ class Installation:
     def _unwell(self, now_ms: int) -> list[str]:
         """Sentences about what keeps Towpath from working (blocking)."""
         problems = self.disks.troubles()
+        if trouble := self._kind.problem():
+            problems.append(f"Nothing can be measured: {trouble}.")
         if trouble := self._alert_trouble():
             problems.append(f"Alerts are kept in memory only: {trouble}.")
         problems += overdue_sentences(self.config.alerts.standing, now_ms)

@@ -19,9 +19,9 @@ from collectors.rtp.drop_privileges import drop_privileges
 from collectors.rtp.live_capture import LiveCapture
 from collectors.rtp.minute_groups import MinuteGroups, SubnetNames
 from collectors.rtp.packet_ring import PacketRing
-from collectors.server_measurements import CATALOGUE
 from probes.wire.clock import wall_ms
 from probes.wire.sample import Sample
+from towpath.journal_kind import OpenedJournal
 
 if TYPE_CHECKING:
     from towpath.config import TowpathConfig
@@ -76,7 +76,9 @@ async def _capture(
         await LiveCapture(ring, groups, interface, _print_rows).run(stop)
         return
     try:
-        async with Journal(config.journal, f"rtp-{interface}", CATALOGUE) as journal:
+        async with OpenedJournal(
+            config.journal, config.nats, f"rtp-{interface}"
+        ) as journal:
             rows = _JournalRows(journal, f"rtp/{interface}")
             _log.info("rtp_capture_started", interface=interface)
             await LiveCapture(ring, groups, interface, rows.append).run(stop)

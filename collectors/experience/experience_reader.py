@@ -21,8 +21,8 @@ from collectors.failure_log import FailureLog
 from collectors.journal import (
     Append,
     Chunk,
-    JournalReader,
     Newer,
+    OpenReader,
     Positions,
     reader_sample,
 )
@@ -68,7 +68,7 @@ class ExperienceReader:
     def __init__(
         self,
         config: GroupsConfig,
-        journal: Path,
+        open_reader: OpenReader,
         state: Path,
         append: Append,
         now_ms: WallClock = wall_ms,
@@ -88,7 +88,7 @@ class ExperienceReader:
         self._window.history.load(saved.groups)
         self._started = bool(saved.emitted_ms)
         self._gaps = 0
-        self.reader = JournalReader(journal, self.NAME, saved.positions, yields=True)
+        self.reader = open_reader(self.NAME, saved.positions, yields=True)
         # The newest time of each chunk, and the positions after it.
         self._chunks: deque[tuple[int, Positions]] = deque()
         self._failures = FailureLog("groups_reader_waits", "groups_reader_continues")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from collectors.late_exports import export_late
 
 if TYPE_CHECKING:
+    from collectors.journal.batch_reader import BatchReader, OpenReader
     from collectors.journal.following import Away, Effect, FollowConfig, follow
     from collectors.journal.frame import Newer
     from collectors.journal.journal_config import (
@@ -36,6 +37,7 @@ else:
 __all__ = [
     "Append",
     "Away",
+    "BatchReader",
     "Chunk",
     "Effect",
     "FollowConfig",
@@ -47,6 +49,7 @@ __all__ = [
     "JournalStats",
     "JournalTaken",
     "Newer",
+    "OpenReader",
     "Position",
     "Positions",
     "Quarantine",

@@ -11,8 +11,9 @@ from pydantic import Field
 
 from collectors.batch import Batch
 from collectors.failure_log import FailureLog
+from collectors.journal.batch_reader import BatchReader
 from collectors.journal.frame import Newer
-from collectors.journal.journal_reader import Chunk, JournalReader
+from collectors.journal.journal_reader import Chunk
 from collectors.journal.quarantine import Quarantine
 from collectors.journal.segment import Positions
 from collectors.strict_model import StrictModel
@@ -42,7 +43,7 @@ class FollowConfig(StrictModel):
 
 
 async def follow(
-    reader: JournalReader,
+    reader: BatchReader,
     effect: Effect,
     aside: Path,
     config: FollowConfig | None = None,
@@ -64,7 +65,7 @@ async def follow(
 
 class _Follower:
     def __init__(
-        self, reader: JournalReader, effect: Effect, aside: Path, config: FollowConfig
+        self, reader: BatchReader, effect: Effect, aside: Path, config: FollowConfig
     ) -> None:
         self._reader, self._effect, self._config = reader, effect, config
         self._aside = Quarantine(aside, reader.name, config.aside_bytes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,13 +14,15 @@ Bytes = Annotated[int, Field(ge=64 << 10)]
 
 
 class JournalConfig(StrictModel):
-    """The journal's folder and limits. Rows about one laptop are never kept for longer
-    than `max_days`, read or not.
+    """The journal's folder and limits. `kind = "nats"` keeps the rows in streams of
+    NATS (`[nats]`); the folder then has dead letters and locks only. Rows about one
+    laptop are never kept for longer than `max_days`, read or not.
 
     `readers` must pass a segment before it is deleted, even if they have never run.
     Readers that have run are always waited for.
     """
 
+    kind: Literal["files", "nats"] = "files"
     folder: Path
     max_bytes: Bytes = 2 << 30
     max_days: Annotated[int, Field(ge=1, le=30)] = 30

@@ -1,4 +1,4 @@
-"""`Journal`: the only writer of a log. `append` returns when batches are on disk."""
+"""`Journal`: writes a log. `append` returns when batches are durable."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import copy
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, Self, TypeVar, TypeVarTuple, Unpack
+from typing import Protocol, Self
 
 import msgspec
 import structlog
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch, sift
+from collectors.journal.file_log import FileLog, JournalLog
 from collectors.journal.journal_config import JournalConfig, JournalFailed
-from collectors.journal.journal_log import Log, LogPiece
+from collectors.journal.journal_log import LogPiece
 from collectors.journal.journal_stats import JournalStats
 from collectors.journal.quarantine import Quarantine
 from collectors.wake_times import seconds_to_next
@@ -32,8 +32,6 @@ _TIDY_S, _TIDY_FULL_S = 10.0, 1.0
 _REASONS_KEPT = 100
 _COLLECT_S = 1.0
 _encoder = msgspec.msgpack.Encoder()
-_Arguments = TypeVarTuple("_Arguments")
-_Answer = TypeVar("_Answer")
 
 
 class Append(Protocol):
@@ -66,10 +64,11 @@ class _PendingAppend(msgspec.Struct):
 class Journal:
     """`async with Journal(config, "poll", catalogue) as journal`.
 
-    Appends that arrive during a commit share the next one: one write and one fsync, in
-    a thread. What is not in the catalogue goes to `<log>/dead/` and is counted in
-    `stats`. `sync` makes a file descriptor's data durable. Entering raises
-    `JournalTaken` if another process has the log. Leaving waits for pending appends.
+    Appends that arrive while no more commits may run share the next one: one write and
+    one fsync of a file. What is not in the catalogue goes to `<log>/dead/` and is
+    counted in `stats`. `sync` makes a file descriptor's data durable; `log` is where
+    to commit, files if not given. Entering raises `JournalTaken` if another process
+    has the log. Leaving waits for pending appends.
     """
 
     def __init__(
@@ -78,9 +77,10 @@ class Journal:
         name: str,
         catalogue: Catalogue,
         sync: Callable[[int], None] = sync_data,
+        log: JournalLog | None = None,
     ) -> None:
-        self._config, self._name, self._catalogue = config, name, catalogue
-        self._sync = sync
+        self._name, self._catalogue = name, catalogue
+        self._log = FileLog(config, name, sync) if log is None else log
         self.stats = JournalStats()
         self._waiting: list[_PendingAppend] = []
         self._work = asyncio.Event()
@@ -95,14 +95,7 @@ class Journal:
         self._witnesses.append(witness)
 
     async def __aenter__(self) -> Self:
-        self._thread = ThreadPoolExecutor(1, f"journal-{self._name}")
-        try:
-            self._log = await self._call(
-                Log, self._config, self._name, self.stats, wall_ms(), self._sync
-            )
-        except BaseException:
-            self._thread.shutdown(wait=False)
-            raise
+        await self._log.open(self.stats, wall_ms())
         self._open = True
         self._committing = self._tasks.start(
             self._commit_all(), f"journal-{self._name}"
@@ -115,8 +108,7 @@ class Journal:
         try:
             await self._committing
         finally:
-            await self._call(self._log.close)
-            self._thread.shutdown()
+            await self._log.close()
 
     async def append(self, *batches: Batch) -> None:
         """Makes batches durable; returns when they are on disk.
@@ -169,29 +161,24 @@ class Journal:
 
     async def _commit_all(self) -> None:
         tidy_at_s = self._next_tidy_s()
-        while self._open or self._waiting:
-            if self.stats.full:
-                tidy_at_s = min(tidy_at_s, self._next_tidy_s())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(tidy_at_s - time.monotonic(), 0.0)):
-                    await self._work.wait()
-            self._work.clear()
-            while self._waiting:
-                group = self._next_group()
-                try:
-                    await self._call(self._commit, group)
-                except Exception as error:  # noqa: BLE001 - every append gets it
-                    _fail(group, error)
-                else:
-                    for append in group:
-                        if not append.done.done():
-                            append.done.set_result(None)
-            if time.monotonic() >= tidy_at_s:
-                tidy_at_s = self._next_tidy_s()
-                try:
-                    await self._call(self._log.tidy, wall_ms())
-                except OSError as error:
-                    _log.error("journal_tidy_failed", error=str(error))
+        lanes = asyncio.Semaphore(self._log.lanes)
+        async with asyncio.TaskGroup() as running:
+            while self._open or self._waiting:
+                if self.stats.full:
+                    tidy_at_s = min(tidy_at_s, self._next_tidy_s())
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(tidy_at_s - time.monotonic(), 0.0)):
+                        await self._work.wait()
+                self._work.clear()
+                while self._waiting:
+                    await lanes.acquire()
+                    running.create_task(self._commit(self._next_group(), lanes))
+                if time.monotonic() >= tidy_at_s:
+                    tidy_at_s = self._next_tidy_s()
+                    try:
+                        await self._log.tidy(wall_ms())
+                    except OSError as error:
+                        _log.error("journal_tidy_failed", error=str(error))
 
     def _next_tidy_s(self) -> float:
         """When to tidy next, by the monotonic clock."""
@@ -208,9 +195,27 @@ class Journal:
         group, self._waiting = self._waiting[:taken], self._waiting[taken:]
         return group
 
-    def _commit(self, group: list[_PendingAppend]) -> None:
-        """Runs in the thread."""
+    async def _commit(
+        self, group: list[_PendingAppend], lanes: asyncio.Semaphore
+    ) -> None:
         now_ms = wall_ms()
+        try:
+            if any(append.dead for append in group):
+                await asyncio.to_thread(self._keep_dead, group, now_ms)
+            pieces = [piece for append in group for piece in append.pieces]
+            if pieces:
+                await self._log.commit(_frames(pieces), now_ms)
+        except Exception as error:  # noqa: BLE001 - every append gets it
+            _fail(group, error)
+        else:
+            for append in group:
+                if not append.done.done():
+                    append.done.set_result(None)
+        finally:
+            lanes.release()
+
+    def _keep_dead(self, group: list[_PendingAppend], now_ms: int) -> None:
+        """Runs in a thread."""
         for append in group:
             for batch, reason in append.dead:
                 try:
@@ -218,16 +223,6 @@ class Journal:
                 except OSError as error:
                     # It is counted and logged already; a full disk is reported below.
                     _log.warning("journal_dead_letter_lost", error=str(error))
-        frames: list[list[LogPiece]] = []
-        rows = _FRAME_ROWS
-        for piece in (piece for append in group for piece in append.pieces):
-            if rows >= _FRAME_ROWS:
-                frames.append([])
-                rows = 0
-            frames[-1].append(piece)
-            rows += piece.rows
-        if frames:
-            self._log.commit(frames, now_ms)
 
     def _count_dead(self, source: str, reasons: Counter[str], error: str) -> None:
         stats = self.stats
@@ -246,13 +241,18 @@ class Journal:
             stats.dead_rows += count
             stats.dead_reasons[reason] += count
 
-    async def _call(
-        self,
-        function: Callable[[Unpack[_Arguments]], _Answer],
-        *arguments: *_Arguments,
-    ) -> _Answer:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, function, *arguments)
+
+def _frames(pieces: list[LogPiece]) -> list[list[LogPiece]]:
+    """The pieces of each frame, about `_FRAME_ROWS` rows."""
+    frames: list[list[LogPiece]] = []
+    rows = _FRAME_ROWS
+    for piece in pieces:
+        if rows >= _FRAME_ROWS:
+            frames.append([])
+            rows = 0
+        frames[-1].append(piece)
+        rows += piece.rows
+    return frames
 
 
 def _fail(group: list[_PendingAppend], error: Exception) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 from typing import Self
 
 import structlog
@@ -25,6 +26,7 @@ _FIRST_S = 5.0
 _LOOK_S = 10.0
 _API_S = 5.0
 _CLOSE_S = 3.0
+_ENDED = (errors.StaleConnectionError, ConnectionResetError, BrokenPipeError)
 
 
 class NatsConnection:
@@ -41,6 +43,8 @@ class NatsConnection:
         self.client = Client()
         self.jetstream = JetStreamContext(self.client, timeout=_API_S)
         self.problem = "not connected yet"
+        # Called whenever the connection has ended or is there again.
+        self.listeners: set[Callable[[], None]] = set()
         self._logged: set[str] = set()
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
@@ -124,8 +128,9 @@ class NatsConnection:
         self._ready.set()
 
     async def _report_error(self, error: Exception) -> None:
-        if isinstance(error, errors.StaleConnectionError):
-            # Another server may take over at once; if none does, that is logged.
+        if isinstance(error, _ENDED):
+            # It ended, perhaps after an error that is logged already. Another server
+            # may take over at once; if none does, that is logged.
             return
         sentence = nats_sentence(error, self.config.servers)
         if self.client.is_connected:
@@ -142,6 +147,8 @@ class NatsConnection:
         if not self.client.is_connected and not self.problem:
             self.problem = f"{', '.join(self.config.servers)}: the connection ended"
         self._changed.set()
+        for listener in tuple(self.listeners):
+            listener()
 
     def _report_problem(self, sentence: str) -> None:
         self.problem = sentence

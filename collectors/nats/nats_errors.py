@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Sequence
 
@@ -50,7 +51,8 @@ def nats_sentence(error: BaseException, servers: Sequence[str]) -> str:
     if isinstance(error, TimeoutError):
         return f"{names}: no answer in time"
     if isinstance(error, OSError):
-        return f"{names}: cannot be reached: {error.strerror or error}"
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        return f"{names}: cannot be reached: {reason}"
     return f"{names}: {text or type(error).__name__}"
 
 

@@ -16,9 +16,9 @@ from collectors.batch import Batch
 from collectors.failure_log import FailureLog
 from collectors.journal import (
     Away,
+    BatchReader,
     Chunk,
     FollowConfig,
-    JournalReader,
     Positions,
     Quarantine,
     follow,
@@ -64,7 +64,7 @@ class WriterStats:
 
 
 def saved_positions(config: StoreConfig, reader: str = "store") -> Positions | None:
-    """Returns the positions up to which the store has rows, for its `JournalReader`."""
+    """Returns the positions up to which the store has rows, for its reader."""
     path = _positions_path(config, reader)
     try:
         return msgspec.json.decode(path.read_bytes(), type=Positions)
@@ -86,7 +86,7 @@ class StoreWriter:
     def __init__(
         self,
         config: StoreConfig,
-        reader: JournalReader,
+        reader: BatchReader,
         store: WritableStore,
         now_ms: WallClock = wall_ms,
     ) -> None:

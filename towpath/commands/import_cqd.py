@@ -159,12 +159,14 @@ def _write_steps(state: Path, rows: CqdRows) -> None:
 
 async def _append(settings: TowpathConfig, rows: CqdRows, name: str) -> None:
     from collectors.batch import batch_samples
-    from collectors.journal import Journal, JournalFailed, JournalTaken
-    from collectors.server_measurements import CATALOGUE
+    from collectors.journal import JournalFailed, JournalTaken
+    from towpath.journal_kind import OpenedJournal
 
     try:
-        async with Journal(settings.journal, "import-cqd", CATALOGUE) as journal:
+        async with OpenedJournal(
+            settings.journal, settings.nats, "import-cqd"
+        ) as journal:
             source = f"cqd/{name}"
             await journal.append(*batch_samples(rows.samples, source, wall_ms()))
-    except (JournalTaken, JournalFailed) as error:
+    except (JournalTaken, JournalFailed, ValueError) as error:
         fail(f"import: {error}")

@@ -1,0 +1,302 @@
+"""`StreamCursor`: the position of one reader in one log's stream, and what has arrived
+from there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from nats import errors
+from nats.aio.msg import Msg
+
+from collectors.batch import Batch
+from collectors.failure_log import FailureLog
+from collectors.journal.frame import Damaged, Newer
+from collectors.journal.journal_stats import ReaderStats
+from collectors.journal.segment import Position
+from collectors.nats.journal_streams import JournalStreams, incarnation, is_of_stream
+from collectors.nats.stream_message import DROPPED, DroppedNote, batches_of, frame_of
+from probes.wire.clock import wall_ms
+
+_log = structlog.get_logger()
+_AT_ONCE = 64
+_HEARTBEAT_S = 2.0
+_SILENT_S = 5.0
+_REQUEST_S = 30.0
+_RETRY_S = 0.5
+_ENDED = frozenset({"404", "408"})
+_HEARTBEAT = "100"
+_DAY_MS = 86_400_000
+
+
+class ConsumerTaken(RuntimeError):
+    """Another process requests messages under this reader's name."""
+
+
+class _Interrupted(Exception):
+    """Messages were lost on the way, or the consumer moved: begin again."""
+
+
+class ArrivedMessage(msgspec.Struct):
+    """A message until its rows are done. `reply`: to where it is acknowledged."""
+
+    at: Position
+    data: bytes
+    reply: str
+    rows: int
+    committed_ms: int
+    is_note: bool
+
+
+class StreamCursor:
+    """Keeps a few messages ready. Everything runs in the event loop, but `decode`."""
+
+    def __init__(
+        self,
+        streams: JournalStreams,
+        log: str,
+        reader: str,
+        start: Position,
+        stats: ReaderStats,
+        yields: bool,
+        wake: Callable[[], None],
+    ) -> None:
+        self._streams, self._name, self._reader = streams, log, reader
+        self._stats, self._yields, self._wake = stats, yields, wake
+        self.position = start
+        self.newer = ""
+        self.ready: deque[ArrivedMessage] = deque()
+        self._unpassed: deque[ArrivedMessage] = deque()
+        self._incarnation = 0
+        self._received = self._passed = 0
+        self._missed: list[range] = []
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._is_current = False
+        # Everything before this time has been received.
+        self._known_ms = wall_ms() - _DAY_MS
+        self.reply = ""
+        self._failures = FailureLog("journal_reader_waits", "journal_reader_goes_on")
+
+    def oldest_ms(self) -> int | None:
+        if self._unpassed:
+            return self._unpassed[0].committed_ms
+        return self.unread_ms()
+
+    def unread_ms(self) -> int | None:
+        if self.ready:
+            return self.ready[0].committed_ms
+        # While the servers are silent there may be rows since they were last heard.
+        return None if self._is_current else self._known_ms
+
+    def passed(self, position: Position) -> int:
+        """Returns the rows that this adds."""
+        rows = 0
+        while self._unpassed and self._unpassed[0].at.offset <= position.offset:
+            if self._unpassed[0].at.segment > position.segment:
+                break
+            message = self._unpassed.popleft()
+            rows += message.rows
+            self._passed, self.reply = message.at.offset, message.reply
+        return rows
+
+    def took(self, messages: list[ArrivedMessage]) -> None:
+        """These have been read: the first of `ready`."""
+        for message in messages:
+            assert self.ready.popleft() is message
+            self._unpassed.append(message)
+            self.position = message.at
+            if message.is_note:
+                self._count_missed(message.data)
+        if len(self.ready) <= _AT_ONCE:
+            self._has_room.set()
+
+    def decode(self, message: ArrivedMessage) -> list[Batch]:
+        """In a thread. Raises `Newer`."""
+        if message.is_note:
+            return []
+        try:
+            return batches_of(message.data)
+        except Damaged as damaged:
+            self._stats.damaged_frames += 1
+            self._stats.damaged_bytes += len(message.data)
+            _log.error(
+                "journal_damaged", log=self._name, at=message.at.offset, error=damaged
+            )
+            return []
+
+    def stop(self, newer: Newer) -> None:
+        if not self.newer:
+            _log.error("journal_newer", log=self._name, error=str(newer))
+        self.newer = f"log {self._name}: {newer}"
+
+    async def run(self) -> None:
+        """Follows the stream for ever."""
+        while True:
+            try:
+                await self._follow()
+            except _Interrupted:
+                pass
+            except ConsumerTaken as taken:
+                self._failures.failed(str(taken), log=self._name)
+            except (errors.Error, OSError, TimeoutError) as error:
+                if self._streams.connection.is_connected:
+                    text = self._streams.connection.sentence(error)
+                    self._failures.failed(text, log=self._name, reader=self._reader)
+            self._is_current = False
+            await asyncio.sleep(_RETRY_S)
+
+    async def check_alone(self) -> None:
+        """Raises `ConsumerTaken` if another process reads under this name."""
+        consumer = await self._streams.consumer(self._name, self._reader)
+        if consumer is not None and consumer.num_waiting:
+            raise ConsumerTaken(
+                f"reader {self._reader!r} of log {self._name!r} is already running; "
+                "expected one for each name"
+            )
+
+    async def _follow(self) -> None:
+        connection = self._streams.connection
+        if not connection.is_connected:
+            return
+        await self.check_alone()
+        await self._meet()
+        subject = await self._streams.seek(
+            self._name, self._reader, self._passed, self._yields
+        )
+        client = connection.client
+        inbox: asyncio.Queue[Msg | None] = asyncio.Queue()
+
+        async def put(message: Msg) -> None:
+            inbox.put_nowait(message)
+
+        def interrupt() -> None:
+            inbox.put_nowait(None)
+
+        # Its own `next_msg` sometimes loses that it is cancelled.
+        subscription = await client.subscribe(client.new_inbox(), cb=put)
+        self._failures.recovered(log=self._name)
+        delivered = 0
+        connection.listeners.add(interrupt)
+        try:
+            while True:
+                await self._has_room.wait()
+                await client.publish(subject, _request(), reply=subscription.subject)
+                delivered = await self._receive(inbox, delivered)
+        finally:
+            connection.listeners.discard(interrupt)
+            if not client.is_closed:
+                await subscription.unsubscribe()
+
+    async def _meet(self) -> None:
+        """Notices a stream that was made again."""
+        info = await self._streams.connection.jetstream.stream_info(
+            self._streams.stream(self._name)
+        )
+        number, last = incarnation(info), info.state.last_seq
+        if number == self._incarnation and self._received <= last:
+            return
+        start = self.position
+        is_first = not self._incarnation
+        self._incarnation = number
+        self._received = self._passed = 0
+        if is_first and start.segment == number and start.offset <= last:
+            self._received = self._passed = start.offset
+        elif is_of_stream(start):
+            self._report_gap(0, "the stream was made again")
+        if not self.ready:
+            self.position = Position(number, self._received)
+
+    async def _receive(self, inbox: asyncio.Queue[Msg | None], delivered: int) -> int:
+        """The answers to one request. `delivered` is the consumer's last number."""
+        left = _AT_ONCE
+        while left:
+            try:
+                async with asyncio.timeout(_SILENT_S):
+                    message = await inbox.get()
+            except TimeoutError:
+                raise _Interrupted from None
+            if message is None:
+                raise _Interrupted
+            status = (message.headers or {}).get("Status", "")
+            if status in (_HEARTBEAT, *_ENDED):
+                if not self.ready:
+                    self._is_current, self._known_ms = True, wall_ms()
+                    self._wake()
+                if status in _ENDED:
+                    return delivered
+                continue
+            if status:
+                raise _Interrupted
+            sequence = message.metadata.sequence
+            if delivered and sequence.consumer != delivered + 1:
+                raise _Interrupted
+            delivered = sequence.consumer
+            self._arrive(message, sequence.stream)
+            left -= 1
+        return delivered
+
+    def _arrive(self, message: Msg, sequence: int) -> None:
+        if sequence <= self._received:
+            # Begun again: it is known, and acknowledged to the new consumer.
+            for known in (*self._unpassed, *self.ready):
+                if known.at == Position(self._incarnation, sequence):
+                    known.reply = message.reply
+            return
+        if sequence > self._received + 1:
+            self._missed.append(range(self._received + 1, sequence))
+        self._received = sequence
+        pending = message.metadata.num_pending
+        is_note = DROPPED in (message.headers or {})
+        frame = None if is_note else frame_of(message.data)
+        now_ms = wall_ms()
+        self.ready.append(
+            ArrivedMessage(
+                Position(self._incarnation, sequence),
+                message.data,
+                message.reply,
+                0 if frame is None else frame.rows,
+                now_ms if frame is None else frame.committed_ms,
+                is_note,
+            )
+        )
+        self._is_current = not pending
+        self._known_ms = self.ready[-1].committed_ms
+        if len(self.ready) > _AT_ONCE:
+            self._has_room.clear()
+        self._wake()
+
+    def _count_missed(self, data: bytes) -> None:
+        note = msgspec.msgpack.decode(data, type=DroppedNote)
+        missed = [
+            rows
+            for sequence, rows in note.messages
+            if any(sequence in span for span in self._missed)
+        ]
+        if missed:
+            self._report_gap(sum(missed), "dropped before it was read")
+
+    def _report_gap(self, rows: int, reason: str) -> None:
+        self._stats.gaps += 1
+        self._stats.gap_rows += rows
+        _log.warning(
+            "journal_gap",
+            log=self._name,
+            at=str(self.position),
+            rows=rows,
+            error=reason,
+        )
+
+
+def _request() -> bytes:
+    body: dict[str, Any] = {
+        "batch": _AT_ONCE,
+        "expires": int(_REQUEST_S * 1e9),
+        "idle_heartbeat": int(_HEARTBEAT_S * 1e9),
+    }
+    return json.dumps(body).encode()
