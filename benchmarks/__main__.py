@@ -18,6 +18,7 @@ BENCHMARKS = (
     "poll",
     "traps",
     "poll_estate",
+    "shared_polling",
     "running_cost",
     "journal",
     "journal_kinds",

@@ -1,0 +1,306 @@
+"""Three poller processes share an estate of simulated switches over NATS, and one of
+them is killed: what each device got, how late, and how long until others poll its
+devices.
+
+The pollers are those of `towpath run --role poll` with `snmp.share`, each with a
+journal of its own; the journals show what was polled. The switches are
+`benchmarks.poll_switches`; one in ten is dead. NATS is one real server. The default,
+3,000 switches every 30 s, asks as often as 6,000 every minute. For 30,000 every minute
+(`--switches 30000 --period 60`) the pollers and the switches need a larger machine.
+
+    python -m benchmarks shared_polling [--switches N] [--period S]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+from nats_servers import running_nats
+
+from benchmarks.poll_switches import COMMUNITY, address, is_dead, running
+from collectors.estate import Device, Estate, Site
+from collectors.journal import Journal, JournalConfig, JournalReader
+from collectors.nats.nats_config import NatsConfig
+from collectors.nats.nats_connection import NatsConnection
+from collectors.ping import Pinger
+from collectors.server_measurements import CATALOGUE
+from collectors.sharing.learnt_bucket import LearntBucket
+from collectors.sharing.nats_share import NatsShare
+from collectors.snmp import Credentials, Poller, SnmpConfig, credential
+from probes.wire.clock import wall_ms
+
+SWITCHES, PERIOD_S = 3_000, 30.0
+NAMES = ("poller-a", "poller-b", "poller-c")
+# Periods between the end of discovery and the measured window, in the window, and after
+# the kill.
+SETTLE, WINDOW, AFTER = 1, 3, 2
+_LOOK_S = 0.5
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What a poller process is told."""
+
+    folder: str
+    name: str
+    switches: int
+    period_s: float
+    port: int
+    nats: str
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What one poller had at a time."""
+
+    time_ms: int
+    held: int
+    learnt: int
+    cpu_s: float
+
+
+class Polled(msgspec.Struct, frozen=True):
+    """One row of `device`."""
+
+    time_ms: int
+    poller: str
+    late_ms: float
+    packets: float
+
+
+def run(switches: int = SWITCHES, period_s: float = PERIOD_S) -> dict[str, float]:
+    """The figures by name; names end in their unit."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with running_nats(folder / "nats") as server, running() as port:
+            setups = [
+                Setup(name_, poller, switches, period_s, port, server.url)
+                for poller in NAMES
+                for name_ in [str(folder / poller)]
+            ]
+            figures = _measure(setups)
+    for figure, value in figures.items():
+        print(f"{figure:44} {value:>14,.3f}", flush=True)
+    return figures
+
+
+def _measure(setups: list[Setup]) -> dict[str, float]:
+    switches, period_s = setups[0].switches, setups[0].period_s
+    processes = [_start(setup) for setup in setups]
+    try:
+        alive = sum(not is_dead(n) for n in range(switches))
+        began_s = time.monotonic()
+        while sum(_last(setup).learnt for setup in setups) < 0.98 * alive:
+            time.sleep(_LOOK_S)
+            if time.monotonic() - began_s > 60 * period_s:
+                raise TimeoutError("the tables of the switches were not read")
+        learnt_s = time.monotonic() - began_s
+        time.sleep(SETTLE * period_s)
+        begun_ms, before = wall_ms(), [_last(setup) for setup in setups]
+        time.sleep(WINDOW * period_s)
+        killed_ms, at_kill = wall_ms(), [_last(setup) for setup in setups]
+        processes[1].kill()
+        time.sleep(15 + AFTER * period_s)
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(30)
+    polls = defaultdict(list)
+    for setup in setups:
+        asyncio.run(_read(setup, polls))
+    cores = sum(b.cpu_s - a.cpu_s for a, b in zip(before, at_kill, strict=True)) / (
+        (killed_ms - begun_ms) / 1000
+    )
+    return {
+        "switches": switches,
+        "period_s": period_s,
+        "learnt_s": learnt_s,
+        "pollers_core_ratio": cores,
+        "smallest_share": min(last.held for last in at_kill),
+        "largest_share": max(last.held for last in at_kill),
+        **_steady(polls, begun_ms, killed_ms, switches),
+        **_after_kill(polls, killed_ms, NAMES[1], period_s),
+        "rebalanced_s": _rebalanced_s(setups, killed_ms),
+    }
+
+
+def _steady(
+    polls: dict[str, list[Polled]],
+    begun_ms: int,
+    ended_ms: int,
+    switches: int,
+) -> dict[str, float]:
+    """While all pollers run: how often each device was polled, and how late."""
+    late_ms: list[float] = []
+    exact = 0
+    for rows in polls.values():
+        window = [row for row in rows if begun_ms <= row.time_ms < ended_ms]
+        late_ms += [row.late_ms for row in window]
+        exact += abs(len(window) - WINDOW) <= 1
+    late_ms.sort()
+    return {
+        "polled_once_a_period_ratio": exact / switches,
+        "late_p50_ms": late_ms[len(late_ms) // 2],
+        "late_p99_ms": late_ms[int(len(late_ms) * 0.99)],
+    }
+
+
+def _polled_twice(rows: list[Polled], period_s: float) -> bool:
+    """True if two pollers polled the device within half a period."""
+    rows = sorted(rows, key=lambda row: row.time_ms)
+    return any(
+        a.poller != b.poller and b.time_ms - a.time_ms < period_s * 500
+        for a, b in itertools.pairwise(rows)
+    )
+
+
+def _after_kill(
+    polls: dict[str, list[Polled]], killed_ms: int, killed: str, period_s: float
+) -> dict[str, float]:
+    """What happened to the devices of the poller that was killed."""
+    waits_s: list[float] = []
+    packets: list[float] = []
+    learning: list[float] = []
+    forgotten = twice = 0
+    for rows in polls.values():
+        before = [row for row in rows if row.time_ms < killed_ms]
+        after = [row for row in rows if row.time_ms >= killed_ms]
+        twice += _polled_twice(rows, period_s)
+        if not before or max(before, key=lambda row: row.time_ms).poller != killed:
+            continue
+        taken = [row for row in after if row.poller != killed]
+        if not taken:
+            forgotten += 1
+            continue
+        first = min(taken, key=lambda row: row.time_ms)
+        waits_s.append((first.time_ms - killed_ms) / 1000)
+        packets.append(first.packets)
+        learning.append(max(row.packets for row in before))
+    waits_s.sort()
+    packets.sort()
+    learning.sort()
+    return {
+        "devices_of_the_killed": len(waits_s) + forgotten,
+        "not_polled_again": forgotten,
+        "polled_again_p50_s": waits_s[len(waits_s) // 2],
+        "polled_again_max_s": waits_s[-1],
+        "learning_poll_packets_p50": learning[len(learning) // 2],
+        "first_poll_packets_p50": packets[len(packets) // 2],
+        "polled_by_two_in_half_a_period": twice,
+    }
+
+
+def _rebalanced_s(setups: list[Setup], killed_ms: int) -> float:
+    """How long after the kill the others held everything."""
+    histories = [_history(setup) for setup in setups if setup.name != NAMES[1]]
+    for time_ms in sorted(held.time_ms for history in histories for held in history):
+        now = [
+            [held.held for held in history if held.time_ms <= time_ms][-1:]
+            for history in histories
+        ]
+        if time_ms > killed_ms and sum(map(sum, now)) == setups[0].switches:
+            return (time_ms - killed_ms) / 1000
+    return float("inf")
+
+
+def _start(setup: Setup) -> subprocess.Popen[bytes]:
+    Path(setup.folder).mkdir()
+    with (Path(setup.folder) / "log").open("wb") as log:
+        command = [sys.executable, "-m", "benchmarks.shared_polling", "--poll"]
+        return subprocess.Popen(
+            [*command, msgspec.json.encode(setup).decode()], stdout=log, stderr=log
+        )
+
+
+def _history(setup: Setup) -> list[Held]:
+    try:
+        lines = (Path(setup.folder) / "held").read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    return [msgspec.json.decode(line, type=Held) for line in lines if line[-1:] == b"}"]
+
+
+def _last(setup: Setup) -> Held:
+    return (_history(setup) or [Held(0, 0, 0, 0.0)])[-1]
+
+
+async def _read(setup: Setup, polls: dict[str, list[Polled]]) -> None:
+    async with JournalReader(Path(setup.folder) / "journal", "bench") as reader:
+        while chunk := await reader.read(wait_s=0.5):
+            for batch in chunk.batches:
+                if batch.measurement != "device":
+                    continue
+                late, packets = batch.field("late_ms"), batch.field("packets")
+                for at, device in enumerate(batch.tag("device")):
+                    polls[device].append(
+                        Polled(
+                            batch.received_ms,
+                            setup.name,
+                            float(late[at] or 0),
+                            float(packets[at] or 0),
+                        )
+                    )
+
+
+async def poll(setup: Setup) -> None:
+    """In a poller's process, until it is stopped."""
+    folder = Path(setup.folder)
+    estate = Estate(
+        sites=(Site(id="s", name="s"),),
+        devices=tuple(
+            Device(id=f"switch-{n}", site="s", address=address(n), port=setup.port)  # type: ignore[arg-type]
+            for n in range(setup.switches)
+        ),
+    )
+    credentials = Credentials(
+        {"default": credential("default", {"community": COMMUNITY})}
+    )
+    config = SnmpConfig(period_s=setup.period_s, state_file=folder / "snmp.json")
+    journal_config = JournalConfig(folder=folder / "journal", readers=("bench",))
+    connection = NatsConnection(NatsConfig(servers=(setup.nats,)), setup.name)
+    share = NatsShare(connection, setup.name)
+    async with (
+        Journal(journal_config, "poll", CATALOGUE) as journal,
+        connection,
+        share,
+        Poller(
+            config,
+            lambda: estate,
+            credentials,
+            journal,
+            pinger=Pinger(loopback=True),
+            share=share,
+            learnt=LearntBucket(connection),
+        ) as poller,
+    ):
+        with (folder / "held").open("wb", buffering=0) as file:
+            while True:
+                used = resource.getrusage(resource.RUSAGE_SELF)
+                cpu_s = used.ru_utime + used.ru_stime
+                now = Held(wall_ms(), share.held, poller.stats.learnt, cpu_s)
+                file.write(msgspec.json.encode(now) + b"\n")
+                await asyncio.sleep(_LOOK_S)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--switches", type=int, default=SWITCHES)
+    parser.add_argument("--period", type=float, default=PERIOD_S)
+    parser.add_argument("--poll", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.poll:
+        import uvloop
+
+        uvloop.run(poll(msgspec.json.decode(arguments.poll, type=Setup)))
+    else:
+        print(json.dumps(run(arguments.switches, arguments.period)))
