@@ -236,7 +236,7 @@ def _last(setup: Setup) -> Held:
 
 async def _read(setup: Setup, polls: dict[str, list[Polled]]) -> None:
     async with JournalReader(Path(setup.folder) / "journal", "bench") as reader:
-        while chunk := await reader.read(wait_s=0.5):
+        while chunk := await reader.read(wait_s=5.0):
             for batch in chunk.batches:
                 if batch.measurement != "device":
                     continue

@@ -23,6 +23,21 @@ SELF_POLL = measurement(
     Field("late_p99_ms", "float", "ms", "99th percentile of start delay"),
     Field("retries", "int", "packet", "requests sent again"),
 )
+SELF_SHARE = measurement(
+    "self_share",
+    "a poller that shares the estate with others",
+    (_PROCESS,),
+    Field("held", "int", "1", "devices that it polls and no other does"),
+    Field("pollers", "int", "1", "pollers that share, as far as it knows"),
+    Field(
+        "settled",
+        "int",
+        "flag",
+        "1 if it has all that it should: it reaches NATS, all have the same estate, "
+        "and the others have given up what is its own",
+    ),
+    counter("changes", "times that it gained or gave up devices"),
+)
 SELF_TRAPS = measurement(
     "self_traps",
     "the trap receiver, since start",
@@ -193,6 +208,7 @@ SELF_CERTIFICATE = measurement(
 
 SELF_MEASUREMENTS: tuple[Measurement, ...] = (
     SELF_POLL,
+    SELF_SHARE,
     SELF_TRAPS,
     SELF_JOURNAL,
     SELF_READER,

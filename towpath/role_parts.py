@@ -14,6 +14,7 @@ from collectors.ingest.providers import Providers
 from collectors.journal import Append
 from collectors.personal_data import PERSONAL_DAYS, prune_files
 from collectors.retention import Job
+from collectors.self_metrics import Source
 from collectors.server_measurements import CATALOGUE
 from collectors.sharing.estate_share import site_pollers
 from collectors.snmp import Credentials, Poller
@@ -53,11 +54,18 @@ def build_poller(
     append: Append,
     process: str,
     now_ms: WallClock,
-) -> tuple[Poller, list[tuple[str, AbstractAsyncContextManager[Any]]]]:
-    """The poller, and what must run before it if it shares the estate with others."""
+) -> tuple[
+    Poller,
+    list[tuple[str, AbstractAsyncContextManager[Any]]],
+    list[tuple[str, Source]],
+]:
+    """The poller; and what must run before it, and rows of that, if it shares the
+    estate with others."""
     name = config.snmp.poller_name
     pieces: list[tuple[str, AbstractAsyncContextManager[Any]]] = []
+    sources: list[tuple[str, Source]] = []
     share, learnt = None, None
+    process = f"{process}-{name}" if name else process
     if config.snmp.share and name not in site_pollers(estate.current).values():
         # A process that does not share needs no client of NATS.
         from collectors.nats.nats_connection import NatsConnection
@@ -69,17 +77,18 @@ def build_poller(
         learnt = LearntBucket(connection)
         servers = ", ".join(config.nats.servers)
         pieces = [(f"NATS {servers}", connection), (f"share as {name}", share)]
+        sources = [("share", lambda at: [share.sample(process, at)])]
     poller = Poller(
         config.snmp,
         lambda: estate.current,
         credentials,
         append,
-        f"{process}-{name}" if name else process,
+        process,
         now_ms,
         share=share,
         learnt=learnt,
     )
-    return poller, pieces
+    return poller, pieces, sources
 
 
 def call_collector(

@@ -150,13 +150,13 @@ class Installation:
     def _poll(self) -> None:
         config, devices = self.config, len(self.estate.current.devices)
         credentials = Credentials.read(config.snmp.credentials_file)
-        poller, shared = build_poller(
+        poller, pieces, sources = build_poller(
             config, self.estate, credentials, self.journal, self.process, self._now_ms
         )
-        self.pieces += shared
+        self.pieces += pieces
+        self._sources += sources
         self._add(f"poll {devices} devices every {config.snmp.period_s:g} s", poller)
-        period_s = config.snmp.period_s
-        polls = PollCheck(poller.stats, lambda: poller.is_cut_off, period_s)
+        polls = PollCheck(poller.stats, lambda: poller.is_cut_off, config.snmp.period_s)
         self._checks.append(("poll", polls))
         if config.traps.enabled:
             traps = TrapReceiver(

@@ -28,6 +28,7 @@ from collectors.sharing.bounded_assignment import SharedDevice, assign
 from collectors.sharing.estate_share import digest, shared_devices
 from collectors.sharing.poller_roster import RENEWALS, Entry, PollerRoster, View
 from probes.wire.clock import MonotonicClock, steady_s
+from probes.wire.sample import Sample, Value
 
 _log = structlog.get_logger()
 _KEPT_S = 3600.0
@@ -76,7 +77,6 @@ class NatsShare:
         self._failures = FailureLog("pollers_not_shared", level="warning")
         self._tasks = BackgroundTasks()
         self._is_leaving = False
-        self.rebalances = 0
 
     async def __aenter__(self) -> Self:
         self._tasks.start(self._run(), "share of the estate")
@@ -108,10 +108,19 @@ class NatsShare:
         """How many pollers share the estate, as far as is known."""
         return self._roster.pollers
 
-    @property
-    def is_settled(self) -> bool:
-        """True if this poller holds all that it should."""
-        return self._roster.is_settled
+    def sample(self, process: str, now_ms: int) -> Sample:
+        """One row of `self_share`."""
+        now_s, roster = self._now_s(), self._roster
+        settled = (
+            roster.is_settled and now_s < roster.deadline_s and not roster.is_left_out
+        )
+        fields: dict[str, Value] = {
+            "held": self.held,
+            "pollers": roster.pollers,
+            "settled": int(settled),
+            "changes": self.changes,
+        }
+        return Sample("self_share", {"process": process}, fields, now_ms)
 
     def set_estate(self, estate: Estate) -> None:
         self._devices = shared_devices(estate)
@@ -237,7 +246,6 @@ class NatsShare:
             return
         session.changes = roster.changes
         self.changes += 1
-        self.rebalances += 1
         _log.info(
             "devices_shared",
             poller=self.name,

@@ -57,6 +57,7 @@ ROLLED: dict[str, tuple[Part, ...]] = {
     "experience": _EVERY,
     "site": _EVERY,
     "self_poll": _EVERY,
+    "self_share": _EVERY,
     "self_traps": _EVERY,
     "self_journal": _EVERY,
     "self_reader": _EVERY,

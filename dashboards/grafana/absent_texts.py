@@ -37,6 +37,7 @@ NOTHING = {
     "self_notify": "No channel is set up",
     "self_poll": "No poller reports",
     "self_reader": "No reader reports",
+    "self_share": "No poller shares the estate",
     "self_traps": "Traps are switched off",
     "self_web": "The status page is switched off",
     "sensor": "No such sensor is read",

@@ -28,6 +28,7 @@ from dashboards.grafana.boards.notification_panels import (
     CHANNELS,
     IS_HEARD,
 )
+from dashboards.grafana.boards.poller_shares import SHARES
 from dashboards.grafana.boards.recorded_call_panels import COUNTS, READING
 from dashboards.grafana.boards.rule_texts import what_to_do
 
@@ -376,7 +377,7 @@ TOWPATH_ITSELF = Board(
             "Now",
             (IS_BLIND, IS_LATE, IS_BEHIND, IS_FULL, IS_HEARD, RECEIVES_TRAPS),
         ),
-        BoardRow("Polling", (SEES_OVER_TIME, POLLS, LATE)),
+        BoardRow("Polling", (SEES_OVER_TIME, POLLS, LATE, SHARES)),
         BoardRow("Journal, store and disks", (LAG, LOSSES, JOURNAL, COMMIT_TIME)),
         BoardRow("Disks and notifications", (DISKS, CHANNELS)),
         BoardRow("Certificates", (CERTIFICATES,), collapsed=True),
