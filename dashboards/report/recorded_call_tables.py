@@ -5,7 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dashboards.report.report_columns import Cell, CellColumn, TableLayout
+from dashboards.report.report_columns import (
+    Cell,
+    CellColumn,
+    TableLayout,
+    utc_time,
+)
 from dashboards.report.report_data import ReportContent
 
 _RECORDED = (
@@ -118,4 +123,42 @@ AGREEMENT_LAYOUT = TableLayout(
     "poor.",
     _AGREEMENT,
     _agreement,
+)
+_EVENTS = (
+    CellColumn("month"),
+    CellColumn("room"),
+    CellColumn("site"),
+    CellColumn("event"),
+    CellColumn("from (UTC)", "time"),
+    CellColumn("poor at the site (ratio of streams with a verdict)", "ratio"),
+    CellColumn("streams with a verdict", "count"),
+    CellColumn("poor in the room (ratio of streams with a verdict)", "ratio"),
+    CellColumn("streams of the room with a verdict", "count"),
+    CellColumn("note"),
+)
+
+
+def _events(content: ReportContent) -> Iterable[Sequence[Cell]]:
+    for one in content.events:
+        yield (
+            str(content.month),
+            one.event.room,
+            one.site,
+            one.event.text,
+            utc_time(one.event.from_ms),
+            one.poor,
+            one.streams or None,
+            one.room_poor,
+            one.room_streams or None,
+            one.why,
+        )
+
+
+EVENTS_LAYOUT = TableLayout(
+    "events",
+    "Calls during events",
+    "Audio in Teams at the site of each event in a room, as Microsoft recorded it, in "
+    "calls that ended from its start until half an hour after it.",
+    _EVENTS,
+    _events,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 
 from dashboards.report.month import ReportPeriod
@@ -18,6 +18,11 @@ from dashboards.report.report_data import ReportContent
 Cell = str | int | float | date | datetime | None
 Kind = Literal["text", "count", "number", "ratio", "pounds", "pence", "date", "time"]
 _UNIT = re.compile(r"\(([^()]*)\)$")
+
+
+def utc_time(time_ms: int) -> datetime:
+    """Returns the cell of a `time`."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from collectors.estate.opening_hours import OpeningHours
 from collectors.experience.groups import LEAST
 from collectors.local_days import local_date
 from collectors.store.query import Store
+from dashboards.event_calls import EventCalls, event_calls, event_queries
 from dashboards.observed import (
     Observations,
     Periods,
@@ -83,6 +84,7 @@ class ReportContent:
     targets: ReportTargets = field(default_factory=ReportTargets)
     suppliers: tuple[SupplierSum, ...] = ()
     recorded: RecordedCalls = NO_RECORDED_CALLS
+    events: tuple[EventCalls, ...] = ()
 
     def people_at(self, site: str) -> int:
         """Returns the most laptops seen at once at a site, rounded to 5; 0 if too few
@@ -261,7 +263,17 @@ async def gather_content(
         recorded=await gather_recorded_calls(
             store.query, inputs.span, _by_day(calls.hours, month, to_ms), inputs.sites
         ),
+        events=await _gather_events(inputs, now_ms),
     )
+
+
+async def _gather_events(inputs: ReportInputs, now_ms: int) -> tuple[EventCalls, ...]:
+    rooms = [room for room in inputs.estate.rooms if inputs.covers(room.site)]
+    if not rooms:
+        return ()
+    queries = event_queries(inputs.span, rooms)
+    answers = [await inputs.store.query(query) for query in queries]
+    return event_calls(rooms, answers, now_ms)
 
 
 def _by_day(hours: OpeningHours, month: ReportPeriod, to_ms: int) -> list[Span]:

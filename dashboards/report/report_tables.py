@@ -4,7 +4,6 @@ incidents. Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 from dashboards import figure_text
 from dashboards.report import poor_call_causes, report_figures
@@ -12,9 +11,16 @@ from dashboards.report.line_value_tables import SUPPLIER_LAYOUT, VALUE_LAYOUT
 from dashboards.report.parity_table import PARITY_LAYOUT
 from dashboards.report.recorded_call_tables import (
     AGREEMENT_LAYOUT,
+    EVENTS_LAYOUT,
     RECORDED_LAYOUT,
 )
-from dashboards.report.report_columns import Cell, CellColumn, ReportTable, TableLayout
+from dashboards.report.report_columns import (
+    Cell,
+    CellColumn,
+    ReportTable,
+    TableLayout,
+    utc_time,
+)
 from dashboards.report.report_data import ReportContent
 from dashboards.report.trend_table import TREND_LAYOUT
 
@@ -284,8 +290,8 @@ def _incidents(content: ReportContent) -> Iterable[Sequence[Cell]]:
             alert.severity,
             alert.summary or alert.title or alert.rule,
             alert.cause,
-            _time(alert.since_ms),
-            None if incident.ongoing else _time(incident.to_ms),
+            utc_time(alert.since_ms),
+            None if incident.ongoing else utc_time(incident.to_ms),
             _hours(incident.to_ms - incident.from_ms),
             incident.explains,
             content.people_at(alert.site) or None,
@@ -294,10 +300,6 @@ def _incidents(content: ReportContent) -> Iterable[Sequence[Cell]]:
 
 def _hours(ms: float) -> float:
     return round(ms / 3_600_000, 3)
-
-
-def _time(time_ms: int) -> datetime:
-    return datetime.fromtimestamp(time_ms / 1000, UTC)
 
 
 _LAYOUTS = (
@@ -331,6 +333,7 @@ _LAYOUTS = (
     ),
     RECORDED_LAYOUT,
     AGREEMENT_LAYOUT,
+    EVENTS_LAYOUT,
     TableLayout(
         "causes",
         "Causes of poor calls",

@@ -13,10 +13,11 @@ from starlette.responses import Response
 from collectors.estate.estate_model import Room
 from collectors.store.query import Row
 from dashboards.chart import Chart
+from dashboards.event_calls import event_calls, event_queries
 from dashboards.figure_text import per_second, percent, rate, short_number
 from dashboards.query_cache import rounded
 from dashboards.web import page_queries
-from dashboards.web.page_queries import MINUTE_MS
+from dashboards.web.page_queries import DAY_MS, MINUTE_MS
 from dashboards.web.page_ranges import RANGES, PageRange, chosen_range
 from dashboards.web.page_views import Overview, Views
 from dashboards.web.range_charts import range_chart, row_series
@@ -28,6 +29,9 @@ from dashboards.web.room_cards import (
     room_card,
 )
 from dashboards.web.site_filter import MAX_TEXT
+
+# How far back the page of a room has events.
+_PAST_DAYS = 14
 
 
 class RoomPages:
@@ -63,10 +67,16 @@ class RoomPages:
         if card is not None:
             card = await self._with_past(card, view)
         span = shown.span(view.now_ms)
-        figures, ports = await self._views.answers.all(
+        past = rounded(view.now_ms) - _PAST_DAYS * DAY_MS, rounded(view.now_ms)
+        figures, ports, *calls = await self._views.answers.all(
             page_queries.room_figures(span, wanted, shown.step_ms),
             page_queries.room_ports(span, wanted, shown.step_ms),
+            *event_queries(past, [room]),
         )
+        answers = [rows for rows in calls if rows is not None]
+        events = None
+        if len(answers) == len(calls):
+            events = event_calls([room], answers, view.now_ms)
         return self._show(
             "room.html",
             here="rooms",
@@ -77,6 +87,8 @@ class RoomPages:
             ranges=RANGES,
             shown=shown,
             range_link=lambda key: f"?range={key}#graphs",
+            events=events,
+            past_days=_PAST_DAYS,
         )
 
     async def _cards(self, view: Overview) -> list[RoomCard] | None:
