@@ -90,7 +90,7 @@ async def test_files_are_complete_named_by_month_and_without_a_byte_order_mark(
     names = sorted(path.name for path in made.files)
     assert "site-depot-2026-10-calls.csv" in names
     assert "site-depot-2026-10.html" in names
-    assert len(names) == 14
+    assert len(names) == 15
     for path in made.files:
         assert not path.read_bytes().startswith(b"\xef\xbb\xbf")
     text = next(p for p in made.files if p.name.endswith("lines.csv")).read_text()
