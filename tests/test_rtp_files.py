@@ -80,9 +80,10 @@ def test_a_damaged_capture_raises_nothing(kind, tmp_path):
         data = bytearray(KINDS[kind])
         for _ in range(3):
             data[chance.randrange(4, len(data))] = chance.randrange(256)
+        (tmp_path / "capture").write_bytes(data)
         # The first bytes may no longer be those of a capture.
         with contextlib.suppress(NotACapture):
-            read(tmp_path / "capture", bytes(data))
+            report_capture(tmp_path / "capture")
 
 
 def test_a_frame_of_an_unlikely_length_is_damage_and_is_not_read(tmp_path):
@@ -91,6 +92,18 @@ def test_a_frame_of_an_unlikely_length_is_damage_and_is_not_read(tmp_path):
     file, frames = read(tmp_path / "capture", bytes(data))
     assert frames == []
     assert file.ended_early == "the file is damaged: a frame has an unlikely length"
+
+
+def test_a_frame_of_an_impossible_time_is_left_out_and_counted(tmp_path):
+    data = bytearray(pcapng(call_frames(range(20))))
+    # The upper half of the last frame's time.
+    at = data.rindex(b"\6\0\0\0") + 12
+    data[at : at + 4] = b"\xff\xff\xff\xff"
+    path = tmp_path / "damaged.pcapng"
+    path.write_bytes(data)
+    report = report_capture(path)
+    assert report.remarks == ["1 frames have an impossible time: left out"]
+    assert report.streams[0].received == 19
 
 
 def test_another_file_is_not_a_capture(tmp_path):

@@ -171,9 +171,13 @@ def test_unusual_packets_are_followed_as_well():
     for n in range(20):
         six = ethernet(ipv6(udp(rtp(n, ssrc=1)), "2001:db8::1", "2001:db8::2"))
         tagged = ethernet(ipv4(udp(rtp(n, ssrc=2))), 0, (0x8100, 5))
+        # Of a large packet, the first fragment has the headers.
+        large = udp(rtp(n, ssrc=3, size=1400))[:800]
+        first = ethernet(ipv4(large, number=n + 1, fragment=0x2000))
         at_ns = START_NS + n * STEP_NS
-        streams.read_block(*ring_block([(at_ns, six), (at_ns, tagged)], snap=78))
-    assert sorted(s.key.ssrc for s in streams.streams.values()) == [1, 2]
+        block = [(at_ns, six), (at_ns, tagged), (at_ns, first)]
+        streams.read_block(*ring_block(block, snap=78))
+    assert sorted(s.key.ssrc for s in streams.streams.values()) == [1, 2, 3]
     assert all(stream.received == 20 for stream in streams.streams.values())
 
 

@@ -22,6 +22,8 @@ _STANDARD_INPUT = Path("-")
 _MOST_FRAME_BYTES = 1 << 18
 _MOST_BLOCK_BYTES = 1 << 24
 _MOST_INTERFACES = 4096
+# In the year 2116; pcapng has 64 bits of any unit, so damage can go far beyond.
+_END_NS = 1 << 62
 _SECTION = 0x0A0D0D0A
 _MAGIC = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
@@ -46,11 +48,13 @@ class CapturedFrame(NamedTuple):
 class CaptureFile:
     """`for frame in CaptureFile(path)`; the path `-` is the standard input. A file that
     was cut in the middle, or is damaged from some point on, ends there: `ended_early`
-    then says so in a sentence."""
+    then says so in a sentence. `untimed` frames had an impossible time, and are left
+    out."""
 
     def __init__(self, path: Path) -> None:
         self.name = "standard input" if path == _STANDARD_INPUT else str(path)
         self.ended_early = ""
+        self.untimed = 0
         self._path = path
 
     def _open(self) -> AbstractContextManager[io.BufferedReader]:
@@ -137,7 +141,10 @@ class CaptureFile:
                 if interface is not None:
                     interfaces.append(interface)
             elif (frame := _block_frame(kind, body, order, interfaces)) is not None:
-                yield frame
+                if 0 <= frame.at_ns < _END_NS:
+                    yield frame
+                else:
+                    self.untimed += 1
         self._cut()
 
 

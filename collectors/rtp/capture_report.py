@@ -115,6 +115,8 @@ def _remarks(
     remarks = []
     if file.ended_early:
         remarks.append(f"{file.ended_early}; what comes before it is reported")
+    if file.untimed:
+        remarks.append(f"{file.untimed:,} frames have an impossible time: left out")
     if links:
         numbers = ", ".join(map(str, sorted(links)))
         remarks.append(
