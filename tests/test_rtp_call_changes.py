@@ -89,6 +89,21 @@ def test_a_call_that_is_taken_back_from_hold_is_watched_again():
     assert stream.one_way_ms == pytest.approx(19_600, abs=60)
 
 
+def test_a_call_is_on_hold_in_the_old_way_too():
+    wire = Wire()
+    wire.send(0, "ab", (5060, 5060), answer(183, audio(A, 4000, "sendrecv")))
+    wire.talk("ba", (5000, 4000), 20, 50, 2)
+    for n in range(1000):
+        wire.send(20 + n * 20, "ab", (4000, 5000), rtp(n, n * 160, 1))
+        for at, address in ((50, "0.0.0.0"), (900, A)):
+            if n == at:
+                again = answer(183, audio(address, 4000, "sendrecv"))
+                wire.send(25 + n * 20, "ab", (5060, 5060), again)
+    stream = wire.figures()["0x00000001"]
+    assert stream.on_hold_ms[0][1] - stream.on_hold_ms[0][0] == 17_000
+    assert (stream.one_way, stream.one_way_ms) == (False, pytest.approx(2000, abs=60))
+
+
 def test_media_that_share_a_port_have_the_formats_of_all():
     text = SDP.format(A, 4000, "UDP/TLS/RTP/SAVPF") + (
         "a=rtcp-mux\r\na=candidate:1 1 udp 99 198.51.100.99 4999 typ srflx\r\n"

@@ -15,6 +15,7 @@ _START = re.compile(rb"(?:SIP/2\.0 (\d{3}) |([A-Z]{3,12}) sips?:\S+ SIP/2\.0\r?$
 _BRANCH = re.compile(r";\s*branch\s*=\s*([^\s;,]{1,256})", re.I)
 _TAG = re.compile(r";\s*tag\s*=", re.I)
 _BOUNDARY = re.compile(r';\s*boundary\s*=\s*"?([^\s";]{1,70})', re.I)
+_HELD = re.compile(rb"^c=IN IP4 0\.0\.0\.0\s*$", re.M)
 _FOLD = re.compile(rb"\n[ \t]+")
 _MOST_MEDIA, _MOST_LINES, _MOST_CANDIDATES, _MOST_PARTS = 16, 400, 16, 16
 _DIRECTIONS = {"sendrecv", "sendonly", "recvonly", "inactive"}
@@ -36,7 +37,8 @@ class SdpMedia(NamedTuple):
 class SipMessage(NamedTuple):
     """`method` of a request, or else `status` of a reply. `about`: the method of the
     request that is replied to, or of this one. `branch` of the hop that it is on.
-    `in_dialog`: of a call that is established."""
+    `in_dialog`: of a call that is established. `is_held`: the sender awaits nothing for
+    now, said in the old way (RFC 2543), by the address 0.0.0.0."""
 
     call_id: str
     method: str
@@ -45,6 +47,7 @@ class SipMessage(NamedTuple):
     about: str = ""
     branch: str = ""
     in_dialog: bool = False
+    is_held: bool = False
 
 
 def call_digest(text: str) -> bytes:
@@ -85,12 +88,15 @@ def read_sip(payload: bytes) -> SipMessage | None:
             # A name in quotes or an address in brackets may have anything.
             in_dialog = _TAG.search(value.rpartition(">")[2]) is not None
     media: tuple[SdpMedia, ...] = ()
+    is_held = False
     if b"m=" in body:
-        media = read_sdp(_session_description(kind, body).decode("utf-8", "replace"))
+        session = _session_description(kind, body)
+        media = read_sdp(session.decode("utf-8", "replace"))
+        is_held = not media and _HELD.search(session) is not None
     method = (start[2] or b"").decode("ascii")
     return SipMessage(
         *(call_id, method, int(start[1] or 0), media),
-        *(about, branch, in_dialog),
+        *(about, branch, in_dialog, is_held),
     )
 
 

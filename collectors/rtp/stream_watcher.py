@@ -67,6 +67,8 @@ class StreamWatcher:
         self._candidates = StreamCandidates[StreamKey](self._limits.candidates)
         self._awaited: dict[tuple[bytes, int], AwaitedMedia] = {}
         self._calls: dict[bytes, int] = {}
+        # What a host offered in a call last.
+        self._offered: dict[tuple[bytes, bytes], list[tuple[bytes, int]]] = {}
         self.sip_calls = SipCalls(self._limits.calls)
         self._connections = SipConnections(self.counts)
         # By the address and port of either end, so that SDP finds its streams.
@@ -82,7 +84,7 @@ class StreamWatcher:
             self._sweep(at_ns)
         if datagram.tcp_sequence is not None:
             for message in self._connections.take(datagram):
-                self._sip(at_ns, message)
+                self._sip(at_ns, datagram.source, message)
             return
         payload, size = datagram.payload, datagram.size
         if size < _RTP_HEAD_BYTES or not payload:
@@ -98,7 +100,7 @@ class StreamWatcher:
             elif len(payload) < _RTP_HEAD_BYTES <= size:
                 self.counts["cut"] += 1
         elif 65 <= first <= 90:
-            self._sip(at_ns, payload)
+            self._sip(at_ns, datagram.source, payload)
 
     def follow(self, at_ns: int, frame: bytes) -> bool:
         """Takes an Ethernet frame if it is the usual packet of a stream that is known;
@@ -230,13 +232,19 @@ class StreamWatcher:
                 if watched.stream.key.target == datagram.source:
                     watched.metrics = metrics
 
-    def _sip(self, at_ns: int, payload: bytes) -> None:
+    def _sip(self, at_ns: int, source: bytes, payload: bytes) -> None:
         message = read_sip(payload)
         if message is None:
             return
         self.counts["sip"] += 1
         digest = call_digest(message.call_id)
         self.sip_calls.take(at_ns, digest, message)
+        if message.is_held:
+            for place in self._offered.get((digest, source), ()):
+                held = self._awaited.get(place)
+                if held is not None:
+                    media = held.media._replace(direction="sendonly")
+                    self._announce(at_ns, place, held.call, media)
         if not message.media:
             return
         call = self._calls.get(digest)
@@ -245,8 +253,12 @@ class StreamWatcher:
             call = self._calls[digest] = self.counts["calls"]
             if len(self._calls) > self._limits.calls:
                 del self._calls[next(iter(self._calls))]
+        offered = self._offered[digest, source] = []
+        if len(self._offered) > self._limits.calls:
+            del self._offered[next(iter(self._offered))]
         for media in join_bundled(message.media):
             for place in ((media.address, media.port), *media.candidates):
+                offered.append(place)
                 self._announce(at_ns, place, call, media)
 
     def _announce(
