@@ -1,4 +1,4 @@
-"""Percentiles by the tops of days are those of all five-minute means."""
+"""Percentiles by the tops of days are those of all five-minute means, or rows."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from stores import DAY, HOUR, START
 
 from collectors.batch import Batch, Schema
 from collectors.server_measurements import CATALOGUE
-from collectors.store import day_tops, query_files
+from collectors.store import day_tops, query_files, top_forms
 from collectors.store.duck_queries import Cells
 from collectors.store.parquet_store import EmbeddedStore
-from collectors.store.query import Highest, Pick, Query, Row
+from collectors.store.query import Highest, Pick, Query, Row, Where
 from probes.wire.catalogue import Catalogue
 from probes.wire.sample import Value
 
@@ -169,6 +169,55 @@ async def test_ports_are_found_that_are_busy_on_other_days_only(
         assert not any("-5m/" in text for text in texts)
 
 
+async def test_percentiles_of_minutes_are_those_of_all_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supplier of `b` changes within a day; `c` is busy on one whole day."""
+    chance = random.Random(3)
+    days, minute = 3, 60_000
+    rows = [
+        (
+            at,
+            line,
+            "s1",
+            "primary",
+            "new" if line == "b" and at > START + DAY + HOUR else "old",
+            chance.random() * (5 if line == "c" and (at - START) // DAY == 1 else 1),
+        )
+        for line in "abc"
+        for at in range(START, START + days * DAY + HOUR, minute)
+        if line != "a" or chance.random() < 0.7
+    ]
+    tags = ("line", "site", "role", "supplier")
+    columns = tuple(list(column) for column in zip(*rows, strict=True))
+    schema = Schema("line", tags, ("down_use_ratio",))
+    picks = Pick("down_use_ratio", "p95"), Pick("down_use_ratio", "max")
+    queries = [
+        Query("line", picks, START, START + days * DAY, group_by=("line",)),
+        Query("line", picks, START + HOUR, START + days * DAY, (), ("supplier",)),
+        Query("line", picks, START, START + DAY, (Where("line", ("c",)),), ("line",)),
+    ]
+    declared = CATALOGUE.measurement("line")
+    async with EmbeddedStore(tmp_path, Catalogue([declared])) as store:
+        await store.write([Batch("test", START, schema, columns)])
+        before = [_plain(await store.query(query)) for query in queries]
+        await store.tidy(START + days * DAY + 2 * HOUR)
+        texts = _note_texts(store, monkeypatch)
+        assert [_plain(await store.query(query)) for query in queries] == before
+        # Rows are read of the part of a day, and of the days that differ.
+        last = texts[-2:]
+        assert "/shared/line/" in "".join(texts)
+        assert not any("/shared/line/" in text for text in last)
+        # Without rows, nothing else could replace a day's tops.
+        for path in _rows_of_lines(tmp_path):
+            path.unlink()
+        assert await store.query(queries[0]) == []
+
+
+def _rows_of_lines(folder: Path) -> list[Path]:
+    return list(folder.glob("shared/line/*/*"))
+
+
 def _uses(rows: list[Row]) -> dict[str, float]:
     return {row.tags["port"]: float(row.values["in_use_ratio_p95"]) for row in rows}
 
@@ -191,10 +240,10 @@ def _note_texts(store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> list[s
 
 def test_only_high_percentiles_of_five_minute_means_have_tops() -> None:
     query = _query(START, START + DAY)
-    assert day_tops.have_answer(query, DECLARED)
+    assert top_forms.have_answer(query, DECLARED)
     for other in (
         _query(START, START + DAY, Pick("in_use_ratio", "p50")),
         _query(START, START + DAY, Pick("in_bps", "p95")),
     ):
-        assert not day_tops.have_answer(other, DECLARED)
+        assert not top_forms.have_answer(other, DECLARED)
     assert query_files.TopFiles({}, {}, query_files.join_files([]), 2).is_worth is False

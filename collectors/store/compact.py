@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
-from collectors.store import day_tops, duckdb_sql, file_layout, rollup
+from collectors.store import day_tops, duckdb_sql, file_layout, rollup, top_forms
 from collectors.store.arrow_tables import is_damaged, metadata, tags_of
 from collectors.store.duck_queries import (
     DuckDb,
@@ -265,10 +265,12 @@ class Compactor:
         self, declared: Measurement, label: str, source: StoredFile, target: Path
     ) -> None:
         if label == day_tops.LABEL:
-            means = self._rollup_file(
-                declared, rollup.STEPS_MS[day_tops.STEP_MS], source
-            )
-            day_tops.write_tops(means, target, declared)
+            form = top_forms.form_of(declared)
+            values = Path(source.path)
+            if form and form.step_ms:
+                label = rollup.STEPS_MS[form.step_ms]
+                values = self._rollup_file(declared, label, source)
+            day_tops.write_tops(values, target, declared)
             return
         rollup.roll_up(source.path, target, rollup.STEP_OF[label], declared)
 
@@ -376,7 +378,7 @@ def _copy_sql(merge: Merge, declared: Measurement, target: Path) -> str:
 
 def _labels(declared: Measurement) -> list[str]:
     """Returns the roll-ups of a measurement, each after those that it is made from."""
-    tops = [day_tops.LABEL] if day_tops.topped(declared) else []
+    tops = [day_tops.LABEL] if top_forms.form_of(declared) else []
     return [*rollup.STEPS_MS.values(), *tops]
 
 

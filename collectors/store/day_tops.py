@@ -1,11 +1,12 @@
-"""The highest five-minute means of each series and day, from which high percentiles of
-weeks are calculated exactly, without reading all means. Pure, but for `write_tops`.
+"""The highest values of each series and day, from which high percentiles of weeks are
+calculated exactly, without reading all values. Pure, but for `write_tops`.
 
-A day has 288 means, of which the file of its tops has the 72 highest, how many there
-are in all, and the highest of the others (`next`). The 95th percentile of some weeks is
-one of the 5 % highest means. Calculated from the tops alone it is never too high. It is
-right if no day has a `next` above it. If a day has, more than a quarter of that day may
-be among the highest means of the weeks, and all its means are read.
+Which values these are is in `top_forms`. A day has 288 five-minute means, of which the
+file of its tops has the 72 highest, how many there are in all, and the highest of the
+others (`next`). The 95th percentile of some weeks is one of the 5 % highest means.
+Calculated from the tops alone it is never too high. It is right if no day has a `next`
+above it. If a day has, more than a quarter of that day may be among the highest means
+of the weeks, and all its means are read.
 
 A percentile of all days is not above the highest of the days (`bound`), which are read
 in a tenth of the time. So the highest ports of a site are found without the percentiles
@@ -32,26 +33,25 @@ from collectors.store import duckdb_sql
 from collectors.store.arrow_tables import metadata
 from collectors.store.duckdb_sql import TIME, literal, name
 from collectors.store.file_layout import DAY_MS
-from collectors.store.percentile_sql import HIGH_PERCENT, kept
-from collectors.store.query import PERCENTILES, Query
+from collectors.store.query import Query
+from collectors.store.top_forms import (
+    BOUND_PERCENT,
+    TopForm,
+    fields_of,
+    form_of,
+    most_kept,
+)
 from probes.wire.catalogue import Measurement
 
 LABEL = "tops"
-KEPT = 72
-# Tops have bounds of this percentile.
-BOUND_PERCENT = 95
-STEP_MS = 300_000
-# Measurement -> the fields of which reports show percentiles of five-minute means.
-_TOPPED = {"interface": ("in_use_ratio", "out_use_ratio")}
 # So many of each value of this tag are `busy`. Of days that differ, the ports that a
 # report shows of a site are among twice as many.
 _WITHIN, _BUSY = "site", 20
 # A part of a day's series can be read without the others.
 _ROW_GROUP = 2_048
-# Of the highest means, these are columns of their own.
-_MARKS = (15, 30, 45, 60)
 # Files of an older form, without `busy`, have another name, and are made again.
 _FORM = "busy"
+_MEAN_PARTS = {":sum": "DOUBLE", ":n": "BIGINT"}
 
 
 class SoughtGroup(NamedTuple):
@@ -63,31 +63,9 @@ class SoughtGroup(NamedTuple):
     ranks: tuple[int | None, ...]
 
 
-def topped(declared: Measurement) -> tuple[str, ...]:
-    """Returns the fields of a measurement that have tops."""
-    return () if declared.personal else _TOPPED.get(declared.name, ())
-
-
-def have_answer(query: Query, declared: Measurement) -> bool:
-    """Returns True if tops answer `query`: high percentiles of five-minute means of
-    each series, by fields that have tops."""
-    return (
-        query.mean_step_ms == STEP_MS
-        and set(query.group_by) >= set(declared.identity)
-        and not set(query.group_by) & set(declared.descriptions)
-        and {pick.field for pick in query.picks} <= set(topped(declared))
-        and all(PERCENTILES[p.aggregate] >= HIGH_PERCENT for p in query.picks)
-    )
-
-
-def have_bounds(query: Query) -> bool:
-    """Returns True if the bounds of tops are above all picks of `query`."""
-    return all(PERCENTILES[pick.aggregate] <= BOUND_PERCENT for pick in query.picks)
-
-
-def file_name(five_minutes: str) -> str:
-    """Returns the name of the tops of a day, from that of its five minutes."""
-    return f"{five_minutes.removesuffix('.parquet')}-{_FORM}.parquet"
+def file_name(rolled: str) -> str:
+    """Returns the name of the tops of a day, from that of its other roll-ups."""
+    return f"{rolled.removesuffix('.parquet')}-{_FORM}.parquet"
 
 
 def are_apart(query: Query) -> bool:
@@ -96,56 +74,58 @@ def are_apart(query: Query) -> bool:
     return highest is not None and highest.within == _WITHIN and highest.count < _BUSY
 
 
-def write_tops(five_minutes: Path, target: Path, declared: Measurement) -> None:
-    """Writes the tops of a day from its roll-up by five minutes. Blocking. Raises
-    DuckDB's errors."""
+def write_tops(source: Path, target: Path, declared: Measurement) -> None:
+    """Writes the tops of a day from its roll-up by five minutes, or its rows. Blocking.
+    Raises DuckDB's errors."""
+    form = _form(declared)
     keys = ", ".join(map(name, declared.identity))
-    means = ", ".join(
-        f"CAST({name(f'{field}:sum')} AS DOUBLE) / nullif({name(f'{field}:n')}, 0)"
-        f" AS {name(field)}"
-        for field in topped(declared)
-    )
     tops = ", ".join(
         f"count({f}) AS {name(f'{field}:n')},"
-        f" max({f}, {KEPT + 1})[1:{KEPT}] AS {name(f'{field}:top')},"
-        f" max({f}, {KEPT + 1})[{KEPT + 1}] AS {name(f'{field}:next')},"
+        f" max({f}, {form.kept + 1})[1:{form.kept}] AS {name(f'{field}:top')},"
+        f" max({f}, {form.kept + 1})[{form.kept + 1}] AS {name(f'{field}:next')},"
         f" max({f}) AS {name(f'{field}:high')},"
-        f" {_marks(field)},"
-        f" {_daily(f, f'count({f})')} AS {name(f'{field}:bound')}"
-        for field in topped(declared)
+        f" {_marks(form, field)},"
+        f" {_daily(form, f)} AS {name(f'{field}:bound')}"
+        for field in form.fields
         for f in (name(field),)
     )
-    # A day on which no port had a speed lacks the columns.
-    empty = duckdb_sql.empty_rows(
-        (),
-        {
-            f"{field}:{part}": kind
-            for field in topped(declared)
-            for part, kind in (("sum", "DOUBLE"), ("n", "BIGINT"))
-        },
-    )
-    rolled = (
-        f"{empty} UNION ALL BY NAME"
-        f" SELECT * FROM {duckdb_sql.files([str(five_minutes)])}"
-    )
+    rows = f"SELECT {TIME}, {keys}, {_values(form)} FROM ({_source(form, source)})"
     day = f"min({TIME}) // {DAY_MS} * {DAY_MS}"
-    bounds = ", ".join(f"coalesce({name(f'{f}:bound')}, 0)" for f in topped(declared))
+    bounds = ", ".join(f"coalesce({name(f'{f}:bound')}, 0)" for f in form.fields)
     place = f"row_number() OVER (PARTITION BY {name(_WITHIN)} ORDER BY"
     place += f" greatest({bounds}) DESC, {keys})"
     text = (
         f"SELECT *, {place} <= {_BUSY} AS busy FROM (SELECT {day} AS {TIME}, {keys},"
-        f" {tops} FROM (SELECT {TIME}, {keys}, {means} FROM ({rolled}))"
-        f" GROUP BY {keys}) ORDER BY busy DESC, {keys}"
+        f" {tops} FROM ({rows}) GROUP BY {keys}) ORDER BY busy DESC, {keys}"
     )
     with duckdb.connect(config={"threads": 1, "memory_limit": "512MB"}) as connection:
         _write(connection.sql(text).to_arrow_table(), target, declared)
 
 
-def _marks(field: str) -> str:
+def _source(form: TopForm, source: Path) -> str:
+    # A day on which no port had a speed lacks the columns.
+    parts = {"": "DOUBLE"} if form.step_ms is None else _MEAN_PARTS
+    columns = {f"{f}{part}": kind for f in form.fields for part, kind in parts.items()}
+    return (
+        f"{duckdb_sql.empty_rows((), columns)} UNION ALL BY NAME"
+        f" SELECT * FROM {duckdb_sql.files([str(source)])}"
+    )
+
+
+def _values(form: TopForm) -> str:
+    if form.step_ms is None:
+        return ", ".join(map(name, form.fields))
+    return ", ".join(
+        f"CAST({name(f'{f}:sum')} AS DOUBLE) / nullif({name(f'{f}:n')}, 0) AS {name(f)}"
+        for f in form.fields
+    )
+
+
+def _marks(form: TopForm, field: str) -> str:
     column = name(field)
     return ", ".join(
-        f"max({column}, {KEPT + 1})[{mark}] AS {name(f'{field}:{mark}')}"
-        for mark in _MARKS
+        f"max({column}, {form.kept + 1})[{mark}] AS {name(f'{field}:{mark}')}"
+        for mark in form.marks
     )
 
 
@@ -162,35 +142,44 @@ def _write(rows: pa.Table, target: Path, declared: Measurement) -> None:
                 writer.write_table(some, _ROW_GROUP)
 
 
-def fields_of(query: Query) -> list[str]:
-    return list(dict.fromkeys(pick.field for pick in query.picks))
-
-
-def most_kept(query: Query, field: str) -> int:
-    """Returns how many of the highest values of `field` have all its percentiles."""
-    most = (query.to_ms - query.from_ms) // STEP_MS + 2
-    lowest = min(PERCENTILES[p.aggregate] for p in query.picks if p.field == field)
-    return kept(lowest, most)
+def render_most(
+    query: Query, declared: Measurement, tops: Sequence[str], means: str
+) -> str:
+    """Returns the SELECT of how many values the group has that has the most."""
+    fields, keys = fields_of(query), _keys(query)
+    counts = ", ".join(f"{name(f'{f}:n')} AS {name(f)}" for f in fields)
+    parts = [f"SELECT {keys}, {counts} FROM ({_rows(query, declared, tops)})"]
+    if means:
+        counts = ", ".join(f"count({name(f)})" for f in fields)
+        parts.append(
+            f"SELECT {keys}, {counts} FROM {_named(query, means)} GROUP BY ALL"
+        )
+    sums = ", ".join(f"coalesce(sum({name(f)}), 0)" for f in fields)
+    return (
+        f"SELECT max(n) FROM (SELECT {keys}, greatest({sums}) AS n"
+        f" FROM ({' UNION ALL '.join(parts)}) GROUP BY {keys})"
+    )
 
 
 def render_outlines(
-    query: Query, declared: Measurement, tops: Sequence[str], means: str
+    query: Query, declared: Measurement, tops: Sequence[str], means: str, most: int
 ) -> str:
     """Returns the SELECT of what is known of each group without its lists. `means`: the
-    SELECT of all means of other days ("": there are none).
+    SELECT of all values of other days ("": there are none). `most`: no group has more
+    values.
 
     After the tags of `group_by` it has for each field how many values there are; two
     values between which the percentiles are, of which the first is NULL if it is not
     known; the highest value that is in no list; and the highest that is in no list of
     a busy row. If no day has more than 5 % of its values above the second, all days
-    together have not. There are at least so many values from each of `_MARKS` to the
+    together have not. There are at least so many values from each mark to the
     one before as they are apart, and so enough above the first for all percentiles.
     """
-    keys = ", ".join(map(name, query.group_by))
-    fields = fields_of(query)
+    form, keys, fields = _form(declared), _keys(query), fields_of(query)
     rows = ", ".join(
-        f"unnest([{name(f'{f}:n')}{', 0' * (len(_MARKS) - 1)}]) AS {name(f'{f}:n')},"
-        f" unnest([{', '.join(name(f'{f}:{mark}') for mark in _MARKS)}])"
+        f"unnest([{name(f'{f}:n')}{', 0' * (len(form.marks) - 1)}])"
+        f" AS {name(f'{f}:n')},"
+        f" unnest([{', '.join(name(f'{f}:{mark}') for mark in form.marks)}])"
         f" AS {name(f'{f}:mark')}, {name(f'{f}:bound')}, {name(f'{f}:next')},"
         f" CASE WHEN busy THEN {name(f'{f}:next')} ELSE {name(f'{f}:high')} END"
         f" AS {name(f'{f}:high')}"
@@ -198,21 +187,20 @@ def render_outlines(
     )
     parts = [f"SELECT {keys}, {rows} FROM ({_rows(query, declared, tops)})"]
     if means:
-        named = ", ".join(["step", keys, *map(name, fields)])
         daily = ", ".join(
-            f"count({column}), NULL, {_daily(column, f'count({column})')}, NULL, NULL"
+            f"count({column}), NULL, {_daily(form, column)}, NULL, NULL"
             for column in map(name, fields)
         )
         parts.append(
-            f"SELECT {keys}, {daily} FROM ({means}) AS t({named})"
-            f" GROUP BY {keys}, step // {DAY_MS}"
+            f"SELECT {keys}, {daily} FROM {_named(query, means)}"
+            f" GROUP BY {keys}, moment // {DAY_MS}"
         )
     outline = ", ".join(
         f"CAST(sum({name(f'{f}:n')}) AS BIGINT),"
         f" max({name(f'{f}:mark')}, {marks})[{marks}], max({name(f'{f}:bound')}),"
         f" max({name(f'{f}:next')}), max({name(f'{f}:high')})"
         for f in fields
-        for marks in (-(-most_kept(query, f) // _MARKS[0]),)
+        for marks in (-(-most_kept(query, f, most) // form.apart),)
     )
     return (
         f"SELECT {keys}, {outline} FROM ({' UNION ALL '.join(parts)}) GROUP BY {keys}"
@@ -224,13 +212,14 @@ def render(
     declared: Measurement,
     tops: Sequence[str],
     means: str,
+    most: int,
     groups: Sequence[SoughtGroup],
     only_busy: bool = False,
 ) -> str:
     """Returns the SELECT of a column for each pick, after the place in `groups`, by the
-    tops of days and by `means`, the SELECT of all means of other days ("": there are
+    tops of days and by `means`, the SELECT of all values of other days ("": there are
     none). `only_busy`: the lists of others are not read."""
-    keys = ", ".join(map(name, query.group_by))
+    keys = _keys(query)
     fields = fields_of(query)
     floors = {field: f"floor{n}" for n, field in enumerate(fields)}
     ranks = {pick: f"rank{n}" for n, pick in enumerate(query.picks)}
@@ -242,15 +231,14 @@ def render(
         f" JOIN sought USING ({keys})"
     ]
     if means:
-        named = ", ".join(["step", keys, *map(name, fields)])
         parts.append(
             f"SELECT {known}, {', '.join(map(name, fields))}"
-            f" FROM ({means}) AS t({named}) JOIN sought USING ({keys})"
+            f" FROM {_named(query, means)} JOIN sought USING ({keys})"
         )
     high = " OR ".join(f"{name(f)} >= {floor}" for f, floor in floors.items())
     columns = ", ".join(
         f"max(CASE WHEN {name(p.field)} >= {floors[p.field]} THEN {name(p.field)} END,"
-        f" {most_kept(query, p.field)})[any_value({ranks[p]})]"
+        f" {most_kept(query, p.field, most)})[any_value({ranks[p]})]"
         for p in query.picks
     )
     return (
@@ -268,7 +256,7 @@ def render_days(
 ) -> str:
     """Returns the SELECT of the starts of days with values above the floors of `groups`
     that are in no list."""
-    keys = ", ".join(map(name, query.group_by))
+    keys = _keys(query)
     higher = " OR ".join(
         f"{name(f'{f}:next')} > floor{n}" for n, f in enumerate(fields_of(query))
     )
@@ -303,11 +291,26 @@ def _value(value: str | float | None) -> str:
     return "CAST(NULL AS VARCHAR)" if value is None else literal(str(value))
 
 
-def _daily(column: str, count: str) -> str:
-    """Returns the SQL of the value above which a day has less than 5 %, rounded up."""
-    above = 100 - BOUND_PERCENT
-    highest = max(KEPT, DAY_MS // STEP_MS * above // 100) + 1
-    return f"max({column}, {highest})[{count} * {above} // 100 + 1]"
+def _daily(form: TopForm, column: str) -> str:
+    """Returns the SQL of a value above which a day has less than 5 %, rounded up."""
+    place = f"count({column}) * {100 - BOUND_PERCENT} // 100 + 1"
+    return f"max({column}, {form.kept + 1})[least({place}, {form.kept + 1})]"
+
+
+def _keys(query: Query) -> str:
+    return ", ".join(map(name, query.group_by))
+
+
+def _named(query: Query, means: str) -> str:
+    """Returns `means` as a source: time, tags, fields."""
+    columns = ", ".join(["moment", *map(name, (*query.group_by, *fields_of(query)))])
+    return f"({means}) AS t({columns})"
+
+
+def _form(declared: Measurement) -> TopForm:
+    form = form_of(declared)
+    assert form is not None
+    return form
 
 
 def _rows(
@@ -317,19 +320,16 @@ def _rows(
     having: Sequence[str] = (),
 ) -> str:
     """Returns the SELECT of the tops that meet all conditions."""
-    fields = fields_of(query)
+    kinds = {f"{f}:{part}": k for f in fields_of(query) for part, k in _parts(declared)}
     empty = duckdb_sql.empty_rows(
         (tag.name for tag in declared.tags),
-        {
-            **{f"{f}:{part}": kind for f in fields for part, kind in _PARTS.items()},
-            "busy": "BOOLEAN",
-        },
+        {**kinds, "busy": "BOOLEAN"},
     )
     columns = ", ".join(
         [
             TIME,
             *(f"coalesce({name(tag)}, '') AS {name(tag)}" for tag in query.group_by),
-            *(name(f"{field}:{part}") for field in fields for part in _PARTS),
+            *map(name, kinds),
             "busy",
         ]
     )
@@ -338,11 +338,9 @@ def _rows(
     return f"SELECT {columns} FROM ({empty}{read}) WHERE {' AND '.join(conditions)}"
 
 
-_PARTS = {
-    "n": "BIGINT",
-    "top": "DOUBLE[]",
-    "next": "DOUBLE",
-    "high": "DOUBLE",
-    "bound": "DOUBLE",
-    **{str(mark): "DOUBLE" for mark in _MARKS},
-}
+def _parts(declared: Measurement) -> list[tuple[str, str]]:
+    """Returns the columns of each field and their types."""
+    parts = {"n": "BIGINT", "top": "DOUBLE[]"}
+    marks = [str(mark) for mark in _form(declared).marks]
+    parts |= dict.fromkeys(["next", "high", "bound", *marks], "DOUBLE")
+    return list(parts.items())

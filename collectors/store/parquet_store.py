@@ -18,11 +18,11 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.store import (
-    day_tops,
     duckdb_sql,
     file_layout,
     hourly_percentiles,
     rollup,
+    top_forms,
 )
 from collectors.store.arrow_tables import (
     brief_parquet_bytes,
@@ -128,21 +128,14 @@ class EmbeddedStore:
         check_query(query, self.catalogue)
         await self._check_patterns(query)
         declared = self.catalogue.measurement(query.measurement)
-        if day_tops.have_answer(query, declared):
+        if top_forms.have_answer(query, declared):
             cells = await self._answer(
                 declared,
                 lambda: self._files.choose_tops(declared, query),
                 lambda files: self._top_cells(query, declared, files, most),
             )
         else:
-            read = means_query(query) if query.mean_step_ms else query
-            counting = counts_query(query)
-            queries = (read, counting) if counting else (read,)
-            cells = await self._answer(
-                declared,
-                lambda: self._files.choose(declared, queries),
-                lambda files: self._cells(query, declared, files, most),
-            )
+            cells = await self._plain_cells(query, declared, most)
         if query.highest:
             cells = keep_highest(query, cells)
         if most is not None and len(cells) > most:
@@ -237,12 +230,23 @@ class EmbeddedStore:
                 ) from None
         raise QueryFailed(f"{self._folder.root}: files kept changing while being read")
 
+    async def _plain_cells(
+        self, query: Query, declared: Measurement, most: int | None
+    ) -> Cells:
+        read = means_query(query) if query.mean_step_ms else query
+        counting = counts_query(query)
+        queries = (read, counting) if counting else (read,)
+        return await self._answer(
+            declared,
+            lambda: self._files.choose(declared, queries),
+            lambda files: self._cells(query, declared, files, most),
+        )
+
     async def _top_cells(
         self, query: Query, declared: Measurement, files: TopFiles, most: int | None
     ) -> Cells:
         if not files.is_worth:
-            chosen = FilesOfQueries((files.whole,))
-            return await self._cells(query, declared, chosen, most)
+            return await self._plain_cells(query, declared, most)
         cells = await top_percentiles(
             self._duckdb.rows, query, declared, files, self._limits.memory_mb
         )

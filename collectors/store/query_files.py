@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import structlog
 
-from collectors.store import day_tops, file_layout, rollup
+from collectors.store import day_tops, file_layout, rollup, top_forms
 from collectors.store.arrow_tables import is_damaged
 from collectors.store.file_layout import Scan, StoredFile
 from collectors.store.query import Query, means_query
@@ -46,8 +46,8 @@ class FilesOfQueries(NamedTuple):
 
 
 class TopFiles(NamedTuple):
-    """The files of percentiles of means by `day_tops`: the tops of whole days, all
-    means of the same days, and the means of `other` days. `days`: how many days there
+    """The files of percentiles by `day_tops`: the tops of whole days, all values (means
+    or rows) of the same days, and those of `other` days. `days`: how many days there
     are."""
 
     tops: dict[int, tuple[str, ...]]
@@ -66,11 +66,6 @@ class TopFiles(NamedTuple):
     def is_worth(self) -> bool:
         """Whether most days have tops."""
         return len(self.tops) > self.days / 2
-
-    @property
-    def whole(self) -> ChosenFiles:
-        """The files of all means."""
-        return join_files([self.other, *self.means.values()])
 
 
 def join_files(parts: Sequence[ChosenFiles]) -> ChosenFiles:
@@ -103,9 +98,9 @@ class QueryFiles:
         )
 
     def choose_tops(self, declared: Measurement, query: Query) -> TopFiles:
-        """Returns the files of a query for which `day_tops.have_answer`. Raises
+        """Returns the files of a query for which `top_forms.have_answer`. Raises
         `OSError`."""
-        read = means_query(query)
+        read = means_query(query) if query.mean_step_ms else query
         days = list(self._folder.files_between(declared, query.from_ms, query.to_ms))
         tops: dict[int, tuple[str, ...]] = {}
         means: dict[int, ChosenFiles] = {}
@@ -168,6 +163,10 @@ class QueryFiles:
         rolled: list[Path] = []
         with contextlib.suppress(FileNotFoundError):
             rolled = rollup.without_source(fives.iterdir(), current, start)
+        form = top_forms.form_of(declared)
+        if rolled and (form is None or form.step_ms is None):
+            # If the tops do not have the answer, nothing else has.
+            return ()
         names = [path.name for path in rolled]
         names += [rollup.file_name(Path(file.path).name, declared) for file in current]
         folder = self._day_folder(declared, day_tops.LABEL, start)

@@ -1,4 +1,4 @@
-"""Answers percentiles of five-minute means by the tops of days
+"""Answers high percentiles by the tops of days
 (`collectors.store.day_tops`)."""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from collectors.store import day_tops, rollup
+from collectors.store import day_tops, duckdb_sql, rollup
 from collectors.store.day_tops import SoughtGroup
 from collectors.store.duck_queries import Cells
 from collectors.store.highest_groups import (
@@ -17,8 +17,15 @@ from collectors.store.highest_groups import (
     subject_values,
 )
 from collectors.store.percentile_sql import rank
-from collectors.store.query import PERCENTILES, Query, means_query
+from collectors.store.query import Query, field_types, means_query
 from collectors.store.query_files import ChosenFiles, TopFiles, join_files
+from collectors.store.top_forms import (
+    fields_of,
+    form_of,
+    have_bounds,
+    most_kept,
+    percent_of,
+)
 from probes.wire.catalogue import Measurement
 
 RunSql = Callable[[str], Awaitable[Cells]]
@@ -52,17 +59,24 @@ async def top_percentiles(
 ) -> Cells:
     """Returns the cells of a query for which `day_tops.have_answer`. With `highest`
     there may be more groups than that."""
+    form = form_of(declared)
+    assert form is not None
     tops, means = _top_paths(files, ()), _means(query, declared, files.other)
-    text = day_tops.render_outlines(query, declared, tops, means)
+    most = form.most_values(query)
+    if most is None:
+        ((most,),) = await run(day_tops.render_most(query, declared, tops, means))
+    text = day_tops.render_outlines(query, declared, tops, means, most or 1)
     outlines = _outlines(query, await run(text))
     groups = sorted(outlines)
-    if query.highest and day_tops.have_bounds(query):
+    if query.highest and have_bounds(query):
         groups = sorted(_candidates(query, outlines))
-    size = _groups_at_once(query, memory_mb)
+    size = _groups_at_once(query, most or 1, memory_mb)
     cells: Cells = []
     for begin in range(0, len(groups), size):
         some = groups[begin : begin + size]
-        cells += await _of_groups(run, query, declared, files, some, outlines)
+        cells += await _of_groups(
+            run, query, declared, files, most or 1, some, outlines
+        )
     return cells
 
 
@@ -103,6 +117,7 @@ async def _of_groups(
     query: Query,
     declared: Measurement,
     files: TopFiles,
+    most: int,
     groups: Sequence[Group],
     outlines: Outlines,
 ) -> Cells:
@@ -112,7 +127,7 @@ async def _of_groups(
     cells: Cells = []
     for only_busy in (True, False) if day_tops.are_apart(query) else (False,):
         tops, means = _top_paths(files, ()), _means(query, declared, files.other)
-        text = day_tops.render(query, declared, tops, means, sought, only_busy)
+        text = day_tops.render(query, declared, tops, means, most, sought, only_busy)
         found = _values(query, sought, await run(text))
         sought = [
             group
@@ -131,17 +146,17 @@ async def _of_groups(
     whole = {day for (day,) in await run(text)}
     others = join_files([files.other, *(files.means[day] for day in sorted(whole))])
     tops, means = _top_paths(files, whole), _means(query, declared, others)
-    text = day_tops.render(query, declared, tops, means, sought)
+    text = day_tops.render(query, declared, tops, means, most, sought)
     found = _values(query, sought, await run(text))
     return [*cells, *((*tags, *own) for tags, own in found.items())]
 
 
 def _sought(query: Query, group: Group, outlines: tuple[Outline, ...]) -> SoughtGroup:
-    by_field = dict(zip(day_tops.fields_of(query), outlines, strict=True))
+    by_field = dict(zip(fields_of(query), outlines, strict=True))
     ranks = []
     for pick in query.picks:
         count = by_field[pick.field].values
-        place = count - rank(count, PERCENTILES[pick.aggregate]) + 1
+        place = count - rank(count, percent_of(pick)) + 1
         ranks.append(place if count else None)
     return SoughtGroup(group, tuple(one.floor for one in outlines), tuple(ranks))
 
@@ -149,7 +164,7 @@ def _sought(query: Query, group: Group, outlines: tuple[Outline, ...]) -> Sought
 def _with_floors(query: Query, group: SoughtGroup, values: _Values) -> SoughtGroup:
     """Returns the group with its values as floors, which are not below those it has."""
     floors = []
-    for field, floor in zip(day_tops.fields_of(query), group.floors, strict=True):
+    for field, floor in zip(fields_of(query), group.floors, strict=True):
         own = [v for v, p in zip(values, query.picks, strict=True) if p.field == field]
         known = [value for value in own if value is not None]
         floors.append(min(known, default=floor))
@@ -169,7 +184,7 @@ def _is_settled(
     query: Query, outlines: tuple[Outline, ...], values: _Values, only_busy: bool
 ) -> bool:
     """Returns True if no value that was not read is above one of `values`."""
-    by_field = dict(zip(day_tops.fields_of(query), outlines, strict=True))
+    by_field = dict(zip(fields_of(query), outlines, strict=True))
     for pick, value in zip(query.picks, values, strict=True):
         outline = by_field[pick.field]
         unread = outline.not_busy if only_busy else outline.unlisted
@@ -178,8 +193,8 @@ def _is_settled(
     return True
 
 
-def _groups_at_once(query: Query, memory_mb: int) -> int:
-    values = sum(day_tops.most_kept(query, pick.field) for pick in query.picks)
+def _groups_at_once(query: Query, most: int, memory_mb: int) -> int:
+    values = sum(most_kept(query, pick.field, most) for pick in query.picks)
     return max(1, int(memory_mb * 1e6 * _MEMORY_SHARE / (values * _VALUE_BYTES)))
 
 
@@ -193,6 +208,13 @@ def _top_paths(files: TopFiles, without: Collection[int]) -> list[str]:
 
 
 def _means(query: Query, declared: Measurement, files: ChosenFiles) -> str:
+    """Returns the SELECT of time, tags and values; "" if there are none."""
     if not files.paths:
         return ""
-    return rollup.render_any(means_query(query), declared, *files)
+    if query.mean_step_ms:
+        return rollup.render_any(means_query(query), declared, *files)
+    tags, kinds = [tag.name for tag in declared.tags], field_types(query, declared)
+    rows = duckdb_sql.source(files.scan, tags, kinds, duckdb_sql.conditions(query))
+    columns = [duckdb_sql.TIME, *duckdb_sql.groups(query)]
+    columns += map(duckdb_sql.name, fields_of(query))
+    return f"SELECT {', '.join(columns)} FROM ({rows})"

@@ -1,5 +1,5 @@
-"""Queries lines for a report, a few at a time: the store holds all values of a line to
-find its percentile, and a council's lines together would be much memory."""
+"""Queries lines for a report, their hours a few lines at a time: all hours of a council
+together would be much memory."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ async def gather_lines(
 ) -> dict[str, tuple[LineFigures, ...]]:
     """Returns the figures of `lines` by site, busiest first."""
     figures: list[LineFigures] = []
+    ids = [line.id for line in lines]
+    if not ids:
+        return {}
+    month = await ask(report_queries.line_month(*span, ids))
+    past = await ask(report_queries.line_month_before(*before, ids))
     for begin in range(0, len(lines), _LINES_AT_ONCE):
         some = lines[begin : begin + _LINES_AT_ONCE]
-        ids = [line.id for line in some]
-        figures += line_figures(
-            some,
-            await ask(report_queries.line_month(*span, ids)),
-            await ask(report_queries.line_hours(*span, ids)),
-            await ask(report_queries.line_month_before(*before, ids)),
-        )
+        hours = report_queries.line_hours(*span, [line.id for line in some])
+        figures += line_figures(some, month, await ask(hours), past)
     by_site: dict[str, list[LineFigures]] = {}
     for one in sorted(figures, key=lambda figures: -(figures.use_p95 or -1.0)):
         by_site.setdefault(one.line.site, []).append(one)
