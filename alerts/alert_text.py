@@ -238,13 +238,15 @@ def placeholder_values(
 
 
 def process_name(name: str) -> str:
-    """`all` is Towpath, `poll` its poll role, `alert-web` Towpath (alert, web)."""
-    roles = name.split("-")
-    if name in ("all", ""):
-        return "Towpath"
+    """`all` is Towpath, `poll` its poll role, `alert-web` Towpath (alert, web);
+    `poll+depot` is the poll role of the poller `depot`."""
+    names, _, poller = name.partition("+")
+    roles, at = names.split("-"), f" at {poller}" if poller else ""
+    if names in ("all", ""):
+        return f"Towpath{at}"
     if len(roles) == 1:
-        return f"Towpath's {name} role"
-    return f"Towpath ({', '.join(roles)})"
+        return f"Towpath's {names} role{at}"
+    return f"Towpath ({', '.join(roles)}){at}"
 
 
 def owner_text(owner: Owner) -> str:

@@ -31,7 +31,7 @@ def recorded_call_rows(end_ms: int) -> Iterator[Sample]:
     for by, group in (("trunk", TRUNK), ("sip_code", "486")):
         yield _sample("phone_calls", {"by": by, "group": group}, at_ms)
     yield _sample("self_calls", {"process": "calls"}, now_ms)
-    yield _sample("self_share", {"process": "poll-depot"}, now_ms)
+    yield _sample("self_share", {"process": "poll+depot"}, now_ms)
     for measurement in ("rtp_media", "rtp_capture"):
         names = CATALOGUE.measurement(measurement).tags
         tags = {tag.name: SITE if tag.name == "site" else "one" for tag in names}

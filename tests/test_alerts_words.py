@@ -202,6 +202,7 @@ def test_every_page_reads_well_whatever_is_known(rule: Rule, estate: Estate) -> 
         ("all", "Towpath does not receive traps"),
         ("poll", "Towpath's poll role does not receive traps"),
         ("poll-web", "Towpath (poll, web) does not receive traps"),
+        ("poll+depot-1", "Towpath's poll role at depot-1 does not receive traps"),
     ],
 )
 def test_a_process_is_called_by_what_it_does(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -21,7 +22,7 @@ from collectors.snmp import Credentials, Poller
 from collectors.store.erasure import Erasures
 from dashboards.web import ApiSources
 from probes.wire.clock import WallClock
-from towpath.config import TowpathConfig, personal_folders
+from towpath.config import ROLES, TowpathConfig, personal_folders
 
 
 def api_sources(config: TowpathConfig, estate: EstateFile) -> ApiSources:
@@ -47,6 +48,14 @@ def retention_jobs(config: TowpathConfig) -> list[Job]:
     ]
 
 
+def name_process(config: TowpathConfig, roles: Sequence[str]) -> str:
+    """What a process is called in its rows and its log of the journal: by its roles,
+    and by its poller if there may be several."""
+    name = "all" if len(roles) == len(ROLES) else "-".join(roles)
+    poller = config.snmp.poller_name
+    return f"{name}+{poller}" if poller and "poll" in roles else name
+
+
 def build_poller(
     config: TowpathConfig,
     estate: EstateFile,
@@ -65,7 +74,6 @@ def build_poller(
     pieces: list[tuple[str, AbstractAsyncContextManager[Any]]] = []
     sources: list[tuple[str, Source]] = []
     share, learnt = None, None
-    process = f"{process}-{name}" if name else process
     if config.snmp.share and name not in site_pollers(estate.current).values():
         # A process that does not share needs no client of NATS.
         from collectors.nats.nats_connection import NatsConnection

@@ -53,7 +53,6 @@ from dashboards.web.action_pages import alert_actions
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 from towpath.config import (
-    ROLES,
     Role,
     TowpathConfig,
     certificate_files,
@@ -74,6 +73,7 @@ from towpath.role_parts import (
     api_sources,
     build_poller,
     call_collector,
+    name_process,
     retention_jobs,
 )
 from towpath.roles import RoleLocks
@@ -96,7 +96,7 @@ class Installation:
         now_ms: WallClock = wall_ms,
     ) -> None:
         self.config, self.roles = config, roles
-        self.process = "all" if len(roles) == len(ROLES) else "-".join(roles)
+        self.process = name_process(config, roles)
         self.pieces: list[tuple[str, Piece]] = []
         self._sources: list[tuple[str, Source]] = []
         self._running = contextlib.AsyncExitStack()
