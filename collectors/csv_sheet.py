@@ -34,9 +34,9 @@ class NotCsv(ValueError):
 def read_sheet(
     raw: bytes, names: Mapping[str, str], order: Sequence[str] = ()
 ) -> CsvSheet:
-    """The rows of a sheet with commas, semicolons or tabs. `names`: our column name by
-    a heading's letters and digits. `order`: the headings of a sheet that may have none
-    of its own. Raises `NotCsv`. Pure."""
+    """Returns the rows of a sheet with commas, semicolons or tabs. `names`: our column
+    name by a heading's letters and digits. `order`: the headings, if the sheet may have
+    none. Raises `NotCsv`. Pure."""
     text = _decode(raw)
     # What is in quotes belongs to a cell: an address may have many commas.
     first = _QUOTED.sub("", text.lstrip().partition("\n")[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import services
 from netbox_answers import V3, read_netbox
 
+from collectors.importing import rest_client
 from collectors.importing.rest_client import RestClient, SourceError, read_token
 
 
@@ -68,6 +70,23 @@ async def test_an_answer_that_is_not_netboxs_is_reported(body: bytes) -> None:
     )
     text = await failure_text(double)
     assert "other than JSON" in text or "has no list of results" in text
+
+
+async def test_an_answer_that_is_too_large_or_never_whole_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def double() -> api_doubles.ApiDouble:
+        return api_doubles.ApiDouble(
+            lambda path, query: (200, b" " * 5000),
+            ("Authorization", "Token secret"),
+            {},
+        )
+
+    monkeypatch.setattr(rest_client, "_MAX_BYTES", 4096)
+    assert "with more than 0 MB" in await failure_text(double())
+    monkeypatch.setattr(rest_client, "read_body", lambda *_: asyncio.sleep(9))
+    monkeypatch.setattr(rest_client, "_LONGEST_ANSWER_S", 0.05)
+    assert "gave no whole answer within 0.05 s" in await failure_text(double())
 
 
 async def test_pages_that_never_end_are_given_up() -> None:

@@ -49,8 +49,8 @@ from probes.wire.sample import Sample, Value
 
 _PERIOD_MS = PERIOD_S * 1000
 _HOUR_MS = 3_600_000
-# In how many rounds a record is tried that Microsoft fails to send: if others of its
-# window are read, and (a day) if none is, as Microsoft as a whole may fail then.
+# After so many rounds, a record that cannot be read is left out: if others of its
+# window can be read, or (a day) if none can, as Microsoft as a whole may be failing.
 _MOST_TRIES, _MOST_TRIES_ALONE = 8, 96
 # With so many failures in one window, Microsoft as a whole fails.
 _MOST_FAILED = 10
@@ -258,7 +258,7 @@ class CallCollector:
         self._written_ms = end_ms
         self._counts["windows"] += 1
         self._counts["records"] += len(records)
-        # First of all: else the next window has them too if this end cannot be saved.
+        # Before saving: if that fails, the next window must not have these calls too.
         for one in due:
             self._counted[one.id] = self._listed.pop(one.id)
             self._tries.pop(one.id, None)
@@ -306,8 +306,8 @@ class CallCollector:
     def _note_failed(
         self, failed: list[tuple[ListedRecord, GraphFails]], are_others_read: bool
     ) -> None:
-        """Raises what failed, so that the window is read again; but not for ever if it
-        is about single records."""
+        """Raises the failure, so that the window is read again, until each record that
+        fails was tried often enough."""
         for one, _ in failed:
             self._tries[one.id] += 1
         most = _MOST_TRIES if are_others_read else _MOST_TRIES_ALONE

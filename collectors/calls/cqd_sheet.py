@@ -86,7 +86,7 @@ class CqdSheet(msgspec.Struct, frozen=True):
 
 
 class CqdRefused(ValueError):
-    """The sheet is none that can be used. The text is one sentence."""
+    """The sheet cannot be used. The text says why, in one sentence."""
 
 
 def read_cqd(raw: bytes, order: DateOrder | None = None) -> CqdSheet:
@@ -98,7 +98,7 @@ def read_cqd(raw: bytes, order: DateOrder | None = None) -> CqdSheet:
         raise CqdRefused(f"line {error}") from None
     if missing := _missing(sheet.columns):
         headings = ", ".join(sheet.headings[:8])
-        # Of its headings, one that is nearly one of ours is the likely mistake.
+        # A heading that is nearly one that we know is probably the mistake.
         hint = next((h for name in sheet.headings if (h := _hint(name))), "")
         raise CqdRefused(f"its columns ({headings}) lack {missing}{hint}")
     order = order or _order_of(sheet.rows)

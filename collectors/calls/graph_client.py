@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 import httpx2
 import msgspec
 
+from collectors.answer_body import read_body
 from collectors.calls.calls_config import CallsConfig
 from collectors.calls.graph_token import GraphRefused, GraphToken
 from collectors.calls.record_list import (
@@ -180,7 +181,6 @@ class GraphClient:
         headers = {"Authorization": f"Bearer {token}"}
         if content is not None:
             headers["Content-Type"] = "application/json"
-        body = bytearray()
         try:
             async with (
                 # An answer that comes drop by drop keeps within the other timeout.
@@ -189,15 +189,14 @@ class GraphClient:
                     method, url, headers=headers, content=content
                 ) as answer,
             ):
-                async for part in answer.aiter_bytes():
-                    body += part
-                    if len(body) > _MAX_BYTES:
-                        raise GraphFails(
-                            f"Microsoft Graph sent a page of over {_MAX_BYTES >> 20} MB"
-                        )
-                return _GraphAnswer(answer.status_code, answer.headers, bytes(body))
+                body = await read_body(answer, _MAX_BYTES)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
             return _GraphAnswer()
+        if body is None:
+            raise GraphFails(
+                f"Microsoft Graph sent a page of over {_MAX_BYTES >> 20} MB"
+            )
+        return _GraphAnswer(answer.status_code, answer.headers, body)
 
     def _asked_s(self, answer: _GraphAnswer) -> float | None:
         """Returns how long Microsoft asks to wait."""

@@ -47,7 +47,7 @@ class GraphToken:
             return self._token
 
     def forget(self, token: str) -> None:
-        """Signs in anew the next time, unless that has been done since `token`."""
+        """Drops `token`, so that the next request signs in again. A newer one stays."""
         if token == self._token:
             self._good_until_s = 0.0
 

@@ -1,7 +1,7 @@
-"""Who an end of a call was: ours, an outsider or a service. Pure.
+"""Tells who was at an end of a call: one of ours, an outsider or a service. Pure.
 
-Accounts and names end here. Both shapes are read: `associatedIdentity`, and the older
-`identity`.
+Accounts and names are dropped here. Both shapes are read: `associatedIdentity`, and the
+older `identity`.
 """
 
 from __future__ import annotations

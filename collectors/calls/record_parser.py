@@ -1,7 +1,7 @@
 """Makes a `CallRecord` of a record from Microsoft Graph. Pure.
 
-Names, sign-in names, accounts, addresses and device names end here: what is returned
-has no field for them. Both shapes are read: the latest, and the one before it
+Names, sign-in names, accounts, addresses and device names are dropped here: what is
+returned has no field for them. Both shapes are read: the latest, and the one before it
 (`identity` instead of `associatedIdentity`, `participants` instead of
 `participants_v2`, no list of segments' own ends). Whatever is odd is counted by reason;
 the rest of the record is kept.
@@ -92,7 +92,7 @@ def parse_record(
     if not _has_time(raw, odd):
         odd["no_time"] += 1
         return None
-    # For what is odd: nothing depends on the kind.
+    # Only to count new kinds: nothing else depends on it.
     one_of(raw.get("type"), _KINDS, "unknown", "call_kind", odd)
     sessions: list[SessionEnd] = []
     seen: list[_SeenStream] = []

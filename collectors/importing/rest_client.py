@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -11,6 +12,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from collectors.answer_body import read_body
+
+_LONGEST_ANSWER_S = 300.0
 _TIMEOUT_S = 30.0
 # Pauses before each attempt: a busy server or a lost connection is retried twice.
 _PAUSES_S = (0.0, 1.0, 3.0)
@@ -136,10 +140,19 @@ class RestClient:
         url = f"{self._url}{path}"
         server = f"{self._name} at {self._url}"
         try:
-            answer = await self._http.get(url)
+            async with (
+                # An answer that comes drop by drop keeps within the other timeout.
+                asyncio.timeout(_LONGEST_ANSWER_S),
+                self._http.stream("GET", url) as answer,
+            ):
+                content = await read_body(answer, _MAX_BYTES)
         except httpx2.TimeoutException:
             raise SourceError(
                 f"{server} gave no answer within {_TIMEOUT_S:g} s"
+            ) from None
+        except TimeoutError:
+            raise SourceError(
+                f"{server} gave no whole answer within {_LONGEST_ANSWER_S:g} s"
             ) from None
         except httpx2.RemoteProtocolError:
             raise SourceError(
@@ -149,7 +162,11 @@ class RestClient:
             raise SourceError(
                 f"{server} cannot be reached: {_failure_reason(error)}"
             ) from None
-        body = _decode_json(answer)
+        if content is None:
+            raise SourceError(
+                f"{server} answered {path} with more than {_MAX_BYTES >> 20} MB", 200
+            )
+        body = _decode_json(content)
         if answer.is_redirect:
             to = answer.headers.get("location", "elsewhere")
             raise SourceError(f"{server} redirects to {to}: give that address", 300)
@@ -180,11 +197,9 @@ class RestClient:
         return body
 
 
-def _decode_json(answer: httpx2.Response) -> Any:
-    if len(answer.content) > _MAX_BYTES:
-        return None
+def _decode_json(content: bytes) -> Any:
     try:
-        return answer.json()
+        return json.loads(content)
     except (ValueError, RecursionError):
         return None
 

@@ -13,12 +13,10 @@ from probes.wire.display import displayable
 from towpath.commands.fleet_registry import registry_of
 from towpath.commands.shared import (
     ConfigFile,
-    fail,
     read_config,
-    usage_error,
+    reading_file,
     user_name,
 )
-from towpath.error_sentences import sentence_of
 
 if TYPE_CHECKING:
     from collectors.ingest.device_lists import DeviceComparison
@@ -48,12 +46,8 @@ def expected(
     )
     from collectors.ingest.pseudonym import read_key, serial_hash
 
-    try:
+    with reading_file(file, DeviceListRefused):
         devices = read_device_file(file)
-    except OSError as error:
-        fail(sentence_of(error))
-    except DeviceListRefused as error:
-        usage_error([f"{file}: {error}"])
     ingest = read_config(config).ingest
     with registry_of(ingest) as registry:
         agents = registry.agents()

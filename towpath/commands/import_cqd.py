@@ -17,6 +17,7 @@ from towpath.commands.shared import (
     fail,
     read_config,
     read_estate,
+    reading_file,
     run_async,
     usage_error,
 )
@@ -61,12 +62,8 @@ def cqd(
             "too small would follow from the dashboard's sums"
         )
     estate = read_estate(settings)
-    try:
+    with reading_file(file, CqdRefused):
         sheet = read_cqd(file.read_bytes(), dates or None)  # type: ignore[arg-type]
-    except OSError as error:
-        fail(sentence_of(error))
-    except CqdRefused as error:
-        usage_error([f"{file}: {error}"])
     state = ensure_folder(settings.state / "cqd.json", "state")
     today = datetime.fromtimestamp(wall_ms() / 1000, UTC).date()
     try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import os
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -127,6 +128,18 @@ def usage_error(findings: Sequence[str]) -> NoReturn:
     for finding in findings:
         typer.echo(finding, err=True)
     raise typer.Exit(2)
+
+
+@contextlib.contextmanager
+def reading_file(file: Path, refused: type[Exception]) -> Iterator[None]:
+    """Ends the command with one sentence if the file cannot be read, or if its content
+    raises `refused`."""
+    try:
+        yield
+    except OSError as error:
+        fail(sentence_of(error))
+    except refused as error:
+        usage_error([f"{file}: {error}"])
 
 
 def fail(reason: str) -> NoReturn:

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from joserfc.jwk import KeySet
 
+from collectors.answer_body import read_body
 from dashboards.web.sign_in.id_token import UnknownKey, check_id_token, signing_keys
 from dashboards.web.sign_in.sign_in_config import OidcConfig, secure_address
 from dashboards.web.sign_in.sign_in_refusal import (
@@ -210,7 +211,6 @@ class IdentityProvider:
     ) -> tuple[int, bytes]:
         """Status and body. Redirects are not followed. Raises `ProviderUnusable`."""
         shown = url.partition("?")[0]
-        body = bytearray()
         try:
             async with asyncio.timeout(self.config.timeout_s):
                 if self._tls is None:
@@ -228,10 +228,7 @@ class IdentityProvider:
                         headers={"Accept": "application/json", **(headers or {})},
                     ) as response,
                 ):
-                    async for chunk in response.aiter_bytes():
-                        body += chunk
-                        if len(body) > _MOST_BYTES:
-                            raise ProviderUnusable(f"{shown} answered too much")
+                    body = await read_body(response, _MOST_BYTES)
         except TimeoutError:
             raise ProviderUnusable(
                 f"{shown}: no answer in {self.config.timeout_s:g} s"
@@ -239,7 +236,9 @@ class IdentityProvider:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             reason = str(error) or type(error).__name__
             raise ProviderUnusable(f"{shown}: {reason}") from None
-        return response.status_code, bytes(body)
+        if body is None:
+            raise ProviderUnusable(f"{shown} answered too much")
+        return response.status_code, body
 
 
 def _decoded(body: bytes, kind: type[_Document], url: str) -> _Document:
