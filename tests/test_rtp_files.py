@@ -134,8 +134,8 @@ def test_a_clock_that_was_set_back_and_headers_that_are_missing_are_said(tmp_pat
     assert report.remarks == [
         "10 packets were captured too short for the header of RTP: capture with a "
         "larger snap length (tcpdump -s 0)",
-        "1 times the clock of the capture was set back: durations and jitter are "
-        "uncertain",
+        "the clock of the capture was set back (1 times in all): durations and jitter "
+        "are uncertain",
     ]
     (stream,) = report.streams
     assert (stream.received, stream.lost, stream.duration_ms) == (120, 0, 1180)

@@ -20,14 +20,14 @@ _MOST_LINKS = 5
 
 # What was counted, and what it means.
 _SENTENCES = {
-    "cut": "packets were captured too short for the header of RTP: capture with a "
+    "cut": "{:,} packets were captured too short for the header of RTP: capture with a "
     "larger snap length (tcpdump -s 0)",
-    "clock_back": "times the clock of the capture was set back: durations and jitter "
-    "are uncertain",
-    "rtcp_unreadable": "RTCP packets are encrypted or damaged",
-    "sip_gaps": "SIP messages over TCP were not whole in the capture",
-    "sip_tls": "TLS records of SIP (port 5061) are encrypted: calls by it are in no "
-    "table of calls",
+    "clock_back": "the clock of the capture was set back ({:,} times in all): "
+    "durations and jitter are uncertain",
+    "rtcp_unreadable": "{:,} RTCP packets are encrypted or damaged",
+    "sip_gaps": "{:,} SIP messages over TCP were not whole in the capture",
+    "sip_tls": "{:,} TLS records of SIP (port 5061) are encrypted: calls by it are in "
+    "no table of calls",
 }
 
 
@@ -139,7 +139,7 @@ def _remarks(
         remarks.append(f"{decoder.counts['damaged']:,} frames are damaged or cut short")
     for name, sentence in _SENTENCES.items():
         if counts[name]:
-            remarks.append(f"{counts[name]:,} {sentence}")
+            remarks.append(sentence.format(counts[name]))
     if counts["streams_dropped"]:
         remarks.append(
             f"{counts['streams_dropped']:,} streams were taken to be over, as too many "
