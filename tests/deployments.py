@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tomllib
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from collectors.ingest.certificate import make_certificates
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
@@ -88,3 +91,26 @@ def metric_ports(settings: str) -> dict[str, int]:
 def role_of(arguments: list[str]) -> str:
     """The role that the arguments of a container run; empty for another program."""
     return arguments[arguments.index("--role") + 1] if "--role" in arguments else ""
+
+
+def check_nats(settings: str, secrets: str, folder: Path) -> str:
+    """What nats-server finds wrong in its settings, with real certificates for those
+    in `secrets`."""
+    nats = shutil.which("nats-server", path=f"{os.environ['PATH']}:/usr/sbin")
+    keys = make_certificates(folder / "tls", ("localhost",))
+    for names, path in (
+        ("tls.crt|nats.crt", keys.certificate),
+        ("tls.key|nats.key", keys.private_key),
+        ("ca.crt|nats-ca.crt", folder / "tls" / "ca.pem"),
+    ):
+        settings = re.sub(rf"{secrets}/({names})\b", f"{path}", settings)
+    (folder / "nats.conf").write_text(settings)
+    done = subprocess.run(
+        [nats or missing("nats-server"), "-t", "-c", folder / "nats.conf"],
+        env={**os.environ, "POD_NAME": "nats-0"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return done.stderr if done.returncode else ""

@@ -12,6 +12,7 @@ import pytest
 from deployments import (
     DEPLOY,
     check_files,
+    check_nats,
     kustomize,
     kustomized,
     metric_ports,
@@ -34,6 +35,8 @@ FLOWS = {
     "web-proxy": {"web"},
     "alert-channels": {"alert"},
 }
+OF_NATS = {"nats-servers": {"nats"}, "nats-clients": ROLES}
+FLOWS_OF = {"single": FLOWS, "nats": FLOWS | OF_NATS}
 
 
 def of_kind(overlay: str, *kinds: str) -> list[dict[str, Any]]:
@@ -204,7 +207,7 @@ def test_every_flow_is_said_and_has_a_role_that_needs_it(overlay: str) -> None:
     policies = {
         one["metadata"]["name"]: one for one in of_kind(overlay, "NetworkPolicy")
     }
-    assert policies.keys() == FLOWS.keys()
+    assert policies.keys() == FLOWS_OF[overlay].keys()
     assert policies["nothing"]["spec"] == {
         "podSelector": {},
         "policyTypes": ["Ingress", "Egress"],
@@ -215,7 +218,7 @@ def test_every_flow_is_said_and_has_a_role_that_needs_it(overlay: str) -> None:
         if name == "nothing":
             continue
         chosen = selected(overlay, spec["podSelector"]["matchLabels"])
-        assert chosen == FLOWS[name], name
+        assert chosen == FLOWS_OF[overlay][name], name
         # A direction that is named without rules would be closed by mistake.
         for direction in spec["policyTypes"]:
             assert spec[direction.lower()], name
@@ -251,6 +254,37 @@ def test_roles_that_share_files_run_on_one_node_and_can_move_together(
     for budget in of_kind(overlay, "PodDisruptionBudget"):
         labels = budget["spec"]["selector"]["matchLabels"]
         assert not selected(overlay, labels) & shared
+
+
+def test_three_pollers_share_the_estate_and_a_majority_of_servers_stays() -> None:
+    found = workloads("nats")
+    assert found["poll"]["spec"]["replicas"] == found["nats"]["spec"]["replicas"] == 3
+    assert "poll" not in selected("nats", {"towpath/state": "shared"})
+    budgets = {
+        name: budget["spec"]["maxUnavailable"]
+        for budget in of_kind("nats", "PodDisruptionBudget")
+        for name in selected("nats", budget["spec"]["selector"]["matchLabels"])
+    }
+    assert budgets == {"nats": 1, "poll": 1}
+    [apart] = pod(found["nats"])["affinity"]["podAntiAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]
+    assert apart["topologyKey"] == "kubernetes.io/hostname"
+
+
+def test_nats_accepts_its_settings_and_towpath_asks_all_its_servers(
+    tmp_path: Path,
+) -> None:
+    data = config_data("nats")
+    (tmp_path / "towpath.toml").write_text(data["towpath.toml"])
+    config = read(tmp_path / "towpath.toml")
+    assert config.journal.kind == "nats"
+    assert config.snmp.share
+    assert config.nats.replicas == len(config.nats.servers) == 3
+    named = {server.partition("//")[2] for server in config.nats.servers}
+    routes = set(re.findall(r"nats://(\S+):6222", data["nats.conf"]))
+    assert named == {f"{route}:4222" for route in routes}
+    assert check_nats(data["nats.conf"], "/run/nats", tmp_path) == ""
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

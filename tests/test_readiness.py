@@ -37,6 +37,7 @@ from towpath.readiness import (
     broker_check,
     calls_check,
     evaluation_check,
+    source_checks,
     traps_check,
 )
 from towpath.run import Installation
@@ -170,13 +171,14 @@ def test_a_check_that_fails_hides_neither_itself_nor_others() -> None:
     assert two == "two: broken"
 
 
+SERVERS = "servers of the journal"
 PARTS: dict[Role, set[str]] = {
-    "poll": {"poll", "journal"},
-    "ingest": {"journal"},
-    "store": {"store"},
-    "alert": {"alert"},
+    "poll": {"poll", "journal", SERVERS},
+    "ingest": {"journal", SERVERS},
+    "store": {"store", SERVERS},
+    "alert": {"alert", SERVERS},
     "web": set(),
-    "calls": {"journal"},
+    "calls": {"journal", SERVERS},
 }
 
 
@@ -198,6 +200,15 @@ def ask(port: int, path: str) -> tuple[int, dict[str, Any]]:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
+
+
+def test_what_reads_or_writes_the_journal_is_unready_without_its_servers() -> None:
+    for role in set(ROLES) - {"web"}:
+        checks = source_checks([role], {}, lambda: "no server answers")
+        assert Readiness(checks, lambda: NOW_MS).reasons() == [
+            f"{SERVERS}: no server answers"
+        ]
+    assert source_checks(["web"], {}, lambda: "no server answers") == []
 
 
 async def test_an_unready_process_is_alive_and_is_not_restarted() -> None:

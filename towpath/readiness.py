@@ -56,10 +56,13 @@ class Readiness:
 
 
 def source_checks(
-    roles: Sequence[str], sources: Mapping[str, Source]
+    roles: Sequence[str],
+    sources: Mapping[str, Source],
+    journal_problem: Callable[[], str],
 ) -> list[tuple[str, Check]]:
-    """The checks of these roles that only need what they report about themselves.
-    The journal is checked for the roles whose work is to write to it."""
+    """The checks of these roles that only need what they report about themselves, and
+    why the journal's servers cannot be used. Whether the journal accepts rows is
+    checked for the roles whose work is to write to it."""
     makers: dict[str, Callable[[Source], Check]] = {
         "store": ReaderCheck,
         "traps": traps_check,
@@ -67,9 +70,12 @@ def source_checks(
     }
     if {"poll", "ingest", "calls"} & set(roles):
         makers["journal"] = JournalCheck
-    return [
+    checks = [
         (name, make(sources[name])) for name, make in makers.items() if name in sources
     ]
+    if set(roles) != {"web"}:
+        checks.append(("servers of the journal", lambda now_ms: journal_problem()))
+    return checks
 
 
 class CountProgress:

@@ -140,7 +140,7 @@ class Installation:
             self.process, self._sources, unhurried, now_ms, config.self_s
         )
         self._add("self samples", monitor)
-        self._checks += source_checks(roles, dict(self._sources))
+        self._checks += source_checks(roles, dict(self._sources), self._kind.problem)
         self.readiness = Readiness(self._checks, now_ms)
         if config.metrics.port:
             collectors = (monitor, *self._row_metrics)
