@@ -61,7 +61,7 @@ MEDIA_EDGE_CRITERIA = (
     Criterion("media_edge_ok_ratio", "answers of the media edge", 0.95, 0.8, "ratio"),
     Criterion("media_edge_rtt_p95_ms", "round trip to the media edge", 100, 200, "ms"),
 )
-BY_FIELD = {criterion.field: criterion for criterion in CRITERIA}
+BY_FIELD = {one.field: one for one in (*CRITERIA, *MEDIA_EDGE_CRITERIA)}
 _WORDS: dict[Level, str] = {"ok": "Good", "warn": "Fair", "bad": "Poor"}
 LEVELS: tuple[Level, ...] = ("ok", "warn", "bad")
 

@@ -110,6 +110,8 @@ def experience_rows(at: int) -> Iterator[Sample]:
                 "vpn_up_ratio": 0.97,
                 "web_ok_ratio": 0.995,
                 "name_ok_ratio": 0.999,
+                "media_edge_ok_ratio": 0.99,
+                "media_edge_rtt_p95_ms": 20.0,
                 "down_bps_p50": 7.4e7,
                 "up_bps_p50": 1.8e7,
             },

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from probes.wire.clock import wall_ms
+from towpath.demo.live_stream import PATH as STREAM_PATH
 
 LIBRARY_LINE = "library-wan"
 CHAMBER_SWITCH = "hall-access-1"
@@ -33,6 +34,7 @@ class DemoPorts:
     beacon: int
     webhook: int
     broker: int
+    stream: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ id = "chamber"
 name = "Council chamber"
 site = "town-hall"
 ports = ["{CHAMBER_SWITCH} {CHAMBER_PORT}"]
+stream_url = "http://127.0.0.1:{ports.stream}{STREAM_PATH}"
 
 [[vpn_gateways]]
 id = "vpn-1"

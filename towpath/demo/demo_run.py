@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -35,8 +34,10 @@ from dashboards.report import Month, site_report
 from probes.agent.settings import Mqtt
 from probes.wire.clock import wall_ms
 from towpath.config import ROLES, TowpathConfig, read
-from towpath.demo.demo_council import SWITCHES, DemoPorts, write_estate
+from towpath.demo.demo_council import DemoPorts, write_estate
+from towpath.demo.demo_ports import pick_ports
 from towpath.demo.grafana_steps import TOKEN_FILE, steps, write_boards, write_token
+from towpath.demo.live_stream import LiveStream
 from towpath.demo.simulated_laptops import Fleet, fleet
 from towpath.demo.story import Story
 from towpath.demo.town import (
@@ -45,8 +46,6 @@ from towpath.demo.town import (
     OnCall,
     Switches,
     VpnGatewayServer,
-    free_ports,
-    own_address,
 )
 from towpath.log_setup import LogConfig, configure
 from towpath.report_settings import report_settings
@@ -56,38 +55,6 @@ Piece = TypeVar("Piece")
 
 WEBHOOK_KEY = "demo-webhook-key"
 _BROKER_PASSWORD = "demo-broker-password"
-
-
-def pick_ports(web: int) -> DemoPorts:
-    """Free ports for everything; the status page gets `web` if it is free."""
-    tcp = free_ports(socket.SOCK_STREAM, 7)
-    udp = free_ports(socket.SOCK_DGRAM, len(SWITCHES) + 1)
-    https, page, ndt7, vpn_door, beacon, webhook, broker = tcp
-    stamp, *switches = udp
-    return DemoPorts(
-        address=own_address(),
-        switches={
-            switch.id: port for switch, port in zip(SWITCHES, switches, strict=True)
-        },
-        https=https,
-        web=web if _is_free(web) else page,
-        stamp=stamp,
-        ndt7=ndt7,
-        vpn_door=vpn_door,
-        beacon=beacon,
-        webhook=webhook,
-        broker=broker,
-    )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def settings_toml(ports: DemoPorts, certificates: Certificates, folder: Path) -> str:
@@ -263,6 +230,7 @@ async def _run(
         await start("the VPN gateway", VpnGatewayServer(ports.vpn_door, certificates))
         beacon = BeaconServer(ports.beacon, certificates, ports.address)
         await start("the beacon", beacon)
+        await start("the live stream", LiveStream(ports.stream))
         on_call = OnCall(ports.webhook, WEBHOOK_KEY, story.add_page)
         await start("the webhook", on_call)
         reflector = ReflectorConfig(
@@ -302,6 +270,10 @@ async def _run(
                 _own_agent(folder, server, tokens["town-hall"], certificates)
             )
             say(f"status page: [bold]http://127.0.0.1:{ports.web}[/]")
+            say(
+                "a committee is streamed: /rooms/chamber; to stop its stream: curl -X "
+                f"POST http://127.0.0.1:{ports.stream}/freeze"
+            )
             boards = await asyncio.to_thread(
                 write_boards, folder, config.grafana, load(config.estate)
             )

@@ -28,6 +28,11 @@ from dashboards.grafana.boards.call_panels import (
     of_groups,
 )
 from dashboards.grafana.boards.cause_panels import causes_by_group, causes_over_time
+from dashboards.grafana.boards.media_edge_panels import (
+    EDGE_TEAMS,
+    MEDIA_EDGES,
+    MEDIA_EDGES_OVER_TIME,
+)
 from dashboards.grafana.boards.phone_panels import PHONE_CALLS
 from dashboards.grafana.boards.recorded_call_panels import RECORDED_CALLS
 from dashboards.grafana.boards.route_panels import route_row
@@ -249,7 +254,11 @@ CALLS = Board(
         RECORDED_CALLS,
         PHONE_CALLS,
         WIRE_CALLS,
-        BoardRow("Teams of the estate", (TEAMS,), collapsed=True),
+        BoardRow(
+            "Teams of the estate, and the servers that take their calls",
+            (TEAMS, MEDIA_EDGES, *MEDIA_EDGES_OVER_TIME),
+            collapsed=True,
+        ),
         BoardRow(
             "When calls of the chosen groups failed, and where",
             (CAUSES_OF_CHOSEN,),
@@ -267,6 +276,7 @@ CALLS = Board(
             LINES,
             _CHOSEN,
         ),
+        EDGE_TEAMS,
     ),
     links=("towpath-estate", "towpath-remote", "towpath-vpn"),
 )

@@ -22,6 +22,13 @@ ROOM_STATES: ValueTexts = {
     2: ("Not measured", NEUTRAL),
     3: ("Working", GOOD),
 }
+STREAM_TEXTS: ValueTexts = {
+    0: ("Not there", BAD),
+    1: ("Standing still", BAD),
+    2: ("Not measured", NEUTRAL),
+    3: ("Advancing", GOOD),
+}
+_NO_STREAM = "no stream, or no event is near"
 _DAMAGED = TableColumn(
     "Damaged",
     "percentunit",
@@ -96,6 +103,59 @@ ROOMS_OVER_TIME = Panel(
     height=4,
     value_texts=ROOM_STATES,
     no_value="The estate has no room at this site",
+)
+STREAMS = Panel(
+    "Do the live streams advance?",
+    "As viewers get them, at the last look: from an hour before an event to its end, "
+    "each half minute. A few seconds since the last new segment are good; above 20 a "
+    f"player has little left to show. {what_to_do('room_stream_still_at_event')}",
+    (
+        PanelQuery(
+            select(
+                "room",
+                ("name", "last"),
+                ("stream_state", "last"),
+                ("stream_age_s", "last"),
+                ("stream_text", "last"),
+                by=("room",),
+            ),
+            variables=_SITE,
+        ),
+    ),
+    "short",
+    "table",
+    width=12,
+    height=4,
+    columns={
+        "room": TableColumn("Id", hidden=True),
+        "name_last": TableColumn("Room", width=150),
+        "stream_state_last": TableColumn(
+            "Live stream", value_texts=STREAM_TEXTS, width=130, absent="-"
+        ),
+        "stream_age_s_last": TableColumn(
+            "New segment, ago", "s", decimals=0, width=130, absent="-"
+        ),
+        "stream_text_last": TableColumn("What is wrong", absent="-"),
+    },
+    sort=("name_last", False),
+    newest=True,
+    no_value="The estate has no room at this site",
+)
+STREAMS_OVER_TIME = Panel(
+    "When did a live stream not advance?",
+    "The worst state of each interval, as viewers get it: from an hour before an event "
+    f"until its end. Gap: {_NO_STREAM}. {what_to_do('room_stream_still_at_event')}",
+    (
+        PanelQuery(
+            select("room", ("stream_state", "min"), by=("room",)), "$tag_room", _SITE
+        ),
+    ),
+    "short",
+    "state-timeline",
+    width=12,
+    height=4,
+    value_texts=STREAM_TEXTS,
+    no_value=f"There is {_NO_STREAM}",
 )
 _YES: ValueTexts = {0: ("no", NEUTRAL), 1: ("yes", LOOK)}
 _UP: ValueTexts = {0: ("down", BAD), 1: ("up", GOOD)}

@@ -24,7 +24,13 @@ from dashboards.grafana.board import (
     verdict_steps,
 )
 from dashboards.grafana.boards.device_panels import EVENTS
-from dashboards.grafana.boards.event_rooms import ROOM_PORTS, ROOMS, ROOMS_OVER_TIME
+from dashboards.grafana.boards.event_rooms import (
+    ROOM_PORTS,
+    ROOMS,
+    ROOMS_OVER_TIME,
+    STREAMS,
+    STREAMS_OVER_TIME,
+)
 from dashboards.grafana.boards.firing_alerts import SILENCES, firing
 from dashboards.grafana.boards.key_texts import LINE_ROLES
 from dashboards.grafana.boards.radio_panels import BUSIEST_DEVICES
@@ -258,7 +264,11 @@ LIVE_EVENT = Board(
         ),
         BoardRow("4. The line", (LINES, USE_UP, USE_DOWN)),
         BoardRow("5. Calls from the site", (CALLS, POOR_CALLS, LOSS)),
-        BoardRow("Rooms over time", (ROOMS_OVER_TIME, ROOM_PORTS), collapsed=True),
+        BoardRow(
+            "Live streams, and rooms over time",
+            (STREAMS, STREAMS_OVER_TIME, ROOMS_OVER_TIME, ROOM_PORTS),
+            collapsed=True,
+        ),
         BoardRow("Events of the switch", (EVENTS,), collapsed=True),
         BoardRow("Wi-Fi of the site", (CLIENTS,), collapsed=True),
         BoardRow("UPS batteries of the site", (POWER,), collapsed=True),
