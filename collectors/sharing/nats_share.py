@@ -161,7 +161,6 @@ class NatsShare:
         while not self._is_leaving:
             try:
                 await self._run_session()
-                self._failures.recovered()
             except _FAILURES as error:
                 self._failures.failed(self._connection.sentence(error))
             # What it holds goes on while NATS fails, as long as its lease.
@@ -181,7 +180,6 @@ class NatsShare:
                 now_s = self._now_s()
                 if self._is_deaf(now_s):
                     raise TimeoutError
-                self._failures.recovered()
                 await self._wait_turn(now_s)
             if reading.done():
                 reading.result()
@@ -272,6 +270,11 @@ class NatsShare:
             # An earlier one is in the log after all: it will be read.
             await asyncio.sleep(every_s / 10)
             return
+        except TimeoutError as error:
+            # Busy servers answer late. To begin again would take longer than the lease.
+            self._failures.failed(self._connection.sentence(error))
+            return
+        self._failures.recovered()
         roster.record_renewal(now_s, self._now_s())
         session.revision = max(session.revision, revision)
         if session.published is None:
