@@ -337,3 +337,38 @@ def test_the_drafts_are_those_of_the_facts() -> None:
     assert len(drafts) == len(SEVERAL)
     for name, draft in drafts.items():
         assert (mib_tables.FOLDER / name).read_text() == draft, name
+
+
+def test_a_type_beside_a_class_says_what_a_row_is() -> None:
+    draft = drafted(
+        [
+            column(5, "elementClass", "OCTET STRING:DisplayString"),
+            column(6, "elementType", "OCTET STRING:DisplayString"),
+            column(9, "elementValue", "OCTET STRING:DisplayString"),
+        ]
+    )
+    assert "type: 6" in draft
+    assert "class: 5" not in draft
+
+
+def test_the_table_of_settings_says_what_a_row_is() -> None:
+    kinds = "INTEGER 10=temperature 11=humidity"
+    index = {"index": "pduId, sensorId"}
+    objects = [
+        MibObject(f"{MAKER}.3", "aConfigTable", "ACME", "table", **index),
+        MibObject(f"{MAKER}.3.1.2", "extSensorType", "ACME", "column", kinds),
+        MibObject(
+            f"{MAKER}.3.1.7", "extSensorDecimalDigits", "ACME", "column", "Gauge32"
+        ),
+        MibObject(f"{MAKER}.3.1.8", "otherType", "ACME", "column", "INTEGER 1=a 2=b"),
+        MibObject(f"{MAKER}.5", "aReadingTable", "ACME", "table", **index),
+        MibObject(
+            f"{MAKER}.5.1.4", "readExtSensorValue", "ACME", "column", "Integer32"
+        ),
+    ]
+    draft = drafted(objects)
+    assert f"type: {MAKER}.3.1.2" in draft
+    assert (
+        "{class: humidity, of: value, function: decimal_digits, when: {type: [11]}"
+        in draft
+    )

@@ -288,6 +288,18 @@ COUNT = MeasuredObject("count", is_stated=True)
         # What came of a setting, as a text.
         ("aControlStatus", "OCTET STRING:DisplayString", "", "", TextStateObject()),
         ("aNumOfBadBattPacks", "INTEGER", "", "", COUNT),
+        ("aOptimizedConnections", "Unsigned32", "", "", COUNT),
+        ("aDHCPLeaseCount", "Gauge32", "", "", COUNT),
+        ("aLicensedConnections", "INTEGER", "", "", None),
+        (
+            "aInputLineFailCause",
+            "INTEGER 1=noTransfer 2=blackout",
+            "",
+            "",
+            EnumeratedObject(
+                {1: ("noTransfer", "unknown"), 2: ("blackout", "unknown")}
+            ),
+        ),
         # A counter that began again is no number of what there is now.
         ("aCurrSslConns", "Counter64", "", "", COUNT),
         ("aCurrentDayCalls", "Counter32", "", "", None),

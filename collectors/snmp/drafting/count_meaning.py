@@ -13,13 +13,25 @@ _RATE_UNITS = re.compile(
     r"(new )?(sessions?|connections?|calls?|conns?)( per |/)s(ec(ond)?)?"
 )
 _GAUGES = {"Integer32", "INTEGER", "Gauge32", "Unsigned32"}
+# These types are of what there is, and of a scalar its name need not say "now".
+_CERTAIN_GAUGES = {"Gauge32", "Unsigned32"}
 _CERTAINLY_NOW = {"curr", "current", "concurrent"}
 # Of a counter that began again: the current day, in total.
 _PERIODS = {"attempted", "day", "frames", "hour", "interval", "min", "pkts", "total"}
 _NOW = _CERTAINLY_NOW | {"active", "connected", "established", "login", "registered"}
 _PAST = {"limit", "peak", "high", "low", "watermark", "failed", "rejected", "cps"}
 # Of a session, not how many of them.
-_PAST |= {"attempt", "completed", "dest", "duration", "ended", "gen", "id", "idle"}
+_PAST |= {
+    "allowed",
+    "attempt",
+    "completed",
+    "dest",
+    "duration",
+    "ended",
+    "gen",
+    "id",
+    "idle",
+}
 _PAST |= {"index", "instance", "module", "rate", "role", "time", "timeout", "vlan"}
 
 
@@ -41,9 +53,15 @@ def is_count(mib_object: MibObject, words: Sequence[str]) -> bool:
     is_gauge = base in _GAUGES or (
         bool(_CERTAINLY_NOW & named) and not named & _PERIODS
     )
+    is_plain = (
+        mib_object.kind == "scalar"
+        and base in _CERTAIN_GAUGES
+        and words[-1] in WORD_LISTS.counted
+    )
+    settings = WORD_LISTS.settings - {"dhcp"}
     return (
         is_gauge
-        and bool(WORD_LISTS.counted & named and now & named)
+        and bool(WORD_LISTS.counted & named and (now & named or is_plain))
         and not re.search(r"second|%|percent", mib_object.units + mib_object.hint)
-        and not named & (WORD_LISTS.never_now | WORD_LISTS.settings | _PAST)
+        and not named & (WORD_LISTS.never_now | settings | _PAST)
     )

@@ -307,7 +307,7 @@ def _naming(
 
 def _column_key(table: _TableDraft, column: MibObject) -> str:
     """Return the name of a column, which is added if the table does not have it."""
-    place = _last_arc(column.oid)
+    place = _last_arc(column.oid) if column.table == table.base else column.oid
     known = [key for key, at in table.columns.items() if at == place]
     if known:
         return known[-1]

@@ -23,6 +23,8 @@ _MODES_NOW = ({"oper", "mode"}, {"operational", "mode"})
 _MOST_STATES = 40
 # Last words of names that are certainly those of states, whatever their labels.
 _LAST_WORDS = {"status", "state", "role", "health", "condition"}
+# Last words of the names of what made something happen.
+_CAUSES = {"cause", "reason"}
 # Last words of the names of texts that are states.
 _TEXT_STATES = {"status", "state", "health", "condition"}
 
@@ -49,6 +51,10 @@ def state_of(
         return EnumeratedObject({n: (label, "unknown") for n, label in labels.items()})
     if settings and not is_result:
         return None
+    is_cause = words[-1] in _CAUSES and mib_object.kind == "scalar"
+    if labels and is_cause and len(labels) <= _MOST_STATES:
+        # Of something of the device itself that may be over.
+        return EnumeratedObject({n: (label, "unknown") for n, label in labels.items()})
     if not labels:
         is_text = mib_object.syntax.startswith("OCTET STRING:") and any(
             kind in mib_object.syntax for kind in ("DisplayString", "AdminString")

@@ -112,33 +112,49 @@ class TypedColumns(msgspec.Struct, frozen=True):
 
 
 class MibIndex(msgspec.Struct, frozen=True):
-    """The objects of a maker by name, and columns with decimal places by the names of
-    their table's index."""
+    """The objects of a maker by name, and by the names of their table's index columns
+    with decimal places, and columns that say what a row is."""
 
     by_name: Mapping[str, MibObject]
     digits: Mapping[str, Sequence[MibObject]]
+    kinds: Mapping[str, Sequence[MibObject]]
 
     @classmethod
     def of(cls, objects: Objects) -> MibIndex:
         digits: dict[str, list[MibObject]] = {}
+        kinds: dict[str, list[MibObject]] = {}
         for member in objects.values():
-            if member.kind == "column" and split_words(member.name)[-1] in _DIGITS:
-                index = index_of(member.table, objects)
-                if index:
-                    digits.setdefault(index, []).append(member)
-        return cls({member.name: member for member in objects.values()}, digits)
+            last = split_words(member.name)[-1:]
+            if member.kind != "column" or not {*last} & (_DIGITS | _KINDS):
+                continue
+            index = index_of(member.table, objects)
+            if index and {*last} & _DIGITS:
+                digits.setdefault(index, []).append(member)
+            elif index and member.labels:
+                kinds.setdefault(index, []).append(member)
+        by_name = {member.name: member for member in objects.values()}
+        return cls(by_name, digits, kinds)
 
     def digits_of(self, value: MibObject, index: str) -> MibObject | None:
         """Return the column with the decimal places of `value`: in the same table, or
         in one with the same index, if the name is of the same things."""
-        for column in self.digits.get(index, ()):
-            words = split_words(column.name)
-            while len(words) > 1 and words[-1] in {*_DIGITS, "decimal"}:
-                words = words[:-1]
-            of_same = "".join(words) in "".join(split_words(value.name))
-            if column.table == value.table or of_same:
-                return column
-        return None
+        columns = self.digits.get(index, ())
+        return next((c for c in columns if _is_of_same(c, value)), None)
+
+    def kinds_of(self, value: MibObject, index: str) -> Iterator[MibObject]:
+        """Yield columns of other tables with the same index that say what the rows of
+        `value` are."""
+        for column in self.kinds.get(index, ()):
+            if column.table != value.table and _is_of_same(column, value):
+                yield column
+
+
+def _is_of_same(column: MibObject, value: MibObject) -> bool:
+    words = split_words(column.name)
+    while len(words) > 1 and words[-1] in {*_DIGITS, *_KINDS, "decimal"}:
+        words = words[:-1]
+    of_same = "".join(words) in "".join(split_words(value.name))
+    return column.table == value.table or of_same
 
 
 def index_of(entry: str, objects: Objects) -> str:
@@ -168,9 +184,10 @@ def typed_columns(
 def _find_kind(
     value: MibObject, members: Sequence[MibObject], index: str, mib_index: MibIndex
 ) -> TypedColumns | None:
-    for kind in members:
-        if split_words(kind.name)[-1] not in _KINDS:
-            continue
+    kinds = [m for m in members if split_words(m.name)[-1] in _KINDS]
+    # Beside a type, a class is analog or digital.
+    kinds.sort(key=lambda m: split_words(m.name)[-1] == "class")
+    for kind in kinds:
         if kind.labels:
             classes = tuple(_labelled(kind.labels))
             if len({each[0] for each in classes}) >= _LEAST_CLASSES:
@@ -184,6 +201,10 @@ def _find_kind(
         classes = tuple(_labelled(part.labels))
         if len({each[0] for each in classes}) >= _LEAST_CLASSES:
             return TypedColumns(value, classes, arc=arc)
+    for kind in mib_index.kinds_of(value, index):
+        classes = tuple(_labelled(kind.labels))
+        if len({each[0] for each in classes}) >= _LEAST_CLASSES:
+            return TypedColumns(value, classes, kind)
     if value.hint or value.units:
         return None
     for kind in members:
