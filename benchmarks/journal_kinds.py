@@ -22,10 +22,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import psutil
 from nats_servers import NatsCluster, NatsServer, running_cluster, running_nats
 
 from benchmarks.journal import _batch
+from benchmarks.process_cpu import process_cpu_s
 from collectors.batch import Batch
 from collectors.journal import BatchReader, Journal, JournalConfig, JournalFailed
 from collectors.nats.journal_streams import JournalStreams
@@ -205,8 +205,7 @@ def _cpu_s() -> float:
 
 
 def _cpu_of(servers: list[NatsServer]) -> float:
-    times = [psutil.Process(server.pid).cpu_times() for server in servers]
-    return sum(one.user + one.system for one in times)
+    return sum(process_cpu_s(server.pid) for server in servers)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,22 @@ from waiting import wait_until
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "towpath"
 
+# The servers of a cluster, and where they are if each has a namespace (NAMESPACES).
+HOSTS = {"n1": "10.9.0.1", "n2": "10.9.0.2", "n3": "10.9.0.3"}
+NAMESPACES = """set -e
+mount -t tmpfs none /run
+ip link set lo up
+ip link add br0 type bridge
+ip addr add 10.9.0.254/24 dev br0; ip link set br0 up
+for n in 1 2 3; do
+  ip netns add n$n; ip link add v$n type veth peer name e0 netns n$n
+  ip link set v$n master br0 up
+  ip -n n$n addr add 10.9.0.$n/24 dev e0; ip -n n$n link set e0 up
+  ip -n n$n link set lo up
+done
+exec "$@"
+"""
+
 
 def nats_program() -> str:
     """The server that `TOWPATH_NATS_SERVER` names, the one in the cache, or Debian's;
@@ -27,28 +43,33 @@ def nats_program() -> str:
 class NatsServer(Server):
     """One nats-server that can be killed and started again with its data."""
 
-    def __init__(self, binary: str, folder: Path, extra: str = "") -> None:
+    def __init__(
+        self, binary: str, folder: Path, extra: str = "", namespace: str = ""
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.host = HOSTS.get(namespace, "127.0.0.1")
         self.monitor = free_port()
         port = free_port()
         config = folder / "nats.conf"
         config.write_text(
-            f"listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{self.monitor}\n"
+            f"listen: {self.host}:{port}\nhttp: {self.host}:{self.monitor}\n"
             f"jetstream {{ store_dir: {folder / 'data'}, max_file: 1G }}\n"
             f"server_name: {folder.name}\n{extra}"
         )
-        super().__init__([binary, "-c", str(config)], folder, port, self._is_healthy)
+        within = ["ip", "netns", "exec", namespace] if namespace else []
+        command = [*within, binary, "-c", str(config)]
+        super().__init__(command, folder, port, self._is_healthy)
 
     @property
     def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self.host}:{self.port}"
 
     def _is_healthy(self) -> bool:
         return self.monitored("healthz").get("status") == "ok"
 
     def monitored(self, page: str) -> dict[str, object]:
         """A page of its monitoring; empty if it does not answer."""
-        url = f"http://127.0.0.1:{self.monitor}/{page}"
+        url = f"http://{self.host}:{self.monitor}/{page}"
         with (
             contextlib.suppress(OSError, ValueError),
             urllib.request.urlopen(url, timeout=1) as answer,
@@ -58,19 +79,21 @@ class NatsServer(Server):
 
 
 class NatsCluster:
-    """Three servers that replicate: `kill(n)`, `servers[n].start()`."""
+    """Three servers that replicate, on loopback or each in a namespace."""
 
-    def __init__(self, folder: Path) -> None:
-        binary, routes = nats_program(), [free_port() for _ in range(3)]
-        urls = ", ".join(f"nats://127.0.0.1:{route}" for route in routes)
+    def __init__(self, folder: Path, namespaces: bool = False) -> None:
+        binary, names = nats_program(), tuple(HOSTS)
+        hosts = tuple(HOSTS.values()) if namespaces else ("127.0.0.1",) * 3
+        routes = [f"{host}:{free_port()}" for host in hosts]
+        urls = ", ".join(f"nats://{route}" for route in routes)
         self.servers = [
             NatsServer(
                 binary,
-                folder / f"n{at + 1}",
-                f"cluster {{ name: towpath, listen: 127.0.0.1:{route}, "
-                f"routes: [{urls}] }}\n",
+                folder / name,
+                f"cluster {{ name: towpath, listen: {route}, routes: [{urls}] }}\n",
+                name if namespaces else "",
             )
-            for at, route in enumerate(routes)
+            for name, route in zip(names, routes, strict=True)
         ]
 
     @property

@@ -347,6 +347,8 @@ def _unwritable(config: TowpathConfig) -> Iterator[str]:
 
 
 def _low_disk_space(config: TowpathConfig) -> Iterator[str]:
+    if config.journal.kind != "files":
+        return
     folder = nearest_existing(config.journal.folder)
     free = shutil.disk_usage(folder).free
     if free < config.journal.max_bytes:

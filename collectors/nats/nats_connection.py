@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import ssl
 from collections.abc import Callable
 from typing import Self
@@ -26,6 +27,8 @@ _FIRST_S = 5.0
 _LOOK_S = 10.0
 _API_S = 5.0
 _CLOSE_S = 3.0
+_LOOK_ANSWER_S = 3.0
+_UNANSWERED = 2
 _ENDED = (errors.StaleConnectionError, ConnectionResetError, BrokenPipeError)
 
 
@@ -42,6 +45,8 @@ class NatsConnection:
         self._name = f"{config.prefix}-{name}"
         self.client = Client()
         self.jetstream = JetStreamContext(self.client, timeout=_API_S)
+        self._jetstream_quickly = JetStreamContext(self.client, timeout=_LOOK_ANSWER_S)
+        self._unanswered = 0
         self.problem = "not connected yet"
         # Called whenever the connection has ended or is there again.
         self.listeners: set[Callable[[], None]] = set()
@@ -92,7 +97,9 @@ class NatsConnection:
         while True:
             try:
                 await self.client.connect(
-                    list(self.config.servers),
+                    # In an order of its own each process: the next one is tried.
+                    random.sample(self.config.servers, len(self.config.servers)),
+                    dont_randomize=True,
                     name=self._name,
                     error_cb=self._report_error,
                     disconnected_cb=self._report_change,
@@ -112,15 +119,26 @@ class NatsConnection:
                 self._report_problem(nats_sentence(error, self.config.servers))
                 await asyncio.sleep(_RETRY_S)
 
+    def doubt(self) -> None:
+        """A request was not answered: looks at once whether anything is."""
+        self._changed.set()
+
     async def _look(self) -> None:
         """Whether JetStream answers, too."""
         if not self.client.is_connected:
+            self._unanswered = 0
             return
         try:
-            await self.jetstream.account_info()
+            await self._jetstream_quickly.account_info()
         except (errors.Error, OSError, TimeoutError) as error:
             self._report_problem(self.sentence(error))
+            self._unanswered += 1
+            if self._unanswered >= _UNANSWERED and len(self.config.servers) > 1:
+                # This server may be cut off from the others.
+                self._unanswered = 0
+                await self.client.force_reconnect()
             return
+        self._unanswered = 0
         if self.problem and self._logged:
             _log.info("nats_works_again", server=self._server())
         self.problem = ""

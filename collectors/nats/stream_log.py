@@ -166,6 +166,8 @@ class StreamLog:
                 if isinstance(error, jetstream_errors.NoStreamResponseError):
                     # Nobody leads the stream at the moment, or it was deleted.
                     self._ready = False
+                if isinstance(error, TimeoutError):
+                    self._connection.doubt()
                 is_final = isinstance(error, jetstream_errors.BadRequestError)
                 if is_final or time.monotonic() >= until_s:
                     text = self._connection.problem or self._connection.sentence(error)
