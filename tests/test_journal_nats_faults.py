@@ -47,11 +47,10 @@ def fill(name, full):
     if not full:
         other.unlink()
         return
-    with other.open("wb") as file:
+    with other.open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(bytes(1 << 16))
-                file.flush()
         except OSError:
             pass
 
@@ -63,7 +62,8 @@ async def main():
         subprocess.run(mount, check=True)
     cluster = NatsCluster(folder / "cluster", namespaces=True)
     cluster.start()
-    effect, acknowledged, refused, stop = {}, set(), 0, asyncio.Event()
+    effect, acknowledged, refused = {}, set(), 0
+    stop, finished = asyncio.Event(), asyncio.Event()
 
     async def write(journal, lane):
         nonlocal refused
@@ -84,7 +84,7 @@ async def main():
                 for number in ids(chunk.batches):
                     effect[number] = effect.get(number, 0) + 1
                 reader.passed(chunk.positions)
-            elif stop.is_set() and acknowledged <= effect.keys():
+            elif finished.is_set() and acknowledged <= effect.keys():
                 return
 
     try:
@@ -100,6 +100,7 @@ async def main():
                 reading = asyncio.create_task(read(reader))
                 await until(lambda: len(effect) > 800, "rows", 60)
                 for turn in range(3):
+                    await until(lambda: not connection.problem, "a connection", 90)
                     stream = JournalStreams(connection).stream("poll")
                     info = await connection.jetstream.stream_info(stream)
                     if turn % 2:
@@ -124,8 +125,18 @@ async def main():
                     )
                 stop.set()
                 await asyncio.gather(*writing)
-                async with asyncio.timeout(90):
-                    await reading
+                finished.set()
+                await asyncio.wait([reading], timeout=60)
+                if not reading.done():
+                    names = JournalStreams(connection)
+                    cursor = reader._cursors["poll"]
+                    info = await connection.jetstream.stream_info(names.stream("poll"))
+                    print(info.state, info.cluster)
+                    print(await names.consumer("poll", "store"))
+                    print(reader.positions, cursor.ready, cursor._received)
+                    missing = sorted(acknowledged - effect.keys())
+                    print(len(missing), missing[:20], missing[-20:])
+                    reading.cancel()
     finally:
         cluster.stop()
     lost = acknowledged - effect.keys()

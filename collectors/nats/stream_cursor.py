@@ -27,8 +27,9 @@ _log = structlog.get_logger()
 _AT_ONCE = 64
 _HEARTBEAT_S = 2.0
 _SILENT_S = 5.0
-_REQUEST_S = 30.0
+_REQUEST_S = 15.0
 _RETRY_S = 0.5
+_BEHIND_TRIES = 60
 _ENDED = frozenset({"404", "408"})
 _HEARTBEAT = "100"
 _DAY_MS = 86_400_000
@@ -43,11 +44,13 @@ class _Interrupted(Exception):
 
 
 class ArrivedMessage(msgspec.Struct):
-    """A message until its rows are done. `reply`: to where it is acknowledged."""
+    """A message until its rows are done. `reply`: to where it is acknowledged, while
+    the consumer is the one of that `seek`: another one counts from the beginning."""
 
     at: Position
     data: bytes
     reply: str
+    seek: int
     rows: int
     committed_ms: int
     is_note: bool
@@ -73,7 +76,7 @@ class StreamCursor:
         self.ready: deque[ArrivedMessage] = deque()
         self._unpassed: deque[ArrivedMessage] = deque()
         self._incarnation = 0
-        self._received = self._passed = 0
+        self._received = self._passed = self._seek = self._behind = 0
         self._missed: list[range] = []
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -102,7 +105,9 @@ class StreamCursor:
                 break
             message = self._unpassed.popleft()
             rows += message.rows
-            self._passed, self.reply = message.at.offset, message.reply
+            self._passed = message.at.offset
+            if message.seek == self._seek:
+                self.reply = message.reply
         return rows
 
     def took(self, messages: list[ArrivedMessage]) -> None:
@@ -166,6 +171,8 @@ class StreamCursor:
             return
         await self.check_alone()
         await self._meet()
+        self._seek += 1
+        self.reply = ""
         subject = await self._streams.seek(
             self._name, self._reader, self._passed, self._yields
         )
@@ -187,7 +194,10 @@ class StreamCursor:
             while True:
                 await self._has_room.wait()
                 await client.publish(subject, _request(), reply=subscription.subject)
+                received = self._received
                 delivered = await self._receive(inbox, delivered)
+                if self._received == received:
+                    await self._check_end()
         finally:
             connection.listeners.discard(interrupt)
             if not client.is_closed:
@@ -199,18 +209,40 @@ class StreamCursor:
             self._streams.stream(self._name)
         )
         number, last = incarnation(info), info.state.last_seq
-        if number == self._incarnation and self._received <= last:
-            return
         start = self.position
         is_first = not self._incarnation
+        known = self._received if not is_first else start.offset
+        if number == (start.segment if is_first else self._incarnation):
+            if known > last and self._behind < _BEHIND_TRIES:
+                # A server that is behind the others: it soon is not.
+                self._behind += 1
+                raise _Interrupted
+            self._behind = 0
+            if known > last:
+                self._report_gap(0, "the stream has lost its end")
+                self.ready.clear()
+                self.position = Position(number, last)
+            elif not is_first:
+                return
+            self._incarnation = number
+            self._received = min(known, last)
+            self._passed = self._received if is_first else min(self._passed, last)
+            return
         self._incarnation = number
         self._received = self._passed = 0
-        if is_first and start.segment == number and start.offset <= last:
-            self._received = self._passed = start.offset
-        elif is_of_stream(start):
+        if is_of_stream(start):
             self._report_gap(0, "the stream was made again")
         if not self.ready:
             self.position = Position(number, self._received)
+
+    async def _check_end(self) -> None:
+        """After a cut between servers a consumer (of 2.9) may not notice messages that
+        its stream has: made again, it does."""
+        info = await self._streams.connection.jetstream.stream_info(
+            self._streams.stream(self._name)
+        )
+        if info.state.messages and info.state.last_seq > self._received:
+            raise _Interrupted
 
     async def _receive(self, inbox: asyncio.Queue[Msg | None], delivered: int) -> int:
         """The answers to one request. `delivered` is the consumer's last number."""
@@ -246,7 +278,9 @@ class StreamCursor:
             # Begun again: it is known, and acknowledged to the new consumer.
             for known in (*self._unpassed, *self.ready):
                 if known.at == Position(self._incarnation, sequence):
-                    known.reply = message.reply
+                    known.reply, known.seek = message.reply, self._seek
+            if sequence <= self._passed:
+                self.reply = message.reply
             return
         if sequence > self._received + 1:
             self._missed.append(range(self._received + 1, sequence))
@@ -260,6 +294,7 @@ class StreamCursor:
                 Position(self._incarnation, sequence),
                 message.data,
                 message.reply,
+                self._seek,
                 0 if frame is None else frame.rows,
                 now_ms if frame is None else frame.committed_ms,
                 is_note,

@@ -9,6 +9,7 @@ import time
 
 import structlog
 from nats import errors
+from nats.js import api
 from nats.js import errors as jetstream_errors
 
 from collectors.failure_log import FailureLog
@@ -155,10 +156,12 @@ class StreamLog:
             try:
                 if not self._ready:
                     await self._ensure()
-                await self._connection.jetstream.publish(
+                acknowledgement = await self._connection.jetstream.publish(
                     self._subject, message.data, timeout=_TRY_S, headers=headers
                 )
-                return
+                if is_kept(acknowledgement):
+                    return
+                raise TimeoutError
             except _TRANSIENT as error:
                 if is_full(error):
                     text = self._connection.sentence(error)
@@ -189,3 +192,10 @@ class StreamLog:
         _log.warning("journal_dead_letter", log=self._name, source=source)
         with contextlib.suppress(OSError):
             await asyncio.to_thread(self._dead.put, error.batch, str(error), now_ms)
+
+
+def is_kept(acknowledgement: api.PubAck) -> bool:
+    """Whether the message has a sequence. Servers before 2.10 also answer "duplicate"
+    while the first message of that id still waits for the other servers, and it may
+    be lost then."""
+    return not acknowledgement.duplicate or acknowledgement.seq > 0
