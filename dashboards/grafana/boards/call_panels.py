@@ -132,15 +132,29 @@ CALL_PICKS: tuple[tuple[str, Aggregate], ...] = (
 _NO_FIGURE = "-"
 
 
-def _call_column(title: str, field: str, width: int, decimals: int = 1) -> TableColumn:
+def record_column(
+    measurement: str,
+    field: str,
+    title: str,
+    decimals: int = 1,
+    steps: Steps = (),
+    width: int = 92,
+    absent: str = _NO_FIGURE,
+) -> TableColumn:
+    """Returns the column of one figure."""
     return TableColumn(
         title,
-        unit_of("experience", field),
-        steps=verdict_steps(field),
+        unit_of(measurement, field),
+        steps=steps,
         width=width,
         decimals=decimals,
-        absent=_NO_FIGURE,
+        absent=absent,
     )
+
+
+def _call_column(title: str, field: str, width: int, decimals: int = 1) -> TableColumn:
+    steps = verdict_steps(field)
+    return record_column("experience", field, title, decimals, steps, width)
 
 
 def call_columns(
@@ -188,12 +202,7 @@ def figure_column(
     field: str, title: str, width: int, steps: Steps = (), decimals: int = 1
 ) -> tuple[str, TableColumn]:
     """Returns the name and the column of one more weighted mean."""
-    column = TableColumn(
-        title,
-        unit_of("experience", field),
-        steps=steps,
-        width=width,
-        decimals=decimals,
-        absent=figure_text.TOO_FEW,
+    column = record_column(
+        "experience", field, title, decimals, steps, width, figure_text.TOO_FEW
     )
     return f"{field}_mean", column

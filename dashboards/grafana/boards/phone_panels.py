@@ -11,7 +11,8 @@ from dashboards.grafana.board import (
     select,
     steps_of_rule,
 )
-from dashboards.grafana.boards.recorded_call_panels import NO_RECORD, record_column
+from dashboards.grafana.boards.call_panels import record_column
+from dashboards.grafana.boards.recorded_call_panels import NO_RECORD
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _PHONE_PICKS: tuple[tuple[str, Aggregate], ...] = (

@@ -15,13 +15,11 @@ from dashboards.grafana.board import (
     BoardRow,
     Panel,
     PanelQuery,
-    Steps,
     TableColumn,
     select,
     steps_of_rule,
-    unit_of,
 )
-from dashboards.grafana.boards.call_panels import ALL
+from dashboards.grafana.boards.call_panels import ALL, record_column
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.site_states import site_id_column
 
@@ -62,25 +60,6 @@ _STATES = {
     TOO_FEW_STREAMS: (TOO_FEW_STREAMS, LOOK),
     NO_VERDICT: (NO_VERDICT, LOOK),
 }
-
-
-def record_column(
-    measurement: str,
-    field: str,
-    title: str,
-    decimals: int = 1,
-    steps: Steps = (),
-    width: int = 92,
-) -> TableColumn:
-    """Returns the column of one figure."""
-    return TableColumn(
-        title,
-        unit_of(measurement, field),
-        steps=steps,
-        width=width,
-        decimals=decimals,
-        absent="-",
-    )
 
 
 def _stream_columns(measurement: str) -> dict[str, TableColumn]:

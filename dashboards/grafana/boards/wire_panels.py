@@ -13,7 +13,7 @@ from dashboards.grafana.board import (
     select,
     steps_of_rule,
 )
-from dashboards.grafana.boards.recorded_call_panels import record_column
+from dashboards.grafana.boards.call_panels import record_column
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.site_states import site_id_column
 
