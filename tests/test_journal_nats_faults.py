@@ -157,7 +157,9 @@ asyncio.run(main())
 def test_with_one_of_three_servers_in_trouble_nothing_acknowledged_is_lost(
     tmp_path: Path, fault: str
 ) -> None:
-    nats_program()
+    version = subprocess.check_output([nats_program(), "--version"], text=True)
+    if fault == "cut" and " v2.9." in version:
+        pytest.skip("nats-server 2.9 may lose rows after a cut (decision 013)")
     program("nft")
     command = [program("unshare"), "--user", "--map-root-user", "--net", "--mount"]
     command += ["sh", "-c", NAMESPACES, "sh"]
