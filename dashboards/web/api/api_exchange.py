@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import re
 import urllib.parse
 from typing import Any
 
@@ -115,11 +116,29 @@ def _is_list(type_: msgspec.inspect.Type) -> bool:
     return isinstance(type_, msgspec.inspect.ListType | msgspec.inspect.VarTupleType)
 
 
+_TYPE_WORDS = {
+    "`int`": "a whole number",
+    "`float`": "a number",
+    "`str`": "a text",
+    "`bool`": "true or false",
+    "`array`": "a list",
+    "`object`": "an object",
+}
+_FIELD = re.compile(r"object (missing required|contains unknown) field (`[^`]*`)")
+_REGEX = re.compile(r" matching regex .*", re.DOTALL)
+
+
 def explain(error: msgspec.ValidationError) -> str:
-    """`limit: expected int >= 1`, without the words of a library."""
+    """`limit: expected a whole number >= 1`, without the words of a library."""
     text, _, path = str(error).partition(" - at `")
     where = path.rstrip("`").removeprefix("$").removeprefix(".")
     sentence = text[:1].lower() + text[1:]
+    if field := _FIELD.fullmatch(sentence):
+        is_missing = field[1].startswith("missing")
+        sentence = f"{field[2]} is {'missing' if is_missing else 'not known here'}"
+    sentence = _REGEX.sub(" of the form in /api/v1/openapi.json", sentence)
+    for name, words in _TYPE_WORDS.items():
+        sentence = sentence.replace(name, words)
     return f"{where}: {sentence}" if where else sentence
 
 
