@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date
 
 import council
 import pytest
 from report_month import HOUR_MS
 
-from collectors.store.query import Row
+from collectors.local_days import add_months
+from collectors.store.query import Query, Row
 from dashboards.report import report_figures
+from dashboards.report.gather_lines import gather_lines
+from dashboards.report.line_hours import LineHours
+from dashboards.report.month import ReportPeriod
 
 
 def test_hours_are_weighted_by_their_polls_in_the_ratio_a_port_was_up() -> None:
@@ -19,8 +24,67 @@ def test_hours_are_weighted_by_their_polls_in_the_ratio_a_port_was_up() -> None:
         Row(HOUR_MS, {"line": line.id}, {"up_mean": 0.0, "up_count": 2}),
         Row(2 * HOUR_MS, {"line": line.id}, {"down_use_ratio_p95": 0.1}),
     ]
-    [figures] = report_figures.line_figures([line], [], hours, [])
+    [figures] = report_figures.line_figures([line], [], _hours_of(line.id, hours), [])
     assert figures.up_ratio == pytest.approx(60 / 62)
+
+
+def test_an_hour_with_two_roles_counts_once_and_hours_are_in_order_of_time() -> None:
+    line = council.estate().line("th-wan")
+    first = HOUR_MS * 500_000
+    rows = [
+        Row(
+            first + at * HOUR_MS,
+            {"line": line.id},
+            {"down_use_ratio_p95": use, "up_mean": 0.5, "up_count": 60}
+            | ({"carrying_max": 1} if use > 0.5 else {}),
+        )
+        # Role by role, as the store sorts them.
+        for at, use in ((3, 0.9), (4, 0.2), (1, 0.3), (3, 0.1), (6, 0.95))
+    ]
+    [figures] = report_figures.line_figures([line], [], _hours_of(line.id, rows), [])
+    assert list(figures.hourly) == [
+        (first + at * HOUR_MS, use)
+        for at, use in ((1, 0.3), (3, 0.9), (4, 0.2), (6, 0.95))
+    ]
+    assert figures.observed_hours == 4
+    assert figures.busy_hours == 2
+    assert figures.carrying_at == {first + 3 * HOUR_MS, first + 6 * HOUR_MS}
+    assert sorted(figures.down_at) == [time_ms for time_ms, _ in figures.hourly]
+
+
+def _hours_of(line: str, rows: list[Row]) -> dict[str, LineHours]:
+    hours = LineHours()
+    for row in rows:
+        hours.add(row)
+    return {line: hours}
+
+
+class _Asked:
+    """A store that notes the ranges of queries for hours of lines."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[int, int]] = []
+
+    async def ask(self, query: Query) -> list[Row]:
+        if query.every_ms:
+            self.spans.append((query.from_ms, query.to_ms))
+        return []
+
+
+@pytest.mark.parametrize(("months", "queries"), [(1, 1), (12, 12)])
+async def test_the_hours_of_a_year_are_read_a_month_at_a_time(
+    months: int, queries: int
+) -> None:
+    year = ReportPeriod(add_months(date(2026, 11, 1), -months), date(2026, 11, 1))
+    span = year.from_ms, year.to_ms
+    store = _Asked()
+    await gather_lines(store.ask, [council.estate().line("th-wan")], span, span)
+    assert len(store.spans) == queries
+    assert [store.spans[0][0], store.spans[-1][1]] == list(span)
+    assert all(
+        a[1] == b[0] and not a[1] % (24 * HOUR_MS)
+        for a, b in itertools.pairwise(store.spans)
+    )
 
 
 @pytest.mark.parametrize(

@@ -57,3 +57,16 @@ def without(spans: Sequence[Span], removed: Sequence[Span]) -> list[Span]:
 def length(spans: Iterable[Span]) -> int:
     """Returns the total length in ms."""
     return sum(end - begin for begin, end in spans)
+
+
+def in_pieces(span: Span, days: int) -> list[Span]:
+    """Returns the parts of `span`: each is so many days at most, and ends with a day
+    (UTC), so that no bucket is in two."""
+    day_ms = 24 * 3_600_000
+    begin, last = span
+    pieces = []
+    while begin < last:
+        end = min((begin + days * day_ms) // day_ms * day_ms, last)
+        pieces.append((begin, end))
+        begin = end
+    return pieces

@@ -243,7 +243,7 @@ def _backup_advice(
         hours = figure_text.counted(figures.busy_hours, "hour")
         return "go up", f"Backup: full in {hours} while it carried traffic.", None
     failed = frozenset(hour for main in mains for hour in main.down_at)
-    took_over = len(failed & figures.carrying_at)
+    took_over = sum(hour in figures.carrying_at for hour in failed)
     if failed and not took_over:
         hours = figure_text.counted(len(failed), "hour")
         return (

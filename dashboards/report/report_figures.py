@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
@@ -14,8 +14,8 @@ from collectors.store.query import Row
 from dashboards import missing_figures
 from dashboards.chart import Point
 from dashboards.report.availability import Availability
+from dashboards.report.line_hours import LineHours
 from dashboards.row_values import float_value
-from dashboards.state_levels import BUSY_RATIO
 
 IDLE_RATIO = 0.2
 SOON_DAYS = 120
@@ -45,9 +45,9 @@ class LineFigures:
     busy_hours: int = 0
     observed_hours: int = 0
     up_ratio: float | None = None
-    carrying_at: frozenset[int] = frozenset()
-    down_at: frozenset[int] = frozenset()
-    hourly: tuple[Point, ...] = ()
+    carrying_at: Set[int] = frozenset()
+    down_at: Set[int] = frozenset()
+    hourly: Sequence[Point] = ()
 
     @property
     def carried_hours(self) -> int:
@@ -153,44 +153,26 @@ class SiteFigures:
 def line_figures(
     lines: Iterable[Line],
     month: Iterable[Row],
-    hours: Iterable[Row],
+    hours: Mapping[str, LineHours],
     before: Iterable[Row],
 ) -> tuple[LineFigures, ...]:
-    """Returns the figures of each line, in the order of `lines`."""
+    """Returns the figures of each line, in the order of `lines`. `hours`: by line."""
     by_line = {row.tags.get("line", ""): row for row in month}
     past = {row.tags.get("line", ""): row for row in before}
-    hourly: dict[str, dict[int | None, Row]] = {}
-    for row in hours:
-        # An hour occurs twice if the line's supplier or role changed in it.
-        hourly.setdefault(row.tags.get("line", ""), {}).setdefault(row.time_ms, row)
     return tuple(
-        _line(line, by_line.get(line.id), own, past.get(line.id))
+        _line(
+            line,
+            by_line.get(line.id),
+            hours.get(line.id) or LineHours(),
+            past.get(line.id),
+        )
         for line in lines
-        for own in (list(hourly.get(line.id, {}).values()),)
     )
 
 
 def _line(
-    line: Line, month: Row | None, hours: list[Row], before: Row | None
+    line: Line, month: Row | None, hours: LineHours, before: Row | None
 ) -> LineFigures:
-    points: list[Point] = []
-    carrying_at, down_at = set(), set()
-    polls = polls_up = 0.0
-    # There may be hundreds of thousands of hours: each value is read once.
-    for row in hours:
-        time_ms = row.time_ms or 0
-        down = float_value(row, "down_use_ratio_p95")
-        up = float_value(row, "up_use_ratio_p95")
-        if down is not None or up is not None:
-            points.append((time_ms, max(u for u in (down, up) if u is not None)))
-        if (is_up := float_value(row, "up_mean")) is not None:
-            count = float_value(row, "up_count") or 0.0
-            polls += count
-            polls_up += count * is_up
-            if is_up < 1:
-                down_at.add(time_ms)
-        if float_value(row, "carrying_max"):
-            carrying_at.add(time_ms)
     return LineFigures(
         line,
         down_p95=float_value(month, "down_use_ratio_p95"),
@@ -198,12 +180,12 @@ def _line(
         down_max=float_value(month, "down_use_ratio_max"),
         up_max=float_value(month, "up_use_ratio_max"),
         before_p95=largest_value(before, "down_use_ratio_p95", "up_use_ratio_p95"),
-        busy_hours=sum(use > BUSY_RATIO for _, use in points),
-        observed_hours=len(hours),
-        up_ratio=polls_up / polls if polls else None,
-        carrying_at=frozenset(carrying_at),
-        down_at=frozenset(down_at),
-        hourly=tuple(sorted(points)),
+        busy_hours=hours.busy,
+        observed_hours=len(hours.observed),
+        up_ratio=hours.up_ratio,
+        carrying_at=hours.carrying_at,
+        down_at=hours.down_at,
+        hourly=hours.points,
     )
 
 

@@ -1,0 +1,120 @@
+"""The hours of lines, added a few at a time. A year has millions of them, so they are
+kept as numbers in arrays and bytes, a tenth of the memory of rows or tuples."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence, Set
+from typing import overload
+
+from collectors.store.query import Row
+from dashboards.chart import Point
+from dashboards.row_values import float_value
+from dashboards.state_levels import BUSY_RATIO
+
+HOUR_MS = 3_600_000
+
+
+class HourSet(Set[int]):
+    """Starts of hours (ms, UTC): a byte for each hour from the first one on."""
+
+    def __init__(self, starts_ms: Iterable[int] = ()) -> None:
+        self._first, self._marks = 0, bytearray()
+        for start_ms in starts_ms:
+            self.add(start_ms)
+
+    def add(self, start_ms: int) -> None:
+        hour = start_ms // HOUR_MS
+        if not self._marks:
+            self._first = hour
+        place = hour - self._first
+        if place < 0:
+            self._marks[:0] = bytes(-place)
+            self._first, place = hour, 0
+        elif place >= len(self._marks):
+            self._marks.extend(bytes(place + 1 - len(self._marks)))
+        self._marks[place] = 1
+
+    def __contains__(self, start_ms: object) -> bool:
+        if not isinstance(start_ms, int) or start_ms % HOUR_MS:
+            return False
+        place = start_ms // HOUR_MS - self._first
+        return 0 <= place < len(self._marks) and bool(self._marks[place])
+
+    def __iter__(self) -> Iterator[int]:
+        for place, mark in enumerate(self._marks):
+            if mark:
+                yield (self._first + place) * HOUR_MS
+
+    def __len__(self) -> int:
+        return self._marks.count(1)
+
+
+class HourPoints(Sequence[Point]):
+    """(time in ms, value), in order of time."""
+
+    def __init__(self) -> None:
+        self._times_ms, self._values = array("q"), array("d")
+
+    def add(self, time_ms: int, value: float) -> None:
+        self._times_ms.append(time_ms)
+        self._values.append(value)
+        if len(self) > 1 and time_ms < self._times_ms[-2]:
+            # Rows of a line whose role or supplier changed begin anew.
+            ordered = sorted(self)
+            self._times_ms = array("q", [time for time, _ in ordered])
+            self._values = array("d", [value for _, value in ordered])
+
+    def __len__(self) -> int:
+        return len(self._times_ms)
+
+    @overload
+    def __getitem__(self, at: int) -> Point: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Point]: ...
+
+    def __getitem__(self, at: int | slice) -> Point | Sequence[Point]:
+        if isinstance(at, slice):
+            return list(zip(self._times_ms[at], self._values[at], strict=True))
+        return self._times_ms[at], self._values[at]
+
+    def __iter__(self) -> Iterator[Point]:
+        return zip(self._times_ms, self._values, strict=True)
+
+
+class LineHours:
+    """Hours of one line. `busy`: how many had a 95th percentile above 85% in either
+    direction. `carrying_at`, `down_at`, `points`: as in `LineFigures`."""
+
+    def __init__(self) -> None:
+        self.observed, self.carrying_at = HourSet(), HourSet()
+        self.down_at, self.points = HourSet(), HourPoints()
+        self.busy = 0
+        self._polls = self._polls_up = 0.0
+
+    @property
+    def up_ratio(self) -> float | None:
+        return self._polls_up / self._polls if self._polls else None
+
+    def add(self, row: Row) -> None:
+        """Adds a row of `report_queries.line_hours`."""
+        time_ms = row.time_ms or 0
+        if time_ms in self.observed:
+            # An hour occurs twice if the line's supplier or role changed in it.
+            return
+        self.observed.add(time_ms)
+        down = float_value(row, "down_use_ratio_p95")
+        up = float_value(row, "up_use_ratio_p95")
+        if down is not None or up is not None:
+            use = max(u for u in (down, up) if u is not None)
+            self.points.add(time_ms, use)
+            self.busy += use > BUSY_RATIO
+        if (is_up := float_value(row, "up_mean")) is not None:
+            count = float_value(row, "up_count") or 0.0
+            self._polls += count
+            self._polls_up += count * is_up
+            if is_up < 1:
+                self.down_at.add(time_ms)
+        if float_value(row, "carrying_max"):
+            self.carrying_at.add(time_ms)
