@@ -7,8 +7,9 @@ from probes.wire.catalogue import Field, Tag
 
 RTP_MEDIA = measurement(
     "rtp_media",
-    "real calls from one subnet to another in one minute, by the headers of RTP on a "
-    "mirrored port; of enough addresses on both sides, or gateways",
+    "real calls from one subnet to another in one minute, by the headers of RTP and "
+    "the reports of RTCP on a mirrored port; of enough addresses on both sides, or "
+    "gateways",
     (
         SITE,
         Tag("from_subnet", "of the estate, a /24 or /64; or other"),
@@ -35,6 +36,47 @@ RTP_MEDIA = measurement(
     ),
     Field("poor_ratio", "float", "ratio", "estimated below 3.6", weight="rated"),
     Field("one_way", "int", "1", "streams of at least five seconds without an answer"),
+    Field("reported", "int", "1", "streams on which the far end sent RTCP reports"),
+    Field("reported_expected", "int", "1", "packets between two reports of a far end"),
+    Field(
+        "reported_loss_ratio",
+        "float",
+        "ratio",
+        "that never came to the far end, by its reports",
+        weight="reported_expected",
+    ),
+    Field("reported_timed", "int", "1", "reports on streams of a known clock"),
+    Field(
+        "reported_jitter_ms",
+        "float",
+        "ms",
+        "J of RFC 3550 at the far end, by its reports",
+        weight="reported_timed",
+    ),
+    Field("round_trips", "int", "1", "reports that answer one that was seen"),
+    Field(
+        "rtt_ms",
+        "float",
+        "ms",
+        "from the mirrored port to the far end and back",
+        weight="round_trips",
+    ),
+    Field("extended_reports", "int", "1", "VoIP metrics of telephones (RFC 3611)"),
+    Field(
+        "reported_discard_ratio",
+        "float",
+        "ratio",
+        "came too late for the telephone to be played, since the call began",
+        weight="extended_reports",
+    ),
+    Field("reported_rated", "int", "1", "VoIP metrics with a MOS"),
+    Field(
+        "reported_mos",
+        "float",
+        "1",
+        "MOS of the conversation, by the telephone (RFC 3611)",
+        weight="reported_rated",
+    ),
 )
 RTP_CAPTURE = measurement(
     "rtp_capture",
@@ -47,6 +89,13 @@ RTP_CAPTURE = measurement(
     Field("streams", "int", "1", "streams with packets"),
     Field("withheld", "int", "1", "streams in no row: of too few addresses"),
     Field("over_limit", "int", "1", "packets of streams beyond the limit"),
+    Field("rtcp", "int", "1", "datagrams of RTCP that were read"),
+    Field(
+        "rtcp_unread",
+        "int",
+        "1",
+        "datagrams of RTCP of known streams that are encrypted, damaged or impossible",
+    ),
     Field("down_s", "float", "s", "without the interface: not there, or down"),
 )
 RTP_MEASUREMENTS = (RTP_MEDIA, RTP_CAPTURE)

@@ -24,6 +24,43 @@ def rtp(
     return head + b"\xd5" * size
 
 
+def sender_report(ssrc: int, packets: int, middle: int) -> bytes:
+    return struct.pack(
+        *("!BBHIIIIII", 0x80, 200, 6, ssrc, middle >> 16, (middle & 0xFFFF) << 16),
+        *(0, packets, 0),
+    )
+
+
+def receiver_report(
+    ssrc: int,
+    about: int,
+    lost: int,
+    middle: int,
+    delay: float,
+    highest: int = 99,
+    jitter: int = 80,
+) -> bytes:
+    return struct.pack(
+        *("!BBHIIIIIII", 0x81, 201, 7, ssrc, about, lost & 0xFFFFFF, highest, jitter),
+        *(middle, int(delay * 65536)),
+    )
+
+
+def source_description(ssrc: int, name: str) -> bytes:
+    item = b"\1" + bytes([len(name)]) + name.encode()
+    item += bytes(4 - len(item) % 4)
+    return struct.pack("!BBHI", 0x81, 202, 1 + len(item) // 4, ssrc) + item
+
+
+def voip_metrics(ssrc: int, about: int) -> bytes:
+    """An extended report: 26 of 256 lost, 5 discarded, 60 ms, MOS 3.9."""
+    return struct.pack(
+        *("!BBHIBBHIBBBBHHHHbbBBBBBBBBHHH", 0x80, 207, 10, ssrc, 7, 0, 8, about),
+        *(26, 5, 128, 2, 120, 3000, 60, 20),
+        *(-20, -60, 127, 16, 85, 127, 41, 39, 0, 0, 40, 80, 80),
+    )
+
+
 def udp(payload: bytes, source_port: int = 4000, target_port: int = 5000) -> bytes:
     return struct.pack("!HHHH", source_port, target_port, 8 + len(payload), 0) + payload
 

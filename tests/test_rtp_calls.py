@@ -6,7 +6,17 @@ import random
 import struct
 
 import pytest
-from rtp_captures import EF, STEP_NS, STEP_TICKS, A, B, rtp
+from rtp_captures import (
+    EF,
+    STEP_NS,
+    STEP_TICKS,
+    A,
+    B,
+    receiver_report,
+    rtp,
+    sender_report,
+    voip_metrics,
+)
 
 from collectors.rtp.frame_decoder import Datagram
 from collectors.rtp.rtcp_packets import read_rtcp
@@ -152,30 +162,6 @@ def test_a_port_that_is_mirrored_in_one_direction_shows_no_one_way_audio():
     assert (stream.one_way, stream.one_way_ms) == (False, 9980)
 
 
-def sender_report(ssrc: int, packets: int, middle: int) -> bytes:
-    return struct.pack(
-        "!BBHIIIIII",
-        0x80,
-        200,
-        6,
-        ssrc,
-        middle >> 16,
-        (middle & 0xFFFF) << 16,
-        0,
-        packets,
-        0,
-    )
-
-
-def receiver_report(
-    ssrc: int, about: int, lost: int, middle: int, delay: float
-) -> bytes:
-    return struct.pack(
-        *("!BBHIIIIIII", 0x81, 201, 7, ssrc, about, lost & 0xFFFFFF, 9, 80, middle),
-        int(delay * 65536),
-    )
-
-
 def test_rtcp_gives_the_round_trip_what_was_missed_and_what_the_receiver_lost():
     wire = Wire()
     wire.talk("ab", (4000, 5000), 0, 100, 1)
@@ -190,14 +176,9 @@ def test_rtcp_gives_the_round_trip_what_was_missed_and_what_the_receiver_lost():
 
 
 def test_an_extended_report_has_the_phones_own_figures():
-    block = struct.pack(
-        *("!BBHIBBBBHHHHbbBBBBBBBBHHH", 7, 0, 8, 1, 26, 5, 128, 2, 120, 3000, 60, 20),
-        *(-20, -60, 127, 16, 85, 127, 41, 39, 0, 0, 40, 80, 80),
-    )
-    report = struct.pack("!BBHI", 0x80, 207, 10, 2) + block
     wire = Wire()
     wire.talk("ab", (4000, 5000), 0, 100, 1)
-    wire.send(2000, "ba", (5001, 4001), report)
+    wire.send(2000, "ba", (5001, 4001), voip_metrics(2, 1))
     stream = wire.figures()["0x00000001"]
     assert stream.reported_mos == 3.9
     assert stream.reported_loss_ratio == pytest.approx(26 / 256, abs=1e-6)

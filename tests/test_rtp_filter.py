@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import random
+import struct
 
 import pytest
-from rtp_captures import ethernet, ipv4, ipv6, rtp, udp
+from rtp_captures import (
+    ethernet,
+    ipv4,
+    ipv6,
+    receiver_report,
+    rtp,
+    sender_report,
+    source_description,
+    udp,
+    voip_metrics,
+)
 from test_rtp_frames import FRAMES
 
 from collectors.rtp.capture_file import ETHERNET
+from collectors.rtp.filter_program import packed
 from collectors.rtp.frame_decoder import FrameDecoder
-from collectors.rtp.packet_filter import packed, rtp_filter
+from collectors.rtp.packet_filter import rtp_filter
 
 PROGRAM = rtp_filter()
 TUNNELS = [name for name in FRAMES if "gre" in name or "erspan" in name]
@@ -40,6 +52,17 @@ def kept(frame: bytes) -> int:
                 accumulator += index
             elif code == 0x14:
                 accumulator -= value
+            elif code == 0x1C:
+                accumulator -= index
+            elif code == 0x05:
+                at += value
+            elif code == 0x01:
+                index = value
+            elif code == 0x61:
+                index = cells[value]
+            elif code in (0x1D, 0x2D):
+                holds = accumulator == index if code == 0x1D else accumulator > index
+                at += true if holds else false
             elif code == 0x64:
                 accumulator <<= value
             elif code == 0x02:
@@ -100,7 +123,8 @@ def test_of_tunnels_the_inner_headers_are_kept_and_can_be_read(name, tags):
 @pytest.mark.parametrize(
     "frame",
     [
-        ethernet(ipv4(udp(b"\x80\xc8" + bytes(50)))),  # RTCP, with names of people
+        ethernet(ipv4(udp(source_description(1, "ada@pc7")))),  # names alone
+        ethernet(ipv4(udp(b"\x81\xcd" + bytes(50)))),  # feedback on single packets
         ethernet(ipv4(udp(rtp(1, kind=70)))),
         ethernet(ipv4(udp(b"INVITE sip:ada@council.example SIP/2.0"))),
         ethernet(ipv4(SOUND, protocol=6)),
@@ -113,10 +137,75 @@ def test_anything_else_stays_in_the_kernel(frame):
     assert kept(frame) == 0
 
 
+NAMES = source_description(2, "ada@pc7.council.example")
+REPORT, SENT = receiver_report(2, 1, 0, 0, 0), sender_report(2, 9, 9)
+
+
+@pytest.mark.parametrize(
+    ("rtcp", "headers"),
+    [
+        (REPORT, 32),
+        (REPORT + NAMES, 32),
+        (SENT + NAMES, 28),
+        (SENT + NAMES + b"\x81\xcb\0\1\0\0\0\2", 28),
+        (REPORT + voip_metrics(2, 1) + NAMES, 32 + 44),
+        # The names are between two reports, so they are copied, but never read.
+        (REPORT + NAMES + voip_metrics(2, 1), 32 + len(NAMES) + 44),
+        (voip_metrics(2, 1), 44),
+    ],
+)
+@pytest.mark.parametrize("name", ["plain", "tagged", "ipv6", *TUNNELS, "vxlan"])
+def test_of_rtcp_reports_are_kept_and_the_names_behind_them_are_not(
+    name, rtcp, headers
+):
+    """Also in tunnels, whose inner frame is that of RTP with another datagram."""
+    datagram = udp(rtcp)
+    frame = {
+        "plain": ethernet(ipv4(datagram)),
+        "tagged": ethernet(ipv4(datagram), 0, (0x8100, 5)),
+        "ipv6": ethernet(ipv6(datagram, *SIX)),
+    }.get(name)
+    if frame is None:
+        sound = FRAMES[name][1]
+        frame = sound[: kept(sound) - 20] + datagram
+    before = len(frame) - len(rtcp)
+    assert kept(frame) == before + headers
+    # The last octets of a short frame are padding.
+    assert kept(frame + bytes(6)) == before + headers
+
+
+SECRET = random.Random(4).randbytes(200)
+
+
+@pytest.mark.parametrize(
+    "rtcp",
+    [
+        # SRTCP: the E flag and an index, and a tag of ten octets, are behind it.
+        REPORT[:8] + SECRET[:24] + b"\x80\0\0\1" + SECRET[:10],
+        REPORT + b"\0\0\0\1" + SECRET[:10],
+        SENT[:8] + SECRET[: 20 + len(NAMES)] + b"\x80\0\0\7" + SECRET[:10],
+        SENT + NAMES + b"\x80\xc8\0\3" + SECRET[:10],
+        REPORT[:-4],
+        REPORT + NAMES[:-4],
+        REPORT + b"\0" * 8,
+        REPORT * 9,
+    ],
+)
+def test_of_rtcp_that_is_encrypted_or_damaged_eight_octets_are_kept(rtcp):
+    frame = ethernet(ipv4(udp(rtcp)))
+    assert kept(frame) == 42 + 8
+
+
+def test_no_report_is_copied_without_bound():
+    long = struct.pack("!BBHI", 0x80, 207, 2000, 2) + bytes(4 * 1999)
+    assert kept(ethernet(ipv4(udp(long)))) == 42 + 1024
+
+
 def test_the_program_has_no_jump_out_of_it():
     assert len(packed(PROGRAM)) == 8 * len(PROGRAM)
-    for at, (_, true, false, _) in enumerate(PROGRAM):
-        assert at + 1 + max(true, false) < len(PROGRAM) or not true | false
+    for at, (code, true, false, value) in enumerate(PROGRAM):
+        furthest = value if code == 0x05 else max(true, false)
+        assert at + 1 + furthest < len(PROGRAM) or not furthest
     chance = random.Random(8)
     for _ in range(2000):
         frame = bytearray(ethernet(ipv4(SOUND)))

@@ -20,10 +20,15 @@ from probes.wire.sample import Sample
 from towpath.cli import app
 
 pytestmark = pytest.mark.netns
+NAME = "ada.lovelace@council.example"
 SENDER = f"""
 import socket, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from rtp_captures import ethernet, ipv4, rtp, udp
+from rtp_captures import (
+    ethernet, ipv4, receiver_report, rtp, sender_report, source_description, udp,
+    voip_metrics,
+)
+names = source_description(9, {NAME!r})
 link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 link.bind(("far0", 0))
 for n in range(int(sys.argv[1])):
@@ -33,6 +38,15 @@ for n in range(int(sys.argv[1])):
         back = ipv4(udp(rtp(n, ssrc=100 + host)), *pair[::-1])
         link.send(there)
         link.send(ethernet(back, 0, (0x88A8, 5), (0x8100, 7)))
+        if n not in (50, 90) or not sys.argv[2:]:
+            continue
+        sent = sender_report(host, 90, n) + names
+        link.send(ethernet(ipv4(udp(sent, 4001, 5001), *pair)))
+        report = receiver_report(100 + host, host, n // 10, n, 0, n)
+        report = ipv4(udp(report + names + voip_metrics(9, host)), *pair[::-1])
+        link.send(ethernet(report, 0, (0x88A8, 5), (0x8100, 7)))
+        secret = sender_report(host, 9, 9)[:8] + bytes(range(34))
+        link.send(ethernet(ipv4(udp(secret, 4001, 5001), *pair)))
 """
 # Prints the counts of a small ring that nobody empties, and if it has any speech.
 OVERFLOW = """
@@ -77,8 +91,9 @@ def started(path: ShapedPath, code: str) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def send(path: ShapedPath, packets: int) -> None:
-    subprocess.run(path.far(sys.executable, "-c", SENDER, str(packets)), check=True)
+def send(path: ShapedPath, packets: int, *more: str) -> None:
+    command = path.far(sys.executable, "-c", SENDER, str(packets), *more)
+    subprocess.run(command, check=True)
 
 
 async def read_rows(folder: Path) -> list[Sample]:
@@ -103,18 +118,31 @@ def test_real_packets_become_rows_in_the_journal(path, tmp_path):
         status = Path(f"/proc/{process.pid}/status").read_text()
         assert "CapEff:\t0000000000000000" in status
         assert "NoNewPrivs:\t1" in status
-        send(path, 100)
+        send(path, 100, "with RTCP")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        _, log = process.communicate(timeout=20)
+        assert process.returncode == 0
     rows = asyncio.run(read_rows(tmp_path / "journal"))
     media = [row for row in rows if row.measurement == "rtp_media"]
     assert {row.tags["from_subnet"] for row in media} == {"10.1.0.0/16", "10.2.2.0/24"}
     assert sum(row.fields["packets"] for row in media) == 2400
+    there = [row.fields for row in media if row.tags["to_subnet"] == "10.2.2.0/24"]
+    reported = [fields for fields in there if fields["reported"]]
+    assert sum(fields.get("reported_expected", 0) for fields in reported) == 480
+    assert sum(fields["round_trips"] for fields in reported) == 24
+    for fields in reported:
+        assert fields.get("reported_loss_ratio", 0.1) == pytest.approx(0.1)
+        assert 0 <= fields["rtt_ms"] < 1000
+        assert fields["reported_mos"] == 3.9
     capture = [row.fields for row in rows if row.measurement == "rtp_capture"]
-    assert sum(fields["packets"] for fields in capture) == 2400
+    assert sum(fields["packets"] for fields in capture) == 2400 + 72
+    assert sum(fields["rtcp"] for fields in capture) == 48
+    assert sum(fields["rtcp_unread"] for fields in capture) == 24
     assert sum(fields["dropped"] for fields in capture) == 0
     held = [p for p in (tmp_path / "journal").rglob("*") if p.is_file()]
-    assert not any(b"10.1.1." in path.read_bytes() for path in held)
+    for planted in (b"10.1.1.", NAME.encode()):
+        assert not any(planted in path.read_bytes() for path in held)
+        assert planted not in line.encode() + log.encode()
 
 
 def test_what_the_kernel_drops_is_counted_and_speech_stays_in_it(path):

@@ -68,7 +68,9 @@ def rows_of(packets, least=10, gateways=(), sites=(HALL,), streams=None, groups=
     groups = groups or MinuteGroups(SubnetNames(sites, gateways), "eth1", least)
     streams.read_block(*ring_block(packets))
     return groups.close_minute(
-        [*streams.take_idle(), *streams.streams.values()], 60_000
+        [*streams.take_idle(), *streams.streams.values()],
+        60_000,
+        streams.reports.take_minute(),
     )
 
 

@@ -93,8 +93,9 @@ class LiveCapture:
         self._read()
         ended = self.streams.take_idle(time.time_ns())
         streams = [*ended, *self.streams.streams.values()]
-        rows = self._groups.close_minute(streams, minute_ms)
-        counts, self.streams.counts = self.streams.counts, type(self.streams.counts)()
+        reports = self.streams.reports.take_minute()
+        rows = self._groups.close_minute(streams, minute_ms, reports)
+        counts = self.streams.take_counts()
         kernel = self._ring.take_counts()
         fields: dict[str, Value] = {
             "packets": kernel.seen,
@@ -103,6 +104,8 @@ class LiveCapture:
             "streams": rows.streams,
             "withheld": rows.withheld,
             "over_limit": counts["over_limit"],
+            "rtcp": counts["rtcp"],
+            "rtcp_unread": counts["rtcp_unread"],
         }
         down_s, self._down_s = self._down_s, 0.0
         if not kernel.seen and down_s >= self._minute_s - 2 * _CHECK_S:

@@ -1,4 +1,5 @@
-"""Follows the RTP streams of a packet ring by their headers, in bounded memory.
+"""Follows the RTP streams of a packet ring by their headers, with what RTCP says of
+them, in bounded memory.
 
 The usual packet (Ethernet, IPv4 without options, UDP, RTP) is read by one `unpack`. Any
 other goes through the decoder of captures.
@@ -11,8 +12,10 @@ import struct
 from collections import Counter
 
 from collectors.rtp.capture_file import ETHERNET
+from collectors.rtp.far_reports import FarReports
 from collectors.rtp.frame_decoder import FrameDecoder
 from collectors.rtp.packet_ring import RingBlock
+from collectors.rtp.rtcp_packets import is_rtcp
 from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, is_event
 from collectors.rtp.rtp_header import read_rtp
 from collectors.rtp.rtp_stream import RtpStream, StreamKey
@@ -30,16 +33,20 @@ from collectors.rtp.usual_packet import (
 _PACKET = struct.Struct("=IIIII4xH")
 MOST_STREAMS, _MOST_CANDIDATES = 20_000, 8_192
 _IDLE_NS = 10_000_000_000
+# The packet types of RTCP, 192 to 223, without their last five bits.
+_RTCP_KINDS = 6
 
 
 class LiveStreams:
     """`read_block` goes through a block of the ring. `streams` has what was found;
-    `take_idle` those that have ended. `counts`: `packets`, `rtp` (of streams), and
-    `over_limit` (of streams for which there was no room)."""
+    `take_idle` those that have ended, `reports` what far ends say of them. `counts`:
+    `packets`, `rtp` (of streams), `over_limit` (of streams for which there was no
+    room), and those of `FarReports`."""
 
     def __init__(self, most_streams: int = MOST_STREAMS) -> None:
         self._most_streams = most_streams
         self.counts: Counter[str] = Counter()
+        self.reports = FarReports(self.counts)
         self.streams: dict[StreamKey, RtpStream] = {}
         self.last_ns = 0
         self._candidates = StreamCandidates[StreamKey](_MOST_CANDIDATES)
@@ -69,7 +76,8 @@ class LiveStreams:
                     source, target, from_port, to_port, second = cells[5:10]
                     sequence, stamp, ssrc = cells[10:]
                     stream = streams.get((source, from_port, target, to_port, ssrc))
-                    if stream is not None:
+                    # What is sent back by a reflector may be RTCP of the same ends.
+                    if stream is not None and second >> 5 != _RTCP_KINDS:
                         followed += 1
                         stream.add(
                             *(at_ns, second & 127, sequence, stamp, tos >> 2),
@@ -88,6 +96,8 @@ class LiveStreams:
             return
         header = read_rtp(datagram.payload, datagram.size)
         if header is None:
+            if is_rtcp(datagram.payload):
+                self.reports.take(at_ns, datagram)
             return
         key = StreamKey(
             *(datagram.source, datagram.source_port, datagram.target),
@@ -107,6 +117,7 @@ class LiveStreams:
         format_ = STATIC.get(header.payload_type, UNKNOWN)
         hz = 0 if is_event(format_.name) else format_.hz
         stream = self.streams[key] = RtpStream(key, hz)
+        self.reports.add(stream)
         for earlier in packets:
             self._add(stream, earlier)
 
@@ -115,6 +126,12 @@ class LiveStreams:
         kind, marker, sequence, stamp, _ = packet.header
         stream.add(packet.at_ns, kind, sequence, stamp, packet.dscp, marker)
 
+    def take_counts(self) -> Counter[str]:
+        """The counts since the last call."""
+        taken = self.counts.copy()
+        self.counts.clear()
+        return taken
+
     def take_idle(self, now_ns: int = 0) -> list[RtpStream]:
         """Removes and returns the streams without packets for ten seconds: before the
         last packet of any, or before `now_ns` if nothing comes at all."""
@@ -122,6 +139,7 @@ class LiveStreams:
         idle = [s for s in self.streams.values() if now_ns - s.last_ns > _IDLE_NS]
         for stream in idle:
             del self.streams[stream.key]
+            self.reports.drop(stream)
             stream.use_sample()
             stream.flush()
         return idle

@@ -8,12 +8,14 @@ nobody's telephone and needs no others beside it. Pairs with fewer are put toget
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from collectors.estate import Site
 from collectors.ip_networks import Address, Network, NetworkTable, is_in
+from collectors.rtp.far_reports import ReportedCounts
+from collectors.rtp.reported_figures import reported_fields
 from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, equipment
 from collectors.rtp.rtp_figures import LEAST_FOR_MOS
 from collectors.rtp.rtp_stream import VIDEO_HZ, RtpStream
@@ -69,26 +71,22 @@ class SubnetNames:
         return is_in(address, self._gateways)
 
 
-class _Group:
-    """The streams of one pair of subnets in one minute, and whose they are."""
+class _StreamMinute(NamedTuple):
+    """A minute of a stream, and whose it is: an end without a person is a gateway."""
 
-    def __init__(self) -> None:
-        self.streams: list[tuple[RtpStream, _Counts, bool]] = []
-        self.senders: set[Address] = set()
-        self.receivers: set[Address] = set()
+    stream: RtpStream
+    change: _Counts
+    is_one_way: bool
+    sender: Address | None
+    receiver: Address | None
 
-    def join(self, other: _Group) -> None:
-        """Adds the streams of another pair."""
-        self.streams += other.streams
-        self.senders |= other.senders
-        self.receivers |= other.receivers
 
-    def is_showable(self, least: int) -> bool:
-        """Whether nobody can be told apart. A side without people has gateways only."""
-        sides = self.senders, self.receivers
-        return len(self.streams) >= least and all(
-            not people or len(people) >= least for people in sides
-        )
+def _is_showable(streams: Iterable[_StreamMinute], least: int) -> bool:
+    """Whether nobody can be told apart. A side without people has gateways only."""
+    streams = list(streams)
+    sides = {one.sender for one in streams}, {one.receiver for one in streams}
+    people = [len(side - {None}) for side in sides]
+    return len(streams) >= least and all(not n or n >= least for n in people)
 
 
 class MinuteRows(NamedTuple):
@@ -106,8 +104,14 @@ class MinuteGroups:
         self._names, self._interface, self._least = names, interface, least
         self._before: dict[RtpStream, _Counts] = {}
 
-    def close_minute(self, streams: Iterable[RtpStream], time_ms: int) -> MinuteRows:
-        """`streams`: all that there are or have ended since, each once."""
+    def close_minute(
+        self,
+        streams: Iterable[RtpStream],
+        time_ms: int,
+        reports: Mapping[RtpStream, ReportedCounts],
+    ) -> MinuteRows:
+        """`streams`: all that there are or have ended since, each once; `reports` what
+        their far ends have reported since."""
         before, self._before = self._before, {}
         minutes: list[tuple[RtpStream, _Counts]] = []
         for stream in streams:
@@ -118,54 +122,63 @@ class MinuteGroups:
             if change.packets or change.expected:
                 minutes.append((stream, change))
         groups = self._groups(minutes)
-        rest, samples, withheld = _Group(), [], 0
+        rest: list[_StreamMinute] = []
+        shown: list[tuple[Subnet, Subnet, list[_StreamMinute]]] = []
         for (from_, to), group in groups.items():
-            if group.is_showable(self._least):
-                samples.append(self._sample(from_, to, group, time_ms))
+            if _is_showable(group, self._least):
+                shown.append((from_, to, group))
             else:
-                rest.join(group)
-        if rest.is_showable(self._least):
-            samples.append(self._sample(Subnet(OTHER), Subnet(OTHER), rest, time_ms))
-        else:
-            withheld = len(rest.streams)
+                rest += group
+        withheld = len(rest)
+        if _is_showable(rest, self._least):
+            shown.append((Subnet(OTHER), Subnet(OTHER), rest))
+            withheld = 0
+        samples = [self._sample(*group, time_ms, reports) for group in shown]
         return MinuteRows(samples, len(minutes), withheld)
 
     def _groups(
         self, minutes: list[tuple[RtpStream, _Counts]]
-    ) -> dict[tuple[Subnet, Subnet], _Group]:
+    ) -> dict[tuple[Subnet, Subnet], list[_StreamMinute]]:
         """The streams by their pair of subnets."""
         pairs = {(s.key.source, s.key.target) for s, _ in minutes}
         has_both = any((target, source) in pairs for source, target in pairs)
-        groups: dict[tuple[Subnet, Subnet], _Group] = {}
+        groups: dict[tuple[Subnet, Subnet], list[_StreamMinute]] = {}
         for stream, change in minutes:
             source, target = map(ip_address, (stream.key.source, stream.key.target))
             place = self._names.of(source), self._names.of(target)
-            group = groups.setdefault(place, _Group())
             # A port that is mirrored in one direction says nothing of the other.
             one_way = has_both and change.packets >= _ONE_WAY_PACKETS
             one_way &= (stream.key.target, stream.key.source) not in pairs
-            group.streams.append((stream, change, one_way))
-            if not self._names.is_gateway(source):
-                group.senders.add(source)
-            if not self._names.is_gateway(target):
-                group.receivers.add(target)
+            ends = (
+                None if self._names.is_gateway(address) else address
+                for address in (source, target)
+            )
+            minute = _StreamMinute(stream, change, one_way, *ends)
+            groups.setdefault(place, []).append(minute)
         return groups
 
-    def _sample(self, from_: Subnet, to: Subnet, group: _Group, time_ms: int) -> Sample:
+    def _sample(
+        self,
+        from_: Subnet,
+        to: Subnet,
+        group: list[_StreamMinute],
+        time_ms: int,
+        reports: Mapping[RtpStream, ReportedCounts],
+    ) -> Sample:
         tags = {
             "site": from_.site or to.site,
             "from_subnet": from_.name,
             "to_subnet": to.name,
             "interface": self._interface,
         }
-        counts = [change for _, change, _ in group.streams]
+        counts = [one.change for one in group]
         total = _Counts._make(map(sum, zip(*counts, strict=True)))
         fields: dict[str, Value] = {
-            "streams": len(group.streams),
+            "streams": len(group),
             "packets": total.packets,
             "expected": total.expected,
             "timed": total.timed,
-            "one_way": sum(one_way for _, _, one_way in group.streams),
+            "one_way": sum(one.is_one_way for one in group),
         }
         ratios = {
             "loss_ratio": (total.lost, total.expected),
@@ -182,14 +195,19 @@ class MinuteGroups:
         }
         rated = [
             mos
-            for stream, change, _ in group.streams
-            if (mos := _estimated_mos(stream, change)) is not None
+            for one in group
+            if (mos := _estimated_mos(one.stream, one.change)) is not None
         ]
         fields["rated"] = len(rated)
         if rated:
             fields["mos_estimated"] = round(math.fsum(rated) / len(rated), 3)
             poor = sum(mos < _POOR_MOS for mos in rated)
             fields["poor_ratio"] = round(poor / len(rated), 6)
+        by_stream = {one.stream: one for one in group}
+        fields |= reported_fields(
+            {s: reports[s] for s in by_stream if s in reports},
+            lambda some: _is_showable(map(by_stream.__getitem__, some), self._least),
+        )
         return Sample(
             "rtp_media", {k: v for k, v in tags.items() if v}, fields, time_ms
         )

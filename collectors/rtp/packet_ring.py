@@ -13,7 +13,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from collectors.rtp.packet_filter import packed, rtp_filter
+from collectors.rtp.filter_program import packed
+from collectors.rtp.packet_filter import rtp_filter
 
 # linux/sockios.h: the flags of an interface, of which the lowest is that it is up.
 _GET_FLAGS, _IS_UP = 0x8913, 1

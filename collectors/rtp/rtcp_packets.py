@@ -7,9 +7,13 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+# Of encrypted RTCP (RFC 3711) only the first header and SSRC are in clear.
+CLEAR_BYTES = 8
 _SENDER, _RECEIVER, _EXTENDED = 200, 201, 207
 _KINDS = range(192, 224)
 _VOIP_METRICS, _VOIP_WORDS = 7, 8
+# Ten seconds of the fastest clock.
+_MOST_JITTER_TICKS = 1_920_000
 _BLOCK = struct.Struct("!IIIIII")
 # SSRC, losses, discarded; round trip; MOS of the conversation. The rest is skipped.
 _VOIP = struct.Struct("!IBB6xH9xB8x")
@@ -24,11 +28,13 @@ class SenderReport(NamedTuple):
 
 
 class ReceptionReport(NamedTuple):
-    """What `reporter` says of the stream `ssrc`. `lost` is cumulative."""
+    """What `reporter` says of the stream `ssrc`. `lost` is cumulative, `highest` the
+    last sequence number that came, with how often they began anew."""
 
     reporter: int
     ssrc: int
     lost: int
+    highest: int
     jitter_ticks: int
     last_report: int
     delay_s: float
@@ -53,6 +59,23 @@ class Rtcp(NamedTuple):
 def is_rtcp(payload: bytes) -> bool:
     """Whether a UDP payload begins as RTCP does."""
     return len(payload) >= 8 and payload[0] >> 6 == 2 and payload[1] in _KINDS
+
+
+def sender_of(payload: bytes) -> int:
+    """The SSRC of the sender, which is in clear in encrypted RTCP as well."""
+    ssrc: int = struct.unpack_from("!I", payload, 4)[0]
+    return ssrc
+
+
+def is_plausible(rtcp: Rtcp) -> bool:
+    """Whether every report can be true: nobody loses more than was sent, a delay since
+    the last report needs one, and jitter is not ten seconds."""
+    return all(
+        abs(report.lost) <= report.highest + 1
+        and report.jitter_ticks < _MOST_JITTER_TICKS
+        and (report.last_report or not report.delay_s)
+        for report in rtcp.receptions
+    )
 
 
 def read_rtcp(payload: bytes, size: int) -> Rtcp | None:
@@ -91,11 +114,11 @@ def read_rtcp(payload: bytes, size: int) -> Rtcp | None:
 
 
 def _reception(reporter: int, body: bytes, at: int) -> ReceptionReport:
-    ssrc, losses, _, jitter, last, delay = _BLOCK.unpack_from(body, at)
+    ssrc, losses, highest, jitter, last, delay = _BLOCK.unpack_from(body, at)
     lost = losses & 0xFFFFFF
     if lost >= 1 << 23:
         lost -= 1 << 24
-    return ReceptionReport(reporter, ssrc, lost, jitter, last, delay / 65536)
+    return ReceptionReport(reporter, ssrc, lost, highest, jitter, last, delay / 65536)
 
 
 def _voip_metrics(body: bytes) -> list[VoipMetrics]:

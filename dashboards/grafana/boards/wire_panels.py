@@ -91,6 +91,59 @@ SUBNETS = Panel(
     sort=("poor_ratio_mean", True),
     no_value=_NO_MEDIA,
 )
+_REPORTED = (
+    ("reported_loss_ratio", "Lost", 2),
+    ("reported_discard_ratio", "Too late", 2),
+    ("reported_jitter_ms", "Jitter", 0),
+    ("rtt_ms", "Round trip", 0),
+    ("reported_mos", "MOS", 1),
+)
+_REPORTED_COUNTS = (
+    ("reported_expected", "Packets"),
+    ("round_trips", "Round trips"),
+    ("reported_rated", "Reports with MOS"),
+)
+FAR_ENDS = Panel(
+    "What do far ends report of telephone calls between subnets?",
+    "By RTCP: what came to the far end of each direction. If more is lost than in the "
+    "table above, it is lost behind the mirrored port. Round trip: from the mirrored "
+    "port to the far end and back. Too late and MOS: as telephones measured them. A "
+    "figure is left out if fewer than ten people's telephones report it, or none.",
+    (
+        PanelQuery(
+            select(
+                "rtp_media",
+                *((field, "mean") for field, _, _ in _REPORTED),
+                *((field, "sum") for field, _ in _REPORTED_COUNTS),
+                ("reported", "max"),
+                by=("from_subnet", "to_subnet", "site", "interface"),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=6,
+    columns={
+        "from_subnet": TableColumn("From", width=120),
+        "to_subnet": TableColumn("To", width=120),
+        "site": site_id_column(110),
+        "interface": TableColumn("Seen on", width=56),
+        **{
+            f"{field}_mean": record_column("rtp_media", field, title, decimals)
+            for field, title, decimals in _REPORTED
+        },
+        **{
+            f"{field}_sum": record_column("rtp_media", field, title, 0)
+            for field, title in _REPORTED_COUNTS
+        },
+        "reported_max": record_column(
+            "rtp_media", "reported", "Streams with reports, most", 0, width=120
+        ),
+    },
+    sort=("reported_loss_ratio_mean", True),
+    no_value=_NO_MEDIA,
+)
 WHEN_POOR = Panel(
     "When were telephone calls poor?",
     f"All pairs of subnets together. {_MEDIA_TEXT} {what_to_do('wire_calls_poor')}",
@@ -129,8 +182,9 @@ DROPS = Panel(
 CAPTURES = Panel(
     "How much of each mirrored port was seen?",
     "Streams in no row: of too few addresses to be shown. Beyond the limit: of more "
-    "streams than Towpath follows, so not counted. A port with no packets in opening "
-    "hours is probably not mirrored any more. If drops are red: "
+    "streams than Towpath follows, so not counted. RTCP not read: encrypted, most "
+    "likely. A port with no packets in opening hours is probably not mirrored any "
+    "more. If drops are red: "
     f"{what_to_do('capture_drops_packets')} If a port is missing: "
     f"{what_to_do('capture_silent')}",
     (
@@ -144,6 +198,8 @@ CAPTURES = Panel(
                 ("streams", "max"),
                 ("withheld", "max"),
                 ("over_limit", "sum"),
+                ("rtcp", "sum"),
+                ("rtcp_unread", "sum"),
                 ("down_s", "sum"),
                 by=("interface",),
             )
@@ -164,6 +220,10 @@ CAPTURES = Panel(
         "over_limit_sum": record_column(
             "rtp_capture", "over_limit", "Beyond the limit", 0
         ),
+        "rtcp_sum": record_column("rtp_capture", "rtcp", "RTCP read", 0),
+        "rtcp_unread_sum": record_column(
+            "rtp_capture", "rtcp_unread", "RTCP not read", 0
+        ),
         "down_s_sum": record_column("rtp_capture", "down_s", "Port down", 0),
         "streams_max": record_column("rtp_capture", "streams", "Streams, most", 0),
         "withheld_max": record_column("rtp_capture", "withheld", "In no row, most", 0),
@@ -172,5 +232,7 @@ CAPTURES = Panel(
     no_value=_NO_CAPTURE,
 )
 WIRE_CALLS = BoardRow(
-    "Telephony on the wire", (SUBNETS, WHEN_POOR, DROPS, CAPTURES), collapsed=True
+    "Telephony on the wire",
+    (SUBNETS, FAR_ENDS, WHEN_POOR, DROPS, CAPTURES),
+    collapsed=True,
 )
