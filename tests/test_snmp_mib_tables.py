@@ -372,3 +372,22 @@ def test_the_table_of_settings_says_what_a_row_is() -> None:
         "{class: humidity, of: value, function: decimal_digits, when: {type: [11]}"
         in draft
     )
+
+
+async def test_a_number_without_an_enumeration_is_a_state_of_unknown_severity(
+    tmp_path: Path,
+) -> None:
+    draft = drafted(
+        [
+            column(3, "acmeFanStatus", "Integer32"),
+            column(4, "acmeFanOverload", "Integer32"),
+        ]
+    )
+    # 4711 is no number of a state, and 60 no fault that is there or not.
+    values = rows(3, "2", 3, 4711) + rows(4, "2", 0, 1, 60)
+    facts = await read(tmp_path, SYSTEM + values, draft)
+    assert shown(facts) == [
+        ("state", "3", "unknown"),
+        ("state", "no", "ok"),
+        ("state", "1", "unknown"),
+    ]

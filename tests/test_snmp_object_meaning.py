@@ -11,7 +11,7 @@ from collectors.snmp.drafting.object_meaning import (
     ObjectMeaning,
     meaning,
 )
-from collectors.snmp.drafting.state_meaning import TextStateObject
+from collectors.snmp.drafting.state_meaning import CodeStateObject, TextStateObject
 from collectors.snmp.drafting.usage_meaning import (
     AmountObject,
     UsageObject,
@@ -316,6 +316,19 @@ COUNT = MeasuredObject("count", is_stated=True)
         ("aTempSensorSerial", "OCTET STRING:DisplayString", "", "", None),
         ("aTempSensorAvail", "Gauge32", "", "", None),
         ("aTempActionBytes", "Counter64", "", "", None),
+        # Numbers of states that the MIB does not explain; 0 is no fault.
+        ("aFan1Status", "Integer32", "", "", CodeStateObject()),
+        ("aTempSensorStatus", "INTEGER", "", "", CodeStateObject()),
+        ("aFan1", "Integer32", "", "", None),
+        ("anAdminStatus", "INTEGER", "", "", None),
+        ("aPeerStatusCount", "INTEGER", "", "", None),
+        ("aOutputOverload", "INTEGER", "", "", CodeStateObject(is_trouble=True)),
+        ("aWaterTooLowAlarm", "Gauge32", "", "", CodeStateObject(is_trouble=True)),
+        # A threshold, and a counter.
+        ("aWaterLowAlarm", "Gauge32", "", "", None),
+        ("anAuthFail", "INTEGER", "", "", None),
+        ("anAcFail", "INTEGER", "", "", CodeStateObject(is_trouble=True)),
+        ("aFanFail", "Gauge32", "", "", None),
         # A description that names volts does not make this a voltage.
         ("aQueueCalc", "Integer32", "", "unit=volt", None),
     ],

@@ -16,6 +16,7 @@ from collectors.snmp.drafting.count_meaning import is_count
 from collectors.snmp.drafting.mib_objects import NUMBERS, MibObject
 from collectors.snmp.drafting.mib_words import WORD_LISTS
 from collectors.snmp.drafting.state_meaning import (
+    CodeStateObject,
     EnumeratedObject,
     TextStateObject,
     state_of,
@@ -63,6 +64,7 @@ ObjectMeaning = (
     MeasuredObject
     | EnumeratedObject
     | TextStateObject
+    | CodeStateObject
     | UsageObject
     | AmountObject
     | WirelessObject

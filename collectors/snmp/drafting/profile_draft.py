@@ -21,10 +21,14 @@ from collectors.snmp.drafting.object_meaning import (
     meaning,
 )
 from collectors.snmp.drafting.sensor_draft import (
+    plain_state_item,
     sensor_items,
-    text_state_item,
 )
-from collectors.snmp.drafting.state_meaning import EnumeratedObject, TextStateObject
+from collectors.snmp.drafting.state_meaning import (
+    CodeStateObject,
+    EnumeratedObject,
+    TextStateObject,
+)
 from collectors.snmp.drafting.typed_values import (
     MibIndex,
     TypedColumns,
@@ -210,8 +214,8 @@ def _fill(
                     found, (values or {}).get(oid, {}), key, descr, objects[oid]
                 ):
                     _add(table, "sensors", item)
-            case TextStateObject():
-                _add(table, "sensors", text_state_item(key, descr))
+            case TextStateObject() | CodeStateObject():
+                _add(table, "sensors", plain_state_item(found, key, descr))
             case EnumeratedObject():
                 name = states.name_of(found, words[oid])
                 item = f"{{class: state, of: {key}, states: {name}, descr: {descr}}}"

@@ -10,6 +10,7 @@ import msgspec
 
 from collectors.snmp.drafting.mib_objects import MibObject
 from collectors.snmp.drafting.object_meaning import MeasuredObject
+from collectors.snmp.drafting.state_meaning import CodeStateObject, TextStateObject
 from collectors.snmp.drafting.unit_words import DEGREES
 from collectors.snmp.profiles.label_severity import split_words
 from collectors.snmp.session.octet_text import as_number
@@ -56,6 +57,10 @@ _RECEIVED = {"rx", "receive", "received", "receiver"}
 _DEGREES = re.compile(r"cels|centigrade|fahrenheit|\bdeg(rees?)? ?[cf]\b|temp_?c$")
 # A word or a few, and not a number.
 _SHORT_TEXT = r"'^([^\d\s].{0,31})$'"
+# Larger ones are rather masks, or values.
+_SMALL_NUMBER = r"'^\d{1,2}$'"
+# Of 1 it is not certain that it is the fault: some MIBs begin with 1 for none.
+_NO_FAULT = '{0: ["no", ok]}'
 
 
 def sensor_items(
@@ -183,8 +188,15 @@ def _has_letters(value: Value) -> bool:
     return isinstance(value, bytes) and as_number(value) is None
 
 
-def text_state_item(key: str, descr: str) -> str:
-    """Return the item that shows a text as a state, if it is short."""
+def plain_state_item(
+    found: TextStateObject | CodeStateObject, key: str, descr: str
+) -> str:
+    """Return the item that shows a short text, or a small number, as a state."""
+    if isinstance(found, CodeStateObject):
+        shown = f"states: {_NO_FAULT}, when: {{{key}: [0, 1]}}, "
+        if not found.is_trouble:
+            shown = f"when: {{{key}: {_SMALL_NUMBER}}}, "
+        return f"{{class: state, of: {key}, {shown}descr: {descr}}}"
     return (
         f"{{class: state, of: {key}, states: words, find: {_SHORT_TEXT}, "
         f"descr: {descr}}}"

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import msgspec
 
-from collectors.snmp.drafting.mib_objects import MibObject
+from collectors.snmp.drafting.mib_objects import NUMBERS, MibObject
 from collectors.snmp.drafting.mib_words import WORD_LISTS
-from collectors.snmp.profiles.label_severity import severity
+from collectors.snmp.profiles.label_severity import severity, split_words
 
 _YES, _NO = {"yes", "true"}, {"no", "false"}
 _ON, _OFF = {"on", "active", "raised", "set"}, {"off", "inactive", "cleared", "clear"}
@@ -27,6 +27,21 @@ _LAST_WORDS = {"status", "state", "role", "health", "condition"}
 _CAUSES = {"cause", "reason"}
 # Last words of the names of texts that are states.
 _TEXT_STATES = {"status", "state", "health", "condition"}
+_COUNTERS = {"Counter32", "Counter64"}
+# Last words of names of states that numbers give, of what is a fault if it is not 0,
+# and of what may also count.
+_CODE_STATES = {"status", "state", "health"}
+_FAULTS = {"alarm", "fault", "leak", "overheat", "overload", "smoke"}
+_FAILURES = {"fail", "failed", "failure"}
+_PARTS = {"ac", "battery", "charger", "dc", "fan", "fuse", "input", "inverter"}
+_PARTS |= {"mains", "module", "output", "power", "psu", "rectifier", "sensor", "supply"}
+_PARTS |= {"utility"}
+# Words of numbers that count, or say how something is set.
+_NO_CODES = {"conf", "count", "debug", "distance", "in", "nbr", "neighbor", "num"}
+_NO_CODES |= {"number", "send", "stat", "statistics", "stats", "total", "tx", "rx"}
+# Before alarm they name a threshold: low alarm. Too low is none.
+_LEVELS = {"hi", "high", "lo", "low", "lower", "max", "min", "upper"}
+_MEASURED = {"amp", "charge", "humidity", "speed", "temp", "temperature", "voltage"}
 
 
 class EnumeratedObject(msgspec.Struct, frozen=True):
@@ -39,9 +54,18 @@ class TextStateObject(msgspec.Struct, frozen=True):
     """A state that the device gives as a text, in words that the MIB does not list."""
 
 
+class CodeStateObject(msgspec.Struct, frozen=True):
+    """A state that the device gives as a number that the MIB does not explain.
+
+    `is_trouble`: the name is that of a fault, so 0 means that there is none.
+    """
+
+    is_trouble: bool = False
+
+
 def state_of(
     mib_object: MibObject, words: Sequence[str]
-) -> EnumeratedObject | TextStateObject | None:
+) -> EnumeratedObject | TextStateObject | CodeStateObject | None:
     """Return what state the object is, or None if that is not certain."""
     labels = mib_object.labels
     settings = WORD_LISTS.settings & {*words}
@@ -59,8 +83,9 @@ def state_of(
         is_text = mib_object.syntax.startswith("OCTET STRING:") and any(
             kind in mib_object.syntax for kind in ("DisplayString", "AdminString")
         )
-        is_state = is_text and words[-1] in _TEXT_STATES
-        return TextStateObject() if is_state else None
+        if is_text and words[-1] in _TEXT_STATES:
+            return TextStateObject()
+        return None if settings else _code_of(mib_object)
     if len(labels) > _MOST_STATES or words[-1] in ("unit", "units"):
         return None
     lower = {label.lower() for label in labels.values()}
@@ -105,6 +130,26 @@ def state_of(
     return EnumeratedObject(
         {number: (label, severities[number]) for number, label in labels.items()}
     )
+
+
+def _code_of(mib_object: MibObject) -> CodeStateObject | None:
+    """Return the state that a number without an enumeration is, by its name alone."""
+    words = split_words(mib_object.name)
+    if mib_object.base not in NUMBERS - _COUNTERS or _NO_CODES & {*words}:
+        return None
+    if mib_object.units or mib_object.hint:
+        return None
+    while len(words) > 1 and words[-1].isdecimal():
+        words = words[:-1]
+    if words[-2:-1] and words[-2] in _LEVELS and "too" not in words:
+        return None
+    if words[-1] in _FAULTS or (
+        words[-1] in _FAILURES and mib_object.base == "INTEGER" and _PARTS & {*words}
+    ):
+        return CodeStateObject(is_trouble=True)
+    # A temperature status may be the temperature, but not that of a sensor.
+    is_value = bool(_MEASURED & {*words}) and "sensor" not in words
+    return CodeStateObject() if words[-1] in _CODE_STATES and not is_value else None
 
 
 def _with_pairs(words: Sequence[str]) -> set[str]:
