@@ -39,6 +39,7 @@ from collectors.store.merge_plan import (
     is_hour_over,
     next_look,
 )
+from collectors.store.month_files import MonthFiles
 from collectors.store.personal_files import erase_rows
 from collectors.store.recent_rows import NewFile, RecentRows
 from collectors.store.store_errors import Away
@@ -67,6 +68,7 @@ class Compactor:
         self._folder, self._catalogue = folder, catalogue
         self._recent = recent
         self._erasures = Erasures(folder.root)
+        self._months = MonthFiles(folder, catalogue)
         self._limits = msgspec.structs.replace(limits, threads=1, at_once=1)
         # Opened for the first merge, because that costs more than most merges.
         self._duckdb: DuckDb | None = None
@@ -130,6 +132,8 @@ class Compactor:
             await run_to_end(asyncio.to_thread(self._roll_up, declared, day, day_ms))
             if not self._is_unfinished(declared, day, day_ms):
                 self._days.pop((name, day_ms), None)
+        if check_all:
+            await run_to_end(asyncio.to_thread(self._months.tidy, now_ms))
 
     def _look(self, check_all: bool, now_ms: int) -> list[tuple[str, int, list[Merge]]]:
         """Deletes what is to be deleted. Returns the days with something to do:

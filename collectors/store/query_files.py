@@ -14,6 +14,7 @@ from collectors.store import day_tops, file_layout, rollup, top_forms
 from collectors.store.arrow_tables import is_damaged
 from collectors.store.file_layout import Scan, StoredFile
 from collectors.store.query import Query, means_query
+from collectors.store.rolled_months import RolledDay, by_months
 from collectors.store.store_folder import StoreFolder
 from probes.wire.catalogue import Measurement
 
@@ -134,24 +135,42 @@ class QueryFiles:
     ) -> ChosenFiles:
         steps = rollup.steps_of(query, declared)
         files: list[StoredFile] = []
-        rolled: list[str] = []
+        rolled: list[RolledDay] = []
         span = query.from_ms, query.to_ms
         for start, current in days:
             end = start + file_layout.DAY_MS
-            if query.spans and not any(a < end and start < b for a, b in query.spans):
-                continue
-            usable = [file for file in current if file.path not in self._damaged]
+            is_asked = not query.spans or any(
+                a < end and start < b for a, b in query.spans
+            )
             begin, end = max(start, span[0]), min(end, span[1])
             # Of a part of a day, the buckets that are wholly in it.
             inside = [step for step in steps if not (begin % step or end % step)]
-            rolled += self._without_rows(declared, inside or steps[-1:], start, current)
-            if len(current) == len(usable) == 1:
-                source = Path(current[0].path)
-                if path := self._rolled_up(declared, inside, source):
-                    rolled.append(path)
-                    continue
-            files += usable
-        return ChosenFiles(file_layout.plan_scan(files, *span), tuple(rolled))
+            paths, rows = self.rolled_day(
+                declared, inside, start, current, inside or steps[-1:]
+            )
+            rolled += [RolledDay(path, is_asked) for path in paths]
+            files += rows if is_asked else []
+        chosen = by_months(rolled, self._is_usable)
+        scan = file_layout.plan_scan(files, *span)
+        return ChosenFiles(scan, tuple(map(str, chosen)))
+
+    def rolled_day(
+        self,
+        declared: Measurement,
+        steps: Sequence[int],
+        start: int,
+        current: Sequence[StoredFile],
+        steps_without_rows: Sequence[int],
+    ) -> tuple[list[Path], list[StoredFile]]:
+        """Returns the roll-ups of a day, each by the longest step that there is, and
+        the files of the rows that are in none. `current`: the day's files."""
+        usable = [file for file in current if file.path not in self._damaged]
+        paths = self._without_rows(declared, steps_without_rows, start, current)
+        if len(current) == len(usable) == 1:
+            source = Path(current[0].path)
+            if path := self._rolled_up(declared, steps, source):
+                return [*paths, path], []
+        return paths, usable
 
     def _tops(
         self, declared: Measurement, start: int, current: Sequence[StoredFile]
@@ -171,7 +190,7 @@ class QueryFiles:
         names += [rollup.file_name(Path(file.path).name, declared) for file in current]
         folder = self._day_folder(declared, day_tops.LABEL, start)
         paths = [folder / day_tops.file_name(name) for name in names]
-        if all(path.exists() and str(path) not in self._damaged for path in paths):
+        if all(map(self._is_usable, paths)):
             return tuple(map(str, paths))
         return ()
 
@@ -181,15 +200,18 @@ class QueryFiles:
 
     def _rolled_up(
         self, declared: Measurement, steps: Sequence[int], source: Path
-    ) -> str:
-        """Returns the roll-up of a day by the longest step that there is, or ""."""
+    ) -> Path | None:
+        """Returns the roll-up of a day by the longest step that there is."""
         name = rollup.file_name(source.name, declared)
         for step_ms in steps:
             folder = self._folder.rollup_folder(declared, rollup.STEPS_MS[step_ms])
             path = folder / source.parent.name / name
-            if path.exists() and str(path) not in self._damaged:
-                return str(path)
-        return ""
+            if self._is_usable(path):
+                return path
+        return None
+
+    def _is_usable(self, path: Path) -> bool:
+        return str(path) not in self._damaged and path.exists()
 
     def _without_rows(
         self,
@@ -197,14 +219,14 @@ class QueryFiles:
         steps: Sequence[int],
         start: int,
         current: Sequence[StoredFile],
-    ) -> list[str]:
+    ) -> list[Path]:
         """Returns the roll-ups of a day's rows that have been deleted, by the longest
         step that there is."""
         for step_ms in steps:
             folder = self._day_folder(declared, rollup.STEPS_MS[step_ms], start)
             with contextlib.suppress(FileNotFoundError):
                 paths = list(folder.iterdir())
-                kept = map(str, rollup.without_source(paths, current, start))
-                if usable := [path for path in kept if path not in self._damaged]:
+                kept = rollup.without_source(paths, current, start)
+                if usable := [path for path in kept if self._is_usable(path)]:
                     return usable
         return []

@@ -224,17 +224,21 @@ def roll_up(source: str, target: Path, step_ms: int, declared: Measurement) -> N
     )
     first = next(parts)
     schema = first.schema.with_metadata(metadata(tags))
-    with pq.ParquetWriter(
+    with parquet_writer(target, schema) as writer:
+        for group in row_groups(itertools.chain([first], parts)):
+            writer.write_table(group.cast(schema))
+
+
+def parquet_writer(target: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
         target,
         schema,
         compression="zstd",
         dictionary_pagesize_limit=_DICTIONARY_BYTES,
-    ) as writer:
-        for group in _row_groups(itertools.chain([first], parts)):
-            writer.write_table(group.cast(schema))
+    )
 
 
-def _row_groups(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def row_groups(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Yields `parts` joined to tables that are large enough for a row group."""
     gathered: list[pa.Table] = []
     for part in parts:

@@ -1,0 +1,147 @@
+"""Joins the roll-ups of a month that is over to one file, because opening a file with
+some hundreds of columns costs more than reading a small day of it.
+
+It has exactly the rows of the days' roll-ups, which are kept. What its name says is in
+`collectors.store.rolled_months`. So, as a roll-up, it can be missing but never wrong.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import structlog
+
+from collectors.store import rollup
+from collectors.store.arrow_tables import metadata, tags_of
+from collectors.store.file_layout import DAY_MS, HOUR_MS, StoredFile
+from collectors.store.query_files import QueryFiles
+from collectors.store.rolled_months import month_file, month_of, months_label
+from collectors.store.store_folder import StoreFolder
+from probes.wire.catalogue import Catalogue, Measurement
+from probes.wire.fsync import sync
+
+_log = structlog.get_logger(__name__)
+STEPS_MS = (DAY_MS, HOUR_MS)
+# Larger days cost much more to read than to open.
+MOST_DAY_BYTES = 1_000_000
+# Rows of the last days of a month may still be late.
+_GRACE_MS = 2 * DAY_MS
+# Other work of the writer waits meanwhile; the rest is for the next time.
+_MOST_S = 20.0
+# The starts of days and their current files of rows.
+_Days = list[tuple[int, list[StoredFile]]]
+
+
+class MonthFiles:
+    """The months of one store. Only for the writer."""
+
+    def __init__(self, folder: StoreFolder, catalogue: Catalogue) -> None:
+        self._folder, self._catalogue = folder, catalogue
+        # Files of months that cannot be made of the days that there are.
+        self._failed: set[Path] = set()
+
+    def tidy(self, now_ms: int) -> None:
+        """Writes the files of months that lack theirs, and deletes those that nothing
+        reads. Blocking. Raises `OSError`."""
+        end_s = time.monotonic() + _MOST_S
+        for declared in self._catalogue:
+            if declared.personal:
+                continue
+            months = self._months(declared, now_ms)
+            for step_ms in STEPS_MS:
+                kept: set[Path] = set()
+                for days in months:
+                    if paths := self._roll_ups(declared, step_ms, days):
+                        kept.add(target := month_file(paths))
+                        if time.monotonic() < end_s:
+                            self._write(paths, target)
+                self._delete_others(declared, step_ms, kept)
+
+    def _months(self, declared: Measurement, now_ms: int) -> list[_Days]:
+        """Returns the days of each month that is over and not yet too old."""
+        over, oldest = _last_month(now_ms), now_ms - declared.retention_days * DAY_MS
+        months: dict[str, _Days] = {}
+        for start, current in self._folder.files_between(declared, 0, now_ms):
+            if (month := month_of(start)) <= over:
+                months.setdefault(month, []).append((start, current))
+        # The first days of a month that is too old are about to go, one by one.
+        return [
+            days for days in months.values() if len(days) > 1 and days[0][0] > oldest
+        ]
+
+    def _roll_ups(self, declared: Measurement, step_ms: int, days: _Days) -> list[Path]:
+        """Returns the roll-ups of all `days`, as a query would read them; none if it
+        would read rows of one of them, or if they are large."""
+        files, steps = QueryFiles(self._folder), [step_ms]
+        paths: list[Path] = []
+        for start, current in days:
+            found, rows = files.rolled_day(declared, steps, start, current, steps)
+            if rows:
+                return []
+            paths += found
+        size = sum(path.stat().st_size for path in paths)
+        return sorted(paths) if size <= MOST_DAY_BYTES * len(days) else []
+
+    def _write(self, paths: Sequence[Path], target: Path) -> None:
+        if target in self._failed or target.exists():
+            return
+        tmp = self._folder.root / "tmp" / f"month-{secrets.token_hex(8)}.parquet"
+        try:
+            _join(paths, tmp)
+            sync(tmp)
+            self._folder.publish([(tmp, target)])
+        except FileNotFoundError:
+            # A day was deleted meanwhile.
+            return
+        except (pa.ArrowException, OSError) as error:
+            # Arrow's error for a damaged file has no number; those of a disk have one.
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            self._failed.add(target)
+            _log.warning("store_month_not_joined", file=target, error=str(error))
+        finally:
+            tmp.unlink(missing_ok=True)
+
+    def _delete_others(
+        self, declared: Measurement, step_ms: int, kept: set[Path]
+    ) -> None:
+        label = months_label(rollup.STEPS_MS[step_ms])
+        folder = self._folder.rollup_folder(declared, label)
+        if folder.is_dir():
+            for path in folder.iterdir():
+                if path not in kept:
+                    # A query that has chosen it is planned again.
+                    path.unlink(missing_ok=True)
+
+
+def _last_month(now_ms: int) -> str:
+    """Returns the latest month that is over, and its last rows too."""
+    start_ms = now_ms - _GRACE_MS
+    month = month_of(start_ms)
+    while month_of(start_ms) == month:
+        start_ms -= DAY_MS
+    return month_of(start_ms)
+
+
+def _join(paths: Sequence[Path], target: Path) -> None:
+    """Writes the rows of all files to one. A column that a file lacks is empty."""
+    schemas = [pq.read_schema(path) for path in paths]
+    tags = dict.fromkeys(tag for schema in schemas for tag in tags_of(schema))
+    schema = pa.unify_schemas(schemas).with_metadata(metadata(tags))
+    with rollup.parquet_writer(target, schema) as writer:
+        for group in rollup.row_groups(_parts(paths, schema.empty_table())):
+            writer.write_table(group, len(group) or 1)
+
+
+def _parts(paths: Sequence[Path], empty: pa.Table) -> Iterator[pa.Table]:
+    """Yields the row groups of all files, each with the columns of `empty`."""
+    for path in paths:
+        file = pq.ParquetFile(path)
+        for number in range(file.num_row_groups):
+            rows = file.read_row_group(number)
+            yield pa.concat_tables([empty, rows], promote_options="default")
