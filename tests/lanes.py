@@ -25,6 +25,7 @@ WAITING: tuple[str, ...] = (
     "test_alerts_escalation_killed",
     "test_journal_bounds",
     "test_river_stop",
+    "test_dmz_node",
     "test_snmp_guards",
     "test_snmp_restarts",
     "test_agent_clock",

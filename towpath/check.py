@@ -34,7 +34,8 @@ from dashboards.web import GrafanaSource
 from dashboards.web.visitors import Role as VisitorRole
 from probes.wire.catalogue import did_you_mean
 from probes.wire.data_costs import day, regular_bytes
-from towpath.config import ROLES, TowpathConfig
+from towpath.config import ROLES, Role, TowpathConfig
+from towpath.dmz_parts import dmz_problems
 from towpath.run import Installation
 
 # A row of `interface` takes about this much in the journal, compressed.
@@ -100,7 +101,7 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
             misleading.append(f"{name}: {error}: that channel notifies nobody")
     misleading += _link_problems(config)
     misleading += _sign_in_problems(config)
-    if not config.alerts.channels:
+    if not (config.alerts.channels or config.ingest.dmz):
         misleading.append("alerts.channels: none is set, so alerts notify nobody")
     if config.store.kind == "influxdb":
         try:
@@ -143,7 +144,7 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
     misleading += _fleet_problems(config)
     if estate is not None:
         misleading += _data_problems(config, estate)
-    if not config.alerts.heartbeat_url:
+    if not (config.alerts.heartbeat_url or config.ingest.dmz):
         misleading.append(
             "alerts.heartbeat_url is not set: nothing notices if Towpath stops"
         )
@@ -152,9 +153,16 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
     wrong += _folder_problems(config)
     misleading += _unwritable(config)
     misleading += _low_disk_space(config)
+    roles: tuple[Role, ...] = ("ingest",) if config.ingest.dmz else ROLES
+    wrong += dmz_problems(config, roles)
+    if config.ingest.dmz and estate is not None and estate != Estate():
+        wrong.append(
+            f"estate {config.estate}: a DMZ node gets what it needs from the inside: "
+            "expected an empty file"
+        )
     if not wrong:
         try:
-            Installation(config, ROLES)
+            Installation(config, roles)
         except (ValueError, LookupError, OSError) as error:
             wrong += str(error).splitlines()
     return ConfigCheck(wrong, misleading, facts)

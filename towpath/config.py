@@ -160,6 +160,10 @@ def certificate_files(
         files["nats.ca_file"] = CertificateFile(config.nats.ca_file, True)
     if config.nats.certificate is not None:
         files["nats.certificate"] = CertificateFile(config.nats.certificate)
+    for name, nats in config.ingest.dmz_nodes.items():
+        if "ingest" in roles and nats.certificate is not None:
+            setting = f"ingest.dmz_nodes.{name}.certificate"
+            files[setting] = CertificateFile(nats.certificate)
     return files
 
 

@@ -11,6 +11,7 @@ from collectors.calls.building_file import read_buildings
 from collectors.calls.call_collector import CallCollector
 from collectors.calls.call_places import CallLocator
 from collectors.estate import Estate, EstateFile
+from collectors.ingest import Registry, enrolled_samples
 from collectors.ingest.providers import Providers
 from collectors.journal import Append
 from collectors.personal_data import PERSONAL_DAYS, prune_files
@@ -97,6 +98,16 @@ def build_poller(
         learnt=learnt,
     )
     return poller, pieces, sources
+
+
+def agent_counts(
+    config: TowpathConfig, estate: EstateFile, registry: Registry
+) -> Source:
+    """Rows of how many laptops are enrolled."""
+    least = config.groups.least
+    return lambda at: enrolled_samples(
+        registry.agents(), estate.current.teams, least, at
+    )
 
 
 def call_collector(

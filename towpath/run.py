@@ -35,7 +35,6 @@ from collectors.ingest import (
     HttpsIngest,
     MqttIngest,
     Registry,
-    enrolled_samples,
     ingest_sample,
 )
 from collectors.journal import UnhurriedAppend, journal_sample
@@ -51,15 +50,14 @@ from collectors.vpn_gateways import VpnGateways
 from dashboards.web import FleetSource, GrafanaSource, SiteRows, StatusPage
 from dashboards.web.action_pages import alert_actions
 from probes.wire.clock import WallClock, wall_ms
-from probes.wire.sample import Sample
 from towpath.config import (
     Role,
     TowpathConfig,
     certificate_files,
     written_folders,
 )
+from towpath.dmz_parts import dmz_ingest, dmz_links, process_journal
 from towpath.error_sentences import sentence_of
-from towpath.journal_kind import JournalKind
 from towpath.metrics import MetricsServer
 from towpath.readiness import (
     Check,
@@ -70,6 +68,7 @@ from towpath.readiness import (
     source_checks,
 )
 from towpath.role_parts import (
+    agent_counts,
     api_sources,
     build_poller,
     call_collector,
@@ -106,11 +105,11 @@ class Installation:
         self._row_metrics: list[WindowMetrics] = []
         self._checks: list[tuple[str, Check]] = []
 
-        locks = RoleLocks(config.state / "roles", roles)
-        self._add(f"roles {', '.join(roles)}", locks)
+        names = ", ".join(roles)
+        self._add(f"roles {names}", RoleLocks(config.state / "roles", roles))
         self.estate = EstateFile(config.estate)
         self._add(f"estate {config.estate}", self.estate)
-        self._kind = JournalKind(config.journal, config.nats, self.process)
+        self._kind = process_journal(config, roles, self.process)
         if self._kind.connection is not None:
             self._add("connection to NATS", self._kind.connection)
         self.journal = self._kind.journal(self.process)
@@ -182,15 +181,13 @@ class Installation:
 
     def _ingest(self) -> None:
         config = self.config.ingest
+        if config.dmz:
+            https = dmz_ingest(self.config, self._kind, self.journal, self._now_ms)
+            self._https(https)
+            return
         registry = Registry(config.registry)
         self._add(f"agents {config.registry.path}", registry)
-
-        def count_agents(at: int) -> list[Sample]:
-            agents = registry.agents()
-            teams, least = self.estate.current.teams, self.config.groups.least
-            return enrolled_samples(agents, teams, least, at)
-
-        self._source("agents", count_agents)
+        self._source("agents", agent_counts(self.config, self.estate, registry))
         unseen = ("agents", config.registry.unseen_days, registry.admin.forget_unseen)
         self._add("retention of agents", Retention([unseen], self._now_ms))
         files: BrokerFiles | None = None
@@ -209,15 +206,7 @@ class Installation:
                 now_ms=self._now_ms,
                 freezes=freezes,
             )
-            self._add(f"ingest https {config.https.host}:{config.https.port}", https)
-            self._source(
-                "https",
-                lambda at: [
-                    ingest_sample(
-                        https.stats, self.process, "https", at, https.connections
-                    )
-                ],
-            )
+            self._https(https)
         if config.mqtt is not None:
             mqtt = MqttIngest(
                 config,
@@ -230,10 +219,20 @@ class Installation:
             self._add(f"ingest mqtt {config.mqtt.host}:{config.mqtt.port}", mqtt)
             if config.https is None:
                 self._checks.append(("mqtt", broker_check(lambda: mqtt.connected)))
-            stats = mqtt.stats
-            self._source(
-                "mqtt", lambda at: [ingest_sample(stats, self.process, "mqtt", at)]
-            )
+            process, stats = self.process, mqtt.stats
+            self._source("mqtt", lambda at: [ingest_sample(stats, process, "mqtt", at)])
+        given = (registry, files, self.estate, self.journal, self.process, self._now_ms)
+        pieces, sources = dmz_links(self.config, *given)
+        self.pieces += pieces
+        self._sources += sources
+
+    def _https(self, https: HttpsIngest) -> None:
+        self._add(f"ingest https {https.address}", https)
+        process, stats = self.process, https.stats
+        self._source(
+            "https",
+            lambda at: [ingest_sample(stats, process, "https", at, https.connections)],
+        )
 
     def _store(self) -> None:
         config = self.config

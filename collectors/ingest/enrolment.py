@@ -36,6 +36,22 @@ class EnrolmentsBusy(Exception):
         self.retry_s, self.own = retry_s, own
 
 
+class WrongTokens:
+    """Limits how many enrolments may be refused in one network."""
+
+    def __init__(self, monotonic_s: MonotonicClock) -> None:
+        self._allowance = TokenBuckets(_WRONG_PER_S, _WRONG_BURST)
+        self._monotonic_s = monotonic_s
+
+    def charge(self, address: str) -> None:
+        """Raises `EnrolmentsBusy`."""
+        network = network_of(address, 24, 56)
+        wait_s = self._allowance.take(network, 1, self._monotonic_s())
+        if wait_s > 0:
+            why = "too many enrolments were refused in this network"
+            raise EnrolmentsBusy(why, wait_s, own=True)
+
+
 class EnrolmentService:
     """`wait_for_broker` returns when the MQTT broker knows every enrolled laptop."""
 
@@ -47,7 +63,7 @@ class EnrolmentService:
     ) -> None:
         self._registry, self._monotonic_s = registry, monotonic_s
         self._wait_for_broker = wait_for_broker
-        self._wrong = TokenBuckets(_WRONG_PER_S, _WRONG_BURST)
+        self._wrong = WrongTokens(monotonic_s)
         self._again = TokenBuckets(_AGAIN_PER_S, _AGAIN_BURST)
         self._refreshing = asyncio.Lock()
         self._writing = asyncio.Semaphore(_AT_ONCE)
@@ -63,15 +79,7 @@ class EnrolmentService:
         """
         reason = await self._refusal_reason(enrolment, now_ms, address)
         if reason:
-            wait_s = self._wrong.take(
-                network_of(address, 24, 56), 1, self._monotonic_s()
-            )
-            if wait_s > 0:
-                raise EnrolmentsBusy(
-                    "too many enrolments were refused in this network",
-                    wait_s,
-                    own=True,
-                )
+            self._wrong.charge(address)
             raise EnrolmentRefused(reason)
         # Before the limit of this id: many copies of one disk may have it.
         if self._registry.is_taken(enrolment):
@@ -82,10 +90,10 @@ class EnrolmentService:
         )
 
     async def move(
-        self, original: str, enrolment: Enrolment, now_ms: int
+        self, original: str, secret: str, enrolment: Enrolment, now_ms: int
     ) -> AgentCredential:
-        """Returns the credential of a copy of the laptop `original`. Raises as `enrol`
-        does."""
+        """Returns the credential of a copy of the laptop `original`, which signed in
+        with `secret`. Raises as `enrol` does."""
         return await self._write(
             original,
             lambda: self._registry.identities.move(original, enrolment, now_ms),

@@ -16,7 +16,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collectors.ingest.enrolment import EnrolmentsBusy, EnrolmentService
+from collectors.ingest.enrolment import EnrolmentsBusy
 from collectors.ingest.http_answers import (
     HttpRefused,
     address_of,
@@ -24,6 +24,7 @@ from collectors.ingest.http_answers import (
     retry_later,
 )
 from collectors.ingest.ingest_stats import IngestStats
+from collectors.ingest.known_laptops import IdentityService
 from collectors.ingest.pseudonym import KeyRefused
 from collectors.ingest.registry_records import (
     DeviceTaken,
@@ -48,7 +49,7 @@ class EnrolmentRequests:
 
     def __init__(
         self,
-        service: EnrolmentService,
+        service: IdentityService,
         stats: IngestStats,
         sign_in: Callable[[Request], tuple[EnrolledAgent, str]],
         read: Callable[[Request, int], Awaitable[bytes]],
@@ -63,8 +64,10 @@ class EnrolmentRequests:
         enrolment = await self._body(request, Enrolment, "token and device")
         copied = not enrolment.token and "authorization" in request.headers
         if copied:
-            sender, _ = self._sign_in(request)
-            working = self._service.move(sender.agent, enrolment, self._now_ms())
+            sender, secret = self._sign_in(request)
+            working = self._service.move(
+                sender.agent, secret, enrolment, self._now_ms()
+            )
         else:
             address = address_of(request)
             working = self._service.enrol(enrolment, address, self._now_ms())

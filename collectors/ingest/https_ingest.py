@@ -45,6 +45,7 @@ from collectors.ingest.http_answers import (
 from collectors.ingest.ingest_config import HttpsConfig, IngestConfig
 from collectors.ingest.ingest_stats import IngestStats
 from collectors.ingest.intake import NotDurable, ReportIntake
+from collectors.ingest.known_laptops import IdentityService, KnownLaptops
 from collectors.ingest.laptop_limits import Busy
 from collectors.ingest.laptop_policies import Freezes, LaptopPolicies, no_freezes
 from collectors.ingest.policies import sites_seen_from
@@ -78,7 +79,8 @@ class HttpsIngest:
 
     `estate` returns the current estate, for the policy and for the sites that agents
     may report from. `incidents` returns the known incidents of given sites, which
-    agents get with the policy. `wait_for_broker` returns when the MQTT broker knows
+    agents get with the policy. `enrolling` gives names and secrets; the registry does
+    if it is not given. `wait_for_broker` returns when the MQTT broker knows
     every enrolled laptop: an enrolment is answered after that. `freezes` returns the
     times without speed tests.
     """
@@ -86,9 +88,10 @@ class HttpsIngest:
     def __init__(
         self,
         config: IngestConfig,
-        registry: Registry,
+        registry: KnownLaptops,
         append: Append,
         *,
+        enrolling: IdentityService | None = None,
         estate: Callable[[], Estate] = Estate,
         incidents: Callable[[Collection[str]], Sequence[Incident]] = lambda sites: (),
         wait_for_broker: Callable[[], Awaitable[object]] | None = None,
@@ -99,7 +102,7 @@ class HttpsIngest:
         if config.https is None:
             raise ValueError("ingest.https is not configured")
         self._config: HttpsConfig = config.https
-        self._anonymous = config.anonymous
+        self._anonymous, self._is_dmz = config.anonymous, config.dmz
         self._support_file = support_codes_file(config.registry.path)
         self._registry, self._now_ms = registry, now_ms
         self._estate, self._incidents = estate, incidents
@@ -121,9 +124,10 @@ class HttpsIngest:
             measured=registry.mark_measured,
         )
         self._uploads: Counter[str] = Counter()
-        self.app = self._app(
-            EnrolmentService(registry, wait_for_broker, time.monotonic)
-        )
+        if enrolling is None:
+            assert isinstance(registry, Registry)
+            enrolling = EnrolmentService(registry, wait_for_broker, time.monotonic)
+        self.app = self._app(enrolling)
         self._server = HttpServer(
             self.app,
             Endpoint(self._config.host, self._config.port, "ingest.https.port"),
@@ -145,6 +149,11 @@ class HttpsIngest:
         return self._server.connections, self._server.strangers
 
     @property
+    def address(self) -> str:
+        """Where it is to listen, for sentences."""
+        return f"{self._config.host}:{self._config.port}"
+
+    @property
     def port(self) -> int:
         """The port it listens on, once it runs."""
         return self._server.port
@@ -161,7 +170,7 @@ class HttpsIngest:
         await self._server.stop()
         await self._tasks.stop()
 
-    def _app(self, enrolling: EnrolmentService) -> Starlette:
+    def _app(self, enrolling: IdentityService) -> Starlette:
         laptops = EnrolmentRequests(
             enrolling,
             self.stats,
@@ -172,7 +181,7 @@ class HttpsIngest:
         )
 
         support = SupportCodeRequests(
-            SupportCodes(self._support_file, self._now_ms),
+            None if self._is_dmz else SupportCodes(self._support_file, self._now_ms),
             lambda request: self._sign_in(request)[0].agent,
         )
 
@@ -265,6 +274,8 @@ class HttpsIngest:
     async def _health(self, request: Request) -> Response:
         if self._intake.failing:
             return json_answer({"status": "the journal takes no reports"}, 503)
+        if problem := self._registry.problem:
+            return json_answer({"status": problem}, 503)
         return json_answer({"status": "ok"})
 
     def _sender(self, request: Request) -> EnrolledAgent | None:
@@ -275,6 +286,8 @@ class HttpsIngest:
 
     def _sign_in(self, request: Request) -> tuple[EnrolledAgent, str]:
         """The sender and its secret, by HTTP Basic."""
+        if problem := self._registry.problem:
+            raise retry_later(503, problem, 10)
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
         try:
             text = base64.b64decode(encoded, validate=True).decode()

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from collectors.estate.opening_hours import Closes, Days, Opens, check_not_empty
 from collectors.http.server import Certificate, ServerLimits
 from collectors.ingest.enrolment_tokens import RING
+from collectors.nats.nats_config import NatsConfig
 from collectors.strict_model import StrictModel
 from probes.wire.catalogue import did_you_mean
 from probes.wire.measurements import MEASUREMENTS
@@ -291,10 +292,16 @@ def _merged(base: _Part, different: StrictModel) -> _Part:
     return base.model_copy(update=changed)
 
 
+DmzName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,29}$")]
+
+
 class IngestConfig(StrictModel):
     """`aside` keeps the last few bodies that could not be read. `providers` is a CSV
     file of `prefix,provider`. `anonymous` accepts reports without a credential: for
-    trials only, never for people's laptops."""
+    trials only, never for people's laptops.
+
+    `dmz`: this is a DMZ node, in a DMZ: `[nats]` is the server beside it, from which
+    it knows the laptops. `dmz_nodes`: inside, the servers of such nodes by name."""
 
     registry: RegistryConfig = RegistryConfig()
     https: HttpsConfig | None = None
@@ -305,3 +312,13 @@ class IngestConfig(StrictModel):
     aside: Path = Path("var/state/aside/ingest")
     providers: Path | None = None
     anonymous: bool = False
+    dmz: bool = False
+    dmz_nodes: dict[DmzName, NatsConfig] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_inside_or_outside(self) -> Self:
+        if self.dmz and self.dmz_nodes:
+            raise ValueError(
+                "expected dmz on the DMZ node and dmz_nodes inside, never both"
+            )
+        return self

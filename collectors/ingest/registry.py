@@ -34,6 +34,8 @@ from collectors.ingest.registry_records import (
     AGENT_COLUMNS,
     EnrolledAgent,
     RegistryRefused,
+    RegistryState,
+    SignIn,
     Token,
     secret_digest,
 )
@@ -118,6 +120,26 @@ class Registry:
     def generation(self) -> int:
         """Changes whenever an agent is enrolled, revoked or forgotten."""
         return self._generation
+
+    @property
+    def problem(self) -> str:
+        """Why nobody can be verified; empty if it is open."""
+        return ""
+
+    def state(self) -> RegistryState:
+        """What a DMZ node verifies laptops by, from memory."""
+        sign_ins = [
+            SignIn(
+                agent,
+                record.secret_hash,
+                record.pending_hash,
+                record.agent.home_site,
+                record.agent.team,
+                record.agent.ring,
+            )
+            for agent, record in self._agents.items()
+        ]
+        return RegistryState(sign_ins, self._tokens, self._retired)
 
     def verify(self, agent: str, secret: str) -> EnrolledAgent | None:
         """The agent if the secret is right and it is not revoked, else None."""

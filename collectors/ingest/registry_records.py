@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import msgspec
 
@@ -74,6 +75,28 @@ class Token(msgspec.Struct, frozen=True, array_like=True):
     team: str = ""
     ring: str = ""
     sources: tuple[str, ...] = ()
+
+
+class SignIn(msgspec.Struct, frozen=True, array_like=True):
+    """How one laptop signs in. `retired`: beginnings of the digests of its earlier
+    secrets, the newest last."""
+
+    agent: str
+    secret_hash: bytes
+    pending_hash: bytes | None
+    home_site: str
+    team: str = ""
+    ring: str = ""
+    retired: tuple[bytes, ...] = ()
+
+
+class RegistryState(msgspec.Struct, frozen=True):
+    """What a registry has in memory: sign-ins, tokens by the hash of their text, and
+    whose the replaced secrets were, oldest first."""
+
+    sign_ins: list[SignIn]
+    tokens: Mapping[str, Token]
+    retired: Mapping[bytes, str]
 
 
 def secret_digest(secret: str) -> bytes:

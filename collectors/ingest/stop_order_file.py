@@ -194,6 +194,16 @@ class ServedOrders:
             and (order.kind == "key" or order.until_ms > now_ms)
         )[-MAX_ORDERS:]
 
+    def every_line(self, now_ms: int) -> tuple[str, ...]:
+        """The orders for laptops of any ring that have not ended."""
+        self._look()
+        return tuple(
+            entry.line
+            for entry in self._known
+            if (order := entry.order) is not None
+            and (order.kind == "key" or order.until_ms > now_ms)
+        )
+
     def stops(self, ring: str | None, now_ms: int) -> list[StopOrder]:
         """The stops in force for a laptop of `ring`, or of any."""
         self._look()

@@ -22,19 +22,29 @@ _log = structlog.get_logger()
 
 
 class SupportCodeRequests:
-    """`sender` returns the laptop that a request is from, or raises `HttpRefused`."""
+    """`sender` returns the laptop that a request is from, or raises `HttpRefused`.
+    Without `codes`, as on a DMZ node, there are none."""
 
-    def __init__(self, codes: SupportCodes, sender: Callable[[Request], str]) -> None:
+    def __init__(
+        self, codes: SupportCodes | None, sender: Callable[[Request], str]
+    ) -> None:
         self._codes, self._sender = codes, sender
 
     async def make(self, request: Request) -> Response:
-        answer = await self._checked(self._codes.make, self._sender(request))
+        agent = self._sender(request)
+        answer = await self._checked(self._opened().make, agent)
         _log.info("support_code_made")
         return json_answer(answer)
 
     async def show(self, request: Request) -> Response:
         agent = self._sender(request)
-        return json_answer(await self._checked(self._codes.of_laptop, agent))
+        return json_answer(await self._checked(self._opened().of_laptop, agent))
+
+    def _opened(self) -> SupportCodes:
+        if self._codes is None:
+            why = "support codes cannot be made from outside: use the council's network"
+            raise retry_later(503, why, 3600)
+        return self._codes
 
     async def _checked(
         self, work: Callable[[str], SupportCode], agent: str

@@ -1,0 +1,66 @@
+"""`DmzLink`: all that the inside does for one DMZ node. It opens the connection, so
+that nothing in the DMZ can begin one to the inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Self
+
+from collectors.background_tasks import BackgroundTasks
+from collectors.dmz.dmz_answers import DmzAnswers
+from collectors.dmz.dmz_reader import DmzReader
+from collectors.dmz.registry_publisher import RegistryPublisher
+from collectors.estate.estate_model import Estate
+from collectors.ingest.enrolment import EnrolmentService
+from collectors.ingest.registry import Registry
+from collectors.journal import Append
+from collectors.nats.nats_config import NatsConfig
+from collectors.nats.nats_connection import NatsConnection
+from probes.wire.clock import WallClock
+
+_FOLLOW_S = 2.0
+
+
+class DmzLink:
+    """`async with DmzLink("dmz", config, …)`. `folder` keeps how far it has pulled;
+    `orders` returns the signed stop orders at a time."""
+
+    def __init__(
+        self,
+        node: str,
+        config: NatsConfig,
+        folder: Path,
+        registry: Registry,
+        service: EnrolmentService,
+        append: Append,
+        estate: Callable[[], Estate],
+        orders: Callable[[int], tuple[str, ...]],
+        now_ms: WallClock,
+    ) -> None:
+        self.node, self._registry = node, registry
+        self.connection = NatsConnection(config, f"inside-{node}")
+        self._publisher = RegistryPublisher(
+            self.connection, registry, estate, orders, now_ms
+        )
+        self._answers = DmzAnswers(
+            self.connection, registry, service, self._publisher, now_ms
+        )
+        self.reader = DmzReader(self.connection, node, folder, registry, append)
+        self._tasks = BackgroundTasks()
+        self._entered = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as entering:
+            await entering.enter_async_context(self.connection)
+            await entering.enter_async_context(self.reader)
+            self._entered = entering.pop_all()
+        self._tasks.start(self._publisher.run(), f"registry for {self.node}")
+        self._tasks.start(self._answers.run(), f"answers to {self.node}")
+        self._tasks.start(self._registry.follow(_FOLLOW_S), f"follows for {self.node}")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._tasks.stop()
+        await self._entered.aclose()

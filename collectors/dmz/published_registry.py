@@ -1,0 +1,135 @@
+"""What a DMZ node knows of laptops and tokens: names that are pseudonyms, hashes of
+secrets, and what they allow. Pure.
+
+It is published in parts, so that the number of keys is the same for any number of
+laptops, and an enrolment changes one small part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+import msgspec
+
+from collectors.estate.estate_model import Estate, Site, Team, VpnGateway
+from collectors.ingest.registry_records import (
+    EnrolledAgent,
+    RegistryState,
+    SignIn,
+    Token,
+    secret_digest,
+)
+
+FORMAT = 1
+TOKENS, ESTATE, ORDERS, HEAD = "tokens", "estate", "orders", "head"
+_PARTS = 256
+_LAPTOPS = "laptops-"
+# It only notices a copy, and lets nobody in: a part of the digest is enough.
+_RETIRED_BYTES = 8
+_MOST_RETIRED = 12
+_NOBODY = hashlib.sha256(b"").digest()
+
+
+class PublishedHead(msgspec.Struct, frozen=True):
+    """When the inside was last there, by its clock. `format`: of all parts."""
+
+    at_ms: int
+    format: int = FORMAT
+
+
+def parts_of(state: RegistryState) -> dict[str, bytes]:
+    """Every part of the registry, also the empty ones, in a fixed order."""
+    retired: dict[str, list[bytes]] = {}
+    for digest, agent in state.retired.items():
+        retired.setdefault(agent, []).append(digest[:_RETIRED_BYTES])
+    parts: dict[str, list[SignIn]] = {_key(n): [] for n in range(_PARTS)}
+    for one in sorted(state.sign_ins, key=lambda one: one.agent):
+        before = tuple(retired.get(one.agent, ())[-_MOST_RETIRED:])
+        parts[part_of(one.agent)].append(msgspec.structs.replace(one, retired=before))
+    encode = msgspec.msgpack.Encoder(order="deterministic").encode
+    return {key: encode(part) for key, part in parts.items()} | {
+        TOKENS: encode(dict(state.tokens))
+    }
+
+
+def part_of(agent: str) -> str:
+    """The key of the part that has a laptop."""
+    return _key(hashlib.sha256(agent.encode(errors="replace")).digest()[0])
+
+
+def estate_part(estate: Estate) -> bytes:
+    """What laptops' policies need of the estate: no device, no line, no room, and no
+    name of anything."""
+    part = Estate(
+        sites=tuple(Site(id=s.id, name=s.id, subnets=s.subnets) for s in estate.sites),
+        vpn_gateways=tuple(
+            VpnGateway(id=gateway.id, host=gateway.host, port=gateway.port)
+            for gateway in estate.vpn_gateways
+        ),
+        reflectors=estate.reflectors,
+        teams=tuple(Team(id=t.id, media_edges=t.media_edges) for t in estate.teams),
+        places=estate.places,
+    )
+    return part.model_dump_json(exclude_defaults=True).encode()
+
+
+class PublishedView:
+    """The parts as they were received, in any order; `take` adds one."""
+
+    def __init__(self) -> None:
+        self.head: PublishedHead | None = None
+        self.estate = Estate()
+        self.orders: tuple[str, ...] = ()
+        self.tokens: dict[str, Token] = {}
+        self._parts: dict[str, dict[str, SignIn]] = {}
+
+    def take(self, key: str, body: bytes) -> None:
+        """Raises `ValueError` if it is none of this version."""
+        if key.startswith(_LAPTOPS):
+            part = msgspec.msgpack.decode(body, type=list[SignIn])
+            self._parts[key] = {one.agent: one for one in part}
+        elif key == TOKENS:
+            self.tokens = msgspec.msgpack.decode(body, type=dict[str, Token])
+        elif key == ESTATE:
+            self.estate = Estate.model_validate_json(body)
+        elif key == ORDERS:
+            self.orders = msgspec.json.decode(body, type=tuple[str, ...])
+        elif key == HEAD:
+            self.head = msgspec.json.decode(body, type=PublishedHead)
+
+    @property
+    def problem(self) -> str:
+        """Why nobody can be verified; empty if all is there."""
+        if self.head is None or len(self._parts) < _PARTS:
+            return "the list of laptops has not come from the inside yet"
+        if self.head.format > FORMAT:
+            return "the inside has a newer Towpath: update this node"
+        return ""
+
+    def verify(self, agent: str, secret: str) -> EnrolledAgent | None:
+        """The laptop if the secret is right, else None. In constant time."""
+        one, digest = self._find(agent), secret_digest(secret)
+        expected = _NOBODY if one is None else one.secret_hash
+        pending = _NOBODY if one is None else one.pending_hash or _NOBODY
+        right = hmac.compare_digest(digest, expected)
+        right |= pending is not _NOBODY and hmac.compare_digest(digest, pending)
+        if one is None or not right:
+            return None
+        return EnrolledAgent(agent, one.home_site, 0, 0, 0, one.team, one.ring)
+
+    def is_retired(self, agent: str, secret: str) -> bool:
+        """Whether this was the laptop's secret before the one it uses now."""
+        one = self._find(agent)
+        return one is not None and secret_digest(secret)[:_RETIRED_BYTES] in one.retired
+
+    def agents(self) -> Iterable[str]:
+        return (agent for part in self._parts.values() for agent in part)
+
+    def _find(self, agent: str) -> SignIn | None:
+        return self._parts.get(part_of(agent), {}).get(agent)
+
+
+def _key(number: int) -> str:
+    return f"{_LAPTOPS}{number:02x}"

@@ -1,0 +1,251 @@
+"""A DMZ node in a DMZ: it lets in whom the inside lets in, holds no secret of the
+inside, and loses nothing that it has acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+from collections.abc import AsyncIterator, Iterator
+
+import httpx2
+import msgspec
+import pytest
+from dmz_council import DmzCouncil, Laptop, dmz_council
+from nats.js import errors as jetstream_errors
+from services import free_port
+from waiting import until
+from warm_command import WarmCommand
+
+from collectors.dmz import dmz_registry
+from collectors.nats.nats_config import NatsConfig
+from collectors.nats.nats_connection import NatsConnection
+from probes.wire.clock import wall_ms
+from probes.wire.report import AgentCredential
+from towpath.run import Installation
+
+SERIAL_DIGEST = "ab" * 32
+
+
+@pytest.fixture(scope="module")
+def council(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DmzCouncil]:
+    with dmz_council(tmp_path_factory.mktemp("dmz")) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def inside(council: DmzCouncil) -> AsyncIterator[Installation]:
+    async with Installation(council.inside(), ["ingest"]) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def node(council: DmzCouncil) -> AsyncIterator[Laptop]:
+    port = free_port()
+    async with (
+        Installation(council.node(port=port), ["ingest"]),
+        council.laptop(port) as laptop,
+    ):
+        yield laptop
+
+
+def token(council: DmzCouncil) -> str:
+    with council.registry() as registry:
+        return registry.admin.make_token("hall", 1, 1, wall_ms())
+
+
+async def enrolled(council: DmzCouncil, laptop: Laptop, device: str) -> AgentCredential:
+    answer = await laptop.enrol(token(council), device, SERIAL_DIGEST)
+    assert answer.status_code == 200, answer.text
+    return msgspec.json.decode(answer.content, type=AgentCredential)
+
+
+async def until_rows(council: DmzCouncil, who: AgentCredential, n: int) -> list[int]:
+    times: list[int] = []
+
+    async def are_there() -> bool:
+        times[:] = await council.pulled_times(who.agent)
+        return len(times) >= n
+
+    await until(are_there, f"{n} rows inside", every_s=0.2)
+    return times
+
+
+async def test_a_laptop_enrols_reports_and_is_shut_out_through_the_node(
+    council: DmzCouncil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dmz_registry, "_MARKS_S", 0.1)
+    async with inside(council), node(council) as laptop:
+        await until_ready(laptop)
+        who = await enrolled(council, laptop, "planted-device-1")
+        # At once: the node knows the laptop when the answer arrives.
+        assert (await laptop.report(who, "r-1")).status_code == 200
+        wrong = msgspec.structs.replace(who, secret="wrong")
+        assert (await laptop.report(wrong, "r-2")).status_code == 401
+        unknown = await laptop.enrol("tow-unknown", "planted-device-2")
+        assert unknown.status_code == 403
+        assert "not known here" in unknown.text
+        policy = await laptop.client.get("/v1/policy", auth=(who.agent, who.secret))
+        assert policy.json()["offices"] == [
+            {"site": "hall", "subnets": ["10.20.0.0/16"]}
+        ]
+        assert len(await until_rows(council, who, 1)) == 1
+
+        auth = (who.agent, who.secret)
+        renewed = await laptop.client.post("/v1/credential", json={}, auth=auth)
+        new = msgspec.json.decode(renewed.content, type=AgentCredential)
+        auth = (new.agent, new.secret)
+        confirmed = await laptop.client.post("/v1/credential/confirm", auth=auth)
+        assert confirmed.status_code == 200, confirmed.text
+        assert (await laptop.report(new, "r-3")).status_code == 200
+        old = await laptop.report(who, "r-4")
+        assert old.status_code == 401
+        assert "has replaced this secret" in old.text
+
+        with council.registry() as registry:
+
+            def is_marked() -> bool:
+                (agent,) = (a for a in registry.agents() if a.agent == who.agent)
+                noticed = agent.last_seen_ms and agent.software and agent.copied_ms
+                return bool(noticed)
+
+            await until(is_marked, "what the node noticed of the laptop")
+            registry.admin.revoke(who.agent, wall_ms(), "test")
+
+        async def is_refused() -> bool:
+            return bool((await laptop.report(new, "r-5")).status_code == 401)
+
+        await until(is_refused, "a revoked laptop to be refused", 10, every_s=0.2)
+
+
+async def test_while_the_inside_is_away_reports_are_kept_and_come_once(
+    council: DmzCouncil,
+) -> None:
+    async with node(council) as laptop:
+        async with inside(council):
+            await until_ready(laptop)
+            who = await enrolled(council, laptop, "planted-device-3")
+        spare = token(council)
+        for number in range(5):
+            sent = await laptop.report(who, f"away-{number}", wall_ms() + number)
+            assert sent.status_code == 200
+        for refused in (
+            await laptop.enrol(spare, "planted-device-4"),
+            await laptop.client.post(
+                "/v1/credential", json={}, auth=(who.agent, who.secret)
+            ),
+        ):
+            assert refused.status_code == 503
+            assert int(refused.headers["retry-after"]) >= 30
+        async with inside(council):
+            assert len(await until_rows(council, who, 5)) == 5
+            again = await laptop.enrol(spare, "planted-device-4")
+            assert again.status_code == 200
+        async with inside(council):
+            # Nothing comes twice after a restart.
+            assert (await laptop.report(who, "last", wall_ms() + 9)).status_code == 200
+            assert len(await until_rows(council, who, 6)) == 6
+
+
+async def test_a_node_that_is_killed_loses_nothing_that_it_acknowledged(
+    council: DmzCouncil,
+) -> None:
+    port = free_port()
+    file = council.node_file(port=port)
+    arguments = ["run", "--config", str(file), "--role", "ingest"]
+    acknowledged: list[int] = []
+    async with inside(council), council.laptop(port) as laptop:
+        running = WarmCommand(arguments, os.environ, file.with_suffix(".log"))
+        try:
+            await until_ready(laptop)
+            who = await enrolled(council, laptop, "planted-device-5")
+            begin_ms = wall_ms()
+
+            async def send() -> None:
+                for number in range(2000):
+                    with contextlib.suppress(httpx2.HTTPError):
+                        time_ms = begin_ms + number
+                        sent = await laptop.report(who, f"k-{number}", time_ms)
+                        if sent.status_code == 200:
+                            acknowledged.append(time_ms)
+                            continue
+                    if acknowledged:
+                        return
+
+            sending = asyncio.create_task(send())
+            await until(lambda: len(acknowledged) >= 20, "some acknowledged reports")
+            os.kill(running.pid, signal.SIGKILL)
+            await sending
+        finally:
+            running.kill()
+        times = await until_rows(council, who, len(acknowledged))
+        assert set(acknowledged) <= set(times)
+        assert len(set(times)) == len(times)
+
+
+async def test_nothing_in_the_dmz_names_a_device_or_opens_anything_inside(
+    council: DmzCouncil,
+) -> None:
+    async with inside(council) as running, node(council) as laptop:
+        await until_ready(laptop)
+        text = token(council)
+        answer = await laptop.enrol(text, "planted-device-6", SERIAL_DIGEST)
+        who = msgspec.json.decode(answer.content, type=AgentCredential)
+        assert (await laptop.report(who, "g-1")).status_code == 200
+        await until_rows(council, who, 1)
+        key = council.registry_config.key_file.read_text().strip()
+        planted = [
+            "planted-device",
+            "planted-switch",
+            "Town Hall of Planted",
+            SERIAL_DIGEST,
+            key,
+            text,
+            who.secret,
+        ]
+        files = [f for f in (council.folder / "dmz").rglob("*") if f.is_file()]
+        bodies = [file.read_bytes() for file in files]
+        assert any(who.agent.encode() in body for body in bodies)
+        for word in planted:
+            named = [
+                f for f, b in zip(files, bodies, strict=True) if word.encode() in b
+            ]
+            assert not named, word
+        assert running.roles == ["ingest"]
+        held = {file.name for file in files}
+        assert not held & {"agents.sqlite", "pseudonym.key"}
+
+
+async def test_the_node_cannot_write_what_the_inside_publishes(
+    council: DmzCouncil,
+) -> None:
+    async with inside(council), node(council) as laptop:
+        await until_ready(laptop)
+        async with NatsConnection(council.node().nats, "stolen") as stolen:
+            bucket = await stolen.jetstream.key_value("towpath-agents")
+            assert (await bucket.get("head")).value
+            with pytest.raises((jetstream_errors.NoStreamResponseError, TimeoutError)):
+                await stolen.jetstream.publish(
+                    "$KV.towpath-agents.head", b"", timeout=1
+                )
+
+
+async def test_the_server_of_the_dmz_lets_in_nobody_without_a_certificate(
+    council: DmzCouncil,
+) -> None:
+    url = council.server.url.replace("nats:", "tls:")
+    config = NatsConfig(servers=(url,), ca_file=council.authority.file)
+    async with NatsConnection(config, "stranger") as stranger:
+        await until(lambda: "not connected yet" not in stranger.problem)
+        assert not stranger.is_connected
+
+
+async def until_ready(laptop: Laptop) -> None:
+    async def is_ready() -> bool:
+        with contextlib.suppress(httpx2.HTTPError, ssl.SSLError):
+            return bool((await laptop.client.get("/healthz")).status_code == 200)
+        return False
+
+    await until(is_ready, "a node that knows the laptops", every_s=0.1)

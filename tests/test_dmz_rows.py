@@ -1,0 +1,212 @@
+"""What a DMZ node is given, and what is taken from it: pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.batch import Batch, Schema
+from collectors.dmz.published_registry import (
+    ESTATE,
+    FORMAT,
+    HEAD,
+    PublishedHead,
+    PublishedView,
+    estate_part,
+    parts_of,
+)
+from collectors.dmz.pulled_rows import NOT_ENROLLED, NOT_ITS_OWN, take_rows
+from collectors.estate.estate_model import Estate
+from collectors.ingest.registry_records import RegistryState, SignIn, secret_digest
+from towpath.check import check_config
+from towpath.config import TowpathConfig, read
+
+NAMES = st.text("0123456789abcdef-", min_size=1, max_size=12)
+LAPTOPS = st.dictionaries(NAMES, st.tuples(NAMES, st.none() | NAMES), max_size=20)
+
+
+def view_of(state: RegistryState, format: int = FORMAT) -> PublishedView:
+    view = PublishedView()
+    for key, part in parts_of(state).items():
+        view.take(key, part)
+    view.take(HEAD, msgspec.json.encode(PublishedHead(1, format)))
+    return view
+
+
+@given(LAPTOPS, NAMES, NAMES)
+def test_the_node_lets_in_exactly_those_with_a_right_secret(
+    laptops: dict[str, tuple[str, str | None]], name: str, secret: str
+) -> None:
+    sign_ins = [
+        SignIn(
+            agent,
+            secret_digest(own),
+            None if pending is None else secret_digest(pending),
+            "hall",
+        )
+        for agent, (own, pending) in laptops.items()
+    ]
+    view = view_of(RegistryState(sign_ins, {}, {}))
+    assert view.problem == ""
+    for agent, secrets in laptops.items():
+        for text in (*secrets, secret, ""):
+            let_in = view.verify(agent, text or "")
+            assert (let_in is not None) == (bool(text) and text in secrets)
+    if name not in laptops:
+        assert view.verify(name, secret) is None
+
+
+def test_an_earlier_secret_is_known_as_that_but_lets_nobody_in() -> None:
+    state = RegistryState(
+        [SignIn("a-1", secret_digest("new"), None, "hall")],
+        {},
+        {secret_digest("old"): "a-1", secret_digest("gone"): "a-2"},
+    )
+    view = view_of(state)
+    assert view.is_retired("a-1", "old")
+    assert view.verify("a-1", "old") is None
+    assert not view.is_retired("a-1", "new")
+    assert not view.is_retired("a-2", "gone")
+
+
+def test_one_enrolment_changes_one_part() -> None:
+    before = [SignIn(f"a-{n}", b"h", None, "hall") for n in range(500)]
+    after = [*before, SignIn("a-new", b"h", None, "hall")]
+    first = parts_of(RegistryState(before, {}, {}))
+    second = parts_of(RegistryState(after, {}, {}))
+    assert len([key for key in first if first[key] != second[key]]) == 1
+    assert first.keys() == second.keys()
+
+
+def test_nobody_is_judged_before_the_whole_list_is_there_or_by_a_newer_one() -> None:
+    state = RegistryState([], {}, {})
+    half = PublishedView()
+    for key, part in list(parts_of(state).items())[:200]:
+        half.take(key, part)
+    assert "has not come" in half.problem
+    assert "newer Towpath" in view_of(state, FORMAT + 1).problem
+
+
+def test_a_node_learns_no_device_line_or_name_of_the_estate() -> None:
+    estate = Estate.model_validate(
+        {
+            "sites": [{"id": "hall", "name": "Guildhall", "subnets": ["10.1.0.0/16"]}],
+            "devices": [{"id": "core-1", "address": "10.1.0.2", "site": "hall"}],
+            "teams": [{"id": "t1", "name": "Care line"}],
+            "vpn_gateways": [
+                {"id": "v1", "name": "Main", "host": "vpn.example", "device": "core-1"}
+            ],
+        }
+    )
+    body = estate_part(estate)
+    for word in (b"Guildhall", b"core-1", b"10.1.0.2", b"Care line", b"Main"):
+        assert word not in body
+    view = PublishedView()
+    view.take(ESTATE, body)
+    assert view.estate.sites[0].subnets == estate.sites[0].subnets
+    assert view.estate.vpn_gateways[0].host == "vpn.example"
+
+
+def rows(measurement: str, tag: str, *values: str) -> Batch:
+    schema = Schema(measurement, (tag,), ("x",))
+    times = list(range(len(values)))
+    return Batch("any", 1, schema, (times, list(values), [1.0] * len(values)))
+
+
+def test_rows_of_laptops_that_are_let_in_are_taken_and_no_others() -> None:
+    pulled = take_rows(
+        [
+            rows("call_path", "agent", "ours", "revoked", "ours"),
+            rows("call_path", "other", "a"),
+            rows("interface", "device", "core-1"),
+            rows("alert", "agent", "ours"),
+            rows("self_agents", "home_site", "hall"),
+        ],
+        "dmz",
+        lambda agent: agent == "ours",
+    )
+    assert [batch.columns[1] for batch in pulled.batches] == [["ours", "ours"]]
+    assert pulled.left_out == {NOT_ENROLLED: 2, NOT_ITS_OWN: 3}
+
+
+def test_a_node_speaks_of_itself_under_its_own_name_only() -> None:
+    forged = rows("self_journal", "process", "alert", "ingest")
+    (taken,) = take_rows([forged], "dmz", lambda agent: False).batches
+    assert taken.tag("process") == ["dmz+dmz", "dmz+dmz"]
+
+
+NODE = """
+state = "state"
+estate = "estate.toml"
+[journal]
+kind = "nats"
+[ingest]
+dmz = true
+[ingest.https]
+host = "127.0.0.1"
+plaintext = true
+"""
+
+
+def node(folder: Path, more: str = "", text: str = NODE) -> TowpathConfig:
+    (folder / "estate.toml").write_text("")
+    file = folder / "towpath.toml"
+    file.write_text(text + more)
+    return read(file)
+
+
+def test_a_node_without_secrets_of_the_inside_is_well(tmp_path: Path) -> None:
+    found = check_config(node(tmp_path, "[log]\nlevel = 'debug'\n"))
+    assert found.problems == []
+    assert not [w for w in found.warnings if "alerts." in w]
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ('[snmp]\ncredentials_file = "snmp.toml"\n', "[snmp] is set"),
+        ('[store]\nkind = "influxdb"\ntoken_file = "t"\n', "[store] is set"),
+        ('[alerts.links]\nkey = { env = "K" }\n', "[alerts] is set"),
+        ("[web]\nport = 8099\n", "[web] is set"),
+        ('[ingest.mqtt]\nhost = "127.0.0.1"\n', "over HTTPS only"),
+    ],
+)
+def test_a_node_must_not_have_settings_that_may_hold_a_secret(
+    tmp_path: Path, more: str, sentence: str
+) -> None:
+    problems = check_config(node(tmp_path, more)).problems
+    assert any(sentence in problem for problem in problems), problems
+
+
+def test_a_node_must_not_have_the_key_or_the_registry(tmp_path: Path) -> None:
+    keys = tmp_path / "state" / "keys"
+    keys.mkdir(parents=True)
+    (keys / "pseudonym.key").write_text("ab" * 32)
+    (tmp_path / "state" / "agents.sqlite").write_text("")
+    problems = check_config(node(tmp_path)).problems
+    assert len([p for p in problems if "remove it" in p]) == 2
+
+
+def test_a_node_must_not_know_devices(tmp_path: Path) -> None:
+    config = node(tmp_path)
+    (tmp_path / "estate.toml").write_text(
+        '[[sites]]\nid = "a"\nname = "A"\n'
+        '[[devices]]\nid = "d"\naddress = "10.0.0.1"\nsite = "a"\n'
+    )
+    problems = check_config(config).problems
+    assert any("expected an empty file" in problem for problem in problems)
+
+
+def test_a_node_runs_the_role_ingest_and_writes_to_a_stream(tmp_path: Path) -> None:
+    text = NODE.replace('"nats"', '"files"')
+    problems = check_config(node(tmp_path, text=text)).problems
+    assert any('expected "nats"' in problem for problem in problems)
+
+
+def test_a_council_has_dmz_nodes_or_is_one() -> None:
+    with pytest.raises(ValueError, match="never both"):
+        TowpathConfig.model_validate({"ingest": {"dmz": True, "dmz_nodes": {"a": {}}}})

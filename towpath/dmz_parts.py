@@ -1,0 +1,148 @@
+"""Parts of the role ingest of which one half is outside, on a DMZ node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
+
+from collectors.estate import EstateFile
+from collectors.ingest import BrokerFiles, HttpsIngest, Registry
+from collectors.journal import Append
+from collectors.self_metrics import Source
+from probes.wire.clock import WallClock
+from probes.wire.sample import Sample
+from towpath.config import TowpathConfig
+from towpath.journal_kind import JournalKind
+
+# All that a DMZ node needs; whatever else is set may have a secret.
+_NEEDED = {
+    "council",
+    "state",
+    "estate",
+    "log",
+    "journal",
+    "nats",
+    "ingest",
+    "metrics",
+    "self_s",
+}
+# As `collectors.dmz.dmz_reader` calls it: the node does not import that.
+_READER = "inside"
+
+
+def dmz_problems(config: TowpathConfig, roles: Sequence[str]) -> Iterator[str]:
+    """What a DMZ node must not have, or lacks; nothing if this is none."""
+    ingest = config.ingest
+    if not ingest.dmz:
+        return
+    if tuple(roles) != ("ingest",):
+        yield "ingest.dmz: a DMZ node runs one role: expected --role ingest"
+    usual = TowpathConfig.model_validate({"state": str(config.state)})
+    for name in sorted(type(config).model_fields.keys() - _NEEDED):
+        if getattr(config, name) != getattr(usual, name):
+            yield (
+                f"[{name}] is set, but a DMZ node must hold no secret of the inside: "
+                "expected it there only"
+            )
+    for what, file in (
+        ("ingest.registry.key_file", ingest.registry.key_file),
+        ("ingest.registry.path", ingest.registry.path),
+    ):
+        if file.exists():
+            yield (
+                f"{what}: {file} exists, but a DMZ node must hold neither the "
+                "pseudonym key nor the registry: remove it"
+            )
+    if ingest.mqtt is not None or ingest.broker is not None:
+        yield "ingest.mqtt, ingest.broker: a DMZ node takes reports over HTTPS only"
+    if ingest.https is None:
+        yield "ingest.https: a DMZ node needs it"
+    if ingest.anonymous:
+        yield "ingest.anonymous: a DMZ node takes reports of known laptops only"
+    if config.journal.kind != "nats":
+        yield 'journal.kind: a DMZ node writes to a stream: expected "nats"'
+
+
+def process_journal(
+    config: TowpathConfig, roles: Sequence[str], process: str
+) -> JournalKind:
+    """The journal of a process; on a DMZ node, rows are kept until the inside has
+    pulled them. Raises `ValueError` if such a node has what it must not have."""
+    journal = config.journal
+    if config.ingest.dmz:
+        if problems := [*dmz_problems(config, roles)]:
+            raise ValueError("\n".join(problems))
+        journal = journal.model_copy(update={"readers": (_READER,)})
+    return JournalKind(journal, config.nats, process)
+
+
+def dmz_ingest(
+    config: TowpathConfig, kind: JournalKind, append: Append, now_ms: WallClock
+) -> HttpsIngest:
+    """What a DMZ node serves to laptops."""
+    # The client library is imported only where it is needed.
+    from collectors.dmz.dmz_identities import DmzIdentities
+    from collectors.dmz.dmz_registry import DmzRegistry
+
+    assert kind.connection is not None
+    orders = config.ingest.registry.stop_orders
+    registry = DmzRegistry(kind.connection, orders, now_ms)
+    return HttpsIngest(
+        config.ingest,
+        registry,
+        append,
+        enrolling=DmzIdentities(kind.connection, registry, time.monotonic),
+        estate=lambda: registry.view.estate,
+        now_ms=now_ms,
+    )
+
+
+def dmz_links(
+    config: TowpathConfig,
+    registry: Registry,
+    broker: BrokerFiles | None,
+    estate: EstateFile,
+    append: Append,
+    process: str,
+    now_ms: WallClock,
+) -> tuple[
+    list[tuple[str, AbstractAsyncContextManager[Any]]], list[tuple[str, Source]]
+]:
+    """What the inside does for each of its DMZ nodes, and rows of how far it is."""
+    if not config.ingest.dmz_nodes:
+        return [], []
+    from collectors.dmz.dmz_link import DmzLink
+    from collectors.ingest.enrolment import EnrolmentService
+    from collectors.ingest.stop_order_file import ServedOrders
+
+    ingest = config.ingest
+    wait = None if broker is None else broker.wait_loaded
+    service = EnrolmentService(registry, wait, time.monotonic)
+    orders = ServedOrders(ingest.registry.stop_orders, ingest.policy.stop_key)
+    pieces: list[tuple[str, AbstractAsyncContextManager[Any]]] = []
+    sources: list[tuple[str, Source]] = []
+    for name, nats in ingest.dmz_nodes.items():
+        link = DmzLink(
+            name,
+            nats,
+            config.state / "dmz_nodes" / name,
+            registry,
+            service,
+            append,
+            lambda: estate.current,
+            orders.every_line,
+            now_ms,
+        )
+        pieces.append((f"DMZ node {name} at {', '.join(nats.servers)}", link))
+        count = partial(_reader_rows, link.reader.sample, process)
+        sources.append((f"dmz {name}", count))
+    return pieces, sources
+
+
+def _reader_rows(
+    sample: Callable[[str, int], Sample], process: str, at_ms: int
+) -> list[Sample]:
+    return [sample(process, at_ms)]
