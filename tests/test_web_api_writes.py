@@ -126,6 +126,8 @@ def test_a_request_whose_end_is_not_known_is_not_done_again(
         {"why": ""},
         {"why": "x\ny"},
         {"why": "\u202ehsup"},
+        *({"why": f"push{hidden}"} for hidden in "\n\u061c\u2028\u2029\u2067"),
+        {"who": "Grace\n"},
         {"who": "x" * 81},
         {"colour": "red"},
     ],

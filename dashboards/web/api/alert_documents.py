@@ -15,8 +15,9 @@ from alerts.silence import SCOPES, Silence
 from dashboards.web.action_pages import LONGEST_WHO, LONGEST_WHY
 from dashboards.web.api.estate_documents import Severity, utc, utc_time
 
-# No control characters, and none that turn the direction of text in a list or a page.
-_LINE = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
+# One line: no controls, no line ends, nothing that turns the direction of text in a
+# list or a page. Python's `$` would let a line end pass at the end.
+_LINE = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$(?!\n)"
 Who = Annotated[
     str,
     msgspec.Meta(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -111,11 +112,14 @@ class ApiAccess:
             _log.warning("api_token_use_not_noted", error=repr(error))
 
 
-def bearer_secret(authorization: str | None) -> str | None:
-    """The secret of the header; None without one. Raises `ApiProblem`."""
-    if authorization is None:
+def bearer_secret(authorization: Sequence[str]) -> str | None:
+    """The secret of the header; None without one. Raises `ApiProblem`, also if there
+    are several: a proxy may have looked at another than we would."""
+    if not authorization:
         return None
-    scheme, _, secret = authorization.partition(" ")
+    if len(authorization) > 1:
+        raise ApiProblem(400, "expected the header Authorization once")
+    scheme, _, secret = authorization[0].partition(" ")
     if scheme.casefold() != "bearer" or not secret.strip():
         raise no_token("expected the header Authorization: Bearer TOKEN")
     return secret.strip()

@@ -20,7 +20,7 @@ from dashboards.web.api.api_route import ApiCall, ApiRoute, RawAnswer
 from dashboards.web.api.estate_operations import EstateOperations
 from dashboards.web.api.fleet_operations import FleetOperations
 from dashboards.web.api.live_updates import LiveUpdates
-from dashboards.web.api.openapi_document import openapi_document
+from dashboards.web.api.openapi_document import TITLE, VERSION, openapi_document
 from dashboards.web.api.report_operations import ReportOperations
 from dashboards.web.api.rest_api import BASE, RestApi
 from dashboards.web.api.series_operations import SeriesOperations
@@ -57,6 +57,14 @@ class CallerDocument(msgspec.Struct, frozen=True, kw_only=True):
     scopes: tuple[Right, ...]
 
 
+class IndexDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a program, or a person, goes on from here."""
+
+    title: str
+    version: str
+    openapi: str
+
+
 def api_routes(
     sources: ApiSources,
     views: Views,
@@ -69,6 +77,7 @@ def api_routes(
         store, views.now_ms, _QUERY_S, keep_ms=0, at_once=_QUERIES_AT_ONCE
     )
     routes = [
+        ApiRoute("GET", "/", "get_index", "What this is", None, _index, IndexDocument),
         ApiRoute(
             "GET",
             "/me",
@@ -118,6 +127,10 @@ def rest_api(
         if config.needs_sign_in
         else None,
     )
+
+
+async def _index(call: ApiCall) -> IndexDocument:
+    return IndexDocument(title=TITLE, version=VERSION, openapi=f"{BASE}/openapi.json")
 
 
 async def _caller(call: ApiCall) -> CallerDocument:

@@ -11,7 +11,7 @@ import msgspec
 from dashboards.web.api.api_problem import MEDIA_TYPE, Problem
 from dashboards.web.api.api_route import ApiRoute
 
-VERSION = "1.0.0"
+TITLE, VERSION = "Towpath", "1.0.0"
 _SCHEMA = "#/components/schemas/{name}"
 _LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")
 _HEADERS: dict[str, str] = {
@@ -43,7 +43,7 @@ def openapi_document(routes: Iterable[ApiRoute], base: str) -> dict[str, Any]:
     hidden = {route.query.__name__ for route in routes}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Towpath", "version": VERSION, "description": _ABOUT},
+        "info": {"title": TITLE, "version": VERSION, "description": _ABOUT},
         "servers": [{"url": base}],
         "security": [{"token": []}],
         "paths": paths,
@@ -174,11 +174,12 @@ def _responses(route: ApiRoute, schemas: dict[Any, Any]) -> dict[str, Any]:
     responses = {str(route.status): good}
     if not route.is_write and not route.is_stream:
         responses["304"] = {"description": HTTPStatus.NOT_MODIFIED.phrase}
-    statuses = {400, 429, 500, *route.problems}
+    # A token that is sent is always looked up, even if none is needed.
+    statuses = {400, 401, 429, 500, 503, *route.problems}
     if route.right is not None:
-        statuses |= {401, 403}
+        statuses.add(403)
     if route.is_write:
-        statuses |= {409, 422, 503}
+        statuses |= {409, 422}
     if route.order is not None:
         # A cursor of another list.
         statuses.add(422)

@@ -152,7 +152,7 @@ class RestApi:
     def _find(self, request: Request) -> tuple[dict[str, ApiRoute], list[str]]:
         raw = request.scope.get("raw_path") or request.url.path.encode()
         try:
-            return self.table.find(raw.decode("ascii").partition(BASE)[2])
+            return self.table.find(raw.decode("ascii").partition(BASE)[2] or "/")
         except UnicodeDecodeError:
             raise ApiProblem(404, "the address is not UTF-8") from None
 
@@ -163,7 +163,7 @@ class RestApi:
         now_ms, now_s = self._now_ms(), self._monotonic_s()
         address = client_address(request.scope, self._proxies)
         try:
-            secret = bearer_secret(request.headers.get("authorization"))
+            secret = bearer_secret(request.headers.getlist("authorization"))
         except ApiProblem:
             self._strangers.take(f"address {address}", now_s)
             raise
