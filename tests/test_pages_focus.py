@@ -161,7 +161,7 @@ def test_all_of_two_hundred_sites_are_on_one_screen(
 def test_a_long_or_hostile_name_neither_turns_text_round_nor_widens_a_page(
     chromium: Browser,
 ) -> None:
-    evil = "-a-very-long-name\u202egnp.exe\u200b\x1b[31m"
+    evil = "-a-very-long-name\u202egnp.exe\u200b\x1b[31m" + "W" * 200
     made = council.estate()
 
     def named(part: Any) -> Any:
@@ -183,6 +183,12 @@ def test_a_long_or_hostile_name_neither_turns_text_round_nor_widens_a_page(
         assert "\\u202egnp.exe\\u200b\\u001b[31m" in text
         assert not re.search("[\u202a-\u202e\u200b\x1b]", text)
         assert chromium.run("document.documentElement.scrollWidth") == 320, path
+        # On a large window it moves no state out of sight either.
+        chromium.width(1280)
+        assert chromium.run("document.documentElement.scrollWidth") == 1280, path
+        wide = "[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth)"
+        assert max(chromium.run(wide), default=0) < 1280, path
+        chromium.width(320)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -368,23 +368,6 @@ def test_the_document_describes_every_operation_and_hides_no_error(
         assert {"400", "401", "429", "500", "503"} <= set(operation["responses"])
 
 
-@pytest.mark.parametrize("path", ["", "/"])
-def test_the_beginning_of_the_api_says_where_its_description_is(
-    api: CouncilApi, path: str
-) -> None:
-    with api.client("") as client:
-        where = client.get(path).json()["openapi"]
-        assert where == "/api/v1/openapi.json"
-        assert client.get(where.removeprefix("/api/v1")).is_success
-
-
-def test_two_tokens_in_one_request_are_refused(api: CouncilApi) -> None:
-    both = [("Authorization", f"Bearer {api.token(n, 'see-status')}") for n in "ab"]
-    with api.client("") as client:
-        status, detail = problem(client.get("/me", headers=both))
-    assert (status, detail) == (400, "expected the header Authorization once")
-
-
 def test_a_file_of_tokens_without_scopes_still_works(tmp_path: Path) -> None:
     api = CouncilApi(tmp_path)
     secret = api.token("old", "administer")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import pytest
+from api_council import CouncilApi
+from test_web_api import problem
 
 from dashboards.web.api.api_exchange import explain
 
@@ -34,3 +37,21 @@ def test_a_refusal_says_what_was_expected_without_words_of_a_library(
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.convert(asked, _Asked)
     assert explain(caught.value) == why
+
+
+@pytest.mark.parametrize("path", ["", "/"])
+def test_the_beginning_of_the_api_says_where_its_description_is(
+    tmp_path: Path, path: str
+) -> None:
+    with CouncilApi(tmp_path).client("") as client:
+        where = client.get(path).json()["openapi"]
+        assert where == "/api/v1/openapi.json"
+        assert client.get(where.removeprefix("/api/v1")).is_success
+
+
+def test_two_tokens_in_one_request_are_refused(tmp_path: Path) -> None:
+    api = CouncilApi(tmp_path)
+    both = [("Authorization", f"Bearer {api.token(n, 'see-status')}") for n in "ab"]
+    with api.client("") as client:
+        status, detail = problem(client.get("/me", headers=both))
+    assert (status, detail) == (400, "expected the header Authorization once")

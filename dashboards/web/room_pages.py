@@ -155,7 +155,7 @@ def _charts(
     kinds: list[tuple[str, str, str, Callable[[float], str], float]] = [
         ("errors", "Damaged packets", "in_errors_per_s_mean", per_second, 0.0),
         ("rtt", "Round trip to its slowest device", "rtt_ms_mean", _ms, 1.0),
-        ("loss", "Echoes lost", "loss_ratio_mean", percent, 0.01),
+        ("loss", "Echoes lost", "loss_ratio_mean", _loss, 0.01),
     ]
     if room.stream_url:
         title = "Live stream: seconds since its newest segment"
@@ -176,6 +176,11 @@ def _charts(
 
 def _seconds(value: float) -> str:
     return short_number(value, "s", 1)
+
+
+def _loss(value: float) -> str:
+    # Calls suffer from less than 1%, so whole per cent would say 0%.
+    return percent(value, 1)
 
 
 def _ms(value: float) -> str:
