@@ -96,7 +96,7 @@ def _code_rate() -> int:
                 seconds, rest = divmod(at_ns, 1_000_000_000)
                 head = struct.pack("=IIIIIIH", 136, seconds, rest, 54, 214, 0, 82)
                 parts.append(head.ljust(82, b"\0") + frame_of(call, n, False)[:54])
-        blocks.append((b"".join(parts), RingBlock(0, len(parts))))
+        blocks.append((bytearray(b"".join(parts)), RingBlock(0, len(parts))))
     streams = LiveStreams()
     before_s = time.process_time()
     for memory, block in blocks:

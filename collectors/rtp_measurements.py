@@ -1,4 +1,5 @@
-"""Real calls on a mirrored port (`rtp_media`), and its capture (`rtp_capture`)."""
+"""Real calls on a mirrored port (`rtp_media`), how they were set up (`sip_calls`), and
+its capture (`rtp_capture`)."""
 
 from __future__ import annotations
 
@@ -96,6 +97,40 @@ RTP_CAPTURE = measurement(
         "1",
         "datagrams of RTCP of known streams that are encrypted, damaged or impossible",
     ),
+    Field("sip", "int", "1", "SIP messages about calls, if they are read"),
+    Field("calls_withheld", "int", "1", "calls in no row: of too few callers"),
     Field("down_s", "float", "s", "without the interface: not there, or down"),
 )
-RTP_MEASUREMENTS = (RTP_MEDIA, RTP_CAPTURE)
+SIP_CALLS = measurement(
+    "sip_calls",
+    "what became of calls on a mirrored port, by SIP, of enough callers; half a minute "
+    "after it was settled",
+    (
+        Tag("by", "all or sip_code"),
+        Tag("group", "all, or the final code of those not answered"),
+        Tag("interface", "the network interface to which the port is mirrored"),
+    ),
+    Field("calls", "int", "1", "calls and attempts to call"),
+    Field(
+        "minutes", "int", "1", "of which the row is, until there were enough callers"
+    ),
+    *(
+        Field(name, "float", "ratio", meaning, weight="calls")
+        for name, meaning in (
+            ("answered_ratio", "answered"),
+            ("not_answered_ratio", "busy, declined or given up"),
+            ("wrong_number_ratio", "to a number that there is not"),
+            ("fault_ratio", "failed: trunk, provider or setting"),
+            ("no_reply_ratio", "without any reply in 32 seconds"),
+        )
+    ),
+    Field("timed", "int", "1", "answered or failed, with the time until a sign"),
+    Field(
+        "delay_ms",
+        "float",
+        "ms",
+        "post-dial delay: until the first reply but 100 (RFC 6076)",
+        weight="timed",
+    ),
+)
+RTP_MEASUREMENTS = (RTP_MEDIA, RTP_CAPTURE, SIP_CALLS)

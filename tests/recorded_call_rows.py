@@ -32,6 +32,9 @@ def recorded_call_rows(end_ms: int) -> Iterator[Sample]:
         yield _sample("phone_calls", {"by": by, "group": group}, at_ms)
     yield _sample("self_calls", {"process": "calls"}, now_ms)
     yield _sample("self_share", {"process": "poll+depot"}, now_ms)
+    for by, group in (("all", "all"), ("sip_code", "486")):
+        tags = {"by": by, "group": group, "interface": "one"}
+        yield _sample("sip_calls", tags, now_ms)
     for measurement in ("rtp_media", "rtp_capture"):
         names = CATALOGUE.measurement(measurement).tags
         tags = {tag.name: SITE if tag.name == "site" else "one" for tag in names}

@@ -20,7 +20,7 @@ from rtp_captures import (
 from test_rtp_frames import FRAMES
 
 from collectors.rtp.capture_file import ETHERNET
-from collectors.rtp.filter_program import packed
+from collectors.rtp.filter_program import Instruction, packed
 from collectors.rtp.frame_decoder import FrameDecoder
 from collectors.rtp.packet_filter import rtp_filter
 
@@ -30,18 +30,25 @@ SIX = "2001:db8::1", "2001:db8::2"
 
 
 def kept(frame: bytes) -> int:
+    return run_filter(PROGRAM, frame)
+
+
+def run_filter(program: list[Instruction], frame: bytes) -> int:
     """Runs the program as the kernel does: a load beyond the packet drops it."""
     accumulator = index = at = 0
     cells = {}
     try:
         while True:
-            code, true, false, value = PROGRAM[at]
+            code, true, false, value = program[at]
             at += 1
             if code in (0x30, 0x50):
                 accumulator = frame[value + (index if code == 0x50 else 0)]
             elif code in (0x28, 0x48):
                 value += index if code == 0x48 else 0
                 accumulator = frame[value] << 8 | frame[value + 1]
+            elif code == 0x40:
+                word = frame[value + index : value + index + 4]
+                accumulator = struct.unpack("!I", word)[0]
             elif code == 0xB1:
                 index = 4 * (frame[value] & 15)
             elif code == 0x54:
@@ -82,7 +89,7 @@ def kept(frame: bytes) -> int:
                 at += true if holds[code] else false
             else:
                 return value if code == 0x06 else accumulator
-    except IndexError:
+    except (IndexError, struct.error):
         return 0
 
 

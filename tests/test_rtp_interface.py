@@ -47,6 +47,12 @@ for n in range(int(sys.argv[1])):
         link.send(ethernet(report, 0, (0x88A8, 5), (0x8100, 7)))
         secret = sender_report(host, 9, 9)[:8] + bytes(range(34))
         link.send(ethernet(ipv4(udp(secret, 4001, 5001), *pair)))
+        if n == 50:
+            head = f"Via: x;branch=z{{host}}\\r\\nFrom: <sip:{{host}}{NAME}>\\r\\n"
+            head += f"Call-ID: {{host}}{NAME}\\r\\nCSeq: 1 INVITE\\r\\n\\r\\n"
+            for start in ("INVITE sip:{NAME} SIP/2.0", "SIP/2.0 486 Busy"):
+                message = udp((start + "\\r\\n" + head).encode(), 5060, 5060)
+                link.send(ethernet(ipv4(message, *pair)))
 """
 # Prints the counts of a small ring that nobody empties, and if it has any speech.
 OVERFLOW = """
@@ -109,6 +115,7 @@ def test_real_packets_become_rows_in_the_journal(path, tmp_path):
     config = tmp_path / "towpath.toml"
     config.write_text(f'state = "{tmp_path}"\nestate = "{tmp_path}/estate.toml"\n')
     command = ["-m", "towpath.cli", "rtp", "--interface", "near0", "-c", str(config)]
+    command += ["--sip"]
     with subprocess.Popen(
         path.near(sys.executable, *command), stderr=subprocess.PIPE, text=True
     ) as process:
@@ -135,10 +142,14 @@ def test_real_packets_become_rows_in_the_journal(path, tmp_path):
         assert 0 <= fields["rtt_ms"] < 1000
         assert fields["reported_mos"] == 3.9
     capture = [row.fields for row in rows if row.measurement == "rtp_capture"]
-    assert sum(fields["packets"] for fields in capture) == 2400 + 72
+    assert sum(fields["packets"] for fields in capture) == 2400 + 72 + 24
     assert sum(fields["rtcp"] for fields in capture) == 48
     assert sum(fields["rtcp_unread"] for fields in capture) == 24
+    assert sum(fields["sip"] for fields in capture) == 24
     assert sum(fields["dropped"] for fields in capture) == 0
+    calls = {row.tags["group"]: row.fields for row in rows if "group" in row.tags}
+    assert calls["486"]["calls"] == 12
+    assert calls["all"]["not_answered_ratio"] == 1.0
     held = [p for p in (tmp_path / "journal").rglob("*") if p.is_file()]
     for planted in (b"10.1.1.", NAME.encode()):
         assert not any(planted in path.read_bytes() for path in held)

@@ -47,7 +47,7 @@ def ring_block(packets, snap=54):
         record = head.ljust(82, b"\0") + kept
         record = record.ljust((len(record) + 15) // 16 * 16, b"\0")
         parts.append(struct.pack("=I", len(record)) + record[4:])
-    return b"".join(parts), RingBlock(0, len(packets))
+    return bytearray(b"".join(parts)), RingBlock(0, len(packets))
 
 
 def calls(pairs, packets=600, lost=(), begin=0, dscp=46):

@@ -19,6 +19,7 @@ from collectors.rtp.drop_privileges import drop_privileges
 from collectors.rtp.live_capture import LiveCapture
 from collectors.rtp.minute_groups import MinuteGroups, SubnetNames
 from collectors.rtp.packet_ring import PacketRing
+from collectors.rtp.sip_minutes import SipMinutes
 from probes.wire.clock import wall_ms
 from probes.wire.sample import Sample
 from towpath.journal_kind import OpenedJournal
@@ -42,11 +43,12 @@ def capture_interface(
     config: TowpathConfig | None,
     estate: Estate,
     gateways: Iterable[Network],
+    with_sip: bool,
 ) -> None:
     """Captures until SIGTERM or SIGINT. Rows go to the journal of `config`, or without
     it as lines of JSON to the standard output. Raises `CaptureFailed`."""
     try:
-        ring = PacketRing(interface)
+        ring = PacketRing(interface, with_sip=with_sip)
     except PermissionError:
         raise CaptureFailed(
             f"capturing from {interface} needs the capability CAP_NET_RAW: start it as "
@@ -59,12 +61,14 @@ def capture_interface(
         drop_privileges(state)
         least = config.groups.least if config is not None else _LEAST
         groups = MinuteGroups(SubnetNames(estate.sites, gateways), interface, least)
-        asyncio.run(_capture(ring, groups, interface, config))
+        sip = SipMinutes(interface, least) if with_sip else None
+        asyncio.run(_capture(ring, groups, sip, interface, config))
 
 
 async def _capture(
     ring: PacketRing,
     groups: MinuteGroups,
+    sip: SipMinutes | None,
     interface: str,
     config: TowpathConfig | None,
 ) -> None:
@@ -73,7 +77,7 @@ async def _capture(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if config is None:
         _log.info("rtp_capture_started", interface=interface)
-        await LiveCapture(ring, groups, interface, _print_rows).run(stop)
+        await LiveCapture(ring, groups, interface, _print_rows, sip=sip).run(stop)
         return
     try:
         async with OpenedJournal(
@@ -81,7 +85,7 @@ async def _capture(
         ) as journal:
             rows = _JournalRows(journal, f"rtp/{interface}")
             _log.info("rtp_capture_started", interface=interface)
-            await LiveCapture(ring, groups, interface, rows.append).run(stop)
+            await LiveCapture(ring, groups, interface, rows.append, sip=sip).run(stop)
     except (JournalTaken, ValueError) as error:
         raise CaptureFailed(f"rtp: {error}") from error
 

@@ -68,15 +68,20 @@ class FarReports:
         self._received: dict[tuple[int, bytes], RtpStream] = {}
         self._sent: dict[tuple[int, bytes], RtpStream] = {}
         self._heard: dict[RtpStream, _HeardStream] = {}
+        self._secure: set[RtpStream] = set()
         self._minute: dict[RtpStream, ReportedCounts] = {}
 
-    def add(self, stream: RtpStream) -> None:
+    def add(self, stream: RtpStream, is_secure: bool = False) -> None:
+        """Adds a stream; if SDP says that it is secure (SAVP), so is its RTCP."""
+        if is_secure:
+            self._secure.add(stream)
         self._received[stream.key.ssrc, stream.key.target] = stream
         self._sent[stream.key.ssrc, stream.key.source] = stream
 
     def drop(self, stream: RtpStream) -> None:
         """Forgets a stream; its minute is not forgotten."""
         self._heard.pop(stream, None)
+        self._secure.discard(stream)
         for index, address in (
             (self._received, stream.key.target),
             (self._sent, stream.key.source),
@@ -92,11 +97,12 @@ class FarReports:
     def take(self, at_ns: int, datagram: Datagram) -> None:
         """Takes one datagram of RTCP."""
         payload, source = datagram.payload, datagram.source
+        own = self._sent.get((sender_of(payload), source))
         is_clear = len(payload) == datagram.size or len(payload) > CLEAR_BYTES
+        is_clear &= own not in self._secure
         rtcp = read_rtcp(payload, datagram.size) if is_clear else None
         if rtcp is None or not is_plausible(rtcp):
-            known = (sender_of(payload), source) in self._sent
-            self.counts["rtcp_unread"] += known
+            self.counts["rtcp_unread"] += own is not None
             return
         self.counts["rtcp"] += 1
         self._take_senders(at_ns, source, rtcp)

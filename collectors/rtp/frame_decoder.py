@@ -80,6 +80,10 @@ class FrameDecoder:
         self.counts["udp" if result.tcp_sequence is None else "tcp"] += 1
         return result
 
+    def forget_fragments(self) -> None:
+        """Forgets what waits for the rest of its datagram."""
+        self._waiting.clear()
+
     def _from_link(self, link: int, frame: bytes) -> Datagram | str:
         if link == ETHERNET:
             return self._ethernet(frame, 0, 0)

@@ -12,6 +12,7 @@ import structlog
 from collectors.rtp.live_streams import LiveStreams
 from collectors.rtp.minute_groups import MinuteGroups
 from collectors.rtp.packet_ring import RETIRE_S, PacketRing
+from collectors.rtp.sip_minutes import SipMinutes
 from probes.wire.sample import Sample, Value
 
 _log = structlog.get_logger()
@@ -28,6 +29,7 @@ class LiveCapture:
     set. While it waits, packets are still read. If the interface goes down or away,
     that is logged once and its time is in the rows; it is captured again when it is
     back. A minute without it has no row, so the rule on silent captures sees it.
+    `sip`: if SIP is read.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class LiveCapture:
         interface: str,
         deliver: Deliver,
         minute_s: float = _MINUTE_S,
+        sip: SipMinutes | None = None,
     ) -> None:
         self._ring, self._groups = ring, groups
         self._interface, self._deliver = interface, deliver
@@ -44,7 +47,8 @@ class LiveCapture:
         self._missing, self._checked_s = "", time.monotonic()
         # Seconds without the interface, in this minute.
         self._down_s = 0.0
-        self.streams = LiveStreams()
+        self._sip = sip
+        self.streams = LiveStreams(with_sip=sip is not None)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Captures until `stop` is set."""
@@ -65,7 +69,7 @@ class LiveCapture:
                     await asyncio.sleep(2 * RETIRE_S)
                 minute_ms = int(began_s // self._minute_s * self._minute_s * 1000)
                 self._check_interface()
-                await self._deliver(self._rows(minute_ms))
+                await self._deliver(self._rows(minute_ms, stop.is_set()))
         finally:
             loop.remove_reader(self._ring.fileno())
 
@@ -88,13 +92,14 @@ class LiveCapture:
         for block in self._ring.ready_blocks():
             self.streams.read_block(self._ring.memory, block)
 
-    def _rows(self, minute_ms: int) -> list[Sample]:
+    def _rows(self, minute_ms: int, is_end: bool = False) -> list[Sample]:
         """The rows of the minute that has ended."""
         self._read()
         ended = self.streams.take_idle(time.time_ns())
         streams = [*ended, *self.streams.streams.values()]
         reports = self.streams.reports.take_minute()
-        rows = self._groups.close_minute(streams, minute_ms, reports)
+        calls = self.streams.calls
+        rows = self._groups.close_minute(streams, minute_ms, reports, calls)
         counts = self.streams.take_counts()
         kernel = self._ring.take_counts()
         fields: dict[str, Value] = {
@@ -107,6 +112,11 @@ class LiveCapture:
             "rtcp": counts["rtcp"],
             "rtcp_unread": counts["rtcp_unread"],
         }
+        if self._sip is not None and calls is not None:
+            settled = calls.calls.take_settled(time.time_ns(), is_end)
+            samples, withheld = self._sip.close_minute(settled, minute_ms)
+            rows.samples.extend(samples)
+            fields |= {"sip": counts["sip"], "calls_withheld": withheld}
         down_s, self._down_s = self._down_s, 0.0
         if not kernel.seen and down_s >= self._minute_s - 2 * _CHECK_S:
             return rows.samples

@@ -13,11 +13,12 @@ from collections import Counter
 
 from collectors.rtp.capture_file import ETHERNET
 from collectors.rtp.far_reports import FarReports
-from collectors.rtp.frame_decoder import FrameDecoder
+from collectors.rtp.frame_decoder import Datagram, FrameDecoder
+from collectors.rtp.live_calls import LiveCalls
 from collectors.rtp.packet_ring import RingBlock
 from collectors.rtp.rtcp_packets import is_rtcp
 from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, is_event
-from collectors.rtp.rtp_header import read_rtp
+from collectors.rtp.rtp_header import RtpHeader, read_rtp
 from collectors.rtp.rtp_stream import RtpStream, StreamKey
 from collectors.rtp.stream_candidates import EarlyPacket, StreamCandidates
 from collectors.rtp.usual_packet import (
@@ -43,24 +44,27 @@ class LiveStreams:
     `packets`, `rtp` (of streams), `over_limit` (of streams for which there was no
     room), and those of `FarReports`."""
 
-    def __init__(self, most_streams: int = MOST_STREAMS) -> None:
+    def __init__(
+        self, most_streams: int = MOST_STREAMS, with_sip: bool = False
+    ) -> None:
         self._most_streams = most_streams
         self.counts: Counter[str] = Counter()
         self.reports = FarReports(self.counts)
+        self.calls = LiveCalls(self.counts) if with_sip else None
         self.streams: dict[StreamKey, RtpStream] = {}
         self.last_ns = 0
         self._candidates = StreamCandidates[StreamKey](_MOST_CANDIDATES)
         self._decoder = FrameDecoder()
 
-    def read_block(self, memory: mmap.mmap | bytes, block: RingBlock) -> None:
-        """Counts the packets of a block."""
+    def read_block(self, memory: mmap.mmap | bytearray, block: RingBlock) -> None:
+        """Counts the packets of a block, and overwrites what is more than headers."""
         # A plain tuple finds a `StreamKey`, and takes less time to make.
         streams: dict[tuple[bytes, int, bytes, int, int], RtpStream]
         streams = self.streams  # type: ignore[assignment]
         packet, usual = _PACKET.unpack_from, USUAL.unpack_from
         at, at_ns, followed = block.first_at, self.last_ns, 0
         for _ in range(block.packets):
-            step, seconds, nanoseconds, kept, length, head_at = packet(memory, at)
+            step, seconds, nanoseconds, kept, _, head_at = packet(memory, at)
             at_ns = seconds * 1_000_000_000 + nanoseconds
             start = at + head_at
             at += step
@@ -84,21 +88,31 @@ class LiveStreams:
                             second > 127,
                         )
                         continue
-            self._read_other(at_ns, memory[start : start + kept], length)
+            if not self._read_other(at_ns, bytes(memory[start : start + kept])):
+                # It may have names, which the ring would keep until it has turned.
+                memory[start : start + kept] = bytes(kept)
         self.last_ns = at_ns
         self.counts["packets"] += block.packets
         self.counts["rtp"] += followed
 
-    def _read_other(self, at_ns: int, frame: bytes, length: int) -> None:
-        """A packet of a stream that is not followed yet, or an unusual one."""
+    def _read_other(self, at_ns: int, frame: bytes) -> bool:
+        """A packet of a stream that is not followed yet, or an unusual one. Whether it
+        was the headers of RTP, and so has nothing that names anybody."""
         datagram = self._decoder.decode(ETHERNET, frame)
         if datagram is None:
-            return
+            # The filter keeps no later fragment that could be joined.
+            self._decoder.forget_fragments()
+            return False
         header = read_rtp(datagram.payload, datagram.size)
-        if header is None:
-            if is_rtcp(datagram.payload):
-                self.reports.take(at_ns, datagram)
-            return
+        if header is not None:
+            self._take_packet(at_ns, datagram, header)
+        elif is_rtcp(datagram.payload):
+            self.reports.take(at_ns, datagram)
+        elif self.calls is not None:
+            self.calls.take(at_ns, datagram)
+        return header is not None
+
+    def _take_packet(self, at_ns: int, datagram: Datagram, header: RtpHeader) -> None:
         key = StreamKey(
             *(datagram.source, datagram.source_port, datagram.target),
             *(datagram.target_port, header.ssrc),
@@ -114,10 +128,18 @@ class LiveStreams:
         if len(self.streams) >= self._most_streams:
             self.counts["over_limit"] += len(packets)
             return
-        format_ = STATIC.get(header.payload_type, UNKNOWN)
+        awaited = self.calls.awaited(key) if self.calls is not None else None
+        formats = STATIC if awaited is None else STATIC | awaited.formats
+        format_ = formats.get(header.payload_type, UNKNOWN)
         hz = 0 if is_event(format_.name) else format_.hz
         stream = self.streams[key] = RtpStream(key, hz)
-        self.reports.add(stream)
+        if awaited is not None:
+            stream.clocks |= {
+                kind: format_.hz
+                for kind, format_ in awaited.formats.items()
+                if format_.hz and not is_event(format_.name)
+            }
+        self.reports.add(stream, awaited is not None and awaited.is_secure)
         for earlier in packets:
             self._add(stream, earlier)
 

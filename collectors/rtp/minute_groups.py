@@ -15,8 +15,9 @@ from typing import NamedTuple
 from collectors.estate import Site
 from collectors.ip_networks import Address, Network, NetworkTable, is_in
 from collectors.rtp.far_reports import ReportedCounts
+from collectors.rtp.live_calls import LiveCalls
 from collectors.rtp.reported_figures import reported_fields
-from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, equipment
+from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, PayloadFormat, equipment
 from collectors.rtp.rtp_figures import LEAST_FOR_MOS
 from collectors.rtp.rtp_stream import VIDEO_HZ, RtpStream
 from probes.wire.mos import estimate
@@ -103,15 +104,18 @@ class MinuteGroups:
     def __init__(self, names: SubnetNames, interface: str, least: int) -> None:
         self._names, self._interface, self._least = names, interface, least
         self._before: dict[RtpStream, _Counts] = {}
+        self._calls: LiveCalls | None = None
 
     def close_minute(
         self,
         streams: Iterable[RtpStream],
         time_ms: int,
         reports: Mapping[RtpStream, ReportedCounts],
+        calls: LiveCalls | None = None,
     ) -> MinuteRows:
         """`streams`: all that there are or have ended since, each once; `reports` what
-        their far ends have reported since."""
+        their far ends have reported since; `calls` what SIP says, if it is read."""
+        self._calls = calls
         before, self._before = self._before, {}
         minutes: list[tuple[RtpStream, _Counts]] = []
         for stream in streams:
@@ -149,6 +153,8 @@ class MinuteGroups:
             # A port that is mirrored in one direction says nothing of the other.
             one_way = has_both and change.packets >= _ONE_WAY_PACKETS
             one_way &= (stream.key.target, stream.key.source) not in pairs
+            if one_way and self._calls is not None:
+                one_way = not self._calls.is_on_hold(stream.key)
             ends = (
                 None if self._names.is_gateway(address) else address
                 for address in (source, target)
@@ -196,7 +202,7 @@ class MinuteGroups:
         rated = [
             mos
             for one in group
-            if (mos := _estimated_mos(one.stream, one.change)) is not None
+            if (mos := self._estimated_mos(one.stream, one.change)) is not None
         ]
         fields["rated"] = len(rated)
         if rated:
@@ -211,6 +217,14 @@ class MinuteGroups:
         return Sample(
             "rtp_media", {k: v for k, v in tags.items() if v}, fields, time_ms
         )
+
+    def _estimated_mos(self, stream: RtpStream, change: _Counts) -> float | None:
+        """The estimate for a stream's minute, with the codec that SDP or the static
+        types name; None if it is too short, or not speech."""
+        awaited = self._calls.awaited(stream.key) if self._calls else None
+        kind = next(iter(stream.formats))
+        formats = STATIC if awaited is None else STATIC | awaited.formats
+        return _estimate(stream, change, formats.get(kind, UNKNOWN))
 
 
 def _counts_of(stream: RtpStream) -> _Counts:
@@ -229,11 +243,11 @@ def _counts_of(stream: RtpStream) -> _Counts:
     )
 
 
-def _estimated_mos(stream: RtpStream, change: _Counts) -> float | None:
-    """The estimate for a stream's minute; None if it is too short, or not speech."""
-    kinds = [STATIC.get(kind, UNKNOWN) for kind in stream.formats]
-    codec = equipment(kinds[0].name)
-    if codec is None or stream.hz == VIDEO_HZ:
+def _estimate(
+    stream: RtpStream, change: _Counts, format_: PayloadFormat
+) -> float | None:
+    codec = equipment(format_.name)
+    if codec is None or format_.is_video or stream.hz == VIDEO_HZ:
         return None
     if change.timed < LEAST_FOR_MOS or change.expected < LEAST_FOR_MOS:
         return None

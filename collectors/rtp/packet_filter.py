@@ -19,6 +19,7 @@ from collectors.rtp.filter_program import (
     LOAD_INDEX,
     LOAD_INDEXED_BYTE,
     LOAD_INDEXED_SHORT,
+    LOAD_INDEXED_WORD,
     LOAD_IP_HEAD,
     LOAD_SHORT,
     RECALL,
@@ -46,10 +47,16 @@ _RTP_HEAD, _IPV6_HEAD = 12, 40
 _FLAGS, _KIND = 0, 1
 
 
-def rtp_filter() -> list[Instruction]:
+# What begins a reply, and the requests that set a call up or change it.
+_SIP_BEGINNINGS = (b"SIP/", b"INVI", b"ACK ", b"PRAC", b"UPDA")
+_MOST_SIP_BYTES = 4096
+
+
+def rtp_filter(with_sip: bool = False) -> list[Instruction]:
     """Keeps the headers of RTP and the reports of RTCP, over IPv4 and IPv6, plain or
     behind one VLAN tag, or in GRE, ERSPAN or VXLAN over IPv4. (The kernel has taken off
-    the outer tag before, so QinQ is kept, too.)"""
+    the outer tag before, so QinQ is kept, too.) `with_sip` keeps SIP messages over UDP
+    that are about calls."""
     lines: FilterLines = [
         FilterLine(LOAD_SHORT, 12),
         FilterLine(EQUAL, 0x8100, "tagged"),
@@ -60,6 +67,9 @@ def rtp_filter() -> list[Instruction]:
         *_network("tagged ", ETHERNET_HEAD + VLAN_TAG),
         *_tunnels(),
         *rtcp_lines(),
+        "other udp",
+        *(_sip() if with_sip else ()),
+        *keep_nothing(),
     ]
     return assemble(lines)
 
@@ -99,13 +109,16 @@ def _network(label: str, at: int) -> FilterLines:
         FilterLine(EQUAL, 17, "", KEEP_NOTHING),
         FilterLine(LOAD_BYTE, at + _IPV6_HEAD + UDP_HEAD),
         FilterLine(AND, 0xC0),
-        FilterLine(EQUAL, 0x80, "", KEEP_NOTHING),
+        FilterLine(EQUAL, 0x80, "", f"{label} ipv6 other"),
         FilterLine(LOAD_BYTE, at + _IPV6_HEAD + UDP_HEAD + 1),
         *_payload_type(f"{label} ipv6 kept", f"{label} ipv6 rtcp"),
         FilterLine(RETURN, at + _IPV6_HEAD + UDP_HEAD + _RTP_HEAD),
         f"{label} ipv6 rtcp",
         FilterLine(LOAD_INDEX, at + _IPV6_HEAD - ETHERNET_HEAD),
         go_to("rtcp"),
+        f"{label} ipv6 other",
+        FilterLine(LOAD_INDEX, at + _IPV6_HEAD - ETHERNET_HEAD),
+        go_to("other udp"),
         *keep_nothing(),
     ]
 
@@ -118,7 +131,7 @@ def _tunnels() -> FilterLines:
         "vxlan",
         FilterLine(LOAD_INDEXED_SHORT, at + 2),
         FilterLine(EQUAL, 4789, "vxlan port"),
-        FilterLine(EQUAL, 8472, "", KEEP_NOTHING),
+        FilterLine(EQUAL, 8472, "", "no rtp"),
         "vxlan port",
         FilterLine(LOAD_INDEXED_BYTE, at + UDP_HEAD),
         FilterLine(ANY_BIT, 8, "", KEEP_NOTHING),
@@ -180,13 +193,32 @@ def _tunnels() -> FilterLines:
         "inner udp",
         FilterLine(LOAD_INDEXED_BYTE, at + UDP_HEAD),
         FilterLine(AND, 0xC0),
-        FilterLine(EQUAL, 0x80, "", KEEP_NOTHING),
+        FilterLine(EQUAL, 0x80, "", "no rtp"),
         FilterLine(LOAD_INDEXED_BYTE, at + UDP_HEAD + 1),
         *_payload_type("inner kept", "rtcp"),
         FilterLine(TO_A, 0),
         FilterLine(ADD, at + UDP_HEAD + _RTP_HEAD),
         FilterLine(RETURN_A, 0),
+        "no rtp",
+        go_to("other udp"),
         *keep_nothing(),
+    ]
+
+
+def _sip() -> FilterLines:
+    """Goes on with the header of UDP 14 octets after the index."""
+    at = ETHERNET_HEAD + UDP_HEAD
+    return [
+        FilterLine(LOAD_INDEXED_WORD, at),
+        *(
+            FilterLine(EQUAL, int.from_bytes(beginning), "sip")
+            for beginning in _SIP_BEGINNINGS
+        ),
+        FilterLine(RETURN, 0),
+        "sip",
+        FilterLine(TO_A, 0),
+        FilterLine(ADD, at + _MOST_SIP_BYTES),
+        FilterLine(RETURN_A, 0),
     ]
 
 

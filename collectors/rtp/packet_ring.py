@@ -54,21 +54,22 @@ class PacketRing:
     100,000 headers wait, then packets are dropped and counted. Raises `OSError`.
     """
 
-    def __init__(self, interface: str, blocks: int = 64) -> None:
+    def __init__(
+        self, interface: str, blocks: int = 64, with_sip: bool = False
+    ) -> None:
         self._interface, self._blocks = interface, blocks
         # Protocol 0: nothing arrives until the filter is attached.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
-            self._open()
+            self._open(packed(rtp_filter(with_sip)))
         except BaseException:
             self._socket.close()
             raise
         self._next = 0
 
-    def _open(self) -> None:
+    def _open(self, program: bytes) -> None:
         sock = self._socket
         sock.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
-        program = packed(rtp_filter())
         held = ctypes.create_string_buffer(program)
         filter_ = struct.pack("HL", len(program) // 8, ctypes.addressof(held))
         sock.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, filter_)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import accumulate
+from typing import NamedTuple
 
 import msgspec
 
@@ -47,11 +48,25 @@ class SipCallFigures(msgspec.Struct, kw_only=True):
     failed_delay: DelayFigures | None
 
 
-class _CallAttempt:
-    __slots__ = ("began_ns", "branch", "code", "delay_ms", "is_heard")
+class SettledCall(NamedTuple):
+    """A call that is set up, or failed. `code` 0: it had no final answer, and if
+    `is_unheard` none at all. `delay_ms`: until the first sign but 100."""
 
-    def __init__(self, began_ns: int, branch: bytes) -> None:
-        self.began_ns, self.branch = began_ns, branch
+    code: int
+    delay_ms: int | None
+    is_unheard: bool
+    caller: bytes
+
+
+class _CallAttempt:
+    __slots__ = (
+        *("began_ns", "branch", "caller", "code", "coded_ns", "delay_ms"),
+        "is_heard",
+    )
+
+    def __init__(self, began_ns: int, branch: bytes, caller: bytes) -> None:
+        self.began_ns, self.branch, self.caller = began_ns, branch, caller
+        self.coded_ns = 0
         self.is_heard = False
         self.delay_ms: int | None = None
         self.code = 0
@@ -77,28 +92,55 @@ class SipCalls:
         attempt = self._attempts.get(call)
         if message.method == "INVITE":
             if not message.in_dialog:
-                self._invite(at_ns, call, branch, attempt)
+                new = _CallAttempt(at_ns, branch, message.caller)
+                self._invite(call, new, attempt)
         elif attempt is not None and attempt.branch == branch and not attempt.code:
             attempt.is_heard = True
             if message.status > TRYING and attempt.delay_ms is None:
                 passed_ms = round((at_ns - attempt.began_ns) / 1e6)
                 attempt.delay_ms = min(max(0, passed_ms), _MOST_DELAY_MS)
             if message.status >= FIRST_FINAL:
-                attempt.code = message.status
+                attempt.code, attempt.coded_ns = message.status, at_ns
 
     def _invite(
-        self, at_ns: int, call: bytes, branch: bytes, attempt: _CallAttempt | None
+        self, call: bytes, new: _CallAttempt, attempt: _CallAttempt | None
     ) -> None:
         if attempt is None:
-            self._attempts[call] = _CallAttempt(at_ns, branch)
+            self._attempts[call] = new
             if len(self._attempts) > self._most:
-                self._settle(self._attempts.pop(next(iter(self._attempts))), at_ns)
-        elif branch != attempt.branch and (
+                self._settle(
+                    self._attempts.pop(next(iter(self._attempts))), new.began_ns
+                )
+        elif new.branch != attempt.branch and (
             attempt.code in _CHALLENGES
             or FIRST_REFUSAL <= attempt.code < _FIRST_FAILURE
         ):
             # With credentials, or to where the call was redirected.
-            self._attempts[call] = _CallAttempt(at_ns, branch)
+            self._attempts[call] = new
+
+    def take_settled(self, now_ns: int, is_end: bool = False) -> list[SettledCall]:
+        """Removes and returns the calls of which nothing more is to come: half a minute
+        after the final code, as they may be sent again with credentials; at once if
+        that is the end."""
+        settled = []
+        for call, attempt in list(self._attempts.items()):
+            since_ns = attempt.coded_ns if attempt.code else attempt.began_ns
+            most_s: float = NO_REPLY_S
+            if attempt.code and is_end:
+                most_s = -1
+            elif attempt.is_heard and not attempt.code:
+                most_s = _MOST_DELAY_MS / 1000
+            if now_ns - since_ns > most_s * 1e9:
+                del self._attempts[call]
+                settled.append(
+                    SettledCall(
+                        attempt.code,
+                        attempt.delay_ms if _has_delay(attempt.code) else None,
+                        not attempt.is_heard,
+                        attempt.caller,
+                    )
+                )
+        return settled
 
     def _settle(self, attempt: _CallAttempt, now_ns: int) -> None:
         code, delay_ms = attempt.code, attempt.delay_ms or 0
@@ -111,7 +153,7 @@ class SipCalls:
             self._successful[delay_ms] += 1
         else:
             self._refused[code] += 1
-            if code >= _FIRST_FAILURE and code not in _CHALLENGES:
+            if _has_delay(code):
                 self._failed[delay_ms] += 1
 
     def finish(self, now_ns: int) -> SipCallFigures | None:
@@ -131,6 +173,12 @@ class SipCalls:
             successful_delay=_delay_figures(self._successful),
             failed_delay=_delay_figures(self._failed),
         )
+
+
+def _has_delay(code: int) -> bool:
+    """Whether the call was answered, or failed: neither redirected nor challenged."""
+    is_over = code >= _FIRST_FAILURE and code not in _CHALLENGES
+    return is_over or FIRST_FINAL <= code < FIRST_REFUSAL
 
 
 def _delay_figures(calls_by_ms: Counter[int]) -> DelayFigures | None:

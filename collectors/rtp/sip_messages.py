@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ _TAG = re.compile(r";\s*tag\s*=", re.I)
 _BOUNDARY = re.compile(r';\s*boundary\s*=\s*"?([^\s";]{1,70})', re.I)
 _HELD = re.compile(rb"^c=IN IP4 0\.0\.0\.0\s*$", re.M)
 _FOLD = re.compile(rb"\n[ \t]+")
+# Digests of callers can be compared while the process lives, and never looked up.
+_CALLER_KEY = secrets.token_bytes(16)
 _MOST_MEDIA, _MOST_LINES, _MOST_CANDIDATES, _MOST_PARTS = 16, 400, 16, 16
 _DIRECTIONS = {"sendrecv", "sendonly", "recvonly", "inactive"}
 
@@ -38,7 +41,7 @@ class SipMessage(NamedTuple):
     """`method` of a request, or else `status` of a reply. `about`: the method of the
     request that is replied to, or of this one. `branch` of the hop that it is on.
     `in_dialog`: of a call that is established. `is_held`: the sender awaits nothing for
-    now, said in the old way (RFC 2543), by the address 0.0.0.0."""
+    now, said in the old way (RFC 2543), by the address 0.0.0.0. `caller`: a digest."""
 
     call_id: str
     method: str
@@ -48,11 +51,19 @@ class SipMessage(NamedTuple):
     branch: str = ""
     in_dialog: bool = False
     is_held: bool = False
+    caller: bytes = b""
 
 
 def call_digest(text: str) -> bytes:
     """What is held of a Call-ID or branch, which may name a host or a person."""
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _caller_digest(value: str) -> bytes:
+    """Of the address in a From header, without its parameters."""
+    address = value.rpartition("<")[2].partition(">")[0].partition(";")[0].lower()
+    digest = hashlib.blake2b(address.encode(), digest_size=16, key=_CALLER_KEY)
+    return digest.digest()
 
 
 def begins_sip(data: bytes) -> bool:
@@ -70,7 +81,7 @@ def read_sip(payload: bytes) -> SipMessage | None:
     # A line that begins with a space goes on with the one before.
     head = _FOLD.sub(b" ", head)
     call_id = kind = about = branch = ""
-    in_dialog = False
+    in_dialog, caller = False, b""
     for line in head.decode("utf-8", "replace").split("\n")[:_MOST_LINES]:
         name, _, value = line.partition(":")
         name, value = name.strip().lower(), value.strip()
@@ -84,6 +95,8 @@ def read_sip(payload: bytes) -> SipMessage | None:
             # The first is that of the newest hop.
             found = _BRANCH.search(value.partition(",")[0])
             branch = found[1] if found else ""
+        elif name in ("from", "f"):
+            caller = _caller_digest(value)
         elif name in ("to", "t"):
             # A name in quotes or an address in brackets may have anything.
             in_dialog = _TAG.search(value.rpartition(">")[2]) is not None
@@ -97,6 +110,7 @@ def read_sip(payload: bytes) -> SipMessage | None:
     return SipMessage(
         *(call_id, method, int(start[1] or 0), media),
         *(about, branch, in_dialog, is_held),
+        caller=caller,
     )
 
 

@@ -16,6 +16,16 @@ _SENDS_NOTHING = {"recvonly", "inactive"}
 _AWAITS_NOTHING = {"sendonly", "inactive"}
 
 
+def sends_nothing(media: SdpMedia) -> bool:
+    """Whether the party that awaits this medium does not send it."""
+    return media.direction in _SENDS_NOTHING
+
+
+def awaits_nothing(media: SdpMedia) -> bool:
+    """Whether the party does not listen for now."""
+    return media.direction in _AWAITS_NOTHING
+
+
 class AwaitedMedia(NamedTuple):
     """A medium that a party awaits, in which call."""
 
@@ -80,11 +90,11 @@ class WatchedStream:
         for kind in kinds:
             if not self.formats[kind].name:
                 self.use_format(kind)
-        self._note_quiet("target", awaited.media.direction in _SENDS_NOTHING, at_ns)
+        self._note_quiet("target", sends_nothing(awaited.media), at_ns)
 
     def announce_sender(self, media: SdpMedia, at_ns: int) -> None:
         """What the sending end says of the other direction."""
-        self._note_quiet("source", media.direction in _AWAITS_NOTHING, at_ns)
+        self._note_quiet("source", awaits_nothing(media), at_ns)
 
     def _note_quiet(self, end: str, is_quiet: bool, at_ns: int) -> None:
         before = bool(self._quiet)

@@ -42,6 +42,7 @@ NOTHING = {
     "self_web": "The status page is switched off",
     "sensor": "No such sensor is read",
     "silence": "None",
+    "sip_calls": "No mirrored port has its SIP read, or too few people called",
     "site": "No state is known",
     "storage": "It reports no disk",
     "teams_calls": "No record of Microsoft's is read, or too few people",

@@ -37,13 +37,20 @@ def rtp(
             help="with --interface: an SBC or media gateway, so no person's telephone",
         ),
     ] = None,
+    sip: Annotated[
+        bool,
+        typer.Option(
+            "--sip",
+            help="with --interface: read SIP over UDP too, which has numbers and names",
+        ),
+    ] = False,
 ) -> None:
     """List the calls (RTP) of a capture with loss, jitter and estimated MOS, or count
     those on a mirrored port by subnet and minute."""
     if (capture is None) == (not interface):
         usage_error(["expected either FILE or --interface NAME"])
     if capture is None:
-        _capture(interface, config, gateway or [])
+        _capture(interface, config, gateway or [], sip)
     else:
         _report(capture, json)
 
@@ -73,7 +80,9 @@ def _report(capture: Path, json: bool) -> None:
         output_console().print(call_table(report.sip))
 
 
-def _capture(interface: str, path: Path | None, gateways: list[str]) -> None:
+def _capture(
+    interface: str, path: Path | None, gateways: list[str], with_sip: bool
+) -> None:
     from collectors.estate import Estate
     from collectors.ip_networks import parse_network
     from towpath.log_setup import LogConfig, configure
@@ -92,6 +101,6 @@ def _capture(interface: str, path: Path | None, gateways: list[str]) -> None:
         estate = read_estate(settings)
     configure(LogConfig() if settings is None else settings.log)
     try:
-        capture_interface(interface, settings, estate, networks)
+        capture_interface(interface, settings, estate, networks, with_sip)
     except CaptureFailed as error:
         fail(str(error))

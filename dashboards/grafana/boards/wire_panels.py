@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collectors.store.query import Aggregate
+from collectors.store.query import Aggregate, Where
 from dashboards.grafana.board import (
     LOOK,
     NEUTRAL,
@@ -144,6 +144,77 @@ FAR_ENDS = Panel(
     sort=("reported_loss_ratio_mean", True),
     no_value=_NO_MEDIA,
 )
+_NO_SIP = "No mirrored port has its SIP read, or too few people called"
+_SIP_RATIOS = (
+    ("fault_ratio", "Failed"),
+    ("answered_ratio", "Answered"),
+    ("not_answered_ratio", "Not answered"),
+    ("wrong_number_ratio", "Wrong number"),
+    ("no_reply_ratio", "No reply"),
+)
+_PORT_COLUMN = TableColumn("Mirrored port", width=140)
+SETUPS = Panel(
+    "What became of telephone calls on the wire?",
+    "By SIP. Failed: trunk, provider or a setting. No reply: not even 100 in 32 "
+    "seconds. Post-dial delay: until the first sign, in which a caller hears nothing. "
+    "Rows of fewer than ten callers wait for more.",
+    (
+        PanelQuery(
+            select(
+                "sip_calls",
+                *((field, "mean") for field, _ in _SIP_RATIOS),
+                ("delay_ms", "mean"),
+                ("calls", "sum"),
+                ("minutes", "max"),
+                by=("interface",),
+                where=(Where("by", ("all",)),),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=4,
+    columns={
+        "interface": _PORT_COLUMN,
+        **{
+            f"{field}_mean": record_column("sip_calls", field, title)
+            for field, title in _SIP_RATIOS
+        },
+        "delay_ms_mean": record_column("sip_calls", "delay_ms", "Post-dial delay", 0),
+        "calls_sum": record_column("sip_calls", "calls", "Calls", 0),
+        "minutes_max": record_column("sip_calls", "minutes", "Minutes in a row", 0),
+    },
+    sort=("fault_ratio_mean", True),
+    no_value=_NO_SIP,
+)
+CODES = Panel(
+    "With which SIP codes did calls on the wire end?",
+    "Calls that were not answered, by their final code (RFC 3261): 486 is busy, 487 "
+    "given up, 404 a wrong number, 5xx a fault. Codes of fewer than ten callers are "
+    "left out.",
+    (
+        PanelQuery(
+            select(
+                "sip_calls",
+                ("calls", "sum"),
+                by=("group", "interface"),
+                where=(Where("by", ("sip_code",)),),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=5,
+    columns={
+        "group": TableColumn("Code", width=90),
+        "interface": _PORT_COLUMN,
+        "calls_sum": record_column("sip_calls", "calls", "Calls", 0),
+    },
+    sort=("calls_sum", True),
+    no_value=_NO_SIP,
+)
 WHEN_POOR = Panel(
     "When were telephone calls poor?",
     f"All pairs of subnets together. {_MEDIA_TEXT} {what_to_do('wire_calls_poor')}",
@@ -200,6 +271,8 @@ CAPTURES = Panel(
                 ("over_limit", "sum"),
                 ("rtcp", "sum"),
                 ("rtcp_unread", "sum"),
+                ("sip", "sum"),
+                ("calls_withheld", "sum"),
                 ("down_s", "sum"),
                 by=("interface",),
             )
@@ -210,7 +283,7 @@ CAPTURES = Panel(
     width=24,
     height=5,
     columns={
-        "interface": TableColumn("Mirrored port", width=140),
+        "interface": _PORT_COLUMN,
         "drop_ratio_mean": record_column(
             "rtp_capture", "drop_ratio", "Dropped", 2, steps=_DROP_STEPS
         ),
@@ -224,6 +297,10 @@ CAPTURES = Panel(
         "rtcp_unread_sum": record_column(
             "rtp_capture", "rtcp_unread", "RTCP not read", 0
         ),
+        "sip_sum": record_column("rtp_capture", "sip", "SIP messages", 0),
+        "calls_withheld_sum": record_column(
+            "rtp_capture", "calls_withheld", "Calls in no row", 0
+        ),
         "down_s_sum": record_column("rtp_capture", "down_s", "Port down", 0),
         "streams_max": record_column("rtp_capture", "streams", "Streams, most", 0),
         "withheld_max": record_column("rtp_capture", "withheld", "In no row, most", 0),
@@ -233,6 +310,6 @@ CAPTURES = Panel(
 )
 WIRE_CALLS = BoardRow(
     "Telephony on the wire",
-    (SUBNETS, FAR_ENDS, WHEN_POOR, DROPS, CAPTURES),
+    (SUBNETS, FAR_ENDS, SETUPS, CODES, WHEN_POOR, DROPS, CAPTURES),
     collapsed=True,
 )

@@ -1,0 +1,68 @@
+"""What SIP on a mirrored port says: how calls are set up, and which media are awaited
+where. Pure, in bounded memory.
+
+Messages are read in memory and dropped at once. Of numbers, names and Call-IDs only
+digests are held, those of callers with a key that ends with the process.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from collectors.rtp.frame_decoder import Datagram
+from collectors.rtp.rtp_stream import StreamKey
+from collectors.rtp.sip_calls import SipCalls
+from collectors.rtp.sip_messages import SdpMedia, call_digest, join_bundled, read_sip
+from collectors.rtp.watched_stream import awaits_nothing, sends_nothing
+
+_MOST_CALLS, _MOST_PLACES = 20_000, 40_000
+
+
+class LiveCalls:
+    """`take` each datagram that may be SIP; counts `sip`. `calls` has what becomes of
+    calls."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self._counts = counts
+        self.calls = SipCalls(_MOST_CALLS)
+        self._media: dict[tuple[bytes, int], SdpMedia] = {}
+        # What a host offered in a call last.
+        self._offered: dict[tuple[bytes, bytes], list[tuple[bytes, int]]] = {}
+
+    def take(self, at_ns: int, datagram: Datagram) -> None:
+        message = read_sip(datagram.payload)
+        if message is None:
+            return
+        self._counts["sip"] += 1
+        digest = call_digest(message.call_id)
+        self.calls.take(at_ns, digest, message)
+        offer = digest, datagram.source
+        if message.is_held:
+            for place in self._offered.get(offer, ()):
+                held = self._media.get(place)
+                if held is not None:
+                    self._media[place] = held._replace(direction="sendonly")
+        if not message.media:
+            return
+        places = self._offered[offer] = []
+        if len(self._offered) > _MOST_CALLS:
+            del self._offered[next(iter(self._offered))]
+        for media in join_bundled(message.media):
+            for place in ((media.address, media.port), *media.candidates):
+                places.append(place)
+                self._media.pop(place, None)
+                self._media[place] = media
+                if len(self._media) > _MOST_PLACES:
+                    del self._media[next(iter(self._media))]
+
+    def awaited(self, key: StreamKey) -> SdpMedia | None:
+        """What the receiver of a stream said that it awaits."""
+        return self._media.get((key.target, key.target_port))
+
+    def is_on_hold(self, key: StreamKey) -> bool:
+        """Whether either end has said that nothing will come back."""
+        receiver = self.awaited(key)
+        sender = self._media.get((key.source, key.source_port))
+        return (receiver is not None and sends_nothing(receiver)) or (
+            sender is not None and awaits_nothing(sender)
+        )
