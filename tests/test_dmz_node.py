@@ -6,9 +6,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx2
 import msgspec
@@ -20,6 +22,7 @@ from waiting import until
 from warm_command import WarmCommand
 
 from collectors.dmz import dmz_registry
+from collectors.nats import nats_connection
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from probes.wire.clock import wall_ms
@@ -233,8 +236,9 @@ async def test_the_node_cannot_write_what_the_inside_publishes(
 
 
 async def test_the_server_of_the_dmz_lets_in_nobody_without_a_certificate(
-    council: DmzCouncil,
+    council: DmzCouncil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(nats_connection, "_FIRST_S", 0.1)
     url = council.server.url.replace("nats:", "tls:")
     config = NatsConfig(servers=(url,), ca_file=council.authority.file)
     async with NatsConnection(config, "stranger") as stranger:
@@ -249,3 +253,33 @@ async def until_ready(laptop: Laptop) -> None:
         return False
 
     await until(is_ready, "a node that knows the laptops", every_s=0.1)
+
+
+async def test_all_goes_on_after_the_server_of_the_dmz_was_set_up_again(
+    tmp_path: Path,
+) -> None:
+    with dmz_council(tmp_path) as council:
+        async with inside(council), node(council) as laptop:
+            await until_ready(laptop)
+            who = await enrolled(council, laptop, "planted-device-7")
+            assert (await laptop.report(who, "s-1")).status_code == 200
+            await until_rows(council, who, 1)
+            council.server.kill()
+            shutil.rmtree(council.server.folder / "data")
+            council.server.start()
+
+            async def is_taken() -> bool:
+                sent = await laptop.report(who, "s-2", wall_ms() + 1)
+                assert sent.status_code in (200, 503), sent.text
+                return bool(sent.status_code == 200)
+
+            await until(is_taken, "reports to be taken again", every_s=0.3)
+            spare = token(council)
+
+            async def is_enrolled() -> bool:
+                answer = await laptop.enrol(spare, "planted-device-8")
+                assert answer.status_code in (200, 503), answer.text
+                return bool(answer.status_code == 200)
+
+            await until(is_enrolled, "enrolments to be answered again", every_s=0.5)
+            assert len(await until_rows(council, who, 2)) == 2

@@ -55,8 +55,9 @@ class DmzRegistry:
         self._made: object = None
         self._head_s: float | None = None
         self._marked_s = now_s()
+        # By laptop: what is not sent yet, and what was sent last.
         self._marks: dict[str, LaptopMark] = {}
-        self._news = asyncio.Event()
+        self._sent: dict[str, LaptopMark] = {}
         self._failures = FailureLog("registry_not_read", "registry_read_again")
         self._age = FailureLog("inside_is_away", "inside_is_back", level="warning")
 
@@ -82,14 +83,19 @@ class DmzRegistry:
         self._mark(agent, seen_ms=now_ms - now_ms % _HOUR_MS)
 
     def mark_measured(self, agent: str, time_ms: int, software: str = "") -> None:
-        self._mark(agent, measured_ms=time_ms, software=software)
+        hour_ms = time_ms - time_ms % _HOUR_MS
+        self._mark(agent, measured_ms=hour_ms, software=software)
 
     def mark_policy(self, agent: str, version: str) -> None:
         self._mark(agent, policy=version)
 
     def _mark(self, agent: str, **marked: int | str) -> None:
-        before = self._marks.get(agent, LaptopMark(agent))
-        self._marks[agent] = msgspec.structs.replace(before, **marked)
+        known = self._sent.get(agent) or LaptopMark(agent)
+        before = self._marks.get(agent, known)
+        after = msgspec.structs.replace(before, **marked)
+        # Once an hour for each laptop, whatever it sends.
+        if after != known:
+            self._marks[agent] = after
 
     async def follow(self) -> None:
         """Follows the inside until cancelled."""
@@ -158,18 +164,24 @@ class DmzRegistry:
         if not self._marks or self._now_s() - self._marked_s < _MARKS_S:
             return
         self._marked_s = self._now_s()
-        some = dict(list(self._marks.items())[:_MARKS_AT_ONCE])
-        body = msgspec.msgpack.encode(list(some.values()))
-        try:
-            await self._connection.client.request(
-                self._marks_subject, body, timeout=_ANSWER_S
-            )
-        except (errors.NoRespondersError, errors.TimeoutError):
-            # The inside is away: they are kept for it.
-            return
-        for agent, mark in some.items():
-            if self._marks.get(agent) is mark:
-                del self._marks[agent]
+        waiting = list(self._marks.values())
+        for begin in range(0, len(waiting), _MARKS_AT_ONCE):
+            some = waiting[begin : begin + _MARKS_AT_ONCE]
+            body = msgspec.msgpack.encode(some)
+            try:
+                await self._connection.client.request(
+                    self._marks_subject, body, timeout=_ANSWER_S
+                )
+            except (errors.NoRespondersError, errors.TimeoutError):
+                # The inside is away: they are kept for it.
+                return
+            for mark in some:
+                self._sent[mark.agent] = mark
+                if self._marks.get(mark.agent) is mark:
+                    del self._marks[mark.agent]
+        # What is erased inside does not stay here.
+        known = set(self.view.agents())
+        self._sent = {name: m for name, m in self._sent.items() if name in known}
 
     def _judge_age(self) -> None:
         age_s = self.age_s

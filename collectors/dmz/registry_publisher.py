@@ -65,7 +65,6 @@ class RegistryPublisher:
                 if self._connection.is_connected:
                     await self.publish()
             except _FAILURES as error:
-                self._forget()
                 self._failures.failed(self._connection.sentence(error))
             else:
                 self._failures.recovered()
@@ -75,21 +74,30 @@ class RegistryPublisher:
         """Publishes what has changed, and returns the revision of the bucket that has
         it. Raises what the client raises."""
         async with self._publishing:
-            changed = dict(await self._changed_parts())
-            is_due = self._now_s() - self._head_s >= _HEAD_S
-            if not changed and not is_due:
-                return self._revision
-            bucket = await self._open()
-            puts = [bucket.put(key, body) for key, body in changed.items()]
-            revisions = await asyncio.gather(*puts)
-            self._published |= changed
-            self._revision = max([self._revision, *revisions])
-            if is_due:
-                # After the parts: who has a head has what it is about.
-                head = msgspec.json.encode(PublishedHead(self._now_ms()))
-                self._head_s = self._now_s()
-                await bucket.put(HEAD, head)
+            try:
+                return await self._put_changes()
+            except _FAILURES:
+                self._forget()
+                raise
+
+    async def _put_changes(self) -> int:
+        changed = dict(await self._changed_parts())
+        is_due = self._now_s() - self._head_s >= _HEAD_S
+        if not changed and not is_due:
             return self._revision
+        bucket = await self._open()
+        puts = [bucket.put(key, body) for key, body in changed.items()]
+        revisions = await asyncio.gather(*puts)
+        if self._bucket is bucket:
+            # Else the connection has ended meanwhile, and all goes out again.
+            self._published |= changed
+        self._revision = max([self._revision, *revisions])
+        if is_due:
+            # After the parts: who has a head has what it is about.
+            head = msgspec.json.encode(PublishedHead(self._now_ms()))
+            self._head_s = self._now_s()
+            await bucket.put(HEAD, head)
+        return self._revision
 
     async def _changed_parts(self) -> list[tuple[str, bytes]]:
         found: dict[str, bytes] = {}
@@ -107,7 +115,7 @@ class RegistryPublisher:
     def _forget(self) -> None:
         """Publishes everything again: the server may be another one."""
         self._bucket, self._published = None, {}
-        self._generation, self._of = -1, None
+        self._generation, self._of, self._revision = -1, None, 0
         self._head_s = float("-inf")
 
     async def _open(self) -> KeyValue:
