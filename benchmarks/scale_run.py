@@ -76,12 +76,16 @@ class Installation:
             ),
             deliver=self.stored.add,
         )
+        # Each of them reads all rows, and writes its part of them.
         self.writers = [
             add(
                 f"writer {number + 1}",
                 speed=Speed(
                     most_rows=influx["flush_rows"],
-                    row_s={k: s + influx["writer_us"] * _US for k, s in read_s.items()},
+                    row_s={
+                        kind: estate.writers * each_s + influx["writer_us"] * _US
+                        for kind, each_s in read_s.items()
+                    },
                     pace_s=influx["pace_s"],
                 ),
                 deliver=self._to_store,

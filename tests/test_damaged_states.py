@@ -10,7 +10,7 @@ from collectors.calls.written_state import WrittenState
 from collectors.snmp.polling.device_state import DeviceState, DeviceStates
 from collectors.store.erasure import Erasures
 from collectors.store.store_config import StoreConfig
-from collectors.store.store_writer import saved_positions
+from collectors.store.store_positions import saved_positions
 
 
 def damage(file: Path, octet: bytes) -> None:

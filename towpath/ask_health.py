@@ -12,8 +12,9 @@ import json
 import sys
 from collections.abc import Iterable
 
-# `metrics.port` as it is by default, and those after it for single roles.
-DEFAULT_PORTS = range(9468, 9475)
+# `metrics.port` as it is by default, and those after it for single roles and parts of
+# the store.
+DEFAULT_PORTS = range(9468, 9490)
 _TIMEOUT_S = 8.0
 
 

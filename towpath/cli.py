@@ -79,7 +79,10 @@ def run(
     config: ConfigFile,
     role: Annotated[
         list[str] | None,
-        typer.Option(help="poll, ingest, store, alert or web; default: all"),
+        typer.Option(
+            help="poll, ingest, store, alert, web or calls; default: all. store-1, "
+            "store-2 …: one of store.writers"
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="list what would run, and start nothing")
@@ -91,17 +94,22 @@ def run(
     from towpath.log_setup import configure
     from towpath.run import Installation, StartFailed
     from towpath.serve import serve
+    from towpath.store_role import split_part
 
     restrict_umask()
     settings = read_config(config)
     requested = [name for names in role or ROLES for name in names.split(",")]
+    try:
+        requested, part = split_part(settings.store.writers, requested)
+    except ValueError as error:
+        usage_error([f"--role {error}"])
     for name in requested:
         if name not in ROLES:
             usage_error([f"--role {name!r}: expected one of {', '.join(ROLES)}"])
     roles: list[Role] = [name for name in ROLES if name in requested]
     configure(settings.log)
     try:
-        installation = Installation(settings, roles)
+        installation = Installation(settings, roles, part=part)
     except (ValueError, LookupError, OSError) as error:
         usage_error(group_alike(str(error).splitlines(), _MANY_PROBLEMS))
     if check:

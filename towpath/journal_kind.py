@@ -13,6 +13,7 @@ from collectors.journal import (
     JournalReader,
     Positions,
 )
+from collectors.journal.known_readers import FileReaders, KnownReaders
 from collectors.nats.nats_config import NatsConfig
 from collectors.server_measurements import CATALOGUE
 
@@ -60,6 +61,13 @@ class JournalKind:
 
         folder = self._config.folder
         return StreamReader(self.connection, folder, name, start, yields)
+
+    def known_readers(self) -> KnownReaders:
+        if self.connection is None:
+            return FileReaders(self._config.folder)
+        from collectors.nats.stream_consumers import StreamConsumers
+
+        return StreamConsumers(self.connection, self._config.folder)
 
 
 class OpenedJournal(AbstractAsyncContextManager[Journal]):

@@ -29,11 +29,12 @@ _Application = Callable[[dict[str, Any], _Start], Iterable[bytes]]
 
 class MetricsConfig(StrictModel):
     """`port` is for a process with all roles. A process with one role adds 1 for poll,
-    2 for ingest, 3 for store, 4 for alert or 5 for web. 0 turns it off. `rows`: the
-    alert role exposes the newest rows that rules evaluate."""
+    2 for ingest, 3 for store, 4 for alert, 5 for web or 6 for calls; part 2 of the
+    store adds 7, and so on. 0 turns it off. `rows`: the alert role exposes the newest
+    rows that rules evaluate."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65529)] = 9468
+    port: Annotated[int, Field(ge=0, le=65514)] = 9468
     rows: bool = False
 
 
@@ -46,12 +47,9 @@ class MetricsServer:
         roles: Sequence[str],
         readiness: Readiness,
         *collectors: Collector,
+        part: int = 1,
     ) -> None:
-        order = ("poll", "ingest", "store", "alert", "web", "calls")
-        self.host = config.host
-        self.port = config.port
-        if len(roles) < len(order):
-            self.port += 1 + order.index(roles[0])
+        self.host, self.port = config.host, _port(config, roles, part)
         self._registry = CollectorRegistry(auto_describe=False)
         self._collectors, self._readiness = collectors, readiness
         self._roles = list(roles)
@@ -110,6 +108,16 @@ class MetricsServer:
         # `serve_forever` would wake twice a second to look whether it should stop.
         while not self._stopping:
             self._server.handle_request()
+
+
+def _port(config: MetricsConfig, roles: Sequence[str], part: int) -> int:
+    """The port of a process with these roles and that part of the store."""
+    order = ("poll", "ingest", "store", "alert", "web", "calls")
+    if part > 1:
+        return config.port + len(order) + part - 1
+    if len(roles) < len(order):
+        return config.port + 1 + order.index(roles[0])
+    return config.port
 
 
 class _ScrapeServer(ThreadingWSGIServer):

@@ -20,6 +20,7 @@ from collectors.self_metrics import Source
 from collectors.server_measurements import CATALOGUE
 from collectors.sharing.estate_share import site_pollers
 from collectors.snmp import Credentials, Poller
+from collectors.store import StorePart
 from collectors.store.erasure import Erasures
 from dashboards.web import ApiSources
 from probes.wire.clock import WallClock
@@ -49,12 +50,18 @@ def retention_jobs(config: TowpathConfig) -> list[Job]:
     ]
 
 
-def name_process(config: TowpathConfig, roles: Sequence[str]) -> str:
+def name_process(
+    config: TowpathConfig, roles: Sequence[str], part: StorePart | None = None
+) -> str:
     """What a process is called in its rows and its log of the journal: by its roles,
-    and by its poller if there may be several."""
+    by its poller if there may be several, and by its part of the store from 2 on."""
     name = "all" if len(roles) == len(ROLES) else "-".join(roles)
     poller = config.snmp.poller_name
-    return f"{name}+{poller}" if poller and "poll" in roles else name
+    if poller and "poll" in roles:
+        name += f"+{poller}"
+    if part is not None and part.number > 1:
+        name += f"+{part.number}"
+    return name
 
 
 def build_poller(

@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from alerts.alert_access import overdue_sentences, start_positions
 from alerts.alert_engine import AlertEngine, EngineInputs
@@ -26,9 +26,6 @@ from collectors.batch import Batch
 from collectors.certificate_files import CertificateFiles
 from collectors.disk_space import Disks
 from collectors.estate import Estate, EstateFile
-from collectors.experience.experience_reader import ExperienceReader
-from collectors.experience.parity_keeper import ParityKeeper
-from collectors.experience.team_members import TeamMembers
 from collectors.file_limit import raise_file_limit
 from collectors.ingest import (
     BrokerFiles,
@@ -43,7 +40,7 @@ from collectors.self_metrics import SelfMonitor, Source
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials
 from collectors.snmp.traps import TrapReceiver
-from collectors.store import StoreWriter, open_store, saved_positions
+from collectors.store import StorePart, open_store
 from collectors.support_codes import SupportCodes, support_codes_file
 from collectors.topology import TopologyGraph, TopologyView
 from collectors.vpn_gateways import VpnGateways
@@ -73,12 +70,10 @@ from towpath.role_parts import (
     build_poller,
     call_collector,
     name_process,
-    retention_jobs,
 )
 from towpath.roles import RoleLocks
 from towpath.scheduled_reports import scheduled_reports
-
-Piece = AbstractAsyncContextManager[Any] | AbstractContextManager[Any]
+from towpath.store_role import Piece, store_role
 
 
 class StartFailed(RuntimeError):
@@ -86,16 +81,19 @@ class StartFailed(RuntimeError):
 
 
 class Installation:
-    """The pieces of one process. `async with Installation(config, roles)` runs them."""
+    """The pieces of one process. `async with Installation(config, roles)` runs them.
+    `part`: of the store, if several processes write it; the first by default."""
 
     def __init__(
         self,
         config: TowpathConfig,
         roles: Sequence[Role],
         now_ms: WallClock = wall_ms,
+        part: StorePart | None = None,
     ) -> None:
         self.config, self.roles = config, roles
-        self.process = name_process(config, roles)
+        self.part = part or StorePart(1, config.store.writers)
+        self.process = name_process(config, roles, self.part)
         self.pieces: list[tuple[str, Piece]] = []
         self._sources: list[tuple[str, Source]] = []
         self._running = contextlib.AsyncExitStack()
@@ -105,8 +103,8 @@ class Installation:
         self._row_metrics: list[WindowMetrics] = []
         self._checks: list[tuple[str, Check]] = []
 
-        names = ", ".join(roles)
-        self._add(f"roles {names}", RoleLocks(config.state / "roles", roles))
+        held = [self.part.reader if role == "store" else role for role in roles]
+        self._add(f"roles {', '.join(roles)}", RoleLocks(config.state / "roles", held))
         self.estate = EstateFile(config.estate)
         self._add(f"estate {config.estate}", self.estate)
         self._kind = process_journal(config, roles, self.process)
@@ -143,7 +141,13 @@ class Installation:
         self.readiness = Readiness(self._checks, now_ms)
         if config.metrics.port:
             collectors = (monitor, *self._row_metrics)
-            metrics = MetricsServer(config.metrics, roles, self.readiness, *collectors)
+            metrics = MetricsServer(
+                config.metrics,
+                roles,
+                self.readiness,
+                *collectors,
+                part=self.part.number,
+            )
             self._add(f"metrics http://{metrics.host}:{metrics.port}/metrics", metrics)
 
     def _poll(self) -> None:
@@ -235,29 +239,19 @@ class Installation:
         )
 
     def _store(self) -> None:
-        config = self.config
         self._open_store()
-        reader = self._kind.reader("store", saved_positions(config.store))
-        self._add("reader store", reader)
-        writer = StoreWriter(config.store, reader, self.store, self._now_ms)
-        self._add("store writer", writer)
-        self._source("store", lambda at: writer.samples(self.process, at))
-        grouping = ExperienceReader(
-            config.groups,
-            self._kind.reader,
-            config.state / "groups.json",
+        pieces, sources = store_role(
+            self.config,
+            self.part,
+            self._kind,
+            self.store,
             self.journal,
+            self.estate,
+            self.process,
             self._now_ms,
-            TeamMembers(config.ingest.registry.path).teams,
         )
-        self._add(f"groups of at least {config.groups.least} agents", grouping)
-        self._source("groups", lambda at: [grouping.sample(self.process)])
-        state, least = config.state / "parity.json", config.groups.least
-        stores = (self.store, self.journal, self._current)
-        parity = ParityKeeper(*stores, state, least, self._now_ms)
-        self._add("experience parity of each month", parity)
-        retention = Retention(retention_jobs(config), self._now_ms)
-        self._add("retention of files", retention)
+        self.pieces += pieces
+        self._sources += sources
 
     def _alert(self) -> None:
         self._open_store()
@@ -365,7 +359,7 @@ class Installation:
 
     def _open_store(self) -> None:
         if not hasattr(self, "store"):
-            self.store = open_store(self.config.store, CATALOGUE)
+            self.store = open_store(self.config.store, CATALOGUE, self.part)
             self._add(f"store {self.config.store.kind}", self.store)
 
     def _add(self, name: str, piece: Piece) -> None:

@@ -20,6 +20,7 @@ from collectors.journal.segment import (
     POSITION_BYTES,
     Position,
     Segment,
+    committed_after,
     frame_at,
     list_segments,
     next_frame,
@@ -86,22 +87,7 @@ class Cursor:
         return self._unpassed[0].committed_ms if self._unpassed else self.unread_ms()
 
     def unread_ms(self) -> int | None:
-        position = self.position
-        for segment in list_segments(self._log):
-            if segment.number < position.segment:
-                continue
-            offset = position.offset if segment.number == position.segment else 0
-            try:
-                fd = os.open(segment.path, os.O_RDONLY)
-            except FileNotFoundError:
-                continue
-            try:
-                frame = frame_at(fd, offset, segment.marker)
-                if not isinstance(frame, str):
-                    return frame[0].committed_ms
-            finally:
-                os.close(fd)
-        return None
+        return committed_after(self._log, self.position)
 
     def read(self, max_rows: int, batches: list[Batch]) -> int:
         """Appends to `batches` up to about `max_rows`; returns the rows added."""

@@ -148,6 +148,25 @@ def frames(fd: int, marker: bytes, crc: bool = True) -> Iterator[Frame]:
             offset = frame.end
 
 
+def committed_after(log: Path, position: Position) -> int | None:
+    """When the first frame after `position` was committed; None if there is none."""
+    for segment in list_segments(log):
+        if segment.number < position.segment:
+            continue
+        offset = position.offset if segment.number == position.segment else 0
+        try:
+            fd = os.open(segment.path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            frame = frame_at(fd, offset, segment.marker)
+            if not isinstance(frame, str):
+                return frame[0].committed_ms
+        finally:
+            os.close(fd)
+    return None
+
+
 class Progress(msgspec.Struct, frozen=True):
     """How far a reader is in a log. It needs nothing before `passed`. If the disk is
     full, the log may delete what is before `released`, which is further if the reader

@@ -81,6 +81,19 @@ class JournalStreams:
         names = await self._names(api_name, "consumers", {})
         return [_unescaped(name) for name in names]
 
+    async def known_readers(self) -> set[str]:
+        """The readers of any log."""
+        found: set[str] = set()
+        for log in await self.logs():
+            names = await self.readers(log)
+            found |= {name.removesuffix(_SEEKING) for name in names}
+        return found
+
+    async def begin(self, log: str, reader: str) -> None:
+        """Keeps everything for a reader from now on, if it has never run."""
+        if await self.consumer(log, reader) is None:
+            await self._add_consumer(log, reader, 0, False)
+
     async def progress(self, log: str) -> dict[str, ReaderProgress]:
         """Of each reader that has ever run: readers that have not opened this log yet
         need everything."""
@@ -94,7 +107,7 @@ class JournalStreams:
                 info = await self.consumer(log, name)
                 if info is None:
                     continue
-                passed = info.ack_floor.stream_seq if info.ack_floor else 0
+                passed = passed_sequence(info)
                 released = passed
                 if info.config.description == _YIELDS and info.delivered:
                     released = info.delivered.stream_seq
@@ -175,6 +188,12 @@ class JournalStreams:
         if "error" in answer:
             jetstream_errors.APIError.from_error(answer["error"])
         return answer
+
+
+def passed_sequence(consumer: api.ConsumerInfo) -> int:
+    """What its reader has passed; the servers know nothing of what was before it."""
+    acknowledged = consumer.ack_floor.stream_seq if consumer.ack_floor else 0
+    return max(acknowledged, (consumer.config.opt_start_seq or 1) - 1)
 
 
 def incarnation(info: api.StreamInfo) -> int:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from collectors.store.influxql import render as render_influxql
     from collectors.store.store_config import StoreConfig, open_store, with_retention
     from collectors.store.store_errors import Away, QueryFailed, RowsRefused
-    from collectors.store.store_writer import StoreWriter, WriterStats, saved_positions
+    from collectors.store.store_parts import StorePart
+    from collectors.store.store_positions import saved_positions
+    from collectors.store.store_writer import StoreWriter, WriterStats
 else:
     __getattr__ = export_late(__name__)
 
@@ -20,6 +22,7 @@ __all__ = [
     "QueryFailed",
     "RowsRefused",
     "StoreConfig",
+    "StorePart",
     "StoreWriter",
     "WriterStats",
     "open_store",

@@ -9,9 +9,9 @@ can write the result by itself (decision 066).
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Iterable
-from pathlib import Path
 
 import structlog
 
@@ -36,7 +36,9 @@ from collectors.store.rolled_rows import (
     sources,
 )
 from collectors.store.rollup_backlog import RollUpBacklog, RollUpSpan
+from collectors.store.rollup_files import RollUpFiles
 from collectors.store.store_errors import Away
+from collectors.store.store_parts import StorePart
 from collectors.store.store_text import clean_tag
 from probes.wire.catalogue import Catalogue, Measurement
 
@@ -51,24 +53,38 @@ _REST_GROWING, _REST_HISTORY = 300, 4
 _LEAST_REST_S = {"5m": 60.0, HOUR: 600.0, DAY: 3_600.0}
 # History is rolled up for so long at a time, but an hour of rows at least.
 _HISTORY_S = 2.0
+_LOOK_AGAIN_S = 600.0
 
 
 class InfluxRollUps:
-    """Rolls up the shared measurements of `database`. `path`: its file.
+    """Rolls up the shared measurements of `database`: the subjects of `part`. `files`
+    has its file, and what other writers left to it.
 
     `mark` after each write; `run` now and then. What is not over yet is rolled up as
     often as it takes little time, and history in pieces of an hour, the latest first.
     """
 
     def __init__(
-        self, server: InfluxServer, database: str, catalogue: Catalogue, path: Path
+        self,
+        server: InfluxServer,
+        database: str,
+        catalogue: Catalogue,
+        files: RollUpFiles,
+        part: StorePart,
     ) -> None:
         self._server, self._database, self._catalogue = server, database, catalogue
-        self._backlog = RollUpBacklog(path, catalogue)
+        self._part = part
+        # What others left is in no file of its own yet.
+        self._is_saved = not files.found() or files.path(part).exists()
+        self._backlog = RollUpBacklog(
+            files.path(part), catalogue, files.first_state(part)
+        )
         # When what is growing is rolled up again.
         self._growing_from = dict.fromkeys(_LEAST_REST_S, 0.0)
         self._history_from = 0.0
-        self._without_rows: set[str] = set()
+        # Measurements without rows, and when to look again: another writer may have
+        # written the first ones.
+        self._without_rows: dict[str, float] = {}
         # Measurement → the values of its first tag: those that the server had when it
         # was first read, and those of what has been written since.
         self._subjects: dict[str, set[str]] = {}
@@ -83,8 +99,8 @@ class InfluxRollUps:
 
         Raises `Away` if they cannot be.
         """
-        self._without_rows -= {batch.measurement for batch in batches}
         for batch in batches:
+            self._without_rows.pop(batch.measurement, None)
             if (subjects := self._subjects.get(batch.measurement)) is not None:
                 tag = self._catalogue.measurement(batch.measurement).tags[0].name
                 subjects |= set(map(clean_tag, batch.tag(tag)))
@@ -95,6 +111,8 @@ class InfluxRollUps:
         """Rolls up what is due. Raises `Away` and `QueryFailed`; what has been rolled
         up until then is not repeated."""
         self._lines.clear()
+        if not self._is_saved:
+            await self._save()
         due = self._backlog.due(now_ms)
         # Days are calculated from what is written of the shorter steps.
         await self._roll_up([s for s in due if s.steps != (DAY,)], now_ms)
@@ -135,7 +153,8 @@ class InfluxRollUps:
         for declared in self._catalogue:
             name = declared.name
             is_known = name in self._backlog.history and name in self._backlog.days
-            if name in ROLLED and not is_known and name not in self._without_rows:
+            look_s = self._without_rows.get(name, 0.0)
+            if name in ROLLED and not is_known and time.monotonic() >= look_s:
                 await self._find_history(declared, now_ms)
         began = time.monotonic()
         while time.monotonic() - began < _HISTORY_S and (
@@ -161,7 +180,9 @@ class InfluxRollUps:
         name = declared.name
         of_rows = await self._oldest_ms(name)
         if of_rows is None or not rolled_steps(declared):
-            self._without_rows.add(name)
+            is_alone = self._part.count == 1
+            look_s = math.inf if is_alone else time.monotonic() + _LOOK_AGAIN_S
+            self._without_rows[name] = look_s
             return
         of_hours = await self._oldest_ms(rolled_name(name, HOUR))
         oldest_ms = of_rows if of_hours is None else min(of_rows, of_hours)
@@ -193,6 +214,7 @@ class InfluxRollUps:
             content = self._backlog.encoded()
             try:
                 await asyncio.to_thread(self._backlog.save, content, durable)
+                self._is_saved = True
             except OSError as error:
                 raise Away(f"roll-ups cannot be saved: {error.strerror}") from None
 
@@ -258,7 +280,11 @@ class InfluxRollUps:
                 found |= {str(row[1]) for series in known for row in series.values}
             self._subjects[declared.name] = found
         # Rows without the tag have the empty text.
-        values = sorted({*self._subjects[declared.name], ""})
+        values = [
+            value
+            for value in sorted({*self._subjects[declared.name], ""})
+            if self._part.has(declared.name, value)
+        ]
         for at in range(0, len(values), _SUBJECTS):
             some = " OR ".join(
                 f"{subject} = {literal(value)}" for value in values[at : at + _SUBJECTS]

@@ -33,7 +33,9 @@ from collectors.store.query import (
 )
 from collectors.store.rolled_buckets import RolledBuckets
 from collectors.store.rolled_queries import RolledQueries
+from collectors.store.rollup_files import RollUpFiles
 from collectors.store.store_errors import Away, QueryFailed, RowsRefused
+from collectors.store.store_parts import StorePart
 from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Value
@@ -49,7 +51,8 @@ class InfluxStore:
 
     Shared measurements are in `database`, personal ones in `database`_personal. Each
     has the longest retention of its measurements in the catalogue. With `folder` the
-    shared ones are rolled up, and the folder has a file about what is to be done.
+    shared ones are rolled up, and the folder has a file about what is to be done. With
+    a `part` it rolls up the subjects of that part.
     """
 
     def __init__(
@@ -59,15 +62,18 @@ class InfluxStore:
         catalogue: Catalogue,
         folder: Path | None = None,
         now_ms: WallClock = wall_ms,
+        part: StorePart | None = None,
     ) -> None:
         self._server, self.catalogue, self._now_ms = server, catalogue, now_ms
         self._rollups: InfluxRollUps | None = None
         self._rolled: RolledQueries | None = None
         if folder is not None:
-            path = folder / f"rollups-{database}.json"
-            self._rollups = InfluxRollUps(server, database, catalogue, path)
+            files = RollUpFiles(folder, database)
+            self._rollups = InfluxRollUps(
+                server, database, catalogue, files, part or StorePart()
+            )
             self._rolled = RolledQueries(
-                server, database, RolledBuckets(path), self._answer, now_ms
+                server, database, RolledBuckets(files), self._answer, now_ms
             )
         self.databases = {False: database, True: f"{database}_personal"}
         self._prepared: set[str] = set()

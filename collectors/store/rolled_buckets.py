@@ -1,27 +1,32 @@
 """`RolledBuckets`: which buckets of which roll-ups in InfluxDB are complete.
 
-It reads the file of `RollUpBacklog`, which names each bucket that is out of date before
-anybody may rely on it. So any process that has the store's folder knows, not only the
-one that writes.
+It reads the files of `RollUpFiles`, which name each bucket that is out of date before
+anybody may rely on it. So any process that has the store's folder knows, not only those
+that write.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from collectors.store.rolled_measurements import DAY, STEPS_MS
-from collectors.store.rollup_backlog import RollUpState, load_state
+from collectors.store.rollup_files import (
+    RollUpFiles,
+    RollUpState,
+    load_state,
+    merged_state,
+)
+from collectors.store.store_parts import StorePart
 from probes.wire.catalogue import Measurement
 
 Span = tuple[int, int]
 
 
 class RolledBuckets:
-    """`path`: the file; without it, nothing counts as rolled up."""
+    """Without files of all writers, nothing counts as rolled up."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._version: tuple[int, int, int] | None = None
+    def __init__(self, files: RollUpFiles) -> None:
+        self._files = files
+        self._versions: dict[StorePart, tuple[int, int, int]] = {}
+        self._states: dict[StorePart, RollUpState] = {}
         self._state = RollUpState()
 
     def spans(self, declared: Measurement, step: str, span: Span) -> list[Span]:
@@ -49,11 +54,19 @@ class RolledBuckets:
         return complete
 
     def _refresh(self) -> None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            self._version, self._state = None, RollUpState()
-            return
-        version = found.st_mtime_ns, found.st_size, found.st_ino
-        if version != self._version:
-            self._version, self._state = version, load_state(self._path)
+        versions = {}
+        states = {}
+        for part, path in self._files.found().items():
+            try:
+                found = path.stat()
+            except OSError:
+                continue
+            version = found.st_mtime_ns, found.st_size, found.st_ino
+            versions[part] = version
+            if self._versions.get(part) == version:
+                states[part] = self._states[part]
+            else:
+                states[part] = load_state(path)
+        if versions != self._versions:
+            self._state = merged_state(states)
+        self._versions, self._states = versions, states

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from collectors.batch import Batch
 from collectors.store.rolled_measurements import (
@@ -23,24 +22,13 @@ from collectors.store.rolled_measurements import (
     STEPS_MS,
     rolled_steps,
 )
+from collectors.store.rollup_files import RollUpState
 from probes.wire.atomic_file import replace_file
 from probes.wire.catalogue import Catalogue
 
-_log = structlog.get_logger(__name__)
 # A bucket is rolled up when no row has come for this long, so that a replay of hours
 # is not rolled up after each of its writes.
 _SETTLED_MS = 30_000
-
-
-class RollUpState(msgspec.Struct):
-    """What the file has: measurement → step → starts of buckets that are out of date,
-    and measurement → the times [from, to) of older rows that are not rolled up.
-    `whole_days` is the same for its days, which follow. (`days`, which older files
-    have, were those of ranks alone: all days are rolled up again.)"""
-
-    pending: dict[str, dict[str, list[int]]] = {}
-    history: dict[str, tuple[int, int]] = {}
-    whole_days: dict[str, tuple[int, int]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +42,10 @@ class RollUpSpan:
 
 
 class RollUpBacklog:
-    """Loads its file, if there is one. A file that cannot be read is logged, and all
-    history is rolled up again."""
+    """`state`: with what it begins. `path`: its file, which `save` replaces."""
 
-    def __init__(self, path: Path, catalogue: Catalogue) -> None:
+    def __init__(self, path: Path, catalogue: Catalogue, state: RollUpState) -> None:
         self._path, self._catalogue = path, catalogue
-        state = load_state(path)
         self.history, self.days = state.history, state.whole_days
         # (measurement, step) → start → number of the latest mark, and its time.
         self._marks: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
@@ -184,14 +170,3 @@ def _joined(name: str, step: str, starts: list[int]) -> Iterator[RollUpSpan]:
         if is_last or start + length - first >= HOUR_MS:
             yield RollUpSpan(name, (step,), first, start + length)
             first = None
-
-
-def load_state(path: Path) -> RollUpState:
-    """Returns what the file has (blocking); if it cannot be read, nothing."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=RollUpState)
-    except FileNotFoundError:
-        return RollUpState()
-    except (OSError, ValueError) as error:
-        _log.error("rollup_backlog_unreadable", file=str(path), error=str(error))
-        return RollUpState()

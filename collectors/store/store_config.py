@@ -16,6 +16,7 @@ from probes.wire.catalogue import Catalogue
 if TYPE_CHECKING:
     from collectors.store.influx_store import InfluxStore
     from collectors.store.parquet_store import EmbeddedStore
+    from collectors.store.store_parts import StorePart
 
 _FLUSH_S = {"embedded": 30.0, "influxdb": 5.0}
 
@@ -30,7 +31,7 @@ class StoreConfig(StrictModel):
     InfluxDB 2.x needs `org`. `shared_days` keeps shared rows for longer or shorter than
     the catalogue; `personal_days` can only be shorter. Rows are written every `flush_s`
     (30 embedded, 5 InfluxDB), or sooner if `flush_rows` are waiting. `memory_mb` and
-    `threads` limit each DuckDB.
+    `threads` limit each DuckDB. `writers` processes write to InfluxDB, each its part.
     """
 
     kind: Literal["embedded", "influxdb"] = "embedded"
@@ -50,6 +51,7 @@ class StoreConfig(StrictModel):
     tidy_s: Annotated[float, Field(gt=0)] = 30.0
     memory_mb: Annotated[int, Field(ge=64)] = 512
     threads: Annotated[int, Field(ge=1)] = 2
+    writers: Annotated[int, Field(ge=1, le=16)] = 1
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -64,6 +66,11 @@ class StoreConfig(StrictModel):
             raise ValueError("expected token_env or token_file, not both")
         if set("*?[") & set(str(self.folder)):
             raise ValueError(f"folder {str(self.folder)!r}: no *, ? or [ in its name")
+        if self.writers > 1 and self.kind != "influxdb":
+            raise ValueError(
+                f'writers is {self.writers}, but kind is "{self.kind}": only InfluxDB '
+                "can have several"
+            )
         return self
 
     @property
@@ -110,9 +117,10 @@ def with_retention(config: StoreConfig, catalogue: Catalogue) -> Catalogue:
 
 
 def open_store(
-    config: StoreConfig, catalogue: Catalogue
+    config: StoreConfig, catalogue: Catalogue, part: StorePart | None = None
 ) -> EmbeddedStore | InfluxStore:
-    """Returns the store, to be entered with `async with`.
+    """Returns the store, to be entered with `async with`. `part`: which of several
+    writers this process is.
 
     Raises `ValueError` if its token is missing. The libraries are imported here,
     because a process with InfluxDB needs no DuckDB, and one with files no HTTP client.
@@ -139,4 +147,4 @@ def open_store(
         config.query_timeout_s,
         config.ca_file,
     )
-    return InfluxStore(server, config.database, own_catalogue, config.folder)
+    return InfluxStore(server, config.database, own_catalogue, config.folder, part=part)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -28,8 +27,9 @@ from collectors.store.erasure import Erasures, without_erased
 from collectors.store.file_layout import DAY_MS
 from collectors.store.store_config import StoreConfig
 from collectors.store.store_errors import RowsRefused
+from collectors.store.store_parts import StorePart
+from collectors.store.store_positions import positions_path, save_positions
 from collectors.wake_times import seconds_to_next, sleep_with_others
-from probes.wire.atomic_file import replace_file
 from probes.wire.catalogue import Catalogue
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
@@ -63,24 +63,12 @@ class WriterStats:
     refused_rows: int = 0
 
 
-def saved_positions(config: StoreConfig, reader: str = "store") -> Positions | None:
-    """Returns the positions up to which the store has rows, for its reader."""
-    path = _positions_path(config, reader)
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Positions)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        # Nothing is lost: rows that are written again replace themselves.
-        _log.error("store_positions_unreadable", file=str(path), error=str(error))
-        return None
-
-
 class StoreWriter:
     """`async with StoreWriter(config, reader, store)` while both are entered.
 
     Rows are written before the position after them is saved. After a crash some are
     written again, which changes nothing. `reader` must start at `saved_positions`.
+    With a `part` it writes the rows of that part alone.
     """
 
     def __init__(
@@ -89,14 +77,16 @@ class StoreWriter:
         reader: BatchReader,
         store: WritableStore,
         now_ms: WallClock = wall_ms,
+        part: StorePart | None = None,
     ) -> None:
         self._config, self._reader, self._store = config, reader, store
+        self._part = part or StorePart()
         self._now_ms = now_ms
         self._keep_ms = {
             declared.name: declared.retention_days * DAY_MS
             for declared in store.catalogue
         }
-        self._positions = _positions_path(config, reader.name)
+        self._positions = positions_path(config, reader.name)
         self._quarantine = Quarantine(config.folder / "aside", f"{reader.name}-refused")
         self._erasures = Erasures(config.folder)
         self._saved: Positions | None = None
@@ -130,7 +120,8 @@ class StoreWriter:
 
     async def _write(self, chunk: Chunk) -> None:
         erased = await asyncio.to_thread(self._erasures.known)
-        batches = self._unexpired(without_erased(chunk.batches, erased))
+        own = self._part.rows(chunk.batches, self._store.catalogue)
+        batches = self._unexpired(without_erased(own, erased))
         rows = sum(len(batch) for batch in batches)
         if rows:
             try:
@@ -139,7 +130,7 @@ class StoreWriter:
                 await self._quarantine_rows(refused)
             self.stats.written_rows += rows
         try:
-            await asyncio.to_thread(_save, self._positions, chunk.positions)
+            await asyncio.to_thread(save_positions, self._positions, chunk.positions)
         except OSError as error:
             raise Away(f"{self._positions}: {error.strerror}") from None
         moved_on = chunk.positions != self._saved
@@ -189,12 +180,3 @@ class StoreWriter:
                 self._tidy_failures.failed(error, key=repr(error))
             else:
                 self._tidy_failures.recovered()
-
-
-def _positions_path(config: StoreConfig, reader: str) -> Path:
-    store = config.kind if config.kind == "embedded" else f"influxdb-{config.database}"
-    return config.folder / f"{reader}-{store}.positions.json"
-
-
-def _save(path: Path, positions: Positions) -> None:
-    replace_file(path, msgspec.json.encode(positions), durable=True)
