@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from collectors.batch import Batch, Schema
+from collectors.dmz.dmz_registry import DmzRegistry
 from collectors.dmz.published_registry import (
     ESTATE,
     FORMAT,
     HEAD,
+    POLICY,
     PublishedHead,
     PublishedView,
     estate_part,
     parts_of,
+    policy_part,
 )
 from collectors.dmz.pulled_rows import NOT_ENROLLED, NOT_ITS_OWN, take_rows
 from collectors.estate.estate_model import Estate
+from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.registry_records import RegistryState, SignIn, secret_digest
+from collectors.nats.nats_config import NatsConfig
+from collectors.nats.nats_connection import NatsConnection
 from towpath.check import check_config
 from towpath.config import TowpathConfig, read
 
@@ -109,6 +117,25 @@ def test_a_node_learns_no_device_line_or_name_of_the_estate() -> None:
     view.take(ESTATE, body)
     assert view.estate.sites[0].subnets == estate.sites[0].subnets
     assert view.estate.vpn_gateways[0].host == "vpn.example"
+
+
+def policy_events(node_policy: PolicyConfig, folder: Path) -> list[str]:
+    """What a node logs when it gets a policy that asks for names."""
+    connection = NatsConnection(NatsConfig(), "test")
+    registry = DmzRegistry(connection, folder / "orders", node_policy, lambda: 1)
+    inside = PolicyConfig(names=("a.example",))
+    with capture_logs() as logs:
+        asyncio.run(registry._take(POLICY, policy_part(inside)))
+    return [entry["event"] for entry in logs]
+
+
+def test_a_node_says_that_its_policy_is_not_the_one_of_the_inside(
+    tmp_path: Path,
+) -> None:
+    secret = tmp_path / "reflector.secret"
+    same = PolicyConfig(names=("a.example",), reflector_secret_file=secret)
+    assert policy_events(same, tmp_path) == []
+    assert policy_events(PolicyConfig(), tmp_path) == ["policy_differs"]
 
 
 def rows(measurement: str, tag: str, *values: str) -> Batch:

@@ -89,7 +89,7 @@ def dmz_ingest(
 
     assert kind.connection is not None
     orders = config.ingest.registry.stop_orders
-    registry = DmzRegistry(kind.connection, orders, now_ms)
+    registry = DmzRegistry(kind.connection, orders, config.ingest.policy, now_ms)
     return HttpsIngest(
         config.ingest,
         registry,
@@ -134,6 +134,7 @@ def dmz_links(
             append,
             lambda: estate.current,
             orders.every_line,
+            ingest.policy,
             now_ms,
         )
         pieces.append((f"DMZ node {name} at {', '.join(nats.servers)}", link))

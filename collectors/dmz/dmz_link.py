@@ -14,6 +14,7 @@ from collectors.dmz.dmz_reader import DmzReader
 from collectors.dmz.registry_publisher import RegistryPublisher
 from collectors.estate.estate_model import Estate
 from collectors.ingest.enrolment import EnrolmentService
+from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.registry import Registry
 from collectors.journal import Append
 from collectors.nats.nats_config import NatsConfig
@@ -37,12 +38,13 @@ class DmzLink:
         append: Append,
         estate: Callable[[], Estate],
         orders: Callable[[int], tuple[str, ...]],
+        policy: PolicyConfig,
         now_ms: WallClock,
     ) -> None:
         self.node, self._registry = node, registry
         self.connection = NatsConnection(config, f"inside-{node}")
         self._publisher = RegistryPublisher(
-            self.connection, registry, estate, orders, now_ms
+            self.connection, registry, estate, orders, policy, now_ms
         )
         self._answers = DmzAnswers(
             self.connection, registry, service, self._publisher, now_ms

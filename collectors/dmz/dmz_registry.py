@@ -15,8 +15,14 @@ from nats import errors
 from nats.js import errors as jetstream_errors
 
 from collectors.dmz.dmz_messages import LaptopMark, bucket_name, marks_subject
-from collectors.dmz.published_registry import ORDERS, PublishedView
+from collectors.dmz.published_registry import (
+    ORDERS,
+    POLICY,
+    PublishedView,
+    policy_part,
+)
 from collectors.failure_log import FailureLog
+from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.stop_order_file import write_lines
 from collectors.nats.nats_connection import NatsConnection
@@ -35,17 +41,19 @@ _log = structlog.get_logger()
 
 class DmzRegistry:
     """`KnownLaptops` of a DMZ node. `orders`: the file of stop orders that laptops
-    are given."""
+    are given. `policy`: the node's own, which should be as it is inside."""
 
     def __init__(
         self,
         connection: NatsConnection,
         orders: Path,
+        policy: PolicyConfig,
         now_ms: WallClock,
         now_s: MonotonicClock = steady_s,
     ) -> None:
         self._connection, self._orders_file = connection, orders
         self._now_ms, self._now_s = now_ms, now_s
+        self._policy = policy_part(policy)
         prefix = connection.config.prefix
         self._stream = f"KV_{bucket_name(prefix)}"
         self._subject = f"$KV.{bucket_name(prefix)}."
@@ -59,6 +67,7 @@ class DmzRegistry:
         self._marks: dict[str, LaptopMark] = {}
         self._sent: dict[str, LaptopMark] = {}
         self._failures = FailureLog("registry_not_read", "registry_read_again")
+        self._differs = FailureLog("policy_differs", level="warning")
         self._age = FailureLog("inside_is_away", "inside_is_back", level="warning")
 
     @property
@@ -156,6 +165,8 @@ class DmzRegistry:
             first = self.view.head if head is None else None
             old_ms = 0 if first is None else max(self._now_ms() - first.at_ms, 0)
             self._head_s = self._now_s() - old_ms / 1000
+        if key == POLICY:
+            self._compare_policies()
         if key == ORDERS:
             lines = self.view.orders
             await asyncio.to_thread(write_lines, self._orders_file, lines)
@@ -182,6 +193,15 @@ class DmzRegistry:
         # What is erased inside does not stay here.
         known = set(self.view.agents())
         self._sent = {name: m for name, m in self._sent.items() if name in known}
+
+    def _compare_policies(self) -> None:
+        if self.view.policy == self._policy:
+            self._differs.recovered()
+            return
+        self._differs.failed(
+            "[ingest.policy] is not as it is inside: laptops measure by this node's; "
+            "copy it and start the node again"
+        )
 
     def _judge_age(self) -> None:
         age_s = self.age_s

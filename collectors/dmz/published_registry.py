@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import msgspec
 
 from collectors.estate.estate_model import Estate, Site, Team, VpnGateway
+from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.registry_records import (
     EnrolledAgent,
     RegistryState,
@@ -24,6 +25,7 @@ from collectors.ingest.registry_records import (
 
 FORMAT = 1
 TOKENS, ESTATE, ORDERS, HEAD = "tokens", "estate", "orders", "head"
+POLICY = "policy"
 _PARTS = 256
 _LAPTOPS = "laptops-"
 # It only notices a copy, and lets nobody in: a part of the digest is enough.
@@ -75,6 +77,12 @@ def estate_part(estate: Estate) -> bytes:
     return part.model_dump_json(exclude_defaults=True).encode()
 
 
+def policy_part(policy: PolicyConfig) -> bytes:
+    """What laptops are asked to measure; the node has its own copy, and compares."""
+    part = policy.model_dump(mode="json", exclude={"reflector_secret_file"})
+    return msgspec.json.encode(part, order="deterministic")
+
+
 class PublishedView:
     """The parts as they were received, in any order; `take` adds one."""
 
@@ -82,6 +90,7 @@ class PublishedView:
         self.head: PublishedHead | None = None
         self.estate = Estate()
         self.orders: tuple[str, ...] = ()
+        self.policy: bytes | None = None
         self.tokens: dict[str, Token] = {}
         self._parts: dict[str, dict[str, SignIn]] = {}
 
@@ -94,6 +103,8 @@ class PublishedView:
             self.tokens = msgspec.msgpack.decode(body, type=dict[str, Token])
         elif key == ESTATE:
             self.estate = Estate.model_validate_json(body)
+        elif key == POLICY:
+            self.policy = body
         elif key == ORDERS:
             self.orders = msgspec.json.decode(body, type=tuple[str, ...])
         elif key == HEAD:

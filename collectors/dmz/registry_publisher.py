@@ -17,12 +17,15 @@ from collectors.dmz.published_registry import (
     ESTATE,
     HEAD,
     ORDERS,
+    POLICY,
     PublishedHead,
     estate_part,
     parts_of,
+    policy_part,
 )
 from collectors.estate.estate_model import Estate
 from collectors.failure_log import FailureLog
+from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.registry import Registry
 from collectors.nats.nats_connection import NatsConnection
 from probes.wire.clock import MonotonicClock, WallClock, steady_s
@@ -41,11 +44,13 @@ class RegistryPublisher:
         registry: Registry,
         estate: Callable[[], Estate],
         orders: Callable[[int], tuple[str, ...]],
+        policy: PolicyConfig,
         now_ms: WallClock,
         now_s: MonotonicClock = steady_s,
     ) -> None:
         self._connection, self._registry = connection, registry
         self._estate, self._orders = estate, orders
+        self._policy = policy_part(policy)
         self._now_ms, self._now_s = now_ms, now_s
         self._bucket: KeyValue | None = None
         # What the bucket has, by key, as far as this process knows.
@@ -107,6 +112,7 @@ class RegistryPublisher:
             found |= await asyncio.to_thread(parts_of, self._registry.state())
         if estate is not self._of:
             found[ESTATE] = estate_part(estate)
+        found[POLICY] = self._policy
         found[ORDERS] = msgspec.json.encode(self._orders(self._now_ms()))
         self._generation, self._of = generation, estate
         known = self._published
