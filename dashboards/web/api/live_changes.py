@@ -12,7 +12,7 @@ from dashboards.web.api.alert_documents import alert_document
 from dashboards.web.api.document_makers import site_document
 from dashboards.web.page_views import Overview
 
-UpdateKind = Literal["site", "alert", "status", "figures", "reset"]
+UpdateKind = Literal["here", "site", "alert", "status", "figures", "reset"]
 
 
 class LiveUpdate(msgspec.Struct, frozen=True):

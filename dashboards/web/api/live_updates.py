@@ -32,7 +32,7 @@ HEADERS = {
 MOST_LISTENERS = 300
 MOST_OF_ONE, MOST_OF_ADDRESS = 10, 100
 _KEPT = 500
-_RESET = LiveUpdate("reset", b"{}")
+_RESET, _HERE = LiveUpdate("reset", b"{}"), LiveUpdate("here", b"{}")
 
 _log = structlog.get_logger()
 
@@ -98,8 +98,8 @@ class LiveUpdates:
                 place = self._number
                 yield self._written(place, _RESET)
             else:
-                # Without data: only the place, for when it comes back.
-                yield b"id: %s\n\n" % self._id(place)
+                # No news: only the place, for when it comes back.
+                yield self._written(place, _HERE)
             while not self._is_stopped and loop.time() < end_s:
                 news = self._news
                 if self._updates and self._updates[0][0] > place + 1:
@@ -114,7 +114,8 @@ class LiveUpdates:
                     async with asyncio.timeout(max(0.0, wait_s)):
                         await news.wait()
                 except TimeoutError:
-                    yield b": still here\n\n"
+                    # An event, as a browser does not tell its page of comments.
+                    yield self._written(place, _HERE)
         finally:
             self._leave(who)
 

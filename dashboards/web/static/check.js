@@ -144,7 +144,7 @@
         "Answers come late: people will talk over each other."],
       ["jitter", "How unevenly it arrives", `${Math.round(found.jitter)} ms`, (x) => `at most ${x} ms`,
         "The voice arrives unevenly: it will break up."],
-      ["late", "Arrives too late", `${(100 * found.late).toFixed(1)}%`, (x) => `at most ${100 * x}%`,
+      ["late", "Arrives too late", `${(100 * found.late).toFixed(1)}%`, (x) => `at most ${+(100 * x).toFixed(2)}%`,
         "Too much of the voice arrives late: words will be missing."],
     ];
     let worst = 0;

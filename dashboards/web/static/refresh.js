@@ -77,6 +77,10 @@
 
   let source = null;
   let soon = 0;
+  // A stream that a proxy keeps back, or whose connection has died, looks open: only what
+  // arrives counts. The server says something every 15 seconds.
+  const SILENCE_MS = 40000;
+  let heard = -Infinity;
   // Several changes at once draw the page once.
   const changed = () => {
     clearTimeout(soon);
@@ -90,8 +94,12 @@
     }
     if (!wanted || source) return;
     source = new EventSource("/api/v1/events");
-    for (const kind of ["site", "alert", "status", "figures", "reset"])
-      source.addEventListener(kind, changed);
+    heard = -Infinity;
+    for (const kind of ["here", "site", "alert", "status", "figures", "reset"])
+      source.addEventListener(kind, () => {
+        heard = performance.now();
+        if (kind !== "here") changed();
+      });
   };
   document.addEventListener("visibilitychange", () => {
     listen();
@@ -99,9 +107,16 @@
   });
   addEventListener("pagehide", () => source && source.close());
   addEventListener("pageshow", () => listen());
-  const hears = () => source && source.readyState === EventSource.OPEN;
+  const hears = () =>
+    source && source.readyState === EventSource.OPEN && performance.now() - heard < SILENCE_MS;
   setInterval(() => {
     // The server may have refused the stream: then fetch the page now and then.
     if (old || !hears()) refresh();
+    // What was heard before and is silent now has died.
+    if (source && source.readyState === EventSource.OPEN && heard > 0 && !hears()) {
+      source.close();
+      source = null;
+      listen();
+    }
   }, seconds * 1000);
 })();
