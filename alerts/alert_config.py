@@ -16,6 +16,7 @@ from alerts.notify.channels import ChannelConfig, build_notifiers, channel_secre
 from alerts.notify.delivery_result import Notifier
 from alerts.notify.routing import Route, RoutingConfig
 from alerts.rota import Contact, RotaConfig
+from alerts.standby.standby_config import StandbyConfig
 from collectors.estate.opening_hours import TimeZone
 from collectors.secret import Secret
 from collectors.strict_model import StrictModel
@@ -32,7 +33,7 @@ class AlertConfig(StrictModel):
     `maintenance`: planned windows. `calendars`: whose events are planned maintenance.
     `events`: calendars of events in rooms.
     `contacts`: who can be on call, by `rotas`. `links`: of messages, to acknowledge or
-    silence an alert."""
+    silence an alert. `standby`: a second machine that takes over."""
 
     standing: Path
     rules: Path | None = None
@@ -53,6 +54,7 @@ class AlertConfig(StrictModel):
     links: LinkConfig = LinkConfig()
     heartbeat_url: str = ""
     heartbeat_s: Annotated[float, Field(ge=1)] = 60.0
+    standby: StandbyConfig = StandbyConfig()
     warm_timeout_s: Annotated[float, Field(gt=0)] = 20.0
 
     @field_validator("routes")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
@@ -23,6 +22,7 @@ from alerts.alert_rows import AlertRepeats
 from alerts.alert_store import AlertStore, CycleChanges
 from alerts.baseline_keeper import BaselineKeeper
 from alerts.cycle import run_cycle
+from alerts.engine_inputs import EngineInputs
 from alerts.escalator import Escalator
 from alerts.estate_index import EstateIndex
 from alerts.evaluation.alert_states import AlertState
@@ -42,13 +42,10 @@ from alerts.window import Window
 from alerts.window_warmup import warm_up
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch, batch_samples
-from collectors.estate.estate_model import Estate
 from collectors.experience.groups import LEAST
 from collectors.failure_log import FailureLog
-from collectors.journal import Append, BatchReader, reader_sample
+from collectors.journal import reader_sample
 from collectors.server_measurements import CATALOGUE
-from collectors.store.query import Store
-from collectors.topology import TopologyGraph
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
@@ -64,29 +61,11 @@ _TRY_DISK_MS = 5_000
 _FORGET_EVERY_MS = 600_000
 
 
-@dataclasses.dataclass(frozen=True)
-class EngineInputs:
-    """Where the engine reads from and writes to.
-
-    `reader`: a running journal reader that began at
-    `alerts.alert_access.start_positions(config.standing)`. `append`: takes the rows of
-    `alert`. `estate` returns the current estate, `topology` the links that neighbours
-    report. `store` may be None. `on_batch` receives every batch, such as to learn these
-    links.
-    """
-
-    reader: BatchReader
-    append: Append
-    estate: Callable[[], Estate]
-    store: Store | None = None
-    on_batch: Callable[[Batch], None] = lambda batch: None
-    topology: Callable[[], TopologyGraph] = TopologyGraph
-
-
 class AlertEngine:
     """`async with AlertEngine(…)`: evaluates, records and notifies until it is left.
 
-    `reload(rules)` changes the rules while it runs.
+    `reload(rules)` changes the rules while it runs. With a replication it only follows
+    the journal, so that its window is full, until `resume`, and again after `suspend`.
     """
 
     def __init__(
@@ -104,6 +83,7 @@ class AlertEngine:
         self._reader, self._append = inputs.reader, inputs.append
         self._estate, self._store = inputs.estate, inputs.store
         self._on_batch, self._topology = inputs.on_batch, inputs.topology
+        self._replication = inputs.replication
         self._window = Window(rules, CATALOGUE, now_ms())
         self._least_agents = least_agents
         self._estate_index = EstateIndex(
@@ -128,46 +108,46 @@ class AlertEngine:
         self._waiting: dict[str, WaitingDelivery] = {}
         self._heartbeat = Heartbeat(config.heartbeat_url, config.heartbeat_s)
         self._tasks = BackgroundTasks()
-        self._stack = contextlib.AsyncExitStack()
+        self._stack, self._resumed = (contextlib.AsyncExitStack() for _ in range(2))
+        self._turn = asyncio.Lock()
+        self._is_active, self._followed_ms = False, 0
         self.cycles = 0
 
     async def __aenter__(self) -> Self:
         self._thread = ThreadPoolExecutor(1, "alert-store")
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._thread.shutdown)
-            self._alert_store = await self._in_thread(AlertStore, self._config.standing)
+            self._alert_store = await self._in_thread(
+                AlertStore, self._config.standing, self._replication
+            )
             stack.push_async_callback(self._in_thread, self._alert_store.close)
-            self._states = await self._in_thread(self._alert_store.states)
-            self._shown = await self._in_thread(self._alert_store.open_alerts)
-            self._baseline.load(await self._in_thread(self._alert_store.first_seen))
             self._past_positions = PositionHistory(self._reader.positions)
             await warm_up(
                 self._window, self._store, self._now_ms(), self._config.warm_timeout_s
             )
             await stack.enter_async_context(self._heartbeat)
             await stack.enter_async_context(self._rotas)
-            self._delivery = await stack.enter_async_context(
-                Delivery(
-                    self._alert_store.outbox,
-                    self._in_thread,
-                    self._notifiers,
-                    self._paging.render,
-                    self._now_ms,
-                    self._paging.group_ms,
-                    self._config.fallbacks(),
-                    MessageLimits(self._config.channels),
-                )
+            self._delivery = Delivery(
+                self._alert_store.outbox,
+                self._in_thread,
+                self._notifiers,
+                self._paging.render,
+                self._now_ms,
+                self._paging.group_ms,
+                self._config.fallbacks(),
+                MessageLimits(self._config.channels),
             )
-            await stack.enter_async_context(
-                Escalator(
-                    self._alert_store,
-                    self._in_thread,
-                    lambda: self._shown,
-                    self._paging.follow_up,
-                    self._delivery.wake,
-                    self._now_ms,
-                )
+            self._escalator = Escalator(
+                self._alert_store,
+                self._in_thread,
+                lambda: self._shown,
+                self._paging.follow_up,
+                self._delivery.wake,
+                self._now_ms,
             )
+            stack.push_async_callback(self.suspend)
+            if self._replication is None:
+                await self.resume()
             self._tasks.start(self._run(), "alerts")
             stack.push_async_callback(self._tasks.stop)
             self._stack = stack.pop_all()
@@ -175,6 +155,24 @@ class AlertEngine:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    async def resume(self) -> None:
+        """Evaluates and notifies from now on, from what the file says."""
+        async with self._turn, contextlib.AsyncExitStack() as stack:
+            self._states = await self._in_thread(self._alert_store.states)
+            self._shown = await self._in_thread(self._alert_store.open_alerts)
+            self._baseline.load(await self._in_thread(self._alert_store.first_seen))
+            await stack.enter_async_context(self._delivery)
+            await stack.enter_async_context(self._escalator)
+            self._resumed, self._is_active, self.cycles = stack.pop_all(), True, 0
+
+    async def suspend(self) -> None:
+        """Only follows the journal from now on: nothing is evaluated or sent."""
+        async with self._turn:
+            self._is_active = False
+            await self._resumed.aclose()
+            self._states, self._shown, self._silences = {}, {}, []
+            self._waiting = {}
 
     @property
     def window(self) -> Window:
@@ -195,8 +193,9 @@ class AlertEngine:
 
     @property
     def evaluated_ms(self) -> int:
-        """The time that the rules were last evaluated for; 0 before the first time."""
-        return self._evaluated_ms
+        """The time that the rules were last evaluated for, or the journal was followed
+        to; 0 before the first time."""
+        return max(self._evaluated_ms, self._followed_ms)
 
     def add_refused_batch(self, batch: Batch) -> None:
         """Adds a batch that the journal could not write, so that a fault is paged even
@@ -236,7 +235,8 @@ class AlertEngine:
                 continue
             due_s = loop.time() + (1 if self._behind else _QUIET_TIMES) * every_s
             try:
-                await self._cycle()
+                async with self._turn:
+                    await (self._cycle() if self._is_active else self._follow())
                 self._failures.recovered("cycle", what="cycle")
             except Exception as error:  # noqa: BLE001 - one bad cycle is not the last
                 self._failures.failed(error, key="cycle", what="cycle")
@@ -270,6 +270,15 @@ class AlertEngine:
                 key=f"batch of {batch.measurement}",
                 what=f"batch of {batch.measurement}",
             )
+
+    async def _follow(self) -> None:
+        """Another machine evaluates: keeps what it may have to take over from."""
+        self._followed_ms = now_ms = self._now_ms()
+        positions, span_ms = self._reader.positions, self._window.span_ms
+        self._reader.passed(self._past_positions.floor(positions, span_ms, now_ms))
+        if now_ms - self._dropped_ms > _FORGET_EVERY_MS:
+            self._dropped_ms = now_ms
+            self._window.drop_old(now_ms)
 
     async def _cycle(self) -> None:
         """Evaluates, writes and notifies. If the disk is full, the state is kept in

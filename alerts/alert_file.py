@@ -13,10 +13,11 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
+from alerts.replicated_rows import stop_recording
 from collectors.sqlite_files import transaction
 
 _log = structlog.get_logger()
@@ -109,16 +110,28 @@ _OWN_TABLES = {
 _NO_SPACE_BYTES = 64 << 10
 
 
+class Replication(Protocol):
+    """What another machine must know before it takes effect here."""
+
+    def prepare(self, db: sqlite3.Connection) -> None: ...
+
+    def ship(self, db: sqlite3.Connection) -> None:
+        """Ships what the transaction has changed; if it raises, nothing is written."""
+
+    def fail_disk(self, error: Exception) -> None: ...
+
+
 class AlertFile:
     """The engine's connection. Blocking, for one thread at a time.
 
     `write` never fails because of the disk: it then works on a copy in memory, and
     `write_back` writes that to disk once it can be written again. `disk_error` is why
-    the disk is not written; empty while it is.
+    the disk is not written; empty while it is. With a `replication`, `write` raises
+    instead: another machine takes over.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, replication: Replication | None = None) -> None:
+        self._path, self._replication = path, replication
         self._disk: sqlite3.Connection | None = None
         self._memory: sqlite3.Connection | None = None
         self.disk_error = ""
@@ -126,8 +139,12 @@ class AlertFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._disk = connect(path)
             prepare(self._disk)
+            if replication is None:
+                stop_recording(self._disk)
+            else:
+                replication.prepare(self._disk)
         except (sqlite3.OperationalError, OSError) as error:
-            if not self._is_full():
+            if replication is not None or not self._is_full():
                 # For example a missing permission: it does not go away by itself.
                 raise
             self._leave_disk(error)
@@ -151,6 +168,8 @@ class AlertFile:
 
     def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Does `work` in one transaction: all of it, or nothing if it raises."""
+        if self._replication is not None:
+            return self._write_replicated(work, self._replication)
         if self._memory is None and self._disk is not None:
             try:
                 with transaction(self._disk) as db:
@@ -160,6 +179,23 @@ class AlertFile:
                 self._leave_disk(error)
         with transaction(self.db) as db:
             return work(db)
+
+    def replicate(self) -> None:
+        """Ships what other processes have written."""
+        if self._replication is not None:
+            self.write(lambda db: None)
+
+    def _write_replicated(
+        self, work: Callable[[sqlite3.Connection], _T], replication: Replication
+    ) -> _T:
+        try:
+            with transaction(self.db) as db:
+                done = work(db)
+                replication.ship(db)
+            return done
+        except sqlite3.OperationalError as error:
+            replication.fail_disk(error)
+            raise
 
     def write_back(self) -> bool:
         """Writes what is in memory to disk; True if all of it is on disk."""

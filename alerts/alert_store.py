@@ -18,7 +18,7 @@ from msgspec.structs import asdict
 from alerts import outbox
 from alerts.acknowledgement_rows import open_acknowledgements
 from alerts.alert import Acknowledgement, Alert
-from alerts.alert_file import AlertFile
+from alerts.alert_file import AlertFile, Replication
 from alerts.escalation import NextSend, next_sends
 from alerts.escalation_entries import add_sends, needless, sent_pages, withdraw
 from alerts.evaluation.alert_states import AlertState, StateChanges
@@ -81,8 +81,8 @@ class Decisions(msgspec.Struct, frozen=True):
 class AlertStore:
     """Every method blocks, and is called from one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = AlertFile(path)
+    def __init__(self, path: Path, replication: Replication | None = None) -> None:
+        self._file = AlertFile(path, replication)
         self.outbox = Outbox(self._file)
         self._silences: list[Silence] = []
         self._choices: dict[str, str] = {}
@@ -174,6 +174,7 @@ class AlertStore:
 
     def decisions(self, now_ms: int) -> Decisions:
         """What engineers decided; of what cannot be read, the last known."""
+        self._file.replicate()
         return Decisions(
             self.silences(now_ms),
             self.baseline_choices(),

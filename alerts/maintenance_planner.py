@@ -43,7 +43,8 @@ _PLAN_AGAIN_MS = 6 * 3_600_000
 
 
 class MaintenancePlanner:
-    """`async with MaintenancePlanner(…)`: plans until it is left."""
+    """`async with MaintenancePlanner(…)`: plans until it is left, while `may_plan`: not
+    on a machine that stands by."""
 
     def __init__(
         self,
@@ -51,7 +52,9 @@ class MaintenancePlanner:
         estate: Callable[[], Estate],
         now_ms: WallClock = wall_ms,
         every_s: float = _EVERY_S,
+        may_plan: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._may_plan = may_plan
         self._windows = {window.name: window for window in config.maintenance}
         self._calendars, self._standing = config.calendars, config.standing
         self._timezone, self._estate = config.timezone, estate
@@ -85,6 +88,8 @@ class MaintenancePlanner:
             await asyncio.sleep(self._every_s)
 
     async def _attempt(self, key: str, work: Callable[[], Awaitable[None]]) -> None:
+        if not self._may_plan():
+            return
         try:
             await work()
             self._failures.recovered(key, what=key)

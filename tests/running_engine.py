@@ -20,7 +20,8 @@ from alerts.alert_access import (
     start_positions,
 )
 from alerts.alert_config import AlertConfig
-from alerts.alert_engine import AlertEngine, EngineInputs
+from alerts.alert_engine import AlertEngine
+from alerts.engine_inputs import EngineInputs
 from alerts.rule_files import Rules, load_rules
 from collectors.batch import batch_samples
 from collectors.estate.estate_model import Estate

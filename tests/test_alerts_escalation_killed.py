@@ -33,7 +33,8 @@ ENGINE = textwrap.dedent(
     from running_engine import ESTATE
     from alerts.alert_access import start_positions
     from alerts.alert_config import AlertConfig
-    from alerts.alert_engine import AlertEngine, EngineInputs
+    from alerts.alert_engine import AlertEngine
+    from alerts.engine_inputs import EngineInputs
     from alerts.rule_files import Rules, load_rules
     from collectors.journal import Journal, JournalConfig, JournalReader
     from collectors.server_measurements import CATALOGUE

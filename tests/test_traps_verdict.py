@@ -12,7 +12,8 @@ from waiting import until
 
 from alerts.alert_access import open_alerts, start_positions
 from alerts.alert_config import AlertConfig
-from alerts.alert_engine import AlertEngine, EngineInputs
+from alerts.alert_engine import AlertEngine
+from alerts.engine_inputs import EngineInputs
 from alerts.rule_files import load_rules
 from collectors.estate import Device, Estate, Site
 from collectors.journal import Journal, JournalConfig, JournalReader

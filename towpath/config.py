@@ -100,6 +100,15 @@ class TowpathConfig(StrictModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _shared_journal(self) -> Self:
+        if self.alerts.standby.enabled and self.journal.kind != "nats":
+            raise ValueError(
+                "alerts.standby.enabled: two machines need one journal; expected "
+                'journal.kind = "nats"'
+            )
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _under_state(cls, raw: Any) -> Any:

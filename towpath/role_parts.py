@@ -54,11 +54,13 @@ def name_process(
     config: TowpathConfig, roles: Sequence[str], part: StorePart | None = None
 ) -> str:
     """What a process is called in its rows and its log of the journal: by its roles,
-    by its poller if there may be several, and by its part of the store from 2 on."""
+    by its poller or its machine if there may be several, and by its part of the store
+    from 2 on."""
     name = "all" if len(roles) == len(ROLES) else "-".join(roles)
-    poller = config.snmp.poller_name
-    if poller and "poll" in roles:
-        name += f"+{poller}"
+    poller = config.snmp.poller_name if "poll" in roles else ""
+    machine = config.alerts.standby.machine if "alert" in roles else ""
+    if own := poller or machine:
+        name += f"+{own}"
     if part is not None and part.number > 1:
         name += f"+{part.number}"
     return name

@@ -14,15 +14,11 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
-from alerts.alert_access import overdue_sentences, start_positions
-from alerts.alert_engine import AlertEngine, EngineInputs
-from alerts.live_events.room_watch import RoomWatch
+from alerts.alert_access import overdue_sentences
 from alerts.live_events.speed_test_freezes import EventFreezes
-from alerts.maintenance_planner import MaintenancePlanner, calendar_troubles
+from alerts.maintenance_planner import calendar_troubles
 from alerts.prometheus.window_metrics import WindowMetrics
-from alerts.rule_files import load_rules
 from alerts.staff_incidents import KnownIncidents
-from collectors.batch import Batch
 from collectors.certificate_files import CertificateFiles
 from collectors.disk_space import Disks
 from collectors.estate import Estate, EstateFile
@@ -42,11 +38,11 @@ from collectors.snmp import Credentials
 from collectors.snmp.traps import TrapReceiver
 from collectors.store import StorePart, open_store
 from collectors.support_codes import SupportCodes, support_codes_file
-from collectors.topology import TopologyGraph, TopologyView
 from collectors.vpn_gateways import VpnGateways
 from dashboards.web import FleetSource, GrafanaSource, SiteRows, StatusPage
 from dashboards.web.action_pages import alert_actions
 from probes.wire.clock import WallClock, wall_ms
+from towpath.alert_role import build_alerts
 from towpath.config import (
     Role,
     TowpathConfig,
@@ -61,7 +57,6 @@ from towpath.readiness import (
     PollCheck,
     Readiness,
     broker_check,
-    evaluation_check,
     source_checks,
 )
 from towpath.role_parts import (
@@ -255,54 +250,21 @@ class Installation:
 
     def _alert(self) -> None:
         self._open_store()
-        config = self.config.alerts
-        rules = load_rules(CATALOGUE, config.rules)
-        start = start_positions(config.standing)
-        reader = self._kind.reader("alert", start, yields=True)
-        self._add("reader alert", reader)
-        topology = TopologyView(
-            self._current, self.store, self._now_ms, config.warm_timeout_s
-        )
-        if config.discovered_parents:
-            self._add("topology from discovered neighbours", topology)
-        poll_s, append = self.config.snmp.period_s, self._unhurried
-        rooms = RoomWatch(config, self._current, append, self._now_ms, poll_s, rules)
-
-        def add_batch(batch: Batch) -> None:
-            topology.add(batch)
-            rooms.add(batch)
-
-        engine = AlertEngine(
-            config,
-            rules,
-            EngineInputs(
-                reader,
-                self.journal,
-                topology.estate if config.discovered_parents else self._current,
-                self.store,
-                add_batch,
-                topology.graph if config.discovered_parents else TopologyGraph,
-            ),
-            config.notifiers(),
+        role = build_alerts(
+            self.config,
+            self._kind,
+            self._current,
+            self.store,
+            self.journal,
+            self._unhurried,
             self.process,
             self._now_ms,
-            self.config.groups.least,
         )
-        self.journal.show_refused(engine.add_refused_batch)
-        self._alert_trouble = lambda: engine.disk_error
-        evaluation = evaluation_check(lambda: engine.evaluated_ms, self._alert_trouble)
-        self._checks.append(("alert", evaluation))
-        channels = ", ".join(config.channels) or "nobody (no channel is configured)"
-        self._add(f"alerts from {len(rules)} rules, notifying {channels}", engine)
-        self._source("alerts", engine.samples)
-        if self.config.metrics.port and self.config.metrics.rows:
-            self._row_metrics = [WindowMetrics(lambda: engine.window, self._now_ms)]
-            self._add("rows for Prometheus", self._row_metrics[0])
-        count = len(self.estate.current.rooms)
-        self._add(f"{count} rooms, {len(config.events)} calendars of events", rooms)
-        windows, calendars = len(config.maintenance), len(config.calendars)
-        planner = MaintenancePlanner(config, self._current, self._now_ms)
-        self._add(f"maintenance: {windows} windows, {calendars} calendars", planner)
+        self.pieces += role.pieces
+        self._alert_trouble = role.trouble
+        self._checks += role.checks
+        self._source("alerts", role.engine.samples)
+        self._row_metrics = role.row_metrics
 
     def _web(self) -> None:
         self._open_store()
@@ -349,7 +311,7 @@ class Installation:
         if trouble := self._kind.problem():
             problems.append(f"Nothing can be measured: {trouble}.")
         if trouble := self._alert_trouble():
-            problems.append(f"Alerts are kept in memory only: {trouble}.")
+            problems.append(trouble)
         problems += overdue_sentences(self.config.alerts.standing, now_ms)
         problems += filter(None, [self._report_trouble()])
         return problems + calendar_troubles(self.config.alerts, now_ms)

@@ -52,6 +52,7 @@ class _Session:
 
 class NatsShare:
     """`async with NatsShare(connection, name, near, lease_s)`; an `EstateShare`.
+    `bucket`: who shares with whom.
 
     Without NATS it holds what it has until its lease ends, and then nothing.
     """
@@ -63,8 +64,9 @@ class NatsShare:
         near: Collection[str] = (),
         lease_s: float = 15.0,
         now_s: MonotonicClock = steady_s,
+        bucket: str = "pollers",
     ) -> None:
-        self.name, self.changes = name, 0
+        self.name, self.changes, self._bucket = name, 0, bucket
         self.on_change: Callable[[], Awaitable[None]] | None = None
         self._connection, self._near = connection, tuple(near)
         self._lease_s, self._now_s = lease_s, now_s
@@ -123,8 +125,18 @@ class NatsShare:
         return Sample("self_share", {"process": process}, fields, now_ms)
 
     def set_estate(self, estate: Estate) -> None:
-        self._devices = shared_devices(estate)
-        self._roster.set_estate(digest(self._devices))
+        self.share(shared_devices(estate))
+
+    def share(self, devices: list[SharedDevice]) -> None:
+        """What there is to share has changed."""
+        self._devices = devices
+        self._roster.set_estate(digest(devices))
+        self._turn.set()
+
+    def prefer(self, sites: tuple[str, ...]) -> None:
+        """From now on it is near these sites."""
+        self._near = sites
+        self._roster.set_near(sites)
         self._turn.set()
 
     def holds(self, device: Device) -> bool:
@@ -138,7 +150,7 @@ class NatsShare:
 
     @property
     def _bucket_name(self) -> str:
-        return f"{self._connection.config.prefix}-pollers"
+        return f"{self._connection.config.prefix}-{self._bucket}"
 
     @property
     def _roster(self) -> PollerRoster:

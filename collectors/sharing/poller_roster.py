@@ -149,6 +149,9 @@ class PollerRoster:
     def set_estate(self, digest: str) -> None:
         self.entry = msgspec.structs.replace(self.entry, estate=digest)
 
+    def set_near(self, near: Collection[str]) -> None:
+        self.entry = msgspec.structs.replace(self.entry, near=tuple(sorted(near)))
+
     def holds(self, device: str, now_s: float) -> bool:
         """True if this poller, and no other, may poll the device now."""
         return now_s < self._deadline_s and device in self.held

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import socket
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from collectors.machine_name import machine_name
 from collectors.strict_model import StrictModel
 
 _Positive = Annotated[float, Field(gt=0)]
@@ -60,5 +59,4 @@ class SnmpConfig(StrictModel):
         """What this poller calls itself; empty if it needs no name."""
         if self.poller or not self.share:
             return self.poller
-        host = re.sub(r"[^a-z0-9._-]", "-", socket.gethostname().lower())
-        return host.lstrip("._-")[:63] or "poller"
+        return machine_name("poller")

@@ -1,0 +1,31 @@
+"""`EngineInputs`: where the alert engine reads from and writes to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from alerts.alert_file import Replication
+from collectors.batch import Batch
+from collectors.estate.estate_model import Estate
+from collectors.journal import Append, BatchReader
+from collectors.store.query import Store
+from collectors.topology import TopologyGraph
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineInputs:
+    """`reader`: a running journal reader that began at
+    `alerts.alert_access.start_positions(config.standing)`. `append`: takes the rows of
+    `alert`. `estate` returns the current estate, `topology` the links that neighbours
+    report. `store` may be None. `on_batch` receives every batch, such as to learn these
+    links. With a `replication` the engine stands by until it is resumed.
+    """
+
+    reader: BatchReader
+    append: Append
+    estate: Callable[[], Estate]
+    store: Store | None = None
+    on_batch: Callable[[Batch], None] = lambda batch: None
+    topology: Callable[[], TopologyGraph] = TopologyGraph
+    replication: Replication | None = None

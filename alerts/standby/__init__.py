@@ -1,0 +1,8 @@
+"""Two machines with the role `alert`: one evaluates, the other stands by.
+
+- `standby_config`: the settings
+- `alert_replica`: the file as the sum of a log that all machines read in one order, by
+  the rows of `alerts.replicated_rows`
+- `alert_stream`: that log as a stream of NATS
+- `standby_machine`: the lease, and who follows or takes over
+"""

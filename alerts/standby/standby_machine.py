@@ -1,0 +1,150 @@
+"""`StandbyMachine`: whether this machine evaluates alerts or stands by.
+
+The lease is that of pollers (`collectors.sharing`), on the one thing that there is to
+hold. It only says who should write: who may is decided by the log (`alert_replica`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import Protocol, Self
+
+import structlog
+
+from alerts.standby.alert_replica import AlertReplica
+from collectors.background_tasks import BackgroundTasks
+from collectors.failure_log import FailureLog
+from collectors.sharing.bounded_assignment import SharedDevice
+
+_log = structlog.get_logger()
+_LOOK_S = 1.0
+_RETRY_S = 0.5
+# A machine that cannot write its file leaves the alerts to the other one for so long.
+_LEAVE_S = 30.0
+_ALERTS = SharedDevice("alerts", "alerts")
+
+
+class AlertLease(Protocol):
+    """A `NatsShare`, on the alerts instead of devices."""
+
+    on_change: Callable[[], Awaitable[None]] | None
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *_: object) -> None: ...
+    @property
+    def held(self) -> int: ...
+    def share(self, devices: list[SharedDevice]) -> None: ...
+    def prefer(self, sites: tuple[str, ...]) -> None: ...
+
+
+class StandbyMachine:
+    """`async with StandbyMachine(…)`, after the engine: it stands by, or evaluates.
+
+    `resume` begins to evaluate from what the file says; `suspend` returns when nothing
+    is evaluated or sent any more. `lease` makes a lease.
+    """
+
+    def __init__(
+        self,
+        replica: AlertReplica,
+        lease: Callable[[], AlertLease],
+        resume: Callable[[], Awaitable[None]],
+        suspend: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._replica, self._make_lease = replica, lease
+        self._resume, self._suspend = resume, suspend
+        self._lease: AlertLease | None = None
+        self._is_resumed = False
+        self._news = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._failures = FailureLog("alerts_not_replicated", "alerts_replicated")
+        self._tasks = BackgroundTasks()
+        self.problem = ""
+
+    @property
+    def is_active(self) -> bool:
+        return self._is_resumed and self._replica.is_active
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._replica.on_lost = lambda: _wake(loop, self._news)
+        self._tasks.start(self._run(), "standby")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._tasks.stop()
+
+    async def _run(self) -> None:
+        while True:
+            async with contextlib.AsyncExitStack() as stack:
+                lease = await stack.enter_async_context(self._make_lease())
+                stack.push_async_callback(self._stand_by)
+                lease.on_change = lambda lease=lease: self._change(lease)
+                lease.share([_ALERTS])
+                self._lease = lease
+                while not self._replica.disk_error:
+                    self._news.clear()
+                    await self._look(lease)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_S):
+                            await self._news.wait()
+            # Its disk may work again.
+            await asyncio.sleep(_LEAVE_S)
+            self._replica.disk_error = ""
+
+    async def _change(self, lease: AlertLease) -> None:
+        """Who holds the lease keeps it when another machine comes."""
+        lease.prefer(("alerts",) if lease.held else ())
+        if not lease.held:
+            await self._stand_by()
+        self._news.set()
+
+    async def _look(self, lease: AlertLease) -> None:
+        try:
+            if self._is_resumed and not self._replica.is_active:
+                await self._stand_by()
+            if not lease.held:
+                if not self._is_resumed:
+                    await asyncio.to_thread(self._replica.follow)
+            elif not self._is_resumed:
+                await self._take_over(lease)
+            self.problem = ""
+            self._failures.recovered()
+        except OSError as error:
+            self.problem = str(error)
+            self._failures.failed(self.problem)
+            await asyncio.sleep(_RETRY_S)
+        except sqlite3.Error as error:
+            self.problem = str(error)
+            self._failures.failed(self.problem)
+            if lease.held:
+                self._replica.fail_disk(error)
+
+    async def _take_over(self, lease: AlertLease) -> None:
+        async with self._turn:
+            if not await asyncio.to_thread(self._replica.take_over):
+                self._news.set()
+                return
+            if not lease.held:
+                self._replica.is_active = False
+                return
+            await self._resume()
+            self._is_resumed = True
+            _log.warning("alerts_active")
+
+    async def _stand_by(self) -> None:
+        async with self._turn:
+            was_active, self._is_resumed = self._is_resumed, False
+            self._replica.is_active = False
+            if was_active:
+                await self._suspend()
+                _log.warning("alerts_standing_by")
+            with contextlib.suppress(sqlite3.Error):
+                await asyncio.to_thread(self._replica.stand_down)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(event.set)

@@ -1,0 +1,163 @@
+"""The role `alert`: the engine, what runs beside it, and a machine that stands by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from alerts.alert_access import start_positions
+from alerts.alert_engine import AlertEngine
+from alerts.engine_inputs import EngineInputs
+from alerts.live_events.room_watch import RoomWatch
+from alerts.maintenance_planner import MaintenancePlanner
+from alerts.prometheus.window_metrics import WindowMetrics
+from alerts.rule_files import load_rules
+from collectors.batch import Batch
+from collectors.estate import Estate
+from collectors.journal import Append, Journal
+from collectors.server_measurements import CATALOGUE
+from collectors.store.query import Store
+from collectors.topology import TopologyGraph, TopologyView
+from probes.wire.clock import WallClock
+from towpath.config import TowpathConfig
+from towpath.journal_kind import JournalKind
+from towpath.readiness import Check, evaluation_check
+
+Piece = AbstractAsyncContextManager[Any] | AbstractContextManager[Any]
+
+if TYPE_CHECKING:
+    from alerts.standby.alert_replica import AlertReplica
+    from alerts.standby.standby_machine import StandbyMachine
+
+
+class AlertRole(NamedTuple):
+    """`pieces` in the order of their start. `trouble`: a sentence about what keeps
+    alerts from working."""
+
+    engine: AlertEngine
+    pieces: list[tuple[str, Piece]]
+    trouble: Callable[[], str]
+    checks: list[tuple[str, Check]]
+    row_metrics: list[WindowMetrics]
+
+
+class _AppendIf:
+    """Of two machines one appends the rows that both compute."""
+
+    def __init__(self, append: Append, may_append: Callable[[], bool]) -> None:
+        self._append, self._may_append = append, may_append
+
+    async def append(self, *batches: Batch) -> None:
+        if self._may_append():
+            await self._append.append(*batches)
+
+
+def build_alerts(
+    all_settings: TowpathConfig,
+    kind: JournalKind,
+    estate: Callable[[], Estate],
+    store: Store,
+    journal: Journal,
+    unhurried: Append,
+    process: str,
+    now_ms: WallClock,
+) -> AlertRole:
+    config = all_settings.alerts
+    pieces: list[tuple[str, Piece]] = []
+    rules = load_rules(CATALOGUE, config.rules)
+    # On two machines each has a position of its own.
+    name = f"alert+{config.standby.machine}" if config.standby.enabled else "alert"
+    reader = kind.reader(name, start_positions(config.standing), yields=True)
+    pieces.append((f"reader {name}", reader))
+    topology = TopologyView(estate, store, now_ms, config.warm_timeout_s)
+    if config.discovered_parents:
+        pieces.append(("topology from discovered neighbours", topology))
+    machine: list[Any] = []
+
+    def is_active() -> bool:
+        return not machine or bool(machine[0].is_active)
+
+    append = _AppendIf(unhurried, is_active) if config.standby.enabled else unhurried
+    poll_s = all_settings.snmp.period_s
+    rooms = RoomWatch(config, estate, append, now_ms, poll_s, rules)
+
+    def add_batch(batch: Batch) -> None:
+        topology.add(batch)
+        rooms.add(batch)
+
+    replica = None
+    if config.standby.enabled:
+        # What alerts alone needs no client of NATS.
+        from alerts.standby.alert_replica import AlertReplica
+        from alerts.standby.alert_stream import AlertStream
+
+        assert kind.connection is not None
+        log = AlertStream(kind.connection)
+        pieces.append(("log of alerts", log))
+        replica = AlertReplica(config.standing, log, config.standby.machine)
+    engine = AlertEngine(
+        config,
+        rules,
+        EngineInputs(
+            reader,
+            journal,
+            topology.estate if config.discovered_parents else estate,
+            store,
+            add_batch,
+            topology.graph if config.discovered_parents else TopologyGraph,
+            replica,
+        ),
+        config.notifiers(),
+        process,
+        now_ms,
+        all_settings.groups.least,
+    )
+    journal.show_refused(engine.add_refused_batch)
+
+    def trouble() -> str:
+        if engine.disk_error:
+            return f"Alerts are kept in memory only: {engine.disk_error}."
+        if machine and machine[0].problem:
+            return f"Alerts are not replicated: {machine[0].problem}."
+        return ""
+
+    channels = ", ".join(config.channels) or "nobody (no channel is configured)"
+    pieces.append((f"alerts from {len(rules)} rules, notifying {channels}", engine))
+    if replica is not None:
+        machine.append(_machine(all_settings, kind, engine, replica))
+        pieces.append((f"alerts or stands by as {config.standby.machine}", machine[0]))
+    row_metrics = []
+    if all_settings.metrics.port and all_settings.metrics.rows:
+        row_metrics = [WindowMetrics(lambda: engine.window, now_ms)]
+        pieces.append(("rows for Prometheus", row_metrics[0]))
+    count = len(estate().rooms)
+    pieces.append((f"{count} rooms, {len(config.events)} calendars of events", rooms))
+    windows, calendars = len(config.maintenance), len(config.calendars)
+    planner = MaintenancePlanner(config, estate, now_ms, may_plan=is_active)
+    pieces.append((f"maintenance: {windows} windows, {calendars} calendars", planner))
+    evaluates = evaluation_check(lambda: engine.evaluated_ms, lambda: engine.disk_error)
+    checks: list[tuple[str, Check]] = [("alert", evaluates)]
+    if machine:
+        checks.append(("standby", lambda _: str(machine[0].problem)))
+    return AlertRole(engine, pieces, trouble, checks, row_metrics)
+
+
+def _machine(
+    all_settings: TowpathConfig,
+    kind: JournalKind,
+    engine: AlertEngine,
+    replica: AlertReplica,
+) -> StandbyMachine:
+    from alerts.standby.standby_machine import StandbyMachine
+    from collectors.sharing.nats_share import NatsShare
+
+    connection, standby = kind.connection, all_settings.alerts.standby
+    assert connection is not None
+
+    def make_lease() -> NatsShare:
+        return NatsShare(
+            connection, standby.machine, lease_s=standby.lease_s, bucket="alerting"
+        )
+
+    return StandbyMachine(replica, make_lease, engine.resume, engine.suspend)
