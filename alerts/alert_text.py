@@ -58,6 +58,7 @@ GENERIC_VALUES = {
     "setting": "ingest, store …",
     "site_name": "the site",
     "state_text": "why",
+    "stream": "the stream",
     "stream_text": "why",
     "supplier": "the supplier",
     "supplier_phone": "its number",

@@ -86,6 +86,30 @@ SELF_READER = measurement(
     counter("gap_rows", "rows dropped before they were read"),
     counter("expired_rows", "store: rows that arrived after their retention"),
 )
+SELF_NATS = measurement(
+    "self_nats",
+    "a process's connection to the servers of a journal in NATS",
+    (_PROCESS,),
+    Field("connected", "int", "flag", "1 if it is connected"),
+    Field("answers", "int", "flag", "1 if JetStream also answers"),
+)
+SELF_STREAM = measurement(
+    "self_stream",
+    "a stream or bucket in NATS, as the process with the role alert sees it; without "
+    "a leader nothing else is known",
+    (_PROCESS, Tag("stream", "its name in NATS")),
+    Field("leader", "int", "flag", "1 if a server leads it, so that it can be used"),
+    Field("messages", "int", "1", "messages held"),
+    Field("bytes", "int", "byte", "size on each server"),
+    Field("used_ratio", "float", "ratio", "of `journal.max_bytes`; not of buckets"),
+    Field("replicas", "int", "1", "servers that should have it (`nats.replicas`)"),
+    Field(
+        "replicas_missing", "int", "1", "of these, away or without its newest messages"
+    ),
+    Field("age_s", "float", "s", "age of the oldest message still held"),
+    Field("unread", "int", "1", "messages that the slowest reader has not passed"),
+    Field("slowest", "str", "", "that reader, if it has any to read"),
+)
 # The reasons for closing an HTTP connection: `collectors.http.refusal_reasons`.
 _REFUSED_CONNECTIONS = (
     counter("refused_no_place", "connections closed because the limit was reached"),
@@ -212,6 +236,8 @@ SELF_MEASUREMENTS: tuple[Measurement, ...] = (
     SELF_TRAPS,
     SELF_JOURNAL,
     SELF_READER,
+    SELF_NATS,
+    SELF_STREAM,
     SELF_INGEST,
     SELF_WEB,
     SELF_AGENTS,

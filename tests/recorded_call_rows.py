@@ -1,5 +1,5 @@
-"""Rows of calls as Microsoft recorded them, and of pollers that share the estate, for
-tests of boards and rules."""
+"""Rows of calls as Microsoft recorded them, of pollers that share the estate, and
+of a journal in NATS, for tests of boards and rules."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ def recorded_call_rows(end_ms: int) -> Iterator[Sample]:
     for by, group in (("all", "all"), ("sip_code", "486")):
         tags = {"by": by, "group": group, "interface": "one"}
         yield _sample("sip_calls", tags, now_ms)
+    yield _sample("self_nats", {"process": "alert"}, now_ms)
+    stream = {"process": "alert", "stream": "towpath-ingest"}
+    yield _sample("self_stream", stream, now_ms)
     for measurement in ("rtp_media", "rtp_capture"):
         names = CATALOGUE.measurement(measurement).tags
         tags = {tag.name: SITE if tag.name == "site" else "one" for tag in names}

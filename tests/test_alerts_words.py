@@ -119,6 +119,7 @@ LABELS = {
     "sensor": "Inlet",
     "setting": "ingest.https.certificate",
     "site": "library",
+    "stream": "towpath-poll",
     "team": "contact-centre",
     "to_subnet": "10.9.0.5/32",
     "volume": "/var/log",

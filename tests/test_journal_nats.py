@@ -32,6 +32,7 @@ from collectors.nats import stream_log
 from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_watch import NatsWatch
 from collectors.nats.stream_log import StreamLog, is_kept
 from collectors.nats.stream_message import (
     RowTooLarge,
@@ -325,3 +326,42 @@ async def test_killing_one_server_at_a_time_loses_and_doubles_nothing(
     # Rows that were refused in time are appended again, perhaps beside others.
     twice = [number for number, times in effect.items() if times > 1]
     assert not twice or journal.stats.refused_rows
+
+
+@pytest.mark.soak
+async def test_a_stream_that_lost_a_server_or_its_only_one_is_reported(
+    cluster: NatsCluster,
+) -> None:
+    nats = NatsConfig(servers=cluster.urls, replicas=3, prefix="watched")
+    async with NatsConnection(nats, "alert") as connection:
+        streams = JournalStreams(connection)
+        await streams.ensure("ingest", 30)
+        alone = NatsConfig(servers=cluster.urls, replicas=1, prefix="watched")
+        connection.config = alone
+        await streams.ensure("poll", 30)
+        connection.config = nats
+        watch = NatsWatch(connection, "alert", SMALL)
+
+        async def fields() -> list[dict[str, object]]:
+            await watch.look()
+            rows = watch.samples(0)[1:]
+            assert [row.tags["stream"][:8] for row in rows] in ([], ["watched-"] * 2)
+            return [dict(row.fields) for row in rows]
+
+        async def until_there(leaders: list[int], missing: list[int | None]) -> None:
+            async with asyncio.timeout(60):
+                while True:
+                    found = await fields()
+                    if [row["leader"] for row in found] == leaders and [
+                        row.get("replicas_missing") for row in found
+                    ] == missing:
+                        return
+                    await asyncio.sleep(0.3)
+
+        await until_there([1, 1], [0, 2])
+        info = await connection.jetstream.stream_info(streams.stream("poll"))
+        assert info.cluster is not None
+        server = cluster.named(str(info.cluster.leader))
+        server.kill()
+        await until_there([1, 0], [1, None])
+        server.start()

@@ -108,6 +108,16 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
             config.store.token()
         except ValueError as error:
             wrong.append(str(error))
+    if config.journal.kind == "nats" or config.snmp.share:
+        from collectors.nats.nats_trial import try_nats
+
+        try:
+            trial = asyncio.run(try_nats(config.nats, config.journal.max_bytes))
+        except ValueError as error:
+            wrong.append(str(error))
+        else:
+            misleading += trial.warnings
+            facts += trial.facts
     if config.web.grafana.is_on:
         try:
             GrafanaSource(config.web.grafana, config.store, CATALOGUE)

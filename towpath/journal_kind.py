@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from collectors.journal import (
     BatchReader,
@@ -15,6 +15,7 @@ from collectors.journal import (
 )
 from collectors.journal.known_readers import FileReaders, KnownReaders
 from collectors.nats.nats_config import NatsConfig
+from collectors.self_metrics import Source
 from collectors.server_measurements import CATALOGUE
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 
 class JournalKind:
-    """`connection` is to be entered before anything that is made here; None for
-    files. The client library is imported only if it is needed."""
+    """`pieces` are to be entered before anything that is made here; none for files.
+    `sources` are the rows of those. The client library is imported only if it is
+    needed."""
 
     def __init__(self, config: JournalConfig, nats: NatsConfig, process: str) -> None:
         self._config, self._process = config, process
@@ -32,6 +34,19 @@ class JournalKind:
             from collectors.nats.nats_connection import NatsConnection
 
             self.connection = NatsConnection(nats, process)
+        self.sources: list[tuple[str, Source]] = []
+
+    def pieces(
+        self, looks_at_streams: bool
+    ) -> list[tuple[str, AbstractAsyncContextManager[Any]]]:
+        if self.connection is None:
+            return []
+        from collectors.nats.nats_watch import NatsWatch
+
+        max_bytes = self._config.max_bytes if looks_at_streams else None
+        watch = NatsWatch(self.connection, self._process, max_bytes)
+        self.sources = [("nats", watch.samples)]
+        return [("connection to NATS", self.connection), ("watch of NATS", watch)]
 
     @property
     def place(self) -> str:

@@ -103,8 +103,8 @@ class Installation:
         self.estate = EstateFile(config.estate)
         self._add(f"estate {config.estate}", self.estate)
         self._kind = process_journal(config, roles, self.process)
-        if self._kind.connection is not None:
-            self._add("connection to NATS", self._kind.connection)
+        self.pieces += self._kind.pieces(looks_at_streams="alert" in roles)
+        self._sources += self._kind.sources
         self.journal = self._kind.journal(self.process)
         self._add(f"journal {self._kind.place}/{self.process}", self.journal)
         unhurried = self._unhurried = UnhurriedAppend(self.journal)

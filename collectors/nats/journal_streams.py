@@ -75,6 +75,20 @@ class JournalStreams:
         begin = f"{self._prefix}-"
         return [_unescaped(n.removeprefix(begin)) for n in names if n.startswith(begin)]
 
+    async def names(self) -> list[str]:
+        """The names of all streams that this user may see."""
+        return await self._names("STREAM.NAMES", "streams", {})
+
+    async def info(self, stream: str) -> dict[str, Any]:
+        """What the servers say of a stream, of which the client keeps a part only."""
+        return await self._request(f"STREAM.INFO.{stream}", {})
+
+    async def reader_infos(self, stream: str) -> list[dict[str, Any]]:
+        """What the servers say of a stream's consumers."""
+        page = await self._request(f"CONSUMER.LIST.{stream}", {"offset": 0})
+        infos: list[dict[str, Any]] = page.get("consumers") or []
+        return infos
+
     async def readers(self, log: str) -> list[str]:
         """The names of the consumers of a log."""
         api_name = f"CONSUMER.NAMES.{self.stream(log)}"

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 import structlog
@@ -61,8 +61,21 @@ class NatsConnection:
         return self.client.is_connected
 
     def sentence(self, error: BaseException) -> str:
-        """What an error of a call means."""
+        """What an error means."""
+        is_refused = isinstance(error, (*_ENDED, ssl.SSLError)) and not isinstance(
+            error, ssl.SSLCertVerificationError
+        )
+        if is_refused and self._demands_certificate:
+            return (
+                f"{', '.join(self.config.servers)}: the server ended the connection: "
+                "it demands a certificate that it accepts (nats.certificate)"
+            )
         return nats_sentence(error, self.config.servers)
+
+    @property
+    def _demands_certificate(self) -> bool:
+        """True while it has not let this process in, by what the server says first."""
+        return self._is_new and bool(self.client._server_info.get("tls_verify"))
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._read_files)
@@ -96,28 +109,56 @@ class NatsConnection:
     async def _connect(self) -> None:
         while True:
             try:
-                await self.client.connect(
-                    # In an order of its own each process: the next one is tried.
-                    random.sample(self.config.servers, len(self.config.servers)),
-                    dont_randomize=True,
-                    name=self._name,
-                    error_cb=self._report_error,
-                    disconnected_cb=self._report_change,
-                    reconnected_cb=self._report_change,
-                    closed_cb=self._report_change,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=_RETRY_S,
-                    connect_timeout=_CONNECT_S,
-                    ping_interval=_PING_S,
-                    max_outstanding_pings=2,
-                    tls=self._tls,
-                    user=self.config.user or None,
-                    password=self._password if self.config.user else None,
-                )
+                await self._connect_client(self._report_error)
                 return
             except Exception as error:  # noqa: BLE001 - kept up for ever
                 self._report_problem(nats_sentence(error, self.config.servers))
                 await asyncio.sleep(_RETRY_S)
+
+    async def connect_once(self) -> None:
+        """Connects without keeping it up. Raises the first error of the client, or
+        `ValueError` for files that cannot be used."""
+        await asyncio.to_thread(self._read_files)
+        failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+
+        async def note(error: Exception) -> None:
+            if not failed.done():
+                failed.set_result(error)
+
+        # The client itself tries for ever.
+        connecting = asyncio.create_task(self._connect_client(note))
+        await asyncio.wait(
+            (connecting, failed),
+            timeout=2 * _CONNECT_S,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if failed.done() or not connecting.done():
+            connecting.cancel()
+            await asyncio.wait((connecting,), timeout=_CLOSE_S)
+            raise failed.result() if failed.done() else TimeoutError
+        await connecting
+
+    async def _connect_client(
+        self, report_error: Callable[[Exception], Awaitable[None]]
+    ) -> None:
+        await self.client.connect(
+            # In an order of its own each process: the next one is tried.
+            random.sample(self.config.servers, len(self.config.servers)),
+            dont_randomize=True,
+            name=self._name,
+            error_cb=report_error,
+            disconnected_cb=self._report_change,
+            reconnected_cb=self._report_change,
+            closed_cb=self._report_change,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=_RETRY_S,
+            connect_timeout=_CONNECT_S,
+            ping_interval=_PING_S,
+            max_outstanding_pings=2,
+            tls=self._tls,
+            user=self.config.user or None,
+            password=self._password if self.config.user else None,
+        )
 
     def doubt(self) -> None:
         """A request was not answered: looks at once whether anything is."""
@@ -146,11 +187,11 @@ class NatsConnection:
         self._ready.set()
 
     async def _report_error(self, error: Exception) -> None:
-        if isinstance(error, _ENDED):
+        if isinstance(error, _ENDED) and not self._demands_certificate:
             # It ended, perhaps after an error that is logged already. Another server
             # may take over at once; if none does, that is logged.
             return
-        sentence = nats_sentence(error, self.config.servers)
+        sentence = self.sentence(error)
         if self.client.is_connected:
             # It concerns one request, such as a permission that is missing.
             self._log_once(sentence)

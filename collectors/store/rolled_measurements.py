@@ -61,6 +61,8 @@ ROLLED: dict[str, tuple[Part, ...]] = {
     "self_traps": _EVERY,
     "self_journal": _EVERY,
     "self_reader": _EVERY,
+    "self_nats": _EVERY,
+    "self_stream": _EVERY,
     "self_ingest": _EVERY,
     "self_web": _EVERY,
     "self_agents": _EVERY,

@@ -1,0 +1,97 @@
+"""A journal in NATS, on *Towpath itself*."""
+
+from dashboards.grafana.board import (
+    BAD,
+    GOOD,
+    PLAIN,
+    Panel,
+    PanelQuery,
+    TableColumn,
+    select,
+    steps_of_rule,
+)
+from dashboards.grafana.boards.rule_texts import what_to_do
+
+_YES_OR_NO = {1: ("yes", GOOD), 0: ("no", BAD)}
+CONNECTIONS = Panel(
+    "Do all processes reach the journal?",
+    "If a process does not reach the servers of NATS it can neither write nor read, so "
+    "this shows only what was written before. "
+    f"If JetStream does not answer: {what_to_do('nats_away')}",
+    (
+        PanelQuery(
+            select(
+                "self_nats",
+                ("connected", "last"),
+                ("answers", "last"),
+                by=("process",),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=6,
+    height=7,
+    steps=PLAIN,
+    columns={
+        "process": TableColumn("Process"),
+        "connected_last": TableColumn("Connected?", value_texts=_YES_OR_NO, width=95),
+        "answers_last": TableColumn("JetStream?", value_texts=_YES_OR_NO, width=95),
+    },
+    sort=("process", True),
+    newest=True,
+)
+STREAMS = Panel(
+    "Are the streams well?",
+    "No leader: the stream can be neither written nor read, and nothing else is known. "
+    f"If replicas are missing: {what_to_do('stream_replicas_few')}",
+    (
+        PanelQuery(
+            select(
+                "self_stream",
+                ("leader", "last"),
+                ("replicas", "last"),
+                ("replicas_missing", "last"),
+                ("used_ratio", "last"),
+                ("bytes", "last"),
+                ("messages", "last"),
+                ("age_s", "last"),
+                ("unread", "last"),
+                ("slowest", "last"),
+                by=("process", "stream"),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=18,
+    height=7,
+    steps=PLAIN,
+    columns={
+        "stream": TableColumn("Stream"),
+        "leader_last": TableColumn("Leader?", value_texts=_YES_OR_NO, width=80),
+        "replicas_last": TableColumn("Replicas", decimals=0, width=85),
+        "replicas_missing_last": TableColumn(
+            "Missing",
+            decimals=0,
+            steps=steps_of_rule("stream_replicas_few"),
+            width=80,
+        ),
+        "used_ratio_last": TableColumn(
+            "Of limit",
+            "percentunit",
+            steps=steps_of_rule("stream_filling"),
+            decimals=0,
+            width=80,
+            absent="no limit",
+        ),
+        "bytes_last": TableColumn("Size", "decbytes", width=90),
+        "messages_last": TableColumn("Messages", decimals=0, width=95),
+        "age_s_last": TableColumn("Oldest", "s", width=90, absent="empty"),
+        "unread_last": TableColumn("Unread", decimals=0, width=80),
+        "slowest_last": TableColumn("Slowest reader", width=120, absent="none"),
+        "process": TableColumn("Seen by", width=80),
+    },
+    sort=("stream", True),
+    newest=True,
+)

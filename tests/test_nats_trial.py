@@ -1,0 +1,231 @@
+"""`towpath check` tries the servers of NATS: what cannot work there is one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from nats_servers import NatsServer, running_nats
+from services import free_port
+from structlog.testing import capture_logs
+from test_check import Folder
+from waiting import until
+
+from collectors.nats import nats_trial
+from collectors.nats.nats_config import NatsConfig
+from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_trial import try_nats
+
+LOG_BYTES = 64 << 20
+SMALL = "max_payload: 8192\n"
+
+
+class Authority:
+    """A certificate authority of the test's own."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.file = self.issue("ca", 30)[0]
+
+    def issue(self, name: str, days: int, host: str = "127.0.0.1") -> tuple[Path, Path]:
+        """The files of a new certificate and its key. An expired one has ended
+        yesterday."""
+        is_own = name == "ca"
+        key = self._key if is_own else ec.generate_private_key(ec.SECP256R1())
+        now = datetime.now(UTC)
+        alternative: x509.GeneralName = x509.DNSName(host)
+        if host[0].isdigit():
+            alternative = x509.IPAddress(ip_address(host))
+        built = (
+            x509.CertificateBuilder()
+            .subject_name(_named(self._name if is_own else name))
+            .issuer_name(_named(self._name))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=60))
+            .not_valid_after(now + timedelta(days=days))
+            .add_extension(x509.BasicConstraints(is_own, None), True)
+            .add_extension(x509.SubjectAlternativeName([alternative]), False)
+            .sign(self._key, hashes.SHA256())
+        )
+        certificate = self._folder / f"{self._name}-{name}.pem"
+        certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
+        private_key = self._folder / f"{self._name}-{name}.key"
+        private_key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return certificate, private_key
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"), "own")
+
+
+def _tls(authority: Authority, name: str, days: int, host: str = "127.0.0.1") -> str:
+    certificate, key = authority.issue(name, days, host)
+    return (
+        f"tls {{ cert_file: {certificate}, key_file: {key}, "
+        f"ca_file: {authority.file}, verify: true }}\n"
+        "authorization { users: [{ user: towpath, password: right }] }\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def secure(
+    authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[NatsServer]:
+    folder = tmp_path_factory.mktemp("secure")
+    with running_nats(folder, _tls(authority, "server", 30)) as server:
+        yield server
+
+
+def _config(
+    server: NatsServer, authority: Authority, folder: Path, password: str = "right"
+) -> NatsConfig:
+    certificate, key = authority.issue("client", 30)
+    path = folder / "password"
+    path.write_text(password)
+    return NatsConfig(
+        servers=(server.url.replace("nats://", "tls://"),),
+        user="towpath",
+        password_file=path,
+        ca_file=authority.file,
+        certificate=certificate,
+        private_key=key,
+    )
+
+
+async def _only_warning(config: NatsConfig) -> str:
+    with capture_logs() as logs:
+        trial = await try_nats(config, LOG_BYTES)
+    assert logs == []
+    [warning] = trial.warnings
+    assert warning.startswith(f"{config.servers[0]}: ")
+    assert "\n" not in warning
+    return warning
+
+
+async def test_with_certificates_of_an_own_authority_on_both_sides_it_connects(
+    secure: NatsServer, authority: Authority, tmp_path: Path
+) -> None:
+    config = _config(secure, authority, tmp_path)
+    trial = await try_nats(config, LOG_BYTES)
+    assert trial.warnings == []
+    [fact] = trial.facts
+    assert fact.startswith(f"{config.servers[0]}: nats-server 2.")
+    async with NatsConnection(config, "poll") as connection:
+        assert connection.problem == ""
+        assert (await connection.jetstream.account_info()).streams == 0
+
+
+async def test_a_wrong_password_is_said(
+    secure: NatsServer, authority: Authority, tmp_path: Path
+) -> None:
+    warning = await _only_warning(_config(secure, authority, tmp_path, "wrong"))
+    assert "the user, the password or the certificate is refused" in warning
+
+
+async def test_another_authority_is_said(
+    secure: NatsServer, authority: Authority, tmp_path: Path
+) -> None:
+    other = Authority(tmp_path, "other")
+    config = _config(secure, authority, tmp_path)
+    config = config.model_copy(update={"ca_file": other.file})
+    warning = await _only_warning(config)
+    assert "the server's certificate is not accepted" in warning
+    assert "nats.ca_file" in warning
+
+
+async def test_that_a_certificate_is_demanded_is_said(
+    secure: NatsServer,
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = _config(secure, authority, tmp_path)
+    config = config.model_copy(update={"certificate": None, "private_key": None})
+    said = "it demands a certificate that it accepts (nats.certificate)"
+    assert said in await _only_warning(config)
+    monkeypatch.setattr("collectors.nats.nats_connection._FIRST_S", 0.1)
+    async with NatsConnection(config, "poll") as connection:
+        await until(lambda: said in connection.problem)
+
+
+async def test_a_certificate_of_another_authority_is_refused(
+    secure: NatsServer, authority: Authority, tmp_path: Path
+) -> None:
+    certificate, key = Authority(tmp_path, "other").issue("client", 30)
+    config = _config(secure, authority, tmp_path)
+    update = {"certificate": certificate, "private_key": key}
+    assert "nats.certificate" in await _only_warning(config.model_copy(update=update))
+
+
+@pytest.mark.parametrize(
+    ("days", "host", "sentence"),
+    [(-1, "127.0.0.1", "expired"), (30, "nats.example", "not valid for")],
+)
+async def test_a_server_with_a_wrong_certificate_is_said(
+    authority: Authority, tmp_path: Path, days: int, host: str, sentence: str
+) -> None:
+    extra = _tls(authority, f"server{days}", days, host)
+    with running_nats(tmp_path / "nats", extra) as server:
+        warning = await _only_warning(_config(server, authority, tmp_path))
+    assert "the server's certificate is not accepted" in warning
+    assert sentence in warning
+
+
+async def test_what_a_server_cannot_keep_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_nats(tmp_path / "nats", SMALL) as server:
+        config = NatsConfig(servers=(server.url,))
+        warnings = (await try_nats(config, 2 << 30)).warnings
+        assert "max_payload is 8192 bytes, expected at least 65536" in warnings[0]
+        assert "journal.max_bytes is 2048 MiB, but the servers have" in warnings[1]
+        three = config.model_copy(update={"replicas": 3})
+        monkeypatch.setattr(nats_trial, "_TESTED", (999, 0))
+        old, _, few = (await try_nats(three, LOG_BYTES)).warnings
+        assert "is not known to be safe with nats.replicas = 3" in old
+        assert "nats.replicas is 3, but the servers cannot keep so many" in few
+        async with NatsConnection(config, "poll") as connection:
+            left = await connection.jetstream.streams_info()
+    assert left == []
+
+
+def test_check_warns_of_servers_that_are_away_and_refuses_files_that_are(
+    tmp_path: Path,
+) -> None:
+    folder = Folder(tmp_path)
+    url = f"nats://127.0.0.1:{free_port()}"
+    nats = f"""[journal]
+kind = "nats"
+
+[nats]
+servers = ["{url}"]
+"""
+    folder.change("[web]", nats + "\n[web]")
+    wrong, misleading = folder.found()
+    assert wrong == []
+    [warning] = (text for text in misleading if url in text)
+    assert warning == f"{url}: cannot be reached: Connection refused"
+    folder.change("servers =", 'ca_file = "none.pem"\nservers =')
+    wrong, _ = folder.found()
+    [problem] = (text for text in wrong if "nats" in text)
+    assert problem.startswith("nats.ca_file: ")
