@@ -38,7 +38,7 @@ from dashboards import chart
 from dashboards.report.report_data import gather_content
 from dashboards.report.report_html import render_html
 from probes.diagnosis.is_it_me_page import page as agent_page
-from probes.wire.display import TerminalStream, displayable, isolated
+from probes.wire.display import TerminalStream, displayable, is_formula, isolated
 from probes.wire.policy import Incident
 
 # It would be read as "Town evil" turned round, and what follows with it.
@@ -247,3 +247,11 @@ def test_the_commands_guard_the_terminal(command: str, tmp_path: Path) -> None:
     assert done.returncode != 0
     assert not HIDING.search(text)
     assert r"\u202e" in text
+
+
+@pytest.mark.parametrize(
+    "text", ["=1", " +1", "-1", "@a", "\t=1", "\n=1", "\uff1d1", "\uff0b1"]
+)
+def test_what_a_spreadsheet_would_run_is_known(text: str) -> None:
+    assert is_formula(text)
+    assert not is_formula(f"a{text}")

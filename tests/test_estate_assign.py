@@ -182,8 +182,9 @@ def test_what_is_written_as_toml_reads_back(entries: list[dict[str, str]]) -> No
 
 def test_a_name_that_looks_like_a_formula_is_text_in_a_spreadsheet() -> None:
     text = comma_separated(
-        [{"id": "a", "name": "=cmd()", "uplink_ports": ["Gi1", "Gi2"]}],
-        ["id", "name", "uplink_ports"],
+        [{"id": "-2+3", "name": "=cmd()", "uplink_ports": ["Gi1", "Gi2"], "lat": -1.5}],
+        ["id", "name", "uplink_ports", "lat"],
     )
     (row,) = csv.DictReader(io.StringIO(text))
-    assert row == {"id": "a", "name": " =cmd()", "uplink_ports": "Gi1;Gi2"}
+    assert (row["id"], row["name"]) == (" -2+3", " =cmd()")
+    assert (row["uplink_ports"], row["lat"]) == ("Gi1;Gi2", "-1.5")

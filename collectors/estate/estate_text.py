@@ -13,6 +13,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from probes.wire.display import is_formula
+
 Entry = Mapping[str, Any]
 
 _MAX_ID_LENGTH = 63
@@ -130,10 +132,11 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return ";".join(map(str, value))
-    text = str(value).encode("utf-8", "replace").decode()
-    return f" {text}" if text[:1] in ("=", "+", "@") else text
+    if isinstance(value, int | float):
+        return str(value)
+    joined = ";".join(map(str, value)) if isinstance(value, list | tuple) else value
+    text = str(joined).encode("utf-8", "replace").decode()
+    return f" {text}" if is_formula(text) else text
 
 
 def one_line(text: str) -> str:

@@ -35,6 +35,7 @@ from probes.wire.catalogue import (
     UnknownName,
     did_you_mean,
 )
+from probes.wire.display import is_formula
 from probes.wire.durations import parse_duration_ms
 
 
@@ -280,6 +281,6 @@ def _cell_text(cell: str | int | float | None) -> str:
 
 def without_formula(cell: str | int | float) -> str | int | float:
     """Marks text that a spreadsheet would read as a formula."""
-    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(cell, str) and is_formula(cell):
         return "'" + cell
     return cell

@@ -11,9 +11,7 @@ import io
 from datetime import date, datetime
 
 from dashboards.report.report_columns import Cell, ReportTable
-from probes.wire.display import displayable
-
-_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
+from probes.wire.display import displayable, is_formula
 
 
 def csv_text(table: ReportTable) -> str:
@@ -40,4 +38,4 @@ def safe(cell: Cell) -> str:
         return f"{cell:%Y-%m-%dT%H:%M:%SZ}"
     if isinstance(cell, date):
         return cell.isoformat()
-    return "'" + cell if cell.lstrip(" ").startswith(_RUNS) else cell
+    return "'" + cell if is_formula(cell) else cell

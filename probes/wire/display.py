@@ -32,6 +32,8 @@ _HIDDEN_OR_ISOLATE = re.compile(f"(?P<kept>{_ISOLATE})|[{_HIDDEN}]")
 _RIGHT_TO_LEFT = re.compile(
     r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
+# A spreadsheet runs what begins so (CWE-1236), some also if it is of double width.
+_RUNS = (*"=+-@\t\r\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # What a program sends to a terminal on purpose: line ends, tabs and colours.
 _COMMANDS = r"\x1b\[[0-9;?]*[A-Za-z]"
 _ON_TERMINAL = re.compile(f"(?P<kept>{_COMMANDS}|[\\t\\n\\r]|{_ISOLATE})|[{_HIDDEN}]")
@@ -52,6 +54,11 @@ def isolated(text: str) -> str:
     if shown.isascii() or not _RIGHT_TO_LEFT.search(re.sub(_ISOLATE, "", shown)):
         return shown
     return _FSI + shown.replace(_FSI, "").replace(_PDI, "") + _PDI
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet would run `text` from a CSV file instead of showing it."""
+    return text.lstrip(" ").startswith(_RUNS)
 
 
 class TerminalStream(io.TextIOWrapper):
