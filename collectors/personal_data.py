@@ -96,8 +96,9 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         "*/*.segment",
         "results that the store and the groups have not read yet",
         "until both have read them, within the hour; 30 days at most if the store is "
-        "down",
-        "the store skips them; the file is removed as usual",
+        'down. With `journal.kind = "nats"` they are in streams of its servers, just '
+        "as long, and an export does not read those",
+        "the store skips them; the file or message is removed as usual",
         read=read_segment,
     ),
     PersonalDataPlace(

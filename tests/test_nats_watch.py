@@ -16,8 +16,10 @@ from waiting import until
 
 from collectors.batch import Batch
 from collectors.nats import stream_log
+from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_watch import NatsWatch
 from collectors.nats.stream_health import StreamHealth, stream_health, without_leader
+from collectors.personal_data import PERSONAL_DAYS
 from collectors.self_metrics import SelfMonitor
 from probes.wire.clock import wall_ms
 
@@ -87,6 +89,17 @@ async def test_streams_are_reported_with_what_is_unread(
         await watch.look()
         [_, stream] = watch.samples(now_ms)
         assert stream.fields["unread"] == 0
+
+
+async def test_the_servers_keep_nothing_for_longer_than_thirty_days(
+    nats_server: NatsServer, tmp_path: Path
+) -> None:
+    place = JournalPlace(tmp_path, nats_server)
+    async with place.connection as connection:
+        streams = JournalStreams(connection)
+        await streams.ensure("ingest", place.config.max_days)
+        info = await connection.jetstream.stream_info(streams.stream("ingest"))
+    assert info.config.max_age == PERSONAL_DAYS * 86_400
 
 
 async def test_that_the_journal_is_away_is_shown_to_the_rules_without_the_journal(

@@ -14,6 +14,8 @@ from collectors.journal.segment import OLDEST, Position
 from collectors.nats.nats_connection import NatsConnection
 
 _DAY_S = 86_400
+# As in `collectors.personal_data`, which knows of more than the journal.
+_PERSONAL_DAYS = 30.0
 _DUPLICATES_S = 120.0
 _KEPT_UNACKED_S = 30.0 * _DAY_S
 _SEEKING = "_seek"
@@ -62,8 +64,8 @@ class JournalStreams:
                 num_replicas=self.connection.config.replicas,
                 duplicate_window=_DUPLICATES_S,
                 # The writer drops what is older, and counts it. If it no longer runs,
-                # the servers do it.
-                max_age=(max_days + 1.0) * _DAY_S,
+                # the servers do it: rows about one laptop are never kept for longer.
+                max_age=min(max_days + 1.0, _PERSONAL_DAYS) * _DAY_S,
             )
         )
         await self.connection.client.publish(self.began, log.encode())
