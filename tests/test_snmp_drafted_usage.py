@@ -1,11 +1,12 @@
-"""Processors, memory and wireless clients of devices that only drafted tables know."""
+"""Processors, memory, wireless clients and optics of devices that only drafted tables
+know."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from test_snmp_mib_tables import MAKER, SYSTEM, column, drafted, read, rows
+from test_snmp_mib_tables import MAKER, SYSTEM, column, drafted, read, rows, shown
 
 
 @pytest.mark.parametrize(
@@ -84,3 +85,22 @@ tables:
     recorded = SYSTEM + rows(1, "2", 12) + f"{MAKER}.8.1.0|2|40\n"
     facts = await read(tmp_path, recorded, known, profile)
     assert [each.usage_pct for each in facts.processors] == [40]
+
+
+async def test_what_optics_always_need_shows_the_scale_of_theirs(
+    tmp_path: Path,
+) -> None:
+    columns = [
+        column(3, "acmeTemperature", "Integer32"),
+        column(4, "acmeVoltage", "Integer32"),
+    ]
+    lights = [column(5, "acmeRxPower", "Integer32")]
+    values = rows(3, "2", 10304, 10752, 12032) + rows(4, "2", 33011, 32108)
+    other = await read(tmp_path, SYSTEM + values, drafted(columns + lights))
+    assert ("voltage", 3.3011, None) not in shown(other)
+    lights.append(column(6, "acmeTxPower", "Integer32"))
+    optics = await read(tmp_path, SYSTEM + values, drafted(columns + lights))
+    assert shown(optics) == [
+        *[("temperature", celsius, None) for celsius in (40.25, 42.0, 47.0)],
+        *[("voltage", volts, None) for volts in (3.3011, 3.2108)],
+    ]

@@ -21,6 +21,7 @@ from collectors.snmp.drafting.object_meaning import (
     meaning,
 )
 from collectors.snmp.drafting.sensor_draft import (
+    are_of_optics,
     plain_state_item,
     sensor_items,
 )
@@ -202,6 +203,7 @@ def _fill(
     naming = [] if table.is_scalar else _name_templates(table, members, objects)
     kinds = Counter(getattr(m, "class_", type(m).__name__) for m in meanings.values())
     usages: list[tuple[str, UsageObject | AmountObject]] = []
+    is_optics = are_of_optics(members)
     for oid, found in meanings.items():
         key = keys[oid]
         kind = getattr(found, "class_", type(found).__name__)
@@ -210,8 +212,9 @@ def _fill(
         descr = _descr(naming, subject, own, table.is_scalar)
         match found:
             case MeasuredObject():
+                own_values = (values or {}).get(oid, {})
                 for item in sensor_items(
-                    found, (values or {}).get(oid, {}), key, descr, objects[oid]
+                    found, own_values, key, descr, objects[oid], is_optics
                 ):
                     _add(table, "sensors", item)
             case TextStateObject() | CodeStateObject():

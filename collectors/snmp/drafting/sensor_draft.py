@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
 import msgspec
 
 from collectors.snmp.drafting.mib_objects import MibObject
+from collectors.snmp.drafting.mib_words import WORD_LISTS
 from collectors.snmp.drafting.object_meaning import MeasuredObject
 from collectors.snmp.drafting.state_meaning import CodeStateObject, TextStateObject
 from collectors.snmp.drafting.unit_words import DEGREES
@@ -51,9 +52,13 @@ _THOUSANDTHS = ("voltage", "power_factor")
 _OPTICS = {"ddm", "ddmi", "dom", "optic", "optical", "sfp", "trans", "transceiver"}
 _OPTICS |= {"xcvr", "xfp", "qsfp"}
 _OPTICS_DIVISORS = {"temperature": 256, "voltage": 10_000}
+# All of them need 3.3 volts, and none is as cold as a probe.
+_OPTICS_USUAL = {"temperature": "[12, 80]", "voltage": "[2.9, 3.8]"}
 # Of these, the light of amplifiers and the power of radio may be anything.
 _STRONG = {"amplifier", "catv", "edfa", "microwave", "radio", "wireless"}
 _RECEIVED = {"rx", "receive", "received", "receiver"}
+_SENT = {"tx", "transmit", "transmitted", "transmitter", "trans"}
+_POWER = {"power", "pwr", "optical"}
 _DEGREES = re.compile(r"cels|centigrade|fahrenheit|\bdeg(rees?)? ?[cf]\b|temp_?c$")
 # A word or a few, and not a number.
 _SHORT_TEXT = r"'^([^\d\s].{0,31})$'"
@@ -69,9 +74,10 @@ def sensor_items(
     key: str,
     descr: str,
     mib_object: MibObject,
+    is_optics: bool = False,
 ) -> Iterator[str]:
     """Yield the items of a table that read the object; none if its scale is not
-    certain, and no evidence could show it."""
+    certain, and no evidence could show it. `is_optics`: of a pluggable optic."""
     fitted = _fit(found, values)
     if fitted is None:
         return
@@ -93,7 +99,9 @@ def sensor_items(
     if not is_certain:
         if found.class_ not in USUAL:
             return
-        parts += _possible_scales(found, split_words(name))
+        words = split_words(name)
+        is_optics = is_optics or bool(_OPTICS & {*words})
+        parts += _possible_scales(found, words, is_optics)
     elif found.divisor != 1:
         parts.append(f"divisor: {found.divisor:g}")
     if is_certain and found.is_described and not values and found.class_ in DESCRIBED:
@@ -128,18 +136,33 @@ def _texts(mib_object: MibObject) -> str:
     ).lower()
 
 
-def _possible_scales(found: MeasuredObject, words: Sequence[str]) -> Iterator[str]:
+def are_of_optics(members: Iterable[MibObject]) -> bool:
+    """Return True if these columns have the light that a module sends and receives."""
+    names = [{*split_words(member.name)} for member in members]
+    if any((WORD_LISTS.radio | _STRONG) & words for words in names):
+        return False
+    lights = [words for words in names if _POWER & words]
+    return all(any(side & words for words in lights) for side in (_RECEIVED, _SENT))
+
+
+def _possible_scales(
+    found: MeasuredObject, words: Sequence[str], is_optics: bool
+) -> Iterator[str]:
     divisors = [1, 10, 100]
     if found.class_ in _THOUSANDTHS:
         divisors.append(1000)
-    if _OPTICS & {*words} and found.class_ in _OPTICS_DIVISORS:
+    if is_optics and found.class_ in _OPTICS_DIVISORS:
         divisors.append(_OPTICS_DIVISORS[found.class_])
     described = int(found.divisor)
-    if found.has_unit and found.multiplier == 1 and described == found.divisor:
+    is_whole = found.multiplier == 1 and described == found.divisor
+    if is_described := found.has_unit and is_whole:
         # What the description gives comes first.
         divisors = [described, *(d for d in divisors if d != described)]
         yield "described: true"
     yield f"divisor: [{', '.join(map(str, divisors))}]"
+    if is_optics and found.class_ in _OPTICS_USUAL and not is_described:
+        yield f"usual: {_OPTICS_USUAL[found.class_]}"
+        return
     if found.class_ == "voltage" and _is_mains(words):
         yield "usual: [85, 500]"
     if found.class_ == "dbm" and _RECEIVED & {*words}:
