@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.wire.failure import Outcome
-from probes.wire.socket_errors import is_too_long, outcome_of
+from probes.wire.socket_errors import is_too_long, outcome_of, telling
 
 
 def of_windows(kind: type[OSError], number: int) -> OSError:
@@ -109,3 +109,9 @@ def test_a_datagram_that_is_too_long_is_told_on_every_system() -> None:
     assert is_too_long(of_windows(OSError, 10_040))
     assert is_too_long(of_windows(OSError, 234))
     assert not is_too_long(of_windows(OSError, 1225))
+
+
+def test_a_network_without_a_way_out_says_least() -> None:
+    order = [Outcome.NO_NETWORK, Outcome.UNREACHABLE, Outcome.TIMEOUT]
+    assert sorted(reversed(order), key=telling) == order
+    assert telling(Outcome.REFUSED) == telling(Outcome.TIMEOUT)

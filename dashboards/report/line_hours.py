@@ -65,6 +65,13 @@ class HourPoints(Sequence[Point]):
             self._times_ms = array("q", [time for time, _ in ordered])
             self._values = array("d", [value for _, value in ordered])
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, HourPoints):
+            return NotImplemented
+        return (self._times_ms, self._values) == (other._times_ms, other._values)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __len__(self) -> int:
         return len(self._times_ms)
 

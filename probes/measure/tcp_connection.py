@@ -14,8 +14,7 @@ from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 from probes.measure.background import in_background
-from probes.wire.failure import Outcome
-from probes.wire.socket_errors import outcome_of
+from probes.wire.socket_errors import outcome_of, telling
 
 # RFC 8305: how long one address is tried before the next one is, too.
 NEXT_ADDRESS_S = 0.25
@@ -106,9 +105,9 @@ async def connect_first(addresses: Sequence[TcpAddress]) -> Streams:
         for task in waiting:
             task.cancel()
             task.add_done_callback(_close)
-    # If this network lacks one family, the failure of the other is the useful one.
-    known = [e for e in errors if outcome_of(e) is not Outcome.NO_NETWORK]
-    raise (known or errors or [OSError("there is no address to connect to")])[0]
+    if not errors:
+        raise OSError("there is no address to connect to")
+    raise max(errors, key=lambda error: telling(outcome_of(error)))
 
 
 def _close(task: asyncio.Task[Streams]) -> None:

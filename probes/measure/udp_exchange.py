@@ -17,7 +17,7 @@ from probes.measure.tcp_connection import (
 )
 from probes.wire.failure import Outcome
 from probes.wire.packet_codec import PacketCodec
-from probes.wire.socket_errors import outcome_of
+from probes.wire.socket_errors import outcome_of, telling
 
 HEADERS_BYTES = {socket.AF_INET: 28, socket.AF_INET6: 48}
 _LOOKUP_S = 10.0
@@ -73,9 +73,7 @@ async def exchange(
         if run.arrivals:
             return UdpExchange(Outcome.OK, run, cost_bytes)
         failed.append(_no_reply_outcome(run.error))
-    # If this network lacks one family, the failure of the other is the useful one.
-    known = [outcome for outcome in failed if outcome is not Outcome.NO_NETWORK]
-    outcome = (known or failed or [Outcome.NAME_NOT_FOUND])[0]
+    outcome = max(failed, key=telling, default=Outcome.NAME_NOT_FOUND)
     # A timeout may mean that the host is down or that UDP is blocked; the TCP port
     # shows which.
     silent = outcome in (Outcome.TIMEOUT, Outcome.UNREACHABLE)

@@ -79,6 +79,13 @@ _NO_SUCH_NAME = {
 }
 
 
+def telling(outcome: Outcome) -> int:
+    """How much a failure to reach a host says. If this network lacks one family of
+    addresses, or has no way out for it, the failure of the other is the useful one."""
+    silent = (Outcome.NO_NETWORK, Outcome.UNREACHABLE)
+    return silent.index(outcome) if outcome in silent else len(silent)
+
+
 def outcome_of(error: BaseException) -> Outcome:
     """Returns the outcome of `error`; `UNREACHABLE` if nothing fits better."""
     if isinstance(error, socket.gaierror):
@@ -98,8 +105,7 @@ def outcome_of(error: BaseException) -> Outcome:
     if isinstance(error, OSError):
         known = _known(error)
         if known:
-            # If one address family is missing here, the other's error is the reason.
-            return next((o for o in known if o is not Outcome.NO_NETWORK), known[0])
+            return max(known, key=telling)
     if isinstance(error, TimeoutError):
         return Outcome.TIMEOUT
     if isinstance(error, ConnectionRefusedError):
