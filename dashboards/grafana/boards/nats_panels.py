@@ -1,15 +1,17 @@
-"""A journal in NATS, on *Towpath itself*."""
+"""Pollers that share the estate, and a journal in NATS, on *Towpath itself*."""
 
 from dashboards.grafana.board import (
     BAD,
     GOOD,
     PLAIN,
+    BoardRow,
     Panel,
     PanelQuery,
     TableColumn,
     select,
     steps_of_rule,
 )
+from dashboards.grafana.boards.poller_shares import SHARES
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _YES_OR_NO = {1: ("yes", GOOD), 0: ("no", BAD)}
@@ -94,4 +96,10 @@ STREAMS = Panel(
     },
     sort=("stream", True),
     newest=True,
+)
+
+SEVERAL_MACHINES = BoardRow(
+    "Several pollers, and a journal in NATS",
+    (SHARES, CONNECTIONS, STREAMS),
+    collapsed=True,
 )

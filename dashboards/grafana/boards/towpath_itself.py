@@ -24,9 +24,8 @@ from dashboards.grafana.boards.counter_tables import (
     TRAP_COUNTS,
     TRAPS,
 )
-from dashboards.grafana.boards.nats_panels import CONNECTIONS, STREAMS
+from dashboards.grafana.boards.nats_panels import SEVERAL_MACHINES
 from dashboards.grafana.boards.notification_panels import CHANNELS, IS_HEARD
-from dashboards.grafana.boards.poller_shares import SHARES
 from dashboards.grafana.boards.recorded_call_panels import COUNTS, READING
 from dashboards.grafana.boards.rule_texts import what_to_do
 
@@ -378,11 +377,7 @@ TOWPATH_ITSELF = Board(
         BoardRow("Polling", (SEES_OVER_TIME, POLLS, LATE)),
         BoardRow("Journal, store and disks", (LAG, LOSSES, JOURNAL, COMMIT_TIME)),
         BoardRow("Disks and notifications", (DISKS, CHANNELS)),
-        BoardRow(
-            "Several pollers, and a journal in NATS",
-            (SHARES, CONNECTIONS, STREAMS),
-            collapsed=True,
-        ),
+        SEVERAL_MACHINES,
         BoardRow("Certificates", (CERTIFICATES,), collapsed=True),
         BoardRow("Laptops", (INGEST, AGENTS), collapsed=True),
         BoardRow("Microsoft's record of calls", (READING, COUNTS), collapsed=True),
