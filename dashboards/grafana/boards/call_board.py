@@ -33,6 +33,7 @@ from dashboards.grafana.boards.media_edge_panels import (
     MEDIA_EDGES,
     MEDIA_EDGES_OVER_TIME,
 )
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.phone_panels import PHONE_CALLS
 from dashboards.grafana.boards.recorded_call_panels import RECORDED_CALLS
 from dashboards.grafana.boards.route_panels import route_row
@@ -55,18 +56,7 @@ TEAMS = Panel(
     "Teams of the estate ([[teams]]), whose laptops joined when they enrolled. Counts "
     "are rounded up to 5; a team of too few has none. Choose “Team” as the group above "
     f"to see calls. {what_to_do('team_silent')}",
-    (
-        PanelQuery(
-            select(
-                "self_team",
-                ("name", "last"),
-                ("state_text", "last"),
-                ("expected", "last"),
-                ("heard", "last"),
-                by=("team",),
-            )
-        ),
-    ),
+    newest_rows("self_team", "name", "state_text", "expected", "heard", by=("team",)),
     "short",
     "table",
     width=24,

@@ -14,6 +14,7 @@ from dashboards.grafana.board import (
     unit_of,
 )
 from dashboards.grafana.boards.key_texts import YES_NO
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _SINCE = "Counted since each process started. "
@@ -44,13 +45,7 @@ def _counted(
     return Panel(
         title,
         _SINCE + description,
-        (
-            PanelQuery(
-                select(
-                    measurement, *((name, "last") for name in counters), by=tuple(by)
-                )
-            ),
-        ),
+        newest_rows(measurement, *counters, by=tuple(by)),
         "short",
         "table",
         width=24,

@@ -20,6 +20,7 @@ from dashboards.grafana.board import (
 )
 from dashboards.grafana.boards.key_texts import ROLES
 from dashboards.grafana.boards.maker_texts import MAKER_TEXTS, SYSTEM_TEXTS
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _DEVICE = {"device": "device"}
@@ -140,20 +141,16 @@ HAS_FINDINGS = Panel(
 INVENTORY = Panel(
     "What is it?",
     "Maker, model, software and serial number, as the device reports them.",
-    (
-        PanelQuery(
-            select(
-                "inventory",
-                ("name", "last"),
-                ("vendor", "last"),
-                ("hardware", "last"),
-                ("os", "last"),
-                ("version", "last"),
-                ("serial", "last"),
-                by=("device", "site", "role"),
-            ),
-            variables=_DEVICE,
-        ),
+    newest_rows(
+        "inventory",
+        "name",
+        "vendor",
+        "hardware",
+        "os",
+        "version",
+        "serial",
+        by=("device", "site", "role"),
+        variables=_DEVICE,
     ),
     "none",
     "table",

@@ -13,6 +13,7 @@ from dashboards.grafana.board import (
     steps_of_rule,
 )
 from dashboards.grafana.board_links import cell, column, link_to
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 _SITE = {"site": "site"}
@@ -42,23 +43,19 @@ ROOMS = Panel(
     "Rooms of the estate at this site, and the event that is there or is next. Down "
     "matters from an hour before the start; at other times a room may be dark. "
     f"{what_to_do('room_down_at_event')}",
-    (
-        PanelQuery(
-            select(
-                "room",
-                ("name", "last"),
-                ("state", "last"),
-                ("text", "last"),
-                ("event_text", "last"),
-                ("minutes_to_start", "last"),
-                ("minutes_to_end", "last"),
-                ("in_error_ratio", "last"),
-                ("loss_ratio", "last"),
-                ("rtt_ms", "last"),
-                by=("room",),
-            ),
-            variables=_SITE,
-        ),
+    newest_rows(
+        "room",
+        "name",
+        "state",
+        "text",
+        "event_text",
+        "minutes_to_start",
+        "minutes_to_end",
+        "in_error_ratio",
+        "loss_ratio",
+        "rtt_ms",
+        by=("room",),
+        variables=_SITE,
     ),
     "short",
     "table",
@@ -109,18 +106,14 @@ STREAMS = Panel(
     "As viewers get them, at the last look: from an hour before an event to its end, "
     "each half minute. A few seconds since the last new segment are good; above 20 a "
     f"player has little left to show. {what_to_do('room_stream_still_at_event')}",
-    (
-        PanelQuery(
-            select(
-                "room",
-                ("name", "last"),
-                ("stream_state", "last"),
-                ("stream_age_s", "last"),
-                ("stream_text", "last"),
-                by=("room",),
-            ),
-            variables=_SITE,
-        ),
+    newest_rows(
+        "room",
+        "name",
+        "stream_state",
+        "stream_age_s",
+        "stream_text",
+        by=("room",),
+        variables=_SITE,
     ),
     "short",
     "table",
@@ -171,24 +164,20 @@ ROOM_PORTS = Panel(
     "Each port that a room depends on, at its last poll. A stream of a committee needs "
     "a few Mbit/s from the room, without damage or discards. "
     f"{what_to_do('room_errors_at_event')}",
-    (
-        PanelQuery(
-            select(
-                "room_port",
-                ("up", "last"),
-                ("there", "last"),
-                ("shut", "last"),
-                ("in_bps", "last"),
-                ("out_bps", "last"),
-                ("in_error_ratio", "last"),
-                ("in_errors_per_s", "last"),
-                ("out_errors_per_s", "last"),
-                ("in_discards_per_s", "last"),
-                ("out_discards_per_s", "last"),
-                by=("room", "device", "port"),
-            ),
-            variables=_SITE,
-        ),
+    newest_rows(
+        "room_port",
+        "up",
+        "there",
+        "shut",
+        "in_bps",
+        "out_bps",
+        "in_error_ratio",
+        "in_errors_per_s",
+        "out_errors_per_s",
+        "in_discards_per_s",
+        "out_discards_per_s",
+        by=("room", "device", "port"),
+        variables=_SITE,
     ),
     "short",
     "table",

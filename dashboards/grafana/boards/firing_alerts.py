@@ -30,6 +30,7 @@ from dashboards.grafana.boards.incident_panels import (
     NOTIFIED,
     SEVERITY_COLOURS,
 )
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.rule_texts import rule_titles
 from dashboards.grafana.boards.site_states import site_column, site_id_column
 
@@ -207,15 +208,11 @@ IS_SILENCED = Panel(
     "How many are silenced?",
     "Alerts that fire now and are not paged because of a silence or a maintenance "
     "window, which is listed below.",
-    (
-        PanelQuery(
-            select(
-                "silence",
-                ("covers", "last"),
-                by=("silence", "site", "device", "line", "supplier", "rule"),
-            ),
-            variables=_SITE,
-        ),
+    newest_rows(
+        "silence",
+        "covers",
+        by=("silence", "site", "device", "line", "supplier", "rule"),
+        variables=_SITE,
     ),
     "short",
     "stat",
@@ -233,20 +230,16 @@ SILENCES = Panel(
     "Silences and maintenance windows that are in force or planned: measuring goes "
     "on, but nobody is paged. Nothing listed: everything is paged. One that lasts for "
     "weeks hides faults; end it with `towpath alerts unsilence`.",
-    (
-        PanelQuery(
-            select(
-                "silence",
-                ("active", "last"),
-                ("planned", "last"),
-                ("from_ms", "last"),
-                ("until_ms", "last"),
-                ("covers", "last"),
-                ("why", "last"),
-                by=("silence", "site", "device", "line", "supplier", "rule"),
-            ),
-            variables=_SITE,
-        ),
+    newest_rows(
+        "silence",
+        "active",
+        "planned",
+        "from_ms",
+        "until_ms",
+        "covers",
+        "why",
+        by=("silence", "site", "device", "line", "supplier", "rule"),
+        variables=_SITE,
     ),
     "short",
     "table",

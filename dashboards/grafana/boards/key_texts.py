@@ -66,3 +66,4 @@ EXPECTED_WHY: ValueTexts = {
     "pattern": ("listed in the estate file", NEUTRAL),
 }
 YES_NO: ValueTexts = {1: ("Yes", BAD), 0: ("No", NEUTRAL)}
+YES_IS_GOOD: ValueTexts = {1: ("yes", GOOD), 0: ("no", BAD)}

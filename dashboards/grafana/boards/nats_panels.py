@@ -1,35 +1,23 @@
 """Pollers that share the estate, and a journal in NATS, on *Towpath itself*."""
 
 from dashboards.grafana.board import (
-    BAD,
-    GOOD,
     PLAIN,
     BoardRow,
     Panel,
-    PanelQuery,
     TableColumn,
-    select,
     steps_of_rule,
 )
+from dashboards.grafana.boards.key_texts import YES_IS_GOOD
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.poller_shares import SHARES
 from dashboards.grafana.boards.rule_texts import what_to_do
 
-_YES_OR_NO = {1: ("yes", GOOD), 0: ("no", BAD)}
 CONNECTIONS = Panel(
     "Do all processes reach the journal?",
     "If a process does not reach the servers of NATS it can neither write nor read, so "
     "this shows only what was written before. "
     f"If JetStream does not answer: {what_to_do('nats_away')}",
-    (
-        PanelQuery(
-            select(
-                "self_nats",
-                ("connected", "last"),
-                ("answers", "last"),
-                by=("process",),
-            )
-        ),
-    ),
+    newest_rows("self_nats", "connected", "answers", by=("process",)),
     "short",
     "table",
     width=6,
@@ -37,8 +25,8 @@ CONNECTIONS = Panel(
     steps=PLAIN,
     columns={
         "process": TableColumn("Process"),
-        "connected_last": TableColumn("Connected?", value_texts=_YES_OR_NO, width=95),
-        "answers_last": TableColumn("JetStream?", value_texts=_YES_OR_NO, width=95),
+        "connected_last": TableColumn("Connected?", value_texts=YES_IS_GOOD, width=95),
+        "answers_last": TableColumn("JetStream?", value_texts=YES_IS_GOOD, width=95),
     },
     sort=("process", True),
     newest=True,
@@ -47,22 +35,18 @@ STREAMS = Panel(
     "Are the streams well?",
     "No leader: the stream can be neither written nor read, and nothing else is known. "
     f"If replicas are missing: {what_to_do('stream_replicas_few')}",
-    (
-        PanelQuery(
-            select(
-                "self_stream",
-                ("leader", "last"),
-                ("replicas", "last"),
-                ("replicas_missing", "last"),
-                ("used_ratio", "last"),
-                ("bytes", "last"),
-                ("messages", "last"),
-                ("age_s", "last"),
-                ("unread", "last"),
-                ("slowest", "last"),
-                by=("process", "stream"),
-            )
-        ),
+    newest_rows(
+        "self_stream",
+        "leader",
+        "replicas",
+        "replicas_missing",
+        "used_ratio",
+        "bytes",
+        "messages",
+        "age_s",
+        "unread",
+        "slowest",
+        by=("process", "stream"),
     ),
     "short",
     "table",
@@ -71,7 +55,7 @@ STREAMS = Panel(
     steps=PLAIN,
     columns={
         "stream": TableColumn("Stream"),
-        "leader_last": TableColumn("Leader?", value_texts=_YES_OR_NO, width=80),
+        "leader_last": TableColumn("Leader?", value_texts=YES_IS_GOOD, width=80),
         "replicas_last": TableColumn("Replicas", decimals=0, width=85),
         "replicas_missing_last": TableColumn(
             "Missing",

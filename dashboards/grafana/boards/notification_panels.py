@@ -10,6 +10,7 @@ from dashboards.grafana.board import (
     select,
 )
 from dashboards.grafana.boards.key_texts import YES_NO
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 # More than none of what should never happen.
@@ -34,19 +35,15 @@ CHANNELS = Panel(
     "Do notifications reach people?",
     "Each channel, counted since the alert process started. Overdue: refused, or not "
     f"delivered two minutes after it was due. {what_to_do('notifications_failing')}",
-    (
-        PanelQuery(
-            select(
-                "self_notify",
-                ("overdue", "last"),
-                ("waiting", "last"),
-                ("sent", "last"),
-                ("failed", "last"),
-                ("refused", "last"),
-                ("refresh_failing", "last"),
-                by=("channel", "process"),
-            )
-        ),
+    newest_rows(
+        "self_notify",
+        "overdue",
+        "waiting",
+        "sent",
+        "failed",
+        "refused",
+        "refresh_failing",
+        by=("channel", "process"),
     ),
     "short",
     "table",

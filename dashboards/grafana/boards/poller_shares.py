@@ -1,32 +1,19 @@
 """How several pollers share the estate, on *Towpath itself*."""
 
 from dashboards.grafana.board import (
-    BAD,
-    GOOD,
     PLAIN,
     Panel,
-    PanelQuery,
     TableColumn,
-    select,
 )
+from dashboards.grafana.boards.key_texts import YES_IS_GOOD
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 SHARES = Panel(
     "Do the pollers share all devices?",
     "Each device is polled by one poller. If one does not have all that it should for "
     f"some minutes: {what_to_do('estate_not_shared')}",
-    (
-        PanelQuery(
-            select(
-                "self_share",
-                ("held", "last"),
-                ("pollers", "last"),
-                ("settled", "last"),
-                ("changes", "last"),
-                by=("process",),
-            )
-        ),
-    ),
+    newest_rows("self_share", "held", "pollers", "settled", "changes", by=("process",)),
     "short",
     "table",
     width=24,
@@ -37,7 +24,7 @@ SHARES = Panel(
         "held_last": TableColumn("Devices", "short", decimals=0, width=130),
         "pollers_last": TableColumn("Pollers", "short", decimals=0, width=130),
         "settled_last": TableColumn(
-            "Has its share?", value_texts={1: ("yes", GOOD), 0: ("no", BAD)}, width=130
+            "Has its share?", value_texts=YES_IS_GOOD, width=130
         ),
         "changes_last": TableColumn("Changes since start", decimals=0, width=170),
     },

@@ -23,6 +23,7 @@ from dashboards.grafana.boards.billed_percentiles import percentiles
 from dashboards.grafana.boards.device_panels import PORT_EVENTS
 from dashboards.grafana.boards.key_texts import EXPECTED_WHY
 from dashboards.grafana.boards.neighbour_panels import NEIGHBOUR
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.sensor_panels import READINGS, SEVERITY, of_class
 from dashboards.grafana.boards.switch_ports import (
@@ -126,17 +127,13 @@ ABOUT = Panel(
     "What is it for?",
     "Its description as the engineers wrote it on the device (ifAlias), its speed, and "
     "why it should be up.",
-    (
-        PanelQuery(
-            select(
-                "interface",
-                ("speed_bps", "last"),
-                ("expected_why", "last"),
-                ("if_index", "last"),
-                by=("device", "port", "description"),
-            ),
-            variables=_PORT,
-        ),
+    newest_rows(
+        "interface",
+        "speed_bps",
+        "expected_why",
+        "if_index",
+        by=("device", "port", "description"),
+        variables=_PORT,
     ),
     "none",
     "table",

@@ -8,8 +8,6 @@ from collectors.call_measurements import SELF_CALLS
 from collectors.calls.stream_figures import MEASURED, NO_VERDICT, TOO_FEW_STREAMS
 from collectors.store.query import Aggregate, Where
 from dashboards.grafana.board import (
-    BAD,
-    GOOD,
     LOOK,
     NEUTRAL,
     BoardRow,
@@ -20,6 +18,8 @@ from dashboards.grafana.board import (
     steps_of_rule,
 )
 from dashboards.grafana.boards.call_panels import ALL, record_column
+from dashboards.grafana.boards.key_texts import YES_IS_GOOD
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.site_states import site_id_column
 
@@ -305,18 +305,14 @@ RECORDED_CALLS = BoardRow(
 READING = Panel(
     "Is Microsoft's record of calls read?",
     f"Off unless the settings switch it on. {what_to_do('call_records_unread')}",
-    (
-        PanelQuery(
-            select(
-                "self_calls",
-                ("reading", "last"),
-                ("state_text", "last"),
-                ("behind_s", "last"),
-                ("waiting", "last"),
-                ("notified", "last"),
-                by=("process",),
-            )
-        ),
+    newest_rows(
+        "self_calls",
+        "reading",
+        "state_text",
+        "behind_s",
+        "waiting",
+        "notified",
+        by=("process",),
     ),
     "short",
     "table",
@@ -324,15 +320,11 @@ READING = Panel(
     height=6,
     columns={
         "process": TableColumn("Process", width=110),
-        "reading_last": TableColumn(
-            "Read?", value_texts={1: ("yes", GOOD), 0: ("no", BAD)}, width=80
-        ),
+        "reading_last": TableColumn("Read?", value_texts=YES_IS_GOOD, width=80),
         "state_text_last": TableColumn("State"),
         "behind_s_last": TableColumn("Written until", "s", decimals=0, width=110),
         "waiting_last": TableColumn("Records waiting", decimals=0, width=130),
-        "notified_last": TableColumn(
-            "Notified?", value_texts={1: ("yes", GOOD), 0: ("no", BAD)}, width=90
-        ),
+        "notified_last": TableColumn("Notified?", value_texts=YES_IS_GOOD, width=90),
     },
     newest=True,
     no_value="No process reads it",

@@ -20,6 +20,7 @@ from dashboards.grafana.board import (
     verdict_steps,
 )
 from dashboards.grafana.boards.firing_alerts import firing
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.radio_panels import BUSIEST_DEVICES
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.site_device_panels import (
@@ -51,24 +52,20 @@ STATE = Panel(
     "How is the site, and why?",
     f"Its state now, as the status page has it. Working is good. {STATES_TEXT} No row: "
     "Towpath does not know; look at the board of Towpath itself.",
-    (
-        PanelQuery(
-            select(
-                "site",
-                ("name", "last"),
-                ("urgency", "last"),
-                ("why", "last"),
-                ("devices_up", "last"),
-                ("devices", "last"),
-                ("lines_up", "last"),
-                ("lines", "last"),
-                ("alerts_firing", "last"),
-                ("busiest_line_use_ratio", "last"),
-                ("call_poor_ratio", "last"),
-                by=("site",),
-            ),
-            variables=_SITE,
-        ),
+    newest_rows(
+        "site",
+        "name",
+        "urgency",
+        "why",
+        "devices_up",
+        "devices",
+        "lines_up",
+        "lines",
+        "alerts_firing",
+        "busiest_line_use_ratio",
+        "call_poor_ratio",
+        by=("site",),
+        variables=_SITE,
     ),
     "short",
     "table",

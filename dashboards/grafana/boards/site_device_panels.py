@@ -17,6 +17,7 @@ from dashboards.grafana.board import (
     steps_of_rule,
 )
 from dashboards.grafana.boards.key_texts import EXPECTED_WHY, POLL_OUTCOMES, ROLES
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.rule_texts import what_to_do
 from dashboards.grafana.boards.sensor_panels import READINGS, of_class
 
@@ -120,17 +121,13 @@ PORTS_DOWN = Panel(
     "Which ports are down that should be up?",
     "Ports of lines, uplinks, switches and access points that are down now, and those "
     f"that the estate names; never desks. None is good. {what_to_do('port_down')}",
-    (
-        PanelQuery(
-            select(
-                "interface",
-                ("up", "last"),
-                ("expected_up", "last"),
-                ("expected_why", "last"),
-                by=("device", "port", "description"),
-            ),
-            variables=_SITE,
-        ),
+    newest_rows(
+        "interface",
+        "up",
+        "expected_up",
+        "expected_why",
+        by=("device", "port", "description"),
+        variables=_SITE,
     ),
     "short",
     "table",

@@ -25,6 +25,7 @@ from dashboards.grafana.boards.counter_tables import (
     TRAPS,
 )
 from dashboards.grafana.boards.nats_panels import SEVERAL_MACHINES
+from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.notification_panels import CHANNELS, IS_HEARD
 from dashboards.grafana.boards.recorded_call_panels import COUNTS, READING
 from dashboards.grafana.boards.rule_texts import what_to_do
@@ -223,17 +224,13 @@ DISKS = Panel(
     "How much room is left?",
     "Each disk that Towpath writes to, the fullest first by the time that is left. No "
     f"time: it is not filling. If one is: {what_to_do('disk_full_soon')}",
-    (
-        PanelQuery(
-            select(
-                "self_disk",
-                ("hours_left", "last"),
-                ("free_bytes", "last"),
-                ("size_bytes", "last"),
-                ("full", "last"),
-                by=("process", "folder"),
-            )
-        ),
+    newest_rows(
+        "self_disk",
+        "hours_left",
+        "free_bytes",
+        "size_bytes",
+        "full",
+        by=("process", "folder"),
     ),
     "short",
     "table",
@@ -266,16 +263,12 @@ CERTIFICATES = Panel(
     "The files of certificates that its settings name, the first to expire first. What "
     "laptops are shown counts as a chain; of authorities that Towpath trusts the last "
     f"counts. If one expires soon: {what_to_do('own_certificate_expiring')}",
-    (
-        PanelQuery(
-            select(
-                "self_certificate",
-                ("certificate_days", "last"),
-                ("readable", "last"),
-                ("file", "last"),
-                by=("process", "setting"),
-            )
-        ),
+    newest_rows(
+        "self_certificate",
+        "certificate_days",
+        "readable",
+        "file",
+        by=("process", "setting"),
     ),
     "short",
     "table",
@@ -310,16 +303,7 @@ AGENTS = Panel(
     "the last hour or two, rounded up to 5. Sites of too few have no count of their "
     "own: “small sites” are all of them together. Laptops sleep, so few report at "
     f"night; if all are silent in working hours: {what_to_do('agents_silent')}",
-    (
-        PanelQuery(
-            select(
-                "self_agents",
-                ("expected", "last"),
-                ("heard", "last"),
-                by=("home_site",),
-            )
-        ),
-    ),
+    newest_rows("self_agents", "expected", "heard", by=("home_site",)),
     "short",
     "table",
     width=12,

@@ -38,6 +38,12 @@ _MEDIA_PICKS: tuple[tuple[str, Aggregate], ...] = (
     ("duplicate_ratio", "mean"),
     ("streams", "max"),
 )
+_BETWEEN = {
+    "from_subnet": TableColumn("From", width=120),
+    "to_subnet": TableColumn("To", width=120),
+    "site": site_id_column(110),
+    "interface": TableColumn("Seen on", width=56),
+}
 SUBNETS = Panel(
     "Between which subnets are telephone calls poor?",
     f"One row for each direction. {_MEDIA_TEXT} One-way: nothing came back for five "
@@ -49,7 +55,7 @@ SUBNETS = Panel(
             select(
                 "rtp_media",
                 *_MEDIA_PICKS,
-                by=("from_subnet", "to_subnet", "site", "interface"),
+                by=tuple(_BETWEEN),
             )
         ),
     ),
@@ -58,10 +64,7 @@ SUBNETS = Panel(
     width=24,
     height=8,
     columns={
-        "from_subnet": TableColumn("From", width=120),
-        "to_subnet": TableColumn("To", width=120),
-        "site": site_id_column(110),
-        "interface": TableColumn("Seen on", width=56),
+        **_BETWEEN,
         "poor_ratio_mean": record_column(
             "rtp_media", "poor_ratio", "Poor", steps=_POOR_STEPS, width=76
         ),
@@ -116,7 +119,7 @@ FAR_ENDS = Panel(
                 *((field, "mean") for field, _, _ in _REPORTED),
                 *((field, "sum") for field, _ in _REPORTED_COUNTS),
                 ("reported", "max"),
-                by=("from_subnet", "to_subnet", "site", "interface"),
+                by=tuple(_BETWEEN),
             )
         ),
     ),
@@ -125,10 +128,7 @@ FAR_ENDS = Panel(
     width=24,
     height=6,
     columns={
-        "from_subnet": TableColumn("From", width=120),
-        "to_subnet": TableColumn("To", width=120),
-        "site": site_id_column(110),
-        "interface": TableColumn("Seen on", width=56),
+        **_BETWEEN,
         **{
             f"{field}_mean": record_column("rtp_media", field, title, decimals)
             for field, title, decimals in _REPORTED
