@@ -140,6 +140,8 @@ def test_the_image_is_built_from_the_lock_without_tools_root_or_scapy() -> None:
     assert "deploy/server.lock" in DOCKERFILE
     assert not re.search(r"\b(gcc|build-essential|hatchling)\b", last)
     assert "USER 10001:10001" in last
+    # A step that fails ends the build.
+    assert not re.search(r";|\|\|", last)
     assert '["/opt/towpath/bin/python", "-m", "towpath.ask_health"]' in last
     assert "org.opencontainers.image.licenses" in last
     lock = (DEPLOY / "server.lock").read_text()
