@@ -114,7 +114,7 @@ class ApiAccess:
 
 def bearer_secret(authorization: Sequence[str]) -> str | None:
     """The secret of the header; None without one. Raises `ApiProblem`, also if there
-    are several: a proxy may have looked at another than we would."""
+    are several: a proxy may have checked another one."""
     if not authorization:
         return None
     if len(authorization) > 1:
