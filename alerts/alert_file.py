@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from alerts.replicated_rows import stop_recording
+from alerts.replicated_rows import ENGINE_TABLES, stop_recording
 from collectors.sqlite_files import transaction
 
 _log = structlog.get_logger()
@@ -96,17 +96,6 @@ ALTER TABLE outbox ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 """
 # What leads from each version to the next; 0 is an empty file.
 _UPDATES = {1: _FROM_1, 2: _FROM_2, 3: _BASELINE, 4: _FROM_4}
-# The tables that only the engine writes, with their keys. Other processes write
-# silences, acknowledgements and what becomes of the baseline.
-_OWN_TABLES = {
-    "meta": "name",
-    "standing": "key",
-    "alert": "episode",
-    "outbox": "id",
-    "said": "id",
-    "first_seen": "owner",
-    "baseline": "key",
-}
 _NO_SPACE_BYTES = 64 << 10
 
 
@@ -232,7 +221,7 @@ class AlertFile:
         memory.execute("ATTACH ? AS disk", (str(self._path),))
         try:
             with transaction(memory):
-                for table, key in _OWN_TABLES.items():
+                for table, key in ENGINE_TABLES.items():
                     memory.execute(
                         f"DELETE FROM disk.{table} WHERE {key} NOT IN "
                         f"(SELECT {key} FROM main.{table})"

@@ -40,6 +40,7 @@ class CheckedHosts:
         inside = [address for address in found if not _is_internet(address)]
         if not inside:
             return found
+        # What is asked there would come from this machine, which may be trusted there.
         if named_by and await self._is_of_internet(named_by):
             raise AddressRefused(
                 "sends from the internet to an internal address, which is refused"
@@ -59,13 +60,6 @@ class CheckedHosts:
                 "that is meant, write the address or localhost instead of a name"
             )
         return found
-
-    async def leads_inside(self, url: str, target: str) -> bool:
-        """Whether a server of the internet names an internal address: what is asked
-        there would come from this machine, which may be trusted there."""
-        found = await self._look_up(httpx2.URL(target).host)
-        inside = any(not _is_internet(address) for address in found)
-        return inside and await self._is_of_internet(url)
 
     async def _is_of_internet(self, url: str) -> bool:
         found = await self._look_up(httpx2.URL(url).host)

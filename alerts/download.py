@@ -141,7 +141,7 @@ async def _send(
 ) -> httpx2.Response:
     """Returns the answer of the first address that can be reached. The name is only
     what is sent as `Host` and what the certificate has to be for."""
-    failure = httpx2.ConnectError("its name has no address")
+    failure: httpx2.TransportError = httpx2.ConnectError("its name has no address")
     for address in addresses:
         named = {**headers, "Host": url.netloc.decode("ascii")}
         request = client.build_request(
@@ -153,7 +153,7 @@ async def _send(
         try:
             return await client.send(request, stream=True)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            failure = error  # type: ignore[assignment]
+            failure = error
     raise failure
 
 

@@ -7,17 +7,19 @@ machine stands by, they refuse what other processes would write: it would be los
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+
+from collectors.sqlite_files import transaction
 
 STANDING_BY = (
     "this machine stands by: acknowledge and silence alerts on the machine that "
     "evaluates them"
 )
-# Every table with its key. Those of engineers are written by other processes too.
-_OF_ENGINE = {
+# Every table with its key. Only the engine writes its own; other processes write
+# silences, acknowledgements and what becomes of the baseline.
+ENGINE_TABLES = {
     "meta": "name",
     "standing": "key",
     "alert": "episode",
@@ -26,14 +28,14 @@ _OF_ENGINE = {
     "first_seen": "owner",
     "baseline": "key",
 }
-_OF_ENGINEERS = {
+_ENGINEER_TABLES = {
     "silence": "id",
     "maintenance": "id",
     "used_link": "nonce",
     "ack": "episode",
     "baseline_choice": "key",
 }
-TABLES = _OF_ENGINE | _OF_ENGINEERS
+TABLES = ENGINE_TABLES | _ENGINEER_TABLES
 _TABLES = """
 CREATE TABLE IF NOT EXISTS replica (name TEXT PRIMARY KEY, body);
 CREATE TABLE IF NOT EXISTS changed_row (
@@ -62,7 +64,7 @@ def record_changes(db: sqlite3.Connection) -> None:
                 f"AFTER {kind} ON {table} BEGIN INSERT OR IGNORE INTO changed_row "
                 f"VALUES ('{table}', {row}.{key}); END"
             )
-    for table in _OF_ENGINEERS:
+    for table in _ENGINEER_TABLES:
         for kind, _ in _KINDS:
             db.execute(
                 f"CREATE TRIGGER IF NOT EXISTS refused_{table}_{kind.lower()} "
@@ -76,14 +78,13 @@ def stop_recording(db: sqlite3.Connection) -> None:
     """Removes what `record_changes` has made, if it has."""
     if not is_recorded(db):
         return
-    db.execute("BEGIN IMMEDIATE")
-    for table in TABLES:
-        for kind, _ in _KINDS:
-            for what in ("changed", "refused"):
-                db.execute(f"DROP TRIGGER IF EXISTS {what}_{table}_{kind.lower()}")
-    db.execute("DROP TABLE IF EXISTS replica")
-    db.execute("DROP TABLE IF EXISTS changed_row")
-    db.execute("COMMIT")
+    with transaction(db):
+        for table in TABLES:
+            for kind, _ in _KINDS:
+                for what in ("changed", "refused"):
+                    db.execute(f"DROP TRIGGER IF EXISTS {what}_{table}_{kind.lower()}")
+        db.execute("DROP TABLE IF EXISTS replica")
+        db.execute("DROP TABLE IF EXISTS changed_row")
 
 
 def is_recorded(db: sqlite3.Connection) -> bool:
@@ -133,7 +134,8 @@ def apply_rows(db: sqlite3.Connection, changed: ChangedRows, are_all: bool) -> N
             db.execute(f"DELETE FROM {table}")
     else:
         # First all that go: a row may take the place of another one.
-        _delete(db, changed.rows)
+        for table, key, _ in changed.rows:
+            db.execute(f"DELETE FROM {table} WHERE {TABLES[table]} = ?", (key,))
     for table, _, values in changed.rows:
         if values is not None:
             columns = changed.columns[table]
@@ -147,13 +149,6 @@ def apply_rows(db: sqlite3.Connection, changed: ChangedRows, are_all: bool) -> N
         db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
         db.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, number))
     db.execute("DELETE FROM changed_row")
-
-
-def _delete(
-    db: sqlite3.Connection, rows: Iterable[tuple[str, Any, list[Any] | None]]
-) -> None:
-    for table, key, _ in rows:
-        db.execute(f"DELETE FROM {table} WHERE {TABLES[table]} = ?", (key,))
 
 
 def _columns(db: sqlite3.Connection, table: str) -> list[str]:

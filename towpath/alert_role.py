@@ -43,7 +43,7 @@ class AlertRole(NamedTuple):
 
 
 class _AppendIf:
-    """Of two machines one appends the rows that both compute."""
+    """Both machines compute these rows; only the active one appends them."""
 
     def __init__(self, append: Append, may_append: Callable[[], bool]) -> None:
         self._append, self._may_append = append, may_append
@@ -73,10 +73,11 @@ def build_alerts(
     topology = TopologyView(estate, store, now_ms, config.warm_timeout_s)
     if config.discovered_parents:
         pieces.append(("topology from discovered neighbours", topology))
-    machine: list[Any] = []
+    # Made after the engine, which it resumes and suspends.
+    machine: StandbyMachine | None = None
 
     def is_active() -> bool:
-        return not machine or bool(machine[0].is_active)
+        return machine is None or machine.is_active
 
     append = _AppendIf(unhurried, is_active) if config.standby.enabled else unhurried
     poll_s = all_settings.snmp.period_s
@@ -88,7 +89,7 @@ def build_alerts(
 
     replica = None
     if config.standby.enabled:
-        # What alerts alone needs no client of NATS.
+        # A machine without a second one needs no client of NATS.
         from alerts.standby.alert_replica import AlertReplica
         from alerts.standby.alert_stream import AlertStream
 
@@ -118,15 +119,15 @@ def build_alerts(
     def trouble() -> str:
         if engine.disk_error:
             return f"Alerts are kept in memory only: {engine.disk_error}."
-        if machine and machine[0].problem:
-            return f"Alerts are not replicated: {machine[0].problem}."
+        if machine is not None and machine.problem:
+            return f"Alerts are not replicated: {machine.problem}."
         return ""
 
     channels = ", ".join(config.channels) or "nobody (no channel is configured)"
     pieces.append((f"alerts from {len(rules)} rules, notifying {channels}", engine))
     if replica is not None:
-        machine.append(_machine(all_settings, kind, engine, replica))
-        pieces.append((f"alerts or stands by as {config.standby.machine}", machine[0]))
+        machine = _machine(all_settings, kind, engine, replica)
+        pieces.append((f"alerts or stands by as {config.standby.machine}", machine))
     row_metrics = []
     if all_settings.metrics.port and all_settings.metrics.rows:
         row_metrics = [WindowMetrics(lambda: engine.window, now_ms)]
@@ -138,8 +139,8 @@ def build_alerts(
     pieces.append((f"maintenance: {windows} windows, {calendars} calendars", planner))
     evaluates = evaluation_check(lambda: engine.evaluated_ms, lambda: engine.disk_error)
     checks: list[tuple[str, Check]] = [("alert", evaluates)]
-    if machine:
-        checks.append(("standby", lambda _: str(machine[0].problem)))
+    if machine is not None:
+        checks.append(("standby", lambda _: machine.problem))
     return AlertRole(engine, pieces, trouble, checks, row_metrics)
 
 

@@ -92,15 +92,9 @@ class AlertReplica:
     """Blocking. `ship` is called by the engine's thread; `follow`, `take_over` and
     `stand_down` by one other."""
 
-    def __init__(
-        self,
-        path: Path,
-        log: AlertLog,
-        machine: str,
-        on_lost: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._path, self._shared_log = path, log
-        self._machine, self.on_lost = machine, on_lost
+    def __init__(self, path: Path, log: AlertLog, machine: str) -> None:
+        self._path, self._shared_log, self._machine = path, log, machine
+        self.on_lost: Callable[[], object] = lambda: None
         self._session = secrets.token_hex(8)
         self._count = self._first = 0
         self._short_last: int | None = None
@@ -195,11 +189,11 @@ class AlertReplica:
             body[at : at + _PART_BYTES] for at in range(0, len(body), _PART_BYTES)
         ]
         self._count += 1
-        id, first = f"{self._session}-{self._count}", after + 1
+        id, first = f"{self._session}-{self._count}", 0
         for number, piece in enumerate(pieces):
             part = LogPart(0, id, number, len(pieces), piece)
             after = self._shared_log.append(part, after)
-            first = min(first, after) if number else after
+            first = first or after
         _set(db, "applied", after)
         if entry.are_all:
             self._first = first

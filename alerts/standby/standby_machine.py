@@ -43,20 +43,19 @@ class AlertLease(Protocol):
 class StandbyMachine:
     """`async with StandbyMachine(…)`, after the engine: it stands by, or evaluates.
 
-    `resume` begins to evaluate from what the file says; `suspend` returns when nothing
-    is evaluated or sent any more. `lease` makes a lease.
+    `make_lease` makes a lease. `resume` begins to evaluate from what the file says;
+    `suspend` returns when nothing is evaluated or sent any more.
     """
 
     def __init__(
         self,
         replica: AlertReplica,
-        lease: Callable[[], AlertLease],
+        make_lease: Callable[[], AlertLease],
         resume: Callable[[], Awaitable[None]],
         suspend: Callable[[], Awaitable[None]],
     ) -> None:
-        self._replica, self._make_lease = replica, lease
+        self._replica, self._make_lease = replica, make_lease
         self._resume, self._suspend = resume, suspend
-        self._lease: AlertLease | None = None
         self._is_resumed = False
         self._news = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -70,7 +69,8 @@ class StandbyMachine:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._replica.on_lost = lambda: _wake(loop, self._news)
+        # It calls from the engine's thread.
+        self._replica.on_lost = lambda: loop.call_soon_threadsafe(self._news.set)
         self._tasks.start(self._run(), "standby")
         return self
 
@@ -84,7 +84,6 @@ class StandbyMachine:
                 stack.push_async_callback(self._stand_by)
                 lease.on_change = lambda lease=lease: self._change(lease)
                 lease.share([_ALERTS])
-                self._lease = lease
                 while not self._replica.disk_error:
                     self._news.clear()
                     await self._look(lease)
@@ -144,7 +143,3 @@ class StandbyMachine:
                 _log.warning("alerts_standing_by")
             with contextlib.suppress(sqlite3.Error):
                 await asyncio.to_thread(self._replica.stand_down)
-
-
-def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    loop.call_soon_threadsafe(event.set)
