@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -185,24 +185,22 @@ class ServedOrders:
 
     def lines(self, ring: str, now_ms: int) -> tuple[str, ...]:
         """The orders for a laptop of `ring` that have not ended."""
-        self._look()
         return tuple(
-            entry.line
-            for entry in self._known
-            if (order := entry.order) is not None
-            and (order.kind != "stop" or order.ring in {"", ring})
-            and (order.kind == "key" or order.until_ms > now_ms)
+            line
+            for line, order in self._not_ended(now_ms)
+            if order.kind != "stop" or order.ring in {"", ring}
         )[-MAX_ORDERS:]
 
     def every_line(self, now_ms: int) -> tuple[str, ...]:
         """The orders for laptops of any ring that have not ended."""
+        return tuple(line for line, _ in self._not_ended(now_ms))
+
+    def _not_ended(self, now_ms: int) -> Iterator[tuple[str, StopOrder]]:
         self._look()
-        return tuple(
-            entry.line
-            for entry in self._known
-            if (order := entry.order) is not None
-            and (order.kind == "key" or order.until_ms > now_ms)
-        )
+        for entry in self._known:
+            order = entry.order
+            if order is not None and (order.kind == "key" or order.until_ms > now_ms):
+                yield entry.line, order
 
     def stops(self, ring: str | None, now_ms: int) -> list[StopOrder]:
         """The stops in force for a laptop of `ring`, or of any."""
