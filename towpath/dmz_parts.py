@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
+from collectors.dmz.dmz_messages import READER
 from collectors.estate import EstateFile
 from collectors.ingest import BrokerFiles, HttpsIngest, Registry
 from collectors.journal import Append
@@ -29,8 +30,6 @@ _NEEDED = {
     "metrics",
     "self_s",
 }
-# As `collectors.dmz.dmz_reader` calls it: the node does not import that.
-_READER = "inside"
 
 
 def dmz_problems(config: TowpathConfig, roles: Sequence[str]) -> Iterator[str]:
@@ -75,7 +74,7 @@ def process_journal(
     if config.ingest.dmz:
         if problems := [*dmz_problems(config, roles)]:
             raise ValueError("\n".join(problems))
-        journal = journal.model_copy(update={"readers": (_READER,)})
+        journal = journal.model_copy(update={"readers": (READER,)})
     return JournalKind(journal, config.nats, process)
 
 

@@ -8,6 +8,8 @@ import msgspec
 
 from probes.wire.report import AgentCredential, CredentialWish, Enrolment
 
+# The only reader of a node's stream: what it has passed is deleted there.
+READER = "inside"
 MAX_BYTES = 16_000
 _Short = Annotated[str, msgspec.Meta(max_length=500)]
 

@@ -11,6 +11,7 @@ import structlog
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch
+from collectors.dmz.dmz_messages import READER
 from collectors.dmz.pulled_rows import take_rows
 from collectors.failure_log import FailureLog
 from collectors.ingest.registry import Registry
@@ -20,8 +21,6 @@ from collectors.nats.stream_reader import StreamReader
 from probes.wire.atomic_file import replace_file
 from probes.wire.sample import Sample
 
-# The only reader of a node's stream: what it has passed is deleted there.
-READER = "inside"
 _WAIT_S = 5.0
 _RETRY_S = 5.0
 _AT_ONCE_ROWS = 20_000
