@@ -16,6 +16,7 @@ from collectors.answer_body import read_body
 from collectors.calls.calls_config import CallsConfig
 from collectors.calls.graph_token import GraphRefused, GraphToken
 from collectors.calls.record_list import (
+    PageHead,
     PageRefused,
     next_link,
     page_head,
@@ -47,11 +48,13 @@ class GraphFails(GraphRefused):
 
 
 class _GraphAnswer(NamedTuple):
-    """`status` is 0 if there is no whole answer."""
+    """`status` is 0 if there is no whole answer. `head`: that of a page, if it is
+    one."""
 
     status: int = 0
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    head: PageHead | None = None
 
 
 class GraphClient:
@@ -106,12 +109,11 @@ class GraphClient:
             if link in visited or len(visited) >= _MAX_PAGES:
                 raise GraphFails("Microsoft Graph's pages never end")
             visited.add(link)
-            body = (await self._ask("GET", link, permission)).body
-            head = page_head(body)
-            assert head is not None
-            yield body
+            answer = await self._ask("GET", link, permission)
+            assert answer.head is not None
+            yield answer.body
             try:
-                link = next_link(head, self._config.graph_url)
+                link = next_link(answer.head, self._config.graph_url)
             except PageRefused as refused:
                 raise GraphFails(str(refused)) from None
 
@@ -142,7 +144,7 @@ class GraphClient:
             answer = await self._send(method, url, token, content)
             status = answer.status
             if method == "GET":
-                is_usable = status == 200 and page_head(answer.body) is not None
+                is_usable = answer.head is not None
             else:
                 is_usable = status in (200, 201, 202, 204)
             if is_usable:
@@ -196,7 +198,9 @@ class GraphClient:
             raise GraphFails(
                 f"Microsoft Graph sent a page of over {_MAX_BYTES >> 20} MB"
             )
-        return _GraphAnswer(answer.status_code, answer.headers, body)
+        status = answer.status_code
+        head = page_head(body) if status == 200 else None
+        return _GraphAnswer(status, answer.headers, body, head)
 
     def _asked_s(self, answer: _GraphAnswer) -> float | None:
         """Returns how long Microsoft asks to wait."""
