@@ -23,7 +23,6 @@ from collectors.rtp.rtp_stream import RtpStream
 
 # Some twenty seconds of reports, as a receiver answers the last one that it had.
 _REPORTS_KEPT = 4
-_MOST_RTT_NS = 30_000_000_000
 # More packets between two reports, and the stream began anew.
 _MOST_EXPECTED = 1 << 20
 
@@ -148,14 +147,12 @@ class FarReports:
             counts = counts._replace(
                 timed=counts.timed + 1, jitter_sum_ms=counts.jitter_sum_ms + jitter_ms
             )
-        sent_ns = heard.middles.get(report.last_report)
-        if sent_ns is not None:
-            rtt_ns = at_ns - sent_ns - int(report.delay_s * 1e9)
-            if 0 <= rtt_ns < _MOST_RTT_NS:
-                counts = counts._replace(
-                    round_trips=counts.round_trips + 1,
-                    rtt_sum_ms=counts.rtt_sum_ms + rtt_ns / 1e6,
-                )
+        rtt_ms = report.rtt_ms(at_ns, heard.middles.get(report.last_report))
+        if rtt_ms is not None:
+            counts = counts._replace(
+                round_trips=counts.round_trips + 1,
+                rtt_sum_ms=counts.rtt_sum_ms + rtt_ms,
+            )
         self._minute[stream] = counts
 
     def _take_metrics(self, stream: RtpStream, metrics: VoipMetrics) -> None:

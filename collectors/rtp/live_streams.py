@@ -17,9 +17,10 @@ from collectors.rtp.frame_decoder import Datagram, FrameDecoder
 from collectors.rtp.live_calls import LiveCalls
 from collectors.rtp.packet_ring import RingBlock
 from collectors.rtp.rtcp_packets import is_rtcp
-from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, is_event
+from collectors.rtp.rtp_codecs import is_event
 from collectors.rtp.rtp_header import RtpHeader, read_rtp
 from collectors.rtp.rtp_stream import RtpStream, StreamKey
+from collectors.rtp.sip_messages import format_of
 from collectors.rtp.stream_candidates import EarlyPacket, StreamCandidates
 from collectors.rtp.usual_packet import (
     FRAGMENT_BITS,
@@ -129,8 +130,7 @@ class LiveStreams:
             self.counts["over_limit"] += len(packets)
             return
         awaited = self.calls.awaited(key) if self.calls is not None else None
-        formats = STATIC if awaited is None else STATIC | awaited.formats
-        format_ = formats.get(header.payload_type, UNKNOWN)
+        format_ = format_of(header.payload_type, awaited)
         hz = 0 if is_event(format_.name) else format_.hz
         stream = self.streams[key] = RtpStream(key, hz)
         if awaited is not None:

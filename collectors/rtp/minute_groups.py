@@ -17,9 +17,10 @@ from collectors.ip_networks import Address, Network, NetworkTable, is_in
 from collectors.rtp.far_reports import ReportedCounts
 from collectors.rtp.live_calls import LiveCalls
 from collectors.rtp.reported_figures import reported_fields
-from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, PayloadFormat, equipment
+from collectors.rtp.rtp_codecs import PayloadFormat, equipment
 from collectors.rtp.rtp_figures import LEAST_FOR_MOS
 from collectors.rtp.rtp_stream import VIDEO_HZ, RtpStream
+from collectors.rtp.sip_messages import format_of
 from probes.wire.mos import estimate
 from probes.wire.sample import Sample, Value
 
@@ -223,8 +224,7 @@ class MinuteGroups:
         types name; None if it is too short, or not speech."""
         awaited = self._calls.awaited(stream.key) if self._calls else None
         kind = next(iter(stream.formats))
-        formats = STATIC if awaited is None else STATIC | awaited.formats
-        return _estimate(stream, change, formats.get(kind, UNKNOWN))
+        return _estimate(stream, change, format_of(kind, awaited))
 
 
 def _counts_of(stream: RtpStream) -> _Counts:

@@ -34,11 +34,10 @@ from collectors.rtp.filter_program import (
     go_to,
     keep_nothing,
 )
-from collectors.rtp.rtcp_packets import CLEAR_BYTES
+from collectors.rtp.rtcp_packets import CLEAR_BYTES, EXTENDED, RECEIVER, SENDER
 
 # Cells of the filter's memory; the first two are those of tunnels.
 _START, _END, _KEPT = 2, 3, 4
-_SENDER, _RECEIVER, _EXTENDED = 200, 201, 207
 # A sender report of 31 blocks has 772 octets; phones send fewer than 150.
 _MOST_BYTES = 1024
 # Reports, names, an end, feedback; there are never as many.
@@ -51,9 +50,9 @@ def rtcp_lines() -> FilterLines:
     lines: FilterLines = [
         "rtcp",
         FilterLine(LOAD_INDEXED_BYTE, at + 1),
-        FilterLine(EQUAL, _SENDER, "rtcp begins"),
-        FilterLine(EQUAL, _RECEIVER, "rtcp begins"),
-        FilterLine(EQUAL, _EXTENDED, "", "drop"),
+        FilterLine(EQUAL, SENDER, "rtcp begins"),
+        FilterLine(EQUAL, RECEIVER, "rtcp begins"),
+        FilterLine(EQUAL, EXTENDED, "", "drop"),
         "rtcp begins",
         FilterLine(TO_A, 0),
         FilterLine(STORE, _START),
@@ -101,9 +100,9 @@ def _packet(label: str, at: int) -> FilterLines:
         FilterLine(AND, 0xC0),
         FilterLine(EQUAL, 0x80, "", "rtcp unread"),
         FilterLine(LOAD_INDEXED_BYTE, at + 1),
-        FilterLine(EQUAL, _SENDER, f"{label} report"),
-        FilterLine(EQUAL, _RECEIVER, f"{label} report"),
-        FilterLine(EQUAL, _EXTENDED, f"{label} report"),
+        FilterLine(EQUAL, SENDER, f"{label} report"),
+        FilterLine(EQUAL, RECEIVER, f"{label} report"),
+        FilterLine(EQUAL, EXTENDED, f"{label} report"),
         FilterLine(AT_LEAST, 192, "", "rtcp unread"),
         FilterLine(AT_LEAST, 224, "rtcp unread"),
         *length,

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 # Of encrypted RTCP (RFC 3711) only the first header and SSRC are in clear.
 CLEAR_BYTES = 8
-_SENDER, _RECEIVER, _EXTENDED = 200, 201, 207
+SENDER, RECEIVER, EXTENDED = 200, 201, 207
 _KINDS = range(192, 224)
 _VOIP_METRICS, _VOIP_WORDS = 7, 8
 # Ten seconds of the fastest clock.
 _MOST_JITTER_TICKS = 1_920_000
+_MOST_RTT_NS = 30_000_000_000
 _BLOCK = struct.Struct("!IIIIII")
 # SSRC, losses, discarded; round trip; MOS of the conversation. The rest is skipped.
 _VOIP = struct.Struct("!IBB6xH9xB8x")
@@ -38,6 +39,14 @@ class ReceptionReport(NamedTuple):
     jitter_ticks: int
     last_report: int
     delay_s: float
+
+    def rtt_ms(self, at_ns: int, sent_ns: int | None) -> float | None:
+        """The round trip, if this came at `at_ns` and the sender's report that it
+        answers had passed at `sent_ns`; None if that was not seen, or cannot be."""
+        if sent_ns is None:
+            return None
+        rtt_ns = at_ns - sent_ns - int(self.delay_s * 1e9)
+        return rtt_ns / 1e6 if 0 <= rtt_ns < _MOST_RTT_NS else None
 
 
 class VoipMetrics(NamedTuple):
@@ -96,18 +105,18 @@ def read_rtcp(payload: bytes, size: int) -> Rtcp | None:
         if first >> 6 != 2 or kind not in _KINDS or end > size or words < 1:
             return None
         body = payload[at:end]
-        if kind == _SENDER and len(body) >= 28:
+        if kind == SENDER and len(body) >= 28:
             (middle,) = struct.unpack_from("!I", body, 10)
             (packets,) = struct.unpack_from("!I", body, 20)
             senders.append(SenderReport(ssrc, middle, packets))
-        if kind in (_SENDER, _RECEIVER):
-            start = 28 if kind == _SENDER else 8
+        if kind in (SENDER, RECEIVER):
+            start = 28 if kind == SENDER else 8
             for number in range(first & 31):
                 place = start + 24 * number
                 if place + 24 > len(body):
                     break
                 receptions.append(_reception(ssrc, body, place))
-        elif kind == _EXTENDED:
+        elif kind == EXTENDED:
             metrics += _voip_metrics(body)
         at = end
     return Rtcp(tuple(senders), tuple(receptions), tuple(metrics))

@@ -10,7 +10,7 @@ import secrets
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from collectors.rtp.rtp_codecs import STATIC, PayloadFormat
+from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, PayloadFormat
 
 _START = re.compile(rb"(?:SIP/2\.0 (\d{3}) |([A-Z]{3,12}) sips?:\S+ SIP/2\.0\r?$)")
 _BRANCH = re.compile(r";\s*branch\s*=\s*([^\s;,]{1,256})", re.I)
@@ -129,6 +129,13 @@ def _session_description(kind: str, body: bytes) -> bytes:
     return b""
 
 
+def format_of(kind: int, awaited: SdpMedia | None) -> PayloadFormat:
+    """What a payload type means: by the SDP of the party that awaits it, if that is
+    known and names it, or else by the static types."""
+    announced = awaited.formats.get(kind) if awaited is not None else None
+    return announced or STATIC.get(kind, UNKNOWN)
+
+
 def join_bundled(media: tuple[SdpMedia, ...]) -> list[SdpMedia]:
     """Media that share an address and port (RFC 9143) as one, with all formats."""
     places: dict[tuple[bytes, int], SdpMedia] = {}
@@ -182,7 +189,7 @@ def _medium(value: str, address: bytes, direction: str) -> SdpMedia:
     if "RTP/" in profile.upper():
         for text in numbers:
             if text.isascii() and text.isdigit() and int(text) < 128:
-                formats[int(text)] = STATIC.get(int(text), PayloadFormat("", 0))
+                formats[int(text)] = STATIC.get(int(text), UNKNOWN)
     known = number.isascii() and number.isdigit() and int(number) < 65536
     return SdpMedia(
         *(address, int(number) if known else 0, kind),

@@ -38,7 +38,6 @@ _CLOCK_STEP_NS = 1_000_000_000
 _RTP_HEAD_BYTES = 12
 _IDLE_NS, _SWEEP_NS = 60_000_000_000, 10_000_000_000
 _REPORTS_KEPT = 8
-_MOST_RTT_NS = 30_000_000_000
 
 
 class WatchLimits(NamedTuple):
@@ -187,11 +186,11 @@ class StreamWatcher:
         kind, marker, sequence, stamp, _ = header
         stream = watched.stream
         if kind not in stream.formats:
-            self._use_format(watched, kind, at_ns)
+            self._use_format(watched, kind)
         self.counts["rtp"] += 1
         stream.add(at_ns, kind, sequence, stamp, dscp, marker)
 
-    def _use_format(self, watched: WatchedStream, kind: int, at_ns: int) -> None:
+    def _use_format(self, watched: WatchedStream, kind: int) -> None:
         """A payload type that is new to the stream: also one that was agreed since."""
         key = watched.stream.key
         awaited = self._awaited.get((key.target, key.target_port))
@@ -223,10 +222,8 @@ class StreamWatcher:
                 watched.reported_lost = report.lost
                 watched.reported_jitter_ticks = report.jitter_ticks
                 sent_ns = watched.middles.get(report.last_report)
-                if sent_ns is not None:
-                    rtt_ns = at_ns - sent_ns - int(report.delay_s * 1e9)
-                    if 0 <= rtt_ns < _MOST_RTT_NS:
-                        watched.rtt_ms = rtt_ns / 1e6
+                rtt_ms = report.rtt_ms(at_ns, sent_ns)
+                watched.rtt_ms = watched.rtt_ms if rtt_ms is None else rtt_ms
         for metrics in rtcp.metrics:
             for watched in self._by_ssrc.get(metrics.ssrc, ()):
                 if watched.stream.key.target == datagram.source:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from collectors.rtp.rtcp_packets import VoipMetrics
-from collectors.rtp.rtp_codecs import STATIC, UNKNOWN, PayloadFormat, is_event
+from collectors.rtp.rtp_codecs import PayloadFormat, is_event
 from collectors.rtp.rtp_stream import RtpStream
-from collectors.rtp.sip_messages import SdpMedia
+from collectors.rtp.sip_messages import SdpMedia, format_of
 
 # A call is not put on hold more often; then the last time on hold goes on.
 _MOST_HOLDS = 64
@@ -72,8 +72,7 @@ class WatchedStream:
     def use_format(self, kind: int) -> None:
         """Finds what a payload type means, when its first packet comes: the clock of
         what is no tone or noise is the stream's from then on."""
-        announced = self.awaited.media.formats.get(kind) if self.awaited else None
-        format_ = announced or STATIC.get(kind, UNKNOWN)
+        format_ = format_of(kind, self.awaited.media if self.awaited else None)
         self.formats[kind] = format_
         if format_.hz and not self.stream.hz_estimated:
             if not is_event(format_.name):
