@@ -221,7 +221,7 @@ class GraphServer:
         if fault := self._fault(request, "subscribe"):
             return fault
         if request.method == "GET":
-            # Microsoft does not show it to anybody.
+            # Microsoft never shows it.
             rows = [{**s, "clientState": None} for s in self.subscriptions.values()]
             return JSONResponse({"value": rows})
         made = await request.json()

@@ -1,4 +1,4 @@
-"""Calls on a mirrored port whose SIP is read: about nobody."""
+"""Calls on a mirrored port whose SIP is read: no row is about one person."""
 
 from __future__ import annotations
 

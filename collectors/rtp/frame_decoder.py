@@ -114,8 +114,8 @@ class FrameDecoder:
         return "unknown" if kind in _WRAPPERS else "other"
 
     def _mpls(self, frame: bytes, at: int, depth: int) -> Datagram | str:
-        """RFC 3032: labels up to the one with the bottom bit. What they carry is told
-        by its first four bits: IP, or the control word of a pseudowire (RFC 4448)."""
+        """RFC 3032: labels up to the one with the bottom bit. The first four bits after
+        it tell IP from the control word of a pseudowire (RFC 4448)."""
         while not frame[at + 2] & 1:
             at += 4
         at += 4

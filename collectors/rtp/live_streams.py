@@ -97,8 +97,8 @@ class LiveStreams:
         self.counts["rtp"] += followed
 
     def _read_other(self, at_ns: int, frame: bytes) -> bool:
-        """A packet of a stream that is not followed yet, or an unusual one. Whether it
-        was the headers of RTP, and so has nothing that names anybody."""
+        """A packet of a stream that is not followed yet, or an unusual one. True if
+        it was the headers of RTP, and so has nothing that names a person."""
         datagram = self._decoder.decode(ETHERNET, frame)
         if datagram is None:
             # The filter keeps no later fragment that could be joined.

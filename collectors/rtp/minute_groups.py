@@ -84,7 +84,7 @@ class _StreamMinute(NamedTuple):
 
 
 def _is_showable(streams: Iterable[_StreamMinute], least: int) -> bool:
-    """Whether nobody can be told apart. A side without people has gateways only."""
+    """Whether no person can be told apart. A side without people has gateways only."""
     streams = list(streams)
     sides = {one.sender for one in streams}, {one.receiver for one in streams}
     people = [len(side - {None}) for side in sides]

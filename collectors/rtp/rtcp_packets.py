@@ -77,8 +77,8 @@ def sender_of(payload: bytes) -> int:
 
 
 def is_plausible(rtcp: Rtcp) -> bool:
-    """Whether every report can be true: nobody loses more than was sent, a delay since
-    the last report needs one, and jitter is not ten seconds."""
+    """Whether every report can be true: no more is lost than was sent, a delay since
+    the last report needs one, and jitter is below ten seconds."""
     return all(
         abs(report.lost) <= report.highest + 1
         and report.jitter_ticks < _MOST_JITTER_TICKS

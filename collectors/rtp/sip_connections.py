@@ -29,7 +29,7 @@ class _Connection(NamedTuple):
 
 class SipConnections:
     """`take` each segment. It adds to `counts` `sip_gaps` (messages given up) and
-    `sip_tls` (records of TLS on port 5061, which nobody else can read)."""
+    `sip_tls` (records of TLS on port 5061, which are encrypted)."""
 
     def __init__(self, counts: Counter[str]) -> None:
         self._counts = counts

@@ -1,7 +1,7 @@
 """`sip_calls`: what became of the calls on a mirrored port. Pure.
 
-A row is about at least `least` callers. What is of fewer waits for the next minutes,
-for an hour; then it is only counted.
+A row is about at least `least` callers. Calls of fewer wait for those of the next
+minutes, for an hour at most; then they are only counted.
 """
 
 from __future__ import annotations

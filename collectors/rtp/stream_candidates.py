@@ -9,7 +9,8 @@ from collectors.rtp.rtp_header import RtpHeader
 
 CONFIRM_PACKETS = 5
 _MOST_STEP, _MOST_TICKS = 16, 1_000_000
-# Duplicates and what came out of order do not confirm a stream; of more it is none.
+# Duplicates and packets out of order do not confirm a stream. After so many packets
+# that have not confirmed it, it is none.
 _MOST_EARLY = 4 * CONFIRM_PACKETS
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -36,8 +37,8 @@ class StreamCandidates(Generic[_Key]):
         self, key: _Key, packet: EarlyPacket, needed: int = CONFIRM_PACKETS
     ) -> list[EarlyPacket] | None:
         """All packets of the stream if `needed` packets in sequence have shown that it
-        is one, else None. Each may have come twice: of a port that is mirrored in both
-        directions, or that sees a packet on its way in and out, all do."""
+        is one, else None. Each may be there twice, as from a port that is mirrored in
+        both directions, or that sees packets on their way in and out."""
         packets = self._packets.get(key)
         if packets is None:
             packets = self._packets[key] = []
