@@ -125,7 +125,7 @@ def test_random_bytes_never_fill_the_memory():
     assert len(watcher._candidates) <= 100
     assert len(watcher._awaited) <= 10
     assert len(watcher._calls) <= 10
-    assert len(watcher._offered) <= 10
+    assert len(watcher._offers._places) <= 10
     assert len(watcher.live) <= 50
     assert watcher.counts["streams_dropped"] == 30
 

@@ -250,7 +250,7 @@ def test_nothing_that_names_anybody_is_held_and_no_message_raises():
             data[chance.randrange(len(data))] = chance.randrange(256)
         port.send(0, bytes(data[: chance.randrange(1, len(data) + 1)]))
     calls = port.streams.calls
-    held = repr([*calls._media.items(), *calls._offered.items()])
+    held = repr([*calls._media.items(), *calls._offers._places.items()])
     held += repr(
         [(call, a.branch, a.caller) for call, a in calls.calls._attempts.items()]
     )

@@ -11,9 +11,10 @@ from collections import Counter
 
 from collectors.rtp.frame_decoder import Datagram
 from collectors.rtp.rtp_stream import StreamKey
+from collectors.rtp.sdp_offers import Place, SdpOffers
 from collectors.rtp.sip_calls import SipCalls
-from collectors.rtp.sip_messages import SdpMedia, call_digest, join_bundled, read_sip
-from collectors.rtp.watched_stream import awaits_nothing, sends_nothing
+from collectors.rtp.sip_messages import SdpMedia, call_digest, read_sip
+from collectors.rtp.watched_stream import awaits_nothing, on_hold, sends_nothing
 
 _MOST_CALLS, _MOST_PLACES = 20_000, 40_000
 
@@ -25,9 +26,8 @@ class LiveCalls:
     def __init__(self, counts: Counter[str]) -> None:
         self._counts = counts
         self.calls = SipCalls(_MOST_CALLS)
-        self._media: dict[tuple[bytes, int], SdpMedia] = {}
-        # What a host offered in a call last.
-        self._offered: dict[tuple[bytes, bytes], list[tuple[bytes, int]]] = {}
+        self._media: dict[Place, SdpMedia] = {}
+        self._offers = SdpOffers(_MOST_CALLS)
 
     def take(self, at_ns: int, datagram: Datagram) -> None:
         message = read_sip(datagram.payload)
@@ -36,24 +36,15 @@ class LiveCalls:
         self._counts["sip"] += 1
         digest = call_digest(message.call_id)
         self.calls.take(at_ns, digest, message)
-        offer = digest, datagram.source
-        if message.is_held:
-            for place in self._offered.get(offer, ()):
-                held = self._media.get(place)
-                if held is not None:
-                    self._media[place] = held._replace(direction="sendonly")
-        if not message.media:
-            return
-        places = self._offered[offer] = []
-        if len(self._offered) > _MOST_CALLS:
-            del self._offered[next(iter(self._offered))]
-        for media in join_bundled(message.media):
-            for place in ((media.address, media.port), *media.candidates):
-                places.append(place)
-                self._media.pop(place, None)
-                self._media[place] = media
-                if len(self._media) > _MOST_PLACES:
-                    del self._media[next(iter(self._media))]
+        for place in self._offers.held(digest, datagram.source, message):
+            held = self._media.get(place)
+            if held is not None:
+                self._media[place] = on_hold(held)
+        for place, media in self._offers.take(digest, datagram.source, message):
+            self._media.pop(place, None)
+            self._media[place] = media
+            if len(self._media) > _MOST_PLACES:
+                del self._media[next(iter(self._media))]
 
     def awaited(self, key: StreamKey) -> SdpMedia | None:
         """What the receiver of a stream said that it awaits."""

@@ -15,9 +15,10 @@ from collectors.rtp.frame_decoder import Datagram
 from collectors.rtp.rtcp_packets import Rtcp, is_rtcp, read_rtcp
 from collectors.rtp.rtp_header import RtpHeader, read_rtp, unwrap_relayed
 from collectors.rtp.rtp_stream import MOST_FORMATS, RtpStream, StreamKey
+from collectors.rtp.sdp_offers import Place, SdpOffers
 from collectors.rtp.sip_calls import SipCalls
 from collectors.rtp.sip_connections import SipConnections
-from collectors.rtp.sip_messages import SdpMedia, call_digest, join_bundled, read_sip
+from collectors.rtp.sip_messages import SdpMedia, call_digest, read_sip
 from collectors.rtp.stream_candidates import (
     CONFIRM_PACKETS,
     EarlyPacket,
@@ -31,7 +32,7 @@ from collectors.rtp.usual_packet import (
     USUAL,
     USUAL_BYTES,
 )
-from collectors.rtp.watched_stream import AwaitedMedia, WatchedStream
+from collectors.rtp.watched_stream import AwaitedMedia, WatchedStream, on_hold
 
 # Frames may be a little out of order in a capture; more, and its clock was set.
 _CLOCK_STEP_NS = 1_000_000_000
@@ -64,14 +65,13 @@ class StreamWatcher:
         self.first_ns = self.last_ns = self._clock_ns = 0
         self._followed = 0
         self._candidates = StreamCandidates[StreamKey](self._limits.candidates)
-        self._awaited: dict[tuple[bytes, int], AwaitedMedia] = {}
+        self._awaited: dict[Place, AwaitedMedia] = {}
         self._calls: dict[bytes, int] = {}
-        # What a host offered in a call last.
-        self._offered: dict[tuple[bytes, bytes], list[tuple[bytes, int]]] = {}
+        self._offers = SdpOffers(self._limits.calls)
         self.sip_calls = SipCalls(self._limits.calls)
         self._connections = SipConnections(self.counts)
         # By the address and port of either end, so that SDP finds its streams.
-        self._by_place: dict[tuple[bytes, int], list[WatchedStream]] = {}
+        self._by_place: dict[Place, list[WatchedStream]] = {}
         self._by_ssrc: dict[int, list[WatchedStream]] = {}
         self._swept_ns = 0
 
@@ -236,12 +236,10 @@ class StreamWatcher:
         self.counts["sip"] += 1
         digest = call_digest(message.call_id)
         self.sip_calls.take(at_ns, digest, message)
-        if message.is_held:
-            for place in self._offered.get((digest, source), ()):
-                held = self._awaited.get(place)
-                if held is not None:
-                    media = held.media._replace(direction="sendonly")
-                    self._announce(at_ns, place, held.call, media)
+        for place in self._offers.held(digest, source, message):
+            held = self._awaited.get(place)
+            if held is not None:
+                self._announce(at_ns, place, held.call, on_hold(held.media))
         if not message.media:
             return
         call = self._calls.get(digest)
@@ -250,17 +248,10 @@ class StreamWatcher:
             call = self._calls[digest] = self.counts["calls"]
             if len(self._calls) > self._limits.calls:
                 del self._calls[next(iter(self._calls))]
-        offered = self._offered[digest, source] = []
-        if len(self._offered) > self._limits.calls:
-            del self._offered[next(iter(self._offered))]
-        for media in join_bundled(message.media):
-            for place in ((media.address, media.port), *media.candidates):
-                offered.append(place)
-                self._announce(at_ns, place, call, media)
+        for place, media in self._offers.take(digest, source, message):
+            self._announce(at_ns, place, call, media)
 
-    def _announce(
-        self, at_ns: int, place: tuple[bytes, int], call: int, media: SdpMedia
-    ) -> None:
+    def _announce(self, at_ns: int, place: Place, call: int, media: SdpMedia) -> None:
         """Awaits a medium at a place, for streams to come and those that are there."""
         awaited = AwaitedMedia(call, media)
         self._awaited.pop(place, None)
@@ -299,7 +290,7 @@ class StreamWatcher:
         self.ended.append(watched)
 
 
-def _places(key: StreamKey) -> set[tuple[bytes, int]]:
+def _places(key: StreamKey) -> set[Place]:
     """Both ends of a stream."""
     return {(key.source, key.source_port), (key.target, key.target_port)}
 

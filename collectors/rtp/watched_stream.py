@@ -26,6 +26,11 @@ def awaits_nothing(media: SdpMedia) -> bool:
     return media.direction in _AWAITS_NOTHING
 
 
+def on_hold(media: SdpMedia) -> SdpMedia:
+    """The medium of a party that has just said that it awaits nothing."""
+    return media._replace(direction="sendonly")
+
+
 class AwaitedMedia(NamedTuple):
     """A medium that a party awaits, in which call."""
 
