@@ -84,7 +84,7 @@ async def test_an_answer_that_is_too_large_or_never_whole_is_given_up(
 
     monkeypatch.setattr(rest_client, "_MAX_BYTES", 4096)
     assert "with more than 0 MB" in await failure_text(double())
-    monkeypatch.setattr(rest_client, "read_body", lambda *_: asyncio.sleep(9))
+    monkeypatch.setattr(rest_client, "read_limited", lambda *_: asyncio.sleep(9))
     monkeypatch.setattr(rest_client, "_LONGEST_ANSWER_S", 0.05)
     assert "gave no whole answer within 0.05 s" in await failure_text(double())
 

@@ -12,7 +12,6 @@ from typing import NamedTuple, Self
 import httpx2
 import msgspec
 
-from collectors.answer_body import read_body
 from collectors.calls.calls_config import CallsConfig
 from collectors.calls.graph_token import GraphRefused, GraphToken
 from collectors.calls.record_list import (
@@ -23,6 +22,7 @@ from collectors.calls.record_list import (
     record_url,
 )
 from collectors.calls.record_values import Json, as_object
+from collectors.limited_body import read_limited
 from probes.wire.http_date import http_date_s
 from probes.wire.retry_after import retry_after_s
 
@@ -191,7 +191,7 @@ class GraphClient:
                     method, url, headers=headers, content=content
                 ) as answer,
             ):
-                body = await read_body(answer, _MAX_BYTES)
+                body = await read_limited(answer.aiter_bytes(), _MAX_BYTES)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
             return _GraphAnswer()
         if body is None:

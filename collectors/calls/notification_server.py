@@ -29,6 +29,7 @@ from collectors.http import (
     HttpServer,
     ServerLimits,
 )
+from collectors.limited_body import read_limited
 
 # Graph puts at most 1,000 notifications into a request.
 _MOST_BYTES = 1 << 20
@@ -100,12 +101,10 @@ class NotificationServer:
             if not self._validating or not _TOKEN.fullmatch(token):
                 return self._refuse(400)
             return Response(token, 200, _PLAIN, "text/plain")
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > _MOST_BYTES:
-                return self._refuse(413)
-        found = read_notifications(bytes(body), self.client_state)
+        body = await read_limited(request.stream(), _MOST_BYTES)
+        if body is None:
+            return self._refuse(413)
+        found = read_notifications(body, self.client_state)
         self._counts["notices_refused"] += found.refused
         for id in found.ids:
             if len(self._ids) < _MOST_IDS:

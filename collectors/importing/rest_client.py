@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from collectors.answer_body import read_body
+from collectors.limited_body import read_limited
 
 _LONGEST_ANSWER_S = 300.0
 _TIMEOUT_S = 30.0
@@ -145,7 +145,7 @@ class RestClient:
                 asyncio.timeout(_LONGEST_ANSWER_S),
                 self._http.stream("GET", url) as answer,
             ):
-                content = await read_body(answer, _MAX_BYTES)
+                content = await read_limited(answer.aiter_bytes(), _MAX_BYTES)
         except httpx2.TimeoutException:
             raise SourceError(
                 f"{server} gave no answer within {_TIMEOUT_S:g} s"

@@ -56,6 +56,7 @@ from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
 from collectors.ingest.support_code_requests import SupportCodeRequests
 from collectors.ip_networks import network_of
 from collectors.journal import Append
+from collectors.limited_body import read_limited
 from collectors.reflector.reflector_access import grant, read_secret
 from collectors.support_codes import SupportCodes, support_codes_file
 from probes.wire import support_code
@@ -352,19 +353,17 @@ class HttpsIngest:
 
     async def _read(self, request: Request, limit: int) -> bytes:
         self._declared(request, limit)
-        body = bytearray()
         try:
             async with asyncio.timeout(self._config.upload_s):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > limit:
-                        raise self._turn_large(limit)
+                body = await read_limited(request.stream(), limit)
         except TimeoutError:
             self._intake.stats.reasons[RejectionReason.SLOW_BODY] += 1
             raise HttpRefused(
                 408, "the body did not arrive in time", Connection="close"
             ) from None
-        return bytes(body)
+        if body is None:
+            raise self._turn_large(limit)
+        return body
 
     def _busy(self, why: str, retry_s: float) -> HttpRefused:
         busy = self._intake.count_busy(Busy(RejectionReason.BUSY, why, retry_s))

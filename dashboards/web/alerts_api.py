@@ -37,6 +37,7 @@ from alerts.silence import NOTHING_NAMED, scope_text, silence_of
 from alerts.unknown_names import unknown_in_silence
 from collectors.config_errors import explain
 from collectors.estate import Estate
+from collectors.limited_body import read_limited
 from collectors.strict_model import StrictModel
 from dashboards.web.action_pages import LONGEST_WHO, LONGEST_WHY
 from dashboards.web.status_api import alert_fields
@@ -309,12 +310,10 @@ def _bearer_token(request: Request) -> str:
 
 
 async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BODY_BYTES:
-            raise ApiRefusal(f"expected at most {_MOST_BODY_BYTES} bytes", 413)
-    return bytes(body)
+    body = await read_limited(request.stream(), _MOST_BODY_BYTES)
+    if body is None:
+        raise ApiRefusal(f"expected at most {_MOST_BODY_BYTES} bytes", 413)
+    return body
 
 
 def _read(model: type[_Wanted], body: bytes) -> _Wanted:

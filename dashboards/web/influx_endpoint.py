@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from collectors.limited_body import read_limited
 from collectors.store.influx_queries import InfluxQueries, Overloaded
 from collectors.store.influxql_tokens import InfluxqlError
 from dashboards.web.influx_access import InfluxAccess
@@ -83,11 +84,9 @@ class InfluxEndpoint:
 async def _parameters(request: Request) -> dict[str, str]:
     """Returns the parameters of the address and of a form. Raises `ValueError` if the
     body is too large."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _MAX_BODY:
-            raise ValueError(f"the body has more than {_MAX_BODY} bytes")
+    body = await read_limited(request.stream(), _MAX_BODY)
+    if body is None:
+        raise ValueError(f"the body has more than {_MAX_BODY} bytes")
     pairs = dict(request.query_params)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and kind == "application/x-www-form-urlencoded":

@@ -16,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from collectors.limited_body import read_limited
 from dashboards.web.visitor_recognition import present_request
 from dashboards.web.visitors import Right
 
@@ -92,11 +93,9 @@ async def read_form(request: Request) -> dict[str, str]:
 
 async def read_fields(request: Request) -> dict[str, str]:
     """The fields of a form. Raises `HTTPException` if it is none."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BODY_BYTES:
-            raise HTTPException(400, "The form is too long.")
+    body = await read_limited(request.stream(), _MOST_BODY_BYTES)
+    if body is None:
+        raise HTTPException(400, "The form is too long.")
     try:
         fields = parse_qs(
             body.decode("ascii"),

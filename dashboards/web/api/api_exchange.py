@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
+from collectors.limited_body import read_limited
 from dashboards.web.api.api_problem import ApiProblem
 
 MOST_BODY_BYTES = 65_536
@@ -77,12 +78,10 @@ async def receive_body(request: Request) -> bytes:
     too_large = ApiProblem(413, f"expected at most {MOST_BODY_BYTES} bytes")
     if length.isdecimal() and len(length) < 12 and int(length) > MOST_BODY_BYTES:
         raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BODY_BYTES:
-            raise too_large
-    return bytes(body)
+    body = await read_limited(request.stream(), MOST_BODY_BYTES)
+    if body is None:
+        raise too_large
+    return body
 
 
 def etag_of(body: bytes) -> str:

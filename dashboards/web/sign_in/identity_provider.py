@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from joserfc.jwk import KeySet
 
-from collectors.answer_body import read_body
+from collectors.limited_body import read_limited
 from dashboards.web.sign_in.id_token import UnknownKey, check_id_token, signing_keys
 from dashboards.web.sign_in.sign_in_config import OidcConfig, secure_address
 from dashboards.web.sign_in.sign_in_refusal import (
@@ -228,7 +228,7 @@ class IdentityProvider:
                         headers={"Accept": "application/json", **(headers or {})},
                     ) as response,
                 ):
-                    body = await read_body(response, _MOST_BYTES)
+                    body = await read_limited(response.aiter_bytes(), _MOST_BYTES)
         except TimeoutError:
             raise ProviderUnusable(
                 f"{shown}: no answer in {self.config.timeout_s:g} s"
