@@ -17,7 +17,7 @@ import structlog
 
 from collectors.batch import Batch
 from collectors.store.influx_http import InfluxServer, NoDatabase
-from collectors.store.influxql import identifier, literal
+from collectors.store.influxql import between, identifier, literal, show_tag_values
 from collectors.store.line_protocol import lines
 from collectors.store.rolled_measurements import (
     DAY,
@@ -265,16 +265,14 @@ class InfluxRollUps:
         measurement = identifier(source.measurement)
         fields = ", ".join(map(identifier, source.fields))
         groups = ", ".join(identifier(tag.name) for tag in declared.tags)
-        times = f"time >= {span.from_ms}ms AND time < {span.to_ms}ms"
+        times = between(span.from_ms, span.to_ms)
         if declared.name not in self._subjects:
             found: set[str] = set()
             # Hours may be kept of what has no rows any more.
             for name in (declared.name, rolled_name(declared.name, HOUR)):
-                showing = f"SHOW TAG VALUES FROM {identifier(name)}"
+                text = show_tag_values((name,), declared.tags[0].name)
                 try:
-                    known = await self._server.query(
-                        self._database, f"{showing} WITH KEY = {subject}"
-                    )
+                    known = await self._server.query(self._database, text)
                 except NoDatabase:
                     return
                 found |= {str(row[1]) for series in known for row in series.values}

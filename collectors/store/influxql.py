@@ -62,7 +62,7 @@ def render(query: Query, declared: Measurement, grafana: Grafana | None = None) 
     if query.mean_step_ms:
         return _render_percentiles_of_means(query, declared, grafana)
     if grafana is None:
-        times = f"time >= {query.from_ms}ms AND time < {query.to_ms}ms"
+        times = between(query.from_ms, query.to_ms)
         every = f"{query.every_ms}ms" if query.every_ms else ""
         fill = "none"
     else:
@@ -122,16 +122,11 @@ def _render_percentiles_of_means(
 ) -> str:
     assert query.mean_step_ms is not None
     step = grafana.step if grafana else ""
-    part = percentile_part(step)
-    columns = ", ".join(
-        f"percentile({identifier(f'{pick.field}_{part}')}, "
-        f"{PERCENTILES[pick.aggregate]}) AS {identifier(pick.name)}"
-        for pick in query.picks
-    )
+    columns = percentiles_of(query, percentile_part(step))
     if grafana is None:
         # The first step may start before the range.
         from_ms = query.from_ms - query.from_ms % query.mean_step_ms
-        where = f" WHERE time >= {from_ms}ms AND time < {query.to_ms}ms"
+        where = f" WHERE {between(from_ms, query.to_ms)}"
         every, fill = "", ""
         means = render(means_query(query), declared)
     elif step:
@@ -150,6 +145,32 @@ def _render_percentiles_of_means(
     return f"SELECT {columns} FROM ({means}){where}" + grouped(
         every, query.group_by, fill
     )
+
+
+def show_tag_values(
+    measurements: Iterable[str], tag: str, limits: Iterable[str] = ()
+) -> str:
+    """Returns the statement that asks for the values of `tag` in rows that meet all
+    `limits`."""
+    where = " AND ".join(limits)
+    return (
+        f"SHOW TAG VALUES FROM {', '.join(map(identifier, measurements))}"
+        f" WITH KEY = {identifier(tag)}" + (f" WHERE {where}" if where else "")
+    )
+
+
+def percentiles_of(query: Query, part: str) -> str:
+    """Returns the columns of the percentiles of that part of each field."""
+    return ", ".join(
+        f"percentile({identifier(f'{pick.field}_{part}')}, "
+        f"{PERCENTILES[pick.aggregate]}) AS {identifier(pick.name)}"
+        for pick in query.picks
+    )
+
+
+def between(from_ms: int, to_ms: int) -> str:
+    """Returns the condition that a row is of that time."""
+    return f"time >= {from_ms}ms AND time < {to_ms}ms"
 
 
 def grouped(every: str, tags: Sequence[str], fill: str) -> str:

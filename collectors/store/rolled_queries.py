@@ -10,7 +10,7 @@ from functools import partial
 import msgspec
 
 from collectors.store.influx_http import InfluxSeries, InfluxServer
-from collectors.store.influxql import conditions, identifier
+from collectors.store.influxql import conditions, show_tag_values
 from collectors.store.query import PERCENTILES, Query, Row, Where
 from collectors.store.rolled_buckets import RolledBuckets
 from collectors.store.rolled_measurements import STEPS_MS, rolled_name
@@ -61,12 +61,10 @@ class RolledQueries:
             )
         unrolled = of_rows(query, declared)
         rolled = tuple(pick for pick in query.picks if pick not in unrolled)
-        if not rolled:
-            return await self._by_subjects(query, declared, lambda own: "")
         own = msgspec.structs.replace(query, picks=rolled, highest=None)
-        planned = pieces(own, declared, complete, self._now_ms())
-        if all(not piece.step for piece in planned):
-            return await self._by_subjects(query, declared, lambda own: "")
+        planned = pieces(own, declared, complete, self._now_ms()) if rolled else []
+        if not any(piece.step for piece in planned):
+            return await self._by_subjects(query, declared)
         merged = Merged(own, declared)
         for piece in planned:
             if piece.step:
@@ -84,11 +82,14 @@ class RolledQueries:
         return _joined(
             query,
             merged.rows(),
-            await self._by_subjects(others, declared, lambda own: ""),
+            await self._by_subjects(others, declared),
         )
 
     async def _by_subjects(
-        self, query: Query, declared: Measurement, text_of: Callable[[Query], str]
+        self,
+        query: Query,
+        declared: Measurement,
+        text_of: Callable[[Query], str] = lambda own: "",
     ) -> list[Row]:
         tag = declared.tags[0].name
         if (
@@ -117,14 +118,10 @@ class RolledQueries:
         for where in query.where:
             if where.tag == tag and not where.negate and not where.pattern:
                 return where.values
-        limits = " AND ".join(conditions(query.where))
         # Roll-ups may be kept of what has no rows any more.
         names = [declared.name, *(rolled_name(declared.name, s) for s in STEPS_MS)]
-        answer = await self._server.query(
-            self._database,
-            f"SHOW TAG VALUES FROM {', '.join(map(identifier, names))} WITH KEY ="
-            f" {identifier(tag)}" + (f" WHERE {limits}" if limits else ""),
-        )
+        text = show_tag_values(names, tag, conditions(query.where))
+        answer = await self._server.query(self._database, text)
         # Rows without the tag have the empty text.
         return sorted({str(row[1]) for one in answer for row in one.values} | {""})
 

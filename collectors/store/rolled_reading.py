@@ -13,9 +13,16 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from collectors.store.influxql import Grafana, grouped, identifier, render, source
+from collectors.store.influxql import (
+    Grafana,
+    between,
+    grouped,
+    identifier,
+    percentiles_of,
+    render,
+    source,
+)
 from collectors.store.query import (
-    PERCENTILES,
     Pick,
     Query,
     Row,
@@ -76,8 +83,7 @@ def pieces(
     ]
     if HOUR in steps and "5m" in steps:
         steps.remove("5m")
-    found = _divided(span, steps, complete, now_ms)
-    return sorted(found, key=lambda piece: piece.from_ms)
+    return _divided(span, steps, complete, now_ms)
 
 
 def _divided(
@@ -121,44 +127,38 @@ def means_pieces(
 
 def means_text(query: Query, declared: Measurement, found: list[Piece]) -> str:
     """Returns the InfluxQL of percentiles of the means in `means_pieces`."""
-    tags, step_ms = query.group_by, query.mean_step_ms or 1
     if [piece.step for piece in found] == [""]:
         return render(query, declared)
     if len(found) == 1:
-        times = f"time >= {query.from_ms}ms AND time < {query.to_ms}ms"
-        rows = source(query, declared, times, Grafana(step=found[0].step))
-        return f"SELECT {_percentiles(query, '_mean')} FROM {rows}" + grouped(
-            "", tags, "none"
-        )
+        times = between(query.from_ms, query.to_ms)
+        return render(query, declared, Grafana(times, "", step=found[0].step))
+    by_tags = grouped("", query.group_by, "none")
     fields = dict.fromkeys(pick.field for pick in query.picks)
-    texts = []
-    for piece in found:
-        own = msgspec.structs.replace(query, from_ms=piece.from_ms, to_ms=piece.to_ms)
-        if not piece.step:
-            texts.append(render(means_query(own), declared))
-            continue
-        times = f"time >= {piece.from_ms}ms AND time < {piece.to_ms}ms"
-        rows = source(own, declared, times, Grafana(step=piece.step))
-        kept = ", ".join(
-            f"{identifier(f'{name}_mean')} AS {identifier(f'{name}_mean')}"
-            for name in fields
-        )
-        texts.append(f"SELECT {kept} FROM {rows}" + grouped("", tags, "none"))
-    begin = query.from_ms - query.from_ms % step_ms
+    kept = ", ".join(
+        f"{identifier(f'{name}_mean')} AS {identifier(f'{name}_mean')}"
+        for name in fields
+    )
+    texts = [
+        f"SELECT {kept} FROM {_rolled_source(query, declared, piece)}{by_tags}"
+        if piece.step
+        else render(means_query(_within(query, piece)), declared)
+        for piece in found
+    ]
+    begin = query.from_ms - query.from_ms % (query.mean_step_ms or 1)
     return (
-        f"SELECT {_percentiles(query, '_mean')}"
+        f"SELECT {percentiles_of(query, 'mean')}"
         f" FROM {', '.join(f'({text})' for text in texts)}"
-        f" WHERE time >= {begin}ms AND time < {query.to_ms}ms"
-        + grouped("", tags, "none")
+        f" WHERE {between(begin, query.to_ms)}{by_tags}"
     )
 
 
-def _percentiles(query: Query, suffix: str) -> str:
-    return ", ".join(
-        f"percentile({identifier(pick.field + suffix)}, {PERCENTILES[pick.aggregate]})"
-        f" AS {identifier(pick.name)}"
-        for pick in query.picks
-    )
+def _within(query: Query, piece: Piece) -> Query:
+    return msgspec.structs.replace(query, from_ms=piece.from_ms, to_ms=piece.to_ms)
+
+
+def _rolled_source(query: Query, declared: Measurement, piece: Piece) -> str:
+    times = between(piece.from_ms, piece.to_ms)
+    return source(query, declared, times, Grafana(step=piece.step))
 
 
 def rolled_parts(query: Query, declared: Measurement) -> tuple[RolledField, ...]:
@@ -177,8 +177,7 @@ def rolled_text(query: Query, declared: Measurement, piece: Piece) -> str:
         f"{part.merged_by}({identifier(part.name)}) AS {identifier(part.name)}"
         for part in parts
     )
-    times = f"time >= {piece.from_ms}ms AND time < {piece.to_ms}ms"
-    rows = source(query, declared, times, Grafana(step=piece.step))
+    rows = _rolled_source(query, declared, piece)
     every = f"{query.every_ms}ms" if query.every_ms else ""
     return f"SELECT {columns} FROM {rows}" + grouped(every, query.group_by, "none")
 
@@ -191,9 +190,7 @@ def rows_query(query: Query, declared: Measurement, piece: Piece) -> Query:
         picks[Pick(part.field, name)] = None  # type: ignore[arg-type]
         if part.part == "product":
             picks[Pick(part.field, "weight")] = None
-    return msgspec.structs.replace(
-        query, picks=tuple(picks), from_ms=piece.from_ms, to_ms=piece.to_ms
-    )
+    return msgspec.structs.replace(_within(query, piece), picks=tuple(picks))
 
 
 def parts_of_row(row: Row, parts: Iterable[RolledField]) -> dict[str, Value]:
@@ -240,7 +237,11 @@ class Merged:
     def rows(self) -> list[Row]:
         """Returns the answer's rows; values that are absent are in none of them."""
         picks = [
-            (pick, parts_of(pick, self.declared) or (), self._converter(pick))
+            (
+                pick,
+                parts_of(pick, self.declared) or (),
+                value_converter(pick, self.declared),
+            )
             for pick in self.query.picks
         ]
         answer = []
@@ -255,9 +256,6 @@ class Merged:
                 answer.append(msgspec.structs.replace(row, values=values))
         return answer
 
-    def _converter(self, pick: Pick) -> Callable[[Value], Value]:
-        return value_converter(pick, self.declared)
-
 
 def _merge(how: str, before: Value, value: Value) -> Value:
     if how == "last":
@@ -270,7 +268,8 @@ def _merge(how: str, before: Value, value: Value) -> Value:
 
 
 def _value(parts: list[Value | None], is_count: bool) -> Value | None:
-    """Returns the dividend by the divisor, or the only part; nothing of nothing."""
+    """Returns the dividend divided by the divisor, or the only part; None if a part
+    is absent."""
     present = [part for part in parts if part is not None]
     if len(present) < len(parts):
         return None

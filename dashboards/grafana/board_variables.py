@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from collectors.server_measurements import CATALOGUE
-from collectors.store.influxql import chosen, identifier, literal
+from collectors.store.influxql import chosen, identifier, literal, show_tag_values
 from collectors.store.influxql_ranges import render_top
 from collectors.store.query import Query, Where
 
@@ -59,11 +59,7 @@ class Variable:
             + ")"
             for where in self.where
         ]
-        return (
-            f"SHOW TAG VALUES FROM {identifier(self.measurement)}"
-            f" WITH KEY = {identifier(self.tag)}"
-            + (f" WHERE {' AND '.join(narrowed)}" if narrowed else "")
-        )
+        return show_tag_values((self.measurement,), self.tag, narrowed)
 
 
 def sites(multiple: bool = True) -> Variable:
