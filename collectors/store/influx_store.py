@@ -262,7 +262,7 @@ class InfluxStore:
         try:
             await create_database(self._server, database, days)
         except (QueryFailed, NoDatabase) as error:
-            # Somebody with more rights may have created it.
+            # An account with more rights may have created it.
             tell = _log.warning if needed else _log.info
             tell("database_not_checked", database=database, error=str(error))
         self._prepared.add(database)

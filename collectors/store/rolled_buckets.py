@@ -1,7 +1,7 @@
 """`RolledBuckets`: which buckets of which roll-ups in InfluxDB are complete.
 
 It reads the files of `RollUpFiles`, which name each bucket that is out of date before
-anybody may rely on it. So any process that has the store's folder knows, not only those
+a write counts as done. So any process that has the store's folder knows, not only those
 that write.
 """
 
@@ -36,10 +36,10 @@ class RolledBuckets:
         state, name, length = self._state, declared.name, STEPS_MS[step]
         if name not in state.history or name not in state.whole_days:
             return []
-        missing = sorted(
+        missing = [
             (start, start + length)
             for start in state.pending.get(name, {}).get(step, ())
-        )
+        ]
         missing.append((state.whole_days if step == DAY else state.history)[name])
         begin, end = span[0] + -span[0] % length, span[1] - span[1] % length
         complete = []

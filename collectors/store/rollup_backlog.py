@@ -42,7 +42,7 @@ class RollUpSpan:
 
 
 class RollUpBacklog:
-    """`state`: with what it begins. `path`: its file, which `save` replaces."""
+    """`state`: what it begins with. `path`: its file, which `save` replaces."""
 
     def __init__(self, path: Path, catalogue: Catalogue, state: RollUpState) -> None:
         self._path, self._catalogue = path, catalogue

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from collectors.store.store_parts import StorePart, part_of
+from collectors.store.store_parts import StorePart, part_of, whole_sets
 
 _log = structlog.get_logger(__name__)
 _Span = tuple[int, int]
@@ -49,7 +49,7 @@ class RollUpFiles:
         return found
 
     def first_state(self, part: StorePart) -> RollUpState:
-        """With what a writer begins: what it left, and what others have left to it."""
+        """What a writer begins with: what it left, and what others have left to it."""
         states = {other: load_state(path) for other, path in self.found().items()}
         return merged_state(states, part)
 
@@ -76,11 +76,7 @@ def merged_state(
     if part is not None and part in states:
         groups = [[states[part]]]
     else:
-        groups = [
-            [states[other] for other in StorePart(1, count).parts]
-            for count in sorted({other.count for other in states})
-            if all(other in states for other in StorePart(1, count).parts)
-        ]
+        groups = [[states[other] for other in parts] for parts in whole_sets(states)]
     return RollUpState(
         {
             name: {step: sorted(starts) for step, starts in steps.items()}

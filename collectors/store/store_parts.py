@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from collectors.batch import Batch
 from collectors.journal import Position, Positions
@@ -77,23 +77,25 @@ def part_of(reader: str) -> StorePart | None:
     return part if part.number <= part.count and part.reader == reader else None
 
 
+def whole_sets(known: Collection[StorePart]) -> list[list[StorePart]]:
+    """The parts of each number of which all are `known`."""
+    counts = sorted({part.count for part in known})
+    groups = [StorePart(1, count).parts for count in counts]
+    return [parts for parts in groups if all(part in known for part in parts)]
+
+
 def first_positions(
     part: StorePart, saved: Mapping[StorePart, Positions]
 ) -> Positions | None:
-    """From where a part reads: rather too early, as a row that is
-    written again replaces itself.
+    """From where a part reads: rather too early, as a row that is written again
+    replaces itself.
 
     `saved`: up to where each part has stored its rows, also those of another number
     of parts. What all parts of a number have stored needs no other.
     """
     if part in saved:
         return saved[part]
-    known = [
-        saved[other]
-        for count in {other.count for other in saved}
-        if all(other in saved for other in StorePart(1, count).parts)
-        for other in StorePart(1, count).parts
-    ]
+    known = [saved[other] for parts in whole_sets(saved) for other in parts]
     if not known:
         return None
     logs = set.intersection(*map(set, known))
