@@ -64,10 +64,11 @@ class MonthFiles:
 
     def _months(self, declared: Measurement, now_ms: int) -> list[_Days]:
         """Returns the days of each month that is over and not yet too old."""
-        over, oldest = _last_month(now_ms), now_ms - declared.retention_days * DAY_MS
+        growing = month_of(now_ms - _GRACE_MS)
+        oldest = now_ms - declared.retention_days * DAY_MS
         months: dict[str, _Days] = {}
         for start, current in self._folder.files_between(declared, 0, now_ms):
-            if (month := month_of(start)) <= over:
+            if (month := month_of(start)) < growing:
                 months.setdefault(month, []).append((start, current))
         # The first days of a month that is too old are about to go, one by one.
         return [
@@ -117,15 +118,6 @@ class MonthFiles:
                 if path not in kept:
                     # A query that has chosen it is planned again.
                     path.unlink(missing_ok=True)
-
-
-def _last_month(now_ms: int) -> str:
-    """Returns the latest month that is over, and its last rows too."""
-    start_ms = now_ms - _GRACE_MS
-    month = month_of(start_ms)
-    while month_of(start_ms) == month:
-        start_ms -= DAY_MS
-    return month_of(start_ms)
 
 
 def _join(paths: Sequence[Path], target: Path) -> None:

@@ -57,7 +57,7 @@ async def top_percentiles(
     files: TopFiles,
     memory_mb: int,
 ) -> Cells:
-    """Returns the cells of a query for which `day_tops.have_answer`. With `highest`
+    """Returns the cells of a query for which `top_forms.have_answer`. With `highest`
     there may be more groups than that."""
     form = form_of(declared)
     assert form is not None
@@ -65,18 +65,17 @@ async def top_percentiles(
     most = form.most_values(query)
     if most is None:
         ((most,),) = await run(day_tops.render_most(query, declared, tops, means))
-    text = day_tops.render_outlines(query, declared, tops, means, most or 1)
+    most = most or 1
+    text = day_tops.render_outlines(query, declared, tops, means, most)
     outlines = _outlines(query, await run(text))
     groups = sorted(outlines)
     if query.highest and have_bounds(query):
         groups = sorted(_candidates(query, outlines))
-    size = _groups_at_once(query, most or 1, memory_mb)
+    size = _groups_at_once(query, most, memory_mb)
     cells: Cells = []
     for begin in range(0, len(groups), size):
         some = groups[begin : begin + size]
-        cells += await _of_groups(
-            run, query, declared, files, most or 1, some, outlines
-        )
+        cells += await _of_groups(run, query, declared, files, most, some, outlines)
     return cells
 
 
@@ -125,8 +124,8 @@ async def _of_groups(
     days of which too many values are in no list."""
     sought = [_sought(query, group, outlines[group]) for group in groups]
     cells: Cells = []
+    tops, means = _top_paths(files, ()), _means(query, declared, files.other)
     for only_busy in (True, False) if day_tops.are_apart(query) else (False,):
-        tops, means = _top_paths(files, ()), _means(query, declared, files.other)
         text = day_tops.render(query, declared, tops, means, most, sought, only_busy)
         found = _values(query, sought, await run(text))
         sought = [
@@ -142,7 +141,7 @@ async def _of_groups(
             return cells
     # Of some values a percentile may be too low, but never too high.
     sought = [_with_floors(query, group, found[group.tags]) for group in sought]
-    text = day_tops.render_days(query, declared, _top_paths(files, ()), sought)
+    text = day_tops.render_days(query, declared, tops, sought)
     whole = {day for (day,) in await run(text)}
     others = join_files([files.other, *(files.means[day] for day in sorted(whole))])
     tops, means = _top_paths(files, whole), _means(query, declared, others)
