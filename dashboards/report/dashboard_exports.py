@@ -6,15 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
-from collectors.local_days import add_months
+from collectors.local_days import add_months, local_date, midnight_ms
 from collectors.store.query import Pick, Query, Row, Where
 from dashboards.observed import Span
 from dashboards.report.report_queries import AskStore, site_filter
 from dashboards.row_values import float_value, weighted_mean
 
 _DAY_MS = 86_400_000
+_UTC = ZoneInfo("UTC")
 # The dashboard's months are of UTC, those of the report of the council's time zone.
 _MOST_OFFSET_MS = 14 * 3_600_000
 
@@ -68,10 +69,8 @@ def _is_within(row: Row, span: Span) -> bool:
         return False
     if row.tags["step"] != "month":
         return True
-    first = datetime.fromtimestamp(row.time_ms / 1000, UTC)
-    after = add_months(first.date(), 1)
-    end_ms = datetime(after.year, after.month, after.day, tzinfo=UTC).timestamp() * 1000
-    return end_ms <= span[1] + _MOST_OFFSET_MS
+    after = add_months(local_date(row.time_ms, _UTC), 1)
+    return midnight_ms(after, _UTC) <= span[1] + _MOST_OFFSET_MS
 
 
 def _exported(site: str, rows: Sequence[Row]) -> ExportedSite:

@@ -4,6 +4,7 @@ kept as numbers in arrays and bytes, a tenth of the memory of rows or tuples."""
 from __future__ import annotations
 
 from array import array
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import overload
 
@@ -57,13 +58,10 @@ class HourPoints(Sequence[Point]):
         self._times_ms, self._values = array("q"), array("d")
 
     def add(self, time_ms: int, value: float) -> None:
-        self._times_ms.append(time_ms)
-        self._values.append(value)
-        if len(self) > 1 and time_ms < self._times_ms[-2]:
-            # Rows of a line whose role or supplier changed begin anew.
-            ordered = sorted(self)
-            self._times_ms = array("q", [time for time, _ in ordered])
-            self._values = array("d", [value for _, value in ordered])
+        # Mostly the end; rows of a line whose role or supplier changed begin anew.
+        place = bisect(self._times_ms, time_ms)
+        self._times_ms.insert(place, time_ms)
+        self._values.insert(place, value)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, HourPoints):
