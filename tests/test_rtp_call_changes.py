@@ -145,10 +145,8 @@ def test_video_that_nobody_announced_has_no_mos():
 
 def test_of_a_body_of_several_parts_only_the_session_description_is_read():
     body = (
-        'Content-Type: multipart/mixed;\r\n boundary="b 1"; x=y\r\n'.replace(
-            "b 1", "b1"
-        )
-        + "\r\n--b1\r\nContent-Type: application/isup\r\n\r\nm=audio 1 RTP/AVP 8\r\n"
+        'Content-Type: multipart/mixed;\r\n boundary="b1"; x=y\r\n'
+        "\r\n--b1\r\nContent-Type: application/isup\r\n\r\nm=audio 1 RTP/AVP 8\r\n"
         "c=IN IP4 192.0.2.99\r\n--b1\r\nContent-Type: application/sdp\r\n"
         "Content-Disposition: session\r\n\r\n"
         + audio(A, 4000, "sendrecv")
