@@ -22,6 +22,7 @@ from waiting import until
 from collectors.snmp.polling.device_poll import DevicePoll, PollResult, PollSettings
 from collectors.snmp.polling.device_state import DeviceState, DeviceStates
 from collectors.snmp.polling.expected_ports import PortUses
+from collectors.snmp.polling.learnt_hand_over import LearntHandOver
 from probes.wire.failure import Outcome
 from towpath.demo.simulated_switches import SimulatedPort, SimulatedSwitch
 
@@ -191,3 +192,34 @@ def test_ports_kept_before_descriptions_were_switched_off_are_removed(
     states = DeviceStates(file, keeps_ports=False)
     assert not kept.exists()
     assert states.ports_file("a") is None
+
+
+class HeldUp:
+    """A store for what was learnt that does not answer until it is released."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+        self.published: set[str] = set()
+
+    async def fetch(self, device: str) -> bytes | None:
+        return None
+
+    async def publish(self, device: str, body: bytes) -> bool:
+        await self.released.wait()
+        self.published.add(device)
+        return True
+
+
+async def test_what_a_stop_interrupts_is_handed_over_at_the_end() -> None:
+    store = HeldUp()
+    hand_over = LearntHandOver(DeviceStates(None), store)
+    devices = {f"switch-{number}" for number in range(40)}
+    for id in devices:
+        hand_over.note(id)
+    publishing = asyncio.create_task(hand_over.publish())
+    await asyncio.sleep(0)
+    publishing.cancel()
+    await asyncio.gather(publishing, return_exceptions=True)
+    store.released.set()
+    await hand_over.publish()
+    assert store.published == devices

@@ -1,5 +1,5 @@
 """What was learnt of a device goes with it from one poller to the next: how it is best
-asked, its credential, its neighbours and its ports. So the next one polls it at once,
+polled, its credential, its neighbours and its ports. So the next one polls it at once,
 as after a restart.
 
 The next one uses it as it uses its own files: only if the device is still the same and
@@ -15,7 +15,6 @@ import msgspec
 import structlog
 
 from collectors.snmp.polling.device_state import DeviceState, DeviceStates
-from collectors.snmp.session.agent_limits import AgentLimits
 from probes.wire.atomic_file import replace_file
 
 _log = structlog.get_logger()
@@ -78,19 +77,22 @@ class LearntHandOver:
         if store is None or not self._changed:
             return
         devices = list(self._changed)
-        self._changed.clear()
         for at in range(0, len(devices), _AT_ONCE):
             some = devices[at : at + _AT_ONCE]
-            bodies = [self._pack(device) for device in some]
-            done = await asyncio.gather(
-                *(
-                    store.publish(id, body)
-                    for id, body in zip(some, bodies, strict=True)
+            # A poll that ends meanwhile may add them again.
+            self._changed.difference_update(some)
+            try:
+                done = await asyncio.gather(
+                    *(store.publish(device, self._pack(device)) for device in some)
                 )
-            )
+            except asyncio.CancelledError:
+                # The poller stops, and publishes once more.
+                self._changed.update(some)
+                raise
             if not all(done):
-                failed = {id for id, ok in zip(some, done, strict=True) if not ok}
-                self._changed.update(failed, devices[at + _AT_ONCE :])
+                self._changed.update(
+                    device for device, ok in zip(some, done, strict=True) if not ok
+                )
                 return
 
     async def fetch(self, device: str) -> bool:
@@ -123,9 +125,8 @@ class LearntHandOver:
         """Differs if something was learnt that is worth handing on. How long the last
         answers took changes with each poll, and is not."""
         state = self._states.get(device)
-        limits: AgentLimits = state.limits
         return (
-            msgspec.json.encode(limits),
+            msgspec.json.encode(state.limits),
             state.credential,
             frozenset(state.neighbours),
             self._states.ports_mark(device),
