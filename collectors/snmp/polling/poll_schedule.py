@@ -94,7 +94,7 @@ class PollSchedule:
     ) -> None:
         """Adds a target, one of `devices`. Its first poll comes within `spread_s`, and
         does not wait for its phase: an engineer who starts Towpath or adds a device is
-        waiting for it. `in_phase`: it does, as it was polled so far by somebody else.
+        waiting for it. `in_phase`: it does, as another poller may have polled it.
         """
         now_s, device = time.monotonic(), target.device.id
         start_s = shared_phase_s(device, self._period_s, devices)

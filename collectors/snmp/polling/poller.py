@@ -110,7 +110,6 @@ class Poller:
         await self._sessions.__aenter__()
         await self._buffer.__aenter__()
         await self._pinger.__aenter__()
-        self._share.set_estate(self._estate())
         self._tasks.start(self._run(), "poller")
         if self._hand_over.is_on:
             self._tasks.start(self._hand_over.run(), "learnt state of devices")
@@ -200,7 +199,7 @@ class Poller:
             await self._share.wait(self._schedule.wait_s(longest_s))
 
     async def _follow_share(self) -> None:
-        """Returns when no poll runs of a device that somebody else may poll now."""
+        """Returns when no poll runs of a device that another poller may poll now."""
         self._follow_estate()
         if self._ending:
             await asyncio.wait(self._ending)
