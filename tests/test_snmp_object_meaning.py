@@ -303,7 +303,7 @@ COUNT = MeasuredObject("count", is_stated=True)
         # A counter that began again is no number of what there is now.
         ("aCurrSslConns", "Counter64", "", "", COUNT),
         ("aCurrentDayCalls", "Counter32", "", "", None),
-        # Of what scale degrees are is often a setting, but they are a temperature.
+        # Celsius or Fahrenheit is often a setting, but degrees are a temperature.
         (
             "aProbeTemp",
             "Integer32",

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from collectors.snmp.drafting.mib_objects import MibObject
+from collectors.snmp.drafting.mib_objects import GAUGES, MibObject
 from collectors.snmp.drafting.mib_words import WORD_LISTS
 
 # Sessions and the like that come each second, although "second" is the unit of times.
 _RATE_UNITS = re.compile(
     r"(new )?(sessions?|connections?|calls?|conns?)( per |/)s(ec(ond)?)?"
 )
-_GAUGES = {"Integer32", "INTEGER", "Gauge32", "Unsigned32"}
 # These types are of what there is, and of a scalar its name need not say "now".
 _CERTAIN_GAUGES = {"Gauge32", "Unsigned32"}
 _CERTAINLY_NOW = {"curr", "current", "concurrent"}
@@ -40,7 +39,7 @@ def is_count(mib_object: MibObject, words: Sequence[str]) -> bool:
     are now; in a table, only if the name says so for certain."""
     named, base = set(words), mib_object.base
     if _RATE_UNITS.fullmatch(mib_object.units.lower().strip()):
-        return base in _GAUGES and not named & (
+        return base in GAUGES and not named & (
             WORD_LISTS.never_now | WORD_LISTS.settings | {"limit", "peak"}
         )
     if "ses" in words and "count" not in words:
@@ -50,9 +49,7 @@ def is_count(mib_object: MibObject, words: Sequence[str]) -> bool:
         named = {*words[:-1], "connections"}
     now = WORD_LISTS.now if mib_object.kind == "scalar" else _NOW
     # What there is now is no counter, whatever type the MIB gives it.
-    is_gauge = base in _GAUGES or (
-        bool(_CERTAINLY_NOW & named) and not named & _PERIODS
-    )
+    is_gauge = base in GAUGES or (bool(_CERTAINLY_NOW & named) and not named & _PERIODS)
     is_plain = (
         mib_object.kind == "scalar"
         and base in _CERTAIN_GAUGES

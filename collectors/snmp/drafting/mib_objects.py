@@ -13,7 +13,9 @@ from collectors.snmp.drafting.unit_words import hint_word
 # The files of a folder of facts, made from many MIB modules: a line for each object,
 # with these columns separated by tabs.
 FACTS_COLUMNS = ("oid", "name", "module", "kind", "syntax", "units", "hint", "index")
-NUMBERS = {"Integer32", "INTEGER", "Gauge32", "Unsigned32", "Counter32", "Counter64"}
+# Base types of numbers that may fall, and of all numbers.
+GAUGES = {"Integer32", "INTEGER", "Gauge32", "Unsigned32"}
+NUMBERS = GAUGES | {"Counter32", "Counter64"}
 _FACTS_FILES = ("*.tsv.gz", "*.tsv")
 
 

@@ -114,7 +114,7 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
     if state is not None or (labels and not _are_codes(labels)):
         return state
     base = mib_object.base
-    time_left = _time_left(mib_object, base, words)
+    time_left = _time_left(mib_object, words)
     if time_left is not None:
         return time_left
     if base not in NUMBERS and not (base == "OCTET" and _is_text(mib_object)):
@@ -156,16 +156,14 @@ def _without_value(words: list[str]) -> list[str]:
     return words
 
 
-def _time_left(
-    mib_object: MibObject, base: str, words: Sequence[str]
-) -> MeasuredObject | None:
+def _time_left(mib_object: MibObject, words: Sequence[str]) -> MeasuredObject | None:
     """Return how long a battery lasts, if the type or UNITS state the scale."""
     named, units = set(words), mib_object.units.lower().strip()
     if not named & {"remaining", "remain", "left"} or not named & _BATTERY:
         return None
     if named & WORD_LISTS.never_now or mib_object.labels:
         return None
-    if base == "TimeTicks":
+    if mib_object.base == "TimeTicks":
         return MeasuredObject("runtime", 6000, is_stated=True)
     if re.search(r"^(min|minutes?)$", units) or (not units and "minutes" in named):
         return MeasuredObject("runtime", is_stated=True)

@@ -64,7 +64,7 @@ _DEGREES = re.compile(r"cels|centigrade|fahrenheit|\bdeg(rees?)? ?[cf]\b|temp_?c
 _SHORT_TEXT = r"'^([^\d\s].{0,31})$'"
 # Larger ones are rather masks, or values.
 _SMALL_NUMBER = r"'^\d{1,2}$'"
-# Of 1 it is not certain that it is the fault: some MIBs begin with 1 for none.
+# 1 need not be the fault: some MIBs begin with 1 for none.
 _NO_FAULT = '{0: ["no", ok]}'
 
 

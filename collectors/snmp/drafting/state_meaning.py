@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import msgspec
 
-from collectors.snmp.drafting.mib_objects import NUMBERS, MibObject
+from collectors.snmp.drafting.mib_objects import GAUGES, MibObject
 from collectors.snmp.drafting.mib_words import WORD_LISTS
 from collectors.snmp.profiles.label_severity import severity, split_words
 
@@ -27,7 +27,6 @@ _LAST_WORDS = {"status", "state", "role", "health", "condition"}
 _CAUSES = {"cause", "reason"}
 # Last words of the names of texts that are states.
 _TEXT_STATES = {"status", "state", "health", "condition"}
-_COUNTERS = {"Counter32", "Counter64"}
 # Last words of names of states that numbers give, of what is a fault if it is not 0,
 # and of what may also count.
 _CODE_STATES = {"status", "state", "health"}
@@ -77,7 +76,7 @@ def state_of(
         return None
     is_cause = words[-1] in _CAUSES and mib_object.kind == "scalar"
     if labels and is_cause and len(labels) <= _MOST_STATES:
-        # Of something of the device itself that may be over.
+        # What happened to the device itself may be over.
         return EnumeratedObject({n: (label, "unknown") for n, label in labels.items()})
     if not labels:
         is_text = mib_object.syntax.startswith("OCTET STRING:") and any(
@@ -135,7 +134,7 @@ def state_of(
 def _code_of(mib_object: MibObject) -> CodeStateObject | None:
     """Return the state that a number without an enumeration is, by its name alone."""
     words = split_words(mib_object.name)
-    if mib_object.base not in NUMBERS - _COUNTERS or _NO_CODES & {*words}:
+    if mib_object.base not in GAUGES or _NO_CODES & {*words}:
         return None
     if mib_object.units or mib_object.hint:
         return None
@@ -147,7 +146,7 @@ def _code_of(mib_object: MibObject) -> CodeStateObject | None:
         words[-1] in _FAILURES and mib_object.base == "INTEGER" and _PARTS & {*words}
     ):
         return CodeStateObject(is_trouble=True)
-    # A temperature status may be the temperature, but not that of a sensor.
+    # A temperature status may be the temperature; a sensor's status is not.
     is_value = bool(_MEASURED & {*words}) and "sensor" not in words
     return CodeStateObject() if words[-1] in _CODE_STATES and not is_value else None
 

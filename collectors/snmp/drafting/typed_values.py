@@ -112,8 +112,8 @@ class TypedColumns(msgspec.Struct, frozen=True):
 
 
 class MibIndex(msgspec.Struct, frozen=True):
-    """The objects of a maker by name, and by the names of their table's index columns
-    with decimal places, and columns that say what a row is."""
+    """The objects of a maker by name; and, by the names of their table's index, the
+    columns with decimal places and those that say what a row is."""
 
     by_name: Mapping[str, MibObject]
     digits: Mapping[str, Sequence[MibObject]]
@@ -188,22 +188,18 @@ def _find_kind(
     # Beside a type, a class is analog or digital.
     kinds.sort(key=lambda m: split_words(m.name)[-1] == "class")
     for kind in kinds:
-        if kind.labels:
-            classes = tuple(_labelled(kind.labels))
-            if len({each[0] for each in classes}) >= _LEAST_CLASSES:
-                return TypedColumns(value, classes, kind)
-        elif "STRING" in kind.syntax:
+        if classes := _classes_of(kind):
+            return TypedColumns(value, classes, kind)
+        if not kind.labels and "STRING" in kind.syntax:
             return TypedColumns(value, _TEXTS, kind)
     for arc, name in enumerate(index.split(",")):
         part = mib_index.by_name.get(name)
         if part is None or not part.syntax.startswith(_ONE_ARC):
             break
-        classes = tuple(_labelled(part.labels))
-        if len({each[0] for each in classes}) >= _LEAST_CLASSES:
+        if classes := _classes_of(part):
             return TypedColumns(value, classes, arc=arc)
     for kind in mib_index.kinds_of(value, index):
-        classes = tuple(_labelled(kind.labels))
-        if len({each[0] for each in classes}) >= _LEAST_CLASSES:
+        if classes := _classes_of(kind):
             return TypedColumns(value, classes, kind)
     if value.hint or value.units:
         return None
@@ -292,16 +288,19 @@ def _is_value(member: MibObject) -> bool:
     )
 
 
-def _labelled(
-    labels: Mapping[int, str],
-) -> Iterator[tuple[str, tuple[int, ...], float]]:
+def _classes_of(kind: MibObject) -> tuple[tuple[str, tuple[int, ...], float], ...]:
+    """Return the classes that the labels name; empty if they are too few."""
     found: dict[tuple[str, float], list[int]] = {}
-    for number, label in labels.items():
+    for number, label in kind.labels.items():
         named = _class_of(" ".join(split_words(label)))
         if named is not None:
             found.setdefault(named, []).append(number)
-    for (class_, divisor), numbers in found.items():
-        yield class_, tuple(numbers), divisor
+    if len({class_ for class_, _ in found}) < _LEAST_CLASSES:
+        return ()
+    return tuple(
+        (class_, tuple(numbers), divisor)
+        for (class_, divisor), numbers in found.items()
+    )
 
 
 def _class_of(words: str) -> tuple[str, float] | None:

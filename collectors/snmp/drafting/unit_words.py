@@ -36,7 +36,7 @@ UNIT_WORDS = (
     (r"\bpsig?\b", "pressure", 6.894757),
     (r"\bcfm\b", "airflow", 1.0),
 )
-# Of which scale is often a setting of the device.
+# Whether they are Celsius or Fahrenheit is often a setting of the device.
 DEGREES = re.compile(r"[\d.]*(tenths?|deci|hundredths?|centi)?(-| |of )*degrees?")
 # Said of what has none: "N/A" is no ampere.
 NO_UNIT = re.compile(r"n[./]?a\.?|not applicable|none|no units?|-+")
