@@ -73,7 +73,7 @@ class Speed(NamedTuple):
 
 
 class Station:
-    """`deliver(now_s, parcels)` gets what is done."""
+    """A queue with its servers; `deliver(now_s, parcels)` gets what is done."""
 
     def __init__(
         self,
@@ -91,7 +91,6 @@ class Station:
         self._down = False
         self._ready_s = 0.0
         self.rows = self.most_rows = 0
-        self.busy_s = 0.0
         self.late_since_s: float | None = None
 
     @property
@@ -125,18 +124,16 @@ class Station:
             while self._waiting and (not group or rows < self._speed.most_rows):
                 group.append(self._waiting.popleft()[1])
                 rows += group[-1].rows
-            takes_s = self._speed.takes_s(group)
             number = next(self._numbers)
             self._serving[number] = group
-            done = functools.partial(self._finish, number, takes_s)
-            self._clock.at(now_s + takes_s, done)
+            done = functools.partial(self._finish, number)
+            self._clock.at(now_s + self._speed.takes_s(group), done)
 
-    def _finish(self, number: int, takes_s: float, now_s: float) -> None:
+    def _finish(self, number: int, now_s: float) -> None:
         group = self._serving.pop(number, None)
         if group is None:
             # It was killed meanwhile.
             return
-        self.busy_s += takes_s
         rows = sum(parcel.rows for parcel in group)
         self.rows -= rows
         self._deliver(now_s, group)

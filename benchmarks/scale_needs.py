@@ -87,7 +87,12 @@ def needs(costs: Costs, switches: int, laptops: int) -> list[Need]:
         Need("InfluxDB", server, "cores", server / machine["cores"]),
         Need("memory", memory_mb / 1000, "GB", memory_mb / 1000 / machine["memory_gb"]),
         Need("store's disk", stored_gb, "GB", stored_gb / machine["disk_gb"]),
-        Need("journal's disk", journal_mb_s, "MB/s", journal_mb_s / 200),
+        Need(
+            "journal's disk",
+            journal_mb_s,
+            "MB/s",
+            journal_mb_s / machine["disk_mb_per_s"],
+        ),
         Need(
             "network",
             wire_bits * 1e-6,

@@ -112,8 +112,12 @@ class Installation:
         )
         poll_s = costs["switch"]["poll_cpu_ms"] / 1000
         self.pollers = [
-            add(f"poller {n + 1}", speed=Speed(batch_s={POLL: poll_s}), deliver=to)
-            for n, to in enumerate([self._from_poller] * estate.pollers)
+            add(
+                f"poller {n + 1}",
+                speed=Speed(batch_s={POLL: poll_s}),
+                deliver=self._from_poller,
+            )
+            for n in range(estate.pollers)
         ]
         # What the poller of a site sends after its line is back, at three times
         # the usual rate of that site.
@@ -156,7 +160,10 @@ class Installation:
         ]
         if self.ingest.turned_away_since_s is not None:
             late.append((self.ingest.turned_away_since_s, "ingest"))
-        return (min(late)[1], min(late)[0]) if late else None
+        if not late:
+            return None
+        since_s, name = min(late)
+        return name, since_s
 
     @property
     def waiting(self) -> int:
