@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import resource
 import statistics
 import sys
 import tempfile
@@ -46,8 +45,8 @@ def run(folder: Path | None = None) -> dict[str, float]:
 async def _measure(folder: Path) -> dict[str, float]:
     figures: dict[str, float] = {}
     chance = random.Random(1)
-    reports = [_batch(CALL_PATH.measurement, 8, chance) for _ in range(500)]
-    polls = [_batch(INTERFACE, 52, chance) for _ in range(100)]
+    reports = [random_batch(CALL_PATH.measurement, 8, chance) for _ in range(500)]
+    polls = [random_batch(INTERFACE, 52, chance) for _ in range(100)]
     figures["check_of_52_ports_us"] = _check_us(polls[0])
     fsync_ms = _fsync_ms(folder)
     figures["disk_fsync_p50_ms"] = percentile(fsync_ms, 50)
@@ -66,7 +65,7 @@ async def _append(
 ) -> dict[str, float]:
     took_ms: list[float] = []
     config = JournalConfig(folder=folder, max_bytes=1 << 30)
-    cpu_s = _cpu_s()
+    cpu_s = time.process_time()
     async with Journal(config, "ingest", CATALOGUE) as journal:
         begun_s = time.perf_counter()
 
@@ -82,7 +81,7 @@ async def _append(
         all_s = time.perf_counter() - begun_s
         stats = journal.stats
         commits_ms = list(stats.commit_ms)
-        cpu_s = _cpu_s() - cpu_s
+        cpu_s = time.process_time() - cpu_s
     async with JournalReader(folder, "store") as reader:
         begun_s = time.perf_counter()
         read = 0
@@ -108,7 +107,7 @@ async def _append(
 async def _append_at_rate(folder: Path, batches: list[Batch]) -> dict[str, float]:
     """Appends RATE reports per second, even if earlier ones are not finished."""
     took_ms: list[float] = []
-    cpu_s = _cpu_s()
+    cpu_s = time.process_time()
 
     async def append(batch: Batch) -> None:
         at_s = time.perf_counter()
@@ -131,11 +130,13 @@ async def _append_at_rate(folder: Path, batches: list[Batch]) -> dict[str, float
         "paced_reports_per_s": len(took_ms) / SECONDS,
         "paced_append_p50_ms": percentile(took_ms, 50),
         "paced_append_p99_ms": percentile(took_ms, 99),
-        "paced_cpu_ratio": (_cpu_s() - cpu_s) / SECONDS,
+        "paced_cpu_ratio": (time.process_time() - cpu_s) / SECONDS,
     }
 
 
-def _batch(measurement: Measurement, count: int, chance: random.Random) -> Batch:
+def random_batch(measurement: Measurement, count: int, chance: random.Random) -> Batch:
+    """A batch of `count` rows with random values in all fields."""
+
     def value(field: Field) -> Value:
         if field.type == "float":
             return round(chance.lognormvariate(3, 1), 3)
@@ -179,11 +180,6 @@ def _fsync_ms(folder: Path) -> list[float]:
     finally:
         os.close(fd)
     return took
-
-
-def _cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

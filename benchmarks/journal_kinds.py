@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -24,15 +23,15 @@ from pathlib import Path
 import msgspec
 from nats_servers import NatsCluster, NatsServer, running_cluster, running_nats
 
-from benchmarks.journal import _batch
+from benchmarks.journal import random_batch
 from benchmarks.process_cpu import process_cpu_s
 from collectors.batch import Batch
-from collectors.journal import BatchReader, Journal, JournalConfig, JournalFailed
+from collectors.journal import BatchReader, JournalConfig, JournalFailed
 from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_config import NatsConfig
 from probes.wire.path_probes import CALL_PATH
 from probes.wire.percentiles import percentile
-from towpath.journal_kind import JournalKind
+from towpath.journal_kind import OpenedJournal
 
 SECONDS = 4.0
 APPENDERS = 256
@@ -64,11 +63,11 @@ async def _measure(folder: Path) -> dict[str, float]:
 async def _append(
     folder: Path, what: str, nats: NatsConfig, servers: list[NatsServer]
 ) -> dict[str, float]:
-    kind = _kind(folder, nats, bool(servers))
+    opened = _opened(folder, nats, bool(servers), "ingest")
     batches = _reports()
     took_ms: list[float] = []
-    async with _Entered(kind, "ingest") as journal:
-        own_s, servers_s = _cpu_s(), _cpu_of(servers)
+    async with opened as journal:
+        own_s, servers_s = time.process_time(), _cpu_of(servers)
         begun_s = time.perf_counter()
 
         async def appender() -> None:
@@ -81,8 +80,9 @@ async def _append(
             for _ in range(APPENDERS):
                 tasks.create_task(appender())
         all_s = time.perf_counter() - begun_s
-        own_s, servers_s = _cpu_s() - own_s, _cpu_of(servers) - servers_s
-        async with kind.reader("store") as reader:
+        own_s = time.process_time() - own_s
+        servers_s = _cpu_of(servers) - servers_s
+        async with opened.kind.reader("store") as reader:
             begun_s = time.perf_counter()
             read = await _read(reader, journal.stats.appended_rows)
             read_s = time.perf_counter() - begun_s
@@ -102,7 +102,7 @@ async def _kill_leader(
     folder: Path, nats: NatsConfig, cluster: NatsCluster
 ) -> dict[str, float]:
     """One append at a time of eight senders, the leader killed in between."""
-    kind = _kind(folder, nats, True)
+    opened = _opened(folder, nats, True, "killed")
     batches = _reports()
     acknowledged: set[int] = set()
     refused = 0
@@ -110,7 +110,7 @@ async def _kill_leader(
     longest_s = 0.0
     stop = asyncio.Event()
 
-    async with _Entered(kind, "killed") as journal:
+    async with opened as journal:
 
         async def sender() -> None:
             nonlocal refused, acknowledged_s, longest_s
@@ -131,9 +131,10 @@ async def _kill_leader(
             for _ in range(8):
                 tasks.create_task(sender())
             await asyncio.sleep(1)
-            assert kind.connection is not None
-            stream = JournalStreams(kind.connection).stream("killed")
-            info = await kind.connection.jetstream.stream_info(stream)
+            connection = opened.kind.connection
+            assert connection is not None
+            stream = JournalStreams(connection).stream("killed")
+            info = await connection.jetstream.stream_info(stream)
             assert info.cluster is not None
             cluster.named(str(info.cluster.leader)).kill()
             killed_with = len(acknowledged)
@@ -144,7 +145,7 @@ async def _kill_leader(
                 await asyncio.sleep(0.05)
             stop.set()
         received: set[int] = set()
-        async with kind.reader("store") as reader:
+        async with opened.kind.reader("store") as reader:
             while acknowledged - received and (chunk := await reader.read(wait_s=10)):
                 received |= {batch.received_ms for batch in chunk.batches}
     return {
@@ -155,34 +156,17 @@ async def _kill_leader(
     }
 
 
-class _Entered:
-    """The journal of a kind, with its connection."""
-
-    def __init__(self, kind: JournalKind, log: str) -> None:
-        self._kind, self._journal = kind, kind.journal(log)
-
-    async def __aenter__(self) -> Journal:
-        if self._kind.connection is not None:
-            await self._kind.connection.__aenter__()
-        return await self._journal.__aenter__()
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._journal.__aexit__(*error)
-        if self._kind.connection is not None:
-            await self._kind.connection.__aexit__(*error)
-
-
-def _kind(folder: Path, nats: NatsConfig, is_nats: bool) -> JournalKind:
+def _opened(folder: Path, nats: NatsConfig, is_nats: bool, log: str) -> OpenedJournal:
     config = JournalConfig(
         kind="nats" if is_nats else "files", folder=folder, max_bytes=1 << 30
     )
-    return JournalKind(config, nats, "benchmark")
+    return OpenedJournal(config, nats, log)
 
 
 def _reports() -> Iterator[Batch]:
     """Never the same twice: servers keep equal ones once."""
     chance = random.Random(1)
-    reports = [_batch(CALL_PATH.measurement, 8, chance) for _ in range(500)]
+    reports = [random_batch(CALL_PATH.measurement, 8, chance) for _ in range(500)]
     for number in itertools.count(1):
         report = reports[number % len(reports)]
         yield msgspec.structs.replace(report, received_ms=number)
@@ -197,11 +181,6 @@ async def _read(reader: BatchReader, rows: int) -> int:
         read += len(chunk)
         reader.passed(chunk.positions)
     return read
-
-
-def _cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _cpu_of(servers: list[NatsServer]) -> float:

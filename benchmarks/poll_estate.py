@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -87,14 +86,14 @@ async def poll(folder: Path, many: int, period_s: float, port: int) -> dict[str,
         while poller.stats.learnt < 0.99 * alive:  # noqa: ASYNC110 - nothing signals these counts
             await asyncio.sleep(1)
         learnt_s = time.monotonic() - began_s
-        learnt_cpu_s = _cpu_s()
+        learnt_cpu_s = time.process_time()
         await asyncio.sleep(SETTLE * period_s)
         rss = _rss_mb()
-        begun_ms, began_s, cpu_s = wall_ms(), time.monotonic(), _cpu_s()
+        begun_ms, began_s, cpu_s = wall_ms(), time.monotonic(), time.process_time()
         packets, retries = poller.stats.packets, poller.stats.retries
         done = poller.stats.done
         await asyncio.sleep(WINDOW * period_s)
-        took_s, cpu_s = time.monotonic() - began_s, _cpu_s() - cpu_s
+        took_s, cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
         ended_ms = wall_ms()
         done = poller.stats.done - done
         return {
@@ -139,11 +138,6 @@ async def _journalled(
         "answered_ratio": up / len(late_ms),
         "ports_with_rates_ratio": ports / (up * PORTS),
     }
-
-
-def _cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def _rss_mb() -> float:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import services
 
-from benchmarks.journal import _batch
+from benchmarks.journal import random_batch
 from benchmarks.scale_needs import PERIOD_S, Costs
 from benchmarks.scale_run import Estate, Events, Installation
 from collectors.batch import Batch
@@ -57,7 +57,7 @@ class _TimedStore:
 async def measure(folder: Path, url: str) -> _TimedStore:
     """The store, with the seconds from each batch's making until it was written."""
     chance = random.Random(1)
-    batches = [_batch(INTERFACE, ROWS, chance) for _ in range(100)]
+    batches = [random_batch(INTERFACE, ROWS, chance) for _ in range(100)]
     config = StoreConfig(kind="influxdb", url=url, folder=folder / "store")
     journal_folder = folder / "journal"
     async with (
@@ -100,8 +100,8 @@ def _made_now(batch: Batch) -> Batch:
 
 
 def model(costs: Costs, row_us: float) -> Installation:
-    """The same, simulated: the writer waits for each write, which takes `row_us` a row,
-    whoever works for so long."""
+    """The same, simulated: the writer waits for each write, which takes `row_us` a row
+    in all, of the writer and of InfluxDB."""
     costs = costs | {
         "switch": costs["switch"] | {"rows": ROWS, "poll_cpu_ms": 0.0},
         "influxdb": costs["influxdb"] | {"writer_us": row_us, "server_us": 0.0},

@@ -1,6 +1,6 @@
 """Three poller processes share an estate of simulated switches over NATS, and one of
-them is killed: what each device got, how late, and how long until others poll its
-devices.
+them is killed: how often and how late each device is polled, and how long until the
+others poll the devices of the killed one.
 
 The pollers are those of `towpath run --role poll` with `snmp.share`, each with a
 journal of its own; the journals show what was polled. The switches are
@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import itertools
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -39,6 +38,7 @@ from collectors.sharing.learnt_bucket import LearntBucket
 from collectors.sharing.nats_share import NatsShare
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
 from probes.wire.clock import wall_ms
+from probes.wire.percentiles import percentile
 
 SWITCHES, PERIOD_S = 3_000, 30.0
 NAMES = ("poller-a", "poller-b", "poller-c")
@@ -49,7 +49,7 @@ _LOOK_S = 0.5
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """What a poller process is told."""
+    """The arguments of a poller process."""
 
     folder: str
     name: str
@@ -60,7 +60,7 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What one poller had at a time."""
+    """What one poller held at a moment."""
 
     time_ms: int
     held: int
@@ -83,9 +83,10 @@ def run(switches: int = SWITCHES, period_s: float = PERIOD_S) -> dict[str, float
         folder = Path(name)
         with running_nats(folder / "nats") as server, running() as port:
             setups = [
-                Setup(name_, poller, switches, period_s, port, server.url)
+                Setup(
+                    str(folder / poller), poller, switches, period_s, port, server.url
+                )
                 for poller in NAMES
-                for name_ in [str(folder / poller)]
             ]
             figures = _measure(setups)
     for figure, value in figures.items():
@@ -109,6 +110,7 @@ def _measure(setups: list[Setup]) -> dict[str, float]:
         time.sleep(WINDOW * period_s)
         killed_ms, at_kill = wall_ms(), [_last(setup) for setup in setups]
         processes[1].kill()
+        # Its lease ends first.
         time.sleep(15 + AFTER * period_s)
     finally:
         for process in processes:
@@ -147,11 +149,10 @@ def _steady(
         window = [row for row in rows if begun_ms <= row.time_ms < ended_ms]
         late_ms += [row.late_ms for row in window]
         exact += abs(len(window) - WINDOW) <= 1
-    late_ms.sort()
     return {
         "polled_once_a_period_ratio": exact / switches,
-        "late_p50_ms": late_ms[len(late_ms) // 2],
-        "late_p99_ms": late_ms[int(len(late_ms) * 0.99)],
+        "late_p50_ms": percentile(late_ms, 50),
+        "late_p99_ms": percentile(late_ms, 99),
     }
 
 
@@ -186,16 +187,13 @@ def _after_kill(
         waits_s.append((first.time_ms - killed_ms) / 1000)
         packets.append(first.packets)
         learning.append(max(row.packets for row in before))
-    waits_s.sort()
-    packets.sort()
-    learning.sort()
     return {
         "devices_of_the_killed": len(waits_s) + forgotten,
         "not_polled_again": forgotten,
-        "polled_again_p50_s": waits_s[len(waits_s) // 2],
-        "polled_again_max_s": waits_s[-1],
-        "learning_poll_packets_p50": learning[len(learning) // 2],
-        "first_poll_packets_p50": packets[len(packets) // 2],
+        "polled_again_p50_s": percentile(waits_s, 50),
+        "polled_again_max_s": max(waits_s),
+        "learning_poll_packets_p50": percentile(learning, 50),
+        "first_poll_packets_p50": percentile(packets, 50),
         "polled_by_two_in_half_a_period": twice,
     }
 
@@ -285,9 +283,9 @@ async def poll(setup: Setup) -> None:
     ):
         with (folder / "held").open("wb", buffering=0) as file:
             while True:
-                used = resource.getrusage(resource.RUSAGE_SELF)
-                cpu_s = used.ru_utime + used.ru_stime
-                now = Held(wall_ms(), share.held, poller.stats.learnt, cpu_s)
+                now = Held(
+                    wall_ms(), share.held, poller.stats.learnt, time.process_time()
+                )
                 file.write(msgspec.json.encode(now) + b"\n")
                 await asyncio.sleep(_LOOK_S)
 

@@ -89,15 +89,15 @@ class OpenedJournal(AbstractAsyncContextManager[Journal]):
     """The journal of a process that only appends, with its connection."""
 
     def __init__(self, config: JournalConfig, nats: NatsConfig, log: str) -> None:
-        self._kind = JournalKind(config, nats, log)
+        self.kind = JournalKind(config, nats, log)
         self._log = log
         self._entered = AsyncExitStack()
 
     async def __aenter__(self) -> Journal:
         async with AsyncExitStack() as entering:
-            if self._kind.connection is not None:
-                await entering.enter_async_context(self._kind.connection)
-            journal = await entering.enter_async_context(self._kind.journal(self._log))
+            if self.kind.connection is not None:
+                await entering.enter_async_context(self.kind.connection)
+            journal = await entering.enter_async_context(self.kind.journal(self._log))
             self._entered = entering.pop_all()
         return journal
 
