@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Self, TypeVar
 
-from nats import errors
 from nats.js import api
 from nats.js import errors as jetstream_errors
 
 from alerts.standby.alert_replica import LogOvertaken, LogPart, LogState
 from collectors.nats.journal_streams import incarnation
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_errors import NATS_FAILURES
 
 _T = TypeVar("_T")
 _ANSWER_S = 2.0
@@ -20,7 +20,6 @@ _TRY_S = 6.0
 _RETRY_S = 0.2
 _NOT_LAST = 10071
 _PART = "Towpath-Part"
-_FAILURES = (errors.Error, OSError, TimeoutError)
 
 
 class AlertStream:
@@ -56,7 +55,7 @@ class AlertStream:
         """Raises `OSError` with a sentence for what NATS raises."""
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-        except _FAILURES as error:
+        except NATS_FAILURES as error:
             raise OSError(self._connection.sentence(error)) from error
 
     async def _state(self) -> LogState:
@@ -100,7 +99,7 @@ class AlertStream:
                     return found.sequence
                 if self._loop.time() >= until_s:
                     raise
-            except _FAILURES:
+            except NATS_FAILURES:
                 if self._loop.time() >= until_s:
                     raise
                 self._connection.doubt()

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 import structlog
-from nats import errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
@@ -32,12 +31,12 @@ from collectors.ingest.pseudonym import KeyRefused
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import DeviceTaken, EnrolmentRefused
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_errors import NATS_FAILURES
 from probes.wire.clock import WallClock
 from probes.wire.report import AgentCredential
 
 _LOOK_S = 1.0
 _AT_ONCE = 64
-_FAILURES = (errors.Error, OSError, TimeoutError)
 
 _log = structlog.get_logger()
 
@@ -70,7 +69,7 @@ class DmzAnswers:
         try:
             while True:
                 if self._connection.is_connected and not self._is_subscribed:
-                    with contextlib.suppress(*_FAILURES):
+                    with contextlib.suppress(*NATS_FAILURES):
                         await self._subscribe()
                 await asyncio.sleep(_LOOK_S)
         finally:
@@ -85,7 +84,7 @@ class DmzAnswers:
         self._is_subscribed = True
         for subject in self._handlers:
             if before := self._subscribed.pop(subject, None):
-                with contextlib.suppress(*_FAILURES):
+                with contextlib.suppress(*NATS_FAILURES):
                     await before.unsubscribe()
             self._subscribed[subject] = await self._connection.client.subscribe(
                 subject, queue="inside", cb=self._hear
@@ -109,7 +108,7 @@ class DmzAnswers:
         )
 
     async def _respond(self, message: Msg, body: bytes) -> None:
-        with contextlib.suppress(*_FAILURES):
+        with contextlib.suppress(*NATS_FAILURES):
             await message.respond(body)
 
     async def _give_identity(self, body: bytes) -> bytes:
@@ -132,7 +131,7 @@ class DmzAnswers:
             answer = IdentityAnswer(
                 refusal="refused", why=f"expected a request: {error}"
             )
-        except (KeyRefused, sqlite3.Error, *_FAILURES) as error:
+        except (KeyRefused, sqlite3.Error, *NATS_FAILURES) as error:
             _log.error("enrolment_failed", error=str(error))
             why = "enrolment is not possible at the moment"
             answer = IdentityAnswer(refusal="failed", why=why, retry_s=60)

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import msgspec
 import structlog
-from nats import errors
 
 from collectors.dmz.dmz_messages import (
     IdentityAnswer,
@@ -26,12 +25,12 @@ from collectors.ingest.registry_records import (
     secret_digest,
 )
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_errors import NATS_FAILURES
 from probes.wire.clock import MonotonicClock
 from probes.wire.report import AgentCredential, CredentialWish, Enrolment
 
 _ANSWER_S = 20.0
 _AWAY_S = 30.0
-_FAILURES = (errors.Error, OSError, TimeoutError)
 _Answer = TypeVar("_Answer")
 
 _log = structlog.get_logger()
@@ -93,7 +92,7 @@ class DmzIdentities:
             answer = msgspec.json.decode(message.data, type=IdentityAnswer)
             if not answer.refusal:
                 await self._registry.wait_for(answer.revision)
-        except (*_FAILURES, msgspec.MsgspecError) as error:
+        except (*NATS_FAILURES, msgspec.MsgspecError) as error:
             _log.warning("inside_not_asked", error=self._connection.sentence(error))
             raise EnrolmentsBusy(
                 "laptops cannot enrol at the moment, reports are taken",

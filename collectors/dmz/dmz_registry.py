@@ -26,6 +26,7 @@ from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.stop_order_file import write_lines
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_errors import NATS_FAILURES
 from probes.wire.clock import MonotonicClock, WallClock, steady_s
 
 _LOOK_S = 1.0
@@ -34,7 +35,6 @@ _ANSWER_S = 5.0
 _OLD_S = 120.0
 _MARKS_AT_ONCE = 1_000
 _HOUR_MS = 3_600_000
-_FAILURES = (errors.Error, OSError, TimeoutError)
 
 _log = structlog.get_logger()
 
@@ -112,7 +112,7 @@ class DmzRegistry:
             try:
                 await self.look()
                 await self._send_marks()
-            except _FAILURES as error:
+            except NATS_FAILURES as error:
                 self._failures.failed(self._connection.sentence(error))
             except ValueError as error:
                 # The other parts are as they were.

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
-from nats import errors
 from nats.js import errors as jetstream_errors
 from nats.js.api import KeyValueConfig
 from nats.js.kv import KeyValue
@@ -28,11 +27,11 @@ from collectors.failure_log import FailureLog
 from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.registry import Registry
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_errors import NATS_FAILURES
 from probes.wire.clock import MonotonicClock, WallClock, steady_s
 
 _LOOK_S = 1.0
 _HEAD_S = 10.0
-_FAILURES = (errors.Error, OSError, TimeoutError)
 
 
 class RegistryPublisher:
@@ -69,7 +68,7 @@ class RegistryPublisher:
             try:
                 if self._connection.is_connected:
                     await self.publish()
-            except _FAILURES as error:
+            except NATS_FAILURES as error:
                 self._failures.failed(self._connection.sentence(error))
             else:
                 self._failures.recovered()
@@ -81,7 +80,7 @@ class RegistryPublisher:
         async with self._publishing:
             try:
                 return await self._put_changes()
-            except _FAILURES:
+            except NATS_FAILURES:
                 self._forget()
                 raise
 

@@ -17,7 +17,7 @@ from nats.js import JetStreamContext
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.nats.nats_config import NatsConfig
-from collectors.nats.nats_errors import nats_sentence
+from collectors.nats.nats_errors import NATS_FAILURES, nats_sentence
 
 _log = structlog.get_logger()
 _CONNECT_S = 3
@@ -171,7 +171,7 @@ class NatsConnection:
             return
         try:
             await self._jetstream_quickly.account_info()
-        except (errors.Error, OSError, TimeoutError) as error:
+        except NATS_FAILURES as error:
             self._report_problem(self.sentence(error))
             self._unanswered += 1
             if self._unanswered >= _UNANSWERED and len(self.config.servers) > 1:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from nats import errors
 from nats.js import errors as jetstream_errors
 
+# What the client raises if the servers do not do what they were asked.
+NATS_FAILURES = (errors.Error, OSError, TimeoutError)
 _NO_JETSTREAM = frozenset({10039, 10076})
 _NO_QUORUM = frozenset({10008, 10009})
 _NO_ROOM = frozenset({10023, 10028, 10047, 10077})

@@ -7,20 +7,18 @@ import secrets
 from collections.abc import AsyncIterator
 
 import msgspec
-from nats import errors
 from nats.js import api
 from nats.js import errors as jetstream_errors
 
 from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
-from collectors.nats.nats_errors import is_full, nats_sentence
+from collectors.nats.nats_errors import NATS_FAILURES, is_full, nats_sentence
 
 _LEAST_PAYLOAD_BYTES = 64 << 10
 # With it nothing was lost when the network between servers was cut.
 _TESTED = (2, 15)
 _NO_PLACE = frozenset({10005, 10052, 10074})
-_FAILURES = (errors.Error, OSError, TimeoutError)
 
 
 class NatsTrial(msgspec.Struct, frozen=True):
@@ -46,7 +44,7 @@ async def try_nats(config: NatsConfig, max_bytes: int) -> NatsTrial:
                     is_tried = True
                     trial.warnings.extend(await _judge_streams(connection))
                     trial.warnings.extend(await _try_stream(connection, max_bytes))
-        except _FAILURES as error:
+        except NATS_FAILURES as error:
             trial.warnings.append(connection.sentence(error))
     return trial
 
@@ -94,7 +92,7 @@ async def _try_stream(connection: NatsConnection, max_bytes: int) -> list[str]:
             )
         )
         await jetstream.delete_stream(name)
-    except _FAILURES as error:
+    except NATS_FAILURES as error:
         [server] = config.servers
         if isinstance(error, jetstream_errors.APIError):
             if error.err_code in _NO_PLACE:
@@ -115,7 +113,7 @@ async def _judge_streams(connection: NatsConnection) -> list[str]:
     """Streams that were made with other settings: they keep those."""
     streams, config = JournalStreams(connection), connection.config
     found: list[str] = []
-    with contextlib.suppress(*_FAILURES):
+    with contextlib.suppress(*NATS_FAILURES):
         for log in await streams.logs():
             name = streams.stream(log)
             replicas = (await streams.info(name))["config"].get("num_replicas") or 1

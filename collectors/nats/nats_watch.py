@@ -10,18 +10,16 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Self
 
-from nats import errors
-
 from collectors.background_tasks import BackgroundTasks
 from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_errors import NATS_FAILURES
 from collectors.nats.stream_health import StreamHealth, stream_health, without_leader
 from collectors.wake_times import sleep_with_others
 from probes.wire.sample import Sample, Value
 
 _LOOK_S = 30.0
 _BUCKETS = ("pollers", "learnt")
-_FAILURES = (errors.Error, OSError, TimeoutError)
 
 
 class NatsWatch:
@@ -69,7 +67,7 @@ class NatsWatch:
             return
         try:
             await self._find()
-        except _FAILURES:
+        except NATS_FAILURES:
             # Those that were known may still answer.
             self._connection.doubt()
         names = list(self._known)
@@ -95,7 +93,7 @@ class NatsWatch:
             readers: list[dict[str, Any]] = []
             if self._known[name] is not None:
                 readers = await self._streams.reader_infos(name)
-        except _FAILURES as error:
+        except NATS_FAILURES as error:
             return without_leader(error)
         wanted = self._connection.config.replicas
         return stream_health(info, readers, self._known[name], wanted)

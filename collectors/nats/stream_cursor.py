@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import structlog
-from nats import errors
 from nats.aio.msg import Msg
 
 from collectors.batch import Batch
@@ -20,6 +19,7 @@ from collectors.journal.frame import Damaged, Newer
 from collectors.journal.journal_stats import ReaderStats
 from collectors.journal.segment import Position
 from collectors.nats.journal_streams import JournalStreams, incarnation, is_of_stream
+from collectors.nats.nats_errors import NATS_FAILURES
 from collectors.nats.stream_message import DROPPED, DroppedNote, batches_of, frame_of
 from probes.wire.clock import wall_ms
 
@@ -149,7 +149,7 @@ class StreamCursor:
                 pass
             except ConsumerTaken as taken:
                 self._failures.failed(str(taken), log=self._name)
-            except (errors.Error, OSError, TimeoutError) as error:
+            except NATS_FAILURES as error:
                 if self._streams.connection.is_connected:
                     text = self._streams.connection.sentence(error)
                     self._failures.failed(text, log=self._name, reader=self._reader)

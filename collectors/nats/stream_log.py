@@ -25,7 +25,7 @@ from collectors.journal.quarantine import Quarantine
 from collectors.journal.segment import check_name
 from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_connection import NatsConnection
-from collectors.nats.nats_errors import is_full
+from collectors.nats.nats_errors import NATS_FAILURES, is_full
 from collectors.nats.stream_message import (
     MESSAGE_ID,
     RowTooLarge,
@@ -44,7 +44,6 @@ _CLOSE_S = 3.0
 # Headers and subject count towards the largest message.
 _HEADER_BYTES = 4096
 _THREAD_BYTES = 64 << 10
-_TRANSIENT = (errors.Error, OSError, TimeoutError)
 
 
 class StreamLog:
@@ -80,7 +79,7 @@ class StreamLog:
             ) from None
         self._tidier = StreamTidy(self._streams, self._name, self._config, stats)
         # Without servers, appends fail until they are there.
-        with contextlib.suppress(*_TRANSIENT):
+        with contextlib.suppress(*NATS_FAILURES):
             await self._ensure()
 
     async def close(self) -> None:
@@ -129,7 +128,7 @@ class StreamLog:
             await self._tidier.tidy(now_ms)
         except jetstream_errors.NotFoundError:
             self._ready = False
-        except _TRANSIENT as error:
+        except NATS_FAILURES as error:
             text = self._connection.sentence(error)
             _log.warning("journal_tidy_failed", log=self._name, error=text)
 
@@ -162,7 +161,7 @@ class StreamLog:
                 if is_kept(acknowledgement):
                     return
                 raise TimeoutError
-            except _TRANSIENT as error:
+            except NATS_FAILURES as error:
                 if is_full(error):
                     text = self._connection.sentence(error)
                     raise JournalFull(f"no room for the journal, {text}") from None

@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 from typing import Self
 
-from nats import errors
 from nats.aio.msg import Msg
 
 from collectors.background_tasks import BackgroundTasks
@@ -24,6 +23,7 @@ from collectors.journal.segment import (
 )
 from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_errors import NATS_FAILURES
 from collectors.nats.stream_cursor import ArrivedMessage, ConsumerTaken, StreamCursor
 from collectors.process_lock import LockTaken, take_lock
 from probes.wire.clock import wall_ms
@@ -33,7 +33,6 @@ _RETRY_S = 1.0
 _TRIES = 4
 _CLOSE_S = 3.0
 _DAY_MS = 86_400_000
-_TRANSIENT = (errors.Error, OSError, TimeoutError)
 
 
 class StreamReader:
@@ -70,7 +69,7 @@ class StreamReader:
     async def __aenter__(self) -> Self:
         self._lock = _take_lock(self._folder, self.name)
         try:
-            with contextlib.suppress(*_TRANSIENT):
+            with contextlib.suppress(*NATS_FAILURES):
                 await self._find_logs()
                 await self._check_alone()
                 await self._connection.client.subscribe(
@@ -87,7 +86,7 @@ class StreamReader:
 
     async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
-        with contextlib.suppress(*_TRANSIENT):
+        with contextlib.suppress(*NATS_FAILURES):
             async with asyncio.timeout(_CLOSE_S):
                 await self._send_acknowledgements()
                 if self._connection.is_connected:
@@ -169,7 +168,7 @@ class StreamReader:
             self._look.clear()
             if not self._connection.is_connected:
                 continue
-            with contextlib.suppress(*_TRANSIENT):
+            with contextlib.suppress(*NATS_FAILURES):
                 for name in await self._find_logs():
                     cursor = self._cursors[name]
                     self._tasks.start(cursor.run(), f"{self.name}-{name}")
@@ -209,7 +208,7 @@ class StreamReader:
         while True:
             await self._to_acknowledge.wait()
             self._to_acknowledge.clear()
-            with contextlib.suppress(*_TRANSIENT):
+            with contextlib.suppress(*NATS_FAILURES):
                 await self._send_acknowledgements()
 
     async def _send_acknowledgements(self) -> None:

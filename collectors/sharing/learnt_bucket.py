@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from nats import errors
 from nats.js import errors as jetstream_errors
 from nats.js.api import KeyValueConfig
 from nats.js.kv import KeyValue
 
 from collectors.failure_log import FailureLog
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_errors import NATS_FAILURES
 
 _KEPT_S = 30 * 86_400.0
-_FAILURES = (errors.Error, OSError, TimeoutError)
 
 
 class LearntBucket:
@@ -28,7 +27,7 @@ class LearntBucket:
             entry = await (await self._open()).get(_key(device))
         except jetstream_errors.KeyNotFoundError:
             return None
-        except _FAILURES as error:
+        except NATS_FAILURES as error:
             self._failures.failed(self._connection.sentence(error))
             return None
         self._failures.recovered()
@@ -37,7 +36,7 @@ class LearntBucket:
     async def publish(self, device: str, body: bytes) -> bool:
         try:
             await (await self._open()).put(_key(device), body)
-        except _FAILURES as error:
+        except NATS_FAILURES as error:
             self._failures.failed(self._connection.sentence(error))
             return False
         self._failures.recovered()

@@ -15,7 +15,6 @@ from typing import Self
 
 import msgspec
 import structlog
-from nats import errors
 from nats.js import errors as jetstream_errors
 from nats.js.api import KeyValueConfig
 from nats.js.kv import KeyValue
@@ -24,6 +23,7 @@ from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Device, Estate
 from collectors.failure_log import FailureLog
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_errors import NATS_FAILURES
 from collectors.sharing.bounded_assignment import SharedDevice, assign
 from collectors.sharing.estate_share import digest, shared_devices
 from collectors.sharing.poller_roster import RENEWALS, Entry, PollerRoster, View
@@ -35,7 +35,6 @@ _KEPT_S = 3600.0
 _RETRY_S = 1.0
 _LEAVE_S = 2.0
 _UNREADABLE_LEASE_S = 60.0
-_FAILURES = (errors.Error, OSError, TimeoutError)
 
 
 class _Session:
@@ -93,7 +92,7 @@ class NatsShare:
         await self._tasks.stop()
         self._roster.leave()
         await self._apply(self._session)
-        with contextlib.suppress(*_FAILURES):
+        with contextlib.suppress(*NATS_FAILURES):
             async with asyncio.timeout(_LEAVE_S):
                 bucket = await self._connection.jetstream.key_value(self._bucket_name)
                 await bucket.delete(self._roster.session)
@@ -173,7 +172,7 @@ class NatsShare:
         while not self._is_leaving:
             try:
                 await self._run_session()
-            except _FAILURES as error:
+            except NATS_FAILURES as error:
                 self._failures.failed(self._connection.sentence(error))
             # What it holds goes on while NATS fails, as long as its lease.
             await self._step()
@@ -197,7 +196,7 @@ class NatsShare:
                 reading.result()
         finally:
             reading.cancel()
-            with contextlib.suppress(*_FAILURES):
+            with contextlib.suppress(*NATS_FAILURES):
                 await watcher.stop()  # type: ignore[no-untyped-call]
 
     async def _open(self) -> KeyValue:
