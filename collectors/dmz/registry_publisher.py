@@ -7,8 +7,6 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
-from nats.js import errors as jetstream_errors
-from nats.js.api import KeyValueConfig
 from nats.js.kv import KeyValue
 
 from collectors.dmz.dmz_messages import bucket_name
@@ -26,6 +24,7 @@ from collectors.estate.estate_model import Estate
 from collectors.failure_log import FailureLog
 from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.registry import Registry
+from collectors.nats.nats_buckets import open_bucket
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import NATS_FAILURES
 from probes.wire.clock import MonotonicClock, WallClock, steady_s
@@ -125,13 +124,6 @@ class RegistryPublisher:
 
     async def _open(self) -> KeyValue:
         if self._bucket is None:
-            config = self._connection.config
-            name = bucket_name(config.prefix)
-            jetstream = self._connection.jetstream
-            try:
-                self._bucket = await jetstream.key_value(name)
-            except jetstream_errors.NotFoundError:
-                self._bucket = await jetstream.create_key_value(
-                    KeyValueConfig(bucket=name, history=1, replicas=config.replicas)
-                )
+            name = bucket_name(self._connection.config.prefix)
+            self._bucket = await open_bucket(self._connection, name)
         return self._bucket

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from nats.js import errors as jetstream_errors
-from nats.js.api import KeyValueConfig
 from nats.js.kv import KeyValue
 
 from collectors.failure_log import FailureLog
+from collectors.nats.nats_buckets import open_bucket
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import NATS_FAILURES
 
@@ -45,16 +45,7 @@ class LearntBucket:
     async def _open(self) -> KeyValue:
         if self._bucket is None:
             name = f"{self._connection.config.prefix}-learnt"
-            jetstream = self._connection.jetstream
-            try:
-                self._bucket = await jetstream.key_value(name)
-            except jetstream_errors.NotFoundError:
-                config = KeyValueConfig(
-                    bucket=name,
-                    ttl=_KEPT_S,
-                    replicas=self._connection.config.replicas,
-                )
-                self._bucket = await jetstream.create_key_value(config)
+            self._bucket = await open_bucket(self._connection, name, _KEPT_S)
         return self._bucket
 
 

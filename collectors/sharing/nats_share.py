@@ -16,12 +16,12 @@ from typing import Self
 import msgspec
 import structlog
 from nats.js import errors as jetstream_errors
-from nats.js.api import KeyValueConfig
 from nats.js.kv import KeyValue
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.estate.estate_model import Device, Estate
 from collectors.failure_log import FailureLog
+from collectors.nats.nats_buckets import open_bucket
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import NATS_FAILURES
 from collectors.sharing.bounded_assignment import SharedDevice, assign
@@ -180,7 +180,7 @@ class NatsShare:
 
     async def _run_session(self) -> None:
         """Follows the others until something fails. Raises what NATS raises."""
-        bucket = await self._open()
+        bucket = await open_bucket(self._connection, self._bucket_name, _KEPT_S)
         watcher = await bucket.watchall()
         reading = asyncio.create_task(self._read(watcher), name="pollers of the estate")
         try:
@@ -198,18 +198,6 @@ class NatsShare:
             reading.cancel()
             with contextlib.suppress(*NATS_FAILURES):
                 await watcher.stop()  # type: ignore[no-untyped-call]
-
-    async def _open(self) -> KeyValue:
-        jetstream = self._connection.jetstream
-        try:
-            return await jetstream.key_value(self._bucket_name)
-        except jetstream_errors.NotFoundError:
-            config = KeyValueConfig(
-                bucket=self._bucket_name,
-                ttl=_KEPT_S,
-                replicas=self._connection.config.replicas,
-            )
-            return await jetstream.create_key_value(config)
 
     async def _read(self, watcher: KeyValue.KeyWatcher) -> None:
         async for update in watcher:
