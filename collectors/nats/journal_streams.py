@@ -141,6 +141,11 @@ class JournalStreams:
             return None
         return info
 
+    async def is_read(self, log: str, reader: str) -> bool:
+        """Whether a process requests messages under this reader's name."""
+        consumer = await self.consumer(log, reader)
+        return consumer is not None and bool(consumer.num_waiting)
+
     async def seek(self, log: str, reader: str, passed: int, yields: bool) -> str:
         """Makes the reader's consumer begin after `passed`; returns the subject from
         which to request messages.

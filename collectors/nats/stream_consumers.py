@@ -45,8 +45,7 @@ class StreamConsumers:
 
     async def runs(self, reader: str) -> bool:
         for log in await self._streams.logs():
-            consumer = await self._streams.consumer(log, reader)
-            if consumer is not None and consumer.num_waiting:
+            if await self._streams.is_read(log, reader):
                 return True
         return False
 

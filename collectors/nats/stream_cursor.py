@@ -158,8 +158,7 @@ class StreamCursor:
 
     async def check_alone(self) -> None:
         """Raises `ConsumerTaken` if another process reads under this name."""
-        consumer = await self._streams.consumer(self._name, self._reader)
-        if consumer is not None and consumer.num_waiting:
+        if await self._streams.is_read(self._name, self._reader):
             raise ConsumerTaken(
                 f"reader {self._reader!r} of log {self._name!r} is already running; "
                 "expected one for each name"

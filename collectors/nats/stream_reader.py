@@ -228,8 +228,7 @@ async def forget_stream_reader(
     try:
         streams = JournalStreams(connection)
         for log in await streams.logs():
-            consumer = await streams.consumer(log, reader)
-            if consumer is not None and consumer.num_waiting:
+            if await streams.is_read(log, reader):
                 raise ReaderTaken(f"reader {reader!r} of log {log!r} runs")
             await streams.forget(log, reader)
     finally:
