@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from alerts.alert_access import start_positions
 from alerts.alert_engine import AlertEngine
@@ -22,9 +21,8 @@ from collectors.topology import TopologyGraph, TopologyView
 from probes.wire.clock import WallClock
 from towpath.config import TowpathConfig
 from towpath.journal_kind import JournalKind
+from towpath.process_pieces import Pieces
 from towpath.readiness import Check, evaluation_check
-
-Piece = AbstractAsyncContextManager[Any] | AbstractContextManager[Any]
 
 if TYPE_CHECKING:
     from alerts.standby.alert_replica import AlertReplica
@@ -36,7 +34,7 @@ class AlertRole(NamedTuple):
     alerts from working."""
 
     engine: AlertEngine
-    pieces: list[tuple[str, Piece]]
+    pieces: Pieces
     trouble: Callable[[], str]
     checks: list[tuple[str, Check]]
     row_metrics: list[WindowMetrics]
@@ -64,7 +62,7 @@ def build_alerts(
     now_ms: WallClock,
 ) -> AlertRole:
     config = all_settings.alerts
-    pieces: list[tuple[str, Piece]] = []
+    pieces: Pieces = []
     rules = load_rules(CATALOGUE, config.rules)
     # On two machines each has a position of its own.
     name = f"alert+{config.standby.machine}" if config.standby.enabled else "alert"

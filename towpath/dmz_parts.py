@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
 
 from collectors.dmz.dmz_messages import READER
 from collectors.estate import EstateFile
 from collectors.ingest import BrokerFiles, HttpsIngest, Registry
 from collectors.journal import Append
-from collectors.self_metrics import Source
 from probes.wire.clock import WallClock
 from probes.wire.sample import Sample
 from towpath.config import TowpathConfig
 from towpath.journal_kind import JournalKind
+from towpath.process_pieces import Pieces, Sources
 
 # All that a DMZ node needs; whatever else is set may have a secret.
 _NEEDED = {
@@ -107,9 +105,7 @@ def dmz_links(
     append: Append,
     process: str,
     now_ms: WallClock,
-) -> tuple[
-    list[tuple[str, AbstractAsyncContextManager[Any]]], list[tuple[str, Source]]
-]:
+) -> tuple[Pieces, Sources]:
     """What the inside does for each of its DMZ nodes, and rows of how far it is."""
     if not config.ingest.dmz_nodes:
         return [], []
@@ -121,8 +117,8 @@ def dmz_links(
     wait = None if broker is None else broker.wait_loaded
     service = EnrolmentService(registry, wait, time.monotonic)
     orders = ServedOrders(ingest.registry.stop_orders, ingest.policy.stop_key)
-    pieces: list[tuple[str, AbstractAsyncContextManager[Any]]] = []
-    sources: list[tuple[str, Source]] = []
+    pieces: Pieces = []
+    sources: Sources = []
     for name, nats in ingest.dmz_nodes.items():
         link = DmzLink(
             name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from collectors.journal import (
     BatchReader,
@@ -15,17 +15,15 @@ from collectors.journal import (
 )
 from collectors.journal.known_readers import FileReaders, KnownReaders
 from collectors.nats.nats_config import NatsConfig
-from collectors.self_metrics import Source
 from collectors.server_measurements import CATALOGUE
+from towpath.process_pieces import Pieces, Sources
 
 if TYPE_CHECKING:
     from collectors.nats.nats_connection import NatsConnection
 
 
 class JournalKind:
-    """`pieces` are to be entered before anything that is made here; none for files.
-    `sources` are the rows of those. The client library is imported only if it is
-    needed."""
+    """The client library is imported only if it is needed."""
 
     def __init__(self, config: JournalConfig, nats: NatsConfig, process: str) -> None:
         self._config, self._process = config, process
@@ -34,19 +32,21 @@ class JournalKind:
             from collectors.nats.nats_connection import NatsConnection
 
             self.connection = NatsConnection(nats, process)
-        self.sources: list[tuple[str, Source]] = []
 
-    def pieces(
-        self, looks_at_streams: bool
-    ) -> list[tuple[str, AbstractAsyncContextManager[Any]]]:
+    def pieces(self, looks_at_streams: bool) -> tuple[Pieces, Sources]:
+        """What is to be entered before anything that is made here, and its rows;
+        nothing for files."""
         if self.connection is None:
-            return []
+            return [], []
         from collectors.nats.nats_watch import NatsWatch
 
         max_bytes = self._config.max_bytes if looks_at_streams else None
         watch = NatsWatch(self.connection, self._process, max_bytes)
-        self.sources = [("nats", watch.samples)]
-        return [("connection to NATS", self.connection), ("watch of NATS", watch)]
+        pieces: Pieces = [
+            ("connection to NATS", self.connection),
+            ("watch of NATS", watch),
+        ]
+        return pieces, [("nats", watch.samples)]
 
     @property
     def place(self) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 from alerts.rule_files import load_rules
 from collectors.calls.building_file import read_buildings
@@ -25,6 +23,7 @@ from collectors.store.erasure import Erasures
 from dashboards.web import ApiSources
 from probes.wire.clock import WallClock
 from towpath.config import ROLES, TowpathConfig, personal_folders
+from towpath.process_pieces import Pieces, Sources
 
 
 def api_sources(config: TowpathConfig, estate: EstateFile) -> ApiSources:
@@ -73,16 +72,12 @@ def build_poller(
     append: Append,
     process: str,
     now_ms: WallClock,
-) -> tuple[
-    Poller,
-    list[tuple[str, AbstractAsyncContextManager[Any]]],
-    list[tuple[str, Source]],
-]:
+) -> tuple[Poller, Pieces, Sources]:
     """The poller; and what must run before it, and rows of that, if it shares the
     estate with others."""
     name = config.snmp.poller_name
-    pieces: list[tuple[str, AbstractAsyncContextManager[Any]]] = []
-    sources: list[tuple[str, Source]] = []
+    pieces: Pieces = []
+    sources: Sources = []
     share, learnt = None, None
     if config.snmp.share and name not in site_pollers(estate.current).values():
         # A process that does not share needs no client of NATS.

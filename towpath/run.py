@@ -52,6 +52,7 @@ from towpath.config import (
 from towpath.dmz_parts import dmz_ingest, dmz_links, process_journal
 from towpath.error_sentences import sentence_of
 from towpath.metrics import MetricsServer
+from towpath.process_pieces import Piece, Pieces, Sources
 from towpath.readiness import (
     Check,
     PollCheck,
@@ -68,7 +69,7 @@ from towpath.role_parts import (
 )
 from towpath.roles import RoleLocks
 from towpath.scheduled_reports import scheduled_reports
-from towpath.store_role import Piece, store_role
+from towpath.store_role import store_role
 
 
 class StartFailed(RuntimeError):
@@ -89,8 +90,8 @@ class Installation:
         self.config, self.roles = config, roles
         self.part = part or StorePart(1, config.store.writers)
         self.process = name_process(config, roles, self.part)
-        self.pieces: list[tuple[str, Piece]] = []
-        self._sources: list[tuple[str, Source]] = []
+        self.pieces: Pieces = []
+        self._sources: Sources = []
         self._running = contextlib.AsyncExitStack()
         self._now_ms = now_ms
         self._alert_trouble: Callable[[], str] = lambda: ""
@@ -103,8 +104,9 @@ class Installation:
         self.estate = EstateFile(config.estate)
         self._add(f"estate {config.estate}", self.estate)
         self._kind = process_journal(config, roles, self.process)
-        self.pieces += self._kind.pieces(looks_at_streams="alert" in roles)
-        self._sources += self._kind.sources
+        pieces, sources = self._kind.pieces(looks_at_streams="alert" in roles)
+        self.pieces += pieces
+        self._sources += sources
         self.journal = self._kind.journal(self.process)
         self._add(f"journal {self._kind.place}/{self.process}", self.journal)
         unhurried = self._unhurried = UnhurriedAppend(self.journal)

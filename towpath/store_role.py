@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from collectors.estate import EstateFile
@@ -13,16 +12,15 @@ from collectors.experience.parity_keeper import ParityKeeper
 from collectors.experience.team_members import TeamMembers
 from collectors.journal import Journal
 from collectors.retention import Retention
-from collectors.self_metrics import Source
 from collectors.store import StorePart, StoreWriter, saved_positions
 from collectors.store.writer_set import WriterSet
 from probes.wire.clock import WallClock
 from towpath.config import TowpathConfig
 from towpath.journal_kind import JournalKind
+from towpath.process_pieces import Pieces, Sources
 from towpath.role_parts import retention_jobs
 
 _PART = re.compile(r"^store(?:-(\d{1,3}))?$")
-Piece = AbstractAsyncContextManager[Any] | AbstractContextManager[Any]
 
 
 def split_part(writers: int, roles: Sequence[str]) -> tuple[list[str], StorePart]:
@@ -52,7 +50,7 @@ def store_role(
     estate: EstateFile,
     process: str,
     now_ms: WallClock,
-) -> tuple[list[tuple[str, Piece]], list[tuple[str, Source]]]:
+) -> tuple[Pieces, Sources]:
     """Its pieces in the order of their start, and their rows. Part 1 does what is done
     once: groups of laptops, parity, retention of files."""
     reader = kind.reader(part.reader, saved_positions(config.store, part))
@@ -61,12 +59,12 @@ def store_role(
     name = "store writer"
     if part.count > 1:
         name += f" {part.number} of {part.count}"
-    pieces: list[tuple[str, Piece]] = [
+    pieces: Pieces = [
         ("writers of the store", writers),
         (f"reader {part.reader}", reader),
         (name, writer),
     ]
-    sources: list[tuple[str, Source]] = [
+    sources: Sources = [
         ("store", lambda at: writer.samples(process, at)),
         ("other writers", lambda at: writers.samples(process, at)),
     ]
