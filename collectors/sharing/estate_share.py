@@ -1,14 +1,14 @@
 """Which devices of the estate this poller polls: all, those of its sites, or its share.
 
 A site may name its poller (`poller = "depot"`): that one polls the site's devices, and
-nothing else, also while it is cut off from everybody. All other devices are those of
+nothing else, also while it is cut off from all others. All other devices are those of
 the one poller that there is, or of several that share them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from hashlib import blake2b
 from typing import Protocol
 
@@ -40,7 +40,7 @@ class EstateShare(Protocol):
 
 
 class WholeEstate:
-    """The share of a poller that shares with nobody: all, except sites with a poller of
+    """The share of a poller that does not share: all, except sites with a poller of
     their own; or, if that is this one, those."""
 
     def __init__(self, name: str = "") -> None:
@@ -80,8 +80,3 @@ def digest(devices: Iterable[SharedDevice]) -> str:
     """The same for all machines with the same devices to share, in whatever order."""
     lines = sorted(f"{device.id}\0{device.site}\0{device.cost}" for device in devices)
     return blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
-
-
-def unknown_sites(near: Collection[str], estate: Estate) -> list[str]:
-    """The sites of `near` that the estate does not have."""
-    return sorted(set(near) - {site.id for site in estate.sites})
