@@ -13,13 +13,11 @@ from collectors.journal import (
     Journal,
     JournalConfig,
     Positions,
-    forget_reader,
     passed_positions,
 )
 from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
-from collectors.nats.stream_reader import forget_stream_reader
 from towpath.journal_kind import JournalKind
 
 _numbers = itertools.count()
@@ -54,10 +52,7 @@ class JournalPlace:
         return self.kind.reader(name, start, yields)
 
     async def forget(self, name: str) -> None:
-        if self.kind.connection is None:
-            forget_reader(self.folder, name)
-        else:
-            await forget_stream_reader(self.kind.connection, self.folder, name)
+        await self.kind.known_readers().forget(name)
 
     async def until_passed(self, reader: BatchReader) -> None:
         """Waits until the journal knows that the reader has passed what it has read."""
