@@ -79,7 +79,7 @@ def source_checks(
 
 
 class CountProgress:
-    """When a counter last changed, as far as somebody looked."""
+    """When a counter was last seen to change."""
 
     def __init__(self) -> None:
         self._count: Value = 0

@@ -60,7 +60,7 @@ class FileReaders:
 
     async def runs(self, reader: str) -> bool:
         try:
-            # Nobody can open it for writing alone while no reader has it open.
+            # A pipe that no reader has open cannot be opened for writing alone.
             pipe = os.open(self._wake / f"{reader}.wake", os.O_WRONLY | os.O_NONBLOCK)
         except OSError:
             return False

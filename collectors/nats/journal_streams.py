@@ -212,7 +212,7 @@ class JournalStreams:
 
 
 def passed_sequence(consumer: api.ConsumerInfo) -> int:
-    """What its reader has passed; the servers know nothing of what was before it."""
+    """What its reader has passed: at least what is before the consumer's start."""
     acknowledged = consumer.ack_floor.stream_seq if consumer.ack_floor else 0
     return max(acknowledged, (consumer.config.opt_start_seq or 1) - 1)
 

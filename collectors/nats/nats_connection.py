@@ -142,7 +142,7 @@ class NatsConnection:
         self, report_error: Callable[[Exception], Awaitable[None]]
     ) -> None:
         await self.client.connect(
-            # In an order of its own each process: the next one is tried.
+            # Each process has an order of its own; if one fails, the next is tried.
             random.sample(self.config.servers, len(self.config.servers)),
             dont_randomize=True,
             name=self._name,

@@ -67,5 +67,5 @@ def _api_sentence(error: jetstream_errors.APIError) -> str:
         return f"no room is left: {error.description}"
     if error.description:
         return f"JetStream refuses: {error.description}"
-    # Without a description nobody has answered at all.
+    # It has no description if no server has answered at all.
     return "JetStream is not enabled, or no server of it is there"

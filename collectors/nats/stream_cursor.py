@@ -44,8 +44,9 @@ class _Interrupted(Exception):
 
 
 class ArrivedMessage(msgspec.Struct):
-    """A message until its rows are done. `reply`: to where it is acknowledged, while
-    the consumer is the one of that `seek`: another one counts from the beginning."""
+    """A message that the reader has not passed. It is acknowledged to the subject
+    `reply` as long as the consumer is that of `seek`: one that was made again counts
+    from the beginning."""
 
     at: Position
     data: bytes

@@ -79,7 +79,7 @@ def stream_health(
 
 
 def without_leader(error: BaseException) -> StreamHealth | None:
-    """What it means that nobody answers for a stream; None if it was deleted."""
+    """The health of a stream for which no server answers; None if it was deleted."""
     if isinstance(error, jetstream_errors.NotFoundError):
         return None
     return StreamHealth(leader=False)

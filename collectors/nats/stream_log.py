@@ -166,7 +166,7 @@ class StreamLog:
                     text = self._connection.sentence(error)
                     raise JournalFull(f"no room for the journal, {text}") from None
                 if isinstance(error, jetstream_errors.NoStreamResponseError):
-                    # Nobody leads the stream at the moment, or it was deleted.
+                    # The stream has no leader at the moment, or it was deleted.
                     self._ready = False
                 if isinstance(error, TimeoutError):
                     self._connection.doubt()

@@ -12,7 +12,7 @@ from collectors.batch import Batch
 from collectors.journal.frame import Damaged, Frame, header, intact, pack, unpack
 from collectors.journal.journal_log import LogPiece
 
-# Senders of data cannot choose where a message begins, so it needs no secret.
+# In a file it is secret, so that no data looks like a frame; a message is one frame.
 _MARKER = b"towpath\n"
 DROPPED = "Towpath-Dropped"
 MESSAGE_ID = "Nats-Msg-Id"

@@ -217,7 +217,7 @@ class NatsShare:
                 self._turn.set()
 
     async def _guard(self) -> None:
-        """Stops what is held when the lease ends, whatever NATS is waited for."""
+        """Stops what is held when the lease ends, even while NATS is waited for."""
         while not self._is_leaving:
             left_s = self._roster.deadline_s - self._now_s()
             if left_s <= 0 and self._roster.held:

@@ -248,8 +248,8 @@ class PollerRoster:
             self._differs_since_s = now_s
 
     def _waits_for_estates(self, view: View, now_s: float) -> bool:
-        """True if the difference of estates will probably pass, and nobody left whose
-        devices are polled by nobody."""
+        """True if the difference of estates will probably pass, and no poller has left
+        whose devices would not be polled meanwhile."""
         if self._differs_since_s is None:
             return False
         sessions = {entry.session for entry in view.entries}
