@@ -6,18 +6,13 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import httpx2
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from documents import blocks, text_of
 from ingest_council import body, report
+from nats_authority import Authority
 from nats_servers import NatsServer, nats_program
 
 from collectors.batch import Batch
@@ -46,72 +41,14 @@ site = "hall"
 """
 
 
-class Authority:
-    """Issues certificates for servers and clients."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self.name = _name("DMZ authority")
-        self.file = folder / "ca.pem"
-        self._write(self.file, self.name, self._key, authority=True)
-
-    def issue(self, name: str) -> tuple[Path, Path]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        file = self._folder / f"{name}.pem"
-        self._write(file, _name(name), key, authority=False)
-        key_file = file.with_suffix(".key")
-        key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return file, key_file
-
-    def _write(
-        self,
-        file: Path,
-        name: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
-        *,
-        authority: bool,
-    ) -> None:
-        now = datetime.now(UTC)
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(self.name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(minutes=5))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(authority, None), critical=True)
-        )
-        if not authority:
-            address = x509.IPAddress(ip_address("127.0.0.1"))
-            made = made.add_extension(
-                x509.SubjectAlternativeName([address]), critical=False
-            )
-        pem = made.sign(self._key, hashes.SHA256()).public_bytes(
-            serialization.Encoding.PEM
-        )
-        file.write_bytes(pem)
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
 class DmzCouncil:
     """Folders `dmz` (server and node) and `inside`, their settings, and what a test
     looks at."""
 
     def __init__(self, folder: Path, binary: str) -> None:
         self.folder = folder
-        self.authority = Authority(folder / "authority")
+        (folder / "authority").mkdir()
+        self.authority = Authority(folder / "authority", "dmz")
         certificate, key = self.authority.issue("server")
         tls = (
             f"tls {{ cert_file: {certificate}, key_file: {key}, "

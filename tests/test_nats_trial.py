@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from nats_authority import Authority
 from nats_servers import NatsServer, running_nats
 from services import free_port
 from structlog.testing import capture_logs
@@ -25,52 +20,6 @@ from collectors.nats.nats_trial import try_nats
 
 LOG_BYTES = 64 << 20
 SMALL = "max_payload: 8192\n"
-
-
-class Authority:
-    """A certificate authority of the test's own."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self.file = self.issue("ca", 30)[0]
-
-    def issue(self, name: str, days: int, host: str = "127.0.0.1") -> tuple[Path, Path]:
-        """The files of a new certificate and its key. An expired one has ended
-        yesterday."""
-        is_own = name == "ca"
-        key = self._key if is_own else ec.generate_private_key(ec.SECP256R1())
-        now = datetime.now(UTC)
-        alternative: x509.GeneralName = x509.DNSName(host)
-        if host[0].isdigit():
-            alternative = x509.IPAddress(ip_address(host))
-        built = (
-            x509.CertificateBuilder()
-            .subject_name(_named(self._name if is_own else name))
-            .issuer_name(_named(self._name))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=60))
-            .not_valid_after(now + timedelta(days=days))
-            .add_extension(x509.BasicConstraints(is_own, None), True)
-            .add_extension(x509.SubjectAlternativeName([alternative]), False)
-            .sign(self._key, hashes.SHA256())
-        )
-        certificate = self._folder / f"{self._name}-{name}.pem"
-        certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
-        private_key = self._folder / f"{self._name}-{name}.key"
-        private_key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return certificate, private_key
-
-
-def _named(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
 @pytest.fixture(scope="module")
