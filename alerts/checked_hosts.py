@@ -22,7 +22,7 @@ _NAT64 = ip_network("64:ff9b::/96")
 
 
 class AddressRefused(Exception):
-    """Nothing is asked there. The text follows the name of the host."""
+    """Nothing is asked there. Its text is a sentence without its subject, the host."""
 
 
 class CheckedHosts:
@@ -98,7 +98,7 @@ def _is_internet(address: Address) -> bool:
 
 
 def _is_of_this_machine(address: Address) -> bool:
-    """Loopback, link-local (a cloud's metadata among it) and what is no host's."""
+    """Loopback, link-local (such as a cloud's metadata), and of no single host."""
     real = _real(address)
     return (
         real.is_loopback

@@ -1,4 +1,4 @@
-"""Which rows of the alert engine's file have changed, and those of another machine.
+"""The rows of the alert engine's file that have changed, here or on another machine.
 
 Triggers in the file record the key of each row that any process changes. While this
 machine stands by, they refuse what other processes would write: it would be lost.

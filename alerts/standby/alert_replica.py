@@ -1,8 +1,8 @@
 """`AlertReplica`: the alert engine's file as the sum of a log that all machines share.
 
 The active machine publishes the rows of each transaction before it commits them, as the
-next entry after the last one that it knows. So of two machines that believe to be
-active only one can go on: the other one's entry does not follow the last, nothing is
+next entry after the last one that it knows. So if two machines believe that they are
+active, only one can go on: the other one's entry does not follow the last, nothing is
 committed, and nothing that it decided takes effect. A machine takes over by an entry of
 its own. Until the next entry every file is what the log says up to its position.
 """
@@ -32,12 +32,12 @@ from collectors.sqlite_files import transaction
 
 _log = structlog.get_logger()
 _PART_BYTES = 512 << 10
-# So many entries, and all rows are written again in place of them.
+# After this many entries, all rows are written again in place of them.
 _MOST_ENTRIES = 2000
 
 
 class NotReplicated(OSError):
-    """Nothing was written: this machine is not, or no more, the active one."""
+    """Nothing was written: this machine is not the active one, or no longer is."""
 
 
 class LogOvertaken(Exception):
@@ -125,7 +125,7 @@ class AlertReplica:
             )
             self._publish(db, entry, _applied(db))
         except BaseException as error:
-            # Whether it is in the log is known only once the log was read.
+            # Only the log tells whether the entry is there.
             self._lose()
             if isinstance(error, LogOvertaken):
                 raise NotReplicated("another machine has taken over") from None
@@ -164,7 +164,7 @@ class AlertReplica:
             applied, at = self._follow(db)
             with transaction(db):
                 state = self._shared_log.state()
-                # Nobody can follow a log whose beginning was never finished.
+                # No machine can follow a log whose first entry was never finished.
                 is_new = not applied or at > state.last
                 changed = all_rows(db) if is_new else take_changes(db)
                 entry = LogEntry(self._machine, VERSION, changed, True, is_new)
@@ -239,7 +239,7 @@ class AlertReplica:
         if _get(db, "made") != state.made or 0 < applied < state.first - 1:
             return 0
         if applied > state.last:
-            # The log has lost its end. Who takes over writes all rows again.
+            # The log has lost its end. At a take-over all rows are written again.
             if self._short_last is None:
                 self._short_last = state.last
             return applied if self._short_last == state.last else 0
@@ -250,7 +250,7 @@ class AlertReplica:
         self, db: sqlite3.Connection, entry: LogEntry, made: int, sequence: int
     ) -> None:
         with transaction(db):
-            # Nobody else sees this in between.
+            # Within one transaction: other processes never see this role.
             _set(db, "role", "applying")
             apply_rows(db, entry.changed, entry.are_all)
             _set(db, "made", made)

@@ -29,7 +29,7 @@ class AlertStream:
     def __init__(self, connection: NatsConnection) -> None:
         self._connection = connection
         prefix = connection.config.prefix
-        # No log of the journal has such a name.
+        # No log of the journal can have this name.
         self._name, self._subject = f"{prefix}_alerts", f"{prefix}.alerts"
 
     def __enter__(self) -> Self:
@@ -37,7 +37,7 @@ class AlertStream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """The connection ends by itself."""
+        """The owner of the connection ends it."""
 
     def state(self) -> LogState:
         return self._wait(self._state())

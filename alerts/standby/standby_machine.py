@@ -1,7 +1,7 @@
 """`StandbyMachine`: whether this machine evaluates alerts or stands by.
 
-The lease is that of pollers (`collectors.sharing`), on the one thing that there is to
-hold. It only says who should write: who may is decided by the log (`alert_replica`).
+The lease is that of pollers (`collectors.sharing`), with the alerts as its one device.
+It says which machine should write; the log decides which one may (`alert_replica`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collectors.sharing.bounded_assignment import SharedDevice
 _log = structlog.get_logger()
 _LOOK_S = 1.0
 _RETRY_S = 0.5
-# A machine that cannot write its file leaves the alerts to the other one for so long.
+# How long a machine that cannot write its file leaves the alerts to the other one.
 _LEAVE_S = 30.0
 _ALERTS = SharedDevice("alerts", "alerts")
 
@@ -95,7 +95,7 @@ class StandbyMachine:
             self._replica.disk_error = ""
 
     async def _change(self, lease: AlertLease) -> None:
-        """Who holds the lease keeps it when another machine comes."""
+        """The machine that holds the lease keeps it when another one comes."""
         lease.prefer(("alerts",) if lease.held else ())
         if not lease.held:
             await self._stand_by()

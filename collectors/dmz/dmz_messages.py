@@ -8,7 +8,7 @@ import msgspec
 
 from probes.wire.report import AgentCredential, CredentialWish, Enrolment
 
-# The only reader of a node's stream: what it has passed is deleted there.
+# The only reader of a node's stream: the rows that it has passed are deleted there.
 READER = "inside"
 MAX_BYTES = 16_000
 _Short = Annotated[str, msgspec.Meta(max_length=500)]
@@ -30,8 +30,8 @@ def marks_subject(prefix: str) -> str:
 
 class IdentityRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """`kind`: what a laptop asked for. `agent` and `secret`: how it signed in, for all
-    but `enrol`; the inside verifies them again. `address`: where it is, for tokens that
-    are for some networks only."""
+    but `enrol`; the inside verifies them again. `address`: the laptop's, for tokens
+    that are valid in some networks only."""
 
     kind: Literal["enrol", "move", "renew", "confirm"]
     agent: _Short = ""
@@ -42,9 +42,9 @@ class IdentityRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class IdentityAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`revision`: of the bucket, once it has what this changed. `refusal`: what stands
-    in the way, with the sentence `why`; `busy` is over after `retry_s`, and `own` says
-    that the laptop itself caused it."""
+    """`revision`: of the bucket, once it has what this changed. `refusal`: why there is
+    no credential, with the sentence `why`. After `busy` the laptop may try again in
+    `retry_s`; `own` says that the laptop itself caused it."""
 
     revision: int = 0
     credential: AgentCredential | None = None

@@ -102,7 +102,7 @@ class DmzRegistry:
         known = self._sent.get(agent) or LaptopMark(agent)
         before = self._marks.get(agent, known)
         after = msgspec.structs.replace(before, **marked)
-        # Once an hour for each laptop, whatever it sends.
+        # Times are of the hour, so that each report does not make a mark.
         if after != known:
             self._marks[agent] = after
 

@@ -28,7 +28,7 @@ TOKENS, ESTATE, ORDERS, HEAD = "tokens", "estate", "orders", "head"
 POLICY = "policy"
 _PARTS = 256
 _LAPTOPS = "laptops-"
-# It only notices a copy, and lets nobody in: a part of the digest is enough.
+# It only shows a copy, and lets no laptop in: a part of the digest is enough.
 _RETIRED_BYTES = 8
 _MOST_RETIRED = 12
 _NOBODY = hashlib.sha256(b"").digest()
@@ -95,7 +95,7 @@ class PublishedView:
         self._parts: dict[str, dict[str, SignIn]] = {}
 
     def take(self, key: str, body: bytes) -> None:
-        """Raises `ValueError` if it is none of this version."""
+        """Raises `ValueError` for a part of another version."""
         if key.startswith(_LAPTOPS):
             part = msgspec.msgpack.decode(body, type=list[SignIn])
             self._parts[key] = {one.agent: one for one in part}
@@ -112,7 +112,7 @@ class PublishedView:
 
     @property
     def problem(self) -> str:
-        """Why nobody can be verified; empty if all is there."""
+        """Why no laptop can be verified; empty if all parts are there."""
         if self.head is None or len(self._parts) < _PARTS:
             return "the list of laptops has not come from the inside yet"
         if self.head.format > FORMAT:

@@ -96,7 +96,7 @@ class RegistryPublisher:
             self._published |= changed
         self._revision = max([self._revision, *revisions])
         if is_due:
-            # After the parts: who has a head has what it is about.
+            # After the parts: a node that has the head has them too.
             head = msgspec.json.encode(PublishedHead(self._now_ms()))
             self._head_s = self._now_s()
             await bucket.put(HEAD, head)

@@ -123,7 +123,7 @@ class Registry:
 
     @property
     def problem(self) -> str:
-        """Why nobody can be verified; empty if it is open."""
+        """Why no laptop can be verified; here always empty."""
         return ""
 
     def state(self) -> RegistryState:
