@@ -8,7 +8,6 @@ laptops, and an enrolment changes one small part.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Iterable
 
 import msgspec
@@ -20,6 +19,7 @@ from collectors.ingest.registry_records import (
     RegistryState,
     SignIn,
     Token,
+    is_secret_of,
     secret_digest,
 )
 
@@ -31,7 +31,6 @@ _LAPTOPS = "laptops-"
 # It only shows a copy, and lets no laptop in: a part of the digest is enough.
 _RETIRED_BYTES = 8
 _MOST_RETIRED = 12
-_NOBODY = hashlib.sha256(b"").digest()
 
 
 class PublishedHead(msgspec.Struct, frozen=True):
@@ -121,11 +120,8 @@ class PublishedView:
 
     def verify(self, agent: str, secret: str) -> EnrolledAgent | None:
         """The laptop if the secret is right, else None. In constant time."""
-        one, digest = self._find(agent), secret_digest(secret)
-        expected = _NOBODY if one is None else one.secret_hash
-        pending = _NOBODY if one is None else one.pending_hash or _NOBODY
-        right = hmac.compare_digest(digest, expected)
-        right |= pending is not _NOBODY and hmac.compare_digest(digest, pending)
+        one = self._find(agent)
+        right = is_secret_of(one, secret)
         if one is None or not right:
             return None
         return EnrolledAgent(agent, one.home_site, 0, 0, 0, one.team, one.ring)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import sqlite3
 import threading
 import time
@@ -37,6 +35,7 @@ from collectors.ingest.registry_records import (
     RegistryState,
     SignIn,
     Token,
+    is_secret_of,
     secret_digest,
 )
 from collectors.wake_times import sleep_with_others
@@ -44,7 +43,6 @@ from probes.wire.report import Enrolment
 
 _HOUR_MS = 3_600_000
 _READ_S = 60.0
-_NOBODY = hashlib.sha256(b"").digest()
 
 # What is noted in the file, with the agent and the time. True if it was news.
 _Note = Callable[[sqlite3.Connection, str, int], bool]
@@ -143,11 +141,8 @@ class Registry:
 
     def verify(self, agent: str, secret: str) -> EnrolledAgent | None:
         """The agent if the secret is right and it is not revoked, else None."""
-        record, digest = self._agents.get(agent), secret_digest(secret)
-        expected = _NOBODY if record is None else record.secret_hash
-        pending = _NOBODY if record is None else record.pending_hash or _NOBODY
-        right = hmac.compare_digest(digest, expected)
-        right |= pending is not _NOBODY and hmac.compare_digest(digest, pending)
+        record = self._agents.get(agent)
+        right = is_secret_of(record, secret)
         return record.agent if record is not None and right else None
 
     def is_retired(self, agent: str, secret: str, now_ms: int) -> bool:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
+
+# To compare with where there is no laptop.
+_NO_SECRET = hashlib.sha256(b"").digest()
 
 
 class EnrolmentRefused(Exception):
@@ -103,3 +108,23 @@ def secret_digest(secret: str) -> bytes:
     """What is stored of a secret or a token's text."""
     # They are 192 random bits or more: a plain hash cannot be reversed, and is cheap.
     return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
+
+
+class SecretHashes(Protocol):
+    """Of a laptop's secret, and of the one that is about to replace it."""
+
+    @property
+    def secret_hash(self) -> bytes: ...
+    @property
+    def pending_hash(self) -> bytes | None: ...
+
+
+def is_secret_of(laptop: SecretHashes | None, secret: str) -> bool:
+    """Whether the laptop may sign in with it. None is a laptop that is not known: it
+    takes the same time."""
+    digest = secret_digest(secret)
+    expected = _NO_SECRET if laptop is None else laptop.secret_hash
+    right = hmac.compare_digest(digest, expected)
+    if laptop is not None and laptop.pending_hash:
+        right |= hmac.compare_digest(digest, laptop.pending_hash)
+    return right and laptop is not None
