@@ -25,8 +25,10 @@ from collectors.dmz.published_registry import (
     policy_part,
 )
 from collectors.dmz.pulled_rows import NOT_ENROLLED, NOT_ITS_OWN, take_rows
+from collectors.dmz.registry_publisher import RegistryPublisher
 from collectors.estate.estate_model import Estate
-from collectors.ingest.ingest_config import PolicyConfig
+from collectors.ingest.ingest_config import PolicyConfig, RegistryConfig
+from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import RegistryState, SignIn, secret_digest
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
@@ -136,6 +138,26 @@ def test_a_node_says_that_its_policy_is_not_the_one_of_the_inside(
     same = PolicyConfig(names=("a.example",), reflector_secret_file=secret)
     assert policy_events(same, tmp_path) == []
     assert policy_events(PolicyConfig(), tmp_path) == ["policy_differs"]
+
+
+async def test_without_a_connection_the_registry_is_not_said_to_be_published(
+    tmp_path: Path,
+) -> None:
+    config = RegistryConfig(path=tmp_path / "agents", key_file=tmp_path / "key")
+    publisher = RegistryPublisher(
+        NatsConnection(NatsConfig(), "test"),
+        Registry(config),
+        Estate,
+        lambda now_ms: (),
+        PolicyConfig(),
+        lambda: 1,
+    )
+    with capture_logs() as logs:
+        publisher._failures.failed("no answer in time")
+        running = asyncio.create_task(publisher.run())
+        await asyncio.sleep(0)
+        running.cancel()
+    assert [entry["event"] for entry in logs] == ["registry_not_published"]
 
 
 def rows(measurement: str, tag: str, *values: str) -> Batch:

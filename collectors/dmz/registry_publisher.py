@@ -67,10 +67,9 @@ class RegistryPublisher:
             try:
                 if self._connection.is_connected:
                     await self.publish()
+                    self._failures.recovered()
             except NATS_FAILURES as error:
                 self._failures.failed(self._connection.sentence(error))
-            else:
-                self._failures.recovered()
             await asyncio.sleep(_LOOK_S)
 
     async def publish(self) -> int:
