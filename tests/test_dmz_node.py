@@ -1,4 +1,4 @@
-"""A DMZ node in a DMZ: it lets in whom the inside lets in, holds no secret of the
+"""A DMZ node lets in the laptops that the inside lets in, holds no secret of the
 inside, and loses nothing that it has acknowledged."""
 
 from __future__ import annotations

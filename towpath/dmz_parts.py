@@ -16,7 +16,7 @@ from towpath.config import TowpathConfig
 from towpath.journal_kind import JournalKind
 from towpath.process_pieces import Pieces, Sources
 
-# All that a DMZ node needs; whatever else is set may have a secret.
+# All that a DMZ node needs; any other setting may hold a secret.
 _NEEDED = {
     "council",
     "state",

@@ -300,8 +300,8 @@ class IngestConfig(StrictModel):
     file of `prefix,provider`. `anonymous` accepts reports without a credential: for
     trials only, never for people's laptops.
 
-    `dmz`: this is a DMZ node, in a DMZ: `[nats]` is the server beside it, from which
-    it knows the laptops. `dmz_nodes`: inside, the servers of such nodes by name."""
+    `dmz`: this is a DMZ node: `[nats]` is the server beside it, which has what it is to
+    know of laptops. `dmz_nodes`: inside, the servers of such nodes by name."""
 
     registry: RegistryConfig = RegistryConfig()
     https: HttpsConfig | None = None
