@@ -7,7 +7,7 @@ counts, since any of them may be the one in use.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,10 +20,13 @@ _DAY_S = 86_400
 
 
 class CertificateFile(NamedTuple):
-    """A PEM file. `is_authority`: whom Towpath trusts, not what it shows."""
+    """A PEM file. `is_authority`: whom Towpath trusts, not what it shows. `expires_s`
+    reads a file of another kind: when what it has expires, or None if never; it raises
+    `ValueError` if that cannot be read."""
 
     path: Path
     is_authority: bool = False
+    expires_s: Callable[[Path], int | None] | None = None
 
 
 class CertificateFiles:
@@ -51,6 +54,17 @@ def days_left(certificate: x509.Certificate, now_ms: int) -> float:
 
 
 def _fields(file: CertificateFile, now_ms: int) -> dict[str, Value]:
+    if file.expires_s is not None:
+        try:
+            expires_s = file.expires_s(file.path)
+        except ValueError:
+            return {"readable": 0}
+        if expires_s is None:
+            return {"readable": 1}
+        return {
+            "readable": 1,
+            "certificate_days": (expires_s - now_ms / 1000) / _DAY_S,
+        }
     # Only here: a command that reads the settings needs no certificate.
     from cryptography import x509
 

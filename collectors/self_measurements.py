@@ -218,15 +218,18 @@ SELF_DISK = measurement(
 )
 SELF_CERTIFICATE = measurement(
     "self_certificate",
-    "a file of certificates that Towpath uses",
+    "a file of certificates, or of credentials for NATS, that Towpath uses",
     (
         _PROCESS,
         Tag("setting", "setting that names it, such as ingest.https.certificate"),
     ),
     Field(
-        "certificate_days", "float", "d", "days until it expires; absent: unreadable"
+        "certificate_days",
+        "float",
+        "d",
+        "days until it expires; absent: unreadable, or credentials that never expire",
     ),
-    Field("readable", "int", "flag", "1 if it has certificates in PEM form"),
+    Field("readable", "int", "flag", "1 if it has what it should have"),
     Field("file", "str", "1", "the file"),
 )
 

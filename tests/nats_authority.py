@@ -52,6 +52,7 @@ class Authority:
                 serialization.NoEncryption(),
             )
         )
+        private_key.chmod(0o600)
         return certificate, private_key
 
 

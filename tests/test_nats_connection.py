@@ -51,6 +51,10 @@ def _config(server: NatsServer, folder: Path, password: str = "right") -> NatsCo
         ({"servers": ("nats://a:b",)}, "expected nats://host:port"),
         ({"servers": ("nats://u:p@a:1",)}, "expected user and password_file"),
         ({"user": "a"}, "both user and password_file"),
+        (
+            {"user": "a", "password_file": "b", "credentials_file": "c"},
+            "or credentials_file, not both",
+        ),
         ({"certificate": "a.pem"}, "both certificate and private_key"),
         ({"prefix": "a.b"}, "pattern"),
         ({"replicas": 2}, "1 or 3"),
@@ -67,7 +71,7 @@ def test_settings_that_cannot_work_are_refused(
     ("error", "sentence"),
     [
         (ConnectionRefusedError(111, "Connection refused"), "cannot be reached"),
-        (errors.AuthorizationError(), "password or the certificate is refused"),
+        (errors.AuthorizationError(), "credentials or the certificate is refused"),
         (errors.Error("nats: 'Authorization Violation'"), "certificate is refused"),
         (errors.TimeoutError(), "no answer in time"),
         (ssl.SSLError(1, "wrong version number"), "TLS failed"),

@@ -51,6 +51,7 @@ def _config(
     certificate, key = authority.issue("client", 30)
     path = folder / "password"
     path.write_text(password)
+    path.chmod(0o600)
     return NatsConfig(
         servers=(server.url.replace("nats://", "tls://"),),
         user="towpath",
@@ -88,7 +89,22 @@ async def test_a_wrong_password_is_said(
     secure: NatsServer, authority: Authority, tmp_path: Path
 ) -> None:
     warning = await _only_warning(_config(secure, authority, tmp_path, "wrong"))
-    assert "the user, the password or the certificate is refused" in warning
+    assert "the credentials or the certificate is refused" in warning
+
+
+async def test_secrets_that_others_can_read_are_said(
+    secure: NatsServer, authority: Authority, tmp_path: Path
+) -> None:
+    config = _config(secure, authority, tmp_path)
+    for path in (config.password_file, config.private_key):
+        assert path is not None
+        path.chmod(0o644)
+    trial = await try_nats(config, LOG_BYTES)
+    assert [warning.split(":")[0] for warning in trial.warnings] == [
+        "nats.password_file",
+        "nats.private_key",
+    ]
+    assert "has mode 0644, expected 0600 or 0640" in trial.warnings[0]
 
 
 async def test_another_authority_is_said(

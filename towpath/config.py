@@ -22,6 +22,7 @@ from collectors.experience.groups import GroupsConfig
 from collectors.ingest import IngestConfig
 from collectors.journal import JournalConfig
 from collectors.nats.nats_config import NatsConfig
+from collectors.nats.nats_credentials import credentials_expire_s
 from collectors.personal_data import Root
 from collectors.snmp import SnmpConfig
 from collectors.snmp.traps import TrapsConfig
@@ -167,12 +168,17 @@ def certificate_files(
         files["store.ca_file"] = CertificateFile(config.store.ca_file, True)
     if config.nats.ca_file is not None:
         files["nats.ca_file"] = CertificateFile(config.nats.ca_file, True)
-    if config.nats.certificate is not None:
-        files["nats.certificate"] = CertificateFile(config.nats.certificate)
-    for name, nats in config.ingest.dmz_nodes.items():
-        if "ingest" in roles and nats.certificate is not None:
-            setting = f"ingest.dmz_nodes.{name}.certificate"
-            files[setting] = CertificateFile(nats.certificate)
+    servers = {"nats": config.nats}
+    if "ingest" in roles:
+        for name, nats in config.ingest.dmz_nodes.items():
+            servers[f"ingest.dmz_nodes.{name}"] = nats
+    for setting, nats in servers.items():
+        if nats.certificate is not None:
+            files[f"{setting}.certificate"] = CertificateFile(nats.certificate)
+        if nats.credentials_file is not None:
+            files[f"{setting}.credentials_file"] = CertificateFile(
+                nats.credentials_file, expires_s=credentials_expire_s
+            )
     return files
 
 

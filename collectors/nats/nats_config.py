@@ -12,15 +12,17 @@ from collectors.strict_model import StrictModel
 
 
 class NatsConfig(StrictModel):
-    """`password_file` has one line. `certificate` and `private_key` are what Towpath
-    shows to a server that asks for a client's certificate. `prefix` begins the name of
-    every stream and bucket, so that several installations can share servers."""
+    """`password_file` has one line. `credentials_file` has a JWT and its key, or a key
+    alone (`nats_credentials`). `certificate` and `private_key` are what Towpath shows
+    to a server that asks for a client's certificate. `prefix` begins the name of every
+    stream and bucket, so that several installations can share servers."""
 
     servers: Annotated[tuple[str, ...], Field(min_length=1)] = (
         "nats://127.0.0.1:4222",
     )
     user: str = ""
     password_file: Path | None = None
+    credentials_file: Path | None = None
     ca_file: Path | None = None
     certificate: Path | None = None
     private_key: Path | None = None
@@ -33,6 +35,10 @@ class NatsConfig(StrictModel):
             _check_server(server)
         if bool(self.user) != (self.password_file is not None):
             raise ValueError("expected both user and password_file, or neither")
+        if self.user and self.credentials_file is not None:
+            raise ValueError(
+                "expected user and password_file, or credentials_file, not both"
+            )
         if (self.certificate is None) != (self.private_key is None):
             raise ValueError("expected both certificate and private_key, or neither")
         return self

@@ -17,6 +17,7 @@ from nats.js import JetStreamContext
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.nats.nats_config import NatsConfig
+from collectors.nats.nats_credentials import NatsCredentials, read_credentials
 from collectors.nats.nats_errors import NATS_FAILURES, nats_sentence
 
 _log = structlog.get_logger()
@@ -55,6 +56,7 @@ class NatsConnection:
         self._ready = asyncio.Event()
         self._tasks = BackgroundTasks()
         self._tls: ssl.SSLContext | None = None
+        self._credentials: NatsCredentials | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -158,6 +160,10 @@ class NatsConnection:
             tls=self._tls,
             user=self.config.user or None,
             password=self._password if self.config.user else None,
+            signature_cb=self._sign if self._credentials else None,
+            user_jwt_cb=self._jwt
+            if self._credentials and self._credentials.jwt
+            else None,
         )
 
     def doubt(self) -> None:
@@ -227,6 +233,20 @@ class NatsConnection:
         assert path is not None
         return path.read_text("utf-8").strip()
 
+    def _sign(self, nonce: str) -> bytes:
+        """At each connection, before `_jwt`: the file may have been renewed."""
+        assert self._credentials is not None
+        assert self.config.credentials_file is not None
+        with contextlib.suppress(ValueError):
+            self._credentials = read_credentials(self.config.credentials_file)
+        # A key without a JWT: the client itself takes it from a package of its own.
+        self.client._public_nkey = self._credentials.public_key
+        return self._credentials.sign(nonce)
+
+    def _jwt(self) -> bytes:
+        assert self._credentials is not None
+        return self._credentials.jwt.encode()
+
     def _read_files(self) -> None:
         """Blocking. Raises `ValueError` with the setting whose file cannot be used."""
         config = self.config
@@ -239,6 +259,11 @@ class NatsConnection:
                 ) from None
             if not password:
                 raise ValueError(f"nats.password_file: {config.password_file} is empty")
+        if config.credentials_file is not None:
+            try:
+                self._credentials = read_credentials(config.credentials_file)
+            except ValueError as error:
+                raise ValueError(f"nats.credentials_file: {error}") from None
         if not config.has_tls:
             return
         if self._tls is None:

@@ -39,8 +39,9 @@ def nats_sentence(error: BaseException, servers: Sequence[str]) -> str:
         words in text.lower() for words in _REFUSED
     ):
         return (
-            f"{names}: the user, the password or the certificate is refused "
-            "(nats.user, nats.password_file, nats.certificate)"
+            f"{names}: the user, the password, the credentials or the certificate is "
+            "refused (nats.user, nats.password_file, nats.credentials_file, "
+            "nats.certificate)"
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         return (

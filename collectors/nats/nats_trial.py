@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import stat
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -32,7 +33,7 @@ class NatsTrial(msgspec.Struct, frozen=True):
 async def try_nats(config: NatsConfig, max_bytes: int) -> NatsTrial:
     """Connects to each server, and makes a stream for a moment, as large as a log of
     the journal may become. Raises `ValueError` for files that cannot be used."""
-    trial = NatsTrial()
+    trial = NatsTrial(_judge_secrets(config))
     is_tried = False
     for server in config.servers:
         alone = config.model_copy(update={"servers": (server,)})
@@ -57,6 +58,25 @@ async def _connected(connection: NatsConnection) -> AsyncIterator[None]:
     finally:
         with contextlib.suppress(Exception):
             await connection.client.close()
+
+
+def _judge_secrets(config: NatsConfig) -> list[str]:
+    """Files of secrets that others than the user and its group can read."""
+    files = {
+        "nats.password_file": config.password_file,
+        "nats.private_key": config.private_key,
+    }
+    found: list[str] = []
+    for setting, path in files.items():
+        # A file that is not there is refused when it is read.
+        with contextlib.suppress(OSError):
+            if path is not None and path.stat().st_mode & 0o007:
+                mode = stat.S_IMODE(path.stat().st_mode)
+                found.append(
+                    f"{setting}: {path} has mode {mode:04o}, expected 0600 or 0640: "
+                    "others could read it"
+                )
+    return found
 
 
 def _judge_server(connection: NatsConnection, trial: NatsTrial) -> None:
