@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
+from append_doubles import NullAppend
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_places import JournalPlace
@@ -14,14 +16,22 @@ from nats_servers import NatsServer, running_nats
 from test_journal_log import drain, rows
 from waiting import until
 
+from alerts.standby.alert_stream import AlertStream
 from collectors.batch import Batch
+from collectors.estate import EstateFile
 from collectors.nats import stream_log
 from collectors.nats.journal_streams import JournalStreams
-from collectors.nats.nats_watch import NatsWatch
+from collectors.nats.nats_buckets import open_bucket
+from collectors.nats.nats_config import NatsConfig
+from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_watch import NatsWatch, connection_sample
 from collectors.nats.stream_health import StreamHealth, stream_health, without_leader
 from collectors.personal_data import PERSONAL_DAYS
 from collectors.self_metrics import SelfMonitor
+from collectors.snmp.session.credentials import Credentials
 from probes.wire.clock import wall_ms
+from towpath.config import read
+from towpath.role_parts import build_poller
 
 
 def _info(**changes: Any) -> dict[str, Any]:
@@ -77,8 +87,9 @@ async def test_streams_are_reported_with_what_is_unread(
         await journal.append(rows(0))
         await watch.look()
         now_ms = wall_ms()
-        nats, stream = watch.samples(now_ms)
+        nats = connection_sample(place.connection, "alert", now_ms)
         assert nats.fields == {"connected": 1, "answers": 1}
+        [stream] = watch.samples(now_ms)
         assert stream.tags["stream"] == f"{place.nats.prefix}-poll"
         assert stream.fields["leader"] == stream.fields["replicas"] == 1
         assert stream.fields["replicas_missing"] == 0
@@ -87,8 +98,69 @@ async def test_streams_are_reported_with_what_is_unread(
         assert await drain(reader) == list(range(8))
         await place.until_passed(reader)
         await watch.look()
-        [_, stream] = watch.samples(now_ms)
+        [stream] = watch.samples(now_ms)
         assert stream.fields["unread"] == 0
+
+
+async def test_all_that_an_installation_has_on_the_servers_is_looked_at(
+    nats_server: NatsServer, tmp_path: Path
+) -> None:
+    place = JournalPlace(tmp_path, nats_server)
+    prefix = place.nats.prefix
+    async with place.connection as connection:
+        with AlertStream(connection) as alerts:
+            await asyncio.to_thread(alerts.state)
+        for bucket in ("pollers", "alerting", "agents", "other"):
+            await open_bucket(connection, f"{prefix}-{bucket}")
+        # Another installation on the same servers.
+        await open_bucket(connection, f"{prefix}-too-pollers")
+        watch = NatsWatch(connection, "ingest", node="dmz")
+        await watch.look()
+    rows = {sample.tags["stream"]: sample.fields for sample in watch.samples(0)}
+    assert set(rows) == {
+        f"dmz/{prefix}_alerts",
+        *(f"dmz/KV_{prefix}-{name}" for name in ("pollers", "alerting", "agents")),
+    }
+    assert {fields["leader"] for fields in rows.values()} == {1}
+    assert not any("used_ratio" in fields for fields in rows.values())
+
+
+async def test_every_page_of_a_list_of_readers_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    everyone = [{"name": f"reader{n}"} for n in range(600)]
+
+    async def answer(_: object, name: str, body: dict[str, int]) -> dict[str, Any]:
+        assert name == "CONSUMER.LIST.towpath-poll"
+        page = everyone[body["offset"] : body["offset"] + 256]
+        return {"consumers": page, "total": len(everyone)}
+
+    monkeypatch.setattr(JournalStreams, "_request", answer)
+    streams = JournalStreams(NatsConnection(NatsConfig(), "alert"))
+    assert await streams.reader_infos("towpath-poll") == everyone
+
+
+@pytest.mark.parametrize(("kind", "looks"), [("files", True), ("nats", False)])
+def test_with_a_journal_in_files_a_poller_looks_at_the_buckets_it_shares(
+    kind: str, looks: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "estate.toml").write_text("")
+    settings = tmp_path / "towpath.toml"
+    settings.write_text(
+        f'estate = "{tmp_path}/estate.toml"\n[journal]\nkind = "{kind}"\n'
+        "[snmp]\nshare = true\n"
+    )
+    config = read(settings)
+    _, pieces, sources = build_poller(
+        config,
+        EstateFile(config.estate),
+        Credentials({}),
+        NullAppend(),
+        "poll",
+        wall_ms,
+    )
+    assert ("watch of NATS" in dict(pieces)) is looks
+    assert ("streams" in dict(sources)) is looks
 
 
 async def test_the_servers_keep_nothing_for_longer_than_thirty_days(
@@ -111,8 +183,7 @@ async def test_that_the_journal_is_away_is_shown_to_the_rules_without_the_journa
         place = JournalPlace(tmp_path, server)
         async with place.connection, place.journal("alert") as journal:
             journal.show_refused(shown.append)
-            watch = NatsWatch(place.connection, "alert", 1 << 20)
-            sources = [("nats", watch.samples)]
+            _, sources = place.kind.pieces(looks_at_streams=True)
             monitor = SelfMonitor("alert", sources, journal, wall_ms, 0.2)
             server.kill()
             await until(lambda: bool(place.connection.problem))

@@ -131,10 +131,12 @@ def dmz_links(
             orders.every_line,
             ingest.policy,
             now_ms,
+            process,
         )
         pieces.append((f"DMZ node {name} at {', '.join(nats.servers)}", link))
         count = partial(_reader_rows, link.reader.sample, process)
         sources.append((f"dmz {name}", count))
+        sources.append((f"streams of dmz {name}", link.watch.samples))
     return pieces, sources
 
 

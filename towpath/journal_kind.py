@@ -36,17 +36,20 @@ class JournalKind:
     def pieces(self, looks_at_streams: bool) -> tuple[Pieces, Sources]:
         """What is to be entered before anything that is made here, and its rows;
         nothing for files."""
-        if self.connection is None:
+        if (connection := self.connection) is None:
             return [], []
-        from collectors.nats.nats_watch import NatsWatch
+        from collectors.nats.nats_watch import NatsWatch, connection_sample
 
-        max_bytes = self._config.max_bytes if looks_at_streams else None
-        watch = NatsWatch(self.connection, self._process, max_bytes)
-        pieces: Pieces = [
-            ("connection to NATS", self.connection),
-            ("watch of NATS", watch),
+        process = self._process
+        pieces: Pieces = [("connection to NATS", connection)]
+        sources: Sources = [
+            ("nats", lambda at: [connection_sample(connection, process, at)])
         ]
-        return pieces, [("nats", watch.samples)]
+        if looks_at_streams:
+            watch = NatsWatch(connection, process, self._config.max_bytes)
+            pieces.append(("watch of NATS", watch))
+            sources.append(("streams", watch.samples))
+        return pieces, sources
 
     @property
     def place(self) -> str:

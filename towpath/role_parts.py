@@ -82,6 +82,7 @@ def build_poller(
     if config.snmp.share and name not in site_pollers(estate.current).values():
         # A process that does not share needs no client of NATS.
         from collectors.nats.nats_connection import NatsConnection
+        from collectors.nats.nats_watch import NatsWatch
         from collectors.sharing.learnt_bucket import LearntBucket
         from collectors.sharing.nats_share import NatsShare
 
@@ -91,6 +92,11 @@ def build_poller(
         servers = ", ".join(config.nats.servers)
         pieces = [(f"NATS {servers}", connection), (f"share as {name}", share)]
         sources = [("share", lambda at: [share.sample(process, at)])]
+        if config.journal.kind == "files":
+            # Else the role `alert` looks at them.
+            watch = NatsWatch(connection, process)
+            pieces.append(("watch of NATS", watch))
+            sources.append(("streams", watch.samples))
     poller = Poller(
         config.snmp,
         lambda: estate.current,

@@ -10,7 +10,7 @@ from nats.js import api
 from nats.js import errors as jetstream_errors
 
 from alerts.standby.alert_replica import LogOvertaken, LogPart, LogState
-from collectors.nats.journal_streams import incarnation
+from collectors.nats.journal_streams import JournalStreams, incarnation
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import NATS_FAILURES
 
@@ -28,9 +28,8 @@ class AlertStream:
 
     def __init__(self, connection: NatsConnection) -> None:
         self._connection = connection
-        prefix = connection.config.prefix
-        # No log of the journal can have this name.
-        self._name, self._subject = f"{prefix}_alerts", f"{prefix}.alerts"
+        self._name = JournalStreams(connection).alerts
+        self._subject = f"{connection.config.prefix}.alerts"
 
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()

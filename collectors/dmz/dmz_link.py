@@ -19,6 +19,7 @@ from collectors.ingest.registry import Registry
 from collectors.journal import Append
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_watch import NatsWatch
 from probes.wire.clock import WallClock
 
 _FOLLOW_S = 2.0
@@ -40,6 +41,7 @@ class DmzLink:
         orders: Callable[[int], tuple[str, ...]],
         policy: PolicyConfig,
         now_ms: WallClock,
+        process: str,
     ) -> None:
         self.node, self._registry = node, registry
         self.connection = NatsConnection(config, f"inside-{node}")
@@ -50,6 +52,7 @@ class DmzLink:
             self.connection, registry, service, self._publisher, now_ms
         )
         self.reader = DmzReader(self.connection, node, folder, registry, append)
+        self.watch = NatsWatch(self.connection, process, node=node)
         self._tasks = BackgroundTasks()
         self._entered = AsyncExitStack()
 
@@ -57,6 +60,7 @@ class DmzLink:
         async with AsyncExitStack() as entering:
             await entering.enter_async_context(self.connection)
             await entering.enter_async_context(self.reader)
+            await entering.enter_async_context(self.watch)
             self._entered = entering.pop_all()
         self._tasks.start(self._publisher.run(), f"registry for {self.node}")
         self._tasks.start(self._answers.run(), f"answers to {self.node}")

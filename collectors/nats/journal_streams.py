@@ -39,6 +39,8 @@ class JournalStreams:
         self.connection = connection
         self._prefix = connection.config.prefix
         self.began = f"{self._prefix}.journal-began"
+        # No log can have this name.
+        self.alerts = f"{self._prefix}_alerts"
 
     def stream(self, log: str) -> str:
         return f"{self._prefix}-{_escaped(log)}"
@@ -73,13 +75,13 @@ class JournalStreams:
     async def logs(self) -> list[str]:
         """The logs that have a stream."""
         subject = f"{self._prefix}.journal.*"
-        names = await self._names("STREAM.NAMES", "streams", {"subject": subject})
+        names = await self._list("STREAM.NAMES", "streams", {"subject": subject})
         begin = f"{self._prefix}-"
         return [_unescaped(n.removeprefix(begin)) for n in names if n.startswith(begin)]
 
     async def names(self) -> list[str]:
         """The names of all streams that this user may see."""
-        return await self._names("STREAM.NAMES", "streams", {})
+        return await self._list("STREAM.NAMES", "streams", {})
 
     async def info(self, stream: str) -> dict[str, Any]:
         """What the servers say of a stream, of which the client keeps a part only."""
@@ -87,14 +89,12 @@ class JournalStreams:
 
     async def reader_infos(self, stream: str) -> list[dict[str, Any]]:
         """What the servers say of a stream's consumers."""
-        page = await self._request(f"CONSUMER.LIST.{stream}", {"offset": 0})
-        infos: list[dict[str, Any]] = page.get("consumers") or []
-        return infos
+        return await self._list(f"CONSUMER.LIST.{stream}", "consumers", {})
 
     async def readers(self, log: str) -> list[str]:
         """The names of the consumers of a log."""
         api_name = f"CONSUMER.NAMES.{self.stream(log)}"
-        names = await self._names(api_name, "consumers", {})
+        names = await self._list(api_name, "consumers", {})
         return [_unescaped(name) for name in names]
 
     async def known_readers(self) -> set[str]:
@@ -188,14 +188,14 @@ class JournalStreams:
         except jetstream_errors.NotFoundError:
             return
 
-    async def _names(self, name: str, key: str, body: dict[str, str]) -> list[str]:
-        """All pages of a list of names."""
-        found: list[str] = []
+    async def _list(self, name: str, key: str, body: dict[str, str]) -> list[Any]:
+        """All pages of a list."""
+        found: list[Any] = []
         while True:
             page = await self._request(name, {**body, "offset": len(found)})
-            names = page.get(key) or []
-            found += names
-            if not names or len(found) >= page.get("total", 0):
+            listed = page.get(key) or []
+            found += listed
+            if not listed or len(found) >= page.get("total", 0):
                 return found
 
     async def _request(self, name: str, body: dict[str, Any]) -> dict[str, Any]:

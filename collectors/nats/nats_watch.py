@@ -1,14 +1,15 @@
-"""`NatsWatch`: how NATS is, as rows about Towpath itself.
+"""`NatsWatch`: how the streams and buckets of one installation are, as rows about
+Towpath itself.
 
-Every process reports on its connection. The one that evaluates rules also looks at all
-streams: its rows reach the rules even if the journal cannot be written.
+The process that evaluates rules looks at those of the journal's servers: its rows reach
+the rules even if the journal cannot be written.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.nats.journal_streams import JournalStreams
@@ -16,48 +17,56 @@ from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import NATS_FAILURES
 from collectors.nats.stream_health import StreamHealth, stream_health, without_leader
 from collectors.wake_times import sleep_with_others
-from probes.wire.sample import Sample, Value
+from probes.wire.sample import Sample
 
 _LOOK_S = 30.0
-_BUCKETS = ("pollers", "learnt")
+# Of pollers that share, of machines that alert, and of the laptops of a DMZ node.
+_BUCKETS = ("pollers", "learnt", "alerting", "agents")
+
+
+class _Watched(NamedTuple):
+    is_log: bool
+    max_bytes: int | None = None
 
 
 class NatsWatch:
-    """`async with NatsWatch(connection, process, max_bytes) as watch`. `max_bytes` is
-    the limit of a log of the journal; None if this process does not look at streams."""
+    """`async with NatsWatch(connection, process) as watch`. `max_bytes`: the limit of a
+    log of the journal, if it is known. `node` is before the names of the streams of a
+    DMZ node, which has servers of its own."""
 
     def __init__(
-        self, connection: NatsConnection, process: str, max_bytes: int | None
+        self,
+        connection: NatsConnection,
+        process: str,
+        max_bytes: int | None = None,
+        node: str = "",
     ) -> None:
         self._connection, self._process = connection, process
         self._max_bytes = max_bytes
+        self._before = f"{node}/" if node else ""
         self._streams = JournalStreams(connection)
-        # Stream → the limit of its bytes, or None.
-        self._known: dict[str, int | None] = {}
+        self._known: dict[str, _Watched] = {}
         self._health: Mapping[str, StreamHealth] = {}
         self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
-        if self._max_bytes is not None:
-            self._tasks.start(self._run(), "nats-watch")
+        self._tasks.start(self._run(), "nats-watch")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
 
     def samples(self, now_ms: int) -> list[Sample]:
-        """A row of `self_nats`, and one of `self_stream` for each stream."""
-        connection = self._connection
-        state: dict[str, Value] = {
-            "connected": int(connection.is_connected),
-            "answers": int(connection.is_connected and not connection.problem),
-        }
-        process = {"process": self._process}
-        rows = [Sample("self_nats", process, state, now_ms)]
-        for stream, health in self._health.items():
-            tags = {**process, "stream": stream}
-            rows.append(Sample("self_stream", tags, health.fields(now_ms), now_ms))
-        return rows
+        """A row of `self_stream` for each stream."""
+        return [
+            Sample(
+                "self_stream",
+                {"process": self._process, "stream": f"{self._before}{stream}"},
+                health.fields(now_ms),
+                now_ms,
+            )
+            for stream, health in self._health.items()
+        ]
 
     async def look(self) -> None:
         """Asks the servers about all streams."""
@@ -80,20 +89,37 @@ class NatsWatch:
             await sleep_with_others(_LOOK_S)
 
     async def _find(self) -> None:
-        streams = self._streams
-        known = {streams.stream(log): self._max_bytes for log in await streams.logs()}
-        prefix = self._connection.config.prefix
+        streams, prefix = self._streams, self._connection.config.prefix
+        logs = [streams.stream(log) for log in await streams.logs()]
         there = set(await streams.names())
-        buckets = (f"KV_{prefix}-{bucket}" for bucket in _BUCKETS)
-        self._known = {**known, **{name: None for name in buckets if name in there}}
+        others = [f"KV_{prefix}-{bucket}" for bucket in _BUCKETS]
+        others.append(streams.alerts)
+        log = _Watched(True, self._max_bytes)
+        self._known = dict.fromkeys(logs, log) | {
+            name: _Watched(False) for name in others if name in there
+        }
 
     async def _ask(self, name: str) -> StreamHealth | None:
+        watched = self._known[name]
         try:
             info = await self._streams.info(name)
             readers: list[dict[str, Any]] = []
-            if self._known[name] is not None:
+            if watched.is_log:
                 readers = await self._streams.reader_infos(name)
         except NATS_FAILURES as error:
             return without_leader(error)
         wanted = self._connection.config.replicas
-        return stream_health(info, readers, self._known[name], wanted)
+        return stream_health(info, readers, watched.max_bytes, wanted)
+
+
+def connection_sample(connection: NatsConnection, process: str, now_ms: int) -> Sample:
+    """A row of `self_nats`."""
+    return Sample(
+        "self_nats",
+        {"process": process},
+        {
+            "connected": int(connection.is_connected),
+            "answers": int(connection.is_connected and not connection.problem),
+        },
+        now_ms,
+    )
