@@ -103,6 +103,20 @@ async def test_a_record_that_is_gone_or_never_comes_does_not_stop_the_others(
         assert told["gone"] == 1
 
 
+async def test_the_body_of_another_record_counts_as_none(tmp_path: Path) -> None:
+    async with council(tmp_path) as (server, here):
+        mine, other = meeting(12), meeting(12, first=40, number=2)
+        server.add(mine)
+        for body in (other, {"value": [mine]}):
+            # The list, and then what a cache sends instead of the record.
+            server.faults.extend([None, JSONResponse(body)])
+            told = await here.round()
+            assert (told["reading"], here.rows()) == (0, {})
+            assert "other than the record that was asked for" in told["state_text"]
+        assert (await here.round())["records"] == 1
+        assert here.rows()["all", "all", "audio"]["people"] == 10
+
+
 async def test_a_window_whose_only_record_never_comes_does_not_stop_the_next(
     tmp_path: Path,
 ) -> None:

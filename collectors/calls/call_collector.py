@@ -179,7 +179,7 @@ class CallCollector:
             for id in ids - self._listed.keys() - self._counted.keys():
                 url = listed_url(self._config.graph_url, id)
                 with contextlib.suppress(RecordGone):
-                    async for body in graph.pages(url):
+                    async for body in graph.pages(url, of_record=id):
                         if record := read_listed(body, self._odd):
                             self._note_listed(record)
         except (GraphRefused, PageRefused):

@@ -17,6 +17,7 @@ from collectors.calls.graph_token import GraphRefused, GraphToken
 from collectors.calls.record_list import (
     PageHead,
     PageRefused,
+    is_record,
     next_link,
     page_head,
     record_url,
@@ -99,10 +100,11 @@ class GraphClient:
             await self._http.aclose()
 
     async def pages(
-        self, url: str, permission: str = _PERMISSION
+        self, url: str, permission: str = _PERMISSION, of_record: str = ""
     ) -> AsyncIterator[bytes]:
-        """Yields the page at `url` and all after it. Raises `RecordGone`, or
-        `GraphRefused`, which names the `permission` that it takes."""
+        """Yields the page at `url` and all after it. The first must be `of_record`,
+        if that is an id. Raises `RecordGone`, or `GraphRefused`, which names the
+        `permission` that it takes."""
         visited: set[str] = set()
         link: str | None = url
         while link is not None:
@@ -111,6 +113,13 @@ class GraphClient:
             visited.add(link)
             answer = await self._ask("GET", link, permission)
             assert answer.head is not None
+            is_first = len(visited) == 1
+            if of_record and is_first and not is_record(answer.head, of_record):
+                # A cache in between may mix up answers: it would count as this one.
+                raise GraphFails(
+                    "Microsoft Graph sent something other than the record that was "
+                    "asked for"
+                )
             yield answer.body
             try:
                 link = next_link(answer.head, self._config.graph_url)
@@ -121,7 +130,7 @@ class GraphClient:
         """Returns a record and the further pages of its sessions. Raises `RecordGone`
         or `GraphRefused`."""
         url = record_url(self._config.graph_url, id)
-        return [page async for page in self.pages(url)]
+        return [page async for page in self.pages(url, of_record=id)]
 
     async def change(self, method: str, url: str, fields: Json | None = None) -> Json:
         """Makes, changes or removes something, and returns its fields. Raises

@@ -113,6 +113,11 @@ def page_head(body: bytes) -> PageHead | None:
     return head if head.id or bytes(head.value) else None
 
 
+def is_record(head: PageHead, id: str) -> bool:
+    """Whether a page is the first of the record with that id."""
+    return as_text(head.id).casefold() == id.casefold()
+
+
 def next_link(head: PageHead, graph_url: str) -> str | None:
     """Returns the address of the next page, of a list or of a record's sessions.
 
