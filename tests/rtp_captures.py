@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 A, B = "192.0.2.10", "198.51.100.20"
 MAC = bytes(6) + b"\x02\x00\x00\x00\x00\x01"
@@ -144,3 +145,12 @@ def call_frames(
 def write_capture(path: Path, frames: Iterable[tuple[int, bytes]]) -> Path:
     path.write_bytes(pcap(frames))
     return path
+
+
+def finish(parts: Generator[None, None, Any]) -> Any:
+    """What work that is done in parts makes in the end."""
+    while True:
+        try:
+            next(parts)
+        except StopIteration as end:
+            return end.value

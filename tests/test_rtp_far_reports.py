@@ -8,6 +8,7 @@ import pytest
 from rtp_captures import (
     STEP_NS,
     ethernet,
+    finish,
     ipv4,
     receiver_report,
     sender_report,
@@ -47,9 +48,9 @@ class Port:
         self.send(at_ms, *PAIRS[about][::-1], rtcp)
 
     def row(self):
-        (row,) = self.groups.close_minute(
-            self.streams.streams.values(), 60_000, self.streams.reports.take_minute()
-        ).samples
+        minute = self.streams.reports.take_minute()
+        streams = self.streams.streams.values()
+        (row,) = finish(self.groups.close_minute(streams, 60_000, minute)).samples
         return row.fields
 
 
@@ -113,9 +114,9 @@ def test_rows_with_reports_are_as_the_catalogue_says():
         for at_ms, highest in ((1000, 50), (1500, 70)):
             rtcp = receiver_report(9, about, 0, 0x10000, 0.01, highest)
             port.answer(at_ms, about, rtcp + voip_metrics(9, about))
-    rows = port.groups.close_minute(
-        port.streams.streams.values(), 60_000, port.streams.reports.take_minute()
-    )
+    minute = port.streams.reports.take_minute()
+    streams = port.streams.streams.values()
+    rows = finish(port.groups.close_minute(streams, 60_000, minute))
     names = {field.name for field in CATALOGUE.measurement("rtp_media").fields}
     # Six seconds are too few for an estimate.
     assert names - {"mos_estimated", "poor_ratio"} == set(rows.samples[0].fields)
@@ -166,7 +167,7 @@ def test_streams_that_are_over_are_forgotten_with_their_reports():
     port = Port()
     for about, pair in enumerate(PAIRS):
         port.send(1000, *pair, sender_report(about, 50, 7))
-    port.streams.take_idle(START_NS + 300 * STEP_NS + 60_000_000_000)
+    finish(port.streams.take_idle(START_NS + 300 * STEP_NS + 60_000_000_000))
     reports = port.streams.reports
     assert not reports._received
     assert not reports._sent

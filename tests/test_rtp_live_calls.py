@@ -8,6 +8,7 @@ import pytest
 from rtp_captures import (
     STEP_NS,
     ethernet,
+    finish,
     ipv4,
     ipv6,
     receiver_report,
@@ -78,11 +79,13 @@ class Port:
         return self.minutes.close_minute(settled, 60_000)
 
     def media(self):
-        return self.groups.close_minute(
-            self.streams.streams.values(),
-            60_000,
-            self.streams.reports.take_minute(),
-            self.streams.calls,
+        return finish(
+            self.groups.close_minute(
+                self.streams.streams.values(),
+                60_000,
+                self.streams.reports.take_minute(),
+                self.streams.calls,
+            )
         ).samples
 
 

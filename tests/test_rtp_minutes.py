@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import random
 import struct
+from contextlib import suppress
 from ipaddress import ip_network
 
 import pytest
-from rtp_captures import STEP_NS, STEP_TICKS, ethernet, ipv4, ipv6, rtp, udp
+from rtp_captures import STEP_NS, STEP_TICKS, ethernet, finish, ipv4, ipv6, rtp, udp
 from structlog.testing import capture_logs
 
 from collectors.batch import batch_samples, check_batch
 from collectors.estate import Site
+from collectors.rtp import minute_groups
 from collectors.rtp.live_capture import LiveCapture
 from collectors.rtp.live_streams import LiveStreams
-from collectors.rtp.minute_groups import MinuteGroups, SubnetNames
+from collectors.rtp.minute_groups import (
+    STREAMS_AT_ONCE,
+    MinuteGroups,
+    SubnetNames,
+)
 from collectors.rtp.packet_ring import PacketCounts, RingBlock
 from collectors.server_measurements import CATALOGUE
 
@@ -67,10 +73,12 @@ def rows_of(packets, least=10, gateways=(), sites=(HALL,), streams=None, groups=
     streams = streams or LiveStreams()
     groups = groups or MinuteGroups(SubnetNames(sites, gateways), "eth1", least)
     streams.read_block(*ring_block(packets))
-    return groups.close_minute(
-        [*streams.take_idle(), *streams.streams.values()],
-        60_000,
-        streams.reports.take_minute(),
+    return finish(
+        groups.close_minute(
+            [*finish(streams.take_idle()), *streams.streams.values()],
+            60_000,
+            streams.reports.take_minute(),
+        )
     )
 
 
@@ -152,10 +160,44 @@ def test_a_minute_has_only_what_came_in_it():
 def test_streams_end_in_their_minute_if_nothing_comes_after_them():
     streams = LiveStreams()
     streams.read_block(*ring_block(calls(pairs_of(2), packets=100)))
-    assert streams.take_idle() == []
-    ended = streams.take_idle(START_NS + 60_000_000_000)
+    assert finish(streams.take_idle()) == []
+    ended = finish(streams.take_idle(START_NS + 60_000_000_000))
     assert [(s.received, s.bursts.packets) for s in ended] == [(100, 100)] * 2
     assert streams.streams == {}
+
+
+def test_many_streams_are_counted_in_small_parts_and_packets_between_them_once(
+    monkeypatch,
+):
+    counted, part = 0, []
+
+    def count_of(stream, count=minute_groups._counts_of):
+        part.append(stream)
+        return count(stream)
+
+    monkeypatch.setattr(minute_groups, "_counts_of", count_of)
+    streams = LiveStreams()
+    groups = MinuteGroups(SubnetNames([HALL], []), "eth1", 10)
+    pairs = [(f"10.1.{n // 200}.{n % 200}", "10.2.2.2") for n in range(1000)]
+    pairs += [(target, source) for source, target in pairs]
+    streams.read_block(*ring_block(calls(pairs, packets=5)))
+    parts = groups.close_minute(list(streams.streams.values()), 0, {})
+    parts_seen, came = 0, 5
+    with suppress(StopIteration):
+        while True:
+            next(parts)
+            parts_seen += 1
+            assert len(part) <= STREAMS_AT_ONCE
+            counted += len(part)
+            part.clear()
+            # A packet of each stream comes while the minute is closed.
+            streams.read_block(*ring_block(calls(pairs, packets=1, begin=came)))
+            came += 1
+    assert counted == 2000
+    assert parts_seen >= 3 * 2000 // STREAMS_AT_ONCE
+    finish(groups.close_minute(list(streams.streams.values()), 60_000, {}))
+    counts = groups._before.values()
+    assert {(one.packets, one.duplicates) for one in counts} == {(came, 0)}
 
 
 def test_streams_that_nobody_answers_are_counted_if_others_are_answered():
@@ -213,7 +255,7 @@ class Unplugged:
         return PacketCounts(0, 0)
 
 
-def test_a_minute_without_its_interface_has_no_row_so_that_silence_is_seen():
+async def test_a_minute_without_its_interface_has_no_row_so_that_silence_is_seen():
     groups = MinuteGroups(SubnetNames([], []), "eth1", 10)
     capture = LiveCapture(Unplugged(), groups, "eth1", None)
     with capture_logs() as logs:
@@ -221,7 +263,7 @@ def test_a_minute_without_its_interface_has_no_row_so_that_silence_is_seen():
             capture._check_interface()
     assert [entry["event"] for entry in logs] == ["rtp_interface_lost"]
     capture._down_s = 30.0
-    (row,) = capture._rows(0)
+    (row,) = await capture._rows(0)
     assert (row.fields["packets"], row.fields["down_s"]) == (0, 30.0)
     capture._down_s = 59.0
-    assert capture._rows(0) == []
+    assert await capture._rows(0) == []

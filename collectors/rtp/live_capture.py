@@ -10,14 +10,21 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from collectors.rtp.live_streams import LiveStreams
+from collectors.rtp.loop_parts import work_in_parts
 from collectors.rtp.minute_groups import MinuteGroups
-from collectors.rtp.packet_ring import RETIRE_S, PacketRing
+from collectors.rtp.packet_ring import (
+    BLOCKS,
+    BLOCKS_AT_ONCE,
+    RETIRE_S,
+    PacketRing,
+)
 from collectors.rtp.sip_minutes import SipMinutes
 from probes.wire.sample import Sample, Value
 
 _log = structlog.get_logger()
 _MINUTE_S = 60.0
 _CHECK_S = 1.0
+_PARTS_OF_RING = BLOCKS // BLOCKS_AT_ONCE
 
 Deliver = Callable[[list[Sample]], Awaitable[None]]
 
@@ -69,7 +76,7 @@ class LiveCapture:
                     await asyncio.sleep(2 * RETIRE_S)
                 minute_ms = int(began_s // self._minute_s * self._minute_s * 1000)
                 self._check_interface()
-                await self._deliver(self._rows(minute_ms, stop.is_set()))
+                await self._deliver(await self._rows(minute_ms, stop.is_set()))
         finally:
             loop.remove_reader(self._ring.fileno())
 
@@ -88,20 +95,31 @@ class LiveCapture:
         elif before and not self._missing:
             _log.info("rtp_interface_back", interface=self._interface)
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Reads what is ready, or a part; the loop comes back for the rest. True if
+        there was something."""
+        blocks = 0
         for block in self._ring.ready_blocks():
             self.streams.read_block(self._ring.memory, block)
+            blocks += 1
+        return blocks > 0
 
-    def _rows(self, minute_ms: int, is_end: bool = False) -> list[Sample]:
-        """The rows of the minute that has ended."""
-        self._read()
-        ended = self.streams.take_idle(time.time_ns())
-        streams = [*ended, *self.streams.streams.values()]
+    async def _rows(self, minute_ms: int, is_end: bool = False) -> list[Sample]:
+        """The rows of the minute that has ended. The work is in parts, as the ring is
+        full after some tenths of a second if nobody reads it."""
+        for _ in range(_PARTS_OF_RING):
+            if not (self._read() and is_end):
+                break
+            await asyncio.sleep(0)
+        now_ns = time.time_ns()
+        counts, kernel = self.streams.take_counts(), self._ring.take_counts()
         reports = self.streams.reports.take_minute()
+        ended = await work_in_parts(self.streams.take_idle(now_ns))
+        streams = [*ended, *self.streams.streams.values()]
         calls = self.streams.calls
-        rows = self._groups.close_minute(streams, minute_ms, reports, calls)
-        counts = self.streams.take_counts()
-        kernel = self._ring.take_counts()
+        rows = await work_in_parts(
+            self._groups.close_minute(streams, minute_ms, reports, calls)
+        )
         fields: dict[str, Value] = {
             "packets": kernel.seen,
             "dropped": kernel.dropped,
@@ -113,7 +131,8 @@ class LiveCapture:
             "rtcp_unread": counts["rtcp_unread"],
         }
         if self._sip is not None and calls is not None:
-            settled = calls.calls.take_settled(time.time_ns(), is_end)
+            settled = calls.calls.take_settled(now_ns, is_end)
+            await asyncio.sleep(0)
             samples, withheld = self._sip.close_minute(settled, minute_ms)
             rows.samples.extend(samples)
             fields |= {"sip": counts["sip"], "calls_withheld": withheld}

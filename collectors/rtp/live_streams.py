@@ -15,6 +15,7 @@ from collectors.rtp.capture_file import ETHERNET
 from collectors.rtp.far_reports import FarReports
 from collectors.rtp.frame_decoder import Datagram, FrameDecoder
 from collectors.rtp.live_calls import LiveCalls
+from collectors.rtp.loop_parts import Parts
 from collectors.rtp.packet_ring import RingBlock
 from collectors.rtp.rtcp_packets import is_rtcp
 from collectors.rtp.rtp_codecs import is_event
@@ -35,6 +36,7 @@ from collectors.rtp.usual_packet import (
 _PACKET = struct.Struct("=IIIII4xH")
 MOST_STREAMS, _MOST_CANDIDATES = 20_000, 8_192
 _IDLE_NS = 10_000_000_000
+_ENDED_AT_ONCE = 100
 # The packet types of RTCP, 192 to 223, without their last five bits.
 _RTCP_KINDS = 6
 
@@ -154,12 +156,15 @@ class LiveStreams:
         self.counts.clear()
         return taken
 
-    def take_idle(self, now_ns: int = 0) -> list[RtpStream]:
-        """Removes and returns the streams without packets for ten seconds: before the
-        last packet of any, or before `now_ns` if nothing comes at all."""
+    def take_idle(self, now_ns: int = 0) -> Parts[list[RtpStream]]:
+        """Removes the streams without packets for ten seconds: before the last packet
+        of any, or before `now_ns` if nothing comes at all. Returns them."""
         now_ns = max(now_ns, self.last_ns)
         idle = [s for s in self.streams.values() if now_ns - s.last_ns > _IDLE_NS]
-        for stream in idle:
+        for at, stream in enumerate(idle):
+            if at % _ENDED_AT_ONCE == 0:
+                yield
+            # A packet may have come since, and counts as well.
             del self.streams[stream.key]
             self.reports.drop(stream)
             stream.use_sample()

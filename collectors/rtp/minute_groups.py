@@ -8,14 +8,16 @@ nobody's telephone and needs no others beside it. Pairs with fewer are put toget
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
 from collectors.estate import Site
 from collectors.ip_networks import Address, Network, NetworkTable, is_in
 from collectors.rtp.far_reports import ReportedCounts
 from collectors.rtp.live_calls import LiveCalls
+from collectors.rtp.loop_parts import Parts
 from collectors.rtp.reported_figures import reported_fields
 from collectors.rtp.rtp_codecs import PayloadFormat, equipment
 from collectors.rtp.rtp_figures import LEAST_FOR_MOS
@@ -27,6 +29,8 @@ from probes.wire.sample import Sample, Value
 OTHER = "other"
 _IPV4_BITS, _IPV6_BITS = 24, 64
 _EF, _POOR_MOS, _ONE_WAY_PACKETS = 46, 3.6, 250
+# Streams in one part of the work: some milliseconds.
+STREAMS_AT_ONCE = 200
 
 
 class _Counts(NamedTuple):
@@ -50,6 +54,14 @@ class Subnet(NamedTuple):
     site: str = ""
 
 
+class _End(NamedTuple):
+    """An end of streams: its subnet, and its address unless it is a gateway's, which
+    is nobody's."""
+
+    subnet: Subnet
+    person: bytes | None
+
+
 class SubnetNames:
     """Finds the subnet of an address: the estate's, or else its /24 or /64."""
 
@@ -68,9 +80,11 @@ class SubnetNames:
         bits = _IPV4_BITS if address.version == 4 else _IPV6_BITS
         return Subnet(str(ip_network((address, bits), strict=False)))
 
-    def is_gateway(self, address: Address) -> bool:
-        """Whether the address is a gateway's: of no one person."""
-        return is_in(address, self._gateways)
+    def end_of(self, packed: bytes) -> _End:
+        """The end with that address."""
+        address = ip_address(packed)
+        is_gateway = is_in(address, self._gateways)
+        return _End(self.of(address), None if is_gateway else packed)
 
 
 class _StreamMinute(NamedTuple):
@@ -79,8 +93,8 @@ class _StreamMinute(NamedTuple):
     stream: RtpStream
     change: _Counts
     is_one_way: bool
-    sender: Address | None
-    receiver: Address | None
+    sender: bytes | None
+    receiver: bytes | None
 
 
 def _is_showable(streams: Iterable[_StreamMinute], least: int) -> bool:
@@ -113,20 +127,23 @@ class MinuteGroups:
         time_ms: int,
         reports: Mapping[RtpStream, ReportedCounts],
         calls: LiveCalls | None = None,
-    ) -> MinuteRows:
+    ) -> Parts[MinuteRows]:
         """`streams`: all that there are or have ended since, each once; `reports` what
-        their far ends have reported since; `calls` what SIP says, if it is read."""
+        their far ends have reported since; `calls` what SIP says, if it is read. In
+        parts: packets that come in between are of this minute or the next."""
         self._calls = calls
         before, self._before = self._before, {}
         minutes: list[tuple[RtpStream, _Counts]] = []
-        for stream in streams:
-            now = _counts_of(stream)
-            since = before.get(stream, _Counts())
-            self._before[stream] = now
-            change = _Counts._make(a - b for a, b in zip(now, since, strict=True))
-            if change.packets or change.expected:
-                minutes.append((stream, change))
-        groups = self._groups(minutes)
+        for part in _in_parts(streams):
+            for stream in part:
+                now = _counts_of(stream)
+                since = before.get(stream, _Counts())
+                self._before[stream] = now
+                change = _Counts._make(a - b for a, b in zip(now, since, strict=True))
+                if change.packets or change.expected:
+                    minutes.append((stream, change))
+            yield
+        groups = yield from self._groups(minutes)
         rest: list[_StreamMinute] = []
         shown: list[tuple[Subnet, Subnet, list[_StreamMinute]]] = []
         for (from_, to), group in groups.items():
@@ -134,34 +151,41 @@ class MinuteGroups:
                 shown.append((from_, to, group))
             else:
                 rest += group
+        yield
         withheld = len(rest)
         if _is_showable(rest, self._least):
             shown.append((Subnet(OTHER), Subnet(OTHER), rest))
             withheld = 0
-        samples = [self._sample(*group, time_ms, reports) for group in shown]
+        samples = []
+        for from_, to, group in shown:
+            sample = yield from self._sample(from_, to, group, time_ms, reports)
+            samples.append(sample)
         return MinuteRows(samples, len(minutes), withheld)
 
     def _groups(
         self, minutes: list[tuple[RtpStream, _Counts]]
-    ) -> dict[tuple[Subnet, Subnet], list[_StreamMinute]]:
+    ) -> Parts[dict[tuple[Subnet, Subnet], list[_StreamMinute]]]:
         """The streams by their pair of subnets."""
         pairs = {(s.key.source, s.key.target) for s, _ in minutes}
         has_both = any((target, source) in pairs for source, target in pairs)
         groups: dict[tuple[Subnet, Subnet], list[_StreamMinute]] = {}
-        for stream, change in minutes:
-            source, target = map(ip_address, (stream.key.source, stream.key.target))
-            place = self._names.of(source), self._names.of(target)
-            # A port that is mirrored in one direction says nothing of the other.
-            one_way = has_both and change.packets >= _ONE_WAY_PACKETS
-            one_way &= (stream.key.target, stream.key.source) not in pairs
-            if one_way and self._calls is not None:
-                one_way = not self._calls.is_on_hold(stream.key)
-            ends = (
-                None if self._names.is_gateway(address) else address
-                for address in (source, target)
-            )
-            minute = _StreamMinute(stream, change, one_way, *ends)
-            groups.setdefault(place, []).append(minute)
+        # Most streams share an end, such as a gateway, with others.
+        ends: dict[bytes, _End] = {}
+        for part in _in_parts(minutes):
+            for stream, change in part:
+                source, target = stream.key.source, stream.key.target
+                for packed in (source, target):
+                    if packed not in ends:
+                        ends[packed] = self._names.end_of(packed)
+                # A port that is mirrored in one direction says nothing of the other.
+                one_way = has_both and change.packets >= _ONE_WAY_PACKETS
+                one_way &= (target, source) not in pairs
+                if one_way and self._calls is not None:
+                    one_way = not self._calls.is_on_hold(stream.key)
+                from_, to = ends[source], ends[target]
+                minute = _StreamMinute(stream, change, one_way, from_.person, to.person)
+                groups.setdefault((from_.subnet, to.subnet), []).append(minute)
+            yield
         return groups
 
     def _sample(
@@ -171,7 +195,7 @@ class MinuteGroups:
         group: list[_StreamMinute],
         time_ms: int,
         reports: Mapping[RtpStream, ReportedCounts],
-    ) -> Sample:
+    ) -> Parts[Sample]:
         tags = {
             "site": from_.site or to.site,
             "from_subnet": from_.name,
@@ -200,18 +224,19 @@ class MinuteGroups:
             for name, (part, whole) in ratios.items()
             if whole
         }
-        rated = [
-            mos
-            for one in group
-            if (mos := self._estimated_mos(one.stream, one.change)) is not None
-        ]
+        rated: list[float] = []
+        for part in _in_parts(group):
+            yield
+            estimates = (self._estimated_mos(one.stream, one.change) for one in part)
+            rated += (mos for mos in estimates if mos is not None)
         fields["rated"] = len(rated)
         if rated:
             fields["mos_estimated"] = round(math.fsum(rated) / len(rated), 3)
             poor = sum(mos < _POOR_MOS for mos in rated)
             fields["poor_ratio"] = round(poor / len(rated), 6)
+        yield
         by_stream = {one.stream: one for one in group}
-        fields |= reported_fields(
+        fields |= yield from reported_fields(
             {s: reports[s] for s in by_stream if s in reports},
             lambda some: _is_showable(map(by_stream.__getitem__, some), self._least),
         )
@@ -225,6 +250,15 @@ class MinuteGroups:
         awaited = self._calls.awaited(stream.key) if self._calls else None
         kind = next(iter(stream.formats))
         return _estimate(stream, change, format_of(kind, awaited))
+
+
+_Item = TypeVar("_Item")
+
+
+def _in_parts(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    rest = iter(items)
+    while part := list(islice(rest, STREAMS_AT_ONCE)):
+        yield part
 
 
 def _counts_of(stream: RtpStream) -> _Counts:

@@ -24,7 +24,9 @@ _ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION, _IGNORE_OUTGOING = 1, 5, 6, 10
 _TPACKET_V3, _PROMISCUOUS = 2, 1
 _ATTACH_FILTER = 26
 _ALL_PROTOCOLS = 3
-_BLOCK_BYTES, _FRAME_BYTES = 1 << 18, 256
+BLOCKS, _BLOCK_BYTES, _FRAME_BYTES = 64, 1 << 18, 256
+# A full block of headers takes some milliseconds.
+BLOCKS_AT_ONCE = 4
 # After this time the kernel hands over a block that is not full.
 RETIRE_S = 0.25
 _STATUS_AT, _READY = 8, 1
@@ -55,7 +57,7 @@ class PacketRing:
     """
 
     def __init__(
-        self, interface: str, blocks: int = 64, with_sip: bool = False
+        self, interface: str, blocks: int = BLOCKS, with_sip: bool = False
     ) -> None:
         self._interface, self._blocks = interface, blocks
         # Protocol 0: nothing arrives until the filter is attached.
@@ -115,9 +117,10 @@ class PacketRing:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def ready_blocks(self) -> Iterator[RingBlock]:
-        """The blocks that are ready, at most one turn of the ring."""
-        for _ in range(self._blocks):
+    def ready_blocks(self, most: int = BLOCKS_AT_ONCE) -> Iterator[RingBlock]:
+        """The blocks that are ready, at most so many. While there are others, polling
+        says so."""
+        for _ in range(most):
             at = self._next * _BLOCK_BYTES
             status, packets, offset = _BLOCK_HEAD.unpack_from(
                 self.memory, at + _STATUS_AT

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from collectors.rtp.far_reports import ReportedCounts
+from collectors.rtp.loop_parts import Parts
 from collectors.rtp.rtp_stream import RtpStream
 from probes.wire.sample import Value
 
@@ -32,16 +33,18 @@ _FIGURES = (
 def reported_fields(
     streams: Mapping[RtpStream, ReportedCounts],
     is_showable: Callable[[set[RtpStream]], bool],
-) -> dict[str, Value]:
+) -> Parts[dict[str, Value]]:
     """The fields of a row, of those of its streams that were reported on. Each figure
     is left out if the streams it is of are not showable by themselves: not every
-    telephone reports, so a row of many people may have figures of one."""
+    telephone reports, so a row of many people may have figures of one. In parts, one
+    for each figure."""
     fields: dict[str, Value] = {}
     if not streams:
         return {"reported": 0}
     if is_showable(set(streams)):
         fields["reported"] = len(streams)
     for whole, part, whole_field, field in _FIGURES:
+        yield
         counted = {s: c for s, c in streams.items() if getattr(c, whole)}
         if not counted or not is_showable(set(counted)):
             continue

@@ -51,8 +51,11 @@ class SipMinutes:
         self, calls: list[SettledCall], minutes: int, time_ms: int
     ) -> list[Sample]:
         rows = [self._row("all", "all", _fields(calls, minutes), time_ms)]
-        for code in sorted({call.code for call in calls if call.code >= FIRST_REFUSAL}):
-            same = [call for call in calls if call.code == code]
+        refused: dict[int, list[SettledCall]] = {}
+        for call in calls:
+            if call.code >= FIRST_REFUSAL:
+                refused.setdefault(call.code, []).append(call)
+        for code, same in sorted(refused.items()):
             if _is_of_enough(same, self._least):
                 fields: dict[str, Value] = {"calls": len(same), "minutes": minutes}
                 rows.append(self._row("sip_code", str(code), fields, time_ms))
