@@ -66,6 +66,13 @@ def udp(payload: bytes, source_port: int = 4000, target_port: int = 5000) -> byt
     return struct.pack("!HHHH", source_port, target_port, 8 + len(payload), 0) + payload
 
 
+def tcp(
+    data: bytes, sequence: int, source_port: int = 5060, target_port: int = 5060
+) -> bytes:
+    ports, sequence = (source_port, target_port), sequence & 0xFFFFFFFF
+    return struct.pack("!HHIIBBHHH", *ports, sequence, 0, 0x50, 24, 9, 0, 0) + data
+
+
 def ipv4(
     body: bytes,
     source: str = A,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-import struct
 
 import pytest
-from rtp_captures import A, B, ethernet, ipv4, rtp, write_capture
+from rtp_captures import A, B, ethernet, ipv4, rtp, tcp, write_capture
 from test_rtp_calls import ADDRESS, SDP, Wire, invite
 
 from collectors.rtp.capture_report import report_capture
@@ -158,11 +157,8 @@ def test_of_a_body_of_several_parts_only_the_session_description_is_read():
     assert (medium.address, medium.port) == (ADDRESS["a"], 4000)
 
 
-def tcp(data: bytes, sequence: int, ports: tuple[int, int] = (5060, 5060)) -> bytes:
-    head = struct.pack(
-        "!HHIIBBHHH", *ports, sequence & 0xFFFFFFFF, 0, 0x50, 24, 9, 0, 0
-    )
-    return ethernet(ipv4(head + data, A, B, 6))
+def segment(data: bytes, at: int, ports: tuple[int, int] = (5060, 5060)) -> bytes:
+    return ethernet(ipv4(tcp(data, at, *ports), A, B, 6))
 
 
 def message(number: int, text: str = "") -> bytes:
@@ -188,10 +184,10 @@ def test_sip_over_tcp_is_read_however_it_is_cut_into_segments(tmp_path, seed):
     frames, at = [], 0
     while at < len(stream):
         size = chance.randrange(200, 1400)
-        frames.append(tcp(stream[at : at + size], first + at))
+        frames.append(segment(stream[at : at + size], first + at))
         if chance.random() < 0.3:
             # It is sent again, with a little of what follows.
-            frames.append(tcp(stream[at : at + size + 9], first + at))
+            frames.append(segment(stream[at : at + size + 9], first + at))
         at += size
     report = report_of(tmp_path, frames)
     assert report.sip is not None
@@ -201,7 +197,8 @@ def test_sip_over_tcp_is_read_however_it_is_cut_into_segments(tmp_path, seed):
 
 def test_a_segment_that_is_missing_costs_its_message_and_tls_is_said(tmp_path):
     whole = message(1, audio(A, 4000, "sendrecv"))
-    frames = [tcp(whole[:150], 0), tcp(message(2), 500), tcp(b"\x17\3\3", 9, (5061, 9))]
+    frames = [segment(whole[:150], 0), segment(message(2), 500)]
+    frames += [segment(b"\x17\3\3", 9, (5061, 9))]
     report = report_of(tmp_path, frames)
     assert report.sip is not None
     assert report.sip.attempts == 1
@@ -216,7 +213,7 @@ def test_no_tcp_however_damaged_raises_or_piles_up(tmp_path):
     chance = random.Random(7)
     frames = []
     for n in range(3000):
-        frame = bytearray(tcp(message(n), chance.randrange(1 << 32), (n, 5060)))
+        frame = bytearray(segment(message(n), chance.randrange(1 << 32), (n, 5060)))
         for _ in range(chance.randrange(3)):
             frame[chance.randrange(len(frame))] = chance.randrange(256)
         frames.append(bytes(frame[: chance.randrange(len(frame) + 1)]))

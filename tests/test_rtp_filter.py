@@ -14,6 +14,7 @@ from rtp_captures import (
     rtp,
     sender_report,
     source_description,
+    tcp,
     udp,
     voip_metrics,
 )
@@ -25,6 +26,7 @@ from collectors.rtp.frame_decoder import FrameDecoder
 from collectors.rtp.packet_filter import rtp_filter
 
 PROGRAM = rtp_filter()
+WITH_SIP = rtp_filter(with_sip=True)
 TUNNELS = [name for name in FRAMES if "gre" in name or "erspan" in name]
 SIX = "2001:db8::1", "2001:db8::2"
 
@@ -72,6 +74,8 @@ def run_filter(program: list[Instruction], frame: bytes) -> int:
                 at += true if holds else false
             elif code == 0x64:
                 accumulator <<= value
+            elif code == 0x74:
+                accumulator >>= value
             elif code == 0x02:
                 cells[value] = accumulator
             elif code == 0x60:
@@ -208,11 +212,54 @@ def test_no_report_is_copied_without_bound():
     assert kept(ethernet(ipv4(udp(long)))) == 42 + 1024
 
 
-def test_the_program_has_no_jump_out_of_it():
-    assert len(packed(PROGRAM)) == 8 * len(PROGRAM)
-    for at, (code, true, false, value) in enumerate(PROGRAM):
+def in_tunnel(name: str, packet: bytes) -> bytes:
+    """A packet instead of that which the tunnel of that name has in it."""
+    sound = FRAMES[name][1]
+    return sound[: kept(sound) - 40] + packet
+
+
+@pytest.mark.parametrize(
+    ("data", "ports", "octets"),
+    [
+        (b"INVITE sip:ada@pbx SIP/2.0", (9000, 9000), 26),
+        (b"a=sendrecv", (5060, 40_000), 10),
+        (b"m=audio 9", (40_000, 5060), 9),
+        (b"\r\n\r\n", (5060, 5060), 4),
+        (bytes([22, 3, 1]) + b"secret", (40_000, 5061), 2),
+        (bytes([23, 3, 3]) + b"secret", (5061, 40_000), 2),
+        # Neither a call nor a part of one that can be told.
+        (b"REGISTER sip:ada@pbx", (5060, 5060), 0),
+        (b"MESSAGE sip:ada@pbx", (5060, 5060), 0),
+        (b"GET / HTTP/1.1", (9000, 80), 0),
+        (b"", (5060, 5060), 0),
+        (bytes(6), (5060, 5060), 0),
+        (b"nothing", (5061, 5061), 0),
+    ],
+)
+def test_of_tcp_sip_about_calls_is_kept_only_if_it_is_asked_for(data, ports, octets):
+    segment = tcp(data, 7, *ports)
+    options = bytearray(tcp(bytes(12) + data, 7, *ports))
+    options[12] = 0x80
+    inner = ipv4(segment, protocol=6)
+    for frame in (
+        ethernet(inner),
+        ethernet(ipv4(bytes(options), protocol=6)),
+        ethernet(inner, 0, (0x8100, 5)),
+        ethernet(ipv6(segment, *SIX, 6)),
+        ethernet(ipv6(segment, *SIX, 6), 0, (0x8100, 5)),
+        *(in_tunnel(name, inner) for name in (*TUNNELS, "vxlan")),
+    ):
+        copied = min(run_filter(WITH_SIP, frame), len(frame))
+        assert copied == (len(frame) - len(data) + octets if octets else 0)
+        assert kept(frame) == 0
+
+
+@pytest.mark.parametrize("program", [PROGRAM, WITH_SIP])
+def test_the_program_has_no_jump_out_of_it(program):
+    assert len(packed(program)) == 8 * len(program)
+    for at, (code, true, false, value) in enumerate(program):
         furthest = value if code == 0x05 else max(true, false)
-        assert at + 1 + furthest < len(PROGRAM) or not furthest
+        assert at + 1 + furthest < len(program) or not furthest
     chance = random.Random(8)
     for _ in range(2000):
         frame = bytearray(ethernet(ipv4(SOUND)))

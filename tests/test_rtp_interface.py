@@ -25,8 +25,8 @@ SENDER = f"""
 import socket, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from rtp_captures import (
-    ethernet, ipv4, receiver_report, rtp, sender_report, source_description, udp,
-    voip_metrics,
+    ethernet, ipv4, receiver_report, rtp, sender_report, source_description, tcp,
+    udp, voip_metrics,
 )
 names = source_description(9, {NAME!r})
 link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
@@ -50,9 +50,15 @@ for n in range(int(sys.argv[1])):
         if n == 50:
             head = f"Via: x;branch=z{{host}}\\r\\nFrom: <sip:{{host}}{NAME}>\\r\\n"
             head += f"Call-ID: {{host}}{NAME}\\r\\nCSeq: 1 INVITE\\r\\n\\r\\n"
+            at = 1
             for start in ("INVITE sip:{NAME} SIP/2.0", "SIP/2.0 486 Busy"):
-                message = udp((start + "\\r\\n" + head).encode(), 5060, 5060)
-                link.send(ethernet(ipv4(message, *pair)))
+                message = (start + "\\r\\n" + head).encode()
+                if host % 2:
+                    link.send(ethernet(ipv4(udp(message, 5060, 5060), *pair)))
+                    continue
+                for part in (message[:70], message[70:]):
+                    link.send(ethernet(ipv4(tcp(part, at), *pair, 6)))
+                    at += len(part)
 """
 # Prints the counts of a small ring that nobody empties, and if it has any speech.
 OVERFLOW = """
@@ -142,7 +148,7 @@ def test_real_packets_become_rows_in_the_journal(path, tmp_path):
         assert 0 <= fields["rtt_ms"] < 1000
         assert fields["reported_mos"] == 3.9
     capture = [row.fields for row in rows if row.measurement == "rtp_capture"]
-    assert sum(fields["packets"] for fields in capture) == 2400 + 72 + 24
+    assert sum(fields["packets"] for fields in capture) == 2400 + 72 + 24 + 12
     assert sum(fields["rtcp"] for fields in capture) == 48
     assert sum(fields["rtcp_unread"] for fields in capture) == 24
     assert sum(fields["sip"] for fields in capture) == 24

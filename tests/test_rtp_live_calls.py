@@ -14,6 +14,7 @@ from rtp_captures import (
     receiver_report,
     rtp,
     sender_report,
+    tcp,
     udp,
 )
 from test_rtp_filter import run_filter
@@ -68,6 +69,16 @@ class Port:
             # What has been read is overwritten in the ring.
             assert frame[42:kept] not in memory
 
+    def send_tcp(self, at_ms, data, sequence, ports=(5060, 5060)):
+        packet = ipv4(tcp(data, sequence, *ports), "10.1.1.1", "10.2.2.2", 6)
+        frame = ethernet(packet)
+        kept = run_filter(PROGRAM, frame)
+        if kept:
+            at_ns = START_NS + int(at_ms * 1e6)
+            memory, block = ring_block([(at_ns, frame)], kept)
+            self.streams.read_block(memory, block)
+            assert data not in memory
+
     def call(self, call, code, delay_ms=500):
         self.send(0, sip("INVITE", call))
         self.send(10, sip(100, call))
@@ -87,6 +98,45 @@ class Port:
                 self.streams.calls,
             )
         ).samples
+
+
+def test_calls_over_tcp_are_read_however_their_messages_are_cut():
+    port, chance = Port(), random.Random(3)
+    at = {True: 0xFFFFFFF0, False: 7}
+    for call in range(12):
+        sdp = description("10.2.2.2", 4000 + call)
+        invite = sip("INVITE", call, sdp=sdp).replace(
+            b"\r\n\r\n", f"\r\nContent-Length: {len(sdp)}\r\n\r\n".encode(), 1
+        )
+        for at_ms, is_request, data in (
+            # It is about no call, so the kernel leaves it out.
+            (0, True, sip("REGISTER", call, "REGISTER")),
+            (1, True, invite),
+            (501, False, sip(486, call)),
+        ):
+            while data:
+                some = data[: chance.randrange(80, 300)]
+                ports = (40_000, 5060) if is_request else (5060, 40_000)
+                port.send_tcp(at_ms, some, at[is_request], ports)
+                at[is_request] += len(some)
+                data = data[len(some) :]
+    rows, withheld = port.rows()
+    fields = {row.tags["group"]: row.fields for row in rows}
+    assert (fields["486"]["calls"], withheld) == (12, 0)
+    assert fields["all"]["delay_ms"] == 500
+    assert port.streams.counts["sip"] == 24
+    assert len(port.streams.calls._media) == 12
+
+
+def test_a_message_over_tcp_that_does_not_go_on_is_forgotten_and_tls_is_counted():
+    port = Port()
+    port.send_tcp(0, sip("INVITE", 1)[:150], 0)
+    port.send_tcp(0, b"\x16\3\1" + NAME.encode(), 9, (40_000, 5061))
+    calls, counts = port.streams.calls, port.streams.counts
+    assert NUMBER in repr(calls._connections._open)
+    calls.drop_unfinished(START_NS + MINUTE_NS)
+    assert NUMBER not in repr(calls._connections._open)
+    assert (counts["sip"], counts["sip_gaps"], counts["sip_tls"]) == (0, 1, 1)
 
 
 @pytest.mark.parametrize(

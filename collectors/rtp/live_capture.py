@@ -131,11 +131,13 @@ class LiveCapture:
             "rtcp_unread": counts["rtcp_unread"],
         }
         if self._sip is not None and calls is not None:
+            calls.drop_unfinished(now_ns)
             settled = calls.calls.take_settled(now_ns, is_end)
             await asyncio.sleep(0)
             samples, withheld = self._sip.close_minute(settled, minute_ms)
             rows.samples.extend(samples)
-            fields |= {"sip": counts["sip"], "calls_withheld": withheld}
+            fields |= {name: counts[name] for name in ("sip", "sip_gaps", "sip_tls")}
+            fields["calls_withheld"] = withheld
         down_s, self._down_s = self._down_s, 0.0
         if not kernel.seen and down_s >= self._minute_s - 2 * _CHECK_S:
             return rows.samples

@@ -57,7 +57,7 @@ class LiveStreams:
         self.streams: dict[StreamKey, RtpStream] = {}
         self.last_ns = 0
         self._candidates = StreamCandidates[StreamKey](_MOST_CANDIDATES)
-        self._decoder = FrameDecoder()
+        self._decoder = FrameDecoder(with_tcp=with_sip)
 
     def read_block(self, memory: mmap.mmap | bytearray, block: RingBlock) -> None:
         """Counts the packets of a block, and overwrites what is more than headers."""
@@ -105,6 +105,10 @@ class LiveStreams:
         if datagram is None:
             # The filter keeps no later fragment that could be joined.
             self._decoder.forget_fragments()
+            return False
+        if datagram.tcp_sequence is not None:
+            if self.calls is not None:
+                self.calls.take(at_ns, datagram)
             return False
         header = read_rtp(datagram.payload, datagram.size)
         if header is not None:

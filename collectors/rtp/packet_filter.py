@@ -19,7 +19,6 @@ from collectors.rtp.filter_program import (
     LOAD_INDEX,
     LOAD_INDEXED_BYTE,
     LOAD_INDEXED_SHORT,
-    LOAD_INDEXED_WORD,
     LOAD_IP_HEAD,
     LOAD_SHORT,
     RECALL,
@@ -41,42 +40,45 @@ from collectors.rtp.filter_program import (
     keep_nothing,
 )
 from collectors.rtp.rtcp_filter import rtcp_lines
+from collectors.rtp.sip_filter import sip_lines, sip_segment_lines
 
 _RTP_HEAD, _IPV6_HEAD = 12, 40
 # Cells of the filter's memory.
 _FLAGS, _KIND = 0, 1
 
 
-# What begins a reply, and the requests that set a call up or change it.
-_SIP_BEGINNINGS = (b"SIP/", b"INVI", b"ACK ", b"PRAC", b"UPDA")
-_MOST_SIP_BYTES = 4096
-
-
 def rtp_filter(with_sip: bool = False) -> list[Instruction]:
     """Keeps the headers of RTP and the reports of RTCP, over IPv4 and IPv6, plain or
     behind one VLAN tag, or in GRE, ERSPAN or VXLAN over IPv4. (The kernel has taken off
-    the outer tag before, so QinQ is kept, too.) `with_sip` keeps SIP messages over UDP
-    that are about calls."""
+    the outer tag before, so QinQ is kept, too.) `with_sip` keeps SIP messages that are
+    about calls."""
     lines: FilterLines = [
         FilterLine(LOAD_SHORT, 12),
         FilterLine(EQUAL, 0x8100, "tagged"),
         FilterLine(EQUAL, 0x88A8, "tagged"),
-        *_network("plain", ETHERNET_HEAD),
+        *_network("plain", ETHERNET_HEAD, with_sip),
         "tagged",
         FilterLine(LOAD_SHORT, 16),
-        *_network("tagged ", ETHERNET_HEAD + VLAN_TAG),
-        *_tunnels(),
+        *_network("tagged ", ETHERNET_HEAD + VLAN_TAG, with_sip),
+        *_tunnels(with_sip),
         *rtcp_lines(),
+        *(sip_segment_lines() if with_sip else ()),
         "other udp",
-        *(_sip() if with_sip else ()),
+        *(sip_lines() if with_sip else ()),
         *keep_nothing(),
     ]
     return assemble(lines)
 
 
-def _network(label: str, at: int) -> FilterLines:
+def _network(label: str, at: int, with_sip: bool) -> FilterLines:
     """Goes on at the IP header `at`, with the Ethernet type in the accumulator."""
     six = f"{label} ipv6"
+    tcp, tcp_six = f"{label} tcp", f"{label} ipv6 tcp"
+    segments: FilterLines = [
+        *(tcp, *advance(at - ETHERNET_HEAD), go_to("tcp")),
+        *(tcp_six, FilterLine(LOAD_INDEX, at + _IPV6_HEAD - ETHERNET_HEAD)),
+        go_to("tcp"),
+    ]
     return [
         FilterLine(EQUAL, 0x86DD, six),
         FilterLine(EQUAL, 0x0800, "", KEEP_NOTHING),
@@ -86,6 +88,7 @@ def _network(label: str, at: int) -> FilterLines:
         FilterLine(LOAD_IP_HEAD, at),
         FilterLine(LOAD_BYTE, at + 9),
         FilterLine(EQUAL, 47, f"{label} gre"),
+        *([FilterLine(EQUAL, 6, tcp)] if with_sip else ()),
         FilterLine(EQUAL, 17, "", KEEP_NOTHING),
         FilterLine(LOAD_INDEXED_BYTE, at + UDP_HEAD),
         FilterLine(AND, 0xC0),
@@ -106,6 +109,7 @@ def _network(label: str, at: int) -> FilterLines:
         go_to("rtcp"),
         six,
         FilterLine(LOAD_BYTE, at + 6),
+        *([FilterLine(EQUAL, 6, tcp_six)] if with_sip else ()),
         FilterLine(EQUAL, 17, "", KEEP_NOTHING),
         FilterLine(LOAD_BYTE, at + _IPV6_HEAD + UDP_HEAD),
         FilterLine(AND, 0xC0),
@@ -119,14 +123,19 @@ def _network(label: str, at: int) -> FilterLines:
         f"{label} ipv6 other",
         FilterLine(LOAD_INDEX, at + _IPV6_HEAD - ETHERNET_HEAD),
         go_to("other udp"),
+        *(segments if with_sip else ()),
         *keep_nothing(),
     ]
 
 
-def _tunnels() -> FilterLines:
+def _tunnels(with_sip: bool) -> FilterLines:
     """Goes on at `gre` or `vxlan` with what is behind the outer IP header 14 octets
     after the index. The inner frame, then, begins at the index."""
     at = ETHERNET_HEAD
+    segments: FilterLines = [
+        *("inner tcp", *_pass_ip_head(at), go_to("tcp")),
+        *("inner ipv6 tcp", *advance(_IPV6_HEAD), go_to("tcp")),
+    ]
     return [
         "vxlan",
         FilterLine(LOAD_INDEXED_SHORT, at + 2),
@@ -175,6 +184,7 @@ def _tunnels() -> FilterLines:
         *_back_to_frame(),
         "inner ipv6",
         FilterLine(LOAD_INDEXED_BYTE, at + 6),
+        *([FilterLine(EQUAL, 6, "inner ipv6 tcp")] if with_sip else ()),
         FilterLine(EQUAL, 17, "", KEEP_NOTHING),
         *advance(_IPV6_HEAD),
         go_to("inner udp"),
@@ -184,12 +194,9 @@ def _tunnels() -> FilterLines:
         FilterLine(LOAD_INDEXED_SHORT, at + 6),
         FilterLine(ANY_BIT, 0x1FFF, KEEP_NOTHING),
         FilterLine(LOAD_INDEXED_BYTE, at + 9),
+        *([FilterLine(EQUAL, 6, "inner tcp")] if with_sip else ()),
         FilterLine(EQUAL, 17, "", KEEP_NOTHING),
-        FilterLine(LOAD_INDEXED_BYTE, at),
-        FilterLine(AND, 15),
-        FilterLine(SHIFT_LEFT, 2),
-        FilterLine(ADD_INDEX, 0),
-        FilterLine(TO_INDEX, 0),
+        *_pass_ip_head(at),
         "inner udp",
         FilterLine(LOAD_INDEXED_BYTE, at + UDP_HEAD),
         FilterLine(AND, 0xC0),
@@ -201,24 +208,19 @@ def _tunnels() -> FilterLines:
         FilterLine(RETURN_A, 0),
         "no rtp",
         go_to("other udp"),
+        *(segments if with_sip else ()),
         *keep_nothing(),
     ]
 
 
-def _sip() -> FilterLines:
-    """Goes on with the header of UDP 14 octets after the index."""
-    at = ETHERNET_HEAD + UDP_HEAD
+def _pass_ip_head(at: int) -> FilterLines:
+    """Moves the index register over an IPv4 header `at` after it."""
     return [
-        FilterLine(LOAD_INDEXED_WORD, at),
-        *(
-            FilterLine(EQUAL, int.from_bytes(beginning), "sip")
-            for beginning in _SIP_BEGINNINGS
-        ),
-        FilterLine(RETURN, 0),
-        "sip",
-        FilterLine(TO_A, 0),
-        FilterLine(ADD, at + _MOST_SIP_BYTES),
-        FilterLine(RETURN_A, 0),
+        FilterLine(LOAD_INDEXED_BYTE, at),
+        FilterLine(AND, 15),
+        FilterLine(SHIFT_LEFT, 2),
+        FilterLine(ADD_INDEX, 0),
+        FilterLine(TO_INDEX, 0),
     ]
 
 

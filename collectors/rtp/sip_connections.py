@@ -15,7 +15,9 @@ from collectors.rtp.frame_decoder import Datagram
 from collectors.rtp.sip_messages import begins_sip
 
 _MOST_CONNECTIONS, _MOST_MESSAGE_BYTES = 1_000, 65_536
-_TLS_PORT, _TLS_RECORDS, _TLS_MAJOR = 5061, range(20, 24), 3
+# A message goes on within that time, or is given up.
+_LONGEST_WAIT_NS = 10_000_000_000
+TLS_PORT, TLS_RECORDS, TLS_MAJOR = 5061, range(20, 24), 3
 _LENGTH = re.compile(rb"\n(?:content-length|l)[ \t]*:[ \t]*(\d{1,5})[ \t]*\r?\n", re.I)
 _END = re.compile(rb"\r?\n\r?\n")
 
@@ -25,23 +27,25 @@ class _Connection(NamedTuple):
 
     waiting: bytes
     expected: int
+    at_ns: int
 
 
 class SipConnections:
     """`take` each segment. It adds to `counts` `sip_gaps` (messages given up) and
-    `sip_tls` (records of TLS on port 5061, which are encrypted)."""
+    `sip_tls` (records of TLS on port 5061, which are encrypted). `sees_all`: whether
+    no segment was left out on purpose, so that each gap is a message."""
 
-    def __init__(self, counts: Counter[str]) -> None:
-        self._counts = counts
+    def __init__(self, counts: Counter[str], sees_all: bool = True) -> None:
+        self._counts, self._sees_all = counts, sees_all
         self._open: dict[tuple[bytes, int, bytes, int], _Connection] = {}
 
-    def take(self, segment: Datagram) -> Iterator[bytes]:
+    def take(self, at_ns: int, segment: Datagram) -> Iterator[bytes]:
         """The messages that are whole with this segment."""
         data, sequence = segment.payload, segment.tcp_sequence
         if not data or sequence is None:
             return
         ports = segment.source_port, segment.target_port
-        if _TLS_PORT in ports and _is_tls(data):
+        if TLS_PORT in ports and _is_tls(data):
             self._counts["sip_tls"] += 1
             return
         key = (segment.source, ports[0], segment.target, ports[1])
@@ -50,7 +54,7 @@ class SipConnections:
             behind = known.expected - sequence & 0xFFFFFFFF
             if behind >= 1 << 31 or len(data) < segment.size:
                 # What is between is missing, or was cut when it was captured.
-                self._counts["sip_gaps"] += 1
+                self._counts["sip_gaps"] += self._sees_all or bool(known.waiting)
                 known = None
             elif behind:
                 # It came before, perhaps but for its end.
@@ -68,13 +72,20 @@ class SipConnections:
             yield waiting[:end]
             waiting = waiting[end:]
         if len(waiting) <= _MOST_MESSAGE_BYTES:
-            self._open[key] = _Connection(waiting, expected)
+            self._open[key] = _Connection(waiting, expected, at_ns)
             if len(self._open) > _MOST_CONNECTIONS:
                 del self._open[next(iter(self._open))]
 
+    def drop_unfinished(self, now_ns: int) -> None:
+        """Gives up messages that did not go on: they may have names."""
+        for key, one in list(self._open.items()):
+            if one.waiting and now_ns - one.at_ns > _LONGEST_WAIT_NS:
+                self._counts["sip_gaps"] += 1
+                del self._open[key]
+
 
 def _is_tls(data: bytes) -> bool:
-    return len(data) > 1 and data[0] in _TLS_RECORDS and data[1] == _TLS_MAJOR
+    return len(data) > 1 and data[0] in TLS_RECORDS and data[1] == TLS_MAJOR
 
 
 def _message_end(data: bytes) -> int | None:

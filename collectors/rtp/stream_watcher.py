@@ -82,7 +82,7 @@ class StreamWatcher:
         if not 0 <= at_ns - self._swept_ns <= _SWEEP_NS:
             self._sweep(at_ns)
         if datagram.tcp_sequence is not None:
-            for message in self._connections.take(datagram):
+            for message in self._connections.take(at_ns, datagram):
                 self._sip(at_ns, datagram.source, message)
             return
         payload, size = datagram.payload, datagram.size

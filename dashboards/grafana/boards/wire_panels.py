@@ -271,8 +271,6 @@ CAPTURES = Panel(
                 ("over_limit", "sum"),
                 ("rtcp", "sum"),
                 ("rtcp_unread", "sum"),
-                ("sip", "sum"),
-                ("calls_withheld", "sum"),
                 ("down_s", "sum"),
                 by=("interface",),
             )
@@ -297,10 +295,6 @@ CAPTURES = Panel(
         "rtcp_unread_sum": record_column(
             "rtp_capture", "rtcp_unread", "RTCP not read", 0
         ),
-        "sip_sum": record_column("rtp_capture", "sip", "SIP messages", 0),
-        "calls_withheld_sum": record_column(
-            "rtp_capture", "calls_withheld", "Calls in no row", 0
-        ),
         "down_s_sum": record_column("rtp_capture", "down_s", "Port down", 0),
         "streams_max": record_column("rtp_capture", "streams", "Streams, most", 0),
         "withheld_max": record_column("rtp_capture", "withheld", "In no row, most", 0),
@@ -308,8 +302,41 @@ CAPTURES = Panel(
     sort=("drop_ratio_mean", True),
     no_value=_NO_CAPTURE,
 )
+SIGNALLING = Panel(
+    "How much of SIP was seen?",
+    "Not whole: messages over TCP of which a part was missing. Encrypted: records of "
+    "SIP over TLS, which nobody can read; their calls are in no row. Calls in no row: "
+    "of too few callers to be shown. Empty if SIP is not read (--sip).",
+    (
+        PanelQuery(
+            select(
+                "rtp_capture",
+                ("sip", "sum"),
+                ("sip_gaps", "sum"),
+                ("sip_tls", "sum"),
+                ("calls_withheld", "sum"),
+                by=("interface",),
+            )
+        ),
+    ),
+    "short",
+    "table",
+    width=24,
+    height=5,
+    columns={
+        "interface": _PORT_COLUMN,
+        "sip_sum": record_column("rtp_capture", "sip", "SIP messages", 0),
+        "sip_gaps_sum": record_column("rtp_capture", "sip_gaps", "Not whole", 0),
+        "sip_tls_sum": record_column("rtp_capture", "sip_tls", "Encrypted", 0),
+        "calls_withheld_sum": record_column(
+            "rtp_capture", "calls_withheld", "Calls in no row", 0
+        ),
+    },
+    sort=("sip_sum", True),
+    no_value=_NO_CAPTURE,
+)
 WIRE_CALLS = BoardRow(
     "Telephony on the wire",
-    (SUBNETS, FAR_ENDS, SETUPS, CODES, WHEN_POOR, DROPS, CAPTURES),
+    (SUBNETS, FAR_ENDS, SETUPS, CODES, WHEN_POOR, DROPS, CAPTURES, SIGNALLING),
     collapsed=True,
 )
