@@ -18,7 +18,6 @@ WAITING: tuple[str, ...] = (
     "test_river_bad_input",
     "test_river_kill",
     "test_river_full_disk",
-    "test_snmp_poller",
     "test_agent_schedule",
     "test_traps_run",
     "test_snmp_namespace",
@@ -45,8 +44,6 @@ WAITING: tuple[str, ...] = (
     "test_alerts_refused",
     "test_journal_kill",
     "test_snmp_v3_restart",
-    "test_snmp_poller_ports",
-    "test_snmp_poller_report",
 )
 WORKING: tuple[str, ...] = (
     "test_report_pdf",

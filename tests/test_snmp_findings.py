@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from polled_switches import QUICK, device, estate, polling
+from virtual_time import in_virtual_time
 from waiting import until
 
 from collectors.batch import check_batch
@@ -80,6 +81,7 @@ def test_what_is_over_has_one_row_that_ends_it() -> None:
     assert device_findings.rows(PLACE, 5, {}, []) is None
 
 
+@in_virtual_time
 async def test_a_fast_port_without_64_bit_counters_has_no_traffic_and_a_finding() -> (
     None
 ):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 from polled_switches import QUICK, device, estate, polling
+from virtual_time import in_virtual_time
 from waiting import until
 
 from collectors.batch import check_batch
@@ -48,6 +49,7 @@ class IpSlaRouter(SimulatedSwitch):
         self._rows = sorted([*self._rows, *table])
 
 
+@in_virtual_time
 async def test_a_routers_own_measurements_are_stored_by_their_names() -> None:
     async with (
         IpSlaRouter("r", 1) as router,
@@ -69,6 +71,7 @@ async def test_a_routers_own_measurements_are_stored_by_their_names() -> None:
     assert not sink.rows("ip_sla", operation="spare")
 
 
+@in_virtual_time
 async def test_a_switch_without_operations_is_asked_once_an_hour() -> None:
     async with (
         SimulatedSwitch("s", 1) as switch,

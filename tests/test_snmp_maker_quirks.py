@@ -19,6 +19,7 @@ from maker_agents import (
     ZyxelGs1900,
 )
 from polled_switches import QUICK, device, estate, polling
+from virtual_time import in_virtual_time
 from waiting import until
 
 from collectors.snmp import credential
@@ -52,6 +53,7 @@ def vlans(shown: dict[str, Any]) -> dict[int, str]:
 
 
 @pytest.mark.parametrize("kind", [ZyxelGs1900, ArubaLogical, CiscoPerVlan])
+@in_virtual_time
 async def test_no_table_of_who_is_behind_a_port_is_ever_requested(
     kind: type[Beside],
 ) -> None:
@@ -65,19 +67,23 @@ async def test_no_table_of_who_is_behind_a_port_is_ever_requested(
     assert agent.strangers == set()
 
 
+@in_virtual_time
 async def test_a_zyxel_gs1900_has_its_vlans_beside_its_odd_forwarding_table() -> None:
     assert vlans(await read_rows(ZyxelGs1900("a"))) == {1: "staff"}
 
 
+@in_virtual_time
 async def test_an_old_juniper_ex_has_the_vlans_of_its_tags_not_of_its_numbers() -> None:
     assert vlans(await read_rows(OldJuniperEx("a"))) == {3: "phones", 110: "staff"}
 
 
+@in_virtual_time
 async def test_an_aruba_switch_has_its_vlans_without_logical_entities() -> None:
     parsed = vlans(await read_rows(ArubaLogical("a")))
     assert parsed == {1: "VLAN1", 10: "VLAN10", 20: "VLAN20"}
 
 
+@in_virtual_time
 async def test_a_cisco_with_a_bridge_mib_a_vlan_has_all_neighbours_and_vlans() -> None:
     ports = [
         SimulatedPort(n, f"Gi1/0/{n}", neighbour=SimulatedNeighbour(f"sw-{n}"))
@@ -90,6 +96,7 @@ async def test_a_cisco_with_a_bridge_mib_a_vlan_has_all_neighbours_and_vlans() -
     assert vlans(shown) == {1: "VLAN0001", 10: "VLAN0010"}
 
 
+@in_virtual_time
 async def test_ciscos_garbage_for_precision_and_thresholds_is_left_out() -> None:
     shown = await read_rows(CiscoGarbage("a"))
     first, second = sorted(shown["sensors"], key=lambda sensor: sensor["descr"])
@@ -100,6 +107,7 @@ async def test_ciscos_garbage_for_precision_and_thresholds_is_left_out() -> None
 
 
 @pytest.mark.parametrize("kind", [RouterOs, OldRouterOs])
+@in_virtual_time
 async def test_routeros_neighbours_stand_at_the_port_of_its_own_table(
     kind: type[RouterOs],
 ) -> None:

@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 from bad_answers import Cached
 from polled_switches import MEGABIT, QUICK, device, estate, numbers, polling
+from virtual_time import in_virtual_time
 from waiting import until
 
 from collectors.estate import Line
@@ -21,6 +22,7 @@ from towpath.demo.simulated_switches import (
 )
 
 
+@in_virtual_time
 async def test_rates_are_what_the_switch_carried() -> None:
     async with SimulatedSwitch("a", 4) as switch:
         switch.port("Gi1/0/1").set_rate(100 * MEGABIT, 20 * MEGABIT, errors_per_s=50)
@@ -48,6 +50,7 @@ async def test_rates_are_what_the_switch_carried() -> None:
     assert polled[-1]["ports_up"] == 4
 
 
+@in_virtual_time
 async def test_a_poll_out_of_turn_draws_no_spike_from_an_agent_that_caches() -> None:
     config = SnmpConfig(period_s=1.0, timeout_s=0.5, tries=2)
     async with Cached("a", 1) as switch:
@@ -63,6 +66,7 @@ async def test_a_poll_out_of_turn_draws_no_spike_from_an_agent_that_caches() -> 
     assert max(rates) <= 4.5 * 10 * MEGABIT
 
 
+@in_virtual_time
 async def test_a_link_that_fails_is_down_and_expected_up_if_it_matters() -> None:
     ports = [SimulatedPort(n, f"Gi1/0/{n}") for n in range(1, 6)]
     ports[0].neighbour = SimulatedNeighbour("core", "Gi9")
@@ -96,6 +100,7 @@ async def test_a_link_that_fails_is_down_and_expected_up_if_it_matters() -> None
     assert sink.rows("device")[-1]["ports_down"] == 5
 
 
+@in_virtual_time
 async def test_a_port_switched_off_is_neither_up_nor_down() -> None:
     async with SimulatedSwitch("a", 2) as switch:
         switch.port("Gi1/0/2").admin_up = False
@@ -107,6 +112,7 @@ async def test_a_port_switched_off_is_neither_up_nor_down() -> None:
     assert sink.rows("device")[0]["ports_down"] == 0
 
 
+@in_virtual_time
 async def test_a_restart_draws_no_spike() -> None:
     async with SimulatedSwitch("a", 2) as switch:
         switch.port("Gi1/0/1").set_rate(80 * MEGABIT, 80 * MEGABIT)
@@ -126,6 +132,7 @@ async def test_a_restart_draws_no_spike() -> None:
 
 
 @pytest.mark.parametrize("announced", [True, False])
+@in_virtual_time
 async def test_renumbered_ports_keep_their_series(announced: bool) -> None:
     """Whether the agent announces it by ifTableLastChange or not."""
     async with SimulatedSwitch("a", 3) as switch:
@@ -143,6 +150,7 @@ async def test_renumbered_ports_keep_their_series(announced: bool) -> None:
     assert set(of_idle) == {0.0}
 
 
+@in_virtual_time
 async def test_a_port_that_appears_is_found() -> None:
     async with (
         SimulatedSwitch("a", 2) as switch,
@@ -154,6 +162,7 @@ async def test_a_port_that_appears_is_found() -> None:
         await until(lambda: sink.rows("interface", port="Te1/1/1"), "the new port")
 
 
+@in_virtual_time
 async def test_a_new_alias_is_noticed_without_asking_for_all_names_each_time() -> None:
     async with SimulatedSwitch("a", 20) as switch:
         held = device("a", switch, expect_up="camera")
@@ -167,6 +176,7 @@ async def test_a_new_alias_is_noticed_without_asking_for_all_names_each_time() -
             )
 
 
+@in_virtual_time
 async def test_a_line_is_measured_against_its_contract_from_either_end() -> None:
     async with SimulatedSwitch("a", 3) as switch:
         switch.port("Gi1/0/1").set_rate(40 * MEGABIT, 5 * MEGABIT)
@@ -220,6 +230,7 @@ async def test_a_line_is_measured_against_its_contract_from_either_end() -> None
     assert why == "line"
 
 
+@in_virtual_time
 async def test_a_poll_of_fifty_ports_takes_few_packets_and_no_fragments() -> None:
     longest = 0
 
@@ -244,6 +255,7 @@ async def test_a_poll_of_fifty_ports_takes_few_packets_and_no_fragments() -> Non
     assert longest <= 1472
 
 
+@in_virtual_time
 async def test_an_agent_without_sysuptime_is_timed_by_our_clock_and_marked() -> None:
     class Timeless(SimulatedSwitch):
         def rebuild(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from polled_switches import QUICK, RowSink, device, estate, polling
+from virtual_time import in_virtual_time
 from waiting import until
 
 from collectors.snmp import SnmpConfig
@@ -14,6 +15,7 @@ from towpath.demo.simulated_switches import (
 )
 
 
+@in_virtual_time
 async def test_the_poller_reports_about_itself() -> None:
     async with SimulatedSwitch("a", 1) as switch:
         held = estate(device("a", switch))
@@ -26,6 +28,7 @@ async def test_the_poller_reports_about_itself() -> None:
     assert (row["period_s"], row["cut_off"]) == (QUICK.period_s, 0)
 
 
+@in_virtual_time
 async def test_the_poller_reports_at_once_when_it_is_cut_off_and_when_not() -> None:
     async with contextlib.AsyncExitStack() as stack:
         switches = [
@@ -50,6 +53,7 @@ async def test_the_poller_reports_at_once_when_it_is_cut_off_and_when_not() -> N
     assert [row["cut_off"] for row in sink.rows("self_poll")] == [1, 0]
 
 
+@in_virtual_time
 async def test_no_device_counts_as_silent_while_the_poller_is_cut_off() -> None:
     async with contextlib.AsyncExitStack() as stack:
         switches = {

@@ -28,6 +28,7 @@ from polled_switches import (
     estate,
     numbers,
 )
+from virtual_time import in_virtual_time
 from waiting import until
 
 from collectors.snmp import Poller, SnmpConfig, credential
@@ -54,6 +55,7 @@ async def rows_of(
 @pytest.mark.parametrize(
     "kind", [NoBulk, NoBulkOfOneTable, OneAtATime, SkipsRows, NextIsLate, Padded]
 )
+@in_virtual_time
 async def test_all_ports_have_their_names_and_rates(
     kind: type[SimulatedSwitch],
 ) -> None:
@@ -72,6 +74,7 @@ async def test_all_ports_have_their_names_and_rates(
 
 
 @pytest.mark.parametrize("kind", [BrokenExtension, SilentExtension])
+@in_virtual_time
 async def test_a_broken_iftable_extension_leaves_the_32_bit_counters(
     kind: type[SimulatedSwitch],
 ) -> None:
@@ -88,6 +91,7 @@ async def test_a_broken_iftable_extension_leaves_the_32_bit_counters(
     assert int(last["packets"]) <= 6
 
 
+@in_virtual_time
 async def test_sysobjectid_is_requested_by_its_instance() -> None:
     async with NextIsLate("odd", 2) as switch:
         facts = await poll_once(

@@ -6,6 +6,7 @@ from grafana_asks import value_of
 from hypothesis import given
 from hypothesis import strategies as st
 from polled_switches import PUBLIC, QUICK, RowSink, polling
+from virtual_time import in_virtual_time
 from waiting import until
 
 from collectors.estate import Device, Estate, Site
@@ -47,6 +48,7 @@ def test_an_estate_without_sites_has_no_names() -> None:
     assert site_names(Estate(), 5) == []
 
 
+@in_virtual_time
 async def test_the_poller_reports_the_sites_with_its_own_figures() -> None:
     estate = Estate(sites=(Site(id="hall", name="Town hall"),))
     async with polling(estate, QUICK, PUBLIC, report_s=0.05) as (sink, _):

@@ -121,8 +121,9 @@ class SimulatedSwitch(asyncio.DatagramProtocol):
         community: str = "public",
         description: str = "Towpath simulated switch",
         location: str = "",
-        monotonic_s: MonotonicClock = time.monotonic,
+        monotonic_s: MonotonicClock | None = None,
     ) -> None:
+        monotonic_s = monotonic_s or time.monotonic
         if isinstance(ports, int):
             ports = [SimulatedPort(n, f"Gi1/0/{n}") for n in range(1, ports + 1)]
         self.name, self.ports = name, list(ports)
