@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 import services
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
+from sbom_validity import check_valid
 
 PACKAGES = Path(__file__).resolve().parents[1] / "deploy" / "packages"
 sys.path.insert(0, str(PACKAGES))
@@ -47,12 +46,6 @@ def build(module: Any, *arguments: Any) -> Path:
         return package
 
 
-def check_valid(bill: dict[str, Any]) -> None:
-    """The document is one of CycloneDX."""
-    text = json.dumps(bill)
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
-
-
 def named_files(component: dict[str, Any]) -> dict[str, str]:
     return {
         part["name"]: part["hashes"][0]["content"]
@@ -65,7 +58,7 @@ def check_bill(package: Path, files: dict[str, bytes]) -> dict[str, Any]:
     """The SBOM beside the package is valid, and lists just these files."""
     text = package.with_name(f"{package.name}.cdx.json").read_text("utf-8")
     bill: dict[str, Any] = json.loads(text)
-    check_valid(bill)
+    check_valid(text)
     whole = bill["metadata"]["component"]
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
     assert whole["hashes"] == [{"alg": "SHA-256", "content": digest}]

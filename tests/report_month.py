@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 from datetime import UTC, datetime
 from typing import Any
@@ -73,6 +74,12 @@ def month_content(
             ReportSettings(periods=PollPeriods(STEP_MS, STEP_MS)),
         )
     )
+
+
+@functools.cache
+def october_content() -> ReportContent:
+    """Without alerts, and worked out once: to read, not to change."""
+    return month_content()
 
 
 def csv_tables(content: ReportContent) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import io
 import re
 import shlex
@@ -37,18 +38,23 @@ from probes.agent.agent_parser import make_parser
 from towpath import cli
 
 NAMES = re.compile(r"[a-z]\w*_\w+")
-CODE_NAMES = {
-    name
-    for folder in ("probes", "collectors", "alerts", "dashboards", "towpath", "deploy")
-    for path in (ROOT / folder).rglob("*")
-    if path.suffix in {".py", ".yaml", ".conf", ".html"}
-    for name in NAMES.findall(path.read_text(encoding="utf-8"))
-} | {
-    named.name
-    for measurement in CATALOGUE
-    for named in (*measurement.tags, *measurement.fields)
-}
 BOARD_TITLES = {board.title for board in BOARDS}
+
+
+@functools.cache
+def _code_names() -> set[str]:
+    rooms = ("probes", "collectors", "alerts", "dashboards", "towpath", "deploy")
+    return {
+        name
+        for folder in rooms
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".yaml", ".conf", ".html"}
+        for name in NAMES.findall(path.read_text(encoding="utf-8"))
+    } | {
+        named.name
+        for measurement in CATALOGUE
+        for named in (*measurement.tags, *measurement.fields)
+    }
 
 
 # -- commands --------------------------------------------------------------------------
@@ -77,11 +83,12 @@ def _agent_commands() -> Iterator[tuple[str, set[str]]]:
                 yield f"towpath-agent {name}", set(command._option_string_actions)
 
 
-COMMANDS = {
-    **dict(_typer_commands(typer.main.get_command(cli.app), "towpath")),
-    **dict(_agent_commands()),
-}
-GROUPS = {command.rsplit(" ", 1)[0] for command in COMMANDS}
+@functools.cache
+def _commands() -> dict[str, set[str]]:
+    return {
+        **dict(_typer_commands(typer.main.get_command(cli.app), "towpath")),
+        **dict(_agent_commands()),
+    }
 
 
 # Hundreds of texts and commands: a test tries all, and names those it fails for.
@@ -89,10 +96,10 @@ def test_every_command_is_in_the_documents() -> None:
     texts = [text_of(name) for name in PAGE_NAMES]
     nowhere = {
         command
-        for command in COMMANDS
+        for command in _commands()
         if not any(re.search(rf"\b{re.escape(command)}\b(?!-)", t) for t in texts)
     }
-    assert COMMANDS
+    assert _commands()
     assert nowhere == set()
 
 
@@ -109,6 +116,7 @@ def _command_lines(text: str) -> Iterator[str]:
         yield re.sub(r"^\S*/", "", code)
 
 
+@functools.cache
 def _texts_with_commands() -> dict[str, str]:
     """Every text with commands to type, by its place."""
     shipped = [
@@ -132,12 +140,10 @@ def _texts_with_commands() -> dict[str, str]:
     return texts
 
 
-TEXTS = _texts_with_commands()
-
-
 def wrong_in_texts(find_wrong: Callable[[str], Iterable[str]]) -> dict[str, list[str]]:
     """What `find_wrong` finds in each text, by the texts in which it finds any."""
-    found = {name: sorted(find_wrong(text)) for name, text in TEXTS.items()}
+    texts = _texts_with_commands()
+    found = {name: sorted(find_wrong(text)) for name, text in texts.items()}
     assert len(found) > 200
     return {name: wrong for name, wrong in found.items() if wrong}
 
@@ -148,18 +154,18 @@ def _unknown_commands(text: str) -> Iterator[str]:
         words = line.split(" #")[0].replace("…", "").split()
         plain = [word for word in words if not word.startswith("-")]
         known = next(
-            (c for c in (" ".join(plain[:n]) for n in (3, 2)) if c in COMMANDS), None
+            (c for c in (" ".join(plain[:n]) for n in (3, 2)) if c in _commands()), None
         )
         if known is None:
             # `towpath fleet` and `towpath fleet list`, `revoke` … name groups.
-            if not any(c.startswith(" ".join(plain[:2])) for c in COMMANDS):
+            if not any(c.startswith(" ".join(plain[:2])) for c in _commands()):
                 yield f"{line!r}: no such command"
             continue
         for word in words:
             option = word.split("=")[0].strip("[],")
             if re.match(r"-(\d|$)", option):
                 continue  # a time before now, as in `--from -1d`; standard input
-            if option.startswith("-") and option not in COMMANDS[known]:
+            if option.startswith("-") and option not in _commands()[known]:
                 yield f"{line!r}: {known} has no {option}"
 
 
@@ -194,9 +200,10 @@ def _parse_error(line: str) -> str:
 
 def _refused_lines(text: str) -> Iterator[str]:
     """The whole command lines of a text that their commands refuse, and why."""
+    groups = {command.rsplit(" ", 1)[0] for command in _commands()}
     for line in _command_lines(text):
         # A line with a gap in it, or the bare name of a command, is no line to type.
-        if re.search(r"[…\[({]", line) or line in COMMANDS or line in GROUPS:
+        if re.search(r"[…\[({]", line) or line in _commands() or line in groups:
             continue
         if error := _parse_error(line):
             yield f"{line!r}: {error}"
@@ -303,7 +310,7 @@ def test_every_name_with_underscores_in_a_text_is_one_of_the_code() -> None:
     ]
     roll_ups = {measurement.name for measurement in rolled}
     roll_ups |= {field.name for measurement in rolled for field in measurement.fields}
-    known = CODE_NAMES | metrics | roll_ups
+    known = _code_names() | metrics | roll_ups
 
     def unknown(text: str) -> set[str]:
         named = {code for code in _code(text) if NAMES.fullmatch(code)}

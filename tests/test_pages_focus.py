@@ -18,7 +18,7 @@ import test_web_sites
 from browser import Browser, browser
 from council_fleet import agents, fleet_source
 from council_page import CSS, NOW_MS, STORE, page_client
-from report_month import month_content
+from report_month import october_content
 from signed_in_pages import SIGNED_IN_PAGES, signed_in_page
 from store_doubles import AlertList, MemoryStore
 from test_agent_page import CSS as AGENT_CSS
@@ -66,7 +66,7 @@ _ROOMS = MemoryStore(
 @cache
 def _html(page: str) -> str:
     if page == "the report":
-        return render_html(month_content(), "Borough of Example")
+        return render_html(october_content(), "Borough of Example")
     if page == "Is it me?":
         return agent_page(TROUBLED, SENT, AGENT_NOW_MS, AGENT_CSS)
     if page in SIGNED_IN_PAGES:

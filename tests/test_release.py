@@ -12,9 +12,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
+from sbom_validity import check_valid
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -110,7 +109,7 @@ def test_a_release_has_the_wheel_the_locks_and_an_sbom_of_each(tmp_path: Path) -
     assert not [name for name in names if "double" in name]
     for part, lock in PART.items():
         text = (tmp_path / f"towpath-{part}.cdx.json").read_text()
-        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+        check_valid(text)
         bom = json.loads(text)
         assert bom["bomFormat"] == "CycloneDX"
         assert bom["metadata"]["component"]["name"] == "towpath"

@@ -14,6 +14,7 @@ from report_month import (
     alert_of_month,
     csv_tables,
     month_content,
+    october_content,
     site_figures,
 )
 from store_doubles import AnswerStore, MemoryStore
@@ -32,7 +33,7 @@ from probes.wire.sample import Sample
 
 @pytest.fixture(scope="module")
 def october() -> ReportContent:
-    return month_content()
+    return october_content()
 
 
 def test_lines_are_compared_with_their_contract_and_the_month_before(

@@ -19,6 +19,7 @@ from report_month import (
     OCTOBER,
     alert_of_month,
     month_content,
+    october_content,
     site_figures,
     utc_ms,
 )
@@ -37,7 +38,7 @@ from probes.wire.sample import Sample
 
 @pytest.fixture(scope="module")
 def october() -> ReportContent:
-    return month_content()
+    return october_content()
 
 
 def test_only_observed_time_counts(october: ReportContent) -> None:

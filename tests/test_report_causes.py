@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from report_month import HOUR_MS, OCTOBER, csv_tables, month_content
+from report_month import HOUR_MS, OCTOBER, csv_tables, month_content, october_content
 from store_doubles import MemoryStore
 
 from dashboards import figure_text
@@ -18,7 +18,7 @@ from probes.wire.sample import Sample
 
 @pytest.fixture(scope="module")
 def october() -> ReportContent:
-    return month_content()
+    return october_content()
 
 
 def test_poor_calls_are_listed_by_cause_for_home_and_office(

@@ -13,7 +13,7 @@ import council
 import pytest
 import services
 import verapdf
-from report_month import NOW_MS, OCTOBER, STORE, month_content
+from report_month import NOW_MS, OCTOBER, STORE, month_content, october_content
 from store_doubles import MemoryStore
 from unpacked_pdf import unpacked_pdf
 
@@ -158,7 +158,7 @@ def test_the_summary_fits_one_sheet_even_with_long_names_and_three_parts() -> No
         weasyprint = importlib.import_module("weasyprint")
     except OSError:
         services.absent("the system has no Pango (make services)")
-    content = month_content()
+    content = october_content()
     sites = tuple(
         replace(
             content.sites[n % 3],

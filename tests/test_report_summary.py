@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_month import month_content
+from report_month import october_content
 
 from collectors.experience.good_quarter_hours import PARTS
 from dashboards.report.parity import ParityFigures
@@ -26,12 +26,11 @@ from dashboards.report.report_summary import (
 from dashboards.report.site_map import site_map
 
 SHARE = st.floats(0, 1)
-_CONTENT = month_content()
 
 
 @pytest.fixture(scope="module")
 def october() -> ReportContent:
-    return month_content()
+    return october_content()
 
 
 def _with_parity(content: ReportContent, *verdicts: str) -> ReportContent:
@@ -145,8 +144,10 @@ def test_a_map_needs_nothing_from_elsewhere_and_says_what_it_shows(
         st.tuples(st.floats(-90, 90), st.floats(-180, 180)), min_size=2, max_size=2
     )
 )
-def test_every_site_is_inside_the_map(places: list[tuple[float, float]]) -> None:
-    sites = _placed(_CONTENT, depot=places[0], library=places[1])
+def test_every_site_is_inside_the_map(
+    october: ReportContent, places: list[tuple[float, float]]
+) -> None:
+    sites = _placed(october, depot=places[0], library=places[1])
     svg = site_map(sites, "Map")
     for x, y in re.findall(r'<circle class="\S+" cx="([\d.-]+)" cy="([\d.-]+)"', svg):
         assert 0 <= float(x) <= 340
