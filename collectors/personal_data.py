@@ -90,17 +90,18 @@ def prune_body(path: Path, before_ms: int) -> int:
     return 1
 
 
+UNREAD_ROWS = PersonalDataPlace(
+    "journal",
+    "*/*.segment",
+    "results that the store and the groups have not read yet",
+    "until both have read them, within the hour; 30 days at most if the store is "
+    'down. With `journal.kind = "nats"` they are in streams of its servers, just '
+    "as long",
+    "the store skips them; the file or message is removed as usual",
+    read=read_segment,
+)
 PLACES: tuple[PersonalDataPlace, ...] = (
-    PersonalDataPlace(
-        "journal",
-        "*/*.segment",
-        "results that the store and the groups have not read yet",
-        "until both have read them, within the hour; 30 days at most if the store is "
-        'down. With `journal.kind = "nats"` they are in streams of its servers, just '
-        "as long, and an export does not read those",
-        "the store skips them; the file or message is removed as usual",
-        read=read_segment,
-    ),
+    UNREAD_ROWS,
     PersonalDataPlace(
         "journal",
         "*/dead/*.jsonl",

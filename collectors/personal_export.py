@@ -11,7 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from collectors.personal_data import PLACES, PersonalDataPlace, Root, read_agent
+from collectors.personal_data import (
+    PLACES,
+    UNREAD_ROWS,
+    PersonalDataPlace,
+    Root,
+    read_agent,
+)
 from collectors.personal_readers import Record
 from collectors.store.export import every_row
 from collectors.store.query import Store, Where
@@ -64,10 +70,18 @@ class LaptopExport(msgspec.Struct, frozen=True):
 
 
 def gather_export(
-    folders: Mapping[Root, Path], agent: str, rows: Sequence[Record]
+    folders: Mapping[Root, Path],
+    agent: str,
+    rows: Sequence[Record],
+    waiting: Sequence[Record] = (),
 ) -> LaptopExport:
-    """Reads all places. Raises `OSError` or `sqlite3.Error`."""
-    return LaptopExport(agent, rows, tuple(read_agent(folders, agent)))
+    """Reads all places. `waiting`: what a journal that is not in files holds. Raises
+    `OSError` or `sqlite3.Error`."""
+    parts = [
+        (place, [*records, *waiting] if place is UNREAD_ROWS else records)
+        for place, records in read_agent(folders, agent)
+    ]
+    return LaptopExport(agent, rows, tuple(parts))
 
 
 def write_export(out: Path, export: LaptopExport, now_ms: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -11,6 +12,10 @@ from pathlib import Path
 
 from services import Server, free_port, program
 from waiting import wait_until
+
+from collectors.nats.journal_streams import JournalStreams
+from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_errors import NATS_FAILURES
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "towpath"
 
@@ -127,6 +132,19 @@ class NatsCluster:
     def stop(self) -> None:
         for server in self.servers:
             server.kill()
+
+
+async def stream_leader(connection: NatsConnection, log: str) -> str:
+    """The name of the server that leads the stream of a log. Just after a fault the
+    servers may not know it yet, or not answer in time."""
+    stream = JournalStreams(connection).stream(log)
+    async with asyncio.timeout(90):
+        while True:
+            with contextlib.suppress(*NATS_FAILURES):
+                info = await connection.jetstream.stream_info(stream)
+                if info.cluster is not None and info.cluster.leader:
+                    return str(info.cluster.leader)
+            await asyncio.sleep(0.3)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_places import JournalPlace
 from nats.js.api import PubAck
-from nats_servers import NatsCluster, NatsServer, running_cluster, running_nats
+from nats_servers import (
+    NatsCluster,
+    NatsServer,
+    running_cluster,
+    running_nats,
+    stream_leader,
+)
 from structlog.testing import capture_logs
 from test_journal_bounds import noise
 from test_journal_log import drain, ids, rows
@@ -299,7 +305,6 @@ async def test_killing_one_server_at_a_time_loses_and_doubles_nothing(
 
     async with NatsConnection(nats, "test") as connection:
         log = StreamLog(config, "poll", connection)
-        streams = JournalStreams(connection)
         async with (
             Journal(config, "poll", CATALOGUE, log=log) as journal,
             StreamReader(connection, tmp_path, "store") as reader,
@@ -308,9 +313,7 @@ async def test_killing_one_server_at_a_time_loses_and_doubles_nothing(
             reading = asyncio.create_task(read(reader))
             await until(lambda: len(effect) > 200)
             for _ in range(kills):
-                info = await connection.jetstream.stream_info(streams.stream("poll"))
-                assert info.cluster is not None
-                leader = cluster.named(str(info.cluster.leader))
+                leader = cluster.named(await stream_leader(connection, "poll"))
                 leader.kill()
                 since = len(acknowledged)
                 begun_s = time.monotonic()
@@ -359,9 +362,7 @@ async def test_a_stream_that_lost_a_server_or_its_only_one_is_reported(
                     await asyncio.sleep(0.3)
 
         await until_there([1, 1], [0, 2])
-        info = await connection.jetstream.stream_info(streams.stream("poll"))
-        assert info.cluster is not None
-        server = cluster.named(str(info.cluster.leader))
+        server = cluster.named(await stream_leader(connection, "poll"))
         server.kill()
         await until_there([1, 0], [1, None])
         server.start()

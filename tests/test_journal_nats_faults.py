@@ -15,13 +15,12 @@ from services import program
 SCENARIO = """
 import asyncio, subprocess, sys, time
 from pathlib import Path
-from nats_servers import HOSTS, NatsCluster
+from nats_servers import HOSTS, NatsCluster, stream_leader
 from test_journal_log import ids, rows
 from collectors.journal import Journal, JournalConfig, JournalFailed
 from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
-from collectors.nats.nats_errors import NATS_FAILURES
 from collectors.nats.stream_log import StreamLog
 from collectors.nats.stream_reader import StreamReader
 from collectors.server_measurements import CATALOGUE
@@ -42,18 +41,6 @@ def cut(name, others):
         )
     command = ["ip", "netns", "exec", name, "nft", "-f", "-"]
     subprocess.run(command, input=rules, text=True, check=True)
-
-async def leader_of(connection):
-    # Just after a fault the servers may not answer in time.
-    stream = JournalStreams(connection).stream("poll")
-    while True:
-        try:
-            info = await connection.jetstream.stream_info(stream)
-        except NATS_FAILURES:
-            await asyncio.sleep(0.5)
-            continue
-        if info.cluster.leader:
-            return info.cluster.leader
 
 def fill(name, full):
     other = folder / "cluster" / name / "data" / "other"
@@ -114,7 +101,7 @@ async def main():
                 await until(lambda: len(effect) > 800, "rows", 60)
                 for turn in range(3):
                     await until(lambda: not connection.problem, "a connection", 90)
-                    leader = await leader_of(connection)
+                    leader = await stream_leader(connection, "poll")
                     if turn % 2:
                         name = leader
                     else:

@@ -18,6 +18,7 @@ import services
 from group_rows import results
 from hypothesis import given
 from hypothesis import strategies as st
+from journal_places import JournalPlace
 from river import Council, Running, started, towpath
 from river_laptops import Laptops
 from waiting import until
@@ -25,7 +26,7 @@ from waiting import until
 from collectors.batch import Batch, batch_samples
 from collectors.ingest import Registry
 from collectors.ingest.body_quarantine import BodyQuarantine
-from collectors.journal import Journal, JournalConfig, JournalReader, Quarantine
+from collectors.journal import Journal, JournalConfig, Quarantine
 from collectors.journal.frame import unpack
 from collectors.journal.segment import frame_at, list_logs, list_segments
 from collectors.personal_data import (
@@ -159,19 +160,20 @@ def test_rows_received_before_an_erasure_never_reach_the_store(
     ]
 
 
-async def test_what_lies_in_the_journal_is_not_stored_after_an_erasure(
-    tmp_path: Path,
+async def test_what_lies_in_a_journal_of_either_kind_is_not_stored_after_an_erasure(
+    place: JournalPlace, tmp_path: Path
 ) -> None:
     config = StoreConfig(folder=tmp_path / "store", flush_s=0.05)
     now_ms = wall_ms()
-    async with Journal(
-        JournalConfig(folder=tmp_path / "journal"), "all", CATALOGUE
-    ) as journal:
+    async with contextlib.AsyncExitStack() as entered:
+        if place.kind.connection is not None:
+            await entered.enter_async_context(place.connection)
+        journal = await entered.enter_async_context(place.journal("all"))
         await journal.append(batch(HER, now_ms), batch(OTHER, now_ms))
         Erasures(config.folder).request(HER, now_ms + 1, done=True)
         async with (
             open_store(config, CATALOGUE) as store,
-            JournalReader(tmp_path / "journal", "store") as reader,
+            place.reader("store") as reader,
             StoreWriter(config, reader, store),
         ):
             async with asyncio.timeout(30):

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Self
 
 import structlog
@@ -281,6 +281,18 @@ class NatsConnection:
                 f"nats.certificate, nats.private_key: {config.certificate}, "
                 f"{config.private_key}: {_why(error)}"
             ) from None
+
+
+@contextlib.asynccontextmanager
+async def connected_once(connection: NatsConnection) -> AsyncIterator[None]:
+    """For a command, which fails at once if the servers are not there: raises what
+    `connect_once` raises."""
+    try:
+        await connection.connect_once()
+        yield
+    finally:
+        with contextlib.suppress(Exception):
+            await connection.client.close()
 
 
 def _why(error: OSError) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import stat
-from collections.abc import AsyncIterator
 
 import msgspec
 from nats.js import api
@@ -13,7 +12,7 @@ from nats.js import errors as jetstream_errors
 
 from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_config import NatsConfig
-from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_connection import NatsConnection, connected_once
 from collectors.nats.nats_errors import NATS_FAILURES, is_full, nats_sentence
 
 _LEAST_PAYLOAD_BYTES = 64 << 10
@@ -39,7 +38,7 @@ async def try_nats(config: NatsConfig, max_bytes: int) -> NatsTrial:
         alone = config.model_copy(update={"servers": (server,)})
         connection = NatsConnection(alone, "check")
         try:
-            async with _connected(connection):
+            async with connected_once(connection):
                 _judge_server(connection, trial)
                 if not is_tried:
                     is_tried = True
@@ -48,16 +47,6 @@ async def try_nats(config: NatsConfig, max_bytes: int) -> NatsTrial:
         except NATS_FAILURES as error:
             trial.warnings.append(connection.sentence(error))
     return trial
-
-
-@contextlib.asynccontextmanager
-async def _connected(connection: NatsConnection) -> AsyncIterator[None]:
-    try:
-        await connection.connect_once()
-        yield
-    finally:
-        with contextlib.suppress(Exception):
-            await connection.client.close()
 
 
 def _judge_secrets(config: NatsConfig) -> list[str]:

@@ -56,7 +56,9 @@ def export(
         agent = current_laptop(registry, agent, serial)
         try:
             rows = run_async(_stored_rows(settings, agent))
-            export = gather_export(personal_folders(settings), agent, rows)
+            waiting = run_async(_waiting_rows(settings, agent))
+            folders = personal_folders(settings)
+            export = gather_export(folders, agent, rows, waiting)
             if not export.count:
                 fail(f"no laptop is called {agent!r}, and no data about it is stored")
             # Before it is written, so that no export is without a note. Not the name of
@@ -79,6 +81,31 @@ async def _stored_rows(settings: TowpathConfig, agent: str) -> list[Record]:
 
     async with open_store(settings.store, CATALOGUE) as store:
         return await stored_rows(store, CATALOGUE, agent, wall_ms())
+
+
+async def _waiting_rows(settings: TowpathConfig, agent: str) -> list[Record]:
+    """What is in streams of NATS: of the journal, and of DMZ nodes that the inside has
+    not pulled yet. Raises `ValueError` if that cannot be read."""
+    servers = dict(settings.ingest.dmz_nodes)
+    if settings.journal.kind == "nats":
+        servers["journal"] = settings.nats
+    if not servers:
+        return []
+    from collectors.nats.nats_connection import NatsConnection, connected_once
+    from collectors.nats.nats_errors import NATS_FAILURES
+    from collectors.nats.stream_scan import held_batches
+    from collectors.personal_readers import rows_of
+
+    found: list[Record] = []
+    for nats in servers.values():
+        connection = NatsConnection(nats, "export")
+        try:
+            async with connected_once(connection):
+                async for batch in held_batches(connection):
+                    found += rows_of(batch, agent)
+        except NATS_FAILURES as error:
+            raise ValueError(connection.sentence(error)) from None
+    return found
 
 
 def erase(config: ConfigFile, agent: AgentOrSerial = "", serial: Serial = "") -> None:
