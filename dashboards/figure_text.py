@@ -54,7 +54,8 @@ _RATES = ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"))
 
 
 def percent(ratio: float | None, digits: int = 0) -> str:
-    """Returns `85%` for `0.853`. Never rounds up to 100%."""
+    """Returns `85%` for `0.853`. Never rounds up to 100%, or down to 0%: a small share
+    is `under 1%`."""
     if ratio is None:
         return NOTHING
     if ratio == 1:
@@ -62,6 +63,8 @@ def percent(ratio: float | None, digits: int = 0) -> str:
     text = f"{ratio * 100:.{digits}f}"
     if ratio < 1 and float(text) >= 100:
         text = f"{100 - 10**-digits:.{digits}f}"
+    if ratio > 0 and float(text) == 0:
+        text = f"under {10**-digits:.{digits}f}"
     return text + "%"
 
 

@@ -106,6 +106,8 @@ def test_a_healthy_laptop_gets_a_good_verdict() -> None:
          "your line is slow to respond during large"),
         ({"vpn": measured("vpn", up=1, tunnel_loss_ratio=0.08, direct_loss_ratio=0.0)},
          WIFI, "the VPN loses 8% of packets, outside it 0%; your line is fine"),
+        ({"vpn": measured("vpn", up=1, tunnel_loss_ratio=0.08, direct_loss_ratio=4e-3)},
+         WIFI, "the VPN loses 8% of packets, outside it 0.4%; your line is fine"),
         ({"vpn": measured("vpn", up=1, tunnel_rtt_ms=140.0, direct_rtt_ms=20.0)}, WIFI,
          "the VPN takes 140 ms, outside it 20 ms"),
         ({"vpn": measured("vpn", up=1, reconnects=5)}, WIFI, "reconnected 5 times"),

@@ -14,7 +14,27 @@ from dashboards import chart, figure_text
 def test_a_ratio_below_one_is_never_written_as_100_percent(
     ratio: float, digits: int
 ) -> None:
-    assert float(figure_text.percent(ratio, digits).rstrip("%")) < 100
+    assert _number(figure_text.percent(ratio, digits)) < 100
+
+
+@given(st.floats(0, 1, exclude_min=True, allow_subnormal=False), st.integers(0, 3))
+def test_more_than_nothing_is_never_written_as_0_percent(
+    ratio: float, digits: int
+) -> None:
+    text = figure_text.percent(ratio, digits)
+    assert _number(text) > 0
+    assert text.startswith("under") == (f"{ratio:.{digits}%}".strip("0.%") == "")
+
+
+def _number(text: str) -> float:
+    return float(text.removeprefix("under ").rstrip("%"))
+
+
+def test_a_port_of_little_use_is_not_unused() -> None:
+    assert figure_text.percent(0.004) == "under 1%"
+    assert figure_text.percent(0.00004, 2) == "under 0.01%"
+    assert figure_text.percent(0.006) == "1%"
+    assert figure_text.percent(0.0) == "0%"
 
 
 @given(

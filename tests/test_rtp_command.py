@@ -48,9 +48,9 @@ def test_the_table_fits_80_columns_and_names_what_is_wrong(lossy):
     assert max(map(len, text.splitlines())) <= 80
     assert "192.0.2.10:4000" in text
     assert "PCMA" in text
-    assert "1.3 %" in text
+    assert "1.3%" in text
     assert "EF" in text
-    assert "losses in bursts of 80 ms (100 % lost in them)" in text
+    assert "losses in bursts of 80 ms (100% lost in them)" in text
 
 
 def test_single_losses_far_from_one_another_are_no_burst(tmp_path):

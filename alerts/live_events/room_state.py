@@ -16,6 +16,7 @@ from alerts.live_events.stream_watch import StreamNow
 from collectors.batch import Batch
 from collectors.estate.estate_model import Estate, Room
 from collectors.few_names import few_names
+from probes.wire.number_text import percentage
 from probes.wire.sample import Sample, Value
 
 _MOST_TEXTS = 3
@@ -184,7 +185,8 @@ def _parts(
         elif values is None or "answered" not in values:
             yield _RoomPart("unmeasured", f"{name} is not measured")
         elif _loss(values) > limits.loss_ratio:
-            yield _RoomPart("damaged", f"{name} loses {_loss(values):.0%} of echoes")
+            lost = percentage(_loss(values))
+            yield _RoomPart("damaged", f"{name} loses {lost} of echoes")
         else:
             yield _RoomPart("working")
 

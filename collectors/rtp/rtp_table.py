@@ -6,6 +6,7 @@ from collectors.calls.phone_call import PhoneOutcome, refusal_outcome
 from collectors.rtp.rtp_figures import LEAST_FOR_MOS, StreamFigures
 from collectors.rtp.sip_calls import NO_REPLY_S, DelayFigures, SipCallFigures
 from collectors.terminal_tables import TerminalTable
+from probes.wire.number_text import percentage
 
 _DSCP_NAMES = {0: "0", 46: "EF", 34: "AF41", 18: "AF21", 24: "CS3", 26: "AF31"}
 
@@ -29,7 +30,7 @@ def stream_table(streams: list[StreamFigures]) -> TerminalTable:
             f"{_place(stream.target, stream.target_port)}",
             stream.payload,
             f"{stream.received:,}",
-            f"{100 * stream.loss_ratio:.1f} %",
+            percentage(stream.loss_ratio),
             "" if stream.jitter_ms is None else f"{stream.jitter_ms:.1f}",
             _mos_text(stream),
             _dscp_text(stream.dscp),
@@ -46,10 +47,10 @@ def stream_remarks(stream: StreamFigures) -> list[str]:
     if stream.burst_density_ratio:
         remarks.append(
             f"losses in bursts of {stream.burst_ms:.0f} ms "
-            f"({100 * stream.burst_density_ratio:.0f} % lost in them)"
+            f"({percentage(stream.burst_density_ratio)} lost in them)"
         )
     if stream.late_ratio and stream.late_ratio >= 0.001:
-        remarks.append(f"{100 * stream.late_ratio:.1f} % too late to be played")
+        remarks.append(f"{percentage(stream.late_ratio)} too late to be played")
     if stream.duplicates:
         remarks.append(f"{stream.duplicates:,} duplicates")
     if stream.reordered:

@@ -129,7 +129,7 @@ _EVENTS = (
     CellColumn("room"),
     CellColumn("site"),
     CellColumn("event"),
-    CellColumn("from (UTC)", "time"),
+    CellColumn("first whole quarter-hour (UTC)", "time"),
     CellColumn("poor at the site (ratio of streams with a verdict)", "ratio"),
     CellColumn("streams with a verdict", "count"),
     CellColumn("poor in the room (ratio of streams with a verdict)", "ratio"),
@@ -158,7 +158,8 @@ EVENTS_LAYOUT = TableLayout(
     "events",
     "Calls during events",
     "Audio in Teams at the site of each event in a room, as Microsoft recorded it, in "
-    "calls that ended from its start until half an hour after it.",
+    "calls that ended from its first whole quarter-hour until half an hour after it. "
+    "The event's own local times are in its name.",
     _EVENTS,
     _events,
 )

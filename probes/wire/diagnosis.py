@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from probes.wire.failure import Outcome, is_failure
+from probes.wire.number_text import percentage
 from probes.wire.probe_list import PROBES
 from probes.wire.report import Result, Whereabouts
 
@@ -351,7 +352,8 @@ def vpn(seen: LaptopResults) -> list[Diagnosis]:
         says = f"the VPN reconnected {times:.0f} times within the hour"
         return [Diagnosis("vpn", False, says, again)]
     if loss is not None and loss - loss_outside >= LOSS_RATIO:
-        says = f"the VPN loses {loss:.0%} of packets, outside it {loss_outside:.0%}"
+        outside = percentage(loss_outside)
+        says = f"the VPN loses {loss:.0%} of packets, outside it {outside}"
         return [Diagnosis("vpn", False, says, again)]
     if tunnel.values.get("path_mtu_black_hole") == 1:
         says = "the VPN drops large packets, so pages may load only in part"

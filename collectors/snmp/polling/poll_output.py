@@ -21,6 +21,7 @@ from collectors.snmp.tables.interfaces import Port
 from collectors.terminal_tables import Cell, TerminalTable
 from probes.wire.durations import duration_text
 from probes.wire.failure import Outcome
+from probes.wire.number_text import percentage
 
 _SCALES = (
     (10**15, "P"),
@@ -130,12 +131,12 @@ def _parts(facts: DeviceFacts) -> Iterator[TerminalTable | str]:
             right=("in use", "size"),
         )
         for part in facts.processors:
-            used.add_row(part.descr, f"{part.usage_pct:.0f}%", "")
+            used.add_row(part.descr, percentage(part.usage_pct / 100), "")
         pools: list[Mempool | Storage] = [*facts.mempools, *facts.storage]
         for pool in pools:
             size = pool.total_bytes
             size_text = "" if size is None else f"{scaled(size)}B"
-            used.add_row(pool.descr, f"{pool.used_pct:.0f}%", size_text)
+            used.add_row(pool.descr, percentage(pool.used_pct / 100), size_text)
         yield used
     if facts.wireless:
         radios = TerminalTable(
