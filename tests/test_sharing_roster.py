@@ -71,7 +71,20 @@ class Machine:
         for session, entry in self.log.entries[self.read : self.read + count]:
             self.read += 1
             is_last = self.read == len(self.log.entries)
-            self.roster.receive(session, entry, self.now_s(real_s), is_last)
+            now_s = self.now_s(real_s)
+            self.roster.receive(session, entry, now_s, is_last, self.read)
+
+    def watch_again(self, real_s: float) -> None:
+        """Its watch broke: it is given the last entry of each session again."""
+        if self.is_cut:
+            return
+        last = dict(enumerate((s for s, _ in self.log.entries), 1))
+        revisions = sorted({session: at for at, session in last.items()}.values())
+        for at in revisions:
+            session, entry = self.log.entries[at - 1]
+            is_last = at == revisions[-1]
+            self.roster.receive(session, entry, self.now_s(real_s), is_last, at)
+        self.read = len(self.log.entries)
 
     def run(self, real_s: float, *, ack: str = "now") -> None:
         """One turn: steps, and publishes what changed or must be renewed."""
@@ -80,6 +93,8 @@ class Machine:
         if self.roster.has_expired(now_s):
             self.start()
             return
+        if not self.is_cut:
+            self.remove_ended()
         due_s = self.published_s + LEASE_S / RENEWALS
         if self.is_cut or (self.roster.entry == self.last_published and now_s < due_s):
             return
@@ -89,6 +104,15 @@ class Machine:
         elif ack == "late":
             self.late_acks.append((self.roster, now_s))
         self.last_published, self.published_s = self.roster.entry, now_s
+
+    def remove_ended(self) -> None:
+        for session, revision in list(self.roster.ended.items()):
+            revisions = [
+                n for n, (s, _) in enumerate(self.log.entries, 1) if s == session
+            ]
+            if revisions[-1:] == [revision]:
+                self.log.entries.append((session, None))
+            self.roster.record_removal(session)
 
     def receive_late_acks(self, real_s: float) -> None:
         for roster, sent_s in self.late_acks:
@@ -144,6 +168,7 @@ _ACTION = st.one_of(
     st.tuples(st.just("cut"), st.integers(0, 2), st.booleans()),
     st.tuples(st.just("edit"), st.integers(0, 2), st.sampled_from(sorted(_ESTATES))),
     st.tuples(st.just("restart"), st.integers(0, 2)),
+    st.tuples(st.just("watch"), st.integers(0, 2)),
     st.tuples(st.just("leave"), st.integers(0, 2)),
     st.tuples(st.just("well"), st.floats(0.2, 3.0)),
 )
@@ -170,6 +195,8 @@ def _act(world: World, action: tuple) -> None:
         machine.edit_estate(more[1])
     elif kind == "restart":
         machine.start()
+    elif kind == "watch":
+        machine.watch_again(world.real_s)
     elif kind == "leave" and not machine.is_cut:
         session = machine.roster.session
         machine.start()
@@ -204,6 +231,29 @@ def test_the_devices_of_a_dead_poller_are_polled_by_the_others_soon_after_its_le
     kept = {d: holder for d, holder in before.items() if holder != dead.name}
     # Hardly any of the others moves, to keep the bound.
     assert len(kept.items() - after.items()) <= 2
+
+
+def test_an_entry_that_is_read_again_does_not_renew_the_lease_of_a_dead_poller():
+    world = World()
+    world.pass_time(5.0)
+    world.kill(1)
+    for _ in range(3):
+        world.pass_time(LEASE_S * 0.3)
+        for machine in world.machines:
+            machine.watch_again(world.real_s)
+    world.pass_time(LEASE_S * 0.3)
+    assert world.polled().keys() == _DEVICES
+
+
+def test_a_poller_that_starts_does_not_wait_for_one_that_died_before():
+    world = World()
+    world.pass_time(5.0)
+    world.kill(1)
+    world.pass_time(LEASE_S * 1.2)
+    world.machines.append(Machine("poller-new", world.log, 1.0, 5.0))
+    world.pass_time(1.0)
+    assert world.polled().keys() == _DEVICES
+    assert world.machines[-1].held(world.real_s)
 
 
 def test_a_poller_that_is_cut_off_stops_before_the_others_begin():

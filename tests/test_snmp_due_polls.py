@@ -81,6 +81,18 @@ def test_what_is_late_by_more_than_a_period_is_missed_and_the_rest_is_late(
     assert target.next_due_s == pytest.approx(due_s + (1 + missed) * PERIOD_S)
 
 
+def test_a_device_that_goes_and_comes_again_may_be_due_when_it_was_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    schedule, gone, again = PollSchedule(PERIOD_S), _target(), _target()
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    schedule.add(gone, 10.0, 1, in_phase=True)
+    gone.removed = True
+    schedule.add(again, 10.0, 1, in_phase=True)
+    assert gone.next_due_s == again.next_due_s
+    assert [target for _, target, _ in schedule.pop_due(1000 + PERIOD_S)] == [again]
+
+
 @pytest.mark.parametrize(("keeps_s", "skipped"), [(80.0, 0), (125.0, 1)])
 def test_a_poll_due_while_another_runs_comes_late_and_only_after_a_period_is_skipped(
     monkeypatch: pytest.MonkeyPatch, keeps_s: float, skipped: int

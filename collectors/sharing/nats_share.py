@@ -188,6 +188,7 @@ class NatsShare:
                 self._turn.clear()
                 await self._step()
                 await self._publish(bucket)
+                await self._remove_ended(bucket)
                 now_s = self._now_s()
                 if self._is_deaf(now_s):
                     raise TimeoutError
@@ -212,7 +213,9 @@ class NatsShare:
             if update.key == session.roster.session:
                 session.revision = max(session.revision, update.revision or 0)
                 session.read_s = now_s
-            session.roster.receive(update.key, entry, now_s, update.delta == 0)
+            session.roster.receive(
+                update.key, entry, now_s, update.delta == 0, update.revision or 0
+            )
             if update.delta == 0:
                 self._turn.set()
 
@@ -282,6 +285,16 @@ class NatsShare:
         for key in list(self._old_keys):
             await bucket.delete(key)
             self._old_keys.discard(key)
+
+    async def _remove_ended(self, bucket: KeyValue) -> None:
+        """Removes what dead sessions left, so that all know at once, and who reads the
+        bucket for the first time does not wait for them."""
+        roster = self._roster
+        for key, revision in list(roster.ended.items()):
+            # Another poller may have removed it, or it was renewed just now.
+            with contextlib.suppress(jetstream_errors.BadRequestError):
+                await bucket.delete(key, last=revision)
+            roster.record_removal(key)
 
     def _is_deaf(self, now_s: float) -> bool:
         """True if what it publishes is not read back: the watch is broken."""

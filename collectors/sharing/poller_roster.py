@@ -14,6 +14,8 @@ steps, so that two pollers never have it at once:
 A poller that can renew no more stops by itself. Others count its lease from when they
 received its last entry; it counts from when it sent it, and less: it is always the
 first to know. A poller that lost its lease comes back in a new session, with nothing.
+Whoever first sees that a lease has ended removes the entry, so that nobody takes it for
+a new one.
 """
 
 from __future__ import annotations
@@ -91,6 +93,7 @@ class View(msgspec.Struct, frozen=True):
 class _Received(msgspec.Struct, frozen=True):
     entry: Entry
     until_s: float
+    revision: int = 0
 
 
 # The devices of one poller (by session) in a view.
@@ -119,6 +122,8 @@ class PollerRoster:
         # Counts how often `held` changed: the fencing token within this process.
         self.changes = 0
         self._received: dict[str, _Received] = {}
+        # Entries whose lease has ended while they are still in the log.
+        self._ended: dict[str, int] = {}
         # This poller's part of the adopted view, and whether it has begun that.
         self._part: frozenset[str] = frozenset()
         self._view = View(())
@@ -164,6 +169,7 @@ class PollerRoster:
     def copy_log(self, before: PollerRoster) -> None:
         """Begins with what an earlier session of this poller has read."""
         self._received = dict(before._received)
+        self._ended = dict(before._ended)
         self._is_current = before._is_current
 
     def has_expired(self, now_s: float) -> bool:
@@ -181,15 +187,41 @@ class PollerRoster:
             self._deadline_s = max(self._deadline_s, until_s)
 
     def receive(
-        self, session: str, entry: Entry | None, now_s: float, is_last: bool = True
+        self,
+        session: str,
+        entry: Entry | None,
+        now_s: float,
+        is_last: bool = True,
+        revision: int = 0,
     ) -> None:
         """The next entry of the log; None if that poller has left. `is_last`: there was
-        none after it. Of several entries of a poller the log may leave out old ones."""
+        none after it. Of several entries of a poller the log may leave out old ones.
+
+        `revision` is its place in the log. One that is read again, because the log is
+        read from its start again, renews nothing.
+        """
         self._is_current = is_last
         if entry is None:
             self._received.pop(session, None)
-        else:
-            self._received[session] = _Received(entry, now_s + entry.lease_s)
+            self._ended.pop(session, None)
+            return
+        before = self._received.get(session)
+        known = before.revision if before else self._ended.get(session, 0)
+        if revision and revision <= known:
+            return
+        self._ended.pop(session, None)
+        until_s = now_s + entry.lease_s
+        self._received[session] = _Received(entry, until_s, revision)
+
+    @property
+    def ended(self) -> Mapping[str, int]:
+        """Session → revision of entries to remove from the log, unless a later one has
+        come: their leases have ended."""
+        return self._ended
+
+    def record_removal(self, session: str) -> None:
+        """An entry of `ended` was removed, or a later one had come."""
+        self._ended.pop(session, None)
 
     @property
     def is_read(self) -> bool:
@@ -212,6 +244,7 @@ class PollerRoster:
         for session, received in list(self._received.items()):
             if now_s >= received.until_s:
                 del self._received[session]
+                self._ended[session] = received.revision
         own = self._received.get(self.session)
         if not self._is_current or own is None or own.entry.estate != self.entry.estate:
             # First the others must know of this poller and its estate.

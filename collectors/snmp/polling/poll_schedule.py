@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 import math
 import time
 import zlib
@@ -87,7 +88,10 @@ class PollSchedule:
         self._period_s = period_s
         # Phases follow the wall clock, waiting does not: a clock step moves no poll.
         self._offset_s = time.time() - time.monotonic()
-        self._due: list[tuple[float, str, PollTarget]] = []
+        # A device that comes again while its removed target is still here may be due at
+        # the same time; numbers decide, as targets have no order.
+        self._due: list[tuple[float, str, int, PollTarget]] = []
+        self._numbers = itertools.count()
 
     def add(
         self, target: PollTarget, spread_s: float, devices: int, in_phase: bool = False
@@ -113,7 +117,7 @@ class PollSchedule:
         period. They are not made up for.
         """
         while self._due and self._due[0][0] <= now_s:
-            due_s, _, target = heapq.heappop(self._due)
+            due_s, _, _, target = heapq.heappop(self._due)
             if target.removed:
                 continue
             next_s = next_due_s(due_s, target.phase_s, self._period_s)
@@ -133,7 +137,8 @@ class PollSchedule:
 
     def _push(self, due_s: float, target: PollTarget) -> None:
         target.next_due_s = due_s
-        heapq.heappush(self._due, (due_s, target.device.id, target))
+        entry = (due_s, target.device.id, next(self._numbers), target)
+        heapq.heappush(self._due, entry)
 
 
 def phase_s(device: str, period_s: float) -> float:
