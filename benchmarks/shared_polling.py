@@ -35,7 +35,7 @@ from collectors.nats.nats_connection import NatsConnection
 from collectors.ping import Pinger
 from collectors.server_measurements import CATALOGUE
 from collectors.sharing.learnt_bucket import LearntBucket
-from collectors.sharing.nats_share import NatsShare
+from collectors.sharing.share_thread import ShareThread
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
 from probes.wire.clock import wall_ms
 from probes.wire.percentiles import percentile
@@ -265,8 +265,9 @@ async def poll(setup: Setup) -> None:
     )
     config = SnmpConfig(period_s=setup.period_s, state_file=folder / "snmp.json")
     journal_config = JournalConfig(folder=folder / "journal", readers=("bench",))
-    connection = NatsConnection(NatsConfig(servers=(setup.nats,)), setup.name)
-    share = NatsShare(connection, setup.name)
+    nats = NatsConfig(servers=(setup.nats,))
+    connection = NatsConnection(nats, setup.name)
+    share = ShareThread(nats, setup.name)
     async with (
         Journal(journal_config, "poll", CATALOGUE) as journal,
         connection,

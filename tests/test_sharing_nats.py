@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from nats_servers import NatsServer, running_nats
 from polled_switches import PUBLIC, QUICK, RowSink, device, estate, numbers
-from waiting import until
+from waiting import until, wait_until
 
 from collectors.estate import Device, Estate, Site
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from collectors.sharing.learnt_bucket import LearntBucket
 from collectors.sharing.nats_share import NatsShare
+from collectors.sharing.share_thread import ShareThread
 from collectors.snmp import Poller
 from towpath.demo.simulated_switches import SimulatedSwitch
 
@@ -99,6 +100,32 @@ async def test_without_nats_a_poller_stops_and_comes_back_with_a_new_lease(
             assert _held(council, a, b) == [set(), set()]
             server.start()
             await until(lambda: _are_shared(council, a, b), "two shares again", 15)
+
+
+async def test_a_poller_that_is_busy_keeps_its_lease(server: NatsServer):
+    config = NatsConfig(servers=(server.url,), prefix="busy")
+    async with ShareThread(config, "a", (), LEASE_S) as share:
+        share.set_estate(_estate())
+        await until(lambda: share.held == 60, "the whole estate")
+        changes, until_s = share.changes, share.deadline_s + LEASE_S
+        # Nothing else runs on this loop until the lease was renewed more than once.
+        wait_until(lambda: share.deadline_s > until_s, "renewals")
+        assert (share.held, share.changes) == (60, changes)
+
+
+async def test_a_poller_stops_polling_before_it_says_that_it_has(server: NatsServer):
+    council, stopped = _estate(), asyncio.Event()
+    config = NatsConfig(servers=(server.url,), prefix="stopping")
+    async with ShareThread(config, "a", (), LEASE_S) as a:
+        a.set_estate(council)
+        await until(lambda: a.held == 60, "the whole estate")
+        a.on_change = stopped.wait
+        async with ShareThread(config, "b", (), LEASE_S) as b:
+            b.set_estate(council)
+            await until(lambda: a.held < 60, "less for the first")
+            assert b.held == 0
+            stopped.set()
+            await until(lambda: a.held + b.held == 60, "two shares")
 
 
 async def _poll_packets(connection: NatsConnection, known: Estate, file: Path) -> float:

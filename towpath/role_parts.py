@@ -84,10 +84,10 @@ def build_poller(
         from collectors.nats.nats_connection import NatsConnection
         from collectors.nats.nats_watch import NatsWatch
         from collectors.sharing.learnt_bucket import LearntBucket
-        from collectors.sharing.nats_share import NatsShare
+        from collectors.sharing.share_thread import ShareThread
 
         connection = NatsConnection(config.nats, f"poll-{name}")
-        share = NatsShare(connection, name, config.snmp.near, config.snmp.lease_s)
+        share = ShareThread(config.nats, name, config.snmp.near, config.snmp.lease_s)
         learnt = LearntBucket(connection)
         servers = ", ".join(config.nats.servers)
         pieces = [(f"NATS {servers}", connection), (f"share as {name}", share)]

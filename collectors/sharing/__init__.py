@@ -4,5 +4,6 @@
 - `poller_roster`: who is there, what this poller holds, and until when
 - `estate_share`: what the poller asks, and the answer of a poller that is alone
 - `nats_share`: the same over a NATS key-value bucket
+- `share_thread`: that in a thread, so that a busy poller keeps its lease
 - `learnt_bucket`: what was learnt of devices, handed on between pollers
 """

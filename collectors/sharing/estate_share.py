@@ -24,10 +24,12 @@ class EstateShare(Protocol):
 
     # What the poller calls itself; empty if there is one only.
     name: str
-    # Increases with each change of what is held.
-    changes: int
     # Called after a change; returns when no poll runs of a device that is not held.
     on_change: Callable[[], Awaitable[None]] | None
+
+    @property
+    def changes(self) -> int:
+        """Increases with each change of what is held."""
 
     def set_estate(self, estate: Estate) -> None:
         """The estate has changed."""

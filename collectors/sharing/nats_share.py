@@ -50,8 +50,8 @@ class _Session:
 
 
 class NatsShare:
-    """`async with NatsShare(connection, name, near, lease_s)`; an `EstateShare`.
-    `bucket`: who shares with whom.
+    """`async with NatsShare(connection, name, near, lease_s)`; for a poller in a thread
+    of its own (`share_thread`). `bucket`: who shares with whom.
 
     Without NATS it holds what it has until its lease ends, and then nothing.
     """
@@ -73,7 +73,7 @@ class NatsShare:
         self._session = self._new_session()
         # Sessions that this process had before.
         self._old_keys: set[str] = set()
-        self._turn, self._news = asyncio.Event(), asyncio.Event()
+        self._turn = asyncio.Event()
         self._stepping = asyncio.Lock()
         self._failures = FailureLog("pollers_not_shared", level="warning")
         self._tasks = BackgroundTasks()
@@ -103,6 +103,11 @@ class NatsShare:
         now_s = self._now_s()
         is_held = now_s < self._roster.deadline_s
         return len(self._roster.held) if is_held else 0
+
+    @property
+    def deadline_s(self) -> float:
+        """When its lease ends."""
+        return self._roster.deadline_s
 
     @property
     def pollers(self) -> int:
@@ -141,12 +146,6 @@ class NatsShare:
     def holds(self, device: Device) -> bool:
         return self._roster.holds(device.id, self._now_s())
 
-    async def wait(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        self._news.clear()
-
     @property
     def _bucket_name(self) -> str:
         return f"{self._connection.config.prefix}-{self._bucket}"
@@ -174,6 +173,8 @@ class NatsShare:
                 await self._run_session()
             except NATS_FAILURES as error:
                 self._failures.failed(self._connection.sentence(error))
+            except Exception as error:  # noqa: BLE001 - or it would never poll again
+                _log.exception("share_failed", poller=self.name, error=repr(error))
             # What it holds goes on while NATS fails, as long as its lease.
             await self._step()
             await asyncio.sleep(min(_RETRY_S, self._lease_s / RENEWALS))
@@ -252,7 +253,6 @@ class NatsShare:
             held=len(roster.held),
             pollers=roster.pollers,
         )
-        self._news.set()
         if self.on_change is not None:
             await self.on_change()
 
@@ -274,6 +274,8 @@ class NatsShare:
             return
         except TimeoutError as error:
             # Busy servers answer late. To begin again would take longer than the lease.
+            # One that is cut off from the others never answers.
+            self._connection.doubt()
             self._failures.failed(self._connection.sentence(error))
             return
         self._failures.recovered()

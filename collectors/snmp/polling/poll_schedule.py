@@ -14,7 +14,7 @@ import itertools
 import math
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from collectors.estate.estate_model import Device
 from collectors.ping import PingTarget
@@ -94,16 +94,24 @@ class PollSchedule:
         self._numbers = itertools.count()
 
     def add(
-        self, target: PollTarget, spread_s: float, devices: int, in_phase: bool = False
+        self,
+        target: PollTarget,
+        spread_s: float,
+        devices: int,
+        in_phase: bool = False,
+        wait_s: float | None = None,
     ) -> None:
         """Adds a target, one of `devices`. Its first poll comes within `spread_s`, and
         does not wait for its phase: an engineer who starts Towpath or adds a device is
         waiting for it. `in_phase`: it does, as another poller may have polled it.
+        `wait_s`: it comes after so long (`overdue_waits_s`).
         """
         now_s, device = time.monotonic(), target.device.id
         start_s = shared_phase_s(device, self._period_s, devices)
         target.phase_s = now_s - (now_s + self._offset_s - start_s) % self._period_s
-        if in_phase:
+        if wait_s is not None:
+            first_s = now_s + wait_s
+        elif in_phase:
             first_s = target.phase_s + self._period_s
         else:
             first_s = now_s + phase_s(device, spread_s)
@@ -160,6 +168,20 @@ def shared_phase_s(device: str, period_s: float, devices: int) -> float:
 def spread_s(devices: int, period_s: float) -> float:
     """The time over which the first polls of so many devices are spread. Pure."""
     return max(min(_FIRST_S, period_s), devices / _FIRST_PER_S)
+
+
+def overdue_waits_s(
+    polled_s: Mapping[str, float], now_s: float, period_s: float
+) -> dict[str, float]:
+    """How long each device waits that was polled last more than a period ago: those of
+    longest ago come first, spread over a period. Pure.
+
+    A poller that gets its devices back again and again, each time for less than a
+    period, reaches all of them.
+    """
+    overdue = [id for id, at_s in polled_s.items() if now_s - at_s > period_s]
+    overdue.sort(key=lambda id: (polled_s[id], phase_s(id, period_s)))
+    return {id: n * period_s / len(overdue) for n, id in enumerate(overdue)}
 
 
 def time_for_poll_s(now_s: float, next_due_s: float, period_s: float) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
@@ -30,6 +30,7 @@ from collectors.snmp.polling.poll_run import PollRunner
 from collectors.snmp.polling.poll_schedule import (
     PollSchedule,
     PollTarget,
+    overdue_waits_s,
     spread_s,
     time_for_poll_s,
 )
@@ -98,6 +99,8 @@ class Poller:
         )
         self._targets: dict[str, PollTarget] = {}
         self._schedule = PollSchedule(config.period_s)
+        # When a device was last polled by this poller, or first became its own.
+        self._polled_s: dict[str, float] = {}
         self._slots = asyncio.Semaphore(config.at_once)
         self._known: Estate | None = None
         # Cancelled polls that have not ended yet.
@@ -218,8 +221,9 @@ class Poller:
         devices = {id: device for id, device in polled.items() if holds(device)}
         self._remove_targets(devices)
         uses = port_uses(estate)
-        new = len(devices.keys() - self._targets.keys())
-        first_polls_s = spread_s(new, self._config.period_s)
+        new = devices.keys() - self._targets.keys()
+        first_polls_s = spread_s(len(new), self._config.period_s)
+        waits_s = self._overdue_waits_s(new, polled)
         for id, device in devices.items():
             target = self._targets.get(id)
             if target is not None:
@@ -232,9 +236,25 @@ class Poller:
                 self._pinger.watch(str(device.address)),
             )
             self._schedule.add(
-                target, first_polls_s, len(devices), self._hand_over.is_on
+                target,
+                first_polls_s,
+                len(devices),
+                self._hand_over.is_on,
+                waits_s.get(id),
             )
         self.stats.devices = len(self._targets)
+
+    def _overdue_waits_s(
+        self, new: Collection[str], polled: Collection[str]
+    ) -> dict[str, float]:
+        """How long the overdue ones of `new` wait, if devices change hands."""
+        if not self._hand_over.is_on:
+            return {}
+        now_s = time.monotonic()
+        known = {id: at_s for id, at_s in self._polled_s.items() if id in polled}
+        self._polled_s = dict.fromkeys(new, now_s) | known
+        own = {id: self._polled_s[id] for id in new}
+        return overdue_waits_s(own, now_s, self._config.period_s)
 
     def _remove_targets(self, devices: dict[str, Device]) -> None:
         """Removes those that are not in `devices`, or need a new session."""
@@ -297,7 +317,7 @@ class Poller:
                 # The lease ended while this machine did not run.
                 self.stats.skipped += 1
                 return
-            now_s = time.monotonic()
+            now_s = self._polled_s[target.device.id] = time.monotonic()
             late_ms = max(0.0, (now_s - due_s) * 1000)
             at_most_s = time_for_poll_s(now_s, target.next_due_s, self._config.period_s)
             self._report.record_start(late_ms)

@@ -1,0 +1,122 @@
+"""What becomes of the polls of devices that change hands, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polled_switches import PUBLIC, RowSink
+from virtual_time import MemorySession, run_virtually
+
+from collectors.estate import Device, Estate, Site
+from collectors.ping import Pinger
+from collectors.snmp import Poller, SnmpConfig
+from collectors.snmp.polling.poll_schedule import overdue_waits_s
+from collectors.snmp.session.sessions import Sessions
+from towpath.demo.simulated_switches import SimulatedSwitch
+
+PERIOD_S, DEVICES = 60.0, 20
+
+
+class SwitchedShare:
+    """All of the estate, or nothing."""
+
+    def __init__(self) -> None:
+        self.name, self.changes, self.is_held = "a", 0, False
+        self.on_change: Callable[[], Awaitable[None]] | None = None
+
+    async def set(self, is_held: bool) -> None:
+        self.is_held = is_held
+        self.changes += 1
+        assert self.on_change is not None
+        await self.on_change()
+
+    def set_estate(self, estate: Estate) -> None:
+        pass
+
+    def holds(self, device: Device) -> bool:
+        return self.is_held
+
+    async def wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class NothingLearnt:
+    async def fetch(self, device: str) -> bytes | None:
+        return None
+
+    async def publish(self, device: str, body: bytes) -> bool:
+        return True
+
+
+async def _polls(monkeypatch, held_s: float, lost_s: float, times: int) -> Counter[str]:
+    """How often each device was polled by a poller that had them so long each time."""
+    loop = asyncio.get_running_loop()
+    for clock in ("monotonic", "time"):
+        monkeypatch.setattr(time, clock, loop.time)
+    devices = tuple(
+        Device(id=f"switch-{n}", site="s", address=f"127.0.0.{n + 1}")  # type: ignore[arg-type]
+        for n in range(DEVICES)
+    )
+    estate = Estate(sites=(Site(id="s", name="S"),), devices=devices)
+
+    def connect(_: object, host: str, *rest) -> MemorySession:
+        switch = SimulatedSwitch(host, 1, monotonic_s=loop.time)
+        return MemorySession(switch, *rest[1:])
+
+    monkeypatch.setattr(Sessions, "open", connect)
+    config = SnmpConfig(period_s=PERIOD_S, ping_s=0)
+    sink, share = RowSink(), SwitchedShare()
+    async with Poller(
+        config,
+        lambda: estate,
+        PUBLIC,
+        sink,
+        pinger=Pinger(0),
+        share=share,
+        learnt=NothingLearnt(),
+    ):
+        for _ in range(times):
+            await share.set(True)
+            await asyncio.sleep(held_s)
+            await share.set(False)
+            await asyncio.sleep(lost_s)
+    return Counter(
+        sample.tags["device"]
+        for sample in sink.samples
+        if sample.measurement == "device"
+    )
+
+
+def test_a_poller_that_never_has_its_devices_for_a_period_polls_all_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Always the same part of the period: by their phases alone, the same devices.
+    polls = run_virtually(_polls(monkeypatch, 15.0, PERIOD_S - 15.0, 10))
+    assert len(polls) == DEVICES
+    # A quarter of ten periods.
+    assert max(polls.values()) <= 4
+
+
+def test_devices_that_come_back_within_a_period_keep_their_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    polls = run_virtually(_polls(monkeypatch, 3 * PERIOD_S - 1.0, 1.0, 2))
+    assert set(polls) == {f"switch-{n}" for n in range(DEVICES)}
+    assert set(polls.values()) <= {5, 6}
+
+
+@given(st.dictionaries(st.text(max_size=3), st.floats(0, 1000)), st.floats(1, 300))
+def test_overdue_devices_come_longest_ago_first_within_a_period(polled_s, period_s):
+    waits_s = overdue_waits_s(polled_s, 1000.0, period_s)
+    assert waits_s.keys() == {
+        id for id, at_s in polled_s.items() if 1000.0 - at_s > period_s
+    }
+    in_order = sorted(waits_s, key=waits_s.__getitem__)
+    assert [polled_s[id] for id in in_order] == sorted(polled_s[id] for id in waits_s)
+    assert all(0 <= wait_s < period_s for wait_s in waits_s.values())
