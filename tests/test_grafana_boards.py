@@ -57,6 +57,22 @@ def test_the_ids_of_panels_are_those_of_the_files() -> None:
         assert panel_ids(board) == written, board.uid
 
 
+def test_figures_of_several_processes_are_shown_for_each_of_them() -> None:
+    """Their mean or largest would be taken for what all of them do together."""
+    for board in BOARDS:
+        for row in board.rows:
+            for panel in row.panels:
+                for target in panel.targets:
+                    query = target.query
+                    tags = CATALOGUE.measurement(query.measurement).tags
+                    if "process" not in tags or "process" in query.by:
+                        continue
+                    # A tile shows the worst of all.
+                    worst = {pick.aggregate for pick in query.picks} <= {"max", "min"}
+                    assert worst, panel.title
+                    assert panel.kind == "stat", panel.title
+
+
 WIDE = TableColumn("Up", "percentunit", width=900)
 
 

@@ -204,15 +204,20 @@ TRAPS = Panel(
     "Counted since start. From unknown addresses: the sender is not in the estate. "
     "Not authentic: a v3 user, password or time is wrong. Lost: more arrived at once "
     f"than the system's buffer holds. {what_to_do('traps_lost')}",
-    (
-        PanelQuery(select("self_traps", ("accepted", "max")), "accepted"),
+    tuple(
         PanelQuery(
-            select("self_traps", ("unknown_source", "max")), "from unknown addresses"
-        ),
-        PanelQuery(select("self_traps", ("wrong_community", "max")), "wrong community"),
-        PanelQuery(select("self_traps", ("not_authentic", "max")), "not authentic"),
-        PanelQuery(select("self_traps", ("malformed", "max")), "not readable"),
-        PanelQuery(select("self_traps", ("lost", "max")), "lost", colour=RED),
+            select("self_traps", (field, "max"), by=("process",)),
+            f"$tag_process: {label}",
+            colour=RED if field == "lost" else "",
+        )
+        for field, label in (
+            ("accepted", "accepted"),
+            ("unknown_source", "from unknown addresses"),
+            ("wrong_community", "wrong community"),
+            ("not_authentic", "not authentic"),
+            ("malformed", "not readable"),
+            ("lost", "lost"),
+        )
     ),
     "short",
     steps=PLAIN,

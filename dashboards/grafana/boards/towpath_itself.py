@@ -119,14 +119,21 @@ SEES_OVER_TIME = Panel(
 )
 POLLS = Panel(
     "Are all polls done that are due?",
-    "Polls due and done per minute, all processes. Done below due: the poller does not "
-    "keep up. Failed: devices that did not answer. "
+    "Polls due and done per minute, by each poller. Done below due: it does not keep "
+    "up. Failed: devices that did not answer. "
     f"If polls are skipped: {what_to_do('polls_skipped')}",
-    (
-        PanelQuery(select("self_poll", ("expected", "mean")), "due"),
-        PanelQuery(select("self_poll", ("done", "mean")), "done"),
-        PanelQuery(select("self_poll", ("failed", "mean")), "failed", colour=RED),
-        PanelQuery(select("self_poll", ("skipped", "mean")), "skipped", colour=AMBER),
+    tuple(
+        PanelQuery(
+            select("self_poll", (field, "mean"), by=_PROCESS),
+            f"$tag_process: {label}",
+            colour=colour,
+        )
+        for field, label, colour in (
+            ("expected", "due", ""),
+            ("done", "done", ""),
+            ("failed", "failed", RED),
+            ("skipped", "skipped", AMBER),
+        )
     ),
     "short",
     soft_minimum=0,
@@ -329,20 +336,20 @@ INGEST = Panel(
     "again.",
     (
         PanelQuery(
-            select("self_ingest", ("accepted", "max"), by=("transport",)),
-            "$tag_transport: accepted",
+            select("self_ingest", ("accepted", "max"), by=("process", "transport")),
+            "$tag_process $tag_transport: accepted",
         ),
         PanelQuery(
-            select("self_ingest", ("refused", "max"), by=("transport",)),
-            "$tag_transport: refused",
+            select("self_ingest", ("refused", "max"), by=("process", "transport")),
+            "$tag_process $tag_transport: refused",
         ),
         PanelQuery(
-            select("self_ingest", ("unauthorised", "max"), by=("transport",)),
-            "$tag_transport: without a credential",
+            select("self_ingest", ("unauthorised", "max"), by=("process", "transport")),
+            "$tag_process $tag_transport: without a credential",
         ),
         PanelQuery(
-            select("self_ingest", ("turned_away", "max"), by=("transport",)),
-            "$tag_transport: turned away",
+            select("self_ingest", ("turned_away", "max"), by=("process", "transport")),
+            "$tag_process $tag_transport: turned away",
         ),
     ),
     "short",
