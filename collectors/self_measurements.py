@@ -27,7 +27,9 @@ SELF_SHARE = measurement(
     "self_share",
     "a poller that shares the estate with others",
     (_PROCESS,),
-    Field("held", "int", "1", "devices that it polls and no other does"),
+    Field(
+        "held", "int", "1", "devices and VPN gateways that it polls and no other does"
+    ),
     Field("pollers", "int", "1", "pollers that share, as far as it knows"),
     Field(
         "settled",

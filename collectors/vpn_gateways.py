@@ -37,8 +37,13 @@ class VpnGatewaysConfig(StrictModel):
     ca_file: str = ""
 
 
+# How soon a gateway is checked that has become this poller's own.
+_LOOK_S = 5.0
+
+
 class VpnGateways:
-    """Checks all gateways of the estate once a period, at the same time.
+    """Checks the gateways of the estate that are this poller's own, once a period, at
+    the same time.
 
     `is_cut_off` returns whether this machine has lost its own network: then nothing is
     known about a gateway that does not answer.
@@ -51,7 +56,11 @@ class VpnGateways:
         append: Append,
         now_ms: WallClock,
         is_cut_off: Callable[[], bool] = lambda: False,
+        is_own: Callable[[VpnGateway], bool] = lambda _: True,
     ) -> None:
+        self._is_own = is_own
+        # When those that are its own are checked next.
+        self._due_s: dict[str, float] = {}
         self._config, self._estate = config, estate
         self._append, self._now_ms = append, now_ms
         self._is_cut_off = is_cut_off
@@ -67,9 +76,8 @@ class VpnGateways:
 
     async def _run(self) -> None:
         while True:
-            started = time.monotonic()
             try:
-                gateways = self._estate().vpn_gateways
+                gateways = self._due()
                 samples = await asyncio.gather(*(self._sample(g) for g in gateways))
                 if samples:
                     await self._append.append(
@@ -77,8 +85,20 @@ class VpnGateways:
                     )
             except Exception as error:  # noqa: BLE001 - a round that fails is not the last
                 _log.error("vpn_gateways_round_failed", error=repr(error))
-            spent = time.monotonic() - started
-            await asyncio.sleep(max(0.0, self._config.period_s - spent))
+            await asyncio.sleep(self._wait_s())
+
+    def _due(self) -> list[VpnGateway]:
+        """Those of its own that are due now; they are due again in a period."""
+        now_s = time.monotonic()
+        own = [g for g in self._estate().vpn_gateways if self._is_own(g)]
+        due = [g for g in own if self._due_s.get(g.id, now_s) <= now_s]
+        next_s = dict.fromkeys((g.id for g in due), now_s + self._config.period_s)
+        self._due_s = {g.id: next_s.get(g.id) or self._due_s[g.id] for g in own}
+        return due
+
+    def _wait_s(self) -> float:
+        soonest_s = min(self._due_s.values(), default=float("inf"))
+        return min(max(0.0, soonest_s - time.monotonic()), _LOOK_S)
 
     async def _sample(self, gateway: VpnGateway) -> Sample:
         fields = await check_gateway(gateway, self._config, self._now_ms)

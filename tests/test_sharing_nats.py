@@ -13,6 +13,7 @@ from polled_switches import PUBLIC, QUICK, RowSink, device, estate, numbers
 from waiting import until, wait_until
 
 from collectors.estate import Device, Estate, Site
+from collectors.estate.estate_model import VpnGateway
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from collectors.sharing.learnt_bucket import LearntBucket
@@ -40,7 +41,11 @@ def _estate(count: int = 60) -> Estate:
         )
         for n in range(count)
     )
-    return Estate(sites=sites, devices=devices)
+    gateways = tuple(
+        VpnGateway(id=f"vpn-{n}", site=None if n else "depot", host="10.1.0.1")
+        for n in range(4)
+    )
+    return Estate(sites=sites, devices=devices, vpn_gateways=gateways)
 
 
 @contextlib.asynccontextmanager
@@ -56,14 +61,19 @@ async def _sharing(
 
 
 def _held(estate: Estate, *shares: NatsShare) -> list[set[str]]:
-    return [{d.id for d in estate.devices if share.holds(d)} for share in shares]
+    return [
+        {d.id for d in estate.devices if share.holds(d)}
+        | {g.id for g in estate.vpn_gateways if share.holds_gateway(g)}
+        for share in shares
+    ]
 
 
 def _are_shared(estate: Estate, *shares: NatsShare) -> bool:
-    """True if every device is held once."""
+    """True if every device and every gateway is held once."""
     held = _held(estate, *shares)
-    assert sum(map(len, held)) <= len(estate.devices)
-    return sum(map(len, held)) == len(estate.devices)
+    total = len(estate.devices) + len(estate.vpn_gateways)
+    assert sum(map(len, held)) <= total
+    return sum(map(len, held)) == total
 
 
 async def test_pollers_share_the_estate_and_take_over_from_one_that_leaves(server):
@@ -78,7 +88,8 @@ async def test_pollers_share_the_estate_and_take_over_from_one_that_leaves(serve
             )
             held = _held(council, a, b, c)
             assert all(10 <= len(devices) <= 26 for devices in held), held
-            assert {d.id for d in council.devices if d.site == "depot"} <= held[1]
+            near = {d.id for d in council.devices if d.site == "depot"}
+            assert near | {"vpn-0"} <= held[1]
         # It left in order, so nobody waits for its lease.
         await until(lambda: _are_shared(council, a, b), "two shares", LEASE_S / 2)
 
@@ -106,11 +117,11 @@ async def test_a_poller_that_is_busy_keeps_its_lease(server: NatsServer):
     config = NatsConfig(servers=(server.url,), prefix="busy")
     async with ShareThread(config, "a", (), LEASE_S) as share:
         share.set_estate(_estate())
-        await until(lambda: share.held == 60, "the whole estate")
+        await until(lambda: share.held == 64, "the whole estate")
         changes, until_s = share.changes, share.deadline_s + LEASE_S
         # Nothing else runs on this loop until the lease was renewed more than once.
         wait_until(lambda: share.deadline_s > until_s, "renewals")
-        assert (share.held, share.changes) == (60, changes)
+        assert (share.held, share.changes) == (64, changes)
 
 
 async def test_a_poller_stops_polling_before_it_says_that_it_has(server: NatsServer):
@@ -118,14 +129,14 @@ async def test_a_poller_stops_polling_before_it_says_that_it_has(server: NatsSer
     config = NatsConfig(servers=(server.url,), prefix="stopping")
     async with ShareThread(config, "a", (), LEASE_S) as a:
         a.set_estate(council)
-        await until(lambda: a.held == 60, "the whole estate")
+        await until(lambda: a.held == 64, "the whole estate")
         a.on_change = stopped.wait
         async with ShareThread(config, "b", (), LEASE_S) as b:
             b.set_estate(council)
-            await until(lambda: a.held < 60, "less for the first")
+            await until(lambda: a.held < 64, "less for the first")
             assert b.held == 0
             stopped.set()
-            await until(lambda: a.held + b.held == 60, "two shares")
+            await until(lambda: a.held + b.held == 64, "two shares")
 
 
 async def _poll_packets(connection: NatsConnection, known: Estate, file: Path) -> float:

@@ -14,6 +14,7 @@ from polled_switches import PUBLIC, RowSink
 from virtual_time import MemorySession, run_virtually
 
 from collectors.estate import Device, Estate, Site
+from collectors.estate.estate_model import VpnGateway
 from collectors.ping import Pinger
 from collectors.snmp import Poller, SnmpConfig
 from collectors.snmp.polling.poll_schedule import overdue_waits_s
@@ -40,6 +41,9 @@ class SwitchedShare:
         pass
 
     def holds(self, device: Device) -> bool:
+        return self.is_held
+
+    def holds_gateway(self, gateway: VpnGateway) -> bool:
         return self.is_held
 
     async def wait(self, seconds: float) -> None:

@@ -13,10 +13,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from polled_switches import RowSink
 from services import free_port
+from waiting import until
 
-from collectors.estate.estate_model import VpnGateway
-from collectors.vpn_gateways import VpnGatewaysConfig, check_gateway
+from collectors.estate.estate_model import Estate, Site, VpnGateway
+from collectors.vpn_gateways import VpnGateways, VpnGatewaysConfig, check_gateway
 from probes.wire.clock import wall_ms
 from probes.wire.failure import Outcome
 from probes.wire.socket_errors import outcome_of
@@ -107,6 +109,34 @@ async def test_a_door_that_never_answers_tls_is_down_after_the_timeout() -> None
             port = server.sockets[0].getsockname()[1]
             fields = await check_gateway(gateway(port), config, wall_ms)
     assert (fields["up"], fields["outcome"]) == (0, "timeout")
+
+
+async def test_a_poller_checks_the_gateways_that_are_its_own_and_no_others() -> None:
+    port, sink, own = free_port(), RowSink(), {"vpn-1"}
+    gateways = tuple(
+        VpnGateway(id=f"vpn-{n}", host="127.0.0.1", port=port) for n in (1, 2)
+    )
+    estate = Estate(sites=(Site(id="s", name="S"),), vpn_gateways=gateways)
+
+    def checked() -> set[str]:
+        return {sample.tags["gateway"] for sample in sink.samples}
+
+    async with VpnGateways(
+        VpnGatewaysConfig(period_s=0.05),
+        lambda: estate,
+        sink,
+        wall_ms,
+        is_own=lambda gateway: gateway.id in own,
+    ):
+        await until(lambda: len(sink.samples) > 2, "checks of one")
+        assert checked() == {"vpn-1"}
+        own.clear()
+        own.add("vpn-2")
+        # A check that has begun may end.
+        await until(lambda: "vpn-2" in checked(), "a check of the other")
+        sink.samples.clear()
+        await until(lambda: len(sink.samples) > 2, "checks of the other")
+        assert checked() == {"vpn-2"}
 
 
 class TwoAddresses(asyncio.SelectorEventLoop):

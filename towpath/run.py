@@ -176,6 +176,7 @@ class Installation:
             self.journal,
             self._now_ms,
             lambda: poller.is_cut_off,
+            poller.share.holds_gateway,
         )
         count = len(self.estate.current.vpn_gateways)
         self._add(f"check {count} VPN gateways", gateways)

@@ -1,4 +1,5 @@
 """Which devices of the estate this poller polls: all, those of its sites, or its share.
+VPN gateways are shared like devices.
 
 A site may name its poller (`poller = "depot"`): that one polls the site's devices, and
 nothing else, also while it is cut off from all others. All other devices are those of
@@ -12,10 +13,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from hashlib import blake2b
 from typing import Protocol
 
-from collectors.estate.estate_model import Device, Estate
+from collectors.estate.estate_model import Device, Estate, VpnGateway
 from collectors.sharing.bounded_assignment import SharedDevice
 
-# A device that is only pinged costs little.
+# A device that is only pinged costs little, as does a gateway.
 _PING_COST = 0.1
 
 
@@ -37,6 +38,9 @@ class EstateShare(Protocol):
     def holds(self, device: Device) -> bool:
         """True if this poller, and no other, may poll the device now."""
 
+    def holds_gateway(self, gateway: VpnGateway) -> bool:
+        """True if this poller, and no other, may check the gateway now."""
+
     async def wait(self, seconds: float) -> None:
         """Waits so long, or until there is something new to poll."""
 
@@ -56,7 +60,13 @@ class WholeEstate:
         self._is_named = self.name in self._site_pollers.values()
 
     def holds(self, device: Device) -> bool:
-        named = self._site_pollers.get(device.site)
+        return self._holds_site(device.site)
+
+    def holds_gateway(self, gateway: VpnGateway) -> bool:
+        return self._holds_site(gateway.site or "")
+
+    def _holds_site(self, site: str) -> bool:
+        named = self._site_pollers.get(site)
         return named == self.name if self._is_named else named is None
 
     async def wait(self, seconds: float) -> None:
@@ -69,13 +79,24 @@ def site_pollers(estate: Estate) -> dict[str, str]:
 
 
 def shared_devices(estate: Estate) -> list[SharedDevice]:
-    """The devices that pollers share: those whose site has no poller of its own."""
+    """The devices and VPN gateways that pollers share: those whose site has no poller
+    of its own."""
     own = site_pollers(estate)
-    return [
+    shared = [
         SharedDevice(device.id, device.site, 1.0 if device.snmp else _PING_COST)
         for device in estate.devices
-        if device.poll and device.site not in own
+        if device.poll
     ]
+    shared += [
+        SharedDevice(gateway_key(gateway), gateway.site or "", _PING_COST)
+        for gateway in estate.vpn_gateways
+    ]
+    return [device for device in shared if device.site not in own]
+
+
+def gateway_key(gateway: VpnGateway) -> str:
+    """What a gateway is called among devices, one of which may have its id."""
+    return f"vpn:{gateway.id}"
 
 
 def digest(devices: Iterable[SharedDevice]) -> str:

@@ -19,13 +19,13 @@ from nats.js import errors as jetstream_errors
 from nats.js.kv import KeyValue
 
 from collectors.background_tasks import BackgroundTasks
-from collectors.estate.estate_model import Device, Estate
+from collectors.estate.estate_model import Device, Estate, VpnGateway
 from collectors.failure_log import FailureLog
 from collectors.nats.nats_buckets import open_bucket
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import NATS_FAILURES
 from collectors.sharing.bounded_assignment import SharedDevice, assign
-from collectors.sharing.estate_share import digest, shared_devices
+from collectors.sharing.estate_share import digest, gateway_key, shared_devices
 from collectors.sharing.poller_roster import RENEWALS, Entry, PollerRoster, View
 from probes.wire.clock import MonotonicClock, steady_s
 from probes.wire.sample import Sample, Value
@@ -145,6 +145,9 @@ class NatsShare:
 
     def holds(self, device: Device) -> bool:
         return self._roster.holds(device.id, self._now_s())
+
+    def holds_gateway(self, gateway: VpnGateway) -> bool:
+        return self._roster.holds(gateway_key(gateway), self._now_s())
 
     @property
     def _bucket_name(self) -> str:

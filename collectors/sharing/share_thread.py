@@ -13,7 +13,7 @@ import threading
 from collections.abc import Awaitable, Callable, Collection
 from typing import Self
 
-from collectors.estate.estate_model import Device, Estate
+from collectors.estate.estate_model import Device, Estate, VpnGateway
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from collectors.sharing.nats_share import NatsShare
@@ -89,6 +89,9 @@ class ShareThread:
 
     def holds(self, device: Device) -> bool:
         return self._share.holds(device)
+
+    def holds_gateway(self, gateway: VpnGateway) -> bool:
+        return self._share.holds_gateway(gateway)
 
     async def wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

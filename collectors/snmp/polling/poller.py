@@ -74,7 +74,7 @@ class Poller:
         share: EstateShare | None = None,
         learnt: LearntStore | None = None,
     ) -> None:
-        self._share = share or WholeEstate(config.poller)
+        self.share = self._share = share or WholeEstate(config.poller)
         self._share.on_change = self._follow_share
         self._share_changes = 0
         self._config, self._estate = config, estate
