@@ -1,6 +1,7 @@
 """Microsoft's record of calls: groups of people (`teams_calls`), meeting rooms
 (`room_calls`), calls of the telephone network (`phone_calls`), exports of the Call
-Quality Dashboard (`cqd_streams`), and how reading it goes (`self_calls`)."""
+Quality Dashboard (`cqd_streams`), whether test calls saw the same
+(`probe_agreement`), and how reading it goes (`self_calls`)."""
 
 from __future__ import annotations
 
@@ -158,6 +159,38 @@ CQD_STREAMS = Measurement(
     lateness_s=_KEEP_DAYS * 86_400,
     retention_days=_KEEP_DAYS,
 )
+PROBE_AGREEMENT = Measurement(
+    name="probe_agreement",
+    meaning="in how many working hours of a day test calls and Microsoft's record were "
+    "poor, of one group that both have; at its start",
+    tags=(
+        Tag("by", "all, place, site, provider or connection"),
+        Tag("group", "which group"),
+    ),
+    fields=(
+        Field("state", "str", "1", "measured; or why there is no figure, in words"),
+        Field("in_record", "int", "1", "hours with streams in Microsoft's record"),
+        Field("in_tests", "int", "1", "hours with test calls"),
+        Field("hours", "int", "1", "hours with enough streams and enough test calls"),
+        Field("both", "int", "1", "of these, poor in both"),
+        Field("record_only", "int", "1", "of these, poor in the record only"),
+        Field("tests_only", "int", "1", "of these, poor in the tests only"),
+        Field("neither", "int", "1", "of these, poor in neither"),
+        _share("hours", "same_ratio", "of these, in which both say the same"),
+        Field("recorded_poor", "int", "1", "of these, poor in the record"),
+        _share("recorded_poor", "seen_ratio", "of those, the tests were poor, too"),
+        Field("poor_streams", "float", "1", "poor streams in these hours"),
+        _share(
+            "poor_streams",
+            "seen_streams_ratio",
+            "of those, in hours in which the tests were poor",
+        ),
+    ),
+    period_s=86_400,
+    # A day is worked out again for a week, as a record may come late.
+    lateness_s=9 * 86_400,
+    retention_days=_KEEP_DAYS,
+)
 # What the parser leaves out, by its reason.
 ODD_REASONS = {
     "unreadable_record": "records or pages that are not valid JSON",
@@ -225,4 +258,10 @@ SELF_CALLS = Measurement(
     lateness_s=120,
     retention_days=_KEEP_DAYS,
 )
-CALL_MEASUREMENTS = (TEAMS_CALLS, PHONE_CALLS, ROOM_CALLS, CQD_STREAMS)
+CALL_MEASUREMENTS = (
+    TEAMS_CALLS,
+    PHONE_CALLS,
+    ROOM_CALLS,
+    CQD_STREAMS,
+    PROBE_AGREEMENT,
+)

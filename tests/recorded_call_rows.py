@@ -26,6 +26,8 @@ def recorded_call_rows(end_ms: int) -> Iterator[Sample]:
         for media in ("audio", "video", "screen_sharing", "session"):
             tags = {"by": by, "group": group, "media": media}
             yield _sample("teams_calls", tags, at_ms)
+    for by, group in (("all", "all"), ("site", SITE)):
+        yield _sample("probe_agreement", {"by": by, "group": group}, at_ms)
     room = {"room": "chamber", "site": SITE, "media": "audio"}
     yield _sample("room_calls", room, at_ms)
     for by, group in (("trunk", TRUNK), ("sip_code", "486")):

@@ -23,14 +23,14 @@ from stores import embedded
 
 from alerts.rule_files import load_rules
 from collectors.batch import batch_samples
-from collectors.server_measurements import CATALOGUE
-from dashboards.report.plain_report import render_plain
-from dashboards.report.probe_agreement import (
+from collectors.calls.probe_agreement import (
     LIMITS,
     ProbeAgreement,
     agreement_of,
     with_kinds,
 )
+from collectors.server_measurements import CATALOGUE
+from dashboards.report.plain_report import render_plain
 from dashboards.report.report_data import ReportContent, gather_content
 from dashboards.report.report_html import render_html, style_sheet
 from dashboards.report.report_summary import headlines, tiles

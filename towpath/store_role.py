@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from collectors.calls.agreement_keeper import AgreementKeeper
 from collectors.estate import EstateFile
 from collectors.experience.experience_reader import ExperienceReader
 from collectors.experience.parity_keeper import ParityKeeper
@@ -52,7 +53,8 @@ def store_role(
     now_ms: WallClock,
 ) -> tuple[Pieces, Sources]:
     """Its pieces in the order of their start, and their rows. Part 1 does what is done
-    once: groups of laptops, parity, retention of files."""
+    once: groups of laptops, parity, agreement with Microsoft's record, retention of
+    files."""
     reader = kind.reader(part.reader, saved_positions(config.store, part))
     writers = WriterSet(config.store, part, kind.known_readers())
     writer = StoreWriter(config.store, reader, store, now_ms, part)
@@ -89,6 +91,9 @@ def store_role(
         now_ms,
     )
     pieces.append(("experience parity of each month", parity))
+    if config.calls.enabled:
+        agreement = AgreementKeeper(store, journal, lambda: estate.current, now_ms)
+        pieces.append(("what test calls saw of Microsoft's record", agreement))
     retention = Retention(retention_jobs(config), now_ms)
     pieces.append(("retention of files", retention))
     return pieces, sources

@@ -21,6 +21,7 @@ NOTHING = {
     "memory": "It reports no memory",
     "neighbour": "No neighbour known",
     "phone_calls": "No log of telephone calls is read, or too few people",
+    "probe_agreement": "No record of Microsoft's is read, or no day of it is over",
     "processor": "It reports no processor",
     "room_calls": "No room has an account of Teams Rooms, or none had a call",
     "room": "No room in the estate",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collectors.calls.probe_agreement import ProbeAgreement
 from dashboards import figure_text
-from dashboards.report.probe_agreement import ProbeAgreement
 from dashboards.report.recorded_calls import RecordedPhone
 
 

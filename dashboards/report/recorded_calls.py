@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from collectors.calls.stream_figures import FEW_STREAMS
-from collectors.store.query import Pick, Query, Row, Where
-from dashboards.observed import Span
-from dashboards.report.dashboard_exports import ExportedSite, gather_exports
-from dashboards.report.probe_agreement import (
+from collectors.calls.probe_agreement import (
     ProbeAgreement,
     gather_agreement,
     with_kinds,
 )
+from collectors.calls.stream_figures import FEW_STREAMS
+from collectors.store.query import Pick, Query, Row, Where
+from dashboards.observed import Span
+from dashboards.report.dashboard_exports import ExportedSite, gather_exports
 from dashboards.report.report_queries import AskStore
 from dashboards.row_values import float_value, weighted_mean
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from collectors.calls.probe_agreement import KINDS, LIMITS
 from dashboards import chart, figure_text
 from dashboards.chart import Chart, ChartSeries, strip
 from dashboards.report import poor_call_causes, report_figures
 from dashboards.report.parity import points
-from dashboards.report.probe_agreement import KINDS, LIMITS
 from dashboards.report.promise_chart import promise_chart
 from dashboards.report.recorded_call_texts import agreement_why, phone_sentence
 from dashboards.report.report_data import ReportContent

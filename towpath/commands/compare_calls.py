@@ -19,8 +19,8 @@ from towpath.commands.shared import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from collectors.calls.probe_agreement import ProbeAgreement
     from collectors.terminal_tables import TerminalTable
-    from dashboards.report.probe_agreement import ProbeAgreement
 
 _DAY_MS = 86_400_000
 
@@ -38,11 +38,11 @@ def calls(
     json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """Show in how many hours test calls and Microsoft's record of calls were poor."""
+    from collectors.calls.probe_agreement import gather_agreement
     from collectors.estate.opening_hours import open_spans, usual_hours
     from collectors.server_measurements import CATALOGUE
     from collectors.store import Away, QueryFailed, open_store
     from collectors.terminal_tables import output_console
-    from dashboards.report.probe_agreement import gather_agreement
 
     settings = read_config(config)
     hours = usual_hours(site.hours for site in read_estate(settings).sites)
@@ -64,9 +64,9 @@ def calls(
 
 
 def _table(groups: Sequence[ProbeAgreement], days: int) -> TerminalTable:
+    from collectors.calls.probe_agreement import KINDS
     from collectors.terminal_tables import TerminalTable
     from dashboards import figure_text
-    from dashboards.report.probe_agreement import KINDS
 
     counts = ("both poor", "record only", "tests only", "neither")
     shares = ("seen, of recorded", "same on both sides")

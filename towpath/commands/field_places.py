@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from alerts.rule import Rule
 from alerts.rule_files import load_rules
+from collectors.calls.probe_agreement import recorded_query
 from collectors.experience.agent_results import VALUES
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query
@@ -16,7 +17,6 @@ from dashboards.missing_figures import laptops_query
 from dashboards.observed.polling_periods import polling_periods
 from dashboards.report import report_queries
 from dashboards.report.parity import parity_query
-from dashboards.report.probe_agreement import recorded_query
 from dashboards.report.recorded_calls import phone_query, places_query, read_query
 from dashboards.report.trend import answered_query
 from dashboards.web import device_queries, page_queries

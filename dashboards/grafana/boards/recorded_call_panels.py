@@ -17,6 +17,7 @@ from dashboards.grafana.board import (
     select,
     steps_of_rule,
 )
+from dashboards.grafana.boards.agreement_panels import AGREEMENT, AGREEMENT_GROUPS
 from dashboards.grafana.boards.call_panels import ALL, record_column
 from dashboards.grafana.boards.key_texts import YES_IS_GOOD
 from dashboards.grafana.boards.newest_rows import newest_rows
@@ -291,6 +292,8 @@ RECORDED_CALLS = BoardRow(
     (
         BESIDE_TESTS,
         WHY,
+        AGREEMENT,
+        AGREEMENT_GROUPS,
         SITES,
         PROVIDERS,
         GATEWAYS,

@@ -10,16 +10,17 @@ has poor streams because of devices, which no test call sees.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from collectors.calls.stream_figures import FEW_STREAMS
 from collectors.store.query import Pick, Query, Row, Where
-from dashboards.observed import Span
-from dashboards.report.report_queries import HOUR_MS, AskStore
-from dashboards.row_values import float_value
 
+AskStore = Callable[[Query], Awaitable[list[Row]]]
+# Begin and end in ms.
+Span = tuple[int, int]
+_HOUR_MS = 3_600_000
 AgreementState = Literal["measured", "too few", "no record", "not measured"]
 Name = tuple[str, str]
 # Hour → (share that was poor, of how many).
@@ -166,7 +167,7 @@ def with_kinds(groups: Iterable[ProbeAgreement]) -> tuple[ProbeAgreement, ...]:
     return tuple(found)
 
 
-def recorded_query(span: Span, every_ms: int | None = HOUR_MS) -> Query:
+def recorded_query(span: Span, every_ms: int | None = _HOUR_MS) -> Query:
     """Returns the query of audio streams in the record."""
     return Query(
         "teams_calls",
@@ -190,12 +191,15 @@ def tests_query(span: Span) -> Query:
         *span,
         (Where("by", tuple(KINDS)),),
         ("by", "group"),
-        HOUR_MS,
+        _HOUR_MS,
     )
 
 
 async def gather_agreement(
-    ask: AskStore, spans: Sequence[Span], sites: Sequence[str] | None
+    ask: AskStore,
+    spans: Sequence[Span],
+    sites: Sequence[str] | None,
+    limits: AgreementLimits = LIMITS,
 ) -> tuple[ProbeAgreement, ...]:
     """Returns the agreement of each group in the hours of `spans`, day by day, so that
     few rows are in memory; of a report on some sites only theirs and everybody's."""
@@ -209,7 +213,7 @@ async def gather_agreement(
                 counts = ("calls_once_sum", "calls_sum")
                 _add(tests, row, "call_poor_ratio_mean", counts)
     return with_kinds(
-        agreement_of(name, record.get(name, {}), tests.get(name, {}))
+        agreement_of(name, record.get(name, {}), tests.get(name, {}), limits)
         for name in record.keys() | tests.keys()
         if sites is None or name[0] == "all" or (name[0] == "site" and name[1] in sites)
     )
@@ -219,11 +223,12 @@ GroupHours = dict[Name, dict[int, tuple[float, int]]]
 
 
 def _add(groups: GroupHours, row: Row, poor: str, counts: Sequence[str]) -> None:
-    share = float_value(row, poor)
-    found = (float_value(row, name) for name in counts)
+    share = row.values.get(poor)
+    found = (row.values.get(name) for name in counts)
     count = next((count for count in found if count is not None), None)
     by, group = row.tags["by"], row.tags["group"]
     group = _PLACES.get(group, group) if by == "place" else group
-    if share is None or not count or row.time_ms is None or group in _NOT_COMMON:
+    if not isinstance(share, int | float) or not isinstance(count, int | float):
         return
-    groups.setdefault((by, group), {})[row.time_ms] = (share, round(count))
+    if count and row.time_ms is not None and group not in _NOT_COMMON:
+        groups.setdefault((by, group), {})[row.time_ms] = (share, round(count))
