@@ -104,9 +104,13 @@ def check_nats(settings: str, secrets: str, folder: Path) -> str:
         ("ca.crt|nats-ca.crt", folder / "tls" / "ca.pem"),
     ):
         settings = re.sub(rf"{secrets}/({names})\b", f"{path}", settings)
+    server = nats or missing("nats-server")
+    version = subprocess.check_output([server, "--version"], text=True)
+    if " v2.9." in version:
+        settings = settings.replace("sync_interval: always", "")
     (folder / "nats.conf").write_text(settings)
     done = subprocess.run(
-        [nats or missing("nats-server"), "-t", "-c", folder / "nats.conf"],
+        [server, "-t", "-c", folder / "nats.conf"],
         env={**os.environ, "POD_NAME": "nats-0"},
         capture_output=True,
         text=True,

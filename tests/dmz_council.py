@@ -27,7 +27,9 @@ from towpath.config import TowpathConfig, read
 
 PREFIX = "towpath"
 # What the document tells to allow the two.
-_CONF = next(block for block in blocks(text_of("docs/operator.md"), "conf"))
+_CONF = next(
+    block for block in blocks(text_of("docs/operator.md"), "conf") if "CN=node" in block
+)
 USERS = _CONF[_CONF.index("authorization") :]
 ESTATE = """
 [[sites]]

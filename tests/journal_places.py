@@ -26,15 +26,20 @@ _numbers = itertools.count()
 class JournalPlace:
     """Where the tests' journal is."""
 
-    def __init__(self, folder: Path, server: NatsServer | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: NatsServer | None,
+        nats: NatsConfig | None = None,
+    ) -> None:
         self.folder = folder
         self._server = server
-        self.nats = NatsConfig()
+        self.nats = nats or NatsConfig()
         if server is not None:
             prefix = f"test{next(_numbers)}"
             self.nats = NatsConfig(servers=(server.url,), prefix=prefix)
         self.config = JournalConfig(
-            kind="files" if server is None else "nats", folder=folder
+            kind="nats" if server or nats else "files", folder=folder
         )
         self.kind = JournalKind(self.config, self.nats, "test")
 

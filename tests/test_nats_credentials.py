@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from waiting import until
 
 from collectors.certificate_files import CertificateFiles
+from collectors.journal import JournalConfig
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_credentials import (
@@ -27,6 +28,7 @@ from collectors.nats.nats_trial import try_nats
 from towpath.config import TowpathConfig, certificate_files
 
 KEY = Nkey(USER)
+JOURNAL = JournalConfig(folder=Path("unused"), max_bytes=1 << 20, segment_bytes=1 << 16)
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +56,12 @@ async def test_an_operators_server_lets_in_the_user_of_a_creds_file(
 ) -> None:
     path = operator.issue_credentials(tmp_path / "towpath.creds", Nkey(USER))
     config = _config(server, path)
-    trial = await try_nats(config, 1 << 20)
+    trial = await try_nats(config, JOURNAL)
     assert trial.warnings == []
     monkeypatch.setattr("collectors.nats.nats_connection._FIRST_S", 0.1)
     # The JWT of an account that the server does not know, and then the right one.
     NatsOperator().issue_credentials(path, Nkey(USER))
-    [warning] = (await try_nats(config, 1 << 20)).warnings
+    [warning] = (await try_nats(config, JOURNAL)).warnings
     assert "the credentials or the certificate is refused" in warning
     with capture_logs() as logs:
         async with NatsConnection(config, "poll") as connection:
@@ -78,7 +80,7 @@ async def test_a_server_that_knows_the_key_lets_in_its_seed_alone(
         async with NatsConnection(_config(server, path), "poll") as connection:
             assert connection.problem == ""
         write_credentials(path, Nkey(USER).seed)
-        [warning] = (await try_nats(_config(server, path), 1 << 20)).warnings
+        [warning] = (await try_nats(_config(server, path), JOURNAL)).warnings
     assert "is refused" in warning
 
 
@@ -87,7 +89,7 @@ async def test_a_server_that_knows_the_key_lets_in_its_seed_alone(
     [
         ("", "is not a file of credentials: expected the blocks"),
         ("password", "is not a file of credentials"),
-        (KEY.seed[:-1] + "A", "has a seed that is damaged"),
+        (KEY.seed[:20] + KEY.seed[21:] + "A", "has a seed that is damaged"),
         (KEY.seed[:20], "has a seed that is damaged"),
         (Nkey(ACCOUNT).seed, "expected a user's"),
         (KEY.public, "is not a file of credentials"),

@@ -6,19 +6,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nats.js import api
 from nats_authority import Authority
-from nats_servers import NatsServer, running_nats
-from services import free_port
+from nats_servers import NatsServer, nats_program, running_nats
+from services import Server, answers_tcp, free_port, running
 from structlog.testing import capture_logs
 from test_check import Folder
 from waiting import until
 
+from collectors.journal import JournalConfig
 from collectors.nats import nats_trial
+from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
-from collectors.nats.nats_trial import try_nats
+from collectors.nats.nats_trial import clock_sentences, try_nats
+from collectors.nats.stream_settings import stream_config, stream_differences
 
-LOG_BYTES = 64 << 20
+JOURNAL = JournalConfig(
+    folder=Path("unused"), max_bytes=64 << 20, segment_bytes=1 << 20
+)
 SMALL = "max_payload: 8192\n"
 
 
@@ -64,7 +70,7 @@ def _config(
 
 async def _only_warning(config: NatsConfig) -> str:
     with capture_logs() as logs:
-        trial = await try_nats(config, LOG_BYTES)
+        trial = await try_nats(config, JOURNAL)
     assert logs == []
     [warning] = trial.warnings
     assert warning.startswith(f"{config.servers[0]}: ")
@@ -76,7 +82,7 @@ async def test_with_certificates_of_an_own_authority_on_both_sides_it_connects(
     secure: NatsServer, authority: Authority, tmp_path: Path
 ) -> None:
     config = _config(secure, authority, tmp_path)
-    trial = await try_nats(config, LOG_BYTES)
+    trial = await try_nats(config, JOURNAL)
     assert trial.warnings == []
     [fact] = trial.facts
     assert fact.startswith(f"{config.servers[0]}: nats-server 2.")
@@ -99,7 +105,7 @@ async def test_secrets_that_others_can_read_are_said(
     for path in (config.password_file, config.private_key):
         assert path is not None
         path.chmod(0o644)
-    trial = await try_nats(config, LOG_BYTES)
+    trial = await try_nats(config, JOURNAL)
     assert [warning.split(":")[0] for warning in trial.warnings] == [
         "nats.password_file",
         "nats.private_key",
@@ -161,17 +167,102 @@ async def test_what_a_server_cannot_keep_is_said(
 ) -> None:
     with running_nats(tmp_path / "nats", SMALL) as server:
         config = NatsConfig(servers=(server.url,))
-        warnings = (await try_nats(config, 2 << 30)).warnings
+        large = JournalConfig(folder=Path("unused"))
+        warnings = (await try_nats(config, large)).warnings
         assert "max_payload is 8192 bytes, expected at least 65536" in warnings[0]
         assert "journal.max_bytes is 2048 MiB, but the servers have" in warnings[1]
         three = config.model_copy(update={"replicas": 3})
-        monkeypatch.setattr(nats_trial, "_TESTED", (999, 0))
-        old, _, few = (await try_nats(three, LOG_BYTES)).warnings
-        assert "is not known to be safe with nats.replicas = 3" in old
+        monkeypatch.setattr(nats_trial, "_SAFE", (999, 0, 0))
+        old, _, few = (await try_nats(three, JOURNAL)).warnings
+        assert "is not safe with nats.replicas = 3" in old
         assert "nats.replicas is 3, but the servers cannot keep so many" in few
         async with NatsConnection(config, "poll") as connection:
             left = await connection.jetstream.streams_info()
     assert left == []
+
+
+_ACCOUNT = """accounts {{ council {{
+  jetstream: {{ max_file: 1G, max_streams: {streams}, max_consumers: {consumers} }}
+  users: [{{ user: towpath, password: right }}]
+}} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("streams", "consumers", "sentence"),
+    [(1, 5, "maximum number of streams"), (5, 3, "may have 3 consumers")],
+)
+async def test_a_limit_of_the_account_is_said(
+    streams: int, consumers: int, sentence: str, tmp_path: Path
+) -> None:
+    extra = _ACCOUNT.format(streams=streams, consumers=consumers)
+    with running_nats(tmp_path / "nats", extra) as server:
+        path = tmp_path / "password"
+        path.write_text("right")
+        path.chmod(0o600)
+        config = NatsConfig(servers=(server.url,), user="towpath", password_file=path)
+        async with NatsConnection(config, "poll") as connection:
+            await JournalStreams(connection).ensure("poll", 30)
+        [warning] = (await try_nats(config, JOURNAL)).warnings
+    assert sentence in warning
+
+
+async def test_that_jetstream_is_off_is_said(tmp_path: Path) -> None:
+    config = tmp_path / "nats.conf"
+    port = free_port()
+    config.write_text(f"listen: 127.0.0.1:{port}\n")
+    command = [nats_program(), "-c", str(config)]
+    plain = Server(command, tmp_path, port, lambda: answers_tcp(port))
+    with running(plain):
+        nats = NatsConfig(servers=(f"nats://127.0.0.1:{port}",))
+        [warning] = (await try_nats(nats, JOURNAL)).warnings
+    assert "JetStream is not enabled" in warning
+
+
+async def test_a_stream_that_somebody_made_otherwise_is_said_with_what_mends_it(
+    nats_server: NatsServer,
+) -> None:
+    config = NatsConfig(servers=(nats_server.url,), prefix="otherwise")
+    async with NatsConnection(config, "poll") as connection:
+        streams = JournalStreams(connection)
+        await streams.ensure("ingest", JOURNAL.max_days)
+        assert (await try_nats(config, JOURNAL)).warnings == []
+        await connection.jetstream.add_stream(
+            api.StreamConfig(
+                name=streams.stream("poll"),
+                subjects=[streams.subject("poll")],
+                discard=api.DiscardPolicy.OLD,
+                max_msgs=100,
+            )
+        )
+        warnings = (await try_nats(config, JOURNAL)).warnings
+        # What they say is done, and then nothing is left to say.
+        name = streams.stream("poll")
+        assert [warning.rpartition("; ")[2] for warning in warnings] == [
+            f"nats stream edit {name} --discard=new",
+            f"nats stream edit {name} --max-age=30d",
+            f"nats stream edit {name} --max-msgs=-1",
+        ]
+        made = stream_config(name, streams.subject("poll"), JOURNAL.max_days, 1)
+        await connection.jetstream.update_stream(made)
+        assert (await try_nats(config, JOURNAL)).warnings == []
+        left = await streams.names()
+    assert not [name for name in left if name.endswith("check")]
+
+
+def test_what_servers_do_not_change_takes_a_new_stream() -> None:
+    found = {"name": "towpath-poll", "subjects": ["a"], "retention": "workqueue"}
+    *_, sealed = stream_differences({**found, "sealed": True}, "a", 30, 3)
+    assert sealed.startswith("the stream towpath-poll has sealed = yes, expected no: ")
+    assert sealed.endswith("then nats stream rm towpath-poll")
+
+
+def test_clocks_that_differ_are_said() -> None:
+    assert list(clock_sentences("nats://a:1", -29)) == []
+    [behind] = clock_sentences("nats://a:1", -95)
+    assert "is 95 s behind this machine's" in behind
+    [ahead] = clock_sentences("nats://a:1", 31)
+    assert "is 31 s ahead of this machine's" in ahead
 
 
 def test_check_warns_of_servers_that_are_away_and_refuses_files_that_are(

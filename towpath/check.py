@@ -112,7 +112,7 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
         from collectors.nats.nats_trial import try_nats
 
         try:
-            trial = asyncio.run(try_nats(config.nats, config.journal.max_bytes))
+            trial = asyncio.run(try_nats(config.nats, config.journal))
         except ValueError as error:
             wrong.append(str(error))
         else:

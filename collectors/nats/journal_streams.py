@@ -12,12 +12,11 @@ from nats.js import errors as jetstream_errors
 
 from collectors.journal.segment import OLDEST, Position
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.stream_settings import stream_config
 
-_DAY_S = 86_400
-# As in `collectors.personal_data`, which knows of more than the journal.
-_PERSONAL_DAYS = 30.0
-_DUPLICATES_S = 120.0
-_KEPT_UNACKED_S = 30.0 * _DAY_S
+_KEPT_UNACKED_S = 30.0 * 86_400
+# Of pollers that share, of machines that alert, and of the laptops of a DMZ node.
+_BUCKETS = ("pollers", "learnt", "alerting", "agents")
 _SEEKING = "_seek"
 _YIELDS = "yields"
 # Numbers of files are far below, times in microseconds far above.
@@ -41,6 +40,9 @@ class JournalStreams:
         self.began = f"{self._prefix}.journal-began"
         # No log can have this name.
         self.alerts = f"{self._prefix}_alerts"
+        buckets = (f"KV_{self._prefix}-{bucket}" for bucket in _BUCKETS)
+        # What else an installation may have on these servers.
+        self.others = (self.alerts, *buckets)
 
     def stream(self, log: str) -> str:
         return f"{self._prefix}-{_escaped(log)}"
@@ -56,19 +58,9 @@ class JournalStreams:
             return
         except jetstream_errors.NotFoundError:
             pass
+        replicas = self.connection.config.replicas
         await jetstream.add_stream(
-            api.StreamConfig(
-                name=self.stream(log),
-                subjects=[self.subject(log)],
-                retention=api.RetentionPolicy.LIMITS,
-                storage=api.StorageType.FILE,
-                discard=api.DiscardPolicy.NEW,
-                num_replicas=self.connection.config.replicas,
-                duplicate_window=_DUPLICATES_S,
-                # The writer drops what is older, and counts it. If it no longer runs,
-                # the servers do it: rows about one laptop are never kept for longer.
-                max_age=min(max_days + 1.0, _PERSONAL_DAYS) * _DAY_S,
-            )
+            stream_config(self.stream(log), self.subject(log), max_days, replicas)
         )
         await self.connection.client.publish(self.began, log.encode())
 

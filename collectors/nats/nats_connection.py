@@ -18,7 +18,11 @@ from nats.js import JetStreamContext
 from collectors.background_tasks import BackgroundTasks
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_credentials import NatsCredentials, read_credentials
-from collectors.nats.nats_errors import NATS_FAILURES, nats_sentence
+from collectors.nats.nats_errors import (
+    NATS_FAILURES,
+    forbidden_sentence,
+    nats_sentence,
+)
 
 _log = structlog.get_logger()
 _CONNECT_S = 3
@@ -48,6 +52,7 @@ class NatsConnection:
         self.jetstream = JetStreamContext(self.client, timeout=_API_S)
         self._jetstream_quickly = JetStreamContext(self.client, timeout=_LOOK_ANSWER_S)
         self._unanswered = 0
+        self._forbidden = ""
         self.problem = "not connected yet"
         # Called whenever the connection has ended or is there again.
         self.listeners: set[Callable[[], None]] = set()
@@ -64,6 +69,10 @@ class NatsConnection:
 
     def sentence(self, error: BaseException) -> str:
         """What an error means."""
+        if isinstance(error, TimeoutError) and self._forbidden:
+            # The servers do not answer what a user may not ask.
+            forbidden, self._forbidden = self._forbidden, ""
+            return f"{', '.join(self.config.servers)}: {forbidden}"
         is_refused = isinstance(error, (*_ENDED, ssl.SSLError)) and not isinstance(
             error, ssl.SSLCertVerificationError
         )
@@ -124,6 +133,7 @@ class NatsConnection:
         failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
         async def note(error: Exception) -> None:
+            self._note_forbidden(error)
             if not failed.done():
                 failed.set_result(error)
 
@@ -192,7 +202,12 @@ class NatsConnection:
         self._logged.clear()
         self._ready.set()
 
+    def _note_forbidden(self, error: Exception) -> None:
+        if forbidden := forbidden_sentence(error):
+            self._forbidden = forbidden
+
     async def _report_error(self, error: Exception) -> None:
+        self._note_forbidden(error)
         if isinstance(error, _ENDED) and not self._demands_certificate:
             # It ended, perhaps after an error that is logged already. Another server
             # may take over at once; if none does, that is logged.

@@ -14,6 +14,7 @@ NATS_FAILURES = (errors.Error, OSError, TimeoutError)
 _NO_JETSTREAM = frozenset({10039, 10076})
 _NO_QUORUM = frozenset({10008, 10009})
 _NO_ROOM = frozenset({10023, 10028, 10047, 10077})
+_VERBS = {"publish": "publish to", "subscription": "subscribe to"}
 _REFUSED = ("authorization violation", "authentication")
 
 
@@ -28,6 +29,8 @@ def is_full(error: BaseException) -> bool:
 def nats_sentence(error: BaseException, servers: Sequence[str]) -> str:
     """What is wrong with the servers, or with the settings that name them."""
     names = ", ".join(servers)
+    if forbidden := forbidden_sentence(error):
+        return f"{names}: {forbidden}"
     text = str(error).removeprefix("nats: ").strip().strip("'")
     if isinstance(error, jetstream_errors.NoStreamResponseError):
         return f"{names}: no stream takes what is published"
@@ -57,6 +60,18 @@ def nats_sentence(error: BaseException, servers: Sequence[str]) -> str:
         reason = os.strerror(error.errno) if error.errno else str(error)
         return f"{names}: cannot be reached: {reason}"
     return f"{names}: {text or type(error).__name__}"
+
+
+def forbidden_sentence(error: BaseException) -> str:
+    """What the permissions of the user do not allow; empty for any other error."""
+    _, found, subject = str(error).lower().partition("permissions violation for ")
+    if not found:
+        return ""
+    verb, _, name = subject.partition(" to ")
+    return (
+        f"this user may not {_VERBS.get(verb, 'use')} {name.strip()} (docs/operator.md "
+        "lists what is needed)"
+    )
 
 
 def _api_sentence(error: jetstream_errors.APIError) -> str:

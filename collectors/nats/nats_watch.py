@@ -20,8 +20,6 @@ from collectors.wake_times import sleep_with_others
 from probes.wire.sample import Sample
 
 _LOOK_S = 30.0
-# Of pollers that share, of machines that alert, and of the laptops of a DMZ node.
-_BUCKETS = ("pollers", "learnt", "alerting", "agents")
 
 
 class _Watched(NamedTuple):
@@ -89,14 +87,12 @@ class NatsWatch:
             await sleep_with_others(_LOOK_S)
 
     async def _find(self) -> None:
-        streams, prefix = self._streams, self._connection.config.prefix
+        streams = self._streams
         logs = [streams.stream(log) for log in await streams.logs()]
         there = set(await streams.names())
-        others = [f"KV_{prefix}-{bucket}" for bucket in _BUCKETS]
-        others.append(streams.alerts)
         log = _Watched(True, self._max_bytes)
         self._known = dict.fromkeys(logs, log) | {
-            name: _Watched(False) for name in others if name in there
+            name: _Watched(False) for name in streams.others if name in there
         }
 
     async def _ask(self, name: str) -> StreamHealth | None:
