@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -117,6 +118,7 @@ READ_ONLY = "mount --bind {0} {0} && mount -o remount,bind,ro {0} && exec "
 EACH = """
 import gc, json, os, sys
 import collectors.store.parquet_store, dashboards.report, rich.progress, towpath.run
+import built_command
 from towpath.cli import main
 
 gc.freeze()  # a child does not look through what was imported
@@ -185,8 +187,10 @@ def test_no_command_ends_in_a_traceback(state: str, tmp_path: Path) -> None:
             pytest.skip("may not mount a file system here (needs root)")
         call = ["unshare", "-m", "sh", "-c", READ_ONLY.format(read_only) + '"$@"', "sh"]
         call += [sys.executable, "-c", EACH, json.dumps(lines), str(out)]
+    # For `built_command`.
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     ended = subprocess.run(
-        call, capture_output=True, text=True, timeout=110, check=True
+        call, capture_output=True, text=True, timeout=110, check=True, env=env
     )
     results = [json.loads(line) for line in ended.stdout.splitlines()]
     assert len(results) == len(lines), ended.stderr

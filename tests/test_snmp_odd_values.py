@@ -31,9 +31,18 @@ from towpath.demo import snmp_messages
 from towpath.demo.simulated_switches import SimulatedPort
 
 
-@pytest.mark.parametrize("prefer_gufo", LIBRARIES)
-@pytest.mark.parametrize("version", CREDENTIALS)
-@pytest.mark.parametrize("encoding", [*ODD, *UNUSUAL, *ABSENT])
+# Each encoding in each version and by each library. Which of the two reads it in a
+# version takes turns: they take a message apart before they read its values.
+@pytest.mark.parametrize(
+    ("encoding", "version", "prefer_gufo"),
+    [
+        pytest.param(encoding, version, *library.values, marks=library.marks)
+        for n, encoding in enumerate([*ODD, *UNUSUAL, *ABSENT])
+        for version, library in zip(
+            CREDENTIALS, (LIBRARIES * 2)[n % 2 : n % 2 + 3], strict=True
+        )
+    ],
+)
 async def test_an_odd_value_in_every_table_costs_that_value_alone(
     encoding: str, version: str, prefer_gufo: bool
 ) -> None:

@@ -7,6 +7,7 @@ commands. What depends on the start itself runs the installed command, such as
 
 from __future__ import annotations
 
+import functools
 import gc
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -27,8 +29,22 @@ _CONTEXT.set_forkserver_preload(
         "collectors.store.parquet_store",
         "dashboards.report",
         "rich.progress",
+        "built_command",
     ]
 )
+
+
+@functools.cache
+def _start_server() -> None:
+    """So that it finds `built_command`, which is here."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
 
 
 class WarmCommand:
@@ -46,6 +62,7 @@ class WarmCommand:
     ) -> None:
         self.args = ["-c" if script else "towpath", *arguments]
         words = (self.args, dict(env), out, errors, script, cwd)
+        _start_server()
         self._process = _CONTEXT.Process(target=_run, args=words, daemon=True)
         self._process.start()
         assert self._process.pid is not None
