@@ -32,7 +32,6 @@ WAITING: tuple[str, ...] = (
     "test_nats_trial",
     "test_roles_apart",
     "test_snmp_guards",
-    "test_snmp_restarts",
     "test_agent_clock",
     "test_ingest_new_laptops",
     "test_probes_shaped_path",

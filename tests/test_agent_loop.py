@@ -297,7 +297,12 @@ async def test_a_speed_test_that_was_slept_through_comes_within_hours(
         now_ms = laptop.clocks.now_ms()
         record_test(folder, now_ms - age_h * HOUR_MS)
         async with laptop.running():
-            await asyncio.sleep(0.2)
+            await until(
+                lambda at=folder: (
+                    (seen := read_status(at)) and "bandwidth" in seen.next_ms
+                ),
+                "its status",
+            )
         status = read_status(folder)
         assert status is not None
         due_h = (status.next_ms["bandwidth"] - now_ms) / HOUR_MS

@@ -54,7 +54,7 @@ async def test_a_host_that_is_there_answers_with_a_time() -> None:
         assert echoes is not None
         assert echoes.sent == echoes.answered >= 2
         assert echoes.rtt_ms is not None
-        assert 0 <= echoes.rtt_ms < 1000
+        assert echoes.rtt_ms >= 0
         assert echoes.loss_ratio == 0
 
 

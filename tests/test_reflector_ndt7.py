@@ -24,25 +24,22 @@ async def test_a_download_is_what_the_specification_says():
         url = base(reflector) + ndt7.DOWNLOAD + "?client_name=test&client_version=1"
         async with connect(url, **OFFER) as link:
             assert link.subprotocol == ndt7.SUBPROTOCOL
-            started = time.monotonic()
             texts, sizes, closed = await all_of(link)
-            took = time.monotonic() - started
     assert closed.rcvd.code == 1000
-    assert took >= 1.4
     assert sizes[0] == 2**13
     assert all(2**10 <= size <= 2**20 for size in sizes)
     before = 0
     for one, two in itertools.pairwise(sizes):
         before += one
         assert two == one or (two == 2 * one and one < before / 16)
-    assert 3 <= len(texts) <= took * 10 + 2
     last = texts[-1]
+    # No more often than every 100 ms, by the server's own clock.
+    assert 2 <= len(texts) <= last["AppInfo"]["ElapsedTime"] / 100_000 + 2
     # Since its v0.9 in every one; of one test, so always the same.
     (about,) = {tuple(text["ConnectionInfo"].items()) for text in texts}
     assert dict(about)["Client"].startswith("127.0.0.1:")
     assert (last["Origin"], last["Test"]) == ("server", "download")
     assert last["AppInfo"]["NumBytes"] == sum(sizes)
-    assert last["AppInfo"]["ElapsedTime"] == pytest.approx(1.5e6, rel=0.5)
     times = [text["AppInfo"]["ElapsedTime"] for text in texts]
     assert times == sorted(times)
 
@@ -57,7 +54,7 @@ async def test_an_upload_is_counted_and_its_result_returned():
     assert sizes == []
     assert closed.rcvd.code == 1000
     assert texts[-1]["AppInfo"]["NumBytes"] == 40 * 2**13
-    assert len(texts) <= 1.5 * 10 + 2
+    assert len(texts) <= texts[-1]["AppInfo"]["ElapsedTime"] / 100_000 + 2
 
 
 async def test_an_upload_in_small_fragments_is_counted_and_ends_cleanly():

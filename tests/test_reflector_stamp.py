@@ -57,7 +57,7 @@ async def test_a_reply_has_the_size_of_its_request_and_counts():
                 assert reply.sequence == count
                 assert reply.sender_sequence == 90 + count
                 assert (reply.t1_ntp, reply.ssid) == (7, 5)
-                assert 0 <= stamp.elapsed_ns(reply.t3_ntp, reply.t2_ntp) < 5e9
+                assert stamp.elapsed_ns(reply.t3_ntp, reply.t2_ntp) >= 0
 
 
 async def test_sessions_of_one_sender_count_apart():

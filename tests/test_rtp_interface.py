@@ -145,7 +145,7 @@ def test_real_packets_become_rows_in_the_journal(path, tmp_path):
     assert sum(fields["round_trips"] for fields in reported) == 24
     for fields in reported:
         assert fields.get("reported_loss_ratio", 0.1) == pytest.approx(0.1)
-        assert 0 <= fields["rtt_ms"] < 1000
+        assert fields["rtt_ms"] >= 0
         assert fields["reported_mos"] == 3.9
     capture = [row.fields for row in rows if row.measurement == "rtp_capture"]
     assert sum(fields["packets"] for fields in capture) == 2400 + 72 + 24 + 12

@@ -6,7 +6,6 @@ The poller asks over UDP, by the library it always uses; only time is the test's
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import random
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 from eventful import Clock, EventfulSwitch, Meter
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual_time import run_virtually
 
 from collectors.batch import Batch
 from collectors.estate import Device
@@ -138,7 +138,7 @@ async def _witnessed(
     switch: EventfulSwitch, history: list[Event], config: SnmpConfig = CALM
 ) -> Witness:
     clock, steps = switch.clock, random.Random(len(history))
-    async with switch, Sessions() as sessions:
+    async with switch, Sessions(prefer_gufo=False) as sessions:
         retry_policy = RetryPolicy.with_backoff(config.timeout_s, config.tries)
         session = sessions.open("127.0.0.1", switch.port_number, PUBLIC, retry_policy)
         device = Device(id="a", site="s", address="127.0.0.1")  # type: ignore[arg-type]
@@ -205,7 +205,7 @@ def test_no_history_of_a_device_makes_a_rate_a_lie(
 ) -> None:
     switch = _switch(speed_bps, wide=wide, timed=timed, telling=telling, seed=seed)
     switch.work_s, switch.way_s = work_s, way_s
-    asyncio.run(_witnessed(switch, history))
+    run_virtually(_witnessed(switch, history))
 
 
 @settings(max_examples=15, deadline=None)
@@ -229,7 +229,7 @@ def test_no_answer_that_is_lost_late_or_doubled_makes_a_rate_a_lie(
 ) -> None:
     switch = _switch(100 * MEGABIT, wide=wide, timed=timed, seed=seed)
     switch.lose, switch.twice, switch.hold = lose, twice, hold
-    asyncio.run(_witnessed(switch, history, LOSSY))
+    run_virtually(_witnessed(switch, history, LOSSY))
 
 
 PERIODS = st.lists(st.floats(31, 400), min_size=2, max_size=8)
@@ -247,7 +247,7 @@ def test_every_rate_is_given_if_nothing_happens(
 ) -> None:
     switch = _switch(speed_bps, timed=timed, seed=seed)
     history = [Event("nothing", 0, 0, s, [1.0, 0.5, 0.1, 0, 0, 1]) for s in periods]
-    witness = asyncio.run(_witnessed(switch, history))
+    witness = run_virtually(_witnessed(switch, history))
     assert (witness.given, witness.left_out) == (PORTS * len(periods), 0)
 
 
@@ -258,7 +258,7 @@ def test_32_bit_counters_are_followed_around_as_long_as_they_go_round_once(
 ) -> None:
     switch = _switch(speed_bps, wide=False, seed=seed)
     history = [Event("nothing", 0, 0, s, [1.0] * PORTS) for s in periods]
-    witness = asyncio.run(_witnessed(switch, history))
+    witness = run_virtually(_witnessed(switch, history))
     # What a tenth more than the line rate would make wrap.
     sure = [s for s in periods if s * speed_bps / 8 * 1.1 < 2**32 - 10**6]
     unsure = [s for s in periods if s * speed_bps / 8 * 1.1 > 2**32 + 10**6]
@@ -268,13 +268,13 @@ def test_32_bit_counters_are_followed_around_as_long_as_they_go_round_once(
 
 
 @pytest.mark.parametrize("wide", [True, False])
-async def test_a_32_bit_wrap_of_an_agent_without_sysuptime_may_be_a_restart(
+def test_a_32_bit_wrap_of_an_agent_without_sysuptime_may_be_a_restart(
     wide: bool,
 ) -> None:
     switch = _switch(100 * MEGABIT, wide=wide, timed=False)
     for port in switch.meters:
         port.count_from(2**32 - 1000)
     history = [Event("nothing", 0, 0, 60.0, [0.5] * PORTS) for _ in range(2)]
-    witness = await _witnessed(switch, history)
+    witness = run_virtually(_witnessed(switch, history))
     assert witness.left_out == (0 if wide else PORTS)
     assert witness.given == (2 * PORTS if wide else PORTS)

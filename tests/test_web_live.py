@@ -16,6 +16,7 @@ from api_council import CouncilApi
 from browser import browser
 from council_page import NOW_MS, STORE, page_client
 from store_doubles import AlertList
+from virtual_time import in_virtual_time
 from waiting import until, wait_until
 
 from alerts.acknowledgement import acknowledge
@@ -142,6 +143,7 @@ async def test_only_news_is_told() -> None:
     assert json.loads(status.data)["unwell"] == ["The disk is full."]
 
 
+@in_virtual_time
 async def test_all_who_listen_hear_the_same_from_one_producer() -> None:
     states = States(await overview())
     updates = live(states)
@@ -164,6 +166,7 @@ async def test_all_who_listen_hear_the_same_from_one_producer() -> None:
     assert states.asked == asked
 
 
+@in_virtual_time
 async def test_a_listener_that_comes_back_goes_on_where_it_was() -> None:
     states = States(await overview())
     updates = live(states)

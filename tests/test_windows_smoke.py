@@ -118,7 +118,7 @@ def test_errors_have_the_outcomes_that_they_have_elsewhere(
         "closed port": "refused",
         "no such name": "name_not_found",
     }
-    assert 0 < facts["round_trips_ms"] < 900
+    assert facts["round_trips_ms"] > 0
 
 
 def test_names_are_looked_up_at_the_resolvers_of_this_laptop(
