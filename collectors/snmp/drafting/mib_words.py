@@ -32,6 +32,13 @@ class WordLists(msgspec.Struct):
     wireless: frozenset[str]
     counting: frozenset[str]
     client_events: frozenset[str]
+    radio_context: frozenset[str]
+    mobile: frozenset[str]
+    other_channels: frozenset[str]
+    other_signals: frozenset[str]
+    no_radio: frozenset[str]
+    no_radio_tables: frozenset[str]
+    no_radio_index: frozenset[str]
 
 
 def _load_words() -> WordLists:

@@ -5,7 +5,6 @@ Pure. A draft is a start: it wants to be read, and compared with the device.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -20,6 +19,7 @@ from collectors.snmp.drafting.object_meaning import (
     ObjectMeaning,
     meaning,
 )
+from collectors.snmp.drafting.radio_draft import radio_tables
 from collectors.snmp.drafting.sensor_draft import (
     are_of_optics,
     plain_state_item,
@@ -30,10 +30,20 @@ from collectors.snmp.drafting.state_meaning import (
     EnumeratedObject,
     TextStateObject,
 )
+from collectors.snmp.drafting.table_draft import (
+    TableDraft,
+    describe,
+    last_arc,
+    name_templates,
+    named_columns,
+    shared_words,
+    subject_of,
+    table_name,
+    to_capital,
+)
 from collectors.snmp.drafting.typed_values import (
     MibIndex,
     TypedColumns,
-    index_of,
     is_described_value,
     own_unit_items,
     texts_with_units,
@@ -57,8 +67,6 @@ from collectors.snmp.session.session import Value
 # The values of a scalar or column, by index.
 Values = Mapping[str, Mapping[str, Value]]
 
-_IF_NAME = "1.3.6.1.2.1.31.1.1.1.1"
-_NAME_WORDS = ("name", "descr", "description", "label", "tag", "location")
 _CELSIUS, _FAHRENHEIT = {"c", "celsius", "tempc"}, {"f", "fahrenheit", "tempf"}
 _MOST_CHOICES = 4
 
@@ -70,37 +78,6 @@ class DraftHead(msgspec.Struct, frozen=True):
     object_id: str
     vendor: str | None = None
     os: str | None = None
-
-
-class _TableDraft(msgspec.Struct):
-    """A table, or scalars with the same parent.
-
-    `unless`: tables that replace this one. `choices`: by section, items of which one is
-    enough.
-    """
-
-    name: str
-    base: str
-    is_scalar: bool
-    columns: dict[str, str] = {}
-    items: dict[str, list[str]] = {}
-    unless: tuple[str, ...] = ()
-    choices: dict[str, list[str]] = {}
-    all_columns: dict[str, str] = {}
-
-    def lines(self) -> Iterator[str]:
-        yield f"  {self.name}:"
-        yield f"    base: {self.base}"
-        if self.is_scalar:
-            yield "    scalar: true"
-        if self.unless:
-            yield f"    unless: [{', '.join(self.unless)}]"
-        pairs = (f"{name}: {place}" for name, place in self.columns.items())
-        yield f"    columns: {{{', '.join(pairs)}}}"
-        for section, items in self.items.items():
-            yield f"    {section}:"
-            for item in items:
-                yield f"      - {item}"
 
 
 def draft_profile(
@@ -128,7 +105,7 @@ def draft_profile(
 
 def _draft_tables(
     objects: Objects, values: Values | None, states: StateNames
-) -> Iterator[_TableDraft]:
+) -> Iterator[TableDraft]:
     parents: dict[str, list[MibObject]] = {}
     for each in objects.values():
         if each.kind in ("scalar", "column") and (values is None or each.oid in values):
@@ -139,6 +116,8 @@ def _draft_tables(
         members = sorted(parents[parent], key=lambda each: oids.parts(each.oid))
         for is_scalar in (True, False):
             chosen = [m for m in members if (m.kind == "scalar") == is_scalar]
+            if not chosen:
+                continue
             meanings = {m.oid: found for m in chosen if (found := meaning(m))}
             _drop_fahrenheit(meanings, objects)
             typed = None if is_scalar else typed_columns(chosen, objects, mib_index)
@@ -153,20 +132,20 @@ def _draft_tables(
                 else:
                     typed = None
             texts = [] if is_scalar else texts_with_units(chosen, meanings)
-            if not meanings and typed is None and not texts:
-                continue
-            table = _TableDraft("", parent, is_scalar)
-            _fill(table, chosen, meanings, objects, values, states)
-            # What a value says itself comes first.
-            for text in texts:
-                _add_texts(table, text, chosen, objects)
-            if typed is not None:
-                _add_typed(table, typed, chosen, objects)
-            if table.items or any(table.choices.values()):
-                table.name = take_unused(_table_name(parent, chosen, objects), used)
-            if table.items:
-                yield table
-            yield from _choice_tables(table, used)
+            if meanings or typed is not None or texts:
+                table = TableDraft("", parent, is_scalar)
+                _fill(table, chosen, meanings, objects, values, states)
+                # What a value says itself comes first.
+                for text in texts:
+                    _add_texts(table, text, chosen, objects)
+                if typed is not None:
+                    _add_typed(table, typed, chosen, objects)
+                if table.items or any(table.choices.values()):
+                    table.name = take_unused(table_name(parent, chosen, objects), used)
+                if table.items:
+                    yield table
+                yield from _choice_tables(table, used)
+            yield from radio_tables(parent, chosen, objects, used)
 
 
 def _drop_fahrenheit(meanings: dict[str, ObjectMeaning], objects: Objects) -> None:
@@ -183,14 +162,14 @@ def _drop_fahrenheit(meanings: dict[str, ObjectMeaning], objects: Objects) -> No
 
 
 def _fill(
-    table: _TableDraft,
+    table: TableDraft,
     members: Sequence[MibObject],
     meanings: Mapping[str, ObjectMeaning],
     objects: Objects,
     values: Values | None,
     states: StateNames,
 ) -> None:
-    shared = _shared_words([split_words(m.name) for m in members])
+    shared = shared_words([split_words(m.name) for m in members])
     words = {m.oid: split_words(m.name)[shared:] or ["value"] for m in members}
     keys: dict[str, str] = {}
     for member in members:
@@ -198,9 +177,9 @@ def _fill(
             keys[member.oid] = take_unused(
                 to_key(words[member.oid]), set(keys.values())
             )
-    table.columns = {key: _last_arc(oid) for oid, key in keys.items()}
-    subject = _subject(members, shared, objects)
-    naming = [] if table.is_scalar else _name_templates(table, members, objects)
+    table.columns = {key: last_arc(oid) for oid, key in keys.items()}
+    subject = subject_of(members, shared, objects)
+    naming = [] if table.is_scalar else name_templates(table, members, objects)
     kinds = Counter(getattr(m, "class_", type(m).__name__) for m in meanings.values())
     usages: list[tuple[str, UsageObject | AmountObject]] = []
     is_optics = are_of_optics(members)
@@ -209,7 +188,7 @@ def _fill(
         kind = getattr(found, "class_", type(found).__name__)
         several = kinds[kind] > 1 or table.is_scalar
         own = " ".join(words[oid]) if several else ""
-        descr = _descr(naming, subject, own, table.is_scalar)
+        descr = describe(naming, subject, own, table.is_scalar)
         match found:
             case MeasuredObject():
                 own_values = (values or {}).get(oid, {})
@@ -228,11 +207,11 @@ def _fill(
                 _add(table, "wireless", item)
             case UsageObject() | AmountObject():
                 usages.append((key, found))
-    descr = _descr(naming, subject, "", False)
+    descr = describe(naming, subject, "", False)
     if table.is_scalar:
         descr = _thing(subject, "processor", {"cpu", "processor"})
     table.choices["processors"] = list(processor_items(usages, descr))
-    descr = _descr(naming, "memory", "", False)
+    descr = describe(naming, "memory", "", False)
     if table.is_scalar:
         descr = _thing(subject, "memory", {"memory", "mem", "ram"})
     table.choices["memory"] = list(memory_items(usages, descr))
@@ -240,34 +219,26 @@ def _fill(
         if len(choices) == 1:
             _add(table, section, choices.pop())
     table.all_columns = dict(table.columns)
-    table.columns = _named(table.columns, table.items)
+    table.columns = named_columns(table.columns, table.items)
 
 
-def _named(
-    columns: Mapping[str, str], items: Mapping[str, Sequence[str]]
-) -> dict[str, str]:
-    """Return the columns that the items name."""
-    used = " ".join(item for each in items.values() for item in each)
-    return {k: at for k, at in columns.items() if re.search(rf"\b{k}\b", used)}
-
-
-def _choice_tables(table: _TableDraft, taken: set[str]) -> Iterator[_TableDraft]:
+def _choice_tables(table: TableDraft, taken: set[str]) -> Iterator[TableDraft]:
     """Yield a table for each way to read the processors or the memory, if there are
     several: each only if the device lacks those before."""
     for section, choices in table.choices.items():
         before: list[str] = []
         for item in choices[:_MOST_CHOICES]:
             items = {section: [item]}
-            columns = _named(table.all_columns, items)
+            columns = named_columns(table.all_columns, items)
             name = take_unused(f"{table.name}_{section}", taken)
-            yield _TableDraft(
+            yield TableDraft(
                 name, table.base, table.is_scalar, columns, items, tuple(before)
             )
             before.append(name)
 
 
 def _add_typed(
-    table: _TableDraft,
+    table: TableDraft,
     typed: TypedColumns,
     members: Sequence[MibObject],
     objects: Objects,
@@ -276,7 +247,7 @@ def _add_typed(
     name, descr = _naming(table, members, objects)
     if typed.digits is not None:
         # The names that the function of such rows expects.
-        table.columns["value"] = _last_arc(typed.value.oid)
+        table.columns["value"] = last_arc(typed.value.oid)
         table.columns |= typed.scaling_columns
     value = _column_key(table, typed.value)
     kind = f"index{typed.arc}"
@@ -287,7 +258,7 @@ def _add_typed(
 
 
 def _add_texts(
-    table: _TableDraft,
+    table: TableDraft,
     value: MibObject,
     members: Sequence[MibObject],
     objects: Objects,
@@ -299,22 +270,22 @@ def _add_texts(
 
 
 def _naming(
-    table: _TableDraft, members: Sequence[MibObject], objects: Objects
+    table: TableDraft, members: Sequence[MibObject], objects: Objects
 ) -> tuple[str | None, str]:
     """Return the column that names the rows of values, and their description."""
     naming = [column for column in table.columns if column.startswith("name")]
     templates = [f"{{{naming[0]}}}"] if naming else []
     if not templates:
-        templates = _name_templates(table, members, objects)
+        templates = name_templates(table, members, objects)
         naming = [column for column in table.columns if column.startswith("name")]
-    shared = _shared_words([split_words(m.name) for m in members])
-    subject = _subject(members, shared, objects)
-    return (naming[0] if naming else None), _descr(templates, subject, "", False)
+    shared = shared_words([split_words(m.name) for m in members])
+    subject = subject_of(members, shared, objects)
+    return (naming[0] if naming else None), describe(templates, subject, "", False)
 
 
-def _column_key(table: _TableDraft, column: MibObject) -> str:
+def _column_key(table: TableDraft, column: MibObject) -> str:
     """Return the name of a column, which is added if the table does not have it."""
-    place = _last_arc(column.oid) if column.table == table.base else column.oid
+    place = last_arc(column.oid) if column.table == table.base else column.oid
     known = [key for key, at in table.columns.items() if at == place]
     if known:
         return known[-1]
@@ -323,74 +294,11 @@ def _column_key(table: _TableDraft, column: MibObject) -> str:
     return key
 
 
-def _add(table: _TableDraft, section: str, item: str) -> None:
+def _add(table: TableDraft, section: str, item: str) -> None:
     table.items.setdefault(section, []).append(item)
-
-
-def _descr(naming: Sequence[str], subject: str, own: str, is_scalar: bool) -> str:
-    if is_scalar:
-        words = _capital(f"{subject} {own}".strip())
-        return words if words[:1].isalpha() else f'"{words}"'
-    texts = [f"{template} {own}".strip() for template in naming]
-    texts.append(_capital(f"{subject} {{index}} {own}".strip()))
-    quoted = ", ".join(f'"{each}"' for each in texts)
-    return f"[{quoted}]" if len(texts) > 1 else quoted
 
 
 def _thing(subject: str, what: str, said: set[str]) -> str:
     """Return what it is, after whose it is."""
     words = [word for word in subject.split() if word not in said]
-    return _capital(" ".join([*words, what]))
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
-
-
-def _name_templates(
-    table: _TableDraft, members: Sequence[MibObject], objects: Objects
-) -> list[str]:
-    """Add the columns that name a row, and return how to use them."""
-    for column in members:
-        said = split_words(column.name)
-        if said[-1] in _NAME_WORDS and "STRING" in column.syntax and not column.labels:
-            key = take_unused("name", set(table.columns))
-            table.columns = {key: _last_arc(column.oid), **table.columns}
-            return [f"{{{key}}}"]
-    index = index_of(table.base, objects).split(",")
-    if re.search(r"(?i)if_?index$|portifindex$", index[0]):
-        place = _IF_NAME if len(index) == 1 else f'{{oid: {_IF_NAME}, index: "0"}}'
-        table.columns["port_name"] = place
-        return ["{port_name}"]
-    return []
-
-
-def _table_name(parent: str, members: Sequence[MibObject], objects: Objects) -> str:
-    holder = objects.get(parent if members[0].kind == "scalar" else parent[:-2])
-    if holder is not None:
-        said = [w for w in split_words(holder.name) if w not in ("table", "entry")]
-    else:
-        said = split_words(members[0].name)
-    return to_key(said[-3:])
-
-
-def _subject(members: Sequence[MibObject], shared: int, objects: Objects) -> str:
-    """Return what the rows are: the words that all columns share, or the table's."""
-    said = split_words(members[0].name)[:shared]
-    said = [w for w in said if w != "table" and len(w) > 1 and not w.isdigit()]
-    if not said and members[0].kind == "column":
-        return _table_name(members[0].table, members, objects).replace("_", " ")
-    return " ".join(said[-2:] if len(said) > 2 else said[-1:])
-
-
-def _shared_words(names: Sequence[Sequence[str]]) -> int:
-    """Return how many first words all names share, leaving each at least one."""
-    least = min(len(name) for name in names) - 1
-    count = 0
-    while count < least and len({name[count] for name in names}) == 1:
-        count += 1
-    return count
-
-
-def _last_arc(oid: str) -> str:
-    return oid.rpartition(".")[2]
+    return to_capital(" ".join([*words, what]))

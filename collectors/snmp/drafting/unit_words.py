@@ -43,7 +43,7 @@ NO_UNIT = re.compile(r"n[./]?a\.?|not applicable|none|no units?|-+")
 SCALES = (
     (r"1000ths|thousandths?|0?\.001(?!\d)|/ ?1000\b|milli-?degrees?", 1000.0),
     (r"hundredths?|centi(?!grade)|(?<!\d)0?\.01(?!\d)|/ ?100\b", 100.0),
-    (r"tenths?|\bdeci|(?<!\d)0?\.1(?!\d)|1/10\b|/ ?10\b", 10.0),
+    (r"tenths?|\bdeci(?!bel)|(?<!\d)0?\.1(?!\d)|1/10\b|/ ?10\b", 10.0),
 )
 # A DISPLAY-HINT, or one scale in the description whose direction is certain.
 STATED_SCALE = re.compile(r"\bdisplay=d-[1-9]\b|\bscale=[^\s?|]+(?=\s|$)")

@@ -64,7 +64,9 @@ _AMOUNTS = (
     ("total", {"total", "size", "capacity", "installed"}),
 )
 _STATIONS = {"station", "stations", "sta", "stas"}
-_CLIENTS = {"client", "clients"} | _STATIONS
+# Of one maker, stations are mobile units.
+_CLIENTS = {"client", "clients", "mu"} | _STATIONS
+_UNITS = ({"mobile", "unit"}, {"assoc", "node"})
 _POINTS = {"ap", "aps", "wtp", "wtps"}
 _NETWORKS = {"ssid", "ssids", "essid", "wlan", "vap"}
 
@@ -170,9 +172,13 @@ def wireless_of(mib_object: MibObject) -> WirelessObject | None:
     if named & WORD_LISTS.client_events:
         return None
     not_now = WORD_LISTS.never_now | WORD_LISTS.settings | {"lowest", "highest"}
+    if mib_object.kind == "scalar" and words[-2:] == ["wtp", "sessions"]:
+        # Those of the access points with their controller.
+        return WirelessObject("ap-count")
     if named & not_now or not named & WORD_LISTS.counting or _is_in_percent(mib_object):
         return None
-    if named & _CLIENTS and named & (WORD_LISTS.wireless | _STATIONS):
+    is_unit = any(unit <= named for unit in _UNITS)
+    if is_unit or (named & _CLIENTS and named & (WORD_LISTS.wireless | _STATIONS)):
         return WirelessObject("clients", bool(named & _NETWORKS))
     is_whole = mib_object.kind == "scalar" and not named & (_CLIENTS | {"radio"})
     if is_whole and words[-1] in _POINTS | WORD_LISTS.counting and named & _POINTS:

@@ -62,8 +62,9 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
     named: set[tuple[str, str, str]] = set()
     settled, known = SettledColumns(profiles, columns), KnownRows()
     codes = find_codes(profiles, columns)
-    # What a device has once: drafts add nothing to what known profiles found of it.
-    enough: set[str] = set()
+    # What a device has once, and classes of readings of its radios: drafts add nothing
+    # to what known profiles found of them.
+    enough: set[tuple[str, str]] = set()
     for profile in sorted(profiles, key=lambda profile: profile.head.drafted):
         tables, is_drafted = profile.body.tables, profile.head.drafted
         is_known = not (is_drafted or profile.is_general)
@@ -73,7 +74,8 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
             for section, _, rule in table.items:
                 if not columns.get(table.oid(key_column(rule))):
                     continue
-                if is_drafted and (section in enough or settled.include(table, rule)):
+                kind = (section, getattr(rule, "class_", ""))
+                if is_drafted and (kind in enough or settled.include(table, rule)):
                     continue
                 rows: Iterable[MatchedRow] = _match_rows(
                     profile, table, section, rule, columns
@@ -101,7 +103,7 @@ def find_rows(profiles: Sequence[Profile], columns: Columns) -> list[MatchedRow]
                     if is_known:
                         known.add(matched)
                 if chosen and is_known and section in _OF_WHOLE_DEVICES:
-                    enough.add(section)
+                    enough.add(kind)
                 matches += chosen if profile.is_general else skip_codes(chosen, codes)
     return matches
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from collectors.snmp.profiles.items import SensorRule
+from collectors.snmp.profiles.items import SensorRule, WirelessRule
 from collectors.snmp.profiles.label_severity import split_words
 from collectors.snmp.profiles.matched_rows import MatchedRow, key_column
 from collectors.snmp.profiles.measure import measure
@@ -51,8 +51,11 @@ class SettledColumns:
 
     def include(self, table: Table, rule: Any) -> bool:
         """Return True if nothing of a drafted item counts. A table that is known may
-        have other sensors, but no second processor and no second memory."""
+        have other sensors and readings of radios, but no second processor and no second
+        memory."""
         column = table.oid(key_column(rule))
+        if isinstance(rule, WirelessRule):
+            return column in self._named
         if not isinstance(rule, SensorRule):
             return column in self._named or _entry(column) in self._read
         return column in self._named and rule.class_ != "state"

@@ -172,7 +172,7 @@ class MemoryRule(Item):
 class WirelessRule(Item):
     """A wireless reading. `aggregate`: one reading for the whole table (the sum, the
     number of rows, or the first row); with `group`, one for each value of that
-    column."""
+    column. `within`: a value outside it is none."""
 
     class_: Literal[
         "ap-count",
@@ -205,6 +205,7 @@ class WirelessRule(Item):
     add: float = 0
     find: Pattern | None = None
     function: str | None = None
+    within: tuple[float, float] | None = None
     aggregate: Literal["sum", "count", "first"] | None = None
     group: str | None = None
 

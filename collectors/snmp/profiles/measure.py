@@ -12,7 +12,6 @@ import msgspec
 
 from collectors.snmp.profiles.items import (
     EntityRule,
-    MemoryRule,
     ProcessorRule,
     SensorRule,
     States,
@@ -27,6 +26,7 @@ from collectors.snmp.profiles.matched_rows import (
     key_column,
     meets_conditions,
 )
+from collectors.snmp.profiles.pool_sizes import FULL_PCT, read_pool
 from collectors.snmp.profiles.profile_types import to_slice
 from collectors.snmp.profiles.readings import (
     Mempool,
@@ -50,7 +50,6 @@ from collectors.snmp.tables.entities import Entity
 from collectors.snmp.tables.quantities import (
     CODES,
     SENSORS,
-    SIZE,
     USAGE,
     WIRELESS,
     Encoding,
@@ -65,7 +64,6 @@ _DIGITS = re.compile(r"[0-9]+")
 Reading = (
     Sensor | Processor | Mempool | Storage | Wireless | Transceiver | Vlan | Entity
 )
-_FULL_PCT = 100.0
 
 
 def measure(
@@ -98,10 +96,7 @@ def _to_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
     rule: SensorRule = matched.rule
     if rule.class_ == "state":
         return _to_state_sensor(matched, row)
-    quantity = SENSORS[rule.class_]
-    if rule.within is not None:
-        least, most = rule.within
-        quantity = msgspec.structs.replace(quantity, least=least, most=most)
+    quantity = _with_range(SENSORS[rule.class_], rule.within)
     try:
         value = _to_plausible(
             quantity, row, lambda row: _to_sensor_unit(rule, _raw_number(rule, row))
@@ -127,6 +122,13 @@ def _to_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
         high=limits.high,
         if_index=row.find_if_index(rule.port),
     )
+
+
+def _with_range(quantity: Quantity, within: tuple[float, float] | None) -> Quantity:
+    """Return the quantity with the range of a rule, if it has one."""
+    if within is None:
+        return quantity
+    return msgspec.structs.replace(quantity, least=within[0], most=within[1])
 
 
 def _to_state_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
@@ -258,70 +260,19 @@ def _to_processor(matched: MatchedRow, row: ProfileRow) -> Processor | None:
         raw = _raw_number(rule, row)
         if raw is None:
             return None
-        return _FULL_PCT - _scale(rule, raw) if rule.idle else _scale(rule, raw)
+        return FULL_PCT - _scale(rule, raw) if rule.idle else _scale(rule, raw)
 
     usage = _to_plausible(USAGE, row, usage_pct)
-    return None if usage is None else Processor(matched.descr, min(usage, _FULL_PCT))
-
-
-def _read_pool(
-    matched: MatchedRow, row: ProfileRow
-) -> tuple[float, int | None, int | None] | None:
-    """Return (use in per cent, bytes used, total bytes)."""
-    rule: MemoryRule = matched.rule
-    row = row.with_encoding(Encoding(SIZE.codes))
-    unit = (
-        row.number(rule.unit_bytes)
-        if isinstance(rule.unit_bytes, str)
-        else rule.unit_bytes
-    ) or 1
-    used, free, total = (
-        _read_size(row, name) for name in (rule.used, rule.free, rule.total)
-    )
-    if total is None and used is not None and free is not None:
-        total = used + free
-    if used is None and total is not None and free is not None:
-        used = total - free
-    if used is not None:
-        spare = sum(_read_size(row, name) or 0 for name in rule.reclaimable)
-        used = used - spare if spare <= used else used
-    share = None
-    if rule.used_pct is not None:
-        share = row.number(rule.used_pct)
-    elif rule.free_pct is not None:
-        left = row.number(rule.free_pct)
-        share = None if left is None else _FULL_PCT - left
-    if share is None:
-        if used is None or not total:
-            return None
-        share = _FULL_PCT * used / total
-    if not USAGE.contains(share):
-        raise Implausible(share)
-    if used is None and total is not None:
-        used = total * share / _FULL_PCT
-    return min(share, _FULL_PCT), _to_bytes(used, unit), _to_bytes(total, unit)
-
-
-def _to_bytes(size: float | None, unit: float) -> int | None:
-    return int(size * unit) if size is not None and SIZE.contains(size * unit) else None
-
-
-def _read_size(row: ProfileRow, name: str | None) -> float | None:
-    """Return a size, which is never negative: some agents give large ones as signed
-    32-bit numbers."""
-    raw = None if name is None else row.number(name)
-    if raw is None or raw >= 0:
-        return raw
-    return Encoding(SIZE.codes).decode(raw + 2**32)
+    return None if usage is None else Processor(matched.descr, min(usage, FULL_PCT))
 
 
 def _to_mempool(matched: MatchedRow, row: ProfileRow) -> Mempool | None:
-    pool = _read_pool(matched, row)
+    pool = read_pool(matched.rule, row)
     return None if pool is None else Mempool(matched.descr, *pool)
 
 
 def _to_storage(matched: MatchedRow, row: ProfileRow) -> Storage | None:
-    pool = _read_pool(matched, row)
+    pool = read_pool(matched.rule, row)
     return None if pool is None else Storage(matched.descr, *pool)
 
 
@@ -334,7 +285,13 @@ def _to_wireless(matched: MatchedRow, row: ProfileRow) -> Wireless | None:
         raw = _raw_number(rule, row)
         return None if raw is None else _scale(rule, raw)
 
-    shown = _to_plausible(WIRELESS[rule.class_], row, value)
+    quantity = _with_range(WIRELESS[rule.class_], rule.within)
+    try:
+        shown = _to_plausible(quantity, row, value)
+    except Implausible:
+        if rule.within is None:
+            raise
+        return None
     if shown is None:
         return None
     return Wireless(rule.class_, matched.descr, row.index, shown)
