@@ -1,4 +1,4 @@
-"""Radios of devices that only drafted tables know: of Wi-Fi, mobile modems and links."""
+"""Radios of devices that only drafted tables know: Wi-Fi, mobile modems and links."""
 
 from __future__ import annotations
 
