@@ -88,7 +88,7 @@ async def poll(folder: Path, many: int, period_s: float, port: int) -> dict[str,
         learnt_s = time.monotonic() - began_s
         learnt_cpu_s = time.process_time()
         await asyncio.sleep(SETTLE * period_s)
-        rss = _rss_mb()
+        rss = rss_mb()
         begun_ms, began_s, cpu_s = wall_ms(), time.monotonic(), time.process_time()
         packets, retries = poller.stats.packets, poller.stats.retries
         done = poller.stats.done
@@ -109,7 +109,7 @@ async def poll(folder: Path, many: int, period_s: float, port: int) -> dict[str,
             "skipped": poller.stats.skipped,
             "not_stored": poller.not_stored,
             "rss_before_mb": rss,
-            "rss_after_mb": _rss_mb(),
+            "rss_after_mb": rss_mb(),
             "commits_per_s": journal.stats.commits
             / (time.monotonic() - began_s + learnt_s),
         }
@@ -140,7 +140,7 @@ async def _journalled(
     }
 
 
-def _rss_mb() -> float:
+def rss_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 

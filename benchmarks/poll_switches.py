@@ -1,11 +1,11 @@
-"""Thousands of simulated switches with 52 ports behind one UDP socket.
+"""Thousands of simulated switches behind one UDP socket, with 52 ports each.
 
 Every address of 127.0.0.0/8 is a switch. Its number selects one of `MODELS`, and one in
 ten is dead. The demo's simulated switch builds each response once a second. For a
 packet the server only looks up its request and inserts the request id. Counters
 increase; all switches of one model have the same counters.
 
-    python -m benchmarks.poll_switches PORT
+    python -m benchmarks.poll_switches PORT [PORTS]
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def is_dead(n: int) -> bool:
 class Switches:
     """`answer` returns the response to one datagram, or None if there is none."""
 
-    def __init__(self) -> None:
-        self._now_s = float(int(time.time()))
+    def __init__(self, ports: int = PORTS) -> None:
+        self._ports, self._now_s = ports, float(int(time.time()))
         self._models = [self._model(*model) for model in MODELS]
         # By model and request: the parts of the response before and after the request
         # id.
@@ -102,7 +102,7 @@ class Switches:
     def _model(self, first: int, name: str) -> SimulatedSwitch:
         ports = [
             SimulatedPort(first + n, name.format(n + 1), alias=f"socket {n}")
-            for n in range(PORTS)
+            for n in range(self._ports)
         ]
         switch = SimulatedSwitch(
             "switch", ports, community=COMMUNITY, monotonic_s=lambda: self._now_s
@@ -118,10 +118,12 @@ class Switches:
 
 
 @contextmanager
-def running() -> Iterator[int]:
-    """Runs the switches in a process of their own; yields their UDP port."""
+def running(ports: int = PORTS) -> Iterator[int]:
+    """Runs the switches in a process of their own; yields their UDP port. `ports`: how
+    many a switch has."""
     port = free_port(socket.SOCK_DGRAM)
-    command = [sys.executable, "-m", "benchmarks.poll_switches", str(port)]
+    module = "benchmarks.poll_switches"
+    command = [sys.executable, "-m", module, str(port), str(ports)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -131,9 +133,9 @@ def running() -> Iterator[int]:
             process.terminate()
 
 
-def serve(port: int) -> None:
+def serve(port: int, ports: int) -> None:
     """Answers until killed."""
-    switches = Switches()
+    switches = Switches(ports)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
         sock.setsockopt(socket.IPPROTO_IP, _PKTINFO, 1)
@@ -168,4 +170,4 @@ def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(*map(int, sys.argv[1:]))

@@ -5,10 +5,12 @@ others poll the devices of the killed one.
 The pollers are those of `towpath run --role poll` with `snmp.share`, each with a
 journal of its own; the journals show what was polled. The switches are
 `benchmarks.poll_switches`; one in ten is dead. NATS is one real server. The default,
-3,000 switches every 30 s, asks as often as 6,000 every minute. For 30,000 every minute
-(`--switches 30000 --period 60`) the pollers and the switches need a larger machine.
+3,000 switches every 30 s, asks as often as 6,000 every minute.
 
-    python -m benchmarks shared_polling [--switches N] [--period S]
+30,000 switches with eight ports, each every four minutes, take 15 minutes, two quiet
+cores, 3 GB of memory, 1 GB of disk and a limit of 16,000 open files:
+
+    python -m benchmarks shared_polling --switches 30000 --period 240 --ports 8
 """
 
 from __future__ import annotations
@@ -16,18 +18,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import json
+import math
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from nats_servers import running_nats
 
-from benchmarks.poll_switches import COMMUNITY, address, is_dead, running
+from benchmarks.poll_estate import rss_mb
+from benchmarks.poll_switches import COMMUNITY, PORTS, address, is_dead, running
 from collectors.estate import Device, Estate, Site
 from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.nats.nats_config import NatsConfig
@@ -42,9 +46,11 @@ from probes.wire.percentiles import percentile
 
 SWITCHES, PERIOD_S = 3_000, 30.0
 NAMES = ("poller-a", "poller-b", "poller-c")
-# Periods between the end of discovery and the measured window, in the window, and after
-# the kill.
-SETTLE, WINDOW, AFTER = 1, 3, 2
+# A lease lasts so long. The others begin some seconds later; each device has its turn
+# within a period; a dead one takes some seconds. Then all have been polled again.
+_LEASE_S, _HANDED_S, _DEAD_S = 15.0, 5.0, 15.0
+# The measured window is a number of periods, at least so long.
+_WINDOW_S = 90.0
 _LOOK_S = 0.5
 
 
@@ -66,29 +72,40 @@ class Held(msgspec.Struct, frozen=True):
     held: int
     learnt: int
     cpu_s: float
+    rss_mb: float
 
 
 class Polled(msgspec.Struct, frozen=True):
-    """One row of `device`."""
+    """One row of `device`: a poll from its begin to its end."""
 
-    time_ms: int
+    begin_ms: float
+    end_ms: float
     poller: str
     late_ms: float
     packets: float
 
 
-def run(switches: int = SWITCHES, period_s: float = PERIOD_S) -> dict[str, float]:
+def run(options: Sequence[str] = ()) -> dict[str, float]:
     """The figures by name; names end in their unit."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks shared_polling")
+    parser.add_argument("--switches", type=int, default=SWITCHES)
+    parser.add_argument("--period", type=float, default=PERIOD_S)
+    parser.add_argument("--ports", type=int, default=PORTS)
+    arguments = parser.parse_args(options)
+    switches, period_s = arguments.switches, arguments.period
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with running_nats(folder / "nats") as server, running() as port:
+        with (
+            running_nats(folder / "nats") as server,
+            running(arguments.ports) as port,
+        ):
             setups = [
                 Setup(
                     str(folder / poller), poller, switches, period_s, port, server.url
                 )
                 for poller in NAMES
             ]
-            figures = _measure(setups)
+            figures = {"ports": arguments.ports, **_measure(setups)}
     for figure, value in figures.items():
         print(f"{figure:44} {value:>14,.3f}", flush=True)
     return figures
@@ -96,22 +113,22 @@ def run(switches: int = SWITCHES, period_s: float = PERIOD_S) -> dict[str, float
 
 def _measure(setups: list[Setup]) -> dict[str, float]:
     switches, period_s = setups[0].switches, setups[0].period_s
+    window_s = math.ceil(_WINDOW_S / period_s) * period_s
     processes = [_start(setup) for setup in setups]
     try:
         alive = sum(not is_dead(n) for n in range(switches))
         began_s = time.monotonic()
-        while sum(_last(setup).learnt for setup in setups) < 0.98 * alive:
+        while (learnt := sum(_last(setup).learnt for setup in setups)) < 0.98 * alive:
             time.sleep(_LOOK_S)
-            if time.monotonic() - began_s > 60 * period_s:
-                raise TimeoutError("the tables of the switches were not read")
+            took_s = time.monotonic() - began_s
+            if took_s > max(10 * period_s, 600):
+                raise TimeoutError(f"the tables of only {learnt} switches were read")
         learnt_s = time.monotonic() - began_s
-        time.sleep(SETTLE * period_s)
         begun_ms, before = wall_ms(), [_last(setup) for setup in setups]
-        time.sleep(WINDOW * period_s)
+        time.sleep(window_s)
         killed_ms, at_kill = wall_ms(), [_last(setup) for setup in setups]
         processes[1].kill()
-        # Its lease ends first.
-        time.sleep(15 + AFTER * period_s)
+        time.sleep(_LEASE_S + _HANDED_S + period_s + _DEAD_S)
     finally:
         for process in processes:
             process.terminate()
@@ -128,45 +145,53 @@ def _measure(setups: list[Setup]) -> dict[str, float]:
         "period_s": period_s,
         "learnt_s": learnt_s,
         "pollers_core_ratio": cores,
+        "largest_rss_mb": max(last.rss_mb for last in map(_last, setups)),
         "smallest_share": min(last.held for last in at_kill),
         "largest_share": max(last.held for last in at_kill),
-        **_steady(polls, begun_ms, killed_ms, switches),
-        **_after_kill(polls, killed_ms, NAMES[1], period_s),
+        **_steady(polls, begun_ms, killed_ms, setups[0]),
+        **_after_kill(polls, killed_ms, NAMES[1]),
         "rebalanced_s": _rebalanced_s(setups, killed_ms),
     }
 
 
 def _steady(
-    polls: dict[str, list[Polled]],
-    begun_ms: int,
-    ended_ms: int,
-    switches: int,
+    polls: dict[str, list[Polled]], begun_ms: int, ended_ms: int, setup: Setup
 ) -> dict[str, float]:
     """While all pollers run: how often each device was polled, and how late."""
     late_ms: list[float] = []
-    exact = 0
+    gaps_ms: list[float] = []
+    exact, period_ms = 0, setup.period_s * 1000
     for rows in polls.values():
-        window = [row for row in rows if begun_ms <= row.time_ms < ended_ms]
-        late_ms += [row.late_ms for row in window]
-        exact += abs(len(window) - WINDOW) <= 1
+        # By when they were due: a poll that is late has been skipped by nobody.
+        due_ms = sorted(
+            row.begin_ms - row.late_ms
+            for row in rows
+            if begun_ms <= row.begin_ms - row.late_ms < ended_ms
+        )
+        late_ms += [row.late_ms for row in rows if begun_ms <= row.end_ms < ended_ms]
+        # The edges stand for polls, which may be up to a period away.
+        gaps = [b - a for a, b in itertools.pairwise([begun_ms, *due_ms, ended_ms])]
+        gaps_ms += gaps
+        exact += max(gaps) < 1.1 * period_ms and all(
+            gap > 0.9 * period_ms for gap in gaps[1:-1]
+        )
     return {
-        "polled_once_a_period_ratio": exact / switches,
+        "periods": round((ended_ms - begun_ms) / period_ms),
+        "polled_once_a_period_ratio": exact / setup.switches,
+        "longest_gap_s": max(gaps_ms, default=0.0) / 1000,
         "late_p50_ms": percentile(late_ms, 50),
         "late_p99_ms": percentile(late_ms, 99),
     }
 
 
-def _polled_twice(rows: list[Polled], period_s: float) -> bool:
-    """True if two pollers polled the device within half a period."""
-    rows = sorted(rows, key=lambda row: row.time_ms)
-    return any(
-        a.poller != b.poller and b.time_ms - a.time_ms < period_s * 500
-        for a, b in itertools.pairwise(rows)
-    )
+def _polled_by_two(rows: list[Polled]) -> bool:
+    """True if two polls of the device ran at the same time."""
+    rows = sorted(rows, key=lambda row: row.begin_ms)
+    return any(b.begin_ms < a.end_ms for a, b in itertools.pairwise(rows))
 
 
 def _after_kill(
-    polls: dict[str, list[Polled]], killed_ms: int, killed: str, period_s: float
+    polls: dict[str, list[Polled]], killed_ms: int, killed: str
 ) -> dict[str, float]:
     """What happened to the devices of the poller that was killed."""
     waits_s: list[float] = []
@@ -174,27 +199,26 @@ def _after_kill(
     learning: list[float] = []
     forgotten = twice = 0
     for rows in polls.values():
-        before = [row for row in rows if row.time_ms < killed_ms]
-        after = [row for row in rows if row.time_ms >= killed_ms]
-        twice += _polled_twice(rows, period_s)
-        if not before or max(before, key=lambda row: row.time_ms).poller != killed:
+        rows.sort(key=lambda row: row.begin_ms)
+        before = [row for row in rows if row.end_ms < killed_ms]
+        twice += _polled_by_two(rows)
+        if not before or before[-1].poller != killed:
             continue
-        taken = [row for row in after if row.poller != killed]
+        taken = [row for row in rows[len(before) :] if row.poller != killed]
         if not taken:
             forgotten += 1
             continue
-        first = min(taken, key=lambda row: row.time_ms)
-        waits_s.append((first.time_ms - killed_ms) / 1000)
-        packets.append(first.packets)
+        waits_s.append((taken[0].begin_ms - killed_ms) / 1000)
+        packets.append(taken[0].packets)
         learning.append(max(row.packets for row in before))
     return {
         "devices_of_the_killed": len(waits_s) + forgotten,
         "not_polled_again": forgotten,
         "polled_again_p50_s": percentile(waits_s, 50),
-        "polled_again_max_s": max(waits_s),
+        "polled_again_max_s": max(waits_s, default=math.inf),
         "learning_poll_packets_p50": percentile(learning, 50),
         "first_poll_packets_p50": percentile(packets, 50),
-        "polled_by_two_in_half_a_period": twice,
+        "polled_by_two_at_once": twice,
     }
 
 
@@ -214,7 +238,7 @@ def _rebalanced_s(setups: list[Setup], killed_ms: int) -> float:
 def _start(setup: Setup) -> subprocess.Popen[bytes]:
     Path(setup.folder).mkdir()
     with (Path(setup.folder) / "log").open("wb") as log:
-        command = [sys.executable, "-m", "benchmarks.shared_polling", "--poll"]
+        command = [sys.executable, "-m", "benchmarks.shared_polling"]
         return subprocess.Popen(
             [*command, msgspec.json.encode(setup).decode()], stdout=log, stderr=log
         )
@@ -229,7 +253,7 @@ def _history(setup: Setup) -> list[Held]:
 
 
 def _last(setup: Setup) -> Held:
-    return (_history(setup) or [Held(0, 0, 0, 0.0)])[-1]
+    return (_history(setup) or [Held(0, 0, 0, 0.0, 0.0)])[-1]
 
 
 async def _read(setup: Setup, polls: dict[str, list[Polled]]) -> None:
@@ -238,15 +262,13 @@ async def _read(setup: Setup, polls: dict[str, list[Polled]]) -> None:
             for batch in chunk.batches:
                 if batch.measurement != "device":
                     continue
-                late, packets = batch.field("late_ms"), batch.field("packets")
+                names = ("duration_ms", "late_ms", "packets")
+                columns = [batch.field(name) for name in names]
                 for at, device in enumerate(batch.tag("device")):
+                    took, late, packets = (float(c[at] or 0) for c in columns)
+                    end = batch.received_ms
                     polls[device].append(
-                        Polled(
-                            batch.received_ms,
-                            setup.name,
-                            float(late[at] or 0),
-                            float(packets[at] or 0),
-                        )
+                        Polled(end - took, end, setup.name, late, packets)
                     )
 
 
@@ -284,22 +306,13 @@ async def poll(setup: Setup) -> None:
     ):
         with (folder / "held").open("wb", buffering=0) as file:
             while True:
-                now = Held(
-                    wall_ms(), share.held, poller.stats.learnt, time.process_time()
-                )
+                learnt, cpu_s = poller.stats.learnt, time.process_time()
+                now = Held(wall_ms(), share.held, learnt, cpu_s, rss_mb())
                 file.write(msgspec.json.encode(now) + b"\n")
                 await asyncio.sleep(_LOOK_S)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--switches", type=int, default=SWITCHES)
-    parser.add_argument("--period", type=float, default=PERIOD_S)
-    parser.add_argument("--poll", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.poll:
-        import uvloop
+    import uvloop
 
-        uvloop.run(poll(msgspec.json.decode(arguments.poll, type=Setup)))
-    else:
-        print(json.dumps(run(arguments.switches, arguments.period)))
+    uvloop.run(poll(msgspec.json.decode(sys.argv[1], type=Setup)))

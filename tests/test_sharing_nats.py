@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from nats_servers import NatsServer, running_nats
 from polled_switches import PUBLIC, QUICK, RowSink, device, estate, numbers
+from structlog.testing import capture_logs
+from test_check import Folder
 from waiting import until, wait_until
 
 from collectors.estate import Device, Estate, Site
@@ -18,6 +20,14 @@ from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from collectors.sharing.learnt_bucket import LearntBucket
 from collectors.sharing.nats_share import NatsShare
+from collectors.sharing.poller_presence import (
+    SHARED,
+    WHOLE,
+    PollerPresence,
+    Presence,
+    overlap_sentences,
+    present_pollers,
+)
 from collectors.sharing.share_thread import ShareThread
 from collectors.snmp import Poller
 from towpath.demo.simulated_switches import SimulatedSwitch
@@ -137,6 +147,49 @@ async def test_a_poller_stops_polling_before_it_says_that_it_has(server: NatsSer
             assert b.held == 0
             stopped.set()
             await until(lambda: a.held + b.held == 64, "two shares")
+
+
+def test_pollers_that_poll_the_same_are_reported_and_others_are_not():
+    whole, shared = Presence("a", WHOLE), Presence("b", SHARED)
+    depot = Presence("c", "depot")
+    assert overlap_sentences([whole, depot]) == []
+    assert overlap_sentences([shared, Presence("a", SHARED), depot]) == []
+    assert overlap_sentences([shared, whole]) == [
+        "pollers without snmp.share run on a, and with it on b: devices are polled "
+        "several times; expected snmp.share = true for all of them"
+    ]
+    [two, sites] = overlap_sentences([Presence("b", WHOLE), whole, depot, depot])
+    assert two.startswith("pollers without snmp.share run on a and b: devices")
+    assert sites.startswith("pollers with snmp.poller = 'depot' run on c and c: each")
+
+
+async def test_two_pollers_that_do_not_share_say_so_and_check_does(
+    server: NatsServer, tmp_path: Path
+):
+    folder = Folder(tmp_path)
+    nats = f'[journal]\nkind = "nats"\n\n[nats]\nservers = ["{server.url}"]\n'
+    folder.change("[web]", f"{nats}\n[web]")
+    config = NatsConfig(servers=(server.url,))
+    async with (
+        NatsConnection(config, "present") as connection,
+        PollerPresence(connection, "a", WHOLE, tmp_path / "a"),
+    ):
+        await until_present(connection, 1)
+        assert "snmp.share" not in str(await asyncio.to_thread(folder.found))
+        with capture_logs() as logs:
+            async with PollerPresence(connection, "b", WHOLE, tmp_path / "b"):
+                await until(lambda: logs, "a warning")
+                _, misleading = await asyncio.to_thread(folder.found)
+        assert logs[0]["event"] == "pollers_overlap"
+        assert logs[0]["error"] in misleading
+        await until_present(connection, 1)
+
+
+async def until_present(connection: NatsConnection, count: int) -> None:
+    async def are_present() -> bool:
+        return len(await present_pollers(connection)) == count
+
+    await until(are_present, f"{count} pollers")
 
 
 async def _poll_packets(connection: NatsConnection, known: Estate, file: Path) -> float:

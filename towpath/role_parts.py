@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from alerts.rule_files import load_rules
 from collectors.calls.building_file import read_buildings
@@ -12,6 +13,7 @@ from collectors.estate import Estate, EstateFile
 from collectors.ingest import Registry, enrolled_samples
 from collectors.ingest.providers import Providers
 from collectors.journal import Append
+from collectors.machine_name import machine_name
 from collectors.personal_data import PERSONAL_DAYS, prune_files
 from collectors.retention import Job
 from collectors.self_metrics import Source
@@ -24,6 +26,9 @@ from dashboards.web import ApiSources
 from probes.wire.clock import WallClock
 from towpath.config import ROLES, TowpathConfig, personal_folders
 from towpath.process_pieces import Pieces, Sources
+
+if TYPE_CHECKING:
+    from collectors.nats.nats_connection import NatsConnection
 
 
 def api_sources(config: TowpathConfig, estate: EstateFile) -> ApiSources:
@@ -72,14 +77,16 @@ def build_poller(
     append: Append,
     process: str,
     now_ms: WallClock,
+    journal_connection: NatsConnection | None = None,
 ) -> tuple[Poller, Pieces, Sources]:
     """The poller; and what must run before it, and rows of that, if it shares the
-    estate with others."""
+    estate with others. `journal_connection`: if the journal is in NATS."""
     name = config.snmp.poller_name
+    is_named = name in site_pollers(estate.current).values()
     pieces: Pieces = []
     sources: Sources = []
     share, learnt = None, None
-    if config.snmp.share and name not in site_pollers(estate.current).values():
+    if config.snmp.share and not is_named:
         # A process that does not share needs no client of NATS.
         from collectors.nats.nats_connection import NatsConnection
         from collectors.nats.nats_watch import NatsWatch
@@ -97,6 +104,14 @@ def build_poller(
             watch = NatsWatch(connection, process)
             pieces.append(("watch of NATS", watch))
             sources.append(("streams", watch.samples))
+    if journal_connection is not None:
+        # With files all roles run on one machine, which refuses a second poller.
+        from collectors.sharing.poller_presence import SHARED, WHOLE, PollerPresence
+
+        part = name if is_named else WHOLE if share is None else SHARED
+        machine = machine_name("poller")
+        presence = PollerPresence(journal_connection, machine, part, config.state)
+        pieces.append(("presence of the poller", presence))
     poller = Poller(
         config.snmp,
         lambda: estate.current,

@@ -151,7 +151,13 @@ class Installation:
         config, devices = self.config, len(self.estate.current.devices)
         credentials = Credentials.read(config.snmp.credentials_file)
         poller, pieces, sources = build_poller(
-            config, self.estate, credentials, self.journal, self.process, self._now_ms
+            config,
+            self.estate,
+            credentials,
+            self.journal,
+            self.process,
+            self._now_ms,
+            self._kind.connection,
         )
         self.pieces += pieces
         self._sources += sources
