@@ -125,7 +125,8 @@ def _measure(setups: list[Setup]) -> dict[str, float]:
                 raise TimeoutError(f"the tables of only {learnt} switches were read")
         learnt_s = time.monotonic() - began_s
         begun_ms, before = wall_ms(), [_last(setup) for setup in setups]
-        time.sleep(window_s)
+        # The last polls of dead devices in the window end after it.
+        time.sleep(window_s + _DEAD_S)
         killed_ms, at_kill = wall_ms(), [_last(setup) for setup in setups]
         processes[1].kill()
         time.sleep(_LEASE_S + _HANDED_S + period_s + _DEAD_S)
@@ -148,7 +149,7 @@ def _measure(setups: list[Setup]) -> dict[str, float]:
         "largest_rss_mb": max(last.rss_mb for last in map(_last, setups)),
         "smallest_share": min(last.held for last in at_kill),
         "largest_share": max(last.held for last in at_kill),
-        **_steady(polls, begun_ms, killed_ms, setups[0]),
+        **_steady(polls, begun_ms, killed_ms - round(_DEAD_S * 1000), setups[0]),
         **_after_kill(polls, killed_ms, NAMES[1]),
         "rebalanced_s": _rebalanced_s(setups, killed_ms),
     }

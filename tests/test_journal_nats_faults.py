@@ -28,20 +28,6 @@ from waiting import until
 
 folder, fault = Path(sys.argv[1]), sys.argv[2]
 
-def cut(name, others):
-    rules = "flush ruleset\\n"
-    if others:
-        peers = ", ".join(others)
-        rules += (
-            "table ip cut {\\n"
-            "chain i { type filter hook input priority 0\\n"
-            f"ip saddr {{ {peers} }} drop\\n }}\\n"
-            "chain o { type filter hook output priority 0\\n"
-            f"ip daddr {{ {peers} }} drop\\n }}\\n }}\\n"
-        )
-    command = ["ip", "netns", "exec", name, "nft", "-f", "-"]
-    subprocess.run(command, input=rules, text=True, check=True)
-
 def fill(name, full):
     other = folder / "cluster" / name / "data" / "other"
     if not full:

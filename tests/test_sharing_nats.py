@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from nats_servers import NatsServer, running_nats
+from nats_servers import NatsServer, running_cluster, running_nats
 from polled_switches import PUBLIC, QUICK, RowSink, device, estate, numbers
 from structlog.testing import capture_logs
 from test_check import Folder
@@ -70,7 +70,7 @@ async def _sharing(
             yield share
 
 
-def _held(estate: Estate, *shares: NatsShare) -> list[set[str]]:
+def _held(estate: Estate, *shares: NatsShare | ShareThread) -> list[set[str]]:
     return [
         {d.id for d in estate.devices if share.holds(d)}
         | {g.id for g in estate.vpn_gateways if share.holds_gateway(g)}
@@ -78,7 +78,7 @@ def _held(estate: Estate, *shares: NatsShare) -> list[set[str]]:
     ]
 
 
-def _are_shared(estate: Estate, *shares: NatsShare) -> bool:
+def _are_shared(estate: Estate, *shares: NatsShare | ShareThread) -> bool:
     """True if every device and every gateway is held once."""
     held = _held(estate, *shares)
     total = len(estate.devices) + len(estate.vpn_gateways)
@@ -190,6 +190,31 @@ async def until_present(connection: NatsConnection, count: int) -> None:
         return len(await present_pollers(connection)) == count
 
     await until(are_present, f"{count} pollers")
+
+
+@pytest.mark.soak
+async def test_with_the_servers_leader_killed_each_device_has_one_poller_again(
+    tmp_path_factory: pytest.TempPathFactory,
+):
+    council = _estate()
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        config = NatsConfig(servers=cluster.urls, replicas=3)
+        async with contextlib.AsyncExitStack() as stack:
+            shares = [ShareThread(config, name, (), LEASE_S) for name in "abc"]
+            for share in shares:
+                await stack.enter_async_context(share)
+                share.set_estate(council)
+
+            def are_shared() -> bool:
+                return _are_shared(council, *shares)
+
+            await until(are_shared, "three shares")
+            deadline_s = max(share.deadline_s for share in shares)
+            (await asyncio.to_thread(cluster.leader)).kill()
+            await until(
+                lambda: are_shared() and min(s.deadline_s for s in shares) > deadline_s,
+                "three shares, renewed without that server",
+            )
 
 
 async def _poll_packets(connection: NatsConnection, known: Estate, file: Path) -> float:

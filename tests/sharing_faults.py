@@ -1,0 +1,143 @@
+"""Three pollers that share simulated switches over three nats-servers, in one process.
+
+Run by `test_sharing_faults`: FOLDER FAULT, with FAULT `kill` or `cut`. Prints how long
+after each fault, and after its end, all devices had been polled again; and how many
+polls there were, and how many of them at the same time as another of their device.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from namespace_cuts import cut
+from nats_servers import HOSTS, NatsCluster
+from polled_switches import PUBLIC, device, estate
+from waiting import until
+
+from collectors.batch import Batch
+from collectors.estate import Estate
+from collectors.nats.nats_config import NatsConfig
+from collectors.nats.nats_connection import NatsConnection
+from collectors.sharing.learnt_bucket import LearntBucket
+from collectors.sharing.share_thread import ShareThread
+from collectors.snmp import Poller, SnmpConfig
+from towpath.demo.simulated_switches import SimulatedSwitch
+
+DEVICES, PERIOD_S, LEASE_S = 24, 1.0, 6.0
+# All devices must have been polled again so long after the end of a fault.
+HEALED_S = 30.0
+
+
+class PollTimes:
+    """When each device was polled, by whomever."""
+
+    def __init__(self) -> None:
+        self.polls: dict[str, list[tuple[float, float]]] = {}
+
+    async def append(self, *batches: Batch) -> None:
+        for batch in batches:
+            if batch.measurement != "device":
+                continue
+            took_ms = batch.field("duration_ms")
+            for at, name in enumerate(batch.tag("device")):
+                end_ms = batch.received_ms
+                poll = (end_ms - float(took_ms[at] or 0), end_ms)
+                self.polls.setdefault(name, []).append(poll)
+
+    def are_all_polled(self, since_ms: float) -> bool:
+        last = [polls[-1][0] for polls in self.polls.values()]
+        return len(last) == DEVICES and min(last) > since_ms
+
+    def overlaps(self) -> int:
+        count = 0
+        for polls in self.polls.values():
+            for before, after in itertools.pairwise(sorted(polls)):
+                # Ends are whole milliseconds.
+                count += after[0] < before[1] - 2
+        return count
+
+
+@contextlib.asynccontextmanager
+async def poller(
+    name: str, urls: tuple[str, ...], known: Estate, times: PollTimes
+) -> AsyncIterator[ShareThread]:
+    nats = NatsConfig(servers=urls, replicas=3)
+    config = SnmpConfig(period_s=PERIOD_S, ping_s=0, timeout_s=0.5)
+    share = ShareThread(nats, name, (), LEASE_S)
+    async with NatsConnection(nats, name) as connection, share:
+        learnt = LearntBucket(connection)
+        async with Poller(
+            config, lambda: known, PUBLIC, times, share=share, learnt=learnt
+        ):
+            yield share
+
+
+async def fault(cluster: NatsCluster, kind: str, name: str, times: PollTimes) -> None:
+    server = cluster.named(name)
+    others = [at for other, at in HOSTS.items() if other != name]
+    if kind == "kill":
+        server.kill()
+    else:
+        cut(name, others)
+    # By then a lease has ended if it was not renewed. Leaders may be elected first.
+    await asyncio.sleep(LEASE_S)
+    begun_ms = time.time() * 1000
+    await until(lambda: times.are_all_polled(begun_ms), "polls meanwhile", 60)
+    meanwhile_s = LEASE_S + time.time() - begun_ms / 1000
+    if kind == "kill":
+        await asyncio.to_thread(server.start)
+    else:
+        cut(name, ())
+    healed_ms = time.time() * 1000
+    await until(lambda: times.are_all_polled(healed_ms), "polls again", HEALED_S)
+    healed_s = time.time() - healed_ms / 1000
+    print(f"{kind} {name}: polled after {meanwhile_s:.1f} s, {healed_s:.1f} s")
+    # Version 2.9 may call a consumer of a watch not current for minutes.
+    page = "healthz?js-server-only=true"
+    await until(
+        lambda: all(s.monitored(page).get("status") == "ok" for s in cluster.servers),
+        "a cluster",
+        90,
+        0.5,
+    )
+
+
+async def main(folder: Path, kind: str) -> None:
+    cluster = NatsCluster(folder / "cluster", namespaces=True)
+    times = PollTimes()
+    try:
+        await asyncio.to_thread(cluster.start)
+        async with contextlib.AsyncExitStack() as stack:
+            switches = [
+                await stack.enter_async_context(SimulatedSwitch(f"switch-{n}", 2))
+                for n in range(DEVICES)
+            ]
+            known = estate(*(device(switch.name, switch) for switch in switches))
+            shares = [
+                await stack.enter_async_context(
+                    poller(name, cluster.urls, known, times)
+                )
+                for name in "abc"
+            ]
+            await until(
+                lambda: all(share.pollers == 3 and share.held for share in shares),
+                "three pollers",
+                60,
+            )
+            for name in HOSTS:
+                await fault(cluster, kind, name, times)
+            changes = sum(share.changes for share in shares)
+    finally:
+        cluster.stop()
+    polls = sum(map(len, times.polls.values()))
+    print(f"{polls} polls, {times.overlaps()} at once, {changes} changes")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
