@@ -11,6 +11,7 @@ from itertools import chain
 import msgspec
 
 _QUOTED = re.compile(r'"[^"]*"')
+_IN_TABLE = re.compile(r"[^\[\]]+\[([^\[\]]+)\]")
 
 
 class SheetRow(dict[str, str]):
@@ -65,7 +66,17 @@ def read_sheet(
 
 
 def _columns(headings: Sequence[str], names: Mapping[str, str]) -> list[str | None]:
-    return [names.get(re.sub(r"[^a-z0-9]", "", h.lower())) for h in headings]
+    return [column_of(heading, names) for heading in headings]
+
+
+def column_of(heading: str, names: Mapping[str, str]) -> str | None:
+    """Returns our column name of a heading; also of Table[Heading], as Power BI may
+    write it."""
+    in_table = _IN_TABLE.fullmatch(heading.strip())
+    for text in (heading, in_table[1] if in_table else ""):
+        if name := names.get(re.sub(r"[^a-z0-9]", "", text.lower())):
+            return name
+    return None
 
 
 def _decode(raw: bytes) -> str:

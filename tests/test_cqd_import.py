@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from collectors.calls.cqd_rows import CqdRows, MixedSteps, cqd_rows
 from collectors.calls.cqd_sheet import CqdCount, CqdRefused, CqdSheet, read_cqd
+from collectors.calls.sheet_numbers import NumberStyle
 from collectors.journal import JournalReader
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Pick, Query, Row
@@ -74,19 +75,43 @@ def test_a_row_has_what_the_dashboard_counted() -> None:
         b"Date,Second Building Name,First Building Name,Audio Good Stream Count,Audio "
         b"Poor Stream Count,Audio Unclassified Stream Count\n"
         b"10/5/2026 12:00:00 AM,Town Hall,,720,80,200\n10/25/2026,,,1,1,1\n",
+        "CQD[Second Building Name];CQD[Date];Sum of Audio Good Stream Count;Sum of "
+        "Audio Poor Stream Count;Sum of Audio Unclassified Stream Count;Audio Poor "
+        "Percentage\nTown Hall;05.10.2026;720,00;80;200;10,00 %\n"
+        "Total;;1.720;80;200;4,44 %\n\n"
+        '"Applied filters:\nDate is on or after 13.10.2026"\n'.encode("utf-16"),
     ],
-    ids=["semicolons", "powershell", "power bi", "american"],
+    ids=["semicolons", "powershell", "power bi", "american", "decimal comma"],
 )
 def test_columns_are_found_by_name_in_any_order_delimiter_and_encoding(
     raw: bytes,
 ) -> None:
-    count = one_count(read_cqd(raw))
+    count = one_count(read_cqd(raw, None if b"25" in raw else "dmy"))
     assert (count.place, count.day, count.step) == (
         "Town Hall",
         date(2026, 10, 5),
         "day",
     )
     assert (count.good, count.poor, count.unclassified) == (720, 80, 200)
+
+
+@pytest.mark.parametrize(
+    ("cells", "read"),
+    [
+        (("1,234,567", "8"), (1_234_567, 8)),
+        (("1.234", "8,00"), (1234, 8)),
+        (("720.000", "8,50 %"), (720_000, None)),
+        (("720.000", "8"), (None, 8)),
+        (("1 234", "1'234"), (1234, 1234)),
+        (("-3", "1e5"), (None, None)),
+        (("720.5", "x"), (None, None)),
+    ],
+)
+def test_numbers_are_read_as_the_sheet_writes_them_and_never_guessed(
+    cells: tuple[str, ...], read: tuple[int | None, ...]
+) -> None:
+    style = NumberStyle(cells)
+    assert tuple(style.whole(cell) for cell in cells) == read
 
 
 @pytest.mark.parametrize(
@@ -122,6 +147,11 @@ def test_a_month_is_read_in_the_forms_that_exports_have(
             "did you mean 'Audio Good Stream Count'?",
         ),
         ("", "lack a building"),
+        (
+            "Name des zweiten Gebäudes,Datum",
+            "such as Second Building Name; if they are in another language, export it "
+            "in English",
+        ),
     ],
 )
 def test_a_wrong_sheet_is_refused_in_one_sentence(headings: str, sentence: str) -> None:

@@ -12,7 +12,8 @@ from typing import Literal
 import msgspec
 
 from collectors.calls.call_record import Media
-from collectors.csv_sheet import NotCsv, SheetRow, read_sheet
+from collectors.calls.sheet_numbers import NumberStyle
+from collectors.csv_sheet import NotCsv, SheetRow, column_of, read_sheet
 from probes.wire.catalogue import did_you_mean
 
 Step = Literal["day", "month"]
@@ -39,12 +40,12 @@ _NAMES = {
         for verdict in _VERDICTS
     },
 }
-# The PowerShell module puts the table before the name.
+# The PowerShell module puts the table before the name, Power BI how it was summed.
 _COLUMNS = {
     prefix + word: name
     for name, words in _NAMES.items()
     for word in words.split()
-    for prefix in ("", "allstreams", "measures")
+    for prefix in ("", "allstreams", "measures", "sumof")
 }
 _DAYS = (
     "%Y-%m-%d",
@@ -57,7 +58,6 @@ _DAYS = (
     "%A, %d %B %Y",
 )
 _MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%B %Y", "%Y %B", "%Y %b")
-_WHOLE = re.compile(r"(\d+|\d{1,3}([ ,]\d{3})+)(\.0+)?")
 _SLASHED = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})")
 _CLOCK = re.compile(r"[T ]\d{1,2}:.*$")
 
@@ -100,15 +100,28 @@ def read_cqd(raw: bytes, order: DateOrder | None = None) -> CqdSheet:
         headings = ", ".join(sheet.headings[:8])
         # A heading that is nearly one that we know is probably the mistake.
         hint = next((h for name in sheet.headings if (h := _hint(name))), "")
+        if not sheet.columns:
+            hint = "; if they are in another language, export it in English"
         raise CqdRefused(f"its columns ({headings}) lack {missing}{hint}")
     order = order or _order_of(sheet.rows)
+    counted = sheet.columns - {"place", "network", "day", "month", "year"}
+    numbers = NumberStyle(
+        cell for row in sheet.rows for name, cell in row.items() if name in counted
+    )
     counts: list[CqdCount] = []
     remarks = []
+    undated = 0
     for row in sheet.rows:
+        if not row.keys() & {"day", "month"}:
+            # Totals; and the filters that Power BI names at the end have no counts.
+            undated += bool(row.keys() & counted)
+            continue
         try:
-            counts += _counts(row, sheet.columns, order)
+            counts += _counts(row, sheet.columns, order, numbers)
         except ValueError as error:
             remarks.append(f"line {row.line}: {error}")
+    if undated:
+        remarks.append(f"left out without a date, as totals have none: {undated} rows")
     return CqdSheet(tuple(counts), tuple(remarks))
 
 
@@ -127,7 +140,7 @@ def _hint(heading: str) -> str:
 
 
 def _is_known(heading: str) -> bool:
-    return re.sub(r"[^a-z0-9]", "", heading.lower()) in _COLUMNS
+    return column_of(heading, _COLUMNS) is not None
 
 
 _HEADINGS = (
@@ -166,23 +179,26 @@ def _order_of(rows: tuple[SheetRow, ...]) -> DateOrder | None:
 
 
 def _counts(
-    row: SheetRow, columns: frozenset[str], order: DateOrder | None
+    row: SheetRow,
+    columns: frozenset[str],
+    order: DateOrder | None,
+    numbers: NumberStyle,
 ) -> Iterator[CqdCount]:
     """Yields the counts of one row; an empty cell of a count is none."""
     if not ("place" in row or "network" in row):
         return
     day, step = _time_of(row, order)
-    users = _whole(row, "users") if "users" in row else None
+    users = _whole(row, "users", numbers) if "users" in row else None
     for prefix, media in _MEDIA.items():
         if not _has_verdicts(prefix, columns):
             continue
-        poor = _whole(row, f"{prefix}poor")
-        others = _whole(row, f"{prefix}unclassified")
-        good = _whole(row, f"{prefix}good")
+        poor = _whole(row, f"{prefix}poor", numbers)
+        others = _whole(row, f"{prefix}unclassified", numbers)
+        good = _whole(row, f"{prefix}good", numbers)
         if f"{prefix}good" not in columns:
-            good = _whole(row, prefix) - poor - others
+            good = _whole(row, prefix, numbers) - poor - others
         elif f"{prefix}unclassified" not in columns and prefix in columns:
-            others = _whole(row, prefix) - poor - good
+            others = _whole(row, prefix, numbers) - poor - good
         if good < 0 or others < 0:
             raise ValueError(f"{media}: more poor streams than there are streams")
         if not (good or poor or others):
@@ -201,12 +217,12 @@ def _counts(
         )
 
 
-def _whole(row: SheetRow, name: str) -> int:
+def _whole(row: SheetRow, name: str, numbers: NumberStyle) -> int:
     text = row.get(name, "0")
-    match = _WHOLE.fullmatch(text)
-    if match is None:
+    value = numbers.whole(text)
+    if value is None:
         raise ValueError(f"expected a number of streams, not {text!r}")
-    return int(re.sub(r"[ ,]", "", match[1]))
+    return value
 
 
 def _time_of(row: SheetRow, order: DateOrder | None) -> tuple[date, Step]:
