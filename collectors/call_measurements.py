@@ -1,7 +1,7 @@
 """Microsoft's record of calls: groups of people (`teams_calls`), meeting rooms
 (`room_calls`), calls of the telephone network (`phone_calls`), exports of the Call
-Quality Dashboard (`cqd_streams`), whether test calls saw the same
-(`probe_agreement`), and how reading it goes (`self_calls`)."""
+Quality Dashboard (`cqd_streams`) and of Teams Rooms (`teams_room`), whether test calls
+saw the same (`probe_agreement`), and how reading it goes (`self_calls`)."""
 
 from __future__ import annotations
 
@@ -159,6 +159,32 @@ CQD_STREAMS = Measurement(
     lateness_s=_KEEP_DAYS * 86_400,
     retention_days=_KEEP_DAYS,
 )
+TEAMS_ROOM = Measurement(
+    name="teams_room",
+    meaning="a Teams Room on a day, from exports of Microsoft's portals; at its start",
+    tags=(Tag("room", "estate id of the room"), SITE),
+    fields=(
+        Field(
+            "health",
+            "int",
+            "1",
+            "0 offline, 1 faulty, 2 to be looked at, 3 healthy; absent: not known",
+        ),
+        Field("health_text", "str", "1", "the same in Microsoft's words, or why not"),
+        Field("healthy_ratio", "float", "ratio", "share of the time it was healthy"),
+        Field("meetings", "int", "1", "meetings and calls"),
+        Field("meetings_s", "float", "s", "their duration"),
+        Field("model", "str", "1", "its devices"),
+        Field("streams", "int", "1", "streams of audio, in the dashboard's count"),
+        _share("streams", "unclassified_ratio", "without a verdict"),
+        Field("classified", "int", "1", "streams with a verdict, good or poor"),
+        _share("classified", "poor_ratio", "poor by Microsoft's rule"),
+    ),
+    period_s=86_400,
+    # People import them when they like.
+    lateness_s=_KEEP_DAYS * 86_400,
+    retention_days=_KEEP_DAYS,
+)
 PROBE_AGREEMENT = Measurement(
     name="probe_agreement",
     meaning="in how many working hours of a day test calls and Microsoft's record were "
@@ -263,5 +289,6 @@ CALL_MEASUREMENTS = (
     PHONE_CALLS,
     ROOM_CALLS,
     CQD_STREAMS,
+    TEAMS_ROOM,
     PROBE_AGREEMENT,
 )

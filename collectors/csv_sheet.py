@@ -33,11 +33,15 @@ class NotCsv(ValueError):
 
 
 def read_sheet(
-    raw: bytes, names: Mapping[str, str], order: Sequence[str] = ()
+    raw: bytes,
+    names: Mapping[str, str],
+    order: Sequence[str] = (),
+    given: Mapping[str, str] = {},
 ) -> CsvSheet:
     """Returns the rows of a sheet with commas, semicolons or tabs. `names`: our column
     name by a heading's letters and digits. `order`: the headings, if the sheet may have
-    none. Raises `NotCsv`. Pure."""
+    none. `given`: our column name → the heading that is meant, in any language. Raises
+    `NotCsv`. Pure."""
     text = _decode(raw)
     # What is in quotes belongs to a cell: an address may have many commas.
     first = _QUOTED.sub("", text.lstrip().partition("\n")[0])
@@ -45,8 +49,15 @@ def read_sheet(
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows = []
     try:
-        headings = next(filter(any, reader), [])
+        headings = [h.strip() for h in next(filter(any, reader), [])]
         columns = _columns(headings, names)
+        for ours, heading in given.items():
+            wanted = heading.strip().casefold()
+            places = [at for at, h in enumerate(headings) if h.casefold() == wanted]
+            if not places:
+                raise NotCsv(f"1: expected a column {heading!r}")
+            columns = [None if name == ours else name for name in columns]
+            columns[places[0]] = ours
         body: Iterator[list[str]] = reader
         if order and not any(columns):
             body = chain([headings], reader)

@@ -30,6 +30,7 @@ def recorded_call_rows(end_ms: int) -> Iterator[Sample]:
         yield _sample("probe_agreement", {"by": by, "group": group}, at_ms)
     room = {"room": "chamber", "site": SITE, "media": "audio"}
     yield _sample("room_calls", room, at_ms)
+    yield _sample("teams_room", {"room": "chamber", "site": SITE}, at_ms)
     for by, group in (("trunk", TRUNK), ("sip_code", "486")):
         yield _sample("phone_calls", {"by": by, "group": group}, at_ms)
     yield _sample("self_calls", {"process": "calls"}, now_ms)

@@ -31,10 +31,15 @@ port = 0
 [metrics]
 port = 0
 """
-ESTATE = '[[sites]]\nid = "hall"\nname = "Hall"\n'
+ESTATE = (
+    '[[sites]]\nid = "hall"\nname = "Hall"\n[[rooms]]\nid = "one"\nsite = "hall"\n'
+    'ports = ["sw 1"]\naccounts = ["r1@x.example"]\n[[devices]]\nid = "sw"\n'
+    'site = "hall"\naddress = "192.0.2.1"\npoll = false\n'
+)
 # Each command that reads settings, with what else it needs. {out} may be written.
 ARGUMENTS = {
     "import cqd": ("{out}/cqd.csv",),
+    "import rooms": ("{out}/rooms.csv",),
     "fleet audit": (),
     "fleet erase": ("aaaaaaaaaaaaaaaa",),
     "fleet expected": ("{out}/devices.csv",),
@@ -167,6 +172,7 @@ def test_no_command_ends_in_a_traceback(state: str, tmp_path: Path) -> None:
         "Building Name,Date,Audio Good Stream Count,Audio Poor Stream Count\n"
         "Hall,2026-10-01,900,10\n"
     )
+    (out / "rooms.csv").write_text("Username,Health status\nr1@x.example,Healthy\n")
     (out / "devices.csv").write_text("Serial number\nPF3ABCDE\n")
     (tmp_path / "estate.toml").write_text(ESTATE)
     path = {

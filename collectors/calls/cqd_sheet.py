@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Literal
 
 import msgspec
 
 from collectors.calls.call_record import Media
+from collectors.calls.sheet_dates import DateOrder, day_of, order_of, parsed_day
 from collectors.calls.sheet_numbers import NumberStyle
 from collectors.csv_sheet import NotCsv, SheetRow, column_of, read_sheet
 from probes.wire.catalogue import did_you_mean
 
 Step = Literal["day", "month"]
-DateOrder = Literal["dmy", "mdy"]
 _VERDICTS = ("", "good", "poor", "unclassified")
 _MEDIA: dict[str, Media] = {
     "audio": "audio",
@@ -47,19 +47,7 @@ _COLUMNS = {
     for word in words.split()
     for prefix in ("", "allstreams", "measures", "sumof")
 }
-_DAYS = (
-    "%Y-%m-%d",
-    "%Y/%m/%d",
-    "%d %B %Y",
-    "%d %b %Y",
-    "%d-%b-%Y",
-    "%B %d, %Y",
-    "%A, %B %d, %Y",
-    "%A, %d %B %Y",
-)
 _MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%B %Y", "%Y %B", "%Y %b")
-_SLASHED = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})")
-_CLOCK = re.compile(r"[T ]\d{1,2}:.*$")
 
 
 class CqdCount(msgspec.Struct, frozen=True):
@@ -103,7 +91,10 @@ def read_cqd(raw: bytes, order: DateOrder | None = None) -> CqdSheet:
         if not sheet.columns:
             hint = "; if they are in another language, export it in English"
         raise CqdRefused(f"its columns ({headings}) lack {missing}{hint}")
-    order = order or _order_of(sheet.rows)
+    try:
+        order = order or order_of(row.get("day", "") for row in sheet.rows)
+    except ValueError as error:
+        raise CqdRefused(str(error)) from None
     counted = sheet.columns - {"place", "network", "day", "month", "year"}
     numbers = NumberStyle(
         cell for row in sheet.rows for name, cell in row.items() if name in counted
@@ -163,21 +154,6 @@ def _has_verdicts(media: str, columns: frozenset[str]) -> bool:
     )
 
 
-def _order_of(rows: tuple[SheetRow, ...]) -> DateOrder | None:
-    """Returns in which order the sheet has day and month; None if none of its dates
-    shows it. Raises `CqdRefused` if it has both."""
-    found: set[DateOrder] = set()
-    for row in rows:
-        if match := _SLASHED.match(row.get("day", "")):
-            if int(match[1]) > 12:
-                found.add("dmy")
-            elif int(match[2]) > 12:
-                found.add("mdy")
-    if len(found) > 1:
-        raise CqdRefused("some of its dates begin with the day, others with the month")
-    return next(iter(found), None)
-
-
 def _counts(
     row: SheetRow,
     columns: frozenset[str],
@@ -227,42 +203,16 @@ def _whole(row: SheetRow, name: str, numbers: NumberStyle) -> int:
 
 def _time_of(row: SheetRow, order: DateOrder | None) -> tuple[date, Step]:
     if "day" in row:
-        return _day(row["day"], order), "day"
+        return day_of(row["day"], order), "day"
     text = row.get("month", "")
     if "year" in row and not re.search(r"\d{4}", text):
         text = f"{text} {row['year']}" if text.isalpha() else f"{text}/{row['year']}"
     for form in _MONTHS:
         try:
-            return _parsed(text, form), "month"
+            return parsed_day(text, form), "month"
         except ValueError:
             continue
-    first = _day(text, order)
+    first = day_of(text, order)
     if first.day != 1:
         raise ValueError(f"expected a month such as 2026-10, not {text!r}")
     return first, "month"
-
-
-def _parsed(text: str, form: str) -> date:
-    return datetime.strptime(text, form).replace(tzinfo=UTC).date()
-
-
-def _day(cell: str, order: DateOrder | None) -> date:
-    text = _CLOCK.sub("", cell)
-    if match := _SLASHED.fullmatch(text):
-        first, second, year = (int(part) for part in match.groups())
-        if order is None and first != second:
-            raise ValueError(
-                f"{text} may begin with the day or with the month; say which with "
-                "--dates dmy or --dates mdy"
-            )
-        day, month = (second, first) if order == "mdy" else (first, second)
-        try:
-            return date(year, month, day)
-        except ValueError:
-            raise ValueError(f"there is no day {text!r}") from None
-    for form in _DAYS:
-        try:
-            return _parsed(text, form)
-        except ValueError:
-            continue
-    raise ValueError(f"expected a date such as 2026-10-31, not {cell!r}")

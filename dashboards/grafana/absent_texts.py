@@ -48,6 +48,7 @@ NOTHING = {
     "sip_calls": "No mirrored port has its SIP read, or too few people called",
     "site": "No state is known",
     "storage": "It reports no disk",
+    "teams_room": "No export of Teams Rooms is imported",
     "teams_calls": "No record of Microsoft's is read, or too few people",
     "vpn_gateway": "No gateway in the estate",
     "wireless": "No radio reports this",

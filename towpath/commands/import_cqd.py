@@ -11,6 +11,7 @@ import typer
 from probes.wire.atomic_file import replace_file
 from probes.wire.clock import wall_ms
 from probes.wire.display import displayable
+from towpath.commands.import_rows import append_imported
 from towpath.commands.shared import (
     ConfigFile,
     ensure_folder,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collectors.calls.cqd_rows import CqdRows
     from collectors.calls.cqd_sheet import CqdCount, Step
     from collectors.estate import Estate
-    from towpath.config import TowpathConfig
 
 _SHOWN = 8
 
@@ -85,7 +85,7 @@ def cqd(
         fail(f"{file}: no row could be used")
     # First what is kept by day or by month: without it, rows could follow that may not.
     _write_steps(state, rows)
-    run_async(_append(settings, rows, file.name))
+    run_async(append_imported(settings, rows.samples, f"cqd/{file.name}"))
     sites = len({sample.tags["site"] for sample in rows.samples})
     typer.echo(f"imported {len(rows.samples)} rows of {sites} sites")
 
@@ -152,18 +152,3 @@ def _write_steps(state: Path, rows: CqdRows) -> None:
         replace_file(state, msgspec.json.encode(dict(rows.steps)), durable=True)
     except OSError as error:
         fail(sentence_of(error))
-
-
-async def _append(settings: TowpathConfig, rows: CqdRows, name: str) -> None:
-    from collectors.batch import batch_samples
-    from collectors.journal import JournalFailed, JournalTaken
-    from towpath.journal_kind import OpenedJournal
-
-    try:
-        async with OpenedJournal(
-            settings.journal, settings.nats, "import-cqd"
-        ) as journal:
-            source = f"cqd/{name}"
-            await journal.append(*batch_samples(rows.samples, source, wall_ms()))
-    except (JournalTaken, JournalFailed, ValueError) as error:
-        fail(f"import: {error}")

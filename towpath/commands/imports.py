@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from towpath.commands import import_cqd
+from towpath.commands import import_cqd, import_rooms
 from towpath.commands.shared import (
     OptionalConfig,
     fail,
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     help="Import devices and sites from CSV, NetBox or LibreNMS as estate entries, or "
-    "streams of calls from Microsoft's dashboard.",
+    "streams of calls and meeting rooms from Microsoft's portals.",
 )
 
 import_cqd.add_commands(app)
+import_rooms.add_commands(app)
 Roles = Annotated[
     list[str] | None,
     typer.Option(

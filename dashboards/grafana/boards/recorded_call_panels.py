@@ -19,6 +19,7 @@ from dashboards.grafana.board import (
 )
 from dashboards.grafana.boards.agreement_panels import AGREEMENT, AGREEMENT_GROUPS
 from dashboards.grafana.boards.call_panels import ALL, record_column
+from dashboards.grafana.boards.exported_room_panel import EXPORTED_ROOMS
 from dashboards.grafana.boards.key_texts import YES_IS_GOOD
 from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.rule_texts import what_to_do
@@ -301,6 +302,7 @@ RECORDED_CALLS = BoardRow(
         MEDIA,
         WHOLE_CALLS,
         DASHBOARD_EXPORTS,
+        EXPORTED_ROOMS,
     ),
     collapsed=True,
 )
