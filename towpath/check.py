@@ -34,6 +34,7 @@ from dashboards.web import GrafanaSource
 from dashboards.web.visitors import Role as VisitorRole
 from probes.wire.catalogue import did_you_mean
 from probes.wire.data_costs import day, regular_bytes
+from towpath.check_journal import journal_findings
 from towpath.config import ROLES, Role, TowpathConfig
 from towpath.dmz_parts import dmz_problems
 from towpath.run import Installation
@@ -108,17 +109,12 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
             config.store.token()
         except ValueError as error:
             wrong.append(str(error))
-    if config.journal.kind == "nats" or config.snmp.share:
-        from collectors.nats.nats_trial import try_nats
-
-        try:
-            trial = asyncio.run(try_nats(config.nats, config.journal))
-        except ValueError as error:
-            wrong.append(str(error))
-        else:
-            misleading += trial.warnings
-            facts += trial.facts
-            misleading += asyncio.run(_overlapping_pollers(config))
+    problems, warned, found = journal_findings(config)
+    wrong += problems
+    misleading += warned
+    facts += found
+    if not problems and (config.journal.kind == "nats" or config.snmp.share):
+        misleading += asyncio.run(_overlapping_pollers(config))
     if config.web.grafana.is_on:
         try:
             GrafanaSource(config.web.grafana, config.store, CATALOGUE)

@@ -104,7 +104,10 @@ class Installation:
         self.estate = EstateFile(config.estate)
         self._add(f"estate {config.estate}", self.estate)
         self._kind = process_journal(config, roles, self.process)
-        pieces, sources = self._kind.pieces(looks_at_streams="alert" in roles)
+        pieces, sources = self._kind.pieces(
+            looks_at_streams="alert" in roles,
+            tidies_earlier="store" in roles and self.part.number == 1,
+        )
         self.pieces += pieces
         self._sources += sources
         self.journal = self._kind.journal(self.process)

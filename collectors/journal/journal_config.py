@@ -18,11 +18,13 @@ class JournalConfig(StrictModel):
     NATS (`[nats]`); the folder then has dead letters and locks only. Rows about one
     laptop are never kept for longer than `max_days`, read or not.
 
+    `before`: the kind that it had, while that may have rows: readers read those first.
     `readers` must pass a segment before it is deleted, even if they have never run.
     Readers that have run are always waited for.
     """
 
     kind: Literal["files", "nats"] = "files"
+    before: Literal["files", "nats"] | None = None
     folder: Path
     max_bytes: Bytes = 2 << 30
     max_days: Annotated[int, Field(ge=1, le=30)] = 30
@@ -37,6 +39,11 @@ class JournalConfig(StrictModel):
             raise ValueError(
                 f"segment_bytes = {self.segment_bytes} is too large: expected at "
                 f"most half of max_bytes = {self.max_bytes}"
+            )
+        if self.before == self.kind:
+            raise ValueError(
+                f'before = "{self.before}" is the kind that it has; expected the other '
+                "kind, which it had before, or nothing"
             )
         for name in self.readers:
             check_name(name, "reader")

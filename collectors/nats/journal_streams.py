@@ -10,7 +10,6 @@ from nats import errors
 from nats.js import api
 from nats.js import errors as jetstream_errors
 
-from collectors.journal.segment import OLDEST, Position
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.stream_settings import stream_config
 
@@ -19,8 +18,6 @@ _KEPT_UNACKED_S = 30.0 * 86_400
 _BUCKETS = ("pollers", "learnt", "alerting", "agents")
 _SEEKING = "_seek"
 _YIELDS = "yields"
-# Numbers of files are far below, times in microseconds far above.
-_LEAST_INCARNATION = 1_000_000_000_000
 
 
 class ReaderProgress(msgspec.Struct):
@@ -213,11 +210,6 @@ def incarnation(info: api.StreamInfo) -> int:
     """A number for this stream: another one after it was deleted and made again."""
     assert info.created is not None
     return int(info.created.timestamp() * 1_000_000)
-
-
-def is_of_stream(position: Position) -> bool:
-    """Whether it was saved while the journal was in NATS, not in files."""
-    return position != OLDEST and position.segment >= _LEAST_INCARNATION
 
 
 def _escaped(name: str) -> str:

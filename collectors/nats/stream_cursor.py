@@ -15,10 +15,11 @@ from nats.aio.msg import Msg
 
 from collectors.batch import Batch
 from collectors.failure_log import FailureLog
+from collectors.journal.earlier_journal import is_of_stream
 from collectors.journal.frame import Damaged, Newer
 from collectors.journal.journal_stats import ReaderStats
 from collectors.journal.segment import Position
-from collectors.nats.journal_streams import JournalStreams, incarnation, is_of_stream
+from collectors.nats.journal_streams import JournalStreams, incarnation
 from collectors.nats.nats_errors import NATS_FAILURES
 from collectors.nats.stream_message import DROPPED, DroppedNote, batches_of, frame_of
 from probes.wire.clock import wall_ms

@@ -11,11 +11,21 @@ from nats.js import errors as jetstream_errors
 from collectors.journal.journal_config import JournalConfig
 from collectors.journal.journal_stats import JournalStats
 from collectors.nats.journal_streams import JournalStreams, ReaderProgress
+from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.stream_message import DROPPED, DroppedNote, frame_of
 
 _log = structlog.get_logger()
 _DAY_MS = 86_400_000
 _NOTED_AT_ONCE = 10_000
+
+
+async def tidy_all(
+    connection: NatsConnection, config: JournalConfig, now_ms: int
+) -> None:
+    """Tidies the streams of all logs, for those that no process writes any more."""
+    streams = JournalStreams(connection)
+    for log in await streams.logs():
+        await StreamTidy(streams, log, config, JournalStats()).tidy(now_ms)
 
 
 class StreamTidy:

@@ -87,7 +87,7 @@ async def _waiting_rows(settings: TowpathConfig, agent: str) -> list[Record]:
     """What is in streams of NATS: of the journal, and of DMZ nodes that the inside has
     not pulled yet. Raises `ValueError` if that cannot be read."""
     servers = dict(settings.ingest.dmz_nodes)
-    if settings.journal.kind == "nats":
+    if "nats" in (settings.journal.kind, settings.journal.before):
         servers["journal"] = settings.nats
     if not servers:
         return []

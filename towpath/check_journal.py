@@ -1,0 +1,64 @@
+"""What `towpath check` says of the journal: its servers, and what is left in the kind
+that it had before."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from towpath.config import TowpathConfig
+from towpath.journal_kind import JournalKind
+
+
+def journal_findings(config: TowpathConfig) -> tuple[list[str], list[str], list[str]]:
+    """Problems, warnings and facts, as sentences."""
+    warnings: list[str] = []
+    facts: list[str] = []
+    if config.journal.kind == "nats" or config.snmp.share:
+        from collectors.nats.nats_trial import try_nats
+
+        try:
+            trial = asyncio.run(try_nats(config.nats, config.journal))
+        except ValueError as error:
+            return [str(error)], [], []
+        warnings += trial.warnings
+        facts += trial.facts
+    if "nats" in (config.journal.kind, config.journal.before):
+        found = asyncio.run(_judge_earlier(config))
+        (warnings if found.is_wrong else facts).extend(found.sentences)
+    return [], warnings, facts
+
+
+class _Found:
+    def __init__(self, is_wrong: bool, *sentences: str) -> None:
+        self.is_wrong, self.sentences = is_wrong, sentences
+
+
+async def _judge_earlier(config: TowpathConfig) -> _Found:
+    from collectors.nats.nats_connection import connected_once
+    from collectors.nats.nats_errors import NATS_FAILURES
+
+    before = config.journal.before
+    kind = JournalKind(config.journal, config.nats, "check")
+    try:
+        async with AsyncExitStack() as entered:
+            if before == "nats" and kind.connection is not None:
+                await entered.enter_async_context(connected_once(kind.connection))
+            left = ", ".join(await kind.left_readers())
+    except (*NATS_FAILURES, ValueError) as error:
+        assert kind.connection is not None
+        said = kind.connection.sentence(error)
+        return _Found(True, f"journal.before cannot be read: {said}")
+    if before is None and not left:
+        return _Found(False)
+    if before is None:
+        return _Found(
+            True,
+            'journal.kind is "nats", but these readers have not passed all that is '
+            f'left in files: {left}; set journal.before = "files"',
+        )
+    if left:
+        said = f"these readers have not passed everything there yet: {left}"
+        return _Found(False, f'journal.before = "{before}": {said}')
+    said = "nothing is left there that is not read: the setting can go"
+    return _Found(False, f'journal.before = "{before}": {said}')
