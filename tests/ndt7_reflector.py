@@ -28,7 +28,7 @@ def base(reflector, scheme="ws"):
 
 
 async def nobody_tests(reflector):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while reflector.web_stats.testing:  # noqa: ASYNC110 - it is a counter
             await asyncio.sleep(0.02)
 

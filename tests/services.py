@@ -6,6 +6,7 @@ fails instead where CI=true.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -47,10 +48,26 @@ def corpus(*parts: str) -> Path:
     return path
 
 
+def _own_ports() -> Iterator[int]:
+    """Ports of this worker of pytest-xdist alone, below those that systems give to
+    outgoing connections: none is taken twice between its choice and its server."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for number in itertools.count(os.getpid()):
+        yield 10_000 + worker % 8 * 2_800 + number % 2_800
+
+
+_OWN_PORTS = _own_ports()
+
+
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in itertools.islice(_OWN_PORTS, 2_800):
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_INET, kind) as probe,
+        ):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
 
 
 def answers_tcp(port: int) -> bool:

@@ -100,7 +100,7 @@ async def test_a_place_is_free_as_soon_as_the_test_is_over():
             b"Sec-WebSocket-Protocol: net.measurementlab.ndt.v7\r\n\r\n"
         )
         assert b"101" in await rude[0].readuntil(b"\r\n")
-        await asyncio.sleep(0.5)
+        await nobody_tests(reflector)
         async with connect(url + ndt7.UPLOAD, **OFFER):
             pass
         rude[1].close()

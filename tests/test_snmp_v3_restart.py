@@ -48,7 +48,7 @@ async def test_a_poller_goes_on_within_two_polls(
     tmp_path: Path, config: str, forgets: bool
 ) -> None:
     known = Credentials({"default": credential("default", USER)})
-    settings = SnmpConfig(period_s=1.0, timeout_s=0.3, tries=2)
+    settings = SnmpConfig(period_s=1.0, timeout_s=0.6, tries=2)
     server = services.snmpd(tmp_path / "agent", config)
     with services.running(server):
         held = Device(id="a", site="town-hall", address="127.0.0.1", port=server.port)  # type: ignore[arg-type]

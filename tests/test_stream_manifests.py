@@ -154,7 +154,7 @@ def test_a_streams_variant_is_followed_and_each_of_four_states_is_told_apart() -
 
     async def looks(server: FaultyServer, room: Room) -> list[StreamNow]:
         nonlocal now_ms
-        watch, states = StreamWatch(lambda: now_ms, timeout_s=1.0), []
+        watch, states = StreamWatch(lambda: now_ms, timeout_s=20.0), []
 
         async def look(at_s: int, text: str | None) -> None:
             nonlocal now_ms
@@ -199,7 +199,7 @@ def test_a_manifest_leads_to_no_other_host_without_tls_and_never_in_a_circle() -
         ("#EXTM3U\n#EXT-X-STREAM-INF:X\nhttp://[::1\n", "damaged address"),
     ):
         with streams({"/live/master.m3u8": text}) as (server, room):
-            watch = StreamWatch(lambda: 0, timeout_s=1.0)
+            watch = StreamWatch(lambda: 0, timeout_s=20.0)
             asyncio.run(watch.look([room]))
             state = watch.now("chamber")
             assert state is not None
@@ -218,7 +218,7 @@ def test_a_manifest_of_the_internet_leads_to_no_internal_address(
         monkeypatch.setenv("http_proxy", server.url)
         monkeypatch.delenv("no_proxy", raising=False)
         url = "http://8.8.8.8/live/master.m3u8"
-        watch = StreamWatch(lambda: 0, timeout_s=1.0)
+        watch = StreamWatch(lambda: 0, timeout_s=20.0)
         asyncio.run(watch.look([room.model_copy(update={"stream_url": url})]))
     assert watch.now("chamber") == StreamNow(
         "absent",
@@ -231,7 +231,7 @@ def test_a_stream_that_names_no_real_port_takes_no_other_ones_state() -> None:
     text = "#EXTM3U\n#EXT-X-STREAM-INF:X\nhttps://localhost:99999/a\n"
     with streams({"/bad": text, "/live/master.m3u8": hls(1)}) as (server, room):
         bad = {"id": "annexe", "stream_url": f"{server.url}/bad"}
-        watch = StreamWatch(lambda: 0, timeout_s=1.0)
+        watch = StreamWatch(lambda: 0, timeout_s=20.0)
         asyncio.run(watch.look([room, room.model_copy(update=bad)]))
     states = [watch.now(id) for id in ("chamber", "annexe")]
     assert [s and s.state for s in states] == ["unmeasured", "absent"]
@@ -240,7 +240,7 @@ def test_a_stream_that_names_no_real_port_takes_no_other_ones_state() -> None:
 def test_another_stream_of_a_room_is_no_new_segment() -> None:
     files = {"/live/master.m3u8": hls(1), "/new": hls(50)}
     with streams(files) as (server, room):
-        watch = StreamWatch(lambda: 0, timeout_s=1.0)
+        watch = StreamWatch(lambda: 0, timeout_s=20.0)
         for url in (room.stream_url, f"{server.url}/new"):
             asyncio.run(watch.look([room.model_copy(update={"stream_url": url})]))
     state = watch.now("chamber")
@@ -251,7 +251,7 @@ def test_another_stream_of_a_room_is_no_new_segment() -> None:
 def test_a_look_that_fails_leaves_no_old_state() -> None:
     times_ms = iter([0])
     with streams({"/live/master.m3u8": hls(1)}) as (_, room):
-        watch = StreamWatch(lambda: next(times_ms), timeout_s=1.0)
+        watch = StreamWatch(lambda: next(times_ms), timeout_s=20.0)
         asyncio.run(watch.look([room]))
         assert watch.now("chamber") is not None
         with pytest.raises(RuntimeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from topology_estates import batches, estate, reports
+from virtual_time import in_virtual_time
 
 from collectors.batch import Batch, check_batch
 from collectors.server_measurements import CATALOGUE
@@ -112,6 +113,7 @@ class BatchList:
         self.batches += batches
 
 
+@in_virtual_time
 async def test_a_poll_reports_neighbours_and_the_uplink_port() -> None:
     ports = [SimulatedPort(n, f"Gi1/0/{n}") for n in range(1, 4)]
     ports[1].neighbour = SimulatedNeighbour("router.example.org", "ge0", "router")
