@@ -26,8 +26,9 @@ demo: env ## Start a small council on this machine (FOR=90s stops it after that 
 services: env ## Install the real servers that the tests use, if allowed
 	@deploy/install-services
 
-# One more worker than there are cores: it begins with the tests that wait (tests/lanes.py).
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 1))')
+# Two more workers than there are cores, for tests also wait: the last one begins with those
+# that do little else (tests/lanes.py). On two cores all tests take 750 s of processor.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 2))')
 
 test: env services check ## Run lint, types, layers and all tests (WORKERS=1: one at a time)
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --durations 15

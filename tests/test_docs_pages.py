@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from documents import (
     DECISIONS,
     PAGES,
@@ -67,10 +66,10 @@ def _anchors(text: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("path", [*PAGES, *DECISIONS], ids=lambda path: path.stem)
-def test_every_link_and_picture_leads_somewhere(path: Path) -> None:
-    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for alt, target in re.findall(r"(!?\[[^\]]*\])\(([^)\s]+)\)", text):
+def test_every_link_and_picture_leads_somewhere() -> None:
+    links = [(path, *link) for path in [*PAGES, *DECISIONS] for link in _links(path)]
+    assert len(links) > 300
+    for path, alt, target in links:
         if re.match(r"[a-z]+:", target):
             continue
         file, _, anchor = target.partition("#")
@@ -83,6 +82,12 @@ def test_every_link_and_picture_leads_somewhere(path: Path) -> None:
                 f"{path.name}: {target} needs a text for people who cannot see it"
             )
             assert linked.stat().st_size < 200_000, f"{target} is large"
+
+
+def _links(path: Path) -> list[tuple[str, str]]:
+    """The links of a page, outside its examples: text and target."""
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.findall(r"(!?\[[^\]]*\])\(([^)\s]+)\)", text)
 
 
 def test_every_page_is_linked_from_the_first_one() -> None:
@@ -98,20 +103,23 @@ def test_every_page_is_linked_from_the_first_one() -> None:
     assert {p for p in DECISIONS if p not in reached} == set()
 
 
-@pytest.mark.parametrize("path", [*PAGES, *DECISIONS], ids=lambda path: path.stem)
-def test_no_page_names_a_path_of_somebodys_own_machine(path: Path) -> None:
-    local_paths = re.findall(
-        r"(?<![\w.])(?:/work/|/tmp/|/root/|/home/[a-z]|/Users/|[A-Z]:\\Users)\S*",
-        path.read_text(encoding="utf-8"),
+def test_no_page_names_a_path_of_somebodys_own_machine() -> None:
+    local_path = re.compile(
+        r"(?<![\w.])(?:/work/|/tmp/|/root/|/home/[a-z]|/Users/|[A-Z]:\\Users)\S*"
     )
+    local_paths = [
+        (path.name, found)
+        for path in [*PAGES, *DECISIONS]
+        for found in local_path.findall(path.read_text(encoding="utf-8"))
+    ]
     assert local_paths == []
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_every_file_a_page_names_is_there(path: Path) -> None:
+def test_every_file_a_page_names_is_there() -> None:
     rooms = "probes|collectors|alerts|dashboards|towpath|deploy|tests|benchmarks|docs"
     missing = [
-        file_name
+        (path.name, file_name)
+        for path in PAGES
         for file_name in re.findall(rf"`((?:{rooms})/[\w./@*-]+)`", path.read_text())
         if not list(ROOT.glob(file_name.rstrip("/")))
     ]

@@ -39,19 +39,16 @@ def _ids(value: Board | tuple[Board, Panel]) -> str:
     return value.uid if isinstance(value, Board) else value[1].title
 
 
-@pytest.mark.parametrize("board_and_panel", PANELS, ids=_ids)
-def test_a_table_never_shows_only_the_id_of_a_site(
-    board_and_panel: tuple[Board, Panel],
-) -> None:
-    _, panel = board_and_panel
-    if panel.kind not in ("table", "barchart"):
-        return
-    shown = {
-        name
-        for name, its_column in panel.columns.items()
-        if name in site_tags(panel) and not its_column.hidden
-    }
-    assert shown == named_columns(panel).keys()
+def test_a_table_never_shows_only_the_id_of_a_site() -> None:
+    tables = [panel for _, panel in PANELS if panel.kind in ("table", "barchart")]
+    for panel in tables:
+        shown = {
+            name
+            for name, its_column in panel.columns.items()
+            if name in site_tags(panel) and not its_column.hidden
+        }
+        assert shown == named_columns(panel).keys(), panel.title
+    assert len(tables) > 50
 
 
 @pytest.mark.parametrize("board", NAMED, ids=_ids)
