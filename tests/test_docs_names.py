@@ -84,9 +84,14 @@ def _agent_commands() -> Iterator[tuple[str, set[str]]]:
 
 
 @functools.cache
+def _built() -> Any:
+    return typer.main.get_command(cli.app)
+
+
+@functools.cache
 def _commands() -> dict[str, set[str]]:
     return {
-        **dict(_typer_commands(typer.main.get_command(cli.app), "towpath")),
+        **dict(_typer_commands(_built(), "towpath")),
         **dict(_agent_commands()),
     }
 
@@ -184,7 +189,7 @@ def _parse_error(line: str) -> str:
         except SystemExit as end:
             return output.getvalue() if end.code else ""
         return ""
-    command: Any = typer.main.get_command(cli.app)
+    command: Any = _built()
     parent = command.context_class(command, info_name="towpath")
     words = words[1:]
     while hasattr(command, "commands"):

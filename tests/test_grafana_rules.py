@@ -25,6 +25,7 @@ from collectors.store.influxql_syntax import Select
 from dashboards.grafana import BOARDS, render_files
 from dashboards.grafana.classic import panel_ids
 from dashboards.grafana.grafana_rules import WATCHDOG_UID
+from dashboards.grafana.provisioning import datasources
 from dashboards.grafana.rule_panels import fields_read, panel_of
 from dashboards.grafana_config import GrafanaConfig
 
@@ -35,8 +36,7 @@ def test_rules_use_only_settings_that_the_target_version_knows(target: int) -> N
     text = json.dumps(document)
     assert ("KeepLast" in text) == (target >= 12)
     assert ("notification_settings" in text) == (target >= 11)
-    source = grafana_texts(target=target)["provisioning/datasources/towpath.yaml"]
-    assert ("prune" in source) == (target >= 12)
+    assert ("prune" in datasources(GrafanaConfig(target=target))) == (target >= 12)
     for group in document["groups"]:
         assert int(group["interval"].rstrip("s")) % 10 == 0
         for rule in group["rules"]:
@@ -193,6 +193,8 @@ def test_the_queries_of_rules_can_be_asked_of_the_embedded_store() -> None:
 
 def test_rules_that_grafana_cannot_express_are_listed_with_the_reason() -> None:
     texts, omitted = render_files(GrafanaConfig(), RULES)
+    written = yaml.safe_load(texts["provisioning/alerting/towpath-rules.yaml"])
+    assert written == grafana_alerting()
     text = texts["provisioning/alerting/towpath-rules.yaml"]
     omitted_rules = {omission.rule for omission in omitted}
     assert omitted_rules >= {"monitor_blind", "on_backup_line"}

@@ -76,14 +76,12 @@ class StartedSignIns:
         return started
 
     def _forget_old(self, now_ms: int) -> None:
-        if len(self._by_state) < _MOST_STARTED:
+        while self._by_state:
             # They are in the order of their ends.
-            for state, started in list(self._by_state.items()):
-                if now_ms < started.until_ms:
-                    break
-                del self._by_state[state]
-        else:
-            del self._by_state[next(iter(self._by_state))]
+            state, oldest = next(iter(self._by_state.items()))
+            if now_ms < oldest.until_ms and len(self._by_state) < _MOST_STARTED:
+                break
+            del self._by_state[state]
 
 
 def authorization_url(
