@@ -109,6 +109,12 @@ class MemoryStore(_NullContext):
                 for where in query.where
             ):
                 continue
+            if query.selections and not any(
+                one.from_ms <= sample.time_ms < one.to_ms
+                and sample.tags.get(one.tag, "") in one.values
+                for one in query.selections
+            ):
+                continue
             bucket = _bucket(query, sample.time_ms)
             if bucket is None and query.has_buckets:
                 continue

@@ -6,32 +6,27 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import pytest
+from estate_polls import (
+    HOUR_MS,
+    MINUTE_MS,
+    S_MS,
+    SITES,
+    down_ms,
+    estate_polls,
+    seen_ms,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_doubles import MemoryStore
 
-from collectors.server_measurements import CATALOGUE
-from collectors.store.query import Query, Row
-from collectors.store.query import check_query as check_query
-from dashboards.observed import ObservedPiece, Periods, observe
+from dashboards.observed import ObservedPiece, Periods
 from dashboards.observed.poll_history import Poll, cut_off, device_pieces, site_pieces
-from dashboards.observed.time_spans import length, merged, within, without
-from probes.wire.sample import Sample
-
-S_MS = 1_000
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
-DAY_MS = 24 * HOUR_MS
-# A midnight UTC.
-START_MS = 1_790_553_600_000 // DAY_MS * DAY_MS
-
-
-def _down_ms(pieces: Sequence[ObservedPiece]) -> float:
-    return sum(piece.ms for piece in pieces if not piece.up)
-
-
-def _seen_ms(pieces: Sequence[ObservedPiece]) -> float:
-    return sum(piece.ms for piece in pieces)
+from dashboards.observed.time_spans import (
+    Overlap,
+    length,
+    merged,
+    within,
+    without,
+)
 
 
 def _seconds(pieces: Sequence[ObservedPiece]) -> dict[int, bool]:
@@ -59,6 +54,10 @@ def test_spans_are_the_moments_in_them(
     assert length(a) == len(moments(some))
     assert all(x[1] < y[0] for x, y in itertools.pairwise(a))
     assert moments(within(a, b)) == moments(a) & moments(b)
+    inside = Overlap(b)
+    assert [inside.length_ms(span) for span in a] == [
+        length(within([span], b)) for span in a
+    ]
     assert moments(without(a, b)) == moments(a) - moments(b)
 
 
@@ -114,15 +113,15 @@ def test_a_device_is_seen_from_each_poll_to_the_next_that_is_not_missed(
 def test_a_device_asked_once_in_ten_minutes_is_a_tenth_observed() -> None:
     polls = [Poll(n * 10 * MINUTE_MS, "a", True) for n in range(60)]
     pieces = device_pieces(polls, Periods(MINUTE_MS).at)
-    assert _seen_ms(pieces) == HOUR_MS
+    assert seen_ms(pieces) == HOUR_MS
 
 
 def test_a_fault_of_one_poll_is_as_long_as_a_poll_stands_for() -> None:
     # Half of these five minutes was observed, and twenty seconds of it were a fault.
     polls = [Poll(n * 20 * S_MS, "a", n != 3) for n in range(7)]
     pieces = device_pieces(polls, Periods(20 * S_MS).at)
-    assert _down_ms(pieces) == 20 * S_MS
-    assert _seen_ms(pieces) == 140 * S_MS
+    assert down_ms(pieces) == 20 * S_MS
+    assert seen_ms(pieces) == 140 * S_MS
 
 
 # ---- a site -------------------------------------------------------------------------
@@ -224,8 +223,8 @@ def test_three_switches_that_answer_in_turn_are_a_site_that_was_always_there(
     ]
     polls = _polls(rounds, dict(zip("abc", phases, strict=True)))
     pieces = site_pieces(polls, Periods(MINUTE_MS).at)
-    assert _down_ms(pieces) == 0
-    assert _seen_ms(pieces) >= 2 * HOUR_MS
+    assert down_ms(pieces) == 0
+    assert seen_ms(pieces) >= 2 * HOUR_MS
 
 
 @given(
@@ -243,7 +242,7 @@ def test_an_outage_lasts_from_its_first_silent_poll_to_the_next_answer(
         for device, phase in zip("abc", phases, strict=True)
         for at in [n * 60 + phase]
     ]
-    down = _down_ms(site_pieces(polls, Periods(MINUTE_MS).at)) / S_MS
+    down = down_ms(site_pieces(polls, Periods(MINUTE_MS).at)) / S_MS
     failed = [p.time_ms // S_MS for p in polls if not p.up]
     after = [p.time_ms // S_MS for p in polls if p.up and p.time_ms // S_MS >= end_s]
     # Within a poll of the truth at each end; a short one may lie between two rounds.
@@ -254,29 +253,12 @@ def test_an_outage_lasts_from_its_first_silent_poll_to_the_next_answer(
 
 # ---- the monitor cut off ------------------------------------------------------------
 
-SITES = {"a1": "a", "a2": "a", "b1": "b", "c1": "c", "c2": "c"}
-
-
-def _estate_polls(
-    silent: Sequence[tuple[int, int]], minutes: int, down: Sequence[str] = ()
-) -> list[Poll]:
-    return [
-        Poll(
-            at * S_MS,
-            device,
-            device not in down and not any(a <= at < b for a, b in silent),
-        )
-        for minute in range(minutes)
-        for n, device in enumerate(SITES)
-        for at in [minute * 60 + n * 11]
-    ]
-
 
 @given(st.integers(0, 1500), st.integers(121, 2000), st.sampled_from([(), ("a1",)]))
 def test_the_monitor_is_cut_off_from_the_first_silence_to_the_next_answer(
     begins_s: int, lasts_s: int, down: tuple[str, ...]
 ) -> None:
-    polls = _estate_polls([(begins_s, begins_s + lasts_s)], 70, down)
+    polls = estate_polls([(begins_s, begins_s + lasts_s)], 70, down)
     spans = cut_off(polls, SITES, Periods(MINUTE_MS).at)
     assert len(spans) == 1
     ((begin, end),) = spans
@@ -285,107 +267,14 @@ def test_the_monitor_is_cut_off_from_the_first_silence_to_the_next_answer(
 
 
 def test_all_devices_but_one_are_an_outage_and_not_the_monitors() -> None:
-    polls = _estate_polls([], 30, ("a1", "a2", "b1", "c1"))
+    polls = estate_polls([], 30, ("a1", "a2", "b1", "c1"))
     assert cut_off(polls, SITES, Periods(MINUTE_MS).at) == []
 
 
 def test_an_estate_of_one_site_is_cut_off_only_if_the_rule_says_so() -> None:
-    polls = _estate_polls([(600, 1200)], 30)
+    polls = estate_polls([(600, 1200)], 30)
     one = dict.fromkeys(SITES, "a")
     assert cut_off(polls, one, Periods(MINUTE_MS).at) == []
     spans = cut_off(polls, one, Periods(MINUTE_MS).at, [(700 * S_MS, 1190 * S_MS)])
     # The rule fired after a round; the first silent poll was before.
     assert spans == [(600 * S_MS, 1200 * S_MS)]
-
-
-# ---- asked of a store ---------------------------------------------------------------
-
-
-class Counting(MemoryStore):
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        super().__init__(samples)
-        self.asked: list[Query] = []
-        self.rows = 0
-
-    async def query(self, query: Query) -> list[Row]:
-        check_query(query, CATALOGUE)
-        self.asked.append(query)
-        rows = await super().query(query)
-        self.rows += len(rows)
-        return rows
-
-
-def _store(polls: Sequence[Poll], sites: Mapping[str, str] = SITES) -> Counting:
-    return Counting(
-        [
-            Sample(
-                "device",
-                {"device": poll.device, "site": sites[poll.device], "role": "switch"},
-                {"up": int(poll.up)},
-                START_MS + poll.time_ms,
-            )
-            for poll in polls
-        ]
-    )
-
-
-@settings(max_examples=20, deadline=None)
-@given(
-    cuts=st.lists(st.tuples(st.integers(0, 700), st.integers(3, 300)), max_size=2),
-    faults=st.lists(
-        st.tuples(
-            st.sampled_from(sorted(SITES)), st.integers(0, 700), st.integers(1, 400)
-        ),
-        max_size=4,
-    ),
-    gaps=st.lists(st.tuples(st.integers(0, 700), st.integers(1, 200)), max_size=2),
-)
-async def test_a_store_gives_with_few_queries_what_its_polls_show(
-    cuts: list[tuple[int, int]],
-    faults: list[tuple[str, int, int]],
-    gaps: list[tuple[int, int]],
-) -> None:
-    """Minutes in which the monitor is cut off, a device is down, nothing is polled."""
-    minutes = 700
-    polls = [
-        Poll(
-            minute * MINUTE_MS + n * 11 * S_MS,
-            device,
-            not any(a <= minute < a + length for a, length in cuts)
-            and not any(d == device and a <= minute < a + m for d, a, m in faults),
-        )
-        for minute in range(minutes)
-        if not any(a <= minute < a + length for a, length in gaps)
-        for n, device in enumerate(SITES)
-    ]
-    span = START_MS, START_MS + minutes * MINUTE_MS
-    observed = await observe(_store(polls).query, span, Periods(MINUTE_MS))
-    at = Periods(MINUTE_MS).at
-    whole = cut_off(polls, SITES, at)
-    for site in "abc":
-        own = [poll for poll in polls if SITES[poll.device] == site]
-        exact = site_pieces(own, at)
-        down = [p[:2] for p in exact if not p.up]
-        seen = [p[:2] for p in exact]
-        pieces = observed.sites.get(site, [])
-        # To a minute at each end of whatever happened.
-        margin = 2 * MINUTE_MS * (len(cuts) + len(faults) + len(gaps) + 1)
-        assert abs(_down_ms(pieces) - length(without(down, whole))) <= margin
-        assert abs(_seen_ms(pieces) - length(without(seen, whole))) <= margin
-
-
-async def test_a_quiet_month_is_counted_by_days_and_an_outage_by_polls() -> None:
-    minutes = 3 * 1440
-    polls = [
-        Poll(m * MINUTE_MS + n * 11 * S_MS, d, not (d == "b1" and 2000 <= m < 2090))
-        for m in range(minutes)
-        for n, d in enumerate(SITES)
-    ]
-    store = _store(polls)
-    span = START_MS, START_MS + 3 * DAY_MS
-    observed = await observe(store.query, span, Periods(MINUTE_MS))
-    assert _down_ms(observed.sites["b"]) == 90 * MINUTE_MS
-    assert _down_ms(observed.sites["a"]) == 0
-    assert observed.cut_off == []
-    assert length(piece[:2] for piece in observed.sites["a"]) == 3 * DAY_MS
-    assert store.rows < 400

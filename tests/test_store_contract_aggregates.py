@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stores import HOUR, START, ask, batch, embedded, values
 
-from collectors.store.query import Highest, Store, Where
+from collectors.store.query import Highest, SelectedSpan, Store, Where
 from probes.wire.catalogue import Misfit
 from probes.wire.percentiles import percentile
 
@@ -171,6 +171,49 @@ async def test_spans_of_any_length_may_be_the_buckets(store: Store) -> None:
     for wrong in (in_ms[:2], in_ms[::-1], (in_ms[0], in_ms[0], in_ms[-1])):
         with pytest.raises(Misfit, match="expected each to start after"):
             await store.query(msgspec.structs.replace(query, spans=wrong))
+
+
+async def test_only_rows_of_one_of_the_selections_count(store: Store) -> None:
+    await store.write(
+        [
+            batch(
+                *(
+                    (START + n * MINUTE, {"a": a}, {"whole": 1})
+                    for a in ("x", "y", "z")
+                    for n in range(60)
+                )
+            )
+        ]
+    )
+    query = msgspec.structs.replace(
+        ask("whole:count", by=("a",), every=10 * MINUTE),
+        from_ms=START + 5 * MINUTE,
+        to_ms=START + 55 * MINUTE,
+        selections=tuple(
+            SelectedSpan(START + begin * MINUTE, START + end * MINUTE, "a", values)
+            for begin, end, values in (
+                (5, 10, ("x", "y")),
+                (20, 30, ("z",)),
+                (30, 40, ("x", "other")),
+                (50, 55, ("y",)),
+            )
+        ),
+    )
+    assert await values(store, query) == [
+        (START, "x", 5),
+        (START + 30 * MINUTE, "x", 10),
+        (START, "y", 5),
+        (START + 50 * MINUTE, "y", 5),
+        (START + 20 * MINUTE, "z", 10),
+    ]
+    for wrong in (
+        {"selections": query.selections[::-1]},
+        {"selections": query.selections[:2], "every_ms": 20 * MINUTE},
+        {"every_ms": None},
+        {"to_ms": START + 50 * MINUTE},
+    ):
+        with pytest.raises(Misfit, match="expected buckets of every_ms"):
+            await store.query(msgspec.structs.replace(query, **wrong))
 
 
 async def test_a_mean_is_weighted_by_its_weight_field(store: Store) -> None:

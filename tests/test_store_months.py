@@ -14,7 +14,7 @@ from stores import CATALOGUE, DAY, HOUR, PLAIN, START, ask, batch
 from collectors.batch import Batch
 from collectors.store import month_files
 from collectors.store.parquet_store import EmbeddedStore
-from collectors.store.query import Query
+from collectors.store.query import Query, SelectedSpan
 from collectors.store.rolled_months import RolledDay, by_months, month_file
 from probes.wire.catalogue import Catalogue
 
@@ -74,7 +74,16 @@ def _questions(chance: random.Random) -> list[Query]:
         if day % 7 < 5
     )
     whole = ask(*picks, by=("a",), span=(spans[0][0], spans[-1][1]))
-    return [*found, msgspec.structs.replace(whole, spans=spans)]
+    by_hour = msgspec.structs.replace(whole, every_ms=HOUR)
+    some = tuple(
+        SelectedSpan(begin, end, "a", (chance.choice("xyz"), "y"))
+        for begin, end in spans
+    )
+    return [
+        *found,
+        msgspec.structs.replace(by_hour, selections=some),
+        msgspec.structs.replace(whole, spans=spans),
+    ]
 
 
 async def test_a_month_answers_every_query_as_its_days_and_rows_do(

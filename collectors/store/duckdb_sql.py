@@ -105,11 +105,19 @@ def percentiles(query: Query, means: str) -> str:
 
 def conditions(query: Query) -> list[str]:
     """Returns the conditions for a row."""
-    spans = query.spans or [(query.from_ms, query.to_ms)]
-    return [
-        _within(spans),
+    found = [
+        _within(query.spans or [(query.from_ms, query.to_ms)]),
         *(_condition(where) for where in query.where),
     ]
+    if query.selections:
+        # In order, so that the values of one selection alone are compared with a row.
+        cases = [
+            f"WHEN {TIME} < {one.from_ms} THEN false"
+            f" WHEN {TIME} < {one.to_ms} THEN {_condition(one.where)}"
+            for one in query.selections
+        ]
+        found.append(f"CASE {' '.join(cases)} ELSE false END")
+    return found
 
 
 def groups(query: Query) -> list[str]:

@@ -361,19 +361,24 @@ def _order(query: Query) -> str:
 def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
     first = 1 if query.has_buckets else 0
     values_at = first + len(query.group_by)
-    types = [
-        (pick.name, value_converter(pick, declared, bool(query.mean_step_ms)))
-        for pick in query.picks
-    ]
+    names = [pick.name for pick in query.picks]
+    # A column of DuckDB has one type, which is mostly that of the answer.
+    others = {}
+    for at, pick in enumerate(query.picks, values_at):
+        value = next((row[at] for row in cells if row[at] is not None), None)
+        kind = value_converter(pick, declared, bool(query.mean_step_ms))
+        if value is not None and type(value) is not kind:
+            others[pick.name] = kind
     rows = []
     # The rows of one group share their tags: there may be hundreds of thousands.
     tags_of_group: dict[tuple[str, ...], dict[str, str]] = {}
     for row in cells:
-        values: dict[str, Value] = {
-            name: value if type(value) is kind else kind(value)
-            for (name, kind), value in zip(types, row[values_at:], strict=True)
-            if value is not None
-        }
+        values: dict[str, Value] = dict(zip(names, row[values_at:], strict=True))
+        if None in row:
+            values = {name: v for name, v in values.items() if v is not None}
+        for name, kind in others.items():
+            if name in values:
+                values[name] = kind(values[name])
         if values:
             group = row[first:values_at]
             tags = tags_of_group.get(group)

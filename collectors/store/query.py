@@ -20,6 +20,8 @@ It means the same on every store:
   is an integer, and other values have the type of their field.
 - With `spans` the buckets are those spans, which are ordered and do not overlap,
   instead of multiples of `every_ms`. Rows between them do not count.
+- With `selections` only rows in one of them count. They are ordered and do not overlap,
+  and each edge is that of a bucket, or of the query.
 - With `mean_step_ms` percentiles are of means: of the mean of each group in steps of
   that length, as suppliers bill by five minutes. Whole days come from roll-ups.
 - With `highest` only some groups are in the answer: those of the subjects (each is the
@@ -83,6 +85,19 @@ class Highest(msgspec.Struct, frozen=True):
     of: tuple[str, ...]
 
 
+class SelectedSpan(msgspec.Struct, frozen=True):
+    """Rows in `[from_ms, to_ms)` whose tag is one of `values`."""
+
+    from_ms: int
+    to_ms: int
+    tag: str
+    values: tuple[str, ...]
+
+    @property
+    def where(self) -> Where:
+        return Where(self.tag, self.values)
+
+
 class Query(msgspec.Struct, frozen=True):
     """A query of `[from_ms, to_ms)`, in buckets if `every_ms` or `spans` are given.
 
@@ -100,10 +115,17 @@ class Query(msgspec.Struct, frozen=True):
     mean_step_ms: int | None = None
     spans: tuple[tuple[int, int], ...] = ()
     highest: Highest | None = None
+    selections: tuple[SelectedSpan, ...] = ()
 
     @property
     def has_buckets(self) -> bool:
         return bool(self.every_ms or self.spans)
+
+    @property
+    def asked_spans(self) -> tuple[tuple[int, int], ...]:
+        """The spans whose rows count: all others are between them."""
+        selected = tuple((one.from_ms, one.to_ms) for one in self.selections)
+        return self.spans or selected or ((self.from_ms, self.to_ms),)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -135,7 +157,11 @@ def check_query(query: Query, catalogue: Catalogue) -> None:
                     f"{query.measurement}.{pick.field} is text: "
                     f"only last and count are defined, not {pick.aggregate}"
                 )
-        for tag in (*query.group_by, *(where.tag for where in query.where)):
+        for tag in (
+            *query.group_by,
+            *(where.tag for where in query.where),
+            *(selection.tag for selection in query.selections),
+        ):
             declared.tag(tag)
         if len({pick.name for pick in query.picks}) < len(query.picks):
             raise Misfit(
@@ -175,6 +201,12 @@ def check_query(query: Query, catalogue: Catalogue) -> None:
             f"a query of {query.measurement!r} has spans: expected each to start after "
             "the one before, the first at from_ms, the last to end at to_ms, and no "
             "every_ms"
+        )
+    if query.selections and not _are_valid_selections(query):
+        raise Misfit(
+            f"a query of {query.measurement!r} has selections: expected buckets of "
+            "every_ms, and each selection to start where a bucket does, after the one "
+            "before"
         )
 
 
@@ -223,6 +255,20 @@ def _are_valid_spans(query: Query) -> bool:
         and all(begin < end for begin, end in query.spans)
         and edges == sorted(edges)
         and (edges[0], edges[-1]) == (query.from_ms, query.to_ms)
+    )
+
+
+def _are_valid_selections(query: Query) -> bool:
+    if not query.every_ms:
+        return False
+    edges = [edge for one in query.selections for edge in (one.from_ms, one.to_ms)]
+    ends = {query.from_ms, query.to_ms}
+    return (
+        all(one.from_ms < one.to_ms for one in query.selections)
+        and edges == sorted(edges)
+        and query.from_ms <= edges[0]
+        and edges[-1] <= query.to_ms
+        and not any(edge % query.every_ms for edge in edges if edge not in ends)
     )
 
 

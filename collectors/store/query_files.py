@@ -139,9 +139,7 @@ class QueryFiles:
         span = query.from_ms, query.to_ms
         for start, current in days:
             end = start + file_layout.DAY_MS
-            is_asked = not query.spans or any(
-                a < end and start < b for a, b in query.spans
-            )
+            is_asked = any(a < end and start < b for a, b in query.asked_spans)
             begin, end = max(start, span[0]), min(end, span[1])
             # Of a part of a day, the buckets that are wholly in it.
             inside = [step for step in steps if not (begin % step or end % step)]

@@ -12,13 +12,12 @@ import bisect
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from collectors.store.query import Pick, Query, Where
 from dashboards.observed.poll_counts import (
+    ALWAYS,
     DAY_MS,
     HOUR_MS,
     DeviceKey,
     PollCount,
-    RunQuery,
     Subjects,
     day_start,
 )
@@ -31,11 +30,16 @@ from dashboards.observed.poll_history import (
     joined,
     site_pieces,
 )
+from dashboards.observed.poll_queries import (
+    CountedPolls,
+    DevicesOfDays,
+    PollQueries,
+    RunQuery,
+)
 from dashboards.observed.polling_periods import Periods
+from dashboards.observed.suspected_hours import doubtful_spans, suspected_hours
 from dashboards.observed.time_spans import Span, merged, within
 
-# Single polls are queried in buckets of this length.
-_POLL_MS = 1_000
 # This many polls more than were due may be extra ones, such as after a trap.
 _EXTRA = 2
 # If polls are rarer than this, all are read one by one: there are few.
@@ -74,12 +78,11 @@ async def observe(
     If `run_query` returns None (the store did not answer), that counts as no rows.
     """
     observer = _Observer(
-        run_query,
+        PollQueries(run_query, subjects or Subjects(), span),
         span,
         periods,
         merged(recorded),
         sites,
-        subjects or Subjects(),
         is_estate,
         merged(exact),
     )
@@ -91,18 +94,20 @@ class _Observer:
 
     def __init__(
         self,
-        run_query: RunQuery,
+        queries: PollQueries,
         span: Span,
         periods: Periods,
         recorded: Sequence[Span],
         sites: Collection[str] | None,
-        subjects: Subjects,
         is_estate: bool,
         exact: Sequence[Span],
     ) -> None:
-        self._run_query, self._span, self._periods = run_query, span, periods
-        self._recorded, self._sites, self._subjects = recorded, sites, subjects
+        self._queries, self._span, self._periods = queries, span, periods
+        self._recorded, self._sites = recorded, sites
         self._is_estate, self._exact = is_estate, exact
+        # Buckets and counts are alike, so each is kept once.
+        self._due: dict[Span, tuple[int, int]] = {}
+        self._counts: dict[tuple[int, int, int], PollCount] = {}
         # Days in which a device always answered, and the hours of its other days.
         self._days: dict[DeviceKey, dict[int, PollCount]] = {}
         self._hours: dict[DeviceKey, dict[int, PollCount]] = {}
@@ -118,14 +123,16 @@ class _Observer:
         if to_ms <= from_ms:
             return observations
         await self._count_days_and_hours()
-        suspected = self._suspected_hours() if self._is_estate else set()
-        await self._read_polls(self._hours_to_read(suspected))
+        suspected: set[int] = set()
+        if self._is_estate:
+            suspected = suspected_hours(self._days, self._hours, self._recorded)
         # For an estate, the recorded times are compared with its polls: an alert left
         # open because the engine stopped removes no answered poll.
-        removed = self._cut_off(suspected) if self._is_estate else self._recorded
+        removed = await self._cut_off(suspected) if self._is_estate else self._recorded
         observations.cut_off = merged(
             (max(begin, from_ms), min(end, to_ms)) for begin, end in removed
         )
+        await self._read_polls(self._hours_to_read(suspected))
         self._drop_failures(observations.cut_off)
         by_site: dict[str, list[DeviceKey]] = {}
         by_device: dict[str, list[DeviceKey]] = {}
@@ -149,63 +156,46 @@ class _Observer:
     async def _count_days_and_hours(self) -> None:
         """Fills `_days`, and `_hours` for days that need a closer look."""
         unsettled: dict[int, set[str]] = {}
-        for key, days in (await self._query_counts(self._span, DAY_MS, None)).items():
-            settled = self._days.setdefault(key, {})
-            for start, bucket in days.items():
-                if self._is_settled(start, bucket):
-                    settled[start] = bucket
-                else:
-                    unsettled.setdefault(start, set()).add(key[1])
-        runs: list[tuple[Span, set[str]]] = []
-        for start, devices in sorted(unsettled.items()):
-            if runs and runs[-1][0][1] == start and runs[-1][1] == devices:
-                runs[-1] = ((runs[-1][0][0], start + DAY_MS), devices)
+        async for counted in self._queries.days():
+            settled = self._days.setdefault(counted.key, {})
+            start, bucket = self._bucket_of(counted, DAY_MS)
+            if self._is_settled(start, bucket):
+                settled[start] = ALWAYS
             else:
-                runs.append(((start, start + DAY_MS), devices))
-        for (begin, end), devices in runs:
-            span = max(begin, self._span[0]), min(end, self._span[1])
-            counted = await self._query_counts(span, HOUR_MS, devices)
-            for key, hours in counted.items():
-                own, whole = self._hours.setdefault(key, {}), self._days[key]
-                for hour, bucket in hours.items():
-                    # Counted only because the device was at another site that day.
-                    if day_start(hour) not in whole:
-                        own[hour] = bucket
+                unsettled.setdefault(start, set()).add(counted.key[1])
+        runs: list[DevicesOfDays] = []
+        for start, names in sorted(unsettled.items()):
+            span, devices = (start, start + DAY_MS), frozenset(names)
+            if runs and runs[-1].span[1] == start and runs[-1].devices == devices:
+                span = (runs.pop().span[0], span[1])
+            runs.append(DevicesOfDays(span, devices))
+        async for counted in self._queries.hours(runs):
+            own = self._hours.setdefault(counted.key, {})
+            # Counted only because the device was at another site that day.
+            if day_start(counted.start_ms) not in self._days[counted.key]:
+                start, bucket = self._bucket_of(counted, HOUR_MS)
+                own[start] = bucket
 
-    async def _query_counts(
-        self, span: Span, every_ms: int, devices: Collection[str] | None
-    ) -> dict[DeviceKey, dict[int, PollCount]]:
-        tag = self._subjects.tag
-        where = () if devices is None else (Where(tag, tuple(sorted(devices))),)
-        query = Query(
-            self._subjects.measurement,
-            (Pick("up", "count"), Pick("up", "sum")),
-            *span,
-            where,
-            ("site", tag),
-            every_ms,
-        )
-        counts: dict[DeviceKey, dict[int, PollCount]] = {}
-        due: dict[int, int] = {}
-        for row in await self._run_query(query) or ():
-            polls = row.values.get("up_count")
-            if row.time_ms is None or not polls:
-                continue
-            start = row.time_ms
-            if start not in due:
-                due[start] = self._periods.due(*self._limited(start, every_ms))
-            answered = int(row.values.get("up_sum") or 0)
-            key = row.tags.get("site", ""), row.tags.get(tag, "")
-            bucket = PollCount(int(polls), answered, due[start])
-            counts.setdefault(key, {})[start] = bucket
-        return counts
+    def _bucket_of(self, counted: CountedPolls, every_ms: int) -> tuple[int, PollCount]:
+        """Returns the start of an hour or day, and its count."""
+        _, start, polls, answered = counted
+        found = self._due.get((start, every_ms))
+        if found is None:
+            found = start, self._periods.due(*self._limited(start, every_ms))
+            self._due[start, every_ms] = found
+        start, due = found
+        bucket = self._counts.get((polls, answered, due))
+        if bucket is None:
+            bucket = PollCount(polls, answered, due)
+            self._counts[polls, answered, due] = bucket
+        return start, bucket
 
     def _limited(self, start_ms: int, every_ms: int) -> Span:
         return max(start_ms, self._span[0]), min(start_ms + every_ms, self._span[1])
 
     def _is_settled(self, start_ms: int, bucket: PollCount) -> bool:
         """Returns True if the count of a day shows that the device always answered."""
-        due = self._periods.due(*self._limited(start_ms, DAY_MS))
+        _, due = self._due[start_ms, DAY_MS]
         return (
             bucket.answered == bucket.polls
             and due <= bucket.polls <= due + _EXTRA
@@ -218,31 +208,6 @@ class _Observer:
             hour
         )
 
-    def _suspected_hours(self) -> set[int]:
-        """Returns the hours in which the monitor may have been cut off: no device
-        answered every poll in that hour and one next to it. Recorded hours are
-        included."""
-        well = {start for days in self._days.values() for start in days}
-        counted: dict[int, set[DeviceKey]] = {}
-        failed: dict[int, set[DeviceKey]] = {}
-        for key, hours in self._hours.items():
-            for hour, bucket in hours.items():
-                counted.setdefault(hour, set()).add(key)
-                if bucket.answered < bucket.polls:
-                    failed.setdefault(hour, set()).add(key)
-        suspected: set[int] = set()
-        for first in sorted(failed.keys() | {hour - HOUR_MS for hour in failed}):
-            both = [hour for hour in (first, first + HOUR_MS) if hour in counted]
-            here = {key for hour in both for key in counted[hour]}
-            silent = {key for hour in both for key in failed.get(hour, ())}
-            if here <= silent and not any(day_start(hour) in well for hour in both):
-                suspected.update(both)
-        for begin, end in self._recorded:
-            first = begin - begin % HOUR_MS - HOUR_MS
-            hours_of_it = range(first, end + HOUR_MS, HOUR_MS)
-            suspected.update(hour for hour in hours_of_it if hour in failed)
-        return suspected
-
     def _hours_to_read(self, suspected: Collection[int]) -> dict[DeviceKey, set[int]]:
         """Returns the hours whose polls must be read one by one, by device."""
         needed: dict[DeviceKey, set[int]] = {}
@@ -251,9 +216,11 @@ class _Observer:
             by_site.setdefault(key[0], []).append(key)
         for key, hours in self._hours.items():
             for hour, bucket in hours.items():
-                if hour in suspected and bucket.answered:
+                if not self._is_wanted(key):
+                    continue
+                if hour in suspected and bucket.answered and not bucket.is_up:
                     needed.setdefault(key, set()).add(hour)
-                if not self._is_wanted(key) or not (bucket.is_mixed or self._is_rare):
+                if not (bucket.is_mixed or self._is_rare):
                     continue
                 others = [
                     (other, self._bucket(other, hour)) for other in by_site[key[0]]
@@ -278,28 +245,20 @@ class _Observer:
         for key, hours in needed.items():
             for hour in hours:
                 by_day.setdefault(day_start(hour), {}).setdefault(key, set()).add(hour)
-        tag = self._subjects.tag
         for wanted in by_day.values():
             hours = {hour for device_hours in wanted.values() for hour in device_hours}
-            begin, end = min(hours), max(hours) + HOUR_MS
-            near_ms = self._near_ms(begin, end)
-            query = Query(
-                self._subjects.measurement,
-                (Pick("up", "last"),),
-                max(begin, self._span[0]) - near_ms,
-                min(end + near_ms, self._span[1]),
-                (Where(tag, tuple(sorted({key[1] for key in wanted}))),),
-                ("site", tag),
-                _POLL_MS,
-            )
-            for row in await self._run_query(query) or ():
-                up = row.values.get("up_last")
-                key = row.tags.get("site", ""), row.tags.get(tag, "")
-                if row.time_ms is not None and up is not None and key in wanted:
-                    poll = Poll(row.time_ms, key[1], bool(up))
-                    self._polls.setdefault(key, []).append(poll)
+            span = min(hours), max(hours) + HOUR_MS
+            around = self._around(span, self._near_ms(*span))
+            found = await self._queries.polls([around], wanted)
+            for key, polls in found.items():
+                self._polls.setdefault(key, []).extend(polls)
         for key, polls in self._polls.items():
             self._polls[key] = sorted(set(polls))
+
+    def _around(self, span: Span, near_ms: int) -> Span:
+        """Returns a span and so much on each side, which may be before the range."""
+        begin, last = self._span
+        return max(span[0], begin) - near_ms, min(span[1] + near_ms, last)
 
     def _near_ms(self, begin_ms: int, end_ms: int) -> int:
         """How far around a span polls are read, because each stands for some time."""
@@ -310,25 +269,43 @@ class _Observer:
         first = bisect.bisect_left(polls, (begin_ms,))
         return polls[first : bisect.bisect_left(polls, (end_ms,))]
 
-    def _cut_off(self, suspected: Collection[int]) -> list[Span]:
+    async def _cut_off(self, suspected: Collection[int]) -> list[Span]:
+        """Returns when the monitor was cut off. For that the polls of all devices are
+        read, of hours in which some answered, and not kept."""
         spans: list[Span] = []
         # One name at two sites counts as two devices here.
         names = {key: "\0".join(key) for key in self._days}
         sites = {name: key[0] for key, name in names.items()}
-        for begin, end in merged((hour, hour + HOUR_MS) for hour in suspected):
-            near_ms = self._near_ms(begin, end)
-            polls: list[Poll] = []
-            for key, name in names.items():
+        for span in doubtful_spans(self._hours, suspected, self._recorded):
+            # Of the hours before and after, in which one always answered, its last
+            # answer and two rounds before it.
+            around = self._around(span, 2 * self._near_ms(*span))
+            answered = [around[:1] + span[:1], span[1:] + around[1:]]
+            silent: list[tuple[DeviceKey, int]] = []
+            wanted: set[DeviceKey] = set()
+            for key, hours in self._hours.items():
+                for hour in range(span[0] - HOUR_MS, span[1] + HOUR_MS, HOUR_MS):
+                    bucket = hours.get(hour) if hour in suspected else None
+                    if bucket is not None and bucket.answered:
+                        wanted.add(key)
+                        answered.append((hour, hour + HOUR_MS))
+                    elif bucket is not None:
+                        silent.append((key, hour))
+            read = within(merged(answered), [around])
+            found = await self._queries.polls(read, wanted)
+            polls = [
+                poll._replace(device=names[key])
+                for key, own in found.items()
+                for poll in own
+            ]
+            for key, hour in silent:
+                # It never answered, which equals a failed poll at each end.
+                first, last = self._limited(hour, HOUR_MS)
                 polls += (
-                    poll._replace(device=name)
-                    for poll in self._polls_between(key, begin - near_ms, end + near_ms)
+                    Poll(at, names[key], False)
+                    for at in (first, last - 1)
+                    if around[0] <= at < around[1]
                 )
-                hours, read = self._hours.get(key, {}), self._read.get(key, set())
-                for hour in range(begin, end, HOUR_MS):
-                    if hour in hours and hour not in read:
-                        # It never answered, which equals a failed poll at each end.
-                        first, last = self._limited(hour, HOUR_MS)
-                        polls += (Poll(at, name, False) for at in (first, last - 1))
             spans += cut_off(polls, sites, self._periods.at, self._recorded)
         return spans
 
@@ -353,14 +330,21 @@ class _Observer:
         """Returns what was observed of one device, or of a site by all its devices."""
         observed: list[ObservedPiece] = []
         one_by_one: list[Span] = []
-        for start, every_ms in self._starts(keys):
-            span = self._limited(start, every_ms)
-            counts = [count for key in keys if (count := self._bucket(key, start))]
+        well = {day for key in keys for day in self._days[key]}
+        for day in well:
+            observed.append(ObservedPiece(*self._limited(day, DAY_MS), True))
+        own = [hours for key in keys if (hours := self._hours.get(key))]
+        for hour in {hour for hours in own for hour in hours}:
+            # If one device always answered that day, the others tell nothing more.
+            if len(keys) > 1 and day_start(hour) in well:
+                continue
+            span = self._limited(hour, HOUR_MS)
+            counts = [count for hours in own if (count := hours.get(hour))]
             if self._is_rare:
                 one_by_one.append((span[0], span[1] + self._near_ms(*span)))
             elif any(count.is_up for count in counts):
                 observed.append(ObservedPiece(*span, True))
-            elif any(start in self._read.get(key, ()) for key in keys):
+            elif any(hour in self._read.get(key, ()) for key in keys):
                 one_by_one.append(span)
             elif len(keys) == 1:
                 observed += counts[0].pieces(span)
@@ -378,18 +362,3 @@ class _Observer:
             ]
             observed += clipped(pieces(polls, self._periods.at), begin, end)
         return joined(sorted(observed))
-
-    def _starts(self, keys: Sequence[DeviceKey]) -> list[tuple[int, int]]:
-        """Returns (start, length) of the days and hours with counts: hours for days in
-        which any of the devices needs them."""
-        hours = {hour for key in keys for hour in self._hours.get(key, ())}
-        days = {day for key in keys for day in self._days[key]}
-        split = {day_start(hour) for hour in hours}
-        hours.update(
-            hour
-            for day in days & split
-            for hour in range(day, day + DAY_MS, HOUR_MS)
-            if self._span[0] - HOUR_MS < hour < self._span[1]
-        )
-        starts = [(day, DAY_MS) for day in days - split]
-        return sorted([*starts, *((hour, HOUR_MS) for hour in hours)])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from collectors.store.query import Query, Row
 from dashboards.observed.poll_history import ObservedPiece
 from dashboards.observed.time_spans import Span
 
-RunQuery = Callable[[Query], Awaitable[Sequence[Row] | None]]
 DeviceKey = tuple[str, str]
 """(site, device)"""
 
@@ -54,6 +51,10 @@ class PollCount:
             for up, polls in shares.items()
             if polls
         ]
+
+
+ALWAYS = PollCount(1, 1, 1)
+"""The count of a day in which a device answered all polls."""
 
 
 def day_start(time_ms: int) -> int:

@@ -16,6 +16,7 @@ its beginning: the rule fires only once it is sure.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -174,11 +175,17 @@ def marks(
     pieces: Sequence[ObservedPiece], spans: Iterable[Span], removed: Iterable[Span] = ()
 ) -> list[str]:
     """Returns each span's mark for a strip: `ok`, `part`, `bad` or `none` (not
-    observed), by what was observed in it outside `removed`."""
+    observed), by what was observed in it outside `removed`. Pieces and spans are each
+    in the order of time."""
     left_out = merged(removed)
     marks_of_spans = []
+    at = 0
     for begin, end in spans:
-        seen = clipped(pieces, begin, end, left_out)
+        # Both are in order, so most pieces are before this span or after it.
+        while at < len(pieces) and pieces[at].to_ms <= begin:
+            at += 1
+        after = bisect.bisect_left(pieces, (end,))
+        seen = clipped(pieces[at:after], begin, end, left_out)
         up = sum(piece.ms for piece in seen if piece.up)
         down = sum(piece.ms for piece in seen if not piece.up)
         if not seen:

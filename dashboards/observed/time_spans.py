@@ -3,6 +3,8 @@ Pure."""
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Iterable, Sequence
 
 Span = tuple[int, int]
@@ -57,6 +59,25 @@ def without(spans: Sequence[Span], removed: Sequence[Span]) -> list[Span]:
 def length(spans: Iterable[Span]) -> int:
     """Returns the total length in ms."""
     return sum(end - begin for begin, end in spans)
+
+
+class Overlap:
+    """How much of any span is inside `spans`, which are sorted and disjoint. For many
+    spans: it does not go through all of `spans` each time."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self._spans = spans
+        self._begins = [begin for begin, _ in spans]
+        self._before = [0, *itertools.accumulate(end - begin for begin, end in spans)]
+
+    def length_ms(self, span: Span) -> int:
+        return self._until(span[1]) - self._until(span[0])
+
+    def _until(self, time_ms: int) -> int:
+        at = bisect.bisect_right(self._begins, time_ms)
+        if not at:
+            return 0
+        return self._before[at] - max(0, self._spans[at - 1][1] - time_ms)
 
 
 def in_pieces(span: Span, days: int) -> list[Span]:

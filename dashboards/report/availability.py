@@ -7,13 +7,14 @@ separately and never count as up or down.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from collectors.estate.opening_hours import OpeningHours, open_spans
 from dashboards.observed import ObservedPiece, Span
 from dashboards.observed.poll_history import clipped
-from dashboards.observed.time_spans import length, merged, within, without
+from dashboards.observed.time_spans import Overlap, length, merged, within, without
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ def availability(
     """Returns the figures of `[from_ms, to_ms)` from what was observed in it."""
     planned = within(merged(maintenance), [(from_ms, to_ms)])
     counted = clipped(pieces, from_ms, to_ms, planned)
-    opened = open_spans(hours, from_ms, to_ms)
+    opened = _opened(hours, from_ms, to_ms)
     observed = down = open_observed = open_down = 0.0
     for piece in counted:
-        in_hours = length(within([piece[:2]], opened)) * piece.share
+        in_hours = opened.length_ms(piece[:2]) * piece.share
         observed += piece.ms
         open_observed += in_hours
         if not piece.up:
@@ -76,6 +77,12 @@ def availability(
         round(open_observed),
         min(open_down, round(open_observed)),
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _opened(hours: OpeningHours, from_ms: int, to_ms: int) -> Overlap:
+    """Most sites and devices of a report have the same hours."""
+    return Overlap(open_spans(hours, from_ms, to_ms))
 
 
 def unobserved(
