@@ -4,6 +4,7 @@ Towpath does; if one is missing, `towpath check` says which."""
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from waiting import until
 
 from alerts.standby.alert_stream import AlertStream
 from collectors.journal import JournalConfig
-from collectors.nats.journal_streams import JournalStreams
+from collectors.nats.journal_streams import BUCKETS, JournalStreams
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_trial import try_nats
@@ -26,6 +27,11 @@ from collectors.nats.stream_scan import held_batches
 from collectors.nats.stream_tidy import StreamTidy
 from collectors.sharing.learnt_bucket import LearntBucket
 from collectors.sharing.nats_share import NatsShare
+from collectors.sharing.poller_presence import (
+    WHOLE,
+    PollerPresence,
+    present_pollers,
+)
 from probes.wire.clock import wall_ms
 
 _DOCUMENTED = next(
@@ -78,15 +84,24 @@ async def test_with_the_documented_permissions_all_of_it_works(
                 share = NatsShare(connection, "b")
                 async with share:
                     await until(lambda: share.sample("poll", 0).fields["settled"])
+            presence = PollerPresence(connection, "hall", WHOLE, tmp_path)
+            await presence._renew()
+            assert len(await present_pollers(connection)) == 1
             learnt = LearntBucket(connection)
             assert await learnt.publish("core-1", b"known")
             assert await learnt.fetch("core-1") == b"known"
             watch = NatsWatch(connection, "alert", 1 << 20)
             await watch.look()
             assert {row.fields["leader"] for row in watch.samples(0)} == {1}
-            assert len(watch.samples(0)) == 5
+            assert len(watch.samples(0)) == 6
     told = [entry for entry in logs if entry["log_level"] in ("warning", "error")]
     assert told == []
+
+
+def test_every_bucket_is_among_the_documented_permissions() -> None:
+    # That of laptops is on the servers of DMZ nodes.
+    found = re.findall(r"\$KV\.towpath-([a-z]+)\.>", _DOCUMENTED)
+    assert sorted(found) == sorted(set(BUCKETS) - {"agents"})
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journal_places import JournalPlace
 from nats.js import errors as jetstream_errors
+from nats.js.api import KeyValueConfig
 from nats_servers import NatsServer, running_nats
 from test_journal_log import drain, rows
 from waiting import until
@@ -110,10 +111,14 @@ async def test_all_that_an_installation_has_on_the_servers_is_looked_at(
     async with place.connection as connection:
         with AlertStream(connection) as alerts:
             await asyncio.to_thread(alerts.state)
-        for bucket in ("pollers", "alerting", "agents", "other"):
+        for bucket in ("pollers", "alerting", "agents"):
             await open_bucket(connection, f"{prefix}-{bucket}")
-        # Another installation on the same servers.
-        await open_bucket(connection, f"{prefix}-too-pollers")
+        # Another installation on the same servers, and something else.
+        for name in (f"{prefix}-too-pollers", f"{prefix}-other"):
+            config = KeyValueConfig(bucket=name)
+            await connection.jetstream.create_key_value(config)
+        with pytest.raises(ValueError, match="expected one of"):
+            await open_bucket(connection, f"{prefix}-other")
         watch = NatsWatch(connection, "ingest", node="dmz")
         await watch.look()
     rows = {sample.tags["stream"]: sample.fields for sample in watch.samples(0)}

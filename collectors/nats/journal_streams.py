@@ -14,8 +14,8 @@ from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.stream_settings import stream_config
 
 _KEPT_UNACKED_S = 30.0 * 86_400
-# Of pollers that share, of machines that alert, and of the laptops of a DMZ node.
-_BUCKETS = ("pollers", "learnt", "alerting", "agents")
+# Of pollers, of machines that alert, and of the laptops of a DMZ node.
+BUCKETS = ("pollers", "learnt", "present", "alerting", "agents")
 _SEEKING = "_seek"
 _YIELDS = "yields"
 
@@ -37,7 +37,7 @@ class JournalStreams:
         self.began = f"{self._prefix}.journal-began"
         # No log can have this name.
         self.alerts = f"{self._prefix}_alerts"
-        buckets = (f"KV_{self._prefix}-{bucket}" for bucket in _BUCKETS)
+        buckets = (f"KV_{self._prefix}-{bucket}" for bucket in BUCKETS)
         # What else an installation may have on these servers.
         self.others = (self.alerts, *buckets)
 
