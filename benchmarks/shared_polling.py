@@ -186,9 +186,12 @@ def _steady(
 
 
 def _polled_by_two(rows: list[Polled]) -> bool:
-    """True if two polls of the device ran at the same time."""
+    """True if two pollers polled the device at the same time."""
     rows = sorted(rows, key=lambda row: row.begin_ms)
-    return any(b.begin_ms < a.end_ms for a, b in itertools.pairwise(rows))
+    return any(
+        a.poller != b.poller and b.begin_ms < a.end_ms
+        for a, b in itertools.pairwise(rows)
+    )
 
 
 def _after_kill(

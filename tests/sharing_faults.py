@@ -14,10 +14,11 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from namespace_cuts import cut
 from nats_servers import HOSTS, NatsCluster
-from polled_switches import PUBLIC, device, estate
+from polled_switches import PUBLIC, RowSink, device, estate
 from waiting import until
 
 from collectors.batch import Batch
@@ -27,6 +28,7 @@ from collectors.nats.nats_connection import NatsConnection
 from collectors.sharing.learnt_bucket import LearntBucket
 from collectors.sharing.share_thread import ShareThread
 from collectors.snmp import Poller, SnmpConfig
+from collectors.snmp.polling.poll_schedule import PollTarget
 from towpath.demo.simulated_switches import SimulatedSwitch
 
 DEVICES, PERIOD_S, LEASE_S = 24, 1.0, 6.0
@@ -35,32 +37,37 @@ HEALED_S = 30.0
 
 
 class PollTimes:
-    """When each device was polled, by whomever."""
+    """When each device was polled, and by whom; polls that were cancelled too."""
 
     def __init__(self) -> None:
-        self.polls: dict[str, list[tuple[float, float]]] = {}
+        self.polls: dict[str, list[tuple[float, float, str]]] = {}
 
-    async def append(self, *batches: Batch) -> None:
-        for batch in batches:
-            if batch.measurement != "device":
-                continue
-            took_ms = batch.field("duration_ms")
-            for at, name in enumerate(batch.tag("device")):
-                end_ms = batch.received_ms
-                poll = (end_ms - float(took_ms[at] or 0), end_ms)
-                self.polls.setdefault(name, []).append(poll)
+    def record(self, name: str, poller: Poller) -> None:
+        run = poller._runner.run
 
-    def are_all_polled(self, since_ms: float) -> bool:
+        async def run_timed(target: PollTarget, *rest: Any) -> list[Batch]:
+            begin_s = time.monotonic()
+            try:
+                return await run(target, *rest)
+            finally:
+                poll = (begin_s, time.monotonic(), name)
+                self.polls.setdefault(target.device.id, []).append(poll)
+
+        poller._runner.run = run_timed  # type: ignore[method-assign]
+
+    def are_all_polled(self, since_s: float) -> bool:
         last = [polls[-1][0] for polls in self.polls.values()]
-        return len(last) == DEVICES and min(last) > since_ms
+        return len(last) == DEVICES and min(last) > since_s
 
-    def overlaps(self) -> int:
-        count = 0
-        for polls in self.polls.values():
-            for before, after in itertools.pairwise(sorted(polls)):
-                # Ends are whole milliseconds.
-                count += after[0] < before[1] - 2
-        return count
+    def overlaps(self) -> list[str]:
+        """Two polls of a device that ran at the same time."""
+        return [
+            f"{device}: {before[2]} from {before[0]:.3f} to {before[1]:.3f}, "
+            f"{after[2]} from {after[0]:.3f} to {after[1]:.3f}"
+            for device, polls in self.polls.items()
+            for before, after in itertools.pairwise(sorted(polls))
+            if after[0] < before[1]
+        ]
 
 
 @contextlib.asynccontextmanager
@@ -73,8 +80,9 @@ async def poller(
     async with NatsConnection(nats, name) as connection, share:
         learnt = LearntBucket(connection)
         async with Poller(
-            config, lambda: known, PUBLIC, times, share=share, learnt=learnt
-        ):
+            config, lambda: known, PUBLIC, RowSink(), share=share, learnt=learnt
+        ) as polling:
+            times.record(name, polling)
             yield share
 
 
@@ -87,16 +95,16 @@ async def fault(cluster: NatsCluster, kind: str, name: str, times: PollTimes) ->
         cut(name, others)
     # By then a lease has ended if it was not renewed. Leaders may be elected first.
     await asyncio.sleep(LEASE_S)
-    begun_ms = time.time() * 1000
-    await until(lambda: times.are_all_polled(begun_ms), "polls meanwhile", 60)
-    meanwhile_s = LEASE_S + time.time() - begun_ms / 1000
+    begun_s = time.monotonic()
+    await until(lambda: times.are_all_polled(begun_s), "polls meanwhile", 60)
+    meanwhile_s = LEASE_S + time.monotonic() - begun_s
     if kind == "kill":
         await asyncio.to_thread(server.start)
     else:
         cut(name, ())
-    healed_ms = time.time() * 1000
-    await until(lambda: times.are_all_polled(healed_ms), "polls again", HEALED_S)
-    healed_s = time.time() - healed_ms / 1000
+    healed_s = time.monotonic()
+    await until(lambda: times.are_all_polled(healed_s), "polls again", HEALED_S)
+    healed_s = time.monotonic() - healed_s
     print(f"{kind} {name}: polled after {meanwhile_s:.1f} s, {healed_s:.1f} s")
     # Version 2.9 may call a consumer of a watch not current for minutes.
     page = "healthz?js-server-only=true"
@@ -136,7 +144,9 @@ async def main(folder: Path, kind: str) -> None:
     finally:
         cluster.stop()
     polls = sum(map(len, times.polls.values()))
-    print(f"{polls} polls, {times.overlaps()} at once, {changes} changes")
+    overlaps = times.overlaps()
+    print(*overlaps, sep="\n")
+    print(f"{polls} polls, {len(overlaps)} at once, {changes} changes")
 
 
 if __name__ == "__main__":

@@ -134,13 +134,14 @@ def dmz_links(
             process,
         )
         pieces.append((f"DMZ node {name} at {', '.join(nats.servers)}", link))
-        count = partial(_reader_rows, link.reader.sample, process)
+        count = partial(reader_rows, link.reader.sample, process)
         sources.append((f"dmz {name}", count))
         sources.append((f"streams of dmz {name}", link.watch.samples))
     return pieces, sources
 
 
-def _reader_rows(
+def reader_rows(
     sample: Callable[[str, int], Sample], process: str, at_ms: int
 ) -> list[Sample]:
+    """A source of one row, how far a reader is."""
     return [sample(process, at_ms)]

@@ -69,6 +69,7 @@ from towpath.role_parts import (
 )
 from towpath.roles import RoleLocks
 from towpath.scheduled_reports import scheduled_reports
+from towpath.site_nodes import site_links
 from towpath.store_role import store_role
 
 
@@ -233,9 +234,12 @@ class Installation:
             process, stats = self.process, mqtt.stats
             self._source("mqtt", lambda at: [ingest_sample(stats, process, "mqtt", at)])
         given = (registry, files, self.estate, self.journal, self.process, self._now_ms)
-        pieces, sources = dmz_links(self.config, *given)
-        self.pieces += pieces
-        self._sources += sources
+        for pieces, sources in (
+            dmz_links(self.config, *given),
+            site_links(self.config, self.journal, self.process),
+        ):
+            self.pieces += pieces
+            self._sources += sources
 
     def _https(self, https: HttpsIngest) -> None:
         self._add(f"ingest https {https.address}", https)

@@ -8,9 +8,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
+import structlog
+
 from collectors.background_tasks import BackgroundTasks
+from collectors.batch import Batch
 from collectors.dmz.dmz_answers import DmzAnswers
-from collectors.dmz.dmz_reader import DmzReader
+from collectors.dmz.dmz_messages import READER
+from collectors.dmz.pulled_rows import take_rows
 from collectors.dmz.registry_publisher import RegistryPublisher
 from collectors.estate.estate_model import Estate
 from collectors.ingest.enrolment import EnrolmentService
@@ -20,9 +24,12 @@ from collectors.journal import Append
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_watch import NatsWatch
+from collectors.nats.stream_pull import StreamPull
 from probes.wire.clock import WallClock
 
 _FOLLOW_S = 2.0
+
+_log = structlog.get_logger()
 
 
 class DmzLink:
@@ -51,7 +58,9 @@ class DmzLink:
         self._answers = DmzAnswers(
             self.connection, registry, service, self._publisher, now_ms
         )
-        self.reader = DmzReader(self.connection, node, folder, registry, append)
+        self.reader = StreamPull(
+            self.connection, f"dmz {node}", READER, folder, append, self._take
+        )
         self.watch = NatsWatch(self.connection, process, node=node)
         self._tasks = BackgroundTasks()
         self._entered = AsyncExitStack()
@@ -70,3 +79,14 @@ class DmzLink:
     async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
         await self._entered.aclose()
+
+    def _take(self, batches: list[Batch]) -> list[Batch]:
+        """The rows that may come in; logs how many may not."""
+        enrolled = self._registry.enrolled
+        pulled = take_rows(
+            batches, self.node, lambda agent: enrolled(agent) is not None
+        )
+        if pulled.left_out:
+            counts = {r.replace(" ", "_"): n for r, n in pulled.left_out.items()}
+            _log.warning("dmz_rows_left_out", node=self.node, **counts)
+        return pulled.batches

@@ -292,7 +292,7 @@ def _merged(base: _Part, different: StrictModel) -> _Part:
     return base.model_copy(update=changed)
 
 
-DmzName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,29}$")]
+NodeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,29}$")]
 
 
 class IngestConfig(StrictModel):
@@ -301,7 +301,8 @@ class IngestConfig(StrictModel):
     trials only, never for people's laptops.
 
     `dmz`: this is a DMZ node: `[nats]` is the server beside it, which has what it is to
-    know of laptops. `dmz_nodes`: inside, the servers of such nodes by name."""
+    know of laptops. `dmz_nodes`: inside, the servers of such nodes by name.
+    `site_nodes`: those of sites whose pollers keep their rows there."""
 
     registry: RegistryConfig = RegistryConfig()
     https: HttpsConfig | None = None
@@ -313,12 +314,14 @@ class IngestConfig(StrictModel):
     providers: Path | None = None
     anonymous: bool = False
     dmz: bool = False
-    dmz_nodes: dict[DmzName, NatsConfig] = Field(default_factory=dict)
+    dmz_nodes: dict[NodeName, NatsConfig] = Field(default_factory=dict)
+    site_nodes: dict[NodeName, NatsConfig] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _is_inside_or_outside(self) -> Self:
-        if self.dmz and self.dmz_nodes:
+        if self.dmz and (self.dmz_nodes or self.site_nodes):
             raise ValueError(
-                "expected dmz on the DMZ node and dmz_nodes inside, never both"
+                "expected dmz on the DMZ node, dmz_nodes and site_nodes inside, never "
+                "both"
             )
         return self

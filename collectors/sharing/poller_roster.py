@@ -207,7 +207,7 @@ class PollerRoster:
             return
         before = self._received.get(session)
         known = before.revision if before else self._ended.get(session, 0)
-        if revision and revision <= known:
+        if revision and revision == known:
             return
         self._ended.pop(session, None)
         until_s = now_s + entry.lease_s

@@ -1,8 +1,15 @@
-"""`DmzReader`: pulls the rows of a DMZ node into the journal inside."""
+"""`StreamPull`: pulls the rows of a node, which has a nats-server of its own, into the
+journal inside.
+
+After a long cut much waits there. It is pulled in at most half of the time, so that
+the line and the journal have time for what is new elsewhere.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -11,10 +18,7 @@ import structlog
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch
-from collectors.dmz.dmz_messages import READER
-from collectors.dmz.pulled_rows import take_rows
 from collectors.failure_log import FailureLog
-from collectors.ingest.registry import Registry
 from collectors.journal import Append, Newer, Positions, reader_sample
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.stream_reader import StreamReader
@@ -24,37 +28,43 @@ from probes.wire.sample import Sample
 _WAIT_S = 5.0
 _RETRY_S = 5.0
 _AT_ONCE_ROWS = 20_000
+# With so many rows at once there is more.
+_MUCH_ROWS = _AT_ONCE_ROWS // 2
 
 _log = structlog.get_logger()
 
 
-class DmzReader:
-    """`async with DmzReader(connection, "dmz", folder, registry, append)`.
+class StreamPull:
+    """`async with StreamPull(connection, "dmz outside", "inside", folder, …)`.
 
-    `folder` keeps how far it is: saved after the journal has the rows. If the process
-    is killed in between, they are appended again, and replace themselves in the store.
+    `node` names it in rows and the log; `reader` is what the inside is called there.
+    `take` returns the batches to append. `folder` keeps how far it is: saved after the
+    journal has the rows. If the process is killed in between, they are appended again,
+    and replace themselves in the store.
     """
 
     def __init__(
         self,
         connection: NatsConnection,
         node: str,
+        reader: str,
         folder: Path,
-        registry: Registry,
         append: Append,
+        take: Callable[[list[Batch]], list[Batch]],
     ) -> None:
-        self._node, self._registry, self._append = node, registry, append
+        self._node, self._name = node, reader
+        self._append, self._take = append, take
         self._file = folder / "positions.json"
         self._folder = folder
         self._connection = connection
-        self._failures = FailureLog("dmz_not_pulled", "dmz_pulled_again")
+        self._failures = FailureLog("rows_not_pulled", "rows_pulled_again")
         self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
         start = await asyncio.to_thread(self._saved)
-        self._reader = StreamReader(self._connection, self._folder, READER, start)
+        self._reader = StreamReader(self._connection, self._folder, self._name, start)
         await self._reader.__aenter__()
-        self._tasks.start(self._run(), f"dmz {self._node}")
+        self._tasks.start(self._run(), self._node)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -64,11 +74,12 @@ class DmzReader:
     def sample(self, process: str, now_ms: int) -> Sample:
         """One row of `self_reader`."""
         reader = self._reader
-        name = f"dmz {self._node}"
-        return reader_sample(reader.stats, reader.oldest_ms(), name, process, now_ms)
+        oldest_ms = reader.oldest_ms()
+        return reader_sample(reader.stats, oldest_ms, self._node, process, now_ms)
 
     async def _run(self) -> None:
         while True:
+            begun_s = time.monotonic()
             try:
                 chunk = await self._reader.read(_AT_ONCE_ROWS, _WAIT_S)
             except Newer as newer:
@@ -77,16 +88,10 @@ class DmzReader:
                 continue
             if chunk is None:
                 continue
-            pulled = take_rows(
-                chunk.batches,
-                self._node,
-                lambda agent: self._registry.enrolled(agent) is not None,
-            )
-            await self._keep(pulled.batches, chunk.positions)
+            await self._keep(self._take(chunk.batches), chunk.positions)
             self._reader.passed(chunk.positions)
-            if pulled.left_out:
-                counts = {r.replace(" ", "_"): n for r, n in pulled.left_out.items()}
-                _log.warning("dmz_rows_left_out", node=self._node, **counts)
+            if sum(map(len, chunk.batches)) >= _MUCH_ROWS:
+                await asyncio.sleep(time.monotonic() - begun_s)
 
     async def _keep(self, batches: list[Batch], positions: Positions) -> None:
         """Returns when the journal and the file have it, however long that takes."""
@@ -113,5 +118,5 @@ class DmzReader:
             return {}
         except msgspec.MsgspecError:
             # Everything that is left there is pulled again, and replaces itself.
-            _log.warning("dmz_positions_unreadable", file=str(self._file))
+            _log.warning("pull_positions_unreadable", file=str(self._file))
             return {}
