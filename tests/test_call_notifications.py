@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 from call_council import Council, council
+from call_planting import NAME
 from call_records import BEGIN_MS, meeting, utc
 from graph_server import GraphServer
 from hypothesis import given
@@ -66,6 +67,21 @@ async def test_a_notification_is_taken_only_with_the_subscriptions_state(
         assert await graph.notify(lifecycleEvent="missed") == 202
         assert (await served.wait(5)).events == {"missed"}
         assert served._counts == {"notices": 1, "notices_refused": 1}
+
+
+async def test_of_a_notification_with_names_in_it_only_the_id_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with subscribed(tmp_path) as (graph, served, one, _, _):
+        data = {"id": ID, "organizer": {"user": NAME}, NAME: [NAME]}
+        more = {"resource": f"/communications/{NAME}", "encryptedContent": NAME}
+        assert await graph.notify(resourceData=data, tenantId=NAME, **more) == 202
+        assert await graph.notify(resourceData={"id": f"of {NAME}"}) == 202
+        assert await graph.notify(lifecycleEvent=f"of {NAME}") == 202
+        found = await served.wait(5)
+        one.note(found)
+        assert found.ids == {ID}
+        assert NAME not in repr((found, served._counts)) + str(capsys.readouterr())
 
 
 async def test_nothing_but_small_posts_to_the_path_are_taken(tmp_path: Path) -> None:

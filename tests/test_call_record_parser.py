@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter
 from typing import Any
 
 import msgspec
 import pytest
+from call_planting import NAME, leaves, plant, planted_records, whole_record
 from call_records import (
     BEGIN_MS,
     OTHER_TENANT,
@@ -95,6 +97,21 @@ def test_nothing_that_names_or_locates_a_person_stays() -> None:
     kept, odd = parsed(raw)
     shown = repr(kept) + repr(odd) + msgspec.json.encode(kept).decode()
     assert [word for word in PLANTED if word in shown] == []
+
+
+def test_a_name_in_any_field_of_the_schema_or_a_new_one_is_not_kept() -> None:
+    whole = whole_record()
+    paths = list(leaves(whole))
+    assert len(paths) > 250
+    for path in paths:
+        raw = copy.deepcopy(whole)
+        plant(raw, path)
+        odd: Counter[str] = Counter()
+        kept = parse_record(json.dumps(raw).encode(), context(), odd)
+        assert NAME not in repr(kept) + repr(odd), path
+    for raw in planted_records(12):
+        kept, counted = parsed(raw)
+        assert NAME not in repr(kept) + repr(counted)
 
 
 def test_the_number_of_a_person_means_nothing_in_another_run() -> None:

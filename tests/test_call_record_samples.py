@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from call_planting import whole_record
 from call_records import end, record, session, user
 from phone_rows import charged_row, direct_row
 
@@ -49,6 +50,14 @@ def test_records_of_the_tests_have_only_fields_that_microsoft_documents() -> Non
     figures = "".join(path.read_text() for path in FOLDER.glob("record_*.py"))
     read = set(re.findall(r'get\("([a-zA-Z]+)"\)|"([a-z]+EventRatio)"', figures))
     assert {name for pair in read for name in pair if name} - known == set()
+
+
+@WITH_SAMPLES
+def test_names_are_planted_in_every_field_that_microsoft_documents() -> None:
+    known: set[str] = set()
+    for path in CORPUS.glob("v1-*__callrecords-*.json"):
+        known |= _names(json.loads(path.read_text()))
+    assert known - _names(whole_record()) == {"value"}
 
 
 @WITH_SAMPLES

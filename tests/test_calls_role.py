@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
+from call_planting import NAME, planted_records
 from call_records import BEGIN_MS, PLANTED, TENANT, meeting
 from graph_server import CLIENT, failed, graph_server
 from hypothesis import given
@@ -79,7 +80,9 @@ async def test_nothing_of_a_person_reaches_journal_store_files_or_log(
         odd = meeting(12)
         stream = odd["sessions"][0]["segments"][0]["media"][0]["streams"][0]
         stream["averageJitter"] = "of Winifred Ardingly"
-        server.add(odd, {**meeting(12, number=2), "endDateTime": "10.150.0.2"})
+        server.add(odd, {**meeting(12, number=3), "endDateTime": "10.150.0.2"})
+        read, spoilt = planted_records(12)
+        server.add({**read, "id": meeting(0, number=4)["id"]}, spoilt)
         server.faults.append(failed(400))
         config = settings(tmp_path, enabled(server.url, server.authority, tmp_path))
         config.state.mkdir()
@@ -87,7 +90,7 @@ async def test_nothing_of_a_person_reaches_journal_store_files_or_log(
         (config.state / "calls.json").write_text(position)
         late_ms = OVER_MS - wall_ms()
         # The first run fails; the second reads what the first could not.
-        for word in ("Microsoft Graph answered 400", "town-hall"):
+        for word in ("Microsoft Graph answered 400", "'records': 4"):
             async with Installation(
                 config, ["store", "calls"], lambda: wall_ms() + late_ms
             ):
@@ -98,10 +101,11 @@ async def test_nothing_of_a_person_reaches_journal_store_files_or_log(
             while (chunk := await reader.read(wait_s=0.0)) is not None:
                 kept += repr([(b.source, b.schema, b.columns) for b in chunk.batches])
         assert "teams_calls" in kept
+        assert "town-hall" in kept
         kept += "".join(map(str, capfd.readouterr()))
         files = [path for path in config.state.rglob("*") if path.is_file()]
         kept += "".join(path.read_bytes().decode("latin-1") for path in files)
-        assert [word for word in PLANTED if word in kept] == []
+        assert [word for word in (*PLANTED, NAME) if word in kept] == []
 
 
 def test_it_is_off_by_default_and_needs_its_ids_and_one_way_to_sign_in(
