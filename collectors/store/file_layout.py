@@ -9,7 +9,7 @@ made from and supersedes them, so a reader never sees a row twice or not at all.
 counts rewrites (erasure). A file never changes once it has its name. Rolled-up rows are
 beside `shared` in `shared-5m`, `shared-1h` and `shared-1d`, and the highest five-minute
 means of each day in `shared-tops`, under the name of the day's file that they were
-made from. Months of them are in `shared-1h-months` and `shared-1d-months`
+made from. Months are in `shared-1h-months`, `shared-1d-months` and `shared-tops-months`
 (`collectors.store.rolled_months`).
 """
 

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
-from collectors.store import rollup
+from collectors.store import rollup, top_forms
 from collectors.store.arrow_tables import metadata, tags_of
+from collectors.store.day_tops import LABEL
 from collectors.store.file_layout import DAY_MS, HOUR_MS, StoredFile
+from collectors.store.month_tops import lists_file, write_month
 from collectors.store.query_files import QueryFiles
 from collectors.store.rolled_months import month_file, month_of, months_label
 from collectors.store.store_folder import StoreFolder
@@ -53,6 +57,8 @@ class MonthFiles:
             if declared.personal:
                 continue
             months = self._months(declared, now_ms)
+            if top_forms.form_of(declared):
+                self._tidy_tops(declared, months, end_s)
             for step_ms in STEPS_MS:
                 kept: set[Path] = set()
                 for days in months:
@@ -60,7 +66,27 @@ class MonthFiles:
                         kept.add(target := month_file(paths))
                         if time.monotonic() < end_s:
                             self._write(paths, target)
-                self._delete_others(declared, step_ms, kept)
+                self._delete_others(declared, rollup.STEPS_MS[step_ms], kept)
+
+    def _tidy_tops(
+        self, declared: Measurement, months: Sequence[_Days], end_s: float
+    ) -> None:
+        kept: set[Path] = set()
+        files = QueryFiles(self._folder)
+        for days in months:
+            found = [
+                files.tops_of_day(declared, start, current) for start, current in days
+            ]
+            if not all(found):
+                continue
+            paths = sorted(Path(path) for own in found for path in own)
+            target = month_file(paths)
+            lists = lists_file(target)
+            kept |= {target, lists}
+            if time.monotonic() < end_s and not lists.exists():
+                write = partial(write_month, paths, declared)
+                self._publish([target, lists], write)
+        self._delete_others(declared, LABEL, kept)
 
     def _months(self, declared: Measurement, now_ms: int) -> list[_Days]:
         """Returns the days of each month that is over and not yet too old."""
@@ -89,30 +115,37 @@ class MonthFiles:
         return sorted(paths) if size <= MOST_DAY_BYTES * len(days) else []
 
     def _write(self, paths: Sequence[Path], target: Path) -> None:
-        if target in self._failed or target.exists():
+        if not target.exists():
+            self._publish([target], partial(_join, paths))
+
+    def _publish(self, targets: Sequence[Path], write: Callable[..., None]) -> None:
+        """Writes files that only count together."""
+        if targets[0] in self._failed:
             return
-        tmp = self._folder.root / "tmp" / f"month-{secrets.token_hex(8)}.parquet"
+        begin = self._folder.root / "tmp" / f"month-{secrets.token_hex(8)}"
+        parts = [begin.with_suffix(f".{n}.parquet") for n in range(len(targets))]
         try:
-            _join(paths, tmp)
-            sync(tmp)
-            self._folder.publish([(tmp, target)])
+            write(*parts)
+            for part in parts:
+                sync(part)
+            self._folder.publish(list(zip(parts, targets, strict=True)))
         except FileNotFoundError:
             # A day was deleted meanwhile.
             return
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, duckdb.Error, OSError) as error:
             # Arrow's error for a damaged file has no number; those of a disk have one.
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            self._failed.add(target)
-            _log.warning("store_month_not_joined", file=target, error=str(error))
+            self._failed.add(targets[0])
+            _log.warning("store_month_not_joined", file=targets[0], error=str(error))
         finally:
-            tmp.unlink(missing_ok=True)
+            for part in parts:
+                part.unlink(missing_ok=True)
 
     def _delete_others(
-        self, declared: Measurement, step_ms: int, kept: set[Path]
+        self, declared: Measurement, label: str, kept: set[Path]
     ) -> None:
-        label = months_label(rollup.STEPS_MS[step_ms])
-        folder = self._folder.rollup_folder(declared, label)
+        folder = self._folder.rollup_folder(declared, months_label(label))
         if folder.is_dir():
             for path in folder.iterdir():
                 if path not in kept:

@@ -7,7 +7,7 @@ a lock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -24,10 +24,8 @@ from collectors.store import (
     rollup,
     top_forms,
 )
-from collectors.store.arrow_tables import (
-    brief_parquet_bytes,
-    tables_by_hour,
-)
+from collectors.store.answer_rows import answer_rows, order_by
+from collectors.store.arrow_tables import brief_parquet_bytes, tables_by_hour
 from collectors.store.compact import Compactor
 from collectors.store.duck_queries import (
     Cells,
@@ -39,7 +37,7 @@ from collectors.store.duck_queries import (
     run_to_end,
 )
 from collectors.store.highest_groups import keep_highest
-from collectors.store.percentile_sql import ValueCounts
+from collectors.store.percentile_sql import NO_VALUES, ValueCounts
 from collectors.store.personal_files import count_rows
 from collectors.store.query import (
     Query,
@@ -47,7 +45,6 @@ from collectors.store.query import (
     check_query,
     counts_query,
     means_query,
-    value_converter,
 )
 from collectors.store.query_files import FilesOfQueries, QueryFiles, TopFiles
 from collectors.store.recent_rows import MOST_ROWS, NewFile, RecentRows
@@ -55,7 +52,6 @@ from collectors.store.store_errors import Away, QueryFailed, TooManyRows
 from collectors.store.store_folder import StoreFolder
 from collectors.store.top_percentiles import top_percentiles
 from probes.wire.catalogue import Catalogue, Measurement, Misfit
-from probes.wire.sample import Value
 
 _log = structlog.get_logger(__name__)
 _RELISTS = 20
@@ -116,7 +112,7 @@ class EmbeddedStore:
         """Answers a query. Raises `Misfit` if it does not fit the catalogue, and
         `QueryFailed`."""
         cells = await self.cells(query)
-        return _rows(cells, query, self.catalogue.measurement(query.measurement))
+        return answer_rows(cells, query, self.catalogue.measurement(query.measurement))
 
     async def cells(self, query: Query, most: int | None = None) -> Cells:
         """Answers a query with a tuple for each row, in the order of every store.
@@ -247,9 +243,26 @@ class EmbeddedStore:
     ) -> Cells:
         if not files.is_worth:
             return await self._plain_cells(query, declared, most)
-        cells = await top_percentiles(
-            self._duckdb.rows, query, declared, files, self._limits.memory_mb
-        )
+        opened: list[TopFiles] = []
+
+        def open_months(months: Collection[str]) -> TopFiles:
+            opened.append(self._files.choose_tops(declared, query, months))
+            return opened[-1]
+
+        try:
+            cells = await top_percentiles(
+                self._duckdb.rows,
+                query,
+                declared,
+                files,
+                open_months,
+                self._limits.memory_mb,
+            )
+        except FileUnreadable as error:
+            paths = [path for chosen in opened for path in chosen.paths]
+            if await asyncio.to_thread(self._files.find_damaged, paths):
+                raise FileVanished(str(error)) from None
+            raise
         return sorted(cells, key=itemgetter(*range(len(query.group_by))))
 
     async def _cells(
@@ -260,22 +273,23 @@ class EmbeddedStore:
         most: int | None,
     ) -> Cells:
         read = means_query(query) if query.mean_step_ms else query
-        if counting := counts_query(query):
-            # Few roll-ups have percentiles of rows.
+        scan, rolled = files.chosen[0]
+        counts = NO_VALUES
+        if (counting := counts_query(query)) and scan.files:
+            # Few roll-ups have percentiles of rows; those of others are calculated.
             grouped = rollup.render_any(counting, declared, *files.chosen[1])
             counting_text = duckdb_sql.value_counts(counting, grouped)
             (found,) = await self._duckdb.rows(counting_text)
             counts = ValueCounts(*(int(count or 0) for count in found))
-            scan, rolled = files.chosen[0]
-            if rolled:
-                text = hourly_percentiles.render(read, declared, scan, rolled, counts)
-            else:
-                text = duckdb_sql.render(read, declared, scan, counts)
+        if counting and rolled:
+            text = hourly_percentiles.render(read, declared, scan, rolled, counts)
+        elif counting:
+            text = duckdb_sql.render(read, declared, scan, counts)
         else:
-            text = rollup.render_any(read, declared, *files.chosen[0])
+            text = rollup.render_any(read, declared, scan, rolled)
         if query.mean_step_ms:
             text = duckdb_sql.percentiles(query, text)
-        text += _order(query)
+        text += order_by(query)
         if most is not None and query.highest is None:
             text += f" LIMIT {most + 1}"
         return await self._duckdb.rows(text)
@@ -348,42 +362,3 @@ class EmbeddedStore:
         folder = self._folder.measurement_folder(declared)
         day = folder / file_layout.day_name(start_ms)
         return self._recent.add(declared, start_ms, table, day, self._next_number)
-
-
-def _order(query: Query) -> str:
-    """Returns the ORDER BY of `sort_rows`; DuckDB sorts several times as fast."""
-    first = 1 if query.has_buckets else 0
-    columns = [*range(first, first + len(query.group_by)), *range(first)]
-    listed = ", ".join(str(column + 1) for column in columns)
-    return f" ORDER BY {listed}" if columns else ""
-
-
-def _rows(cells: Cells, query: Query, declared: Measurement) -> list[Row]:
-    first = 1 if query.has_buckets else 0
-    values_at = first + len(query.group_by)
-    names = [pick.name for pick in query.picks]
-    # A column of DuckDB has one type, which is mostly that of the answer.
-    others = {}
-    for at, pick in enumerate(query.picks, values_at):
-        value = next((row[at] for row in cells if row[at] is not None), None)
-        kind = value_converter(pick, declared, bool(query.mean_step_ms))
-        if value is not None and type(value) is not kind:
-            others[pick.name] = kind
-    rows = []
-    # The rows of one group share their tags: there may be hundreds of thousands.
-    tags_of_group: dict[tuple[str, ...], dict[str, str]] = {}
-    for row in cells:
-        values: dict[str, Value] = dict(zip(names, row[values_at:], strict=True))
-        if None in row:
-            values = {name: v for name, v in values.items() if v is not None}
-        for name, kind in others.items():
-            if name in values:
-                values[name] = kind(values[name])
-        if values:
-            group = row[first:values_at]
-            tags = tags_of_group.get(group)
-            if tags is None:
-                tags = dict(zip(query.group_by, group, strict=True))
-                tags_of_group[group] = tags
-            rows.append(Row(row[0] if first else None, tags, values))
-    return rows

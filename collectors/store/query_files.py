@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
-from collectors.store import day_tops, file_layout, rollup, top_forms
+from collectors.store import day_tops, file_layout, month_tops, rollup, top_forms
 from collectors.store.arrow_tables import is_damaged
 from collectors.store.file_layout import Scan, StoredFile
 from collectors.store.query import Query, means_query
-from collectors.store.rolled_months import RolledDay, by_months
+from collectors.store.rolled_months import RolledDay, by_months, month_file, month_of
 from collectors.store.store_folder import StoreFolder
 from probes.wire.catalogue import Measurement
 
@@ -47,26 +47,33 @@ class FilesOfQueries(NamedTuple):
 
 
 class TopFiles(NamedTuple):
-    """The files of percentiles by `day_tops`: the tops of whole days, all values (means
+    """The files of percentiles by tops: of whole months (`2026-10`) their two files
+    (`month_tops`); the tops of whole days that are in none of these, all values (means
     or rows) of the same days, and those of `other` days. `days`: how many days there
-    are."""
+    are, and how many are `in_months`."""
 
+    months: dict[str, tuple[str, str]]
     tops: dict[int, tuple[str, ...]]
     means: dict[int, ChosenFiles]
     other: ChosenFiles
     days: int
+    in_months: int = 0
 
     @property
     def paths(self) -> tuple[str, ...]:
         chosen = (self.other, *self.means.values())
         return tuple(
-            itertools.chain(*self.tops.values(), *(files.paths for files in chosen))
+            itertools.chain(
+                *self.months.values(),
+                *self.tops.values(),
+                *(files.paths for files in chosen),
+            )
         )
 
     @property
     def is_worth(self) -> bool:
         """Whether most days have tops."""
-        return len(self.tops) > self.days / 2
+        return len(self.tops) + self.in_months > self.days / 2
 
 
 def join_files(parts: Sequence[ChosenFiles]) -> ChosenFiles:
@@ -80,6 +87,13 @@ def join_files(parts: Sequence[ChosenFiles]) -> ChosenFiles:
         ),
         tuple(itertools.chain(*(part.rolled for part in parts))),
     )
+
+
+def _by_month(starts: Iterable[int]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for start in starts:
+        found.setdefault(month_of(start), []).append(start)
+    return found
 
 
 class QueryFiles:
@@ -98,26 +112,48 @@ class QueryFiles:
             tuple(self._choose(declared, query, days) for query in queries)
         )
 
-    def choose_tops(self, declared: Measurement, query: Query) -> TopFiles:
-        """Returns the files of a query for which `top_forms.have_answer`. Raises
-        `OSError`."""
+    def choose_tops(
+        self, declared: Measurement, query: Query, opened: Collection[str] = ()
+    ) -> TopFiles:
+        """Returns the files of a query for which `top_forms.have_answer`; of the months
+        `opened`, those of their days. Raises `OSError`."""
         read = means_query(query) if query.mean_step_ms else query
         days = list(self._folder.files_between(declared, query.from_ms, query.to_ms))
-        tops: dict[int, tuple[str, ...]] = {}
-        means: dict[int, ChosenFiles] = {}
-        others: list[tuple[int, list[StoredFile]]] = []
-        for day in days:
-            start, current = day
-            is_whole = (
-                query.from_ms <= start and start + file_layout.DAY_MS <= query.to_ms
-            )
-            if is_whole and (paths := self._tops(declared, start, current)):
-                tops[start] = paths
-                means[start] = self._choose(declared, read, [day])
-            else:
-                others.append(day)
-        other = self._choose(declared, read, others)
-        return TopFiles(tops, means, other, len(days))
+        whole: dict[int, tuple[str, ...]] = {}
+        for start, current in days:
+            end = start + file_layout.DAY_MS
+            if query.from_ms <= start and end <= query.to_ms:
+                whole[start] = self.tops_of_day(declared, start, current)
+        months = {
+            month: paths
+            for month, starts in _by_month(whole).items()
+            if month not in opened
+            and (paths := self._month_tops([whole[start] for start in starts]))
+        }
+        tops = {
+            start: paths
+            for start, paths in whole.items()
+            if paths and month_of(start) not in months
+        }
+        left = [day for day in days if day[0] not in whole or not whole[day[0]]]
+        return TopFiles(
+            months,
+            tops,
+            {d[0]: self._choose(declared, read, [d]) for d in days if d[0] in tops},
+            self._choose(declared, read, left),
+            len(days),
+            len(days) - len(tops) - len(left),
+        )
+
+    def _month_tops(self, days: Sequence[tuple[str, ...]]) -> tuple[str, str] | None:
+        """Returns the files of a month with the tops of exactly these days."""
+        if not all(days):
+            return None
+        series = month_file(sorted(Path(path) for paths in days for path in paths))
+        both = series, month_tops.lists_file(series)
+        if not all(map(self._is_usable, both)):
+            return None
+        return str(both[0]), str(both[1])
 
     def find_damaged(self, paths: Sequence[str]) -> bool:
         """Ignores damaged files from now on. Returns True if there are any."""
@@ -170,7 +206,7 @@ class QueryFiles:
                 return [*paths, path], []
         return paths, usable
 
-    def _tops(
+    def tops_of_day(
         self, declared: Measurement, start: int, current: Sequence[StoredFile]
     ) -> tuple[str, ...]:
         """Returns the tops of a day; nothing unless all its means have some."""

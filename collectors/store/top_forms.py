@@ -16,6 +16,8 @@ STEP_MS = 300_000
 # Tops have bounds of this percentile.
 BOUND_PERCENT = 95
 _MARKS = 4
+# Of a month, this many times as many values are from one mark to the next.
+_MONTH_APART, _MONTH_MARKS = 4, 24
 
 
 class TopForm(NamedTuple):
@@ -30,6 +32,19 @@ class TopForm(NamedTuple):
     @property
     def marks(self) -> tuple[int, ...]:
         return tuple(n * self.apart for n in range(1, _MARKS + 1))
+
+    @property
+    def month_apart(self) -> int:
+        return _MONTH_APART * self.apart
+
+    @property
+    def month_marks(self) -> tuple[int, ...]:
+        return tuple(n * self.month_apart for n in range(1, _MONTH_MARKS + 1))
+
+    @property
+    def month_kept(self) -> int:
+        """How many values of a month are kept: 16 % of all."""
+        return self.month_marks[-1]
 
     def most_values(self, query: Query) -> int | None:
         """Returns how many values a group can have in all; None if rows have to be
@@ -82,8 +97,12 @@ def fields_of(query: Query) -> list[str]:
     return list(dict.fromkeys(pick.field for pick in query.picks))
 
 
+def lowest_percent(query: Query, field: str) -> int:
+    """Returns the lowest percentile of `field` that is picked."""
+    return min(percent_of(pick) for pick in query.picks if pick.field == field)
+
+
 def most_kept(query: Query, field: str, most: int) -> int:
     """Returns how many of the highest of up to `most` values of `field` have all that
     is picked."""
-    lowest = min(percent_of(pick) for pick in query.picks if pick.field == field)
-    return kept(lowest, most)
+    return kept(lowest_percent(query, field), most)

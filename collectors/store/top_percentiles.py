@@ -1,14 +1,14 @@
-"""Answers high percentiles by the tops of days
-(`collectors.store.day_tops`)."""
+"""Answers high percentiles by the tops of days and months
+(`collectors.store.day_tops`, `collectors.store.month_tops`)."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from collectors.store import day_tops, duckdb_sql, rollup
-from collectors.store.day_tops import SoughtGroup
+from collectors.store import day_tops, duckdb_sql, rollup, top_sql
 from collectors.store.duck_queries import Cells
 from collectors.store.highest_groups import (
     Group,
@@ -19,6 +19,7 @@ from collectors.store.highest_groups import (
 from collectors.store.percentile_sql import rank
 from collectors.store.query import Query, field_types, means_query
 from collectors.store.query_files import ChosenFiles, TopFiles, join_files
+from collectors.store.rolled_months import month_of
 from collectors.store.top_forms import (
     fields_of,
     form_of,
@@ -26,9 +27,12 @@ from collectors.store.top_forms import (
     most_kept,
     percent_of,
 )
+from collectors.store.top_sql import SoughtGroup, TopSources
 from probes.wire.catalogue import Measurement
 
 RunSql = Callable[[str], Awaitable[Cells]]
+# Returns the files again, with the days of these months (`2026-10`) instead of them.
+OpenMonths = Callable[[Collection[str]], TopFiles]
 _VALUE_BYTES = 8
 # This part of DuckDB's memory may have the highest values of the series.
 _MEMORY_SHARE = 0.25
@@ -37,17 +41,53 @@ _MEMORY_SHARE = 0.25
 class Outline(NamedTuple):
     """What is known of a field of one group without its lists: how many values it has,
     two values between which its percentiles are, the highest value that is in no list,
-    and the highest that is in no list of a busy row (`day_tops.render_outlines`)."""
+    the highest that is in no list of a busy row, and how many values too many may be
+    above the first (`top_sql.render_outlines`)."""
 
     values: int
     floor: float | None
     bound: float | None
     unlisted: float | None
     not_busy: float | None
+    spare: int
 
 
 _Values = tuple[float | None, ...]
 Outlines = Mapping[Group, tuple[Outline, ...]]
+
+
+class _TopReading(NamedTuple):
+    """`most`: no group has more values. `opened`: months whose days are read."""
+
+    run: RunSql
+    query: Query
+    declared: Measurement
+    files: TopFiles
+    open_months: OpenMonths
+    memory_mb: int
+    most: int = 1
+    opened: frozenset[str] = frozenset()
+
+    def sources(
+        self, without: Collection[int] = (), other: ChosenFiles | None = None
+    ) -> TopSources:
+        """`without`: days of which all values are read, from `other`."""
+        files = self.files
+        days = [p for day, own in files.tops.items() if day not in without for p in own]
+        means = _means(self.query, self.declared, other or files.other)
+        months = files.months.values()
+        return TopSources(
+            [series for series, _ in months],
+            [lists for _, lists in months],
+            days,
+            means,
+        )
+
+    async def outlines(self, groups: Sequence[SoughtGroup] | None = None) -> Outlines:
+        text = top_sql.render_outlines(
+            self.query, self.declared, self.sources(), self.most, groups
+        )
+        return _outlines(self.query, await self.run(text))
 
 
 async def top_percentiles(
@@ -55,28 +95,49 @@ async def top_percentiles(
     query: Query,
     declared: Measurement,
     files: TopFiles,
+    open_months: OpenMonths,
     memory_mb: int,
 ) -> Cells:
     """Returns the cells of a query for which `top_forms.have_answer`. With `highest`
     there may be more groups than that."""
     form = form_of(declared)
     assert form is not None
-    tops, means = _top_paths(files, ()), _means(query, declared, files.other)
+    reading = _TopReading(run, query, declared, files, open_months, memory_mb)
     most = form.most_values(query)
     if most is None:
-        ((most,),) = await run(day_tops.render_most(query, declared, tops, means))
-    most = most or 1
-    text = day_tops.render_outlines(query, declared, tops, means, most)
-    outlines = _outlines(query, await run(text))
+        text = top_sql.render_most(query, declared, reading.sources())
+        ((most,),) = await run(text)
+    reading = reading._replace(most=most or 1)
+    outlines = await reading.outlines()
     groups = sorted(outlines)
     if query.highest and have_bounds(query):
         groups = sorted(_candidates(query, outlines))
-    size = _groups_at_once(query, most, memory_mb)
+    return await _of_all_groups(reading, groups, outlines)
+
+
+async def _of_all_groups(
+    reading: _TopReading, groups: Sequence[Group], outlines: Outlines
+) -> Cells:
+    spare = _spare(reading, groups, outlines)
+    size = _groups_at_once(reading, spare)
     cells: Cells = []
     for begin in range(0, len(groups), size):
         some = groups[begin : begin + size]
-        cells += await _of_groups(run, query, declared, files, most, some, outlines)
+        cells += await _of_groups(reading, some, outlines, spare)
     return cells
+
+
+def _spare(
+    reading: _TopReading, groups: Sequence[Group], outlines: Outlines
+) -> dict[str, int] | None:
+    """Returns how many values of each field may be above a floor besides those above
+    the percentile; None if there are no months, as these are no fewer then."""
+    if not reading.files.months:
+        return None
+    return {
+        field: max((outlines[group][at].spare for group in groups), default=1)
+        for at, field in enumerate(fields_of(reading.query))
+    }
 
 
 def _outlines(query: Query, cells: Cells) -> dict[Group, tuple[Outline, ...]]:
@@ -112,22 +173,26 @@ def _candidates(query: Query, outlines: Outlines) -> set[Group]:
 
 
 async def _of_groups(
-    run: RunSql,
-    query: Query,
-    declared: Measurement,
-    files: TopFiles,
-    most: int,
+    reading: _TopReading,
     groups: Sequence[Group],
     outlines: Outlines,
+    spare: Mapping[str, int] | None,
 ) -> Cells:
-    """Reads the lists of busy rows, if these are likely to do; then of all rows; then
-    days of which too many values are in no list."""
+    """Reads the lists of months, and of busy rows of other days if these are likely to
+    do; then of all rows; then the days of months, or all values of days, of which too
+    many values are in no list."""
+    run, query, declared, most = (
+        reading.run,
+        reading.query,
+        reading.declared,
+        reading.most,
+    )
     sought = [_sought(query, group, outlines[group]) for group in groups]
     cells: Cells = []
-    tops, means = _top_paths(files, ()), _means(query, declared, files.other)
+    sources = reading.sources()
     for only_busy in (True, False) if day_tops.are_apart(query) else (False,):
-        text = day_tops.render(query, declared, tops, means, most, sought, only_busy)
-        found = _values(query, sought, await run(text))
+        text = top_sql.render(query, declared, sources, most, sought, only_busy, spare)
+        found = _values(query, sought, await run(text), spare is not None)
         sought = [
             group
             for group in sought
@@ -139,15 +204,34 @@ async def _of_groups(
         cells += [(*tags, *own) for tags, own in found.items() if tags not in left]
         if not sought:
             return cells
+        if not sources.days:
+            break
     # Of some values a percentile may be too low, but never too high.
     sought = [_with_floors(query, group, found[group.tags]) for group in sought]
-    text = day_tops.render_days(query, declared, tops, sought)
+    if sources.months:
+        rows = top_sql.month_rows(query, declared, sources.months)
+        text = top_sql.render_times(query, rows, sought)
+        if months := {month_of(at) for (at,) in await run(text)}:
+            return [*cells, *await _of_opened(reading, months, sought)]
+    rows = top_sql.day_rows(query, declared, sources.days)
+    text = top_sql.render_times(query, rows, sought)
     whole = {day for (day,) in await run(text)}
+    files = reading.files
     others = join_files([files.other, *(files.means[day] for day in sorted(whole))])
-    tops, means = _top_paths(files, whole), _means(query, declared, others)
-    text = day_tops.render(query, declared, tops, means, most, sought)
+    text = top_sql.render(query, declared, reading.sources(whole, others), most, sought)
     found = _values(query, sought, await run(text))
     return [*cells, *((*tags, *own) for tags, own in found.items())]
+
+
+async def _of_opened(
+    reading: _TopReading, months: Collection[str], sought: Sequence[SoughtGroup]
+) -> Cells:
+    """Answers for these groups with the days of `months` instead of them."""
+    opened = reading.opened | set(months)
+    files = await asyncio.to_thread(reading.open_months, opened)
+    reading = reading._replace(files=files, opened=opened)
+    outlines = await reading.outlines(sought)
+    return await _of_all_groups(reading, sorted(outlines), outlines)
 
 
 def _sought(query: Query, group: Group, outlines: tuple[Outline, ...]) -> SoughtGroup:
@@ -171,11 +255,18 @@ def _with_floors(query: Query, group: SoughtGroup, values: _Values) -> SoughtGro
 
 
 def _values(
-    query: Query, sought: Sequence[SoughtGroup], cells: Cells
+    query: Query, sought: Sequence[SoughtGroup], cells: Cells, above: bool = False
 ) -> dict[Group, _Values]:
-    """Returns the value of each pick of each group."""
-    nothing: _Values = (None,) * len(query.picks)
-    found = dict.fromkeys((group.tags for group in sought), nothing)
+    """Returns the value of each pick of each group. `above`: the cells are of values
+    above the floors only, so a group without any has its floors."""
+    fields = fields_of(query)
+    found: dict[Group, _Values] = {
+        group.tags: tuple(
+            group.floors[fields.index(pick.field)] if above and place else None
+            for pick, place in zip(query.picks, group.ranks, strict=True)
+        )
+        for group in sought
+    }
     return found | {sought[row[0]].tags: row[1:] for row in cells}
 
 
@@ -192,18 +283,14 @@ def _is_settled(
     return True
 
 
-def _groups_at_once(query: Query, most: int, memory_mb: int) -> int:
-    values = sum(most_kept(query, pick.field, most) for pick in query.picks)
-    return max(1, int(memory_mb * 1e6 * _MEMORY_SHARE / (values * _VALUE_BYTES)))
-
-
-def _top_paths(files: TopFiles, without: Collection[int]) -> list[str]:
-    return [
-        path
-        for day, paths in files.tops.items()
-        if day not in without
-        for path in paths
-    ]
+def _groups_at_once(reading: _TopReading, spare: Mapping[str, int] | None) -> int:
+    query = reading.query
+    values = sum(
+        spare[pick.field] if spare else most_kept(query, pick.field, reading.most)
+        for pick in query.picks
+    )
+    room = reading.memory_mb * 1e6 * _MEMORY_SHARE
+    return max(1, int(room / (values * _VALUE_BYTES)))
 
 
 def _means(query: Query, declared: Measurement, files: ChosenFiles) -> str:

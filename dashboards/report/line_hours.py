@@ -24,17 +24,25 @@ class HourSet(Set[int]):
         for start_ms in starts_ms:
             self.add(start_ms)
 
-    def add(self, start_ms: int) -> None:
+    def add(self, start_ms: int) -> bool:
+        """Returns whether it is new."""
         hour = start_ms // HOUR_MS
         if not self._marks:
             self._first = hour
         place = hour - self._first
+        if place == len(self._marks):
+            # Mostly the hour after the last.
+            self._marks.append(1)
+            return True
         if place < 0:
             self._marks[:0] = bytes(-place)
             self._first, place = hour, 0
         elif place >= len(self._marks):
             self._marks.extend(bytes(place + 1 - len(self._marks)))
+        if self._marks[place]:
+            return False
         self._marks[place] = 1
+        return True
 
     def __contains__(self, start_ms: object) -> bool:
         if not isinstance(start_ms, int) or start_ms % HOUR_MS:
@@ -58,7 +66,11 @@ class HourPoints(Sequence[Point]):
         self._times_ms, self._values = array("q"), array("d")
 
     def add(self, time_ms: int, value: float) -> None:
-        # Mostly the end; rows of a line whose role or supplier changed begin anew.
+        if not self._times_ms or time_ms > self._times_ms[-1]:
+            self._times_ms.append(time_ms)
+            self._values.append(value)
+            return
+        # Rows of a line whose role or supplier changed begin anew.
         place = bisect(self._times_ms, time_ms)
         self._times_ms.insert(place, time_ms)
         self._values.insert(place, value)
@@ -105,14 +117,14 @@ class LineHours:
     def add(self, row: Row) -> None:
         """Adds a row of `report_queries.line_hours`."""
         time_ms = row.time_ms or 0
-        if time_ms in self.observed:
+        if not self.observed.add(time_ms):
             # An hour occurs twice if the line's supplier or role changed in it.
             return
-        self.observed.add(time_ms)
-        down = float_value(row, "down_use_ratio_p95")
+        use = float_value(row, "down_use_ratio_p95")
         up = float_value(row, "up_use_ratio_p95")
-        if down is not None or up is not None:
-            use = max(u for u in (down, up) if u is not None)
+        if use is None or (up is not None and up > use):
+            use = up
+        if use is not None:
             self.points.add(time_ms, use)
             self.busy += use > BUSY_RATIO
         if (is_up := float_value(row, "up_mean")) is not None:
