@@ -15,6 +15,7 @@ from services import program
 SCENARIO = """
 import asyncio, subprocess, sys, time
 from pathlib import Path
+from namespace_cuts import cut
 from nats_servers import HOSTS, NatsCluster, stream_leader
 from test_journal_log import ids, rows
 from collectors.journal import Journal, JournalConfig, JournalFailed
