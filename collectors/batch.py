@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -140,14 +141,22 @@ def check_batch(batch: Batch, catalogue: Catalogue) -> Batch:
     if set(map(type, columns[0])) - {int} or not _in_64_bits(columns[0]):
         text = "a time that is not a whole number of ms"
         raise Misfit(f"{where}: {text}", text)
+    own = 1 + len(schema.tags)
+    # Together first: columns are many, and in most batches nothing is wrong.
+    are_tags = not set(map(type, chain.from_iterable(columns[1:own]))) - {str}
+    if are_tags and all(
+        _fits(list(chain.from_iterable([columns[at] for at in places])), kind)
+        for kind, places in _places_by_type(schema, catalogue)
+    ):
+        return batch
     for name, column in zip(schema.tags, columns[1:], strict=False):
         if set(map(type, column)) - {str}:
             text = f"tag {name!r} is not text in every row"
             raise Misfit(f"{where}: {text}", text)
     converted: dict[int, Column] = {}
-    for at, field in enumerate(fields, 1 + len(schema.tags)):
+    for at, field in enumerate(fields, own):
         column = columns[at]
-        if _fits(column, field):
+        if _fits(column, field.type):
             continue
         checked = [
             None if value is None else conform(value, field, where) for value in column
@@ -255,7 +264,7 @@ def _check_shape(batch: Batch) -> None:
             f"{where}: {len(columns)} columns do not match the schema",
             "columns do not match the schema",
         )
-    if len({len(column) for column in columns}) > 1:
+    if len(set(map(len, columns))) > 1:
         text = "columns of different lengths"
         raise Misfit(f"{where}: {text}", text)
     if not schema.fields:
@@ -271,6 +280,17 @@ def _declared(schema: Schema, catalogue: Catalogue) -> tuple[Field, ...]:
     return tuple(measurement.field(name) for name in schema.fields)
 
 
+@lru_cache(maxsize=4096)
+def _places_by_type(
+    schema: Schema, catalogue: Catalogue
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """For each type of the declared fields, which columns have it."""
+    places: dict[str, list[int]] = {}
+    for at, field in enumerate(_declared(schema, catalogue), 1 + len(schema.tags)):
+        places.setdefault(field.type, []).append(at)
+    return tuple((kind, tuple(columns)) for kind, columns in places.items())
+
+
 def _unknown_reason(schema: Schema) -> str:
     return f"a name of {schema.measurement} is not in the catalogue"
 
@@ -279,20 +299,21 @@ _NONE = type(None)
 _EXACT = {"int": {int, _NONE}, "float": {float, _NONE}, "str": {str, _NONE}}
 
 
-def _fits(column: Column, field: Field) -> bool:
+def _fits(column: Column, kind: str) -> bool:
     """True if `conform` would certainly leave every value of the column unchanged.
 
     Checks the set of types instead of each value: a poll's batch of 52 rows is checked
     once per column, not once per cell.
     """
     types = set(map(type, column))
-    if types - _EXACT[field.type]:
+    if types - _EXACT[kind]:
         return False
-    if field.type == "str":
+    if kind == "str":
         return True
-    values = [v for v in column if v is not None] if _NONE in types else column
-    if field.type == "int":
-        return _in_64_bits(values)
+    # Neither None nor 0 is outside the limits.
+    values = filter(None, column) if _NONE in types else column
+    if kind == "int":
+        return _in_64_bits(list(values))
     # A sum is finite only if every term is. If it overflows, each value is checked.
     return math.isfinite(sum(values))
 

@@ -39,6 +39,38 @@ def test_whole_numbers_become_floats_if_a_float_is_declared() -> None:
     assert isinstance(value, float)
 
 
+_NAMES = ("rtt_ms", "jitter_ms", "sent", "received")
+_values = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.just(2**63), st.text()
+)
+
+
+@given(st.lists(st.tuples(_values, _values, _values, _values), min_size=1))
+def test_columns_that_are_checked_together_are_judged_as_each_alone(
+    rows: list[tuple[object, ...]],
+) -> None:
+    tags = [["a"] * len(rows)]
+    times = list(range(len(rows)))
+
+    def check(*names: str) -> Batch | None:
+        values = [[row[_NAMES.index(name)] for row in rows] for name in names]
+        schema = Schema("call_path", ("agent",), names)
+        try:
+            return check_batch(
+                Batch("a", 1, schema, (times, *tags, *values)), CATALOGUE
+            )
+        except Misfit:
+            return None
+
+    together = check(*_NAMES)
+    alone = [check(name) for name in _NAMES]
+    assert (together is None) is any(each is None for each in alone)
+    if together is not None:
+        for name, each in zip(_NAMES, alone, strict=True):
+            assert each is not None
+            assert repr(together.field(name)) == repr(each.field(name))
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
