@@ -100,6 +100,7 @@ async def fake_influx(
     write: Callable[[bytes], bytes | None] = lambda body: http_answer(204),
     other: Callable[[str, str, bytes], bytes | None] | None = None,
     token: str = "",
+    timeout_s: float = 30.0,
 ) -> AsyncIterator[tuple[InfluxStore, FakeInflux]]:
     def answer(method: str, path: str, body: bytes) -> bytes | None:
         if path == "/ping":
@@ -111,6 +112,6 @@ async def fake_influx(
         return http_answer(200, {"results": [{"statement_id": 0}]})
 
     async with FakeInflux(answer) as server:
-        client = InfluxServer(server.url, token, "-", 0.5, 0.5)
+        client = InfluxServer(server.url, token, "-", timeout_s, timeout_s)
         async with InfluxStore(client, "db", CATALOGUE) as store:
             yield store, server

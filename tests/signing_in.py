@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import council
+import pytest
+from argon2 import PasswordHasher
 from council_page import STORE
 from starlette.testclient import TestClient
 from store_doubles import AlertList
 
 from dashboards.web import StatusPage, WebConfig
+from dashboards.web.sign_in import local_users
 from dashboards.web.sign_in.access_audit import AccessAudit, AccessEntry
 from dashboards.web.sign_in.local_users import LocalUsers
 from dashboards.web.visitors import Role
@@ -21,6 +24,14 @@ from probes.wire.clock import wall_ms
 
 BASE = "http://localhost:8765"
 PASSWORD = "three random words"
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2id with the least work, for tests about everything else."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    local_users.nobodys_hash.cache_clear()
+    monkeypatch.setattr(local_users, "_hasher", lambda: cheap)
 
 
 def sign_in_config(

@@ -214,22 +214,24 @@ async def cut_while_full(folder: Path, own: Path) -> None:
         filler = fill(folder)
         await towpath.until("up True")
         towpath.tell("down")
-        await until(lambda: desk.pages, "the page", seconds=60)
+        await until(lambda: desk.pages, "the page", seconds=120)
         await towpath.until("down True database or disk is full")
         [trouble] = Disks({"state": folder}, "all").troubles()
         assert trouble.startswith("The disk that holds state is full")
         # What is shown is old, but nothing in it is untrue.
         assert open_alerts(path) == []
         filler.unlink()
-        await until(lambda: open_alerts(path), "the alerts on disk", seconds=60)
-        await until(lambda: towpath.last().endswith("-"), "no more trouble", seconds=60)
+        await until(lambda: open_alerts(path), "the alerts on disk", seconds=120)
+        await until(
+            lambda: towpath.last().endswith("-"), "no more trouble", seconds=120
+        )
         alerts = {alert.key: alert for alert in open_alerts(path)}
         line = alerts.pop("line_down/line=depot-wan")
         assert (line.state, line.suppressed_by) == ("firing", "")
         assert {alert.suppressed_by for alert in alerts.values()} == {line.key}
         assert len(alerts) == 2
         towpath.tell("up")
-        await until(lambda: len(desk.pages) == 2, "the resolution", seconds=60)
+        await until(lambda: len(desk.pages) == 2, "the resolution", seconds=120)
     finally:
         towpath.kill()
     assert _rules(desk) == [("page", "line_down"), ("resolution", "line_down")]
@@ -245,17 +247,17 @@ async def killed_while_full(folder: Path, own: Path) -> None:
         await towpath.until("up False -")
         filler = fill(folder)
         towpath.tell("down")
-        await until(lambda: desk.pages, "the page", seconds=60)
+        await until(lambda: desk.pages, "the page", seconds=120)
         towpath.kill()
         # Nothing could be written, so it does not know what it has sent.
         towpath = Towpath(folder, own, desk)
         await towpath.until("up True")
         towpath.tell("down")
-        await until(lambda: len(desk.pages) == 2, "the page again", seconds=60)
+        await until(lambda: len(desk.pages) == 2, "the page again", seconds=120)
         filler.unlink()
         await towpath.until("down True -")
         towpath.tell("up")
-        await until(lambda: "resolution" in desk.kinds(), "the resolution", seconds=60)
+        await until(lambda: "resolution" in desk.kinds(), "the resolution", seconds=120)
         towpath.kill()
         towpath = Towpath(folder, own, desk)
         await towpath.until("up False -")
@@ -267,6 +269,7 @@ async def killed_while_full(folder: Path, own: Path) -> None:
 
 
 @pytest.mark.netns
+@pytest.mark.timeout(320)
 @pytest.mark.parametrize("history", ["cut_while_full", "killed_while_full"])
 def test_a_line_cut_while_the_disk_is_full_is_paged_by_its_cause(
     tmp_path: Path, history: str

@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
 from test_journal_log import drain
 
 from collectors.journal import JournalReader
@@ -50,7 +51,7 @@ async def write_until_killed(folder: Path, begin: int, appends: int) -> list[int
     )
     assert writer.stdout is not None
     acknowledged = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         for _ in range(appends):
             acknowledged.append(int(await writer.stdout.readline()))
         writer.send_signal(signal.SIGKILL)
@@ -59,6 +60,7 @@ async def write_until_killed(folder: Path, begin: int, appends: int) -> list[int
     return acknowledged
 
 
+@pytest.mark.timeout(300)
 async def test_every_acknowledged_row_is_read_after_kills(tmp_path: Path) -> None:
     chance = random.Random(11)
     acknowledged: set[int] = set()

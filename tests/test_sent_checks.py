@@ -11,9 +11,9 @@ import pytest
 from council_page import CSS, page_client, page_text
 from hypothesis import given
 from hypothesis import strategies as st
-from signing_in import form_fields
+from signing_in import cheap_hashes, form_fields
 from test_support_codes import HER, NOW_MS, OTHER, Clock, codes
-from test_support_pages import _cheap_hashes, desk
+from test_support_pages import desk
 
 from collectors.personal_data import PLACES, erase_agent, prune_files, read_agent
 from collectors.support_codes import BrowserCheck, CodeRefused, SentCheck
@@ -26,7 +26,7 @@ from dashboards.web.browser_checks import (
 from dashboards.web.visitors import Role
 from probes.wire.support_code import VALID_MS
 
-__all__ = ["_cheap_hashes"]
+__all__ = ["cheap_hashes"]
 GOOD = BrowserCheck(21.4, 3.0, 0.0, 48.5, 9.25)
 MEASURED = {
     "rtt_ms": "240.5",

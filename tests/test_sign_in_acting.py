@@ -17,6 +17,7 @@ from signing_in import (
     BASE,
     add_user,
     audited,
+    cheap_hashes,  # noqa: F401 - a fixture
     enter,
     form_fields,
     sign_in_config,

@@ -14,6 +14,7 @@ from signing_in import (
     PASSWORD,
     add_user,
     audited,
+    cheap_hashes,  # noqa: F401 - a fixture
     enter,
     form_fields,
     signing_in,
@@ -29,16 +30,6 @@ from dashboards.web.visitors import Role
 REVERSED = "\u202eadA"
 HOUR_MS = 3_600_000
 NOW_MS = 1_795_000_000_000
-
-
-@pytest.fixture(autouse=True)
-def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2id with the least work: these tests are about everything else."""
-    from argon2 import PasswordHasher
-
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    local_users.nobodys_hash.cache_clear()
-    monkeypatch.setattr(local_users, "_hasher", lambda: cheap)
 
 
 def test_the_sign_in_page_has_no_link_to_itself(tmp_path: Path) -> None:

@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from signing_in import PASSWORD, audited, signing_in
+from signing_in import (
+    PASSWORD,
+    audited,
+    cheap_hashes,  # noqa: F401 - a fixture
+    signing_in,
+)
 from starlette.types import Scope
 from test_check import Folder
 from typer.testing import CliRunner

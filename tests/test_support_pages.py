@@ -14,7 +14,15 @@ import pytest
 from council_page import CSS, page_text
 from hypothesis import given
 from hypothesis import strategies as st
-from signing_in import BASE, add_user, audited, enter, form_fields, sign_in_config
+from signing_in import (
+    BASE,
+    add_user,
+    audited,
+    cheap_hashes,  # noqa: F401 - a fixture
+    enter,
+    form_fields,
+    sign_in_config,
+)
 from starlette.testclient import TestClient
 from store_doubles import AlertList, MemoryStore
 
@@ -30,7 +38,6 @@ from dashboards.web.laptop_day import (
     laptop_day,
     read_rows,
 )
-from dashboards.web.sign_in import local_users
 from dashboards.web.visitors import Role
 from probes.wire.failure import Outcome
 from probes.wire.report import Report, Result, Whereabouts, samples
@@ -114,14 +121,6 @@ def desk(
     with TestClient(page.app, base_url=BASE, follow_redirects=False) as client:
         enter(client, "Grace Hopper")
         yield Desk(client, codes, folder)
-
-
-@pytest.fixture(autouse=True)
-def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from argon2 import PasswordHasher
-
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(local_users, "_hasher", lambda: cheap)
 
 
 def test_the_desk_reads_one_verdict_and_what_to_say_and_try(tmp_path: Path) -> None:
