@@ -11,7 +11,7 @@ from dashboards.grafana.board import (
     select,
     steps_of_rule,
 )
-from dashboards.grafana.boards.call_panels import record_column
+from dashboards.grafana.boards.call_panels import ALL, record_column
 from dashboards.grafana.boards.recorded_call_panels import NO_RECORD
 from dashboards.grafana.boards.rule_texts import what_to_do
 
@@ -102,4 +102,26 @@ SIP_CODES = Panel(
     sort=("calls_sum", True),
     no_value="None of enough people",
 )
-PHONE_CALLS = BoardRow("Telephone calls", (TRUNKS, SIP_CODES), collapsed=True)
+WAITING = Panel(
+    "How long did callers wait for a sign, and for an answer?",
+    "Until the first sign: the post-dial delay by SIP on a mirrored port (towpath rtp "
+    "--interface --sip), the mean of all calls; Microsoft's log does not have it. "
+    "Until answered: the 95th percentile of Microsoft's log, with ringing. They have "
+    "only the time in common: calls that are not on the port are in the second alone.",
+    (
+        PanelQuery(
+            select("sip_calls", ("delay_ms", "mean"), where=ALL),
+            "until the first sign",
+        ),
+        PanelQuery(
+            select("phone_calls", ("answer_p95_ms", "mean"), where=ALL),
+            "until answered",
+        ),
+    ),
+    "ms",
+    width=24,
+    height=8,
+    soft_minimum=0,
+    no_value="Neither SIP on a mirrored port nor Microsoft's log is read",
+)
+PHONE_CALLS = BoardRow("Telephone calls", (TRUNKS, SIP_CODES, WAITING), collapsed=True)
