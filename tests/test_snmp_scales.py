@@ -40,6 +40,10 @@ def rule(class_: str, divisors: Sequence[float]) -> SensorRule:
         ("frequency", [1, 10, 100], [499], 10),
         ("dbm", [1, 10, 100], [b"-6.9", b"-40"], 1),
         ("temperature", [1, 10], [b"310 C", b"no probe"], 10),
+        # The circuits of a board, and not the phases of mains.
+        ("voltage", [1, 10, 100, 1000], [335, 111, 1210], 100),
+        ("voltage", [1, 10, 100, 1000], [1008, 1000, 3291, 1523, 11343], 1000),
+        ("voltage", [1, 10, 100, 1000], [2301, 2298, 2305], None),
     ],
 )
 def test_the_rows_show_the_scale(
@@ -55,6 +59,26 @@ def test_a_code_of_rows_without_a_probe_is_not_shown() -> None:
     assert found is not None
     assert -410 in found.skip
     assert with_certain_scale(tenths, [716, 752]) is None
+
+
+def test_a_number_of_several_rows_is_no_code_if_it_is_usual() -> None:
+    optics = rule("voltage", [1000, 1, 10]).model_copy(update={"described": True})
+    found = with_certain_scale(optics, [3290, 3280, 3290, -1, -1, -1, -1])
+    assert found is not None
+    assert found.divisor == (1000,)
+    assert {3290, -1} & {*found.skip} == {-1}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "chosen"),
+    [([35164], 1000), ([250, 0, 61], 1), ([6, 15], 1), ([4000], None), ([1], None)],
+)
+def test_power_without_a_unit_is_in_watts_or_milliwatts(
+    numbers: list[Value], chosen: float | None
+) -> None:
+    power = rule("power", [1, 1000]).model_copy(update={"usual": (2.0, 9000.0)})
+    found = with_certain_scale(power, numbers)
+    assert (None if found is None else found.divisor[0]) == chosen
 
 
 def test_zeros_need_no_scale() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from collectors.snmp.drafting.mib_objects import GAUGES, MibObject
+from collectors.snmp.drafting.mib_objects import GAUGES, NUMBERS, MibObject
 from collectors.snmp.drafting.mib_words import WORD_LISTS
 
 # Sessions and the like that come each second, although "second" is the unit of times.
@@ -34,6 +34,11 @@ _PAST |= {
 _PAST |= {"index", "instance", "module", "rate", "role", "time", "timeout", "vlan"}
 
 
+# What a printer has done, which says when it needs service.
+_PAGES = {"copies", "impressions", "jam", "jams", "page", "pages", "prints", "sheets"}
+_COUNTED = {"count", "counter", "total"}
+
+
 def is_count(mib_object: MibObject, words: Sequence[str]) -> bool:
     """Return True if it is a number of sessions, calls, users or the like that there
     are now; in a table, only if the name says so for certain."""
@@ -42,6 +47,9 @@ def is_count(mib_object: MibObject, words: Sequence[str]) -> bool:
         return base in GAUGES and not named & (
             WORD_LISTS.never_now | WORD_LISTS.settings | {"limit", "peak"}
         )
+    if mib_object.kind == "scalar" and _PAGES & named and _COUNTED & named:
+        unsure = WORD_LISTS.settings | WORD_LISTS.never_now | {"limit", "time", "size"}
+        return base in NUMBERS and not named & unsure
     if "ses" in words and "count" not in words:
         return False  # Severely errored seconds of a line.
     if words[-1] == "cps":

@@ -91,16 +91,24 @@ _NAMED_UNITS = (
     ("current", {"milliamp", "milliamps", "milliamperes"}, 0.001),
     ("current", {"amp", "amps", "amperes"}, 1.0),
 )
+# Likewise a pressure, whose unit is the last word.
+_PRESSURES = {"kpa": 1.0, "pa": 0.001, "psi": 6.894757, "bar": 100.0}
+_PRESSED = {"pres", "press", "pressure"}
 _WARM = {"temp", "temperature", "tmp"}
 _QUANTITIES = frozenset().union(*(names for _, names in _NAME_WORDS))
 _RADIO_QUALITY = (
     ("signal", {"rsrp", "rssi", "rscp"}, "dbm"),
     ("snr", {"sinr", "snr", "rsrq"}, "db"),
 )
+# A mobile network, whose signal is in dBm if it is negative.
+_MOBILE = {"cdma", "cell", "cellular", "gsm", "lte", "mobile", "modem", "umts", "wcdma"}
 _PERCENT_NAMES = {"percent", "percentage", "pct"}
 # Of a probe, whether it is there or which one it is.
 _NO_VALUES = {"avail", "available", "exists", "indx", "serial", "valid"}
 _LAST_NAMES = {"hz": "frequency", "rpm": "fanspeed"}
+_HUNDREDTHS = 100.0
+# After the word power: how much of it flows.
+_DRAWN = {"consumed", "consumption", "draw", "drawn", "usage"}
 _MOST_CODES = 3
 
 
@@ -210,7 +218,7 @@ def _is_not_now(words: Sequence[str]) -> bool:
         # Of a unit or a control board, not its number.
         last = [word for word in last if word not in WORD_LISTS.owners]
     return bool(WORD_LISTS.not_now & {*last}) or bool(
-        {"threshold", "setpoint"} & {*words}
+        {"threshold", "setpoint", "slope", "cal"} & {*words}
     )
 
 
@@ -286,6 +294,10 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
         if named & names:
             found = _scaled(class_, factor / scale, "scale" in hint, True)
             return msgspec.structs.replace(found, is_described=True)
+    if words[-1] in _PRESSURES and named & _PRESSED:
+        factor = _PRESSURES[words[-1]] / scale
+        found = _scaled("pressure", factor, "scale" in hint, True)
+        return msgspec.structs.replace(found, is_described=True)
     for class_, names in _NAME_WORDS:
         if named & names or _LAST_NAMES.get(words[-1]) == class_:
             return _scaled(class_, 1 / scale, "scale" in hint)
@@ -296,8 +308,11 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
     if words[-1] in ("current", "amps", "amp") or {"current", "load"} <= named:
         return _scaled("current", 1 / scale, "scale" in hint)
     if words[-1] in ("power", "watts", "watt") or (
-        words[-1] == "consumption" and named & {"power", "poe"}
+        words[-1] in _DRAWN and named & {"power", "poe"}
     ):
+        if scale == _HUNDREDTHS:
+            # Of kilowatts, rather than of watts.
+            return None
         return _scaled("power", 1 / scale, "scale" in hint)
     return None
 
@@ -307,6 +322,8 @@ def _radio_quality(
 ) -> MeasuredObject | None:
     """Return what a mobile network's signal is like, if its name and unit say so."""
     unit = mib_object.units.lower() or hint_word(mib_object.hint.lower(), "unit")
+    if words[-1] == "rssi" and not unit and _MOBILE & {*words}:
+        return MeasuredObject("signal", has_unit=True, is_described=True)
     for class_, names, wanted in _RADIO_QUALITY:
         if words[-1].endswith(tuple(names)) and unit == wanted:
             scale = stated_divisor("", mib_object.hint.lower())

@@ -45,6 +45,7 @@ from collectors.snmp.drafting.typed_values import (
     MibIndex,
     TypedColumns,
     is_described_value,
+    named_scalars,
     own_unit_items,
     texts_with_units,
     typed_columns,
@@ -132,12 +133,15 @@ def _draft_tables(
                 else:
                     typed = None
             texts = [] if is_scalar else texts_with_units(chosen, meanings)
-            if meanings or typed is not None or texts:
+            pairs = list(named_scalars(chosen, meanings)) if is_scalar else []
+            if meanings or typed is not None or texts or pairs:
                 table = TableDraft("", parent, is_scalar)
                 _fill(table, chosen, meanings, objects, values, states)
                 # What a value says itself comes first.
                 for text in texts:
                     _add_texts(table, text, chosen, objects)
+                for pair in pairs:
+                    _add_pair(table, pair)
                 if typed is not None:
                     _add_typed(table, typed, chosen, objects)
                 if table.items or any(table.choices.values()):
@@ -254,6 +258,17 @@ def _add_typed(
     if typed.kind is not None:
         kind = _column_key(table, typed.kind)
     for item in typed_items(typed, value, kind, name, descr):
+        _add(table, "sensors", item)
+
+
+def _add_pair(table: TableDraft, pair: TypedColumns) -> None:
+    """Add the items of a scalar whose kind and name another scalar gives."""
+    if pair.kind is None:
+        return
+    value, name = _column_key(table, pair.value), _column_key(table, pair.kind)
+    words = " ".join(split_words(pair.value.name)[:-1])
+    descr = f'["{{{name}}}", {to_capital(words)}]'
+    for item in typed_items(pair, value, name, name, descr):
         _add(table, "sensors", item)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from collectors.snmp.drafting.mib_objects import MibObject
 from collectors.snmp.drafting.mib_words import WORD_LISTS
 from collectors.snmp.drafting.object_meaning import MeasuredObject
+from collectors.snmp.drafting.plain_power import WATTS_OR_LESS, may_be_watts
 from collectors.snmp.drafting.state_meaning import CodeStateObject, TextStateObject
 from collectors.snmp.drafting.unit_words import DEGREES
 from collectors.snmp.profiles.label_severity import split_words
@@ -21,6 +22,8 @@ from collectors.snmp.tables.quantities import CODES, DESCRIBED, SENSORS, USUAL
 # Words of mains voltages, which have a narrower range than all voltages, and of others.
 _MAINS = {"input", "output", "bypass", "phase", "outlet", "inlet", "utility", "mains"}
 _NOT_MAINS = {"dc", "battery", "batt", "rectifier", "rect", "converter", "board", "psu"}
+# What a rectifier gets.
+_RECTIFIERS, _FROM_MAINS = {"rectifier", "rect"}, {"ac", "input", "inlet", "mains"}
 # Words of probes, which may be anywhere.
 _AMBIENT = {
     "ambient",
@@ -90,20 +93,33 @@ def sensor_items(
     if found.class_ == "temperature" and found.is_described and not values:
         # Inside equipment, whole degrees and tenths can be told apart.
         is_certain = is_certain and bool(_AMBIENT & {*split_words(name)})
+    if found.class_ == "fanspeed" and mib_object.base == "OCTET":
+        # A text may say that it is a share.
+        yield f"{{class: percent, of: {key}, when: {{{key}: '%'}}, descr: {descr}}}"
+        key = f"{key}, unless: {{{key}: '%'}}"
     if not is_certain and found.class_ == "fanspeed":
         # It may be revolutions, a share, or a step.
         yield f"{{class: fanspeed, of: {key}, usual: [300, 30000], descr: {descr}}}"
         yield f"{{class: percent, of: {key}, usual: [15, 100], descr: {descr}}}"
         return
     parts = [f"class: {found.class_}", f"of: {key}"]
-    if not is_certain:
+    if not is_certain and found.class_ == "power" and not found.has_unit:
+        if not may_be_watts(mib_object):
+            return
+        parts += WATTS_OR_LESS
+    elif not is_certain:
         if found.class_ not in USUAL:
             return
         words = split_words(name)
         is_optics = is_optics or bool(_OPTICS & {*words})
-        parts += _possible_scales(found, words, is_optics)
+        module = split_words(mib_object.module)
+        is_mains = _is_mains(words, module)
+        parts += _possible_scales(found, words, is_optics, is_mains)
     elif found.divisor != 1:
         parts.append(f"divisor: {found.divisor:g}")
+    if found.class_ == "signal" and found.is_described:
+        # Others send a step, or a share.
+        parts.append("usual: [-125, -20]")
     if is_certain and found.is_described and not values and found.class_ in DESCRIBED:
         least, most = DESCRIBED[found.class_]
         parts.append(f"usual: [{least:g}, {most:g}]")
@@ -146,7 +162,7 @@ def are_of_optics(members: Iterable[MibObject]) -> bool:
 
 
 def _possible_scales(
-    found: MeasuredObject, words: Sequence[str], is_optics: bool
+    found: MeasuredObject, words: Sequence[str], is_optics: bool, is_mains: bool
 ) -> Iterator[str]:
     divisors = [1, 10, 100]
     if found.class_ in _THOUSANDTHS:
@@ -155,15 +171,15 @@ def _possible_scales(
         divisors.append(_OPTICS_DIVISORS[found.class_])
     described = int(found.divisor)
     is_whole = found.multiplier == 1 and described == found.divisor
-    if is_described := found.has_unit and is_whole:
+    if found.has_unit and is_whole:
         # What the description gives comes first.
         divisors = [described, *(d for d in divisors if d != described)]
         yield "described: true"
     yield f"divisor: [{', '.join(map(str, divisors))}]"
-    if is_optics and found.class_ in _OPTICS_USUAL and not is_described:
+    if is_optics and found.class_ in _OPTICS_USUAL:
         yield f"usual: {_OPTICS_USUAL[found.class_]}"
         return
-    if found.class_ == "voltage" and _is_mains(words):
+    if found.class_ == "voltage" and is_mains:
         yield "usual: [85, 500]"
     if found.class_ == "dbm" and _RECEIVED & {*words}:
         # Stronger light that is received is rather a number of microwatts.
@@ -173,8 +189,13 @@ def _possible_scales(
         yield "usual: [9.5, 95]"
 
 
-def _is_mains(words: Sequence[str]) -> bool:
-    return bool(_MAINS & {*words}) and not _NOT_MAINS & {*words}
+def _is_mains(words: Sequence[str], module: Sequence[str]) -> bool:
+    """Return True if a voltage of this name, or one of a PDU, is that of mains."""
+    named = {*words}
+    if _FROM_MAINS & named and _RECTIFIERS & named:
+        return True
+    is_of_pdu = any(word.endswith("pdu") for word in module)
+    return (is_of_pdu or bool(_MAINS & named)) and not _NOT_MAINS & named
 
 
 def _fit(

@@ -16,6 +16,8 @@ _ON, _OFF = {"on", "active", "raised", "set"}, {"off", "inactive", "cleared", "c
 _THERE = {"present", "online", "installed"}
 # As the last word only: connectedRoutes says something else.
 _THERE_LAST = {"alive", "connected", "running"}
+# Of the whole device likewise. In a table, there may be thousands.
+_SO_LAST = {"active", "charging", "complete", "operational", "ready", "up"}
 # What has a contact: it is on or off, and neither is better.
 _CONTACTS = {"breaker", "outlet", "relay", "contact", "socket", "receptacle"}
 # Last words of modes that are what there is now, and no setting.
@@ -25,11 +27,16 @@ _MOST_STATES = 40
 _LAST_WORDS = {"status", "state", "role", "health", "condition"}
 # Last words of the names of what made something happen.
 _CAUSES = {"cause", "reason"}
-# Last words of the names of texts that are states.
+# Last words of the names of texts that are states, and of those that say whether
+# something is so.
 _TEXT_STATES = {"status", "state", "health", "condition"}
+_SO_TEXTS = {"connected", "registered", "running", "started"}
 # Last words of names of states that numbers give, of what is a fault if it is not 0,
 # and of what may also count.
 _CODE_STATES = {"status", "state", "health"}
+# Likewise of contacts, and of what a battery does.
+_CODE_STATES |= {"charging", "contact", "discharging", "relay"}
+_SENSORS = {"sen", "sensor"}
 _FAULTS = {"alarm", "fault", "leak", "overheat", "overload", "smoke"}
 _FAILURES = {"fail", "failed", "failure"}
 _PARTS = {"ac", "battery", "charger", "dc", "fan", "fuse", "input", "inverter"}
@@ -40,6 +47,9 @@ _NO_CODES = {"conf", "count", "debug", "distance", "in", "nbr", "neighbor", "num
 _NO_CODES |= {"number", "send", "stat", "statistics", "stats", "total", "tx", "rx"}
 # Before alarm they name a threshold: low alarm. Too low is none.
 _LEVELS = {"hi", "high", "lo", "low", "lower", "max", "min", "upper"}
+# Nor is it an alarm that these words of a name say.
+_NO_ALARMS = {"delay", "events", "id", "index", "interval", "output", "release", "time"}
+_NO_ALARMS |= {"trigger", "unlock", "value", "window"}
 _MEASURED = {"amp", "charge", "humidity", "speed", "temp", "temperature", "voltage"}
 
 
@@ -82,7 +92,7 @@ def state_of(
         is_text = mib_object.syntax.startswith("OCTET STRING:") and any(
             kind in mib_object.syntax for kind in ("DisplayString", "AdminString")
         )
-        if is_text and words[-1] in _TEXT_STATES:
+        if is_text and _without_number(words)[-1] in _TEXT_STATES | _SO_TEXTS:
             return TextStateObject()
         return None if settings else _code_of(mib_object)
     if len(labels) > _MOST_STATES or words[-1] in ("unit", "units"):
@@ -97,7 +107,11 @@ def state_of(
     if lower & _YES and lower & _NO:
         if trouble:
             if_yes, if_no = "critical", "ok"
-        elif _THERE & {*words} or words[-1] in _THERE_LAST:
+        elif (
+            _THERE & {*words}
+            or words[-1] in _THERE_LAST
+            or (mib_object.kind == "scalar" and words[-1] in _SO_LAST)
+        ):
             if_yes, if_no = "ok", "unknown"
         elif words[-1] in ("status", "state"):
             if_yes, if_no = "unknown", "unknown"
@@ -133,13 +147,17 @@ def state_of(
 
 def _code_of(mib_object: MibObject) -> CodeStateObject | None:
     """Return the state that a number without an enumeration is, by its name alone."""
-    words = split_words(mib_object.name)
+    words: Sequence[str] = split_words(mib_object.name)
     if mib_object.base not in GAUGES or _NO_CODES & {*words}:
         return None
     if mib_object.units or mib_object.hint:
         return None
-    while len(words) > 1 and words[-1].isdecimal():
-        words = words[:-1]
+    words = _without_number(words)
+    if words[0] == "alarm" and mib_object.kind == "scalar" and len(words) > 1:
+        is_level = bool((_LEVELS | _MEASURED | _NO_ALARMS) & {*words[1:]})
+        return None if is_level else CodeStateObject(is_trouble=True)
+    if words[-2:-1] == ["switch"] and words[-1] in _SENSORS:
+        return CodeStateObject()
     if words[-2:-1] and words[-2] in _LEVELS and "too" not in words:
         return None
     if words[-1] in _FAULTS or (
@@ -149,6 +167,13 @@ def _code_of(mib_object: MibObject) -> CodeStateObject | None:
     # A temperature status may be the temperature; a sensor's status is not.
     is_value = bool(_MEASURED & {*words}) and "sensor" not in words
     return CodeStateObject() if words[-1] in _CODE_STATES and not is_value else None
+
+
+def _without_number(words: Sequence[str]) -> Sequence[str]:
+    """Return the words of a name without the numbers at its end: status1."""
+    while len(words) > 1 and words[-1].isdecimal():
+        words = words[:-1]
+    return words
 
 
 def _with_pairs(words: Sequence[str]) -> set[str]:

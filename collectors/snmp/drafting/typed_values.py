@@ -40,6 +40,8 @@ _QUANTITIES = (
     (r"fan( ?speed)?s?|tach(ometer)?", "fanspeed"),
     (r"air ?flow", "airflow"),
 )
+# Tenths of units, as labels: dV.
+_TENTHS = {"d v": "voltage", "d a": "current", "d w": "power"}
 _LEAST_CLASSES = 2
 # In a text, instead of an enumeration: the pattern of its values.
 _TEXTS = (
@@ -209,6 +211,31 @@ def _find_kind(
     return None
 
 
+def named_scalars(
+    members: Sequence[MibObject], meanings: Mapping[str, object]
+) -> Iterator[TypedColumns]:
+    """Yield the numbered scalars whose kind another scalar names: `sensor1Value` and
+    `sensor1Name`."""
+    names = {
+        words: member
+        for member in members
+        if "STRING" in member.syntax
+        and (words := _stem_of_number(member, _NAMES)) is not None
+    }
+    for member in members:
+        stem = _stem_of_number(member, _VALUES)
+        if stem in names and member.oid not in meanings and _is_value(member):
+            yield TypedColumns(member, _NAMED, names[stem])
+
+
+def _stem_of_number(member: MibObject, last: set[str]) -> tuple[str, ...] | None:
+    """Return the words before the last, if this is one of `last`, after a number."""
+    words = split_words(member.name)
+    if len(words) < 3 or words[-1] not in last or not words[-2].isdecimal():
+        return None
+    return tuple(words[:-1])
+
+
 def typed_items(
     typed: TypedColumns, value: str, kind: str, name: str | None, descr: str
 ) -> Iterator[str]:
@@ -307,6 +334,8 @@ def _class_of(words: str) -> tuple[str, float] | None:
     for pattern, class_ in _QUANTITIES:
         if re.fullmatch(pattern, words):
             return class_, 1.0
+    if words in _TENTHS:
+        return _TENTHS[words], 10.0
     for pattern, class_, factor in UNIT_WORDS:
         if factor is not None and factor <= 1 and re.fullmatch(pattern, words):
             return class_, float(f"{1 / factor:.9g}")

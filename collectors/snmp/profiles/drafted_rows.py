@@ -9,7 +9,7 @@ shows decides.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from collectors.snmp.profiles.items import SensorRule, WirelessRule
 from collectors.snmp.profiles.label_severity import split_words
@@ -24,26 +24,27 @@ from collectors.snmp.session.session import Value
 _SAME_RATIO = 1.06
 _TROUBLE = ("critical", "warning")
 _SCALAR = "0"
+_CONDITIONS = ("when", "unless")
 _ABSENT = {"absent", "empty", "missing", "none", "notavailable", "notfitted"}
 _ABSENT |= {"notinstalled", "notpresent", "removed", "unequipped"}
 
 
 class SettledColumns:
-    """What profiles of known devices decide about: the columns that they name, and the
-    tables and groups of scalars in which they find something."""
+    """What profiles of known devices decide about: the columns that their items show,
+    and the tables and groups of scalars in which they find something."""
 
     def __init__(
         self, profiles: Iterable[Profile], columns: Mapping[str, Mapping[str, Value]]
     ) -> None:
         self._named: set[str] = set()
+        self._conditions: set[str] = set()
         self._read: set[str] = set()
         for profile in profiles:
             if profile.head.drafted or profile.is_general:
                 continue
             for table in profile.body.tables.values():
-                self._named |= {
-                    table.oid(n) for n, c in table.columns.items() if not c.is_elsewhere
-                }
+                self._named |= {table.oid(name) for name in _settled(table)}
+                self._conditions |= {table.oid(name) for name in _conditions(table)}
                 for _, _, rule in table.items:
                     column = table.oid(key_column(rule))
                     if columns.get(column):
@@ -61,10 +62,20 @@ class SettledColumns:
         return column in self._named and rule.class_ != "state"
 
     def select(self, rows: Iterable[MatchedRow]) -> Iterator[MatchedRow]:
-        """Yield the rows of a drafted sensor. If a profile names its column, these are
-        only the states of parts that are not there, which profiles may pass over."""
-        for row in rows:
-            if _column_of(row) not in self._named or _is_absent(row):
+        """Yield the rows of a drafted sensor. If a profile shows its column, these are
+        only the states of parts that are not there, which profiles may pass over.
+
+        A state that is only a condition counts if all rows are well or bad: of ports
+        that may be used or not, there are many.
+        """
+        found = list(rows)
+        columns = {_column_of(row) for row in found}
+        is_settled = bool(columns & self._named) or (
+            bool(columns & self._conditions)
+            and not all(_says_something(s) for s in map(measure, found) if _is_state(s))
+        )
+        for row in found:
+            if not is_settled or _is_absent(row):
                 yield row
 
 
@@ -107,6 +118,45 @@ class KnownRows:
         ):
             return []
         return found
+
+
+def _settled(table: Table) -> set[str]:
+    """Return the columns of a table that its items show, or that a function of them may
+    use.
+
+    A column that only names a row, or is only a condition, is not shown yet: it may be
+    a state.
+    """
+    own = {name for name, column in table.columns.items() if not column.is_elsewhere}
+    rules = [rule for _, _, rule in table.items]
+    if any(_has_function(rule) or getattr(rule, "port", ()) for rule in rules):
+        return own
+    if not all(isinstance(rule, SensorRule) for rule in rules):
+        return own
+    return own & {
+        column
+        for rule in rules
+        for key, column in rule.named_columns()
+        if key not in _CONDITIONS
+    }
+
+
+def _conditions(table: Table) -> set[str]:
+    return {
+        column
+        for _, _, rule in table.items
+        for key, column in rule.named_columns()
+        if key in _CONDITIONS and column in table.columns
+    }
+
+
+def _is_state(reading: object) -> TypeGuard[Sensor]:
+    return isinstance(reading, Sensor) and reading.class_ == "state"
+
+
+def _has_function(rule: Any) -> bool:
+    limits = getattr(rule, "limits", None)
+    return bool(getattr(rule, "function", None) or getattr(limits, "function", None))
 
 
 def _is_absent(row: MatchedRow) -> bool:

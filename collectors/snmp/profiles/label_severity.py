@@ -11,7 +11,9 @@ import yaml
 
 from collectors.snmp.profiles.profile_types import Severity
 
-_WORDS = re.compile(r"kWh|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORDS = re.compile(
+    r"kWh|[kK]Pa(?![a-z])|[A-Z]{2,}s(?![a-z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+"
+)
 _SEVERITY_WORDS: dict[Severity, frozenset[str]] = {
     name: frozenset(words.split())
     for name, words in yaml.safe_load(

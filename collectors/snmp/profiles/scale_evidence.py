@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from collectors.snmp.profiles.items import ProcessorRule, SensorRule
 from collectors.snmp.session.octet_text import as_number
@@ -23,6 +24,13 @@ _END_OF_8_BITS = 255
 _SIGNED_ENDS = (127, -128)
 # 100 per cent in tenths and in hundredths.
 _MOST_TENTHS, _MOST_HUNDREDTHS = 1000, 10_000
+# What circuits run on, in volts: the cores of processors, and the usual voltages.
+_RAILS = (
+    *((0.68, 1.32), (1.41, 1.59), (1.69, 1.92), (2.35, 2.65), (3.1, 3.5)),
+    *((4.7, 5.3), (11.2, 12.8)),
+)
+_MILLIVOLTS = 1000.0
+_LEAST_RAILS, _RAIL_SPREAD = 3, 2.5
 _CODES = CODES | {_END_OF_8_BITS, *_SIGNED_ENDS}
 _DECIMAL = re.compile(rb"\d[.,]\d")
 
@@ -47,6 +55,8 @@ def with_certain_scale(
     if not shown:
         return rule if numbers and rule.class_ != "temperature" else None
     codes = _find_codes(rule, shown)
+    if (of_rails := _divisor_of_rails(rule, shown)) is not None:
+        return _with_divisor(rule, of_rails, frozenset())
     for own_codes in (codes,) if len(rule.divisor) == 1 else (frozenset(), codes):
         evidence = [number for number in shown if number not in own_codes]
         fitting = [d for d in rule.divisor if _fits(rule, d, evidence)]
@@ -56,6 +66,26 @@ def with_certain_scale(
             certain = len(fitting) == 1
             return _with_divisor(rule, fitting[0], own_codes) if certain else None
     return None
+
+
+def _divisor_of_rails(rule: SensorRule, numbers: Iterable[float]) -> float | None:
+    """Return the one divisor with which most numbers are the voltages of circuits:
+    several of them, and far apart, as neither mains nor batteries are."""
+    if rule.class_ != "voltage" or rule.usual or _MILLIVOLTS not in rule.divisor:
+        return None
+    different = {*numbers}
+
+    def are_rails(divisor: float) -> bool:
+        volts = {n / divisor for n in different}
+        rails = {v for v in volts if any(low <= v <= high for low, high in _RAILS)}
+        return (
+            len(rails) >= _LEAST_RAILS
+            and max(rails) >= _RAIL_SPREAD * min(rails)
+            and 4 * len(rails) >= 3 * len(volts)
+        )
+
+    fitting = [divisor for divisor in rule.divisor if are_rails(divisor)]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def with_shared_scale(
@@ -115,7 +145,11 @@ def _find_codes(rule: SensorRule, numbers: Sequence[float]) -> frozenset[float]:
 def _with_divisor(
     rule: SensorRule, divisor: float, codes: frozenset[float]
 ) -> SensorRule:
-    whole = sorted(int(code) for code in codes if code == int(code))
+    # A number that is usual with this divisor is a measurement that several rows have.
+    is_described = rule.described and divisor == rule.divisor[0]
+    fits = _fits_described if is_described else partial(_fits, divisor=divisor)
+    true_codes = [code for code in codes if not fits(rule, numbers=[code])]
+    whole = sorted(int(code) for code in true_codes if code == int(code))
     skip = (*rule.skip, *whole)
     if len(rule.divisor) > 1:
         skip = (*skip, _END_OF_8_BITS)
