@@ -48,7 +48,7 @@ pings_6 = pytest.mark.skipif(
 async def test_a_host_that_is_there_answers_with_a_time() -> None:
     async with Pinger(every_s=0.2, loopback=True) as pinger:
         watched = [pinger.watch(f"127.0.0.{n}") for n in range(1, 51)]
-        await asyncio.sleep(1.3)
+        await until(lambda: pinger.sent >= 3 * len(watched), "three echoes to each")
         found = [target.read_result() for target in watched]
     for echoes in found:
         assert echoes is not None
