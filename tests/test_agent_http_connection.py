@@ -81,7 +81,7 @@ async def answer_to(*answers: bytes, ends: bool = True) -> HttpResponse | str:
     """The answer that is read, or why there is none."""
     async with Peer(*answers, ends=ends).running() as connection:
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 return await connection.request("GET", "/", most_bytes=MOST_BYTES)
         except NoAnswer as error:
             return str(error)

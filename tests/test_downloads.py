@@ -147,5 +147,5 @@ async def test_a_name_without_an_address_is_not_looked_up_again(
     with FaultyServer() as server:
         url = f"http://stream.example:{server.port}/"
         with pytest.raises(DownloadFailed, match="its name has no address"):
-            await asyncio.wait_for(download(url, {}, LIMITS), 5)
+            await asyncio.wait_for(download(url, {}, LIMITS), 30)
         assert not server.requests

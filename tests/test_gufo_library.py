@@ -140,7 +140,7 @@ async def test_the_descriptor_is_a_connected_socket_that_python_can_use_too() ->
         readable = asyncio.Event()
         asyncio.get_running_loop().add_reader(gufo.descriptor, readable.set)
         gufo.send_get([SYS_NAME])
-        await asyncio.wait_for(readable.wait(), 5.0)
+        await asyncio.wait_for(readable.wait(), 30.0)
         asyncio.get_running_loop().remove_reader(gufo.descriptor)
         assert b"public" in os.read(gufo.descriptor, 65_535)
 

@@ -50,7 +50,7 @@ async def test_addresses_that_refuse_or_are_silent_are_passed_over(
         for one in waiting:
             one.setblocking(False)
             one.connect_ex(("127.0.0.1", silent.port))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             alive = TcpAddress(V4, "127.0.0.1", port)
             _, writer = await connect_first([DEAD, silent, alive])
         assert writer.get_extra_info("peername")[1] == port

@@ -81,7 +81,7 @@ class Listener:
         self._stream, self.last_id, self.heartbeats = stream, "", 0
 
     async def next(self) -> tuple[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             async for chunk in self._stream:
                 fields = dict(
                     line.split(": ", 1) for line in chunk.decode().split("\n") if line
@@ -95,7 +95,7 @@ class Listener:
 
     async def begin(self) -> None:
         while not self.last_id:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 chunk = await anext(self._stream)
             if chunk.startswith(b"id: "):
                 self.last_id = chunk.decode().split()[1]
