@@ -28,6 +28,7 @@ WAITING: tuple[str, ...] = (
     "test_river_stop",
     "test_alerts_standby",
     "test_sharing_processes",
+    "test_sharing_nats",
     "test_dmz_node",
     "test_journal_nats",
     "test_store_writers",

@@ -145,6 +145,10 @@ async def test_a_poller_stops_polling_before_it_says_that_it_has(server: NatsSer
             b.set_estate(council)
             await until(lambda: a.held < 64, "less for the first")
             assert b.held == 0
+            # What it keeps it does not lose, however long it takes to stop the rest.
+            kept, until_s = a.held, a.deadline_s + LEASE_S / 2
+            await until(lambda: a.deadline_s > until_s, "renewals meanwhile")
+            assert (a.held, b.held) == (kept, 0)
             stopped.set()
             await until(lambda: a.held + b.held == 64, "two shares")
 

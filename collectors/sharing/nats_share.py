@@ -75,6 +75,8 @@ class NatsShare:
         self._old_keys: set[str] = set()
         self._turn = asyncio.Event()
         self._stepping = asyncio.Lock()
+        # One that is waited for no more is not collected before it has ended.
+        self._last_step: asyncio.Task[None] | None = None
         self._failures = FailureLog("pollers_not_shared", level="warning")
         self._tasks = BackgroundTasks()
         self._is_leaving = False
@@ -190,8 +192,8 @@ class NatsShare:
         try:
             while not (reading.done() or self._is_leaving):
                 self._turn.clear()
-                await self._step()
-                await self._publish(bucket)
+                await self._step_and_renew(bucket)
+                await self._publish(bucket, self._roster.entry)
                 await self._remove_ended(bucket)
                 now_s = self._now_s()
                 if self._is_deaf(now_s):
@@ -243,6 +245,24 @@ class NatsShare:
                 self._session = self._new_session()
                 self._roster.copy_log(session.roster)
 
+    async def _step_and_renew(self, bucket: KeyValue) -> None:
+        """Steps. While a busy poller stops what it gives up, it keeps the rest: its
+        lease is renewed, but others do not wait for it for longer than a lease."""
+        stepping = self._last_step = asyncio.create_task(self._step(), name="step")
+        until_s, every_s = self._now_s() + self._lease_s, self._lease_s / RENEWALS
+        try:
+            while self._now_s() < until_s:
+                await asyncio.wait((stepping,), timeout=every_s)
+                published = self._session.published
+                if stepping.done():
+                    break
+                if published and not self._roster.has_expired(self._now_s()):
+                    await self._publish(bucket, published)
+            await stepping
+        except asyncio.CancelledError:
+            stepping.cancel()
+            raise
+
     async def _apply(self, session: _Session) -> None:
         """The poller stops what is not held any more, and begins what is."""
         roster = session.roster
@@ -259,12 +279,11 @@ class NatsShare:
         if self.on_change is not None:
             await self.on_change()
 
-    async def _publish(self, bucket: KeyValue) -> None:
-        """Publishes what is new, or renews what is not. The polls of what is not held
-        have ended before."""
+    async def _publish(self, bucket: KeyValue, entry: Entry) -> None:
+        """Publishes what is new, or renews what is not. Before it is new, the polls of
+        what is not held have ended."""
         session, now_s = self._session, self._now_s()
         roster, every_s = session.roster, self._lease_s / RENEWALS
-        entry = roster.entry
         if entry == session.published and now_s < session.published_s + every_s:
             return
         try:

@@ -11,8 +11,8 @@ from dashboards.grafana.boards.rule_texts import what_to_do
 
 SHARES = Panel(
     "Do the pollers share all devices?",
-    "Each device is polled by one poller. If one does not have all that it should for "
-    f"some minutes: {what_to_do('estate_not_shared')}",
+    "Each device, and each VPN gateway, is polled by one poller. If one does not have "
+    f"all that it should for some minutes: {what_to_do('estate_not_shared')}",
     newest_rows("self_share", "held", "pollers", "settled", "changes", by=("process",)),
     "short",
     "table",
