@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from call_planting import NAME, leaves, plant
 from call_records import account, utc
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +49,33 @@ def test_an_answered_call_keeps_its_trunk_direction_and_times() -> None:
 def test_no_name_account_or_number_is_kept(log: PhoneLog) -> None:
     kept = msgspec.json.encode(one(log)).decode()
     assert not [text for text in (*PLANTED, account(1)) if text in kept]
+
+
+@pytest.mark.parametrize("log", ["direct_routing", "calling_plan"])
+def test_a_name_in_any_field_is_not_kept_but_for_that_of_the_operator(
+    log: PhoneLog,
+) -> None:
+    row = direct_row() if log == "direct_routing" else charged_row()
+    for path in leaves(row):
+        planted = copy.deepcopy(row)
+        plant(planted, path)
+        kept = repr(read(planted, log=log))
+        assert (NAME in kept) == (path == ("operator",)), path
+
+
+@pytest.mark.parametrize(
+    ("operator", "shown"),
+    [
+        ("Example Telecom 3", "Example Telecom 3"),
+        ("ann@example.gov.uk", "unknown"),
+        ("+44 1632 960001", "unknown"),
+        (account(1), "unknown"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_an_operator_is_a_company(operator: str | None, shown: str) -> None:
+    assert one("calling_plan", operator=operator).trunk == shown
 
 
 @pytest.mark.parametrize(

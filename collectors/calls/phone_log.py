@@ -30,6 +30,7 @@ _LONGEST_RING_MS = 600_000.0
 _LONGEST_NAME = 253
 # ByotIn, ByotOutUserForwarding, dr_in_ucap, user_out_transfer, emergency_out, conf_in.
 _DIRECTION = re.compile(r"Byot(in|out)|(?:^|_)(in|out)(?=_|$)", re.IGNORECASE)
+_ADDRESS = re.compile(r"@|\d[\d ()-]{3}|[0-9a-fA-F]{8}-")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", re.ASCII)
 
 
@@ -99,12 +100,11 @@ def _charged(row: Json, mask: PersonMask, odd: Odd) -> PhoneCall | None:
     if begun_ms is None:
         odd["no_time"] += 1
         return None
-    operator = as_text(row.get("operator")).strip()
     direction = _direction(row, odd)
     return PhoneCall(
         _person(row, direction, mask),
         begun_ms,
-        operator if 0 < len(operator) <= _LONGEST_NAME else "unknown",
+        _operator(row.get("operator"), odd),
         direction,
         "answered",
         is_attempt=False,
@@ -146,6 +146,15 @@ def _trunk(value: object, odd: Odd) -> str:
     """The name of a border controller; nothing else may become the name of a group."""
     name = as_text(value).strip().rstrip(".").lower()
     if name and len(name) <= _LONGEST_NAME and _HOST.fullmatch(name):
+        return name
+    odd["no_trunk"] += 1
+    return "unknown"
+
+
+def _operator(value: object, odd: Odd) -> str:
+    """The name of a company, which is no address, account or number."""
+    name = as_text(value).strip()
+    if name and len(name) <= _LONGEST_NAME and not _ADDRESS.search(name):
         return name
     odd["no_trunk"] += 1
     return "unknown"
