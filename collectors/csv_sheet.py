@@ -11,6 +11,9 @@ from itertools import chain
 import msgspec
 
 _QUOTED = re.compile(r'"[^"]*"')
+# Excel's way to say the delimiter.
+_DELIMITER = re.compile(r"\s*sep=([,;\t])\r?\n", re.IGNORECASE)
+_HEAD_BYTES = 400
 _IN_TABLE = re.compile(r"[^\[\]]+\[([^\[\]]+)\]")
 
 
@@ -43,9 +46,12 @@ def read_sheet(
     none. `given`: our column name → the heading that is meant, in any language. Raises
     `NotCsv`. Pure."""
     text = _decode(raw)
-    # What is in quotes belongs to a cell: an address may have many commas.
-    first = _QUOTED.sub("", text.lstrip().partition("\n")[0])
-    delimiter = max(",;\t", key=first.count)
+    if told := _DELIMITER.match(text):
+        text, delimiter = text[told.end() :], told[1]
+    else:
+        # What is in quotes belongs to a cell: an address may have many commas.
+        first = _QUOTED.sub("", text.lstrip().partition("\n")[0])
+        delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows = []
     try:
@@ -91,9 +97,13 @@ def column_of(heading: str, names: Mapping[str, str]) -> str | None:
 
 
 def _decode(raw: bytes) -> str:
-    """UTF-8 (with or without a BOM), UTF-16 with a BOM, or else Windows-1252."""
+    """UTF-8 or UTF-16 (with or without a BOM), or else Windows-1252."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return raw.decode("utf-16", "replace")
+    head = raw[:_HEAD_BYTES]
+    if head.count(0) > len(head) // 4:
+        order = "le" if head[1::2].count(0) > head[::2].count(0) else "be"
+        return raw.decode(f"utf-16-{order}", "replace")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:

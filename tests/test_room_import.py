@@ -74,8 +74,12 @@ def test_the_health_of_a_room_is_its_devices_or_not_measured(
         b"\xef\xbb\xbfTotal meetings\tMeeting hours\tHealthy %\tUser principal name\t"
         b"Date\n1,024\t6.5\t98.5 %\tmtr.chamber@x.gov.uk\t11/2/2026\n"
         b"5\t1\t1%\twinifred@x\t11/22/2026\n",
+        b'sep=;\r\nUPN;Healthy %,;Date;Calls;Call hours;"Notes, a, b, c"\r\n'
+        b'mtr.chamber@x.gov.uk;98,5;2026-11-02;1024;"6,5";"x\ny"\r\n',
+        "Date,Username,Calls,Call hours,Healthy\n"
+        "2026-11-02,mtr.chamber@x.gov.uk,1024,6.5,98.5%\n".encode("utf-16-be"),
     ],
-    ids=["portal", "decimal comma, UTF-16", "american, tabs"],
+    ids=["portal", "decimal comma, UTF-16", "american, tabs", "Excel", "no BOM"],
 )
 def test_use_is_read_in_any_order_delimiter_encoding_and_country(raw: bytes) -> None:
     order = "dmy" if b";\0" in raw else None

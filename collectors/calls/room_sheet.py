@@ -116,12 +116,14 @@ def read_rooms(
     numbers = NumberStyle(
         cell for row in sheet.rows for name, cell in row.items() if name in _NUMBERS
     )
+    in_percent = numbers.are_percent(row.get("healthy", "") for row in sheet.rows)
     lines, remarks = [], []
     for row in sheet.rows:
         if "account" not in row:
             continue
         try:
-            lines.append(_line(row, sheet.columns, numbers, order))
+            healthy = _share(row, numbers, in_percent)
+            lines.append(_line(row, sheet.columns, numbers, order, healthy))
         except ValueError as error:
             remarks.append(f"line {row.line}: {error}")
     return RoomSheet(tuple(lines), tuple(remarks))
@@ -144,6 +146,7 @@ def _line(
     columns: frozenset[str],
     numbers: NumberStyle,
     order: DateOrder | None,
+    healthy: float | None,
 ) -> RoomLine:
     health, text = _health(row["health"]) if "health" in row else (None, "")
     hours = _number(row, "hours", numbers)
@@ -165,7 +168,7 @@ def _line(
         day=day_of(row["day"], order) if "day" in row else None,
         health=health,
         health_text=text,
-        healthy=_share(row, numbers),
+        healthy=healthy,
         meetings=_count(row, "meetings", numbers),
         meetings_s=None if hours is None else hours * 3600,
         model=named.strip()[:_MOST_MODEL],
@@ -199,8 +202,9 @@ def _number(row: SheetRow, name: str, numbers: NumberStyle) -> float | None:
     return value
 
 
-def _share(row: SheetRow, numbers: NumberStyle) -> float | None:
-    value = numbers.share(row["healthy"]) if "healthy" in row else None
+def _share(row: SheetRow, numbers: NumberStyle, in_percent: bool) -> float | None:
+    text = row.get("healthy")
+    value = None if text is None else numbers.share(text, in_percent)
     if "healthy" in row and value is None:
         raise ValueError(f"expected a share such as 98.5%, not {row['healthy']!r}")
     return value

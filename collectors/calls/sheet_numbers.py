@@ -39,13 +39,18 @@ class NumberStyle:
                 text = text.replace(mark, "")
         return float(text.replace(decimal, ".")) if decimal else float(text)
 
-    def share(self, text: str) -> float | None:
-        """Returns a share from 0 to 1: of 8.5 %, or of 0.085; None if it is none."""
+    def share(self, text: str, in_percent: bool = False) -> float | None:
+        """Returns a share from 0 to 1: of 8.5 %, of 8.5 `in_percent`, or of 0.085; None
+        if it is none."""
         value = self.decimal(_PERCENT.sub("", text))
         if value is None:
             return None
-        value = value / 100 if "%" in text else value
+        value = value / 100 if in_percent or "%" in text else value
         return value if value <= 1 else None
+
+    def are_percent(self, cells: Iterable[str]) -> bool:
+        """Whether shares without a sign are percent: one of them is above 1."""
+        return any((self.decimal(cell) or 0) > 1 for cell in cells)
 
 
 def _decimal_mark(text: str) -> str:
