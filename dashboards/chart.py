@@ -8,6 +8,7 @@ one style sheet serves light, dark and paper.
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -129,11 +130,12 @@ class Chart:
                 f'<line class="limit" x1="{left}" x2="{self.width - right}" '
                 f'y1="{y(self.limit):.1f}" y2="{y(self.limit):.1f}"/>'
             )
+        column_ms = (self.to_ms - self.from_ms) / inner_w
         for at, series in enumerate(self.series, 1):
             for run in _runs(series.points, 2 * self.step_ms):
                 path = " ".join(
                     f"{'M' if n == 0 else 'L'}{x(t):.1f} {y(v):.1f}"
-                    for n, (t, v) in enumerate(run)
+                    for n, (t, v) in enumerate(_thinned(run, column_ms))
                 )
                 if len(run) == 1:
                     # One lonely point has no length of its own: it gets its step's.
@@ -232,6 +234,19 @@ def bar(ratio: float | None, level: str) -> Markup:
         '<rect class="rail" width="60" height="8" rx="2"/>'
         f'<rect class="b-{escape(level)}" width="{width:.1f}" height="8" rx="2"/></svg>'
     )
+
+
+def _thinned(points: Sequence[Point], column_ms: float) -> Sequence[Point]:
+    """Returns the points of a line that can be told apart: where several are in one
+    column of the drawing, the first, the lowest, the highest and the last."""
+    if len(points) <= 4 or (points[-1][0] - points[0][0]) > len(points) * column_ms / 4:
+        return points
+    kept: list[Point] = []
+    for _, group in itertools.groupby(points, lambda point: point[0] // column_ms):
+        own = list(group)
+        low, high = (pick(own, key=lambda point: point[1]) for pick in (min, max))
+        kept += sorted({own[0], low, high, own[-1]})
+    return kept
 
 
 def _runs(points: Sequence[Point], gap_ms: int) -> list[list[Point]]:

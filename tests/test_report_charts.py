@@ -80,3 +80,23 @@ def test_a_gap_in_the_measurements_is_a_gap_in_the_chart() -> None:
         figure_text.hour,
     )
     assert str(drawn.svg()).count('class="c1"') == 2
+
+
+def test_a_line_of_many_points_keeps_what_can_be_seen() -> None:
+    # 100 points for each column of the drawing, with one peak and one dip.
+    values = dict.fromkeys(range(40_000), 1.0) | {1_234: 9.0, 20_001: 0.25}
+    drawn = chart.Chart(
+        "x",
+        "T",
+        (chart.ChartSeries("a", list(values.items())),),
+        0,
+        40_000,
+        1,
+        figure_text.rate,
+        figure_text.hour,
+    )
+    [path] = re.findall(r'<path class="c1" d="([^"]*)"', str(drawn.svg()))
+    heights = {float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", path)}
+    assert len(heights) == 3
+    assert path.count("L") < 2_000
+    assert drawn.table()[0][1] == ["9 bit/s"]
