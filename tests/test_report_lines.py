@@ -8,13 +8,16 @@ from datetime import date
 import council
 import pytest
 from report_month import HOUR_MS
+from store_doubles import AnswerStore
 
 from collectors.local_days import add_months
-from collectors.store.query import Query, Row
+from collectors.store.answer_series import series_of_rows
+from collectors.store.query import Row
 from dashboards.report import report_figures
 from dashboards.report.gather_lines import gather_lines
 from dashboards.report.line_hours import LineHours
 from dashboards.report.month import ReportPeriod
+from dashboards.report.report_queries import line_hours
 
 
 def test_hours_are_weighted_by_their_polls_in_the_ratio_a_port_was_up() -> None:
@@ -54,21 +57,9 @@ def test_an_hour_with_two_roles_counts_once_and_hours_are_in_order_of_time() -> 
 
 def _hours_of(line: str, rows: list[Row]) -> dict[str, LineHours]:
     hours = LineHours()
-    for row in rows:
-        hours.add(row)
+    for series in series_of_rows(rows, line_hours(0, 1, [line])):
+        hours.add(series)
     return {line: hours}
-
-
-class _Asked:
-    """A store that notes the ranges of queries for hours of lines."""
-
-    def __init__(self) -> None:
-        self.spans: list[tuple[int, int]] = []
-
-    async def ask(self, query: Query) -> list[Row]:
-        if query.every_ms:
-            self.spans.append((query.from_ms, query.to_ms))
-        return []
 
 
 @pytest.mark.parametrize(("months", "queries"), [(1, 1), (12, 12)])
@@ -77,13 +68,13 @@ async def test_the_hours_of_a_year_are_read_a_month_at_a_time(
 ) -> None:
     year = ReportPeriod(add_months(date(2026, 11, 1), -months), date(2026, 11, 1))
     span = year.from_ms, year.to_ms
-    store = _Asked()
-    await gather_lines(store.ask, [council.estate().line("th-wan")], span, span)
-    assert len(store.spans) == queries
-    assert [store.spans[0][0], store.spans[-1][1]] == list(span)
+    store = AnswerStore(lambda query: [])
+    await gather_lines(store, [council.estate().line("th-wan")], span, span)
+    spans = [(query.from_ms, query.to_ms) for query in store.asked if query.every_ms]
+    assert len(spans) == queries
+    assert [spans[0][0], spans[-1][1]] == list(span)
     assert all(
-        a[1] == b[0] and not a[1] % (24 * HOUR_MS)
-        for a, b in itertools.pairwise(store.spans)
+        a[1] == b[0] and not a[1] % (24 * HOUR_MS) for a, b in itertools.pairwise(spans)
     )
 
 

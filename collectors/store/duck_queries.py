@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 import msgspec
+import pyarrow as pa
 
 Cells = list[tuple[Any, ...]]
 _Result = TypeVar("_Result")
@@ -72,12 +73,24 @@ class DuckDb:
 
         Raises `FileVanished`, `FileUnreadable` or `TimeoutError`.
         """
+        return await self._ask(sql, _fetch_rows, timeout_s)
+
+    async def table(self, sql: str) -> pa.Table:
+        """The same for an answer whose columns are read whole."""
+        return await self._ask(sql, _fetch_table)
+
+    async def _ask(
+        self,
+        sql: str,
+        fetch: Callable[[duckdb.DuckDBPyConnection, str], _Result],
+        timeout_s: float | None = None,
+    ) -> _Result:
         if self._connection is None:
             raise RuntimeError("the embedded store was not entered")
         async with self._slots:
             cursor = self._connection.cursor()
             work = asyncio.create_task(
-                asyncio.to_thread(_run, cursor, sql), name="duck"
+                asyncio.to_thread(_run, cursor, sql, fetch), name="duck"
             )
             try:
                 async with asyncio.timeout(timeout_s or self._limits.timeout_s):
@@ -90,14 +103,26 @@ class DuckDb:
                 cursor.close()
 
 
-def _run(cursor: duckdb.DuckDBPyConnection, sql: str) -> Cells:
+def _fetch_rows(cursor: duckdb.DuckDBPyConnection, sql: str) -> Cells:
     rows: Cells = []
+    cursor.execute(sql)
+    # In parts, because no other thread of Python runs while rows are fetched.
+    while part := cursor.fetchmany(_FETCHED):
+        rows += part
+    return rows
+
+
+def _fetch_table(cursor: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+    return cursor.sql(sql).to_arrow_table()
+
+
+def _run(
+    cursor: duckdb.DuckDBPyConnection,
+    sql: str,
+    fetch: Callable[[duckdb.DuckDBPyConnection, str], _Result],
+) -> _Result:
     try:
-        cursor.execute(sql)
-        # In parts, because no other thread of Python runs while rows are fetched.
-        while part := cursor.fetchmany(_FETCHED):
-            rows += part
-        return rows
+        return fetch(cursor, sql)
     except duckdb.OutOfMemoryException as error:
         raise OutOfMemory(_first_line(error)) from None
     except duckdb.IOException as error:

@@ -25,6 +25,7 @@ from collectors.store import (
     top_forms,
 )
 from collectors.store.answer_rows import answer_rows, order_by
+from collectors.store.answer_series import AnswerSeries, series_of_table
 from collectors.store.arrow_tables import brief_parquet_bytes, tables_by_hour
 from collectors.store.compact import Compactor
 from collectors.store.duck_queries import (
@@ -55,6 +56,7 @@ from probes.wire.catalogue import Catalogue, Measurement, Misfit
 
 _log = structlog.get_logger(__name__)
 _RELISTS = 20
+_Item = TypeVar("_Item")
 _Files = TypeVar("_Files", FilesOfQueries, TopFiles)
 
 
@@ -113,6 +115,20 @@ class EmbeddedStore:
         `QueryFailed`."""
         cells = await self.cells(query)
         return answer_rows(cells, query, self.catalogue.measurement(query.measurement))
+
+    async def series(self, query: Query) -> list[AnswerSeries]:
+        """Answers a query of numbers in buckets, group by group. Raises as `query`."""
+        check_query(query, self.catalogue)
+        await self._check_patterns(query)
+        declared = self.catalogue.measurement(query.measurement)
+
+        async def select(files: FilesOfQueries) -> list[AnswerSeries]:
+            text = await self._text(query, declared, files)
+            return series_of_table(await self._duckdb.table(text), query)
+
+        return await self._answer(
+            declared, lambda: self._files.choose(declared, _with_counts(query)), select
+        )
 
     async def cells(self, query: Query, most: int | None = None) -> Cells:
         """Answers a query with a tuple for each row, in the order of every store.
@@ -196,8 +212,8 @@ class EmbeddedStore:
         self,
         declared: Measurement,
         choose: Callable[[], _Files],
-        select: Callable[[_Files], Awaitable[Cells]],
-    ) -> Cells:
+        select: Callable[[_Files], Awaitable[list[_Item]]],
+    ) -> list[_Item]:
         """Runs `select` on what `choose` returns, again if files change meanwhile."""
         for _ in range(_RELISTS):
             try:
@@ -229,13 +245,14 @@ class EmbeddedStore:
     async def _plain_cells(
         self, query: Query, declared: Measurement, most: int | None
     ) -> Cells:
-        read = means_query(query) if query.mean_step_ms else query
-        counting = counts_query(query)
-        queries = (read, counting) if counting else (read,)
+        async def select(files: FilesOfQueries) -> Cells:
+            text = await self._text(query, declared, files)
+            if most is not None and query.highest is None:
+                text += f" LIMIT {most + 1}"
+            return await self._duckdb.rows(text)
+
         return await self._answer(
-            declared,
-            lambda: self._files.choose(declared, queries),
-            lambda files: self._cells(query, declared, files, most),
+            declared, lambda: self._files.choose(declared, _with_counts(query)), select
         )
 
     async def _top_cells(
@@ -265,13 +282,9 @@ class EmbeddedStore:
             raise
         return sorted(cells, key=itemgetter(*range(len(query.group_by))))
 
-    async def _cells(
-        self,
-        query: Query,
-        declared: Measurement,
-        files: FilesOfQueries,
-        most: int | None,
-    ) -> Cells:
+    async def _text(
+        self, query: Query, declared: Measurement, files: FilesOfQueries
+    ) -> str:
         read = means_query(query) if query.mean_step_ms else query
         scan, rolled = files.chosen[0]
         counts = NO_VALUES
@@ -289,10 +302,7 @@ class EmbeddedStore:
             text = rollup.render_any(read, declared, scan, rolled)
         if query.mean_step_ms:
             text = duckdb_sql.percentiles(query, text)
-        text += order_by(query)
-        if most is not None and query.highest is None:
-            text += f" LIMIT {most + 1}"
-        return await self._duckdb.rows(text)
+        return text + order_by(query)
 
     async def tidy(self, now_ms: int) -> None:
         """Compacts files and deletes old ones; cheap if nothing is due.
@@ -362,3 +372,10 @@ class EmbeddedStore:
         folder = self._folder.measurement_folder(declared)
         day = folder / file_layout.day_name(start_ms)
         return self._recent.add(declared, start_ms, table, day, self._next_number)
+
+
+def _with_counts(query: Query) -> tuple[Query, ...]:
+    """Returns the query to answer and, if it needs one, that of its values' counts."""
+    read = means_query(query) if query.mean_step_ms else query
+    counting = counts_query(query)
+    return (read, counting) if counting else (read,)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from collectors.estate import Line
+from collectors.store.answer_series import query_series
+from collectors.store.query import Store
 from dashboards.observed import Span
 from dashboards.observed.time_spans import in_pieces
 from dashboards.report import report_queries
@@ -18,20 +20,21 @@ _DAYS_AT_ONCE = 32
 
 
 async def gather_lines(
-    ask: report_queries.AskStore, lines: Sequence[Line], span: Span, before: Span
+    store: Store, lines: Sequence[Line], span: Span, before: Span
 ) -> dict[str, tuple[LineFigures, ...]]:
     """Returns the figures of `lines` by site, busiest first."""
     ids = [line.id for line in lines]
     if not ids:
         return {}
-    month = await ask(report_queries.line_month(*span, ids))
-    past = await ask(report_queries.line_month_before(*before, ids))
+    month = await store.query(report_queries.line_month(*span, ids))
+    past = await store.query(report_queries.line_month_before(*before, ids))
     hours = {line: LineHours() for line in ids}
     for begin in range(0, len(ids), _LINES_AT_ONCE):
         some = ids[begin : begin + _LINES_AT_ONCE]
         for piece in in_pieces(span, _DAYS_AT_ONCE):
-            for row in await ask(report_queries.line_hours(*piece, some)):
-                hours[row.tags["line"]].add(row)
+            query = report_queries.line_hours(*piece, some)
+            for series in await query_series(store, query):
+                hours[series.tags["line"]].add(series)
     figures = line_figures(lines, month, hours, past)
     by_site: dict[str, list[LineFigures]] = {}
     for one in sorted(figures, key=lambda figures: -(figures.use_p95 or -1.0)):

@@ -6,11 +6,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence, Set
+from math import isnan
 from typing import overload
 
-from collectors.store.query import Row
+from collectors.store.answer_series import AnswerSeries
 from dashboards.chart import Point
-from dashboards.row_values import float_value
 from dashboards.state_levels import BUSY_RATIO
 
 HOUR_MS = 3_600_000
@@ -114,24 +114,31 @@ class LineHours:
     def up_ratio(self) -> float | None:
         return self._polls_up / self._polls if self._polls else None
 
-    def add(self, row: Row) -> None:
-        """Adds a row of `report_queries.line_hours`."""
-        time_ms = row.time_ms or 0
-        if not self.observed.add(time_ms):
-            # An hour occurs twice if the line's supplier or role changed in it.
-            return
-        use = float_value(row, "down_use_ratio_p95")
-        up = float_value(row, "up_use_ratio_p95")
-        if use is None or (up is not None and up > use):
-            use = up
-        if use is not None:
-            self.points.add(time_ms, use)
-            self.busy += use > BUSY_RATIO
-        if (is_up := float_value(row, "up_mean")) is not None:
-            count = float_value(row, "up_count") or 0.0
-            self._polls += count
-            self._polls_up += count * is_up
-            if is_up < 1:
-                self.down_at.add(time_ms)
-        if float_value(row, "carrying_max"):
-            self.carrying_at.add(time_ms)
+    def add(self, series: AnswerSeries) -> None:
+        """Adds hours that `report_queries.line_hours` asks for."""
+        values = series.values
+        for time_ms, down, up, is_up, count, carrying in zip(
+            series.times_ms,
+            values["down_use_ratio_p95"],
+            values["up_use_ratio_p95"],
+            values["up_mean"],
+            values["up_count"],
+            values["carrying_max"],
+            strict=True,
+        ):
+            if not self.observed.add(time_ms):
+                # An hour occurs twice if the line's supplier or role changed in it.
+                continue
+            # What is not there is NaN, which is above nothing.
+            use = up if up > down or isnan(down) else down
+            if not isnan(use):
+                self.points.add(time_ms, use)
+                self.busy += use > BUSY_RATIO
+            if not isnan(is_up):
+                polls = 0.0 if isnan(count) else count
+                self._polls += polls
+                self._polls_up += polls * is_up
+                if is_up < 1:
+                    self.down_at.add(time_ms)
+            if carrying > 0:
+                self.carrying_at.add(time_ms)

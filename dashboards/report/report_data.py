@@ -209,7 +209,7 @@ async def gather_content(
     observed_before = await _observed(inputs, inputs.span_before)
     progress("lines and ports")
     listed = [line for line in estate.lines if inputs.covers(line.site)]
-    lines = await gather_lines(store.query, listed, inputs.span, inputs.span_before)
+    lines = await gather_lines(store, listed, inputs.span, inputs.span_before)
     ports = await gather_ports(store.query, inputs.span, inputs.sites)
     sites_figures = tuple(
         _site_figures(
