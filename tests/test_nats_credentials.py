@@ -24,7 +24,7 @@ from collectors.nats.nats_credentials import (
     parse_credentials,
     read_credentials,
 )
-from collectors.nats.nats_trial import try_nats
+from collectors.nats.nats_trial import expiry_sentences, try_nats
 from towpath.config import TowpathConfig, certificate_files
 
 KEY = Nkey(USER)
@@ -144,6 +144,19 @@ def test_the_days_until_a_jwt_expires_are_watched_like_those_of_a_certificate(
     assert fields() == {"readable": 1}
     path.unlink()
     assert fields() == {"readable": 0}
+
+
+async def test_a_jwt_that_has_expired_is_said_beside_the_refusal(
+    operator: NatsOperator, server: NatsServer, tmp_path: Path
+) -> None:
+    path = operator.issue_credentials(tmp_path / "a.creds", KEY, exp=1_750_000_000)
+    expired, refused = (await try_nats(_config(server, path), JOURNAL)).warnings
+    assert expired.startswith("nats.credentials_file: its JWT expired on 2025-06-15 ")
+    assert "is refused" in refused
+    day_s = 86_400
+    assert not [*expiry_sentences(None, 0), *expiry_sentences(22 * day_s, 0)]
+    [soon] = expiry_sentences(20 * day_s, 0)
+    assert "its JWT expires on 1970-01-21 00:00 UTC" in soon
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o602])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import msgspec
 from nats.js import api
@@ -14,6 +15,7 @@ from collectors.journal.journal_config import JournalConfig
 from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection, connected_once
+from collectors.nats.nats_credentials import credentials_expire_s
 from collectors.nats.nats_errors import NATS_FAILURES, is_full
 from collectors.nats.stream_settings import replicas_sentence, stream_differences
 from probes.wire.clock import wall_ms
@@ -21,6 +23,8 @@ from probes.wire.clock import wall_ms
 _LEAST_PAYLOAD_BYTES = 64 << 10
 _LEAST_CONSUMERS = 4
 _CLOCK_S = 30.0
+# As `own_certificate_expiring`.
+_SOON_S = 21 * 86_400
 _ANSWER_S = 5.0
 # Its makers mended the loss of streams and rows after kills and cuts there. Since then
 # three cuts lost nothing in our runs (decision 013).
@@ -58,7 +62,8 @@ async def try_nats(config: NatsConfig, journal: JournalConfig) -> NatsTrial:
 
 
 def _judge_secrets(config: NatsConfig) -> list[str]:
-    """Files of secrets that others than the user and its group can read."""
+    """Files of secrets that others than the user and its group can read, and
+    credentials that expire."""
     files = {
         "nats.password_file": config.password_file,
         "nats.private_key": config.private_key,
@@ -73,7 +78,21 @@ def _judge_secrets(config: NatsConfig) -> list[str]:
                     f"{setting}: {path} has mode {mode:04o}, expected 0600 or 0640: "
                     "others could read it"
                 )
+    if config.credentials_file is not None:
+        # A file that cannot be used is refused when it is read.
+        with contextlib.suppress(ValueError):
+            expires_s = credentials_expire_s(config.credentials_file)
+            found += expiry_sentences(expires_s, wall_ms() / 1000)
     return found
+
+
+def expiry_sentences(expires_s: int | None, now_s: float) -> Iterator[str]:
+    """If the JWT of the credentials has expired, or soon will. Pure."""
+    if expires_s is None or now_s < expires_s - _SOON_S:
+        return
+    when = datetime.fromtimestamp(expires_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    verb = "expires" if now_s < expires_s else "expired"
+    yield f"nats.credentials_file: its JWT {verb} on {when}; expected a new file"
 
 
 def _judge_server(connection: NatsConnection, trial: NatsTrial) -> None:
