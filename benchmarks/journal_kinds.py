@@ -21,7 +21,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from nats_servers import NatsCluster, NatsServer, running_cluster, running_nats
+from nats_servers import (
+    SYNCED,
+    NatsCluster,
+    NatsServer,
+    can_sync,
+    running_cluster,
+    running_nats,
+)
 
 from benchmarks.journal import random_batch
 from benchmarks.process_cpu import process_cpu_s
@@ -53,6 +60,10 @@ async def _measure(folder: Path) -> dict[str, float]:
     with running_nats(folder / "one") as server:
         nats = NatsConfig(servers=(server.url,))
         figures |= await _append(folder / "r1", "nats_r1", nats, [server])
+    if can_sync():
+        with running_nats(folder / "synced", jetstream=SYNCED) as server:
+            nats = NatsConfig(servers=(server.url,))
+            figures |= await _append(folder / "s1", "nats_r1_synced", nats, [server])
     with running_cluster(folder / "three") as cluster:
         nats = NatsConfig(servers=cluster.urls, replicas=3)
         figures |= await _append(folder / "r3", "nats_r3", nats, cluster.servers)

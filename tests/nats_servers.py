@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from collectors.nats.nats_errors import NATS_FAILURES
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "towpath"
 
+# Of the settings in the block `jetstream`: nothing acknowledged is lost at a power cut.
+SYNCED = "sync_interval: always"
 # The servers of a cluster, and where they are if each has a namespace (NAMESPACES).
 HOSTS = {"n1": "10.9.0.1", "n2": "10.9.0.2", "n3": "10.9.0.3"}
 NAMESPACES = """set -e
@@ -45,11 +48,22 @@ def nats_program() -> str:
     return str(cached) if cached.exists() else program("nats-server")
 
 
+def can_sync() -> bool:
+    """Whether the server knows `SYNCED`: not before 2.10."""
+    version = subprocess.check_output([nats_program(), "--version"], text=True)
+    return " v2.9." not in version
+
+
 class NatsServer(Server):
     """One nats-server that can be killed and started again with its data."""
 
     def __init__(
-        self, binary: str, folder: Path, extra: str = "", namespace: str = ""
+        self,
+        binary: str,
+        folder: Path,
+        extra: str = "",
+        namespace: str = "",
+        jetstream: str = "",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.host = HOSTS.get(namespace, "127.0.0.1")
@@ -58,7 +72,7 @@ class NatsServer(Server):
         config = folder / "nats.conf"
         config.write_text(
             f"listen: {self.host}:{port}\nhttp: {self.host}:{self.monitor}\n"
-            f"jetstream {{ store_dir: {folder / 'data'}, max_file: 1G }}\n"
+            f"jetstream {{ store_dir: {folder / 'data'}, max_file: 1G\n{jetstream} }}\n"
             f"server_name: {folder.name}\n{extra}"
         )
         within = ["ip", "netns", "exec", namespace] if namespace else []
@@ -148,8 +162,10 @@ async def stream_leader(connection: NatsConnection, log: str) -> str:
 
 
 @contextlib.contextmanager
-def running_nats(folder: Path, extra: str = "") -> Iterator[NatsServer]:
-    server = NatsServer(nats_program(), folder, extra)
+def running_nats(
+    folder: Path, extra: str = "", jetstream: str = ""
+) -> Iterator[NatsServer]:
+    server = NatsServer(nats_program(), folder, extra, jetstream=jetstream)
     server.start()
     try:
         yield server
