@@ -19,6 +19,7 @@ import yaml
 from river import answer, environment
 from services import absent, free_port
 from waiting import wait_until
+from warm_command import run_to_end
 
 from collectors.ingest.certificate import make_certificates
 from probes.agent.settings import Mqtt
@@ -124,14 +125,7 @@ def test_the_demo_finds_names_and_resolves_its_fault_and_shows_it(
 
 
 def test_a_text_that_is_no_duration_is_reported() -> None:
-    done = subprocess.run(
-        [*COMMAND, "--for", "soon"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ},
-        check=False,
-    )
+    done = run_to_end(["demo", "--for", "soon"], os.environ, 60)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "soon" in line
@@ -169,14 +163,8 @@ def test_the_verdict_names_who_is_missing_and_why() -> None:
 
 def test_a_demo_that_cannot_write_fails_with_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = subprocess.run(
-        [*COMMAND, "--for", "1s", "--keep", str(tmp_path / "file" / "kept")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ},
-        check=False,
-    )
+    kept = str(tmp_path / "file" / "kept")
+    done = run_to_end(["demo", "--for", "1s", "--keep", kept], os.environ, 60)
     assert done.returncode == 1
     assert "could not start" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

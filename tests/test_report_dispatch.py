@@ -3,8 +3,7 @@ against a real mail server."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from mail_server import (
     plain_server,  # noqa: F401 - a fixture
     post,  # noqa: F401 - a fixture
 )
+from warm_command import run_to_end
 
 from alerts.notify.email import Email
 from dashboards.report import ReportFiles, ReportPeriod
@@ -290,15 +290,8 @@ def test_a_report_is_sent_by_hand_of_a_month_without_data_too(
     post: Post,  # noqa: F811
 ) -> None:
     settings = _settings(tmp_path, plain_server.port)
-    towpath = str(Path(sys.executable).parent / "towpath")
-    command = [towpath, "report", "send", "-c", str(settings)]
-    done = subprocess.run(
-        [*command, "--month", "2026-01"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    words = ["report", "send", "-c", str(settings), "--month", "2026-01"]
+    done = run_to_end(words, os.environ, 120)
     assert done.stderr == ""
     title = "Borough of Example: network report, January 2026"
     assert done.stdout == f"sent to {HEAD}: {title}\n"
