@@ -143,6 +143,28 @@ async def test_only_measurements_are_shown(name: str, tmp_path: Path) -> None:
             "",
             ("netgate", "amd64", "2.3.2-RELEASE", None),
         ),
+        (
+            "pfSense Plus fw.example.uk 23.05.1-RELEASE FreeBSD 14.0-CURRENT amd64",
+            "12325.1.1.2.1.1",
+            "",
+            ("netgate", "amd64", "23.05.1-RELEASE", None),
+        ),
+        # Another system on Dell's hardware.
+        (
+            "Hardware Model:Dell S6000, Software Version: OcNOS,1.3.9.2",
+            "36673.100.1",
+            "",
+            ("ipinfusion", "Dell S6000", "1.3.9.2", None),
+        ),
+        # Numbers of fifteen digits are an IMEI and an IMSI: personal data.
+        (
+            "Linux router 3.18.44 #1 Tue Jan 26 mips",
+            "8072.3.2.10",
+            f"{E}.48690.1.1.0|4|358709050000000\n{E}.48690.1.2.0|4|EC25\n"
+            f"{E}.48690.1.5.0|4|1100000001\n{E}.48690.1.6.0|4|234150000000000\n"
+            f"{E}.48690.1.7.0|4|RUT955\n{E}.48690.2.14.0|4|RUT9XX_R_00.06.07\n",
+            ("teltonika", "RUT955", "RUT9XX_R_00.06.07", "1100000001"),
+        ),
         # Broadcom's enterprise number names no maker of switches.
         ("Dell SONiC", "4413", "", ("dell", None, None, None)),
         (

@@ -19,14 +19,28 @@ _FACTS = {
     ),
     "version": (
         r"(?i)(firmware|software|fw|sw|application|agent|image|runtime)_?"
-        r"(ver(sion)?|rev\w*)|(system|device|product|os)_?ver(sion)?$"
+        r"(ver(sion)?|rev\w*)|(system|device|product|os)_?ver(sion)?$|"
+        r"(os|software)_?release$|^(?!.*hw)[a-z]{0,5}_?version$"
     ),
-    "serial": r"(?i)serial_?(num(ber)?|no)?$",
+    "serial": r"(?i)serial_?(num(ber)?|no)?$|service_?tag$|(?-i:(?<![A-Z])SN$)",
 }
+# A name that says no more may be of anything that has a revision.
+_SHORT_VERSION = r"(?i)[a-z]{0,5}_?version"
+_DOTTED = r"'^(.*\d\.\d.*)$'"
 # Words of tables whose first row is the device.
 _UNITS = {"unit", "units", "chassis", "stack", "device", "system", "ident", "product"}
 _OTHERS = {"boot", "bootloader", "psu", "fan", "sfp", "module", "disk", "bios", "rom"}
-_MOST_SOURCES = 3
+# Words of scalars that are of a part, of another device, or of a protocol.
+_NO_DEVICE = _OTHERS | {"adapter", "alarm", "alert", "bat", "battery", "bgp", "board"}
+_NO_DEVICE |= {"card", "cell", "client", "cpu", "detected", "display", "docking"}
+_NO_DEVICE |= {"driver", "event", "fpga", "fru", "ip", "kernel", "keypad", "lic"}
+_NO_DEVICE |= {"license", "list", "mib", "modem", "motherboard", "nic", "ntp", "onu"}
+_NO_DEVICE |= {"ont", "ospf", "partner", "peer", "protocol", "reader", "rip", "sensor"}
+_NO_DEVICE |= {"slave", "snmp", "snoop", "spec", "ssh", "ssl", "subject", "tls", "trap"}
+_NO_DEVICE |= {"upgrade", "usb", "vendor"}
+# A maker names each of its models' objects; which of them a device has is known from
+# its tables, mostly.
+_MOST_SOURCES = 60
 
 
 def identity_lines(
@@ -45,6 +59,8 @@ def identity_lines(
                     place = f"oid: {each.oid}.0"
                     if each.kind == "column":
                         place = f"column: {each.oid}"
+                    if re.fullmatch(_SHORT_VERSION, each.name):
+                        place += f", find: {_DOTTED}"
                     known.append(f"    - {{{place}}}")
                 break
     if sources:
@@ -68,6 +84,8 @@ def _is_there(
         is_of_device = bool(table_words & _UNITS) and not table_words & _OTHERS
         if not is_of_device or "STRING" not in mib_object.syntax:
             return False
+    elif _NO_DEVICE & {*split_words(mib_object.name)}:
+        return False
     if values is None:
         return True
     cells = values.get(mib_object.oid, {})

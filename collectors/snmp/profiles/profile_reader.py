@@ -124,6 +124,10 @@ class ProfileReader:
             self._has[base] = False
         return self._has[base]
 
+    def is_known_absent(self, oid: str) -> bool:
+        """Return True if an earlier answer shows that there is nothing at this OID."""
+        return self._ranges(oid).covers(oid)
+
     def _ranges(self, oid: str) -> EmptyRanges:
         return self._empty.setdefault(_maker_of(oid), EmptyRanges())
 
@@ -162,6 +166,8 @@ class ProfileReader:
     async def read_instance(self, oid: str) -> Value | None:
         """Return one instance, by its whole OID."""
         base, _, index = oid.rpartition(".")
+        if self.is_known_absent(oid):
+            return None
         await self.read_cells([(base, index)])
         return self.columns.get(base, {}).get(index)
 
@@ -193,8 +199,9 @@ async def read_profiles(reader: ProfileReader, profiles: Sequence[Profile]) -> C
         for name, column in table.columns.items()
         if not column.is_elsewhere
     ]
-    facts = [source.oid for profile in profiles for source in _sources(profile)]
-    instances = [oid.rpartition(".")[::2] for oid in facts if oid is not None]
+    instances = [
+        oid.rpartition(".")[::2] for oid in await _find_facts(reader, profiles)
+    ]
     await reader.read_cells([*scalars, *instances])
     for is_drafted in (False, True):
         settled = SettledColumns(profiles if is_drafted else (), reader.columns)
@@ -232,6 +239,23 @@ async def _find_absent(reader: ProfileReader, profiles: Sequence[Profile]) -> se
         if not await reader.holds_table(base):
             absent.add(key)
     return absent
+
+
+async def _find_facts(reader: ProfileReader, profiles: Sequence[Profile]) -> list[str]:
+    """Return the instances with the facts of the identity, of families without those
+    that the device certainly lacks."""
+    facts = []
+    for profile in profiles:
+        for source in _sources(profile):
+            if source.oid is None:
+                continue
+            if profile.is_family and (
+                reader.is_known_absent(source.oid)
+                or (reader.snmp.is_v1 and not await reader.holds_table(source.oid))
+            ):
+                continue
+            facts.append(source.oid)
+    return facts
 
 
 def _is_below(table: Table, base: str) -> bool:
@@ -349,6 +373,8 @@ class IdentityFacts:
                 text(await self._reader.read_instance(source.oid))
             )
         if source.column is not None:
+            if self._reader.is_known_absent(source.column):
+                return None
             column = await self._reader.read_column(source.column)
             texts = (without_placeholder(text(value)) for value in column.values())
             return next((value for value in texts if value), None)
