@@ -68,6 +68,7 @@ class LiveCapture:
                 end_s = time.monotonic() + wait_s
                 while not stop.is_set() and (left_s := end_s - time.monotonic()) > 0:
                     self._check_interface()
+                    self._drop_unfinished()
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(min(left_s, _CHECK_S)):
                             await stop.wait()
@@ -94,6 +95,10 @@ class LiveCapture:
             )
         elif before and not self._missing:
             _log.info("rtp_interface_back", interface=self._interface)
+
+    def _drop_unfinished(self) -> None:
+        if self.streams.calls is not None:
+            self.streams.calls.drop_unfinished(time.time_ns())
 
     def _read(self) -> bool:
         """Reads what is ready, or a part; the loop comes back for the rest. True if
@@ -131,7 +136,6 @@ class LiveCapture:
             "rtcp_unread": counts["rtcp_unread"],
         }
         if self._sip is not None and calls is not None:
-            calls.drop_unfinished(now_ns)
             settled = calls.calls.take_settled(now_ns, is_end)
             await asyncio.sleep(0)
             samples, withheld = self._sip.close_minute(settled, minute_ms)

@@ -41,7 +41,7 @@ def rtp(
         bool,
         typer.Option(
             "--sip",
-            help="with --interface: read SIP over UDP too, which has numbers and names",
+            help="with --interface: read SIP, too, which has numbers and names",
         ),
     ] = False,
 ) -> None:
