@@ -13,7 +13,11 @@ from collectors.snmp.drafting.mib_objects import MibObject
 from collectors.snmp.drafting.object_meaning import MeasuredObject, meaning
 from collectors.snmp.drafting.plain_power import may_be_watts
 from collectors.snmp.drafting.profile_draft import DraftHead, draft_profile
-from collectors.snmp.drafting.state_meaning import CodeStateObject, TextStateObject
+from collectors.snmp.drafting.state_meaning import (
+    CodeStateObject,
+    EnumeratedObject,
+    TextStateObject,
+)
 
 ROOT = "1.3.6.1.4.1.99999"
 TEXT = "OCTET STRING:DisplayString"
@@ -34,6 +38,7 @@ def scalar(name: str, arc: int = 1, syntax: str = "INTEGER", **more: str) -> Mib
         ("acmeSystemPowerUsage", "scalar", True),
         ("acmePoePortConsumption", "column", True),
         ("acmeOutletPower", "column", True),
+        ("acmeSystemPowerRemain", "scalar", True),
         # A source of power, and not how much of it.
         ("internal-power", "scalar", False),
         # In plants it may be in kilowatts, and light and radio in dBm.
@@ -105,6 +110,18 @@ def test_a_fan_whose_text_is_a_share_has_no_speed() -> None:
     text = draft(scalar("fanSpeed", syntax=TEXT, hint="unit=rpm"))
     assert "class: percent, of: speed, when: {speed: '%'}" in text
     assert "class: fanspeed, of: speed, unless: {speed: '%'}" in text
+
+
+def test_a_position_is_a_value_and_a_location_is_none() -> None:
+    percent = {"syntax": "INTEGER", "units": "%"}
+    assert meaning(scalar("damperPosition", **percent)) is not None
+    assert meaning(scalar("tempLocation", syntax=TEXT)) is None
+    assert meaning(scalar("tempModulePosition")) is None
+
+
+def test_the_mode_that_a_device_is_in_is_neither_good_nor_bad() -> None:
+    modes = meaning(scalar("envOperatingMode", syntax="INTEGER 1=auto 2=manual"))
+    assert modes == EnumeratedObject({1: ("auto", "unknown"), 2: ("manual", "unknown")})
 
 
 @pytest.mark.parametrize(

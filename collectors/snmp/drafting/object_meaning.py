@@ -108,7 +108,7 @@ _NO_VALUES = {"avail", "available", "exists", "indx", "serial", "valid"}
 _LAST_NAMES = {"hz": "frequency", "rpm": "fanspeed"}
 _HUNDREDTHS = 100.0
 # After the word power: how much of it flows.
-_DRAWN = {"consumed", "consumption", "draw", "drawn", "usage"}
+_DRAWN = {"consumed", "consumption", "draw", "drawn", "remain", "remaining", "usage"}
 _MOST_CODES = 3
 
 
@@ -143,6 +143,9 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
     if base.startswith("Counter") and not (mib_object.units or mib_object.hint):
         return None
     found = _measured(mib_object, words)
+    if words[-1] == "position" and getattr(found, "class_", "percent") != "percent":
+        # Of a valve it is a share, and of a probe where it is.
+        return None
     if _contradicts(found, set(words)) or _is_doubtful(found, mib_object, words):
         return None
     if labels and isinstance(found, MeasuredObject):

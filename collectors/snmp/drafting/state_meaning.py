@@ -22,6 +22,8 @@ _SO_LAST = {"active", "charging", "complete", "operational", "ready", "up"}
 _CONTACTS = {"breaker", "outlet", "relay", "contact", "socket", "receptacle"}
 # Last words of modes that are what there is now, and no setting.
 _MODES_NOW = ({"oper", "mode"}, {"operational", "mode"})
+# Likewise of the whole device; in a table, they may be those of ports.
+_DEVICE_MODES = ({"operating", "mode"}, {"ha", "mode"})
 _MOST_STATES = 40
 # Last words of names that are certainly those of states, whatever their labels.
 _LAST_WORDS = {"status", "state", "role", "health", "condition"}
@@ -79,7 +81,10 @@ def state_of(
     labels = mib_object.labels
     settings = WORD_LISTS.settings & {*words}
     is_result = words[-1] in _TEXT_STATES and settings <= WORD_LISTS.results
-    if labels and {*words[-2:]} in _MODES_NOW and len(labels) <= _MOST_STATES:
+    modes: tuple[set[str], ...] = _MODES_NOW
+    if mib_object.kind == "scalar":
+        modes = (*_MODES_NOW, *_DEVICE_MODES)
+    if labels and {*words[-2:]} in modes and len(labels) <= _MOST_STATES:
         # A mode is neither good nor bad.
         return EnumeratedObject({n: (label, "unknown") for n, label in labels.items()})
     if settings and not is_result:
