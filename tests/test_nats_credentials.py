@@ -98,6 +98,8 @@ async def test_a_server_that_knows_the_key_lets_in_its_seed_alone(
             "has no block NATS USER JWT",
         ),
     ],
+    # Keys are made anew in each process: named by them, workers collect other tests.
+    ids=["empty", "password", "swapped", "short", "account", "public", "no-jwt"],
 )
 def test_what_is_wrong_with_a_file_is_one_sentence_without_its_secret(
     text: str, sentence: str, tmp_path: Path
