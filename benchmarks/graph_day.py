@@ -27,8 +27,7 @@ _MEDIA = ("main-audio", "main-video", "applicationsharing-video", "data")
 def made_record(number: int) -> dict[str, Any]:
     """A call of two, or a meeting of up to ten, at an even time of the day."""
     chance = random.Random(number)
-    began_ms = BEGIN_MS + number * DAY_MS // CALLS
-    minutes = chance.choice((2, 5, 10, 30, 55))
+    times = _times(number, chance)
     people = [chance.randrange(1, PEOPLE) for _ in range(chance.choice((2, 3, 4, 10)))]
     if chance.random() < 0.4:
         sessions = [session("s0", end(people[0]), end(people[1]), _media(people[0]))]
@@ -37,12 +36,16 @@ def made_record(number: int) -> dict[str, Any]:
             session(f"s{at}", end(person), medias=_media(person))
             for at, person in enumerate(people)
         ]
-    return record(
-        sessions,
-        number,
-        startDateTime=utc(began_ms),
-        endDateTime=utc(began_ms + minutes * 60_000),
-    )
+    return record(sessions, number, **times)
+
+
+def _times(number: int, chance: random.Random) -> dict[str, str]:
+    began_ms = BEGIN_MS + number * DAY_MS // CALLS
+    minutes = chance.choice((2, 5, 10, 30, 55))
+    return {
+        "startDateTime": utc(began_ms),
+        "endDateTime": utc(began_ms + minutes * 60_000),
+    }
 
 
 def _media(person: int) -> list[dict[str, Any]]:
@@ -71,7 +74,10 @@ class GraphDay(GraphServer):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        made = (made_record(number) for number in range(CALLS))
+        made = (
+            record([], number, **_times(number, random.Random(number)))
+            for number in range(CALLS)
+        )
         names = ("id", "version", "startDateTime", "endDateTime")
         self._rows = [{name: one[name] for name in names} for one in made]
         self._begins = [row["startDateTime"] for row in self._rows]
