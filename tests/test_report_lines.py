@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import math
+from array import array
 from datetime import date
 
 import council
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from report_month import HOUR_MS
 from store_doubles import AnswerStore
 
 from collectors.local_days import add_months
-from collectors.store.answer_series import series_of_rows
+from collectors.store.answer_series import AnswerSeries, series_of_rows
 from collectors.store.query import Row
 from dashboards.report import report_figures
 from dashboards.report.gather_lines import gather_lines
@@ -60,6 +64,38 @@ def _hours_of(line: str, rows: list[Row]) -> dict[str, LineHours]:
     for series in series_of_rows(rows, line_hours(0, 1, [line])):
         hours.add(series)
     return {line: hours}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 3),
+            *(st.sampled_from([math.nan, 0.0, 0.5, 0.9, 1.0]) for _ in range(5)),
+        ),
+        max_size=12,
+    ),
+    st.integers(0, 12),
+)
+def test_hours_are_the_same_however_many_are_added_at_once(
+    drawn: list[tuple[float, ...]], split: int
+) -> None:
+    times_ms = [int(t) * HOUR_MS for t in itertools.accumulate(d[0] for d in drawn)]
+    names = [pick.name for pick in line_hours(0, 1, ["l"]).picks]
+
+    def added(*parts: slice) -> LineHours:
+        hours = LineHours()
+        for part in parts:
+            columns = list(zip(*drawn[part], strict=True))[1:] or [()] * len(names)
+            values = {
+                name: array("d", column)
+                for name, column in zip(names, columns, strict=True)
+            }
+            hours.add(AnswerSeries({}, array("q", times_ms[part]), values))
+        return hours
+
+    one_by_one = added(*(slice(n, n + 1) for n in range(len(drawn))))
+    at_once = added(slice(0, split), slice(split, None))
+    assert vars(at_once) == vars(one_by_one)
 
 
 @pytest.mark.parametrize(("months", "queries"), [(1, 1), (12, 12)])

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from stores import CATALOGUE, DAY, HOUR, PLAIN, START, ask, batch
+from structlog.testing import capture_logs
 
 from collectors.batch import Batch
 from collectors.store import month_files
@@ -145,6 +146,33 @@ async def test_a_damaged_day_is_joined_to_no_month(tmp_path: Path) -> None:
         [month] = _months(tmp_path)
         assert month.parent.parent.name == "shared-1d-months"
         assert not list((tmp_path / "tmp").iterdir())
+        await store.tidy(OVER + 2 * HOUR)
+        assert len(_months(tmp_path)) == 2
+
+
+async def test_a_damaged_month_is_said_once_and_made_again(tmp_path: Path) -> None:
+    query = ask("whole:sum", span=(OCTOBER, OCTOBER + 31 * DAY))
+
+    async def total(store: EmbeddedStore) -> object:
+        [row] = await store.query(query)
+        return row.values["whole_sum"]
+
+    async with EmbeddedStore(tmp_path, CATALOGUE) as store:
+        await store.write([_ones(7)])
+        await store.tidy(OVER)
+        made = _months(tmp_path)
+        _damage(tmp_path, "shared-1d-months/*/*.parquet")
+        _damage(tmp_path, "shared-1d/*/2026-10-03/*.parquet")
+        with capture_logs() as logged:
+            assert [await total(store) for _ in range(3)] == [7, 7, 7]
+        said = [Path(entry["file"]).parent.name for entry in logged]
+        assert said == ["plain", "2026-10-03"]
+        await store.tidy(OVER + 2 * HOUR)
+        assert _months(tmp_path) == made
+        # Only the month that was made again can answer.
+        _damage(tmp_path, "shared-1d/*/2026-*/*.parquet")
+        _damage(tmp_path, "shared/*/2026-*/*.parquet")
+        assert await total(store) == 7
 
 
 async def test_a_month_goes_with_its_first_day(tmp_path: Path) -> None:

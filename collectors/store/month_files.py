@@ -83,9 +83,10 @@ class MonthFiles:
             target = month_file(paths)
             lists = lists_file(target)
             kept |= {target, lists}
-            if time.monotonic() < end_s and not lists.exists():
+            is_made = target.exists() and lists.exists()
+            if time.monotonic() < end_s and not is_made:
                 write = partial(write_month, paths, declared)
-                self._publish([target, lists], write)
+                self._publish(paths, [target, lists], write)
         self._delete_others(declared, LABEL, kept)
 
     def _months(self, declared: Measurement, now_ms: int) -> list[_Days]:
@@ -116,10 +117,15 @@ class MonthFiles:
 
     def _write(self, paths: Sequence[Path], target: Path) -> None:
         if not target.exists():
-            self._publish([target], partial(_join, paths))
+            self._publish(paths, [target], partial(_join, paths))
 
-    def _publish(self, targets: Sequence[Path], write: Callable[..., None]) -> None:
-        """Writes files that only count together."""
+    def _publish(
+        self,
+        paths: Sequence[Path],
+        targets: Sequence[Path],
+        write: Callable[..., None],
+    ) -> None:
+        """Writes files of `paths` that only count together."""
         if targets[0] in self._failed:
             return
         begin = self._folder.root / "tmp" / f"month-{secrets.token_hex(8)}"
@@ -136,8 +142,11 @@ class MonthFiles:
             # Arrow's error for a damaged file has no number; those of a disk have one.
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            self._failed.add(targets[0])
             _log.warning("store_month_not_joined", file=targets[0], error=str(error))
+            QueryFiles(self._folder).find_damaged([str(path) for path in paths])
+            # A damaged day that is gone now is made again.
+            if all(path.exists() for path in paths):
+                self._failed.add(targets[0])
         finally:
             for part in parts:
                 part.unlink(missing_ok=True)

@@ -14,11 +14,20 @@ from collectors.store import day_tops, file_layout, month_tops, rollup, top_form
 from collectors.store.arrow_tables import is_damaged
 from collectors.store.file_layout import Scan, StoredFile
 from collectors.store.query import Query, means_query
-from collectors.store.rolled_months import RolledDay, by_months, month_file, month_of
+from collectors.store.rolled_months import (
+    RolledDay,
+    by_months,
+    is_months_label,
+    month_file,
+    month_of,
+)
 from collectors.store.store_folder import StoreFolder
 from probes.wire.catalogue import Measurement
 
 _log = structlog.get_logger(__name__)
+
+
+_Version = tuple[int, int, int]
 
 
 class ChosenFiles(NamedTuple):
@@ -97,11 +106,13 @@ def _by_month(starts: Iterable[int]) -> dict[str, list[int]]:
 
 
 class QueryFiles:
-    """Damaged files are ignored once they are found."""
+    """Damaged files are ignored once they are found; those that the writer can make
+    again are deleted, so that it does."""
 
     def __init__(self, folder: StoreFolder) -> None:
         self._folder = folder
-        self._damaged: set[str] = set()
+        # Their versions: one that was made again has the same name.
+        self._damaged: dict[str, _Version | None] = {}
 
     def choose(self, declared: Measurement, queries: Sequence[Query]) -> FilesOfQueries:
         """Returns the files of each query, as they are at one time. The queries are of
@@ -159,9 +170,25 @@ class QueryFiles:
         """Ignores damaged files from now on. Returns True if there are any."""
         damaged = [path for path in paths if is_damaged(path)]
         for path in damaged:
-            self._damaged.add(path)
-            _log.error("store_file_damaged", file=path)
+            self._damaged[path] = _version(Path(path))
+            is_derived = self._can_be_made_again(Path(path))
+            _log.error("store_file_damaged", file=path, is_made_again=is_derived)
+            if is_derived:
+                with contextlib.suppress(OSError):
+                    Path(path).unlink()
         return bool(damaged)
+
+    def _can_be_made_again(self, path: Path) -> bool:
+        """Whether it is the file of a month, or a roll-up of rows that there still
+        are."""
+        day = path.parent
+        if is_months_label(day.parent.name):
+            return True
+        label = day.parent.parent.name.removeprefix("shared-")
+        if label not in (*rollup.STEP_OF, day_tops.LABEL):
+            return False
+        rows = self._folder.root / "shared" / day.parent.name / day.name
+        return any(path.name.startswith(file.stem) for file in rows.glob("*.parquet"))
 
     def _choose(
         self,
@@ -245,7 +272,8 @@ class QueryFiles:
         return None
 
     def _is_usable(self, path: Path) -> bool:
-        return str(path) not in self._damaged and path.exists()
+        found = self._damaged.get(str(path))
+        return path.exists() if found is None else _version(path) not in (None, found)
 
     def _without_rows(
         self,
@@ -264,3 +292,11 @@ class QueryFiles:
                 if usable := [path for path in kept if self._is_usable(path)]:
                     return usable
         return []
+
+
+def _version(path: Path) -> _Version | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -33,6 +33,11 @@ def months_label(label: str) -> str:
     return f"{label}{_SUFFIX}"
 
 
+def is_months_label(label: str) -> bool:
+    """Returns True for the folder of files of months."""
+    return label.endswith(_SUFFIX)
+
+
 def month_of(start_ms: int) -> str:
     """Returns the month (UTC) of a day: `2026-10`."""
     return day_name(start_ms)[:_MONTH]
