@@ -24,6 +24,9 @@ async def held_batches(connection: NatsConnection) -> AsyncIterator[Batch]:
     for log in await streams.logs():
         stream = streams.stream(log)
         state = (await connection.jetstream.stream_info(stream)).state
+        if not state.messages:
+            # One that has never had any begins at 0, which is no message's number.
+            continue
         for first in range(state.first_seq, state.last_seq + 1, _AT_ONCE):
             after = min(first + _AT_ONCE, state.last_seq + 1)
             asked = [_message(connection, stream, n) for n in range(first, after)]
