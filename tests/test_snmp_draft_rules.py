@@ -119,6 +119,11 @@ def test_a_position_is_a_value_and_a_location_is_none() -> None:
     assert meaning(scalar("tempModulePosition")) is None
 
 
+def test_decibel_milliwatts_of_a_mobile_network_are_dbm() -> None:
+    found = meaning(scalar("cellPortRsrp", units="decibel-milliwatts"))
+    assert found == MeasuredObject("signal", is_stated=True)
+
+
 def test_the_mode_that_a_device_is_in_is_neither_good_nor_bad() -> None:
     modes = meaning(scalar("envOperatingMode", syntax="INTEGER 1=auto 2=manual"))
     assert modes == EnumeratedObject({1: ("auto", "unknown"), 2: ("manual", "unknown")})

@@ -325,6 +325,7 @@ def _radio_quality(
 ) -> MeasuredObject | None:
     """Return what a mobile network's signal is like, if its name and unit say so."""
     unit = mib_object.units.lower() or hint_word(mib_object.hint.lower(), "unit")
+    unit = re.sub(r"decibel[- ]?milliwatts?", "dbm", unit)
     if words[-1] == "rssi" and not unit and _MOBILE & {*words}:
         return MeasuredObject("signal", has_unit=True, is_described=True)
     for class_, names, wanted in _RADIO_QUALITY:
