@@ -26,7 +26,7 @@ from collectors.nats.nats_watch import NatsWatch
 from collectors.nats.stream_scan import held_batches
 from collectors.nats.stream_tidy import StreamTidy
 from collectors.sharing.learnt_bucket import LearntBucket
-from collectors.sharing.nats_share import NatsShare
+from collectors.sharing.nats_share import ALERTING, NatsShare
 from collectors.sharing.poller_presence import (
     WHOLE,
     PollerPresence,
@@ -80,7 +80,7 @@ async def test_with_the_documented_permissions_all_of_it_works(
             await place.forget("late")
             with AlertStream(connection) as alerts:
                 await asyncio.to_thread(alerts.state)
-            async with NatsShare(connection, "a", bucket="alerting"):
+            async with NatsShare(connection, "a", kind=ALERTING):
                 share = NatsShare(connection, "b")
                 async with share:
                     await until(lambda: share.sample("poll", 0).fields["settled"])

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from nats_servers import NatsServer, running_cluster, running_nats
 from polled_switches import PUBLIC, QUICK, RowSink, device, estate, numbers
+from replicated_alerts import Machine, MemoryLog
 from structlog.testing import capture_logs
 from test_check import Folder
 from waiting import until, wait_until
 
+from alerts.standby.standby_config import StandbyConfig
+from alerts.standby.standby_machine import StandbyMachine
 from collectors.estate import Device, Estate, Site
 from collectors.estate.estate_model import VpnGateway
 from collectors.nats.nats_config import NatsConfig
@@ -30,6 +33,7 @@ from collectors.sharing.poller_presence import (
 )
 from collectors.sharing.share_thread import ShareThread
 from collectors.snmp import Poller
+from towpath.alert_role import alert_lease
 from towpath.demo.simulated_switches import SimulatedSwitch
 
 LEASE_S = 2.0
@@ -134,6 +138,39 @@ async def test_a_poller_that_is_busy_keeps_its_lease(server: NatsServer):
         # Nothing else runs on this loop until the lease has been renewed.
         wait_until(lambda: share.deadline_s > until_s, "renewals")
         assert (share.held, share.changes) == (64, changes)
+
+
+async def test_a_busy_machine_keeps_its_lease_on_the_alerts_and_its_log_says_whose(
+    server: NatsServer, tmp_path: Path
+):
+    # The log of alerts is in memory: the lease alone says whether it may evaluate.
+    alerts, leases, told = Machine(tmp_path, "hall", MemoryLog(), []), [], []
+    standby = StandbyConfig(enabled=True, name="hall", lease_s=LONG_LEASE_S)
+    config = NatsConfig(servers=(server.url,), prefix="alerts")
+
+    def make_lease():
+        leases.append(alert_lease(config, standby))
+        return leases[-1]
+
+    async def note() -> None:
+        told.append(machine.is_active)
+
+    with capture_logs() as logs:
+        machine = StandbyMachine(alerts.replica, make_lease, note, note)
+        async with machine:
+            await until(lambda: machine.is_active, "the alerts")
+            # Nothing else runs on this loop until the lease has been renewed.
+            [lease] = leases
+            changes, until_s = lease.changes, lease.deadline_s + 0.5
+            wait_until(lambda: lease.deadline_s > until_s, "renewals")
+            assert (lease.changes, machine.is_active, told) == (changes, True, [False])
+    alerts.close()
+    changed = [entry for entry in logs if entry["event"] == "alert_lease_changed"]
+    assert [(entry["machine"], entry["held"]) for entry in changed] == [
+        ("hall", 1),
+        ("hall", 0),
+    ]
+    assert not {"devices_shared", "lease_lost"} & {entry["event"] for entry in logs}
 
 
 async def test_a_poller_stops_polling_before_it_says_that_it_has(server: NatsServer):

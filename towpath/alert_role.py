@@ -25,8 +25,10 @@ from towpath.process_pieces import Pieces
 from towpath.readiness import Check, evaluation_check
 
 if TYPE_CHECKING:
-    from alerts.standby.alert_replica import AlertReplica
+    from alerts.standby.standby_config import StandbyConfig
     from alerts.standby.standby_machine import StandbyMachine
+    from collectors.nats.nats_config import NatsConfig
+    from collectors.sharing.share_thread import ShareThread
 
 
 class AlertRole(NamedTuple):
@@ -124,7 +126,12 @@ def build_alerts(
     channels = ", ".join(config.channels) or "nobody (no channel is configured)"
     pieces.append((f"alerts from {len(rules)} rules, notifying {channels}", engine))
     if replica is not None:
-        machine = _machine(all_settings, kind, engine, replica)
+        from alerts.standby.standby_machine import StandbyMachine
+
+        nats, standby = all_settings.nats, config.standby
+        machine = StandbyMachine(
+            replica, lambda: alert_lease(nats, standby), engine.resume, engine.suspend
+        )
         pieces.append((f"alerts or stands by as {config.standby.machine}", machine))
     row_metrics = []
     if all_settings.metrics.port and all_settings.metrics.rows:
@@ -142,21 +149,9 @@ def build_alerts(
     return AlertRole(engine, pieces, trouble, checks, row_metrics)
 
 
-def _machine(
-    all_settings: TowpathConfig,
-    kind: JournalKind,
-    engine: AlertEngine,
-    replica: AlertReplica,
-) -> StandbyMachine:
-    from alerts.standby.standby_machine import StandbyMachine
-    from collectors.sharing.nats_share import NatsShare
+def alert_lease(nats: NatsConfig, standby: StandbyConfig) -> ShareThread:
+    """The lease on all alerts: who has it should evaluate them."""
+    from collectors.sharing.nats_share import ALERTING
+    from collectors.sharing.share_thread import ShareThread
 
-    connection, standby = kind.connection, all_settings.alerts.standby
-    assert connection is not None
-
-    def make_lease() -> NatsShare:
-        return NatsShare(
-            connection, standby.machine, lease_s=standby.lease_s, bucket="alerting"
-        )
-
-    return StandbyMachine(replica, make_lease, engine.resume, engine.suspend)
+    return ShareThread(nats, standby.machine, lease_s=standby.lease_s, kind=ALERTING)

@@ -28,7 +28,7 @@ _ALERTS = SharedDevice("alerts", "alerts")
 
 
 class AlertLease(Protocol):
-    """A `NatsShare`, on the alerts instead of devices."""
+    """A `ShareThread`, on the alerts instead of devices."""
 
     on_change: Callable[[], Awaitable[None]] | None
 
@@ -79,20 +79,29 @@ class StandbyMachine:
 
     async def _run(self) -> None:
         while True:
-            async with contextlib.AsyncExitStack() as stack:
-                lease = await stack.enter_async_context(self._make_lease())
-                stack.push_async_callback(self._stand_by)
-                lease.on_change = lambda lease=lease: self._change(lease)
-                lease.share([_ALERTS])
-                while not self._replica.disk_error:
-                    self._news.clear()
-                    await self._look(lease)
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(_LOOK_S):
-                            await self._news.wait()
+            try:
+                await self._hold_lease()
+            except (OSError, ValueError) as error:
+                # A file with a secret that cannot be read now is read again later.
+                self.problem = str(error)
+                self._failures.failed(self.problem)
             # Its disk may work again.
             await asyncio.sleep(_LEAVE_S)
             self._replica.disk_error = ""
+
+    async def _hold_lease(self) -> None:
+        """Until the disk fails. Raises what the lease raises when it is entered."""
+        async with contextlib.AsyncExitStack() as stack:
+            lease = await stack.enter_async_context(self._make_lease())
+            stack.push_async_callback(self._stand_by)
+            lease.on_change = lambda: self._change(lease)
+            lease.share([_ALERTS])
+            while not self._replica.disk_error:
+                self._news.clear()
+                await self._look(lease)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_S):
+                        await self._news.wait()
 
     async def _change(self, lease: AlertLease) -> None:
         """The machine that holds the lease keeps it when another one comes."""

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Collection
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 import structlog
@@ -37,6 +37,29 @@ _LEAVE_S = 2.0
 _UNREADABLE_LEASE_S = 60.0
 
 
+class SharedKind(NamedTuple):
+    """Who shares what with whom: their bucket, and what the log calls them, a change of
+    what one holds, a lease that has ended, and one that could not be renewed."""
+
+    bucket: str
+    holder: str
+    changed: str
+    lost: str
+    not_renewed: str
+
+
+DEVICES = SharedKind(
+    "pollers", "poller", "devices_shared", "lease_lost", "pollers_not_shared"
+)
+ALERTING = SharedKind(
+    "alerting",
+    "machine",
+    "alert_lease_changed",
+    "alert_lease_lost",
+    "alert_lease_not_renewed",
+)
+
+
 class _Session:
     """What was published of one session."""
 
@@ -50,8 +73,8 @@ class _Session:
 
 
 class NatsShare:
-    """`async with NatsShare(connection, name, near, lease_s)`; for a poller in a thread
-    of its own (`share_thread`). `bucket`: who shares with whom.
+    """`async with NatsShare(connection, name, near, lease_s)`, in a thread of its own
+    (`share_thread`).
 
     Without NATS it holds what it has until its lease ends, and then nothing.
     """
@@ -63,9 +86,9 @@ class NatsShare:
         near: Collection[str] = (),
         lease_s: float = 15.0,
         now_s: MonotonicClock = steady_s,
-        bucket: str = "pollers",
+        kind: SharedKind = DEVICES,
     ) -> None:
-        self.name, self.changes, self._bucket = name, 0, bucket
+        self.name, self.changes, self._kind = name, 0, kind
         self.on_change: Callable[[], Awaitable[None]] | None = None
         self._connection, self._near = connection, tuple(near)
         self._lease_s, self._now_s = lease_s, now_s
@@ -77,7 +100,7 @@ class NatsShare:
         self._stepping = asyncio.Lock()
         # One that is waited for no more is not collected before it has ended.
         self._last_step: asyncio.Task[None] | None = None
-        self._failures = FailureLog("pollers_not_shared", level="warning")
+        self._failures = FailureLog(kind.not_renewed, level="warning")
         self._tasks = BackgroundTasks()
         self._is_leaving = False
 
@@ -153,7 +176,11 @@ class NatsShare:
 
     @property
     def _bucket_name(self) -> str:
-        return f"{self._connection.config.prefix}-{self._bucket}"
+        return f"{self._connection.config.prefix}-{self._kind.bucket}"
+
+    @property
+    def _own_name(self) -> dict[str, str]:
+        return {self._kind.holder: self.name}
 
     @property
     def _roster(self) -> PollerRoster:
@@ -179,7 +206,7 @@ class NatsShare:
             except NATS_FAILURES as error:
                 self._failures.failed(self._connection.sentence(error))
             except Exception as error:  # noqa: BLE001 - or it would never poll again
-                _log.exception("share_failed", poller=self.name, error=repr(error))
+                _log.exception("share_failed", **self._own_name, error=repr(error))
             # What it holds goes on while NATS fails, as long as its lease.
             await self._step()
             await asyncio.sleep(min(_RETRY_S, self._lease_s / RENEWALS))
@@ -240,7 +267,7 @@ class NatsShare:
             session.roster.step(now_s)
             await self._apply(session)
             if session.roster.has_expired(now_s):
-                _log.warning("lease_lost", poller=self.name)
+                _log.warning(self._kind.lost, **self._own_name)
                 self._old_keys.add(session.roster.session)
                 self._session = self._new_session()
                 self._roster.copy_log(session.roster)
@@ -271,10 +298,10 @@ class NatsShare:
         session.changes = roster.changes
         self.changes += 1
         _log.info(
-            "devices_shared",
-            poller=self.name,
+            self._kind.changed,
+            **self._own_name,
             held=len(roster.held),
-            pollers=roster.pollers,
+            **{f"{self._kind.holder}s": roster.pollers},
         )
         if self.on_change is not None:
             await self.on_change()

@@ -1,8 +1,9 @@
-"""The share of a poller, kept by a thread of its own.
+"""The share of a poller, or of a machine that alerts, kept by a thread of its own.
 
 A busy poller polls late. If it renewed its lease late too, it would lose it: it would
-cancel all its polls, begin again, and be busier than before. So the lease has another
-event loop, with a connection of its own.
+cancel all its polls, begin again, and be busier than before. A busy machine would hand
+its alerts to the other one and take them back. So the lease has another event loop,
+with a connection of its own.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ from typing import Self
 from collectors.estate.estate_model import Device, Estate, VpnGateway
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
-from collectors.sharing.nats_share import NatsShare
+from collectors.sharing.bounded_assignment import SharedDevice
+from collectors.sharing.estate_share import shared_devices
+from collectors.sharing.nats_share import DEVICES, NatsShare, SharedKind
 from probes.wire.sample import Sample
 
 
 class ShareThread:
-    """`async with ShareThread(config, name, near, lease_s)`; an `EstateShare`.
+    """`async with ShareThread(config, name, near, lease_s)`; an `EstateShare`, and the
+    lease of a machine that alerts (`kind`).
 
     Entering waits a moment for NATS, as `NatsConnection` does, and raises what that
-    raises. Nothing is shared before the first `set_estate`.
+    raises. Nothing is shared before the first `set_estate` or `share`.
     """
 
     def __init__(
@@ -33,16 +37,17 @@ class ShareThread:
         name: str,
         near: Collection[str] = (),
         lease_s: float = 15.0,
+        kind: SharedKind = DEVICES,
     ) -> None:
         self.name = name
-        # Called on the loop of the poller.
+        # Called on the loop that has entered it.
         self.on_change: Callable[[], Awaitable[None]] | None = None
-        self._connection = NatsConnection(config, f"share-{name}")
-        self._share = NatsShare(self._connection, name, near, lease_s)
+        self._connection = NatsConnection(config, f"{kind.bucket}-{name}")
+        self._share = NatsShare(self._connection, name, near, lease_s, kind=kind)
         self._share.on_change = self._report_change
         self._news = asyncio.Event()
         # These two belong to the loop of the thread.
-        self._has_estate, self._stop = asyncio.Event(), asyncio.Event()
+        self._has_devices, self._stop = asyncio.Event(), asyncio.Event()
         self._thread: threading.Thread | None = None
 
     async def __aenter__(self) -> Self:
@@ -85,7 +90,15 @@ class ShareThread:
         return self._share.sample(process, now_ms)
 
     def set_estate(self, estate: Estate) -> None:
-        self._call(lambda: self._set_estate(estate))
+        self._call(lambda: self._share_devices(shared_devices(estate)))
+
+    def share(self, devices: list[SharedDevice]) -> None:
+        """What there is to share has changed."""
+        self._call(lambda: self._share_devices(devices))
+
+    def prefer(self, sites: tuple[str, ...]) -> None:
+        """From now on it is near these sites."""
+        self._call(lambda: self._share.prefer(sites))
 
     def holds(self, device: Device) -> bool:
         return self._share.holds(device)
@@ -104,9 +117,9 @@ class ShareThread:
         with contextlib.suppress(RuntimeError):
             self._own_loop.call_soon_threadsafe(work)
 
-    def _set_estate(self, estate: Estate) -> None:
-        self._share.set_estate(estate)
-        self._has_estate.set()
+    def _share_devices(self, devices: list[SharedDevice]) -> None:
+        self._share.share(devices)
+        self._has_devices.set()
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._own_loop) as runner:
@@ -123,7 +136,7 @@ class ShareThread:
                 return error
             self._loop.call_soon_threadsafe(self._started.set_result, None)
             stopped = asyncio.create_task(self._stop.wait())
-            first = asyncio.create_task(self._has_estate.wait())
+            first = asyncio.create_task(self._has_devices.wait())
             waits = (stopped, first)
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if not stopped.done():
@@ -133,7 +146,7 @@ class ShareThread:
         return None
 
     async def _report_change(self) -> None:
-        """Returns when the poller has followed: it polls nothing that is not held."""
+        """Returns when that loop has followed: it works on nothing that is not held."""
         self._loop.call_soon_threadsafe(self._news.set)
         if self.on_change is None:
             return
