@@ -27,6 +27,7 @@ from alerts.silence import NOTHING_NAMED, Silence
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
 from probes.wire.catalogue import did_you_mean
+from probes.wire.counted_text import counted
 from probes.wire.durations import duration_text, parse_duration_ms
 
 Out = Callable[[str], None]
@@ -63,7 +64,7 @@ def rules_check(
         rules = load_rules(CATALOGUE, rules_folder, check)
     except RuleError as error:
         return _print_findings(error.findings, out)
-    out(f"{len(rules.ids)} rules are valid.")
+    out(f"{counted(len(rules.ids), 'rule is', 'rules are')} valid.")
     return 0
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from alerts.clock_text import clock_text
 from alerts.history_replay import ReplayedPage
 from collectors.json_text import json_text
+from probes.wire.counted_text import counted
 from probes.wire.durations import duration_text
 
 
@@ -28,7 +29,7 @@ def replay_text(
             )
         yield ""
     if not pages:
-        yield f"Nothing would have paged ({rows:,} rows)."
+        yield f"Nothing would have paged ({counted(rows, 'row')})."
         return
     by_rule: dict[str, list[ReplayedPage]] = {}
     for page in pages:
@@ -43,7 +44,7 @@ def replay_text(
     days = Counter(_day(page.paged_ms, zone) for page in pages)
     yield from (f"{day}  {count:>5}" for day, count in sorted(days.items()))
     yield ""
-    yield f"{len(pages)} pages ({rows:,} rows)."
+    yield f"{counted(len(pages), 'page')} ({counted(rows, 'row')})."
 
 
 def replay_json(pages: Sequence[ReplayedPage], rows: int) -> str:

@@ -199,11 +199,6 @@ def money(pounds: float | None) -> str:
     return NOTHING if pounds is None else f"£{pounds:,.0f}"
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """Returns `1 site` or `2 sites`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def group_name(by: str, name: str) -> str:
     """Returns the name of a group of laptops: a provider's own, or one of ours."""
     return name if by == "provider" and name != "unknown" else identifier_text(name)

@@ -250,7 +250,7 @@ def test_what_each_side_is_missing_is_shown() -> None:
     )
     comparison.no_data = ["dead"]
     detailed = shown_text(comparison, details=True)
-    for text in ("port mine", "port theirs", "no data of dead", "1 devices, 0 ports"):
+    for text in ("port mine", "port theirs", "no data of dead", "1 device, 0 ports"):
         assert text in detailed
     shown = json.loads(compare_output.as_json(comparison, "LibreNMS"))
     assert shown["same"] is False

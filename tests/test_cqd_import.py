@@ -278,7 +278,7 @@ def run(council: Path, name: str) -> tuple[int, str]:
 
 def test_two_imports_of_a_file_are_one_in_the_store(council: Path) -> None:
     for _ in range(2):
-        assert run(council, "days.csv") == (0, "imported 1 rows of 1 sites\n")
+        assert run(council, "days.csv") == (0, "imported 1 row of 1 site\n")
 
     async def stored() -> list[Row]:
         async with embedded(council / "store", CATALOGUE) as store:

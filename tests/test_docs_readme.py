@@ -75,13 +75,13 @@ def from_readme(readme_line: str) -> str:
 def test_the_first_settings_pass_the_check_as_the_readme_says(council: Path) -> None:
     done = typed(from_readme("towpath check -c towpath.toml"), council)
     assert done.returncode == 0, done.stderr
-    assert "1 sites, 1 devices, 1 lines" in done.stdout
+    assert "1 site, 1 device, 1 line" in done.stdout
 
 
 def test_the_first_settings_build_a_whole_installation(council: Path) -> None:
     done = typed(from_readme("towpath run -c towpath.toml --check"), council)
     assert done.returncode == 0, done.stderr
-    assert "poll 1 devices every 60 s" in done.stdout
+    assert "poll 1 device every 60 s" in done.stdout
 
 
 def test_an_unknown_setting_is_an_error_with_a_suggestion(

@@ -192,8 +192,8 @@ def test_the_command_imports_rooms_and_says_what_it_left_out(tmp_path: Path) -> 
     arguments = ["import", "rooms", str(file), "-c", str(tmp_path / "towpath.toml")]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0
-    assert done.stdout == "imported 1 rows of 1 rooms\n"
-    assert f"{file}: 1 rows left out: of accounts that are no room's" in done.stderr
+    assert done.stdout == "imported 1 row of 1 room\n"
+    assert f"{file}: 1 row left out: of accounts that are no room's" in done.stderr
     assert f"{file}: not in the file: annexe" in done.stderr
 
     async def kept() -> str:

@@ -95,7 +95,8 @@ async def test_what_optics_always_need_shows_the_scale_of_theirs(
         column(4, "acmeVoltage", "Integer32"),
     ]
     lights = [column(5, "acmeRxPower", "Integer32")]
-    values = rows(3, "2", 10304, 10752, 12032) + rows(4, "2", 33011, 32108)
+    # The third has no supply: it is not there.
+    values = rows(3, "2", 10304, 10752, 12032) + rows(4, "2", 33011, 32108, 0)
     other = await read(tmp_path, SYSTEM + values, drafted(columns + lights))
     assert ("voltage", 3.3011, None) not in shown(other)
     lights.append(column(6, "acmeTxPower", "Integer32"))

@@ -47,6 +47,16 @@ WALKS = {
     ),
     "supply without load": ("2435.1", sensor_mib(WATTS, 9, 0, 0), [0.0]),
     "millivolts": ("30065.1", sensor_mib(VOLTS, 8, 0, 3094), [3.094]),
+    # A cage without a module, and one whose module is not sending.
+    "optics without a module": (
+        "14988.1",
+        "".join(
+            f"{E}.14988.1.1.19.1.1.{column}.{port}|2|{value}\n"
+            for port, values in ((1, (0,) * 5), (2, (41, 3300, 0, 0, -9000)))
+            for column, value in zip((6, 7, 8, 9, 10), values, strict=True)
+        ),
+        [41.0, 3.3, 0.0, 0.0, -9.0],
+    ),
     # -128 in sixteen bits.
     "SwOS without a sensor": ("14988.2", f"{E}.14988.1.1.3.11.0|2|65408\n", []),
     "UPS phase that is not there": (

@@ -19,6 +19,7 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Store
 from collectors.topology import TopologyGraph, TopologyView
 from probes.wire.clock import WallClock
+from probes.wire.counted_text import counted
 from towpath.config import TowpathConfig
 from towpath.journal_kind import JournalKind
 from towpath.process_pieces import Pieces
@@ -124,7 +125,9 @@ def build_alerts(
         return ""
 
     channels = ", ".join(config.channels) or "nobody (no channel is configured)"
-    pieces.append((f"alerts from {len(rules)} rules, notifying {channels}", engine))
+    pieces.append(
+        (f"alerts from {counted(len(rules), 'rule')}, notifying {channels}", engine)
+    )
     if replica is not None:
         from alerts.standby.standby_machine import StandbyMachine
 
@@ -138,7 +141,10 @@ def build_alerts(
         row_metrics = [WindowMetrics(lambda: engine.window, now_ms)]
         pieces.append(("rows for Prometheus", row_metrics[0]))
     count = len(estate().rooms)
-    pieces.append((f"{count} rooms, {len(config.events)} calendars of events", rooms))
+    calendars_of_events = counted(
+        len(config.events), "calendar of events", "calendars of events"
+    )
+    pieces.append((f"{counted(count, 'room')}, {calendars_of_events}", rooms))
     windows, calendars = len(config.maintenance), len(config.calendars)
     planner = MaintenancePlanner(config, estate, now_ms, may_plan=is_active)
     pieces.append((f"maintenance: {windows} windows, {calendars} calendars", planner))

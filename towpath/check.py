@@ -33,6 +33,7 @@ from collectors.snmp.traps.trap_catalog import load as load_traps
 from dashboards.web import GrafanaSource
 from dashboards.web.visitors import Role as VisitorRole
 from probes.wire.catalogue import did_you_mean
+from probes.wire.counted_text import counted
 from probes.wire.data_costs import day, regular_bytes
 from towpath.check_journal import journal_findings
 from towpath.config import ROLES, Role, TowpathConfig
@@ -65,9 +66,11 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
     else:
         misleading += warnings(estate)
         facts.append(
-            f"estate: {len(estate.sites)} sites, {len(estate.devices)} devices, "
-            f"{len(estate.lines)} lines, {len(estate.vpn_gateways)} VPN gateways, "
-            f"{len(estate.rooms)} rooms"
+            f"estate: {counted(len(estate.sites), 'site')}, "
+            f"{counted(len(estate.devices), 'device')}, "
+            f"{counted(len(estate.lines), 'line')}, "
+            f"{counted(len(estate.vpn_gateways), 'VPN gateway')}, "
+            f"{counted(len(estate.rooms), 'room')}"
         )
     try:
         profiles = load_profiles(config.snmp.profiles)

@@ -42,6 +42,7 @@ from collectors.vpn_gateways import VpnGateways
 from dashboards.web import FleetSource, GrafanaSource, SiteRows, StatusPage
 from dashboards.web.action_pages import alert_actions
 from probes.wire.clock import WallClock, wall_ms
+from probes.wire.counted_text import counted
 from towpath.alert_role import build_alerts
 from towpath.config import (
     Role,
@@ -165,7 +166,10 @@ class Installation:
         )
         self.pieces += pieces
         self._sources += sources
-        self._add(f"poll {devices} devices every {config.snmp.period_s:g} s", poller)
+        self._add(
+            f"poll {counted(devices, 'device')} every {config.snmp.period_s:g} s",
+            poller,
+        )
         polls = PollCheck(poller.stats, lambda: poller.is_cut_off, config.snmp.period_s)
         self._checks.append(("poll", polls))
         if config.traps.enabled:

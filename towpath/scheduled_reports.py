@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from dashboards.report import ReportFiles, ReportPeriod
 from dashboards.report.report_dispatch import ReportDispatch, report_channel
 from probes.wire.clock import WallClock
+from probes.wire.counted_text import counted
 from towpath.config import TowpathConfig
 from towpath.report_process import make_in_process
 from towpath.report_settings import reports_folder
@@ -33,5 +34,5 @@ def scheduled_reports(
         config.alerts.base_url,
         now_ms,
     )
-    many = "1 address" if len(schedule.to) == 1 else f"{len(schedule.to)} addresses"
+    many = counted(len(schedule.to), "address", "addresses")
     yield f"report of each {schedule.report} by e-mail to {many}", dispatch

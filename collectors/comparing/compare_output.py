@@ -11,6 +11,7 @@ from collectors.comparing.differences import Comparison, MissingItems
 from collectors.few_names import few_names
 from collectors.json_text import json_text
 from collectors.terminal_tables import TerminalTable
+from probes.wire.counted_text import counted
 
 _MOST_NAMED = 3
 
@@ -53,7 +54,8 @@ def _table(missing: MissingItems, title: str) -> TerminalTable:
 def _summary(comparison: Comparison, other: str) -> Iterator[str]:
     matched = comparison.matched
     yield (
-        f"on both sides: {matched['devices']} devices, {matched['ports']} ports, "
+        f"on both sides: {counted(matched['devices'], 'device')}, "
+        f"{counted(matched['ports'], 'port')}, "
         f"{matched['sensors']} sensors"
     )
     for devices, side in (
@@ -66,7 +68,7 @@ def _summary(comparison: Comparison, other: str) -> Iterator[str]:
     for missing, title in _sides(comparison, other):
         if missing.devices:
             names = few_names(missing.devices, _MOST_NAMED)
-            yield f"{title}: {len(missing.devices)} devices ({names})"
+            yield f"{title}: {counted(len(missing.devices), 'device')} ({names})"
         for items, what in ((missing.ports, "ports"), (missing.sensors, "sensors")):
             if items:
                 counts = Counter(device for device, _ in items).most_common()

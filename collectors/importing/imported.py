@@ -11,6 +11,7 @@ import msgspec
 from collectors.estate.estate_loader import build
 from collectors.estate.estate_model import Device, Estate, Line, Role, Site
 from collectors.estate.estate_text import id_from_name, items_with_value, one_line, toml
+from probes.wire.counted_text import counted
 
 Entry = dict[str, Any]
 SKIP = "skip"
@@ -277,8 +278,9 @@ def summary(merged: MergeResult, source: str) -> list[str]:
     """Return sentences that sum up the import."""
     new = merged.new
     sentences = [
-        f"new: {len(new.sites)} sites, {len(new.devices)} devices, "
-        f"{len(new.lines)} lines; {merged.same} devices are in the estate already"
+        f"new: {counted(len(new.sites), 'site')}, "
+        f"{counted(len(new.devices), 'device')}, {counted(len(new.lines), 'line')}; "
+        f"in the estate already: {counted(merged.same, 'device')}"
     ]
     if new.incomplete:
         sentences.append(f"{len(new.incomplete)} are incomplete: see the comments")
@@ -289,7 +291,7 @@ def summary(merged: MergeResult, source: str) -> list[str]:
         )
     if merged.missing:
         sentences.append(
-            f"{len(merged.missing)} devices of the estate are not in {source}"
+            f"not in {source}: {counted(len(merged.missing), 'device')} of the estate"
         )
     return [*sentences, *_shorten(new.remarks)]
 

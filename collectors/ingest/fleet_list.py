@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import msgspec
 
 from collectors.ingest.registry_records import EnrolledAgent
+from probes.wire.counted_text import counted
 
 State = Literal["enrolled", "silent", "replaced", "revoked"]
 STATES: tuple[State, ...] = get_args(State)
@@ -74,7 +75,7 @@ def count_text(chosen: Iterable[tuple[EnrolledAgent, State]]) -> str:
     """Such as "3 laptops: 2 enrolled, 1 revoked"."""
     counts = Counter(state for _, state in chosen)
     total = counts.total()
-    laptops = "1 laptop" if total == 1 else f"{total} laptops"
+    laptops = counted(total, "laptop")
     parts = [f"{counts[state]} {state}" for state in STATES if counts[state]]
     return f"{laptops}: {', '.join(parts)}" if parts else laptops
 

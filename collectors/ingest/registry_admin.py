@@ -26,6 +26,7 @@ from collectors.ingest.registry_records import (
     Token,
     secret_digest,
 )
+from probes.wire.counted_text import counted
 
 
 class RegistryAdmin:
@@ -133,7 +134,7 @@ class RegistryAdmin:
     def note_comparison(self, listed: int, now_ms: int, who: str) -> None:
         """Notes the comparison with a list of that many devices."""
         with self._file.transaction() as connection:
-            note(connection, now_ms, who, "list compared", f"{listed} devices")
+            note(connection, now_ms, who, "list compared", counted(listed, "device"))
 
     def replace_key(self, now_ms: int, who: str) -> tuple[str, str]:
         """Replaces the pseudonym key, which cannot be undone. Returns (old id, new id).

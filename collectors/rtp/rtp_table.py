@@ -6,6 +6,7 @@ from collectors.calls.phone_call import PhoneOutcome, refusal_outcome
 from collectors.rtp.rtp_figures import LEAST_FOR_MOS, StreamFigures
 from collectors.rtp.sip_calls import NO_REPLY_S, DelayFigures, SipCallFigures
 from collectors.terminal_tables import TerminalTable
+from probes.wire.counted_text import counted
 from probes.wire.number_text import percentage
 
 _DSCP_NAMES = {0: "0", 46: "EF", 34: "AF41", 18: "AF21", 24: "CS3", 26: "AF31"}
@@ -58,7 +59,7 @@ def stream_remarks(stream: StreamFigures) -> list[str]:
     if stream.restarts:
         remarks.append(f"restarted {stream.restarts:,} times")
     if stream.missed_before:
-        remarks.append(f"{stream.missed_before:,} packets before the capture")
+        remarks.append(f"{counted(stream.missed_before, 'packet')} before the capture")
     if stream.clock_hz is None:
         remarks.append("clock not known")
     elif stream.clock_estimated:

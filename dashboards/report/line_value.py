@@ -29,6 +29,7 @@ from dashboards.report.report_figures import (
     reminder,
 )
 from dashboards.state_levels import BUSY_RATIO
+from probes.wire.counted_text import counted
 
 Advice = Literal[
     "cancel",
@@ -174,7 +175,7 @@ def _main_advice(
     if figures.use_p95 is None:
         return "cannot tell", "Its use was not observed.", None
     if is_full(figures):
-        hours = figure_text.counted(figures.busy_hours, "hour")
+        hours = counted(figures.busy_hours, "hour")
         reason = f"Full in {hours}: find out what fills it, or take a larger one"
         larger = _cheapest(
             estate_lines,
@@ -184,7 +185,7 @@ def _main_advice(
         )
         return "go up", *_with_price(reason, larger, line)
     if figures.observed_hours < _FEW_HOURS:
-        hours = figure_text.counted(figures.observed_hours, "hour")
+        hours = counted(figures.observed_hours, "hour")
         return "cannot tell", f"It was observed in {hours} only.", None
     if max(figures.down_max or 0.0, figures.up_max or 0.0) < _UNUSED_RATIO:
         where = "the site has another line." if beside else "is the site still in use?"
@@ -241,23 +242,23 @@ def _backup_advice(
     if not figures.observed_hours:
         return "cannot tell", "Backup: it was not observed.", None
     if figures.carrying_at and is_full(figures):
-        hours = figure_text.counted(figures.busy_hours, "hour")
+        hours = counted(figures.busy_hours, "hour")
         return "go up", f"Backup: full in {hours} while it carried traffic.", None
     failed = frozenset(hour for main in mains for hour in main.down_at)
     took_over = sum(hour in figures.carrying_at for hour in failed)
     if failed and not took_over:
-        hours = figure_text.counted(len(failed), "hour")
+        hours = counted(len(failed), "hour")
         return (
             "repair",
             f"Backup: the main line failed in {hours}, and this one carried nothing.",
             None,
         )
     if failed:
-        hours = figure_text.counted(took_over, "hour")
+        hours = counted(took_over, "hour")
         reason = f"Backup: the main line failed, and this one took over in {hours}."
         return "keep", reason, 0.0
     if figures.carrying_at:
-        hours = figure_text.counted(figures.carried_hours, "hour")
+        hours = counted(figures.carried_hours, "hour")
         reason = f"Backup: tested or shared, it carried traffic in {hours}."
         return "keep", reason, 0.0
     which = "the main line did not fail" if mains else "no main line is listed"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collectors.calls.probe_agreement import ProbeAgreement
 from dashboards import figure_text
 from dashboards.report.recorded_calls import RecordedPhone
+from probes.wire.counted_text import counted
 
 
 def phone_sentence(phone: RecordedPhone) -> str:
     """Returns how telephone calls went, or why that is not known."""
     if phone.state != "measured":
         return f"Telephone calls: no figure, {phone.why}."
-    of = figure_text.counted(phone.attempts, "attempt")
+    of = counted(phone.attempts, "attempt")
     if phone.answered is None or phone.faults is None:
         return (
             f"Telephone calls: {phone.calls:,}. Too few people had one with an outcome "
@@ -31,5 +32,5 @@ def agreement_why(one: ProbeAgreement) -> str:
         return "no figure: Microsoft's record has no hour of them"
     if one.state == "not measured":
         return "no figure: Towpath tested no call of them"
-    enough = figure_text.counted(one.hours, "hour has", "hours have")
+    enough = counted(one.hours, "hour has", "hours have")
     return f"no figure: only {enough} enough on both sides"

@@ -13,6 +13,7 @@ from dashboards.report import report_figures
 from dashboards.report.parity import ParityFigures
 from dashboards.report.promise_chart import PromisePart
 from dashboards.report.report_data import ReportContent
+from probes.wire.counted_text import counted
 
 # From this share of its opening hours on, a site counts as always reached.
 ALWAYS_RATIO = 0.9995
@@ -104,7 +105,7 @@ def _reached(content: ReportContent) -> HeadlineTile:
         return HeadlineTile("Sites always reached", "not observed")
     note = "in opening hours, as far as observed"
     if missing := levels.count("none"):
-        note += f"; {figure_text.counted(missing, 'site')} not observed"
+        note += f"; {counted(missing, 'site')} not observed"
     return HeadlineTile(
         "Sites always reached", f"{levels.count('ok')} of {known}", note
     )
@@ -120,7 +121,7 @@ def _full_lines(content: ReportContent) -> HeadlineTile | None:
     full = sum(bool(line.busy_hours) for line in known)
     note = "above 85% of the contract in some hours"
     if missing := len(lines) - len(known):
-        note += f"; {figure_text.counted(missing, 'line')} not observed"
+        note += f"; {counted(missing, 'line')} not observed"
     return HeadlineTile("Lines full at times", f"{full} of {len(known)}", note)
 
 
@@ -129,7 +130,7 @@ def _cost(content: ReportContent) -> HeadlineTile | None:
     priced = [line.line.cost_per_year for line in lines if line.line.cost_per_year]
     if not priced:
         return None
-    note = f"for {figure_text.counted(len(priced), 'line')}"
+    note = f"for {counted(len(priced), 'line')}"
     if unpriced := len(lines) - len(priced):
         note += f"; {unpriced} without a price"
     if saved := sum(value.saved_per_year for value in content.line_values):
@@ -188,9 +189,9 @@ def headlines(content: ReportContent) -> list[str]:
     if full:
         worst_line = max(full, key=lambda line: line.busy_hours)
         sentences.append(
-            f"{figure_text.counted(len(full), 'line was', 'lines were')} above 85% of "
+            f"{counted(len(full), 'line was', 'lines were')} above 85% of "
             f"the contracted speed at times, most of all {named(worst_line)}: "
-            f"in {figure_text.counted(worst_line.busy_hours, 'hour')}."
+            f"in {counted(worst_line.busy_hours, 'hour')}."
         )
     if verdict := verdict_sentence(content):
         sentences.insert(0, verdict)
@@ -207,7 +208,7 @@ def headlines(content: ReportContent) -> list[str]:
         if (more := len(urgent) - _NAMED_CONTRACTS) > 0:
             shown += f" and {more} more"
         sentences.append(
-            f"{figure_text.counted(len(urgent), 'contract needs', 'contracts need')} a "
+            f"{counted(len(urgent), 'contract needs', 'contracts need')} a "
             f"decision: {shown}."
         )
     if content.blind_ms >= _BLIND_MS:
@@ -244,13 +245,13 @@ def home_and_office(content: ReportContent) -> str:
 
 def counted_calls(group: report_figures.GroupFigures) -> str:
     """Returns `1,204 calls in 210 windows on 22 days`."""
-    return f"{figure_text.counted(group.calls, 'call')} {behind(group)}"
+    return f"{counted(group.calls, 'call')} {behind(group)}"
 
 
 def behind(group: report_figures.GroupFigures) -> str:
     """Returns `in 210 windows on 22 days`."""
-    windows = figure_text.counted(group.windows, "window")
-    return f"in {windows} on {figure_text.counted(group.days, 'day')}"
+    windows = counted(group.windows, "window")
+    return f"in {windows} on {counted(group.days, 'day')}"
 
 
 def promise_parts(content: ReportContent) -> list[PromisePart]:

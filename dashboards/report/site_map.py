@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from dashboards import figure_text
 from dashboards.chart import begin_drawing, escape
 from dashboards.report.report_figures import SiteFigures
 from dashboards.report.report_summary import site_level, worst_first
+from probes.wire.counted_text import counted
 
 _WIDTH, _HEIGHT, _EDGE, _FOOT = 340, 240, 14, 24
 _KM_PER_DEGREE = 111.32
@@ -133,7 +133,7 @@ def _description(sites: Sequence[SiteFigures], placed: int) -> str:
         for level, words in _WORDS.items()
         if level in levels
     )
-    text = f"{figure_text.counted(placed, 'site')} on the map: {counts}."
+    text = f"{counted(placed, 'site')} on the map: {counts}."
     if without := len(sites) - placed:
-        text += f" {figure_text.counted(without, 'site')} without coordinates."
+        text += f" {counted(without, 'site')} without coordinates."
     return text

@@ -15,6 +15,7 @@ from dashboards.web.health import DevicePart, device_part
 from dashboards.web.ports import PortNow, port_now
 from dashboards.web.search import has_text
 from dashboards.web.site_state import DeviceNow
+from probes.wire.counted_text import counted
 
 NAMELESS = "port without a name"
 # The field `state` of a port, in words.
@@ -195,19 +196,19 @@ def _ports_not_measured(ports: Sequence[DevicePort]) -> list[str]:
     )
     sentences = []
     if silent:
-        ports_have = figure_text.counted(silent, "port that is up", "ports that are up")
+        ports_have = counted(silent, "port that is up", "ports that are up")
         sentences.append(
             f"Traffic of {ports_have}: a rate needs two polls, and the device has to "
             "count octets there."
         )
     if without_use:
         sentences.append(
-            f"Use of {figure_text.counted(without_use, 'port')}: the device does not "
+            f"Use of {counted(without_use, 'port')}: the device does not "
             "report a speed."
         )
     if without_errors:
         sentences.append(
-            f"Errors of {figure_text.counted(without_errors, 'port')}: the device does "
+            f"Errors of {counted(without_errors, 'port')}: the device does "
             "not count them."
         )
     return sentences

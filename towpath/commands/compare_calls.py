@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probes.wire.clock import wall_ms
+from probes.wire.counted_text import counted
 from towpath.commands.shared import (
     ConfigFile,
     fail,
@@ -71,7 +72,7 @@ def _table(groups: Sequence[ProbeAgreement], days: int) -> TerminalTable:
     counts = ("both poor", "record only", "tests only", "neither")
     shares = ("seen, of recorded", "same on both sides")
     table = TerminalTable(
-        f"Hours of groups in working hours of {figure_text.counted(days, 'day')}",
+        f"Hours of groups in working hours of {counted(days, 'day')}",
         "group",
         "state",
         *counts,

@@ -21,6 +21,7 @@ from dashboards.report.recorded_calls import phone_query, places_query, read_que
 from dashboards.report.trend import answered_query
 from dashboards.web import device_queries, page_queries
 from probes.wire.catalogue import Catalogue
+from probes.wire.counted_text import counted
 
 # Measurement and field.
 FieldName = tuple[str, str]
@@ -82,7 +83,9 @@ def field_places(
     ).items():
         is_short = len(by_rule) <= _MOST_NAMES
         shown = " and ".join(by_rule)
-        places[name][f"rule {shown}" if is_short else f"{len(by_rule)} rules"] = None
+        places[name][f"rule {shown}" if is_short else counted(len(by_rule), "rule")] = (
+            None
+        )
     for name, weighted in _weights(catalogue).items():
         is_short = len(weighted) <= _MOST_NAMES
         shown = " and ".join(weighted)

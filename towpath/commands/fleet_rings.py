@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from probes.wire.clock import wall_ms
+from probes.wire.counted_text import counted
 from towpath.commands.fleet_registry import registry_of
 from towpath.commands.shared import ConfigFile, read_config
 
@@ -25,7 +26,8 @@ def rings(config: ConfigFile) -> None:
 
     def line(ring: RingState) -> str:
         name = ring.name or "(no ring)"
-        text = f"{name:<20}  {ring.laptops} laptops, {ring.reporting} in the last day"
+        laptops = counted(ring.laptops, "laptop")
+        text = f"{name:<20}  {laptops}, {ring.reporting} in the last day"
         versions = [f"{count} on {name or 'none'}" for name, count in ring.software]
         if versions:
             text += f" ({', '.join(versions[:5])})"

@@ -10,6 +10,7 @@ import typer
 
 from probes.wire.atomic_file import replace_file
 from probes.wire.clock import wall_ms
+from probes.wire.counted_text import counted
 from probes.wire.display import displayable
 from towpath.commands.import_rows import append_imported
 from towpath.commands.shared import (
@@ -87,7 +88,9 @@ def cqd(
     _write_steps(state, rows)
     run_async(append_imported(settings, rows.samples, f"cqd/{file.name}"))
     sites = len({sample.tags["site"] for sample in rows.samples})
-    typer.echo(f"imported {len(rows.samples)} rows of {sites} sites")
+    typer.echo(
+        f"imported {counted(len(rows.samples), 'row')} of {counted(sites, 'site')}"
+    )
 
 
 def _site_of(estate: Estate, calls: CallsConfig) -> Callable[[CqdCount], str]:
@@ -117,14 +120,18 @@ def _site_of(estate: Estate, calls: CallsConfig) -> Callable[[CqdCount], str]:
 def _left_out(rows: CqdRows) -> list[str]:
     found = []
     if rows.small:
-        found.append(f"{rows.small} rows of a site left out: too few streams")
+        found.append(
+            f"{counted(rows.small, 'row')} of a site left out: too few streams"
+        )
     if rows.not_over:
         found.append(
-            f"{rows.not_over} rows left out: a day or month that ended less than a day "
-            "ago, or is not over"
+            f"{counted(rows.not_over, 'row')} left out: a day or month that ended less "
+            "than a day ago, or is not over"
         )
     if rows.too_old:
-        found.append(f"{rows.too_old} rows left out: older than what is kept")
+        found.append(
+            f"{counted(rows.too_old, 'row')} left out: older than what is kept"
+        )
     if rows.unplaced:
         names = ", ".join(rows.unplaced[:_SHOWN])
         more = f" and {n} more" if (n := len(rows.unplaced) - _SHOWN) > 0 else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probes.wire.clock import wall_ms
+from probes.wire.counted_text import counted
 from probes.wire.display import displayable
 from towpath.commands.import_rows import append_imported
 from towpath.commands.shared import (
@@ -66,7 +67,9 @@ def rooms(
     if (more := len(sheet.remarks) - _SHOWN) > 0:
         remarks.append(f"and {more} more rows that cannot be read")
     if rows.others:
-        remarks.append(f"{rows.others} rows left out: of accounts that are no room's")
+        remarks.append(
+            f"{counted(rows.others, 'row')} left out: of accounts that are no room's"
+        )
     if rows.missing:
         remarks.append(f"not in the file: {', '.join(rows.missing[:_SHOWN])}")
     for remark in remarks:
@@ -75,7 +78,9 @@ def rooms(
         fail(f"{file}: no row could be used")
     run_async(append_imported(settings, rows.samples, f"rooms/{file.name}"))
     count = len({sample.tags["room"] for sample in rows.samples})
-    typer.echo(f"imported {len(rows.samples)} rows of {count} rooms")
+    typer.echo(
+        f"imported {counted(len(rows.samples), 'row')} of {counted(count, 'room')}"
+    )
 
 
 def _headings(columns: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from probes.wire.clock import wall_ms
+from probes.wire.counted_text import counted
 from towpath.commands.option_groups import expand_options
 from towpath.commands.shared import (
     ConfigFile,
@@ -157,4 +158,4 @@ def export(
         usage_error([str(error)])
     except (Away, QueryFailed, OSError) as error:
         fail(f"the export could not be made: {error}")
-    typer.echo(f"{out}: {rows} rows", err=True)
+    typer.echo(f"{out}: {counted(rows, 'row')}", err=True)

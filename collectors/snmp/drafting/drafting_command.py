@@ -21,6 +21,7 @@ from collectors.snmp.profiles import Profiles
 from collectors.snmp.profiles.identity import ENTERPRISES, Identity, identify
 from collectors.snmp.session.credentials import Credential
 from collectors.snmp.session.session import Failed, RetryPolicy, Value
+from probes.wire.counted_text import counted
 
 _INDENT = "    "
 
@@ -60,7 +61,7 @@ def _explain(explanation: ProfileExplanation, has_mibs: bool) -> list[str]:
         "Profiles that apply, the most specific first:",
     ]
     for applied in explanation.applied:
-        lines.append(f"{_INDENT}{applied.name}: {applied.rows} readings")
+        lines.append(f"{_INDENT}{applied.name}: {counted(applied.rows, 'reading')}")
     if not explanation.applied:
         lines.append(f"{_INDENT}none")
     if explanation.missed:

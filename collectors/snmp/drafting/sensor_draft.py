@@ -140,8 +140,12 @@ def sensor_items(
             tenths = f"{found.divisor:g}, {10 * found.divisor:g}"
             parts = [part for part in parts if not part.startswith("divisor")]
             parts += [f"divisor: [{tenths}]", "described: true", "usual: [-35, 5]"]
-    if found.absent:
-        parts.append(f"skip: [{', '.join(map(str, found.absent))}]")
+    absent = found.absent
+    if is_optics and found.class_ == "voltage":
+        # A module without its supply is none.
+        absent = (*absent, 0)
+    if absent:
+        parts.append(f"skip: [{', '.join(map(str, absent))}]")
     yield f"{{{', '.join([*parts, f'descr: {descr}'])}}}"
 
 

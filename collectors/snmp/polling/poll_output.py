@@ -19,6 +19,7 @@ from collectors.snmp.session import oids
 from collectors.snmp.session.octet_text import as_int
 from collectors.snmp.tables.interfaces import Port
 from collectors.terminal_tables import Cell, TerminalTable
+from probes.wire.counted_text import counted
 from probes.wire.durations import duration_text
 from probes.wire.failure import Outcome
 from probes.wire.number_text import percentage
@@ -82,7 +83,7 @@ def _title(facts: DeviceFacts) -> TerminalTable:
             "up for",
             None if uptime_s is None else duration_text(uptime_s),
         ),
-        ("poll", f"{facts.packets} packets, {facts.duration_ms:.0f} ms"),
+        ("poll", f"{counted(facts.packets, 'packet')}, {facts.duration_ms:.0f} ms"),
         ("profiles", ", ".join(facts.profiles)),
     ):
         if value:
@@ -251,7 +252,7 @@ def _ports(facts: DeviceFacts) -> Iterator[TerminalTable | str]:
             )
         )
     if rows:
-        yield _port_table(f"{len(facts.ports)} ports", rows)
+        yield _port_table(counted(len(facts.ports), "port"), rows)
     for state, names in empty.items():
         yield f"{state[:1].upper()}{state[1:]} ({len(names)}): {', '.join(names)}"
 
