@@ -15,7 +15,7 @@ from alerts.alert_file import connect, has_tables, prepare
 from alerts.alert_store import insert_silence, read_positions, silences_from
 from alerts.outbox import undelivered
 from alerts.outbox_entry import Undelivered, decode_alert
-from alerts.replicated_rows import STANDING_BY
+from alerts.replicated_rows import STANDING_BY, UNATTENDED, is_unattended
 from alerts.silence import Silence
 from collectors.journal import Positions
 from collectors.sqlite_files import transaction
@@ -108,11 +108,13 @@ def _select_alerts(path: Path, where: str, values: tuple[int, ...]) -> list[Aler
 @contextlib.contextmanager
 def opened(path: Path, read_only: bool = False) -> Iterator[sqlite3.Connection]:
     """A connection of another process than the engine's, or of another task. Raises
-    `OSError` for a write on a machine that stands by."""
+    `OSError` for a write on a machine that stands by, or whose engine was killed."""
     db = connect(path, "ro" if read_only else "rwc")
     try:
         if not read_only:
             prepare(db)
+            if is_unattended(path, db):
+                raise OSError(UNATTENDED)
         yield db
     except sqlite3.IntegrityError as error:
         if str(error) == STANDING_BY:

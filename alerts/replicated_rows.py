@@ -7,15 +7,22 @@ machine stands by, they refuse what other processes would write: it would be los
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from collectors.process_lock import is_locked
 from collectors.sqlite_files import transaction
 
 STANDING_BY = (
     "this machine stands by: acknowledge and silence alerts on the machine that "
     "evaluates them"
+)
+UNATTENDED = (
+    "nothing is taken up here now, because the process that evaluates alerts on this "
+    "machine has ended: acknowledge and silence alerts on the machine that evaluates "
+    "them"
 )
 # Every table with its key. Only the engine writes its own; other processes write
 # silences, acknowledgements and what becomes of the baseline.
@@ -92,6 +99,21 @@ def is_recorded(db: sqlite3.Connection) -> bool:
         db.execute("SELECT 1 FROM sqlite_master WHERE name = 'changed_row'").fetchone()
         is not None
     )
+
+
+def lock_path(path: Path) -> Path:
+    """The lock beside the file of the process that evaluates. The system frees it
+    however that ends; the role in the file stays what it was."""
+    return path.with_name(f"{path.name}.active.lock")
+
+
+def is_unattended(path: Path, db: sqlite3.Connection) -> bool:
+    """Whether the process that evaluates on this machine was killed: nobody would take
+    up what is written, and it is undone if another machine has taken over."""
+    if not is_recorded(db):
+        return False
+    role = db.execute("SELECT body FROM replica WHERE name = 'role'").fetchone()
+    return role == ("active",) and not is_locked(lock_path(path))
 
 
 def has_changes(db: sqlite3.Connection) -> bool:

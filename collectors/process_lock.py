@@ -34,3 +34,19 @@ def take_lock(path: Path) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process has the lock, this one or another. Raises `OSError` if the file
+    cannot be opened."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -74,7 +74,7 @@ class Machine:
 
     def restart(self) -> None:
         """As after kill -9: what it was about to do is forgotten."""
-        self.store.close()
+        self.close()
         self.claimed = []
         self.start()
 
@@ -148,7 +148,9 @@ class Machine:
             }
 
     def close(self) -> None:
+        """As the system does when a process has ended, however."""
         self.store.close()
+        self.replica.free_lock()
 
 
 def refusal(machine: Machine, episode: str) -> str:

@@ -125,6 +125,9 @@ def test_acknowledgements_reach_the_other_machine_and_are_refused_where_it_stand
     assert "stands by" in refusal(b, "e1")
     assert refusal(a, "e1") == ""
     a.store.decisions(0)
+    # Killed: its file says still that it evaluates.
+    a.close()
+    assert "nothing is taken up here now" in refusal(a, "e1")
     b.take_over()
     assert list(b.store.acknowledgements()) == ["e1"]
     # Now it is the other way round.

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from nats_servers import NatsServer, running_nats
 from river import Running
 from waiting import until
 
+from alerts.acknowledgement import acknowledge
 from alerts.alert_access import open_alerts, opened
 from alerts.alert_file import has_tables
 from collectors.batch import batch_samples
@@ -151,6 +153,10 @@ async def test_a_page_arrives_once_although_the_machine_that_decided_it_is_kille
                 a.signal(signal.SIGKILL)
                 a.code()
                 assert desk.messages == []
+                # The file says still that this machine evaluates.
+                [alert] = open_alerts(_standing(tmp_path, "a"))
+                with pytest.raises(OSError, match="nothing is taken up here"):
+                    acknowledge(_standing(tmp_path, "a"), alert.key, "pat", "", 0)
                 await until(lambda: desk.messages, "the page")
                 assert desk.messages == [("page", "core-1")]
                 await _poll(journal)

@@ -9,6 +9,7 @@ its own. Until the next entry every file is what the log says up to its position
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 import zlib
@@ -25,9 +26,11 @@ from alerts.replicated_rows import (
     all_rows,
     apply_rows,
     has_changes,
+    lock_path,
     record_changes,
     take_changes,
 )
+from collectors.process_lock import LockTaken, take_lock
 from collectors.sqlite_files import transaction
 
 _log = structlog.get_logger()
@@ -100,6 +103,8 @@ class AlertReplica:
         self._short_last: int | None = None
         self.is_active = False
         self.disk_error = ""
+        # Other processes see by it that this one was not killed.
+        self._lock: int | None = None
 
     def prepare(self, db: sqlite3.Connection) -> None:
         """Makes the file record its changes. What was not shipped before a crash stays
@@ -141,12 +146,18 @@ class AlertReplica:
     def stand_down(self) -> None:
         """Other processes write no more. Raises `sqlite3.Error`."""
         self.is_active = False
+        self.free_lock()
         db = connect(self._path)
         try:
             with transaction(db):
                 _set(db, "role", "standby")
         finally:
             db.close()
+
+    def free_lock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def follow(self) -> None:
         """Applies what is new in the log. Raises `OSError` or `sqlite3.Error`."""
@@ -159,6 +170,7 @@ class AlertReplica:
     def take_over(self) -> bool:
         """Becomes active, unless another machine was first. Raises `OSError` or
         `sqlite3.Error`."""
+        self._take_lock()
         db = connect(self._path)
         try:
             applied, at = self._follow(db)
@@ -178,6 +190,16 @@ class AlertReplica:
             db.close()
         self.is_active, self.disk_error = True, ""
         return True
+
+    def _take_lock(self) -> None:
+        if self._lock is not None:
+            return
+        try:
+            self._lock = take_lock(lock_path(self._path))
+        except LockTaken as taken:
+            raise OSError(
+                f"the process {taken.holder} evaluates alerts on this machine already"
+            ) from None
 
     def _lose(self) -> None:
         self.is_active = False
