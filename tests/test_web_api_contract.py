@@ -81,6 +81,9 @@ def check(served: tuple[ASGIApp, str], mode: GenerationMode, examples: int) -> i
         def one(case: Any) -> None:
             nonlocal count
             count += 1
+            if mode is GenerationMode.POSITIVE and case.query:
+                # Only Towpath makes a cursor that is one: any other gets 400.
+                case.query.pop("cursor", None)
             case.call_and_validate(headers={"Authorization": f"Bearer {secret}"})
 
         # An operation without parameters cannot be asked for wrongly.

@@ -258,5 +258,5 @@ class EstateOperations:
 
 
 def _event_order(event: EventDocument) -> tuple[str, ...]:
-    last = event.last_at.isoformat()
-    return (event.device, event.event, event.port, event.text, last)
+    """What stays the same if it happens again between two pages."""
+    return (event.device, event.event, event.port, event.text)

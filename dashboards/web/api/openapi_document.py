@@ -180,9 +180,6 @@ def _responses(route: ApiRoute, schemas: dict[Any, Any]) -> dict[str, Any]:
         statuses.add(403)
     if route.is_write:
         statuses |= {409, 422}
-    if route.order is not None:
-        # A cursor of another list.
-        statuses.add(422)
     if route.body is not None:
         statuses |= {413, 415}
     for status in sorted(statuses):

@@ -301,7 +301,7 @@ def _shown(
     elif route.order is not None:
         assert isinstance(answer, list | tuple)
         assert isinstance(call.query, Paged)
-        items, cursor = page_of(answer, route.order, call.query)
+        items, cursor = page_of(answer, route.order, call.query, route.name, call.path)
         body = msgspec.json.encode({"items": items, "next": cursor or None})
         if cursor:
             address = request.url.include_query_params(cursor=cursor)
