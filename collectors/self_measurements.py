@@ -40,6 +40,21 @@ SELF_SHARE = measurement(
     ),
     counter("changes", "times that it gained or gave up devices"),
 )
+SELF_STANDBY = measurement(
+    "self_standby",
+    "a machine that alerts or stands by, where several have the role alert",
+    (_PROCESS,),
+    Field("active", "int", "flag", "1 if it evaluates and notifies"),
+    Field(
+        "attended",
+        "int",
+        "flag",
+        "1 if it does, or another machine has the lease to do so",
+    ),
+    Field(
+        "machines", "int", "1", "machines that alert or stand by, as far as it knows"
+    ),
+)
 SELF_TRAPS = measurement(
     "self_traps",
     "the trap receiver, since start",
@@ -242,6 +257,7 @@ SELF_CERTIFICATE = measurement(
 SELF_MEASUREMENTS: tuple[Measurement, ...] = (
     SELF_POLL,
     SELF_SHARE,
+    SELF_STANDBY,
     SELF_TRAPS,
     SELF_JOURNAL,
     SELF_READER,

@@ -35,6 +35,7 @@ def recorded_call_rows(end_ms: int) -> Iterator[Sample]:
         yield _sample("phone_calls", {"by": by, "group": group}, at_ms)
     yield _sample("self_calls", {"process": "calls"}, now_ms)
     yield _sample("self_share", {"process": "poll+depot"}, now_ms)
+    yield _sample("self_standby", {"process": "alert+hall"}, now_ms)
     for by, group in (("all", "all"), ("sip_code", "486")):
         tags = {"by": by, "group": group, "interface": "one"}
         yield _sample("sip_calls", tags, now_ms)

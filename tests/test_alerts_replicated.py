@@ -19,6 +19,7 @@ from alerts.alert_store import AlertStore
 from alerts.replicated_rows import is_recorded
 from alerts.standby import alert_replica
 from alerts.standby.alert_replica import LogEntry, _decoded
+from alerts.standby.standby_machine import standby_fields
 from towpath.config import ConfigError, read
 from towpath.role_parts import name_process
 
@@ -286,6 +287,27 @@ def test_a_machine_whose_disk_is_full_writes_nothing_and_says_so(
         a.decide("e" * 100_000)
     assert "full" in a.replica.disk_error
     assert not a.replica.is_active
+
+
+@pytest.mark.parametrize(
+    ("is_active", "lease", "expected"),
+    [
+        pytest.param(True, (1, 2, 1), (1, 1, 2), id="evaluates"),
+        pytest.param(False, (0, 2, 1), (0, 1, 2), id="stands by"),
+        pytest.param(False, (1, 1, 1), (0, 0, 1), id="has the lease and fails"),
+        pytest.param(False, (0, 2, 0), (0, 0, 0), id="knows nothing of others"),
+        pytest.param(False, None, (0, 0, 0), id="leaves it because of its disk"),
+    ],
+)
+def test_a_machine_says_whether_any_evaluates_and_how_many_there_are(
+    is_active: bool, lease: tuple[int, int, int] | None, expected: tuple[int, int, int]
+) -> None:
+    shared = (
+        {}
+        if lease is None
+        else dict(zip(("held", "pollers", "settled"), lease, strict=True))
+    )
+    assert tuple(standby_fields(is_active, shared).values()) == expected
 
 
 def test_a_standby_needs_the_journal_in_nats_and_has_a_name_of_its_own(

@@ -158,7 +158,10 @@ async def test_a_busy_machine_keeps_its_lease_on_the_alerts_and_its_log_says_who
     with capture_logs() as logs:
         machine = StandbyMachine(alerts.replica, make_lease, note, note)
         async with machine:
+            assert machine.sample("alert+hall", 0).fields["attended"] == 0
             await until(lambda: machine.is_active, "the alerts")
+            alone = {"active": 1, "attended": 1, "machines": 1}
+            assert machine.sample("alert+hall", 0).fields == alone
             # Nothing else runs on this loop until the lease has been renewed.
             [lease] = leases
             changes, until_s = lease.changes, lease.deadline_s + 0.5

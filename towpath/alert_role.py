@@ -22,7 +22,7 @@ from probes.wire.clock import WallClock
 from probes.wire.counted_text import counted
 from towpath.config import TowpathConfig
 from towpath.journal_kind import JournalKind
-from towpath.process_pieces import Pieces
+from towpath.process_pieces import Pieces, Sources
 from towpath.readiness import Check, evaluation_check
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class AlertRole(NamedTuple):
     trouble: Callable[[], str]
     checks: list[tuple[str, Check]]
     row_metrics: list[WindowMetrics]
+    sources: Sources
 
 
 class _AppendIf:
@@ -150,9 +151,11 @@ def build_alerts(
     pieces.append((f"maintenance: {windows} windows, {calendars} calendars", planner))
     evaluates = evaluation_check(lambda: engine.evaluated_ms, lambda: engine.disk_error)
     checks: list[tuple[str, Check]] = [("alert", evaluates)]
+    sources: Sources = []
     if machine is not None:
         checks.append(("standby", lambda _: machine.problem))
-    return AlertRole(engine, pieces, trouble, checks, row_metrics)
+        sources.append(("standby", lambda at: [machine.sample(process, at)]))
+    return AlertRole(engine, pieces, trouble, checks, row_metrics, sources)
 
 
 def alert_lease(nats: NatsConfig, standby: StandbyConfig) -> ShareThread:

@@ -282,6 +282,7 @@ class Installation:
         )
         self.pieces += role.pieces
         self._alert_trouble = role.trouble
+        self._sources += role.sources
         self._checks += role.checks
         self._source("alerts", role.engine.samples)
         self._row_metrics = role.row_metrics

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, Self
 
 import structlog
@@ -18,6 +18,7 @@ from alerts.standby.alert_replica import AlertReplica
 from collectors.background_tasks import BackgroundTasks
 from collectors.failure_log import FailureLog
 from collectors.sharing.bounded_assignment import SharedDevice
+from probes.wire.sample import Sample, Value
 
 _log = structlog.get_logger()
 _LOOK_S = 1.0
@@ -38,6 +39,19 @@ class AlertLease(Protocol):
     def held(self) -> int: ...
     def share(self, devices: list[SharedDevice]) -> None: ...
     def prefer(self, sites: tuple[str, ...]) -> None: ...
+    def sample(self, process: str, now_ms: int) -> Sample: ...
+
+
+def standby_fields(is_active: bool, shared: Mapping[str, Value]) -> dict[str, Value]:
+    """What is known of the machines, by the fields of the lease (as `self_share`;
+    empty while there is none). Until it is settled nothing is known of others."""
+    machines = int(shared["pollers"]) if shared.get("settled") else 0
+    is_elsewhere = machines > 1 and not shared["held"]
+    return {
+        "active": int(is_active),
+        "attended": int(is_active or is_elsewhere),
+        "machines": machines,
+    }
 
 
 class StandbyMachine:
@@ -62,10 +76,18 @@ class StandbyMachine:
         self._failures = FailureLog("alerts_not_replicated", "alerts_replicated")
         self._tasks = BackgroundTasks()
         self.problem = ""
+        self._lease: AlertLease | None = None
 
     @property
     def is_active(self) -> bool:
         return self._is_resumed and self._replica.is_active
+
+    def sample(self, process: str, now_ms: int) -> Sample:
+        """One row of `self_standby`, by what the lease says of the machines."""
+        lease = self._lease
+        shared = {} if lease is None else lease.sample(process, now_ms).fields
+        fields = standby_fields(self.is_active, shared)
+        return Sample("self_standby", {"process": process}, fields, now_ms)
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -93,6 +115,8 @@ class StandbyMachine:
         """Until the disk fails. Raises what the lease raises when it is entered."""
         async with contextlib.AsyncExitStack() as stack:
             lease = await stack.enter_async_context(self._make_lease())
+            self._lease = lease
+            stack.callback(self._forget_lease)
             stack.push_async_callback(self._stand_by)
             lease.on_change = lambda: self._change(lease)
             lease.share([_ALERTS])
@@ -102,6 +126,9 @@ class StandbyMachine:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_S):
                         await self._news.wait()
+
+    def _forget_lease(self) -> None:
+        self._lease = None
 
     async def _change(self, lease: AlertLease) -> None:
         """The machine that holds the lease keeps it when another one comes."""

@@ -58,6 +58,7 @@ ROLLED: dict[str, tuple[Part, ...]] = {
     "site": _EVERY,
     "self_poll": _EVERY,
     "self_share": _EVERY,
+    "self_standby": _EVERY,
     "self_traps": _EVERY,
     "self_journal": _EVERY,
     "self_reader": _EVERY,

@@ -40,6 +40,7 @@ NOTHING = {
     "self_poll": "No poller reports",
     "self_reader": "No reader reports",
     "self_share": "No poller shares the estate",
+    "self_standby": "One machine alerts, without a standby",
     "self_stream": "The journal is in files",
     "self_traps": "Traps are switched off",
     "self_web": "The status page is switched off",

@@ -9,7 +9,7 @@ from dashboards.grafana.board import (
 )
 from dashboards.grafana.boards.key_texts import YES_IS_GOOD
 from dashboards.grafana.boards.newest_rows import newest_rows
-from dashboards.grafana.boards.poller_shares import SHARES
+from dashboards.grafana.boards.poller_shares import SHARES, STANDBY
 from dashboards.grafana.boards.rule_texts import what_to_do
 
 CONNECTIONS = Panel(
@@ -84,6 +84,6 @@ STREAMS = Panel(
 
 SEVERAL_MACHINES = BoardRow(
     "Several pollers, and a journal in NATS",
-    (SHARES, CONNECTIONS, STREAMS),
+    (SHARES, STANDBY, CONNECTIONS, STREAMS),
     collapsed=True,
 )

@@ -1,9 +1,13 @@
-"""How several pollers share the estate, on *Towpath itself*."""
+"""How several pollers share the estate, and which machine alerts, on *Towpath
+itself*."""
 
 from dashboards.grafana.board import (
+    GOOD,
+    NEUTRAL,
     PLAIN,
     Panel,
     TableColumn,
+    ValueTexts,
 )
 from dashboards.grafana.boards.key_texts import YES_IS_GOOD
 from dashboards.grafana.boards.newest_rows import newest_rows
@@ -27,6 +31,27 @@ SHARES = Panel(
             "Has its share?", value_texts=YES_IS_GOOD, width=130
         ),
         "changes_last": TableColumn("Changes since start", decimals=0, width=170),
+    },
+    sort=("process", True),
+    newest=True,
+)
+_IS_ACTIVE: ValueTexts = {1: ("yes", GOOD), 0: ("stands by", NEUTRAL)}
+STANDBY = Panel(
+    "Does a machine evaluate alerts, and does another stand by?",
+    "One of several machines with the role alert evaluates and notifies; the others "
+    f"follow. If none does: {what_to_do('alerts_unattended')} If none stands by: "
+    f"{what_to_do('alerts_without_standby')}",
+    newest_rows("self_standby", "active", "attended", "machines", by=("process",)),
+    "short",
+    "table",
+    width=24,
+    height=5,
+    steps=PLAIN,
+    columns={
+        "process": TableColumn("Machine"),
+        "active_last": TableColumn("Evaluates?", value_texts=_IS_ACTIVE, width=130),
+        "attended_last": TableColumn("Does any?", value_texts=YES_IS_GOOD, width=150),
+        "machines_last": TableColumn("Machines", "short", decimals=0, width=130),
     },
     sort=("process", True),
     newest=True,
