@@ -8,12 +8,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from probes.wire.counted_text import counted
 from probes.wire.display import isolated
 
 
 def environment(package: str) -> jinja2.Environment:
     """Returns the templates of `package`. An undefined name is an error."""
-    return jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader(package),
         autoescape=True,
         trim_blocks=True,
@@ -21,6 +22,8 @@ def environment(package: str) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         finalize=_shown,
     )
+    templates.globals["counted"] = counted
+    return templates
 
 
 def _shown(value: Any) -> Any:
