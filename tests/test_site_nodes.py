@@ -22,7 +22,7 @@ from probes.wire.clock import wall_ms
 from towpath.config import TowpathConfig, read
 from towpath.run import Installation
 
-_ROWS, _AT_ONCE = 60_000, 1_500
+_ROWS, _AT_ONCE = 120_000, 3_000
 
 
 @pytest.fixture(scope="module")
@@ -43,23 +43,31 @@ def _inside(folder: Path, nats: NatsConfig) -> TowpathConfig:
     return read(file)
 
 
-async def _pulled(inside: TowpathConfig, least: int) -> list[int]:
-    """All rows of the site in the journal inside, once there are so many."""
+async def _pulled(
+    inside: TowpathConfig, least: int, dropped: int = 0
+) -> tuple[list[int], int]:
+    """All rows of the site in the journal inside, once there are so many and gaps of
+    `dropped` rows are logged, and the rows of the gaps."""
     found: list[int] = []
-    async with (
-        Installation(inside, ["ingest"]),
-        JournalReader(inside.journal.folder, "test") as reader,
-    ):
+    with capture_logs() as logs:
 
-        async def are_there() -> bool:
-            chunk = await reader.read(wait_s=0.1)
-            for batch in [] if chunk is None else chunk.batches:
-                if batch.measurement == "device":
-                    found.extend(batch.field("packets"))  # type: ignore[arg-type]
-            return len(found) >= least
+        def gap_rows() -> int:
+            return sum(e["rows"] for e in logs if e["event"] == "journal_gap")
 
-        await until(are_there, f"{least} rows")
-    return found
+        async with (
+            Installation(inside, ["ingest"]),
+            JournalReader(inside.journal.folder, "test") as reader,
+        ):
+
+            async def are_there() -> bool:
+                chunk = await reader.read(wait_s=0.1)
+                for batch in [] if chunk is None else chunk.batches:
+                    if batch.measurement == "device":
+                        found.extend(batch.field("packets"))  # type: ignore[arg-type]
+                return len(found) >= least and gap_rows() >= dropped
+
+            await until(are_there, f"{least} rows and a gap of {dropped}")
+    return found, gap_rows()
 
 
 @pytest.mark.parametrize("max_bytes", [1 << 24, 1 << 17])
@@ -81,18 +89,17 @@ async def test_what_a_site_kept_comes_once_or_is_counted_as_dropped(
             # The line is down.
             for first in range(0, _ROWS, _AT_ONCE):
                 await journal.append(rows(first, _AT_ONCE))
-            await log.tidy(wall_ms())
-            if max_bytes < 1 << 24:
-                await until(lambda: journal.stats.dropped_rows, "dropped rows")
-            assert log._tidying is not None
-            await log._tidying
+                # Step by step: the notes of early steps are dropped by later ones.
+                await log.tidy(wall_ms())
+                assert log._tidying is not None
+                await log._tidying
             dropped = journal.stats.dropped_rows
-            with capture_logs() as logs:
-                found = await _pulled(inside, _ROWS - dropped)
+            assert (dropped > 0) == (max_bytes < 1 << 24)
+            found, gap_rows = await _pulled(inside, _ROWS - dropped, dropped)
             assert sorted(found) == list(range(dropped, _ROWS))
-            gaps = [entry["rows"] for entry in logs if entry["event"] == "journal_gap"]
-            assert sum(gaps) == dropped
+            assert gap_rows == dropped
             # The line was down again; nothing comes twice.
             await journal.append(rows(_ROWS, 1))
-            found = await _pulled(inside, _ROWS - dropped + 1)
+            found, gap_rows = await _pulled(inside, _ROWS - dropped + 1)
             assert sorted(found) == list(range(dropped, _ROWS + 1))
+            assert gap_rows == 0

@@ -54,16 +54,20 @@ class StreamTidy:
             if passed >= info.state.first_seq:
                 await self._purge(passed)
                 info = await self._info()
-            await self._drop(info, released if self._stats.full else 0, now_ms)
+            full_released = released if self._stats.full else 0
+            await self._drop(info, passed, full_released, now_ms)
             info = await self._info()
         await self._note()
         state = info.state
         self._stats.bytes, self._stats.segments = state.bytes, min(state.messages, 1)
         self._stats.oldest_ms = await self._oldest_ms(state)
 
-    async def _drop(self, info: api.StreamInfo, released: int, now_ms: int) -> None:
+    async def _drop(
+        self, info: api.StreamInfo, passed: int, released: int, now_ms: int
+    ) -> None:
         """Drops the oldest unread messages up to `released`, those that are too old,
-        and those beyond the limit."""
+        and those beyond the limit. What a dropped note said is noted again, but what
+        every reader has passed."""
         state, config = info.state, self._config
         over = state.bytes - config.max_bytes
         if over > 0:
@@ -71,6 +75,7 @@ class StreamTidy:
             over += min(config.segment_bytes, config.max_bytes // 4)
         oldest_ms = now_ms - config.max_days * _DAY_MS
         dropped: list[tuple[int, int]] = []
+        noted: list[tuple[int, int]] = []
         size = 0
         for sequence in range(state.first_seq, state.last_seq + 1):
             message = await self._message(sequence)
@@ -83,11 +88,14 @@ class StreamTidy:
             size += len(message.data)
             rows = 0 if frame is None else frame.rows
             dropped.append((sequence, rows))
+            if DROPPED in (message.headers or {}):
+                note = msgspec.msgpack.decode(message.data, type=DroppedNote)
+                noted += [(at, rows) for at, rows in note.messages if at > passed]
         if not dropped:
             return
         await self._purge(dropped[-1][0])
         rows = sum(rows for _, rows in dropped)
-        self._unnoted += dropped
+        self._unnoted += noted + dropped
         self._stats.dropped_bytes += size
         self._stats.dropped_rows += rows
         _log.error("journal_dropped_unread", log=self._log, bytes=size, rows=rows)
