@@ -34,6 +34,8 @@ from dashboards.web.api.live_updates import (
 )
 from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_views import Overview, Views
+from dashboards.web.sign_in.sign_in_sessions import SignInSessions
+from dashboards.web.visitors import Role, VisitorSource
 
 QUICK = LiveTimes(period_s=0.01, heartbeat_s=0.05, life_s=30, retry_ms=50)
 
@@ -206,6 +208,26 @@ async def test_silence_has_a_heartbeat_and_every_stream_an_end() -> None:
         assert 2 <= listener.heartbeats <= 7
 
 
+@in_virtual_time
+async def test_a_listener_who_may_not_listen_any_more_is_told_nothing_new() -> None:
+    states = States(await overview())
+    updates = live(states, QUICK._replace(heartbeat_s=3_600, life_s=7_200))
+    allowed = True
+
+    async def may_go_on() -> bool:
+        return allowed
+
+    listener = Listener(updates.stream("ada", "", may_go_on))
+    await listener.begin()
+    for newest_ms, allowed in ((1, True), (2, False)):
+        states.now = Overview(**{**vars(states.now), "newest_ms": newest_ms})
+        if allowed:
+            assert await listener.next() == ("figures", {})
+    with pytest.raises(EOFError):
+        await listener.next()
+    assert updates.listeners == 0
+
+
 async def test_there_is_a_limit_of_streams() -> None:
     updates = live(States(await overview()))
     updates._listeners["ada"] = MOST_OF_ONE
@@ -239,17 +261,20 @@ async def test_over_a_socket_news_arrives_and_a_listener_that_goes_leaves_nothin
     tmp_path: Path,
 ) -> None:
     api = CouncilApi(tmp_path)
-    page = api.page(live=QUICK._replace(heartbeat_s=0.2), port=0)
+    file = tmp_path / "sign-in.sqlite"
+    sign_in = {"local_users": True, "file": file}
+    page = api.page(live=QUICK._replace(heartbeat_s=0.2), port=0, sign_in=sign_in)
+    sessions = SignInSessions(file, 3_600, 36_000, lambda: api.now_ms)
     async with page:
         port = int(page.url.rpartition(":")[2])
 
-        async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        async def connect(
+            caller: str = f"Authorization: Bearer {api.secret}",
+        ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(
                 b"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                b"Accept: text/event-stream\r\nAuthorization: Bearer "
-                + api.secret.encode()
-                + b"\r\n\r\n"
+                b"Accept: text/event-stream\r\n" + caller.encode() + b"\r\n\r\n"
             )
             return reader, writer
 
@@ -268,6 +293,22 @@ async def test_over_a_socket_news_arrives_and_a_listener_that_goes_leaves_nothin
             await reader.readuntil(b"event: alert")
             await reader.readuntil(b"event: here")
             assert page.updates.listeners == 1
+            # Of a token that was revoked, and of a person who has signed out, the open
+            # stream ends as well.
+            token = f"Authorization: Bearer {api.token('other', 'see-status')}"
+            theirs, their_end = await connect(token)
+            session = sessions.begin(
+                "council:1", "Ada", [Role.ENGINEER], VisitorSource.PROVIDER
+            )
+            hers, her_end = await connect(f"Cookie: towpath-session={session}")
+            await theirs.readuntil(b"id: ")
+            await hers.readuntil(b"event: here")
+            api.tokens.revoke("other", "ada", api.now_ms)
+            sessions.end(session)
+            for ended, end in ((theirs, their_end), (hers, her_end)):
+                await ended.readuntil(b"\r\n0\r\n\r\n")
+                end.transport.abort()
+            await until(lambda: page.updates.listeners == 1, "one listener")
             writer.transport.abort()
             await until(lambda: page.updates.listeners == 0, "no listener")
             assert page.updates._producer is None

@@ -7,7 +7,7 @@ import ipaddress
 import re
 import secrets
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
 
 import structlog
@@ -50,8 +50,12 @@ class RequestVisitor:
         session: SignInSession | None = None,
     ) -> None:
         self.visitor, self.session = visitor, session
+        self.look_again: Callable[[], Awaitable[Visitor]] = self._same
         self.session_secret = session_secret if session is not None else ""
         self._form_secret, self.is_new_browser = form_secret, False
+
+    async def _same(self) -> Visitor:
+        return self.visitor
 
     @property
     def browser(self) -> str:
@@ -114,13 +118,18 @@ class Recognition:
         self._config, self._public = config, frozenset(sign_in.public)
         self._proxies = config.proxies()
 
-    async def recognise(self, request: HTTPConnection) -> RequestVisitor:
+    async def recognise(
+        self, request: HTTPConnection, is_use: bool = True
+    ) -> RequestVisitor:
+        """`is_use`: a request has come now, not one that goes on."""
         form_secret = request.cookies.get(self.cookies.form, "")
         secret = request.cookies.get(self.cookies.session, "")
         if self._config.sign_in.is_on and secret:
             try:
                 known = await asyncio.to_thread(
-                    self._of_session, secret, not is_background(request.headers)
+                    self._of_session,
+                    secret,
+                    is_use and not is_background(request.headers),
                 )
             except (sqlite3.Error, OSError) as error:
                 # A visitor who cannot be looked up is not let in.
@@ -185,7 +194,14 @@ class VisitorRecognition:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        known = await self._recognition.recognise(HTTPConnection(scope))
+        connection = HTTPConnection(scope)
+        known = await self._recognition.recognise(connection)
+
+        async def look_again() -> Visitor:
+            found = await self._recognition.recognise(connection, is_use=False)
+            return found.visitor
+
+        known.look_again = look_again
         _present.set(known)
 
         async def send_with_cookie(message: Message) -> None:

@@ -25,6 +25,10 @@ from dashboards.web.visitors import Right
 _NAME = re.compile(r"\{(\w+)\}")
 
 
+async def always() -> bool:
+    return True
+
+
 class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An operation without parameters in its address."""
 
@@ -33,7 +37,7 @@ class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ApiCall:
     """One request, read and checked. `query` and `body` are of the route's types.
     `check_match` raises a problem (412) if `If-Match` names another version than this
-    document's."""
+    document's. `may_go_on` looks up again whether the caller may still do this."""
 
     caller: Caller
     path: Mapping[str, str]
@@ -42,6 +46,7 @@ class ApiCall:
     now_ms: int
     check_match: Callable[[object], None] = lambda document: None
     last_event_id: str = ""
+    may_go_on: Callable[[], Awaitable[bool]] = always
 
 
 @dataclass(frozen=True)

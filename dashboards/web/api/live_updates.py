@@ -12,13 +12,13 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter, deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import NamedTuple
 
 import structlog
 
 from dashboards.web.api.api_problem import ApiProblem
-from dashboards.web.api.api_route import ApiCall, ApiRoute, StreamAnswer
+from dashboards.web.api.api_route import ApiCall, ApiRoute, StreamAnswer, always
 from dashboards.web.api.live_changes import LiveUpdate, changes_between
 from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_views import Overview
@@ -39,9 +39,8 @@ _log = structlog.get_logger()
 
 class LiveTimes(NamedTuple):
     """`period_s`: between two looks; `heartbeat_s`: the longest silence, shorter than
-    what proxies wait; `life_s`: how long a stream lasts, after which the listener's
-    rights are checked again; `retry_ms`: how long a browser waits before it comes
-    back."""
+    what proxies wait; `life_s`: how long a stream lasts; `retry_ms`: how long a browser
+    waits before it comes back."""
 
     period_s: float = 5.0
     heartbeat_s: float = 15.0
@@ -81,8 +80,14 @@ class LiveUpdates:
                 429, f"at most {most} streams at a time", {"Retry-After": "60"}
             )
 
-    async def stream(self, who: str, last_id: str) -> AsyncGenerator[bytes, None]:
-        """Yields events until the stream's life is over, or `stop`."""
+    async def stream(
+        self,
+        who: str,
+        last_id: str,
+        may_go_on: Callable[[], Awaitable[bool]] = always,
+    ) -> AsyncGenerator[bytes, None]:
+        """Yields events until the stream's life is over, the listener may not have them
+        any more, or `stop`. `may_go_on` is asked before each news and heartbeat."""
         self._listeners[who] += 1
         try:
             self._produce()
@@ -113,7 +118,12 @@ class LiveUpdates:
                 try:
                     async with asyncio.timeout(max(0.0, wait_s)):
                         await news.wait()
+                    is_news = True
                 except TimeoutError:
+                    is_news = False
+                if not await may_go_on():
+                    return
+                if not is_news:
                     # An event, as a browser does not tell its page of comments.
                     yield self._written(place, _HERE)
         finally:
@@ -137,7 +147,8 @@ class LiveUpdates:
     async def _listen(self, call: ApiCall) -> StreamAnswer:
         who = call.caller.key
         self.admit(who, is_shared=not call.caller.name)
-        return StreamAnswer(self.stream(who, call.last_event_id), HEADERS)
+        chunks = self.stream(who, call.last_event_id, call.may_go_on)
+        return StreamAnswer(chunks, HEADERS)
 
     async def stop(self) -> None:
         """Ends all streams."""

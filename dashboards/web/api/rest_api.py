@@ -54,7 +54,7 @@ from dashboards.web.visitor_recognition import (
     present_request,
     present_visitor,
 )
-from dashboards.web.visitors import Visitor
+from dashboards.web.visitors import Right, Visitor
 from dashboards.web.web_config import WebConfig
 from probes.wire.clock import MonotonicClock, WallClock
 
@@ -134,6 +134,7 @@ class RestApi:
             self._now_ms(),
             _match_check(request),
             request.headers.get("last-event-id", ""),
+            lambda: self._may_go_on(request, route.right),
         )
         if route.is_stream and request.method == "HEAD":
             return Response(b"", 200, {**headers, **_UNSTORED}, route.media_type)
@@ -191,6 +192,19 @@ class RestApi:
         if is_counted:
             headers |= self._rates.take(caller.key, now_s)
         return caller
+
+    async def _may_go_on(self, request: Request, right: Right | None) -> bool:
+        """Whether the caller of a stream still has the right to it."""
+        try:
+            secret = bearer_secret(request.headers.getlist("authorization"))
+            if secret is None:
+                rights = (await present_request().look_again()).rights
+            else:
+                token = await self._access.token(secret, self._now_ms())
+                rights = token_caller(token).rights
+        except ApiProblem:
+            return False
+        return right is None or right in rights
 
     async def _write(
         self, request: Request, route: ApiRoute, call: ApiCall, raw: bytes
