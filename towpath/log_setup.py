@@ -42,6 +42,7 @@ def configure(config: LogConfig) -> None:
         structlog.stdlib.ProcessorFormatter(
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
                 render,
             ],
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
