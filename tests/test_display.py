@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import council
+import msgspec
 import pytest
 import stores
 from council_page import NOW_MS as PAGE_NOW_MS
@@ -38,7 +39,13 @@ from dashboards import chart
 from dashboards.report.report_data import gather_content
 from dashboards.report.report_html import render_html
 from probes.diagnosis.is_it_me_page import page as agent_page
-from probes.wire.display import TerminalStream, displayable, is_formula, isolated
+from probes.wire.display import (
+    TerminalStream,
+    displayable,
+    is_formula,
+    isolated,
+    shortened,
+)
 from probes.wire.policy import Incident
 
 # It would be read as "Town evil" turned round, and what follows with it.
@@ -186,6 +193,28 @@ def test_pages_to_people_hide_nothing_in_mail_and_webhook() -> None:
         assert "202elive" in text
         assert not HIDING.search(text)
     assert page.data["alerts"][0]["site_name"] == SHOWN
+
+
+@given(
+    st.lists(st.sampled_from(["\u2068\u05d0\u05d1\u2069", "ab", "\u2068\u2069"])),
+    st.integers(2, 30),
+)
+def test_a_text_that_is_cut_has_no_open_isolate(parts: list[str], most: int) -> None:
+    text = "".join(parts)
+    cut = shortened(text, most)
+    assert len(cut) <= most
+    assert displayable(cut) == cut
+    assert cut == text or cut.endswith("…")
+
+
+def test_the_subject_of_a_long_name_from_right_to_left_shows_no_numbers() -> None:
+    """A contact centre of 300 letters, as its alert's summary names it."""
+    alert = msgspec.structs.replace(
+        _alert(), summary=f"Calls of {isolated(HEBREW * 100)} are poor"
+    )
+    page = build_page([alert], "page", ["x"], PAGE_NOW_MS)
+    assert "\\u2068" not in page.subject
+    assert page.subject.endswith("\u2069…")
 
 
 def test_the_laptops_own_page_hides_nothing() -> None:

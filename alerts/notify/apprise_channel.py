@@ -24,7 +24,7 @@ from alerts.notify.page import Page
 from alerts.notify.sent_parts import RecipientFailure, SentParts
 from alerts.notify.thread_call import call_in_thread
 from collectors.secret import Secret
-from probes.wire.display import displayable
+from probes.wire.display import displayable, shortened
 
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 _SENT_NOTHING = re.compile(
@@ -116,7 +116,7 @@ def fitting_text(page: Page, body_maxlen: int, title_maxlen: int) -> str:
         # The title goes into the body.
         room -= len(page.subject) + 2
     text = page.text if room > _SHORT_BODY else page.short_text
-    return text if len(text) <= room else f"{text[: max(0, room - 1)]}…"
+    return shortened(text, max(2, room))
 
 
 def _load() -> None:

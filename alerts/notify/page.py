@@ -20,7 +20,7 @@ import msgspec
 from alerts.alert import SEVERITY_ORDER, Alert, Evidence, Severity
 from alerts.alert_text import describe_affected, owner_text
 from alerts.outbox_entry import AlertPart, NotificationKind
-from probes.wire.display import displayable, isolated
+from probes.wire.display import displayable, isolated, shortened
 from probes.wire.durations import duration_text
 
 _HEADINGS = {"critical": "CRITICAL", "warning": "Warning", "info": "Information"}
@@ -347,11 +347,10 @@ def _subject(items: Sequence[PageAlert], digest: bool, repeats: str) -> str:
     tail = f": {affected} affected" if affected else ""
     room = _MAX_SUBJECT - len(heading) - len(more) - 2
     summary = displayable(" ".join(first.summary.split()))
-    if len(summary) > room:
-        summary = f"{summary[: room - 1]}…"
+    summary = shortened(summary, room)
     # A phone shows some 40 letters; the subject must stay one line anyway.
     text = displayable(f"{heading}: {summary}{more}{tail}")
-    return text if len(text) <= _MAX_SUBJECT else f"{text[: _MAX_SUBJECT - 1]}…"
+    return shortened(text, _MAX_SUBJECT)
 
 
 def _plain_text(page: _ShownPage) -> str:
@@ -366,7 +365,7 @@ def _short_text(view: _AlertView) -> str:
     rows = dict(view.rows)
     text = rows.get("Lasted") or rows.get("Do first") or rows.get("Since") or ""
     if len(text) > _MAX_SHORT:
-        text = f"{text[: _MAX_SHORT - 1]}…"
+        text = shortened(text, _MAX_SHORT)
     return "\n".join(part for part in (text, view.url) if part)
 
 

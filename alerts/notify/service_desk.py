@@ -32,7 +32,7 @@ from alerts.notify.desk_settings import ServiceDeskConfig
 from alerts.notify.page import Page, PageAlert
 from probes.wire.catalogue import did_you_mean
 from probes.wire.clock import WallClock, wall_ms
-from probes.wire.display import displayable
+from probes.wire.display import displayable, shortened
 
 _log = structlog.get_logger()
 _MOST_TITLE = 150
@@ -291,7 +291,9 @@ class ServiceDesk:
             **by_severity,
             **self._values(),
             "correlation_id": correlation_id(item.episode),
-            "title": displayable(" ".join(alert.summary.split()))[:_MOST_TITLE],
+            "title": shortened(
+                displayable(" ".join(alert.summary.split())), _MOST_TITLE
+            ),
             "text": text,
             "text_html": _as_html(text),
             "url": item.url,

@@ -56,6 +56,16 @@ def isolated(text: str) -> str:
     return _FSI + shown.replace(_FSI, "").replace(_PDI, "") + _PDI
 
 
+def shortened(text: str, most: int) -> str:
+    """Returns `text` in at most `most` (2 or more) letters. Where it is cut inside an
+    isolate, that is closed: an open one would turn round what follows."""
+    if len(text) <= most:
+        return text
+    kept = text[: most - 2]
+    is_open = kept.count(_FSI) > kept.count(_PDI)
+    return f"{kept}{_PDI}…" if is_open else f"{text[: most - 1].rstrip(_FSI)}…"
+
+
 def is_formula(text: str) -> bool:
     """Whether a spreadsheet would run `text` from a CSV file instead of showing it."""
     return text.lstrip(" ").startswith(_RUNS)
