@@ -100,6 +100,10 @@ def test_what_was_typed_when_the_session_ended_can_be_sent_under_the_same_name(
         assert "because your session has ended" in page_text(page)
         assert f'<a href="/sign-in?next={kept}">Sign in</a>' in page
         enter(client, "Grace Hopper", next_path=kept)
+        # What the page of the session that has ended carries is no proof any more.
+        refused = client.post(link, data=fields).headers["location"]
+        assert refused.startswith("/form/")
+        assert open_alerts(tmp_path / "alerts.sqlite")[0].acknowledged_by == ""
         again = client.get(kept).text
         assert "Sign in" not in page_text(again)
         client.post(link, data=form_fields(again))
@@ -108,6 +112,9 @@ def test_what_was_typed_when_the_session_ended_can_be_sent_under_the_same_name(
             "Grace Hopper",
             "on my way",
         )
+        # Another browser sees nothing of it.
+        client.cookies.delete("towpath-form")
+        assert client.get(kept).status_code == 404
 
 
 @pytest.mark.parametrize("role", [Role.STAFF, Role.SERVICE_DESK, Role.MANAGER])
