@@ -17,7 +17,7 @@ from collectors.journal import (
     forget_reader,
     journal_writer,
 )
-from collectors.journal.segment import list_segments
+from collectors.journal.segment import DROPPED, list_segments, read_lines
 from collectors.server_measurements import CATALOGUE
 
 SMALL = 64 << 10
@@ -85,6 +85,27 @@ async def test_a_reader_that_is_only_configured_is_waited_for(tmp_path: Path) ->
         await asyncio.sleep(1.2)
         async with JournalReader(tmp_path, "store") as store:
             assert await drain(store) == list(range(10_000))
+
+
+async def test_rows_are_noted_as_dropped_before_they_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "poll"
+    unlink = Path.unlink
+    noted: list[bool] = []
+
+    def look_and_unlink(path: Path, missing_ok: bool = False) -> None:
+        for segment in list_segments(log):
+            if segment.path == path:
+                notes = "".join(read_lines(log / DROPPED))
+                noted.append(f'"segment": {segment.number},' in notes)
+        unlink(path, missing_ok)
+
+    async with Journal(config(tmp_path), "poll", CATALOGUE) as journal:
+        monkeypatch.setattr(Path, "unlink", look_and_unlink)
+        await fill(journal, range(0, 30_000, 500))
+        await until(lambda: noted, "a segment to be dropped")
+    assert all(noted)
 
 
 async def test_at_the_limit_the_oldest_unread_rows_go_and_the_reader_is_notified(

@@ -167,15 +167,14 @@ class Cursor:
 
     def _count_missed(self, first: int, until: int) -> None:
         """Counts what was dropped of the segments `first` ≤ number < `until`."""
-        rows = times = 0
+        missed: dict[int, int] = {}  # a segment is noted twice after a kill in between
         for line in read_lines(self._log / DROPPED):
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 record = json.loads(line)
                 if first <= record["segment"] < until:
-                    rows += record["rows"]
-                    times += 1
-        if times:
-            self._report_gap(rows, "deleted before it was read")
+                    missed[record["segment"]] = record["rows"]
+        if missed:
+            self._report_gap(sum(missed.values()), "deleted before it was read")
 
     def _report_gap(self, rows: int, reason: str) -> None:
         self._stats.gaps += 1

@@ -40,6 +40,7 @@ from collectors.journal.segment import (
     segment_path,
 )
 from collectors.process_lock import LockTaken, take_lock
+from probes.wire.atomic_file import replace_file
 from probes.wire.fsync import sync, sync_data
 
 _log = structlog.get_logger()
@@ -155,9 +156,10 @@ class Log:
                 self._begin()
         while len(self._held) > 1 and _all_passed(done, self._held[0]):
             oldest = self._held[0]
-            self._delete(oldest)
-            if not _all_passed(passed, oldest):
-                self._record_missing(oldest, now_ms)
+            if _all_passed(passed, oldest):
+                self._delete(oldest)
+            else:
+                self._delete_unread(oldest, now_ms)
         while len(self._held) > 1 and (
             self._size() > self._config.max_bytes or self._is_expired(now_ms)
         ):
@@ -301,25 +303,36 @@ class Log:
 
     def _drop(self, held: _LogSegment, now_ms: int) -> None:
         """Deletes an unread segment: it is logged, counted and recorded."""
-        self._delete(held)
-        record = self._record_missing(held, now_ms)
+        record = self._delete_unread(held, now_ms)
         self._stats.dropped_bytes += held.size
         self._stats.dropped_rows += held.rows
         _log.error("journal_dropped_unread", log=str(self._folder), **record)
 
-    def _record_missing(self, held: _LogSegment, now_ms: int) -> dict[str, int]:
-        """Adds to the file from which readers learn what they missed."""
+    def _delete_unread(self, held: _LogSegment, now_ms: int) -> dict[str, int]:
         record = {
             "segment": held.segment.number,
             "bytes": held.size,
             "rows": held.rows,
             "dropped_ms": now_ms,
         }
+        # First recorded: a reader that finds it gone counts it at once. A full disk has
+        # room for the record only afterwards.
+        is_recorded = self._record_missing(record)
+        self._delete(held)
+        if not is_recorded:
+            self._record_missing(record)
+        return record
+
+    def _record_missing(self, record: dict[str, int]) -> bool:
+        """Adds to the file from which readers learn what they missed."""
         path = self._folder / DROPPED
         lines = [*read_lines(path), json.dumps(record)][-_DROPPED_LINES_KEPT:]
-        with contextlib.suppress(OSError):
-            path.write_text("\n".join(lines) + "\n", "utf-8")
-        return record
+        try:
+            body = ("\n".join(lines) + "\n").encode()
+            replace_file(path, body, durable=False, mode=None)
+        except OSError:
+            return False
+        return True
 
     def _restore_reserve(self) -> None:
         if self._has_reserve():
