@@ -77,19 +77,28 @@ def test_without_a_route_there_is_no_network(path):
 
 
 def test_the_rates_set_in_each_direction_are_measured(path, ports):
-    path.limit(down_mbps=40, up_mbps=15)
-    result = path.measure(
-        "bandwidth",
-        f"ws://{FAR}:{ports['web']}",
-        budget_bytes=10**9,
-        seconds=3.0,
-    )
-    path.limit(down_mbps=10_000, up_mbps=10_000)
-    assert result["outcome"] == "ok"
-    values = result["values"]
     # The shaper counts Ethernet frames; 1448 of 1514 octets are payload.
-    assert values["down_bps"] == pytest.approx(40e6 * 1448 / 1514, rel=0.1)
-    assert values["up_bps"] == pytest.approx(15e6 * 1448 / 1514, rel=0.1)
+    down_bps, up_bps = (mbps * 1e6 * 1448 / 1514 for mbps in (40, 15))
+    for last in (False, False, True):
+        path.limit(down_mbps=40, up_mbps=15)
+        result = path.measure(
+            "bandwidth",
+            f"ws://{FAR}:{ports['web']}",
+            budget_bytes=10**9,
+            seconds=3.0,
+        )
+        path.limit(down_mbps=10_000, up_mbps=10_000)
+        assert result["outcome"] == "ok"
+        values = result["values"]
+        assert values["down_bps"] <= down_bps * 1.1
+        assert values["up_bps"] <= up_bps * 1.1
+        # A machine that is busy with other things may be slower than the path.
+        are_reached = (
+            values["down_bps"] >= down_bps * 0.9 and values["up_bps"] >= up_bps * 0.9
+        )
+        if are_reached or last:
+            break
+    assert are_reached, values
     assert values["at_least"] == 0
-    # A queue of up to 60 ms was full.
-    assert values["rtt_loaded_ms"] > values["rtt_idle_ms"] + 5
+    # There was a queue, of 60 ms at most: how full depends on the sender's pace.
+    assert values["rtt_idle_ms"] + 1 < values["rtt_loaded_ms"] < 100
