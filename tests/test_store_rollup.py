@@ -182,7 +182,8 @@ async def test_a_damaged_or_missing_roll_up_only_costs_time(
             (rolled,) = files(tmp_path, label)
             rolled.write_bytes(b"PAR1 not really PAR1")
             assert (await store.query(query))[0].values == {"whole_sum": 7}
-            rolled.unlink()
+            # Deleted, so that it is made again.
+            assert not rolled.exists()
             assert (await store.query(query))[0].values == {"whole_sum": 7}
 
 
