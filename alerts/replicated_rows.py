@@ -108,7 +108,7 @@ def lock_path(path: Path) -> Path:
 
 
 def is_unattended(path: Path, db: sqlite3.Connection) -> bool:
-    """Whether the process that evaluates on this machine was killed: nobody would take
+    """Whether the process that evaluates on this machine was killed: no process takes
     up what is written, and it is undone if another machine has taken over."""
     if not is_recorded(db):
         return False

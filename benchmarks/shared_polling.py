@@ -163,7 +163,7 @@ def _steady(
     gaps_ms: list[float] = []
     exact, period_ms = 0, setup.period_s * 1000
     for rows in polls.values():
-        # By when they were due: a poll that is late has been skipped by nobody.
+        # By when they were due: a poll that is late was not skipped.
         due_ms = sorted(
             row.begin_ms - row.late_ms
             for row in rows

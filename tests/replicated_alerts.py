@@ -148,7 +148,7 @@ class Machine:
             }
 
     def close(self) -> None:
-        """As the system does when a process has ended, however."""
+        """What the system does when a process has ended, killed or not."""
         self.store.close()
         self.replica.free_lock()
 

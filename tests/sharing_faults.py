@@ -39,7 +39,7 @@ MEANWHILE_S = 60.0
 
 
 class PollTimes:
-    """When each device was polled, and by whom; polls that were cancelled too."""
+    """When each device was polled, and by which poller; cancelled polls too."""
 
     def __init__(self) -> None:
         self.polls: dict[str, list[tuple[float, float, str]]] = {}

@@ -126,7 +126,7 @@ def test_acknowledgements_reach_the_other_machine_and_are_refused_where_it_stand
     assert "stands by" in refusal(b, "e1")
     assert refusal(a, "e1") == ""
     a.store.decisions(0)
-    # Killed: its file says still that it evaluates.
+    # Killed: its file still says that it evaluates.
     a.close()
     assert "nothing is taken up here now" in refusal(a, "e1")
     b.take_over()

@@ -153,7 +153,7 @@ async def test_a_page_arrives_once_although_the_machine_that_decided_it_is_kille
                 a.signal(signal.SIGKILL)
                 a.code()
                 assert desk.messages == []
-                # The file says still that this machine evaluates.
+                # The file still says that this machine evaluates.
                 [alert] = open_alerts(_standing(tmp_path, "a"))
                 with pytest.raises(OSError, match="nothing is taken up here"):
                     acknowledge(_standing(tmp_path, "a"), alert.key, "pat", "", 0)

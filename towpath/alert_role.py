@@ -159,7 +159,7 @@ def build_alerts(
 
 
 def alert_lease(nats: NatsConfig, standby: StandbyConfig) -> ShareThread:
-    """The lease on all alerts: who has it should evaluate them."""
+    """The lease on all alerts: the machine that has it should evaluate them."""
     from collectors.sharing.nats_share import ALERTING
     from collectors.sharing.share_thread import ShareThread
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-# To compare with where there is no laptop.
+# The secret of a laptop that is not known is compared with this.
 _NO_SECRET = hashlib.sha256(b"").digest()
 
 

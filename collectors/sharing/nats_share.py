@@ -38,8 +38,8 @@ _UNREADABLE_LEASE_S = 60.0
 
 
 class SharedKind(NamedTuple):
-    """Who shares what with whom: their bucket, and what the log calls them, a change of
-    what one holds, a lease that has ended, and one that could not be renewed."""
+    """What is shared: the bucket for it, and what the log calls those that share, a
+    change of what one holds, a lease that has ended, and one that was not renewed."""
 
     bucket: str
     holder: str
@@ -98,7 +98,7 @@ class NatsShare:
         self._old_keys: set[str] = set()
         self._turn = asyncio.Event()
         self._stepping = asyncio.Lock()
-        # One that is waited for no more is not collected before it has ended.
+        # Kept: one that was cancelled could be collected before it has ended.
         self._last_step: asyncio.Task[None] | None = None
         self._failures = FailureLog(kind.not_renewed, level="warning")
         self._tasks = BackgroundTasks()
@@ -338,8 +338,8 @@ class NatsShare:
             self._old_keys.discard(key)
 
     async def _remove_ended(self, bucket: KeyValue) -> None:
-        """Removes what dead sessions left, so that all know at once, and who reads the
-        bucket for the first time does not wait for them."""
+        """Removes what dead sessions left, so that all know at once, and a poller that
+        reads the bucket for the first time does not wait for them."""
         roster = self._roster
         for key, revision in list(roster.ended.items()):
             # Another poller may have removed it, or it was renewed just now.

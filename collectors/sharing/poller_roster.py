@@ -1,10 +1,11 @@
-"""Who shares the estate, what this poller holds of it, and until when. Pure: times are
-seconds on this machine's own clock, and nothing compares the clocks of two machines.
+"""Which pollers share the estate, what this one holds of it, and until when. Pure:
+times are seconds on this machine's own clock, and nothing compares the clocks of two
+machines.
 
 Every poller publishes an `Entry` in one log that all read in the same order, and renews
-it. Who renewed within its lease is live; the live pollers are a *view*. From a view
-each computes who polls what (`bounded_assignment`). A device changes hands in two
-steps, so that two pollers never have it at once:
+it. A poller that renewed within its lease is live; the live pollers are a *view*. From
+a view each computes which poller gets what (`bounded_assignment`). A device changes
+hands in two steps, so that two pollers never have it at once:
 
 1. A poller that sees a new view stops what is no longer its own, and only then
    publishes that it has *adopted* the view.
@@ -14,8 +15,8 @@ steps, so that two pollers never have it at once:
 A poller that can renew no more stops by itself. Others count its lease from when they
 received its last entry; it counts from when it sent it, and less: it is always the
 first to know. A poller that lost its lease comes back in a new session, with nothing.
-Whoever first sees that a lease has ended removes the entry, so that nobody takes it for
-a new one.
+The poller that first sees that a lease has ended removes the entry, so that none that
+starts takes it for a new one.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ class ShareThread:
         async with contextlib.AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(self._connection)
-            except Exception as error:  # noqa: BLE001 - raised where it is entered
+            except Exception as error:  # noqa: BLE001 - `__aenter__` raises it
                 return error
             self._loop.call_soon_threadsafe(self._started.set_result, None)
             stopped = asyncio.create_task(self._stop.wait())
