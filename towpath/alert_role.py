@@ -146,9 +146,10 @@ def build_alerts(
         len(config.events), "calendar of events", "calendars of events"
     )
     pieces.append((f"{counted(count, 'room')}, {calendars_of_events}", rooms))
-    windows, calendars = len(config.maintenance), len(config.calendars)
+    windows = counted(len(config.maintenance), "window")
+    calendars = counted(len(config.calendars), "calendar")
     planner = MaintenancePlanner(config, estate, now_ms, may_plan=is_active)
-    pieces.append((f"maintenance: {windows} windows, {calendars} calendars", planner))
+    pieces.append((f"maintenance: {windows}, {calendars}", planner))
     evaluates = evaluation_check(lambda: engine.evaluated_ms, lambda: engine.disk_error)
     checks: list[tuple[str, Check]] = [("alert", evaluates)]
     sources: Sources = []

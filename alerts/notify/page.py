@@ -364,8 +364,7 @@ def _plain_text(page: _ShownPage) -> str:
 def _short_text(view: _AlertView) -> str:
     rows = dict(view.rows)
     text = rows.get("Lasted") or rows.get("Do first") or rows.get("Since") or ""
-    if len(text) > _MAX_SHORT:
-        text = shortened(text, _MAX_SHORT)
+    text = shortened(text, _MAX_SHORT)
     return "\n".join(part for part in (text, view.url) if part)
 
 
