@@ -186,8 +186,7 @@ def _steady(
 
 
 def _polled_by_two(rows: list[Polled]) -> bool:
-    """True if two pollers polled the device at the same time."""
-    rows = sorted(rows, key=lambda row: row.begin_ms)
+    """True if two pollers polled the device at the same time. `rows` by their begin."""
     return any(
         a.poller != b.poller and b.begin_ms < a.end_ms
         for a, b in itertools.pairwise(rows)
