@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,8 +51,34 @@ def nats_program() -> str:
 
 def can_sync() -> bool:
     """Whether the server knows `SYNCED`: not before 2.10."""
-    version = subprocess.check_output([nats_program(), "--version"], text=True)
-    return " v2.9." not in version
+    return not is_version_2_9(nats_program())
+
+
+def is_version_2_9(server: str) -> bool:
+    """Whether the program is of Debian's version, which has faults and lacks settings
+    of later ones."""
+    version = subprocess.check_output([server, "--version"], text=True)
+    return " v2.9." in version
+
+
+def run_in_namespaces(*arguments: str, **environment: str) -> str:
+    """Runs this Python with the modules of the tests, where each server can have a
+    namespace (NAMESPACES). Fails the test if it fails; returns what it prints."""
+    program("nft")
+    command = [program("unshare"), "--user", "--map-root-user", "--net", "--mount"]
+    command += ["sh", "-c", NAMESPACES, "sh", sys.executable]
+    here = Path(__file__).parent
+    path = f"{here.parent}{os.pathsep}{here}"
+    done = subprocess.run(
+        [*command, *arguments],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print(done.stdout[-4000:])
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
 
 
 class NatsServer(Server):

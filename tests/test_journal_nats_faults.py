@@ -3,14 +3,10 @@ was acknowledged is read once. `make soak`."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from nats_servers import NAMESPACES, nats_program
-from services import program
+from nats_servers import is_version_2_9, nats_program, run_in_namespaces
 
 SCENARIO = """
 import asyncio, subprocess, sys, time
@@ -143,22 +139,7 @@ asyncio.run(main())
 def test_with_one_of_three_servers_in_trouble_nothing_acknowledged_is_lost(
     tmp_path: Path, fault: str
 ) -> None:
-    version = subprocess.check_output([nats_program(), "--version"], text=True)
-    if fault == "cut" and " v2.9." in version:
+    if fault == "cut" and is_version_2_9(nats_program()):
         pytest.skip("nats-server 2.9 may lose rows after a cut (decision 013)")
-    program("nft")
-    command = [program("unshare"), "--user", "--map-root-user", "--net", "--mount"]
-    command += ["sh", "-c", NAMESPACES, "sh"]
-    command += [sys.executable, "-c", SCENARIO, str(tmp_path), fault]
-    here = Path(__file__).parent
-    path = f"{here.parent}{os.pathsep}{here}"
-    done = subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    print(done.stdout[-4000:])
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "lost 0 of" in done.stdout
+    printed = run_in_namespaces("-c", SCENARIO, str(tmp_path), fault)
+    assert "lost 0 of" in printed
