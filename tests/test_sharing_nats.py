@@ -21,6 +21,7 @@ from collectors.estate import Device, Estate, Site
 from collectors.estate.estate_model import VpnGateway
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
+from collectors.sharing.estate_share import shared_devices
 from collectors.sharing.learnt_bucket import LearntBucket
 from collectors.sharing.nats_share import NatsShare
 from collectors.sharing.poller_presence import (
@@ -72,7 +73,7 @@ async def _sharing(
     async with NatsConnection(config, name) as connection:
         share = NatsShare(connection, name, (near,) if near else (), LEASE_S)
         async with share:
-            share.set_estate(estate)
+            share.share(shared_devices(estate))
             yield share
 
 

@@ -19,13 +19,13 @@ from nats.js import errors as jetstream_errors
 from nats.js.kv import KeyValue
 
 from collectors.background_tasks import BackgroundTasks
-from collectors.estate.estate_model import Device, Estate, VpnGateway
+from collectors.estate.estate_model import Device, VpnGateway
 from collectors.failure_log import FailureLog
 from collectors.nats.nats_buckets import open_bucket
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import NATS_FAILURES
 from collectors.sharing.bounded_assignment import SharedDevice, assign
-from collectors.sharing.estate_share import digest, gateway_key, shared_devices
+from collectors.sharing.estate_share import digest, gateway_key
 from collectors.sharing.poller_roster import RENEWALS, Entry, PollerRoster, View
 from probes.wire.clock import MonotonicClock, steady_s
 from probes.wire.sample import Sample, Value
@@ -152,9 +152,6 @@ class NatsShare:
             "changes": self.changes,
         }
         return Sample("self_share", {"process": process}, fields, now_ms)
-
-    def set_estate(self, estate: Estate) -> None:
-        self.share(shared_devices(estate))
 
     def share(self, devices: list[SharedDevice]) -> None:
         """What there is to share has changed."""
