@@ -200,6 +200,9 @@ def test_pollers_that_poll_the_same_are_reported_and_others_are_not():
     whole, shared = Presence("a", WHOLE), Presence("b", SHARED)
     depot = Presence("c", "depot")
     assert overlap_sentences([whole, depot]) == []
+    # A site's own poller may be called so.
+    named = [Presence("b", "shared"), Presence("c", "whole")]
+    assert overlap_sentences([whole, *named]) == []
     assert overlap_sentences([shared, Presence("a", SHARED), depot]) == []
     assert overlap_sentences([shared, whole]) == [
         "pollers without snmp.share run on a, and with it on b: devices are polled "

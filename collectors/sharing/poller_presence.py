@@ -28,14 +28,15 @@ _KEPT_S = 150.0
 
 
 class Presence(msgspec.Struct, frozen=True, order=True):
-    """A poller process. `part` of the estate: "shared"; "whole"; or a site's own, with
-    its name."""
+    """A poller process. `part` of the estate: `SHARED`; `WHOLE`; or, for a site's own
+    poller, its name."""
 
     machine: str
     part: str
 
 
-SHARED, WHOLE = "shared", "whole"
+# No poller can have such a name.
+SHARED, WHOLE = "/shared", "/whole"
 
 
 def overlap_sentences(present: Iterable[Presence]) -> list[str]:
