@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+
+from collectors.failure_log import FailureLog
 
 
 def seconds_to_next(every_s: float, now_s: float, least: float = 0.5) -> float:
@@ -21,3 +24,18 @@ def seconds_to_next(every_s: float, now_s: float, least: float = 0.5) -> float:
 async def sleep_with_others(every_s: float) -> None:
     """Sleeps until the next common time of what is done every `every_s`."""
     await asyncio.sleep(seconds_to_next(every_s, time.time()))
+
+
+async def repeat_with_others(
+    every_s: float, work: Callable[[], Awaitable[object]], failures: FailureLog
+) -> None:
+    """Does the work at each common time of what is done every `every_s`, from the next
+    one on, until cancelled. What fails is logged and tried again at the next."""
+    while True:
+        await sleep_with_others(every_s)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - the next time it may work
+            failures.failed(error)
+        else:
+            failures.recovered()

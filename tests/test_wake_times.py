@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from collectors.failure_log import FailureLog
 from collectors.snmp.polling.poll_schedule import shared_phase_s
-from collectors.wake_times import seconds_to_next
+from collectors.wake_times import repeat_with_others, seconds_to_next
 
 NOW_S = 1_795_980_000.0
 
@@ -24,6 +29,24 @@ def test_a_timer_that_is_early_does_not_wake_it_twice() -> None:
     assert round(seconds_to_next(5.0, NOW_S + 4.999), 3) == 5.001
     assert round(seconds_to_next(5.0, NOW_S + 4.999, 0.1), 3) == 5.001
     assert round(seconds_to_next(5.0, NOW_S + 4.4, 0.1), 3) == 0.6
+
+
+async def test_work_that_fails_is_logged_once_and_tried_again_at_the_next_time() -> (
+    None
+):
+    done: list[int] = []
+
+    async def work() -> None:
+        done.append(len(done))
+        if len(done) < 3:
+            raise OSError("the disk is full")
+        if len(done) == 4:
+            raise asyncio.CancelledError
+
+    with capture_logs() as logs, suppress(asyncio.CancelledError):
+        await repeat_with_others(0.001, work, FailureLog("work_fails", "work_goes_on"))
+    assert done == [0, 1, 2, 3]
+    assert [entry["event"] for entry in logs] == ["work_fails", "work_goes_on"]
 
 
 @given(st.text(max_size=20), st.integers(1, 100))

@@ -3,8 +3,6 @@ record of calls, were poor."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Self
@@ -23,7 +21,7 @@ from collectors.failure_log import FailureLog
 from collectors.journal import Append
 from collectors.local_days import local_date, midnight_ms
 from collectors.store.query import Store
-from collectors.wake_times import seconds_to_next
+from collectors.wake_times import repeat_with_others
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample, Value
 
@@ -55,20 +53,12 @@ class AgreementKeeper:
         self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
-        self._tasks.start(self._run(), "agreement")
+        looks = repeat_with_others(_LOOK_S, self.look, self._failures)
+        self._tasks.start(looks, "agreement")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(seconds_to_next(_LOOK_S, time.time()))
-            try:
-                await self.look()
-                self._failures.recovered()
-            except Exception as error:  # noqa: BLE001 - tried again in an hour
-                self._failures.failed(error)
 
     async def look(self) -> int:
         """Works out the last days if a further one is settled. Returns how many."""

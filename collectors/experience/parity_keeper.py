@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -31,7 +30,7 @@ from collectors.failure_log import FailureLog
 from collectors.journal import Append
 from collectors.local_days import add_months, local_date, midnight_ms
 from collectors.store.query import Store
-from collectors.wake_times import seconds_to_next
+from collectors.wake_times import repeat_with_others
 from probes.wire.atomic_file import replace_file
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
@@ -70,20 +69,12 @@ class ParityKeeper:
         self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
-        self._tasks.start(self._run(), "parity")
+        looks = repeat_with_others(_LOOK_S, self.look, self._failures)
+        self._tasks.start(looks, "parity")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(seconds_to_next(_LOOK_S, time.time()))
-            try:
-                await self.look()
-                self._failures.recovered()
-            except Exception as error:  # noqa: BLE001 - tried again in an hour
-                self._failures.failed(error)
 
     async def look(self) -> bool:
         """Works out the last month if that is due. Returns whether it did."""

@@ -15,7 +15,7 @@ from collectors.batch import batch_samples
 from collectors.failure_log import FailureLog
 from collectors.journal import Append
 from collectors.store.query import Row
-from collectors.wake_times import sleep_with_others
+from collectors.wake_times import repeat_with_others
 from dashboards.web.laptop_groups import groups
 from dashboards.web.page_views import Views
 from dashboards.web.site_state import SiteNow
@@ -49,21 +49,12 @@ class SiteRows:
         self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
-        self._tasks.start(self._run(), "site-rows")
+        rows = repeat_with_others(self._period_s, self.record, self._failures)
+        self._tasks.start(rows, "site-rows")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
-
-    async def _run(self) -> None:
-        while True:
-            await sleep_with_others(self._period_s)
-            try:
-                await self.record()
-            except Exception as error:  # noqa: BLE001 - the next minute may work
-                self._failures.failed(error)
-            else:
-                self._failures.recovered()
 
     async def record(self) -> None:
         """Appends a row for each site, unless their state is not known."""
