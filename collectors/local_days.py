@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, tzinfo
 
 
-def local_date(time_ms: int, zone: ZoneInfo) -> date:
+def local_date(time_ms: int, zone: tzinfo) -> date:
     """Returns the day of that time."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone).date()
 
 
-def midnight_ms(day: date, zone: ZoneInfo) -> int:
+def midnight_ms(day: date, zone: tzinfo) -> int:
     """Returns when the day begins."""
     at = datetime(day.year, day.month, day.day, tzinfo=zone)
     return int(at.timestamp() * 1000)

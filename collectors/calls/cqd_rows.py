@@ -10,13 +10,13 @@ month are never both kept, as what is hidden would follow from their difference.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, timedelta
 
 import msgspec
 
 from collectors.calls.cqd_sheet import CqdCount, Step
-from collectors.calls.stream_verdict import poor_share
-from collectors.local_days import add_months
+from collectors.calls.stream_verdict import verdict_fields
+from collectors.local_days import add_months, midnight_ms
 from probes.wire.sample import Sample, Value
 
 # 15 calls, each heard and spoken; and 20 working days.
@@ -77,9 +77,8 @@ def cqd_rows(
     samples = []
     for (site, step, day, media), parts in sorted(sums.items()):
         if (fields := _fields(parts, step, least)) is not None:
-            at = datetime(day.year, day.month, day.day, tzinfo=UTC)
             tags = {"site": site, "media": media, "step": step}
-            time_ms = int(at.timestamp() * 1000)
+            time_ms = midnight_ms(day, UTC)
             samples.append(Sample("cqd_streams", tags, fields, time_ms))
     return CqdRows(
         tuple(samples),
@@ -108,10 +107,4 @@ def _fields(parts: list[CqdCount], step: Step, least: int) -> dict[str, Value] |
     users = [part.users for part in parts if part.users is not None]
     if streams < least * STREAMS_OF_ONE[step] or (users and max(users) < least):
         return None
-    fields: dict[str, Value] = {
-        "streams": streams,
-        "unclassified_ratio": unclassified / streams,
-        "classified": good + poor,
-    }
-    share = poor_share(poor, good)
-    return fields if share is None else {**fields, "poor_ratio": share}
+    return verdict_fields(good, poor, unclassified)

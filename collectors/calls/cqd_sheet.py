@@ -13,6 +13,7 @@ import msgspec
 
 from collectors.calls.call_record import Media
 from collectors.calls.sheet_dates import DateOrder, day_of, order_of, parsed_day
+from collectors.calls.sheet_headings import by_heading
 from collectors.calls.sheet_numbers import NumberStyle
 from collectors.csv_sheet import NotCsv, SheetRow, column_of, read_sheet
 from probes.wire.catalogue import did_you_mean
@@ -40,13 +41,7 @@ _NAMES = {
         for verdict in _VERDICTS
     },
 }
-# The PowerShell module puts the table before the name, Power BI how it was summed.
-_COLUMNS = {
-    prefix + word: name
-    for name, words in _NAMES.items()
-    for word in words.split()
-    for prefix in ("", "allstreams", "measures", "sumof")
-}
+_COLUMNS = by_heading(_NAMES)
 _MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%B %Y", "%Y %B", "%Y %b")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 
 import msgspec
 
 from collectors.calls.room_sheet import RoomLine
-from collectors.calls.stream_verdict import poor_share
+from collectors.calls.stream_verdict import verdict_fields
 from collectors.estate.estate_model import Room
+from collectors.local_days import midnight_ms
 from probes.wire.sample import Sample, Value
 
 
@@ -44,7 +45,7 @@ def room_rows(
             "teams_room",
             {"room": room_id, "site": sites[room_id]},
             _fields(parts),
-            int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000),
+            midnight_ms(day, UTC),
         )
         for (room_id, day), parts in sorted(found.items())
     )
@@ -82,13 +83,4 @@ def _stream_fields(parts: Sequence[RoomLine]) -> dict[str, Value]:
         sum(getattr(part, name) or 0 for part in parts)
         for name in ("good", "poor", "unclassified")
     )
-    streams = good + poor + unclassified
-    if not streams:
-        return {}
-    fields: dict[str, Value] = {
-        "streams": streams,
-        "unclassified_ratio": unclassified / streams,
-        "classified": good + poor,
-    }
-    share = poor_share(poor, good)
-    return fields if share is None else {**fields, "poor_ratio": share}
+    return verdict_fields(good, poor, unclassified)

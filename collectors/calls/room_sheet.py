@@ -9,12 +9,14 @@ headings in English, or by `--column`. A room is known by its account, never by 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from typing import TypeVar
 
 import msgspec
 
 from collectors.calls.sheet_dates import DateOrder, day_of, order_of
+from collectors.calls.sheet_headings import by_heading
 from collectors.calls.sheet_numbers import NumberStyle
 from collectors.csv_sheet import NotCsv, SheetRow, read_sheet
 
@@ -41,12 +43,7 @@ _NAMES = {
     "unclassified": "audiounclassifiedstreamcount",
 }
 COLUMNS = tuple(_NAMES)
-_BY_HEADING = {
-    prefix + word: name
-    for name, words in _NAMES.items()
-    for word in words.split()
-    for prefix in ("", "allstreams", "measures", "sumof")
-}
+_BY_HEADING = by_heading(_NAMES)
 _WITH_FIGURES = frozenset({"health", "healthy", "meetings", "hours", "good", "poor"})
 _NUMBERS = _WITH_FIGURES - {"health"} | {"streams", "unclassified"}
 OFFLINE, FAULTY, LOOK, HEALTHY = range(4)
@@ -66,6 +63,7 @@ _HEALTH: Mapping[str, tuple[int | None, str]] = {
     "onboarding": (None, "being set up"),
 }
 _MOST_MODEL = 60
+_Value = TypeVar("_Value", int, float)
 
 
 class RoomLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +83,7 @@ class RoomLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoomSheet(msgspec.Struct, frozen=True):
-    """The rows, and a remark on each that could not be read. None has an account."""
+    """The rows, and a remark on each that could not be read, without its account."""
 
     lines: tuple[RoomLine, ...]
     remarks: tuple[str, ...]
@@ -122,8 +120,7 @@ def read_rooms(
         if "account" not in row:
             continue
         try:
-            healthy = _share(row, numbers, in_percent)
-            lines.append(_line(row, sheet.columns, numbers, order, healthy))
+            lines.append(_line(row, sheet.columns, numbers, order, in_percent))
         except ValueError as error:
             remarks.append(f"line {row.line}: {error}")
     return RoomSheet(tuple(lines), tuple(remarks))
@@ -146,13 +143,19 @@ def _line(
     columns: frozenset[str],
     numbers: NumberStyle,
     order: DateOrder | None,
-    healthy: float | None,
+    in_percent: bool,
 ) -> RoomLine:
+    healthy = _figure(
+        row,
+        "healthy",
+        lambda cell: numbers.share(cell, in_percent),
+        "a share such as 98.5%",
+    )
     health, text = _health(row["health"]) if "health" in row else (None, "")
-    hours = _number(row, "hours", numbers)
-    good, poor = _count(row, "good", numbers), _count(row, "poor", numbers)
-    others, streams = (
-        _count(row, name, numbers) for name in ("unclassified", "streams")
+    hours = _figure(row, "hours", numbers.decimal)
+    good, poor, others, streams = (
+        _figure(row, name, numbers.whole)
+        for name in ("good", "poor", "unclassified", "streams")
     )
     if "poor" in columns and streams is not None:
         if good is None:
@@ -169,7 +172,7 @@ def _line(
         health=health,
         health_text=text,
         healthy=healthy,
-        meetings=_count(row, "meetings", numbers),
+        meetings=_figure(row, "meetings", numbers.whole),
         meetings_s=None if hours is None else hours * 3600,
         model=named.strip()[:_MOST_MODEL],
         good=good,
@@ -188,23 +191,16 @@ def _health(cell: str) -> tuple[int | None, str]:
     return known
 
 
-def _count(row: SheetRow, name: str, numbers: NumberStyle) -> int | None:
-    value = numbers.whole(row[name]) if name in row else None
-    if name in row and value is None:
-        raise ValueError(f"expected a number, not {row[name]!r}")
-    return value
-
-
-def _number(row: SheetRow, name: str, numbers: NumberStyle) -> float | None:
-    value = numbers.decimal(row[name]) if name in row else None
-    if name in row and value is None:
-        raise ValueError(f"expected a number, not {row[name]!r}")
-    return value
-
-
-def _share(row: SheetRow, numbers: NumberStyle, in_percent: bool) -> float | None:
-    text = row.get("healthy")
-    value = None if text is None else numbers.share(text, in_percent)
-    if "healthy" in row and value is None:
-        raise ValueError(f"expected a share such as 98.5%, not {row['healthy']!r}")
+def _figure(
+    row: SheetRow,
+    name: str,
+    read: Callable[[str], _Value | None],
+    expected: str = "a number",
+) -> _Value | None:
+    """Returns a cell as `read` has it; None if the row does not have it."""
+    if name not in row:
+        return None
+    value = read(row[name])
+    if value is None:
+        raise ValueError(f"expected {expected}, not {row[name]!r}")
     return value

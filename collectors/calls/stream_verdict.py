@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from collectors.calls.call_record import MEDIA, Media, Verdict
+from probes.wire.sample import Value
 
 RuleForm = Literal["latest", "older"]
 StreamFigures = Mapping[str, float | None]
@@ -72,3 +73,17 @@ def poor_share(poor: int, good: int) -> float | None:
     """Returns poor / (poor + good): unclassified streams do not count. None if there
     is neither."""
     return poor / (poor + good) if poor + good else None
+
+
+def verdict_fields(good: int, poor: int, unclassified: int) -> dict[str, Value]:
+    """Returns the fields of counts that a person exported; none if all are 0."""
+    streams = good + poor + unclassified
+    if not streams:
+        return {}
+    fields: dict[str, Value] = {
+        "streams": streams,
+        "unclassified_ratio": unclassified / streams,
+        "classified": good + poor,
+    }
+    share = poor_share(poor, good)
+    return fields if share is None else {**fields, "poor_ratio": share}
