@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +11,13 @@ import typer
 from probes.wire.atomic_file import replace_file
 from probes.wire.clock import wall_ms
 from probes.wire.counted_text import counted
-from probes.wire.display import displayable
-from towpath.commands.import_rows import append_imported
+from towpath.commands.import_rows import (
+    SHOWN,
+    DatesOption,
+    date_order,
+    import_rows,
+    report_left_out,
+)
 from towpath.commands.shared import (
     ConfigFile,
     ensure_folder,
@@ -20,7 +25,6 @@ from towpath.commands.shared import (
     read_config,
     read_estate,
     reading_file,
-    run_async,
     usage_error,
 )
 from towpath.error_sentences import sentence_of
@@ -33,8 +37,6 @@ if TYPE_CHECKING:
     from collectors.calls.cqd_sheet import CqdCount, Step
     from collectors.estate import Estate
 
-_SHOWN = 8
-
 
 def add_commands(app: typer.Typer) -> None:
     """Adds this command to `towpath import`."""
@@ -46,16 +48,14 @@ def cqd(
     file: Annotated[
         Path, typer.Argument(help="streams by building and day or month, as CSV")
     ],
-    dates: Annotated[
-        str, typer.Option(metavar="dmy|mdy", help="the order in dates like 03/04/2026")
-    ] = "",
+    dates: DatesOption = "",
 ) -> None:
     """Import counts of streams from Microsoft's Call Quality Dashboard."""
     from collectors.calls.cqd_rows import MixedSteps, cqd_rows
     from collectors.calls.cqd_sheet import CqdRefused, read_cqd
+    from collectors.local_days import local_date
 
-    if dates not in ("", "dmy", "mdy"):
-        usage_error([f"--dates {dates!r}: expected dmy or mdy"])
+    order = date_order(dates)
     settings = read_config(config)
     if settings.calls.enabled:
         fail(
@@ -64,33 +64,22 @@ def cqd(
         )
     estate = read_estate(settings)
     with reading_file(file, CqdRefused):
-        sheet = read_cqd(file.read_bytes(), dates or None)  # type: ignore[arg-type]
+        sheet = read_cqd(file.read_bytes(), order)
     state = ensure_folder(settings.state / "cqd.json", "state")
-    today = datetime.fromtimestamp(wall_ms() / 1000, UTC).date()
     try:
         rows = cqd_rows(
             sheet.counts,
             _site_of(estate, settings.calls),
             _read_steps(state),
             settings.groups.least,
-            today,
+            local_date(wall_ms(), UTC),
         )
     except MixedSteps as error:
         fail(f"{file}: {error}")
-    remarks = [*sheet.remarks[:_SHOWN], *_left_out(rows)]
-    if (more := len(sheet.remarks) - _SHOWN) > 0:
-        remarks.insert(_SHOWN, f"and {more} more rows that cannot be read")
-    for remark in remarks:
-        typer.echo(displayable(f"{file}: {remark}"), err=True)
-    if not rows.samples:
-        fail(f"{file}: no row could be used")
+    report_left_out(file, sheet.remarks, _left_out(rows), rows.samples)
     # First what is kept by day or by month: without it, rows could follow that may not.
     _write_steps(state, rows)
-    run_async(append_imported(settings, rows.samples, f"cqd/{file.name}"))
-    sites = len({sample.tags["site"] for sample in rows.samples})
-    typer.echo(
-        f"imported {counted(len(rows.samples), 'row')} of {counted(sites, 'site')}"
-    )
+    import_rows(settings, rows.samples, f"cqd/{file.name}", "site")
 
 
 def _site_of(estate: Estate, calls: CallsConfig) -> Callable[[CqdCount], str]:
@@ -133,8 +122,8 @@ def _left_out(rows: CqdRows) -> list[str]:
             f"{counted(rows.too_old, 'row')} left out: older than what is kept"
         )
     if rows.unplaced:
-        names = ", ".join(rows.unplaced[:_SHOWN])
-        more = f" and {n} more" if (n := len(rows.unplaced) - _SHOWN) > 0 else ""
+        names = ", ".join(rows.unplaced[:SHOWN])
+        more = f" and {n} more" if (n := len(rows.unplaced) - SHOWN) > 0 else ""
         found.append(f"at no site of the estate, left out: {names}{more}")
     return found
 
