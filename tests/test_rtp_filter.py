@@ -227,7 +227,7 @@ def in_tunnel(name: str, packet: bytes) -> bytes:
         (b"\r\n\r\n", (5060, 5060), 4),
         (bytes([22, 3, 1]) + b"secret", (40_000, 5061), 2),
         (bytes([23, 3, 3]) + b"secret", (5061, 40_000), 2),
-        # Neither a call nor a part of one that can be told.
+        # They begin no message about a call, and cannot be the rest of one.
         (b"REGISTER sip:ada@pbx", (5060, 5060), 0),
         (b"MESSAGE sip:ada@pbx", (5060, 5060), 0),
         (b"GET / HTTP/1.1", (9000, 80), 0),

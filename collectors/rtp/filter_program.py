@@ -55,6 +55,11 @@ def advance(octets: int) -> FilterLines:
     return [FilterLine(TO_A, 0), FilterLine(ADD, octets), FilterLine(TO_INDEX, 0)]
 
 
+def keep_from_index(octets: int) -> FilterLines:
+    """Keeps the packet up to so many octets after the index."""
+    return [FilterLine(TO_A, 0), FilterLine(ADD, octets), FilterLine(RETURN_A, 0)]
+
+
 def keep_nothing() -> FilterLines:
     """Drops the packet; sections have their own, as conditions do not jump far."""
     return [KEEP_NOTHING, FilterLine(RETURN, 0)]

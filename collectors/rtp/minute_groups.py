@@ -55,8 +55,8 @@ class Subnet(NamedTuple):
 
 
 class _End(NamedTuple):
-    """An end of streams: its subnet, and its address unless it is a gateway's, which
-    is nobody's."""
+    """An end of streams: its subnet, and its address, unless that is a gateway's and so
+    of no one person."""
 
     subnet: Subnet
     person: bytes | None

@@ -7,7 +7,6 @@ Of RTP these are the headers, so no octet of speech leaves the kernel.
 from __future__ import annotations
 
 from collectors.rtp.filter_program import (
-    ADD,
     ADD_INDEX,
     AND,
     ANY_BIT,
@@ -23,7 +22,6 @@ from collectors.rtp.filter_program import (
     LOAD_SHORT,
     RECALL,
     RETURN,
-    RETURN_A,
     SHIFT_LEFT,
     STORE,
     SUBTRACT,
@@ -37,6 +35,7 @@ from collectors.rtp.filter_program import (
     advance,
     assemble,
     go_to,
+    keep_from_index,
     keep_nothing,
 )
 from collectors.rtp.rtcp_filter import rtcp_lines
@@ -95,9 +94,7 @@ def _network(label: str, at: int, with_sip: bool) -> FilterLines:
         FilterLine(EQUAL, 0x80, "", f"{label} vxlan"),
         FilterLine(LOAD_INDEXED_BYTE, at + UDP_HEAD + 1),
         *_payload_type(f"{label} ipv4 kept", f"{label} rtcp"),
-        FilterLine(TO_A, 0),
-        FilterLine(ADD, at + UDP_HEAD + _RTP_HEAD),
-        FilterLine(RETURN_A, 0),
+        *keep_from_index(at + UDP_HEAD + _RTP_HEAD),
         f"{label} gre",
         *advance(at - ETHERNET_HEAD),
         go_to("gre"),
@@ -203,9 +200,7 @@ def _tunnels(with_sip: bool) -> FilterLines:
         FilterLine(EQUAL, 0x80, "", "no rtp"),
         FilterLine(LOAD_INDEXED_BYTE, at + UDP_HEAD + 1),
         *_payload_type("inner kept", "rtcp"),
-        FilterLine(TO_A, 0),
-        FilterLine(ADD, at + UDP_HEAD + _RTP_HEAD),
-        FilterLine(RETURN_A, 0),
+        *keep_from_index(at + UDP_HEAD + _RTP_HEAD),
         "no rtp",
         go_to("other udp"),
         *(segments if with_sip else ()),

@@ -3,8 +3,8 @@
 A filter sees one packet at a time. Over UDP that is a whole message: those about calls
 are copied. Over TCP a message may go on in further segments, which begin with anything.
 So on port 5060 a segment is copied unless it begins a message that is about no call; on
-other ports, if it begins one that is. Of TLS (port 5061) only so much is copied that it
-can be counted.
+other ports, if it begins one that is. Of TLS (port 5061) two octets are copied, so
+that its records can be counted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from collectors.rtp.filter_program import (
-    ADD,
     ADD_INDEX,
     AND,
     EQUAL,
@@ -21,13 +20,12 @@ from collectors.rtp.filter_program import (
     LOAD_INDEXED_SHORT,
     LOAD_INDEXED_WORD,
     RETURN,
-    RETURN_A,
     SHIFT_RIGHT,
-    TO_A,
     TO_INDEX,
     UDP_HEAD,
     FilterLine,
     FilterLines,
+    keep_from_index,
     keep_nothing,
 )
 from collectors.rtp.sip_connections import TLS_MAJOR, TLS_PORT, TLS_RECORDS
@@ -53,7 +51,7 @@ def sip_lines() -> FilterLines:
         *_if_any(_ABOUT_CALLS, "sip"),
         FilterLine(RETURN, 0),
         "sip",
-        *_keep(at + _MOST_MESSAGE_BYTES),
+        *keep_from_index(at + _MOST_MESSAGE_BYTES),
     ]
 
 
@@ -80,14 +78,14 @@ def sip_segment_lines() -> FilterLines:
         FilterLine(LOAD_INDEXED_WORD, at),
         *_if_any(_OTHERS, "drop"),
         "sip segment",
-        *_keep(at + _MOST_SEGMENT_BYTES),
+        *keep_from_index(at + _MOST_SEGMENT_BYTES),
         "tls",
         *_advance_to_data(),
         FilterLine(LOAD_INDEXED_SHORT, at),
         *(FilterLine(EQUAL, beginning, "tls record") for beginning in tls),
         FilterLine(RETURN, 0),
         "tls record",
-        *_keep(at + _TLS_BYTES),
+        *keep_from_index(at + _TLS_BYTES),
         *keep_nothing(),
     ]
 
@@ -105,12 +103,3 @@ def _advance_to_data() -> FilterLines:
 
 def _if_any(beginnings: Iterable[bytes], label: str) -> FilterLines:
     return [FilterLine(EQUAL, int.from_bytes(word), label) for word in beginnings]
-
-
-def _keep(octets: int) -> FilterLines:
-    """Keeps so many octets from the index."""
-    return [
-        FilterLine(TO_A, 0),
-        FilterLine(ADD, octets),
-        FilterLine(RETURN_A, 0),
-    ]

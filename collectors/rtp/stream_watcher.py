@@ -223,7 +223,8 @@ class StreamWatcher:
                 watched.reported_jitter_ticks = report.jitter_ticks
                 sent_ns = watched.middles.get(report.last_report)
                 rtt_ms = report.rtt_ms(at_ns, sent_ns)
-                watched.rtt_ms = watched.rtt_ms if rtt_ms is None else rtt_ms
+                if rtt_ms is not None:
+                    watched.rtt_ms = rtt_ms
         for metrics in rtcp.metrics:
             for watched in self._by_ssrc.get(metrics.ssrc, ()):
                 if watched.stream.key.target == datagram.source:
