@@ -22,13 +22,16 @@ def _share(weight: str, name: str, meaning: str) -> Field:
     return Field(name, "float", "ratio", meaning, weight=weight)
 
 
+_VERDICTS = (
+    _share("streams", "unclassified_ratio", "without a verdict: too short, muted …"),
+    Field("classified", "int", "1", "streams with a verdict, good or poor"),
+    _share("classified", "poor_ratio", "poor by Microsoft's rule"),
+)
 # Of each stream's end that is ours, in groups and in rooms.
 _STREAMS = (
     Field("calls", "int", "1", "calls that ended in these 15 minutes"),
     Field("streams", "int", "1", "streams of media, at our ends"),
-    _share("streams", "unclassified_ratio", "without a verdict: too short, muted …"),
-    Field("classified", "int", "1", "streams with a verdict, good or poor"),
-    _share("classified", "poor_ratio", "poor by Microsoft's rule"),
+    *_VERDICTS,
     Field("jitter_streams", "int", "1", "streams with a jitter"),
     Field(
         "jitter_p95_ms",
@@ -150,9 +153,7 @@ CQD_STREAMS = Measurement(
     ),
     fields=(
         Field("streams", "int", "1", "streams of media, each counted once"),
-        _share("streams", "unclassified_ratio", "without a verdict"),
-        Field("classified", "int", "1", "streams with a verdict, good or poor"),
-        _share("classified", "poor_ratio", "poor by Microsoft's rule"),
+        *_VERDICTS,
     ),
     period_s=86_400,
     # People import them when they like.
@@ -176,9 +177,7 @@ TEAMS_ROOM = Measurement(
         Field("meetings_s", "float", "s", "their duration"),
         Field("model", "str", "1", "its devices"),
         Field("streams", "int", "1", "streams of audio, in the dashboard's count"),
-        _share("streams", "unclassified_ratio", "without a verdict"),
-        Field("classified", "int", "1", "streams with a verdict, good or poor"),
-        _share("classified", "poor_ratio", "poor by Microsoft's rule"),
+        *_VERDICTS,
     ),
     period_s=86_400,
     # People import them when they like.

@@ -83,8 +83,8 @@ class AgreementKeeper:
 
 
 def day_rows(groups: tuple[ProbeAgreement, ...], begin_ms: int) -> list[Sample]:
-    """Returns the rows of a day: everybody's always, those of groups that both sides
-    can have; sums of a kind follow from them."""
+    """Returns the rows of a day: always that of all together, and those of the groups
+    that both sides can have. The other sums of a kind follow from its groups."""
     return [
         Sample(
             "probe_agreement",

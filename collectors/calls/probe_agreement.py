@@ -154,15 +154,17 @@ def agreement_of(
     )
 
 
-def with_kinds(groups: Iterable[ProbeAgreement]) -> tuple[ProbeAgreement, ...]:
+def with_kinds(
+    groups: Iterable[ProbeAgreement], limits: AgreementLimits = LIMITS
+) -> tuple[ProbeAgreement, ...]:
     """Returns each kind's sum, always, followed by its groups."""
     groups = sorted(groups, key=lambda one: one.group)
     found = []
     for kind in KINDS:
         of_kind = [one for one in groups if one.by == kind]
-        total = ProbeAgreement(kind, "")
+        total = ProbeAgreement(kind, "", limits)
         for one in of_kind:
-            total = replace(total.plus(one), limits=one.limits)
+            total = total.plus(one)
         found += [total, *(of_kind if kind != "all" else ())]
     return tuple(found)
 
@@ -212,11 +214,12 @@ async def gather_agreement(
             for row in await ask(tests_query(span)):
                 counts = ("calls_once_sum", "calls_sum")
                 _add(tests, row, "call_poor_ratio_mean", counts)
-    return with_kinds(
+    groups = (
         agreement_of(name, record.get(name, {}), tests.get(name, {}), limits)
         for name in record.keys() | tests.keys()
         if sites is None or name[0] == "all" or (name[0] == "site" and name[1] in sites)
     )
+    return with_kinds(groups, limits)
 
 
 GroupHours = dict[Name, dict[int, tuple[float, int]]]
