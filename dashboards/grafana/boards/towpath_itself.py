@@ -334,23 +334,17 @@ INGEST = Panel(
     "report could not be read or did not fit. Without a credential: somebody else "
     "tries, or an agent has lost its own. Turned away: too many at once, they try "
     "again.",
-    (
+    tuple(
         PanelQuery(
-            select("self_ingest", ("accepted", "max"), by=("process", "transport")),
-            "$tag_process $tag_transport: accepted",
-        ),
-        PanelQuery(
-            select("self_ingest", ("refused", "max"), by=("process", "transport")),
-            "$tag_process $tag_transport: refused",
-        ),
-        PanelQuery(
-            select("self_ingest", ("unauthorised", "max"), by=("process", "transport")),
-            "$tag_process $tag_transport: without a credential",
-        ),
-        PanelQuery(
-            select("self_ingest", ("turned_away", "max"), by=("process", "transport")),
-            "$tag_process $tag_transport: turned away",
-        ),
+            select("self_ingest", (field, "max"), by=("process", "transport")),
+            f"$tag_process $tag_transport: {label}",
+        )
+        for field, label in (
+            ("accepted", "accepted"),
+            ("refused", "refused"),
+            ("unauthorised", "without a credential"),
+            ("turned_away", "turned away"),
+        )
     ),
     "short",
     steps=PLAIN,
