@@ -1,7 +1,7 @@
 """Reads Microsoft Graph's change notifications of call records. Pure.
 
-A notification names a record, and has nothing of it. It takes no more than our address
-to send one, so only those with our `clientState` count.
+A notification names a record, and has nothing of it. Knowing our address is enough to
+send one, so only those with our `clientState` count.
 """
 
 from __future__ import annotations
