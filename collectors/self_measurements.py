@@ -114,9 +114,12 @@ SELF_STREAM = measurement(
     "self_stream",
     "a stream or bucket in NATS, as the process with the role alert sees it: of the "
     "journal, of pollers that share, of machines that alert. With a journal in files "
-    "each poller that shares sees its buckets; the role ingest sees those of a DMZ "
-    "node. Without a leader nothing else is known",
-    (_PROCESS, Tag("stream", "its name in NATS; after NODE/ if it is of a DMZ node")),
+    "each poller that shares sees its buckets; the role ingest sees those of DMZ "
+    "nodes and site nodes. Without a leader nothing else is known",
+    (
+        _PROCESS,
+        Tag("stream", "its name in NATS; after NODE/ if it is of a DMZ or site node"),
+    ),
     Field("leader", "int", "flag", "1 if a server leads it, so that it can be used"),
     Field("messages", "int", "1", "messages held"),
     Field("bytes", "int", "byte", "size on each server"),

@@ -30,7 +30,7 @@ class _Watched(NamedTuple):
 class NatsWatch:
     """`async with NatsWatch(connection, process) as watch`. `max_bytes`: the limit of a
     log of the journal, if it is known. `node` is before the names of the streams of a
-    DMZ node, which has servers of its own."""
+    DMZ node or a site node, which has servers of its own."""
 
     def __init__(
         self,
