@@ -326,6 +326,25 @@ async def test_a_day_whose_rows_were_deleted_is_answered_by_its_roll_ups(
             assert not await store.query(ask("whole:p95", span=(START, START + DAY)))
 
 
+async def test_a_day_of_one_hour_whose_rows_were_deleted_is_answered_by_its_roll_ups(
+    tmp_path: Path,
+) -> None:
+    query = ask("whole:sum", span=(START, START + DAY))
+    async with embedded(tmp_path) as store:
+        await store.write([batch((START + 4 * HOUR, {"a": "x"}, {"whole": 7}))])
+        await store.tidy(CLOSED)
+        # Its only file keeps the name of the hour.
+        [rolled] = files(tmp_path, "1d")
+        assert rolled.name.startswith("04-")
+        _delete_rows(tmp_path, day_name(START))
+        assert [row.values for row in await store.query(query)] == [{"whole_sum": 7}]
+        await store.write([batch((START + 5 * HOUR, {"a": "x"}, {"whole": 5}))])
+        for hours in (0, 2):
+            await store.tidy(CLOSED + hours * HOUR)
+            [answer] = await store.query(query)
+            assert answer.values == {"whole_sum": 12}
+
+
 async def test_late_rows_of_a_day_whose_rows_were_deleted_are_added_to_it(
     tmp_path: Path,
 ) -> None:

@@ -45,7 +45,7 @@ _NEEDS = {
 }
 _NEEDS_WEIGHTED = {"mean": ("product", "weight"), "weight": ("weight",)}
 # `day-<first>-<last>-<revision>`, which the weights may follow.
-_SOURCE_NAME = len(file_layout.stored_file_name(0, True, 0, 0)) - len(".parquet")
+_SOURCE_PARTS = 4
 # Each row group has a description of every column, whatever its number of rows.
 _ROW_GROUP = 49_152
 # A column with more different values is faster to read without a dictionary.
@@ -75,8 +75,8 @@ def file_name(source: str, declared: Measurement) -> str:
 
 def source_of(roll_up: Path, day_ms: int) -> StoredFile | None:
     """Returns the file that a roll-up was made from, which may be gone."""
-    name = f"{roll_up.name[:_SOURCE_NAME]}.parquet"
-    return file_layout.stored_file(roll_up.with_name(name), day_ms)
+    source = "-".join(roll_up.stem.split("-")[:_SOURCE_PARTS])
+    return file_layout.stored_file(roll_up.with_name(f"{source}.parquet"), day_ms)
 
 
 def without_source(
