@@ -17,6 +17,7 @@ from stored_files import (
     row_files,
 )
 from stores import CATALOGUE, DAY, HOUR, START, ask, batch, embedded, values
+from structlog.testing import capture_logs
 
 from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.store_errors import Away
@@ -90,6 +91,19 @@ async def test_a_file_with_corrupted_data_is_ignored(tmp_path: Path) -> None:
         first.write_bytes(content)
         query = ask("real:count", "real:sum", by=("a",))
         assert await values(store, query) == [("x", 1, 1.0)]
+
+
+async def test_a_damaged_file_that_two_queries_read_is_said_once(
+    tmp_path: Path,
+) -> None:
+    async with embedded(tmp_path, most_recent_rows=0) as store:
+        for n in range(2):
+            await store.write([batch((START + n, {"a": "x"}, {"whole": n}))])
+        row_files(tmp_path)[0].write_bytes(b"PAR1 damaged content PAR1")
+        with capture_logs() as logged:
+            # The values of a percentile are counted first.
+            assert await values(store, ask("whole:p95")) == [(1,)]
+        assert [entry["event"] for entry in logged] == ["store_file_damaged"]
 
 
 async def test_only_one_process_writes_at_a_time(tmp_path: Path) -> None:

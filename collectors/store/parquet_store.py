@@ -275,8 +275,12 @@ class EmbeddedStore:
                 open_months,
                 self._limits.memory_mb,
             )
+        except OutOfMemory:
+            raise
         except FileUnreadable as error:
-            paths = [path for chosen in opened for path in chosen.paths]
+            # `_answer` looks at the other files.
+            known = set(files.paths)
+            paths = [p for chosen in opened for p in chosen.paths if p not in known]
             if await asyncio.to_thread(self._files.find_damaged, paths):
                 raise FileVanished(str(error)) from None
             raise

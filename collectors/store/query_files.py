@@ -168,7 +168,8 @@ class QueryFiles:
 
     def find_damaged(self, paths: Sequence[str]) -> bool:
         """Ignores damaged files from now on. Returns True if there are any."""
-        damaged = [path for path in paths if is_damaged(path)]
+        # Several queries may be of the same files, and each is read to its end.
+        damaged = [path for path in dict.fromkeys(paths) if is_damaged(path)]
         for path in damaged:
             self._damaged[path] = _version(Path(path))
             is_derived = self._can_be_made_again(Path(path))
