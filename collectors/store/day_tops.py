@@ -34,7 +34,7 @@ from collectors.store.query import Query
 from collectors.store.top_forms import (
     BOUND_PERCENT,
     TopForm,
-    form_of,
+    known_form,
 )
 from probes.wire.catalogue import Measurement
 
@@ -63,7 +63,7 @@ def are_apart(query: Query) -> bool:
 def write_tops(source: Path, target: Path, declared: Measurement) -> None:
     """Writes the tops of a day from its roll-up by five minutes, or its rows. Blocking.
     Raises DuckDB's errors."""
-    form = _form(declared)
+    form = known_form(declared)
     keys = ", ".join(map(name, declared.identity))
     tops = ", ".join(
         f"count({f}) AS {name(f'{field}:n')},"
@@ -132,9 +132,3 @@ def daily_bound(form: TopForm, column: str) -> str:
     """Returns the SQL of a value above which a day has less than 5 %, rounded up."""
     place = f"count({column}) * {100 - BOUND_PERCENT} // 100 + 1"
     return f"max({column}, {form.kept + 1})[least({place}, {form.kept + 1})]"
-
-
-def _form(declared: Measurement) -> TopForm:
-    form = form_of(declared)
-    assert form is not None
-    return form

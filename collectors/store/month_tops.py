@@ -26,7 +26,7 @@ from collectors.store import duckdb_sql
 from collectors.store.arrow_tables import metadata
 from collectors.store.day_tops import BUSY, WITHIN
 from collectors.store.duckdb_sql import TIME, literal, name
-from collectors.store.top_forms import BOUND_PERCENT, TopForm, form_of
+from collectors.store.top_forms import BOUND_PERCENT, TopForm, known_form
 from probes.wire.catalogue import Measurement
 
 _LISTS = "-lists"
@@ -46,8 +46,7 @@ def write_month(
 ) -> None:
     """Writes the two files of a month from the tops of its days. Blocking. Raises the
     errors of DuckDB and Arrow."""
-    form = form_of(declared)
-    assert form is not None
+    form = known_form(declared)
     with (
         duckdb.connect(config={"threads": 1, "memory_limit": "512MB"}) as connection,
         _Writer(target, declared) as series,

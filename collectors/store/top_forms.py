@@ -66,6 +66,11 @@ def form_of(declared: Measurement) -> TopForm | None:
     return None if declared.personal else _FORMS.get(declared.name)
 
 
+def known_form(declared: Measurement) -> TopForm:
+    """Returns the form of a measurement that has tops."""
+    return _FORMS[declared.name]
+
+
 def have_answer(query: Query, declared: Measurement) -> bool:
     """Returns True if tops answer `query`: high percentiles, and the highest, of fields
     that have tops; of means, those of each series."""

@@ -22,8 +22,8 @@ from collectors.store.query_files import ChosenFiles, TopFiles, join_files
 from collectors.store.rolled_months import month_of
 from collectors.store.top_forms import (
     fields_of,
-    form_of,
     have_bounds,
+    known_form,
     most_kept,
     percent_of,
 )
@@ -100,10 +100,8 @@ async def top_percentiles(
 ) -> Cells:
     """Returns the cells of a query for which `top_forms.have_answer`. With `highest`
     there may be more groups than that."""
-    form = form_of(declared)
-    assert form is not None
     reading = _TopReading(run, query, declared, files, open_months, memory_mb)
-    most = form.most_values(query)
+    most = known_form(declared).most_values(query)
     if most is None:
         text = top_sql.render_most(query, declared, reading.sources())
         ((most,),) = await run(text)

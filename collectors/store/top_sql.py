@@ -16,7 +16,7 @@ from collectors.store.query import Query
 from collectors.store.top_forms import (
     TopForm,
     fields_of,
-    form_of,
+    known_form,
     lowest_percent,
     most_kept,
     percent_of,
@@ -85,7 +85,7 @@ def render_outlines(
     list has fewer than one part more than its marks there; a list that is not marked
     may have all its values there. If there are months, the days are not marked.
     """
-    form, keys, fields = _form(declared), _keys(query), fields_of(query)
+    form, keys, fields = known_form(declared), _keys(query), fields_of(query)
     apart = form.month_apart if sources.months else form.apart
     parts = [_marked_days(query, declared, sources, form)]
     if sources.months:
@@ -254,7 +254,7 @@ def day_rows(
     having: Sequence[str] = (),
 ) -> str:
     """Returns the SELECT of the tops of days that meet all conditions."""
-    marks = map(str, _form(declared).marks)
+    marks = map(str, known_form(declared).marks)
     kinds = _kinds(query, ["next", "high", "bound", *marks])
     columns = {**kinds, "busy": "BOOLEAN"}
     return _rows(query, declared, days, columns, having)
@@ -262,7 +262,7 @@ def day_rows(
 
 def month_rows(query: Query, declared: Measurement, months: Sequence[str]) -> str:
     """Returns the SELECT of the tops of months, without their lists."""
-    marks = map(str, _form(declared).month_marks)
+    marks = map(str, known_form(declared).month_marks)
     return _rows(query, declared, months, _kinds(query, ["next", "bound", *marks]))
 
 
@@ -355,9 +355,3 @@ def _named(query: Query, means: str) -> str:
     """Returns `means` as a source: time, tags, fields."""
     columns = ", ".join(["moment", *map(name, (*query.group_by, *fields_of(query)))])
     return f"({means}) AS t({columns})"
-
-
-def _form(declared: Measurement) -> TopForm:
-    form = form_of(declared)
-    assert form is not None
-    return form
