@@ -65,7 +65,7 @@ class MonthFiles:
                     if paths := self._roll_ups(declared, step_ms, days):
                         kept.add(target := month_file(paths))
                         if time.monotonic() < end_s:
-                            self._write(paths, target)
+                            self._make(paths, [target], partial(_join, paths))
                 self._delete_others(declared, rollup.STEPS_MS[step_ms], kept)
 
     def _tidy_tops(
@@ -83,10 +83,9 @@ class MonthFiles:
             target = month_file(paths)
             lists = lists_file(target)
             kept |= {target, lists}
-            is_made = target.exists() and lists.exists()
-            if time.monotonic() < end_s and not is_made:
+            if time.monotonic() < end_s:
                 write = partial(write_month, paths, declared)
-                self._publish(paths, [target, lists], write)
+                self._make(paths, [target, lists], write)
         self._delete_others(declared, LABEL, kept)
 
     def _months(self, declared: Measurement, now_ms: int) -> list[_Days]:
@@ -115,18 +114,14 @@ class MonthFiles:
         size = sum(path.stat().st_size for path in paths)
         return sorted(paths) if size <= MOST_DAY_BYTES * len(days) else []
 
-    def _write(self, paths: Sequence[Path], target: Path) -> None:
-        if not target.exists():
-            self._publish(paths, [target], partial(_join, paths))
-
-    def _publish(
+    def _make(
         self,
         paths: Sequence[Path],
         targets: Sequence[Path],
         write: Callable[..., None],
     ) -> None:
-        """Writes files of `paths` that only count together."""
-        if targets[0] in self._failed:
+        """Writes files of `paths` that only count together, if one is missing."""
+        if targets[0] in self._failed or all(path.exists() for path in targets):
             return
         begin = self._folder.root / "tmp" / f"month-{secrets.token_hex(8)}"
         parts = [begin.with_suffix(f".{n}.parquet") for n in range(len(targets))]
