@@ -1,5 +1,6 @@
-"""Answers as series: the buckets of one group as arrays of numbers. A row of a million
-costs a dictionary, a number in an array eight bytes. Pure, but for `query_series`."""
+"""Answers as series: the buckets of one group as arrays of numbers. Of a million values
+each takes eight bytes; as rows, each bucket takes a dictionary. Pure, but for
+`query_series`."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ _BYTES = 8
 
 
 class AnswerSeries(NamedTuple):
-    """The buckets of one group, in the order of time, and for each pick, by its name,
-    the values: NaN where there is none."""
+    """The buckets of one group, in the order of time, and the values of each pick by
+    its name. The value of a bucket that has none is NaN."""
 
     tags: dict[str, str]
     times_ms: array[int]

@@ -177,7 +177,7 @@ class InfluxStore:
         ]
 
     async def _query_selections(self, query: Query) -> list[Row]:
-        """Queries each selection by itself: an OR of times is not in InfluxQL."""
+        """Queries each selection by itself, as InfluxQL has no OR of times."""
         return [
             row
             for one in query.selections

@@ -66,8 +66,8 @@ class RollUpFiles:
 def merged_state(
     states: Mapping[StorePart, RollUpState], part: StorePart | None = None
 ) -> RollUpState:
-    """What is out of date in any of `states`. Of which measurements the older rows are
-    known: as `part` knows, or else all writers of any number."""
+    """Returns what is out of date in any of `states`. A measurement's older
+    rows are known if `part` knows them, or else if all writers of a number do."""
     pending: dict[str, dict[str, set[int]]] = {}
     for state in states.values():
         for name, steps in state.pending.items():

@@ -78,7 +78,7 @@ def part_of(reader: str) -> StorePart | None:
 
 
 def whole_sets(known: Collection[StorePart]) -> list[list[StorePart]]:
-    """The parts of each number of which all are `known`."""
+    """Returns the parts of each number of writers whose parts are all `known`."""
     counts = sorted({part.count for part in known})
     groups = [StorePart(1, count).parts for count in counts]
     return [parts for parts in groups if all(part in known for part in parts)]
@@ -87,8 +87,8 @@ def whole_sets(known: Collection[StorePart]) -> list[list[StorePart]]:
 def first_positions(
     part: StorePart, saved: Mapping[StorePart, Positions]
 ) -> Positions | None:
-    """From where a part reads: rather too early, as a row that is written again
-    replaces itself.
+    """Returns where a part begins to read: rather too early, as a row that is written
+    again replaces itself.
 
     `saved`: up to where each part has stored its rows, also those of another number
     of parts. What all parts of a number have stored needs no other.
