@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from services import Server
 
 from collectors.batch import Batch, Schema
+from collectors.store.duck_queries import Cells
 from collectors.store.influx_http import InfluxServer
 from collectors.store.influx_store import InfluxStore
 from collectors.store.parquet_store import EmbeddedStore
@@ -127,3 +129,16 @@ async def values(store: Store, query: Query) -> list[tuple[object, ...]]:
         )
         for row in await store.query(query)
     ]
+
+
+def note_texts(store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The SQL that the store runs from now on."""
+    texts: list[str] = []
+    run = store._duckdb.rows
+
+    async def noted(sql: str, timeout_s: float | None = None) -> Cells:
+        texts.append(sql)
+        return await run(sql, timeout_s)
+
+    monkeypatch.setattr(store._duckdb, "rows", noted)
+    return texts

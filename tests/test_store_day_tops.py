@@ -7,12 +7,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from stores import DAY, HOUR, START
+from stores import DAY, HOUR, START, note_texts
 
 from collectors.batch import Batch, Schema
 from collectors.server_measurements import CATALOGUE
 from collectors.store import day_tops, query_files, top_forms
-from collectors.store.duck_queries import Cells
 from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.query import Highest, Pick, Query, Row, Where
 from probes.wire.catalogue import Catalogue
@@ -92,7 +91,7 @@ async def test_percentiles_are_those_of_all_means(
             "shared-1h",
         ]
         _remove_months(tmp_path)
-        texts = _note_texts(store, monkeypatch)
+        texts = note_texts(store, monkeypatch)
         assert _plain(await store.query(queries[0])) == _plain(before[0])
         # Gi2 was busy for more than a quarter of one day: that day is read, too.
         assert [text.count("-5m/") for text in texts] == [0, 0, 0, 1]
@@ -126,7 +125,7 @@ async def test_the_highest_are_those_of_all_percentiles(
                 highest = Highest(count, "site", ("device", "port"))
                 some = msgspec.structs.replace(every, highest=highest)
                 with monkeypatch.context() as patch:
-                    texts = _note_texts(store, patch)
+                    texts = note_texts(store, patch)
                     found = _plain(await store.query(some))
                 assert sorted(map(str, found)) == sorted(map(str, expected[:count]))
                 if count == 1:
@@ -161,7 +160,7 @@ async def test_ports_are_found_that_are_busy_on_other_days_only(
         every = _query(START, START + 3 * DAY)
         uses = _uses(await store.query(every))
         await store.tidy(START + 4 * DAY)
-        texts = _note_texts(store, monkeypatch)
+        texts = note_texts(store, monkeypatch)
         highest = Highest(3, "site", ("device", "port"))
         some = msgspec.structs.replace(every, highest=highest)
         busiest = sorted(uses, key=lambda port: uses[port])[-3:]
@@ -203,7 +202,7 @@ async def test_percentiles_of_minutes_are_those_of_all_rows(
         await store.write([Batch("test", START, schema, columns)])
         before = [_plain(await store.query(query)) for query in queries]
         await store.tidy(START + days * DAY + 2 * HOUR)
-        texts = _note_texts(store, monkeypatch)
+        texts = note_texts(store, monkeypatch)
         assert [_plain(await store.query(query)) for query in queries] == before
         # Rows are read of the part of a day, and of the days that differ.
         last = texts[-2:]
@@ -231,18 +230,6 @@ def _remove_months(folder: Path) -> None:
 
 def _tops(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"shared-{day_tops.LABEL}/interface/*/*"))
-
-
-def _note_texts(store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    texts: list[str] = []
-    run = store._duckdb.rows
-
-    async def noted(sql: str, timeout_s: float | None = None) -> Cells:
-        texts.append(sql)
-        return await run(sql, timeout_s)
-
-    monkeypatch.setattr(store._duckdb, "rows", noted)
-    return texts
 
 
 def test_only_high_percentiles_of_five_minute_means_have_tops() -> None:

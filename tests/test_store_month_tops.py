@@ -8,12 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from stores import DAY, HOUR, START
+from stores import DAY, HOUR, START, note_texts
 
 from collectors.batch import Batch, Schema
 from collectors.server_measurements import CATALOGUE
 from collectors.store import top_forms
-from collectors.store.duck_queries import Cells
 from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.query import Highest, Pick, Query
 from collectors.store.top_forms import TopForm
@@ -84,7 +83,7 @@ async def test_a_percentile_by_the_tops_of_months_is_that_of_all_values(
         await store.write([_batch(random.Random(1), 90)])
         expected = [await store.query(query) for query in queries]
         await store.tidy(OVER)
-        texts = _note_texts(store, monkeypatch)
+        texts = note_texts(store, monkeypatch)
         for query, rows in zip(queries, expected, strict=True):
             assert await store.query(query) == rows, query
         assert any("-lists.parquet" in text for text in texts)
@@ -102,7 +101,7 @@ async def test_a_month_is_read_only_while_it_is_that_of_its_days(
         await store.tidy(OVER)
         months = _months(tmp_path)
         assert len(months) == 4
-        texts = _note_texts(store, monkeypatch)
+        texts = note_texts(store, monkeypatch)
         assert await store.query(query) == expected
         # With lists of usual length all is in them.
         assert not any("tops/line/2026-" in text for text in texts)
@@ -119,15 +118,3 @@ async def test_a_month_is_read_only_while_it_is_that_of_its_days(
 
 def _months(folder: Path) -> list[Path]:
     return sorted(folder.glob("shared-tops-months/line/*"))
-
-
-def _note_texts(store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    texts: list[str] = []
-    run = store._duckdb.rows
-
-    async def noted(sql: str, timeout_s: float | None = None) -> Cells:
-        texts.append(sql)
-        return await run(sql, timeout_s)
-
-    monkeypatch.setattr(store._duckdb, "rows", noted)
-    return texts

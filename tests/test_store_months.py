@@ -59,6 +59,13 @@ def _ones(days: int) -> Batch:
     return batch(*rows)
 
 
+async def _total(store: EmbeddedStore) -> object:
+    """The sum of October."""
+    query = ask("whole:sum", span=(OCTOBER, OCTOBER + 31 * DAY))
+    [row] = await store.query(query)
+    return row.values["whole_sum"]
+
+
 def _questions(chance: random.Random) -> list[Query]:
     """Queries of whole months, parts of them, and the working hours of some days."""
     picks = ("whole:sum", "whole:count", "whole:max", "whole:last", "share:mean")
@@ -114,23 +121,17 @@ async def test_a_month_answers_every_query_as_its_days_and_rows_do(
 async def test_late_rows_of_a_month_count_at_once_and_it_is_joined_again(
     tmp_path: Path,
 ) -> None:
-    query = ask("whole:sum", span=(OCTOBER, OCTOBER + 31 * DAY))
-
-    async def total(store: EmbeddedStore) -> object:
-        [row] = await store.query(query)
-        return row.values["whole_sum"]
-
     async with EmbeddedStore(tmp_path, CATALOGUE) as store:
         await store.write([_ones(7)])
         await store.tidy(OVER)
         made = _months(tmp_path)
         assert len(made) == 2
         await store.write([batch((OCTOBER + 5 * DAY + 1, {"a": "x"}, {"whole": 7}))])
-        assert await total(store) == 14
+        assert await _total(store) == 14
         for hours in (2, 4):
             _age(tmp_path)
             await store.tidy(OVER + hours * HOUR)
-            assert await total(store) == 14
+            assert await _total(store) == 14
         again = _months(tmp_path)
         assert len(again) == 2
         assert not set(made) & set(again)
@@ -151,12 +152,6 @@ async def test_a_damaged_day_is_joined_to_no_month(tmp_path: Path) -> None:
 
 
 async def test_a_damaged_month_is_said_once_and_made_again(tmp_path: Path) -> None:
-    query = ask("whole:sum", span=(OCTOBER, OCTOBER + 31 * DAY))
-
-    async def total(store: EmbeddedStore) -> object:
-        [row] = await store.query(query)
-        return row.values["whole_sum"]
-
     async with EmbeddedStore(tmp_path, CATALOGUE) as store:
         await store.write([_ones(7)])
         await store.tidy(OVER)
@@ -164,7 +159,7 @@ async def test_a_damaged_month_is_said_once_and_made_again(tmp_path: Path) -> No
         _damage(tmp_path, "shared-1d-months/*/*.parquet")
         _damage(tmp_path, "shared-1d/*/2026-10-03/*.parquet")
         with capture_logs() as logged:
-            assert [await total(store) for _ in range(3)] == [7, 7, 7]
+            assert [await _total(store) for _ in range(3)] == [7, 7, 7]
         said = [Path(entry["file"]).parent.name for entry in logged]
         assert said == ["plain", "2026-10-03"]
         await store.tidy(OVER + 2 * HOUR)
@@ -172,7 +167,7 @@ async def test_a_damaged_month_is_said_once_and_made_again(tmp_path: Path) -> No
         # Only the month that was made again can answer.
         _damage(tmp_path, "shared-1d/*/2026-*/*.parquet")
         _damage(tmp_path, "shared/*/2026-*/*.parquet")
-        assert await total(store) == 7
+        assert await _total(store) == 7
 
 
 async def test_a_month_goes_with_its_first_day(tmp_path: Path) -> None:
