@@ -1,4 +1,4 @@
-"""The store from the shell: the same words, the same answers, and nobody's laptop."""
+"""The store from the shell: the same words and answers, and no row of a laptop."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ async def test_a_real_server_refuses_only_the_rows_of_the_wrong_type(
 ) -> None:
     async with influx(influx_server) as store:
         await store.write([ROW])
-        # Someone else writes this field as text before; it stays text for ever.
+        # Another program wrote this field as text before: it stays text for ever.
         async with connection(influx_server) as client:
             await client.write(
                 store.databases[False], [f'plain,a=o real="text" {START}']

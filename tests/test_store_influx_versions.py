@@ -71,7 +71,7 @@ async def test_a_database_is_created_with_the_catalogues_retention(
                 )
                 assert series.values[0][:2] == ["autogen", f"{36_500 * 24}h0m0s"]
                 await client.query("", f'DROP DATABASE "{database}"')
-        # If someone drops the database, it is created again.
+        # A database that was dropped is created again.
         await store.write([ROW])
         assert await values(store, ask("whole:sum")) == [(1,)]
 

@@ -34,7 +34,7 @@ async def test_many_small_writes_of_an_hour_are_one_file(tmp_path: Path) -> None
             await store.write([batch((START + n, {"a": "x"}, {"whole": 1}))])
         assert len(current_names(tmp_path)) == 1
         assert await values(store, SUM) == [(2 * FAN, 2 * FAN)]
-        # Whoever listed the files before this write can still open them.
+        # A process that listed the files before this write can still open them.
         await store.tidy(START + 60_000)
         assert len(row_files(tmp_path)) == 2 * FAN
         for path in row_files(tmp_path):

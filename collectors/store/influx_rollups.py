@@ -161,7 +161,7 @@ class InfluxRollUps:
             spans := self._backlog.oldest_spans()
         ):
             for span in spans:
-                # Rows of long ago may be of what nobody has written since.
+                # Old rows may be of subjects without any row since.
                 self._subjects.pop(span.measurement, None)
                 await self._write_span(span, now_ms)
                 await self._flush()

@@ -84,7 +84,7 @@ def query_from_options(
 async def unknown_names(
     query: Query, rows: Sequence[Row], estate: Estate, store: Store
 ) -> list[str]:
-    """Returns a sentence for each filter value that nobody knows.
+    """Returns a sentence for each filter value that is not known.
 
     A value is known if the estate or any row of the query's time (at least a day) has
     it. Without this, a typing error would look as if nothing was measured. `rows` are

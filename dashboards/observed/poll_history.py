@@ -1,8 +1,8 @@
 """From polls to what was observed. Pure: polls in, pieces of time out.
 
 A poll stands for the time until the next poll of its device. If that is late by half a
-period or more, a poll was missed: then it stands for one period, and nobody knows the
-rest.
+period or more, a poll was missed: then it stands for one period, and the rest is not
+observed.
 
 The polls of a site form rounds: every device once. A site is reachable in a round if
 any of its devices answers in it: three switches that answer in turn are a site that was
@@ -181,7 +181,7 @@ def marks(
     marks_of_spans = []
     at = 0
     for begin, end in spans:
-        # Both are in order, so most pieces are before this span or after it.
+        # Most pieces are before this span or after it.
         while at < len(pieces) and pieces[at].to_ms <= begin:
             at += 1
         after = bisect.bisect_left(pieces, (end,))

@@ -6,7 +6,7 @@ with the colours of the light page.
 
 PDF/UA-1 (ISO 14289-1, 7.3) wants an alternative text for every figure. A drawing that
 means something has its title and description; one that only repeats the words beside it
-(`aria-hidden`) becomes a background, which is an artifact: nobody is read it.
+(`aria-hidden`) becomes a background, an artifact, which screen readers leave out.
 """
 
 from __future__ import annotations
