@@ -1,8 +1,8 @@
-"""A journal whose kind was changed: readers read what is left in the one it had before,
-and then the present one.
+"""A journal whose kind was changed: readers first read what is left in the earlier
+journal, then the present one.
 
-Positions of both are saved in one map, so that a reader goes on exactly where it was:
-those of the earlier journal under the log's name after `EARLIER`.
+One map has a reader's positions in both, so that it goes on exactly where it was. There
+the names of the earlier journal's logs begin with `EARLIER`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -94,14 +93,8 @@ class EarlierReader:
         self._heard_s = time.monotonic()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        await self._entered.__aexit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        await self._entered.aclose()
 
     async def read(self, max_rows: int = 50_000, wait_s: float = 5.0) -> Chunk | None:
         chunk = await self._earlier.read(max_rows, min(wait_s, 1.0) * self._is_first)
@@ -112,16 +105,8 @@ class EarlierReader:
         return None if chunk is None else Chunk(chunk.batches, self.positions)
 
     def passed(self, positions: Positions) -> None:
-        self._earlier.passed(
-            {
-                log.removeprefix(EARLIER): at
-                for log, at in positions.items()
-                if log.startswith(EARLIER)
-            }
-        )
-        self._present.passed(
-            {log: at for log, at in positions.items() if not log.startswith(EARLIER)}
-        )
+        self._earlier.passed(positions_of(positions, not self._streams))
+        self._present.passed(positions_of(positions, self._streams))
 
     def oldest_ms(self) -> int | None:
         return _first(self._earlier.oldest_ms(), self._present.oldest_ms())
@@ -147,8 +132,8 @@ def _first(*times_ms: int | None) -> int | None:
 
 def remove_passed(folder: Path, max_days: int, now_ms: int) -> int:
     """Deletes the files of an earlier journal that every reader has passed, or that are
-    too old. Returns how many are left. A file that was written in the last hour may be
-    a process's that has not been started again since the change."""
+    too old. Returns how many are left. One that was written in the last hour is kept
+    although it was passed: a process may write to it until it is started again."""
     readers = sorted(path.stem for path in (folder / WAKE_FOLDER).glob("*.lock"))
     left = 0
     for log in list_logs(folder):
