@@ -1,5 +1,5 @@
-"""What `towpath check` says of the journal: its servers, and what is left in the kind
-that it had before."""
+"""What `towpath check` says of the journal: its servers, and what is left in the
+earlier one."""
 
 from __future__ import annotations
 
@@ -24,17 +24,14 @@ def journal_findings(config: TowpathConfig) -> tuple[list[str], list[str], list[
         warnings += trial.warnings
         facts += trial.facts
     if "nats" in (config.journal.kind, config.journal.before):
-        found = asyncio.run(_judge_earlier(config))
-        (warnings if found.is_wrong else facts).extend(found.sentences)
+        warned, found = asyncio.run(_judge_earlier(config))
+        warnings += warned
+        facts += found
     return [], warnings, facts
 
 
-class _Found:
-    def __init__(self, is_wrong: bool, *sentences: str) -> None:
-        self.is_wrong, self.sentences = is_wrong, sentences
-
-
-async def _judge_earlier(config: TowpathConfig) -> _Found:
+async def _judge_earlier(config: TowpathConfig) -> tuple[list[str], list[str]]:
+    """Warnings and facts."""
     from collectors.nats.nats_connection import connected_once
     from collectors.nats.nats_errors import NATS_FAILURES
 
@@ -48,17 +45,14 @@ async def _judge_earlier(config: TowpathConfig) -> _Found:
     except (*NATS_FAILURES, ValueError) as error:
         assert kind.connection is not None
         said = kind.connection.sentence(error)
-        return _Found(True, f"journal.before cannot be read: {said}")
-    if before is None and not left:
-        return _Found(False)
+        return [f"journal.before cannot be read: {said}"], []
     if before is None:
-        return _Found(
-            True,
+        said = (
             'journal.kind is "nats", but these readers have not passed all that is '
-            f'left in files: {left}; set journal.before = "files"',
+            f'left in files: {left}; set journal.before = "files"'
         )
+        return [said] if left else [], []
+    said = "nothing is left there that is not read: the setting can go"
     if left:
         said = f"these readers have not passed everything there yet: {left}"
-        return _Found(False, f'journal.before = "{before}": {said}')
-    said = "nothing is left there that is not read: the setting can go"
-    return _Found(False, f'journal.before = "{before}": {said}')
+    return [], [f'journal.before = "{before}": {said}']
