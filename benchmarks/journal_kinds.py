@@ -38,7 +38,7 @@ from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_config import NatsConfig
 from probes.wire.path_probes import CALL_PATH
 from probes.wire.percentiles import percentile
-from towpath.journal_kind import OpenedJournal
+from towpath.journal_kind import JournalKind
 
 SECONDS = 4.0
 APPENDERS = 256
@@ -74,10 +74,10 @@ async def _measure(folder: Path) -> dict[str, float]:
 async def _append(
     folder: Path, what: str, nats: NatsConfig, servers: list[NatsServer]
 ) -> dict[str, float]:
-    opened = _opened(folder, nats, bool(servers), "ingest")
+    kind = _kind(folder, nats, bool(servers), "ingest")
     batches = _reports()
     took_ms: list[float] = []
-    async with opened as journal:
+    async with kind.opened() as journal:
         own_s, servers_s = time.process_time(), _cpu_of(servers)
         begun_s = time.perf_counter()
 
@@ -93,7 +93,7 @@ async def _append(
         all_s = time.perf_counter() - begun_s
         own_s = time.process_time() - own_s
         servers_s = _cpu_of(servers) - servers_s
-        async with opened.kind.reader("store") as reader:
+        async with kind.reader("store") as reader:
             begun_s = time.perf_counter()
             read = await _read(reader, journal.stats.appended_rows)
             read_s = time.perf_counter() - begun_s
@@ -113,7 +113,7 @@ async def _kill_leader(
     folder: Path, nats: NatsConfig, cluster: NatsCluster
 ) -> dict[str, float]:
     """One append at a time of eight senders, the leader killed in between."""
-    opened = _opened(folder, nats, True, "killed")
+    kind = _kind(folder, nats, True, "killed")
     batches = _reports()
     acknowledged: set[int] = set()
     refused = 0
@@ -121,7 +121,7 @@ async def _kill_leader(
     longest_s = 0.0
     stop = asyncio.Event()
 
-    async with opened as journal:
+    async with kind.opened() as journal:
 
         async def sender() -> None:
             nonlocal refused, acknowledged_s, longest_s
@@ -142,7 +142,7 @@ async def _kill_leader(
             for _ in range(8):
                 tasks.create_task(sender())
             await asyncio.sleep(1)
-            connection = opened.kind.connection
+            connection = kind.connection
             assert connection is not None
             stream = JournalStreams(connection).stream("killed")
             info = await connection.jetstream.stream_info(stream)
@@ -156,7 +156,7 @@ async def _kill_leader(
                 await asyncio.sleep(0.05)
             stop.set()
         received: set[int] = set()
-        async with opened.kind.reader("store") as reader:
+        async with kind.reader("store") as reader:
             while acknowledged - received and (chunk := await reader.read(wait_s=10)):
                 received |= {batch.received_ms for batch in chunk.batches}
     return {
@@ -167,11 +167,11 @@ async def _kill_leader(
     }
 
 
-def _opened(folder: Path, nats: NatsConfig, is_nats: bool, log: str) -> OpenedJournal:
+def _kind(folder: Path, nats: NatsConfig, is_nats: bool, log: str) -> JournalKind:
     config = JournalConfig(
         kind="nats" if is_nats else "files", folder=folder, max_bytes=1 << 30
     )
-    return OpenedJournal(config, nats, log)
+    return JournalKind(config, nats, log)
 
 
 def _reports() -> Iterator[Batch]:

@@ -29,7 +29,7 @@ from collectors.journal import Append, JournalConfig
 from collectors.nats.nats_config import NatsConfig
 from probes.wire.clock import wall_ms
 from probes.wire.sample import Sample
-from towpath.journal_kind import OpenedJournal
+from towpath.journal_kind import JournalKind
 
 LEASE_S, GROUP_S = 2.5, 2.0
 
@@ -145,7 +145,7 @@ async def test_a_page_arrives_once_although_the_machine_that_decided_it_is_kille
             a.start()
             await until(lambda: a.count("alerts_active"), "the first machine", 60)
             b.start()
-            async with OpenedJournal(config, nats, "poll") as journal:
+            async with JournalKind(config, nats, "poll").opened() as journal:
                 await _poll(journal, down="core-1")
                 await until(
                     lambda: _waits_for_delivery(_standing(tmp_path, "a")), "a decision"

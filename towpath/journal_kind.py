@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from types import TracebackType
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -93,6 +93,14 @@ class JournalKind:
         stream = StreamLog(self._config, log, self.connection)
         return Journal(self._config, log, CATALOGUE, log=stream)
 
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Journal]:
+        """The journal of a process that only appends, with its connection."""
+        async with AsyncExitStack() as entered:
+            if self.connection is not None:
+                await entered.enter_async_context(self.connection)
+            yield await entered.enter_async_context(self.journal(self._process))
+
     def reader(
         self, name: str, start: Positions | None = None, yields: bool = False
     ) -> BatchReader:
@@ -106,8 +114,8 @@ class JournalKind:
         return self._known_readers(self._in_streams)
 
     async def left_readers(self) -> list[str]:
-        """The readers that have not passed everything in the journal that it had
-        before; in files, if the settings name none."""
+        """The readers that have not passed everything in the earlier journal; in files
+        if the settings name none."""
         known = self._known_readers(self._config.before == "nats")
         times = {name: await known.oldest_ms(name) for name in await known.names()}
         return [name for name, oldest_ms in times.items() if oldest_ms is not None]
@@ -136,8 +144,8 @@ class JournalKind:
 
 
 class EarlierTidy:
-    """Deletes from the journal that was before what every reader has passed, as nothing
-    writes there any more."""
+    """Deletes what every reader has passed from the earlier journal, to which no
+    process writes any more."""
 
     def __init__(
         self, config: JournalConfig, connection: NatsConnection | None
@@ -173,28 +181,3 @@ class EarlierTidy:
         while True:
             await asyncio.sleep(_TIDY_S)
             await self.tidy(wall_ms())
-
-
-class OpenedJournal(AbstractAsyncContextManager[Journal]):
-    """The journal of a process that only appends, with its connection."""
-
-    def __init__(self, config: JournalConfig, nats: NatsConfig, log: str) -> None:
-        self.kind = JournalKind(config, nats, log)
-        self._log = log
-        self._entered = AsyncExitStack()
-
-    async def __aenter__(self) -> Journal:
-        async with AsyncExitStack() as entering:
-            if self.kind.connection is not None:
-                await entering.enter_async_context(self.kind.connection)
-            journal = await entering.enter_async_context(self.kind.journal(self._log))
-            self._entered = entering.pop_all()
-        return journal
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._entered.__aexit__(kind, error, trace)

@@ -23,7 +23,7 @@ from collectors.rtp.packet_ring import PacketRing
 from collectors.rtp.sip_minutes import SipMinutes
 from probes.wire.clock import wall_ms
 from probes.wire.sample import Sample
-from towpath.journal_kind import OpenedJournal
+from towpath.journal_kind import JournalKind
 
 if TYPE_CHECKING:
     from towpath.config import TowpathConfig
@@ -85,9 +85,8 @@ async def _capture(
         await LiveCapture(ring, groups, interface, _print_rows, sip=sip).run(stop)
         return
     try:
-        async with OpenedJournal(
-            config.journal, config.nats, f"rtp-{interface}"
-        ) as journal:
+        kind = JournalKind(config.journal, config.nats, f"rtp-{interface}")
+        async with kind.opened() as journal:
             rows = _JournalRows(journal, f"rtp/{interface}")
             _log.info("rtp_capture_started", interface=interface)
             await LiveCapture(ring, groups, interface, rows.append, sip=sip).run(stop)

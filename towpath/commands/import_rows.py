@@ -67,11 +67,12 @@ async def _append(
     """Appends the rows, or fails in one sentence."""
     from collectors.batch import batch_samples
     from collectors.journal import JournalFailed, JournalTaken
-    from towpath.journal_kind import OpenedJournal
+    from towpath.journal_kind import JournalKind
 
     name = f"import-{source.partition('/')[0]}"
     try:
-        async with OpenedJournal(settings.journal, settings.nats, name) as journal:
+        kind = JournalKind(settings.journal, settings.nats, name)
+        async with kind.opened() as journal:
             await journal.append(*batch_samples(samples, source, wall_ms()))
     except (JournalTaken, JournalFailed, ValueError) as error:
         fail(f"import: {error}")
