@@ -7,10 +7,11 @@ import base64
 import binascii
 import json
 import re
-import stat
 from pathlib import Path
 
 import msgspec
+
+from collectors.secret_mode import mode_refusal
 
 _SEED_PREFIX, _USER_PREFIX = 18 << 3, 20 << 3
 _SEED_BYTES = 32
@@ -49,16 +50,14 @@ def read_credentials(path: Path) -> NatsCredentials:
     """Blocking. Reads a `.creds` file, or one with the seed of a user's nkey alone.
     Raises `CredentialsRefused`."""
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        refusal = mode_refusal(path)
         text = path.read_text("ascii")
     except OSError as error:
         raise CredentialsRefused(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise CredentialsRefused(f"{path} is not a text file") from None
-    if mode & 0o007:
-        raise CredentialsRefused(
-            f"{path} has mode {mode:04o}, expected 0600 or 0640: others could read it"
-        )
+    if refusal:
+        raise CredentialsRefused(refusal)
     try:
         return parse_credentials(text)
     except ValueError as error:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-import stat
 from pathlib import Path
 from typing import NamedTuple
+
+from collectors.secret_mode import mode_refusal
 
 _SECRET_BYTES = 32
 # A token is the same for an hour, so that the policy stays the same. It is valid long
@@ -40,18 +41,15 @@ class SecretRefused(ValueError):
 def read_secret(path: Path) -> bytes:
     """Reads the secret: 64 hexadecimal digits in a file that others cannot read."""
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        refusal = mode_refusal(path)
         text = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SecretRefused(
             f"the reflectors' secret {path} cannot be read: {error}; make one with "
             f"`openssl rand -hex {_SECRET_BYTES}`, the same for ingest and reflectors"
         ) from None
-    if mode & 0o007:
-        raise SecretRefused(
-            f"the reflectors' secret {path} has mode {mode:04o}, expected 0600 or "
-            "0640: others could read it"
-        )
+    if refusal:
+        raise SecretRefused(f"the reflectors' secret {refusal}")
     try:
         secret = bytes.fromhex(text)
     except ValueError:
