@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import secrets
 from pathlib import Path
@@ -39,10 +38,8 @@ class Nkey:
 
     @property
     def seed(self) -> str:
-        prefix = bytes([SEED | self._kind >> 5, (self._kind & 31) << 3])
-        raw = prefix + bytes(self._key)
-        checksum = binascii.crc_hqx(raw, 0).to_bytes(2, "little")
-        return base64.b32encode(raw + checksum).decode().rstrip("=")
+        rest = bytes([(self._kind & 31) << 3]) + bytes(self._key)
+        return nkey(SEED | self._kind >> 5, rest)
 
     def issue(
         self, subject: str, kind: str, claims: dict[str, Any], **more: int
