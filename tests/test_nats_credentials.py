@@ -1,5 +1,5 @@
-"""Files of credentials: a real server lets in whoever has them, and what is wrong with
-a file is one sentence that shows nothing of it."""
+"""Files of credentials: a real server lets in a process that has one, and what is wrong
+with a file is one sentence that shows nothing secret."""
 
 from __future__ import annotations
 

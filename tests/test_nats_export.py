@@ -35,7 +35,7 @@ prefix = "{dmz.nats.prefix}"
         for place, at_ms in ((inside, NOW_MS), (dmz, NOW_MS + 1)):
             async with place.connection, place.journal("ingest") as journal:
                 await journal.append(batch(HER, at_ms), batch(OTHER, at_ms))
-                # Read by nobody, and damaged; and a log that has no rows yet.
+                # No reader has read these; one is damaged. A log has no rows yet.
                 streams = JournalStreams(place.connection)
                 await streams.ensure("poll", 30)
                 await place.connection.jetstream.publish(

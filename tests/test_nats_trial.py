@@ -219,7 +219,7 @@ async def test_that_jetstream_is_off_is_said(tmp_path: Path) -> None:
     assert "JetStream is not enabled" in warning
 
 
-async def test_a_stream_that_somebody_made_otherwise_is_said_with_what_mends_it(
+async def test_a_stream_with_other_settings_is_said_with_what_mends_it(
     nats_server: NatsServer,
 ) -> None:
     config = NatsConfig(servers=(nats_server.url,), prefix="otherwise")

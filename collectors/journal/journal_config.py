@@ -18,7 +18,8 @@ class JournalConfig(StrictModel):
     NATS (`[nats]`); the folder then has dead letters and locks only. Rows about one
     laptop are never kept for longer than `max_days`, read or not.
 
-    `before`: the kind that it had, while that may have rows: readers read those first.
+    `before`: the kind that it had before, as long as rows may be left there: readers
+    read those first.
     `readers` must pass a segment before it is deleted, even if they have never run.
     Readers that have run are always waited for.
     """

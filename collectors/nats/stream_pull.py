@@ -28,7 +28,7 @@ from probes.wire.sample import Sample
 _WAIT_S = 5.0
 _RETRY_S = 5.0
 _AT_ONCE_ROWS = 20_000
-# With so many rows at once there is more.
+# After so many rows at once more are waiting.
 _MUCH_ROWS = _AT_ONCE_ROWS // 2
 
 _log = structlog.get_logger()

@@ -1,4 +1,4 @@
-"""Reads all that the streams of a journal hold at the moment, whoever has read it."""
+"""Reads all batches that the streams of a journal hold now, read or unread."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""How the stream of a log of the journal is made, and in what one that somebody made or
-edited differs from that. Pure."""
+"""The settings with which the stream of a log of the journal is made, and how those of
+an existing stream differ from them. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def stream_config(
 def stream_differences(
     found: Mapping[str, Any], subject: str, max_days: int, replicas: int
 ) -> Iterator[str]:
-    """One sentence for each setting that is not as it would be made. `found`: the
+    """One sentence for each setting that `stream_config` makes otherwise. `found`: the
     `config` of the answer to STREAM.INFO."""
     name = found["name"]
     for key, setting in _wanted(subject, max_days, replicas).items():
@@ -63,7 +63,7 @@ def stream_differences(
 
 
 def replicas_sentence(name: str, found: int, wanted: int) -> str:
-    """Of a stream or bucket whose other settings are its maker's."""
+    """For a stream or bucket of which only the replicas are judged."""
     return (
         f"the stream {name} has num_replicas = {found}, expected {wanted}: "
         f"{_replicas(wanted).why}; nats stream edit {name} --{_replicas(wanted).option}"
@@ -114,7 +114,7 @@ def _wanted(subject: str, max_days: int, replicas: int) -> dict[str, _Setting]:
 
 
 def _readable(key: str, value: Any) -> str | int:
-    """As in `_wanted`; what the answer leaves out has its default."""
+    """The value as `_wanted` has it; what the answer leaves out has its default."""
     if key in ("duplicate_window", "max_age"):
         return f"{(value or 0) / 1e9:.10g} s"
     if key in ("no_ack", "deny_purge", "sealed"):
