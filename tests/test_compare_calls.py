@@ -46,7 +46,7 @@ def _run(file: Path, *words: str) -> str:
     return result.output
 
 
-async def _days(folder: Path, day: int) -> tuple[dict[tuple[str, str], Any], int]:
+async def _days(folder: Path, day: int) -> tuple[dict[tuple[str, str], Any], bool]:
     """The sums of all days, worked out at noon of a day of the month, and again."""
     async with EmbeddedStore(folder, CATALOGUE) as store:
         now_ms, append = october_ms(day, 13), ListAppend()

@@ -60,13 +60,13 @@ class AgreementKeeper:
     async def __aexit__(self, *_: object) -> None:
         await self._tasks.stop()
 
-    async def look(self) -> int:
-        """Works out the last days if a further one is settled. Returns how many."""
+    async def look(self) -> bool:
+        """Works out the last days if a further one is settled: true if so."""
         hours = usual_hours(site.hours for site in self._estate().sites)
         zone = ZoneInfo(hours.timezone)
         today = local_date(self._now_ms() - _SETTLE_MS, zone)
         if today == self._done:
-            return 0
+            return False
         samples: list[Sample] = []
         for back in range(_DAYS, 0, -1):
             day = today - timedelta(days=back)
@@ -79,7 +79,7 @@ class AgreementKeeper:
             batches = batch_samples(samples, "agreement", self._now_ms())
             await self._append.append(*batches)
         self._done = today
-        return _DAYS
+        return True
 
 
 def day_rows(groups: tuple[ProbeAgreement, ...], begin_ms: int) -> list[Sample]:
