@@ -99,7 +99,7 @@ RTP_CAPTURE = measurement(
     ),
     Field("sip", "int", "1", "SIP messages about calls, if they are read"),
     Field("sip_gaps", "int", "1", "SIP messages over TCP that were not whole"),
-    Field("sip_tls", "int", "1", "records of SIP over TLS, which nobody can read"),
+    Field("sip_tls", "int", "1", "records of SIP over TLS, which cannot be read"),
     Field("calls_withheld", "int", "1", "calls in no row: of too few callers"),
     Field("down_s", "float", "s", "without the interface: not there, or down"),
 )

@@ -115,7 +115,8 @@ class GraphClient:
             assert answer.head is not None
             is_first = len(visited) == 1
             if of_record and is_first and not is_record(answer.head, of_record):
-                # A cache in between may mix up answers: it would count as this one.
+                # A cache in between may mix up answers: another record would count
+                # as this one.
                 raise GraphFails(
                     "Microsoft Graph sent something other than the record that was "
                     "asked for"

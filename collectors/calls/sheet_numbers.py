@@ -13,7 +13,7 @@ _PERCENT = re.compile(r"\s*%$")
 
 class NumberStyle:
     """How a sheet writes numbers, found from all its `cells`. If none shows it, 720.000
-    may be a thousand times as much as it seems, and is no number."""
+    may be 720 or 720,000, and is not read as a number."""
 
     def __init__(self, cells: Iterable[str]) -> None:
         self._decimal = ""

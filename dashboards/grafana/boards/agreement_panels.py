@@ -46,7 +46,7 @@ _AGREEMENT_TEXT = (
 )
 AGREEMENT = Panel(
     "How often did Towpath's tests see what Microsoft recorded?",
-    f"The product's own honesty. {_AGREEMENT_TEXT}",
+    f"A check on Towpath itself. {_AGREEMENT_TEXT}",
     (PanelQuery(select("probe_agreement", *_HOUR_PICKS, by=("by",))),),
     "short",
     "table",

@@ -25,8 +25,8 @@ EXPORTED_ROOMS = Panel(
     "What do Microsoft's portals say of each Teams Room?",
     "Exports of the Teams admin centre, of the Pro Management portal or of the Call "
     "Quality Dashboard by account, that people import (towpath import rooms). A room "
-    "is found by its account in the estate. Health, in words and devices: of the "
-    "newest day; else sums and means.",
+    "is found by its account in the estate. Health, its words and the devices are of "
+    "the newest day; the rest are sums and means.",
     (
         PanelQuery(
             select(

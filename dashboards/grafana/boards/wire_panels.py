@@ -305,8 +305,8 @@ CAPTURES = Panel(
 SIGNALLING = Panel(
     "How much of SIP was seen?",
     "Not whole: messages over TCP of which a part was missing. Encrypted: records of "
-    "SIP over TLS, which nobody can read; their calls are in no row. Calls in no row: "
-    "of too few callers to be shown. Empty if SIP is not read (--sip).",
+    "SIP over TLS, which cannot be read, so their calls are not counted here. Calls "
+    "in no row: of too few callers to be shown. Empty if SIP is not read (--sip).",
     (
         PanelQuery(
             select(
