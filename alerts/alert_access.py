@@ -19,6 +19,7 @@ from alerts.replicated_rows import STANDING_BY, UNATTENDED, is_unattended
 from alerts.silence import Silence
 from collectors.journal import Positions
 from collectors.sqlite_files import transaction
+from probes.wire.counted_text import counted
 
 
 def open_alerts(path: Path) -> list[Alert]:
@@ -52,8 +53,8 @@ def overdue_notifications(path: Path, now_ms: int) -> list[Undelivered]:
 def overdue_sentences(path: Path, now_ms: int) -> list[str]:
     """Says of each such channel how much it has not accepted."""
     return [
-        f"The channel {overdue.channel} has not accepted {overdue.count} "
-        f"notification{'' if overdue.count == 1 else 's'}."
+        f"The channel {overdue.channel} has not accepted "
+        f"{counted(overdue.count, 'notification')}."
         for overdue in overdue_notifications(path, now_ms)
     ]
 

@@ -14,6 +14,7 @@ from alerts.rule_functions import FUNCTION_UNITS
 from alerts.suppression import consequences
 from alerts.window import Window
 from collectors.server_measurements import CATALOGUE
+from probes.wire.counted_text import counted
 from probes.wire.display import isolated
 from probes.wire.durations import duration_text
 
@@ -350,7 +351,7 @@ def describe_affected(affected: Mapping[str, int]) -> str:
         plain = name.replace("_", " ")
         one, many = names.get(name, (plain.removesuffix("s"), plain))
         about = "about " if name == "agents" else ""
-        parts.append(f"{about}{count:,} {one if count == 1 else many}")
+        parts.append(about + counted(count, one, many))
     return ", ".join(parts)
 
 

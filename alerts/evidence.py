@@ -22,6 +22,7 @@ from alerts.power_feeds import describe_feed, feed_state
 from alerts.situation import UNREACHABLE, Situation
 from alerts.window import Window
 from collectors.few_names import few_names
+from probes.wire.counted_text import counted
 
 _SHUT = 2
 # A port was shut because of this fault if the trap came this long before it, or after.
@@ -173,9 +174,9 @@ def _diagnose_site(view: _View) -> NamedCause:
     evidence = [Evidence(f"{len(silent)} of {len(devices)} devices do not answer")]
     behind = view.behind - set(devices)
     if behind:
-        evidence.append(
-            Evidence(f"{len(behind)} devices at other sites are reached through it")
-        )
+        one, many = "device at another site is", "devices at other sites are"
+        there = counted(len(behind), one, many)
+        evidence.append(Evidence(f"{there} reached through it"))
     firsts = {
         first for device in silent for first in view.situation.first_causes(device)
     } & set(devices)
@@ -236,7 +237,8 @@ def _diagnose_supplier(view: _View) -> NamedCause:
     if well:
         evidence.append(Evidence(f"does not fit: {well} of its lines are up"))
     if others:
-        sure = f"Likely: {len(others)} lines of other suppliers failed as well."
+        one, many = "line of another supplier", "lines of other suppliers"
+        sure = f"Likely: {counted(len(others), one, many)} failed as well."
     elif well > len(own):
         sure = "Likely a part of its network: most of its lines are up."
     else:
@@ -292,7 +294,7 @@ def _diagnose_together(view: _View) -> NamedCause:
 
 def _diagnose_monitor(view: _View) -> NamedCause:
     count = len(view.situation.unreachable)
-    evidence = Evidence(f"{count} devices at once, and none that answers")
+    evidence = Evidence(f"{counted(count, 'device')} at once, and none that answers")
     sure = (
         "Likely Towpath's own cable, switch or firewall: all devices of a council do "
         "not fail at once."

@@ -22,6 +22,7 @@ from collectors.personal_readers import Record
 from collectors.store.export import every_row
 from collectors.store.query import Store, Where
 from probes.wire.catalogue import Catalogue
+from probes.wire.counted_text import counted
 
 _KEPT_MS = 31 * 86_400_000
 _AHEAD_MS = 2 * 86_400_000
@@ -125,9 +126,11 @@ def _readme(export: LaptopExport, now_ms: int) -> str:
     for place in PLACES:
         if place.read is not None:
             count = counts[place]
-            found = f"{_name(place)}: {count} records" if count else "nothing"
+            found = (
+                f"{_name(place)}: {counted(count, 'record')}" if count else "nothing"
+            )
         elif place.glob.startswith("personal"):
-            found = f"{_ROWS}: {len(export.rows)} records"
+            found = f"{_ROWS}: {counted(len(export.rows), 'record')}"
         else:
             found = f"the same as in {_ROWS}"
         lines += [

@@ -88,7 +88,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("legend", changed(graph(), *CUSTOM, "spanNulls", to=None), "custom.spanNulls"),
     # Texts.
     ("descriptions", graph(description=" "), "has no description"),
-    ("titles", graph(title=""), "1 panels without a title"),
+    ("titles", graph(title=""), "1 panel without a title"),
     # Rows.
     (
         "rows",

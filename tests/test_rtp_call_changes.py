@@ -203,8 +203,8 @@ def test_a_segment_that_is_missing_costs_its_message_and_tls_is_said(tmp_path):
     assert report.sip is not None
     assert report.sip.attempts == 1
     assert report.remarks == [
-        "1 SIP messages over TCP were not whole in the capture",
-        "1 TLS records of SIP (port 5061) are encrypted: calls by it are in no table "
+        "1 SIP message over TCP was not whole in the capture",
+        "1 TLS record of SIP (port 5061) is encrypted: calls by it are in no table "
         "of calls",
     ]
 

@@ -102,7 +102,7 @@ def test_a_frame_of_an_impossible_time_is_left_out_and_counted(tmp_path):
     path = tmp_path / "damaged.pcapng"
     path.write_bytes(data)
     report = report_capture(path)
-    assert report.remarks == ["1 frames have an impossible time: left out"]
+    assert report.remarks == ["1 frame has an impossible time: left out"]
     assert report.streams[0].received == 19
 
 
@@ -134,7 +134,7 @@ def test_a_clock_that_was_set_back_and_headers_that_are_missing_are_said(tmp_pat
     assert report.remarks == [
         "10 packets were captured too short for the header of RTP: capture with a "
         "larger snap length (tcpdump -s 0)",
-        "the clock of the capture was set back (1 times in all): durations and jitter "
+        "the clock of the capture was set back (1 time in all): durations and jitter "
         "are uncertain",
     ]
     (stream,) = report.streams

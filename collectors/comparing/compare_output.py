@@ -56,7 +56,7 @@ def _summary(comparison: Comparison, other: str) -> Iterator[str]:
     yield (
         f"on both sides: {counted(matched['devices'], 'device')}, "
         f"{counted(matched['ports'], 'port')}, "
-        f"{matched['sensors']} sensors"
+        f"{counted(matched['sensors'], 'sensor')}"
     )
     for devices, side in (
         (comparison.no_data, "Towpath"),

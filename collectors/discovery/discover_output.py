@@ -21,6 +21,7 @@ from collectors.estate.estate_text import comma_separated, toml
 from collectors.few_names import few_names
 from collectors.json_text import json_text
 from collectors.snmp.session.credentials import Credential, Credentials, credential
+from probes.wire.counted_text import counted
 
 COLUMNS = ("id", "name", "site", "address", "port", "role", "credentials")
 # Factory settings, tried only on request.
@@ -106,9 +107,10 @@ class DiscoveryReport:
         """Return sentences that sum up the answers, the most useful first."""
         queried = len(self.answers)
         sentences = [
-            f"{queried} of {total} addresses queried" + _stopped_note(queried, total),
-            f"{len(entries.entries)} new devices, "
-            f"{len(entries.known)} already in the estate",
+            f"{queried:,} of {counted(total, 'address', 'addresses')} queried"
+            + _stopped_note(queried, total),
+            f"{counted(len(entries.entries), 'new device')}, "
+            f"{len(entries.known):,} already in the estate",
         ]
         for entry in entries.without_site:
             notes = "; ".join(entries.notes[entry["id"]])
@@ -128,8 +130,8 @@ class DiscoveryReport:
         silent = sum(answer.is_silent for answer in self.answers)
         if silent:
             sentences.append(
-                f"{silent} addresses are silent (a wrong community, an access list and "
-                "nothing there look the same)"
+                counted(silent, "address is silent", "addresses are silent")
+                + " (a wrong community, an access list and nothing there look the same)"
             )
         if any(answer.icmp is None for answer in self.answers):
             sentences.append(

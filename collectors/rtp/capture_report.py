@@ -12,22 +12,42 @@ from collectors.rtp.frame_dissector import FrameDissector
 from collectors.rtp.rtp_figures import StreamFigures, figures_of, mark_one_way
 from collectors.rtp.sip_calls import SipCallFigures
 from collectors.rtp.stream_watcher import StreamWatcher
+from probes.wire.counted_text import counted
 
 # Some 3.5 kB each.
 _MOST_STREAMS = 20_000
 _MOST_LINKS = 5
 
 
-# What was counted, and what it means.
+# What was counted, one and many of it, and what it means.
 _SENTENCES = {
-    "cut": "{:,} packets were captured too short for the header of RTP: capture with a "
-    "larger snap length (tcpdump -s 0)",
-    "clock_back": "the clock of the capture was set back ({:,} times in all): "
-    "durations and jitter are uncertain",
-    "rtcp_unreadable": "{:,} RTCP packets are encrypted or damaged",
-    "sip_gaps": "{:,} SIP messages over TCP were not whole in the capture",
-    "sip_tls": "{:,} TLS records of SIP (port 5061) are encrypted: calls by it are in "
-    "no table of calls",
+    "cut": (
+        "packet was",
+        "packets were",
+        "{} captured too short for the header of RTP: capture with a larger snap "
+        "length (tcpdump -s 0)",
+    ),
+    "clock_back": (
+        "time",
+        "times",
+        "the clock of the capture was set back ({} in all): durations and jitter are "
+        "uncertain",
+    ),
+    "rtcp_unreadable": (
+        "RTCP packet is",
+        "RTCP packets are",
+        "{} encrypted or damaged",
+    ),
+    "sip_gaps": (
+        "SIP message over TCP was",
+        "SIP messages over TCP were",
+        "{} not whole in the capture",
+    ),
+    "sip_tls": (
+        "TLS record of SIP (port 5061) is",
+        "TLS records of SIP (port 5061) are",
+        "{} encrypted: calls by it are in no table of calls",
+    ),
 }
 
 
@@ -116,7 +136,8 @@ def _remarks(
     if file.ended_early:
         remarks.append(f"{file.ended_early}; what comes before it is reported")
     if file.untimed:
-        remarks.append(f"{file.untimed:,} frames have an impossible time: left out")
+        frames = counted(file.untimed, "frame has", "frames have")
+        remarks.append(f"{frames} an impossible time: left out")
     if links:
         numbers = ", ".join(map(str, sorted(links)))
         remarks.append(
@@ -125,29 +146,33 @@ def _remarks(
         )
     if dissector.skipped:
         why = dissector.missing or "there are too many of them"
-        remarks.append(
-            f"{dissector.skipped:,} frames of unknown encapsulation were not read: "
-            f"{why}"
+        frames = counted(
+            dissector.skipped,
+            "frame of unknown encapsulation was",
+            "frames of unknown encapsulation were",
         )
+        remarks.append(f"{frames} not read: {why}")
     unread = dissector.asked - dissector.answered
     if unread:
         remarks.append(
-            f"in {unread:,} frames of unknown encapsulation no UDP was found: there is "
-            "none, they are encrypted, or scapy does not know them either"
+            f"in {counted(unread, 'frame')} of unknown encapsulation no UDP was found: "
+            "there is none, it is encrypted, or scapy does not know it either"
         )
     if decoder.counts["damaged"]:
-        remarks.append(f"{decoder.counts['damaged']:,} frames are damaged or cut short")
-    for name, sentence in _SENTENCES.items():
+        frames = counted(decoder.counts["damaged"], "frame is", "frames are")
+        remarks.append(f"{frames} damaged or cut short")
+    for name, (one, many, sentence) in _SENTENCES.items():
         if counts[name]:
-            remarks.append(sentence.format(counts[name]))
+            remarks.append(sentence.format(counted(counts[name], one, many)))
     if counts["streams_dropped"]:
         remarks.append(
-            f"{counts['streams_dropped']:,} streams were taken to be over, as too many "
-            "lasted at a time: those that were silent for longest"
+            counted(counts["streams_dropped"], "stream was", "streams were")
+            + " taken to be over, as too many lasted at a time: those that were silent "
+            "for longest"
         )
     if unlisted:
+        streams = counted(unlisted, "stream is", "streams are")
         remarks.append(
-            f"{unlisted:,} streams are not listed: there are too many, and these are "
-            "the shortest"
+            f"{streams} not listed: there are too many, and these are the shortest"
         )
     return remarks

@@ -16,6 +16,7 @@ from dashboards.chart import Point
 from dashboards.report.availability import Availability
 from dashboards.report.line_hours import LineHours
 from dashboards.row_values import float_value
+from probes.wire.counted_text import counted
 
 IDLE_RATIO = 0.2
 SOON_DAYS = 120
@@ -299,7 +300,7 @@ def largest_value(row: Row | None, *names: str) -> float | None:
 
 
 def _days(span: timedelta) -> str:
-    return f"{span.days} day" if span.days == 1 else f"{span.days} days"
+    return counted(span.days, "day")
 
 
 def _date_text(at: date) -> str:

@@ -15,6 +15,7 @@ from probes.diagnosis.local_time import local_time_text
 from probes.diagnosis.result_figures import figure_lines
 from probes.diagnosis.support_text import support_lines
 from probes.wire.atomic_file import PRIVATE
+from probes.wire.counted_text import counted
 from probes.wire.durations import rough_duration_text
 from probes.wire.number_text import capitalised
 from probes.wire.policy import Incident
@@ -261,7 +262,7 @@ def _delivery(status: Status, now_ms: int) -> list[str]:
 
 
 def _reports(count: int, kind: str = "") -> str:
-    return f"{count} {kind}report{'' if count == 1 else 's'}"
+    return counted(count, f"{kind}report")
 
 
 def _until(ms: int) -> str:

@@ -40,7 +40,7 @@ def duration_text(seconds: float) -> str:
     if hours < 24:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(hours, 24)
-    text = "1 day" if days == 1 else f"{days} days"
+    text = _counted(days, "day")
     return f"{text} {hours} h" if hours and days < 10 else text
 
 

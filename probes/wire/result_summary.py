@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from probes.wire.counted_text import counted
 from probes.wire.diagnosis import WEAK_DBM, WEAK_MOMENT_DBM
 from probes.wire.failure import Outcome
 from probes.wire.number_text import (
@@ -144,7 +145,7 @@ def _agent(result: Result) -> str:
     waiting = result.values.get("spool_reports")
     if not isinstance(waiting, int) or not waiting:
         return "running"
-    return f"running, {waiting} report{'' if waiting == 1 else 's'} waiting to be sent"
+    return f"running, {counted(waiting, 'report')} waiting to be sent"
 
 
 _Summary = Callable[[Result], str]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probes.wire.catalogue import did_you_mean
+from probes.wire.counted_text import counted
 from towpath.commands.option_groups import expand_options
 from towpath.commands.shared import fail, read_config, read_rules, usage_error
 
@@ -116,8 +117,9 @@ def build(
         typer.echo(path)
     if built.unsupported and settings.export_rules:
         typer.echo(
-            f"{len(built.unsupported)} rules cannot be expressed in Grafana; "
-            "towpath-rules.yaml ends with the reasons",
+            counted(len(built.unsupported), "rule")
+            + " cannot be expressed in Grafana; towpath-rules.yaml ends with the "
+            "reasons",
             err=True,
         )
 

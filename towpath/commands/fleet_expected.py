@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probes.wire.clock import wall_ms
+from probes.wire.counted_text import counted
 from probes.wire.display import displayable
 from towpath.commands.fleet_registry import registry_of
 from towpath.commands.shared import (
@@ -69,13 +70,17 @@ def _lines(comparison: DeviceComparison, most: int | None) -> list[str]:
     ]
     if found.devices_without_number:
         lines.append(
-            f"{found.devices_without_number} devices of the list have no serial number "
-            "of their own, and cannot be compared"
+            counted(
+                found.devices_without_number,
+                "device of the list has no serial number of its own",
+                "devices of the list have no serial number of their own",
+            )
+            + ", and cannot be compared"
         )
     if found.laptops_without_number:
         lines.append(
-            f"{found.laptops_without_number} enrolled laptops gave no serial number, "
-            "and may be among the missing"
+            counted(found.laptops_without_number, "enrolled laptop")
+            + " gave no serial number, and may be among the missing"
         )
     if found.hand_held:
         lines.append(f"{found.hand_held} telephones and tablets were left out")

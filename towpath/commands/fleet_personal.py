@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probes.wire.clock import wall_ms
+from probes.wire.counted_text import counted
 from towpath.commands.fleet_registry import (
     AgentOrSerial,
     Serial,
@@ -71,7 +72,7 @@ def export(
             fail(f"nothing was exported: {error}")
         except OSError as error:
             fail(f"nothing was exported: {sentence_of(error)}")
-    typer.echo(f"{out}: {export.count} records about {agent}")
+    typer.echo(f"{out}: {counted(export.count, 'record')} about {agent}")
 
 
 async def _stored_rows(settings: TowpathConfig, agent: str) -> list[Record]:
@@ -157,8 +158,13 @@ def erase(config: ConfigFile, agent: AgentOrSerial = "", serial: Serial = "") ->
         run_async(erase_rows())
     except (Away, RowsRefused, QueryFailed, OSError, ValueError) as error:
         fail(f"no longer enrolled, but its rows are still in the store: {error}")
-    when = "will be erased within a minute of Towpath running"
-    typer.echo(f"{agent} is erased: its {rows} rows {when if embedded else 'are gone'}")
+    if embedded:
+        after = (
+            counted(rows, "row") + " will be erased within a minute of Towpath running"
+        )
+    else:
+        after = counted(rows, "row is gone", "rows are gone")
+    typer.echo(f"{agent} is erased: its {after}")
 
 
 def rotate_key(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from probes.wire.clock import wall_ms
+from probes.wire.counted_text import counted
 from towpath.commands.shared import (
     ConfigFile,
     ensure_folder,
@@ -171,4 +172,4 @@ def _known(users: LocalUsers, name: str) -> LocalUser:
 
 
 def _sessions(count: int) -> str:
-    return f"{count} session{'' if count == 1 else 's'} ended"
+    return f"{counted(count, 'session')} ended"

@@ -14,6 +14,7 @@ from alerts.alert_access import open_alerts
 from alerts.alert_text import describe_affected
 from collectors.store.query import Pick, Query, Store, Where
 from probes.wire.clock import wall_ms
+from probes.wire.counted_text import counted
 from towpath.config import TowpathConfig
 from towpath.demo.demo_council import LIBRARY_LINE, SWITCHES, DemoPorts
 from towpath.demo.simulated_laptops import Fleet
@@ -167,7 +168,12 @@ class Story:
             if alert.suppressed_by
         ]
         self._say(
-            f"{len(hidden)} alerts behind that line were suppressed: "
+            counted(
+                len(hidden),
+                "alert behind that line was",
+                "alerts behind that line were",
+            )
+            + " suppressed: "
             + ", ".join(sorted(_subject_text(alert.subject) for alert in hidden))
         )
 

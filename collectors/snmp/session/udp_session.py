@@ -37,6 +37,7 @@ from collectors.snmp.session.session import (
     Value,
     WalkRow,
 )
+from probes.wire.counted_text import counted
 from probes.wire.durations import duration_text
 from probes.wire.failure import Outcome
 from probes.wire.socket_errors import outcome_of
@@ -207,8 +208,7 @@ class UdpSession:
                 raise Failed(Outcome.BAD_ANSWER, f"not SNMP: {error}") from None
         if refused:
             raise Failed(Outcome.REFUSED, NO_AGENT)
-        tries = len(timeouts_s)
-        requests = "1 request" if tries == 1 else f"{tries} requests"
+        requests = counted(len(timeouts_s), "request")
         took = duration_text(loop.time() - began_s)
         raise Failed(Outcome.TIMEOUT, f"no answer to {requests} within {took}")
 

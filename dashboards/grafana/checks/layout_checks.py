@@ -11,6 +11,7 @@ from dashboards.grafana.checks.dashboard_document import DashboardDocument
 from dashboards.grafana.checks.finding import Finding
 from dashboards.grafana.checks.query_checks import shown
 from probes.wire.catalogue import did_you_mean
+from probes.wire.counted_text import counted
 
 _RELATIVE = re.compile(r"now(?:-([0-9]{1,9})([smhdwMyQ]))?(?:/[a-zA-Z]+)?")
 _LENGTH = re.compile(r"([0-9]{1,9})(ms|[smhdwMy])")
@@ -52,7 +53,7 @@ def _check_titles(dashboard: DashboardDocument) -> Iterator[Finding]:
     titles = [panel.title.strip() for panel in dashboard.panels if panel.kind != "text"]
     for title, count in Counter(titles).items():
         if not title:
-            text = f"has {count} panels without a title"
+            text = f"has {counted(count, 'panel')} without a title"
             yield Finding("titles", dashboard.where, text)
         elif count > 1:
             text = f"has {count} panels with the title {shown(title)}; expected one"
