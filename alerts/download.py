@@ -15,6 +15,7 @@ from urllib.parse import urljoin
 import httpx2
 
 from alerts.checked_hosts import Address, AddressRefused, CheckedHosts, is_proxied
+from collectors.limited_body import read_limited
 from probes.wire.clock import wall_ms
 from probes.wire.retry_after import retry_after_s
 
@@ -187,15 +188,13 @@ async def _read(answer: httpx2.Response, url: str, limits: DownloadLimits) -> Do
         raise DownloadFailed(
             f"{where}: sends it compressed, although that was not asked for"
         )
-    body = bytearray()
-    async for chunk in answer.aiter_raw():
-        body += chunk
-        if len(body) > limits.most_bytes:
-            raise DownloadFailed(
-                f"{where}: the {limits.noun} is larger than "
-                f"{limits.most_bytes // 1_000_000} MB, which is refused{limits.remedy}"
-            )
-    return Download(url, bytes(body), answer.headers)
+    body = await read_limited(answer.aiter_raw(), limits.most_bytes)
+    if body is None:
+        raise DownloadFailed(
+            f"{where}: the {limits.noun} is larger than "
+            f"{limits.most_bytes // 1_000_000} MB, which is refused{limits.remedy}"
+        )
+    return Download(url, body, answer.headers)
 
 
 def host_of(url: str, noun: str) -> str:
