@@ -50,7 +50,11 @@ class CertificateFiles:
 
 def days_left(certificate: x509.Certificate, now_ms: int) -> float:
     """Days until it expires; below zero after that."""
-    return (certificate.not_valid_after_utc.timestamp() - now_ms / 1000) / _DAY_S
+    return _days_until(certificate.not_valid_after_utc.timestamp(), now_ms)
+
+
+def _days_until(expires_s: float, now_ms: int) -> float:
+    return (expires_s - now_ms / 1000) / _DAY_S
 
 
 def _fields(file: CertificateFile, now_ms: int) -> dict[str, Value]:
@@ -61,10 +65,7 @@ def _fields(file: CertificateFile, now_ms: int) -> dict[str, Value]:
             return {"readable": 0}
         if expires_s is None:
             return {"readable": 1}
-        return {
-            "readable": 1,
-            "certificate_days": (expires_s - now_ms / 1000) / _DAY_S,
-        }
+        return {"readable": 1, "certificate_days": _days_until(expires_s, now_ms)}
     # Only here: a command that reads the settings needs no certificate.
     from cryptography import x509
 
