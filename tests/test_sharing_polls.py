@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polled_switches import PUBLIC, RowSink
-from virtual_time import MemorySession, run_virtually
+from virtual_time import MemorySession, in_virtual_time
 
 from collectors.estate import Device, Estate, Site
 from collectors.estate.estate_model import VpnGateway
@@ -61,8 +60,6 @@ class NothingLearnt:
 async def _polls(monkeypatch, held_s: float, lost_s: float, times: int) -> Counter[str]:
     """How often each device was polled by a poller that had them so long each time."""
     loop = asyncio.get_running_loop()
-    for clock in ("monotonic", "time"):
-        monkeypatch.setattr(time, clock, loop.time)
     devices = tuple(
         Device(id=f"switch-{n}", site="s", address=f"127.0.0.{n + 1}")  # type: ignore[arg-type]
         for n in range(DEVICES)
@@ -97,20 +94,22 @@ async def _polls(monkeypatch, held_s: float, lost_s: float, times: int) -> Count
     )
 
 
-def test_a_poller_that_never_has_its_devices_for_a_period_polls_all_in_the_end(
+@in_virtual_time
+async def test_a_poller_that_never_has_its_devices_for_a_period_polls_all_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Always the same part of the period: by their phases alone, the same devices.
-    polls = run_virtually(_polls(monkeypatch, 15.0, PERIOD_S - 15.0, 10))
+    polls = await _polls(monkeypatch, 15.0, PERIOD_S - 15.0, 10)
     assert len(polls) == DEVICES
     # A quarter of ten periods.
     assert max(polls.values()) <= 4
 
 
-def test_devices_that_come_back_within_a_period_keep_their_times(
+@in_virtual_time
+async def test_devices_that_come_back_within_a_period_keep_their_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    polls = run_virtually(_polls(monkeypatch, 3 * PERIOD_S - 1.0, 1.0, 2))
+    polls = await _polls(monkeypatch, 3 * PERIOD_S - 1.0, 1.0, 2)
     assert set(polls) == {f"switch-{n}" for n in range(DEVICES)}
     assert set(polls.values()) <= {5, 6}
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polled_switches import PUBLIC, RowSink
 from test_snmp_slow_agents import SlowlyPolled
-from virtual_time import MemorySession, run_virtually
+from virtual_time import MemorySession, in_virtual_time, run_virtually
 
 from collectors.estate import Device, Estate, Site
 from collectors.ping import Pinger
@@ -94,69 +94,59 @@ def test_a_device_that_goes_and_comes_again_may_be_due_when_it_was_before(
 
 
 @pytest.mark.parametrize(("keeps_s", "skipped"), [(80.0, 0), (125.0, 1)])
-def test_a_poll_due_while_another_runs_comes_late_and_only_after_a_period_is_skipped(
+@in_virtual_time
+async def test_a_poll_due_while_another_runs_is_late_and_only_after_a_period_skipped(
     monkeypatch: pytest.MonkeyPatch, keeps_s: float, skipped: int
 ) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        for clock in ("monotonic", "time"):
-            monkeypatch.setattr(time, clock, loop.time)
-        switch = SimulatedSwitch("a", 2, monotonic_s=loop.time)
-        config = SnmpConfig(period_s=PERIOD_S, ping_s=0)
-        estate = Estate(sites=(Site(id="s", name="S"),), devices=(DEVICE,))
-        sink = RowSink()
-        monkeypatch.setattr(
-            Sessions,
-            "open",
-            lambda self, *a: MemorySession(switch, a[2], RetryPolicy((500.0,))),
-        )
-        async with Poller(
-            config, lambda: estate, PUBLIC, sink, pinger=Pinger(0)
-        ) as poller:
-            # What no limit ends: as if keys took so long, or the machine was busy.
-            run = poller._runner.run
+    loop = asyncio.get_running_loop()
+    switch = SimulatedSwitch("a", 2, monotonic_s=loop.time)
+    config = SnmpConfig(period_s=PERIOD_S, ping_s=0)
+    estate = Estate(sites=(Site(id="s", name="S"),), devices=(DEVICE,))
+    sink = RowSink()
+    monkeypatch.setattr(
+        Sessions,
+        "open",
+        lambda self, *a: MemorySession(switch, a[2], RetryPolicy((500.0,))),
+    )
+    async with Poller(config, lambda: estate, PUBLIC, sink, pinger=Pinger(0)) as poller:
+        # What no limit ends: as if keys took so long, or the machine was busy.
+        run = poller._runner.run
 
-            async def slowly(*arguments: object) -> object:
-                rows = await run(*arguments)  # type: ignore[arg-type]
-                if poller.stats.done == 3:
-                    await asyncio.sleep(keeps_s)
-                return rows
+        async def slowly(*arguments: object) -> object:
+            rows = await run(*arguments)  # type: ignore[arg-type]
+            if poller.stats.done == 3:
+                await asyncio.sleep(keeps_s)
+            return rows
 
-            monkeypatch.setattr(poller._runner, "run", slowly)
-            await asyncio.sleep(10 * PERIOD_S)
-            stats = poller.stats
-            assert stats.skipped == skipped
-            assert stats.done + stats.skipped == stats.expected
-        late_s = [int(row["late_ms"]) // 1000 for row in sink.rows("device")]
-        assert sorted(late_s)[-1] == int(keeps_s % PERIOD_S)
-
-    run_virtually(main())
+        monkeypatch.setattr(poller._runner, "run", slowly)
+        await asyncio.sleep(10 * PERIOD_S)
+        stats = poller.stats
+        assert stats.skipped == skipped
+        assert stats.done + stats.skipped == stats.expected
+    late_s = [int(row["late_ms"]) // 1000 for row in sink.rows("device")]
+    assert sorted(late_s)[-1] == int(keeps_s % PERIOD_S)
 
 
-def test_a_poll_that_waits_never_starts_once_polling_has_stopped(
+@in_virtual_time
+async def test_a_poll_that_waits_never_starts_once_polling_has_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        for clock in ("monotonic", "time"):
-            monkeypatch.setattr(time, clock, loop.time)
-        switch = SimulatedSwitch("a", 2, monotonic_s=loop.time)
-        switch.cut_off = True
-        monkeypatch.setattr(
-            Sessions, "open", lambda self, *a: MemorySession(switch, a[2], a[3])
-        )
-        estate = Estate(sites=(Site(id="s", name="S"),), devices=(DEVICE,))
-        config = SnmpConfig(period_s=PERIOD_S, ping_s=0)
-        async with Poller(
-            config, lambda: estate, PUBLIC, RowSink(), pinger=Pinger(0)
-        ) as poller:
-            while not poller.stats.running:  # noqa: ASYNC110 - nothing signals it
-                await asyncio.sleep(0.5)
-            assert poller.poll_soon("a")
-        await asyncio.sleep(0)
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-
-    run_virtually(main())
+    loop = asyncio.get_running_loop()
+    switch = SimulatedSwitch("a", 2, monotonic_s=loop.time)
+    switch.cut_off = True
+    monkeypatch.setattr(
+        Sessions, "open", lambda self, *a: MemorySession(switch, a[2], a[3])
+    )
+    estate = Estate(sites=(Site(id="s", name="S"),), devices=(DEVICE,))
+    config = SnmpConfig(period_s=PERIOD_S, ping_s=0)
+    async with Poller(
+        config, lambda: estate, PUBLIC, RowSink(), pinger=Pinger(0)
+    ) as poller:
+        while not poller.stats.running:  # noqa: ASYNC110 - nothing signals it
+            await asyncio.sleep(0.5)
+        assert poller.poll_soon("a")
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def test_a_lost_request_makes_no_agent_slow() -> None:

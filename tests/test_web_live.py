@@ -200,6 +200,7 @@ async def test_a_listener_that_is_far_behind_reads_everything_again() -> None:
         assert (await slow.next())[0] == "status"
 
 
+@in_virtual_time
 async def test_silence_has_a_heartbeat_and_every_stream_an_end() -> None:
     updates = live(States(await overview()), QUICK._replace(life_s=0.3))
     async with listening(updates) as listener:
