@@ -95,8 +95,7 @@ def test_hours_are_the_same_however_many_are_added_at_once(
 
     one_by_one = added(*(slice(n, n + 1) for n in range(len(drawn))))
     at_once = added(slice(0, split), slice(split, None))
-    states = [vars(own) | {"points": [*own.points]} for own in (at_once, one_by_one)]
-    assert states[0] == states[1]
+    assert vars(at_once) == vars(one_by_one)
 
 
 @pytest.mark.parametrize(("months", "queries"), [(1, 1), (12, 12)])

@@ -93,6 +93,13 @@ class HourPoints(Sequence[Point]):
         self._times_ms.extend(times_ms)
         self._values.extend(values)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, HourPoints):
+            return NotImplemented
+        return (self._times_ms, self._values) == (other._times_ms, other._values)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __len__(self) -> int:
         return len(self._times_ms)
 
