@@ -93,8 +93,11 @@ def parse_credentials(text: str) -> NatsCredentials:
 def nkey(prefix: int, data: bytes) -> str:
     """A key as text: what it is, its bytes, and a checksum, in base32."""
     raw = bytes([prefix]) + data
-    checksum = binascii.crc_hqx(raw, 0).to_bytes(2, "little")
-    return base64.b32encode(raw + checksum).decode().rstrip("=")
+    return base64.b32encode(raw + _checksum(raw)).decode().rstrip("=")
+
+
+def _checksum(raw: bytes) -> bytes:
+    return binascii.crc_hqx(raw, 0).to_bytes(2, "little")
 
 
 def _read_seed(text: str) -> bytes:
@@ -108,8 +111,7 @@ def _read_seed(text: str) -> bytes:
     except binascii.Error:
         raw = b""
     body, checksum = raw[:-2], raw[-2:]
-    is_intact = binascii.crc_hqx(body, 0).to_bytes(2, "little") == checksum
-    if len(body) != 2 + _SEED_BYTES or not is_intact:
+    if len(body) != 2 + _SEED_BYTES or checksum != _checksum(body):
         raise ValueError("has a seed that is damaged (its checksum is wrong)")
     kind = ((body[0] & 7) << 5) | (body[1] >> 3)
     if body[0] & 0xF8 != _SEED_PREFIX or kind != _USER_PREFIX:
