@@ -16,6 +16,7 @@ from services import Server, free_port, program
 from waiting import wait_until
 
 from collectors.nats.journal_streams import JournalStreams
+from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import NATS_FAILURES
 
@@ -186,6 +187,14 @@ async def stream_leader(connection: NatsConnection, log: str) -> str:
                 if info.cluster is not None and info.cluster.leader:
                     return str(info.cluster.leader)
             await asyncio.sleep(0.3)
+
+
+def as_towpath(server: NatsServer, folder: Path) -> NatsConfig:
+    """For a server that has a user `towpath` with the password `right`."""
+    path = folder / "password"
+    path.write_text("right")
+    path.chmod(0o600)
+    return NatsConfig(servers=(server.url,), user="towpath", password_file=path)
 
 
 @contextlib.contextmanager

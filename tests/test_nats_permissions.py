@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from documents import blocks, text_of
 from journal_places import JournalPlace
-from nats_servers import NatsServer, running_nats
+from nats_servers import NatsServer, as_towpath, running_nats
 from structlog.testing import capture_logs
 from test_journal_log import drain, rows
 from waiting import until
@@ -19,7 +19,6 @@ from waiting import until
 from alerts.standby.alert_stream import AlertStream
 from collectors.journal import JournalConfig
 from collectors.nats.journal_streams import BUCKETS, JournalStreams
-from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_trial import try_nats
 from collectors.nats.nats_watch import NatsWatch
@@ -48,17 +47,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
         yield server
 
 
-def _config(server: NatsServer, folder: Path) -> NatsConfig:
-    path = folder / "password"
-    path.write_text("right")
-    path.chmod(0o600)
-    return NatsConfig(servers=(server.url,), user="towpath", password_file=path)
-
-
 async def test_with_the_documented_permissions_all_of_it_works(
     server: NatsServer, tmp_path: Path
 ) -> None:
-    config = _config(server, tmp_path)
+    config = as_towpath(server, tmp_path)
     place = JournalPlace(tmp_path / "journal", None, nats=config)
     with capture_logs() as logs:
         assert (await try_nats(config, JOURNAL)).warnings == []
@@ -121,7 +113,7 @@ async def test_a_permission_that_is_missing_is_named(
     assert line in _DOCUMENTED
     less = _DOCUMENTED.replace(line, "")
     with running_nats(tmp_path / "nats", less) as server:
-        [warning] = (await try_nats(_config(server, tmp_path), JOURNAL)).warnings
+        [warning] = (await try_nats(as_towpath(server, tmp_path), JOURNAL)).warnings
     assert f"this user may not publish to {lacks}" in warning.replace('"', "")
     assert warning.startswith(f"{server.url}: ")
     assert warning.count(server.url) == 1
@@ -134,7 +126,7 @@ async def test_while_it_runs_a_missing_permission_is_the_problem(
     monkeypatch.setattr("collectors.nats.nats_connection._LOOK_ANSWER_S", 0.3)
     less = _DOCUMENTED.replace('"$JS.API.INFO", ', "")
     with running_nats(tmp_path / "nats", less) as server, capture_logs() as logs:
-        connection = NatsConnection(_config(server, tmp_path), "poll")
+        connection = NatsConnection(as_towpath(server, tmp_path), "poll")
         async with connection:
             await until(lambda: "$js.api.info" in connection.problem)
     assert {entry["event"] for entry in logs} == {"nats_fails"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nats.js import api
 from nats_authority import Authority
-from nats_servers import NatsServer, nats_program, running_nats
+from nats_servers import NatsServer, as_towpath, nats_program, running_nats
 from services import Server, answers_tcp, free_port, running
 from structlog.testing import capture_logs
 from test_check import Folder
@@ -197,10 +197,7 @@ async def test_a_limit_of_the_account_is_said(
 ) -> None:
     extra = _ACCOUNT.format(streams=streams, consumers=consumers)
     with running_nats(tmp_path / "nats", extra) as server:
-        path = tmp_path / "password"
-        path.write_text("right")
-        path.chmod(0o600)
-        config = NatsConfig(servers=(server.url,), user="towpath", password_file=path)
+        config = as_towpath(server, tmp_path)
         async with NatsConnection(config, "poll") as connection:
             await JournalStreams(connection).ensure("poll", 30)
         [warning] = (await try_nats(config, JOURNAL)).warnings
