@@ -15,6 +15,7 @@ from collectors.snmp.drafting.profile_draft import DraftHead, draft_profile
 from collectors.snmp.polling.device_facts import DeviceFacts, poll_once
 from collectors.snmp.profiles.label_severity import severity
 from collectors.snmp.profiles.profile_loader import load, load_files
+from collectors.snmp.session.credentials import Credential
 
 MAKER = "1.3.6.1.4.1.99999"
 SENSORS = f"{MAKER}.7.2.1"
@@ -34,7 +35,9 @@ def drafted(columns: list[MibObject]) -> str:
     return text.replace("match:", f"drafted: true\nroot: {MAKER}\nmatch:", 1)
 
 
-async def read(folder: Path, recording: str, *profiles: str) -> DeviceFacts:
+async def read(
+    folder: Path, recording: str, *profiles: str, credential: Credential = PUBLIC
+) -> DeviceFacts:
     files = []
     for number, profile in enumerate(profiles):
         files.append(folder / f"profile-{number}.yaml")
@@ -43,7 +46,7 @@ async def read(folder: Path, recording: str, *profiles: str) -> DeviceFacts:
     device_file.write_text(recording)
     async with Recorded(device_file) as device:
         return await poll_once(
-            "127.0.0.1", device.port_number, PUBLIC, profiles=load_files(files)
+            "127.0.0.1", device.port_number, credential, profiles=load_files(files)
         )
 
 

@@ -199,10 +199,7 @@ async def read_profiles(reader: ProfileReader, profiles: Sequence[Profile]) -> C
         for name, column in table.columns.items()
         if not column.is_elsewhere
     ]
-    instances = [
-        oid.rpartition(".")[::2] for oid in await _find_facts(reader, profiles)
-    ]
-    await reader.read_cells([*scalars, *instances])
+    await reader.read_cells([*scalars, *await _find_facts(reader, profiles)])
     for is_drafted in (False, True):
         settled = SettledColumns(profiles if is_drafted else (), reader.columns)
         for profile in profiles:
@@ -241,20 +238,24 @@ async def _find_absent(reader: ProfileReader, profiles: Sequence[Profile]) -> se
     return absent
 
 
-async def _find_facts(reader: ProfileReader, profiles: Sequence[Profile]) -> list[str]:
-    """Return the instances with the facts of the identity, of families without those
-    that the device certainly lacks."""
+async def _find_facts(
+    reader: ProfileReader, profiles: Sequence[Profile]
+) -> list[tuple[str, str]]:
+    """Return the cells with the facts of the identity, of families without those that
+    the device certainly lacks."""
     facts = []
     for profile in profiles:
-        for source in _sources(profile):
-            if source.oid is None:
-                continue
+        wanted = {source.oid for source in _sources(profile) if source.oid is not None}
+        # In the order of their OIDs, a GETNEXT answers for all up to the next one.
+        for oid in sorted(wanted, key=oids.parts):
+            column, _, index = oid.rpartition(".")
             if profile.is_family and (
-                reader.is_known_absent(source.oid)
-                or (reader.snmp.is_v1 and not await reader.holds_table(source.oid))
+                reader.is_known_absent(oid)
+                # After the instance itself, a GETNEXT would pass over it.
+                or (reader.snmp.is_v1 and not await reader.holds_table(column))
             ):
                 continue
-            facts.append(source.oid)
+            facts.append((column, index))
     return facts
 
 
