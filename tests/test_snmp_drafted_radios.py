@@ -8,7 +8,6 @@ import pytest
 from test_snmp_mib_tables import MAKER, SENSORS, SYSTEM, column, drafted, read, rows
 
 from collectors.snmp.drafting.mib_objects import MibObject
-from collectors.snmp.drafting.profile_draft import DraftHead, draft_profile
 from collectors.snmp.polling.device_facts import DeviceFacts
 from collectors.snmp.profiles.apply import REFUSED, find_rows, to_readings
 from collectors.snmp.profiles.profile_loader import load_files
@@ -125,8 +124,7 @@ def test_clients_other_networks_and_settings_are_no_radios(
 ) -> None:
     holder = MibObject(SENSORS[:-2], table, "ACME", "table", index=index)
     reading = column(2, "aRadioRssi", "Integer32", units="dBm")
-    objects = {each.oid: each for each in (holder, reading)}
-    assert "wireless" not in draft_profile(DraftHead("", MAKER), objects)
+    assert "wireless" not in drafted([holder, reading])
 
 
 async def test_a_radio_is_called_as_its_access_point(tmp_path: Path) -> None:
@@ -137,8 +135,7 @@ async def test_a_radio_is_called_as_its_access_point(tmp_path: Path) -> None:
         MibObject(radio[:-2], "aRadioTable", "ACME", "table", index="aApMac,aRadio"),
         MibObject(f"{radio}.2", "aRadioChannel", "ACME", "column", "Integer32"),
     ]
-    text = draft_profile(DraftHead("", MAKER), {each.oid: each for each in objects})
-    profile = text.replace("match:", f"drafted: true\nroot: {MAKER}\nmatch:", 1)
+    profile = drafted(objects)
     recorded = f"{points}.2.2.0.0.0.0.7|4|Hall\n{radio}.2.2.0.0.0.0.7.1|2|6\n"
     facts = await read(tmp_path, SYSTEM + recorded, profile)
     assert radios(facts) == [("frequency", "Hall radio 1", 2437)]
