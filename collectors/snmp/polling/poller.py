@@ -74,8 +74,8 @@ class Poller:
         share: EstateShare | None = None,
         learnt: LearntStore | None = None,
     ) -> None:
-        self.share = self._share = share or WholeEstate(config.poller)
-        self._share.on_change = self._follow_share
+        self.share = share or WholeEstate(config.poller)
+        self.share.on_change = self._follow_share
         self._share_changes = 0
         self._config, self._estate = config, estate
         self._credentials, self._now_ms = credentials, now_ms
@@ -125,7 +125,7 @@ class Poller:
         trace: TracebackType | None,
     ) -> None:
         await self._tasks.stop()
-        self._share.on_change = None
+        self.share.on_change = None
         for target in self._targets.values():
             # What waits for its running poll never starts.
             target.removed = True
@@ -199,7 +199,7 @@ class Poller:
                 save_s += _SAVE_S
                 await asyncio.to_thread(self._states.save)
             longest_s = seconds_to_next(_LONGEST_WAIT_S, time.time(), 0.1)
-            await self._share.wait(self._schedule.wait_s(longest_s))
+            await self.share.wait(self._schedule.wait_s(longest_s))
 
     async def _follow_share(self) -> None:
         """Returns when no poll runs of a device that another poller may poll now."""
@@ -210,14 +210,14 @@ class Poller:
     def _follow_estate(self) -> None:
         """Adds, changes and removes targets if the estate or its share changed."""
         estate = self._estate()
-        if estate is self._known and self._share.changes == self._share_changes:
+        if estate is self._known and self.share.changes == self._share_changes:
             return
         if estate is not self._known:
-            self._share.set_estate(estate)
-        self._known, self._share_changes = estate, self._share.changes
+            self.share.set_estate(estate)
+        self._known, self._share_changes = estate, self.share.changes
         polled = {device.id: device for device in estate.devices if device.poll}
         self._states.keep_only(polled)
-        holds = self._share.holds
+        holds = self.share.holds
         devices = {id: device for id, device in polled.items() if holds(device)}
         self._remove_targets(devices)
         uses = port_uses(estate)
@@ -313,7 +313,7 @@ class Poller:
                 await slot.acquire()
             if target.poll is None and await self._hand_over.fetch(target.device.id):
                 target.credentials = self._credentials_of(target.device)
-            if not self._share.holds(target.device):
+            if not self.share.holds(target.device):
                 # The lease ended while this machine did not run.
                 self.stats.skipped += 1
                 return
