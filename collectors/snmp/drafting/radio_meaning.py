@@ -23,7 +23,8 @@ class RadioObject(msgspec.Struct, frozen=True):
     """A reading of a radio: class of wireless reading, and how to scale it.
 
     `within`: what such a reading can be. Another value shows that the scale is another
-    one, or that there is no link, and is left out. `side`: transmit or receive.
+    one, or that there is no link, and is left out. `divisor`: 0 if only the number of
+    its digits shows the unit. `side`: transmit or receive.
     `is_now`: the name says that it is what there is, beside what is set. `is_channel`:
     the number of a Wi-Fi channel.
     """
@@ -109,8 +110,8 @@ _KINDS = (
     ),
     _Kind("mse", r"mse", _DB, (-60, 0)),
 )
-_FREQUENCY = re.compile(r"(freq|frequency)( carrier)?( ?[mk]?hz)?")
-_CHANNEL = re.compile(r"(channel|chan)( (num|number|no|id))?")
+_FREQUENCY = re.compile(r"\b(freq|frequency)( carrier)?( ?[mk]?hz)?$")
+_CHANNEL = re.compile(r"\b(channel|chan)( (num|number|no|id))?$")
 # What a Wi-Fi channel's number, and that of a mobile network's carrier, can be.
 _WIFI_MHZ, _CARRIERS = (2400, 7200), (1, 4_000_000)
 _MEGAHERTZ = {"hz": 1e6, "khz": 1e3, "mhz": 1.0, "ghz": 1e-3}
@@ -127,10 +128,8 @@ _NOTICES = {"trap", "traps", "notification", "notifications"}
 _NO_DBM_POWER = (1, 33)
 
 
-def radio_of(
-    mib_object: MibObject,
-    holder: MibObject | None = None,
-    around: Collection[str] = (),
+def _radio_of(
+    mib_object: MibObject, holder: MibObject | None, around: Collection[str]
 ) -> RadioObject | None:
     """Return what reading of a radio the object is, or None. `holder`: its table;
     `around`: words of the objects beside it that are of radio."""
@@ -188,15 +187,14 @@ def _frequency(
 ) -> RadioObject | None:
     """Return the frequency or the channel that the object is, or None."""
     name = " ".join(words)
-    is_text = mib_object.base not in NUMBERS
-    if re.search(rf"\b(?:{_FREQUENCY.pattern})$", name) and not is_text:
+    if _FREQUENCY.search(name) and mib_object.base in NUMBERS:
         unit = mib_object.units.lower().strip()
         if unit in _MEGAHERTZ:
             factor = _MEGAHERTZ[unit]
             divisor, multiplier = max(factor, 1.0), max(1 / factor, 1.0)
             return RadioObject("frequency", _MHZ_WITHIN, divisor, multiplier)
         return None if unit else RadioObject("frequency", _MHZ_WITHIN, 0)
-    if re.search(rf"\b(?:{_CHANNEL.pattern})$", name) and not mib_object.units:
+    if _CHANNEL.search(name) and not mib_object.units:
         if WORD_LISTS.mobile & said:
             return RadioObject("channel", _CARRIERS)
         if WORD_LISTS.wireless & said and not WORD_LISTS.other_channels & said:
@@ -207,14 +205,13 @@ def _frequency(
 def _of_kinds(
     mib_object: MibObject, words: Sequence[str], is_radio: bool
 ) -> RadioObject | None:
-    name = " ".join(words)
+    name, unit = " ".join(words), _unit_of(mib_object)
+    is_certain = is_radio and not mib_object.base.startswith("Counter")
     for kind in _KINDS:
-        is_counter = mib_object.base.startswith("Counter")
-        if not kind.is_plain and (is_counter or not is_radio):
+        if not (kind.is_plain or is_certain):
             continue
-        if not re.search(rf"(?:^|\b)(?:{kind.names})$", name):
+        if not re.search(rf"\b(?:{kind.names})$", name):
             continue
-        unit = _unit_of(mib_object)
         is_stated = bool(unit) and re.fullmatch(kind.units, unit) is not None
         if (unit and not is_stated) or (kind.needs_unit and not is_stated):
             return None
@@ -251,11 +248,7 @@ def radios_of(
     members: Sequence[MibObject], holder: MibObject | None
 ) -> Mapping[str, RadioObject]:
     """Return the readings of radios by OID."""
-    around = {word for member in members for word in _words_of(member)}
-    if around & WORD_LISTS.other_signals:
-        around = set()
-    elif _is_of_radio(around) or around & {"rssi", "rss", "rsl"}:
-        around = {"rf"}
-    else:
-        around = set()
-    return {m.oid: radio for m in members if (radio := radio_of(m, holder, around))}
+    words = {word for member in members for word in _words_of(member)}
+    is_radio = _is_of_radio(words) or bool(words & {"rssi", "rss", "rsl"})
+    around = {"rf"} if is_radio and not words & WORD_LISTS.other_signals else set()
+    return {m.oid: radio for m in members if (radio := _radio_of(m, holder, around))}
