@@ -97,15 +97,9 @@ def _to_sensor(matched: MatchedRow, row: ProfileRow) -> Sensor | None:
     if rule.class_ == "state":
         return _to_state_sensor(matched, row)
     quantity = _with_range(SENSORS[rule.class_], rule.within)
-    try:
-        value = _to_plausible(
-            quantity, row, lambda row: _to_sensor_unit(rule, _raw_number(rule, row))
-        )
-    except Implausible:
-        if rule.within is None:
-            raise
-        # A value outside the profile's `within` means "not present".
-        return None
+    value = _to_present(
+        rule, quantity, row, lambda row: _to_sensor_unit(rule, _raw_number(rule, row))
+    )
     if value is None:
         return None
     limits = _read_limits(rule, row, quantity, value)
@@ -154,6 +148,22 @@ def _to_plausible(
 ) -> float | None:
     """Return `value` of the row in the first encoding that makes it plausible."""
     return to_measurement(quantity, lambda encoding: value(row.with_encoding(encoding)))
+
+
+def _to_present(
+    rule: SensorRule | WirelessRule,
+    quantity: Quantity,
+    row: ProfileRow,
+    value: Callable[[ProfileRow], float | None],
+) -> float | None:
+    """Return what `_to_plausible` does; None for what the rule's `within` excludes, as
+    that means "not present"."""
+    try:
+        return _to_plausible(quantity, row, value)
+    except Implausible:
+        if rule.within is None:
+            raise
+        return None
 
 
 def raw_value(rule: Any, row: ProfileRow) -> Value | None:
@@ -286,12 +296,7 @@ def _to_wireless(matched: MatchedRow, row: ProfileRow) -> Wireless | None:
         return None if raw is None else _scale(rule, raw)
 
     quantity = _with_range(WIRELESS[rule.class_], rule.within)
-    try:
-        shown = _to_plausible(quantity, row, value)
-    except Implausible:
-        if rule.within is None:
-            raise
-        return None
+    shown = _to_present(rule, quantity, row, value)
     if shown is None:
         return None
     return Wireless(rule.class_, matched.descr, row.index, shown)

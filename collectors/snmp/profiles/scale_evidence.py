@@ -54,9 +54,9 @@ def with_certain_scale(
     shown = [n for n in numbers if n != 0 and n not in _CODES]
     if not shown:
         return rule if numbers and rule.class_ != "temperature" else None
-    codes = _find_codes(rule, shown)
     if (of_rails := _divisor_of_rails(rule, shown)) is not None:
         return _with_divisor(rule, of_rails, frozenset())
+    codes = _find_codes(rule, shown)
     for own_codes in (codes,) if len(rule.divisor) == 1 else (frozenset(), codes):
         evidence = [number for number in shown if number not in own_codes]
         fitting = [d for d in rule.divisor if _fits(rule, d, evidence)]
