@@ -72,7 +72,8 @@ def _explain(explanation: ProfileExplanation, has_mibs: bool) -> list[str]:
     for unread in explanation.unread:
         named = f" {unread.name}" if unread.name else ""
         example = f", such as {unread.example!r}" if unread.example else ""
-        lines.append(f"{_INDENT}{unread.oid}{named}: {unread.values} values{example}")
+        amount = counted(unread.values, "value")
+        lines.append(f"{_INDENT}{unread.oid}{named}: {amount}{example}")
     if not explanation.unread:
         lines.append(f"{_INDENT}none")
     for number, reason in explanation.incomplete.items():
