@@ -228,7 +228,7 @@ async def test_silence_is_a_timeout() -> None:
     switch = Silent("silent", 3)
     facts = await facts_of(switch)
     assert facts.outcome is Outcome.TIMEOUT
-    # Two requests, one small one, and the question whether anybody is there.
+    # Two requests, one small one, and the question whether the device is there.
     assert switch.received == 4
 
 

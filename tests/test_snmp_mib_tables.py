@@ -19,7 +19,7 @@ from collectors.snmp.session.credentials import Credential
 
 MAKER = "1.3.6.1.4.1.99999"
 SENSORS = f"{MAKER}.7.2.1"
-# Of nobody that has the maker's number.
+# A device that does not name the maker by its sysObjectID.
 SYSTEM = "1.3.6.1.2.1.1.1.0|4|Box\n1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.99998.1\n"
 # Makers whose drafts are compared with the facts.
 SEVERAL = (2606, 3854, 4555, 13742, 20916)

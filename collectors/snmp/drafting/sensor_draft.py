@@ -22,7 +22,7 @@ from collectors.snmp.tables.quantities import CODES, DESCRIBED, SENSORS, USUAL
 # Words of mains voltages, which have a narrower range than all voltages, and of others.
 _MAINS = {"input", "output", "bypass", "phase", "outlet", "inlet", "utility", "mains"}
 _NOT_MAINS = {"dc", "battery", "batt", "rectifier", "rect", "converter", "board", "psu"}
-# What a rectifier gets.
+# The input of a rectifier is mains.
 _RECTIFIERS, _FROM_MAINS = {"rectifier", "rect"}, {"ac", "input", "inlet", "mains"}
 # Words of probes, which may be anywhere.
 _AMBIENT = {
@@ -142,7 +142,7 @@ def sensor_items(
             parts += [f"divisor: [{tenths}]", "described: true", "usual: [-35, 5]"]
     absent = found.absent
     if is_optics and found.class_ == "voltage":
-        # A module without its supply is none.
+        # Without its supply voltage, the module is not there.
         absent = (*absent, 0)
     if absent:
         parts.append(f"skip: [{', '.join(map(str, absent))}]")

@@ -16,7 +16,7 @@ _ON, _OFF = {"on", "active", "raised", "set"}, {"off", "inactive", "cleared", "c
 _THERE = {"present", "online", "installed"}
 # As the last word only: connectedRoutes says something else.
 _THERE_LAST = {"alive", "connected", "running"}
-# Of the whole device likewise. In a table, there may be thousands.
+# Likewise of the whole device; in a table there may be thousands of them.
 _SO_LAST = {"active", "charging", "complete", "operational", "ready", "up"}
 # What has a contact: it is on or off, and neither is better.
 _CONTACTS = {"breaker", "outlet", "relay", "contact", "socket", "receptacle"}
@@ -49,7 +49,7 @@ _NO_CODES = {"conf", "count", "debug", "distance", "in", "nbr", "neighbor", "num
 _NO_CODES |= {"number", "send", "stat", "statistics", "stats", "total", "tx", "rx"}
 # Before alarm they name a threshold: low alarm. Too low is none.
 _LEVELS = {"hi", "high", "lo", "low", "lower", "max", "min", "upper"}
-# Nor is it an alarm that these words of a name say.
+# What has one of these words in its name is no alarm either.
 _NO_ALARMS = {"delay", "events", "id", "index", "interval", "output", "release", "time"}
 _NO_ALARMS |= {"trigger", "unlock", "value", "window"}
 _MEASURED = {"amp", "charge", "humidity", "speed", "temp", "temperature", "voltage"}

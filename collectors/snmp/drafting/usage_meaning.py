@@ -64,7 +64,7 @@ _AMOUNTS = (
     ("total", {"total", "size", "capacity", "installed"}),
 )
 _STATIONS = {"station", "stations", "sta", "stas"}
-# Of one maker, stations are mobile units.
+# One maker calls stations mobile units.
 _CLIENTS = {"client", "clients", "mu"} | _STATIONS
 _UNITS = ({"mobile", "unit"}, {"assoc", "node"})
 _POINTS = {"ap", "aps", "wtp", "wtps"}

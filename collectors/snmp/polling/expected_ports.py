@@ -1,6 +1,6 @@
 """Which ports should be up, and why: lines, uplinks, neighbours, the estate's pattern.
 
-Never an ordinary user port: nobody is paged because somebody went home.
+Never an ordinary user port: no engineer is paged because a colleague went home.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ class SettledColumns:
         """Yield the rows of a drafted sensor. If a profile shows its column, these are
         only the states of parts that are not there, which profiles may pass over.
 
-        A state that is only a condition counts if all rows are well or bad: of ports
-        that may be used or not, there are many.
+        A state that is only a condition counts if all rows are well or bad: a table of
+        ports has many that are neither, as they are not in use.
         """
         found = list(rows)
         columns = {_column_of(row) for row in found}

@@ -172,7 +172,7 @@ class MemoryRule(Item):
 class WirelessRule(Item):
     """A wireless reading. `aggregate`: one reading for the whole table (the sum, the
     number of rows, or the first row); with `group`, one for each value of that
-    column. `within`: a value outside it is none."""
+    column. `within`: a value outside it is left out."""
 
     class_: Literal[
         "ap-count",
