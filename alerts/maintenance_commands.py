@@ -31,6 +31,7 @@ from alerts.rule_files import Rules
 from alerts.silence import Silence, silence_of
 from alerts.silence_coverage import next_times
 from collectors.estate.estate_model import Estate
+from probes.wire.counted_text import counted
 
 Out = Callable[[str], None]
 _SHOWN_TIMES = 3
@@ -153,7 +154,8 @@ def maintenance_list(
             ).problems
         fetched = f"fetched {_clock(state.checked_ms, zone)}"
         known = fetched if state.checked_ms else "not fetched yet"
-        out(sentence or f"The calendar {name}: {known}, {len(state.events)} times.")
+        times = counted(len(state.events), "time")
+        out(sentence or f"The calendar {name}: {known}, {times}.")
         for problem in problems:
             out(f"  not used: {problem}")
         troubled = troubled or bool(sentence)

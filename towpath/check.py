@@ -333,8 +333,9 @@ def _journal_hours(config: TowpathConfig, estate: Estate) -> str:
         return f"journal: {config.journal.max_bytes >> 20} MiB"
     hours = config.journal.max_bytes / (rows_a_s * _JOURNAL_BYTES_A_ROW) / 3600
     return (
-        f"journal: {config.journal.max_bytes >> 20} MiB hold about {hours:,.0f} hours "
-        f"of polls of {polled} devices (50 ports each) if the store is down"
+        f"journal: {config.journal.max_bytes >> 20} MiB hold about "
+        f"{counted(round(hours), 'hour')} of polls of {counted(polled, 'device')} (50 "
+        "ports each) if the store is down"
     )
 
 

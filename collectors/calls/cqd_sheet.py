@@ -17,6 +17,7 @@ from collectors.calls.sheet_headings import by_heading
 from collectors.calls.sheet_numbers import NumberStyle
 from collectors.csv_sheet import NotCsv, SheetRow, column_of, read_sheet
 from probes.wire.catalogue import did_you_mean
+from probes.wire.counted_text import counted
 
 Step = Literal["day", "month"]
 _VERDICTS = ("", "good", "poor", "unclassified")
@@ -90,9 +91,9 @@ def read_cqd(raw: bytes, order: DateOrder | None = None) -> CqdSheet:
         order = order or order_of(row.get("day", "") for row in sheet.rows)
     except ValueError as error:
         raise CqdRefused(str(error)) from None
-    counted = sheet.columns - {"place", "network", "day", "month", "year"}
+    figures = sheet.columns - {"place", "network", "day", "month", "year"}
     numbers = NumberStyle(
-        cell for row in sheet.rows for name, cell in row.items() if name in counted
+        cell for row in sheet.rows for name, cell in row.items() if name in figures
     )
     counts: list[CqdCount] = []
     remarks = []
@@ -100,14 +101,15 @@ def read_cqd(raw: bytes, order: DateOrder | None = None) -> CqdSheet:
     for row in sheet.rows:
         if not row.keys() & {"day", "month"}:
             # Totals; and the filters that Power BI names at the end have no counts.
-            undated += bool(row.keys() & counted)
+            undated += bool(row.keys() & figures)
             continue
         try:
             counts += _counts(row, sheet.columns, order, numbers)
         except ValueError as error:
             remarks.append(f"line {row.line}: {error}")
     if undated:
-        remarks.append(f"left out without a date, as totals have none: {undated} rows")
+        rows = counted(undated, "row")
+        remarks.append(f"left out without a date, as totals have none: {rows}")
     return CqdSheet(tuple(counts), tuple(remarks))
 
 
