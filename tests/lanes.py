@@ -50,7 +50,7 @@ WAITING: tuple[str, ...] = (
     "test_alerts_refused",
     "test_snmp_v3_restart",
 )
-# Those that take most of the processor, first the greatest.
+# Files that take most processor time, the greatest first.
 WORKING: tuple[str, ...] = (
     "test_report_pdf",
     "test_windows_smoke",

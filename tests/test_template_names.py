@@ -1,4 +1,4 @@
-"""What templates call by name exists: it is looked up only when a page is shown."""
+"""Templates use only names that modules have: Jinja looks them up when it renders."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._now_s
 
     def pass_time(self, seconds: float) -> None:
-        """As if the caller had kept the processor busy for so long."""
+        """As if the caller had kept the processor busy for this long."""
         self._now_s += seconds
 
     def _jump(self, seconds: float) -> None:
@@ -68,7 +68,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         done = self.create_future()
         try:
             done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - who awaits it gets it
+        except Exception as error:  # noqa: BLE001 - raised to what awaits it
             done.set_exception(error)
         return done
 
@@ -78,7 +78,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         local_addr: tuple[str, int] | None = None,
         remote_addr: tuple[str, int] | None = None,
     ) -> tuple[asyncio.DatagramTransport, asyncio.DatagramProtocol]:
-        """As of UDP on this machine: a closed port refuses what comes to it."""
+        """Like UDP within one machine: a closed port refuses datagrams."""
         port = local_addr[1] if local_addr else 0
         if not port:
             self._last_port += 1
@@ -91,7 +91,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _Socket(asyncio.DatagramTransport):
-    """One end in memory. `bound`: who receives what is sent to each port."""
+    """One end in memory. `bound`: the receiver of each port."""
 
     def __init__(
         self, bound: dict[int, asyncio.DatagramProtocol], port: int, peer: int | None
