@@ -189,10 +189,10 @@ async def stream_leader(connection: NatsConnection, log: str) -> str:
             await asyncio.sleep(0.3)
 
 
-def as_towpath(server: NatsServer, folder: Path) -> NatsConfig:
+def as_towpath(server: NatsServer, folder: Path, password: str = "right") -> NatsConfig:
     """For a server that has a user `towpath` with the password `right`."""
     path = folder / "password"
-    path.write_text("right")
+    path.write_text(f"{password}\n")
     path.chmod(0o600)
     return NatsConfig(servers=(server.url,), user="towpath", password_file=path)
 

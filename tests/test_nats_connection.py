@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from nats import errors
 from nats.js import errors as jetstream_errors
-from nats_servers import NatsServer, nats_program, running_nats
+from nats_servers import NatsServer, as_towpath, nats_program, running_nats
 from pydantic import ValidationError
 from services import Server, answers_tcp, free_port, running
 from structlog.testing import capture_logs
@@ -34,12 +34,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 def _events(logs: list[EventDict]) -> list[str]:
     print(*logs, sep="\n")
     return [entry["event"] for entry in logs]
-
-
-def _config(server: NatsServer, folder: Path, password: str = "right") -> NatsConfig:
-    path = folder / "password"
-    path.write_text(f"{password}\n")
-    return NatsConfig(servers=(server.url,), user="towpath", password_file=path)
 
 
 @pytest.mark.parametrize(
@@ -111,12 +105,12 @@ async def test_a_wrong_password_is_one_sentence_until_it_is_right(
     server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("collectors.nats.nats_connection._FIRST_S", 0.1)
-    config = _config(server, tmp_path, "wrong")
+    config = as_towpath(server, tmp_path, "wrong")
     with capture_logs() as logs:
         async with NatsConnection(config, "poll") as connection:
             await until(lambda: "refused" in connection.problem)
             await asyncio.sleep(1.2)
-            _config(server, tmp_path)
+            as_towpath(server, tmp_path)
             await until(lambda: not connection.problem)
     assert _events(logs) == ["nats_fails", "nats_works_again"]
 
