@@ -116,8 +116,6 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
     wrong += problems
     misleading += warned
     facts += found
-    if not problems and (config.journal.kind == "nats" or config.snmp.share):
-        misleading += asyncio.run(_overlapping_pollers(config))
     if config.web.grafana.is_on:
         try:
             GrafanaSource(config.web.grafana, config.store, CATALOGUE)
@@ -375,18 +373,3 @@ def _low_disk_space(config: TowpathConfig) -> Iterator[str]:
             f"journal.max_bytes is {config.journal.max_bytes >> 20} MiB, but "
             f"{folder} has only {free >> 20} MiB free"
         )
-
-
-async def _overlapping_pollers(config: TowpathConfig) -> list[str]:
-    """Pollers that run now and poll the same. What keeps it from asking is reported
-    already."""
-    from collectors.nats.nats_connection import NatsConnection, connected_once
-    from collectors.nats.nats_errors import NATS_FAILURES
-    from collectors.sharing.poller_presence import overlap_sentences, present_pollers
-
-    connection = NatsConnection(config.nats, "check")
-    try:
-        async with connected_once(connection):
-            return overlap_sentences(await present_pollers(connection))
-    except NATS_FAILURES:
-        return []

@@ -1,5 +1,5 @@
-"""What `towpath check` says of the journal: its servers, and what is left in the
-earlier one."""
+"""What `towpath check` says of the journal: its servers, the pollers that run
+now, and what is left in the earlier journal."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def journal_findings(config: TowpathConfig) -> tuple[list[str], list[str], list[
         except ValueError as error:
             return [str(error)], [], []
         warnings += trial.warnings
+        warnings += asyncio.run(_overlapping_pollers(config))
         facts += trial.facts
     if "nats" in (config.journal.kind, config.journal.before):
         warned, found = asyncio.run(_judge_earlier(config))
@@ -56,3 +57,18 @@ async def _judge_earlier(config: TowpathConfig) -> tuple[list[str], list[str]]:
     if left:
         said = f"these readers have not passed everything there yet: {left}"
     return [], [f'journal.before = "{before}": {said}']
+
+
+async def _overlapping_pollers(config: TowpathConfig) -> list[str]:
+    """Pollers that run now and poll the same. What keeps it from asking is reported
+    already."""
+    from collectors.nats.nats_connection import NatsConnection, connected_once
+    from collectors.nats.nats_errors import NATS_FAILURES
+    from collectors.sharing.poller_presence import overlap_sentences, present_pollers
+
+    connection = NatsConnection(config.nats, "check")
+    try:
+        async with connected_once(connection):
+            return overlap_sentences(await present_pollers(connection))
+    except NATS_FAILURES:
+        return []
