@@ -15,6 +15,7 @@ from dashboards.chart import begin_drawing, escape
 from dashboards.report.report_figures import SiteFigures
 from dashboards.report.report_summary import site_level, worst_first
 from probes.wire.counted_text import counted
+from probes.wire.display import shortened
 
 _WIDTH, _HEIGHT, _EDGE, _FOOT = 340, 240, 14, 24
 _KM_PER_DEGREE = 111.32
@@ -90,8 +91,7 @@ def _names(spots: Sequence[tuple[SiteFigures, float, float]]) -> list[str]:
     taken: list[tuple[float, float, float]] = []
     out = []
     for site, x, y in spots:
-        name = site.site.name
-        short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+        short = shortened(site.site.name, _LONGEST_NAME)
         width = _CHARACTER * len(short)
         for begin, middle in (
             (x + 9, y),

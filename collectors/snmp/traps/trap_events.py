@@ -24,6 +24,7 @@ from collectors.snmp.traps.trap_text import (
     split_words,
     to_snake_case,
 )
+from probes.wire.display import shortened
 
 _ENTERPRISES = "1.3.6.1.4.1."
 _FAULT = LEVELS["warning"]
@@ -326,4 +327,4 @@ def _guess_severity(name: str, variables: Iterable[_Variable]) -> Severity:
 
 
 def _shorten(text: str) -> str:
-    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
+    return shortened(text, _MAX_TEXT)
