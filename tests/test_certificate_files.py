@@ -101,10 +101,22 @@ def test_each_role_watches_the_certificates_that_it_uses(tmp_path: Path) -> None
         private_key = "{made.private_key}"
         [ingest.mqtt]
         ca_file = "{made.authority}"
+        [ingest.dmz_nodes.outside]
+        ca_file = "{made.authority}"
+        certificate = "{made.certificate}"
+        private_key = "{made.private_key}"
+        [ingest.site_nodes.depot]
+        certificate = "{made.certificate}"
+        private_key = "{made.private_key}"
+        credentials_file = "{tmp_path}/depot.creds"
         """
     )
     config = read(settings)
     assert set(certificate_files(config, ROLES)) == {
+        "ingest.dmz_nodes.outside.ca_file",
+        "ingest.dmz_nodes.outside.certificate",
+        "ingest.site_nodes.depot.certificate",
+        "ingest.site_nodes.depot.credentials_file",
         "ingest.https.certificate",
         "ingest.mqtt.ca_file",
         "vpn_gateways.ca_file",

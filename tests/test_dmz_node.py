@@ -27,6 +27,7 @@ from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from probes.wire.clock import wall_ms
 from probes.wire.report import AgentCredential
+from towpath.check_journal import journal_findings
 from towpath.run import Installation
 
 SERIAL_DIGEST = "ab" * 32
@@ -219,6 +220,16 @@ async def test_nothing_in_the_dmz_names_a_device_or_opens_anything_inside(
         assert running.roles == ["ingest"]
         held = {file.name for file in files}
         assert not held & {"agents.sqlite", "pseudonym.key"}
+
+
+async def test_check_tries_the_server_from_outside_and_from_inside(
+    council: DmzCouncil,
+) -> None:
+    """The node as it is, which may do nothing there that it does not need."""
+    assert (await asyncio.to_thread(journal_findings, council.node()))[1] == []
+    _, warnings, facts = await asyncio.to_thread(journal_findings, council.inside())
+    assert warnings == []
+    assert facts[0].startswith("ingest.dmz_nodes.dmz: tls://127.0.0.1:")
 
 
 async def test_the_node_cannot_write_what_the_inside_publishes(

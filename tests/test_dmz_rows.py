@@ -256,6 +256,12 @@ def test_a_node_runs_the_role_ingest_and_writes_to_a_stream(tmp_path: Path) -> N
     assert any('expected "nats"' in problem for problem in problems)
 
 
+def test_a_dmz_node_and_a_site_node_have_different_names() -> None:
+    nodes = {"dmz_nodes": {"depot": {}}, "site_nodes": {"depot": {}}}
+    with pytest.raises(ValueError, match="'depot' is in dmz_nodes and in site_nodes"):
+        TowpathConfig.model_validate({"ingest": nodes})
+
+
 def test_a_council_has_dmz_nodes_or_is_one() -> None:
     with pytest.raises(ValueError, match="never both"):
         TowpathConfig.model_validate({"ingest": {"dmz": True, "dmz_nodes": {"a": {}}}})

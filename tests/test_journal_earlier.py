@@ -177,6 +177,8 @@ async def test_check_says_what_is_left_and_when_the_setting_can_go(
 ) -> None:
     await moving.run(moving.kind("files"), 0, 16, limit=8)
 
+    seen: list[list[str]] = []
+
     async def findings(name: str, before: str | None) -> tuple[list[str], list[str]]:
         journal: dict[str, object] = {
             "kind": name,
@@ -188,6 +190,7 @@ async def test_check_says_what_is_left_and_when_the_setting_can_go(
         config = config.model_copy(update={"nats": moving.nats})
         wrong, warnings, facts = await asyncio.to_thread(journal_findings, config)
         assert wrong == []
+        seen.append(facts)
         return warnings, facts[-1:]
 
     warnings, _ = await findings("nats", None)
@@ -207,7 +210,9 @@ async def test_check_says_what_is_left_and_when_the_setting_can_go(
         [f'journal.before = "files": {gone}'],
     )
     assert await findings("files", "nats") == ([], [f'journal.before = "nats": {gone}'])
+    assert seen[-1][0].startswith(f"{moving.nats.servers[0]}: nats-server 2.")
     assert (await findings("nats", None))[0] == []
     moving.nats = NatsConfig(servers=("nats://127.0.0.1:1",))
-    [warning], _ = await findings("files", "nats")
+    (tried, warning), _ = await findings("files", "nats")
+    assert tried.startswith("nats://127.0.0.1:1: cannot be reached")
     assert "journal.before cannot be read: nats://127.0.0.1:1: cannot be rea" in warning

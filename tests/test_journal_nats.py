@@ -153,9 +153,14 @@ async def test_a_reader_of_another_log_is_waited_for(place: JournalPlace) -> Non
         assert journal.stats.segments == 0
 
 
+async def _fail(until: int) -> None:
+    raise ConnectionError
+
+
 async def test_at_the_limit_the_oldest_unread_rows_go_and_the_reader_counts_them(
-    place: JournalPlace,
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Each once, also if the writer is killed between noting and dropping them."""
     async with place.journal("poll") as journal:
         async with place.reader("store") as reader:
             await journal.append(rows(0))
@@ -164,6 +169,12 @@ async def test_at_the_limit_the_oldest_unread_rows_go_and_the_reader_counts_them
         for first in range(8, 10_008, 500):
             await journal.append(noise(first))
         limits = {"max_bytes": SMALL, "segment_bytes": SMALL // 4}
+        killed = tidier(place, journal, **limits)
+        with monkeypatch.context() as patched:
+            # They are noted, and not dropped.
+            patched.setattr(killed, "_purge", _fail)
+            with pytest.raises(ConnectionError):
+                await killed.tidy(wall_ms())
         await tidier(place, journal, **limits).tidy(wall_ms())
         dropped = journal.stats.dropped_rows
         assert 500 < dropped < 10_000

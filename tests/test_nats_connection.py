@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +101,38 @@ async def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
             server.start()
             await until(lambda: not connection.problem)
     assert _events(logs) == ["nats_fails", "nats_works_again"]
+
+
+async def test_a_server_that_stands_still_with_much_unsent_is_left_for_another(
+    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client would wait until that server takes it all."""
+    for name in ("_LOOK_ANSWER_S", "_FLUSH_S"):
+        monkeypatch.setattr(f"collectors.nats.nats_connection.{name}", 0.1)
+    with running_nats(tmp_path / "nats", USERS) as second:
+        config = as_towpath(server, tmp_path)
+        both = {"servers": (server.url, second.url)}
+        async with NatsConnection(config.model_copy(update=both), "poll") as connection:
+            used = connection.client.connected_url
+            assert used is not None
+            still, other = (
+                (server, second) if used.port == server.port else (second, server)
+            )
+            os.kill(still.pid, signal.SIGSTOP)
+            try:
+                writing = [
+                    asyncio.create_task(
+                        connection.client.publish("any", bytes(1 << 20))
+                    )
+                    for _ in range(16)
+                ]
+                connection.doubt()
+                await until(lambda: connection._server().endswith(f":{other.port}"))
+                await until(lambda: not connection.problem)
+                for task in writing:
+                    task.cancel()
+            finally:
+                os.kill(still.pid, signal.SIGCONT)
 
 
 async def test_a_wrong_password_is_one_sentence_until_it_is_right(

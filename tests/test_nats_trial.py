@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from journal_places import JournalPlace
 from nats.js import api
 from nats_authority import Authority
 from nats_servers import NatsServer, as_towpath, nats_program, running_nats
 from services import Server, answers_tcp, free_port, running
 from structlog.testing import capture_logs
 from test_check import Folder
+from test_journal_log import drain, rows
 from waiting import until
 
 from collectors.journal import JournalConfig
@@ -124,6 +126,23 @@ async def test_another_authority_is_said(
     assert "nats.ca_file" in warning
 
 
+async def test_an_authority_that_is_put_right_is_read_without_a_restart(
+    secure: NatsServer,
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("collectors.nats.nats_connection._FIRST_S", 0.1)
+    file = tmp_path / "own.pem"
+    file.write_bytes(Authority(tmp_path, "other").file.read_bytes())
+    config = _config(secure, authority, tmp_path)
+    config = config.model_copy(update={"ca_file": file})
+    async with NatsConnection(config, "poll") as connection:
+        await until(lambda: "is not accepted" in connection.problem)
+        file.write_bytes(authority.file.read_bytes())
+        await until(lambda: not connection.problem)
+
+
 async def test_that_a_certificate_is_demanded_is_said(
     secure: NatsServer,
     authority: Authority,
@@ -202,6 +221,29 @@ async def test_a_limit_of_the_account_is_said(
             await JournalStreams(connection).ensure("poll", 30)
         [warning] = (await try_nats(config, JOURNAL)).warnings
     assert sentence in warning
+
+
+async def test_a_limit_of_what_a_reader_may_request_is_said(tmp_path: Path) -> None:
+    """By the check, and by the reader, which would wait for ever."""
+    said = "the servers refuse to send: Exceeded MaxRequestBatch of 10"
+    limit = "limits { max_request_batch: 10 }"
+    with (
+        running_nats(tmp_path / "nats", jetstream=limit) as server,
+        capture_logs() as logs,
+    ):
+        place = JournalPlace(tmp_path, server)
+        [warning] = (await try_nats(place.nats, JOURNAL)).warnings
+        assert said in warning
+        async with (
+            place.connection,
+            place.journal("poll") as journal,
+            place.reader("store") as reader,
+        ):
+            for first in range(0, 32, 8):
+                await journal.append(rows(first))
+            assert await drain(reader) == list(range(32))
+            await until(lambda: any(said in e.get("error", "") for e in logs))
+    assert [entry["event"] for entry in logs] == ["journal_reader_waits"]
 
 
 async def test_that_jetstream_is_off_is_said(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from towpath.config import TowpathConfig
+from collectors.nats.nats_config import NatsConfig
+from towpath.config import TowpathConfig, node_servers
 from towpath.journal_kind import JournalKind
 
 
@@ -14,21 +15,42 @@ def journal_findings(config: TowpathConfig) -> tuple[list[str], list[str], list[
     """Problems, warnings and facts, as sentences."""
     warnings: list[str] = []
     facts: list[str] = []
-    if config.journal.kind == "nats" or config.snmp.share:
+    is_written = config.journal.kind == "nats" or config.snmp.share
+    # A DMZ node may do nothing there that it does not need.
+    is_free = is_written and not config.ingest.dmz
+    if is_written or config.journal.before == "nats":
         from collectors.nats.nats_trial import try_nats
 
+        written = config.journal if is_written else None
         try:
-            trial = asyncio.run(try_nats(config.nats, config.journal))
+            trial = asyncio.run(try_nats(config.nats, written, is_free))
         except ValueError as error:
             return [str(error)], [], []
         warnings += trial.warnings
-        warnings += asyncio.run(_overlapping_pollers(config))
         facts += trial.facts
+    if is_free:
+        warnings += asyncio.run(_overlapping_pollers(config))
+    for setting, nats in node_servers(config).items():
+        warned, found = asyncio.run(_try_node(setting, nats))
+        warnings += warned
+        facts += found
     if "nats" in (config.journal.kind, config.journal.before):
         warned, found = asyncio.run(_judge_earlier(config))
         warnings += warned
         facts += found
     return [], warnings, facts
+
+
+async def _try_node(setting: str, nats: NatsConfig) -> tuple[list[str], list[str]]:
+    """Warnings and facts. Files may be on the machine with the role ingest alone."""
+    from collectors.nats.nats_trial import try_nats
+
+    try:
+        trial = await try_nats(nats, None)
+    except ValueError as error:
+        return [f"{setting}: {error}"], []
+    warnings = [f"{setting}: {warning}" for warning in trial.warnings]
+    return warnings, [f"{setting}: {fact}" for fact in trial.facts]
 
 
 async def _judge_earlier(config: TowpathConfig) -> tuple[list[str], list[str]]:

@@ -166,13 +166,12 @@ def certificate_files(
         files[name] = CertificateFile(notified.certificate)
     if config.store.kind == "influxdb" and config.store.ca_file is not None:
         files["store.ca_file"] = CertificateFile(config.store.ca_file, True)
-    if config.nats.ca_file is not None:
-        files["nats.ca_file"] = CertificateFile(config.nats.ca_file, True)
     servers = {"nats": config.nats}
     if "ingest" in roles:
-        for name, nats in config.ingest.dmz_nodes.items():
-            servers[f"ingest.dmz_nodes.{name}"] = nats
+        servers |= node_servers(config)
     for setting, nats in servers.items():
+        if nats.ca_file is not None:
+            files[f"{setting}.ca_file"] = CertificateFile(nats.ca_file, True)
         if nats.certificate is not None:
             files[f"{setting}.certificate"] = CertificateFile(nats.certificate)
         if nats.credentials_file is not None:
@@ -180,6 +179,19 @@ def certificate_files(
                 nats.credentials_file, expires_s=credentials_expire_s
             )
     return files
+
+
+def node_servers(config: TowpathConfig) -> dict[str, NatsConfig]:
+    """The servers of DMZ nodes and of sites' nodes, by setting."""
+    ingest = config.ingest
+    return {
+        f"ingest.{kind}.{name}": nats
+        for kind, nodes in (
+            ("dmz_nodes", ingest.dmz_nodes),
+            ("site_nodes", ingest.site_nodes),
+        )
+        for name, nats in nodes.items()
+    }
 
 
 def personal_folders(config: TowpathConfig) -> dict[Root, Path]:

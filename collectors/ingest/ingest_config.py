@@ -324,4 +324,10 @@ class IngestConfig(StrictModel):
                 "expected dmz on the DMZ node, dmz_nodes and site_nodes inside, never "
                 "both"
             )
+        if both := sorted(self.dmz_nodes.keys() & self.site_nodes.keys()):
+            # Rows about their streams have the name alone.
+            raise ValueError(
+                f"{both[0]!r} is in dmz_nodes and in site_nodes; expected another name "
+                "for one of them"
+            )
         return self

@@ -13,6 +13,7 @@ from typing import Self
 import structlog
 from nats import errors
 from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
 from nats.js import JetStreamContext
 
 from collectors.background_tasks import BackgroundTasks
@@ -32,9 +33,16 @@ _FIRST_S = 5.0
 _LOOK_S = 10.0
 _API_S = 5.0
 _CLOSE_S = 3.0
+_FLUSH_S = 2.0
 _LOOK_ANSWER_S = 3.0
 _UNANSWERED = 2
-_ENDED = (errors.StaleConnectionError, ConnectionResetError, BrokenPipeError)
+# If a line is slow or cut off; what is not answered then fails by itself.
+_ENDED = (
+    errors.StaleConnectionError,
+    errors.FlushTimeoutError,
+    ConnectionResetError,
+    BrokenPipeError,
+)
 
 
 class NatsConnection:
@@ -61,6 +69,8 @@ class NatsConnection:
         self._ready = asyncio.Event()
         self._tasks = BackgroundTasks()
         self._tls: ssl.SSLContext | None = None
+        # Of the last connection that worked.
+        self._writer: asyncio.StreamWriter | None = None
         self._credentials: NatsCredentials | None = None
 
     @property
@@ -104,7 +114,7 @@ class NatsConnection:
 
     async def _keep_up(self) -> None:
         while True:
-            if self.client.is_closed or self._is_new:
+            if self.client.is_closed or self._is_new or self._has_given_up:
                 # The client gives up when a server ends the connection with an error.
                 await self._connect()
             await self._look()
@@ -116,6 +126,28 @@ class NatsConnection:
     @property
     def _is_new(self) -> bool:
         return not (self.client.is_connected or self.client.is_reconnecting)
+
+    @property
+    def _has_given_up(self) -> bool:
+        """Whether it reports that it connects again, and does not any more."""
+        connecting = self.client._reconnection_task
+        return bool(
+            self.client.is_reconnecting and connecting is not None and connecting.done()
+        )
+
+    def _abort_ended(self) -> None:
+        """The client first waits until what it wrote is sent, or refused: to a server
+        that is cut off, or stands still, that is a quarter of an hour."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+            self._writer = None
+
+    def _drop_failed(self) -> None:
+        """The client waits for ever until a connection is closed whose TLS failed."""
+        transport = self.client._transport
+        if isinstance(transport, TcpTransport) and transport._bare_io_writer:
+            transport._bare_io_writer.transport.abort()
+            self.client._transport = None
 
     async def _connect(self) -> None:
         while True:
@@ -167,6 +199,9 @@ class NatsConnection:
             connect_timeout=_CONNECT_S,
             ping_interval=_PING_S,
             max_outstanding_pings=2,
+            # Without it, what has to wait for this waits for ever if the client is
+            # closed meanwhile.
+            flush_timeout=_FLUSH_S,
             tls=self._tls,
             user=self.config.user or None,
             password=self._password if self.config.user else None,
@@ -184,7 +219,10 @@ class NatsConnection:
         """Whether JetStream answers, too."""
         if not self.client.is_connected:
             self._unanswered = 0
+            self._abort_ended()
             return
+        if isinstance(transport := self.client._transport, TcpTransport):
+            self._writer = transport._io_writer
         try:
             await self._jetstream_quickly.account_info()
         except NATS_FAILURES as error:
@@ -208,6 +246,9 @@ class NatsConnection:
 
     async def _report_error(self, error: Exception) -> None:
         self._note_forbidden(error)
+        if not self.client.is_connected:
+            self._drop_failed()
+            await self._read_renewed()
         if isinstance(error, _ENDED) and not self._demands_certificate:
             # It ended, perhaps after an error that is logged already. Another server
             # may take over at once; if none does, that is logged.
@@ -220,15 +261,19 @@ class NatsConnection:
             self._report_problem(sentence)
 
     async def _report_change(self) -> None:
-        if self._tls is not None:
-            # Certificates may have been renewed since.
-            with contextlib.suppress(ValueError):
-                await asyncio.to_thread(self._read_files)
+        await self._read_renewed()
         if not self.client.is_connected and not self.problem:
             self.problem = f"{', '.join(self.config.servers)}: the connection ended"
         self._changed.set()
         for listener in tuple(self.listeners):
             listener()
+
+    async def _read_renewed(self) -> None:
+        """Certificates may have been renewed since, perhaps because they were what kept
+        it from connecting."""
+        if self._tls is not None:
+            with contextlib.suppress(ValueError):
+                await asyncio.to_thread(self._read_files)
 
     def _report_problem(self, sentence: str) -> None:
         self.problem = sentence

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
+from nats import errors
 from nats.js import api
 from nats.js import errors as jetstream_errors
 
@@ -16,6 +17,7 @@ from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection, connected_once
 from collectors.nats.nats_credentials import credentials_expire_s
 from collectors.nats.nats_errors import NATS_FAILURES, is_full
+from collectors.nats.stream_cursor import pull_request
 from collectors.nats.stream_settings import replicas_sentence, stream_differences
 from collectors.secret_mode import mode_refusal
 from probes.wire.clock import wall_ms
@@ -40,9 +42,12 @@ class NatsTrial(msgspec.Struct, frozen=True):
     facts: list[str] = []
 
 
-async def try_nats(config: NatsConfig, journal: JournalConfig) -> NatsTrial:
+async def try_nats(
+    config: NatsConfig, journal: JournalConfig | None, makes_stream: bool = True
+) -> NatsTrial:
     """Connects to each server, and makes a stream for a moment, as large as a log of
-    the journal may become. Raises `ValueError` for files that cannot be used."""
+    the journal may become; without `journal`, none of ours is there. Raises
+    `ValueError` for files that cannot be used."""
     trial = NatsTrial(_judge_secrets(config))
     is_tried = False
     for server in config.servers:
@@ -51,11 +56,12 @@ async def try_nats(config: NatsConfig, journal: JournalConfig) -> NatsTrial:
         try:
             async with connected_once(connection):
                 _judge_server(connection, trial)
-                if not is_tried:
+                if journal is not None and not is_tried:
                     is_tried = True
                     days, size = journal.max_days, journal.max_bytes
                     trial.warnings.extend(await _judge_streams(connection, days))
-                    trial.warnings.extend(await _try_stream(connection, size))
+                    if makes_stream:
+                        trial.warnings.extend(await _try_stream(connection, size))
         except NATS_FAILURES as error:
             trial.warnings.append(connection.sentence(error))
     return trial
@@ -170,9 +176,12 @@ async def _write_and_read(
     await streams.reader_infos(stream)
     inbox = await client.subscribe(client.new_inbox())
     request = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.check"
-    await client.publish(request, b"1", reply=inbox.subject)
+    await client.publish(request, pull_request(), reply=inbox.subject)
     message = await inbox.next_msg(timeout=_ANSWER_S)
     await inbox.unsubscribe()
+    if not message.reply:
+        why = (message.headers or {}).get("Description", "no reason")
+        raise errors.Error(f"the servers refuse to send: {why}")
     await message.ack_sync(timeout=_ANSWER_S)
     await jetstream.consumer_info(stream, "check")
     await jetstream.purge_stream(stream, seq=2)

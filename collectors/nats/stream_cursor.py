@@ -21,11 +21,15 @@ from collectors.journal.journal_stats import ReaderStats
 from collectors.journal.segment import Position
 from collectors.nats.journal_streams import JournalStreams, incarnation
 from collectors.nats.nats_errors import NATS_FAILURES
-from collectors.nats.stream_message import DROPPED, DroppedNote, batches_of, frame_of
+from collectors.nats.stream_gaps import StreamGaps
+from collectors.nats.stream_message import DROPPED, batches_of, frame_of
 from probes.wire.clock import wall_ms
 
 _log = structlog.get_logger()
-_AT_ONCE = 64
+AT_ONCE = 64
+# As much of each log, in the largest messages, that memory and the connection bear.
+_ROOM_BYTES = 4 << 20
+_LARGEST_BYTES = 1 << 20
 _HEARTBEAT_S = 2.0
 _SILENT_S = 5.0
 _REQUEST_S = 15.0
@@ -33,6 +37,7 @@ _RETRY_S = 0.5
 _BEHIND_TRIES = 60
 _ENDED = frozenset({"404", "408"})
 _HEARTBEAT = "100"
+_CONFLICT, _EXCEEDED = "409", "Exceeded"
 _DAY_MS = 86_400_000
 
 
@@ -42,6 +47,10 @@ class ConsumerTaken(RuntimeError):
 
 class _Interrupted(Exception):
     """Messages were lost on the way, or the consumer moved: begin again."""
+
+
+class _Refused(Exception):
+    """The servers do not do what every reader needs: a limit of theirs is too low."""
 
 
 class ArrivedMessage(msgspec.Struct):
@@ -79,7 +88,8 @@ class StreamCursor:
         self._unpassed: deque[ArrivedMessage] = deque()
         self._incarnation = 0
         self._received = self._passed = self._seek = self._behind = 0
-        self._missed: list[range] = []
+        self._gaps = StreamGaps(log, stats)
+        self._message_bytes = _LARGEST_BYTES
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._is_current = False
@@ -102,9 +112,9 @@ class StreamCursor:
     def passed(self, position: Position) -> int:
         """Returns the rows that this adds."""
         rows = 0
+        if position.segment != self._incarnation:
+            return rows
         while self._unpassed and self._unpassed[0].at.offset <= position.offset:
-            if self._unpassed[0].at.segment > position.segment:
-                break
             message = self._unpassed.popleft()
             rows += message.rows
             self._passed = message.at.offset
@@ -115,13 +125,20 @@ class StreamCursor:
     def took(self, messages: list[ArrivedMessage]) -> None:
         """These have been read: the first of `ready`."""
         for message in messages:
-            assert self.ready.popleft() is message
-            self._unpassed.append(message)
+            if not self.ready or self.ready[0] is not message:
+                # The stream has lost its end meanwhile: this is not in it any more.
+                break
+            self.ready.popleft()
+            is_next = message.at.segment == self.position.segment
+            before = self.position.offset if is_next else 0
+            self._gaps.miss(before, message.at.offset)
             self.position = message.at
+            if message.at.segment == self._incarnation:
+                # Nobody keeps what is of a stream that was made again.
+                self._unpassed.append(message)
             if message.is_note:
-                self._count_missed(message.data)
-        if len(self.ready) <= _AT_ONCE:
-            self._has_room.set()
+                self._gaps.count(message.data, message.at.offset)
+        self._look_for_room()
 
     def decode(self, message: ArrivedMessage) -> list[Batch]:
         """In a thread. Raises `Newer`."""
@@ -149,8 +166,8 @@ class StreamCursor:
                 await self._follow()
             except _Interrupted:
                 pass
-            except ConsumerTaken as taken:
-                self._failures.failed(str(taken), log=self._name)
+            except (ConsumerTaken, _Refused) as error:
+                self._failures.failed(str(error), log=self._name, reader=self._reader)
             except NATS_FAILURES as error:
                 if self._streams.connection.is_connected:
                     text = self._streams.connection.sentence(error)
@@ -188,15 +205,16 @@ class StreamCursor:
 
         # Its own `next_msg` sometimes loses that it is cancelled.
         subscription = await client.subscribe(client.new_inbox(), cb=put)
-        self._failures.recovered(log=self._name)
         delivered = 0
         connection.listeners.add(interrupt)
         try:
             while True:
                 await self._has_room.wait()
-                await client.publish(subject, _request(), reply=subscription.subject)
+                batch = min(AT_ONCE, max(1, _ROOM_BYTES // self._message_bytes))
+                request = pull_request(batch)
+                await client.publish(subject, request, reply=subscription.subject)
                 received = self._received
-                delivered = await self._receive(inbox, delivered)
+                delivered = await self._receive(inbox, batch, delivered)
                 if self._received == received:
                     await self._check_end()
         finally:
@@ -220,9 +238,7 @@ class StreamCursor:
                 raise _Interrupted
             self._behind = 0
             if known > last:
-                self._report_gap(0, "the stream has lost its end")
-                self.ready.clear()
-                self.position = Position(number, last)
+                self._lose_end(number, last)
             elif not is_first:
                 return
             self._incarnation = number
@@ -231,10 +247,33 @@ class StreamCursor:
             return
         self._incarnation = number
         self._received = self._passed = 0
+        self._unpassed.clear()
+        self._gaps.forget()
         if is_of_stream(start):
-            self._report_gap(0, "the stream was made again")
+            self._gaps.report(start.offset, "the stream was made again")
         if not self.ready:
             self.position = Position(number, self._received)
+
+    def _lose_end(self, number: int, last: int) -> None:
+        """The servers have lost what was after `last`: other rows will be there."""
+        self._gaps.report(last, "the stream has lost its end")
+
+        def is_lost(at: Position) -> bool:
+            return at.segment == number and at.offset > last
+
+        for messages in (self.ready, self._unpassed):
+            while messages and is_lost(messages[-1].at):
+                messages.pop()
+        self._look_for_room()
+        if is_lost(self.position):
+            self.position = Position(number, last)
+
+    def _look_for_room(self) -> None:
+        waiting_bytes = sum(len(message.data) for message in self.ready)
+        if len(self.ready) > AT_ONCE or waiting_bytes > _ROOM_BYTES:
+            self._has_room.clear()
+        else:
+            self._has_room.set()
 
     async def _check_end(self) -> None:
         """After a cut between servers a consumer (of 2.9) may not notice messages that
@@ -245,9 +284,12 @@ class StreamCursor:
         if info.state.messages and info.state.last_seq > self._received:
             raise _Interrupted
 
-    async def _receive(self, inbox: asyncio.Queue[Msg | None], delivered: int) -> int:
-        """The answers to one request. `delivered` is the consumer's last number."""
-        left = _AT_ONCE
+    async def _receive(
+        self, inbox: asyncio.Queue[Msg | None], left: int, delivered: int
+    ) -> int:
+        """The answers to a request for `left` messages. `delivered` is the consumer's
+        last number."""
+        largest = 1
         while left:
             try:
                 async with asyncio.timeout(_SILENT_S):
@@ -256,21 +298,27 @@ class StreamCursor:
                 raise _Interrupted from None
             if message is None:
                 raise _Interrupted
-            status = (message.headers or {}).get("Status", "")
-            if status in (_HEARTBEAT, *_ENDED):
+            headers = message.headers or {}
+            status = headers.get("Status", "")
+            if status and status not in (_HEARTBEAT, *_ENDED):
+                why = headers.get("Description", "")
+                if status == _CONFLICT and why.startswith(_EXCEEDED):
+                    raise _Refused(f"the servers refuse to send: {why}")
+                raise _Interrupted
+            self._failures.recovered(log=self._name, reader=self._reader)
+            if status:
                 if not self.ready:
                     self._is_current, self._known_ms = True, wall_ms()
                     self._wake()
                 if status in _ENDED:
                     return delivered
                 continue
-            if status:
-                raise _Interrupted
             sequence = message.metadata.sequence
             if delivered and sequence.consumer != delivered + 1:
                 raise _Interrupted
             delivered = sequence.consumer
             self._arrive(message, sequence.stream)
+            self._message_bytes = largest = max(largest, len(message.data))
             left -= 1
         return delivered
 
@@ -283,8 +331,6 @@ class StreamCursor:
             if sequence <= self._passed:
                 self.reply = message.reply
             return
-        if sequence > self._received + 1:
-            self._missed.append(range(self._received + 1, sequence))
         self._received = sequence
         pending = message.metadata.num_pending
         is_note = DROPPED in (message.headers or {})
@@ -303,35 +349,14 @@ class StreamCursor:
         )
         self._is_current = not pending
         self._known_ms = self.ready[-1].committed_ms
-        if len(self.ready) > _AT_ONCE:
-            self._has_room.clear()
+        self._look_for_room()
         self._wake()
 
-    def _count_missed(self, data: bytes) -> None:
-        note = msgspec.msgpack.decode(data, type=DroppedNote)
-        missed = [
-            rows
-            for sequence, rows in note.messages
-            if any(sequence in span for span in self._missed)
-        ]
-        if missed:
-            self._report_gap(sum(missed), "dropped before it was read")
 
-    def _report_gap(self, rows: int, reason: str) -> None:
-        self._stats.gaps += 1
-        self._stats.gap_rows += rows
-        _log.warning(
-            "journal_gap",
-            log=self._name,
-            at=str(self.position),
-            rows=rows,
-            error=reason,
-        )
-
-
-def _request() -> bytes:
+def pull_request(batch: int = AT_ONCE) -> bytes:
+    """Requests messages of a consumer."""
     body: dict[str, Any] = {
-        "batch": _AT_ONCE,
+        "batch": batch,
         "expires": int(_REQUEST_S * 1e9),
         "idle_heartbeat": int(_HEARTBEAT_S * 1e9),
     }

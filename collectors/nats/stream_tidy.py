@@ -12,6 +12,7 @@ from collectors.journal.journal_config import JournalConfig
 from collectors.journal.journal_stats import JournalStats
 from collectors.nats.journal_streams import JournalStreams, ReaderProgress
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.nats_errors import is_full
 from collectors.nats.stream_message import DROPPED, DroppedNote, frame_of
 
 _log = structlog.get_logger()
@@ -40,7 +41,7 @@ class StreamTidy:
     ) -> None:
         self._streams, self._log, self._config = streams, log, config
         self._stats = stats
-        # What was dropped and is not noted in the stream yet.
+        # What was dropped without a note, as the servers had no room for one.
         self._unnoted: list[tuple[int, int]] = []
 
     async def tidy(self, now_ms: int) -> None:
@@ -57,7 +58,10 @@ class StreamTidy:
             full_released = released if self._stats.full else 0
             await self._drop(info, passed, full_released, now_ms)
             info = await self._info()
-        await self._note()
+        while self._unnoted:
+            part = self._unnoted[:_NOTED_AT_ONCE]
+            await self._note(part)
+            self._unnoted = self._unnoted[len(part) :]
         state = info.state
         self._stats.bytes, self._stats.segments = state.bytes, min(state.messages, 1)
         self._stats.oldest_ms = await self._oldest_ms(state)
@@ -67,7 +71,8 @@ class StreamTidy:
     ) -> None:
         """Drops the oldest unread messages up to `released`, those that are too old,
         and those beyond the limit. What a dropped note said is noted again, but what
-        every reader has passed."""
+        every reader has passed. They are noted before they go: a note of what is still
+        there, or a second one, has no effect on readers."""
         state, config = info.state, self._config
         over = state.bytes - config.max_bytes
         if over > 0:
@@ -93,23 +98,31 @@ class StreamTidy:
                 noted += [(at, rows) for at, rows in note.messages if at > passed]
         if not dropped:
             return
+        await self._note_first(noted + dropped)
         await self._purge(dropped[-1][0])
         rows = sum(rows for _, rows in dropped)
-        self._unnoted += noted + dropped
         self._stats.dropped_bytes += size
         self._stats.dropped_rows += rows
         _log.error("journal_dropped_unread", log=self._log, bytes=size, rows=rows)
 
-    async def _note(self) -> None:
-        """Notes in the stream what was dropped: a reader that missed it counts it."""
-        while self._unnoted:
-            part = self._unnoted[:_NOTED_AT_ONCE]
-            await self._streams.connection.jetstream.publish(
-                self._streams.subject(self._log),
-                msgspec.msgpack.encode(DroppedNote(part)),
-                headers={DROPPED: "1"},
-            )
-            self._unnoted = self._unnoted[len(part) :]
+    async def _note_first(self, messages: list[tuple[int, int]]) -> None:
+        for at in range(0, len(messages), _NOTED_AT_ONCE):
+            try:
+                await self._note(messages[at : at + _NOTED_AT_ONCE])
+            except jetstream_errors.APIError as error:
+                if not is_full(error):
+                    raise
+                # There is room when these messages are gone.
+                self._unnoted += messages[at:]
+                return
+
+    async def _note(self, messages: list[tuple[int, int]]) -> None:
+        """Notes in the stream what is dropped: a reader that missed it counts it."""
+        await self._streams.connection.jetstream.publish(
+            self._streams.subject(self._log),
+            msgspec.msgpack.encode(DroppedNote(messages)),
+            headers={DROPPED: "1"},
+        )
 
     async def _oldest_ms(self, state: api.StreamState) -> int | None:
         if not state.messages:
