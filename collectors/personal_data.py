@@ -29,9 +29,16 @@ from collectors.support_codes import (
     prune_support,
     read_support,
 )
+from collectors.written_answers import (
+    WRITTEN_FILE,
+    count_answers,
+    erase_answers,
+    prune_answers,
+    read_answers,
+)
 
 PERSONAL_DAYS = 30
-Root = Literal["journal", "store", "bodies", "registry", "broker"]
+Root = Literal["journal", "store", "bodies", "registry", "api", "broker"]
 
 
 class PersonalDataPlace(msgspec.Struct, frozen=True):
@@ -183,6 +190,18 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         read_support,
     ),
     PersonalDataPlace(
+        "api",
+        WRITTEN_FILE,
+        "answers to programs that changed a laptop with an `Idempotency-Key`: what "
+        "`towpath fleet list` shows of it",
+        "a day; removed when the file is next used, within 30 days at most",
+        "at once",
+        erase_answers,
+        prune_answers,
+        count_answers,
+        read_answers,
+    ),
+    PersonalDataPlace(
         "broker",
         "*",
         "user names of laptops that use MQTT; mosquitto's own database has messages "
@@ -203,7 +222,7 @@ def erase_agent(folders: Mapping[Root, Path], agent: str) -> int:
         place.erase(path, agent)
         for place in PLACES
         if place.erase is not None
-        for path in _files(folders, place)
+        for path in place_files(folders, place)
     )
 
 
@@ -214,7 +233,7 @@ def read_agent(
     `sqlite3.Error`."""
     for place in PLACES:
         if place.read is not None:
-            paths = _files(folders, place)
+            paths = place_files(folders, place)
             yield place, [found for path in paths for found in place.read(path, agent)]
 
 
@@ -224,7 +243,7 @@ def count_agent_lines(folders: Mapping[Root, Path], agent: str) -> int:
         place.count(path, agent)
         for place in PLACES
         if place.count is not None
-        for path in _files(folders, place)
+        for path in place_files(folders, place)
     )
 
 
@@ -234,7 +253,7 @@ def prune_files(folders: Mapping[Root, Path], before_ms: int) -> int:
         place.prune(path, before_ms)
         for place in PLACES
         if place.prune is not None
-        for path in _files(folders, place)
+        for path in place_files(folders, place)
     )
 
 
@@ -244,6 +263,7 @@ def _names(agent: str) -> Callable[[bytes], bool]:
     return lambda line: named.search(line) is not None
 
 
-def _files(folders: Mapping[Root, Path], place: PersonalDataPlace) -> list[Path]:
+def place_files(folders: Mapping[Root, Path], place: PersonalDataPlace) -> list[Path]:
+    """The files of a place that there are now."""
     folder = folders.get(place.root)
     return [] if folder is None else sorted(folder.glob(place.glob))

@@ -13,7 +13,7 @@ import msgspec
 
 from collectors.batch import Batch
 from collectors.journal.frame import Damaged, Newer, unpack
-from collectors.journal.quarantine import matching_lines
+from collectors.journal.quarantine import QuarantinedLine, matching_lines
 from collectors.journal.segment import frame_at, list_segments
 
 # A secret's hash says nothing about a person, and is nobody's to have.
@@ -21,18 +21,12 @@ _SECRETS = ("secret_hash", "broker_hash", "pending_hash", "pending_broker_hash")
 Record = dict[str, object]
 
 
-class _QuarantinedLine(msgspec.Struct):
-    aside_ms: int
-    reason: str
-    batch: Batch
-
-
 def read_lines(path: Path, agent: str, names: Callable[[bytes], bool]) -> list[Record]:
     """The rows of the laptop in the lines for which `names` is true."""
     records: list[Record] = []
     for line in matching_lines(path, names):
         try:
-            quarantined = msgspec.json.decode(line, type=_QuarantinedLine)
+            quarantined = msgspec.json.decode(line, type=QuarantinedLine)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             # What could not be a batch: the line as it is.
             records.append({"line": line.decode("utf-8", "replace")})

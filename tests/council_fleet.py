@@ -8,6 +8,7 @@ from pathlib import Path
 from stop_keys import COUNCIL, line
 
 from collectors.ingest.ingest_config import IngestConfig, PolicyConfig, RegistryConfig
+from collectors.ingest.laptop_policies import Freezes, no_freezes
 from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.stop_order_file import write_lines
 from dashboards.web.fleet_page import FleetSource
@@ -56,6 +57,7 @@ def fleet_source(
     now_ms: int,
     *stops: dict[str, object],
     expected: Path | None = None,
+    freezes: Freezes = no_freezes,
 ) -> FleetSource:
     config = IngestConfig(
         registry=RegistryConfig(
@@ -67,4 +69,6 @@ def fleet_source(
         config.registry.stop_orders,
         [line(at_ms=now_ms - number, **stop) for number, stop in enumerate(stops)],
     )
-    return FleetSource(config, lambda: now_ms, lambda: laptops, expected)
+    return FleetSource(
+        config, lambda: now_ms, lambda: laptops, expected, freezes=freezes
+    )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from collectors.batch import Batch, Schema
+from collectors.dmz.dmz_leftovers import remove_leftovers
 from collectors.dmz.dmz_registry import DmzRegistry
 from collectors.dmz.published_registry import (
     ESTATE,
@@ -27,11 +28,14 @@ from collectors.dmz.published_registry import (
 from collectors.dmz.pulled_rows import NOT_ENROLLED, NOT_ITS_OWN, take_rows
 from collectors.dmz.registry_publisher import RegistryPublisher
 from collectors.estate.estate_model import Estate
+from collectors.ingest.body_quarantine import BodyQuarantine
 from collectors.ingest.ingest_config import PolicyConfig, RegistryConfig
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import RegistryState, SignIn, secret_digest
+from collectors.journal import Quarantine
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
+from collectors.personal_data import Root
 from towpath.check import check_config
 from towpath.config import TowpathConfig, read
 
@@ -180,6 +184,43 @@ def test_rows_of_laptops_that_are_let_in_are_taken_and_no_others() -> None:
     )
     assert [batch.columns[1] for batch in pulled.batches] == [["ours", "ours"]]
     assert pulled.left_out == {NOT_ENROLLED: 2, NOT_ITS_OWN: 3}
+
+
+def test_a_node_keeps_nothing_aside_of_laptops_that_are_gone(tmp_path: Path) -> None:
+    folders: dict[Root, Path] = {
+        "journal": tmp_path / "journal",
+        "bodies": tmp_path / "aside",
+    }
+    dead = Quarantine(folders["journal"] / "ingest" / "dead", "dead")
+    for sender in ("agent/ours", "agent/erased", "dmz"):
+        batch = msgspec.structs.replace(rows("vpn", "agent", "any"), source=sender)
+        dead.put(batch, "does not fit", 1)
+    BodyQuarantine(folders["bodies"], 9).put(b"erased", "malformed", 1)
+    assert remove_leftovers(folders, lambda agent: agent == "ours") == 2
+    left = (tmp_path / "journal" / "ingest" / "dead" / "dead.jsonl").read_text()
+    assert "erased" not in left
+    assert (left.count("agent/ours"), left.count('["dmz"')) == (1, 1)
+    assert list(folders["bodies"].iterdir()) == []
+
+
+async def test_a_node_looks_again_whenever_a_laptop_goes(tmp_path: Path) -> None:
+    asked: list[list[bool]] = []
+    registry = DmzRegistry(
+        NatsConnection(NatsConfig(), "test"),
+        tmp_path / "orders",
+        PolicyConfig(),
+        lambda: 1,
+        remove_leftovers=lambda is_enrolled: asked.append([*map(is_enrolled, "abc")]),
+    )
+    # Before it has the whole list, everybody would seem to have gone.
+    await registry._tidy()
+    assert asked == []
+    for laptops, looks in (("ab", 1), ("ab", 1), ("abc", 1), ("ac", 2)):
+        sign_ins = [SignIn(name, b"h", None, "hall") for name in laptops]
+        registry.view = view_of(RegistryState(sign_ins, {}, {}))
+        await registry._tidy()
+        assert len(asked) == looks
+    assert asked == [[True, True, False], [True, False, True]]
 
 
 def test_a_node_speaks_of_itself_under_its_own_name_only() -> None:

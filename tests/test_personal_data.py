@@ -40,6 +40,11 @@ from collectors.retention import DAY_MS, Retention
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, StoreWriter, open_store
 from collectors.store.erasure import Erasures, without_erased
+from dashboards.web.api.written_requests import (
+    WrittenAnswer,
+    WrittenRequests,
+    written_file,
+)
 from probes.wire.clock import wall_ms
 from probes.wire.report import Enrolment
 from towpath.config import TowpathConfig, personal_folders
@@ -187,8 +192,7 @@ def test_erasing_a_laptop_that_nobody_knows_fails_and_changes_nothing(
 ) -> None:
     council = Council(tmp_path)
     council.write_settings()
-    # Makes the registry.
-    towpath("fleet", "list", "-c", council.settings)
+    enrol(council.config)
     plant(council.config, HER)
     before = contents(council.config.state)
     ended = towpath("fleet", "erase", "nobody", "-c", council.settings)
@@ -259,6 +263,7 @@ async def test_every_file_that_names_a_laptop_is_in_the_list(tmp_path: Path) -> 
             ("store", "personal/**/*"),
             ("bodies", "*.body"),
             ("registry", "agents.sqlite*"),
+            ("api", "api-requests.sqlite"),
         }
         out = tmp_path / "her.zip"
         ended = await asyncio.to_thread(
@@ -300,6 +305,9 @@ def plant(config: TowpathConfig, agent: str) -> None:
         batch(agent), "refused", now_ms
     )
     BodyQuarantine(config.ingest.aside, 200).put(agent.encode(), "malformed", now_ms)
+    written = WrittenRequests(written_file(config.alerts.standing))
+    written.begin("token t", agent, b"", now_ms)
+    written.end("token t", agent, WrittenAnswer(200, {}, agent.encode()))
 
 
 def enrol(config: TowpathConfig) -> str:

@@ -22,6 +22,11 @@ from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
 from collectors.store.erasure import Erasures
 from collectors.support_codes import SupportCodes, support_codes_file
+from dashboards.web.api.written_requests import (
+    WrittenAnswer,
+    WrittenRequests,
+    written_file,
+)
 from probes.wire.clock import wall_ms
 from probes.wire.report import Enrolment
 
@@ -35,6 +40,7 @@ def folders(root: Path) -> dict[Root, Path]:
         "store": root / "store",
         "bodies": root / "aside",
         "registry": root,
+        "api": root,
         "broker": root / "broker",
     }
 
@@ -74,12 +80,17 @@ async def planted(root: Path) -> tuple[str, str]:
     bodies = BodyQuarantine(root / "aside", 200)
     (root / "broker").mkdir()
     users = []
+    written = WrittenRequests(written_file(root / "alerts.sqlite"))
     codes = SupportCodes(support_codes_file(root / "agents.sqlite"), wall_ms)
     for agent in (her.agent, other.agent):
         codes.open(codes.make(agent).code, "council:grace", "Grace Hopper")
         Erasures(root / "store").request(agent, now_ms - 1, done=True)
         bodies.put(b'{"agent": "' + agent.encode(), "malformed", now_ms)
         users.append(f"{agent}:$7$101$salt$hash\n")
+        written.begin("token t", f"key of {agent}", b"", now_ms)
+        written.end(
+            "token t", f"key of {agent}", WrittenAnswer(200, {}, agent.encode())
+        )
     (root / "broker" / "users").write_text("".join(users))
     return her.agent, other.agent
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from api_council import CouncilApi, api_sources
+from structlog.testing import capture_logs
 from test_web_api import problem
 from typer.testing import CliRunner
 
 from alerts.alert_access import list_silences, open_alerts
 from collectors.ingest import Registry
+from collectors.written_answers import count_answers, erase_answers, read_answers
 from dashboards.web.api.written_requests import WrittenRequests, written_file
 from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.sign_in.local_users import LocalUsers
@@ -192,6 +194,27 @@ def test_an_administrators_program_looks_after_laptops(
         assert client.get(path).json()["state"] == "enrolled"
         lost = client.put(f"{path}/place", json={"team": "nobody", "ring": ""})
         assert problem(lost)[0] == 422
+
+
+def test_what_programs_did_to_a_laptop_can_be_erased(api: CouncilApi) -> None:
+    agent, kept = enrol(api), written_file(api.path)
+    with api.client() as client, capture_logs() as logs:
+        key = {"Idempotency-Key": "k"}
+        path = f"/agents/{agent}/revocation"
+        assert client.put(path, json={"why": "lost"}, headers=key).status_code == 200
+        assert client.delete(f"/agents/{agent}x/revocation").status_code == 404
+    with Registry(api_sources(api.path).ingest.registry) as registry:
+        newest = registry.admin.audit()[0]
+    assert (newest.who, newest.what) == ("inventory", "laptop revoked")
+    assert newest.subject == agent
+    # The audit of the API and the log have neither its name nor a wrong one.
+    assert [entry.about for entry in api.tokens.audit()] == ["a laptop", "a laptop"]
+    assert agent not in f"{logs}{api.tokens.audit()}"
+    (answer,) = read_answers(kept, agent)
+    assert answer["caller"] == "token inventory"
+    assert '"state":"revoked"' in str(answer["answer"])
+    assert count_answers(kept, agent) == erase_answers(kept, agent) == 1
+    assert agent.encode() not in kept.read_bytes()
 
 
 def enrol(api: CouncilApi) -> str:

@@ -201,6 +201,7 @@ def personal_folders(config: TowpathConfig) -> dict[Root, Path]:
         "store": config.store.folder,
         "bodies": config.ingest.aside,
         "registry": config.ingest.registry.path.parent,
+        "api": config.alerts.standing.parent,
     }
     if config.ingest.broker is not None:
         folders["broker"] = config.ingest.broker.password_file.parent

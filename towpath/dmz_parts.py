@@ -12,7 +12,7 @@ from collectors.ingest import BrokerFiles, HttpsIngest, Registry
 from collectors.journal import Append
 from probes.wire.clock import WallClock
 from probes.wire.sample import Sample
-from towpath.config import TowpathConfig
+from towpath.config import TowpathConfig, personal_folders
 from towpath.journal_kind import JournalKind
 from towpath.process_pieces import Pieces, Sources
 
@@ -82,11 +82,18 @@ def dmz_ingest(
     """What a DMZ node serves to laptops."""
     # The client library is imported only where it is needed.
     from collectors.dmz.dmz_identities import DmzIdentities
+    from collectors.dmz.dmz_leftovers import remove_leftovers
     from collectors.dmz.dmz_registry import DmzRegistry
 
     assert kind.connection is not None
     orders = config.ingest.registry.stop_orders
-    registry = DmzRegistry(kind.connection, orders, config.ingest.policy, now_ms)
+    registry = DmzRegistry(
+        kind.connection,
+        orders,
+        config.ingest.policy,
+        now_ms,
+        remove_leftovers=partial(remove_leftovers, personal_folders(config)),
+    )
     return HttpsIngest(
         config.ingest,
         registry,

@@ -49,6 +49,7 @@ _ROOTS: dict[Root, str] = {
     "store": "<state>/store",
     "bodies": "<state>/aside/ingest",
     "registry": "<state>",
+    "api": "<state>",
     "broker": "<state>/broker",
 }
 _RULES_HEAD = (

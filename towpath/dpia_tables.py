@@ -17,6 +17,7 @@ DIAGRAM_BEGIN, DIAGRAM_END = "<!-- flows: begin -->\n", "<!-- flows: end -->"
 # In every row of every item.
 _COMMON = frozenset({"outcome", "ok", "state", "cost_bytes"})
 _GROUPS = "experience"
+_DMZ = "a DMZ node"
 
 
 class Purpose(NamedTuple):
@@ -87,6 +88,7 @@ _FOLDERS: Mapping[Root, _Folder] = {
     "store": _Folder("store of single laptops", "journal", "files 0600, apart"),
     "bodies": _Folder("bodies that cannot be read", "ingest", "files 0600"),
     "registry": _Folder("registry", "ingest", "files 0600, hashes of secrets"),
+    "api": _Folder("answers of the API", "registry", "files 0600"),
     "broker": _Folder("broker", "laptop", "TLS, one user for each laptop"),
 }
 
@@ -142,6 +144,7 @@ def _flows(
     for place in places:
         folder = _FOLDERS[place.root]
         yield folder.source, folder.title, place.holds, folder.measure, place.kept
+    yield from _dmz_flows(names)
     yield (
         "Microsoft's record of calls",
         "role `calls`, in memory",
@@ -177,6 +180,44 @@ def _flows(
     )
 
 
+def _dmz_flows(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """The flows that only a council with a DMZ node has."""
+    node = "TLS with a certificate of each side; files of that machine's nats-server"
+    yield (
+        "laptop",
+        f"{_DMZ}, if there is one",
+        ", ".join(names),
+        "TLS with a checked certificate; a secret for each laptop",
+        "on its nats-server until the inside has pulled them, 31 days at most; what "
+        "does not fit or cannot be read in its files, 30 days",
+    )
+    yield (
+        "registry",
+        f"{_DMZ} (bucket `agents` of its nats-server)",
+        "enrolled laptops: pseudonym, home site, team, ring, hashes of secrets; hashes "
+        "of enrolment tokens",
+        node,
+        "as enrolled laptops",
+    )
+    yield (
+        _DMZ,
+        "registry",
+        "of laptops that enrol there: random id, digest of the computer's number, new "
+        "secret, address (for tokens that are limited to networks); of all: hour last "
+        "seen, versions of agent and policy",
+        node,
+        "not kept on the way; what the inside keeps is in the registry's row",
+    )
+    yield (
+        _DMZ,
+        "journal",
+        "what laptops reported there; rows of laptops that are not enrolled are left "
+        "out",
+        "TLS with a certificate of each side; only the inside opens the connection",
+        "as in the journal",
+    )
+
+
 def flows_diagram(catalogue: Catalogue, places: Iterable[PersonalDataPlace]) -> str:
     """The same as a picture (Mermaid)."""
     count = sum(measurement.personal for measurement in catalogue)
@@ -190,6 +231,10 @@ def flows_diagram(catalogue: Catalogue, places: Iterable[PersonalDataPlace]) -> 
         lines.append(f'  {folder.source} --> {root}["{folder.title}"]')
     lines += [
         '  broker -- TLS --> ingest["ingest"]',
+        '  laptop -. TLS .-> dmz["DMZ node, if there is one"]',
+        "  dmz -. TLS .-> journal",
+        "  registry -. TLS .-> dmz",
+        "  dmz -. TLS .-> registry",
         '  journal -- "groups of ten or more" --> shared["shared store"]',
         '  microsoft["Microsoft\'s record of calls"] -- TLS --> calls["role calls"]',
         '  calls -- "groups of ten or more" --> shared',

@@ -45,13 +45,18 @@ def api_sources(config: TowpathConfig, estate: EstateFile) -> ApiSources:
 
 def retention_jobs(config: TowpathConfig) -> list[Job]:
     """The files that the store role deletes when their time is over."""
-    folders = personal_folders(config)
-    days = min(config.store.personal_days or PERSONAL_DAYS, PERSONAL_DAYS)
     erasures = Erasures(config.store.folder)
     return [
-        ("files with personal data", days, lambda at: prune_files(folders, at)),
+        personal_files_job(config),
         ("requests to erase", PERSONAL_DAYS, erasures.prune),
     ]
+
+
+def personal_files_job(config: TowpathConfig) -> Job:
+    """Deletes files about single laptops on this machine when their time is over."""
+    folders = personal_folders(config)
+    days = min(config.store.personal_days or PERSONAL_DAYS, PERSONAL_DAYS)
+    return "files with personal data", days, lambda at: prune_files(folders, at)
 
 
 def name_process(

@@ -67,6 +67,7 @@ from towpath.role_parts import (
     build_poller,
     call_collector,
     name_process,
+    personal_files_job,
 )
 from towpath.roles import RoleLocks
 from towpath.scheduled_reports import scheduled_reports
@@ -121,6 +122,10 @@ class Installation:
         self._source("disks", self.disks.samples)
         certificates = CertificateFiles(certificate_files(config, roles), self.process)
         self._source("certificates", certificates.samples)
+        if "store" not in roles and {"ingest", "web"} & {*roles}:
+            # The role store also deletes these, but may run on another machine.
+            job = personal_files_job(config)
+            self._add("retention of files", Retention([job], now_ms))
         if "poll" in roles:
             self._poll()
         if "ingest" in roles:
@@ -312,6 +317,7 @@ class Installation:
                 self._now_ms,
                 expected=self.config.web.fleet_expected,
                 estate=self._current,
+                freezes=EventFreezes(self.config.alerts, self._current),
             ),
             reflector_secret=self.config.ingest.policy.reflector_secret_file,
             support=SupportCodes(

@@ -7,6 +7,7 @@ the inside is away it goes on with what it has, and says how old that is.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -41,7 +42,9 @@ _log = structlog.get_logger()
 
 class DmzRegistry:
     """`KnownLaptops` of a DMZ node. `orders`: the file of stop orders that laptops
-    are given. `policy`: the node's own, which should be as it is inside."""
+    are given. `policy`: the node's own, which should be as it is inside.
+    `remove_leftovers` removes what the node keeps aside of laptops that are not
+    enrolled, of which it gets the test."""
 
     def __init__(
         self,
@@ -50,7 +53,11 @@ class DmzRegistry:
         policy: PolicyConfig,
         now_ms: WallClock,
         now_s: MonotonicClock = steady_s,
+        remove_leftovers: Callable[[Callable[[str], bool]], object] = (
+            lambda is_enrolled: None
+        ),
     ) -> None:
+        self._remove_leftovers = remove_leftovers
         self._connection, self._orders_file = connection, orders
         self._now_ms, self._now_s = now_ms, now_s
         self._policy = policy_part(policy)
@@ -66,7 +73,10 @@ class DmzRegistry:
         # By laptop: what is not sent yet, and what was sent last.
         self._marks: dict[str, LaptopMark] = {}
         self._sent: dict[str, LaptopMark] = {}
+        # The laptops when leftovers were last removed; None: not since the start.
+        self._tidied: frozenset[str] | None = None
         self._failures = FailureLog("registry_not_read", "registry_read_again")
+        self._untidy = FailureLog("leftovers_not_removed", "leftovers_removed")
         self._differs = FailureLog("policy_differs", level="warning")
         self._age = FailureLog("inside_is_away", "inside_is_back", level="warning")
 
@@ -119,6 +129,7 @@ class DmzRegistry:
                 self._failures.failed(error)
             else:
                 self._failures.recovered()
+            await self._tidy()
             self._judge_age()
             await asyncio.sleep(_LOOK_S)
 
@@ -170,6 +181,21 @@ class DmzRegistry:
         if key == ORDERS:
             lines = self.view.orders
             await asyncio.to_thread(write_lines, self._orders_file, lines)
+
+    async def _tidy(self) -> None:
+        """Removes what was kept aside of laptops that have gone. At the start nobody
+        knows who went while the node was down."""
+        if self.problem:
+            return
+        known = frozenset(self.view.agents())
+        if self._tidied is None or self._tidied - known:
+            try:
+                await asyncio.to_thread(self._remove_leftovers, known.__contains__)
+            except OSError as error:
+                self._untidy.failed(error)
+                return
+            self._untidy.recovered()
+        self._tidied = known
 
     async def _send_marks(self) -> None:
         if not self._marks or self._now_s() - self._marked_s < _MARKS_S:

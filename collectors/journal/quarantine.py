@@ -17,6 +17,14 @@ from probes.wire.atomic_file import replace_file
 _encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
+class QuarantinedLine(msgspec.Struct):
+    """One line, if its batch can be read."""
+
+    aside_ms: int
+    reason: str
+    batch: Batch
+
+
 class Quarantine:
     """Two files, `NAME.jsonl` and the older `NAME.1.jsonl`, of `max_bytes` together.
 

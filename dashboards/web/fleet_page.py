@@ -22,7 +22,7 @@ from collectors.ingest.device_lists import (
     read_device_file,
 )
 from collectors.ingest.ingest_config import IngestConfig
-from collectors.ingest.laptop_policies import LaptopPolicies
+from collectors.ingest.laptop_policies import Freezes, LaptopPolicies, no_freezes
 from collectors.ingest.pseudonym import KeyRefused, read_existing_key, serial_hash
 from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
 from collectors.ingest.registry_records import EnrolledAgent
@@ -39,7 +39,8 @@ NO_RING = "-"
 
 class FleetSource:
     """Reads the registry and the orders, and keeps what it read for a moment.
-    `expected`: a list of the devices that the council manages."""
+    `expected`: a list of the devices that the council manages. `freezes`: the times
+    without speed tests that ingest gives laptops with their policy."""
 
     def __init__(
         self,
@@ -48,12 +49,17 @@ class FleetSource:
         agents: Callable[[], Sequence[EnrolledAgent]] | None = None,
         expected: Path | None = None,
         estate: Callable[[], Estate] = Estate,
+        freezes: Freezes = no_freezes,
     ) -> None:
         path = config.registry.path
         self._key_file, self._expected = config.registry.key_file, expected
         self._agents = agents or (lambda: read_agents(path))
         self._policy, self._now_ms = config.policy, now_ms
-        self._policies = LaptopPolicies(config, estate, now_ms)
+        self._policies = LaptopPolicies(config, estate, now_ms, freezes)
+        # A DMZ node gives laptops no freezes of speed tests.
+        self._served = [self._policies]
+        if config.dmz_nodes:
+            self._served.append(LaptopPolicies(config, estate, now_ms))
         self._kept: tuple[int, FleetState] | None = None
         self._reading = asyncio.Lock()
 
@@ -77,8 +83,11 @@ class FleetSource:
             self._policies.stops,
             now_ms,
             self._compare(agents),
-            self._policies.version,
+            self._is_current,
         )
+
+    def _is_current(self, agent: EnrolledAgent) -> bool:
+        return any(agent.policy == served.version(agent) for served in self._served)
 
     def _compare(self, agents: Sequence[EnrolledAgent]) -> DeviceComparison | str:
         """The laptops that are expected, or a sentence; empty if there is no list."""
