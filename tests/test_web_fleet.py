@@ -28,6 +28,7 @@ from collectors.ingest.registry_records import EnrolledAgent
 from dashboards.web import FleetSource, StatusPage, WebConfig, fleet_state
 from dashboards.web.fleet_state import Filter, fleet, list_laptops, rise
 from probes.wire.machine_number import machine_digest
+from probes.wire.policy import SpeedTestFreeze
 from probes.wire.sample import Sample
 
 LAPTOPS = agents(250, NOW_MS)
@@ -71,6 +72,12 @@ def test_a_ring_has_how_many_of_its_laptops_have_its_policy(tmp_path: Path) -> N
     with page_client(laptops=source, peer="127.0.0.1") as client:
         text = page_text(client.get("/fleet").text)
     assert "10 of 20 laptops have fetched it" in text
+    # The times without speed tests are a part of what was fetched.
+    frozen = (SpeedTestFreeze("depot", NOW_MS, NOW_MS + 1),)
+    source = fleet_source(tmp_path, laptops, NOW_MS, freezes=lambda now_ms: frozen)
+    with page_client(laptops=source, peer="127.0.0.1") as client:
+        text = page_text(client.get("/fleet").text)
+    assert "0 of 20 laptops have fetched it" in text
     # A stop is a new policy.
     source = fleet_source(tmp_path, laptops, NOW_MS, STOP)
     with page_client(laptops=source, peer="127.0.0.1") as client:
@@ -147,9 +154,9 @@ def test_the_list_is_narrowed_and_turned_without_script(client: TestClient) -> N
     first = client.get("/fleet").text
     assert "<script" not in first
     assert "page 1 of 3" in first
-    # Silent ones are first.
+    # Silent ones are first, if nothing looks wrong.
     assert first.count("<code>") > 100
-    assert "Silent" in page_text(first.partition("silent ones first")[2])[:400]
+    assert "Silent" in page_text(first.partition("then silent ones")[2])[:400]
     last = client.get("/fleet?page=3").text
     assert re.search(r'href="/fleet\?page=2#laptops" rel="prev"', last)
     pilot = client.get("/fleet?ring=pilot&state=stopped").text
@@ -157,9 +164,21 @@ def test_the_list_is_narrowed_and_turned_without_script(client: TestClient) -> N
     assert '<option value="pilot" selected>' in pilot
     none = client.get("/fleet?ring=-&site=depot").text
     assert '<option value="-" selected>' in none
-    listed = page_text(none.partition("silent ones first")[2])
+    listed = page_text(none.partition("then silent ones")[2])
     assert "pilot" not in listed
     assert "depot" in listed
+
+
+def test_a_laptop_whose_credential_was_copied_is_named_first(tmp_path: Path) -> None:
+    copied = msgspec.structs.replace(LAPTOPS[200], copied_ms=NOW_MS)
+    source = fleet_source(tmp_path, [*LAPTOPS[:200], copied], NOW_MS)
+    with page_client(laptops=source, peer="127.0.0.1") as client:
+        html = client.get("/fleet").text
+    assert "Credential used by two laptops 1 named in the list below" in page_text(html)
+    row = html.partition("then silent ones")[2].partition("<code>")[2]
+    assert row.startswith(copied.agent)
+    assert "two laptops used its credential (2026-" in row[:600]
+    assert accessible.findings(html, CSS) == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from collectors.ingest.device_lists import DeviceComparison
-from collectors.ingest.fleet_list import state_of
+from collectors.ingest.fleet_list import remarks_of, state_of
 from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.rejection_reasons import RejectionReason
@@ -70,7 +70,8 @@ REFUSALS: dict[RejectionReason, str] = {
 
 
 class Laptop(msgspec.Struct, frozen=True):
-    """One line of the list. `seen_ms`: the hour last seen, 0 for never."""
+    """One line of the list. `seen_ms`: the hour last seen, 0 for never. `remarks`: what
+    looks wrong with it."""
 
     agent: str
     site: str
@@ -79,6 +80,7 @@ class Laptop(msgspec.Struct, frozen=True):
     software: str
     state: str
     seen_ms: int
+    remarks: tuple[str, ...] = ()
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -101,12 +103,14 @@ class RingProgress(msgspec.Struct, frozen=True):
 
 class FleetState(msgspec.Struct, frozen=True):
     """All laptops and what is counted of them. `enrolled` ones are neither revoked nor
-    replaced; `silent` has how many are silent for how long. `expected` is of the list
-    of the council's devices."""
+    replaced; `silent` has how many are silent for how long; `copied` is how many have a
+    credential that another laptop used. `expected` is of the list of the council's
+    devices."""
 
     laptops: tuple[Laptop, ...]
     counts: dict[str, int]
     enrolled: int
+    copied: int
     silent: dict[str, int]
     stops: tuple[StopOrder, ...]
     rings: tuple[RingProgress, ...]
@@ -122,10 +126,10 @@ def fleet(
     stops: Callable[[str], Sequence[StopOrder]],
     now_ms: int,
     expected: DeviceComparison | str = "",
-    policy_of: Callable[[EnrolledAgent], str] = lambda agent: "",
+    is_current: Callable[[EnrolledAgent], bool] = lambda agent: False,
 ) -> FleetState:
     """The state of the fleet; `stops` returns the stops in force for a ring, and
-    `policy_of` the version of the policy that a laptop should have.
+    `is_current` whether a laptop has fetched the policy that it should have.
     `expected` is the comparison with the council's list, or why there is none."""
     rings = ring_states(agents, policy, now_ms)
     by_ring = {ring.name: tuple(stops(ring.name)) for ring in rings}
@@ -139,13 +143,14 @@ def fleet(
             agent.software,
             laptop_state(agent, whole.get(agent.ring, False), now_ms),
             agent.last_seen_ms,
+            tuple(remarks_of(agent)),
         )
         for agent in agents
     ]
     have_policy = Counter(
         agent.ring
         for agent in agents
-        if agent.counts and agent.policy and agent.policy == policy_of(agent)
+        if agent.counts and agent.policy and is_current(agent)
     )
     counts = Counter(laptop.state for laptop in laptops)
     silent = Counter(
@@ -157,6 +162,7 @@ def fleet(
         tuple(laptops),
         {state: counts[state] for state in STATES},
         sum(agent.counts for agent in agents),
+        sum(agent.copied_ms > 0 for agent in agents if agent.counts),
         {
             text: silent[text]
             for text in (*(text for _, text in reversed(_SILENT_DAYS)), NEVER)
@@ -194,7 +200,7 @@ def silent_for(seen_ms: int, now_ms: int) -> str:
 
 
 def list_laptops(laptops: Iterable[Laptop], wanted: Filter) -> ListPage[Laptop]:
-    """The laptops that `wanted` names: silent ones first."""
+    """The laptops that `wanted` names: first what looks wrong, then silent ones."""
     found = sorted(
         (
             laptop
@@ -204,6 +210,7 @@ def list_laptops(laptops: Iterable[Laptop], wanted: Filter) -> ListPage[Laptop]:
             and wanted.state in {"", laptop.state}
         ),
         key=lambda laptop: (
+            not laptop.remarks,
             laptop.state != "silent",
             laptop.site,
             laptop.agent,

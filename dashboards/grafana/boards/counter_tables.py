@@ -79,7 +79,7 @@ REFUSED_REPORTS = _counted(
     "Why were laptops' reports refused?",
     "Too large, unreadable or malformed: an agent is damaged, or it is not an agent. "
     "Credential: it was never enrolled, or was removed. Busy and too many: the agent "
-    "tries again, nothing is lost.",
+    f"tries again, nothing is lost. Used twice: {what_to_do('credential_copied')}",
     "self_ingest",
     _TRANSPORT,
     {
