@@ -69,6 +69,9 @@ def test_a_stop_is_listed_until_a_resume(council: Council) -> None:
     listed = council.run("stops").output
     assert "resumed everything for all laptops" in listed
     assert "stopped" not in listed
+    newest, older = council.run("audit").output.splitlines()
+    assert newest.endswith("order given      resumed everything for all laptops")
+    assert older.endswith("order given      stopped everything for the ring pilot")
 
 
 def test_an_order_is_signed_elsewhere_and_given_to_the_server(
@@ -91,6 +94,7 @@ def test_the_key_is_changed_with_the_old_one(council: Council, tmp_path: Path) -
     changed = council.run("stop-key", str(new), "--replaces", str(council.key))
     assert changed.exit_code == 0, changed.output
     council.write(changed.output.rpartition('stop_key = "')[2].split('"')[0])
+    assert "stop key replaced" in council.run("audit").output
     listed = council.run("stops").output
     assert "changed the key" in listed
     assert "stopped everything" in listed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest_council import body, door, enrol, opened_registry, report
+from ingest_council import body, door, enrol, make_older, opened_registry, report
 
 from collectors.ingest.agent_versions import OTHER, AgentVersions
 from collectors.ingest.registry_records import EnrolledAgent
@@ -97,11 +97,6 @@ def test_the_newest_version_comes_first() -> None:
 def test_a_registry_of_the_format_before_gets_the_column(tmp_path: Path) -> None:
     with opened_registry(tmp_path) as registry:
         enrol(registry, "LAPTOP-1")
-    file = sqlite3.connect(tmp_path / "agents.sqlite")
-    for column in ("software", "policy"):
-        file.execute(f"ALTER TABLE agent DROP COLUMN {column}")
-    file.execute("PRAGMA user_version = 4")
-    file.commit()
-    file.close()
+    make_older(tmp_path / "agents.sqlite", 4)
     with opened_registry(tmp_path) as registry:
         assert registry.agents()[0].software == ""

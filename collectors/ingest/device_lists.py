@@ -61,6 +61,12 @@ class DeviceComparison(msgspec.Struct, frozen=True):
     def expected(self) -> int:
         return len(self.matched) + len(self.missing) + self.devices_without_number
 
+    @property
+    def has_no_numbers(self) -> bool:
+        """Whether nothing can be compared: Entra's own list has no serial numbers, and
+        a column with another heading is not known."""
+        return 0 < self.expected == self.devices_without_number
+
 
 def read_device_file(path: Path) -> list[ListedDevice]:
     """The devices of a file, of which no more is read than a list may have.

@@ -79,6 +79,19 @@ def note_copy(connection: sqlite3.Connection, agent: str, now_ms: int) -> bool:
     return found.rowcount > 0
 
 
+def machine_key(connection: sqlite3.Connection) -> str:
+    """The id of the key that the hashes of computers' numbers were made with; empty if
+    the file does not say so yet."""
+    known = connection.execute("SELECT id FROM machine_key").fetchone()
+    return "" if known is None else str(known[0])
+
+
+def note_machine_key(connection: sqlite3.Connection, id: str) -> None:
+    """Notes which key hashes are made with from now on."""
+    connection.execute("DELETE FROM machine_key")
+    connection.execute("INSERT INTO machine_key VALUES (?)", (id,))
+
+
 def forget_machines(connection: sqlite3.Connection) -> bool:
     """Removes what is kept of computers' numbers. False if that is nothing."""
     found = connection.execute(

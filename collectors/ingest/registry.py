@@ -39,6 +39,7 @@ from collectors.ingest.registry_records import (
     secret_digest,
 )
 from collectors.wake_times import sleep_with_others
+from probes.wire.clock import wall_ms
 from probes.wire.report import Enrolment
 
 _HOUR_MS = 3_600_000
@@ -96,6 +97,7 @@ class Registry:
         try:
             self._file.open()
             self.refresh()
+            self.admin.follow_key(wall_ms())
             if not self._config.machine_ids:
                 self.admin.forget_machines()
         except (OSError, sqlite3.Error) as error:
@@ -352,6 +354,7 @@ class Registry:
 
     def _synchronise(self) -> None:
         self.refresh()
+        self.admin.follow_key(wall_ms())
         self.save_seen()
 
 

@@ -10,8 +10,12 @@ from pathlib import Path
 
 from collectors.ingest import enrolment_tokens
 from collectors.ingest.enrolment_tokens import TokenWish
-from collectors.ingest.machines import forget_machines
-from collectors.ingest.pseudonym import read_key, rotate_key, serial_hash
+from collectors.ingest.machines import (
+    forget_machines,
+    machine_key,
+    note_machine_key,
+)
+from collectors.ingest.pseudonym import key_id, read_key, rotate_key, serial_hash
 from collectors.ingest.registry_audit import (
     ERASED,
     RegistryDeed,
@@ -136,6 +140,11 @@ class RegistryAdmin:
         with self._file.transaction() as connection:
             note(connection, now_ms, who, "list compared", counted(listed, "device"))
 
+    def note_order(self, what: str, order: str, now_ms: int, who: str) -> None:
+        """Notes what was done with a signed order, or with the key that signs them."""
+        with self._file.transaction() as connection:
+            note(connection, now_ms, who, what, order)
+
     def replace_key(self, now_ms: int, who: str) -> tuple[str, str]:
         """Replaces the pseudonym key, which cannot be undone. Returns (old id, new id).
 
@@ -146,10 +155,28 @@ class RegistryAdmin:
         with self._file.transaction() as connection:
             forget_machines(connection)
             ids = rotate_key(self._key_file)
+            note_machine_key(connection, ids[1])
             note(connection, now_ms, who, "key replaced", f"{ids[0]} to {ids[1]}")
             next_generation(connection)
         self._changed()
         return ids
+
+    def follow_key(self, now_ms: int) -> None:
+        """Finishes a replacement of the key that was cut off after the file was
+        written. The same if the file was put back, or lost and made anew."""
+        with self._file.transaction("BEGIN") as connection:
+            known = machine_key(connection)
+        if known == key_id(read_key(self._key_file)):
+            return
+        with self._file.transaction() as connection:
+            # Another process may have replaced it meanwhile.
+            known, id = machine_key(connection), key_id(read_key(self._key_file))
+            if known not in ("", id):
+                forget_machines(connection)
+                note(connection, now_ms, "", "key replaced", f"{known} to {id}")
+                next_generation(connection)
+            note_machine_key(connection, id)
+        self._changed()
 
     def forget_machines(self) -> None:
         """Removes hashes of computers' numbers: the council does not want any now."""

@@ -1,5 +1,5 @@
-"""Who made and withdrew enrolment tokens, looked up serial numbers, and exported,
-revoked, restored, moved or erased laptops.
+"""Who made and withdrew enrolment tokens, gave stop orders, looked up serial numbers,
+and exported, revoked, restored, moved or erased laptops.
 
 Kept for a year. When a laptop is erased, its pseudonym goes from the older lines too.
 """

@@ -71,6 +71,10 @@ ALTER TABLE agent ADD COLUMN software TEXT NOT NULL DEFAULT '';
 _POLICY = """
 ALTER TABLE agent ADD COLUMN policy TEXT NOT NULL DEFAULT '';
 """
+# From format 6: which key the hashes of computers' numbers were made with.
+_MACHINE_KEY = """
+CREATE TABLE machine_key (id TEXT NOT NULL) STRICT;
+"""
 # Format → what makes it of the one before.
 UPDATES = {
     1: _SCHEMA,
@@ -79,6 +83,7 @@ UPDATES = {
     4: _IDENTITIES,
     5: _SOFTWARE,
     6: _POLICY,
+    7: _MACHINE_KEY,
 }
 _SCHEMA_VERSION = max(UPDATES)
 

@@ -6,9 +6,9 @@ and a line that is damaged does nothing.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -113,11 +113,13 @@ def _known(line: str, keys: Sequence[str]) -> KnownOrder:
 
 def add_line(path: Path, line: str, keys: Sequence[str], now_ms: int) -> None:
     """Adds a signed order, and drops what has ended or is replaced. Raises
-    `OrderRefused` if `keys` have not signed it, and `OSError`."""
+    `OrderRefused` if `keys` have not signed it or it does nothing, and `OSError`."""
     try:
         order = read_order(line, keys)
     except BadOrder as error:
         raise OrderRefused(f"the order was not added: {error}") from None
+    if fault := _clock_fault(order, now_ms):
+        raise OrderRefused(f"the order was not added: {fault}")
     known = read_orders(path, keys)
     orders = [entry.order for entry in known if entry.order]
     if is_replaced(order, orders):
@@ -142,15 +144,26 @@ def add_line(path: Path, line: str, keys: Sequence[str], now_ms: int) -> None:
     write_lines(path, [*kept, line])
 
 
+def _clock_fault(order: StopOrder, now_ms: int) -> str:
+    """Why the clock of the computer that signed an order cannot be right; empty if it
+    can. Pure. An order from the future would last longer than 90 days, and no later one
+    could end it."""
+    clocks = f"(the server's is {_date(now_ms)}): is the clock of each computer right?"
+    if order.issued_ms > now_ms + DAY_MS:
+        return f"it has the date {_date(order.issued_ms)} {clocks}"
+    if order.kind != "key" and order.until_ms <= now_ms:
+        return f"it ended on {_date(order.until_ms)} {clocks}"
+    return ""
+
+
+def _date(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d")
+
+
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Raises `OSError`. If root writes the file, it gets the owner of its folder, so
-    that ingest can read it."""
+    """Raises `OSError`."""
     body = "".join(f"{line}\n" for line in lines).encode()
-    owner: tuple[int, int] | None = None
-    if hasattr(os, "geteuid") and os.geteuid() == 0 and path.parent.is_dir():
-        folder = path.parent.stat()
-        owner = folder.st_uid, folder.st_gid
-    replace_file(path, body, durable=True, mode=0o640, concurrent=True, owner=owner)
+    replace_file(path, body, durable=True, mode=0o640, concurrent=True)
 
 
 def resigned(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from probes.wire.clock import wall_ms
 from probes.wire.display import displayable
-from towpath.commands.fleet_registry import minute_text, need_ring, registry_of
+from towpath.commands.fleet_registry import minute_text, need_ring
 from towpath.commands.shared import (
     ConfigFile,
     OptionalConfig,
@@ -17,6 +18,7 @@ from towpath.commands.shared import (
     fail,
     read_config,
     usage_error,
+    user_name,
 )
 from towpath.error_sentences import sentence_of
 
@@ -93,8 +95,11 @@ def make_key(
             known = read_orders(path, [old.public])
             write_lines(path, resigned(known, old, key, wall_ms()))
         except (OSError, ValueError) as error:
-            to.unlink(missing_ok=True)
+            # Root may have become the owner of the state, who cannot remove it.
+            with contextlib.suppress(OSError):
+                to.unlink(missing_ok=True)
             fail(f"the key was not changed: {error}")
+        _note(ingest, "stop key replaced", key.public[:12])
     typer.echo(f"{to} has the private key: keep it and a copy of it off the server.")
     typer.echo("Write this into towpath.toml and restart ingest:")
     typer.echo(f'[ingest.policy]\nstop_key = "{key.public}"')
@@ -175,6 +180,7 @@ def stops(config: ConfigFile) -> None:
 
 
 def _give(wish: StopWish, key_file: Path, config: Path | None, to: Path | None) -> None:
+    from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
     from collectors.ingest.stop_key import KeyUnusable, read_stop_key
     from collectors.ingest.stop_order_file import (
         OrderRefused,
@@ -193,8 +199,11 @@ def _give(wish: StopWish, key_file: Path, config: Path | None, to: Path | None) 
         ingest = read_config(config).ingest
         _check_key(key, ingest.policy)
         if wish.ring:
-            with registry_of(ingest) as registry:
-                need_ring(wish.ring, ingest.policy, registry)
+            try:
+                agents = read_agents(ingest.registry.path)
+            except RegistryUnreadable as error:
+                fail(str(error))
+            need_ring(wish.ring, ingest.policy, agents)
         try:
             known = read_orders(ingest.registry.stop_orders, [key.public])
         except OSError as error:
@@ -221,6 +230,7 @@ def _give(wish: StopWish, key_file: Path, config: Path | None, to: Path | None) 
 
 def _add(ingest: IngestConfig, line: str) -> None:
     from collectors.ingest.stop_order_file import OrderRefused, add_line
+    from probes.wire.stop_order import read_unverified
 
     path = ensure_folder(ingest.registry.stop_orders, "ingest.registry.path")
     try:
@@ -229,6 +239,20 @@ def _add(ingest: IngestConfig, line: str) -> None:
         fail(str(error))
     except OSError as error:
         fail(f"the order cannot be saved: {sentence_of(error)}")
+    _note(ingest, "order given", _words(read_unverified(line)))
+
+
+def _note(ingest: IngestConfig, what: str, subject: str) -> None:
+    """Notes in the audit what was done. A stop counts even if that fails."""
+    import sqlite3
+
+    from collectors.ingest import Registry
+
+    try:
+        with Registry(ingest.registry) as registry:
+            registry.admin.note_order(what, subject, wall_ms(), user_name())
+    except (OSError, RuntimeError, ValueError, sqlite3.Error) as error:
+        typer.echo(f"this is not in the audit: {error}", err=True)
 
 
 def _need_key(policy: PolicyConfig) -> None:
@@ -262,7 +286,7 @@ def _line_text(entry: KnownOrder, now_ms: int, policy: PolicyConfig) -> str:
     given = minute_text(order.issued_ms)
     if order.kind == "key":
         new = " (the one in use)" if order.key == policy.stop_key else ""
-        return f"{given}  changed the key to {order.key[:12]}…{new}"
+        return f"{given}  {_words(order)}{new}"
     over = "  over" if order.until_ms <= now_ms else ""
     why = f"  {displayable(order.why)}" if order.why else ""
     until = f"until {minute_text(order.until_ms)}" if order.kind == "stop" else ""
@@ -270,6 +294,8 @@ def _line_text(entry: KnownOrder, now_ms: int, policy: PolicyConfig) -> str:
 
 
 def _words(order: StopOrder) -> str:
+    if order.kind == "key":
+        return f"changed the key to {order.key[:12]}…"
     verb = {"stop": "stopped", "resume": "resumed"}[order.kind]
     what = ", ".join(order.probes) or "everything"
     whom = f"the ring {order.ring}" if order.ring else "all laptops"
