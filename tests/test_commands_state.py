@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,22 @@ def commands(command: Any, name: str = "") -> Iterator[str]:
 def test_every_command_is_tried_here() -> None:
     commands_found = set(commands(typer.main.get_command(app)))
     assert commands_found == set(ARGUMENTS) | WITHOUT
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_root_makes_in_the_state_belongs_to_its_owner() -> None:
+    make = (
+        "import sys\nfrom pathlib import Path\n"
+        "from towpath.commands.shared import ensure_folder\n"
+        "ensure_folder(Path(sys.argv[1]), 'x').write_text('')"
+    )
+    # Not below the folders of root's tests, which are closed to others.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, 12_345, 12_346)
+        file = Path(folder) / "keys" / "pseudonym.key"
+        subprocess.run([sys.executable, "-c", make, str(file)], check=True, timeout=60)
+        stat = file.stat()
+    assert (stat.st_uid, stat.st_gid, stat.st_mode & 0o777) == (12_345, 12_346, 0o600)
 
 
 @pytest.mark.parametrize("state", ["missing", "below a file", "read-only"])

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from collectors.ingest.enrolment_tokens import TokenWish
 from collectors.ingest.fleet_list import FleetFilter, count_text, select
+from collectors.ingest.pseudonym import rotate_key
 from collectors.ingest.registry_records import EnrolledAgent
 from probes.wire.clock import wall_ms
 from probes.wire.machine_number import machine_digest
@@ -217,6 +218,35 @@ def test_the_key_is_replaced_by_a_command_that_asks(fleet: Fleet) -> None:
             laptop.agent, laptop.secret, machine_digest("PF3ABCDE"), wall_ms()
         )
     assert fleet.run("revoke", "--serial", "PF3ABCDE").exit_code == 0
+
+
+def test_a_replacement_of_the_key_that_was_cut_off_is_finished(fleet: Fleet) -> None:
+    laptop = fleet.enrol("a", "PF3ABCDE")
+    with opened_registry(fleet.folder) as running:
+        # All that a kill leaves: the new key, and a transaction that is taken back.
+        old, new = rotate_key(fleet.folder / "keys" / "pseudonym.key")
+        # As a server does every minute.
+        running._synchronise()
+        assert running.agents()[0].machine == ""
+    assert fleet.agents()[laptop.agent].machine == ""
+    assert fleet.audit().count(("key replaced", f"{old} to {new}")) == 1
+
+
+def test_settings_of_another_folder_leave_nothing_there(fleet: Fleet) -> None:
+    before = {*fleet.folder.rglob("*")}
+    for command in (["list"], ["rings"], ["revoke", "x"], ["rotate-key", "--yes"]):
+        done = fleet.run(*command)
+        assert done.exit_code == 1
+        assert f"there is no registry {fleet.folder}/agents.sqlite" in done.output
+    assert {*fleet.folder.rglob("*")} == before
+
+
+def test_a_list_without_serial_numbers_says_so(fleet: Fleet) -> None:
+    fleet.enrol("a", "PF3ABCDE")
+    file = fleet.folder / "devices.csv"
+    file.write_text("Device name;Seriennummer\nLAP-1;PF3ABCDE\n")
+    shown = fleet.run("expected", str(file)).output
+    assert 'expected a column called "Serial number"' in shown
 
 
 def test_a_server_that_runs_knows_the_new_key_at_its_next_look(fleet: Fleet) -> None:

@@ -6,6 +6,8 @@ import ctypes
 import os
 from pathlib import Path
 
+from collectors.state_owner import become_owner
+
 _SET_NO_NEW_PRIVILEGES, _CAPABILITY_VERSION_3 = 38, 0x20080522
 
 
@@ -16,12 +18,8 @@ def drop_privileges(owner_of: Path | None = None) -> None:
     Call it before any thread is started: capabilities are a thread's own. Raises
     `OSError`.
     """
-    if os.geteuid() == 0 and owner_of is not None:
-        owner = owner_of.stat()
-        if owner.st_uid:
-            os.setgroups([])
-            os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
-            os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
+    if owner_of is not None:
+        become_owner(owner_of)
     libc = ctypes.CDLL(None, use_errno=True)
     _check(libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
     # struct __user_cap_header_struct, and two of __user_cap_data_struct.

@@ -65,7 +65,7 @@ def token(
             "get the policy of all",
             err=True,
         )
-    with open_registry(config) as registry:
+    with open_registry(config, may_make=True) as registry:
         typer.echo(registry.admin.add_token(wish, wall_ms(), user_name()))
 
 

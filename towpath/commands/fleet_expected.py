@@ -68,7 +68,12 @@ def _lines(comparison: DeviceComparison, most: int | None) -> list[str]:
         f"expected {found.expected}, enrolled {len(found.matched)}, missing "
         f"{len(found.missing)}, enrolled but not on the list {len(found.unlisted)}"
     ]
-    if found.devices_without_number:
+    if found.has_no_numbers:
+        lines.append(
+            "no device of the list has a serial number of its own, so only how many "
+            'there are can be compared: expected a column called "Serial number"'
+        )
+    elif found.devices_without_number:
         lines.append(
             counted(
                 found.devices_without_number,

@@ -87,7 +87,7 @@ def ring(
     ingest = read_config(config).ingest
     with registry_of(ingest) as registry:
         if ring:
-            need_ring(ring, ingest.policy, registry)
+            need_ring(ring, ingest.policy, registry.agents())
         done = registry.admin.set_ring(agent, ring, wall_ms(), user_name())
         text = f"{agent} is in the ring {ring}" if ring else f"{agent} is in no ring"
         _report(done, text, agent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,16 +37,23 @@ Serial = Annotated[
 
 
 @contextmanager
-def open_registry(config: Path) -> Iterator[Registry]:
+def open_registry(config: Path, *, may_make: bool = False) -> Iterator[Registry]:
     """The registry of these settings; exits with one sentence if it cannot be used."""
-    with registry_of(read_config(config).ingest) as registry:
+    with registry_of(read_config(config).ingest, may_make=may_make) as registry:
         yield registry
 
 
 @contextmanager
-def registry_of(ingest: IngestConfig) -> Iterator[Registry]:
+def registry_of(ingest: IngestConfig, *, may_make: bool = False) -> Iterator[Registry]:
+    """As `open_registry`. Unless it `may_make` one, settings of another folder do not
+    leave an empty registry and a new key there."""
     from collectors.ingest import Registry
 
+    if not may_make and _is_missing(ingest.registry.path):
+        fail(
+            f"there is no registry {ingest.registry.path} (ingest.registry.path): it "
+            "is made with the first token, or when the role ingest starts"
+        )
     ensure_folder(ingest.registry.path, "ingest.registry.path")
     ensure_folder(ingest.registry.key_file, "ingest.registry.key_file")
     try:
@@ -59,11 +66,23 @@ def registry_of(ingest: IngestConfig) -> Iterator[Registry]:
         fail(str(error))
 
 
-def need_ring(ring: str, policy: PolicyConfig, registry: Registry) -> None:
+def _is_missing(path: Path) -> bool:
+    """Whether there is no such file. One that this user may not look for is not missing
+    for certain."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def need_ring(ring: str, policy: PolicyConfig, agents: Sequence[EnrolledAgent]) -> None:
     """Exits if neither the settings nor a laptop have that ring: it is mistyped."""
     from collectors.ingest.rings import unknown_ring_text
 
-    if fault := unknown_ring_text(ring, policy, registry.agents()):
+    if fault := unknown_ring_text(ring, policy, agents):
         usage_error([fault])
 
 

@@ -93,14 +93,18 @@ def restrict_umask() -> None:
 
 
 def ensure_folder(path: Path, key: str) -> Path:
-    """Creates the folder of `path` and returns `path`.
+    """Creates the folder of `path` and returns `path`. Root goes on as its owner: the
+    server could not use what root makes there.
 
     If the folder cannot be created or written, exits with code 1 and a sentence that
     names the setting `key`.
     """
+    from collectors.state_owner import become_owner
+
     restrict_umask()
     folder = path.parent
     try:
+        become_owner(next(known for known in path.parents if known.exists()))
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         fail(f"{key} is {path}, but {sentence_of(error)}")
