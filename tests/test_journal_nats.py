@@ -181,7 +181,8 @@ async def test_at_the_limit_the_oldest_unread_rows_go_and_the_reader_counts_them
         assert journal.stats.bytes <= SMALL
         async with place.reader("store", chunk.positions) as reader:
             left = await drain(reader)
-            await until(lambda: reader.stats.gap_rows)
+            while not reader.stats.gap_rows:
+                left += await drain(reader)
         # The first eight had been read, though they had not been passed.
         assert left == list(range(10_008))[-len(left) :]
         assert reader.stats.gaps == 1

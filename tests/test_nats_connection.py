@@ -75,6 +75,7 @@ def test_settings_that_cannot_work_are_refused(
         (jetstream_errors.ServiceUnavailableError(), "JetStream is not enabled"),
         (jetstream_errors.APIError(503, None, 10039, None), "for this user"),
         (jetstream_errors.APIError(503, None, 10008, None), "no quorum"),
+        (jetstream_errors.APIError(409, "in process", 10158, None), "too few servers"),
         (jetstream_errors.APIError(503, "full", 10047, None), "no room is left: full"),
         (jetstream_errors.APIError(400, "odd", 1, None), "JetStream refuses: odd"),
     ],
@@ -135,16 +136,20 @@ async def test_a_server_that_stands_still_with_much_unsent_is_left_for_another(
                 os.kill(still.pid, signal.SIGCONT)
 
 
-async def test_a_wrong_password_is_one_sentence_until_it_is_right(
-    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_password_that_is_changed_while_it_runs_is_read_again(
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("collectors.nats.nats_connection._FIRST_S", 0.1)
-    config = as_towpath(server, tmp_path, "wrong")
-    with capture_logs() as logs:
+    with running_nats(tmp_path / "nats", USERS) as server, capture_logs() as logs:
+        config = as_towpath(server, tmp_path)
         async with NatsConnection(config, "poll") as connection:
+            settings = server.folder / "nats.conf"
+            settings.write_text(settings.read_text().replace("right", "another"))
+            os.kill(server.pid, signal.SIGHUP)
             await until(lambda: "refused" in connection.problem)
-            await asyncio.sleep(1.2)
-            as_towpath(server, tmp_path)
+            # Others go on asking meanwhile.
+            with pytest.raises(errors.ConnectionClosedError):
+                await connection.jetstream.account_info()
+            as_towpath(server, tmp_path, "another")
             await until(lambda: not connection.problem)
     assert _events(logs) == ["nats_fails", "nats_works_again"]
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from journal_places import JournalPlace
+from nats_servers import NatsServer
+from test_journal_log import drain, rows
 
 from collectors.journal.journal_stats import ReaderStats
 from collectors.journal.segment import Position
@@ -14,6 +19,8 @@ from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.stream_cursor import ArrivedMessage, StreamCursor
 from collectors.nats.stream_gaps import StreamGaps, spans_without
 from collectors.nats.stream_message import DroppedNote
+from collectors.nats.stream_tidy import tidy_all
+from probes.wire.clock import wall_ms
 
 
 def _note(*messages: tuple[int, int]) -> bytes:
@@ -119,3 +126,25 @@ def test_what_is_unread_of_a_stream_that_was_made_again_is_not_waited_for() -> N
     cursor.took(list(cursor.ready))
     assert cursor.passed(Position(_STREAM + 5, 1)) == 8
     assert cursor.reply == "reply"
+
+
+async def test_what_is_deleted_after_the_position_of_an_older_state_is_a_gap(
+    nats_server: NatsServer, tmp_path: Path
+) -> None:
+    place = JournalPlace(tmp_path, nats_server)
+    async with place.connection, place.journal("poll") as journal:
+        async with place.reader("store") as reader:
+            await journal.append(rows(0))
+            assert await drain(reader) == list(range(8))
+            older = reader.positions
+            await journal.append(rows(8))
+            assert await drain(reader) == list(range(8, 16))
+            await place.until_passed(reader)
+        await tidy_all(place.connection, place.config, wall_ms())
+        await journal.append(rows(16))
+        async with place.reader("store", reader.positions) as reader:
+            assert await drain(reader) == list(range(16, 24))
+            assert reader.stats.gaps == 0
+        async with place.reader("store", older) as reader:
+            assert await drain(reader) == list(range(16, 24))
+            assert reader.stats.gaps == 1

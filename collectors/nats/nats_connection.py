@@ -153,6 +153,9 @@ class NatsConnection:
         while True:
             try:
                 await self._connect_client(self._report_error)
+                # What was requested of the closed client has left a subject for
+                # answers to which it is not subscribed.
+                self.client._resp_sub_prefix = None
                 return
             except Exception as error:  # noqa: BLE001 - kept up for ever
                 self._report_problem(nats_sentence(error, self.config.servers))

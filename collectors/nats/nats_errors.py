@@ -13,6 +13,8 @@ from nats.js import errors as jetstream_errors
 NATS_FAILURES = (errors.Error, OSError, TimeoutError)
 _NO_JETSTREAM = frozenset({10039, 10076})
 _NO_QUORUM = frozenset({10008, 10009})
+# The same message again, while most servers have not confirmed it the first time.
+_IN_PROCESS = 10158
 _NO_ROOM = frozenset({10023, 10028, 10047, 10077})
 _VERBS = {"publish": "publish to", "subscription": "subscribe to"}
 _REFUSED = ("authorization violation", "authentication")
@@ -79,6 +81,8 @@ def _api_sentence(error: jetstream_errors.APIError) -> str:
         return "JetStream is not enabled for this user"
     if error.err_code in _NO_QUORUM:
         return "too few servers are there: JetStream has no quorum"
+    if error.err_code == _IN_PROCESS:
+        return "too few servers confirm what is written"
     if is_full(error):
         return f"no room is left: {error.description}"
     if error.description:
