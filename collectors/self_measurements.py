@@ -18,7 +18,7 @@ SELF_POLL = measurement(
         "int",
         "1",
         "polls due that did not start within a period: the machine was too busy or "
-        "suspended, or the last one was still running",
+        "suspended, had no port or file left, or the last one was still running",
     ),
     Field("late_p99_ms", "float", "ms", "99th percentile of start delay"),
     Field("retries", "int", "packet", "requests sent again"),

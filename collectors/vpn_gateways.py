@@ -24,7 +24,7 @@ from collectors.failure_log import FailureLog
 from collectors.journal import Append
 from collectors.strict_model import StrictModel
 from probes.wire.clock import WallClock
-from probes.wire.failure import Outcome
+from probes.wire.failure import Outcome, is_failure
 from probes.wire.sample import Sample, Value
 from probes.wire.socket_errors import outcome_of
 
@@ -102,11 +102,11 @@ class VpnGateways:
 
     async def _sample(self, gateway: VpnGateway) -> Sample:
         fields = await check_gateway(gateway, self._config, self._now_ms)
-        if fields["up"]:
+        if fields.get("up"):
             self._failures.recovered(gateway.id, gateway=gateway.id)
         else:
             self._failures.failed(fields["outcome"], key=gateway.id, gateway=gateway.id)
-        if not self._is_cut_off():
+        if "up" in fields and not self._is_cut_off():
             fields["answered"] = fields["up"]
         tags = {"gateway": gateway.id, "site": gateway.site or ""}
         fields["name"] = gateway.name or gateway.id
@@ -123,7 +123,11 @@ async def check_gateway(
             _, writer = await asyncio.open_connection(gateway.host, gateway.port)
             connect_ms = (time.perf_counter() - started) * 1000
     except (OSError, UnicodeError) as error:
-        return {"up": 0, "outcome": outcome_of(error).value}
+        outcome = outcome_of(error)
+        if not is_failure(outcome):
+            # Nothing was sent: it is neither up nor down.
+            return {"outcome": outcome.value}
+        return {"up": 0, "outcome": outcome.value}
     fields: dict[str, Value] = {"up": 1, "connect_ms": connect_ms}
     try:
         started = time.perf_counter()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import uvloop
 from bad_answers import Lossy, Silent
+from file_shortage import no_file_left
 from hypothesis import given
 from hypothesis import strategies as st
 from polled_switches import QUICK, device, estate, numbers, polling
@@ -148,6 +149,30 @@ async def test_a_credential_that_is_missing_or_wrong_is_an_outcome() -> None:
     assert "up" not in row, "what was not asked is neither up nor down"
     # The simulated switch has no v3, so it looks the same as silence.
     assert sink.rows("device", device="wrong")[0]["outcome"] == "timeout"
+
+
+async def test_a_device_for_which_no_socket_is_left_is_neither_up_nor_down() -> None:
+    async with SimulatedSwitch("a", 1) as one, SimulatedSwitch("b", 1) as two:
+        now = estate(device("a", one))
+        async with polling(lambda: now) as (sink, poller):
+            await until(lambda: sink.rows("device", device="a"), "the first")
+            failed = poller.stats.failed
+            with no_file_left():
+                now = estate(device("a", one), device("b", two))
+                await until(lambda: sink.rows("device", device="b"), "the second")
+                polls = len(sink.rows("device", device="a"))
+                await until(
+                    lambda: len(sink.rows("device", device="a")) >= polls + 2, "polls"
+                )
+            row = sink.rows("device", device="b")[0]
+            assert (row["outcome"], row["readable"]) == ("no_resources", 0)
+            assert "up" not in row
+            assert poller.stats.skipped >= 1
+            assert poller.stats.failed == failed
+            assert all(row["up"] for row in sink.rows("device", device="a"))
+            await until(
+                lambda: sink.rows("device", device="b")[-1].get("up") == 1, "a socket"
+            )
 
 
 @in_virtual_time

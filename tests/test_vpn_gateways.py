@@ -13,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from file_shortage import no_file_left
 from polled_switches import RowSink
 from services import free_port
 from waiting import until
@@ -88,6 +89,14 @@ async def test_an_untrusted_certificate_is_up_but_reported(tmp_path: Path) -> No
 async def test_a_closed_port_is_refused() -> None:
     fields = await check_gateway(gateway(free_port()), VpnGatewaysConfig(), wall_ms)
     assert fields == {"up": 0, "outcome": "refused"}
+
+
+async def test_a_gateway_that_was_sent_nothing_is_neither_up_nor_down() -> None:
+    with no_file_left():
+        fields = await check_gateway(
+            gateway(443, "127.0.0.1"), VpnGatewaysConfig(), wall_ms
+        )
+    assert fields == {"outcome": "no_resources"}
 
 
 async def test_an_unknown_name_is_reported() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.wire.failure import Outcome
+from probes.wire.failure import Outcome, is_failure
 from probes.wire.socket_errors import is_too_long, outcome_of, telling
 
 
@@ -22,6 +22,8 @@ def of_windows(kind: type[OSError], number: int) -> OSError:
     ("number", "outcome"),
     [
         # winerror.h: what overlapped sockets and the system say
+        (8, Outcome.NO_RESOURCES),
+        (14, Outcome.NO_RESOURCES),
         (64, Outcome.RESET),
         (109, Outcome.RESET),
         (121, Outcome.TIMEOUT),
@@ -37,6 +39,12 @@ def of_windows(kind: type[OSError], number: int) -> OSError:
         (1234, Outcome.REFUSED),
         (1235, Outcome.RESET),
         (1236, Outcome.RESET),
+        (1450, Outcome.NO_RESOURCES),
+        (1455, Outcome.NO_RESOURCES),
+        (1816, Outcome.NO_RESOURCES),
+        (10024, Outcome.NO_RESOURCES),
+        (10048, Outcome.NO_RESOURCES),
+        (10055, Outcome.NO_RESOURCES),
         (1256, Outcome.UNREACHABLE),
         (1460, Outcome.TIMEOUT),
         # winsock2.h
@@ -87,6 +95,20 @@ def test_the_same_number_means_something_else_on_linux() -> None:
     assert outcome_of(OSError(121, "Remote I/O error")) is Outcome.UNREACHABLE
     assert outcome_of(OSError("I/O failed (os error 121)")) is Outcome.UNREACHABLE
     assert outcome_of(OSError("refused (os error 111)")) is Outcome.REFUSED
+
+
+def test_a_machine_without_ports_files_or_memory_says_nothing_about_the_other() -> None:
+    for number in (
+        errno.EAGAIN,
+        errno.EADDRINUSE,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+    ):
+        outcome = outcome_of(OSError(number, "as the system words it"))
+        assert outcome is Outcome.NO_RESOURCES
+        assert not is_failure(outcome)
 
 
 def test_an_error_of_a_known_class_needs_no_number() -> None:

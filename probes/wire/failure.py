@@ -42,6 +42,7 @@ class Outcome(StrEnum):
     IN_USE = "in_use"
     BUSY = "busy"
     PAUSED = "paused"
+    NO_RESOURCES = "no_resources"
 
     # Written by a server that reads an outcome of a newer agent; no agent sends it.
     OTHER = "other"
@@ -61,6 +62,7 @@ NOT_MEASURED = frozenset(
         Outcome.IN_USE,
         Outcome.BUSY,
         Outcome.PAUSED,
+        Outcome.NO_RESOURCES,
         # Its meaning is not known here, so it does not count at all.
         Outcome.OTHER,
     }

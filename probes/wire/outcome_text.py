@@ -31,4 +31,5 @@ OUTCOME_TEXT = {
     Outcome.IN_USE: "was not measured: the laptop is in use",
     Outcome.BUSY: "was not measured: the server is busy, the agent will try again",
     Outcome.PAUSED: "was not measured: measuring is paused",
+    Outcome.NO_RESOURCES: "was not measured: this computer has no ports or memory left",
 }

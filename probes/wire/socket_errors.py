@@ -22,10 +22,20 @@ _BY_ERRNO = {
     errno.ENETUNREACH: Outcome.NO_NETWORK,
     errno.ENETDOWN: Outcome.NO_NETWORK,
     errno.EADDRNOTAVAIL: Outcome.NO_NETWORK,
+    # This machine sent nothing, so they say nothing about the other. Linux: EAGAIN if
+    # a UDP socket gets no port (udp(7), ip_local_port_range).
+    errno.EAGAIN: Outcome.NO_RESOURCES,
+    errno.EADDRINUSE: Outcome.NO_RESOURCES,
+    errno.EMFILE: Outcome.NO_RESOURCES,
+    errno.ENFILE: Outcome.NO_RESOURCES,
+    errno.ENOBUFS: Outcome.NO_RESOURCES,
+    errno.ENOMEM: Outcome.NO_RESOURCES,
 }
 # Windows: system errors of overlapped sockets (winerror.h) and those of Winsock
 # (winsock2.h). Python gives many of them EINVAL as `errno`.
 _BY_WINERROR = {
+    8: Outcome.NO_RESOURCES,  # ERROR_NOT_ENOUGH_MEMORY
+    14: Outcome.NO_RESOURCES,  # ERROR_OUTOFMEMORY
     64: Outcome.RESET,  # ERROR_NETNAME_DELETED
     109: Outcome.RESET,  # ERROR_BROKEN_PIPE
     121: Outcome.TIMEOUT,  # ERROR_SEM_TIMEOUT
@@ -42,13 +52,19 @@ _BY_WINERROR = {
     1235: Outcome.RESET,  # ERROR_REQUEST_ABORTED
     1236: Outcome.RESET,  # ERROR_CONNECTION_ABORTED
     1256: Outcome.UNREACHABLE,  # ERROR_HOST_DOWN
+    1450: Outcome.NO_RESOURCES,  # ERROR_NO_SYSTEM_RESOURCES
+    1455: Outcome.NO_RESOURCES,  # ERROR_COMMITMENT_LIMIT
     1460: Outcome.TIMEOUT,  # ERROR_TIMEOUT
+    1816: Outcome.NO_RESOURCES,  # ERROR_NOT_ENOUGH_QUOTA
+    10024: Outcome.NO_RESOURCES,  # WSAEMFILE
+    10048: Outcome.NO_RESOURCES,  # WSAEADDRINUSE
     10049: Outcome.NO_NETWORK,  # WSAEADDRNOTAVAIL
     10050: Outcome.NO_NETWORK,  # WSAENETDOWN
     10051: Outcome.NO_NETWORK,  # WSAENETUNREACH
     10052: Outcome.RESET,  # WSAENETRESET
     10053: Outcome.RESET,  # WSAECONNABORTED
     10054: Outcome.RESET,  # WSAECONNRESET
+    10055: Outcome.NO_RESOURCES,  # WSAENOBUFS
     10057: Outcome.RESET,  # WSAENOTCONN
     10058: Outcome.RESET,  # WSAESHUTDOWN
     10060: Outcome.TIMEOUT,  # WSAETIMEDOUT
@@ -162,9 +178,7 @@ def _windows_number(error: OSError) -> int:
 
 def _by_number(number: int, *, os_error: bool = False) -> Outcome | None:
     # Winsock's numbers are above all of errno's, so they cannot be confused; the
-    # others may be only where a library names the system's own number.
-    if number in _BY_ERRNO:
-        return _BY_ERRNO[number]
+    # others may be, but a library in Rust names the system's own number.
     if number >= _WINSOCK or (os_error and sys.platform == "win32"):
         return _BY_WINERROR.get(number)
-    return None
+    return _BY_ERRNO.get(number)

@@ -85,7 +85,7 @@ DEVICE = Schema(
 _NO_STATE = (4, oids.NOT_PRESENT)
 # `state` of a port. The lowest is the worst, so that the minimum of some time is it.
 _DOWN_UNEXPECTED, _DOWN, _DISABLED, _UP = range(4)
-_NOT_POLLED = (Outcome.NOT_CONFIGURED, Outcome.NOT_PERMITTED)
+_NOT_POLLED = (Outcome.NOT_CONFIGURED, Outcome.NOT_PERMITTED, Outcome.NO_RESOURCES)
 # Outcomes that only a device that is there can cause, although nothing could be read.
 _ANSWERED = (Outcome.AUTH_FAILED, Outcome.BAD_ANSWER, Outcome.REFUSED)
 

@@ -58,11 +58,15 @@ class PollStats(msgspec.Struct):
     by_outcome: dict[str, int] = {}
 
     def count(self, outcome: Outcome, up: bool, retries: int = 0) -> None:
-        """Counts a poll that has ended."""
-        self.done += 1
-        self.failed += not up
+        """Counts a poll that has ended; one that this machine could not make, as
+        skipped."""
         self.retries += retries
         self.by_outcome[outcome.value] = self.by_outcome.get(outcome.value, 0) + 1
+        if outcome is Outcome.NO_RESOURCES:
+            self.skipped += 1
+            return
+        self.done += 1
+        self.failed += not up
 
 
 class PollerReport:

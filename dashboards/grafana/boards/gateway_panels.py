@@ -42,6 +42,7 @@ OUTCOMES = {
     "tls_failed": ("TLS failed", LOOK),
     "bad_answer": ("Bad answer", LOOK),
     "no_network": ("Towpath cut off", NEUTRAL),
+    "no_resources": ("Towpath out of ports", LOOK),
 }
 
 ANSWERING = Panel(

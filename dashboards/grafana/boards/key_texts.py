@@ -26,6 +26,7 @@ POLL_OUTCOMES: ValueTexts = {
     "auth_failed": ("Credential refused", LOOK),
     "budget_spent": ("Took too long", LOOK),
     "no_network": ("Towpath cut off", NEUTRAL),
+    "no_resources": ("Towpath out of ports", LOOK),
 }
 # What IP SLA operations do, and how they end (CISCO-RTTMON-MIB).
 OPERATION_KINDS: ValueTexts = {
