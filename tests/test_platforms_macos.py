@@ -48,7 +48,9 @@ def test_proxies_of_scutil_are_parsed_in_the_precedence_of_macos() -> None:
     pac = manual.replace("ConfigEnable : 0", "ConfigEnable : 1")
     assert parse_scutil_proxy(pac).kind == "pac"  # type: ignore[union-attr]
     wpad = manual.replace("AutoConfigEnable : 0", "AutoDiscoveryEnable : 1")
-    assert parse_scutil_proxy(wpad).kind == "wpad"  # type: ignore[union-attr]
+    assert parse_scutil_proxy(wpad) == ProxySetting(
+        "wpad", exceptions=("*.local", "169.254/16"), besides=setting
+    )
     off = parse_scutil_proxy("<dictionary> {\n  HTTPEnable : 0\n  HTTPProxy : x\n}\n")
     assert off == ProxySetting("none")
     assert parse_scutil_proxy("nothing") is Outcome.BAD_ANSWER

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from probes.measure.tunnels import find_tunnels
 from probes.platforms import file_owner, iphlpapi, windows_load, winhttp
 from probes.platforms.powershell import parse_get_vpnconnection
+from probes.platforms.proxies import listed_ways
 from probes.platforms.system_facts import (
     BatteryState,
     Interface,
@@ -196,13 +197,13 @@ def test_windows_structures_have_the_layout_of_the_headers() -> None:
 def test_all_that_a_list_names_is_read_in_its_order(
     listed: str, ways: tuple[str, ...]
 ) -> None:
-    assert winhttp.listed_ways(listed) == ways
+    assert listed_ways(listed) == ways
 
 
 @given(st.text(alphabet=st.sampled_from("aP:;= \t/.[]19\0é") | st.characters()))
 def test_whatever_a_script_answers_is_a_few_ways_or_none(listed: str) -> None:
     for text in (listed, f"PROXY {listed}", listed * 50):
-        ways = winhttp.listed_ways(text)
+        ways = listed_ways(text)
         assert len(ways) <= 8
         for way in ways:
             assert re.fullmatch(r"|(https?|socks5)://[\w.\[\]:-]+", way)

@@ -91,4 +91,5 @@ async def choose_way(
     note = ", ".join(passed_over)
     if note and not chosen:
         note = f"names only what cannot be used: {note}"
+    note = "; ".join(text for text in (setting.note, note) if text)
     return msgspec.structs.replace(setting, url=chosen, others=(), note=note)

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import sys
 
-import msgspec
-
+from probes.platforms.proxies import run_script
 from probes.platforms.system_facts import (
     Interface,
     ManagedSettings,
@@ -81,14 +80,12 @@ def proxy() -> ProxySetting:
 
 def proxy_for(url: str, setting: ProxySetting) -> ProxySetting:
     """`setting` with the proxies that its script names for `url`, if the system can run
-    such scripts (Windows); otherwise with a note that it was not run."""
+    such scripts (Windows); otherwise what is set besides, with a note."""
     if sys.platform == "win32":
         from probes.platforms import windows as here
 
         return here.proxy_for(url, setting)
-    if setting.kind in {"pac", "wpad"}:
-        return msgspec.structs.replace(setting, note="is not run on this system")
-    return setting
+    return run_script(setting, lambda _: "is not run on this system")
 
 
 def proxy_towards(url: str) -> ProxySetting:

@@ -24,7 +24,7 @@ from probes.platforms.macos_tools import (
     parse_scutil_nc_list,
     parse_scutil_proxy,
 )
-from probes.platforms.proxies import proxy_from_environment
+from probes.platforms.proxies import NO_PROXY, or_else, proxy_from_environment
 from probes.platforms.routing_table import default_route_addresses
 from probes.platforms.system_facts import (
     Interface,
@@ -124,9 +124,8 @@ def managed_settings() -> list[ManagedSettings]:
 def proxy() -> ProxySetting:
     output = run("scutil", "--proxy")
     setting = output if isinstance(output, Outcome) else parse_scutil_proxy(output)
-    if isinstance(setting, Outcome) or setting.kind == "none":
-        return proxy_from_environment(os.environ)
-    return setting
+    by_system = NO_PROXY if isinstance(setting, Outcome) else setting
+    return or_else(by_system, proxy_from_environment(os.environ))
 
 
 def resolvers() -> tuple[str, ...]:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Literal
 
+from probes.platforms.proxies import NO_PROXY, or_else
 from probes.platforms.system_facts import (
     Interface,
     IpRoute,
@@ -64,7 +66,8 @@ def parse_scutil_nc_list(output: bytes | str) -> list[VpnConnection] | Outcome:
 
 def parse_scutil_proxy(output: bytes | str) -> ProxySetting | Outcome:
     """The proxy setting in `scutil --proxy`. As in macOS, PAC takes precedence over
-    discovery, and discovery over a manual proxy. Pure."""
+    discovery, and discovery over a manual proxy, which is used if the script cannot
+    be run. Pure."""
     text = decode(output)
     if "<dictionary>" not in text:
         return Outcome.BAD_ANSWER
@@ -82,18 +85,23 @@ def parse_scutil_proxy(output: bytes | str) -> ProxySetting | Outcome:
         elif match and depth == 1 and len(exceptions) < 200:
             exceptions.append(match[2][:200])
     bypass = tuple(exceptions)
-    if values.get("ProxyAutoConfigEnable") == "1":
-        return ProxySetting("pac", exceptions=bypass)
+    setting = _manual_proxy(values, bypass)
     if values.get("ProxyAutoDiscoveryEnable") == "1":
-        return ProxySetting("wpad", exceptions=bypass)
+        setting = or_else(ProxySetting("wpad", exceptions=bypass), setting)
+    if values.get("ProxyAutoConfigEnable") == "1":
+        setting = or_else(ProxySetting("pac", exceptions=bypass), setting)
+    return setting
+
+
+def _manual_proxy(values: Mapping[str, str], bypass: tuple[str, ...]) -> ProxySetting:
     for name in ("HTTPS", "HTTP", "SOCKS"):
         host = values.get(f"{name}Proxy", "")
         if values.get(f"{name}Enable") == "1" and host:
-            port = number(values.get(f"{name}Port")) or 8080
+            port = number(values.get(f"{name}Port")) or 80
             scheme = "socks5" if name == "SOCKS" else "http"
             url_host = f"[{host}]" if ":" in host else host
             return ProxySetting("manual", f"{scheme}://{url_host}:{port:.0f}", bypass)
-    return ProxySetting("none")
+    return NO_PROXY
 
 
 def parse_scutil_dns(output: bytes | str) -> dict[str, tuple[str, ...]]:

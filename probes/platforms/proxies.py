@@ -5,8 +5,10 @@ from __future__ import annotations
 import fnmatch
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from probes.platforms.system_facts import ProxySetting
 from probes.platforms.tool_output import integer
@@ -20,6 +22,19 @@ NO_PROXY = ProxySetting("none")
 # The longest that a proxy script may take; then the direct way is tried.
 SCRIPT_S = 20.0
 NOT_ENDED = f"does not end within {SCRIPT_S:g} s"
+_SCRIPTED = {"pac", "wpad"}
+# A setting or a script may name anything, of any length.
+_MOST_LISTED, _MOST_WAYS = 4_000, 8
+_PROXY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[\w.-]{1,253})(:\d{1,5})?")
+# What a script calls each kind; a SOCKS proxy is named, but cannot be used.
+_SCHEMES = {
+    "PROXY": "http",
+    "HTTP": "http",
+    "HTTPS": "https",
+    "SOCKS": "socks5",
+    "SOCKS4": "socks5",
+    "SOCKS5": "socks5",
+}
 
 
 def proxy_from_environment(variables: Mapping[str, str]) -> ProxySetting:
@@ -36,8 +51,8 @@ def proxy_from_environment(variables: Mapping[str, str]) -> ProxySetting:
 
 def proxy_from_registry(values: Mapping[str, object]) -> ProxySetting:
     """From the Internet Settings of Windows: `ProxyEnable`, `ProxyServer`,
-    `ProxyOverride` and `AutoConfigURL`, and the flags in `DefaultConnectionSettings`.
-    Pure."""
+    `ProxyOverride` and `AutoConfigURL`, and the flags in `DefaultConnectionSettings`:
+    the first that there is, with the others in case its script cannot be run. Pure."""
     octets = values.get("DefaultConnectionSettings")
     flags = (
         octets[_FLAGS_AT]
@@ -45,18 +60,89 @@ def proxy_from_registry(values: Mapping[str, object]) -> ProxySetting:
         else 0
     )
     server, script = values.get("ProxyServer"), values.get("AutoConfigURL")
-    exceptions = values.get("ProxyOverride")
-    bypass = split_list(exceptions) if isinstance(exceptions, str) else ()
-    if isinstance(script, str) and script.strip():
-        return ProxySetting("pac", "", bypass, script.strip()[:2_000])
-    if flags & _DISCOVER:
-        return ProxySetting("wpad", exceptions=bypass)
+    listed = values.get("ProxyOverride")
+    exceptions = listed if isinstance(listed, str) else ""
+    setting = NO_PROXY
     manual = bool(integer(values.get("ProxyEnable"))) or bool(flags & _MANUAL)
     if manual and isinstance(server, str):
-        url = _url(_for_https(server))
-        if url:
-            return ProxySetting("manual", url, bypass)
-    return NO_PROXY
+        setting = manual_proxy(server, exceptions)
+    # Windows looks for a script unless that is switched off, so mostly there is none.
+    bypass = split_list(exceptions)
+    if flags & _DISCOVER:
+        setting = or_else(ProxySetting("wpad", exceptions=bypass), setting)
+    if isinstance(script, str) and script.strip():
+        found = ProxySetting("pac", "", bypass, script.strip()[:2_000])
+        setting = or_else(found, setting)
+    return setting
+
+
+def manual_proxy(listed: str, exceptions: str) -> ProxySetting:
+    """The setting that names the proxies and the exceptions in these lists. Pure."""
+    ways = listed_ways(listed)
+    if not any(ways):
+        return NO_PROXY
+    first, *others = ways
+    return ProxySetting("manual", first, split_list(exceptions), others=tuple(others))
+
+
+def listed_ways(listed: str) -> tuple[str, ...]:
+    """What a list of Windows names, in its order, as `http://host:port`, an empty text
+    for the direct way. It may be a setting's (`a:8080;b:8080`, `http=a:80 https=b:81`)
+    or a script's (`PROXY a:8080; SOCKS b:1080; DIRECT`). What is neither is left out.
+    Pure."""
+    ways: list[str] = []
+    scheme, secure = "http", "https=" in listed.lower()
+    for entry in re.split(r"[;\s]+", listed[:_MOST_LISTED]):
+        keyword = entry.upper()
+        if keyword == "DIRECT":
+            ways.append("")
+        elif keyword in _SCHEMES:
+            scheme = _SCHEMES[keyword]
+            continue
+        elif entry:
+            kind, _, address = entry.rpartition("=")
+            if address.startswith("http://"):
+                address = address.removeprefix("http://").removesuffix("/")
+            if _PROXY.fullmatch(address):
+                if kind.lower() == "socks":
+                    ways.append(f"socks5://{address}")
+                elif kind.lower() == ("https" if secure else ""):
+                    ways.append(f"{scheme}://{address}")
+        scheme = "http"
+    return tuple(dict.fromkeys(ways))[:_MOST_WAYS]
+
+
+def or_else(setting: ProxySetting, other: ProxySetting) -> ProxySetting:
+    """`setting`; `other` is what is used if there is none, or if its script cannot be
+    run, as in a browser. Pure."""
+    if setting.kind == "none":
+        return other
+    if setting.kind not in _SCRIPTED or other.kind == "none":
+        return setting
+    return replace(setting, besides=or_else(setting.besides or NO_PROXY, other))
+
+
+def run_script(
+    setting: ProxySetting, run: Callable[[str], tuple[str, ...] | str]
+) -> ProxySetting:
+    """`setting` with the proxies that its script names. If it cannot be run, this is
+    what is set besides, or else the direct way. `run` returns what the script at an
+    address names (`listed_ways`), or why it cannot be run."""
+    while setting.kind in _SCRIPTED:
+        ways = run(setting.script)
+        if not isinstance(ways, str):
+            # It decides about every host; the list of exceptions is not asked.
+            first, *others = ways or ("",)
+            return replace(
+                setting, url=first, others=tuple(others), exceptions=(), besides=None
+            )
+        if setting.besides is None:
+            return replace(setting, note=ways)
+        # Nobody has set the script that Windows looks for by itself.
+        note = f"the proxy script {setting.script} {ways}" if setting.script else ""
+        notes = [text for text in (setting.note, note) if text]
+        setting = replace(setting.besides, note="; ".join(notes))
+    return setting
 
 
 def applies(setting: ProxySetting, host: str) -> bool:
@@ -99,20 +185,6 @@ def _matches(
     return bool(bare) and (host == bare or host.endswith(f".{bare}"))
 
 
-def _for_https(server: str) -> str:
-    """The HTTPS entry of `http=host:port;https=host:port`, or a plain `host:port`."""
-    if "=" not in server:
-        return server
-    by_scheme = dict(
-        entry.strip().split("=", 1) for entry in server.split(";") if "=" in entry
-    )
-    if "https" in by_scheme:
-        return by_scheme["https"]
-    # Schemes that are not listed connect directly; SOCKS applies to all.
-    socks = by_scheme.get("socks", "")
-    return f"socks5://{socks}" if socks else ""
-
-
 def _url(text: str) -> str:
     """`http://host:port`; empty if it is not a proxy. It keeps a user name and
     password: they are used but never reported."""
@@ -128,7 +200,7 @@ def _url(text: str) -> str:
         return ""
     if not parts.hostname or parts.scheme not in {"http", "https", "socks5", "socks5h"}:
         return ""
-    standard = {"https": 443, "http": 8080}.get(parts.scheme, 1080)
+    standard = {"https": 443, "http": 80}.get(parts.scheme, 1080)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     login, at, _ = parts.netloc.rpartition("@")
     return f"{parts.scheme}://{login}{at}{host}:{port or standard}"

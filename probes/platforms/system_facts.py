@@ -121,8 +121,9 @@ class ProxySetting(msgspec.Struct, frozen=True):
     a PAC script) stay on the laptop; only `kind` is ever reported.
 
     `others`: what the setting names besides, in order, in case `url` does not answer;
-    an empty one is the direct way. `note`: what is wrong with a script or with proxies
-    that are passed over, for people.
+    an empty one is the direct way. `besides`: what is set as well, in case the script
+    cannot be run. `note`: what is wrong with a script or with proxies that are passed
+    over, for people.
     """
 
     kind: Literal["none", "environment", "manual", "pac", "wpad"]
@@ -131,6 +132,7 @@ class ProxySetting(msgspec.Struct, frozen=True):
     script: str = ""
     others: tuple[str, ...] = ()
     note: str = ""
+    besides: ProxySetting | None = None
 
     @property
     def ways(self) -> tuple[str, ...]:

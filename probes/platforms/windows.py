@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import sys
 
-from msgspec.structs import replace
-
 from probes.platforms import iphlpapi, smbios, winhttp, wlanapi
 from probes.platforms.commands import run
 from probes.platforms.netsh import parse_netsh_wlan
 from probes.platforms.proxies import (
     NOT_ENDED,
+    or_else,
     proxy_from_environment,
     proxy_from_registry,
+    run_script,
 )
 from probes.platforms.routing_table import default_route_addresses
 from probes.platforms.script_runs import ScriptRuns
@@ -90,27 +90,23 @@ if sys.platform == "win32":
         values = {name: _value(root, _INTERNET, name) for name in names}
         name = "DefaultConnectionSettings"
         values[name] = _value(root, _INTERNET + r"\Connections", name)
-        setting = proxy_from_registry(values)
-        if setting.kind == "none":
-            setting = proxy_from_environment(os.environ)
+        setting = or_else(
+            proxy_from_registry(values), proxy_from_environment(os.environ)
+        )
         # A service has no settings of a person, only those of the machine.
-        return winhttp.machine_proxy() if setting.kind == "none" else setting
+        return or_else(setting, winhttp.machine_proxy())
 
     def proxy_for(url: str, setting: ProxySetting) -> ProxySetting:
-        """`setting` with the proxy that its script returns for `url`, if any."""
-        if setting.kind not in {"pac", "wpad"}:
-            return setting
-        try:
-            ways = _scripts.run(
-                setting.script, lambda: winhttp.ways_for(url, setting.script)
-            )
-        except TimeoutError:
-            return replace(setting, note=NOT_ENDED)
-        if ways is None:
-            return replace(setting, note="cannot be fetched or run")
-        # The script decides about every host; the list of exceptions is not asked.
-        first, *others = ways or ("",)
-        return replace(setting, url=first, others=tuple(others), exceptions=())
+        """`setting` with the proxies that its script names for `url`."""
+
+        def ways(script: str) -> tuple[str, ...] | str:
+            try:
+                named = _scripts.run(script, lambda: winhttp.ways_for(url, script))
+            except TimeoutError:
+                return NOT_ENDED
+            return "cannot be fetched or run" if named is None else named
+
+        return run_script(setting, ways)
 
     def resolvers() -> tuple[str, ...]:
         """The resolvers of the adapters that are connected."""

@@ -4,10 +4,9 @@ it as the programs of Windows do."""
 from __future__ import annotations
 
 import ctypes
-import re
 import sys
 
-from probes.platforms.proxies import NO_PROXY, split_list
+from probes.platforms.proxies import NO_PROXY, listed_ways, manual_proxy
 from probes.platforms.system_facts import ProxySetting
 
 _NO_PROXY = 1
@@ -15,18 +14,6 @@ _AUTO_DETECT, _CONFIG_URL = 0x1, 0x2
 _DHCP, _DNS = 0x1, 0x2
 _NAMED_PROXY = 3
 _TIMEOUT_MS = 5_000
-# A script may answer anything, of any length.
-_MOST_LISTED, _MOST_WAYS = 4_000, 8
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[\w.-]{1,253})(:\d{1,5})?")
-# What a script calls each kind; a SOCKS proxy is named, but cannot be used.
-_SCHEMES = {
-    "PROXY": "http",
-    "HTTP": "http",
-    "HTTPS": "https",
-    "SOCKS": "socks5",
-    "SOCKS4": "socks5",
-    "SOCKS5": "socks5",
-}
 
 
 class _AutoProxyOptions(ctypes.Structure):
@@ -52,39 +39,9 @@ class _ProxyInfo(ctypes.Structure):
     )
 
 
-def listed_ways(listed: str) -> tuple[str, ...]:
-    """What a list from WinHTTP names, in its order, as `http://host:port`, an empty
-    text for the direct way. It may be WinHTTP's own (`a:8080;b:8080`, `http=a:80
-    https=b:81`) or a script's (`PROXY a:8080; SOCKS b:1080; DIRECT`). What is neither
-    is left out. Pure."""
-    ways: list[str] = []
-    scheme, secure = "http", "https=" in listed.lower()
-    for entry in re.split(r"[;\s]+", listed[:_MOST_LISTED]):
-        keyword = entry.upper()
-        if keyword == "DIRECT":
-            ways.append("")
-        elif keyword in _SCHEMES:
-            scheme = _SCHEMES[keyword]
-            continue
-        elif entry:
-            kind, _, address = entry.rpartition("=")
-            address = address.removeprefix("http://")
-            if _ADDRESS.fullmatch(address):
-                if kind.lower() == "socks":
-                    ways.append(f"socks5://{address}")
-                elif kind.lower() == ("https" if secure else ""):
-                    ways.append(f"{scheme}://{address}")
-        scheme = "http"
-    return tuple(dict.fromkeys(ways))[:_MOST_WAYS]
-
-
 def to_setting(access: int, listed: str, bypass: str) -> ProxySetting:
     """WinHTTP's own setting, as `netsh winhttp set proxy` writes it. Pure."""
-    ways = listed_ways(listed) if access == _NAMED_PROXY else ()
-    if not any(ways):
-        return NO_PROXY
-    first, *others = ways
-    return ProxySetting("manual", first, split_list(bypass), others=tuple(others))
+    return manual_proxy(listed, bypass) if access == _NAMED_PROXY else NO_PROXY
 
 
 if sys.platform == "win32":
@@ -109,7 +66,9 @@ if sys.platform == "win32":
                 flags=_CONFIG_URL if script else _AUTO_DETECT,
                 detect=0 if script else _DHCP | _DNS,
                 script=script or None,
-                log_on=1,
+                # Whoever answers for a script may be a stranger in a café: nothing of
+                # the person's account is sent to them.
+                log_on=0,
             )
             info = _ProxyInfo()
             handle = ctypes.c_void_p(session)
