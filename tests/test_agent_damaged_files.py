@@ -159,10 +159,12 @@ def test_what_may_be_intact_is_not_replaced(
     known = device_id(tmp_path)
     places = KnownPlaces(tmp_path, b"key")
     places.remember("n1", "home")
+    first, other = "a" * 64, "b" * 64
+    StopOrders(tmp_path, "").pin(first)
     real = Path.open
 
     def failing(path: Path, *more: Any, **named: Any) -> Any:
-        if path.name in {"device", "places.json"}:
+        if path.name in {"device", "places.json", "stop-orders.json"}:
             raise OSError(5, "Input/output error", str(path))
         return real(path, *more, **named)
 
@@ -173,10 +175,17 @@ def test_what_may_be_intact_is_not_replaced(
         assert [places.known("n1"), places.known("n1")] == ["", ""]
         with pytest.raises(OSError, match="Input/output error"):
             places.remember("n2", "home")
+        unread = StopOrders(tmp_path, "")
+        unread.pin(other)
+        assert unread.key == other
     assert device_id(tmp_path) == known
     assert places.known("n1") == "home"
-    (line,) = caplog.messages
-    assert "places.json cannot be read: " in line
+    assert StopOrders(tmp_path, "").key == first
+    unreadable = [line.partition(" cannot be read: ")[0] for line in caplog.messages]
+    assert [Path(path).name for path in unreadable] == [
+        "places.json",
+        "stop-orders.json",
+    ]
 
 
 def test_a_pause_that_cannot_be_understood_is_the_longest(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from probes.agent.agent_log import NAME, LogFile, event_of, start_log
 from probes.agent.private_folder import in_profile
 from probes.platforms import event_log
-from probes.wire.held_files import while_held
+from probes.wire.held_files import read_held, while_held
 
 
 @pytest.fixture(autouse=True)
@@ -46,10 +47,18 @@ def test_a_folder_that_cannot_be_written_is_said_and_the_agent_goes_on(
 ) -> None:
     (tmp_path / "file").touch()
     start_log(tmp_path / "file" / "folder", "win32")
-    logging.getLogger("probes").info("network_changed")
+    say = logging.getLogger("probes").info
+    say("network_changed")
+    say("network_changed")
     said = capsys.readouterr().err
-    assert "log_failed error=" in said
-    assert "INFO network_changed" in said
+    assert said.count("log_failed error=") == 1
+    assert said.count("INFO network_changed") == 2
+    # What held the file at the start, such as a scanner, is gone.
+    (tmp_path / "file").unlink()
+    (tmp_path / "file" / "folder").mkdir(parents=True)
+    say("network_changed")
+    lines = (tmp_path / "file" / "folder" / NAME).read_text("utf-8").splitlines()
+    assert [line.split()[3] for line in lines] == ["network_changed", "log_recovered"]
 
 
 def test_a_full_disk_is_said_elsewhere_and_the_log_goes_on_when_there_is_room(
@@ -143,6 +152,30 @@ def test_a_file_that_a_scanner_holds_is_tried_again(number: int) -> None:
     with pytest.raises(PermissionError):
         while_held(action, waits.append)
     assert 1 < sum(waits[3:]) < 2
+
+
+def test_a_file_that_another_program_has_open_is_read_when_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "device"
+    path.write_bytes(b"known")
+    waits: list[float] = []
+    failures = [held(32)] * 3
+    real = Path.open
+
+    def opened(self: Path, mode: str) -> IO[bytes]:
+        if failures:
+            raise failures.pop()
+        return real(self, "rb")
+
+    monkeypatch.setattr(Path, "open", opened)
+    assert read_held(path, 3, waits.append) == b"kno"
+    assert len(waits) == 3
+    # One that only the service may read is not waited for.
+    failures[:] = [held(5)]
+    with pytest.raises(PermissionError):
+        read_held(path, sleep=waits.append)
+    assert len(waits) == 3
 
 
 def test_what_waiting_does_not_change_is_raised_at_once() -> None:

@@ -26,22 +26,16 @@ def start_log(folder: Path, platform: str = sys.platform) -> None:
     """Sets up the log of this process. A file that cannot be written is no reason not
     to run: the rest of the log says why."""
     handlers: list[logging.Handler] = []
-    trouble = ""
     if sys.stderr is not None:
         handlers.append(_formatted(logging.StreamHandler(), "%(levelname)s"))
     if platform == "win32":
         handlers.append(EventLogHandler())
-        try:
+        # The first line says it if there is no folder.
+        with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-            handlers.append(
-                _formatted(LogFile(folder / NAME), "%(asctime)s %(levelname)s")
-            )
-        except OSError as error:
-            trouble = f"{folder / NAME} cannot be written: {error}"
+        handlers.append(_formatted(LogFile(folder / NAME), "%(asctime)s %(levelname)s"))
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    if trouble:
-        _log.error("log_failed error=%s", trouble)
 
 
 class SentenceFormatter(logging.Formatter):
@@ -69,12 +63,13 @@ class LogFile(logging.handlers.RotatingFileHandler):
     """At most 1.5 MB in three files, UTF-8. If another program holds the file when a
     new one is due, the old one grows until the next attempt; nothing is lost.
 
-    What a full disk does not take is lost from the file and counted. The other places
-    of the log get it, and why, once.
+    What a full disk does not take, or a file that another program holds open, is lost
+    from the file and counted. The other places of the log get it, and why, once. Each
+    line tries again.
     """
 
     def __init__(self, path: Path, most_bytes: int = _MOST_BYTES) -> None:
-        super().__init__(path, "a", most_bytes, _OLDER, encoding="utf-8")
+        super().__init__(path, "a", most_bytes, _OLDER, encoding="utf-8", delay=True)
         self.lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:

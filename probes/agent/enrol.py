@@ -23,7 +23,7 @@ from probes.agent.stop_orders import StopOrders
 from probes.measure.background import in_background
 from probes.wire.atomic_file import replace_file
 from probes.wire.clock import wall_ms
-from probes.wire.held_files import while_held
+from probes.wire.held_files import read_held, while_held
 from probes.wire.machine_number import machine_digest
 from probes.wire.report import AgentCredential, Enrolment
 from probes.wire.retry_after import retry_after_s
@@ -74,7 +74,7 @@ def read_credential(folder: Path) -> StoredCredential:
     can be used."""
     path = folder / CREDENTIAL
     try:
-        return msgspec.json.decode(path.read_bytes(), type=StoredCredential)
+        return msgspec.json.decode(read_held(path), type=StoredCredential)
     except FileNotFoundError:
         raise NotEnrolled(
             "this laptop is not enrolled: run towpath-agent enrol --server URL "

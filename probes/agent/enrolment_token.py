@@ -1,6 +1,6 @@
 """The council's enrolment token: where a laptop finds it, and how it is removed.
 
-One token enrols many laptops, so whoever can read it can enrol a laptop of their own.
+One token enrols many laptops, so every reader of it can enrol a laptop of their own.
 It is needed once. It comes from, in this order:
 
 - the settings: `enrolment_token`, in the file or in the environment
@@ -24,6 +24,7 @@ from pathlib import Path
 from probes.agent.settings import PREFIX, Settings
 from probes.platforms.text_files import decode_text, text_encoding
 from probes.wire.atomic_file import replace_file
+from probes.wire.held_files import read_held, while_held
 
 SYSTEMD_CREDENTIAL = "enrolment-token"
 MAX_BYTES = 1_000
@@ -74,7 +75,7 @@ class EnrolmentToken:
         if self._settings.enrolment_token_file:
             path = Path(self._settings.enrolment_token_file)
             try:
-                path.unlink(missing_ok=True)
+                while_held(lambda: path.unlink(missing_ok=True))
             except OSError as error:
                 warnings.append(
                     f"{path} still holds the enrolment token, which is not needed any "
@@ -86,8 +87,7 @@ class EnrolmentToken:
 def read_token(path: Path) -> str:
     """Returns the token, the first line of `path`. Raises `OSError` if it cannot be
     read."""
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES)
+    content = read_held(path, MAX_BYTES)
     text = content.decode(text_encoding(content), "replace")
     return text.partition("\n")[0].strip()
 
@@ -109,7 +109,7 @@ def _scrub(path: Path) -> bool:
     try:
         # A symbolic link stays one.
         path = path.resolve()
-        content = path.read_bytes()
+        content = read_held(path)
         text = decode_text(content)
         if "enrolment_token" not in tomllib.loads(text):
             return True

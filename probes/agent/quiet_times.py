@@ -8,6 +8,7 @@ from pathlib import Path
 
 from probes.diagnosis.local_time import local_time_text
 from probes.wire.atomic_file import replace_file
+from probes.wire.held_files import read_held
 from probes.wire.policy import MeasuringHours
 
 PAUSED = "paused"
@@ -27,7 +28,7 @@ def paused_until_ms(folder: Path, now_ms: int, longest_s: int) -> int:
     """
     path, longest_ms = folder / PAUSED, longest_s * 1000
     try:
-        until_ms = int(path.read_text("ascii")[:16])
+        until_ms = int(read_held(path, 16))
     except FileNotFoundError:
         return 0
     except (OSError, ValueError):

@@ -35,6 +35,7 @@ from probes.platforms.file_owner import read_if_trusted
 from probes.platforms.system_facts import ManagedSettings
 from probes.platforms.text_files import decode_text
 from probes.wire.catalogue import did_you_mean
+from probes.wire.held_files import read_held
 
 DEFAULT = "default"
 SECRET = {"enrolment_token"}
@@ -79,7 +80,7 @@ def load_settings(
     it if not given. Raises `BadSettings` if `path` is given and missing, or if a
     setting is wrong."""
     given = platforms.managed_settings() if managed is None else managed
-    read = Path.read_bytes if path is not None else read_if_trusted
+    read = read_held if path is not None else read_if_trusted
     path = settings_file(path)
     text, where = "", "the settings"
     if path is not None:

@@ -214,8 +214,9 @@ class StopOrders:
     def _keep(self, **changes: object) -> None:
         self._kept = msgspec.structs.replace(self._kept, **changes)
         # If it cannot be saved, it is in force until the agent ends, and the server has
-        # it still.
-        self._file.write(msgspec.json.encode(self._kept))
+        # it still. What could not be read may be intact, and its key the council's.
+        if not self._file.unread:
+            self._file.write(msgspec.json.encode(self._kept))
 
 
 def _scope_name(order: StopOrder) -> str:

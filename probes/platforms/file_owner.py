@@ -25,11 +25,12 @@ if sys.platform == "win32":
     import msvcrt
 
     from probes.platforms.system_library import system_library
+    from probes.wire.held_files import SHARED, while_held
 
     def read_if_trusted(path: Path) -> bytes | None:
         """What is in the file; None if it belongs neither to administrators nor to the
         system nor to this user. Raises `OSError` if it cannot be read."""
-        with path.open("rb") as file:
+        with while_held(lambda: path.open("rb"), held=SHARED) as file:
             handle = ctypes.c_void_p(msvcrt.get_osfhandle(file.fileno()))
             return file.read() if may_decide(_owner(handle), _own_user()) else None
 

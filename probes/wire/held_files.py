@@ -4,18 +4,24 @@ indexer or a backup opens what has just been written, for parts of a second."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
-# ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION (winerror.h).
-_HELD = {5, 32, 33}
+# ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION (winerror.h).
+SHARED = {32, 33}
+# ERROR_ACCESS_DENIED is what a file gives that is deleted once its last reader closes
+# it.
+_HELD = {5, *SHARED}
 # 1.5 s in all; a scanner is done earlier, and the agent's other work waits.
 _WAITS_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.75)
 
 
 def while_held(
-    action: Callable[[], T], sleep: Callable[[float], None] = time.sleep
+    action: Callable[[], T],
+    sleep: Callable[[float], None] = time.sleep,
+    held: Collection[int] = _HELD,
 ) -> T:
     """Returns what `action` returns; tries again for up to 1.5 s if another program
     holds its file. Raises the last `OSError`."""
@@ -23,7 +29,21 @@ def while_held(
         try:
             return action()
         except OSError as error:
-            if getattr(error, "winerror", None) not in _HELD:
+            if getattr(error, "winerror", None) not in held:
                 raise
         sleep(wait_s)
     return action()
+
+
+def read_held(
+    path: Path, most_bytes: int = -1, sleep: Callable[[float], None] = time.sleep
+) -> bytes:
+    """Returns the first `most_bytes` of the file, all of them by default; waits as
+    `while_held`. A file that this user may not read is not waited for. Raises
+    `OSError`."""
+
+    def read() -> bytes:
+        with path.open("rb") as file:
+            return file.read(most_bytes)
+
+    return while_held(read, sleep, SHARED)

@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from probes.wire.atomic_file import PRIVATE, replace_file
-from probes.wire.held_files import while_held
+from probes.wire.held_files import read_held, while_held
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,10 @@ DAMAGED = ".damaged"
 
 
 class StateFile:
-    """`loss`: what it means if the content is lost, as the end of a sentence."""
+    """`loss`: what it means if the content is lost, as the end of a sentence.
+
+    `unread`: `read` could not read the file, which may be intact.
+    """
 
     def __init__(
         self,
@@ -38,13 +41,13 @@ class StateFile:
         self.path, self._loss = path, loss
         self._mode, self._durable = mode, durable
         self._trouble = ""
+        self.unread = False
 
     def load(self, decode: Callable[[bytes], T], missing: T) -> T:
         """Returns what `decode` makes of the content; `missing` if there is no file,
         or a damaged one. Raises `OSError` if it cannot be read: it may be intact."""
         try:
-            with self.path.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
+            content = read_held(self.path, MAX_BYTES + 1)
         except FileNotFoundError:
             return missing
         except OSError:
@@ -67,6 +70,7 @@ class StateFile:
         try:
             return self.load(decode, missing)
         except OSError as error:
+            self.unread = True
             self._name_once(f"{self.path} cannot be read: {error}; {self._loss}")
             return missing
 
