@@ -10,6 +10,7 @@
  *                    does not, and a lost identity cannot be mended. */
 #define _WIN32_WINNT 0x0A00
 #include <windows.h>
+#include <aclapi.h>
 #include <msi.h>
 #include <msiquery.h>
 #include <sddl.h>
@@ -93,6 +94,26 @@ static BOOL is_trusted(const wchar_t *path)
     return trusted;
 }
 
+/* Gives the folder, and what it holds, this access list. */
+static DWORD set_access(const wchar_t *path, PSECURITY_DESCRIPTOR descriptor)
+{
+    SECURITY_INFORMATION kind = DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION;
+    BOOL present, defaulted;
+    PACL listed = NULL;
+    DWORD error;
+
+    /* A person may have made another one since it was moved aside. */
+    if (!is_trusted(path))
+        return ERROR_ACCESS_DENIED;
+    if (!GetSecurityDescriptorDacl(descriptor, &present, &listed, &defaulted) || !listed)
+        return ERROR_INVALID_ACL;
+    error = SetNamedSecurityInfoW((LPWSTR)path, SE_FILE_OBJECT, kind, NULL, NULL, listed, NULL);
+    /* Once more, because Wine's keeps what the folder itself has inherited. */
+    if (!error && !SetFileSecurityW(path, kind, descriptor))
+        error = GetLastError();
+    return error;
+}
+
 /* Makes the folder, or gives the one that is there its access list. One that a person has
  * put there before is moved aside: what is in it is not the agent's. */
 static DWORD prepare(MSIHANDLE install, const wchar_t *path, const wchar_t *access)
@@ -113,8 +134,7 @@ static DWORD prepare(MSIHANDLE install, const wchar_t *path, const wchar_t *acce
     if (!error && !CreateDirectoryW(path, &attributes)) {
         error = GetLastError();
         if (error == ERROR_ALREADY_EXISTS)
-            error = SetFileSecurityW(path, DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION,
-                                     attributes.lpSecurityDescriptor) ? ERROR_SUCCESS : GetLastError();
+            error = set_access(path, attributes.lpSecurityDescriptor);
     }
     LocalFree(attributes.lpSecurityDescriptor);
     return error;

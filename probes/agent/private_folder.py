@@ -30,6 +30,8 @@ def mend_folder(folder: Path) -> str:
     if sys.platform == "win32":
         from probes.platforms.private_access import make_private
 
+        # A link in the profile may lead out of it.
+        folder = folder.resolve()
         if not in_profile(folder, os.environ):
             make_private(folder)
         return ""

@@ -19,6 +19,8 @@ _CREATING = f"{_PRIVATE}(A;;0x1000a2;;;BU)"
 _SDDL_REVISION = 1
 # DACL_SECURITY_INFORMATION and PROTECTED_DACL_SECURITY_INFORMATION (winnt.h).
 _PROTECTED_DACL = 0x4 | 0x8000_0000
+# SE_FILE_OBJECT (accctrl.h).
+_FILE_OBJECT = 1
 
 if sys.platform == "win32":
     from probes.platforms.system_library import system_library
@@ -34,18 +36,41 @@ if sys.platform == "win32":
 
     def _set_access(folder: Path, access: str) -> None:
         api = system_library("advapi32.dll")
-        descriptor = ctypes.c_void_p()
+        descriptor, listed = ctypes.c_void_p(), ctypes.c_void_p()
+        present, by_default = ctypes.c_int(), ctypes.c_int()
         convert = api.ConvertStringSecurityDescriptorToSecurityDescriptorW
         if not convert(access, _SDDL_REVISION, ctypes.byref(descriptor), None):
             raise OSError("Windows reads no access list")
         try:
+            api.GetSecurityDescriptorDacl(
+                descriptor,
+                ctypes.byref(present),
+                ctypes.byref(listed),
+                ctypes.byref(by_default),
+            )
+            # Takes from the files that are there what they have inherited from the
+            # folder above, which SetFileSecurity does not do.
+            api.SetNamedSecurityInfoW.argtypes = [
+                ctypes.c_wchar_p,
+                ctypes.c_int,
+                ctypes.c_uint32,
+                *[ctypes.c_void_p] * 4,
+            ]
+            error = api.SetNamedSecurityInfoW(
+                str(folder), _FILE_OBJECT, _PROTECTED_DACL, None, None, listed, None
+            )
+            # Once more, because Wine's keeps what the folder itself has inherited.
             api.SetFileSecurityW.argtypes = [
                 ctypes.c_wchar_p,
                 ctypes.c_uint32,
                 ctypes.c_void_p,
             ]
-            if not api.SetFileSecurityW(str(folder), _PROTECTED_DACL, descriptor):
-                raise OSError(f"Windows does not let this user protect {folder}")
+            if error or not api.SetFileSecurityW(
+                str(folder), _PROTECTED_DACL, descriptor
+            ):
+                raise OSError(
+                    f"Windows does not let this user protect {folder} (error {error})"
+                )
         finally:
             free = system_library("kernel32.dll").LocalFree
             free.argtypes = [ctypes.c_void_p]
