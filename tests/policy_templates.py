@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
+from probes.agent.settings import Settings
 from probes.agent.settings_layers import setting_types
 from probes.platforms.system_settings import POLICY_KEY
 
@@ -34,7 +35,10 @@ _NAMESPACE = "http://schemas.microsoft.com/GroupPolicy/2006/07/PolicyDefinitions
 _HEAD = '<?xml version="1.0" encoding="utf-8"?>\n'
 # The largest number of a registry value of the kind DWORD.
 _MOST = 4_294_967_295
+# What Windows itself allows a text.
+_LONGEST = 1_023
 _CATEGORY = "towpath_agent"
+_DEFAULTS = msgspec.to_builtins(Settings())
 
 
 def templates() -> tuple[str, str]:
@@ -47,9 +51,9 @@ def templates() -> tuple[str, str]:
         if dotted in SECRET:
             continue
         name = dotted.replace(".", "_")
-        section, _, value_name = dotted.rpartition(".")
+        section = dotted.rpartition(".")[0]
         key = rf"{POLICY_KEY}\{section}" if section else POLICY_KEY
-        element, inside, choices = _element(name, value_name, kind)
+        element, inside, choices = _element(name, dotted, kind)
         shown = f' presentation="$(presentation.{name})"' if element else ""
         policies.append(
             f'    <policy name="{name}" class="Machine" '
@@ -77,8 +81,10 @@ def explained() -> dict[str, str]:
     }
 
 
-def _element(name: str, value: str, kind: Any) -> tuple[str, str, tuple[str, ...]]:
+def _element(name: str, dotted: str, kind: Any) -> tuple[str, str, tuple[str, ...]]:
     """The control that shows a setting, the rest of its policy, and its choices."""
+    section, _, value = dotted.rpartition(".")
+    default = (_DEFAULTS[section] if section else _DEFAULTS)[value]
     parent = (
         f'      <parentCategory ref="{_CATEGORY}" />\n'
         '      <supportedOn ref="supported" />\n'
@@ -96,7 +102,7 @@ def _element(name: str, value: str, kind: Any) -> tuple[str, str, tuple[str, ...
         )
         return "", f' valueName="{value}">\n{parent}{values}{end}', ()
     if "tuple" in str(kind):
-        control = f'<multiTextBox refId="{name}" />'
+        control = f'<multiTextBox refId="{name}">{dotted}</multiTextBox>'
         return control, with_element(f"<multiText {named} />"), ()
     if "Literal" in str(kind):
         choices = kind.__args__
@@ -105,16 +111,24 @@ def _element(name: str, value: str, kind: Any) -> tuple[str, str, tuple[str, ...
             f"<value><string>{choice}</string></value></item>"
             for choice in choices
         )
-        control = f'<dropdownList refId="{name}" />'
+        control = (
+            f'<dropdownList refId="{name}" defaultItem="{choices.index(default)}">'
+            f"{dotted}</dropdownList>"
+        )
         return control, with_element(f"<enum {named}>{items}</enum>"), choices
     meta = msgspec.inspect.type_info(kind)
     if isinstance(meta, msgspec.inspect.IntType):
         least, most = meta.ge or 0, meta.le or _MOST
         limits = f'minValue="{least}" maxValue="{most}"'
-        control = f'<decimalTextBox refId="{name}" />'
+        control = (
+            f'<decimalTextBox refId="{name}" defaultValue="{default}">{dotted}'
+            "</decimalTextBox>"
+        )
         return control, with_element(f"<decimal {named} {limits} />"), ()
-    control = f'<textBox refId="{name}"><label>{name}</label></textBox>'
-    return control, with_element(f'<text {named} maxLength="1023" />'), ()
+    longest = getattr(meta, "max_length", None) or _LONGEST
+    begun = f"<defaultValue>{default}</defaultValue>" if default else ""
+    control = f'<textBox refId="{name}"><label>{dotted}</label>{begun}</textBox>'
+    return control, with_element(f'<text {named} maxLength="{longest}" />'), ()
 
 
 def _string(id: str, text: str) -> str:

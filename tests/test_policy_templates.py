@@ -68,6 +68,43 @@ def test_every_setting_but_the_token_is_a_policy_with_an_explanation() -> None:
     assert all(text and "Default: None" not in text for text in texts.values())
 
 
+def test_every_control_shows_an_element_of_its_policy_and_begins_in_its_limits() -> (
+    None
+):
+    """The rules of Microsoft's schema that tie the two files together."""
+    admx = ET.parse(policy_templates.ADMX)
+    adml = ET.parse(policy_templates.ADML)
+    categories = {c.get("name") for c in admx.iterfind(".//p:category", _NS)}
+    systems = {d.get("name") for d in admx.iterfind(".//p:definition", _NS)}
+    shown = {p.get("id"): list(p) for p in adml.iterfind(".//p:presentation", _NS)}
+    strings = [string.get("id") for string in adml.iterfind(".//p:string", _NS)]
+    assert len(strings) == len(set(strings))
+    for policy in admx.iterfind(".//p:policy", _NS):
+        assert re.fullmatch(r"[\w-]+", policy.get("name", ""))
+        (category,) = policy.iterfind("p:parentCategory", _NS)
+        (system,) = policy.iterfind("p:supportedOn", _NS)
+        assert category.get("ref") in categories
+        assert system.get("ref") in systems
+        if policy.get("presentation") is None:
+            continue
+        (element,) = policy.iterfind("p:elements/*", _NS)
+        (control,) = shown[policy.get("name")]
+        kinds = [part.tag.rpartition("}")[2] for part in (element, control)]
+        assert tuple(kinds) in {
+            ("text", "textBox"),
+            ("decimal", "decimalTextBox"),
+            ("enum", "dropdownList"),
+            ("multiText", "multiTextBox"),
+        }
+        assert control.get("refId") == element.get("id")
+        assert "".join(control.itertext())
+        if kinds[0] == "decimal":
+            least, most = int(element.get("minValue", "")), element.get("maxValue", "")
+            assert least <= int(control.get("defaultValue", "")) <= int(most)
+    texts = {t.get("id"): t.get("maxLength") for t in admx.iterfind(".//p:text", _NS)}
+    assert (texts["ring"], texts["server"]) == ("30", "1023")
+
+
 def test_what_the_templates_write_is_what_the_agent_reads() -> None:
     tree: dict[str, object] = {}
     for policy in ET.parse(policy_templates.ADMX).iterfind(".//p:policy", _NS):
