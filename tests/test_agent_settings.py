@@ -329,12 +329,17 @@ DAMAGED_PLIST = [
     plistlib.dumps({"ack_s": 9, "opt_out": ["a"], "d": b"x"}, fmt=kind)
     for kind in (plistlib.FMT_BINARY, plistlib.FMT_XML)
 ]
+# Its only name is the binary format's "null".
+NAMELESS_PLIST = plistlib.dumps({"a": 1}, fmt=plistlib.FMT_BINARY).replace(
+    b"\x51a", b"\x00a"
+)
 
 
 @given(
     st.sampled_from(DAMAGED_PLIST),
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
 )
+@example(NAMELESS_PLIST, [])
 @example(b"<plist><dict><key>a</key><date>soon</date></dict></plist>", [])
 def test_no_damage_to_managed_preferences_raises(
     good: bytes, changes: list[tuple[int, int]]

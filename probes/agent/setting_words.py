@@ -41,8 +41,10 @@ def _words(info: inspect.Type) -> str:
             )
         case inspect.LiteralType(values=words):
             return " or ".join(str(word) for word in words)
-        case inspect.StrType(pattern=pattern):
-            return "a text" if pattern is None else "a time such as 08:30"
+        case inspect.StrType(pattern=pattern, max_length=most):
+            if pattern is not None:
+                return "a time such as 08:30"
+            return "a text" if most is None else f"a text of {most} letters at most"
         case inspect.VarTupleType(item_type=item):
             return f"a list, each {_words(item)}"
     return str(info)

@@ -13,6 +13,7 @@ from probes.platforms.text_files import decode_text
 
 POLICY_KEY = r"Software\Policies\Towpath\Agent"
 INSTALLER_KEY = r"Software\Towpath\Agent"
+_DEPTH = 2
 
 
 def read_toml_folder(folder: Path, *, policy: bool = True) -> list[ManagedSettings]:
@@ -66,8 +67,10 @@ def read_preferences(path: Path) -> list[ManagedSettings]:
         why = str(error) or type(error).__name__
         trouble = f"{path} cannot be read: {why}"
         return [ManagedSettings(str(path), {}, True, trouble)]
-    if not isinstance(values, dict):
-        trouble = f"{path} holds no dictionary"
+    if not isinstance(values, dict) or not all(
+        isinstance(name, str) for name in values
+    ):
+        trouble = f"{path} holds no dictionary with names"
         return [ManagedSettings(str(path), {}, True, trouble)]
     # What macOS adds for itself is no setting.
     own = {name: v for name, v in values.items() if not name.startswith("Payload")}
@@ -108,6 +111,7 @@ if sys.platform == "win32":
                 if name:
                     tree[name.lower()] = value
             below = [winreg.EnumKey(opened, n) for n in range(keys)]
-        if depth == 0:
-            tree |= {name.lower(): _tree(rf"{key}\{name}", 1) for name in below}
+        # A key below a section is no setting, and is named as such.
+        if depth < _DEPTH:
+            tree |= {name.lower(): _tree(rf"{key}\{name}", depth + 1) for name in below}
         return tree
