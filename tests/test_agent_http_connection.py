@@ -298,6 +298,12 @@ async def test_a_proxy_that_does_not_connect_is_told_from_one_that_lies(
     )
 
 
+def page_instead_of_tls() -> ssl.SSLError:
+    error = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
+    error.reason = "WRONG_VERSION_NUMBER"
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -309,6 +315,8 @@ async def test_a_proxy_that_does_not_connect_is_told_from_one_that_lies(
          "its name is not known to DNS (["),
         (OSError(errno.ENETUNREACH, "unreachable"), "there is no network (["),
         (ssl.SSLError(1, "wrong version number"), "wrong version number"),
+        (ConnectionResetError(), "the connection was cut"),
+        (page_instead_of_tls(), "something without encryption answers, such as a si"),
         (NoAnswer("it did not connect in 10 s"), "it did not connect in 10 s"),
     ],
 )  # fmt: skip
@@ -319,3 +327,4 @@ def test_what_the_system_says_is_said_in_plain_words(
         # Windows gives this number beside the one of POSIX.
         error.winerror = 1225  # type: ignore[attr-defined]
     assert reason in reason_of(error)
+    assert "()" not in reason_of(error)

@@ -97,6 +97,7 @@ def test_a_sentence_names_the_way_and_never_a_password() -> None:
         way_sentence(silent),
         refusal_sentence("https://towpath.example", secret, "407 Who are you"),
         refusal_sentence("https://towpath.example", secret, "403 Forbidden"),
+        refusal_sentence("https://towpath.example", secret, "403 \x1b[31mNo\x07"),
         refusal_sentence("https://towpath.example", secret, "407 x", ("NTLM", "Basic")),
         refusal_sentence("https://towpath.example", secret, "407 x", ("NTLM",)),
         way_sentence(ProxySetting("pac", "", (), PAC, (), "cannot be fetched or run")),
@@ -110,6 +111,8 @@ def test_a_sentence_names_the_way_and_never_a_password() -> None:
         "does not have: let requests for https://towpath.example through without one",
         "the proxy proxy.example:8080 did not connect to https://towpath.example: "
         "403 Forbidden",
+        "the proxy proxy.example:8080 did not connect to https://towpath.example: "
+        r"403 \u001b[31mNo\u0007",
         "the proxy proxy.example:8080 does not accept the user name and password of "
         "the proxy setting (HTTP 407, a sign-in by NTLM or Basic)",
         "the proxy proxy.example:8080 asks for a sign-in by NTLM (HTTP 407), and the "

@@ -26,6 +26,7 @@ from probes.measure.tcp_connection import (
     url_host,
 )
 from probes.platforms.system_trust import trust
+from probes.wire.display import displayable
 
 CONNECT_S = 10.0
 READ_S = 30.0
@@ -66,7 +67,8 @@ class HttpResponse(msgspec.Struct, frozen=True):
         """The server's own sentence; None if something else than our server
         answered."""
         try:
-            return msgspec.json.decode(self.body, type=_ErrorBody).why[:300]
+            why = msgspec.json.decode(self.body, type=_ErrorBody).why
+            return displayable(why[:300])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 

@@ -36,6 +36,7 @@ from probes.measure.proxy_ways import (
 from probes.platforms.proxies import NO_PROXY, NOT_ENDED, SCRIPT_S, applies
 from probes.platforms.system_facts import ProxySetting
 from probes.platforms.system_trust import trust
+from probes.wire.display import displayable
 from probes.wire.failure import Outcome
 from probes.wire.http_date import http_date_s
 from probes.wire.report import AgentCredential
@@ -60,6 +61,8 @@ _WORDS = {
     Outcome.NAME_SERVER_FAILED: "the DNS server failed",
     Outcome.NO_NETWORK: "there is no network",
 }
+# What OpenSSL makes of an answer that is not TLS.
+_NO_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST"}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,29}")
 
 
@@ -236,8 +239,12 @@ class ServerConnection:
 def reason_of(error: Exception) -> str:
     """Why there was no answer, in words where there are some: systems have their own,
     in many languages. Pure."""
-    words = _WORDS.get(outcome_of(error)) if isinstance(error, OSError) else None
-    return f"{words} ({error})" if words else str(error)
+    text, words = str(error), None
+    if isinstance(error, ssl.SSLError) and getattr(error, "reason", "") in _NO_TLS:
+        words = "something without encryption answers, such as a sign-in page"
+    elif isinstance(error, OSError):
+        words = _WORDS.get(outcome_of(error))
+    return f"{words} ({text})" if words and text else words or text
 
 
 def sign_in_schemes(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
@@ -262,7 +269,8 @@ def refusal_sentence(
     at = host_and_port(proxy.url)
     if not text.startswith("407"):
         return (
-            f"the proxy {at} did not connect to {server}: {text or 'no reason given'}"
+            f"the proxy {at} did not connect to {server}: "
+            f"{displayable(text) or 'no reason given'}"
         )
     by = f" by {' or '.join(schemes)}" if schemes else ""
     if any(scheme.lower() == "basic" for scheme in schemes) and "@" in proxy.url:
