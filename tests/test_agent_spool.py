@@ -123,12 +123,25 @@ def test_flipped_bytes_never_raise_and_what_comes_after_is_kept(seed: int) -> No
             assert ids(spool)[-1:] == ["after2"] or "after2" in ids(spool)
 
 
-def test_a_file_of_another_time_is_moved_aside(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "table",
+    [
+        "TABLE report (seq INTEGER PRIMARY KEY, words TEXT)",
+        # Has all our columns, and one more that we do not fill.
+        "TABLE report (seq INTEGER PRIMARY KEY, id TEXT UNIQUE, made_ms, body, crc, "
+        "doubtful, version, more TEXT NOT NULL)",
+        "TABLE report (seq INTEGER PRIMARY KEY, id TEXT, made_ms, body, crc, "
+        "doubtful, version)",
+        "VIEW report AS SELECT 1 AS seq, 2 AS id, 3 AS made_ms, 4 AS body, 5 AS crc, "
+        "6 AS doubtful, 7 AS version",
+    ],
+)
+def test_a_file_of_another_time_is_moved_aside(table: str, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / NAME)) as db, db:
-        db.execute("CREATE TABLE report (seq INTEGER PRIMARY KEY, words TEXT)")
+        db.execute(f"CREATE {table}")
     with Spool(tmp_path, SpoolLimits(), Clock()) as spool:
-        assert "started anew" in spool.lost
         spool.put(report("a"))
+        assert "started anew" in spool.lost
         assert (ids(spool), spool.trouble) == (["a"], "")
 
 

@@ -264,7 +264,7 @@ class Spool:
         file is no longer a database."""
         try:
             yield
-        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+        except sqlite3.ProgrammingError:
             raise
         except (sqlite3.DatabaseError, UnicodeDecodeError, OSError) as error:
             if not is_disk_error(error):

@@ -37,8 +37,8 @@ def insert_reports(db: sqlite3.Connection, reports: Iterable[SpooledReport]) -> 
     """Stores `reports`; one that is stored already stays as it is."""
     with db:
         db.executemany(
-            "INSERT OR IGNORE INTO report (id, made_ms, body, crc, doubtful, version)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO report (id, made_ms, body, crc, doubtful, version)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
             [
                 (
                     report.id,
