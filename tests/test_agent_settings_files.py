@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from probes.agent import settings, settings_layers
-from probes.agent.agent_cli import main
+from probes.agent.agent_cli import main, reader_has_gone
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has other folders")
@@ -69,3 +71,18 @@ def test_a_file_that_another_user_has_put_there_is_not_used_and_that_is_said(
     assert main(["--config", str(planted), "settings"]) == 0
     shown, said = capsys.readouterr()
     assert ("planted.example" in shown, said) == (True, "")
+
+
+def test_output_that_nobody_reads_any_more_is_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", encoding="utf-8") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert main(["what-we-collect"]) == 0
+    # As Windows also says it.
+    gone = OSError(errno.EINVAL, "Invalid argument")
+    assert reader_has_gone(gone, "win32")
+    assert not reader_has_gone(gone, "linux")
+    assert not reader_has_gone(OSError(errno.ENOSPC, "full"), "win32")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -31,7 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             start_console_log()
             for sentence in options.ignored:
                 print_error(sentence)
-        return int(options.run(options, loaded.settings))
+        code = int(options.run(options, loaded.settings))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except BadSettings as error:
         say = print_error
         if options.run is run_agent:
@@ -42,12 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             say(problem)
         return WRONG_USAGE
-    except BrokenPipeError:
-        # The reader of the output has gone (`| head`). That is not an error.
+    except OSError as error:
+        if not reader_has_gone(error):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except KeyboardInterrupt:
         return 130
+
+
+def reader_has_gone(error: OSError, platform: str = sys.platform) -> bool:
+    """True if nobody reads the output any more (`| head`), which is no error. Windows
+    says so in two ways."""
+    return isinstance(error, BrokenPipeError) or (
+        platform == "win32" and error.errno == errno.EINVAL
+    )
 
 
 if __name__ == "__main__":

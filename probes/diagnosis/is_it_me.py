@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,9 +39,23 @@ def page_folder(state: Path, home: Path) -> Path:
     return home / "Towpath" if hidden and sys.platform == "linux" else state
 
 
-def show(path: Path, open_page: Callable[[str], bool] = webbrowser.open) -> bool:
+def open_in_browser(address: str) -> bool:
+    """Returns False, or raises `OSError`, if no browser could be started."""
+    if sys.platform == "win32":
+        # The library would look for a browser in the current folder too.
+        os.startfile(address)
+        return True
+    import webbrowser
+
+    try:
+        return webbrowser.open(address)
+    except webbrowser.Error:
+        return False
+
+
+def show(path: Path, open_page: Callable[[str], bool] = open_in_browser) -> bool:
     """Opens the page in the user's browser. Returns False if there is none."""
     try:
         return open_page(path.resolve().as_uri())
-    except (webbrowser.Error, OSError):
+    except OSError:
         return False

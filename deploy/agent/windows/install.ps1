@@ -4,7 +4,7 @@ param([string]$Folder = "$env:ProgramFiles\towpath-agent")
 $ErrorActionPreference = 'Stop'
 
 $program = Join-Path $Folder 'Scripts\towpath-agent.exe'
-# pythonw.exe opens no console window.
+# pythonw.exe opens no console window. -I: it imports nothing from the folder it starts in.
 $quiet = Join-Path $Folder 'Scripts\pythonw.exe'
 if (-not (Test-Path $program)) { throw "$program was not found" }
 
@@ -16,7 +16,7 @@ if ((Test-Path $file) -and (Select-String -Path $file -Pattern '^\s*enrolment_to
 
 # The group of all users, by its identifier, because its name depends on the language.
 $users = New-ScheduledTaskPrincipal -GroupId 'S-1-5-32-545' -RunLevel Limited
-$action = New-ScheduledTaskAction -Execute $quiet -Argument '-m probes.agent.agent_cli run'
+$action = New-ScheduledTaskAction -Execute $quiet -Argument '-I -m probes.agent.agent_cli run'
 $trigger = New-ScheduledTaskTrigger -AtLogOn
 $settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries `
     -ExecutionTimeLimit ([TimeSpan]::Zero) -RestartCount 999 -RestartInterval (New-TimeSpan -Minutes 1) `
@@ -27,6 +27,6 @@ Register-ScheduledTask -TaskName 'Towpath agent' -Action $action -Trigger $trigg
 $menu = [Environment]::GetFolderPath('CommonPrograms')
 $link = (New-Object -ComObject WScript.Shell).CreateShortcut((Join-Path $menu 'Is it me.lnk'))
 $link.TargetPath = $quiet
-$link.Arguments = '-m probes.agent.agent_cli is-it-me'
+$link.Arguments = '-I -m probes.agent.agent_cli is-it-me'
 $link.Description = 'Check the connection from this laptop and see what to do'
 $link.Save()
