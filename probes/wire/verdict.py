@@ -117,7 +117,7 @@ def _headline(
         text += f", and {problems[1].says}"
     if poor is not None and problems[0] is not poor:
         text += ", so calls may be poor"
-    # Somebody with a weak Wi-Fi wants to know that the line is not to blame.
+    # A person with a weak Wi-Fi wants to know that the line is not to blame.
     order = ("line", "wifi", "vpn", "council", "laptop")
     beyond = sorted(
         (finding for finding in healthy if finding.segment in order),
