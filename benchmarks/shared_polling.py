@@ -8,8 +8,10 @@ journal of its own; the journals show what was polled. The switches are
 3,000 switches every 30 s, asks as often as 6,000 every minute.
 
 30,000 switches with eight ports, each every 200 s, need two quiet cores, 3 GB of
-memory, 1 GB of disk, a hard limit of 18,000 open files, and up to 15 minutes:
+memory, 1 GB of disk, a hard limit of 18,000 open files, a UDP port for each switch (all
+pollers run on this machine), and up to 15 minutes:
 
+    sysctl net.ipv4.ip_local_port_range="10240 65000"
     python -m benchmarks shared_polling --switches 30000 --period 200 --ports 8
 """
 
@@ -52,6 +54,7 @@ _LEASE_S, _HANDED_S, _DEAD_S = 15.0, 5.0, 15.0
 # The measured window is a number of periods, at least so long.
 _WINDOW_S = 90.0
 _LOOK_S = 0.5
+_PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -93,6 +96,12 @@ def run(options: Sequence[str] = ()) -> dict[str, float]:
     parser.add_argument("--ports", type=int, default=PORTS)
     arguments = parser.parse_args(options)
     switches, period_s = arguments.switches, arguments.period
+    first, last = map(int, _PORT_RANGE.read_text().split())
+    if last - first < switches:
+        parser.error(
+            f"{switches} switches need as many UDP ports: this machine gives out "
+            f"{last - first + 1} (sysctl net.ipv4.ip_local_port_range)"
+        )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with (
