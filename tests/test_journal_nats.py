@@ -34,7 +34,7 @@ from collectors.journal import (
     ReaderTaken,
 )
 from collectors.journal.journal_log import LogPiece
-from collectors.nats import stream_log
+from collectors.nats import stream_cursor, stream_log
 from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
@@ -211,6 +211,26 @@ async def test_on_full_servers_what_a_yielding_reader_has_read_may_go(
         journal.stats.full = True
         await tidier(place, journal).tidy(wall_ms())
         assert journal.stats.dropped_rows == 8
+
+
+async def test_a_reader_that_keeps_much_goes_on_after_the_connection_has_ended(
+    place: JournalPlace,
+) -> None:
+    # The rules keep hours; a new consumer delivers all of it again.
+    count = 2 * stream_cursor.AT_ONCE
+    async with place.journal("poll") as journal, place.reader("alert") as reader:
+        for first in range(count):
+            await journal.append(rows(first, 1))
+        found: list[int] = []
+        while len(found) < count:
+            if chunk := await reader.read():
+                found += ids(chunk.batches)
+        for listener in tuple(place.connection.listeners):
+            listener()
+        await journal.append(rows(count, 1))
+        chunk = await reader.read(wait_s=10)
+        assert chunk is not None
+        assert ids(chunk.batches) == [count]
 
 
 async def test_a_stream_that_was_made_again_is_noticed(place: JournalPlace) -> None:

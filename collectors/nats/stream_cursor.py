@@ -213,9 +213,11 @@ class StreamCursor:
                 batch = min(AT_ONCE, max(1, _ROOM_BYTES // self._message_bytes))
                 request = pull_request(batch)
                 await client.publish(subject, request, reply=subscription.subject)
-                received = self._received
+                before = delivered
                 delivered = await self._receive(inbox, batch, delivered)
-                if self._received == received:
+                # Of what a consumer that was made again delivers, the first messages
+                # may all be known.
+                if delivered == before:
                     await self._check_end()
         finally:
             connection.listeners.discard(interrupt)
