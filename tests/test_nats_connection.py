@@ -104,6 +104,26 @@ async def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
     assert _events(logs) == ["nats_fails", "nats_works_again"]
 
 
+async def test_a_server_that_says_that_all_is_well_and_answers_nothing_is_left(
+    tmp_path: Path,
+) -> None:
+    with running_nats(tmp_path / "a") as a, running_nats(tmp_path / "b") as b:
+        config = NatsConfig(servers=(a.url, b.url))
+        async with NatsConnection(config, "poll") as connection:
+
+            async def look() -> bool:
+                connection.doubt()
+                await until(lambda: not connection._is_doubted, "a look")
+                return connection._server() != first
+
+            first = connection._server()
+            for _ in range(4):
+                assert not await look()
+                connection.confirm()
+            await until(look, "the other server")
+            await until(lambda: connection.is_connected, "a connection")
+
+
 async def test_a_server_that_stands_still_with_much_unsent_is_left_for_another(
     server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

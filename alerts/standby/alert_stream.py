@@ -89,6 +89,7 @@ class AlertStream:
                     stream=self._name,
                     headers=headers,
                 )
+                self._connection.confirm()
                 return answer.seq
             except jetstream_errors.APIError as error:
                 if error.err_code == _NOT_LAST:

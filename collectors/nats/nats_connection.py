@@ -36,6 +36,7 @@ _CLOSE_S = 3.0
 _FLUSH_S = 2.0
 _LOOK_ANSWER_S = 3.0
 _UNANSWERED = 2
+_MOST_DOUBLED = 5
 # If a line is slow or cut off; what is not answered then fails by itself.
 _ENDED = (
     errors.StaleConnectionError,
@@ -59,7 +60,10 @@ class NatsConnection:
         self.client = Client()
         self.jetstream = JetStreamContext(self.client, timeout=_API_S)
         self._jetstream_quickly = JetStreamContext(self.client, timeout=_LOOK_ANSWER_S)
-        self._unanswered = 0
+        # In a row: looks without an answer, and looks with one while other requests
+        # have none.
+        self._unanswered = self._misled = 0
+        self._is_doubted, self._moves = False, 0
         self._forbidden = ""
         self.problem = "not connected yet"
         # Called whenever the connection has ended or is there again.
@@ -216,32 +220,49 @@ class NatsConnection:
 
     def doubt(self) -> None:
         """A request was not answered: looks at once whether anything is."""
+        self._is_doubted = True
         self._changed.set()
+
+    def confirm(self) -> None:
+        """A request was answered."""
+        self._is_doubted, self._misled, self._moves = False, 0, 0
 
     async def _look(self) -> None:
         """Whether JetStream answers, too."""
         if not self.client.is_connected:
-            self._unanswered = 0
+            self._unanswered = self._misled = 0
             self._abort_ended()
             return
         if isinstance(transport := self.client._transport, TcpTransport):
             self._writer = transport._io_writer
+        is_doubted, self._is_doubted = self._is_doubted, False
         try:
             await self._jetstream_quickly.account_info()
         except NATS_FAILURES as error:
             self._report_problem(self.sentence(error))
             self._unanswered += 1
-            if self._unanswered >= _UNANSWERED and len(self.config.servers) > 1:
+            if self._unanswered >= _UNANSWERED:
                 # This server may be cut off from the others.
-                self._unanswered = 0
-                await self.client.force_reconnect()
+                await self._try_next_server()
             return
         self._unanswered = 0
+        # A server that led the others until it was cut off says that all is well, for
+        # ten seconds or longer, and answers nothing else.
+        self._misled = self._misled + 1 if is_doubted else 0
+        if self._misled >= _UNANSWERED << min(self._moves, _MOST_DOUBLED):
+            # If no server answers more, it is not theirs: seldom.
+            self._moves += 1
+            await self._try_next_server()
         if self.problem and self._logged:
             _log.info("nats_works_again", server=self._server())
         self.problem = ""
         self._logged.clear()
         self._ready.set()
+
+    async def _try_next_server(self) -> None:
+        self._unanswered = self._misled = 0
+        if len(self.config.servers) > 1:
+            await self.client.force_reconnect()
 
     def _note_forbidden(self, error: Exception) -> None:
         if forbidden := forbidden_sentence(error):

@@ -159,6 +159,7 @@ class StreamLog:
                     self._subject, message.data, timeout=_TRY_S, headers=headers
                 )
                 if is_kept(acknowledgement):
+                    self._connection.confirm()
                     return
                 raise TimeoutError
             except NATS_FAILURES as error:

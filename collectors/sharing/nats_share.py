@@ -19,7 +19,7 @@ from nats.js import errors as jetstream_errors
 from nats.js.kv import KeyValue
 
 from collectors.background_tasks import BackgroundTasks
-from collectors.estate.estate_model import Device, VpnGateway
+from collectors.estate.estate_model import Device, Site, VpnGateway
 from collectors.failure_log import FailureLog
 from collectors.nats.nats_buckets import open_bucket
 from collectors.nats.nats_connection import NatsConnection
@@ -171,6 +171,9 @@ class NatsShare:
     def holds_gateway(self, gateway: VpnGateway) -> bool:
         return self._roster.holds(gateway_key(gateway), self._now_s())
 
+    def speaks_for(self, site: Site) -> bool:
+        return not site.poller and self._roster.leads(self._now_s())
+
     @property
     def _bucket_name(self) -> str:
         return f"{self._connection.config.prefix}-{self._kind.bucket}"
@@ -201,6 +204,8 @@ class NatsShare:
             try:
                 await self._run_session()
             except NATS_FAILURES as error:
+                if isinstance(error, TimeoutError):
+                    self._connection.doubt()
                 self._failures.failed(self._connection.sentence(error))
             except Exception as error:  # noqa: BLE001 - or it would never poll again
                 _log.exception("share_failed", **self._own_name, error=repr(error))
@@ -210,8 +215,10 @@ class NatsShare:
 
     async def _run_session(self) -> None:
         """Follows the others until something fails. Raises what NATS raises."""
-        bucket = await open_bucket(self._connection, self._bucket_name, _KEPT_S)
-        watcher = await bucket.watchall()
+        # A server that is cut off from the others does not answer: the next one may.
+        async with asyncio.timeout(self._lease_s / 3):
+            bucket = await open_bucket(self._connection, self._bucket_name, _KEPT_S)
+            watcher = await bucket.watchall()
         reading = asyncio.create_task(self._read(watcher), name="pollers of the estate")
         try:
             while not (reading.done() or self._is_leaving):
@@ -325,6 +332,7 @@ class NatsShare:
             self._failures.failed(self._connection.sentence(error))
             return
         self._failures.recovered()
+        self._connection.confirm()
         roster.record_renewal(now_s, self._now_s())
         session.revision = max(session.revision, revision)
         if session.published is None:
