@@ -107,6 +107,10 @@ async def test_pollers_share_the_estate_and_take_over_from_one_that_leaves(serve
             assert all(10 <= len(devices) <= 26 for devices in held), held
             near = {d.id for d in council.devices if d.site == "depot"}
             assert near | {"vpn-0"} <= held[1]
+            # One of them, whichever, says what the sites are called.
+            sites = (*council.sites, Site(id="quay", name="Quay", poller="quay"))
+            spoken = [[s.id for s in sites if p.speaks_for(s)] for p in (a, b, c)]
+            assert sorted(spoken) == [[], [], ["town-hall", "depot"]]
         # It left in order, so nobody waits for its lease.
         await until(lambda: _are_shared(council, a, b), "two shares", LEASE_S / 2)
 

@@ -9,18 +9,21 @@ from collections.abc import Awaitable, Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from polled_switches import PUBLIC, RowSink
+from polled_switches import PUBLIC, RowSink, device, estate, polling
 from virtual_time import MemorySession, in_virtual_time
+from waiting import until
 
 from collectors.estate import Device, Estate, Site
 from collectors.estate.estate_model import VpnGateway
 from collectors.ping import Pinger
 from collectors.snmp import Poller, SnmpConfig
+from collectors.snmp.polling.device_state import DeviceStates
+from collectors.snmp.polling.learnt_hand_over import LearntHandOver
 from collectors.snmp.polling.poll_schedule import overdue_waits_s
 from collectors.snmp.session.sessions import Sessions
 from towpath.demo.simulated_switches import SimulatedSwitch
 
-PERIOD_S, DEVICES = 60.0, 20
+PERIOD_S, DEVICES, DAY_MS = 60.0, 20, 86_400_000
 
 
 class SwitchedShare:
@@ -45,15 +48,22 @@ class SwitchedShare:
     def holds_gateway(self, gateway: VpnGateway) -> bool:
         return self.is_held
 
+    def speaks_for(self, site: Site) -> bool:
+        return self.is_held
+
     async def wait(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
 class NothingLearnt:
+    def __init__(self) -> None:
+        self.published: Counter[str] = Counter()
+
     async def fetch(self, device: str) -> bytes | None:
         return None
 
     async def publish(self, device: str, body: bytes) -> bool:
+        self.published[device] += 1
         return True
 
 
@@ -112,6 +122,35 @@ async def test_devices_that_come_back_within_a_period_keep_their_times(
     polls = await _polls(monkeypatch, 3 * PERIOD_S - 1.0, 1.0, 2)
     assert set(polls) == {f"switch-{n}" for n in range(DEVICES)}
     assert set(polls.values()) <= {5, 6}
+
+
+async def test_what_was_learnt_stays_in_the_bucket_although_nothing_new_is() -> None:
+    store, now_ms = NothingLearnt(), 0
+    hand_over = LearntHandOver(DeviceStates(None), store, lambda: now_ms)
+    for day in range(60):
+        now_ms = day * DAY_MS
+        hand_over.note("a")
+        hand_over.note("b")
+        await hand_over.publish()
+    # It keeps them for 30 days.
+    assert min(store.published.values()) >= 60 // 7
+    hand_over.note("a")
+    now_ms += 7 * DAY_MS
+    hand_over.note("a")
+    hand_over.keep_only({"b"})
+    before = store.published["a"]
+    await hand_over.publish()
+    assert store.published["a"] == before
+
+
+@in_virtual_time
+async def test_a_device_that_leaves_the_estate_is_forgotten() -> None:
+    async with SimulatedSwitch("a", 1) as a, SimulatedSwitch("b", 1) as b:
+        known = estate(device("a", a), device("b", b))
+        async with polling(lambda: known) as (_, poller):
+            await until(lambda: len(poller._polled_s) == 2, "two devices")
+            known = estate(device("b", b))
+            await until(lambda: set(poller._polled_s) == {"b"}, "one device")
 
 
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1000)), st.floats(1, 300))

@@ -1,4 +1,4 @@
-"""A large estate is learnt without a poll of it being skipped, in virtual time.
+"""A large estate is learnt without a poll of it being cut short, in virtual time.
 
 Some of its devices are dead, and their first poll waits for all its tries.
 """
@@ -6,12 +6,11 @@ Some of its devices are dead, and their first poll waits for all its tries.
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import ExitStack
 
 import pytest
 from polled_switches import PUBLIC, RowSink
-from virtual_time import MemorySession, VirtualLoop, run_virtually
+from virtual_time import MemorySession, VirtualLoop, in_virtual_time
 
 from collectors.estate import Device, Estate, Site
 from collectors.ping import Pinger
@@ -46,54 +45,53 @@ class _Unlimited(ReadingSlots):
         return True
 
 
-def _learn(monkeypatch: pytest.MonkeyPatch, slots: type[ReadingSlots]) -> Poller:
+async def _learn(monkeypatch: pytest.MonkeyPatch, slots: type[ReadingSlots]) -> Poller:
     """The poller of a large estate, when everything is learnt."""
+    now_s = asyncio.get_running_loop().time
 
-    async def main() -> Poller:
-        loop = asyncio.get_running_loop()
-        # First polls come eight to ten seconds before the phases of their devices.
-        for clock in ("monotonic", "time"):
-            monkeypatch.setattr(time, clock, loop.time)
+    def open_session(
+        self: Sessions,
+        address: str,
+        port: int,
+        credential: Credential,
+        retry_policy: RetryPolicy,
+    ) -> MemorySession:
+        switch = _Costly(address, 4, monotonic_s=now_s)
+        switch.cut_off = address in _DEAD
+        return MemorySession(switch, credential, retry_policy)
 
-        def open_session(
-            self: Sessions,
-            address: str,
-            port: int,
-            credential: Credential,
-            retry_policy: RetryPolicy,
-        ) -> MemorySession:
-            switch = _Costly(address, 4, monotonic_s=loop.time)
-            switch.cut_off = address in _DEAD
-            return MemorySession(switch, credential, retry_policy)
-
-        monkeypatch.setattr(Sessions, "open", open_session)
-        monkeypatch.setattr(poll_run, "ReadingSlots", slots)
-        devices = tuple(
-            Device(id=f"d{n}", site="s", address=f"127.0.0.{n + 1}", port=1)  # type: ignore[arg-type]
-            for n in range(DEVICES)
-        )
-        estate = Estate(sites=(Site(id="s", name="S"),), devices=devices)
-        config = SnmpConfig(period_s=PERIOD_S, ping_s=0)
-        async with Poller(
-            config, lambda: estate, PUBLIC, RowSink(), pinger=Pinger(0)
-        ) as poller:
-            while poller.stats.learnt < DEVICES - len(_DEAD):  # noqa: ASYNC110 - nothing signals it
-                await asyncio.sleep(1)
-        return poller
-
-    return run_virtually(main())
+    monkeypatch.setattr(Sessions, "open", open_session)
+    monkeypatch.setattr(poll_run, "ReadingSlots", slots)
+    devices = tuple(
+        Device(id=f"d{n}", site="s", address=f"127.0.0.{n + 1}", port=1)  # type: ignore[arg-type]
+        for n in range(DEVICES)
+    )
+    estate = Estate(sites=(Site(id="s", name="S"),), devices=devices)
+    config = SnmpConfig(period_s=PERIOD_S, ping_s=0)
+    async with Poller(
+        config, lambda: estate, PUBLIC, RowSink(), pinger=Pinger(0)
+    ) as poller:
+        while poller.stats.learnt < DEVICES - len(_DEAD):  # noqa: ASYNC110 - nothing signals it
+            await asyncio.sleep(1)
+    return poller
 
 
-def test_learning_skips_no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    poller = _learn(monkeypatch, ReadingSlots)
-    assert poller.stats.skipped == 0
-    assert poller.stats.by_outcome["timeout"] > len(_DEAD)
-
-
-def test_without_a_limit_polls_would_be_skipped(
+@in_virtual_time
+async def test_learning_takes_no_time_from_polls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert _learn(monkeypatch, _Unlimited).stats.skipped > 0
+    stats = (await _learn(monkeypatch, ReadingSlots)).stats
+    assert stats.skipped == 0
+    assert set(stats.by_outcome) == {"ok", "timeout"}
+    assert stats.by_outcome["timeout"] > len(_DEAD)
+
+
+@in_virtual_time
+async def test_without_a_limit_polls_would_be_cut_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stats = (await _learn(monkeypatch, _Unlimited)).stats
+    assert stats.by_outcome["budget_spent"] > 0
 
 
 def test_fewer_tables_are_read_at_once_while_polls_start_late() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from grafana_asks import value_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from virtual_time import in_virtual_time
 from waiting import until
 
 from collectors.estate import Device, Estate, Site
+from collectors.sharing.estate_share import WholeEstate
 from collectors.snmp.polling.site_names import site_names
 from dashboards.grafana.board import sites
 
@@ -46,6 +48,20 @@ def test_a_selector_finds_the_id_of_any_name(id: str, name: str) -> None:
 
 def test_an_estate_without_sites_has_no_names() -> None:
     assert site_names(Estate(), 5) == []
+
+
+@pytest.mark.parametrize(
+    ("poller", "own"), [("", "hall"), ("depot", "depot"), ("elsewhere", "hall")]
+)
+def test_a_site_with_a_poller_of_its_own_is_named_by_that_one(
+    poller: str, own: str
+) -> None:
+    depot = Site(id="depot", name="Depot", poller="depot")
+    estate = _estate(Site(id="hall", name="Town hall"), depot)
+    share = WholeEstate(poller)
+    share.set_estate(estate)
+    [batch] = site_names(estate, 5, share.speaks_for)
+    assert batch.tag("site") == [own]
 
 
 @in_virtual_time

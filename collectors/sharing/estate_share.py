@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from hashlib import blake2b
 from typing import Protocol
 
-from collectors.estate.estate_model import Device, Estate, VpnGateway
+from collectors.estate.estate_model import Device, Estate, Site, VpnGateway
 from collectors.sharing.bounded_assignment import SharedDevice
 
 # A device that is only pinged costs little, as does a gateway.
@@ -41,6 +41,10 @@ class EstateShare(Protocol):
     def holds_gateway(self, gateway: VpnGateway) -> bool:
         """True if this poller, and no other, may check the gateway now."""
 
+    def speaks_for(self, site: Site) -> bool:
+        """True if this poller writes the rows about the site itself: one does, but for
+        a moment while pollers come or go."""
+
     async def wait(self, seconds: float) -> None:
         """Waits so long, or until there is something new to poll."""
 
@@ -64,6 +68,9 @@ class WholeEstate:
 
     def holds_gateway(self, gateway: VpnGateway) -> bool:
         return self._holds_site(gateway.site or "")
+
+    def speaks_for(self, site: Site) -> bool:
+        return self._holds_site(site.id)
 
     def _holds_site(self, site: str) -> bool:
         named = self._site_pollers.get(site)

@@ -162,6 +162,11 @@ class PollerRoster:
         """True if this poller, and no other, may poll the device now."""
         return now_s < self._deadline_s and device in self.held
 
+    def leads(self, now_s: float) -> bool:
+        """True if this is the first of those that share: it says what all know."""
+        first = min(self.sharing, default="")
+        return now_s < self._deadline_s and first == self.session
+
     def leave(self) -> None:
         """Holds nothing any more."""
         self._hold(frozenset())

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable, Collection
 from typing import Self
 
-from collectors.estate.estate_model import Device, Estate, VpnGateway
+from collectors.estate.estate_model import Device, Estate, Site, VpnGateway
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from collectors.sharing.bounded_assignment import SharedDevice
@@ -105,6 +105,9 @@ class ShareThread:
 
     def holds_gateway(self, gateway: VpnGateway) -> bool:
         return self._share.holds_gateway(gateway)
+
+    def speaks_for(self, site: Site) -> bool:
+        return self._share.speaks_for(site)
 
     async def wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

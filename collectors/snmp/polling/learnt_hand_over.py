@@ -9,13 +9,16 @@ has not restarted since (`learnt_ports`).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
 import structlog
 
 from collectors.snmp.polling.device_state import DeviceState, DeviceStates
+from collectors.snmp.polling.poll_schedule import phase_s
 from probes.wire.atomic_file import replace_file
+from probes.wire.clock import WallClock, wall_ms
 
 _log = structlog.get_logger()
 _EVERY_S = 5.0
@@ -23,6 +26,9 @@ _AT_ONCE = 16
 # A message of NATS has at most 1 MiB. Ports of a larger device are read again.
 _MAX_OCTETS = 900_000
 _FETCH_S = 2.0
+# Of a device of which nothing new is learnt it is published so often: the bucket drops
+# what nobody has published for a month, so that devices that have gone leave it.
+_RENEWED_S = 7 * 86_400.0
 
 
 class LearntStore(Protocol):
@@ -48,8 +54,13 @@ class LearntHandOver:
     Does nothing without a store.
     """
 
-    def __init__(self, states: DeviceStates, store: LearntStore | None) -> None:
-        self._states, self._store = states, store
+    def __init__(
+        self,
+        states: DeviceStates,
+        store: LearntStore | None,
+        now_ms: WallClock = wall_ms,
+    ) -> None:
+        self._states, self._store, self._now_ms = states, store, now_ms
         self._published: dict[str, object] = {}
         self._changed: set[str] = set()
 
@@ -65,6 +76,12 @@ class LearntHandOver:
         if self._published.get(device) != mark:
             self._published[device] = mark
             self._changed.add(device)
+
+    def keep_only(self, devices: Collection[str]) -> None:
+        """Forgets all others."""
+        for device in self._published.keys() - devices:
+            del self._published[device]
+        self._changed.intersection_update(devices)
 
     async def run(self) -> None:
         while True:
@@ -122,14 +139,16 @@ class LearntHandOver:
         return True
 
     def _mark(self, device: str) -> object:
-        """Differs if something was learnt that is worth handing on. How long the last
-        answers took changes with each poll, and is not."""
+        """Differs if something was learnt that is worth handing on, and each week. How
+        long the last answers took changes with each poll, and is not."""
         state = self._states.get(device)
+        now_s = self._now_ms() / 1000
         return (
             msgspec.json.encode(state.limits),
             state.credential,
             frozenset(state.neighbours),
             self._states.ports_mark(device),
+            (now_s + phase_s(device, _RENEWED_S)) // _RENEWED_S,
         )
 
     def _pack(self, device: str) -> bytes:

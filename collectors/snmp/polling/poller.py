@@ -86,7 +86,7 @@ class Poller:
         self._pinger = pinger or Pinger(config.ping_s)
         # Descriptions that name people are not written to a file.
         self._states = DeviceStates(config.state_file, config.port_descriptions)
-        self._hand_over = LearntHandOver(self._states, learnt)
+        self._hand_over = LearntHandOver(self._states, learnt, now_ms)
         self._topology = TopologyView(estate, now_ms=now_ms, in_thread=True)
         self._runner = PollRunner(
             config,
@@ -216,14 +216,14 @@ class Poller:
             self.share.set_estate(estate)
         self._known, self._share_changes = estate, self.share.changes
         polled = {device.id: device for device in estate.devices if device.poll}
-        self._states.keep_only(polled)
+        self._keep_only(polled)
         holds = self.share.holds
         devices = {id: device for id, device in polled.items() if holds(device)}
         self._remove_targets(devices)
         uses = port_uses(estate)
         new = devices.keys() - self._targets.keys()
         first_polls_s = spread_s(len(new), self._config.period_s)
-        waits_s = self._overdue_waits_s(new, polled)
+        waits_s = self._overdue_waits_s(new)
         for id, device in devices.items():
             target = self._targets.get(id)
             if target is not None:
@@ -244,15 +244,19 @@ class Poller:
             )
         self.stats.devices = len(self._targets)
 
-    def _overdue_waits_s(
-        self, new: Collection[str], polled: Collection[str]
-    ) -> dict[str, float]:
+    def _keep_only(self, polled: Collection[str]) -> None:
+        """Forgets devices that are not in the estate any more."""
+        self._states.keep_only(polled)
+        self._hand_over.keep_only(polled)
+        for id in self._polled_s.keys() - polled:
+            del self._polled_s[id]
+
+    def _overdue_waits_s(self, new: Collection[str]) -> dict[str, float]:
         """How long the overdue ones of `new` wait, if devices change hands."""
         if not self._hand_over.is_on:
             return {}
         now_s = time.monotonic()
-        known = {id: at_s for id, at_s in self._polled_s.items() if id in polled}
-        self._polled_s = dict.fromkeys(new, now_s) | known
+        self._polled_s = dict.fromkeys(new, now_s) | self._polled_s
         own = {id: self._polled_s[id] for id in new}
         return overdue_waits_s(own, now_s, self._config.period_s)
 
@@ -347,7 +351,8 @@ class Poller:
     async def _put_report(self) -> None:
         now_ms = self._now_ms()
         report = self._report.row(self.stats, now_ms)
-        await self._buffer.put([report, *site_names(self._estate(), now_ms)])
+        names = site_names(self._estate(), now_ms, self.share.speaks_for)
+        await self._buffer.put([report, *names])
 
     def _close(self, target: PollTarget) -> None:
         self._report.remove(target.device.id)
