@@ -1,11 +1,14 @@
 """Who handles an alert, and why: recorded once, in the alert engine's file.
 
-Several processes write it: the command line and the page. The first one counts.
+Several processes write it: the command line and the page. The first one counts. If two
+machines alert, it is shared between them instead (`share`), and the active one records
+it.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +22,9 @@ from alerts.alert_store import insert_silence
 from alerts.outbox_entry import decode_alert
 from alerts.silence import Silence
 from collectors.sqlite_files import transaction
+
+# Returns the acknowledgement of the episode that counts. Raises `OSError`.
+Share = Callable[[str, Acknowledgement], Acknowledgement]
 
 
 class AlreadyAcknowledged(LinkRefused):
@@ -37,9 +43,19 @@ class Acknowledged(NamedTuple):
     is_new: bool
 
 
-def acknowledge(path: Path, key: str, who: str, why: str, now_ms: int) -> Acknowledged:
+def acknowledge(
+    path: Path,
+    key: str,
+    who: str,
+    why: str,
+    now_ms: int,
+    share: Share | None = None,
+) -> Acknowledged:
     """Records who acknowledges the alert. Raises `LookupError` if no open alert has
     that key."""
+    if share is not None:
+        episode, wanted = open_episode(path, key), Acknowledgement(now_ms, who, why)
+        return _shared(path, episode, wanted, share)
     with opened(path) as db, transaction(db):
         episode = _open_episode(db, key)
         return _acknowledge(db, episode, Acknowledgement(now_ms, who, why))
@@ -72,9 +88,19 @@ def linked_alert(path: Path, signed: SignedLink) -> Alert:
 
 
 def acknowledge_by_link(
-    path: Path, signed: SignedLink, who: str, why: str, now_ms: int
+    path: Path,
+    signed: SignedLink,
+    who: str,
+    why: str,
+    now_ms: int,
+    share: Share | None = None,
 ) -> Acknowledged:
     """Raises `LinkRefused` if the link was used, or there is nothing to acknowledge."""
+    if share is not None:
+        # An episode can be acknowledged once, so its links need no mark.
+        linked_alert(path, signed)
+        wanted = Acknowledgement(now_ms, who, why)
+        return _shared(path, signed.link.episode, wanted, share)
     with opened(path) as db, transaction(db):
         _usable(db, signed)
         _use(db, signed)
@@ -87,6 +113,28 @@ def silence_by_link(path: Path, signed: SignedLink, silence: Silence) -> Silence
         _usable(db, signed)
         _use(db, signed)
         return msgspec.structs.replace(silence, id=insert_silence(db, silence))
+
+
+def record_shared(path: Path, episode: str, counts: Acknowledgement) -> None:
+    """Records what was shared, unless the alert is not known any more."""
+    with opened(path) as db, transaction(db):
+        db.execute(
+            "INSERT INTO ack (episode, at_ms, who, why) SELECT episode, ?, ?, ? "
+            "FROM alert WHERE episode = ? ON CONFLICT (episode) DO NOTHING",
+            (counts.at_ms, counts.who, counts.why, episode),
+        )
+
+
+def _shared(
+    path: Path, episode: str, wanted: Acknowledgement, share: Share
+) -> Acknowledged:
+    with opened(path, read_only=True) as db:
+        alert, _ = _read(db, episode)
+    assert alert is not None
+    if alert.acknowledged_by:
+        return Acknowledged(alert, False)
+    counts = share(episode, wanted)
+    return Acknowledged(alert.acknowledged(counts), counts == wanted)
 
 
 def _acknowledge(

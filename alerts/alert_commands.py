@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from alerts import recording, unknown_names
-from alerts.acknowledgement import acknowledge
+from alerts.acknowledgement import Share, acknowledge
 from alerts.alert import Alert
 from alerts.alert_access import (
     add_silence,
@@ -141,11 +141,12 @@ def alerts_ack(
     now_ms: int,
     out: Out = print,
     timezone: str = "Europe/London",
+    share: Share | None = None,
 ) -> int:
     """Acknowledges an alert and records who did. Returns 1 if it was acknowledged
     before."""
     try:
-        alert, is_new = acknowledge(state_file, key, who, why, now_ms)
+        alert, is_new = acknowledge(state_file, key, who, why, now_ms, share)
     except LookupError:
         known = [alert.key for alert in open_alerts(state_file)]
         out(f"no open alert is called {key!r}{did_you_mean(key, known)}")

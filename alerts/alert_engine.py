@@ -79,13 +79,12 @@ class AlertEngine:
         least_agents: int = LEAST,
     ) -> None:
         self._config, self._rules, self._notifiers = config, rules, notifiers
-        self._process, self._now_ms = process, now_ms
+        self._process, self._now_ms, self._least_agents = process, now_ms, least_agents
         self._reader, self._append = inputs.reader, inputs.append
         self._estate, self._store = inputs.estate, inputs.store
         self._on_batch, self._topology = inputs.on_batch, inputs.topology
-        self._replication = inputs.replication
+        self._replication, self._may_send = inputs.replication, inputs.may_send
         self._window = Window(rules, CATALOGUE, now_ms())
-        self._least_agents = least_agents
         self._estate_index = EstateIndex(
             inputs.estate(), least_agents, inputs.topology()
         )
@@ -136,6 +135,7 @@ class AlertEngine:
                 self._paging.group_ms,
                 self._config.fallbacks(),
                 MessageLimits(self._config.channels),
+                self._may_send,
             )
             self._escalator = Escalator(
                 self._alert_store,

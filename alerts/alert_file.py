@@ -109,6 +109,10 @@ class Replication(Protocol):
 
     def fail_disk(self, error: Exception) -> None: ...
 
+    @property
+    def may_act(self) -> bool:
+        """False if another machine may have taken over meanwhile."""
+
 
 class AlertFile:
     """The engine's connection. Blocking, for one thread at a time.

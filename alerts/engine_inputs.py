@@ -29,3 +29,7 @@ class EngineInputs:
     on_batch: Callable[[Batch], None] = lambda batch: None
     topology: Callable[[], TopologyGraph] = TopologyGraph
     replication: Replication | None = None
+
+    def may_send(self) -> bool:
+        """False if another machine may notify now."""
+        return self.replication is None or self.replication.may_act

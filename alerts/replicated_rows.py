@@ -6,7 +6,9 @@ machine stands by, they refuse what other processes would write: it would be los
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,11 @@ from collectors.process_lock import is_locked
 from collectors.sqlite_files import transaction
 
 STANDING_BY = (
-    "this machine stands by: acknowledge and silence alerts on the machine that "
-    "evaluates them"
+    "this machine stands by: silence alerts on the machine that evaluates them"
 )
 UNATTENDED = (
     "nothing is taken up here now, because the process that evaluates alerts on this "
-    "machine has ended: acknowledge and silence alerts on the machine that evaluates "
+    "machine has ended or stands still: silence alerts on the machine that evaluates "
     "them"
 )
 # Every table with its key. Only the engine writes its own; other processes write
@@ -48,6 +49,8 @@ CREATE TABLE IF NOT EXISTS replica (name TEXT PRIMARY KEY, body);
 CREATE TABLE IF NOT EXISTS changed_row (
   name TEXT NOT NULL, key NOT NULL, PRIMARY KEY (name, key)) WITHOUT ROWID;
 """
+# The process that evaluates says so each second.
+_SILENT_S = 15.0
 _KINDS = (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
 
 
@@ -108,12 +111,24 @@ def lock_path(path: Path) -> Path:
 
 
 def is_unattended(path: Path, db: sqlite3.Connection) -> bool:
-    """Whether the process that evaluates on this machine was killed: no process takes
-    up what is written, and it is undone if another machine has taken over."""
+    """Whether the process that evaluates on this machine was killed or stands still: no
+    process takes up what is written, and it is undone if another machine has taken
+    over."""
     if not is_recorded(db):
         return False
     role = db.execute("SELECT body FROM replica WHERE name = 'role'").fetchone()
-    return role == ("active",) and not is_locked(lock_path(path))
+    lock = lock_path(path)
+    return role == ("active",) and not (is_locked(lock) and _is_fresh(lock))
+
+
+def say_attended(lock: int) -> None:
+    """Marks the lock: its process runs."""
+    os.utime(lock)
+
+
+def _is_fresh(lock: Path) -> bool:
+    # Either may be the older one after a step of the clock.
+    return abs(time.time() - lock.stat().st_mtime) < _SILENT_S
 
 
 def has_changes(db: sqlite3.Connection) -> bool:

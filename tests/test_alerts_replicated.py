@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -11,12 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from replicated_alerts import Machine, MemoryLog, refusal
+from replicated_alerts import NOW_MS, Machine, MemoryLog, refusal
 
+from alerts.acknowledgement import acknowledge, record_shared
+from alerts.alert import Acknowledgement
 from alerts.alert_access import has_tables, list_silences, open_alerts
 from alerts.alert_file import connect
 from alerts.alert_store import AlertStore
-from alerts.replicated_rows import is_recorded
+from alerts.replicated_rows import is_recorded, lock_path
 from alerts.standby import alert_replica
 from alerts.standby.alert_replica import LogEntry, _decoded
 from alerts.standby.standby_machine import standby_fields
@@ -136,6 +139,47 @@ def test_acknowledgements_reach_the_other_machine_and_are_refused_where_it_stand
     a.follow()
     assert "stands by" in refusal(a, "e1")
     assert refusal(b, "e1") == ""
+
+
+def test_nothing_is_taken_where_the_process_that_evaluates_stands_still(
+    pair: tuple[Machine, Machine],
+) -> None:
+    a, _ = pair
+    a.take_over()
+    a.decide("e1")
+    lock = lock_path(a.path)
+    os.utime(lock, (NOW_MS / 1000, NOW_MS / 1000))
+    assert "stands still" in refusal(a, "e1")
+    a.replica.say_attended()
+    assert refusal(a, "e1") == ""
+
+
+def test_an_acknowledgement_counts_wherever_it_is_made_and_the_first_one_does(
+    pair: tuple[Machine, Machine],
+) -> None:
+    a, b = pair
+    a.take_over()
+    a.decide("e1")
+    b.follow()
+    bucket: dict[str, Acknowledgement] = {}
+    [alert] = open_alerts(b.path)
+    by_pat = acknowledge(b.path, alert.key, "pat", "", NOW_MS, bucket.setdefault)
+    assert (by_pat.alert.acknowledged_by, by_pat.is_new) == ("pat", True)
+    # The engine there was killed, and its file does not have it.
+    a.close()
+    by_ada = acknowledge(a.path, alert.key, "ada", "", NOW_MS + 1, bucket.setdefault)
+    assert (by_ada.alert.acknowledged_by, by_ada.is_new) == ("pat", False)
+    b.take_over()
+    for episode, counts in bucket.items():
+        record_shared(b.path, episode, counts)
+        record_shared(b.path, "long over", counts)
+    b.store.decisions(0)
+    a.restart()
+    a.follow()
+    for machine in (a, b):
+        assert list(machine.store.acknowledgements()) == ["e1"]
+    again = acknowledge(a.path, alert.key, "pat", "", NOW_MS, bucket.setdefault)
+    assert not again.is_new
 
 
 def test_a_decision_that_was_not_replicated_is_kept_if_nobody_took_over(

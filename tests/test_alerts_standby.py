@@ -10,7 +10,8 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from river import Running
 from waiting import until
 
 from alerts.acknowledgement import acknowledge
-from alerts.alert_access import open_alerts, opened
+from alerts.alert_access import add_silence, open_alerts, opened
 from alerts.alert_file import has_tables
+from alerts.silence import Silence
+from alerts.standby.shared_acknowledgements import share_once
 from collectors.batch import batch_samples
 from collectors.journal import Append, JournalConfig
 from collectors.nats.nats_config import NatsConfig
@@ -41,17 +44,19 @@ class MachineFolder(msgspec.Struct):
 
 class HoldingDesk:
     """A webhook's receiver. While it `holds`, it takes messages and answers nothing, as
-    one that fails before it has stored them."""
+    one that fails before it has stored them; while it `is_silent`, it has stored them.
+    `log`: kind, device, id, sender and time."""
 
-    def __init__(self) -> None:
-        self.messages: list[tuple[str, str]] = []
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.log: list[tuple[str, str, str, str, float]] = []
         self.held = 0
-        self.holds = False
+        self.holds = self.is_silent = False
         desk = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 page = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                id, at_s = self.headers["Towpath-Id"], time.monotonic()
                 if desk.holds:
                     desk.held += 1
                     while desk.holds:
@@ -60,7 +65,10 @@ class HoldingDesk:
                     return
                 for alert in page["alerts"]:
                     device = alert["subject"].get("device", "")
-                    desk.messages.append((page["kind"], device))
+                    sender = self.client_address[0]
+                    desk.log.append((page["kind"], device, id, sender, at_s))
+                while desk.is_silent:
+                    time.sleep(0.02)
                 self.send_response(204)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -68,47 +76,68 @@ class HoldingDesk:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer((host, 0), Handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+        self.url = f"http://{host}:{self.server.server_port}/"
+
+    @property
+    def messages(self) -> list[tuple[str, str]]:
+        return [(kind, device) for kind, device, *_ in self.log]
 
 
 @contextlib.contextmanager
-def _desk() -> Iterator[HoldingDesk]:
-    desk = HoldingDesk()
+def running_desk(host: str = "127.0.0.1") -> Iterator[HoldingDesk]:
+    desk = HoldingDesk(host)
     serve = desk.server.serve_forever
     thread = threading.Thread(target=serve, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield desk
     finally:
-        desk.holds = False
+        desk.holds = desk.is_silent = False
         desk.server.shutdown()
         desk.server.server_close()
         thread.join()
 
 
-def _machine(folder: Path, name: str, server: NatsServer, url: str) -> Running:
+def write_machine(
+    folder: Path,
+    name: str,
+    nats: str,
+    url: str,
+    lease_s: float,
+    group_s: float,
+    devices: Sequence[str],
+) -> Any:
+    """The folder of a machine that alerts. `nats`: the lines of that table."""
     own = folder / name
     own.mkdir()
     (own / "rules.yaml").write_text(
         "overrides:\n  - {rule: device_unreachable, hold: 0s, keep_for: 0s}\n"
     )
     (own / "estate.toml").write_text(
-        '[[sites]]\nid = "hall"\nname = "Town Hall"\n'
-        '[[sites]]\nid = "depot"\nname = "Depot"\n'
-        '[[devices]]\nid = "core-1"\nsite = "hall"\naddress = "10.0.0.1"\n'
-        '[[devices]]\nid = "core-2"\nsite = "depot"\naddress = "10.0.0.2"\n'
+        "".join(
+            f'[[sites]]\nid = "at-{device}"\nname = "Site of {device}"\n'
+            f'[[devices]]\nid = "{device}"\nsite = "at-{device}"\n'
+            f'address = "10.0.0.{number}"\n'
+            for number, device in enumerate(devices, 1)
+        )
     )
     settings = own / "towpath.toml"
     settings.write_text(
         'state = "state"\nestate = "estate.toml"\n[journal]\nkind = "nats"\n'
-        f'[nats]\nservers = ["{server.url}"]\n[metrics]\nport = 0\n'
-        f'[alerts]\nrules = "rules.yaml"\nbaseline_s = 0\ngroup_s = {GROUP_S}\n'
-        f'[alerts.standby]\nenabled = true\nname = "{name}"\nlease_s = {LEASE_S}\n'
+        f"[nats]\n{nats}\n[metrics]\nport = 0\n"
+        f'[alerts]\nrules = "rules.yaml"\nbaseline_s = 0\ngroup_s = {group_s}\n'
+        f'[alerts.standby]\nenabled = true\nname = "{name}"\nlease_s = {lease_s}\n'
         f'[alerts.channels.desk]\nkind = "webhook"\nurl = "{url}"\n'
     )
-    return Running(MachineFolder(own, settings), "alert")  # type: ignore[arg-type]
+    return MachineFolder(own, settings)
+
+
+def _machine(folder: Path, name: str, server: NatsServer, url: str) -> Running:
+    nats = f'servers = ["{server.url}"]'
+    own = write_machine(folder, name, nats, url, LEASE_S, GROUP_S, ("core-1", "core-2"))
+    return Running(own, "alert")
 
 
 def _standing(folder: Path, name: str) -> Path:
@@ -127,8 +156,8 @@ def _waits_for_delivery(standing: Path) -> bool:
 async def _poll(journal: Append, down: str = "") -> None:
     """One poll of all devices; one of them may not answer."""
     now_ms = wall_ms()
-    for device, site in (("core-1", "hall"), ("core-2", "depot")):
-        tags = {"device": device, "site": site, "role": "router"}
+    for device in ("core-1", "core-2"):
+        tags = {"device": device, "site": f"at-{device}", "role": "router"}
         fields = {"up": int(device != down), "outcome": "timeout"}
         sample = Sample("device", tags, fields, now_ms)
         await journal.append(*batch_samples([sample], f"poll/{device}", now_ms))
@@ -137,7 +166,7 @@ async def _poll(journal: Append, down: str = "") -> None:
 async def test_a_page_arrives_once_although_the_machine_that_decided_it_is_killed(
     tmp_path: Path,
 ) -> None:
-    with running_nats(tmp_path / "nats") as server, _desk() as desk:
+    with running_nats(tmp_path / "nats") as server, running_desk() as desk:
         a, b = (_machine(tmp_path, name, server, desk.url) for name in "ab")
         nats = NatsConfig(servers=(server.url,))
         config = JournalConfig(folder=tmp_path / "journal", kind="nats")
@@ -154,11 +183,29 @@ async def test_a_page_arrives_once_although_the_machine_that_decided_it_is_kille
                 a.code()
                 assert desk.messages == []
                 # The file still says that this machine evaluates.
-                [alert] = open_alerts(_standing(tmp_path, "a"))
                 with pytest.raises(OSError, match="nothing is taken up here"):
-                    acknowledge(_standing(tmp_path, "a"), alert.key, "pat", "", 0)
+                    add_silence(_standing(tmp_path, "a"), Silence(0, 0, 1, "at-core-1"))
                 await until(lambda: desk.messages, "the page")
                 assert desk.messages == [("page", "core-1")]
+                [alert] = open_alerts(_standing(tmp_path, "a"))
+                for who, is_new in (("pat", True), ("ada", False)):
+                    done = await asyncio.to_thread(
+                        acknowledge,
+                        _standing(tmp_path, "a"),
+                        alert.key,
+                        who,
+                        "",
+                        wall_ms(),
+                        partial(share_once, nats),
+                    )
+                    assert (done.alert.acknowledged_by, done.is_new) == ("pat", is_new)
+                await until(
+                    lambda: (
+                        open_alerts(_standing(tmp_path, "b"))[0].acknowledged_by
+                        == "pat"
+                    ),
+                    "the acknowledgement on the other machine",
+                )
                 await _poll(journal)
                 await until(lambda: len(desk.messages) == 2, "the end")
 

@@ -89,15 +89,21 @@ def build_alerts(
         topology.add(batch)
         rooms.add(batch)
 
-    replica = None
+    replica = intake = None
     if config.standby.enabled:
         # A machine without a second one needs no client of NATS.
         from alerts.standby.alert_replica import AlertReplica
         from alerts.standby.alert_stream import AlertStream
+        from alerts.standby.shared_acknowledgements import (
+            AcknowledgementIntake,
+            SharedAcknowledgements,
+        )
 
         assert kind.connection is not None
         log = AlertStream(kind.connection)
         pieces.append(("log of alerts", log))
+        shared = SharedAcknowledgements(kind.connection)
+        intake = AcknowledgementIntake(shared, config.standing)
         replica = AlertReplica(config.standing, log, config.standby.machine)
     engine = AlertEngine(
         config,
@@ -129,12 +135,22 @@ def build_alerts(
     pieces.append(
         (f"alerts from {counted(len(rules), 'rule')}, notifying {channels}", engine)
     )
-    if replica is not None:
+    if replica is not None and intake is not None:
         from alerts.standby.standby_machine import StandbyMachine
 
         nats, standby = all_settings.nats, config.standby
+        begin = intake.begin
+
+        async def resume() -> None:
+            begin()
+            await engine.resume()
+
         machine = StandbyMachine(
-            replica, lambda: alert_lease(nats, standby), engine.resume, engine.suspend
+            replica,
+            lambda: alert_lease(nats, standby),
+            resume,
+            engine.suspend,
+            intake.record_new,
         )
         pieces.append((f"alerts or stands by as {config.standby.machine}", machine))
     row_metrics = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from alerts.acknowledgement import Share
 from alerts.rule_files import load_rules
 from collectors.calls.building_file import read_buildings
 from collectors.calls.call_collector import CallCollector
@@ -28,10 +29,24 @@ from towpath.config import ROLES, TowpathConfig, personal_folders
 from towpath.process_pieces import Pieces, Sources
 
 if TYPE_CHECKING:
+    from alerts.standby.shared_acknowledgements import SharedAcknowledgements
     from collectors.nats.nats_connection import NatsConnection
 
 
-def api_sources(config: TowpathConfig, estate: EstateFile) -> ApiSources:
+def shared_acknowledgements(
+    config: TowpathConfig, connection: NatsConnection | None
+) -> SharedAcknowledgements | None:
+    """Where the pages of two machines that alert put them; None with one."""
+    if connection is None or not config.alerts.standby.enabled:
+        return None
+    from alerts.standby.shared_acknowledgements import SharedAcknowledgements
+
+    return SharedAcknowledgements(connection)
+
+
+def api_sources(
+    config: TowpathConfig, estate: EstateFile, share: Share | None = None
+) -> ApiSources:
     """What the API of the web role reads."""
     rules = load_rules(CATALOGUE, config.alerts.rules)
     return ApiSources(
@@ -40,6 +55,7 @@ def api_sources(config: TowpathConfig, estate: EstateFile) -> ApiSources:
         lambda: estate.current,
         config.ingest,
         config.alerts.timezone,
+        share,
     )
 
 

@@ -68,6 +68,7 @@ from towpath.role_parts import (
     call_collector,
     name_process,
     personal_files_job,
+    shared_acknowledgements,
 )
 from towpath.roles import RoleLocks
 from towpath.scheduled_reports import scheduled_reports
@@ -300,6 +301,9 @@ class Installation:
                 self.config.web.grafana, self.config.store, CATALOGUE, self._now_ms
             )
             self._add("InfluxDB interface for Grafana", source)
+        share = shared_acknowledgements(self.config, self._kind.connection)
+        if share is not None:
+            self._add("acknowledgements of all machines", share)
         page = StatusPage(
             self.config.web,
             self._current,
@@ -310,8 +314,8 @@ class Installation:
             unwell=self._unwell,
             least=self.config.groups.least,
             influx=None if source is None else source.endpoint,
-            actions=alert_actions(self.config.alerts, self._now_ms),
-            api=api_sources(self.config, self.estate),
+            actions=alert_actions(self.config.alerts, self._now_ms, share),
+            api=api_sources(self.config, self.estate, share),
             fleet=FleetSource(
                 self.config.ingest,
                 self._now_ms,

@@ -68,7 +68,8 @@ class Delivery:
 
     `render` makes the page of entries of one kind. `wake()` announces new entries.
     `fallbacks`: the channels that replace a failing one. If none are named, any other
-    channel does, for what no other channel of the alert's routes delivers.
+    channel does, for what no other channel of the alert's routes delivers. `may_send`
+    is asked just before each message.
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class Delivery:
         group_ms: int,
         fallbacks: Mapping[str, tuple[str, ...]],
         limits: MessageLimits,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._may_send = may_send
         self._outbox, self._in_thread = outbox, in_thread
         self._fallbacks, self._limits = fallbacks, limits
         self._notifiers, self._render = notifiers, render
@@ -160,6 +163,9 @@ class Delivery:
             return True
         page = self._render(entries, now_ms)
         await self._in_thread(self._outbox.start_attempt, entries)
+        if not self._may_send():
+            # This machine stood still meanwhile, and another one may have sent it.
+            return False
         try:
             async with asyncio.timeout(_TRY_S):
                 await self._notifiers[channel].notify(page)

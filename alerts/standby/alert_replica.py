@@ -28,6 +28,7 @@ from alerts.replicated_rows import (
     has_changes,
     lock_path,
     record_changes,
+    say_attended,
     take_changes,
 )
 from collectors.process_lock import LockTaken, take_lock
@@ -98,6 +99,8 @@ class AlertReplica:
     def __init__(self, path: Path, log: AlertLog, machine: str) -> None:
         self._path, self._shared_log, self._machine = path, log, machine
         self.on_lost: Callable[[], object] = lambda: None
+        # Whether its lease lasts.
+        self.holds_lease: Callable[[], bool] = lambda: True
         self._session = secrets.token_hex(8)
         self._count = self._first = 0
         self._short_last: int | None = None
@@ -138,6 +141,10 @@ class AlertReplica:
                 raise NotReplicated(f"the log of alerts: {error}") from error
             raise
 
+    @property
+    def may_act(self) -> bool:
+        return self.is_active and self.holds_lease()
+
     def fail_disk(self, error: Exception) -> None:
         """The engine could not write its file."""
         self.disk_error = str(error)
@@ -153,6 +160,11 @@ class AlertReplica:
                 _set(db, "role", "standby")
         finally:
             db.close()
+
+    def say_attended(self) -> None:
+        """Other processes may write: this one takes it up."""
+        if self._lock is not None:
+            say_attended(self._lock)
 
     def free_lock(self) -> None:
         if self._lock is not None:
@@ -200,6 +212,7 @@ class AlertReplica:
             raise OSError(
                 f"the process {taken.holder} evaluates alerts on this machine already"
             ) from None
+        say_attended(self._lock)
 
     def _lose(self) -> None:
         self.is_active = False

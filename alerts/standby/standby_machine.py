@@ -54,11 +54,16 @@ def standby_fields(is_active: bool, shared: Mapping[str, Value]) -> dict[str, Va
     }
 
 
+async def _take_up_nothing() -> None:
+    pass
+
+
 class StandbyMachine:
     """`async with StandbyMachine(…)`, after the engine: it stands by, or evaluates.
 
     `make_lease` makes a lease. `resume` begins to evaluate from what the file says;
-    `suspend` returns when nothing is evaluated or sent any more.
+    `suspend` returns when nothing is evaluated or sent any more. `take_up` is called
+    each second while it evaluates.
     """
 
     def __init__(
@@ -67,7 +72,9 @@ class StandbyMachine:
         make_lease: Callable[[], AlertLease],
         resume: Callable[[], Awaitable[None]],
         suspend: Callable[[], Awaitable[None]],
+        take_up: Callable[[], Awaitable[None]] = _take_up_nothing,
     ) -> None:
+        self._take_up = take_up
         self._replica, self._make_lease = replica, make_lease
         self._resume, self._suspend = resume, suspend
         self._is_resumed = False
@@ -116,6 +123,7 @@ class StandbyMachine:
         async with contextlib.AsyncExitStack() as stack:
             lease = await stack.enter_async_context(self._make_lease())
             self._lease = lease
+            self._replica.holds_lease = lambda: lease.held > 0
             stack.callback(self._forget_lease)
             stack.push_async_callback(self._stand_by)
             lease.on_change = lambda: self._change(lease)
@@ -146,6 +154,9 @@ class StandbyMachine:
                     await asyncio.to_thread(self._replica.follow)
             elif not self._is_resumed:
                 await self._take_over(lease)
+            else:
+                self._replica.say_attended()
+                await self._take_up()
             self.problem = ""
             self._failures.recovered()
         except OSError as error:

@@ -15,7 +15,7 @@ from collectors.nats.stream_settings import stream_config
 
 _KEPT_UNACKED_S = 30.0 * 86_400
 # Of pollers, of machines that alert, and of the laptops of a DMZ node.
-BUCKETS = ("pollers", "learnt", "present", "alerting", "agents")
+BUCKETS = ("pollers", "learnt", "present", "alerting", "acknowledged", "agents")
 _SEEKING = "_seek"
 _YIELDS = "yields"
 

@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 
 from alerts.acknowledgement import (
     AlreadyAcknowledged,
+    Share,
     acknowledge_by_link,
     linked_alert,
     open_episode,
@@ -59,8 +60,15 @@ class ActionForm(msgspec.Struct):
 class AlertActions:
     """What links do, in the alert engine's file. Its methods block."""
 
-    def __init__(self, signer: LinkSigner, standing: Path, now_ms: WallClock) -> None:
+    def __init__(
+        self,
+        signer: LinkSigner,
+        standing: Path,
+        now_ms: WallClock,
+        share: Share | None = None,
+    ) -> None:
         self._signer, self._standing, self._now_ms = signer, standing, now_ms
+        self._share = share
 
     def read(self, token: str) -> tuple[SignedLink, Alert]:
         """Raises `LinkRefused`."""
@@ -84,7 +92,9 @@ class AlertActions:
         now_ms = self._now_ms()
         signed = self._signer.read(token, now_ms)
         if signed.link.action == "acknowledge":
-            acknowledge_by_link(self._standing, signed, form.who, form.why, now_ms)
+            acknowledge_by_link(
+                self._standing, signed, form.who, form.why, now_ms, self._share
+            )
             return signed
         alert = linked_alert(self._standing, signed)
         scope = silence_scopes(alert).get(form.scope) or silence_scopes(alert)["alert"]
@@ -94,10 +104,14 @@ class AlertActions:
         return signed
 
 
-def alert_actions(config: AlertConfig, now_ms: WallClock) -> AlertActions | None:
+def alert_actions(
+    config: AlertConfig, now_ms: WallClock, share: Share | None = None
+) -> AlertActions | None:
     """What links do by these settings; None if messages have none."""
     signer = LinkSigner(config.links, config.base_url)
-    return AlertActions(signer, config.standing, now_ms) if signer.is_on else None
+    if not signer.is_on:
+        return None
+    return AlertActions(signer, config.standing, now_ms, share)
 
 
 def silence_scopes(alert: Alert) -> dict[str, dict[str, str]]:

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from alerts.acknowledgement import acknowledge
+from alerts.acknowledgement import Share, acknowledge
 from alerts.alert_access import add_silence, end_silence, list_silences, open_alerts
 from alerts.api_tokens import (
     ALERT_SCOPES,
@@ -146,8 +146,10 @@ class AlertsApi:
         known: Callable[[], tuple[Rules, Estate]],
         now_ms: WallClock,
         timezone: str,
+        share: Share | None = None,
     ) -> None:
         self._standing, self._known, self._now_ms = standing, known, now_ms
+        self._share = share
         self._timezone = timezone
         self._tokens = ApiTokens(tokens_file(standing))
 
@@ -250,7 +252,7 @@ class AlertsApi:
     ) -> dict[str, Any]:
         try:
             alert, is_new = acknowledge(
-                self._standing, wanted.key, who, wanted.why, now_ms
+                self._standing, wanted.key, who, wanted.why, now_ms, self._share
             )
         except LookupError:
             known = [alert.key for alert in open_alerts(self._standing)]

@@ -109,7 +109,7 @@ class StatusPage:
         old: AlertsApi | None = None
         rest: RestApi | None = None
         if api is not None and config.api.enabled:
-            old = AlertsApi(api.standing, api.known, now_ms, api.timezone)
+            old = AlertsApi(api.standing, api.known, now_ms, api.timezone, api.share)
             rest = rest_api(api, self.views, store, config, overviews, self.updates)
         self.app = app(
             config,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -73,8 +74,13 @@ def ack(
     """Acknowledge an alert: somebody is working on it."""
     from alerts.alert_commands import alerts_ack
 
-    settings = read_config(config).alerts
+    known = read_config(config)
+    settings, share = known.alerts, None
     standing = ensure_folder(settings.standing, "alerts.standing")
+    if settings.standby.enabled:
+        from alerts.standby.shared_acknowledgements import share_once
+
+        share = partial(share_once, known.nats)
     exit_with(
         alerts_ack(
             standing,
@@ -84,6 +90,7 @@ def ack(
             wall_ms(),
             typer.echo,
             settings.timezone,
+            share,
         )
     )
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from alerts.acknowledgement import acknowledge
+from alerts.acknowledgement import Share, acknowledge
 from alerts.alert import Alert
 from alerts.alert_access import (
     add_silence,
@@ -70,8 +70,10 @@ class AlertOperations:
         standing: Path,
         known: Callable[[], tuple[Rules, Estate]],
         timezone: str,
+        share: Share | None = None,
     ) -> None:
         self._standing, self._known, self._timezone = standing, known, timezone
+        self._share = share
 
     @property
     def routes(self) -> list[ApiRoute]:
@@ -206,7 +208,13 @@ class AlertOperations:
         who = _who(call)
         try:
             after, is_new = await asyncio.to_thread(
-                acknowledge, self._standing, alert.key, who, call.body.why, call.now_ms
+                acknowledge,
+                self._standing,
+                alert.key,
+                who,
+                call.body.why,
+                call.now_ms,
+                self._share,
             )
         except LookupError:
             raise ApiProblem(409, "this alert has just ended") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from alerts.acknowledgement import Share
 from alerts.api_tokens import ApiTokens, tokens_file
 from alerts.rule_files import Rules
 from collectors.estate import Estate
@@ -40,13 +41,14 @@ _QUERY_S = 20.0
 @dataclass(frozen=True)
 class ApiSources:
     """What the API needs besides what the pages have. `standing` is the alert engine's
-    file; `ingest`: whose registry has the laptops."""
+    file; `ingest`: whose registry has the laptops. `share`: if two machines alert."""
 
     standing: Path
     known: Callable[[], tuple[Rules, Estate]]
     estate: Callable[[], Estate]
     ingest: IngestConfig
     timezone: str
+    share: Share | None = None
 
 
 class CallerDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +93,9 @@ def api_routes(
         *ServiceOperations(views, overviews, sources.timezone).routes,
         *EstateOperations(views, overviews).routes,
         *SeriesOperations(answers).routes,
-        *AlertOperations(sources.standing, sources.known, sources.timezone).routes,
+        *AlertOperations(
+            sources.standing, sources.known, sources.timezone, sources.share
+        ).routes,
         *ReportOperations(ReportFolder(reports)).routes,
         *FleetOperations(sources.ingest, sources.estate).routes,
     ]
