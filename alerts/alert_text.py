@@ -43,6 +43,7 @@ GENERIC_VALUES = {
     "line_device": "the device that the line ends on",
     "line_role": "primary or backup",
     "mostly": "one place (the page names it)",
+    "node": "the DMZ node",
     "operation": "the test",
     "outcome": "the reason",
     "parent_name": "the device above it",

@@ -117,6 +117,16 @@ def staff_text(alert: Alert, site_names: Mapping[str, str]) -> StaffText | None:
     return StaffText(*(text.format(site=site) for text in template))
 
 
+def incidents_by_site(
+    alerts: Sequence[Alert], estate: Estate
+) -> dict[str, list[Incident]]:
+    """The incidents of each site with an alert; of the empty site, what everybody may
+    notice. Pure."""
+    sites = {"", *(alert.site for alert in alerts)}
+    found = {site: incidents(alerts, estate, {site}) for site in sites}
+    return {site: own for site, own in found.items() if own}
+
+
 class KnownIncidents:
     """`known(sites)` returns incidents from the alert engine's file; none if it is not
     on this machine. Reads it every ten seconds at most; blocking."""
@@ -137,10 +147,18 @@ class KnownIncidents:
         self._failures = FailureLog("staff_incidents_not_read", level="warning")
 
     def __call__(self, sites: Collection[str]) -> list[Incident]:
+        return incidents(self._newest(), self._estate(), sites)
+
+    def by_site(self) -> dict[str, list[Incident]]:
+        """The incidents of each site that has some; those of the empty site are
+        everybody's."""
+        return incidents_by_site(self._newest(), self._estate())
+
+    def _newest(self) -> Sequence[Alert]:
         now_s = self._monotonic_s()
         if self._read_s is None or now_s - self._read_s >= _KEPT_S:
             self._alerts, self._read_s = self._read(), now_s
-        return incidents(self._alerts, self._estate(), sites)
+        return self._alerts
 
     def _read(self) -> Sequence[Alert]:
         try:

@@ -134,6 +134,41 @@ SELF_STREAM = measurement(
     Field("unread", "int", "1", "messages that the slowest reader has not passed"),
     Field("slowest", "str", "", "that reader, if it has any to read"),
 )
+SELF_DMZ = measurement(
+    "self_dmz",
+    "a DMZ node as the inside sees it",
+    (_PROCESS, Tag("node", "name of the DMZ node")),
+    Field("connected", "int", "flag", "1 if the inside reaches its nats-server"),
+    Field(
+        "list_age_s",
+        "float",
+        "s",
+        "time since all that it must know was published there; absent: never",
+    ),
+    counter("taken_rows", "rows that were pulled and taken"),
+    counter(
+        "unenrolled_rows",
+        "rows left out: of laptops that are revoked, erased or not known",
+    ),
+    counter(
+        "refused_rows",
+        "rows left out that no node that works sends: about other things, of the "
+        "future, or not readable",
+    ),
+    counter("changed_rows", "rows with a tag or text that ingest would not let in"),
+    counter("requests", "enrolments, new secrets and support codes given"),
+)
+SELF_DMZ_NODE = measurement(
+    "self_dmz_node",
+    "a DMZ node, as it sees itself",
+    (_PROCESS,),
+    Field("ready", "int", "flag", "1 if it can let laptops in"),
+    Field("list_age_s", "float", "s", "age of the list of laptops; absent: none came"),
+    Field("laptops", "int", "1", "laptops on the list"),
+    Field(
+        "waiting", "int", "1", "laptops of which the inside has not heard the newest"
+    ),
+)
 # The reasons for closing an HTTP connection: `collectors.http.refusal_reasons`.
 _REFUSED_CONNECTIONS = (
     counter("refused_no_place", "connections closed because the limit was reached"),
@@ -266,6 +301,8 @@ SELF_MEASUREMENTS: tuple[Measurement, ...] = (
     SELF_READER,
     SELF_NATS,
     SELF_STREAM,
+    SELF_DMZ,
+    SELF_DMZ_NODE,
     SELF_INGEST,
     SELF_WEB,
     SELF_AGENTS,

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,14 @@ def checker() -> Path:
     return path if path.exists() else missing(f"{path} (deploy/install-services)")
 
 
-def check_files(*arguments: str | Path, text: str = "") -> str:
-    """What the program writes; fails with its error."""
+def check_files(
+    *arguments: str | Path, text: str = "", variables: Sequence[str] = ()
+) -> str:
+    """What the program writes; fails with its error. `variables`: as in .env."""
     done = subprocess.run(
         [checker(), *arguments],
         input=text,
+        env={**os.environ, **dict(one.split("=", 1) for one in variables)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -111,7 +115,12 @@ def check_nats(settings: str, secrets: str, folder: Path) -> str:
     (folder / "nats.conf").write_text(settings)
     done = subprocess.run(
         [server, "-t", "-c", folder / "nats.conf"],
-        env={**os.environ, "POD_NAME": "nats-0"},
+        env={
+            **os.environ,
+            "POD_NAME": "nats-0",
+            "NATS_NAME": "nats-1",
+            **{f"NATS_ROUTE_{n}": f"nats://n{n}:6222" for n in (1, 2, 3)},
+        },
         capture_output=True,
         text=True,
         timeout=30,

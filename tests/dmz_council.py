@@ -92,6 +92,7 @@ class DmzCouncil:
         file = home / "towpath.toml"
         file.write_text(
             'state = "state"\nestate = "estate.toml"\n[metrics]\nport = 0\n'
+            "[ingest.policy]\nreport_s = 120\n"
             f"[ingest.dmz_nodes.dmz]\n{self.nats('inside')}"
         )
         return read(file)

@@ -40,6 +40,8 @@ def recorded_call_rows(end_ms: int) -> Iterator[Sample]:
         tags = {"by": by, "group": group, "interface": "one"}
         yield _sample("sip_calls", tags, now_ms)
     yield _sample("self_nats", {"process": "alert"}, now_ms)
+    yield _sample("self_dmz", {"process": "ingest", "node": "outside"}, now_ms)
+    yield _sample("self_dmz_node", {"process": "dmz+outside"}, now_ms)
     stream = {"process": "alert", "stream": "towpath-ingest"}
     yield _sample("self_stream", stream, now_ms)
     for measurement in ("rtp_media", "rtp_capture"):

@@ -113,6 +113,7 @@ LABELS = {
     "pool": "Processor",
     "port": "Gi1/0/7",
     "process": "all",
+    "node": "outside",
     "processor": "CPU 1",
     "radio": "Radio 1",
     "room": "chamber",

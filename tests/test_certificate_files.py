@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from collectors.certificate_files import CertificateFile, CertificateFiles
 from collectors.ingest.certificate import make_certificates
 from probes.wire.sample import Value
-from towpath.config import ROLES, Role, certificate_files, read
+from towpath.config import ROLES, Role, TowpathConfig, certificate_files, read
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -124,3 +124,32 @@ def test_each_role_watches_the_certificates_that_it_uses(tmp_path: Path) -> None
     assert set(certificate_files(config, ["poll"])) == {"vpn_gateways.ca_file"}
     nothing: list[Role] = ["alert", "web"]
     assert certificate_files(config, nothing) == {}
+
+
+def test_every_authority_that_is_set_is_watched_by_the_role_that_uses_it() -> None:
+    nats = {"servers": ["tls://n:4222"], "ca_file": "a", "certificate": "c"}
+    nats["private_key"] = "k"
+    config = TowpathConfig.model_validate(
+        {
+            "nats": nats,
+            "ingest": {"dmz_nodes": {"out": nats}, "site_nodes": {"depot": nats}},
+            "alerts": {
+                "channels": {
+                    "hook": {"kind": "webhook", "url": "https://h", "ca_file": "a"}
+                }
+            },
+            "calls": {"ca_file": "a"},
+            "grafana": {"ca_file": "a"},
+        }
+    )
+    watched = {role: set(certificate_files(config, [role])) for role in ROLES}
+    of_all = {"nats.ca_file", "nats.certificate"}
+    assert watched.pop("ingest") - of_all == {
+        "ingest.dmz_nodes.out.ca_file",
+        "ingest.dmz_nodes.out.certificate",
+        "ingest.site_nodes.depot.ca_file",
+        "ingest.site_nodes.depot.certificate",
+    }
+    assert watched.pop("alert") - of_all == {"alerts.channels.hook.ca_file"}
+    # Calls are not enabled, and no role pushes boards to Grafana.
+    assert all(names == of_all for names in watched.values())

@@ -26,12 +26,14 @@ from river import towpath
 
 from collectors.ingest.certificate import make_certificates
 from towpath import ask_health
-from towpath.config import ROLES, read
+from towpath.config import ROLES, read, written_folders
 
 FOLDER = DEPLOY / "compose"
 TEXT = (FOLDER / "compose.yaml").read_text()
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+CLUSTER: dict[str, Any] = yaml.safe_load((FOLDER / "nats-server.yaml").read_text())
+JOURNAL: dict[str, Any] = yaml.safe_load((FOLDER / "nats-journal.yaml").read_text())
 SETTINGS = FOLDER / "config" / "towpath.toml"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 # What reaches the machine's network, and what only this machine reaches.
@@ -39,6 +41,7 @@ PUBLISHED = {
     "poll": ["${TRAPS_ADDRESS:-0.0.0.0}:162:1162/udp"],
     "ingest": ["${INGEST_ADDRESS:-0.0.0.0}:443:8443"],
     "web": ["127.0.0.1:8080:8080"],
+    "calls": ["127.0.0.1:8446:8446"],
     "grafana": ["127.0.0.1:3000:3000"],
     "mosquitto": ["${INGEST_ADDRESS:-0.0.0.0}:8883:8883"],
 }
@@ -46,10 +49,19 @@ PUBLISHED = {
 
 def test_compose_itself_would_read_the_file() -> None:
     assert int(check_files("compose", FOLDER / "compose.yaml")) == len(SERVICES)
+    together = check_files(
+        "compose", FOLDER / "compose.yaml", FOLDER / "nats-journal.yaml"
+    )
+    assert int(together) == len(SERVICES)
+    names = [f"NATS_HOST_{number}=n{number}" for number in (1, 2, 3)]
+    alone = check_files(
+        "compose", FOLDER / "nats-server.yaml", variables=["NATS_NAME=nats-1", *names]
+    )
+    assert alone == "1"
 
 
 def test_every_service_is_hardened_limited_and_watched() -> None:
-    for name, service in SERVICES.items():
+    for name, service in [*SERVICES.items(), *CLUSTER["services"].items()]:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert "cap_add" not in service, name
@@ -61,13 +73,44 @@ def test_every_service_is_hardened_limited_and_watched() -> None:
 
 
 def test_images_have_exact_versions_and_one_is_for_all_roles() -> None:
-    images = [service["image"] for service in SERVICES.values()]
-    images += re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
-    for image in images:
-        assert re.search(r":\d+\.\d+\.\d+(-\w+)*$", image), image
+    example = (FOLDER / ".env.example").read_text().splitlines()
+    services = [*SERVICES.values(), *CLUSTER["services"].values()]
+    for image in (service["image"] for service in services):
+        # Another one, such as one with a digest, can be given.
+        given = re.fullmatch(r"\$\{(\w+_IMAGE):-(\S+:\d+\.\d+\.\d+(-\w+)*)\}", image)
+        assert given is not None, image
+        assert f"{given[1]}={given[2]}" in example
+    assert re.findall(r"^(?:FROM|ARG) (\S+)", DOCKERFILE, re.MULTILINE) == [
+        "PYTHON=python:3.11.14-slim-bookworm",
+        "${PYTHON}",
+        "${PYTHON}",
+    ]
     roles = {role_of(s["command"]): s["image"] for s in SERVICES.values()}
-    assert roles.keys() - {""} <= set(ROLES)
+    assert roles.keys() - {""} == set(ROLES)
     assert len({image for role, image in roles.items() if role}) == 1
+
+
+def test_every_role_reaches_the_journal_in_nats_and_shows_its_certificate() -> None:
+    ours = {name for name, s in SERVICES.items() if role_of(s["command"])}
+    assert JOURNAL["services"].keys() == ours
+    for name, service in JOURNAL["services"].items():
+        assert service["networks"] == SERVICES["nats"]["networks"], name
+        assert set(service["secrets"]) <= (
+            COMPOSE["secrets"].keys() | JOURNAL["secrets"].keys()
+        )
+
+
+def test_every_place_that_towpath_writes_to_is_on_a_volume() -> None:
+    places = written_folders(read(SETTINGS))
+    assert {"state", "journal", "alerts", "agents"} <= places.keys()
+    for name, service in SERVICES.items():
+        if not role_of(service["command"]):
+            continue
+        mounts = [volume.split(":") for volume in service["volumes"]]
+        written = {Path(m[1]) for m in mounts if "ro" not in m[2:]}
+        for place in places.values():
+            assert written & {place, *place.parents}, (name, place)
+        assert any(mount.startswith("/tmp:") for mount in service["tmpfs"]), name
 
 
 def test_only_what_must_be_is_reachable_from_outside() -> None:
@@ -75,7 +118,8 @@ def test_only_what_must_be_is_reachable_from_outside() -> None:
     assert published == PUBLISHED
     for name in ("influxdb", "nats"):
         networks = SERVICES[name]["networks"]
-        assert all(COMPOSE["networks"][n] == {"internal": True} for n in networks)
+        internal = [COMPOSE["networks"][n]["internal"] for n in networks]
+        assert internal in ([True], ["${JOURNAL_ON_THIS_MACHINE:-true}"])
     # Ingest, which strangers reach, has no way to the database.
     assert "database" not in SERVICES["ingest"]["networks"]
     assert SERVICES["ingest"]["secrets"] == ["towpath.crt", "towpath.key"]
@@ -96,7 +140,8 @@ def test_files_volumes_networks_and_variables_that_are_named_exist() -> None:
             if how["condition"] == "service_healthy":
                 assert "healthcheck" in SERVICES[needed]
     example = (FOLDER / ".env.example").read_text()
-    for variable in re.findall(r"(?<!\$)\$\{(\w+)", TEXT):
+    both = TEXT + (FOLDER / "nats-server.yaml").read_text()
+    for variable in re.findall(r"(?<!\$)\$\{(\w+)", both):
         assert f"{variable}=" in example, variable
 
 
@@ -116,7 +161,8 @@ def test_towpath_accepts_the_settings_and_opens_the_ports_that_are_published(
     assert (config.web.host, config.web.port) == ("0.0.0.0", 8080)
     exposed = re.search(r"^EXPOSE (.*)$", DOCKERFILE, re.MULTILINE)
     assert exposed is not None
-    assert exposed[1].split() == ["8443", "8080", "1162/udp", "9468-9474"]
+    notices = config.calls.notifications.port
+    assert exposed[1].split() == ["8443", "8080", f"{notices}", "1162/udp", "9468-9474"]
     ports = metric_ports(SETTINGS.read_text()).values()
     assert set(ports) < set(ask_health.DEFAULT_PORTS)
     # As in the container, but for the places of secrets and state.
@@ -189,3 +235,5 @@ def test_nats_accepts_its_settings(tmp_path: Path) -> None:
     assert check_nats(text, "/run/secrets", tmp_path) == ""
     wrong = text.replace("verify: true", "verify: perhaps")
     assert "verify" in check_nats(wrong, "/run/secrets", tmp_path)
+    of_three = (FOLDER / "nats-cluster.conf").read_text()
+    assert check_nats(of_three, "/run/secrets", tmp_path) == ""

@@ -21,10 +21,16 @@ from services import free_port
 from waiting import until
 from warm_command import WarmCommand
 
+from collectors.batch import Batch, Schema
 from collectors.dmz import dmz_registry
+from collectors.dmz.dmz_trial import try_list
+from collectors.journal.journal_log import LogPiece
 from collectors.nats import nats_connection
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.stream_message import stream_messages
+from collectors.support_codes import SupportCodes, support_codes_file
+from probes.wire import support_code
 from probes.wire.clock import wall_ms
 from probes.wire.report import AgentCredential
 from towpath.check_journal import journal_findings
@@ -95,6 +101,8 @@ async def test_a_laptop_enrols_reports_and_is_shut_out_through_the_node(
         assert policy.json()["offices"] == [
             {"site": "hall", "subnets": ["10.20.0.0/16"]}
         ]
+        # What the node measures by is what the settings inside say.
+        assert policy.json()["report_s"] == 120
         assert len(await until_rows(council, who, 1)) == 1
 
         auth = (who.agent, who.secret)
@@ -122,6 +130,41 @@ async def test_a_laptop_enrols_reports_and_is_shut_out_through_the_node(
             return bool((await laptop.report(new, "r-5")).status_code == 401)
 
         await until(is_refused, "a revoked laptop to be refused", 10, every_s=0.2)
+
+
+async def test_a_laptop_behind_a_node_gets_support_codes_and_hears_who_looked(
+    council: DmzCouncil,
+) -> None:
+    path = support_codes_file(council.registry_config.path)
+    async with node(council) as laptop:
+        async with inside(council):
+            await until_ready(laptop)
+            who = await enrolled(council, laptop, "planted-device-9")
+            auth = (who.agent, who.secret)
+            made = await laptop.client.post(support_code.PATH, auth=auth)
+            code = made.json()["code"]
+            opened = SupportCodes(path, wall_ms).open(code, "id", "Planted Person")
+            assert opened.agent == who.agent
+            shown = await laptop.client.get(support_code.PATH, auth=auth)
+            [look] = shown.json()["looks"]
+            assert look["who"] == "Planted Person"
+            for word in (code, "Planted Person"):
+                assert not named_in_dmz(council, word)
+            # As often as on a laptop inside.
+            answers = [
+                await laptop.client.post(support_code.PATH, auth=auth)
+                for _ in range(10)
+            ]
+            assert [a.status_code for a in answers] == [200] * 9 + [429]
+        away = await laptop.client.post(support_code.PATH, auth=auth)
+        assert away.status_code == 503
+        assert "cannot be asked at the moment" in away.json()["why"]
+
+
+def named_in_dmz(council: DmzCouncil, word: str) -> list[Path]:
+    """The files in the DMZ that have a word."""
+    files = (f for f in (council.folder / "dmz").rglob("*") if f.is_file())
+    return [file for file in files if word.encode() in file.read_bytes()]
 
 
 async def test_while_the_inside_is_away_reports_are_kept_and_come_once(
@@ -209,16 +252,11 @@ async def test_nothing_in_the_dmz_names_a_device_or_opens_anything_inside(
             text,
             who.secret,
         ]
-        files = [f for f in (council.folder / "dmz").rglob("*") if f.is_file()]
-        bodies = [file.read_bytes() for file in files]
-        assert any(who.agent.encode() in body for body in bodies)
+        assert named_in_dmz(council, who.agent)
         for word in planted:
-            named = [
-                f for f, b in zip(files, bodies, strict=True) if word.encode() in b
-            ]
-            assert not named, word
+            assert not named_in_dmz(council, word), word
         assert running.roles == ["ingest"]
-        held = {file.name for file in files}
+        held = {file.name for file in (council.folder / "dmz").rglob("*")}
         assert not held & {"agents.sqlite", "pseudonym.key"}
 
 
@@ -244,6 +282,38 @@ async def test_the_node_cannot_write_what_the_inside_publishes(
                 await stolen.jetstream.publish(
                     "$KV.towpath-agents.head", b"", timeout=1
                 )
+        assert await try_list(council.node().nats) == []
+
+
+async def test_what_is_forged_with_the_nodes_credential_stops_nothing_and_counts(
+    council: DmzCouncil,
+) -> None:
+    switches = Schema("interface", ("device", "port"), ("in_bps",))
+    forged = Batch("poll", 1, switches, ([wall_ms()], ["core-1"], ["1"], [1.0]))
+    broken = Batch("x", 1, Schema("call_path", ("agent",), ("ok",)), ([1, 2], [{}]))
+    async with inside(council) as running, node(council) as laptop:
+        await until_ready(laptop)
+        who = await enrolled(council, laptop, "planted-device-10")
+        async with NatsConnection(council.node().nats, "stolen") as stolen:
+            publish, subject = stolen.jetstream.publish, "towpath.journal.ingest"
+            await publish(subject, b"no frame at all")
+            for batch in (forged, broken):
+                piece = LogPiece(msgspec.msgpack.encode(batch), len(batch))
+                for message in stream_messages([piece], 1, 100_000, []):
+                    await publish(subject, message.data)
+        assert (await laptop.report(who, "f-1")).status_code == 200
+        assert len(await until_rows(council, who, 1)) == 1
+        assert not [b for b in await council.pulled() if b.measurement == "interface"]
+        rows = [
+            sample
+            for name, source in running._sources
+            if name == "node dmz"
+            for sample in source(wall_ms())
+        ]
+        [fields] = [row.fields for row in rows]
+        assert fields["refused_rows"] == 1 + 2
+        assert fields["connected"] == 1
+        assert 0 <= float(fields["list_age_s"]) < 60
 
 
 async def test_the_server_of_the_dmz_lets_in_nobody_without_a_certificate(

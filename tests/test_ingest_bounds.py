@@ -42,7 +42,7 @@ POLICY = PolicyConfig.model_validate(
 
 
 def bounds() -> TagLimits:
-    return TagLimits(lambda: ESTATE, POLICY, CATALOGUE)
+    return TagLimits(lambda: ESTATE, lambda: POLICY, CATALOGUE)
 
 
 def sample(measurement: str, target: str = "", **fields: str) -> Sample:

@@ -109,6 +109,28 @@ async def test_a_used_up_expired_or_withdrawn_token_is_refused_from_memory(
         assert registry.refusal_reason(Enrolment(used, "first"), now_ms) == ""
 
 
+async def test_a_token_gives_no_more_than_its_uses_however_many_ask_at_once(
+    tmp_path: Path,
+) -> None:
+    with (
+        opened_registry(tmp_path) as registry,
+        Registry(registry_config(tmp_path)) as other,
+    ):
+        token = registry.admin.make_token("depot", 3, 1, wall_ms())
+        # As two DMZ nodes ask one process, and as two processes do.
+        services = [EnrolmentService(r, None, lambda: 0.0) for r in (registry, other)]
+        asked = [
+            services[n % 2].enrol(Enrolment(token, f"d-{n}"), f"192.0.{n}.7", wall_ms())
+            for n in range(10)
+        ]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert sum(isinstance(answer, AgentCredential) for answer in answers) == 3
+        assert sum(isinstance(answer, EnrolmentRefused) for answer in answers) == 7
+        registry.refresh()
+        [known] = registry.admin.tokens()
+        assert (known.uses, known.used) == (3, 3)
+
+
 async def test_a_laptop_that_enrols_over_and_over_must_wait(
     tmp_path: Path,
 ) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from deployments import (
     DEPLOY,
     check_files,
@@ -21,10 +23,16 @@ from deployments import (
 )
 from documents import blocks, text_of
 
-from towpath.config import read
+from towpath.config import read, written_folders
 
 OVERLAYS = sorted(path.name for path in (DEPLOY / "kubernetes" / "overlays").iterdir())
-ROLES = {"poll", "ingest", "store", "alert", "web"}
+ROLES = {"poll", "ingest", "store", "alert", "web", "calls"}
+COSTS = Path(__file__).parents[1] / "benchmarks" / "measured_costs.toml"
+START_MB = tomllib.loads(COSTS.read_text())["process"]["start_mb"]
+# What is reached by its own port wherever it is: channels, calendars and Microsoft.
+OUTSIDE = {"alert": {443, 587, 25}, "calls": {443}}
+# Devices: echoes have no port.
+ANY = 0
 # Who needs which flow, by the policy that allows it.
 FLOWS = {
     "nothing": set(),
@@ -34,6 +42,7 @@ FLOWS = {
     "ingest-laptops": {"ingest"},
     "web-proxy": {"web"},
     "alert-channels": {"alert"},
+    "calls-microsoft": {"calls"},
 }
 OF_NATS = {"nats-servers": {"nats"}, "nats-clients": ROLES}
 FLOWS_OF = {"single": FLOWS, "nats": FLOWS | OF_NATS}
@@ -175,6 +184,7 @@ def test_towpath_reads_the_settings_and_opens_every_port_that_is_named(
         "poll": {"traps": config.traps.port},
         "ingest": {"https": config.ingest.https.port},
         "web": {"page": config.web.port},
+        "calls": {"notices": config.calls.notifications.port},
     }
     for role, container in roles(overlay).items():
         named = ports(container)
@@ -229,6 +239,85 @@ def test_every_flow_is_said_and_has_a_role_that_needs_it(overlay: str) -> None:
                     assert port["port"] in ports(container), (name, workload)
 
 
+def allowed(overlay: str, role: str, direction: str) -> set[int]:
+    """The ports that the policies let the pods of a role be reached on, or reach."""
+    container = roles(overlay)[role]
+    found: set[int] = set()
+    for policy in of_kind(overlay, "NetworkPolicy"):
+        spec = policy["spec"]
+        labels = spec["podSelector"].get("matchLabels", {})
+        if role not in selected(overlay, labels):
+            continue
+        for rule in spec.get(direction, ()):
+            named = [one["port"] for one in rule.get("ports", [{"port": ANY}])]
+            found |= {ports(container).get(port, port) for port in named}
+    return found
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_policies_allow_what_the_settings_need_and_no_more(
+    overlay: str, tmp_path: Path
+) -> None:
+    for name, text in config_data(overlay).items():
+        (tmp_path / name).write_text(text)
+    config = read(tmp_path / "towpath.toml")
+    assert config.ingest.https is not None
+    listens = {
+        "poll": {config.traps.port},
+        "ingest": {config.ingest.https.port},
+        "web": {config.web.port},
+        "calls": {config.calls.notifications.port},
+    }
+    servers = config.nats.servers if config.journal.kind == "nats" else ()
+    every = {53} | {int(server.rpartition(":")[2]) for server in servers}
+    for role, port in metric_ports(config_data(overlay)["towpath.toml"]).items():
+        assert allowed(overlay, role, "ingress") == {port} | listens.get(role, set())
+        reaches = {ANY} if role == "poll" else OUTSIDE.get(role, set())
+        assert allowed(overlay, role, "egress") == every | reaches, role
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_place_that_towpath_writes_to_is_on_a_volume(
+    overlay: str, tmp_path: Path
+) -> None:
+    for name, text in config_data(overlay).items():
+        (tmp_path / name).write_text(text)
+    places = {
+        *written_folders(read(tmp_path / "towpath.toml")).values(),
+        Path("/tmp/x"),
+    }
+    for role, container in roles(overlay).items():
+        mounts = container["volumeMounts"]
+        written = {Path(m["mountPath"]) for m in mounts if not m.get("readOnly")}
+        for place in places:
+            assert written & {place, *place.parents}, (role, place)
+        memory = container["resources"]["requests"]["memory"]
+        assert int(memory.removesuffix("Mi")) > START_MB
+        # The volume, the settings and the secrets: each is one that the pod has.
+        pods = [
+            pod(w)
+            for w in workloads(overlay).values()
+            if container in pod(w)["containers"]
+        ]
+        volumes = {volume["name"] for volume in pods[0]["volumes"]} | {"state"}
+        assert {mount["name"] for mount in mounts} <= volumes
+
+
+def test_an_overlay_that_asks_for_it_runs_calls(tmp_path: Path) -> None:
+    assert workloads("single")["calls"]["spec"]["replicas"] == 0
+    shutil.copytree(DEPLOY / "kubernetes" / "base", tmp_path / "base")
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "kustomization.yaml").write_text(
+        "resources: [../base]\nreplicas: [{name: calls, count: 1}]\n"
+    )
+    [calls] = [
+        one
+        for one in yaml.safe_load_all(kustomize(tmp_path / "ours"))
+        if one["kind"] == "StatefulSet" and one["metadata"]["name"] == "calls"
+    ]
+    assert calls["spec"]["replicas"] == 1
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_roles_that_share_files_run_on_one_node_and_can_move_together(
     overlay: str,
@@ -242,7 +331,7 @@ def test_roles_that_share_files_run_on_one_node_and_can_move_together(
     assert shared == selected(overlay, {"towpath/state": "shared"})
     for name in shared:
         workload = workloads(overlay)[name]
-        assert workload["spec"]["replicas"] == 1
+        assert workload["spec"]["replicas"] == (0 if name == "calls" else 1)
         if workload["kind"] == "Deployment":
             assert workload["spec"]["strategy"] == {"type": "Recreate"}
         [near] = pod(workload)["affinity"]["podAffinity"][

@@ -119,7 +119,8 @@ results = [result for report in reports for result in report.results]
 ((name, outcome, target),) = {(r.probe, r.outcome, r.target) for r in results}
 row = samples(reports[0], "hall", "")[0]
 (batch,) = batch_samples([row], "agents", row.time_ms)
-limits = TagLimits(Estate, PolicyConfig(), CATALOGUE)
+POLICY = PolicyConfig()
+limits = TagLimits(Estate, lambda: POLICY, CATALOGUE)
 with contextlib.redirect_stdout(io.StringIO()) as once:
     code = main(["once", "--probe", "lamp", "--json", "--name", "a.example"])
 print(

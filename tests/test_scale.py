@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.scale import BEGIN, END, sized
 from benchmarks.scale_model import Clock, Parcel, Speed, Station
 from benchmarks.scale_needs import (
+    DARK,
     LAPTOPS,
     SWITCHES,
     first_bottleneck,
@@ -143,3 +144,13 @@ def test_enough_processes_are_none_that_is_too_busy() -> None:
 def test_the_page_is_what_the_script_prints_from_the_measured_costs() -> None:
     shown = text_of("docs/scale.md").partition(BEGIN)[2].partition(END)[0]
     assert page_part(COSTS) in shown
+
+
+def test_the_text_divides_the_network_where_one_alert_process_is_too_busy() -> None:
+    most = {
+        need.resource: COSTS["machine"]["busiest"] / need.amount
+        for need in needs(COSTS, 1, 0)
+        if need.resource in ("alert", DARK)
+    }
+    usual, dark = (int(most[name]) // 1000 for name in ("alert", DARK))
+    assert f"{usual},000 switches, or {dark},000 if" in text_of("docs/scale.md")

@@ -53,7 +53,7 @@ def test_the_file_has_one_order_for_each_scope_and_damaged_lines_do_nothing(
         ("", ("web",)),
     ]
     path.write_text(path.read_text()[:-40] + "\nrubbish\n")
-    served = ServedOrders(path, PUBLIC)
+    served = ServedOrders(path, lambda: PUBLIC)
     assert len(served.lines("pilot", NOW_MS)) == 2
     assert len(served.lines("rest", NOW_MS)) == 1
     with pytest.raises(OrderRefused, match="not signed"):
@@ -104,7 +104,7 @@ def test_after_a_change_of_the_key_all_orders_are_signed_with_the_new_one(
     path = tmp_path / "stop-orders"
     add_line(path, line(probes=("web",)), [PUBLIC], NOW_MS)
     write_lines(path, resigned(read_orders(path, [PUBLIC]), COUNCIL, NEXT, NOW_MS + 1))
-    lines = ServedOrders(path, NEXT.public).lines("", NOW_MS)
+    lines = ServedOrders(path, lambda: NEXT.public).lines("", NOW_MS)
     assert len(lines) == 2
     stops = laptop(tmp_path, PUBLIC)
     stops.take(given_policy(line(probes=("web",))), NOW_MS)
@@ -118,7 +118,7 @@ def test_a_file_that_comes_back_unchanged_is_read_again_and_a_new_failure_logged
     folder, aside, now_s = tmp_path / "state", tmp_path / "aside", [0.0]
     folder.mkdir()
     add_line(folder / "stop-orders", line(), [PUBLIC], NOW_MS)
-    served = ServedOrders(folder / "stop-orders", PUBLIC, lambda: now_s[0])
+    served = ServedOrders(folder / "stop-orders", lambda: PUBLIC, lambda: now_s[0])
 
     def look() -> list[str]:
         now_s[0] += 10

@@ -30,6 +30,10 @@ def journal_findings(config: TowpathConfig) -> tuple[list[str], list[str], list[
         facts += trial.facts
     if is_free:
         warnings += asyncio.run(_overlapping_pollers(config))
+    if config.ingest.dmz:
+        from collectors.dmz.dmz_trial import try_list
+
+        warnings += asyncio.run(try_list(config.nats))
     for setting, nats in node_servers(config).items():
         warned, found = asyncio.run(_try_node(setting, nats))
         warnings += warned

@@ -7,7 +7,7 @@ are kept under `state`.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -145,33 +145,40 @@ def written_folders(config: TowpathConfig) -> dict[str, Path]:
     return folders
 
 
+# Tables → the role that uses what is in them; of other tables, each role does.
+_USED_BY: dict[str, Role] = {
+    "vpn_gateways": "poll",
+    "ingest": "ingest",
+    "calls": "calls",
+    "alerts": "alert",
+    "web": "web",
+}
+
+
 def certificate_files(
     config: TowpathConfig, roles: Sequence[Role]
 ) -> dict[str, CertificateFile]:
     """The files of certificates that these roles use, by setting."""
     files: dict[str, CertificateFile] = {}
-    https, mqtt = config.ingest.https, config.ingest.mqtt
+    https, calls = config.ingest.https, config.calls
     if "ingest" in roles and https is not None and (pem := https.pem_files()):
         files["ingest.https.certificate"] = CertificateFile(pem.certificate)
-    if "ingest" in roles and mqtt is not None and mqtt.tls and mqtt.ca_file:
-        files["ingest.mqtt.ca_file"] = CertificateFile(mqtt.ca_file, True)
-    if "poll" in roles and config.vpn_gateways.ca_file:
-        trusted = Path(config.vpn_gateways.ca_file)
-        files["vpn_gateways.ca_file"] = CertificateFile(trusted, True)
-    if "calls" in roles and config.calls.enabled and config.calls.certificate:
-        files["calls.certificate"] = CertificateFile(config.calls.certificate)
-    notified = config.calls.notifications
-    if "calls" in roles and config.calls.enabled and notified.certificate:
+    if "calls" in roles and calls.enabled and calls.certificate:
+        files["calls.certificate"] = CertificateFile(calls.certificate)
+    notified = calls.notifications
+    if "calls" in roles and calls.enabled and notified.certificate:
         name = "calls.notifications.certificate"
         files[name] = CertificateFile(notified.certificate)
-    if config.store.kind == "influxdb" and config.store.ca_file is not None:
-        files["store.ca_file"] = CertificateFile(config.store.ca_file, True)
+    unused = {table for table, role in _USED_BY.items() if role not in roles}
+    unused |= {"grafana"} | ({"calls"} if not calls.enabled else set())
+    unused |= {"store"} if config.store.kind != "influxdb" else set()
+    for table in type(config).model_fields.keys() - unused:
+        for setting, path in _authorities(getattr(config, table), table):
+            files[setting] = CertificateFile(path, True)
     servers = {"nats": config.nats}
     if "ingest" in roles:
         servers |= node_servers(config)
     for setting, nats in servers.items():
-        if nats.ca_file is not None:
-            files[f"{setting}.ca_file"] = CertificateFile(nats.ca_file, True)
         if nats.certificate is not None:
             files[f"{setting}.certificate"] = CertificateFile(nats.certificate)
         if nats.credentials_file is not None:
@@ -183,15 +190,28 @@ def certificate_files(
 
 def node_servers(config: TowpathConfig) -> dict[str, NatsConfig]:
     """The servers of DMZ nodes and of sites' nodes, by setting."""
-    ingest = config.ingest
     return {
-        f"ingest.{kind}.{name}": nats
-        for kind, nodes in (
-            ("dmz_nodes", ingest.dmz_nodes),
-            ("site_nodes", ingest.site_nodes),
+        f"ingest.{table}.{name}": nats
+        for table, nodes in (
+            ("dmz_nodes", config.ingest.dmz_nodes),
+            ("site_nodes", config.ingest.site_nodes),
         )
         for name, nats in nodes.items()
     }
+
+
+def _authorities(value: Any, setting: str) -> Iterator[tuple[str, Path]]:
+    """Every `ca_file` that is set in a table of the settings."""
+    parts: Mapping[str, Any] = {}
+    if isinstance(value, BaseModel):
+        parts = {name: getattr(value, name) for name in type(value).model_fields}
+    elif isinstance(value, dict):
+        parts = value
+    for name, part in parts.items():
+        if name == "ca_file" and part:
+            yield f"{setting}.{name}", Path(part)
+        else:
+            yield from _authorities(part, f"{setting}.{name}")
 
 
 def personal_folders(config: TowpathConfig) -> dict[Root, Path]:

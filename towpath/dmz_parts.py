@@ -6,15 +6,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from alerts.live_events.speed_test_freezes import EventFreezes
+from alerts.staff_incidents import KnownIncidents
 from collectors.dmz.dmz_messages import READER
-from collectors.estate import EstateFile
+from collectors.estate import Estate, EstateFile
 from collectors.ingest import BrokerFiles, HttpsIngest, Registry
 from collectors.journal import Append
+from collectors.self_metrics import Source
+from collectors.support_codes import SupportCodes, support_codes_file
 from probes.wire.clock import WallClock
 from probes.wire.sample import Sample
 from towpath.config import TowpathConfig, personal_folders
 from towpath.journal_kind import JournalKind
 from towpath.process_pieces import Pieces, Sources
+from towpath.readiness import Check
 
 # All that a DMZ node needs; any other setting may hold a secret.
 _NEEDED = {
@@ -53,6 +58,12 @@ def dmz_problems(config: TowpathConfig, roles: Sequence[str]) -> Iterator[str]:
                 f"{what}: {file} exists, but a DMZ node must hold neither the "
                 "pseudonym key nor the registry: remove it"
             )
+    own = ingest.policy.model_fields_set - {"reflector_secret_file"}
+    for name in sorted(own):
+        yield (
+            f"ingest.policy.{name}: a DMZ node gets the policy from the inside: remove "
+            "it here"
+        )
     if ingest.mqtt is not None or ingest.broker is not None:
         yield "ingest.mqtt, ingest.broker: a DMZ node takes reports over HTTPS only"
     if ingest.https is None:
@@ -77,30 +88,45 @@ def process_journal(
 
 
 def dmz_ingest(
-    config: TowpathConfig, kind: JournalKind, append: Append, now_ms: WallClock
-) -> HttpsIngest:
-    """What a DMZ node serves to laptops."""
+    config: TowpathConfig,
+    kind: JournalKind,
+    append: Append,
+    process: str,
+    now_ms: WallClock,
+) -> tuple[HttpsIngest, Source, Check]:
+    """What a DMZ node serves to laptops, rows of what it knows, and whether it can let
+    laptops in."""
     # The client library is imported only where it is needed.
     from collectors.dmz.dmz_identities import DmzIdentities
     from collectors.dmz.dmz_leftovers import remove_leftovers
     from collectors.dmz.dmz_registry import DmzRegistry
 
     assert kind.connection is not None
-    orders = config.ingest.registry.stop_orders
+    ingest = config.ingest
     registry = DmzRegistry(
         kind.connection,
-        orders,
-        config.ingest.policy,
+        ingest.registry.stop_orders,
+        ingest.dmz_list_days,
         now_ms,
         remove_leftovers=partial(remove_leftovers, personal_folders(config)),
     )
-    return HttpsIngest(
-        config.ingest,
+    identities = DmzIdentities(kind.connection, registry, time.monotonic)
+    https = HttpsIngest(
+        ingest,
         registry,
         append,
-        enrolling=DmzIdentities(kind.connection, registry, time.monotonic),
+        enrolling=identities,
+        codes=identities,
+        policy=lambda: registry.policy,
         estate=lambda: registry.view.estate,
+        incidents=lambda sites: registry.view.incidents(sites),
+        freezes=lambda at_ms: registry.view.freezes,
         now_ms=now_ms,
+    )
+    return (
+        https,
+        lambda at_ms: [registry.sample(process, at_ms)],
+        lambda at_ms: registry.problem,
     )
 
 
@@ -117,13 +143,23 @@ def dmz_links(
     if not config.ingest.dmz_nodes:
         return [], []
     from collectors.dmz.dmz_link import DmzLink
+    from collectors.dmz.registry_publisher import PublishedSources
     from collectors.ingest.enrolment import EnrolmentService
     from collectors.ingest.stop_order_file import ServedOrders
 
     ingest = config.ingest
+    codes = SupportCodes(support_codes_file(ingest.registry.path), now_ms)
     wait = None if broker is None else broker.wait_loaded
     service = EnrolmentService(registry, wait, time.monotonic)
-    orders = ServedOrders(ingest.registry.stop_orders, ingest.policy.stop_key)
+    orders = ServedOrders(ingest.registry.stop_orders, lambda: ingest.policy.stop_key)
+    published = PublishedSources(
+        lambda: estate.current,
+        orders.every_line,
+        ingest.policy,
+        # Without the estate, sites are named by their ids: no names go out.
+        KnownIncidents(config.alerts.standing, Estate).by_site,
+        EventFreezes(config.alerts, lambda: estate.current),
+    )
     pieces: Pieces = []
     sources: Sources = []
     for name, nats in ingest.dmz_nodes.items():
@@ -133,16 +169,17 @@ def dmz_links(
             config.state / "dmz_nodes" / name,
             registry,
             service,
+            codes,
             append,
-            lambda: estate.current,
-            orders.every_line,
-            ingest.policy,
+            published,
+            ingest.limits.max_ahead_s,
             now_ms,
             process,
         )
         pieces.append((f"DMZ node {name} at {', '.join(nats.servers)}", link))
         count = partial(reader_rows, link.reader.sample, process)
         sources.append((f"dmz {name}", count))
+        sources.append((f"node {name}", partial(link_rows, link.sample)))
         sources.append((f"streams of dmz {name}", link.watch.samples))
     return pieces, sources
 
@@ -152,3 +189,8 @@ def reader_rows(
 ) -> list[Sample]:
     """A source of one row, how far a reader is."""
     return [sample(process, at_ms)]
+
+
+def link_rows(sample: Callable[[int], Sample], at_ms: int) -> list[Sample]:
+    """A source of one row, how a node is as the inside sees it."""
+    return [sample(at_ms)]

@@ -209,6 +209,14 @@ def _dmz_flows(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
         "not kept on the way; what the inside keeps is in the registry's row",
     )
     yield (
+        "registry",
+        _DMZ,
+        "of laptops that ask: support code, and the names of people of the service "
+        "desk who have looked",
+        node,
+        "not kept on the way",
+    )
+    yield (
         _DMZ,
         "journal",
         "what laptops reported there; rows of laptops that are not enrolled are left "

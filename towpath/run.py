@@ -204,8 +204,12 @@ class Installation:
     def _ingest(self) -> None:
         config = self.config.ingest
         if config.dmz:
-            https = dmz_ingest(self.config, self._kind, self.journal, self._now_ms)
+            https, source, check = dmz_ingest(
+                self.config, self._kind, self.journal, self.process, self._now_ms
+            )
             self._https(https)
+            self._source("list of laptops", source)
+            self._checks.append(("list of laptops", check))
             return
         registry = Registry(config.registry)
         self._add(f"agents {config.registry.path}", registry)

@@ -1,5 +1,5 @@
-"""`DmzAnswers`: the inside answers a DMZ node: who gets which name and secret, and
-which laptops were there.
+"""`DmzAnswers`: the inside answers a DMZ node: who gets which name, secret or support
+code, and which laptops were there.
 
 What comes from the node is not trusted: a laptop's secret is verified again, and times
 are never later than now.
@@ -32,6 +32,7 @@ from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import DeviceTaken, EnrolmentRefused
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import NATS_FAILURES
+from collectors.support_codes import CodesTooOften, SupportCodes
 from probes.wire.clock import WallClock
 from probes.wire.report import AgentCredential
 
@@ -42,7 +43,8 @@ _log = structlog.get_logger()
 
 
 class DmzAnswers:
-    """`run` answers until it is cancelled."""
+    """`run` answers until it is cancelled. `given`: how many requests it has answered
+    with what was asked for."""
 
     def __init__(
         self,
@@ -50,11 +52,13 @@ class DmzAnswers:
         registry: Registry,
         service: EnrolmentService,
         publisher: RegistryPublisher,
+        codes: SupportCodes,
         now_ms: WallClock,
     ) -> None:
         self._connection, self._registry = connection, registry
         self._service, self._publisher = service, publisher
-        self._now_ms = now_ms
+        self._codes, self._now_ms = codes, now_ms
+        self.given = 0
         self._answering: set[asyncio.Task[None]] = set()
         prefix = connection.config.prefix
         self._handlers: dict[str, Callable[[bytes], Awaitable[bytes]]] = {
@@ -116,9 +120,10 @@ class DmzAnswers:
             if len(body) > MAX_BYTES:
                 raise msgspec.ValidationError("the request is too large")
             request = msgspec.json.decode(body, type=IdentityRequest)
-            credential = await self._credential(request)
-            revision = await self._publisher.publish()
-            answer = IdentityAnswer(revision, credential)
+            answer = await self._granted(request)
+            self.given += 1
+        except CodesTooOften:
+            answer = IdentityAnswer(refusal="often")
         except DeviceTaken:
             answer = IdentityAnswer(refusal="taken")
         except EnrolmentRefused as refused:
@@ -132,10 +137,24 @@ class DmzAnswers:
                 refusal="refused", why=f"expected a request: {error}"
             )
         except (KeyRefused, sqlite3.Error, *NATS_FAILURES) as error:
-            _log.error("enrolment_failed", error=str(error))
-            why = "enrolment is not possible at the moment"
+            _log.error("dmz_request_failed", error=str(error))
+            why = "this is not possible at the moment"
             answer = IdentityAnswer(refusal="failed", why=why, retry_s=60)
         return msgspec.json.encode(answer)
+
+    async def _granted(self, request: IdentityRequest) -> IdentityAnswer:
+        if request.kind in ("code", "looks"):
+            self._verify(request)
+            codes = self._codes
+            work = codes.make if request.kind == "code" else codes.of_laptop
+            support = await asyncio.to_thread(work, request.agent)
+            return IdentityAnswer(support=support)
+        credential = await self._credential(request)
+        return IdentityAnswer(await self._publisher.publish(), credential)
+
+    def _verify(self, request: IdentityRequest) -> None:
+        if self._registry.verify(request.agent, request.secret) is None:
+            raise EnrolmentRefused("this secret is not valid any more")
 
     async def _credential(self, request: IdentityRequest) -> AgentCredential | None:
         now_ms, service = self._now_ms(), self._service
@@ -144,8 +163,7 @@ class DmzAnswers:
             if request.enrolment is None:
                 raise EnrolmentRefused("expected token and device")
             return await service.enrol(request.enrolment, request.address, now_ms)
-        if self._registry.verify(agent, secret) is None:
-            raise EnrolmentRefused("this secret is not valid any more")
+        self._verify(request)
         if request.kind == "move":
             if request.enrolment is None:
                 raise EnrolmentRefused("expected token and device")

@@ -1,12 +1,11 @@
-"""`DmzIdentities`: a DMZ node asks the inside for names and secrets of laptops.
+"""`DmzIdentities`: a DMZ node asks the inside for names, secrets and support codes of
+laptops.
 
 Only the inside has the key and the registry. What is certain to be refused is refused
 here, so that guessing tokens costs the inside little.
 """
 
 from __future__ import annotations
-
-from typing import TypeVar
 
 import msgspec
 import structlog
@@ -26,18 +25,19 @@ from collectors.ingest.registry_records import (
 )
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import NATS_FAILURES
+from collectors.support_codes import CodesTooOften
 from probes.wire.clock import MonotonicClock
 from probes.wire.report import AgentCredential, CredentialWish, Enrolment
+from probes.wire.support_code import SupportCode
 
 _ANSWER_S = 20.0
 _AWAY_S = 30.0
-_Answer = TypeVar("_Answer")
 
 _log = structlog.get_logger()
 
 
 class DmzIdentities:
-    """An `IdentityService`."""
+    """An `IdentityService` and a `CodeService`."""
 
     def __init__(
         self,
@@ -82,6 +82,12 @@ class DmzIdentities:
     async def confirm(self, agent: str, secret: str, now_ms: int) -> None:
         await self._ask(IdentityRequest("confirm", agent, secret))
 
+    async def make(self, agent: str, secret: str) -> SupportCode:
+        return _support(await self._ask(IdentityRequest("code", agent, secret)))
+
+    async def of_laptop(self, agent: str, secret: str) -> SupportCode:
+        return _support(await self._ask(IdentityRequest("looks", agent, secret)))
+
     async def _ask(self, request: IdentityRequest) -> IdentityAnswer:
         """Returns what the inside answers, once this node knows it too. Raises as
         `EnrolmentService` does."""
@@ -95,12 +101,15 @@ class DmzIdentities:
         except (*NATS_FAILURES, msgspec.MsgspecError) as error:
             _log.warning("inside_not_asked", error=self._connection.sentence(error))
             raise EnrolmentsBusy(
-                "laptops cannot enrol at the moment, reports are taken",
+                "the council's network cannot be asked at the moment; reports are "
+                "taken",
                 _AWAY_S,
                 own=False,
             ) from None
         if answer.refusal == "taken":
             raise DeviceTaken
+        if answer.refusal == "often":
+            raise CodesTooOften
         if answer.refusal == "refused":
             raise EnrolmentRefused(answer.why)
         if answer.refusal:
@@ -112,3 +121,9 @@ def _credential(answer: IdentityAnswer) -> AgentCredential:
     if answer.credential is None:
         raise EnrolmentsBusy("the inside gave no credential", _AWAY_S, own=False)
     return answer.credential
+
+
+def _support(answer: IdentityAnswer) -> SupportCode:
+    if answer.support is None:
+        raise EnrolmentsBusy("the inside gave no support code", _AWAY_S, own=False)
+    return answer.support

@@ -3,7 +3,6 @@ that nothing in the DMZ can begin one to the inside."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -11,30 +10,33 @@ from typing import Self
 import structlog
 
 from collectors.background_tasks import BackgroundTasks
-from collectors.batch import Batch
 from collectors.dmz.dmz_answers import DmzAnswers
 from collectors.dmz.dmz_messages import READER
-from collectors.dmz.pulled_rows import take_rows
-from collectors.dmz.registry_publisher import RegistryPublisher
-from collectors.estate.estate_model import Estate
+from collectors.dmz.pulled_rows import CHANGED, REFUSED, TAKEN, UNENROLLED, PulledRows
+from collectors.dmz.registry_publisher import PublishedSources, RegistryPublisher
 from collectors.ingest.enrolment import EnrolmentService
-from collectors.ingest.ingest_config import PolicyConfig
+from collectors.ingest.policies import KnownSites
 from collectors.ingest.registry import Registry
+from collectors.ingest.tag_limits import TagLimits
 from collectors.journal import Append
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_watch import NatsWatch
 from collectors.nats.stream_pull import StreamPull
+from collectors.server_measurements import CATALOGUE
+from collectors.support_codes import SupportCodes
 from probes.wire.clock import WallClock
+from probes.wire.sample import Sample, Value
 
 _FOLLOW_S = 2.0
+_COUNTS = (TAKEN, UNENROLLED, REFUSED, CHANGED)
 
 _log = structlog.get_logger()
 
 
 class DmzLink:
     """`async with DmzLink("dmz", config, …)`. `folder` keeps how far it has pulled;
-    `orders` returns the signed stop orders at a time."""
+    `max_ahead_s`: how far into the future times of its rows may be."""
 
     def __init__(
         self,
@@ -43,23 +45,30 @@ class DmzLink:
         folder: Path,
         registry: Registry,
         service: EnrolmentService,
+        codes: SupportCodes,
         append: Append,
-        estate: Callable[[], Estate],
-        orders: Callable[[int], tuple[str, ...]],
-        policy: PolicyConfig,
+        sources: PublishedSources,
+        max_ahead_s: float,
         now_ms: WallClock,
         process: str,
     ) -> None:
-        self.node, self._registry = node, registry
+        self.node, self._registry, self._process = node, registry, process
+        self._logged: dict[str, int] = {}
         self.connection = NatsConnection(config, f"inside-{node}")
-        self._publisher = RegistryPublisher(
-            self.connection, registry, estate, orders, policy, now_ms
-        )
+        self._publisher = RegistryPublisher(self.connection, registry, sources, now_ms)
         self._answers = DmzAnswers(
-            self.connection, registry, service, self._publisher, now_ms
+            self.connection, registry, service, self._publisher, codes, now_ms
+        )
+        self._rows = PulledRows(
+            node,
+            registry.enrolled,
+            TagLimits(sources.estate, lambda: sources.policy, CATALOGUE),
+            KnownSites(sources.estate),
+            max_ahead_s,
+            now_ms,
         )
         self.reader = StreamPull(
-            self.connection, f"dmz {node}", READER, folder, append, self._take
+            self.connection, f"dmz {node}", READER, folder, append, self._rows.take
         )
         self.watch = NatsWatch(self.connection, process, node=node)
         self._tasks = BackgroundTasks()
@@ -80,13 +89,21 @@ class DmzLink:
         await self._tasks.stop()
         await self._entered.aclose()
 
-    def _take(self, batches: list[Batch]) -> list[Batch]:
-        """The rows that may come in; logs how many may not."""
-        enrolled = self._registry.enrolled
-        pulled = take_rows(
-            batches, self.node, lambda agent: enrolled(agent) is not None
-        )
-        if pulled.left_out:
-            counts = {r.replace(" ", "_"): n for r, n in pulled.left_out.items()}
-            _log.warning("dmz_rows_left_out", node=self.node, **counts)
-        return pulled.batches
+    def sample(self, now_ms: int) -> Sample:
+        """One row of `self_dmz`. Logs what was left out since the last one."""
+        self._log_left_out()
+        fields: dict[str, Value] = {name: self._rows.counts[name] for name in _COUNTS}
+        fields["connected"] = int(self.connection.is_connected)
+        fields["requests"] = self._answers.given
+        if published_ms := self._publisher.published_ms:
+            fields["list_age_s"] = max(now_ms - published_ms, 0) / 1000
+        tags = {"process": self._process, "node": self.node}
+        return Sample("self_dmz", tags, fields, now_ms)
+
+    def _log_left_out(self) -> None:
+        # Not with each pull: a node that was broken into could fill the log.
+        counts = {name: self._rows.counts[name] for name in (UNENROLLED, REFUSED)}
+        more = {name: counts[name] - self._logged.get(name, 0) for name in counts}
+        if any(more.values()):
+            self._logged = counts
+            _log.warning("dmz_rows_left_out", node=self.node, **more)

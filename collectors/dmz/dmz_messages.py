@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from probes.wire.report import AgentCredential, CredentialWish, Enrolment
+from probes.wire.support_code import SupportCode
 
 # The only reader of a node's stream: the rows that it has passed are deleted there.
 READER = "inside"
@@ -19,7 +20,7 @@ def bucket_name(prefix: str) -> str:
 
 
 def identities_subject(prefix: str) -> str:
-    """Where a node asks for names and secrets of laptops."""
+    """Where a node asks for names, secrets and support codes of laptops."""
     return f"{prefix}.dmz.identities"
 
 
@@ -29,11 +30,12 @@ def marks_subject(prefix: str) -> str:
 
 
 class IdentityRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`kind`: what a laptop asked for. `agent` and `secret`: how it signed in, for all
-    but `enrol`; the inside verifies them again. `address`: the laptop's, for tokens
-    that are valid in some networks only."""
+    """`kind`: what a laptop asked for: `code` is a new support code, `looks` who has
+    looked. `agent` and `secret`: how it signed in, for all but `enrol`; the inside
+    verifies them again. `address`: the laptop's, for tokens that are valid in some
+    networks only."""
 
-    kind: Literal["enrol", "move", "renew", "confirm"]
+    kind: Literal["enrol", "move", "renew", "confirm", "code", "looks"]
     agent: _Short = ""
     secret: _Short = ""
     address: _Short = ""
@@ -42,13 +44,14 @@ class IdentityRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class IdentityAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`revision`: of the bucket, once it has what this changed. `refusal`: why there is
-    no credential, with the sentence `why`. After `busy` the laptop may try again in
-    `retry_s`; `own` says that the laptop itself caused it."""
+    """`revision`: of the bucket, once it has what this changed. `refusal`: why nothing
+    is given, with the sentence `why`; `often`: too many codes. After `busy` the laptop
+    may try again in `retry_s`; `own` says that the laptop itself caused it."""
 
     revision: int = 0
     credential: AgentCredential | None = None
-    refusal: Literal["", "refused", "taken", "busy", "failed"] = ""
+    support: SupportCode | None = None
+    refusal: Literal["", "refused", "taken", "busy", "failed", "often"] = ""
     why: str = ""
     retry_s: float = 0.0
     own: bool = False

@@ -16,12 +16,7 @@ from nats import errors
 from nats.js import errors as jetstream_errors
 
 from collectors.dmz.dmz_messages import LaptopMark, bucket_name, marks_subject
-from collectors.dmz.published_registry import (
-    ORDERS,
-    POLICY,
-    PublishedView,
-    policy_part,
-)
+from collectors.dmz.published_registry import ORDERS, PublishedView
 from collectors.failure_log import FailureLog
 from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.registry_records import EnrolledAgent
@@ -29,6 +24,7 @@ from collectors.ingest.stop_order_file import write_lines
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import NATS_FAILURES
 from probes.wire.clock import MonotonicClock, WallClock, steady_s
+from probes.wire.sample import Sample, Value
 
 _LOOK_S = 1.0
 _MARKS_S = 30.0
@@ -36,13 +32,14 @@ _ANSWER_S = 5.0
 _OLD_S = 120.0
 _MARKS_AT_ONCE = 1_000
 _HOUR_MS = 3_600_000
+_DAY_S = 86_400
 
 _log = structlog.get_logger()
 
 
 class DmzRegistry:
     """`KnownLaptops` of a DMZ node. `orders`: the file of stop orders that laptops
-    are given. `policy`: the node's own, which should be as it is inside.
+    are given. `max_days`: after so long without the inside nobody is let in.
     `remove_leftovers` removes what the node keeps aside of laptops that are not
     enrolled, of which it gets the test."""
 
@@ -50,7 +47,7 @@ class DmzRegistry:
         self,
         connection: NatsConnection,
         orders: Path,
-        policy: PolicyConfig,
+        max_days: float,
         now_ms: WallClock,
         now_s: MonotonicClock = steady_s,
         remove_leftovers: Callable[[Callable[[str], bool]], object] = (
@@ -60,7 +57,7 @@ class DmzRegistry:
         self._remove_leftovers = remove_leftovers
         self._connection, self._orders_file = connection, orders
         self._now_ms, self._now_s = now_ms, now_s
-        self._policy = policy_part(policy)
+        self._max_s = max_days * _DAY_S
         prefix = connection.config.prefix
         self._stream = f"KV_{bucket_name(prefix)}"
         self._subject = f"$KV.{bucket_name(prefix)}."
@@ -77,12 +74,34 @@ class DmzRegistry:
         self._tidied: frozenset[str] | None = None
         self._failures = FailureLog("registry_not_read", "registry_read_again")
         self._untidy = FailureLog("leftovers_not_removed", "leftovers_removed")
-        self._differs = FailureLog("policy_differs", level="warning")
         self._age = FailureLog("inside_is_away", "inside_is_back", level="warning")
 
     @property
     def problem(self) -> str:
-        return self.view.problem
+        if problem := self.view.problem:
+            return problem
+        if self.age_s > self._max_s:
+            return (
+                f"the list of laptops is {self.age_s / _DAY_S:.1f} days old: expected "
+                "the inside to renew it"
+            )
+        return ""
+
+    @property
+    def policy(self) -> PolicyConfig:
+        """What laptops are to measure. Before it has come, nobody is let in."""
+        return self.view.policy or PolicyConfig()
+
+    def sample(self, process: str, now_ms: int) -> Sample:
+        """One row of `self_dmz_node`."""
+        fields: dict[str, Value] = {
+            "ready": int(not self.problem),
+            "laptops": sum(1 for _ in self.view.agents()),
+            "waiting": len(self._marks),
+        }
+        if self._head_s is not None:
+            fields["list_age_s"] = self.age_s
+        return Sample("self_dmz_node", {"process": process}, fields, now_ms)
 
     @property
     def age_s(self) -> float:
@@ -176,8 +195,6 @@ class DmzRegistry:
             first = self.view.head if head is None else None
             old_ms = 0 if first is None else max(self._now_ms() - first.at_ms, 0)
             self._head_s = self._now_s() - old_ms / 1000
-        if key == POLICY:
-            self._compare_policies()
         if key == ORDERS:
             lines = self.view.orders
             await asyncio.to_thread(write_lines, self._orders_file, lines)
@@ -219,15 +236,6 @@ class DmzRegistry:
         # What is erased inside does not stay here.
         known = set(self.view.agents())
         self._sent = {name: m for name, m in self._sent.items() if name in known}
-
-    def _compare_policies(self) -> None:
-        if self.view.policy == self._policy:
-            self._differs.recovered()
-            return
-        self._differs.failed(
-            "[ingest.policy] is not as it is inside: laptops measure by this node's; "
-            "copy it and start the node again"
-        )
 
     def _judge_age(self) -> None:
         age_s = self.age_s

@@ -1,5 +1,5 @@
-"""What a DMZ node knows of laptops and tokens: names that are pseudonyms, hashes of
-secrets, and what they allow. Pure.
+"""What a DMZ node knows: laptops by names that are pseudonyms, hashes of secrets and
+tokens, and what laptops are to measure and to be told. Pure.
 
 It is published in parts, so that the number of keys is the same for any number of
 laptops, and an enrolment changes one small part.
@@ -8,7 +8,7 @@ laptops, and an enrolment changes one small part.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -22,10 +22,12 @@ from collectors.ingest.registry_records import (
     is_secret_of,
     secret_digest,
 )
+from probes.wire.policy import Incident, SpeedTestFreeze
 
 FORMAT = 1
 TOKENS, ESTATE, ORDERS, HEAD = "tokens", "estate", "orders", "head"
-POLICY = "policy"
+# The key "policy" has what an earlier version compared its own settings with.
+POLICY, INCIDENTS, FREEZES = "laptop-policy", "incidents", "freezes"
 _PARTS = 256
 _LAPTOPS = "laptops-"
 # It only shows a copy, and lets no laptop in: a part of the digest is enough.
@@ -77,9 +79,20 @@ def estate_part(estate: Estate) -> bytes:
 
 
 def policy_part(policy: PolicyConfig) -> bytes:
-    """What laptops are asked to measure; the node has its own copy, and compares."""
-    part = policy.model_dump(mode="json", exclude={"reflector_secret_file"})
+    """What laptops are asked to measure. Of a ring only what it sets, as the rest is
+    that of all."""
+    own = {"reflector_secret_file", "rings"}
+    part = policy.model_dump(mode="json", exclude=own)
+    part["rings"] = {
+        name: ring.model_dump(mode="json", exclude_unset=True)
+        for name, ring in policy.rings.items()
+    }
     return msgspec.json.encode(part, order="deterministic")
+
+
+def incidents_part(by_site: Mapping[str, Sequence[Incident]]) -> bytes:
+    """The known incidents of each site; those of the empty site are everybody's."""
+    return msgspec.json.encode(by_site, order="deterministic")
 
 
 class PublishedView:
@@ -89,7 +102,9 @@ class PublishedView:
         self.head: PublishedHead | None = None
         self.estate = Estate()
         self.orders: tuple[str, ...] = ()
-        self.policy: bytes | None = None
+        self.policy: PolicyConfig | None = None
+        self.freezes: tuple[SpeedTestFreeze, ...] = ()
+        self._incidents: dict[str, tuple[Incident, ...]] = {}
         self.tokens: dict[str, Token] = {}
         self._parts: dict[str, dict[str, SignIn]] = {}
 
@@ -103,7 +118,13 @@ class PublishedView:
         elif key == ESTATE:
             self.estate = Estate.model_validate_json(body)
         elif key == POLICY:
-            self.policy = body
+            self.policy = PolicyConfig.model_validate_json(body)
+        elif key == INCIDENTS:
+            decoder = msgspec.json.Decoder(dict[str, tuple[Incident, ...]])
+            self._incidents = decoder.decode(body)
+        elif key == FREEZES:
+            decode = msgspec.json.decode
+            self.freezes = decode(body, type=tuple[SpeedTestFreeze, ...])
         elif key == ORDERS:
             self.orders = msgspec.json.decode(body, type=tuple[str, ...])
         elif key == HEAD:
@@ -116,6 +137,11 @@ class PublishedView:
             return "the list of laptops has not come from the inside yet"
         if self.head.format > FORMAT:
             return "the inside has a newer Towpath: update this node"
+        if self.policy is None:
+            return (
+                "what laptops are to measure has not come from the inside, or is of "
+                "another version: update both"
+            )
         return ""
 
     def verify(self, agent: str, secret: str) -> EnrolledAgent | None:
@@ -130,6 +156,11 @@ class PublishedView:
         """Whether this was the laptop's secret before the one it uses now."""
         one = self._find(agent)
         return one is not None and secret_digest(secret)[:_RETIRED_BYTES] in one.retired
+
+    def incidents(self, sites: Collection[str]) -> list[Incident]:
+        """The known incidents at those sites, and everybody's, the oldest first."""
+        found = {i for site in {"", *sites} for i in self._incidents.get(site, ())}
+        return sorted(found, key=lambda incident: (incident.since_ms, incident.says))
 
     def agents(self) -> Iterable[str]:
         return (agent for part in self._parts.values() for agent in part)

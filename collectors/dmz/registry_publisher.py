@@ -1,10 +1,12 @@
 """`RegistryPublisher`: the inside publishes to a DMZ node's server what the node must
-know of laptops: parts of the registry, stop orders, and a part of the estate."""
+know: parts of the registry, what laptops are to measure and to be told, stop orders,
+and a part of the estate."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 from nats.js.kv import KeyValue
@@ -12,11 +14,14 @@ from nats.js.kv import KeyValue
 from collectors.dmz.dmz_messages import bucket_name
 from collectors.dmz.published_registry import (
     ESTATE,
+    FREEZES,
     HEAD,
+    INCIDENTS,
     ORDERS,
     POLICY,
     PublishedHead,
     estate_part,
+    incidents_part,
     parts_of,
     policy_part,
 )
@@ -28,27 +33,38 @@ from collectors.nats.nats_buckets import open_bucket
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import NATS_FAILURES
 from probes.wire.clock import MonotonicClock, WallClock, steady_s
+from probes.wire.policy import Incident, SpeedTestFreeze
 
 _LOOK_S = 1.0
 _HEAD_S = 10.0
 
 
+class PublishedSources(NamedTuple):
+    """What is published beside the registry. `orders` returns the signed stop orders
+    of every ring at a time, `incidents` the known ones by site (blocking), which name
+    nothing but ids, and `freezes` the times without speed tests."""
+
+    estate: Callable[[], Estate]
+    orders: Callable[[int], tuple[str, ...]]
+    policy: PolicyConfig = PolicyConfig()
+    incidents: Callable[[], Mapping[str, Sequence[Incident]]] = dict
+    freezes: Callable[[int], tuple[SpeedTestFreeze, ...]] = lambda now_ms: ()
+
+
 class RegistryPublisher:
-    """`orders` returns the signed stop orders of every ring."""
+    """`published_ms`: when everything was there last, by this machine; 0: never."""
 
     def __init__(
         self,
         connection: NatsConnection,
         registry: Registry,
-        estate: Callable[[], Estate],
-        orders: Callable[[int], tuple[str, ...]],
-        policy: PolicyConfig,
+        sources: PublishedSources,
         now_ms: WallClock,
         now_s: MonotonicClock = steady_s,
     ) -> None:
         self._connection, self._registry = connection, registry
-        self._estate, self._orders = estate, orders
-        self._policy = policy_part(policy)
+        self._sources = sources
+        self._policy = policy_part(sources.policy)
         self._now_ms, self._now_s = now_ms, now_s
         self._bucket: KeyValue | None = None
         # What the bucket has, by key, as far as this process knows.
@@ -57,6 +73,7 @@ class RegistryPublisher:
         self._of: Estate | None = None
         self._revision = 0
         self._head_s = float("-inf")
+        self.published_ms = 0
         self._publishing = asyncio.Lock()
         self._failures = FailureLog("registry_not_published", "registry_published")
         connection.listeners.add(self._forget)
@@ -83,8 +100,8 @@ class RegistryPublisher:
                 raise
 
     async def _put_changes(self) -> int:
-        changed = dict(await self._changed_parts())
         is_due = self._now_s() - self._head_s >= _HEAD_S
+        changed = dict(await self._changed_parts(is_due))
         if not changed and not is_due:
             return self._revision
         bucket = await self._open()
@@ -96,24 +113,31 @@ class RegistryPublisher:
         self._revision = max([self._revision, *revisions])
         if is_due:
             # After the parts: a node that has the head has them too.
-            head = msgspec.json.encode(PublishedHead(self._now_ms()))
+            now_ms = self._now_ms()
             self._head_s = self._now_s()
-            await bucket.put(HEAD, head)
+            await bucket.put(HEAD, msgspec.json.encode(PublishedHead(now_ms)))
+            self.published_ms = now_ms
         return self._revision
 
-    async def _changed_parts(self) -> list[tuple[str, bytes]]:
+    async def _changed_parts(self, is_due: bool) -> list[tuple[str, bytes]]:
         found: dict[str, bytes] = {}
-        generation, estate = self._registry.generation, self._estate()
+        sources, now_ms = self._sources, self._now_ms()
+        generation, estate = self._registry.generation, sources.estate()
         if generation != self._generation:
             # Of a large council it takes a moment.
             found |= await asyncio.to_thread(parts_of, self._registry.state())
         if estate is not self._of:
             found[ESTATE] = estate_part(estate)
         found[POLICY] = self._policy
-        found[ORDERS] = msgspec.json.encode(self._orders(self._now_ms()))
+        found[ORDERS] = msgspec.json.encode(sources.orders(now_ms))
+        found[FREEZES] = msgspec.json.encode(sources.freezes(now_ms))
+        if is_due:
+            # Reads the file of alerts: not each second.
+            known = await asyncio.to_thread(sources.incidents)
+            found[INCIDENTS] = incidents_part(known)
         self._generation, self._of = generation, estate
-        known = self._published
-        return [(key, body) for key, body in found.items() if known.get(key) != body]
+        there = self._published
+        return [(key, body) for key, body in found.items() if there.get(key) != body]
 
     def _forget(self) -> None:
         """Publishes everything again: the server may be another one."""

@@ -44,8 +44,8 @@ _log = structlog.get_logger()
 
 class EnrolmentRequests:
     """`sign_in` returns the sender of a request and its secret, or raises
-    `HttpRefused`; `read` returns a body of at most so many bytes. `stop_key` goes with
-    an enrolment."""
+    `HttpRefused`; `read` returns a body of at most so many bytes. What `stop_key`
+    returns goes with an enrolment."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class EnrolmentRequests:
         sign_in: Callable[[Request], tuple[EnrolledAgent, str]],
         read: Callable[[Request, int], Awaitable[bytes]],
         now_ms: WallClock,
-        stop_key: str = "",
+        stop_key: Callable[[], str] = str,
     ) -> None:
         self._service, self._stats = service, stats
         self._sign_in, self._read, self._now_ms = sign_in, read, now_ms
@@ -73,7 +73,8 @@ class EnrolmentRequests:
             working = self._service.enrol(enrolment, address, self._now_ms())
         credential = await self._checked(working)
         _log.info("agent_enrolled", site=credential.home_site)
-        return json_answer(msgspec.structs.replace(credential, stop_key=self._stop_key))
+        key = self._stop_key()
+        return json_answer(msgspec.structs.replace(credential, stop_key=key))
 
     async def renew(self, request: Request) -> Response:
         sender, secret = self._sign_in(request)

@@ -42,10 +42,10 @@ from collectors.ingest.http_answers import (
     refusal_answer,
     retry_later,
 )
-from collectors.ingest.ingest_config import HttpsConfig, IngestConfig
+from collectors.ingest.ingest_config import HttpsConfig, IngestConfig, PolicyConfig
 from collectors.ingest.ingest_stats import IngestStats
 from collectors.ingest.intake import NotDurable, ReportIntake
-from collectors.ingest.known_laptops import IdentityService, KnownLaptops
+from collectors.ingest.known_laptops import CodeService, IdentityService, KnownLaptops
 from collectors.ingest.laptop_limits import Busy
 from collectors.ingest.laptop_policies import Freezes, LaptopPolicies, no_freezes
 from collectors.ingest.policies import sites_seen_from
@@ -53,7 +53,7 @@ from collectors.ingest.providers import Providers
 from collectors.ingest.registry import Registry
 from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.rejection_reasons import BodyRejected, RejectionReason
-from collectors.ingest.support_code_requests import SupportCodeRequests
+from collectors.ingest.support_code_requests import KeptCodes, SupportCodeRequests
 from collectors.ip_networks import network_of
 from collectors.journal import Append
 from collectors.limited_body import read_limited
@@ -81,7 +81,9 @@ class HttpsIngest:
     `estate` returns the current estate, for the policy and for the sites that agents
     may report from. `incidents` returns the known incidents of given sites, which
     agents get with the policy. `enrolling` gives names and secrets; the registry does
-    if it is not given. `wait_for_broker` returns when the MQTT broker knows
+    if it is not given; `codes` makes support codes, which are kept beside the registry
+    if it is not given; `policy` returns what laptops are to measure, if that is not in
+    the settings. `wait_for_broker` returns when the MQTT broker knows
     every enrolled laptop: an enrolment is answered after that. `freezes` returns the
     times without speed tests.
     """
@@ -99,16 +101,18 @@ class HttpsIngest:
         versions: range = READ_VERSIONS,
         now_ms: WallClock = wall_ms,
         freezes: Freezes = no_freezes,
+        policy: Callable[[], PolicyConfig] | None = None,
+        codes: CodeService | None = None,
     ) -> None:
         if config.https is None:
             raise ValueError("ingest.https is not configured")
         self._config: HttpsConfig = config.https
-        self._anonymous, self._is_dmz = config.anonymous, config.dmz
-        self._support_file = support_codes_file(config.registry.path)
+        self._anonymous = config.anonymous
+        policy = policy or (lambda: config.policy)
         self._registry, self._now_ms = registry, now_ms
         self._estate, self._incidents = estate, incidents
-        self._policies = LaptopPolicies(config, estate, now_ms, freezes)
-        self._stop_key = config.policy.stop_key
+        self._policies = LaptopPolicies(config, estate, now_ms, freezes, policy)
+        self._policy = policy
         secret_file = config.policy.reflector_secret_file
         self._reflector_secret = read_secret(secret_file) if secret_file else b""
         self._providers = (
@@ -123,12 +127,16 @@ class HttpsIngest:
             versions=versions,
             now_ms=now_ms,
             measured=registry.mark_measured,
+            policy=policy,
         )
         self._uploads: Counter[str] = Counter()
         if enrolling is None:
             assert isinstance(registry, Registry)
             enrolling = EnrolmentService(registry, wait_for_broker, time.monotonic)
-        self.app = self._app(enrolling)
+        if codes is None:
+            kept = support_codes_file(config.registry.path)
+            codes = KeptCodes(SupportCodes(kept, now_ms))
+        self.app = self._app(enrolling, codes)
         self._server = HttpServer(
             self.app,
             Endpoint(self._config.host, self._config.port, "ingest.https.port"),
@@ -171,20 +179,16 @@ class HttpsIngest:
         await self._server.stop()
         await self._tasks.stop()
 
-    def _app(self, enrolling: IdentityService) -> Starlette:
+    def _app(self, enrolling: IdentityService, codes: CodeService) -> Starlette:
         laptops = EnrolmentRequests(
             enrolling,
             self.stats,
             self._sign_in,
             self._read,
             self._now_ms,
-            self._stop_key,
+            lambda: self._policy().stop_key,
         )
-
-        support = SupportCodeRequests(
-            None if self._is_dmz else SupportCodes(self._support_file, self._now_ms),
-            lambda request: self._sign_in(request)[0].agent,
-        )
+        support = SupportCodeRequests(codes, self._sign_in)
 
         def post(path: str, handle: Callable[[Request], Awaitable[Response]]) -> Route:
             return Route(path, self._answering(handle), methods=["POST"])

@@ -301,7 +301,8 @@ class IngestConfig(StrictModel):
     trials only, never for people's laptops.
 
     `dmz`: this is a DMZ node: `[nats]` is the server beside it, which has what it is to
-    know of laptops. `dmz_nodes`: inside, the servers of such nodes by name.
+    know of laptops; after `dmz_list_days` without the inside nobody is let in.
+    `dmz_nodes`: inside, the servers of such nodes by name.
     `site_nodes`: those of sites whose pollers keep their rows there."""
 
     registry: RegistryConfig = RegistryConfig()
@@ -314,6 +315,7 @@ class IngestConfig(StrictModel):
     providers: Path | None = None
     anonymous: bool = False
     dmz: bool = False
+    dmz_list_days: Annotated[float, Field(gt=0, le=30)] = 7
     dmz_nodes: dict[NodeName, NatsConfig] = Field(default_factory=dict)
     site_nodes: dict[NodeName, NatsConfig] = Field(default_factory=dict)
 

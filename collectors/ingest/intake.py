@@ -13,7 +13,7 @@ from collectors.batch import Batch
 from collectors.estate.estate_model import Estate
 from collectors.ingest.body_quarantine import BodyQuarantine
 from collectors.ingest.gzip_body import unpack
-from collectors.ingest.ingest_config import IngestConfig
+from collectors.ingest.ingest_config import IngestConfig, PolicyConfig
 from collectors.ingest.ingest_stats import IngestStats
 from collectors.ingest.laptop_limits import Busy, RateLimits, RecentReportIds
 from collectors.ingest.policies import KnownSites
@@ -65,12 +65,14 @@ class ReportIntake:
         measured: Callable[[str, int, str], None] = lambda agent, time_ms, version: (
             None
         ),
+        policy: Callable[[], PolicyConfig] | None = None,
     ) -> None:
         limits = config.limits
         self._measured = measured
         self._append, self._catalogue = append, catalogue
         self._knows_site, self._now_ms = KnownSites(estate), now_ms
-        self._tag_limits = TagLimits(estate, config.policy, catalogue)
+        policy = policy or (lambda: config.policy)
+        self._tag_limits = TagLimits(estate, policy, catalogue)
         self._limits, self._versions = limits, versions
         self._quarantine = BodyQuarantine(config.aside, limits.kept_aside)
         self._rates = RateLimits(limits, time.monotonic)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from collectors.ingest.registry_records import EnrolledAgent
 from probes.wire.report import AgentCredential, Enrolment
+from probes.wire.support_code import SupportCode
 
 
 class KnownLaptops(Protocol):
@@ -44,3 +45,12 @@ class IdentityService(Protocol):
     ) -> AgentCredential: ...
 
     async def confirm(self, agent: str, secret: str, now_ms: int) -> None: ...
+
+
+class CodeService(Protocol):
+    """Support codes of a laptop that has signed in with `secret`. See
+    `SupportCodes`."""
+
+    async def make(self, agent: str, secret: str) -> SupportCode: ...
+
+    async def of_laptop(self, agent: str, secret: str) -> SupportCode: ...

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from collectors.estate.estate_model import Estate
-from collectors.ingest.ingest_config import IngestConfig
+from collectors.ingest.ingest_config import IngestConfig, PolicyConfig
 from collectors.ingest.policies import agent_policy
 from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.stop_order_file import ServedOrders
@@ -42,7 +42,8 @@ class _Placing(NamedTuple):
 
 
 class LaptopPolicies:
-    """`estate` returns the current estate. `sender` is None for anonymous agents."""
+    """`estate` returns the current estate, `policy` what laptops are to measure, if
+    that is not in the settings. `sender` is None for anonymous agents."""
 
     def __init__(
         self,
@@ -50,11 +51,15 @@ class LaptopPolicies:
         estate: Callable[[], Estate],
         now_ms: WallClock,
         freezes: Freezes = no_freezes,
+        policy: Callable[[], PolicyConfig] | None = None,
     ) -> None:
-        self._estate, self._config, self._now_ms = estate, config.policy, now_ms
-        self._orders = ServedOrders(config.registry.stop_orders, config.policy.stop_key)
+        self._estate, self._now_ms = estate, now_ms
+        self._policy = policy or (lambda: config.policy)
+        self._orders = ServedOrders(
+            config.registry.stop_orders, lambda: self._policy().stop_key
+        )
         self._freezes = freezes
-        self._of: Estate | None = None
+        self._of: tuple[Estate, PolicyConfig] | None = None
         self._of_freezes: tuple[SpeedTestFreeze, ...] = ()
         self._versions: dict[tuple[_Placing, tuple[str, ...]], str] = {}
 
@@ -64,10 +69,10 @@ class LaptopPolicies:
         incidents: Sequence[Incident] = (),
         granted: ReflectorAccess = NO_ACCESS,
     ) -> Policy:
-        placing = _placing(sender)
+        placing, config = _placing(sender), self._policy()
         policy = agent_policy(
             self._estate(),
-            self._config.for_ring(placing.ring),
+            config.for_ring(placing.ring),
             placing.home_site,
             incidents,
             granted,
@@ -77,7 +82,7 @@ class LaptopPolicies:
         return msgspec.structs.replace(
             policy,
             ring=placing.ring,
-            stop_key=self._config.stop_key,
+            stop_key=config.stop_key,
             orders=self._orders.lines(placing.ring, self._now_ms()),
             version=self.version(sender),
         )
@@ -87,15 +92,18 @@ class LaptopPolicies:
         placing = _placing(sender)
         orders = self._orders.lines(placing.ring, self._now_ms())
         estate, freezes = self._estate(), self._freezes(self._now_ms())
-        if self._of is not estate or self._of_freezes != freezes:
-            self._of, self._of_freezes, self._versions = estate, freezes, {}
+        config, of = self._policy(), self._of
+        is_same = of is not None and of[0] is estate and of[1] is config
+        if not is_same or self._of_freezes != freezes:
+            self._of, self._versions = (estate, config), {}
+            self._of_freezes = freezes
         known = self._versions.get((placing, orders))
         if known is None:
-            ring = self._config.for_ring(placing.ring)
+            ring = config.for_ring(placing.ring)
             home_site, team = placing.home_site, placing.team
             plan = agent_policy(estate, ring, home_site, team=team).plan()
             body = msgspec.json.encode(
-                (plan, placing.ring, self._config.stop_key, orders, freezes)
+                (plan, placing.ring, config.stop_key, orders, freezes)
             )
             known = hashlib.sha256(body).hexdigest()[:12]
             if len(self._versions) >= _MOST_KEPT:

@@ -7,7 +7,7 @@ and a line that is damaged does nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -185,14 +185,17 @@ def resigned(
 
 
 class ServedOrders:
-    """The orders that agents are given, read again when the file changes."""
+    """The orders that agents are given, read again when the file or `key` changes."""
 
     def __init__(
-        self, path: Path, key: str, monotonic_s: MonotonicClock = time.monotonic
+        self,
+        path: Path,
+        key: Callable[[], str],
+        monotonic_s: MonotonicClock = time.monotonic,
     ) -> None:
         self._path, self._key, self._monotonic_s = path, key, monotonic_s
         self._looked_s = -_LOOK_S
-        self._changed: tuple[int, int] | None = None
+        self._changed: tuple[str, int, int] | None = None
         self._known: list[KnownOrder] = []
         self._failures = FailureLog("stop_orders_not_read", "stop_orders_read_again")
 
@@ -226,9 +229,10 @@ class ServedOrders:
         if now_s - self._looked_s < _LOOK_S:
             return
         self._looked_s = now_s
+        key = self._key()
         try:
             stat = self._path.stat()
-            changed = stat.st_mtime_ns, stat.st_size
+            changed = key, stat.st_mtime_ns, stat.st_size
         except FileNotFoundError:
             changed = None
         except OSError as error:
@@ -238,7 +242,7 @@ class ServedOrders:
             self._failures.recovered(path=str(self._path))
             return
         try:
-            self._known = read_orders(self._path, [self._key])
+            self._known = read_orders(self._path, [key])
         except OSError as error:
             self._fail(error)
             return

@@ -8,53 +8,68 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collectors.ingest.http_answers import json_answer, retry_later
+from collectors.ingest.enrolment import EnrolmentsBusy
+from collectors.ingest.http_answers import HttpRefused, json_answer, retry_later
+from collectors.ingest.known_laptops import CodeService
+from collectors.ingest.registry_records import EnrolledAgent, EnrolmentRefused
 from collectors.support_codes import CodesTooOften, SupportCodes
 from probes.wire.support_code import SupportCode
 
 _log = structlog.get_logger()
 
 
+class KeptCodes:
+    """A `CodeService`: the codes in this machine's file."""
+
+    def __init__(self, codes: SupportCodes) -> None:
+        self._codes = codes
+
+    async def make(self, agent: str, secret: str) -> SupportCode:
+        return await asyncio.to_thread(self._codes.make, agent)
+
+    async def of_laptop(self, agent: str, secret: str) -> SupportCode:
+        return await asyncio.to_thread(self._codes.of_laptop, agent)
+
+
 class SupportCodeRequests:
-    """`sender` returns the laptop that a request is from, or raises `HttpRefused`.
-    Without `codes`, as on a DMZ node, there are none."""
+    """`sign_in` returns the laptop that a request is from and its secret, or raises
+    `HttpRefused`."""
 
     def __init__(
-        self, codes: SupportCodes | None, sender: Callable[[Request], str]
+        self,
+        codes: CodeService,
+        sign_in: Callable[[Request], tuple[EnrolledAgent, str]],
     ) -> None:
-        self._codes, self._sender = codes, sender
+        self._codes, self._sign_in = codes, sign_in
 
     async def make(self, request: Request) -> Response:
-        agent = self._sender(request)
-        answer = await self._checked(self._opened().make, agent)
+        answer = await self._checked(self._codes.make, request)
         _log.info("support_code_made")
-        return json_answer(answer)
+        return answer
 
     async def show(self, request: Request) -> Response:
-        agent = self._sender(request)
-        return json_answer(await self._checked(self._opened().of_laptop, agent))
-
-    def _opened(self) -> SupportCodes:
-        if self._codes is None:
-            why = "support codes cannot be made from outside: use the council's network"
-            raise retry_later(503, why, 3600)
-        return self._codes
+        return await self._checked(self._codes.of_laptop, request)
 
     async def _checked(
-        self, work: Callable[[str], SupportCode], agent: str
-    ) -> SupportCode:
+        self, work: Callable[[str, str], Awaitable[SupportCode]], request: Request
+    ) -> Response:
+        sender, secret = self._sign_in(request)
         try:
-            return await asyncio.to_thread(work, agent)
+            return json_answer(await work(sender.agent, secret))
         except CodesTooOften:
             raise retry_later(
                 429, "too many support codes within an hour: use the last one", 600
             ) from None
+        except EnrolmentRefused as refused:
+            raise HttpRefused(403, str(refused)) from None
+        except EnrolmentsBusy as busy:
+            raise retry_later(503, busy, busy.retry_s) from None
         except (sqlite3.Error, OSError) as error:
             _log.error("support_codes_unusable", error=repr(error))
             raise retry_later(503, "support codes cannot be kept now", 60) from None

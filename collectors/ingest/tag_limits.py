@@ -8,14 +8,14 @@ text with a closed list must be in that list, and a laptop has a few whereabouts
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from collectors.estate.estate_model import Estate
 from collectors.ingest.ingest_config import PolicyConfig
 from collectors.ingest.policies import MAX_REFLECTORS
-from probes.wire.catalogue import Catalogue
+from probes.wire.catalogue import Catalogue, Field
 from probes.wire.front_doors import FRONT_DOORS
 from probes.wire.probe import TargetKind
 from probes.wire.probe_list import PROBES
@@ -66,10 +66,13 @@ class TagLimits:
     """
 
     def __init__(
-        self, estate: Callable[[], Estate], policy: PolicyConfig, catalogue: Catalogue
+        self,
+        estate: Callable[[], Estate],
+        policy: Callable[[], PolicyConfig],
+        catalogue: Catalogue,
     ) -> None:
         self._estate, self._policy = estate, policy
-        self._of: Estate | None = None
+        self._of: tuple[Estate, PolicyConfig] | None = None
         self._targets: Targets = {}
         self._texts = {
             measurement.name: [f for f in measurement.fields if f.among]
@@ -77,32 +80,37 @@ class TagLimits:
             if measurement.personal
         }
         self._day = 0
-        self._seen: dict[str, set[Whereabouts]] = {}
+        self._seen: dict[str, set[tuple[str, ...]]] = {}
         self.other_targets = self.other_whereabouts = 0
 
     def limit_whereabouts(self, report: Report, now_ms: int) -> Report:
         """Returns `report`, without whereabouts if its agent had too many today."""
-        day = now_ms // _DAY_MS
-        if day != self._day or len(self._seen) > _MOST_AGENTS:
-            self._day, self._seen = day, {}
-        seen = self._seen.setdefault(report.agent, set())
-        if report.whereabouts in seen:
-            return report
-        if len(seen) < _WHEREABOUTS_A_DAY:
-            seen.add(report.whereabouts)
+        where = report.whereabouts
+        if self.knows_where(report.agent, msgspec.structs.astuple(where), now_ms):
             return report
         self.other_whereabouts += 1
         return msgspec.structs.replace(report, whereabouts=_ELSEWHERE)
 
+    def knows_where(self, agent: str, where: Iterable[str], now_ms: int) -> bool:
+        """Whether the laptop may be there too, and not in too many places today."""
+        day, place = now_ms // _DAY_MS, tuple(where)
+        if day != self._day or len(self._seen) > _MOST_AGENTS:
+            self._day, self._seen = day, {}
+        seen = self._seen.setdefault(agent, set())
+        if place not in seen and len(seen) >= _WHEREABOUTS_A_DAY:
+            return False
+        seen.add(place)
+        return True
+
     def limit_sample(self, sample: Sample) -> Sample:
         """Returns `sample`, with `other` for a target or text that is in no list."""
         target = sample.tags["target"]
-        if target and target not in self._allowed(sample.measurement):
+        if target and target not in self.allowed(sample.measurement):
             self.other_targets += 1
             sample = msgspec.structs.replace(
                 sample, tags={**sample.tags, "target": OTHER}
             )
-        for field in self._texts.get(sample.measurement, ()):
+        for field in self.closed_texts(sample.measurement):
             value = sample.fields.get(field.name)
             if isinstance(value, str) and value not in field.among:
                 sample = msgspec.structs.replace(
@@ -110,8 +118,14 @@ class TagLimits:
                 )
         return sample
 
-    def _allowed(self, measurement: str) -> frozenset[str]:
-        estate = self._estate()
-        if estate is not self._of:
-            self._of, self._targets = estate, allowed_targets(estate, self._policy)
+    def closed_texts(self, measurement: str) -> Sequence[Field]:
+        """The texts that are one of a list."""
+        return self._texts.get(measurement, ())
+
+    def allowed(self, measurement: str) -> frozenset[str]:
+        """The targets that a policy names."""
+        estate, policy, of = self._estate(), self._policy(), self._of
+        if of is None or of[0] is not estate or of[1] is not policy:
+            self._of = estate, policy
+            self._targets = allowed_targets(estate, policy)
         return self._targets.get(measurement, _NONE)

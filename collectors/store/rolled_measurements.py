@@ -64,6 +64,8 @@ ROLLED: dict[str, tuple[Part, ...]] = {
     "self_reader": _EVERY,
     "self_nats": _EVERY,
     "self_stream": _EVERY,
+    "self_dmz": _EVERY,
+    "self_dmz_node": _EVERY,
     "self_ingest": _EVERY,
     "self_web": _EVERY,
     "self_agents": _EVERY,

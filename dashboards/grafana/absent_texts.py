@@ -32,6 +32,8 @@ NOTHING = {
     "self_calls": "No process reads Microsoft's record of calls",
     "self_certificate": "No certificate is set",
     "self_disk": "No process reports",
+    "self_dmz": "There is no DMZ node",
+    "self_dmz_node": "There is no DMZ node",
     "self_team": "No team in the estate",
     "self_ingest": "No report is received",
     "self_journal": "No process reports",

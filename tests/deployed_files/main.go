@@ -2,7 +2,7 @@
 // fails if one has an unknown field, a field twice or a value of another type, as an API
 // server does with strict validation.
 //
-// deployed-files compose FILE: reads a compose file as `docker compose config` does.
+// deployed-files compose FILE…: reads compose files as `docker compose config` does.
 package main
 
 import (
@@ -50,10 +50,11 @@ func readObjects() (int, error) {
 	}
 }
 
-func readCompose(path string) (int, error) {
+func readCompose(paths []string) (int, error) {
 	options, err := cli.NewProjectOptions(
-		[]string{path},
-		cli.WithWorkingDirectory(filepath.Dir(path)),
+		paths,
+		cli.WithWorkingDirectory(filepath.Dir(paths[0])),
+		cli.WithOsEnv,
 		cli.WithProfiles([]string{"*"}),
 	)
 	if err != nil {
@@ -71,8 +72,8 @@ func main() {
 	err := errors.New("expected: kubernetes, or compose FILE")
 	if len(os.Args) == 2 && os.Args[1] == "kubernetes" {
 		count, err = readObjects()
-	} else if len(os.Args) == 3 && os.Args[1] == "compose" {
-		count, err = readCompose(os.Args[2])
+	} else if len(os.Args) >= 3 && os.Args[1] == "compose" {
+		count, err = readCompose(os.Args[2:])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,4 +1,5 @@
-"""Pollers that share the estate, and a journal in NATS, on *Towpath itself*."""
+"""Pollers that share the estate, a journal in NATS and DMZ nodes, on *Towpath
+itself*."""
 
 from dashboards.grafana.board import (
     PLAIN,
@@ -7,6 +8,7 @@ from dashboards.grafana.board import (
     TableColumn,
     steps_of_rule,
 )
+from dashboards.grafana.boards.dmz_panels import DMZ_ITSELF, DMZ_NODES
 from dashboards.grafana.boards.key_texts import YES_IS_GOOD
 from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.poller_shares import SHARES, STANDBY
@@ -83,7 +85,7 @@ STREAMS = Panel(
 )
 
 SEVERAL_MACHINES = BoardRow(
-    "Several pollers, and a journal in NATS",
-    (SHARES, STANDBY, CONNECTIONS, STREAMS),
+    "Several pollers, a journal in NATS, and DMZ nodes",
+    (SHARES, STANDBY, CONNECTIONS, STREAMS, DMZ_NODES, DMZ_ITSELF),
     collapsed=True,
 )
