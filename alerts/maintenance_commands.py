@@ -91,7 +91,8 @@ def maintenance_add(
     zone = ZoneInfo(timezone)
     if not window.rrule:
         added = add_silence(standing, times[0])
-        out(f"maintenance {added.id} of {added.scope_text}: {_span(added, zone)}")
+        span = _span(added, zone, now_ms)
+        out(f"maintenance {added.id} of {added.scope_text}: {span}")
         return 0
     id = add_window(standing, window)
     asyncio.run(
@@ -99,7 +100,7 @@ def maintenance_add(
     )
     out(f"window {id} of {times[0].scope_text} recurs. Its next times:")
     for silence in times[:_SHOWN_TIMES]:
-        out(f"  {_span(silence, zone)}")
+        out(f"  {_span(silence, zone, now_ms)}")
     return 0
 
 
@@ -152,7 +153,7 @@ def maintenance_list(
             problems += maintenance_from_events(
                 name, calendar, state.events, estate
             ).problems
-        fetched = f"fetched {_clock(state.checked_ms, zone)}"
+        fetched = f"fetched {_clock(state.checked_ms, zone, now_ms)}"
         known = fetched if state.checked_ms else "not fetched yet"
         times = counted(len(state.events), "time")
         out(sentence or f"The calendar {name}: {known}, {times}.")
@@ -190,18 +191,26 @@ def _line(silence: Silence, now_ms: int, zone: ZoneInfo) -> str:
     state = "in force" if silence.is_active(now_ms) else "planned"
     by = silence.who or silence.source
     return (
-        f"{silence.id:>4}  {state:<8}  {_span(silence, zone)}: {silence.scope_text}, "
+        f"{silence.id:>4}  {state:<8}  {_span(silence, zone, now_ms)}: "
+        f"{silence.scope_text}, "
         f"{by}: {silence.why}"
     )
 
 
-def _span(silence: Silence, zone: ZoneInfo) -> str:
-    begins, ends = _clock(silence.from_ms, zone), _clock(silence.until_ms, zone)
+def _span(silence: Silence, zone: ZoneInfo, now_ms: int) -> str:
+    begins, ends = (
+        _clock(ms, zone, now_ms) for ms in (silence.from_ms, silence.until_ms)
+    )
     if ends.rpartition(" ")[0] == begins.rpartition(" ")[0]:
         ends = ends.rpartition(" ")[2]
     return f"{begins} to {ends}"
 
 
-def _clock(ms: int, zone: ZoneInfo) -> str:
-    local = datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone)
-    return f"{local:%a} {local.day} {local:%b %H:%M}"
+def _clock(ms: int, zone: ZoneInfo, now_ms: int) -> str:
+    """With the year if it is another one."""
+    local, now = (
+        datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone)
+        for at_ms in (ms, now_ms)
+    )
+    year = "" if local.year == now.year else f" {local.year}"
+    return f"{local:%a} {local.day} {local:%b}{year} {local:%H:%M}"

@@ -20,6 +20,8 @@ _NOTHING = (
     "everything would page nobody at all"
 )
 _LONGEST_MS = 90 * 86_400_000
+# A time that no calendar has stays in the file, and no page could show it.
+_YEARS = 2000, 2099
 
 
 class Scope(StrictModel):
@@ -60,6 +62,8 @@ class MaintenanceWindow(Scope):
     def _without_offset(cls, value: datetime | None) -> datetime | None:
         if value is not None and value.tzinfo is not None:
             raise ValueError("expected local time, without an offset: see timezone")
+        if value is not None and not _YEARS[0] <= value.year <= _YEARS[1]:
+            raise ValueError(f"expected a year from {_YEARS[0]} to {_YEARS[1]}")
         return value
 
     @field_validator("lasts")

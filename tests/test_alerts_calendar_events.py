@@ -99,6 +99,12 @@ def test_a_whole_day_is_a_local_day_even_if_it_has_23_or_25_hours() -> None:
     assert hours_of(autumn) == [("2026-10-24 23:00", 25)]
 
 
+@pytest.mark.parametrize("ends", ["DTEND:99991231T235959Z", "DURATION:PT9999999H"])
+def test_an_event_without_an_end_ends_at_a_time_that_can_be_shown(ends: str) -> None:
+    [event] = _read(f"UID:f\nDTSTART:20260601T020000Z\n{ends}").events
+    assert utc_text(event.end_ms) == "2100-01-01 00:00"
+
+
 def test_exceptions_additions_and_moved_times_are_followed() -> None:
     weekly = (
         "UID:w\nDTSTART;TZID=Europe/London:20260601T020000\nDURATION:PT1H\n"

@@ -28,6 +28,8 @@ MOST_TIMES = 5_000
 _MOST_PROBLEMS = 20
 _FASTEST = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY", "HOURLY")
 _LONGEST_TEXT = 1_000
+# 2100: an event without an end. A time that no calendar has could not be shown.
+_LATEST_MS = 4_102_444_800_000
 # What icalendar says of a value that it could not read.
 _BROKEN = re.compile(r"Cannot access '\w+' on broken property '([\w-]+)'[^:]*: (.*)")
 # Exchange writes names of time zones with a colon, and not always in quotes.
@@ -205,7 +207,7 @@ def _event(
     """The time of `component` that begins at `start`, if it is in the span."""
     length_ms, days = _length(component, component["DTSTART"].dt, zone)
     start_ms = _ms(start, zone)
-    end_ms = _ms(start + timedelta(days=days), zone) + length_ms
+    end_ms = min(_ms(start + timedelta(days=days), zone) + length_ms, _LATEST_MS)
     if start_ms < to_ms and end_ms > from_ms:
         yield CalendarEvent(
             uid,
