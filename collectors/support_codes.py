@@ -228,6 +228,13 @@ def erase_support(path: Path, agent: str) -> int:
         )
 
 
+def end_support(path: Path, agent: str) -> None:
+    """Ends a laptop's code, and what it opened. Who has looked is kept."""
+    if path.exists():
+        with _opened(path) as db:
+            db.execute("UPDATE code SET ended = 1 WHERE agent = ?", (agent,))
+
+
 def count_support(path: Path, agent: str) -> int:
     """How many lines there are about a laptop."""
     return len(read_support(path, agent))

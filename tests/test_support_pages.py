@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import accessible
 import council
+import httpx2
 import pytest
 from council_page import CSS, page_text
 from hypothesis import given
@@ -29,7 +31,7 @@ from store_doubles import AlertList, MemoryStore
 from collectors.batch import batch_samples
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
-from collectors.support_codes import SupportCodes
+from collectors.support_codes import SupportCodes, end_support, erase_support
 from dashboards.web import StatusPage
 from dashboards.web.laptop_day import (
     DAY_MS,
@@ -183,6 +185,36 @@ def test_what_a_code_opened_is_closed_with_it_and_for_others(tmp_path: Path) -> 
         assert here.client.get(where).status_code == 200
         now[0] += MINUTE_MS
         assert here.client.get(where).status_code == 404
+
+
+async def test_a_volley_of_guesses_passes_no_limit(tmp_path: Path) -> None:
+    with desk(tmp_path) as here:
+        fields = form_fields(here.client.get("/support").text) | {"code": "AAAA AAAA"}
+        cookies = dict(here.client.cookies)
+        transport = httpx2.ASGITransport(here.client.app)
+        async with httpx2.AsyncClient(
+            transport=transport, base_url=BASE, cookies=cookies
+        ) as browser:
+            answers = await asyncio.gather(
+                *(browser.post("/support", data=fields) for _ in range(40))
+            )
+    statuses = [answer.status_code for answer in answers]
+    assert (statuses.count(403), statuses.count(429)) == (10, 30)
+
+
+def test_a_laptop_that_is_revoked_or_erased_meanwhile_is_closed(
+    tmp_path: Path,
+) -> None:
+    with desk(tmp_path) as here:
+        for close in (end_support, erase_support):
+            code = here.codes.make(HER).code
+            where = here.send(code).headers["location"]
+            assert here.client.get(where).status_code == 200
+            close(here.codes.path, HER)
+            assert here.client.get(where).status_code == 404
+            assert here.send(code).status_code == 403
+    end_support(tmp_path / "none.sqlite", HER)
+    assert not (tmp_path / "none.sqlite").exists()
 
 
 @pytest.mark.parametrize("role", [Role.STAFF, Role.MANAGER])

@@ -47,6 +47,8 @@ def open_registry(config: Path, *, may_make: bool = False) -> Iterator[Registry]
 def registry_of(ingest: IngestConfig, *, may_make: bool = False) -> Iterator[Registry]:
     """As `open_registry`. Unless it `may_make` one, settings of another folder do not
     leave an empty registry and a new key there."""
+    import sqlite3
+
     from collectors.ingest import Registry
 
     if not may_make and _is_missing(ingest.registry.path):
@@ -62,7 +64,7 @@ def registry_of(ingest: IngestConfig, *, may_make: bool = False) -> Iterator[Reg
     except typer.Exit:
         # Also a RuntimeError, but not an error of the registry.
         raise
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, sqlite3.Error) as error:
         fail(str(error))
 
 
