@@ -23,6 +23,7 @@ from signing_in import (
 from dashboards.web.sign_in import local_users, password_sign_in
 from dashboards.web.sign_in.local_users import LocalUsers, UserProblem
 from dashboards.web.sign_in.password_sign_in import PasswordRefused, PasswordSignIn
+from dashboards.web.sign_in.refused_entries import RefusedEntries
 from dashboards.web.sign_in.sign_in_sessions import form_token
 from dashboards.web.sign_in.try_limits import TryLimits
 from dashboards.web.visitors import Role
@@ -290,6 +291,61 @@ def test_nobody_else_sends_a_form_in_the_name_of_who_is_signed_in(
         answer = client.post("/sign-out", data=fields, headers=elsewhere)
         assert answer.status_code == 403
         assert client.get("/alerts").status_code == 200
+
+
+def test_a_person_signs_out_everywhere(tmp_path: Path) -> None:
+    users = add_user(tmp_path, "Ada", Role.ADMIN)
+    users.add("Eve", [Role.STAFF], PASSWORD)
+    with signing_in(tmp_path, local_users=True) as client:
+
+        def browser(name: str) -> str:
+            client.cookies.clear()
+            enter(client, name)
+            return str(client.cookies["towpath-session"])
+
+        eve, phone, desk = browser("Eve"), browser("Ada"), browser("Ada")
+        page = client.get("/sign-out")
+        assert "signed in with 1 other browser too" in page_text(page.text)
+        assert accessible.findings(page.text, CSS) == []
+        client.post("/sign-out", data=form_fields(page.text) | {"everywhere": "yes"})
+        seen = []
+        for secret in (desk, phone, eve):
+            client.cookies.clear()
+            client.cookies.set("towpath-session", secret)
+            seen.append(client.get("/alerts").status_code)
+    assert seen == [303, 303, 200]
+    last = audited(tmp_path)[-1]
+    assert (last.who, last.action, last.about) == ("Ada", "sign out", "everywhere")
+
+
+def test_a_session_ends_if_nobody_may_sign_in_like_that_any_more(
+    tmp_path: Path,
+) -> None:
+    add_user(tmp_path, "Ada", Role.ADMIN)
+    with signing_in(tmp_path, local_users=True) as client:
+        enter(client, "Ada")
+        session = client.cookies["towpath-session"]
+    oidc = {"issuer": "http://127.0.0.1:1", "client_id": "towpath"}
+    with signing_in(tmp_path, oidc=oidc, everybody="staff") as client:
+        client.cookies.set("towpath-session", session)
+        assert client.get("/alerts").status_code == 303
+
+
+def test_a_flood_of_refusals_does_not_fill_the_audit_log(tmp_path: Path) -> None:
+    entries = RefusedEntries()
+    kept = [entries.admit(f"2001:db8::{n:x}", 0.0) for n in range(1_000)]
+    assert kept == [""] * 60 + [None] * 940
+    # Others are still recorded, and the next one says how many were not.
+    assert entries.admit("192.0.2.7", 0.0) == " (940 more before it were left out)"
+    assert entries.admit("192.0.2.7", 0.0) == ""
+    many = [entries.admit(f"10.0.{n >> 8}.{n & 255}", 1.0) for n in range(2_000)]
+    assert 500 < len([one for one in many if one is not None]) <= 600
+    add_user(tmp_path, "Ada", Role.STAFF)
+    with signing_in(tmp_path, local_users=True) as client:
+        fields = form_fields(client.get("/sign-in").text)
+        for _ in range(70):
+            client.post("/sign-in", data=fields | {"name": "Ada", "password": "x"})
+    assert len(audited(tmp_path)) == 60
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,9 @@ def test_an_answer_is_worth_nothing_twice_elsewhere_or_changed(
         assert "not known" in refused(client, tmp_path, other)
         third = go_through(led_to(client))
         assert client.get(third).status_code == 303
+        # The button Back leads to the answer again: the person is signed in.
+        assert client.get(third).headers["location"] == "/"
+        assert client.get("/alerts").status_code == 200
         client.cookies.delete("towpath-session")
         assert "not known, or used" in refused(client, tmp_path, third)
 

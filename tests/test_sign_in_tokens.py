@@ -3,6 +3,7 @@ Keycloak, and answers that are mixed up."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Mapping
@@ -25,13 +26,14 @@ from dashboards.web.sign_in.id_token import (
     check_id_token,
     signing_keys,
 )
+from dashboards.web.sign_in.kept_document import KeptDocument, ProviderUnusable
 from dashboards.web.sign_in.role_claims import (
     claim_values,
     claimed_roles,
     display_name,
     groups_left_out,
 )
-from dashboards.web.sign_in.sign_in_refusal import SignInRefused
+from dashboards.web.sign_in.sign_in_refusal import NOT_REACHED, SignInRefused
 from dashboards.web.visitors import Role
 
 NOW_S = 1_800_000_000
@@ -257,28 +259,68 @@ def test_claims_of_every_shape_are_read(value: Any, path: str) -> None:
     assert "\n" not in display_name(claims, ("roles", path))
 
 
+def test_a_token_that_names_no_key_needs_a_set_of_one() -> None:
+    header, alone = {"alg": "RS256"}, KeySet([RSA])
+    nameless = jwt.encode(header, GOOD, RSA, algorithms=["RS256"])
+    assert check(nameless, alone)["sub"] == "ada"
+    with pytest.raises(UnknownKey):
+        check(nameless)
+
+
+async def test_a_provider_that_is_away_holds_up_one_person_and_no_other() -> None:
+    tries, now = 0, [0]
+
+    async def fetch() -> str:
+        nonlocal tries
+        tries += 1
+        await asyncio.sleep(0)
+        if tries != 2:
+            raise ProviderUnusable("no answer in 10 s")
+        return "published"
+
+    document = KeptDocument[str](lambda: now[0])
+    many = [document.get(fetch) for _ in range(20)]
+    answers = await asyncio.gather(*many, return_exceptions=True)
+    assert {str(answer) for answer in answers} == {NOT_REACHED}
+    assert tries == 1
+    now[0] += 10_000
+    assert await document.get(fetch) == "published"
+    # A new look is one, and what was published is good for a day.
+    assert [await document.get(fetch, again=True) for _ in range(5)] == [
+        "published"
+    ] * 5
+    assert tries == 3
+    now[0] += 86_400_000
+    with pytest.raises(SignInRefused):
+        await document.get(fetch)
+
+
 def test_an_answer_is_of_the_sign_in_that_the_browser_began() -> None:
     sign_ins = StartedSignIns()
-    started = sign_ins.start("browser", "/alerts", 0)
+    started = sign_ins.start("browser", "/alerts", "192.0.2.1", 0)
     for state, browser in (("x", "browser"), (started.state, "")):
         with pytest.raises(SignInRefused):
             sign_ins.finish(state, browser, 0)
     assert sign_ins.finish(started.state, "browser", VALID_MS - 1) is started
     with pytest.raises(SignInRefused):
         sign_ins.finish(started.state, "browser", 0)
-    late = sign_ins.start("browser", "/", 0)
+    late = sign_ins.start("browser", "/", "192.0.2.1", 0)
     with pytest.raises(SignInRefused, match="ten minutes"):
         sign_ins.finish(late.state, "browser", VALID_MS)
 
 
 def test_a_flood_of_sign_ins_takes_little_memory_and_ends_with_its_time() -> None:
     sign_ins = StartedSignIns()
-    for _ in range(6_000):
-        sign_ins.start("browser", "/", 0)
+    honest = sign_ins.start("hers", "/", "192.0.2.1", 0)
+    for number in range(6_000):
+        # One host has as many addresses as it likes.
+        sign_ins.start("browser", "/", f"2001:db8::{number:x}", 0)
     assert len(sign_ins._by_state) == 5_000
-    sign_ins.start("browser", "/", VALID_MS)
-    sign_ins.start("browser", "/", VALID_MS)
+    assert sign_ins.finish(honest.state, "hers", 1) is honest
+    sign_ins.start("browser", "/", "192.0.2.1", VALID_MS)
+    sign_ins.start("browser", "/", "192.0.2.1", VALID_MS)
     assert len(sign_ins._by_state) == 2
+    assert sign_ins._of_network.total() == 2
 
 
 @pytest.mark.parametrize(

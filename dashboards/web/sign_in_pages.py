@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -33,7 +34,8 @@ from dashboards.web.sign_in.provider_sign_in import (
     SIGNED_OUT_PATH,
     ProviderSignIn,
 )
-from dashboards.web.sign_in.sign_in_refusal import SignInRefused
+from dashboards.web.sign_in.refused_entries import RefusedEntries
+from dashboards.web.sign_in.sign_in_refusal import START_AGAIN, SignInRefused
 from dashboards.web.visitor_recognition import (
     Recognition,
     client_address,
@@ -46,6 +48,7 @@ from probes.wire.clock import WallClock
 
 _log = structlog.get_logger()
 SIGN_IN, SIGN_OUT = "sign in", "sign out"
+_EVERYWHERE = "everywhere"
 
 
 class SignInPages:
@@ -68,6 +71,7 @@ class SignInPages:
             None if oidc is None else ProviderSignIn(self._sign_in, oidc, now_ms)
         )
         self._passwords = PasswordSignIn(recognition.users)
+        self._refusals = RefusedEntries()
 
     @property
     def routes(self) -> list[PageRoute]:
@@ -100,9 +104,11 @@ class SignInPages:
         assert self._provider is not None
         next_path = safe_next(request.query_params.get("next", "/"))
         try:
-            url = await self._provider.start(present_request().browser, next_path)
+            url = await self._provider.start(
+                present_request().browser, next_path, self._address(request)
+            )
         except SignInRefused as refusal:
-            return await self._refused(refusal)
+            return await self._refused(request, refusal)
         return RedirectResponse(url, 303)
 
     async def answer(self, request: Request) -> Response:
@@ -119,24 +125,32 @@ class SignInPages:
                 VisitorSource.PROVIDER,
                 person.next,
                 person.id_token,
+                person.remark,
             )
         except SignInRefused as refusal:
-            return await self._refused(refusal)
+            page = await self._refused(request, refusal)
+            # The button Back leads here again, with an answer that was used.
+            is_back = str(refusal) == START_AGAIN and present_visitor().is_signed_in
+            return RedirectResponse("/", 303) if is_back else page
 
     async def sign_out(self, request: Request) -> Response:
         """A form of another session signs nobody out: the person is asked."""
-        session = present_request().session
+        session, sessions = present_request().session, self._recognition.sessions
         if session is None:
             return RedirectResponse(SIGNED_OUT_PATH, 303)
         try:
             if request.method == "GET":
                 raise FormStale({})
-            await read_form(request)
+            fields = await read_form(request)
         except FormStale:
-            return self._show("sign_out.html")
-        secret = present_request().session_secret
-        await self._written(self._recognition.sessions.end, secret)
-        await self._record(session.name, session.id, SIGN_OUT)
+            others = await self._written(sessions.others_of, session)
+            return self._show("sign_out.html", others=others or ())
+        about = ""
+        if _EVERYWHERE in fields:
+            await self._written(sessions.end_of, session.id)
+            about = _EVERYWHERE
+        await self._written(sessions.end, present_request().session_secret)
+        await self._record(session.name, session.id, SIGN_OUT, about)
         council_url = ""
         if self._provider is not None and session.id_token:
             council_url = await self._provider.end_session_url(session.id_token)
@@ -182,9 +196,8 @@ class SignInPages:
             errors["password"] = "Enter your password"
         if errors:
             return self._form(next_path, name, errors, 400)
-        address = client_address(request.scope, self._config.proxies())
         try:
-            user = await self._passwords.check(name, password, address)
+            user = await self._passwords.check(name, password, self._address(request))
             return await self._begin(
                 user.id,
                 user.shown,
@@ -193,12 +206,12 @@ class SignInPages:
                 next_path,
             )
         except PasswordRefused as refusal:
-            await self._record_tried(name, refusal.detail)
+            await self._record_tried(request, name, refusal.detail)
             return self._form(next_path, name, {"name": str(refusal)}, refusal.status)
         except SignInRefused as refusal:
-            return await self._refused(refusal)
+            return await self._refused(request, refusal)
         except (sqlite3.Error, OSError) as error:
-            return await self._refused(_not_recorded(error))
+            return await self._refused(request, _not_recorded(error))
 
     async def _begin(
         self,
@@ -208,13 +221,14 @@ class SignInPages:
         source: VisitorSource,
         next_path: str,
         id_token: str = "",
+        remark: str = "",
     ) -> Response:
         """Begins a session, with a secret that nobody had before."""
         ordered = [role for role in Role if role in roles]
-        named = ", ".join(ordered)
+        outcome = f"done: {', '.join(ordered)}{f' ({remark})' if remark else ''}"
         try:
             await asyncio.to_thread(
-                self._audit.record, name, id, SIGN_IN, source, f"done: {named}"
+                self._audit.record, name, id, SIGN_IN, source, outcome
             )
             secret = await asyncio.to_thread(
                 self._recognition.sessions.begin,
@@ -253,27 +267,32 @@ class SignInPages:
             council_url=f"/sign-in/council?next={quote(next_path, safe='')}",
         )
 
-    async def _refused(self, refusal: SignInRefused) -> Response:
+    async def _refused(self, request: Request, refusal: SignInRefused) -> Response:
         _log.warning("sign_in_refused", reason=refusal.detail)
-        await self._record(
-            refusal.who or "not known",
-            "",
-            SIGN_IN,
-            outcome=f"refused: {refusal.detail}",
-        )
+        who = refusal.who or "not known"
+        await self._record_refusal(request, who, "", "", refusal.detail)
         return self._show(
             "not_signed_in.html",
             refusal.status,
             explanation=str(refusal),
         )
 
-    async def _record_tried(self, name: str, outcome: str) -> None:
+    async def _record_tried(self, request: Request, name: str, detail: str) -> None:
         """A name that nobody has is not kept: people type passwords there."""
         user = await self._written(self._recognition.users.find, name)
         who = user.shown if isinstance(user, LocalUser) else "not known"
         id = user.id if isinstance(user, LocalUser) else ""
-        local = VisitorSource.LOCAL_USER
-        await self._record(who, id, SIGN_IN, local, f"refused: {outcome}")
+        await self._record_refusal(request, who, id, VisitorSource.LOCAL_USER, detail)
+
+    async def _record_refusal(
+        self, request: Request, who: str, id: str, about: str, detail: str
+    ) -> None:
+        more = self._refusals.admit(self._address(request), time.monotonic())
+        if more is not None:
+            await self._record(who, id, SIGN_IN, about, f"refused: {detail}{more}")
+
+    def _address(self, request: Request) -> str:
+        return client_address(request.scope, self._config.proxies())
 
     async def _record(
         self, who: str, id: str, action: str, about: str = "", outcome: str = "done"

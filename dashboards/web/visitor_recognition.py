@@ -145,7 +145,7 @@ class Recognition:
         self, secret: str, is_use: bool
     ) -> tuple[Visitor, SignInSession] | None:
         session = self.sessions.find(secret, is_use)
-        if session is None:
+        if session is None or not self._is_offered(session.source):
             return None
         roles, name = session.roles, session.name
         if session.source is VisitorSource.LOCAL_USER:
@@ -155,6 +155,12 @@ class Recognition:
                 return None
             roles, name = user.roles, user.shown
         return signed_in(name, session.id, roles, session.source), session
+
+    def _is_offered(self, source: VisitorSource) -> bool:
+        """Whether people may still sign in like that: the council may have ended it."""
+        if source is VisitorSource.LOCAL_USER:
+            return self._config.sign_in.local_users
+        return self._config.sign_in.oidc is not None
 
     def _without_session(self, request: HTTPConnection) -> Visitor:
         config = self._config

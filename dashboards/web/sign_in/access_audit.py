@@ -58,18 +58,30 @@ class AccessAudit:
     ) -> tuple[Sequence[AccessEntry], int | None]:
         """The newest first, from before an entry's number; and the number to go on
         with, None at the end. `who` is part of a name."""
+        found = self._read(0, limit + 1, before or 1 << 62, who)
+        more = found[limit - 1][0] if len(found) > limit else None
+        return [entry for _, entry in found[:limit]], more
+
+    def since(
+        self, since_ms: int, limit: int, who: str = ""
+    ) -> Sequence[tuple[int, AccessEntry]]:
+        """The newest first, each with its number."""
+        return self._read(since_ms, limit, 1 << 62, who)
+
+    def _read(
+        self, since_ms: int, limit: int, before: int, who: str
+    ) -> list[tuple[int, AccessEntry]]:
         if not self.path.exists():
-            return [], None
-        least_ms = self._now_ms() - KEPT_DAYS * _DAY_MS
+            return []
+        since_ms = max(since_ms, self._now_ms() - KEPT_DAYS * _DAY_MS)
         with opened_sign_in_file(self.path, writes=False) as db:
             rows = db.execute(
                 "SELECT number, at_ms, who, id, action, about, outcome FROM audit "
                 "WHERE number < ? AND at_ms >= ? AND instr(lower(who), lower(?)) "
                 "ORDER BY number DESC LIMIT ?",
-                (before or 1 << 62, least_ms, who, limit + 1),
+                (before, since_ms, who, limit),
             ).fetchall()
-        more = rows[limit - 1][0] if len(rows) > limit else None
-        return [AccessEntry(*row[1:]) for row in rows[:limit]], more
+        return [(row[0], AccessEntry(*row[1:])) for row in rows]
 
 
 def _line(text: str) -> str:

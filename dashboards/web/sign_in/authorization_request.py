@@ -6,11 +6,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from collectors.ip_networks import network_of
 from dashboards.web.sign_in.sign_in_refusal import (
     NOT_GENUINE,
     START_AGAIN,
@@ -18,7 +20,8 @@ from dashboards.web.sign_in.sign_in_refusal import (
 )
 
 VALID_MS = 600_000
-# More than a council has people; a flood of starts forgets the oldest.
+# More than a council has people. A flood of starts forgets the oldest of the network
+# that has most, and so its own.
 _MOST_STARTED = 5_000
 # What providers say that a person did (OpenID Connect Core section 3.1.2.6).
 _GIVEN_UP = frozenset({"access_denied", "login_required", "interaction_required"})
@@ -26,13 +29,15 @@ _GIVEN_UP = frozenset({"access_denied", "login_required", "interaction_required"
 
 class StartedSignIn(msgspec.Struct, frozen=True):
     """What Towpath remembers until the browser comes back. `browser`: a secret in the
-    browser's cookie, so that an answer is worth nothing in another one."""
+    browser's cookie, so that an answer is worth nothing in another one; `network`: of
+    its address."""
 
     state: str
     nonce: str
     verifier: str
     browser: str
     next: str
+    network: str
     until_ms: int
 
     @property
@@ -48,18 +53,23 @@ class StartedSignIns:
 
     def __init__(self) -> None:
         self._by_state: dict[str, StartedSignIn] = {}
+        self._of_network: Counter[str] = Counter()
 
-    def start(self, browser: str, next_path: str, now_ms: int) -> StartedSignIn:
+    def start(
+        self, browser: str, next_path: str, address: str, now_ms: int
+    ) -> StartedSignIn:
         started = StartedSignIn(
             state=secrets.token_urlsafe(32),
             nonce=secrets.token_urlsafe(32),
             verifier=secrets.token_urlsafe(48),
             browser=browser,
             next=next_path,
+            network=network_of(address),
             until_ms=now_ms + VALID_MS,
         )
         self._forget_old(now_ms)
         self._by_state[started.state] = started
+        self._of_network[started.network] += 1
         return started
 
     def finish(self, state: str, browser: str, now_ms: int) -> StartedSignIn:
@@ -70,18 +80,28 @@ class StartedSignIns:
         if not browser or not secrets.compare_digest(started.browser, browser):
             # Kept: it is still good in the browser that started it.
             raise SignInRefused(START_AGAIN, "the answer came from another browser")
-        del self._by_state[state]
+        self._forget(started)
         if now_ms >= started.until_ms:
             raise SignInRefused(START_AGAIN, "the answer came after ten minutes")
         return started
 
     def _forget_old(self, now_ms: int) -> None:
+        # They are in the order of their ends.
         while self._by_state:
-            # They are in the order of their ends.
-            state, oldest = next(iter(self._by_state.items()))
-            if now_ms < oldest.until_ms and len(self._by_state) < _MOST_STARTED:
+            oldest = next(iter(self._by_state.values()))
+            if now_ms < oldest.until_ms:
                 break
-            del self._by_state[state]
+            self._forget(oldest)
+        if len(self._by_state) < _MOST_STARTED:
+            return
+        [(most, _)] = self._of_network.most_common(1)
+        self._forget(next(s for s in self._by_state.values() if s.network == most))
+
+    def _forget(self, started: StartedSignIn) -> None:
+        del self._by_state[started.state]
+        self._of_network[started.network] -= 1
+        if not self._of_network[started.network]:
+            del self._of_network[started.network]
 
 
 def authorization_url(

@@ -16,6 +16,7 @@ from joserfc.jwk import KeySet
 
 from collectors.limited_body import read_limited
 from dashboards.web.sign_in.id_token import UnknownKey, check_id_token, signing_keys
+from dashboards.web.sign_in.kept_document import KeptDocument, ProviderUnusable
 from dashboards.web.sign_in.sign_in_config import OidcConfig, secure_address
 from dashboards.web.sign_in.sign_in_refusal import (
     NOT_GENUINE,
@@ -28,12 +29,6 @@ from probes.wire.clock import WallClock
 _log = structlog.get_logger()
 _Document = TypeVar("_Document")
 _MOST_BYTES = 1 << 20
-# A provider announces new keys before it signs with them, days before if it is good.
-_FRESH_MS = 3_600_000
-# While the provider does not answer, what it said before is good for a day.
-_STALE_MS = 86_400_000
-# An unknown key leads to a new look at the set, but tokens of strangers to no flood.
-_LOOK_AGAIN_MS = 30_000
 
 
 class ProviderMetadata(msgspec.Struct, frozen=True):
@@ -53,33 +48,18 @@ class _TokenAnswer(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class ProviderUnusable(Exception):
-    """The provider does not answer, or not as it should. The text is a sentence for
-    the administrator."""
-
-
 class IdentityProvider:
     """Each document is fetched when it is needed and kept for an hour."""
 
     def __init__(self, config: OidcConfig, now_ms: WallClock) -> None:
         self.config, self._now_ms = config, now_ms
-        self._metadata: tuple[int, ProviderMetadata] | None = None
-        self._keys: tuple[int, KeySet] | None = None
-        self._looked_ms = 0
+        self._metadata = KeptDocument[ProviderMetadata](now_ms)
+        self._keys = KeptDocument[KeySet](now_ms)
         self._tls: ssl.SSLContext | None = None
-        self._fetching = asyncio.Lock()
 
     async def metadata(self) -> ProviderMetadata:
         """Raises `SignInRefused` if it cannot be had."""
-        async with self._fetching:
-            now_ms, kept = self._now_ms(), self._metadata
-            if kept is None or not 0 <= now_ms - kept[0] < _FRESH_MS:
-                try:
-                    self._metadata = now_ms, await self._discover()
-                except ProviderUnusable as error:
-                    self._metadata = _still_good(kept, now_ms, error)
-            assert self._metadata is not None
-            return self._metadata[1]
+        return await self._metadata.get(self._discover)
 
     async def redeem(self, code: str, verifier: str, redirect_uri: str) -> str:
         """Exchanges the code for an ID token. Raises `SignInRefused`."""
@@ -137,19 +117,7 @@ class IdentityProvider:
                 ) from None
 
     async def _key_set(self, metadata: ProviderMetadata, again: bool) -> KeySet:
-        async with self._fetching:
-            now_ms, kept = self._now_ms(), self._keys
-            fresh_ms = _LOOK_AGAIN_MS if again else _FRESH_MS
-            if again and kept is not None and now_ms - self._looked_ms < fresh_ms:
-                return kept[1]
-            if again or kept is None or not 0 <= now_ms - kept[0] < fresh_ms:
-                self._looked_ms = now_ms if again else self._looked_ms
-                try:
-                    self._keys = now_ms, await self._fetch_keys(metadata.jwks_uri)
-                except ProviderUnusable as error:
-                    self._keys = _still_good(kept, now_ms, error)
-            assert self._keys is not None
-            return self._keys[1]
+        return await self._keys.get(lambda: self._fetch_keys(metadata.jwks_uri), again)
 
     async def _discover(self) -> ProviderMetadata:
         issuer = self.config.issuer
@@ -248,13 +216,3 @@ def _decoded(body: bytes, kind: type[_Document], url: str) -> _Document:
         raise ProviderUnusable(
             f"{url.partition('?')[0]} did not answer as expected: {error}"
         ) from None
-
-
-def _still_good(
-    kept: tuple[int, Any] | None, now_ms: int, error: ProviderUnusable
-) -> tuple[int, Any]:
-    """What was fetched before, if it is not too old. Raises `SignInRefused`."""
-    _log.warning("identity_provider_unusable", error=str(error))
-    if kept is None or not 0 <= now_ms - kept[0] < _STALE_MS:
-        raise SignInRefused(NOT_REACHED, str(error), 503) from None
-    return kept

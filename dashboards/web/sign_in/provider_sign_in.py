@@ -14,8 +14,10 @@ from dashboards.web.sign_in.authorization_request import (
 )
 from dashboards.web.sign_in.identity_provider import IdentityProvider
 from dashboards.web.sign_in.role_claims import (
+    GROUPS_LEFT_OUT,
     claimed_roles,
     display_name,
+    groups_left_out,
     stable_id,
 )
 from dashboards.web.sign_in.sign_in_config import OidcConfig, SignInConfig
@@ -27,13 +29,15 @@ ANSWER_PATH, SIGNED_OUT_PATH = "/sign-in/answer", "/signed-out"
 
 
 class ProvidedPerson(msgspec.Struct, frozen=True):
-    """Who signed in with the provider. `next`: the page that they wanted."""
+    """Who signed in with the provider. `next`: the page that they wanted; `remark`: for
+    the audit log."""
 
     id: str
     name: str
     roles: frozenset[Role]
     id_token: str
     next: str
+    remark: str = ""
 
 
 class ProviderSignIn:
@@ -47,10 +51,10 @@ class ProviderSignIn:
         self._started = StartedSignIns()
         self._redirect_uri = config.base_url + ANSWER_PATH
 
-    async def start(self, browser: str, next_path: str) -> str:
-        """Returns the address where the person signs in."""
+    async def start(self, browser: str, next_path: str, address: str) -> str:
+        """Returns the address where the person signs in. `address`: the browser's."""
         metadata = await self._provider.metadata()
-        started = self._started.start(browser, next_path, self._now_ms())
+        started = self._started.start(browser, next_path, address, self._now_ms())
         return authorization_url(
             metadata.authorization_endpoint,
             self._oidc.client_id,
@@ -80,7 +84,8 @@ class ProviderSignIn:
             self._config.everybody,
         )
         name = display_name(claims, self._oidc.name_claims) or id
-        return ProvidedPerson(id, name, frozenset(roles), token, started.next)
+        remark = GROUPS_LEFT_OUT if groups_left_out(claims) else ""
+        return ProvidedPerson(id, name, frozenset(roles), token, started.next, remark)
 
     async def end_session_url(self, id_token: str) -> str:
         """Where the person signs out of the council's account too (OpenID Connect

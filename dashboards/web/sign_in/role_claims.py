@@ -9,6 +9,7 @@ from dashboards.web.sign_in.sign_in_refusal import NOT_GENUINE, SignInRefused
 from dashboards.web.visitors import Role
 
 _LONGEST_NAME = 80
+GROUPS_LEFT_OUT = "the token has too many groups to list them (overage)"
 
 
 def claim_values(claims: Mapping[str, Any], path: str) -> list[str]:
@@ -51,7 +52,7 @@ def claimed_roles(
             "You are in so many groups that your council's sign-in does not list them, "
             "so Towpath cannot see what you may do. Ask the people who run Towpath for "
             "a role of your own.",
-            "the token has too many groups to list them (overage)",
+            GROUPS_LEFT_OUT,
             who=who,
         )
     raise SignInRefused(

@@ -121,6 +121,14 @@ class SignInSessions:
         with opened_sign_in_file(self.path) as db:
             return db.execute("DELETE FROM session WHERE id = ?", (id,)).rowcount
 
+    def others_of(self, session: SignInSession) -> Sequence[SignInSession]:
+        """The other sessions of the same person, the newest first."""
+        return [
+            other
+            for other in self.list()
+            if other.id == session.id and other.reference != session.reference
+        ]
+
     def list(self) -> list[SignInSession]:
         """Those that are not over, the newest first."""
         if not self.path.exists():
