@@ -9,7 +9,10 @@ fewer than ten laptops, linear programming gives the least and the most of its c
 of its poor calls. If they are equal, the cell is derivable. That a share of 0 % or
 100 % holds for every part of a group is not counted: any share says that.
 
-`--councils 40 --laptops 90 --windows 6 --seed 1`
+`--councils 40 --laptops 90 --windows 6 --seed 1`. `--shape nested`: the sites of a
+district have one provider nearly all, teams are in sites, and VPNs follow the place.
+`--shape closing`: sites close, and all their laptops stop at once or are of another
+site and provider from then on; what is left of them is the known risk of decision 012.
 """
 
 from __future__ import annotations
@@ -17,11 +20,13 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from benchmarks.known_sums import KnownSums
 from collectors.batch import batch_samples
+from collectors.estate.estate_model import SMALL_TEAMS
 from collectors.experience.agent_results import AgentPlace
 from collectors.experience.disclosure_control import GroupName
 from collectors.experience.groups import (
@@ -92,9 +97,77 @@ def council_calls(seed: int, laptops: int, slices: int) -> list[Call]:
     return calls
 
 
+def nested_calls(seed: int, laptops: int, slices: int) -> list[Call]:
+    """Returns the calls of a council whose groups are nearly inside one another: sites
+    in districts that have a provider each, teams in sites, VPNs by place."""
+    draw = random.Random(seed)
+    sites = [f"site-{n}" for n in range(draw.randint(3, 5))]
+    district = {site: n % 2 for n, site in enumerate(sites)}
+    calls = []
+    for laptop in range(laptops):
+        home_site = draw.choices(sites, [5, 3, 2, 2, 1][: len(sites)])[0]
+        supplier = district[home_site]
+        if draw.random() < 0.1:
+            supplier = 1 - supplier
+        office, is_strict = draw.random() < 0.4, draw.random() < 0.9
+        team = draw.choice(["", f"team-{home_site}", f"crew-{home_site}", "all-sites"])
+        begin = draw.choice([0, 0, 0, draw.randrange(slices)])
+        phase, poorness = draw.randrange(_ROUND), draw.choice([0.0, 0.02, 0.3])
+        for at in range(begin, slices):
+            if draw.random() < 0.02:
+                office = not office
+            if at % _ROUND == phase:
+                place = AgentPlace(
+                    "office" if office else "home",
+                    home_site if office else "unknown",
+                    home_site,
+                    "council" if office and is_strict else f"provider-{supplier}",
+                    "wired" if office else "wifi",
+                    "absent" if office else "down",
+                    team,
+                )
+                calls.append(Call(laptop, place, at, int(draw.random() < poorness)))
+    return calls
+
+
+def closing_calls(seed: int, laptops: int, slices: int) -> list[Call]:
+    """Returns the calls of a council of which each site may close. Its laptops stop at
+    once, or are of another site, with another provider, from then on."""
+    draw = random.Random(seed)
+    sites = [f"site-{n}" for n in range(draw.randint(2, 4))]
+    providers = [f"provider-{n}" for n in range(3)]
+    closes = {
+        site: draw.choice([slices, draw.randrange(1, slices)]) for site in sites[1:]
+    }
+    calls = []
+    for laptop in range(laptops):
+        home_site, provider = draw.choice(sites), draw.choice(providers)
+        office, moves = draw.random() < 0.5, draw.random() < 0.5
+        phase, poorness = draw.randrange(_ROUND), draw.choice([0.0, 0.02, 0.3])
+        for at in range(slices):
+            if at == closes.get(home_site):
+                if not moves:
+                    break
+                home_site, provider = sites[0], draw.choice(providers)
+            if at % _ROUND == phase:
+                place = AgentPlace(
+                    "office" if office else "home",
+                    home_site if office else "unknown",
+                    home_site,
+                    "council" if office else provider,
+                    "wifi",
+                )
+                calls.append(Call(laptop, place, at, int(draw.random() < poorness)))
+    return calls
+
+
+SHAPES = {"mixed": council_calls, "nested": nested_calls, "closing": closing_calls}
+
+
 def published(calls: Sequence[Call], windows: int) -> list[dict[GroupName, Sample]]:
     """Returns the rows of each window, by the code of the server."""
     window = ExperienceWindow(CONFIG)
+    teams = {f"a{call.laptop}": call.place.team for call in calls if call.place.team}
     samples = []
     for call in calls:
         time_ms = START_MS + call.slice * PERIOD_MS + call.laptop % PERIOD_MS
@@ -117,7 +190,7 @@ def published(calls: Sequence[Call], windows: int) -> list[dict[GroupName, Sampl
     return [
         {
             (row.tags["by"], row.tags["group"]): row
-            for row in window.samples(START_MS + (SLICES + at) * PERIOD_MS)
+            for row in window.samples(START_MS + (SLICES + at) * PERIOD_MS, teams)
         }
         for at in range(windows)
     ]
@@ -210,10 +283,16 @@ def _cells(
 
 
 def _groups(calls: Iterable[Call], at: int) -> dict[GroupName, list[Call]]:
+    calls = tuple(calls)
+    sizes = Counter({call.laptop: call.place.team for call in calls}.values())
     found: dict[GroupName, list[Call]] = {}
     for call in calls:
         if at <= call.slice < at + SLICES:
-            for group in group_names(call.place):
+            groups = group_names(call.place)
+            if call.place.team and sizes[call.place.team] < LEAST:
+                # As it is shown together with other small ones.
+                groups.append(("team", SMALL_TEAMS))
+            for group in groups:
                 found.setdefault(group, []).append(call)
     return found
 
@@ -224,6 +303,7 @@ def run(options: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--laptops", type=int, default=90)
     parser.add_argument("--windows", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--shape", choices=SHAPES, default="mixed")
     given = parser.parse_args(options or [])
     begun = time.process_time()
     figures: dict[str, Any] = {}
@@ -234,7 +314,7 @@ def run(options: list[str] | None = None) -> dict[str, Any]:
     ):
         total = Attack(0, 0, 0)
         for seed in range(given.seed, given.seed + given.councils):
-            calls = council_calls(seed, given.laptops, windows + SLICES - 1)
+            calls = SHAPES[given.shape](seed, given.laptops, windows + SLICES - 1)
             total += attack(calls, rows_of(calls, windows))
         figures[name] = total._asdict()
         print(
