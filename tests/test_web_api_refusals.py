@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
 from api_council import CouncilApi
 from test_web_api import problem
 
-from dashboards.web.api.api_exchange import explain
+from dashboards.web.api.request_faults import explain
 
 
 class _Asked(msgspec.Struct, forbid_unknown_fields=True):
     pick: Annotated[str, msgspec.Meta(pattern="^[a-z]+$")]
     limit: Annotated[int, msgspec.Meta(ge=1)] = 1
+    state: Literal["open", "ended"] | None = None
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,14 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
     [
         ({}, "`pick` is missing"),
         ({"pick": "a", "nope": 1}, "`nope` is not known here"),
+        (
+            {"pick": "a", "limt": 1},
+            "`limt` is not known here; did you mean 'limit'?",
+        ),
+        (
+            {"pick": "a", "state": "opne"},
+            "state: 'opne' is none of ended, open; did you mean 'open'?",
+        ),
         ({"pick": "a", "limit": 0}, "limit: expected a whole number >= 1"),
         (
             {"pick": "UP:mean"},
@@ -36,7 +45,7 @@ def test_a_refusal_says_what_was_expected_without_words_of_a_library(
 ) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.convert(asked, _Asked)
-    assert explain(caught.value) == why
+    assert explain(caught.value, _Asked) == why
 
 
 @pytest.mark.parametrize("path", ["", "/"])

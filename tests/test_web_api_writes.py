@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from alerts.alert_access import list_silences, open_alerts
 from collectors.ingest import Registry
+from collectors.support_codes import CodeRefused, SupportCodes, support_codes_file
 from collectors.written_answers import count_answers, erase_answers, read_answers
 from dashboards.web.api.written_requests import WrittenRequests, written_file
 from dashboards.web.sign_in.access_audit import AccessAudit
@@ -159,6 +160,20 @@ def test_maintenance_is_planned_once_or_again_and_again(api: CouncilApi) -> None
         assert len(client.get("/silences").json()["items"]) == 1
         both = client.post("/maintenance", json={**work, "lasts": "x", "end": "y"})
         assert problem(both)[0] == 422
+        # No calendar has these, so no list could show them.
+        for never in (
+            {"start": "9999-12-31 23:00", "lasts": "2h"},
+            {"end": "9999-12-31 23:59"},
+            {"start": "0001-01-01 00:00", "end": "2026-12-01 00:00"},
+        ):
+            status, detail = problem(
+                client.post("/maintenance", json={**work, **never})
+            )
+            assert status == 422
+            assert detail.endswith("expected a year from 2000 to 2099")
+        late = client.post("/maintenance", json={**work, "end": "2027-01-02 06:00"})
+        assert "to Sat 2 Jan 2027 06:00" in late.json()["planned"][0]
+        assert client.get("/silences").status_code == 200
 
 
 def test_an_administrators_program_looks_after_laptops(
@@ -185,8 +200,12 @@ def test_an_administrators_program_looks_after_laptops(
         agent = enrol(api)
         path = f"/agents/{agent}"
         assert client.get(path).json()["state"] == "enrolled"
+        codes = SupportCodes(support_codes_file(registry_path(api)), lambda: api.now_ms)
+        code = codes.make(agent).code
         revoked = client.put(f"{path}/revocation", json={"why": "lost"})
         assert revoked.json()["state"] == "revoked"
+        with pytest.raises(CodeRefused):
+            codes.open(code, "a", "Ada")
         assert client.get("/fleet").json()["states"] == {"revoked": 1}
         stale = client.delete(f"{path}/revocation", headers={"If-Match": '"x"'})
         assert problem(stale)[0] == 412
@@ -215,6 +234,10 @@ def test_what_programs_did_to_a_laptop_can_be_erased(api: CouncilApi) -> None:
     assert '"state":"revoked"' in str(answer["answer"])
     assert count_answers(kept, agent) == erase_answers(kept, agent) == 1
     assert agent.encode() not in kept.read_bytes()
+
+
+def registry_path(api: CouncilApi) -> Path:
+    return api_sources(api.path).ingest.registry.path
 
 
 def enrol(api: CouncilApi) -> str:

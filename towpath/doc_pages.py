@@ -19,7 +19,7 @@ from collectors.personal_data import PLACES, PersonalDataPlace, Root
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Query, Row
 from dashboards.query_cache import QueryCache
-from dashboards.web import AlertReader, ApiSources
+from dashboards.web import AlertReader, ApiSources, WebConfig
 from dashboards.web.api.api_page import BEGIN as OPERATIONS_BEGIN
 from dashboards.web.api.api_page import END as OPERATIONS_END
 from dashboards.web.api.api_page import operations_table
@@ -124,7 +124,7 @@ def described_routes() -> list[ApiRoute]:
     views = Views(Estate, AlertReader(standing), answers, lambda: 0)
     overviews = OverviewCache(views)
     updates = LiveUpdates(overviews)
-    return api_routes(sources, views, _NoStore(), None, overviews, updates)
+    return api_routes(sources, views, _NoStore(), WebConfig(), overviews, updates)
 
 
 def _replace_table(page: str, head: str, table: str) -> None:

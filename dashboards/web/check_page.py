@@ -23,7 +23,7 @@ from collectors.reflector.reflector_access import (
     make_token,
     read_secret,
 )
-from collectors.support_codes import CodeRefused, SupportCodes
+from collectors.support_codes import BrowserCheck, CodeRefused, SupportCodes
 from dashboards import call_quality
 from dashboards.web.browser_checks import (
     FIELDS,
@@ -36,6 +36,7 @@ from dashboards.web.page_forms import read_form
 from dashboards.web.page_routes import PageRoute
 from dashboards.web.page_views import Views
 from dashboards.web.security_headers import PAGE
+from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.sign_in.try_limits import TryLimits
 from dashboards.web.visitor_recognition import present_visitor
 from dashboards.web.visitors import Right
@@ -47,6 +48,7 @@ _log = structlog.get_logger()
 CALL_MESSAGES = 500
 # What the speed tests may use, each: enough to tell 4 Mbit/s from 40.
 SPEED_BYTES, SPEED_SECONDS = 12_500_000, 8
+SEND = "send check"
 # All who are not signed in share a limit, and all people together have one.
 _NOT_SIGNED_IN, _EVERYBODY = "not signed in", "all who send checks"
 
@@ -54,7 +56,8 @@ _NOT_SIGNED_IN, _EVERYBODY = "not signed in", "all who send checks"
 class CheckPage:
     """`show` renders a template with values, and returns the answer. `secret_file`: the
     reflectors' secret, from which each load of the page gets a token for its tests.
-    `codes`: with them a result can be sent to the service desk."""
+    `codes`: with them a result can be sent to the service desk, which `audit` records.
+    """
 
     def __init__(
         self,
@@ -62,8 +65,10 @@ class CheckPage:
         show: Callable[..., Response],
         secret_file: Path | None = None,
         codes: SupportCodes | None = None,
+        audit: AccessAudit | None = None,
     ) -> None:
         self._views, self._show, self._codes = views, show, codes
+        self._audit = audit
         self._limits = TryLimits()
         self._secret = b""
         if secret_file is not None:
@@ -128,14 +133,29 @@ class CheckPage:
             return self._sent(fields, typed, CODE_EXPECTED, 400)
         self._limits.note_wrong(name, _EVERYBODY, now_s)
         try:
-            await asyncio.to_thread(self._codes.keep_check, code, check)
-        except CodeRefused as refusal:
-            return self._sent(fields, typed, str(refusal), 403)
+            refused = await asyncio.to_thread(self._keep, code, check)
         except (sqlite3.Error, OSError) as error:
             _log.error("check_not_kept", error=repr(error))
             text = "The result could not be sent. Read it out to the service desk."
             raise HTTPException(503, text) from None
+        if refused:
+            return self._sent(fields, typed, refused, 403)
         return self._sent(fields, "", "", 200)
+
+    def _keep(self, code: str, check: BrowserCheck) -> str:
+        """Keeps the check, or returns why not. Both are in the audit log: a code that
+        nobody has may be a guess. Blocking."""
+        assert self._codes is not None
+        refused, outcome = "", "done"
+        try:
+            self._codes.keep_check(code, check)
+        except CodeRefused as refusal:
+            refused, outcome = str(refusal), f"refused: {refusal.detail}"
+        if self._audit is not None:
+            visitor = present_visitor()
+            who = visitor.name or _NOT_SIGNED_IN
+            self._audit.record(who, visitor.id, SEND, outcome=outcome)
+        return refused
 
     def _sent(
         self, fields: dict[str, str], typed: str, error: str, status: int

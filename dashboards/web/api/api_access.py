@@ -82,9 +82,7 @@ class ApiAccess:
             except (sqlite3.Error, OSError) as error:
                 _log.warning("api_tokens_not_read", error=repr(error))
                 raise ApiProblem(
-                    503,
-                    f"the tokens cannot be read ({error}): try again",
-                    {"Retry-After": "10"},
+                    503, f"the tokens cannot be read ({error}): try again"
                 ) from None
         if found is None:
             raise ApiProblem(401, "this token is not known", _INVALID)

@@ -15,9 +15,11 @@ from starlette.requests import Request
 
 from collectors.limited_body import read_limited
 from dashboards.web.api.api_problem import ApiProblem
+from dashboards.web.api.request_faults import explain
 
 MOST_BODY_BYTES = 65_536
 _MOST_PARAMETERS = 200
+_QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 
 
 def read_query(raw: bytes, wanted: type[msgspec.Struct]) -> msgspec.Struct:
@@ -46,7 +48,7 @@ def read_query(raw: bytes, wanted: type[msgspec.Struct]) -> msgspec.Struct:
     try:
         return msgspec.convert(given, wanted, strict=False)
     except msgspec.ValidationError as error:
-        raise ApiProblem(400, explain(error)) from None
+        raise ApiProblem(400, explain(error, wanted)) from None
 
 
 def read_body(body: bytes, wanted: type[msgspec.Struct]) -> msgspec.Struct:
@@ -55,7 +57,7 @@ def read_body(body: bytes, wanted: type[msgspec.Struct]) -> msgspec.Struct:
     try:
         return msgspec.json.decode(body, type=wanted)
     except msgspec.ValidationError as error:
-        raise ApiProblem(422, explain(error)) from None
+        raise ApiProblem(422, explain(error, wanted)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiProblem(400, f"the body is not JSON: {error}") from None
 
@@ -93,12 +95,29 @@ def etag_of(body: bytes) -> str:
 def is_match(header: str, etag: str, weak: bool = False) -> bool:
     """Whether a list of versions, or `*`, has this one. `weak`: as If-None-Match
     compares."""
-    if header.strip() == "*":
-        return True
     listed = [one.strip() for one in header.split(",")]
+    if listed == ["*"]:
+        return True
     if weak:
         listed = [one.removeprefix("W/") for one in listed]
     return etag in listed
+
+
+def accepts(header: str, kind: str) -> bool:
+    """Whether a header `Accept` lets an answer be of that media type (RFC 9110 section
+    12.5.1): what names it most closely decides. Parts that cannot be read are left out,
+    and without others anything is accepted. `*/*` is not known beforehand."""
+    if kind == "*/*":
+        return True
+    names = [kind, f"{kind.partition('/')[0]}/*", "*/*"]
+    weights: dict[str, float] = {}
+    for part in header.split(","):
+        name, *parameters = (text.strip().lower() for text in part.split(";"))
+        quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        if "/" in name and _QUALITY.fullmatch(quality):
+            weights[name] = max(float(quality), weights.get(name, 0.0))
+    known = [weights[name] for name in names if name in weights]
+    return known[0] > 0 if known else not weights
 
 
 @functools.cache
@@ -113,32 +132,6 @@ def _is_list(type_: msgspec.inspect.Type) -> bool:
     if isinstance(type_, msgspec.inspect.Metadata):
         return _is_list(type_.type)
     return isinstance(type_, msgspec.inspect.ListType | msgspec.inspect.VarTupleType)
-
-
-_TYPE_WORDS = {
-    "`int`": "a whole number",
-    "`float`": "a number",
-    "`str`": "a text",
-    "`bool`": "true or false",
-    "`array`": "a list",
-    "`object`": "an object",
-}
-_FIELD = re.compile(r"object (missing required|contains unknown) field (`[^`]*`)")
-_REGEX = re.compile(r" matching regex .*", re.DOTALL)
-
-
-def explain(error: msgspec.ValidationError) -> str:
-    """`limit: expected a whole number >= 1`, without the words of a library."""
-    text, _, path = str(error).partition(" - at `")
-    where = path.rstrip("`").removeprefix("$").removeprefix(".")
-    sentence = text[:1].lower() + text[1:]
-    if field := _FIELD.fullmatch(sentence):
-        is_missing = field[1].startswith("missing")
-        sentence = f"{field[2]} is {'missing' if is_missing else 'not known here'}"
-    sentence = _REGEX.sub(" of the form in /api/v1/openapi.json", sentence)
-    for name, words in _TYPE_WORDS.items():
-        sentence = sentence.replace(name, words)
-    return f"{where}: {sentence}" if where else sentence
 
 
 def _shown(name: str) -> str:

@@ -13,6 +13,7 @@ from dashboards.web.page_views import Overview
 
 T = TypeVar("T")
 MEDIA_TYPE = "application/problem+json"
+_AGAIN_AFTER_S = "10"
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -32,6 +33,8 @@ class ApiProblem(Exception):
     ) -> None:
         super().__init__(why)
         self.status, self.headers = status, dict(headers or {})
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.headers.setdefault("Retry-After", _AGAIN_AFTER_S)
 
     def body(self) -> bytes:
         return msgspec.json.encode(
@@ -49,7 +52,6 @@ def known_rows(rows: list[T] | None) -> list[T]:
         raise ApiProblem(
             503,
             "the store of measurements does not answer: try again, or ask for less",
-            {"Retry-After": "10"},
         )
     return rows
 
@@ -59,5 +61,5 @@ async def complete(overviews: OverviewCache) -> Overview:
     view = await overviews.latest()
     if not view.is_complete:
         why = " ".join(view.blind.sentences) or "the state is not known"
-        raise ApiProblem(503, why, {"Retry-After": "10"})
+        raise ApiProblem(503, why)
     return view

@@ -16,6 +16,7 @@ from collectors.ingest import IngestConfig
 from collectors.json_text import json_text
 from collectors.store.query import Store
 from dashboards.query_cache import QueryCache
+from dashboards.web.api.access_operations import AccessOperations
 from dashboards.web.api.alert_operations import AlertOperations
 from dashboards.web.api.api_route import ApiCall, ApiRoute, RawAnswer
 from dashboards.web.api.estate_operations import EstateOperations
@@ -31,6 +32,7 @@ from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_views import Views
 from dashboards.web.report_folder import ReportFolder
 from dashboards.web.sign_in.access_audit import AccessAudit
+from dashboards.web.visitor_recognition import Recognition
 from dashboards.web.visitors import Right
 from dashboards.web.web_config import WebConfig
 
@@ -71,10 +73,11 @@ def api_routes(
     sources: ApiSources,
     views: Views,
     store: Store,
-    reports: Path | None,
+    config: WebConfig,
     overviews: OverviewCache,
     updates: LiveUpdates,
 ) -> list[ApiRoute]:
+    recognition = Recognition(config, views.now_ms)
     answers = QueryCache(
         store, views.now_ms, _QUERY_S, keep_ms=0, at_once=_QUERIES_AT_ONCE
     )
@@ -96,8 +99,13 @@ def api_routes(
         *AlertOperations(
             sources.standing, sources.known, sources.timezone, sources.share
         ).routes,
-        *ReportOperations(ReportFolder(reports)).routes,
+        *ReportOperations(ReportFolder(config.reports)).routes,
         *FleetOperations(sources.ingest, sources.estate).routes,
+        *AccessOperations(
+            recognition.users,
+            recognition.sessions,
+            AccessAudit(config.sign_in.file, views.now_ms),
+        ).routes,
     ]
     document = b""
 
@@ -122,7 +130,7 @@ def rest_api(
     updates: LiveUpdates,
 ) -> RestApi:
     return RestApi(
-        api_routes(sources, views, store, config.reports, overviews, updates),
+        api_routes(sources, views, store, config, overviews, updates),
         ApiTokens(tokens_file(sources.standing)),
         WrittenRequests(written_file(sources.standing)),
         config,

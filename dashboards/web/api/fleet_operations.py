@@ -23,6 +23,7 @@ from collectors.ingest.pseudonym import KeyRefused
 from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
 from collectors.ingest.registry_records import EnrolledAgent, RegistryRefused, Token
 from collectors.ingest.rings import unknown_ring_text
+from collectors.support_codes import end_support, support_codes_file
 from dashboards.web.api.alert_documents import Why
 from dashboards.web.api.api_paging import Paged
 from dashboards.web.api.api_problem import ApiProblem, no_such
@@ -260,9 +261,13 @@ class FleetOperations:
         before = await self.agent(call)
         call.check_match(before)
         who = call.caller.name
-        await self._change(
-            lambda registry: registry.admin.revoke(before.id, call.now_ms, who)
-        )
+
+        def revoke(registry: Registry) -> None:
+            registry.admin.revoke(before.id, call.now_ms, who)
+            # Its person could not be shown any more who looks at it.
+            end_support(support_codes_file(self._config.registry.path), before.id)
+
+        await self._change(revoke)
         return await self.agent(call)
 
     async def restore(self, call: ApiCall) -> None:

@@ -175,7 +175,7 @@ def _responses(route: ApiRoute, schemas: dict[Any, Any]) -> dict[str, Any]:
     if not route.is_write and not route.is_stream:
         responses["304"] = {"description": HTTPStatus.NOT_MODIFIED.phrase}
     # A token that is sent is always looked up, even if none is needed.
-    statuses = {400, 401, 429, 500, 503, *route.problems}
+    statuses = {400, 401, 406, 429, 500, 503, *route.problems}
     if route.right is not None:
         statuses.add(403)
     if route.is_write:

@@ -28,6 +28,7 @@ from dashboards.web.api.api_access import (
     visitor_caller,
 )
 from dashboards.web.api.api_exchange import (
+    accepts,
     etag_of,
     is_match,
     read_body,
@@ -122,6 +123,9 @@ class RestApi:
                 405, f"expected one of the methods {allowed}", {"Allow": allowed}
             )
         caller.need(route.right)
+        kind = route.media_type
+        if route.status != 204 and not accepts(_header(request, "accept"), kind):
+            raise ApiProblem(406, f"the answer is {kind}, which Accept leaves out")
         if route.is_write and not caller.is_token:
             _need_own_page(request)
         query = read_query(request.scope["query_string"], route.query)
@@ -324,7 +328,7 @@ def _shown(
         body = msgspec.json.encode(answer)
     etag = etag_of(body)
     extra["ETag"] = etag
-    if is_match(request.headers.get("if-none-match", ""), etag, weak=True):
+    if is_match(_header(request, "if-none-match"), etag, weak=True):
         return Response(status_code=304, headers={**headers, **extra})
     return Response(body, 200, {**headers, **extra}, kind)
 
@@ -344,14 +348,19 @@ def _written(route: ApiRoute, answer: Answer) -> WrittenAnswer:
 
 
 def _match_check(request: Request) -> Callable[[object], None]:
-    header = request.headers.get("if-match")
+    header = _header(request, "if-match")
+    is_sent = "if-match" in request.headers
 
     def check(document: object) -> None:
-        if header is None or is_match(header, etag_of(msgspec.json.encode(document))):
-            return
-        raise ApiProblem(412, "it has changed since you read it: read it again")
+        if is_sent and not is_match(header, etag_of(msgspec.json.encode(document))):
+            raise ApiProblem(412, "it has changed since you read it: read it again")
 
     return check
+
+
+def _header(request: Request, name: str) -> str:
+    """A header that is a list, which may come in several lines."""
+    return ", ".join(request.headers.getlist(name))
 
 
 def _methods(found: Mapping[str, ApiRoute]) -> str:
