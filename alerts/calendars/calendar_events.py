@@ -28,8 +28,7 @@ MOST_TIMES = 5_000
 _MOST_PROBLEMS = 20
 _FASTEST = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY", "HOURLY")
 _LONGEST_TEXT = 1_000
-# 2100: an event without an end. A time that no calendar has could not be shown.
-_LATEST_MS = 4_102_444_800_000
+_LATEST_MS = 4_102_444_800_000  # 2100: no page can show the year 10,000
 # What icalendar says of a value that it could not read.
 _BROKEN = re.compile(r"Cannot access '\w+' on broken property '([\w-]+)'[^:]*: (.*)")
 # Exchange writes names of time zones with a colon, and not always in quotes.
@@ -37,7 +36,8 @@ _COLON_IN_ZONE = re.compile(rb';TZID=([^";\r\n]*:[^"\r\n]*):(\d{8}[\dTZ,]*[\r\n]
 
 
 class CalendarEvent(msgspec.Struct, frozen=True):
-    """One time of one event. `uid` names the event within its calendar."""
+    """One time of one event. `uid` names the event within its calendar; `people`:
+    addresses and names of those who attend, or of who invites if nobody does."""
 
     uid: str
     start_ms: int
@@ -46,7 +46,6 @@ class CalendarEvent(msgspec.Struct, frozen=True):
     description: str = ""
     location: str = ""
     people: tuple[str, ...] = ()
-    """Addresses and names of those who attend, or of who invites if nobody does."""
 
 
 class CalendarReading(msgspec.Struct, frozen=True):
