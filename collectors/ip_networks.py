@@ -62,6 +62,18 @@ def parse_network(text: str) -> Network | None:
         return None
 
 
+def peer_texts(networks: Iterable[Network]) -> list[str]:
+    """The networks as text, those of IPv4 also as mapped ones: a socket for both
+    versions shows an IPv4 peer as `::ffff:192.0.2.1` (RFC 4291 section 2.5.5.2)."""
+    texts = []
+    for network in networks:
+        texts.append(str(network))
+        if isinstance(network, IPv4Network):
+            bits = 96 + network.prefixlen
+            texts.append(f"::ffff:{network.network_address}/{bits}")
+    return texts
+
+
 def is_in(address: Address, networks: Iterable[Network]) -> bool:
     """Returns whether one of the networks has the address."""
     return any(address in network for network in networks)

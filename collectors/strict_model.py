@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from collectors.ip_networks import parse_network
 
 
 class StrictModel(BaseModel):
@@ -11,3 +15,12 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
     )
+
+
+def _network(text: str) -> str:
+    if parse_network(text) is None:
+        raise ValueError("expected an address or network such as 10.1.2.3")
+    return text
+
+
+IpNetwork = Annotated[str, AfterValidator(_network)]

@@ -144,10 +144,9 @@ async def door(
     config = IngestConfig(
         registry=registry_config(folder),
         https=HttpsConfig(
-            host="127.0.0.1",
             certificate=certificates.certificate,
             private_key=certificates.private_key,
-            **{"port": 0, **(https or {})},
+            **{"host": "127.0.0.1", "port": 0, **(https or {})},
         ),
         aside=folder / "aside",
         **settings,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ingest_council import opened_registry
+from ingest_council import door, opened_registry
 
 from collectors.ingest.enrolment_tokens import TokenWish, token_state
 from collectors.ingest.registry_records import EnrolmentRefused
+from probes.wire.clock import wall_ms
 from probes.wire.report import Enrolment
 
 DAY_MS = 86_400_000
@@ -161,3 +162,28 @@ def test_a_token_of_another_councils_server_says_so(tmp_path: Path) -> None:
     refused = pytest.raises(EnrolmentRefused, match="another council's server")
     with opened_registry(tmp_path / "ours") as ours, refused:
         ours.identities.enrol(Enrolment(token, "a"), NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "status"), [(("127.0.0.0/8",), 200), (("192.0.2.1",), 403)]
+)
+async def test_a_network_counts_only_if_a_trusted_proxy_names_it(
+    proxies: tuple[str, ...], status: int, tmp_path: Path
+) -> None:
+    wish = TokenWish("depot", 9, 7, sources=("10.0.0.0/8",))
+    # A socket for IPv4 and IPv6 shows the proxy as ::ffff:127.0.0.1.
+    async with door(tmp_path, {"host": "::", "trusted_proxies": proxies}) as at:
+        token = at.registry.admin.add_token(wish, wall_ms(), "alex")
+        for named, expected in (
+            ("10.1.1.1", status),
+            ("::ffff:10.1.1.2", status),
+            ("10.1.1.1, 203.0.113.5", 403),
+            ("unknown", 403),
+            ("", 403),
+        ):
+            answer = await at.client.post(
+                "/v1/enrol",
+                json={"token": token, "device": named or "none"},
+                headers={"X-Forwarded-For": named},
+            )
+            assert answer.status_code == expected, named

@@ -11,8 +11,7 @@ import functools
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Collection, Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from collectors.http.connection_slots import ConnectionSlots
 from collectors.http.listener import Listener
 from collectors.http.protocol import HttpProtocol
 from collectors.http.refusal_reasons import HttpRefusal
+from collectors.ip_networks import Network, parse_network, peer_texts
 from collectors.token_buckets import TokenBuckets
 
 _START_S = 20
@@ -188,7 +188,7 @@ class HttpServer:
             access_log=False,
             server_header=False,
             proxy_headers=bool(self._proxies),
-            forwarded_allow_ips=list(self._proxies),
+            forwarded_allow_ips=peer_texts(_networks(self._proxies)),
             timeout_keep_alive=self._limits.idle_s,  # type: ignore[arg-type]
             timeout_graceful_shutdown=_STOP_S,
         )
@@ -327,13 +327,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _networks(proxies: Collection[str]) -> list[IPv4Network | IPv6Network]:
-    """Parses addresses and networks; "*" is every address. Names are left out."""
-    networks: list[IPv4Network | IPv6Network] = []
-    for proxy in proxies:
-        if proxy == "*":
-            networks += [ip_network("0.0.0.0/0"), ip_network("::/0")]
-        else:
-            with contextlib.suppress(ValueError):
-                networks.append(ip_network(proxy, strict=False))
-    return networks
+def _networks(proxies: Iterable[str]) -> list[Network]:
+    """Parses addresses and networks; anything else is left out."""
+    parsed = (parse_network(proxy) for proxy in proxies)
+    return [network for network in parsed if network is not None]

@@ -12,7 +12,7 @@ from collectors.estate.opening_hours import Closes, Days, Opens, check_not_empty
 from collectors.http.server import Certificate, ServerLimits
 from collectors.ingest.enrolment_tokens import RING
 from collectors.nats.nats_config import NatsConfig
-from collectors.strict_model import StrictModel
+from collectors.strict_model import IpNetwork, StrictModel
 from probes.wire.catalogue import did_you_mean
 from probes.wire.measurements import MEASUREMENTS
 
@@ -50,7 +50,7 @@ class HttpsConfig(StrictModel):
     certificate: Path | None = None
     private_key: Path | None = None
     plaintext: bool = False
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: tuple[IpNetwork, ...] = ()
     max_connections: Count = 4000
     max_strangers: Count = 1000
     strangers_per_address: Count = 512

@@ -6,21 +6,12 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from collectors.estate.opening_hours import TimeZone
 from collectors.ip_networks import Network, is_loopback_name, parse_network
-from collectors.strict_model import StrictModel
+from collectors.strict_model import IpNetwork, StrictModel
 from dashboards.web.sign_in.sign_in_config import SignInConfig
-
-
-def _network(text: str) -> str:
-    if parse_network(text) is None:
-        raise ValueError("expected an address or network such as 10.1.2.3")
-    return text
-
-
-IpNetwork = Annotated[str, AfterValidator(_network)]
 
 
 class GrafanaSourceConfig(StrictModel):
