@@ -6,7 +6,7 @@ import ctypes
 import os
 from pathlib import Path
 
-from collectors.state_owner import become_owner
+from collectors.state_owner import become_owner, is_of_another
 
 _SET_NO_NEW_PRIVILEGES, _CAPABILITY_VERSION_3 = 38, 0x20080522
 
@@ -18,7 +18,7 @@ def drop_privileges(owner_of: Path | None = None) -> None:
     Call it before any thread is started: capabilities are a thread's own. Raises
     `OSError`.
     """
-    if owner_of is not None:
+    if owner_of is not None and is_of_another(owner_of):
         become_owner(owner_of)
     libc = ctypes.CDLL(None, use_errno=True)
     _check(libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0))

@@ -99,12 +99,19 @@ def ensure_folder(path: Path, key: str) -> Path:
     If the folder cannot be created or written, exits with code 1 and a sentence that
     names the setting `key`.
     """
-    from collectors.state_owner import become_owner
+    from collectors.state_owner import become_owner, can_become_owner, is_of_another
 
     restrict_umask()
     folder = path.parent
     try:
-        become_owner(next(known for known in path.parents if known.exists()))
+        known = next(parent for parent in path.parents if parent.exists())
+        if is_of_another(known):
+            if not can_become_owner(known):
+                fail(
+                    f"{key} is {path}, and {known} belongs to another user: run this "
+                    "as that user (sudo -u towpath)"
+                )
+            become_owner(known)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         fail(f"{key} is {path}, but {sentence_of(error)}")
