@@ -121,6 +121,10 @@ def test_what_else_is_in_a_package_is_listed_apart() -> None:
     }
     own = set(named_files(bill["metadata"]["component"]))
     assert own == {"lib/probes/agent/agent_cli.py", "service.exe"}
+    needs = {entry["ref"]: entry["dependsOn"] for entry in bill["dependencies"]}
+    agent = bill["metadata"]["component"]["bom-ref"]
+    assert needs.keys() == {agent, *(part["bom-ref"] for part in bill["components"])}
+    assert "pkg:generic/cpython@3.12.1" in needs[agent]
 
 
 def test_every_python_of_the_package_finds_its_compiled_libraries() -> None:

@@ -21,6 +21,7 @@ sys.path[:0] = [str(WINDOWS), str(WINDOWS.parent / "packages")]
 # Not packages of the project: the tools of `make msi`.
 cabinet = pytest.importorskip("cabinet")
 installed_files = pytest.importorskip("installed_files")
+msi_contents = pytest.importorskip("msi_contents")
 msi_database = pytest.importorskip("msi_database")
 msi_package = pytest.importorskip("msi_package")
 
@@ -106,6 +107,15 @@ def test_the_same_contents_give_the_same_bytes_and_others_another_product(
         assert product["UpgradeCode"] == UPGRADE_CODE
         assert len(components) == 3
     assert len({code for pair in codes for code in pair}) == 6
+
+
+def test_the_python_in_the_list_has_a_version() -> None:
+    files = {PurePosixPath("python", "python312.dll"): b"MZ"}
+    for name, version in (
+        ("python-3.12.10-embed-amd64.zip", "3.12.10"),
+        ("windows-python", "3.12"),
+    ):
+        assert msi_contents.bundled_python(files, name).version == version
 
 
 def test_it_is_for_the_machine_and_says_so(msi: Path) -> None:

@@ -107,10 +107,11 @@ def bill(
                 "dependsOn": [
                     _purl(other) for other in listed
                     if other.name in library.requires and other.name in names
-                ],
+                ] + [_purl(other) for other in bundled if library.name == PROJECT],
             }
             for library in listed
-        ],
+        ]
+        + [{"ref": _purl(other), "dependsOn": []} for other in bundled],
     }  # fmt: skip
 
 
@@ -154,13 +155,12 @@ def _owner(path: PurePosixPath, owners: dict[PurePosixPath, str]) -> str:
 
 
 def _other(other: Bundled, files: list[dict[str, Any]]) -> dict[str, Any]:
-    purl = f"pkg:generic/{other.name}@{other.version}"
     return {
         "type": "library",
-        "bom-ref": purl,
+        "bom-ref": _purl(other),
         "name": other.name,
         "version": other.version,
-        "purl": purl,
+        "purl": _purl(other),
         "licenses": [{"license": {"id": other.licence}}],
         "components": files,
     }
@@ -183,5 +183,6 @@ def _licences(library: Library) -> list[dict[str, Any]]:
     return [{"license": {"id": library.licence}}]
 
 
-def _purl(library: Library) -> str:
-    return f"pkg:pypi/{library.name}@{library.version}"
+def _purl(library: Library | Bundled) -> str:
+    kind = "generic" if isinstance(library, Bundled) else "pypi"
+    return f"pkg:{kind}/{library.name}@{library.version}"

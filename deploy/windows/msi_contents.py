@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from agent_files import AgentFiles, Files, wheels_in
 from bill_of_materials import Bundled, write_bill
+from installed_files import python_version
 
 _LIBRARIES = PurePosixPath("lib")
 
@@ -18,8 +19,14 @@ def agent_contents(libraries: Files, wheels: Path) -> AgentFiles:
 
 def write_contents(package: Path, files: Files, agent: AgentFiles, python: str) -> Path:
     """Writes `PACKAGE.cdx.json`. `python`: the name of the file that Python came in."""
-    version = re.search(r"\d+\.\d+(\.\d+)?", python)
-    cpython = Bundled(
-        "cpython", version[0] if version else "", "PSF-2.0", PurePosixPath("python")
-    )
-    return write_bill(package, agent, files, _LIBRARIES, "windows-x86_64", (cpython,))
+    bundled = (bundled_python(files, python),)
+    return write_bill(package, agent, files, _LIBRARIES, "windows-x86_64", bundled)
+
+
+def bundled_python(files: Files, name: str) -> Bundled:
+    """The Python in the MSI, with the version in the `name` that it came in, or else
+    that of its library. Pure."""
+    named = re.search(r"\d+\.\d+(\.\d+)?", name)
+    number = python_version([path.name for path in files])
+    version = named[0] if named else f"{number[0]}.{number[1:]}"
+    return Bundled("cpython", version, "PSF-2.0", PurePosixPath("python"))
