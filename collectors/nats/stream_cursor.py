@@ -30,6 +30,7 @@ AT_ONCE = 64
 # As much of each log, in the largest messages, that memory and the connection bear.
 _ROOM_BYTES = 4 << 20
 _LARGEST_BYTES = 1 << 20
+_LEAST_BYTES = 1 << 14
 _HEARTBEAT_S = 2.0
 _SILENT_S = 5.0
 _REQUEST_S = 15.0
@@ -90,6 +91,7 @@ class StreamCursor:
         self._received = self._passed = self._seek = self._behind = 0
         self._gaps = StreamGaps(log, stats)
         self._message_bytes = _LARGEST_BYTES
+        self._request_bytes = _ROOM_BYTES
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._is_current = False
@@ -210,15 +212,23 @@ class StreamCursor:
         try:
             while True:
                 await self._has_room.wait()
-                batch = min(AT_ONCE, max(1, _ROOM_BYTES // self._message_bytes))
+                batch = self._request_bytes // self._message_bytes
+                batch = min(AT_ONCE, max(1, batch))
                 request = pull_request(batch)
                 await client.publish(subject, request, reply=subscription.subject)
                 before = delivered
                 delivered = await self._receive(inbox, batch, delivered)
+                more = self._request_bytes + self._request_bytes // 64
+                self._request_bytes = min(_ROOM_BYTES, more)
                 # Of what a consumer that was made again delivers, the first messages
                 # may all be known.
                 if delivered == before:
                     await self._check_end()
+        except _Interrupted:
+            # It may have been too much for a slow line: servers end a connection that
+            # does not take in time what they send.
+            self._request_bytes = max(_LEAST_BYTES, self._request_bytes // 2)
+            raise
         finally:
             connection.listeners.discard(interrupt)
             if not client.is_closed:
