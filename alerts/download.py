@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 
 import httpx2
 
-from alerts.checked_hosts import Address, AddressRefused, CheckedHosts, is_proxied
+from collectors.checked_hosts import Address, AddressRefused, CheckedHosts, is_proxied
 from collectors.limited_body import read_limited
 from probes.wire.clock import wall_ms
 from probes.wire.retry_after import retry_after_s

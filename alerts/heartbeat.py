@@ -11,6 +11,7 @@ from typing import Self
 import httpx2
 
 from collectors.background_tasks import BackgroundTasks
+from collectors.checked_client import checked_client
 from collectors.failure_log import FailureLog
 
 _TIMEOUT_S = 10.0
@@ -50,7 +51,7 @@ class Heartbeat:
         self.calls += 1
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                async with httpx2.AsyncClient(verify=tls, timeout=_TIMEOUT_S) as client:
+                async with checked_client(self._url, tls, timeout=_TIMEOUT_S) as client:
                     response = await client.get(self._url)
                     response.raise_for_status()
         except (TimeoutError, OSError, httpx2.HTTPError, httpx2.InvalidURL) as error:

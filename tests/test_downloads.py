@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from faulty_http import FaultyServer, Request
 
-from alerts.checked_hosts import AddressRefused, CheckedHosts
 from alerts.download import DownloadFailed, DownloadLimits, download
+from alerts.notify.delivery_result import RetryLater
+from alerts.notify.http_caller import HttpCaller
+from collectors.checked_hosts import AddressRefused, CheckedHosts
+from collectors.importing.rest_client import RestClient, SourceError
 
 LIMITS = DownloadLimits("calendar", 1000, 2.0)
 
@@ -149,3 +152,51 @@ async def test_a_name_without_an_address_is_not_looked_up_again(
         with pytest.raises(DownloadFailed, match="its name has no address"):
             await asyncio.wait_for(download(url, {}, LIMITS), 30)
         assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("addresses", "why"),
+    [
+        (["127.0.0.1"], "leads to 127.0.0.1, which is this machine"),
+        (["169.254.169.254"], "leads to 169.254.169.254"),
+        (["8.8.8.8", "10.0.0.1"], "an internal address beside one of the internet"),
+        ([], "its name has no address"),
+    ],
+)
+async def test_no_webhook_and_no_import_is_led_to_this_machine_by_a_name(
+    addresses: list[str], why: str, names: dict[str, list[list[str]]]
+) -> None:
+    names["hooks.example"] = [addresses]
+    with FaultyServer() as server:
+        url = f"http://hooks.example:{server.port}"
+        with pytest.raises(RetryLater, match=why) as refused:
+            await HttpCaller("webhook", url).call("POST", json_body={"key": "k"})
+        assert not refused.value.may_have_arrived
+        async with RestClient("NetBox", url, {}, pauses_s=(0.0,)) as netbox:
+            with pytest.raises(SourceError, match=why):
+                await netbox.get("/api/")
+        assert not server.requests
+
+
+async def test_a_request_goes_to_the_next_address_and_is_looked_up_once(
+    names: dict[str, list[list[str]]],
+) -> None:
+    # Nobody listens at the first address; at the second look-up it is another one.
+    names["localhost"] = [["127.0.0.3", "127.0.0.1"], ["127.0.0.9"]]
+    with FaultyServer() as server:
+        url = f"http://localhost:{server.port}"
+        await HttpCaller("webhook", url).call("POST", json_body={"key": "k"})
+        [request] = server.requests
+        assert request.headers["host"] == f"localhost:{server.port}"
+        assert request.body == b'{"key": "k"}'
+
+
+async def test_a_proxy_looks_up_names_itself(
+    names: dict[str, list[list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names["hooks.example"] = [["127.0.0.1"]]
+    with FaultyServer() as server:
+        monkeypatch.setenv("http_proxy", server.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        await HttpCaller("webhook", "http://hooks.example").call("POST")
+        assert server.requests[0].headers["host"] == "hooks.example"

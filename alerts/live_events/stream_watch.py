@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from alerts.checked_hosts import CheckedHosts
 from alerts.download import DownloadFailed, DownloadLimits, download, host_of, keeps_tls
 from alerts.live_events.stream_manifest import (
     ManifestUnusable,
@@ -19,6 +18,7 @@ from alerts.live_events.stream_manifest import (
     StreamState,
     parse_manifest,
 )
+from collectors.checked_hosts import CheckedHosts
 from collectors.estate.estate_model import Room
 from probes.wire.clock import WallClock
 from probes.wire.sample import Value

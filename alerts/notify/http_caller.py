@@ -22,6 +22,7 @@ from alerts.notify.delivery_result import (
     RetryLater,
     UnauthorisedCall,
 )
+from collectors.checked_client import checked_client
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.display import displayable
 from probes.wire.retry_after import retry_after_s
@@ -98,8 +99,8 @@ class HttpCaller:
                         ssl.create_default_context, cafile=self._ca_file or None
                     )
                 async with (
-                    httpx2.AsyncClient(
-                        verify=self._tls, timeout=self._timeout_s
+                    checked_client(
+                        self._url, self._tls, timeout=self._timeout_s
                     ) as client,
                     client.stream(
                         method,

@@ -23,6 +23,7 @@ from collectors.calls.record_list import (
     record_url,
 )
 from collectors.calls.record_values import Json, as_object
+from collectors.checked_client import checked_client
 from collectors.limited_body import read_limited
 from probes.wire.http_date import http_date_s
 from probes.wire.retry_after import retry_after_s
@@ -82,14 +83,15 @@ class GraphClient:
             )
         except OSError as error:
             raise GraphRefused(f"calls.ca_file: {ca_file}: {error.strerror}") from None
-        self._http = httpx2.AsyncClient(
+        self._http = checked_client(
+            self._config.graph_url,
+            trusted,
             # Else members of enumerations that are new come as `unknownFutureValue`.
             headers={
                 "Accept": "application/json",
                 "Prefer": "include-unknown-enum-members",
             },
             timeout=_TIMEOUT_S,
-            verify=trusted,
             # A redirect to another host would send the token there.
             follow_redirects=False,
         )

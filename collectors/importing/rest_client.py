@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from collectors.checked_client import checked_client
 from collectors.limited_body import read_limited
 
 _LONGEST_ANSWER_S = 300.0
@@ -77,13 +78,17 @@ class RestClient:
             )
         except OSError as error:
             raise SourceError(f"{self._ca_file}: {error.strerror or error}") from None
-        self._http = httpx2.AsyncClient(
-            headers={"Accept": "application/json", **self._headers},
-            timeout=_TIMEOUT_S,
-            verify=trusted,
-            # A redirect to another host would send the token there.
-            follow_redirects=False,
-        )
+        try:
+            self._http = checked_client(
+                self._url,
+                trusted,
+                headers={"Accept": "application/json", **self._headers},
+                timeout=_TIMEOUT_S,
+                # A redirect to another host would send the token there.
+                follow_redirects=False,
+            )
+        except httpx2.InvalidURL as error:
+            raise SourceError(f"{self._url!r} is no address: {error}") from None
         return self
 
     async def __aexit__(self, *_: object) -> None:

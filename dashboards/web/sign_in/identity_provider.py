@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from joserfc.jwk import KeySet
 
+from collectors.checked_client import checked_client
 from collectors.limited_body import read_limited
 from dashboards.web.sign_in.id_token import UnknownKey, check_id_token, signing_keys
 from dashboards.web.sign_in.kept_document import KeptDocument, ProviderUnusable
@@ -186,8 +187,8 @@ class IdentityProvider:
                         ssl.create_default_context, cafile=self.config.ca_file or None
                     )
                 async with (
-                    httpx2.AsyncClient(
-                        verify=self._tls, timeout=self.config.timeout_s
+                    checked_client(
+                        url, self._tls, timeout=self.config.timeout_s
                     ) as client,
                     client.stream(
                         method,
