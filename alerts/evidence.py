@@ -22,7 +22,7 @@ from alerts.power_feeds import describe_feed, feed_state
 from alerts.situation import UNREACHABLE, Situation
 from alerts.window import Window
 from collectors.few_names import few_names
-from probes.wire.counted_text import counted
+from probes.wire.counted_text import DOES_NOT_ANSWER, counted, counted_part
 
 _SHUT = 2
 # A port was shut because of this fault if the trap came this long before it, or after.
@@ -120,9 +120,8 @@ def _diagnose_device(view: _View) -> NamedCause:
     evidence = []
     if behind or answering:
         total = len(behind) + len(answering)
-        evidence.append(
-            Evidence(f"{len(behind)} of {total} devices behind it do not answer either")
-        )
+        part = counted_part(len(behind), total, "device(s) behind it", *DOES_NOT_ANSWER)
+        evidence.append(Evidence(f"{part} either"))
     explained = view.situation.explained
     assumed = {other for other in behind if device not in explained.get(other, ())}
     if assumed:
@@ -171,7 +170,8 @@ def _diagnose_site(view: _View) -> NamedCause:
     index, unreachable = view.estate_index, view.situation.unreachable
     devices = index.polled_at.get(site, [])
     silent = [device for device in devices if device in unreachable]
-    evidence = [Evidence(f"{len(silent)} of {len(devices)} devices do not answer")]
+    part = counted_part(len(silent), len(devices), "device(s)", *DOES_NOT_ANSWER)
+    evidence = [Evidence(part)]
     behind = view.behind - set(devices)
     if behind:
         one, many = "device at another site is", "devices at other sites are"
@@ -256,11 +256,9 @@ def _diagnose_line(view: _View) -> NamedCause:
         Evidence(f"port {line.port} of {view.name(line.device)}, its end, is down")
     ]
     if line.device not in devices or silent:
-        evidence.append(
-            Evidence(
-                f"{len(silent)} of {len(devices)} devices at its site do not answer"
-            )
-        )
+        what = "device(s) at its site"
+        part = counted_part(len(silent), len(devices), what, *DOES_NOT_ANSWER)
+        evidence.append(Evidence(part))
     sure = "Sure: it is measured at its own port."
     return NamedCause(f"line:{line.id}", tuple(evidence), sure)
 

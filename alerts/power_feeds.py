@@ -17,6 +17,7 @@ from alerts.evaluation.alert_states import AlertState
 from alerts.rule import Rule
 from alerts.window import Window
 from collectors.few_names import few_names
+from probes.wire.counted_text import DOES_NOT_ANSWER, counted_part
 
 _UNREACHABLE = "device_unreachable"
 # Devices that lost their power together stop answering within this time.
@@ -167,6 +168,8 @@ def describe_feed(
         return (), ""
     total = len(state.silent) + len(state.answering)
     shown = few_names([names[device] for device in state.silent], _MOST_NAMES)
+    what = "device(s) that only it powers"
+    part = counted_part(len(state.silent), total, what, *DOES_NOT_ANSWER)
     itself = {
         "silent": "it does not answer itself",
         "hidden": "it does not answer itself, and is reached only through these",
@@ -174,10 +177,7 @@ def describe_feed(
         "unknown": "it is not polled itself",
     }[state.itself]
     evidence = (
-        Evidence(
-            f"{len(state.silent)} of {total} devices that only it powers do not "
-            f"answer: {shown}"
-        ),
+        Evidence(f"{part}: {shown}"),
         Evidence(itself),
     )
     sure = {

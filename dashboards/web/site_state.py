@@ -15,6 +15,7 @@ from collectors.store.query import Row
 from dashboards.row_values import float_value
 from dashboards.state_levels import LEVEL_ORDER, Level, use_level
 from dashboards.web.page_queries import MINUTE_MS
+from probes.wire.counted_text import DOES_NOT_ANSWER, counted, counted_part
 from probes.wire.sample import Value
 
 STALE_MS = 3 * MINUTE_MS
@@ -251,7 +252,9 @@ def site_now(
     )
     # What another site's cause explains is that site's problem.
     at = {alert.key: alert.site for alert in alerts if alert.state == "firing"}
-    counted = [a for a in firing if at.get(a.suppressed_by, site.id) in ("", site.id)]
+    own_alerts = [
+        a for a in firing if at.get(a.suppressed_by, site.id) in ("", site.id)
+    ]
     monitored = [device for device in own if device.device.poll]
     seen = [device for device in monitored if device.level != "none"]
     silent = [device for device in seen if device.level == "bad"]
@@ -267,20 +270,19 @@ def site_now(
     elif len(silent) == len(seen):
         level, word = "bad", "Down"
         why = _why(firing) or "None of its devices answers."
-    elif any(alert.severity == "critical" for alert in counted) or silent:
+    elif any(alert.severity == "critical" for alert in own_alerts) or silent:
         level, word = "bad", "Problem"
-        why = (
-            _why(firing) or f"{len(silent)} of {len(monitored)} devices do not answer."
-        )
+        part = counted_part(len(silent), len(monitored), "device(s)", *DOES_NOT_ANSWER)
+        why = _why(firing) or f"{part}."
     elif any(line.line.role == "primary" for line in cut):
-        level, word, why = "bad", "Problem", _why(counted) or _lines_down(cut)
-    elif cut or any(alert.severity == "warning" for alert in counted):
-        level, word, why = "warn", "Degraded", _why(counted) or _lines_down(cut)
+        level, word, why = "bad", "Problem", _why(own_alerts) or _lines_down(cut)
+    elif cut or any(alert.severity == "warning" for alert in own_alerts):
+        level, word, why = "warn", "Degraded", _why(own_alerts) or _lines_down(cut)
     else:
         word, why = "Working", ""
         if len(seen) < len(monitored):
             missing = len(monitored) - len(seen)
-            why = f"No data from {missing} of {len(monitored)} devices."
+            why = f"No data from {missing} of {counted(len(monitored), 'device')}."
     return SiteNow(site, level, word, why, own, own_lines, firing, newest)
 
 
@@ -351,10 +353,9 @@ def blindness(
         if len(without_data) == len(monitored):
             sentences.append("No device has been polled for over three minutes.")
         elif 2 * len(without_data) > len(monitored):
-            sentences.append(
-                f"{len(without_data)} of {len(monitored)} devices have not been polled "
-                "for over three minutes."
-            )
+            count, total = len(without_data), len(monitored)
+            part = counted_part(count, total, "device(s)", "has", "have")
+            sentences.append(f"{part} not been polled for over three minutes.")
     blind = [a for a in alerts if a.state == "firing" and a.rule in BLIND_RULES]
     if any(d.cut_off for d in devices) and CUT_OFF not in {a.rule for a in blind}:
         sentences.append(

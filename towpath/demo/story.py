@@ -14,7 +14,7 @@ from alerts.alert_access import open_alerts
 from alerts.alert_text import describe_affected
 from collectors.store.query import Pick, Query, Store, Where
 from probes.wire.clock import wall_ms
-from probes.wire.counted_text import counted
+from probes.wire.counted_text import counted, counted_part
 from towpath.config import TowpathConfig
 from towpath.demo.demo_council import LIBRARY_LINE, SWITCHES, DemoPorts
 from towpath.demo.simulated_laptops import Fleet
@@ -130,11 +130,16 @@ class Story:
         )
         answering = len(SWITCHES) - len(state.silent_switches())
         reporting = len(laptops) - len(laptops.missing(state.agents))
+        switches = counted_part(
+            answering, len(SWITCHES), "switch(es)", "answers", "answer"
+        )
+        reports = counted_part(
+            reporting, len(laptops), "laptop(s)", "reports", "report"
+        )
         # Only this machine's agent knows its pseudonym: it is the one not in the fleet.
         own = len(state.agents) > reporting
         self._say(
-            f"{answering} of {len(SWITCHES)} switches answer over SNMP; {reporting} of "
-            f"{len(laptops)} laptops report"
+            f"{switches} over SNMP; {reports}"
             + (", and this machine's own agent" if own else "")
         )
         for sentence in missing_parts(state, laptops):
