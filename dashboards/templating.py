@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from probes.wire.counted_text import counted
-from probes.wire.display import isolated
+from probes.wire.display import isolated, shortened
 
 
 def environment(package: str) -> jinja2.Environment:
@@ -22,7 +22,7 @@ def environment(package: str) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         finalize=_shown,
     )
-    templates.globals["counted"] = counted
+    templates.globals.update(counted=counted, shortened=shortened)
     return templates
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from alerts.calendars.calendar_events import CalendarEvent
 from alerts.event_calendar import EventCalendar
 from collectors.estate.estate_model import Estate, Room
-from probes.wire.display import displayable
+from probes.wire.display import displayable, shortened
 
 _LONGEST_TITLE = 120
 _UNTITLED = "An event"
@@ -60,7 +60,7 @@ def schedule_events(
                 rooms, problem = [calendar.room], ""
             if problem:
                 unplaced[problem] = None
-            title = displayable(event.summary)[:_LONGEST_TITLE] or _UNTITLED
+            title = shortened(displayable(event.summary), _LONGEST_TITLE) or _UNTITLED
             for room in rooms:
                 placed.setdefault(room, set()).add(
                     RoomEvent(room, event.start_ms, event.end_ms, title)
@@ -129,7 +129,10 @@ def _rooms_at(
         )
     ]
     if not longest:
-        return [], f"{displayable(location)[:100]!r} names no room of the estate"
+        return (
+            [],
+            f"{shortened(displayable(location), 100)!r} names no room of the estate",
+        )
     rooms: list[str] = []
     problem = ""
     for place in dict.fromkeys((start, end) for start, end, _ in longest):
@@ -139,7 +142,7 @@ def _rooms_at(
             named = {room.id: room for room in at_site} if at_site else named
         if len(named) > 1:
             problem = (
-                f"{displayable(location)[:100]!r} may be any of "
+                f"{shortened(displayable(location), 100)!r} may be any of "
                 f"{', '.join(sorted(named))}: expected its site as well"
             )
             continue

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import inspect
 
 from probes.wire.catalogue import did_you_mean
+from probes.wire.display import shortened
 
 _LONGEST = 60
 
@@ -57,5 +58,5 @@ def _shown(value: object) -> str:
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
         text = str(value)
-    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    text = shortened(text, _LONGEST + 1)
     return repr(text) if isinstance(value, str) else text

@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from probes.wire.display import shortened
 from probes.wire.sample import Sample, Value
 
 FieldType = Literal["int", "float", "str"]
@@ -226,4 +227,4 @@ def _shown(value: object) -> str:
     except ValueError:
         # Python does not format whole numbers of more than 4,300 digits.
         return "a number of thousands of digits"
-    return text if len(text) <= 100 else f"{text[:100]}…"
+    return shortened(text, 101)

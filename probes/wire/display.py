@@ -16,6 +16,8 @@ import sys
 from typing import TextIO
 
 _FSI, _PDI = "\u2068", "\u2069"
+# What a text that is cut does not end with.
+_ENDS = f"{_FSI} "
 # Characters without a shape of their own: controls (Cc), formatting (Cf: directions,
 # joins, tags), halves of characters (Cs), and letters that are drawn as nothing. Those
 # that emoji are made with (U+FE0E, U+FE0F) stay.
@@ -63,7 +65,7 @@ def shortened(text: str, most: int) -> str:
         return text
     kept = text[: most - 2]
     is_open = kept.count(_FSI) > kept.count(_PDI)
-    return f"{kept}{_PDI}…" if is_open else f"{text[: most - 1].rstrip(_FSI)}…"
+    return f"{kept}{_PDI}…" if is_open else f"{text[: most - 1].rstrip(_ENDS)}…"
 
 
 def is_formula(text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probes.wire.clock import wall_ms
-from probes.wire.display import displayable
+from probes.wire.display import displayable, shortened
 from towpath.commands.fleet_registry import minute_text, need_ring
 from towpath.commands.shared import (
     ConfigFile,
@@ -282,7 +282,7 @@ def _probe_names(names: list[str] | None) -> tuple[str, ...]:
 def _line_text(entry: KnownOrder, now_ms: int, policy: PolicyConfig) -> str:
     order = entry.order
     if order is None:
-        return f"does nothing: {entry.fault}: {displayable(entry.line[:60])}…"
+        return f"does nothing: {entry.fault}: {shortened(displayable(entry.line), 61)}"
     given = minute_text(order.issued_ms)
     if order.kind == "key":
         new = " (the one in use)" if order.key == policy.stop_key else ""

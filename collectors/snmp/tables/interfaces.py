@@ -18,6 +18,7 @@ from collectors.snmp.session.agent_limits import AgentLimits
 from collectors.snmp.session.device_session import DeviceSession
 from collectors.snmp.session.octet_text import as_int, mac, text
 from collectors.snmp.session.session import Failed, Value
+from probes.wire.display import shortened
 
 # ifSpeed is a Gauge32 that stays at its maximum for faster ports (RFC 2863).
 IF_SPEED_TOP = 4_294_967_295
@@ -103,9 +104,7 @@ class Port(msgspec.Struct, frozen=True, gc=False):
         plain = description.casefold().removesuffix(" interface")
         if any(plain == " ".join(name.casefold().split()) for name in self.names):
             return ""
-        if len(description) > MAX_DESCRIPTION:
-            return f"{description[: MAX_DESCRIPTION - 1].rstrip()}…"
-        return description
+        return shortened(description, MAX_DESCRIPTION)
 
 
 class PortCells(msgspec.Struct):

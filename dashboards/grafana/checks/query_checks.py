@@ -26,6 +26,7 @@ from dashboards.grafana.checks.influxql_facts import (
     read_facts,
 )
 from probes.wire.catalogue import Catalogue, Measurement, UnknownName
+from probes.wire.display import shortened
 
 _FLUX = re.compile(r"\|>|^\s*(?:import\s+\"|from\s*\(\s*bucket)")
 # Grafana's own, whose values nobody can choose freely.
@@ -53,7 +54,7 @@ def check_queries(
 
 def shown(name: str) -> str:
     """Returns a name from a file for a message: quoted, on one line, not too long."""
-    return repr(name if len(name) <= 80 else f"{name[:80]}…")
+    return repr(shortened(name, 81))
 
 
 def influxql_of(target: Target) -> InfluxqlFacts | None:
