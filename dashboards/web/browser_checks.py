@@ -77,6 +77,9 @@ def judge_check(sent: SentCheck) -> JudgedCheck:
         if speed is not None and speed < VIDEO_MBPS:
             levels.append("warn")
         rows.append((title, shown, f"at least {VIDEO_MBPS} Mbit/s, with video"))
+    if check.is_away:
+        # Browsers slow a page in the background down: its figures prove little.
+        levels.append("warn")
     level = max(levels, key=call_quality.LEVELS.index)
     return JudgedCheck(sent.at_ms, level, _WORDS[level], tuple(rows), check.is_away)
 

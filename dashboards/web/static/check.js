@@ -13,6 +13,8 @@
   // 50 messages a second with 160 octets, as a voice call; a call gives up waiting for
   // one after about this long.
   const EVERY_MS = 20, OCTETS = 160, LATE_MS = 200;
+  // A page that did nothing for so long was asleep: its messages were not sent in time.
+  const ASLEEP_MS = 3000;
   const MESSAGES = Number(given.messages), MOST = Number(given.octets);
 
   const say = (text) => {
@@ -49,10 +51,25 @@
       const number = new DataView(event.data).getUint32(0);
       if (number < sent.length) trips.set(number, performance.now() - sent[number]);
     };
-    await new Promise((done) => {
-      link.onclose = done;
+    await new Promise((done, failed) => {
+      let complete = false;
+      link.onclose = () => {
+        clearInterval(timer);
+        // What was measured until then would look like a good call.
+        if (complete) done();
+        else failed(new Error("cut"));
+      };
       const began = performance.now();
+      let woken = Date.now();
       const timer = setInterval(() => {
+        const slept = Date.now() - woken > ASLEEP_MS;
+        woken = Date.now();
+        if (slept) {
+          clearInterval(timer);
+          link.close();
+          failed(new Error("asleep"));
+          return;
+        }
         // A timer that was held back sends what it owes, at its own time.
         while (sent.length < MESSAGES && performance.now() >= began + sent.length * EVERY_MS) {
           const message = new ArrayBuffer(OCTETS);
@@ -60,7 +77,8 @@
           sent.push(performance.now());
           if (link.readyState === WebSocket.OPEN) link.send(message);
         }
-        if (sent.length >= MESSAGES || link.readyState !== WebSocket.OPEN) {
+        if (sent.length >= MESSAGES) {
+          complete = true;
           clearInterval(timer);
           setTimeout(() => { link.close(); setTimeout(done, 3000); }, 1500);
         }
@@ -167,9 +185,11 @@
       }
     }
     if (found.down === undefined || found.up === undefined)
-      reasons.push("The speed was not measured: the council's test server was busy. The answer is about voice alone.");
-    if (found.away)
+      reasons.push("The speed was not measured: the council's test server was busy, or the connection to it broke off. The answer is about voice alone.");
+    if (found.away) {
+      worst = Math.max(worst, 1);
       reasons.push("This page was in the background, where browsers slow it down. Keep it in front and try again.");
+    }
     const words = ["Yes, ready for calls", "Perhaps: calls may not be good", "No: calls will be poor"];
     at("verdict").replaceChildren(at("marks").children[worst].cloneNode(true), ` ${words[worst]}`);
     at("verdict").className = `status ${["ok", "warn", "bad"][worst]}`;
@@ -202,6 +222,12 @@
     at("verdict").focus();
   };
 
+  const FAILED = {
+    closed: "The council's test server could not be reached, or is busy. Check that other pages load. Then reload this page and try again in some minutes. If other pages load and this goes on, the network may block this test: tell IT.",
+    cut: "The connection to the council's test server broke off during the test, so there is no result. A call would have broken off too, unless the test server itself failed. Try again.",
+    few: "Hardly anything of the test call came back: a call would not work from here at present. Move nearer to the Wi-Fi, or use a cable, and try again.",
+    asleep: "This device or this page was asleep during the test, so there is no result. Keep this page in front and try again.",
+  };
   const run = async () => {
     button.disabled = true;
     at("result").hidden = true;
@@ -219,8 +245,8 @@
       found.away = away;
       say("The check is done.");
       show(found);
-    } catch {
-      say("The council's test server could not be reached, or is busy. Check that other pages load. Then reload this page and try again in some minutes.");
+    } catch (error) {
+      say(FAILED[error.message] || FAILED.closed);
     } finally {
       document.removeEventListener("visibilitychange", noticed);
       button.disabled = false;
