@@ -12,7 +12,7 @@ import itertools
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from markupsafe import Markup
 from markupsafe import escape as escape_html
@@ -24,6 +24,8 @@ Point = tuple[int, float]
 _CHARACTER = 6.6
 # The line above a drawing that shows the figures under the pointer.
 _HOVER_LINE = 20
+# The width of a drawing that also fits a telephone.
+_NARROW = 420
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Chart:
     limit: float | None = None
     limit_name: str = ""
     least_top: float = 0.0
-    width: int = 420
+    width: int = _NARROW
     height: int = 130
     ticks: int = 4
     table_step_ms: int = field(default=3_600_000)
@@ -152,6 +154,18 @@ class Chart:
             )
         out.append("</svg>")
         return Markup("".join(out))
+
+    def drawings(self) -> Markup:
+        """Returns the drawing, and if it is wide another one for narrow windows, whose
+        letters can be read there. The style sheet shows one of them."""
+        if self.width <= _NARROW:
+            return self.svg()
+        narrow = replace(
+            self, id=f"{self.id}-narrow", width=_NARROW, ticks=4, height=150
+        )
+        return Markup(
+            '<div class="roomy">{}</div><div class="cramped">{}</div>'
+        ).format(self.svg(), narrow.svg())
 
     def _hovers(
         self, x: Callable[[int], float], width: float, left: int, height: int

@@ -95,9 +95,19 @@ _SCRIPT = r"""
   };
   window.towpath = {
     open: () => document.querySelectorAll("details").forEach((d) => (d.open = true)),
+    // The next Tab goes to the first thing of the page.
+    start: () => {
+      const first = document.createElement("span");
+      first.tabIndex = -1;
+      document.body.prepend(first);
+      first.focus();
+      first.remove();
+    },
     focusable: () =>
-      [...document.querySelectorAll("a[href], button, summary, [tabindex='0']")]
-        .filter((element) => element.checkVisibility()).length,
+      [...document.querySelectorAll(
+        "a[href], button, summary, [tabindex='0'], select, textarea, " +
+        "input:not([type=hidden], [type=radio]), input[type=radio]:checked"
+      )].filter((element) => element.checkVisibility()).length,
     whole: () => findings(document.body, "the page"),
     // What does not fit into the window's width: the page, regions that would have to
     // be scrolled, and words that are broken into two lines.
@@ -109,9 +119,19 @@ _SCRIPT = r"""
       for (const one of document.querySelectorAll(".scroll"))
         if (one.scrollWidth > one.clientWidth + 1)
           found.push(`a table is scrolled: ${one.textContent.trim().slice(0, 40)}`);
+      for (const one of document.querySelectorAll("[tabindex]"))
+        if (one.tabIndex > 0) found.push(`a stop out of order: ${one.outerHTML}`);
       for (const one of document.querySelectorAll("[tabindex='0']"))
         if (one.scrollWidth <= one.clientWidth && one.scrollHeight <= one.clientHeight)
           found.push(`a stop where nothing scrolls: ${one.className}`);
+      // The letters of a drawing shrink with it.
+      for (const one of document.querySelectorAll("svg text"))
+        if (visible(one)) {
+          const drawn = parseFloat(getComputedStyle(one).fontSize);
+          const size = drawn * one.getScreenCTM().a;
+          if (size < 8.5)
+            found.push(`letters of ${size.toFixed(1)} px: ${one.textContent}`);
+        }
       const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
       const range = document.createRange();
       for (let node = walk.nextNode(); node; node = walk.nextNode()) {
@@ -189,13 +209,7 @@ class Browser:
 
     def show(self, html: str, medium: str = "screen", **features: str) -> None:
         """Draws `html`; `features` such as `prefers_color_scheme="dark"`."""
-        given = [
-            {"name": name.replace("_", "-"), "value": value}
-            for name, value in features.items()
-        ]
-        # A colour that is still changing is not measured.
-        given.append({"name": "prefers-reduced-motion", "value": "reduce"})
-        self.call("Emulation.setEmulatedMedia", media=medium, features=given)
+        self.restyle(medium, **features)
         file = self._folder / f"page-{next(self._ids)}.html"
         file.write_text(html, encoding="utf-8")
         self.call("Page.navigate", url=file.as_uri())
@@ -209,6 +223,16 @@ class Browser:
         self.run(_SCRIPT)
         self.run("towpath.open()")
 
+    def restyle(self, medium: str = "screen", **features: str) -> None:
+        """Draws the same page for another medium or with other features."""
+        given = [
+            {"name": name.replace("_", "-"), "value": value}
+            for name, value in features.items()
+        ]
+        # A colour that is still changing is not measured.
+        given.append({"name": "prefers-reduced-motion", "value": "reduce"})
+        self.call("Emulation.setEmulatedMedia", media=medium, features=given)
+
     def press_tab(self) -> None:
         key = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
         self.call("Input.dispatchKeyEvent", type="keyDown", **key)
@@ -219,6 +243,7 @@ class Browser:
         Tab key goes once through the page."""
         found: list[str] = []
         count = 0
+        self.run("towpath.start()")
         wanted = self.run("towpath.focusable()")
         for _ in range(wanted):
             self.press_tab()

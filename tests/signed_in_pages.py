@@ -3,42 +3,84 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from unittest import mock
 
-from argon2 import PasswordHasher
-from signing_in import enter
-from test_support_pages import HER, Desk, desk
+from signing_in import cheap_passwords, enter
+from test_support_pages import HER, desk
+from whole_site import MEASURED, WholeSite, fill_disk, whole_site
 
-from dashboards.web.sign_in import local_users
 from dashboards.web.visitors import Role
 
-SIGN_IN, CALLER, PEOPLE = "Sign in", "The caller's last day", "People"
-AUDIT = "Who did what"
-SIGNED_IN_PAGES = (SIGN_IN, CALLER, PEOPLE, AUDIT)
+CALLER = "The caller's last day"
 
 
-@contextmanager
-def _admin() -> Iterator[Desk]:
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(local_users, "_hasher", return_value=cheap),
-        desk(Path(folder), Role.ADMIN) as here,
-    ):
-        yield here
+def _sign_in(here: WholeSite) -> str:
+    here.client.cookies.clear()
+    return str(enter(here.client, "Grace Hopper", "a wrong password").text)
 
 
+def _sign_out(here: WholeSite) -> str:
+    return here.html("/sign-out")
+
+
+def _signed_out(here: WholeSite) -> str:
+    return str(here.send("/sign-out").text)
+
+
+def _kept(here: WholeSite) -> str:
+    stale = {"form_token": "another", "who": "Ada", "why": "rung"}
+    where = here.client.post(here.link(), data=stale).headers["location"]
+    return here.html(where)
+
+
+def _not_recorded(here: WholeSite) -> str:
+    fill_disk(here.alerts)
+    return str(here.send(here.link(), who="Ada", why="supplier rung").text)
+
+
+def _check_sent(here: WholeSite) -> str:
+    return str(here.send("/check/send", **MEASURED, code="AAAA AAAA").text)
+
+
+def _support(here: WholeSite) -> str:
+    return str(here.send("/support", code="AAAA AAAA").text)
+
+
+# Page → its route, and how to come to it.
+SIGNED_IN_PAGES: dict[str, tuple[str, Callable[[WholeSite], str]]] = {
+    "Sign in": ("/sign-in", _sign_in),
+    "Sign out": ("/sign-out", _sign_out),
+    "Signed out": ("/signed-out", _signed_out),
+    "Support code": ("/support", _support),
+    "People": ("/admin", lambda here: here.html("/admin")),
+    "Who did what": ("/admin/audit", lambda here: here.html("/admin/audit")),
+    "Acknowledge": ("/act/{token}", lambda here: here.html(here.link())),
+    "Silence": ("/act/{token}", lambda here: here.html(here.link("silence"))),
+    "Not recorded": ("/act/{token}", _not_recorded),
+    "Nothing was changed": ("/act/{token}", lambda here: here.html("/act/forged")),
+    "Acknowledged": (
+        "/act/done/{action}",
+        lambda here: here.html("/act/done/acknowledge"),
+    ),
+    "A form that was kept": ("/form/{reference}", _kept),
+    "The check was not sent": ("", _check_sent),
+    CALLER: ("/support/{reference}", lambda here: ""),
+}
+
+
+def _caller(folder: Path) -> str:
+    """With results of the laptop."""
+    with desk(folder, Role.ADMIN) as here:
+        where = here.send(here.codes.make(HER).code).headers["location"]
+        return str(here.client.get(where).text)
+
+
+@cache
 def signed_in_page(name: str) -> str:
-    with _admin() as here:
-        if name == PEOPLE:
-            return str(here.client.get("/admin").text)
-        if name == AUDIT:
-            return str(here.client.get("/admin/audit").text)
+    with tempfile.TemporaryDirectory() as folder, cheap_passwords():
         if name == CALLER:
-            where = here.send(here.codes.make(HER).code).headers["location"]
-            return str(here.client.get(where).text)
-        here.client.cookies.clear()
-        return str(enter(here.client, "Grace Hopper", "a wrong password").text)
+            return _caller(Path(folder))
+        with whole_site(Path(folder)) as here:
+            return SIGNED_IN_PAGES[name][1](here)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import council
 import pytest
@@ -26,12 +27,19 @@ BASE = "http://localhost:8765"
 PASSWORD = "three random words"
 
 
-@pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def cheap_passwords() -> Iterator[None]:
     """Argon2id with the least work, for tests about everything else."""
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     local_users.nobodys_hash.cache_clear()
-    monkeypatch.setattr(local_users, "_hasher", lambda: cheap)
+    with mock.patch.object(local_users, "_hasher", return_value=cheap):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes() -> Iterator[None]:
+    with cheap_passwords():
+        yield
 
 
 def sign_in_config(

@@ -260,7 +260,7 @@ def test_what_was_typed_while_the_session_ended_is_sent_after_the_next_sign_in(
         enter(client, "Ada")
         fields = form_fields(client.get("/admin").text)
         now[0] += 2 * HOUR_MS
-        typed = fields | {"reference": "typed with care", "password": "never kept"}
+        typed = fields | {"why": "typed with care", "password": "never kept"}
         kept = client.post("/admin/end", data=typed)
         page = client.get(kept.headers["location"])
         text = page_text(page.text)

@@ -117,7 +117,6 @@ def line_chart(
         limit=BUSY_RATIO,
         limit_name="85% of the contracted speed",
         least_top=1.0,
-        width=640,
         height=150,
         table_step_ms=_DAY_MS,
     )

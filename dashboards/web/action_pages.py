@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -157,30 +158,39 @@ class ActionPages:
         return RedirectResponse(path, 303)
 
     async def page(self, request: Request) -> Response:
-        token = request.path_params["token"]
+        token, is_post = request.path_params["token"], request.method == "POST"
+        name = _one_line(present_visitor().name)[:LONGEST_WHO]
+        form = await _read_action(request) if is_post else ActionForm(who=name)
         try:
-            if request.method == "POST":
-                return await self._act(request, token)
-            signed, alert = await asyncio.to_thread(self._actions.read, token)
+            if is_post and not form.errors:
+                return await self._act(token, form)
+            return await self._form(token, form, 400 if is_post else 200)
         except LinkRefused as refusal:
-            return self._refused(refusal)
+            if is_post and refusal.status >= 500:
+                # What was typed comes back, to be sent again.
+                raise HTTPException(refusal.status, str(refusal)) from None
+            return self._refused(refusal, form.why)
         except (sqlite3.Error, OSError) as error:
-            _log.warning("action_not_recorded", error=repr(error))
-            return self._refused(
-                LinkRefused(
-                    f"This could not be recorded ({error}). Try again in a minute, or "
-                    "use the command line: towpath alerts ack.",
-                    503,
-                )
-            )
-        form = ActionForm(who=_one_line(present_visitor().name)[:LONGEST_WHO])
-        return self._form(signed, alert, form, 200)
+            return await self._not_recorded(token, form, error, is_post)
 
-    async def _act(self, request: Request, token: str) -> Response:
-        form = await _read_action(request)
-        if form.errors:
-            signed, alert = await asyncio.to_thread(self._actions.read, token)
-            return self._form(signed, alert, form, 400)
+    async def _not_recorded(
+        self, token: str, form: ActionForm, error: Exception, is_post: bool
+    ) -> Response:
+        """The form again as it was sent, if the alert can be read."""
+        _log.warning("action_not_recorded", error=repr(error))
+        text = (
+            f"This could not be recorded ({error}). Try again in a minute, or use the "
+            "command line: towpath alerts ack."
+        )
+        if not is_post:
+            return self._refused(LinkRefused(text, 503))
+        try:
+            failed = msgspec.structs.replace(form, errors={"": text})
+            return await self._form(token, failed, 503)
+        except (LinkRefused, sqlite3.Error, OSError):
+            raise HTTPException(503, text) from None
+
+    async def _act(self, token: str, form: ActionForm) -> Response:
         signed = await asyncio.to_thread(self._actions.act, token, form)
         await self._record(form.who, signed)
         _log.info(
@@ -215,9 +225,8 @@ class ActionPages:
         is_silence = request.path_params["action"] == "silence"
         return self._render("action_done.html", is_silence=is_silence)
 
-    def _form(
-        self, signed: SignedLink, alert: Alert, form: ActionForm, status: int
-    ) -> Response:
+    async def _form(self, token: str, form: ActionForm, status: int) -> Response:
+        signed, alert = await asyncio.to_thread(self._actions.read, token)
         values: dict[str, Any] = {
             "alert": alert,
             "action": signed.link.action,
@@ -229,13 +238,14 @@ class ActionPages:
         }
         return self._render("action.html", status, **values)
 
-    def _refused(self, refusal: LinkRefused) -> Response:
+    def _refused(self, refusal: LinkRefused, typed: str = "") -> Response:
         known = refusal.alert if isinstance(refusal, AlreadyAcknowledged) else None
         return self._render(
             "action_refused.html",
             refusal.status,
             explanation=str(refusal),
             alert=known,
+            typed=typed,
         )
 
 

@@ -35,6 +35,7 @@ from dashboards.web.fleet_page import FleetPage, FleetSource
 from dashboards.web.influx_endpoint import InfluxEndpoint
 from dashboards.web.intranet.notice_source import NoticeSource
 from dashboards.web.intranet_pages import IntranetPages
+from dashboards.web.kept_form_page import KeptFormPage
 from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_routes import PageRoute, RouteGuard
 from dashboards.web.page_views import Views
@@ -180,7 +181,7 @@ class StatusPages:
         return self.page(
             "refused.html",
             error.status_code,
-            found=error.status_code != 403,
+            heading=_refusal_heading(error.status_code, request.method),
             explanation=explanation,
         )
 
@@ -192,6 +193,15 @@ class StatusPages:
         usual = {"here": "", "now_ms": now_ms}
         text = self._templates.get_template(name).render(**usual | values)
         return HTMLResponse(text, status_code, headers=dict(PAGE))
+
+
+def _refusal_heading(status: int, method: str) -> str:
+    """Pure."""
+    if method == "POST":
+        return "This was not done"
+    if status >= 500:
+        return "This page cannot be shown at the moment"
+    return "Page not found" if status == 404 else "This page is not shown here"
 
 
 class _ByPath:
@@ -245,7 +255,8 @@ def app(
     recognition = Recognition(config, views.now_ms)
     audit = AccessAudit(config.sign_in.file, views.now_ms)
     acts = audit if config.needs_sign_in else None
-    guard = RouteGuard(config.needs_sign_in, config.sign_in.is_on, views.now_ms)
+    kept_forms = KeptFormPage(pages.page, views.now_ms)
+    guard = RouteGuard(config.needs_sign_in, config.sign_in.is_on, kept_forms)
     routes = [
         PageRoute("/", sites.sites, Right.SEE_STATUS),
         PageRoute("/sites/{site}", sites.site, Right.SEE_STATUS),
@@ -261,6 +272,7 @@ def app(
         PageRoute("/catalogue", pages.catalogue, Right.SEE_STATUS),
         PageRoute("/accessibility", pages.accessibility, Right.SEE_PUBLIC),
         PageRoute("/api/status.json", pages.status, Right.SEE_STATUS),
+        PageRoute("/form/{reference}", kept_forms.page, Right.SEE_PUBLIC),
         PageRoute("/healthz", pages.healthz, Right.SEE_PUBLIC),
         PageRoute("/static/{name}", pages.static, Right.SEE_PUBLIC),
     ]
@@ -279,10 +291,7 @@ def app(
     if fleet is not None and config.fleet:
         shown_fleet = FleetPage(fleet, views.answers, views.now_ms, pages.page)
         routes.append(PageRoute("/fleet", shown_fleet.page, Right.SEE_FLEET))
-    sign_in = SignInPages(
-        config, recognition, audit, guard.kept_forms, pages.page, views.now_ms
-    )
-    routes += sign_in.routes
+    routes += SignInPages(config, recognition, audit, pages.page, views.now_ms).routes
     if config.sign_in.is_on:
         routes += AdminPages(
             recognition.users, recognition.sessions, audit, pages.page

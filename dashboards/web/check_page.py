@@ -136,8 +136,11 @@ class CheckPage:
             refused = await asyncio.to_thread(self._keep, code, check)
         except (sqlite3.Error, OSError) as error:
             _log.error("check_not_kept", error=repr(error))
-            text = "The result could not be sent. Read it out to the service desk."
-            raise HTTPException(503, text) from None
+            text = (
+                "The result could not be sent. Try again in a minute, or read it out "
+                "to the service desk"
+            )
+            return self._sent(fields, typed, text, 503)
         if refused:
             return self._sent(fields, typed, refused, 403)
         return self._sent(fields, "", "", 200)

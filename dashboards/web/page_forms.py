@@ -2,7 +2,8 @@
 
 A form carries a token that is made of a secret in the browser's cookie. If the token is
 not the present one (the session has ended, or the page was open in another browser),
-what was typed is kept in memory for half an hour, and shown to be sent again.
+or if it cannot be done now, what was typed is kept in memory for half an hour, and
+shown to be sent again.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from dashboards.web.visitor_recognition import present_request
 from dashboards.web.visitors import Right
 
 FORM_TOKEN = "form_token"
-_MOST_BODY_BYTES = 8_192
+# More than any field may have, so that what is too long is named and comes back.
+_MOST_BODY_BYTES = 32_768
 _MOST_FIELDS = 20
 _KEPT_MS = 1_800_000
-_MOST_KEPT = 500
+_MOST_KEPT, _MOST_KEPT_CHARACTERS = 500, 2_000_000
 # They are typed again, and kept nowhere.
 _NEVER_KEPT = frozenset({"password", FORM_TOKEN})
 
@@ -34,27 +36,31 @@ class FormStale(Exception):
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         super().__init__("the form is not of this session")
-        self.fields = {
-            name: text for name, text in fields.items() if name not in _NEVER_KEPT
-        }
+        self.fields = dict(fields)
 
 
 class KeptForm(msgspec.Struct, frozen=True):
     """What was typed for `path`, in the browser that has the secret `browser`.
-    `right`: what it takes to send it."""
+    `right`: what it takes to send it; `why`: a sentence if it could not be done."""
 
     path: str
     right: Right
     fields: dict[str, str]
     browser: str
     until_ms: int
+    why: str = ""
+
+    @property
+    def characters(self) -> int:
+        return sum(len(name) + len(text) for name, text in self.fields.items())
 
 
 class KeptForms:
-    """Forms whose session had ended, until they are sent again. In memory."""
+    """Forms that were not done, until they are sent again. In memory."""
 
     def __init__(self) -> None:
         self._by_reference: dict[str, KeptForm] = {}
+        self._characters = 0
 
     def keep(
         self,
@@ -63,17 +69,24 @@ class KeptForms:
         fields: dict[str, str],
         browser: str,
         now_ms: int,
-    ) -> str:
-        """Returns its reference."""
+        why: str = "",
+    ) -> tuple[str, KeptForm]:
+        """Returns its reference, and the form without passwords."""
         for reference, form in list(self._by_reference.items()):
-            full = len(self._by_reference) >= _MOST_KEPT
+            full = (
+                len(self._by_reference) >= _MOST_KEPT
+                or self._characters > _MOST_KEPT_CHARACTERS
+            )
             if not full and now_ms < form.until_ms:
                 break  # they are in the order of their ends
             del self._by_reference[reference]
+            self._characters -= form.characters
+        shown = {name: text for name, text in fields.items() if name not in _NEVER_KEPT}
         reference = secrets.token_urlsafe(16)
-        kept = KeptForm(path, right, fields, browser, now_ms + _KEPT_MS)
+        kept = KeptForm(path, right, shown, browser, now_ms + _KEPT_MS, why)
         self._by_reference[reference] = kept
-        return reference
+        self._characters += kept.characters
+        return reference, kept
 
     def find(self, reference: str, browser: str, now_ms: int) -> KeptForm | None:
         form = self._by_reference.get(reference)
@@ -86,9 +99,15 @@ async def read_form(request: Request) -> dict[str, str]:
     """The fields of one of our own forms. Raises `FormStale`, or `HTTPException` if it
     is none."""
     fields = await read_fields(request)
+    request.state.form = fields
     if not present_request().is_own_form(fields.pop(FORM_TOKEN, "")):
         raise FormStale(fields)
     return fields
+
+
+def form_that_was_read(request: Request) -> dict[str, str] | None:
+    """What `read_form` found in this request; None if it has not read it."""
+    return getattr(request.state, "form", None)
 
 
 async def read_fields(request: Request) -> dict[str, str]:

@@ -11,19 +11,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from dashboards.web.kept_form_page import KeptFormPage
 from dashboards.web.page_forms import (
     FormStale,
-    KeptForms,
+    form_that_was_read,
     is_from_elsewhere,
     read_fields,
 )
-from dashboards.web.visitor_recognition import (
-    is_background,
-    present_request,
-    present_visitor,
-)
+from dashboards.web.visitor_recognition import is_background, present_visitor
 from dashboards.web.visitors import Right
-from probes.wire.clock import WallClock
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -53,13 +49,13 @@ class PageRoute(NamedTuple):
 
 class RouteGuard:
     """Runs the handler of a route only for those who may; others are led to the
-    sign-in (`needs_sign_in`), and what they typed is kept for them."""
+    sign-in (`needs_sign_in`). What was typed into a form that is not done is kept."""
 
     def __init__(
-        self, needs_sign_in: bool, can_sign_in: bool, now_ms: WallClock
+        self, needs_sign_in: bool, can_sign_in: bool, kept_forms: KeptFormPage
     ) -> None:
         self._needs_sign_in, self._can_sign_in = needs_sign_in, can_sign_in
-        self._now_ms, self.kept_forms = now_ms, KeptForms()
+        self._kept_forms = kept_forms
 
     def guarded(self, route: PageRoute) -> Route:
         """The route for starlette."""
@@ -75,7 +71,12 @@ class RouteGuard:
             try:
                 return await route.handler(request)
             except FormStale as stale:
-                return self._keep(request, route.right, stale)
+                return self._kept_forms.keep(request, route.right, stale.fields)
+            except HTTPException as failure:
+                fields = form_that_was_read(request)
+                if failure.status_code < 500 or fields is None:
+                    raise
+                return self._kept_forms.give_back(request, route.right, fields, failure)
 
         return Route(route.path, endpoint, methods=list(route.methods))
 
@@ -89,18 +90,10 @@ class RouteGuard:
             return JSONResponse({"error": "nobody is signed in"}, 401)
         here = request.url.path
         if request.method not in _READING:
-            stale = FormStale(await read_fields(request))
-            return self._keep(request, right, stale)
+            return self._kept_forms.keep(request, right, await read_fields(request))
         if request.url.query:
             here += f"?{request.url.query}"
         return _to_sign_in(here)
-
-    def _keep(self, request: Request, right: Right, stale: FormStale) -> Response:
-        browser = present_request().browser
-        reference = self.kept_forms.keep(
-            request.url.path, right, stale.fields, browser, self._now_ms()
-        )
-        return RedirectResponse(f"/form/{reference}", 303)
 
 
 def _to_sign_in(path: str) -> Response:

@@ -20,7 +20,6 @@ from starlette.responses import RedirectResponse, Response
 from dashboards.web.page_forms import (
     FORM_TOKEN,
     FormStale,
-    KeptForms,
     read_fields,
     read_form,
     safe_next,
@@ -59,12 +58,11 @@ class SignInPages:
         config: WebConfig,
         recognition: Recognition,
         audit: AccessAudit,
-        kept_forms: KeptForms,
         show: Callable[..., Response],
         now_ms: WallClock,
     ) -> None:
         self._config, self._recognition, self._audit = config, recognition, audit
-        self._kept_forms, self._show, self._now_ms = kept_forms, show, now_ms
+        self._show = show
         self._sign_in = config.sign_in
         oidc = self._sign_in.oidc
         self._provider = (
@@ -76,10 +74,9 @@ class SignInPages:
     @property
     def routes(self) -> list[PageRoute]:
         public = Right.SEE_PUBLIC
-        routes = [PageRoute("/form/{reference}", self.kept_form, public)]
         if not self._sign_in.is_on:
-            return routes
-        routes += [
+            return []
+        routes = [
             PageRoute("/sign-in", self.sign_in, public, ("GET", "POST")),
             PageRoute("/sign-out", self.sign_out, public, ("GET", "POST")),
             PageRoute(SIGNED_OUT_PATH, self.signed_out, public),
@@ -147,7 +144,11 @@ class SignInPages:
             return self._show("sign_out.html", others=others or ())
         about = ""
         if _EVERYWHERE in fields:
-            await self._written(sessions.end_of, session.id)
+            try:
+                await asyncio.to_thread(sessions.end_of, session.id)
+            except (sqlite3.Error, OSError) as error:
+                text = f"Your sessions could not be ended, not even this one: {error}."
+                raise HTTPException(503, text) from None
             about = _EVERYWHERE
         await self._written(sessions.end, present_request().session_secret)
         await self._record(session.name, session.id, SIGN_OUT, about)
@@ -160,24 +161,6 @@ class SignInPages:
 
     async def signed_out(self, request: Request) -> Response:
         return self._show("signed_out.html", council_url="")
-
-    async def kept_form(self, request: Request) -> Response:
-        """What was typed while the session ended, to be sent again."""
-        reference = request.path_params["reference"]
-        form = self._kept_forms.find(
-            reference, present_request().browser, self._now_ms()
-        )
-        if form is None:
-            raise HTTPException(404, "What was typed is not kept here any more.")
-        page = self._show(
-            "kept_form.html",
-            form=form,
-            may=present_visitor().may(form.right),
-            sign_in_url=f"/sign-in?next=/form/{reference}",
-        )
-        # The address that it is sent to may be a secret: the link of a message.
-        page.headers["referrer-policy"] = "no-referrer"
-        return page
 
     async def _check_password(self, request: Request) -> Response:
         fields = await read_fields(request)
@@ -208,10 +191,10 @@ class SignInPages:
         except PasswordRefused as refusal:
             await self._record_tried(request, name, refusal.detail)
             return self._form(next_path, name, {"name": str(refusal)}, refusal.status)
-        except SignInRefused as refusal:
-            return await self._refused(request, refusal)
-        except (sqlite3.Error, OSError) as error:
-            return await self._refused(request, _not_recorded(error))
+        except (SignInRefused, sqlite3.Error, OSError) as error:
+            failure = _not_recorded(error)
+            await self._note_refusal(request, failure)
+            return self._form(next_path, name, {"name": str(failure)}, failure.status)
 
     async def _begin(
         self,
@@ -267,10 +250,13 @@ class SignInPages:
             council_url=f"/sign-in/council?next={quote(next_path, safe='')}",
         )
 
-    async def _refused(self, request: Request, refusal: SignInRefused) -> Response:
+    async def _note_refusal(self, request: Request, refusal: SignInRefused) -> None:
         _log.warning("sign_in_refused", reason=refusal.detail)
         who = refusal.who or "not known"
         await self._record_refusal(request, who, "", "", refusal.detail)
+
+    async def _refused(self, request: Request, refusal: SignInRefused) -> Response:
+        await self._note_refusal(request, refusal)
         return self._show(
             "not_signed_in.html",
             refusal.status,
@@ -309,6 +295,8 @@ class SignInPages:
 
 
 def _not_recorded(error: Exception) -> SignInRefused:
+    if isinstance(error, SignInRefused):
+        return error
     return SignInRefused(
         "Your sign-in could not be recorded, so you were not signed in. Tell the "
         "people who run Towpath.",

@@ -34,7 +34,7 @@ from dashboards.web.page_views import Overview, Views
 from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.sign_in.try_limits import TryLimits
 from dashboards.web.visitor_recognition import present_visitor
-from dashboards.web.visitors import Right
+from dashboards.web.visitors import Right, Visitor
 from probes.wire.probe_list import probe_title
 from probes.wire.result_summary import result_title, summary
 from probes.wire.support_code import CODE_EXPECTED, LONGEST_TYPED, typed_code
@@ -76,10 +76,13 @@ class SupportPages:
             return self._form("", "Enter the code that the laptop shows", 400)
         # One at a time: a volley of guesses would pass the limit before any counts.
         async with self._turn:
-            return await self._open(typed)
+            try:
+                return await self._open(typed, present_visitor())
+            except HTTPException as failure:
+                # Not its code is wrong: it comes back to be sent again.
+                return self._form(typed, failure.detail, failure.status_code)
 
-    async def _open(self, typed: str) -> Response:
-        visitor = present_visitor()
+    async def _open(self, typed: str, visitor: Visitor) -> Response:
         wait_s = self._limits.wait_s(visitor.id, _EVERYBODY, time.monotonic())
         if wait_s > 0:
             await self._record(outcome="refused: too many wrong codes")

@@ -167,8 +167,8 @@ def of_ports_in_turn(
         PORTS_IN_TURN: f"the last poll reached {reached} of {ports} ports in "
         f"{duration_text(budget_s)}, as an answer takes up to "
         f"{duration_text(answer_s)}. Ports are polled in turn, so each has fewer "
-        "figures. Look for what keeps the SNMP agent busy, or raise `period_s` and "
-        "`budget_s` in [snmp]"
+        "figures. Look for what keeps the SNMP agent busy, or raise period_s and "
+        "budget_s in [snmp]"
     }
 
 
