@@ -23,6 +23,7 @@ from collectors.store import file_layout, rollup
 from collectors.store.arrow_tables import metadata
 from collectors.store.duckdb_sql import TYPES
 from collectors.store.rolled_measurements import RANKED
+from collectors.store.rollup_writer import roll_up
 from dashboards.grafana import BOARDS
 from dashboards.grafana.board import Board
 from probes.wire.catalogue import Field, Measurement
@@ -114,7 +115,7 @@ class _Files:
 
     def _roll_up(self, source: Path, step_ms: int) -> Path:
         target = self._rolled_path(source, step_ms)
-        rollup.roll_up(str(source), target, step_ms, self._declared)
+        roll_up(str(source), target, step_ms, self._declared)
         return target
 
     def _make(self, subjects: list[Tags], span: tuple[int, int], target: Path) -> int:

@@ -18,7 +18,8 @@ from collectors.store.arrow_tables import metadata
 from collectors.store.file_layout import DAY_MS, day_name
 from collectors.store.parquet_store import EmbeddedStore
 from collectors.store.query import Aggregate, Pick, Query, Row, Where
-from collectors.store.rollup import STEPS_MS, roll_up, steps_of
+from collectors.store.rollup import STEPS_MS, steps_of
+from collectors.store.rollup_writer import roll_up
 from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.sample import Value
 
@@ -298,7 +299,7 @@ def test_the_longest_step_that_is_exact_is_chosen() -> None:
     assert first(question(HOUR, Pick("ok", "mean")), private) is None
 
 
-def _delete_rows(folder: Path, day: str) -> None:
+def delete_rows(folder: Path, day: str) -> None:
     for path in folder.rglob(f"shared/plain/{day}/*.parquet"):
         path.unlink()
 
@@ -312,7 +313,7 @@ async def test_a_day_whose_rows_were_deleted_is_answered_by_its_roll_ups(
     async with embedded(tmp_path) as store:
         await store.write([batch(*rows)])
         await store.tidy(CLOSED)
-        _delete_rows(tmp_path, day_name(START))
+        delete_rows(tmp_path, day_name(START))
         for now_ms in (CLOSED, CLOSED + 2 * HOUR):
             await store.tidy(now_ms)
             [answer] = await store.query(whole)
@@ -336,7 +337,7 @@ async def test_a_day_of_one_hour_whose_rows_were_deleted_is_answered_by_its_roll
         # Its only file keeps the name of the hour.
         [rolled] = files(tmp_path, "1d")
         assert rolled.name.startswith("04-")
-        _delete_rows(tmp_path, day_name(START))
+        delete_rows(tmp_path, day_name(START))
         assert [row.values for row in await store.query(query)] == [{"whole_sum": 7}]
         await store.write([batch((START + 5 * HOUR, {"a": "x"}, {"whole": 5}))])
         for hours in (0, 2):
@@ -353,7 +354,7 @@ async def test_late_rows_of_a_day_whose_rows_were_deleted_are_added_to_it(
     async with embedded(tmp_path) as store:
         await store.write([batch(*rows)])
         await store.tidy(CLOSED)
-        _delete_rows(tmp_path, day_name(START))
+        delete_rows(tmp_path, day_name(START))
         for n in range(2):
             await store.write([batch((START + 30 + n, {"a": "x"}, {"whole": 5}))])
         expected = {"whole_sum": 1440 + 10, "whole_count": 1442}

@@ -12,16 +12,16 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
-import duckdb
 import msgspec
-import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
-from collectors.store import day_tops, duckdb_sql, file_layout, rollup, top_forms
+from collectors.store import duckdb_sql, file_layout
 from collectors.store.arrow_tables import is_damaged, metadata, tags_of
+from collectors.store.day_rollups import LABELS, DayRollUps
 from collectors.store.duck_queries import (
     DuckDb,
     DuckLimits,
@@ -53,6 +53,9 @@ RETRY_MS = 10 * 60_000
 # A reader that has listed a superseded file must still be able to open it.
 SUPERSEDED_S = 30.0
 _MERGE_S = 1800.0
+# Days are rolled up for so long at a time, the latest first: merging hours and erasing
+# a laptop's rows do not wait until a year has been caught up with.
+_ROLLED_S = 60.0
 
 
 class Compactor:
@@ -68,6 +71,7 @@ class Compactor:
         self._folder, self._catalogue = folder, catalogue
         self._recent = recent
         self._erasures = Erasures(folder.root)
+        self._rollups = DayRollUps(folder)
         self._months = MonthFiles(folder, catalogue)
         self._limits = msgspec.structs.replace(limits, threads=1, at_once=1)
         # Opened for the first merge, because that costs more than most merges.
@@ -127,11 +131,19 @@ class Compactor:
             for merge in merges:
                 if await self._merge(merge, declared, day, now_ms):
                     self._closed.add((name, merge.start_ms, merge.whole_day))
-            if not is_day_over(day_ms, now_ms):
-                continue
-            await run_to_end(asyncio.to_thread(self._roll_up, declared, day, day_ms))
+        over = [
+            (day_ms, name) for name, day_ms, _ in due if is_day_over(day_ms, now_ms)
+        ]
+        end_s = time.monotonic() + _ROLLED_S
+        for day_ms, name in sorted(over, reverse=True):
+            declared = self._catalogue.measurement(name)
+            day = self._day_folder(declared, day_ms)
+            roll_up = partial(self._rollups.roll_up, declared, day, day_ms)
+            await run_to_end(asyncio.to_thread(roll_up))
             if not self._is_unfinished(declared, day, day_ms):
                 self._days.pop((name, day_ms), None)
+            if time.monotonic() >= end_s:
+                break
         if check_all:
             await run_to_end(asyncio.to_thread(self._months.tidy, now_ms))
 
@@ -184,7 +196,7 @@ class Compactor:
                     _log.info("store_day_deleted", day=str(day))
                 elif self._is_unfinished(declared, day, start):
                     self._days.setdefault((declared.name, start), None)
-            for label in _labels(declared):
+            for label in LABELS:
                 rollups = self._folder.rollup_folder(declared, label)
                 for start, day in self._folder.days_in(rollups):
                     # Their rows may have been deleted earlier.
@@ -226,57 +238,7 @@ class Compactor:
     def _is_unfinished(self, declared: Measurement, day: Path, day_ms: int) -> bool:
         """Returns True if a day that is over has several files or no roll-up."""
         files = self._folder.files_of_day(day, day_ms)
-        return len(files) > 1 or any(
-            not self._rollup_file(declared, label, file).exists()
-            for file in files
-            if not declared.personal
-            for label in _labels(declared)
-        )
-
-    def _rollup_file(self, declared: Measurement, label: str, file: StoredFile) -> Path:
-        path = Path(file.path)
-        name = rollup.file_name(path.name, declared)
-        if label == day_tops.LABEL:
-            name = day_tops.file_name(name)
-        return self._folder.rollup_folder(declared, label) / path.parent.name / name
-
-    def _roll_up(self, declared: Measurement, day: Path, day_ms: int) -> None:
-        """Rolls up a day that is one file."""
-        current = file_layout.current_files(self._folder.files_of_day(day, day_ms))
-        if declared.personal or len(current) != 1:
-            return
-        for label in _labels(declared):
-            target = self._rollup_file(declared, label, current[0])
-            if target.exists():
-                continue
-            tmp = self._folder.root / "tmp" / f"roll-{secrets.token_hex(8)}.parquet"
-            try:
-                self._write_rollup(declared, label, current[0], tmp)
-                sync(tmp)
-                self._folder.publish([(tmp, target)])
-            except (pa.ArrowException, duckdb.Error) as error:
-                _log.warning("store_day_not_rolled_up", day=str(day), error=str(error))
-                return
-            finally:
-                tmp.unlink(missing_ok=True)
-            others = [path for path in target.parent.iterdir() if path != target]
-            kept = rollup.without_source(others, current, day_ms)
-            for other in others:
-                if other not in kept:
-                    other.unlink(missing_ok=True)
-
-    def _write_rollup(
-        self, declared: Measurement, label: str, source: StoredFile, target: Path
-    ) -> None:
-        if label == day_tops.LABEL:
-            form = top_forms.form_of(declared)
-            values = Path(source.path)
-            if form and form.step_ms:
-                label = rollup.STEPS_MS[form.step_ms]
-                values = self._rollup_file(declared, label, source)
-            day_tops.write_tops(values, target, declared)
-            return
-        rollup.roll_up(source.path, target, rollup.STEP_OF[label], declared)
+        return len(files) > 1 or self._rollups.are_missing(declared, files)
 
     async def _merge(
         self, merge: Merge, declared: Measurement, day: Path, now_ms: int
@@ -378,12 +340,6 @@ def _copy_sql(merge: Merge, declared: Measurement, target: Path) -> str:
         " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880,"
         f" KV_METADATA {{{about}}})"
     )
-
-
-def _labels(declared: Measurement) -> list[str]:
-    """Returns the roll-ups of a measurement, each after those that it is made from."""
-    tops = [day_tops.LABEL] if top_forms.form_of(declared) else []
-    return [*rollup.STEPS_MS.values(), *tops]
 
 
 def _remove(day: Path) -> None:

@@ -25,6 +25,7 @@ from collectors.store.file_layout import DAY_MS, HOUR_MS, StoredFile
 from collectors.store.month_tops import lists_file, write_month
 from collectors.store.query_files import QueryFiles
 from collectors.store.rolled_months import month_file, month_of, months_label
+from collectors.store.rollup_writer import parquet_writer, row_groups
 from collectors.store.store_folder import StoreFolder
 from probes.wire.catalogue import Catalogue, Measurement
 from probes.wire.fsync import sync
@@ -42,17 +43,19 @@ _Days = list[tuple[int, list[StoredFile]]]
 
 
 class MonthFiles:
-    """The months of one store. Only for the writer."""
+    """The months of one store. Only for the writer. `tidy` takes about `most_s`."""
 
-    def __init__(self, folder: StoreFolder, catalogue: Catalogue) -> None:
-        self._folder, self._catalogue = folder, catalogue
+    def __init__(
+        self, folder: StoreFolder, catalogue: Catalogue, most_s: float = _MOST_S
+    ) -> None:
+        self._folder, self._catalogue, self._most_s = folder, catalogue, most_s
         # Files of months that cannot be made of the days that there are.
         self._failed: set[Path] = set()
 
     def tidy(self, now_ms: int) -> None:
         """Writes the files of months that lack theirs, and deletes those that nothing
         reads. Blocking. Raises `OSError`."""
-        end_s = time.monotonic() + _MOST_S
+        end_s = time.monotonic() + self._most_s
         for declared in self._catalogue:
             if declared.personal:
                 continue
@@ -162,8 +165,8 @@ def _join(paths: Sequence[Path], target: Path) -> None:
     schemas = [pq.read_schema(path) for path in paths]
     tags = dict.fromkeys(tag for schema in schemas for tag in tags_of(schema))
     schema = pa.unify_schemas(schemas).with_metadata(metadata(tags))
-    with rollup.parquet_writer(target, schema) as writer:
-        for group in rollup.row_groups(_parts(paths, schema.empty_table())):
+    with parquet_writer(target, schema) as writer:
+        for group in row_groups(_parts(paths, schema.empty_table())):
             writer.write_table(group, len(group) or 1)
 
 

@@ -1,5 +1,6 @@
 """Roll-ups of the embedded store: days that are over, by 5 minutes, by the hour and as
-a whole, so that a query of months reads a thousandth of the rows.
+a whole, so that a query of months reads a thousandth of the rows. `rollup_writer` makes
+them.
 
 A rolled-up row replaces the rows of one series in one bucket. For each field it has the
 number of values (`:n`), their sum, minimum, maximum, the last value and its time. For a
@@ -14,17 +15,11 @@ are deleted, it answers for them until it is too old itself.
 
 from __future__ import annotations
 
-import itertools
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from collectors.store import duckdb_sql, file_layout, hourly_percentiles
-from collectors.store.arrow_tables import metadata, tags_of
 from collectors.store.duckdb_sql import TIME
 from collectors.store.file_layout import DAY_MS, HOUR_MS, Scan, StoredFile
 from collectors.store.query import Pick, Query, field_types, weight_field
@@ -46,13 +41,17 @@ _NEEDS = {
 _NEEDS_WEIGHTED = {"mean": ("product", "weight"), "weight": ("weight",)}
 # `day-<first>-<last>-<revision>`, which the weights may follow.
 _SOURCE_PARTS = 4
-# Each row group has a description of every column, whatever its number of rows.
-_ROW_GROUP = 49_152
-# A column with more different values is faster to read without a dictionary.
-_DICTIONARY_BYTES = 1 << 16
-_NUMBERS = ("n", "sum", "min", "max", "last", "last_ms")
-_TEXTS = ("n", "last", "last_ms")
-_ARROW = {"n": "count", "sum": "sum", "min": "min", "max": "max", "last": "last"}
+
+
+def steps_kept(declared: Measurement) -> dict[int, str]:
+    """Returns the steps by which a measurement is rolled up, the shortest first: days,
+    and those longer than its period. By a shorter one there would be as many rows as
+    before, with more columns."""
+    return {
+        step_ms: label
+        for step_ms, label in reversed(STEPS_MS.items())
+        if step_ms > declared.period_s * 1000 or step_ms == DAY_MS
+    }
 
 
 def weights_of(declared: Measurement) -> dict[str, str]:
@@ -207,124 +206,6 @@ def is_identity(query: Query, declared: Measurement) -> bool:
             for pick in query.picks
         )
     )
-
-
-def roll_up(source: str, target: Path, step_ms: int, declared: Measurement) -> None:
-    """Rolls up the file of a day, part by part, in one pass. Blocking."""
-    weights, descriptions = weights_of(declared), declared.descriptions
-    by_hour = step_ms == HOUR_MS
-    percentiles = hourly_percentiles.fields_of(declared) if by_hour else ()
-    file = pq.ParquetFile(source)
-    tags = tags_of(file.schema_arrow)
-    described = [tag for tag in tags if tag in descriptions]
-    identity = [tag for tag in tags if tag not in descriptions]
-    parts = (
-        _rolled(rows, identity, described, step_ms, weights, percentiles)
-        for rows in _parts(file, identity, step_ms)
-    )
-    first = next(parts)
-    schema = first.schema.with_metadata(metadata(tags))
-    with parquet_writer(target, schema) as writer:
-        for group in row_groups(itertools.chain([first], parts)):
-            writer.write_table(group.cast(schema))
-
-
-def parquet_writer(target: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(
-        target,
-        schema,
-        compression="zstd",
-        dictionary_pagesize_limit=_DICTIONARY_BYTES,
-    )
-
-
-def row_groups(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Yields `parts` joined to tables that are large enough for a row group."""
-    gathered: list[pa.Table] = []
-    for part in parts:
-        gathered.append(part)
-        if sum(map(len, gathered)) >= _ROW_GROUP:
-            yield pa.concat_tables(gathered)
-            gathered = []
-    if gathered:
-        yield pa.concat_tables(gathered)
-
-
-def _parts(
-    file: pq.ParquetFile, keys: Sequence[str], step_ms: int
-) -> Iterator[pa.Table]:
-    """Yields the rows of a file by `keys` and time, in parts that end with a bucket."""
-    remainder: pa.Table | None = None
-    for n in range(file.num_row_groups):
-        rows = file.read_row_group(n)
-        if remainder is not None:
-            rows = pa.concat_tables([remainder, rows]).combine_chunks()
-        if n == file.num_row_groups - 1:
-            yield rows
-            return
-        # The last bucket may continue in the next part.
-        last = rows.slice(len(rows) - 1).to_pylist()[0]
-        in_last_bucket = pc.equal(pc.divide(rows[TIME], step_ms), last[TIME] // step_ms)
-        for key in keys:
-            same = (
-                pc.is_null(rows[key])
-                if last[key] is None
-                else pc.fill_null(pc.equal(rows[key], last[key]), False)
-            )
-            in_last_bucket = pc.and_(in_last_bucket, same)
-        count = pc.sum(in_last_bucket).as_py()
-        remainder = rows.slice(len(rows) - count)
-        if count < len(rows):
-            yield rows.slice(0, len(rows) - count)
-
-
-def _rolled(
-    rows: pa.Table,
-    identity: Sequence[str],
-    described: Sequence[str],
-    step_ms: int,
-    weights: Mapping[str, str],
-    percentiles: Sequence[str],
-) -> pa.Table:
-    """Rolls up `rows`, which are sorted by the tags of `identity` and time."""
-    times = rows[TIME]
-    columns = {TIME: pc.multiply(pc.divide(times, step_ms), step_ms)}
-    columns |= {tag: pc.fill_null(rows[tag], "") for tag in (*identity, *described)}
-    aggregates = [(tag, "last") for tag in described]
-    names = [TIME, *identity, *described]
-    for field in rows.column_names:
-        if field in columns:
-            continue
-        values, when = rows[field], f"{field}:when"
-        is_text = pa.types.is_string(values.type) or pa.types.is_large_string(
-            values.type
-        )
-        columns[field] = values
-        columns[when] = pc.if_else(pc.is_valid(values), times, None)
-        for part in _TEXTS if is_text else _NUMBERS:
-            aggregates.append(
-                (when, "max") if part == "last_ms" else (field, _ARROW[part])
-            )
-            names.append(f"{field}:{part}")
-    for field, weight in weights.items():
-        if not {field, weight} <= set(rows.column_names):
-            continue
-        values = rows[field].cast(pa.float64())
-        weight_values = rows[weight].cast(pa.float64())
-        columns[f"{field}:product"] = pc.multiply(values, weight_values)
-        columns[f"{field}:weight"] = pc.if_else(
-            pc.is_valid(values), weight_values, None
-        )
-        for part in _NEEDS_WEIGHTED["mean"]:
-            aggregates.append((f"{field}:{part}", "sum"))
-            names.append(f"{field}:{part}")
-    listed = [field for field in percentiles if field in columns]
-    aggregates += [(field, "list") for field in listed]
-    names += [f"{field}:{hourly_percentiles.PART}" for field in listed]
-    keys = [TIME, *identity]
-    grouped = pa.table(columns).group_by(keys, use_threads=False).aggregate(aggregates)
-    grouped = grouped.rename_columns(names)
-    return hourly_percentiles.of_lists(grouped, len(names) - len(listed))
 
 
 def _empty_rows(

@@ -16,8 +16,9 @@ from probes.wire.catalogue import Measurement
 from probes.wire.fsync import sync
 
 DAMAGED_SUFFIX = ".aside"
-# Every rolled-up day has it.
-_SHORTEST_STEP = "5m"
+# Every rolled-up day has one of them: what is measured rarely has no five minutes, and
+# older versions made no whole days.
+_ROLLED = ("5m", "1d")
 
 
 class StoreFolder:
@@ -84,8 +85,10 @@ class StoreFolder:
     ) -> Iterator[tuple[int, list[StoredFile]]]:
         """Yields (start, current files) of each day in `[from_ms, to_ms)`, even if its
         files were deleted and only roll-ups are left."""
-        rolled = self.days_in(self.rollup_folder(declared, _SHORTEST_STEP))
-        for start, day in sorted(dict([*rolled, *self.days(declared)]).items()):
+        days = dict(self.days(declared))
+        for label in _ROLLED:
+            days |= self.days_in(self.rollup_folder(declared, label))
+        for start, day in sorted(days.items()):
             if start < to_ms and from_ms < start + DAY_MS:
                 own = self.measurement_folder(declared) / day.name
                 yield start, file_layout.current_files(self.files_of_day(own, start))
