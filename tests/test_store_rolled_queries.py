@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 
 import council
+import msgspec
 import pytest
 import services
 from hypothesis import given
@@ -87,8 +88,11 @@ def _queries() -> list[Query]:
     in_use = (Pick("in_use_ratio", "max"),)
     by = ("site", "device", "port")
     where = (Where("device", ("sw0",), negate=True),)
+    busiest = report_queries.ports_use(START, END, None)
     return [
         *asked,
+        # Whole days, so that ranks of days tell which ports may be the busiest.
+        msgspec.structs.replace(busiest, highest=highest),
         Query("interface", in_use, *odd, where, by, highest=highest),
         Query("interface", (Pick("speed_bps", "last"),), *odd, (), ("site",)),
         Query("device", counts, START - 9 * DAY, START - DAY, (), ("device",), DAY),

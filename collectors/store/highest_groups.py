@@ -23,6 +23,23 @@ def highest_groups(query: Query, values: Mapping[Group, float]) -> set[Group]:
     return {group for group in values if subject_of(query, group) in kept}
 
 
+def possible_groups(
+    query: Query, least: Mapping[Group, float], most: Mapping[Group, float]
+) -> set[Group]:
+    """Returns the groups that may be among those that it keeps: those that reach the
+    lowest value that one of the highest has at least. `least`, `most`: values between
+    which the highest of each group is."""
+    assert query.highest is not None
+    lowest = lowest_kept(query.highest, subject_values(query, least))
+    highest = subject_values(query, most)
+    return {
+        group
+        for group in most
+        for subject in (subject_of(query, group),)
+        if highest[subject] >= lowest[subject[0]]
+    }
+
+
 def lowest_kept(
     highest: Highest, by_subject: Mapping[Group, float]
 ) -> dict[str, float]:

@@ -12,10 +12,19 @@ import msgspec
 from collectors.store.influx_http import InfluxSeries, InfluxServer
 from collectors.store.influxql import conditions, show_tag_values
 from collectors.store.query import PERCENTILES, Query, Row, Where
+from collectors.store.rank_bounds import (
+    bounded_days,
+    bounds_text,
+    by_subject,
+    groups_within,
+    outside_texts,
+)
 from collectors.store.rolled_buckets import RolledBuckets
 from collectors.store.rolled_measurements import STEPS_MS, rolled_name
 from collectors.store.rolled_reading import (
     Merged,
+    Piece,
+    Span,
     means_pieces,
     means_text,
     of_rows,
@@ -56,6 +65,9 @@ class RolledQueries:
         complete = partial(self._buckets.spans, declared)
         if query.mean_step_ms:
             found = means_pieces(query, declared, complete, self._now_ms())
+            days = bounded_days(query, declared, complete)
+            if days and declared.tags[0].name in query.group_by:
+                return await self._of_highest(query, declared, found, days)
             return await self._by_subjects(
                 query, declared, lambda own: means_text(own, declared, found)
             )
@@ -84,6 +96,28 @@ class RolledQueries:
             merged.rows(),
             await self._by_subjects(others, declared),
         )
+
+    async def _of_highest(
+        self, query: Query, declared: Measurement, found: list[Piece], days: Span
+    ) -> list[Row]:
+        """Returns the rows of the groups that may be among the highest, and of some
+        others."""
+        tag = declared.tags[0].name
+        bounds = await self._server.query(
+            self._database, bounds_text(query, declared, days)
+        )
+        outside = [
+            series
+            for text in outside_texts(query, declared, days)
+            for series in await self._server.query(self._database, text)
+        ]
+        groups = groups_within(query, bounds, outside)
+        rows: list[Row] = []
+        for subject, others in by_subject(query, groups, tag).items():
+            where = (*query.where, Where(tag, (subject,)), *others)
+            own = msgspec.structs.replace(query, where=where)
+            rows += await self._answer_rows(own, means_text(own, declared, found))
+        return rows
 
     async def _by_subjects(
         self,

@@ -10,12 +10,7 @@ from typing import NamedTuple
 
 from collectors.store import day_tops, duckdb_sql, rollup, top_sql
 from collectors.store.duck_queries import Cells
-from collectors.store.highest_groups import (
-    Group,
-    lowest_kept,
-    subject_of,
-    subject_values,
-)
+from collectors.store.highest_groups import Group, possible_groups
 from collectors.store.percentile_sql import rank
 from collectors.store.query import Query, field_types, means_query
 from collectors.store.query_files import ChosenFiles, TopFiles, join_files
@@ -35,7 +30,7 @@ RunSql = Callable[[str], Awaitable[Cells]]
 OpenMonths = Callable[[Collection[str]], TopFiles]
 _VALUE_BYTES = 8
 # This part of DuckDB's memory may have the highest values of the series.
-_MEMORY_SHARE = 0.25
+_MEMORY_SHARE = 0.02
 
 
 class Outline(NamedTuple):
@@ -151,7 +146,6 @@ def _outlines(query: Query, cells: Cells) -> dict[Group, tuple[Outline, ...]]:
 def _candidates(query: Query, outlines: Outlines) -> set[Group]:
     """Returns the groups that may be among the highest: those that reach the lowest
     value that one of the highest has at least."""
-    assert query.highest is not None
     least: dict[Group, float] = {}
     most: dict[Group, float] = {}
     for group, fields in outlines.items():
@@ -160,14 +154,7 @@ def _candidates(query: Query, outlines: Outlines) -> set[Group]:
             most[group] = max(bounds)
             floors = [field.floor for field in fields if field.floor is not None]
             least[group] = max(floors, default=-math.inf)
-    lowest = lowest_kept(query.highest, subject_values(query, least))
-    highest = subject_values(query, most)
-    return {
-        group
-        for group in most
-        for subject in (subject_of(query, group),)
-        if highest[subject] >= lowest[subject[0]]
-    }
+    return possible_groups(query, least, most)
 
 
 async def _of_groups(
