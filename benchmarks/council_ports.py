@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
+from benchmarks.council_days import DAY_FILE
 from collectors.server_measurements import CATALOGUE
 from collectors.store import day_tops, file_layout
 from collectors.store.arrow_tables import metadata
@@ -52,7 +53,7 @@ _PORTS = (
 
 
 def write_ports(store: Path, day_ms: int, day: int, sites: int, is_off: bool) -> int:
-    """Writes a day, the `day`th; returns how many rows of ports it stands for.
+    """Writes a day of the kind `day`; returns how many rows of ports it stands for.
     `is_off`: nothing was polled from two to nine in the night."""
     declared = CATALOGUE.measurement(_NAME)
     tags = [tag.name for tag in declared.tags]
@@ -73,7 +74,7 @@ def write_ports(store: Path, day_ms: int, day: int, sites: int, is_off: bool) ->
                 table = connection.sql(_rolled(day_ms, minutes)).to_arrow_table()
                 table = table.replace_schema_metadata(metadata(tags))
                 if step not in writers:
-                    path = _path(store, step, day_ms, day)
+                    path = _path(store, step, day_ms)
                     writers[step] = stack.enter_context(
                         pq.ParquetWriter(
                             path,
@@ -84,16 +85,16 @@ def write_ports(store: Path, day_ms: int, day: int, sites: int, is_off: bool) ->
                     )
                 writers[step].write_table(table, _ROW_GROUP)
                 rows += 5 * len(table) if step == "5m" else 0
-    fives, tops = (_path(store, step, day_ms, day) for step in ("5m", day_tops.LABEL))
+    fives, tops = (_path(store, step, day_ms) for step in ("5m", day_tops.LABEL))
     tops = tops.with_name(day_tops.file_name(fives.name))
     day_tops.write_tops(fives, tops, declared)
     return rows
 
 
-def _path(store: Path, step: str, day_ms: int, day: int) -> Path:
+def _path(store: Path, step: str, day_ms: int) -> Path:
     folder = store / f"shared-{step}" / _NAME / file_layout.day_name(day_ms)
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / file_layout.stored_file_name(day_ms, True, day + 1, day + 1)
+    return folder / DAY_FILE
 
 
 def _fives(ports: str, day: int, where: str) -> str:

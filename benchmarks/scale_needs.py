@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 COSTS = Path(__file__).with_name("measured_costs.toml")
 PERIOD_S = 60.0
 DAY_S = 86_400.0
+MONTH_DAYS = 365 / 12
 SWITCHES = (1_000, 10_000, 100_000)
 LAPTOPS = (2_000, 60_000, 1_000_000)
 DARK = "alert, most devices dark"
@@ -44,6 +45,7 @@ def needs(costs: Costs, switches: int, laptops: int) -> list[Need]:
     """Everything that this estate needs while all laptops are on."""
     switch, laptop, journal = costs["switch"], costs["laptop"], costs["journal"]
     influx, alert, machine = costs["influxdb"], costs["alert"], costs["machine"]
+    embedded = costs["embedded"]
     poll_rows, report_rows = row_rates(costs, switches, laptops)
     rows = poll_rows + report_rows
     read_us = (
@@ -66,6 +68,14 @@ def needs(costs: Costs, switches: int, laptops: int) -> list[Need]:
         + switches * switch["poller_kb"] / 1000
         + series * alert["series_bytes"] * 1e-6
     )
+    # The embedded store alone has them.
+    tops_gb = (
+        switches
+        * embedded["ports"]
+        * 1e-9
+        * machine["days"]
+        * (embedded["tops_day_bytes"] + embedded["tops_month_bytes"] / MONTH_DAYS)
+    )
     wire_bits = 8 * (
         switches / PERIOD_S * switch["wire_bytes"]
         + deliveries * laptop["delivery_bytes"]
@@ -87,6 +97,12 @@ def needs(costs: Costs, switches: int, laptops: int) -> list[Need]:
         Need("InfluxDB", server, "cores", server / machine["cores"]),
         Need("memory", memory_mb / 1000, "GB", memory_mb / 1000 / machine["memory_gb"]),
         Need("store's disk", stored_gb, "GB", stored_gb / machine["disk_gb"]),
+        Need(
+            "tops of days and months, embedded store",
+            tops_gb,
+            "GB",
+            tops_gb / machine["disk_gb"],
+        ),
         Need(
             "journal's disk",
             journal_mb_s,

@@ -1,37 +1,33 @@
-"""Writes a month of a council into the embedded store, in the same layout as its
-writer: one file per day and measurement, and roll-ups; of ports, roll-ups alone. For
-benchmarks of reports.
+"""Writes days of a council into the embedded store, in the same layout as its writer:
+one file per day and measurement. For benchmarks of reports.
 
 A site has a router with 4 ports, two switches with 24 and a line; every third site has
-a backup line too. Devices are polled every minute. Rows are complete. Each
-device is down once for an hour and a half, one in sixty answers nine polls out of ten,
-in one night nothing is polled, and for two hours the monitor is cut off.
+a backup line too. Devices are polled every minute. Rows are complete. Of 28 devices one
+is down on a day, for an hour and a half, and one in sixty answers nine polls out of
+ten.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
 
-from benchmarks.council_ports import write_ports
 from collectors.server_measurements import CATALOGUE
 from collectors.store import file_layout
 from collectors.store.arrow_tables import metadata
 from collectors.store.duckdb_sql import TYPES
-from collectors.store.parquet_store import EmbeddedStore
 from probes.wire.call_cause import CAUSES
 
 DAY_MS = 86_400_000
-_PERIOD_MS = 60_000
-_NIGHT_OFF = 11
-_NO_TROUBLE = 99
+# Of eight kinds of days one has a night in which nothing is polled and, later,
+# two hours in which the monitor is cut off.
+KINDS, NIGHT_OFF = 8, 7
+# Each day was written once.
+DAY_FILE = file_layout.stored_file_name(0, True, 1, 1)
 _SITES = "SELECT s, printf('site-%03d', s) AS site FROM range({first}, {sites}) t(s)"
 # The rows of this many sites are sorted at once.
 _SITES_AT_ONCE = 20
@@ -47,14 +43,14 @@ _FILLERS = {
     "DOUBLE": "hash(time_ms) % 1000 / 8.0",
     "VARCHAR": "'up'",
 }
-# {at} is the start of the day, {day} its number; m is the minute.
-_MEASUREMENTS = {
+# {at} is the start of the day, {day} its kind; m is the minute.
+MEASUREMENTS = {
     "device": (
         "SELECT {at} + m * 60000 + hash(device) % 60 * 1000 AS time_ms, device, site,"
-        " role, CASE WHEN {day} = 20 AND m BETWEEN 600 AND 719"
+        " role, CASE WHEN {day} = 7 AND m BETWEEN 600 AND 719"
         " OR hash(device, 1) % 28 = {day} AND m - hash(device, 2) % 1300 BETWEEN 0 AND"
         " 89 OR (s * 3 + d) % 60 = 7 AND"
-        " hash(device, m, {day}) % 10 = 0 THEN 0 ELSE 1 END AS up,"
+        " hash(device, m, {day}) % 10 = 0 THEN 0 ELSE 1 END AS up, 1 AS answered,"
         " 12.0 + hash(m, device) % 100 / 10 AS duration_ms"
         f" FROM ({_DEVICES}), range(1440) t(m)"
     ),
@@ -92,41 +88,18 @@ _MEASUREMENTS = {
 }
 
 
-def write_days(
-    store: Path, first: datetime, days: int, sites: int, measurements: Iterable[str]
-) -> int:
-    """Writes files of whole days; returns the number of rows."""
-    first_ms = int(first.timestamp()) * 1000
-    return sum(
-        write(store, name, sites, (at, at + DAY_MS), day, whole_day=True)
-        for name in measurements
-        for day, at in enumerate(range(first_ms, first_ms + days * DAY_MS, DAY_MS))
-    )
-
-
-def write(
-    store: Path,
-    measurement: str,
-    sites: int,
-    span: tuple[int, int],
-    number: int,
-    whole_day: bool = False,
-) -> int:
-    """Writes one file for a span within a day, sorted; returns the number of rows.
-    `number` is that of the write. For whole days it also selects the day's faults."""
-    at = span[0] // DAY_MS * DAY_MS
+def write_day(store: Path, measurement: str, sites: int, at: int, kind: int) -> int:
+    """Writes the file of the day that begins at `at`, sorted; returns the number of
+    rows. `kind` selects the day's faults."""
     declared = CATALOGUE.measurement(measurement)
     tags = [tag.name for tag in declared.tags]
     order = ", ".join(f'"{column}"' for column in (*declared.identity, "time_ms"))
-    day = number if whole_day else _NO_TROUBLE
-    where = f"time_ms >= {span[0]} AND time_ms < {span[1]}"
-    if day == _NIGHT_OFF:
+    where = f"time_ms >= {at} AND time_ms < {at + DAY_MS}"
+    if kind == NIGHT_OFF:
         where += f" AND time_ms NOT BETWEEN {at + 7_200_000} AND {at + 32_400_000}"
     target = store / "shared" / measurement / file_layout.day_name(at)
     target.mkdir(parents=True, exist_ok=True)
-    path = target / file_layout.stored_file_name(
-        span[0], whole_day, number + 1, number + 1
-    )
+    path = target / DAY_FILE
     # Others are not in the order of their sites.
     by_site = measurement in ("device", "line")
     step = _SITES_AT_ONCE if by_site else sites
@@ -137,8 +110,8 @@ def write(
         )
         writer: pq.ParquetWriter | None = None
         for first in range(0, sites, step):
-            select = _MEASUREMENTS[measurement].format(
-                at=at, day=day, first=first, sites=min(sites, first + step)
+            select = MEASUREMENTS[measurement].format(
+                at=at, day=kind, first=first, sites=min(sites, first + step)
             )
             rows = connection.sql(
                 f"SELECT {_columns(connection, measurement, select)} FROM ({select})"
@@ -176,12 +149,6 @@ def _types(measurement: str) -> dict[str, str]:
     }
 
 
-async def roll_up(folder: Path, now_ms: int) -> None:
-    """Compacts and rolls up past days, as the store's writer does."""
-    async with EmbeddedStore(folder, CATALOGUE) as store:
-        await store.tidy(now_ms)
-
-
 def estate_toml(sites: int) -> str:
     """The estate that the rows belong to."""
     lines = []
@@ -216,24 +183,8 @@ def settings_toml(folder: Path) -> str:
     )
 
 
-def write_report_month(folder: Path, sites: int) -> int:
-    """Writes October 2026 for `sites` sites under `folder`, and the part of September
-    that the report reads; returns the number of rows."""
-    _write_settings(folder, sites)
-    store = folder / "store"
-    before = datetime(2026, 8, 31, tzinfo=UTC)
-    rows = write_days(store, before, 31, sites, _MEASUREMENTS)
-    first = datetime(2026, 10, 1, tzinfo=UTC)
-    rows += write_days(store, first, 31, sites, _MEASUREMENTS)
-    for day in range(31):
-        at = int(first.timestamp()) * 1000 + day * DAY_MS
-        rows += write_ports(store, at, day, sites, is_off=day == _NIGHT_OFF)
-    now = datetime(2026, 11, 3, tzinfo=UTC)
-    asyncio.run(roll_up(store, int(now.timestamp() * 1000)))
-    return rows
-
-
-def _write_settings(folder: Path, sites: int) -> None:
+def write_settings(folder: Path, sites: int) -> None:
+    """Writes the settings and the estate of a council of so many sites."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "estate.toml").write_text(estate_toml(sites))
     (folder / "towpath.toml").write_text(settings_toml(folder))
