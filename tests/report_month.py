@@ -23,6 +23,7 @@ from dashboards.report.report_data import (
     gather_content,
 )
 from dashboards.report.report_tables import report_tables
+from dashboards.step_progress import Progress, untold
 
 HOUR_MS = council.HOUR_MS
 OCTOBER = Month(2026, 10)
@@ -61,6 +62,7 @@ def month_content(
     store: Any = STORE,
     now_ms: int = NOW_MS,
     month: Month = OCTOBER,
+    progress: Progress = untold,
 ) -> ReportContent:
     estate = council.estate()
     return asyncio.run(
@@ -72,6 +74,7 @@ def month_content(
             now_ms,
             AlertHistory(alerts or [], silences or []),
             ReportSettings(periods=PollPeriods(STEP_MS, STEP_MS)),
+            progress,
         )
     )
 

@@ -73,7 +73,7 @@ def test_a_port_that_was_described_anew_has_its_latest_description() -> None:
     ]
     store = MemoryStore(samples)
     span = OCTOBER.from_ms, OCTOBER.to_ms
-    [port] = asyncio.run(gather_ports(store.query, span, None))["s"]
+    [port] = asyncio.run(gather_ports(store.query, span, ["s"]))["s"]
     assert port.description == "annexe"
 
 

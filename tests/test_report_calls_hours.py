@@ -19,14 +19,15 @@ from collectors.estate.opening_hours import (
 )
 from collectors.experience.groups import LEAST
 from collectors.server_measurements import CATALOGUE
-from collectors.store.query import Row
+from collectors.store.answer_series import series_of_rows
+from collectors.store.query import Query, Row
 from dashboards import figure_text
 from dashboards.report.group_calls import (
     MergedFigures,
     gather_calls,
     stretches,
 )
-from dashboards.report.report_queries import GROUP_FIELDS
+from dashboards.report.report_queries import GROUP_FIELDS, experience
 from probes.wire.sample import Value
 
 _hours = st.builds(
@@ -75,7 +76,9 @@ def test_figures_of_stretches_merge_to_the_figure_of_all_rows(
     for calls, poor, day in rows:
         values: dict[str, Value] = {"calls_count": 1, "calls_sum": calls}
         values |= {"call_poor_ratio_mean": poor, "call_poor_ratio_weight": float(calls)}
-        whole.add(Row(None, {}, values), date(2026, 10, 5 + day))
+        row = Row(day, {}, values)
+        [series] = series_of_rows([row], experience([(0, 1)]))
+        whole.add(series, {day: date(2026, 10, 5 + day)})
     total = sum(calls for calls, _, _ in rows)
     expected = sum(calls * poor for calls, poor, _ in rows) / total
     assert whole.values == {"call_poor_ratio_mean": pytest.approx(expected)}
@@ -91,13 +94,14 @@ def test_every_group_figure_of_the_report_has_a_weight() -> None:
 async def test_the_number_of_queries_does_not_grow_with_the_sites() -> None:
     asked = 0
 
-    async def ask(query: object) -> list[Row]:
-        nonlocal asked
-        asked += 1
-        return []
+    class CountingStore:
+        async def query(self, query: Query) -> list[Row]:
+            nonlocal asked
+            asked += 1
+            return []
 
     sites = [Site(id=f"s{n}", name=f"S{n}") for n in range(60)]
-    await gather_calls(ask, OCTOBER, OCTOBER.to_ms, sites, LEAST)
+    await gather_calls(CountingStore(), OCTOBER, OCTOBER.to_ms, sites, LEAST)
     # One for the working hours of each month, and two for the laptops.
     assert asked == 1 + 1 + 2
 

@@ -136,7 +136,9 @@ def test_letters_that_no_font_has_are_written_by_number_with_a_note(
     tmp_path: Path,
 ) -> None:
     html = _html(store=EMPTY, names=("Old \U0001f6b2\ufdd0", "B", "C"))
-    note = write_pdf(html, style_sheet(), tmp_path / "x.pdf")
+    told: list[str] = []
+    note = write_pdf(html, style_sheet(), tmp_path / "x.pdf", told.append)
+    assert told[:2] == ["writing the PDF: page 1", "writing the PDF: page 2"]
     assert "characters that no font of this machine has" in note
     assert "fonts-noto" in note
 

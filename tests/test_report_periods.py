@@ -123,6 +123,16 @@ def test_a_running_quarter_is_provisional_and_says_so() -> None:
     assert "What these figures assume" in html
 
 
+def test_a_long_report_says_which_part_of_a_step_it_is_at() -> None:
+    told: list[str] = []
+    month_content(month=parse_period({"quarter": "2026-Q4"}), progress=told.append)
+    calls = [step for step in told if step.startswith("calls: ")]
+    assert calls[0].startswith("calls: part 1 of ")
+    assert len(calls) > 4
+    steps = {step.partition(":")[0] for step in told}
+    assert steps >= {"availability, counting days", "hours of lines", "ports"}
+
+
 def test_a_quarter_is_called_one_in_headers_and_sentences() -> None:
     content = month_content(month=parse_period({"quarter": "2026-Q4"}))
     html = render_html(content)

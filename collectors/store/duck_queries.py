@@ -59,6 +59,7 @@ class DuckDb:
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 "preserve_insertion_order": False,
+                "allocator_flush_threshold": "4MB",
             },
         )
         return self
@@ -67,6 +68,16 @@ class DuckDb:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    async def release_memory(self) -> None:
+        """Opens another DuckDB when no query runs: one keeps some of the memory of its
+        queries until it is closed."""
+        async with contextlib.AsyncExitStack() as slots:
+            for _ in range(self._limits.at_once):
+                await slots.enter_async_context(self._slots)
+            if self._connection is not None:
+                await self.__aexit__()
+                await self.__aenter__()
 
     async def rows(self, sql: str, timeout_s: float | None = None) -> Cells:
         """Runs a query and returns its rows; stops it if the caller is cancelled.

@@ -157,6 +157,10 @@ class EmbeddedStore:
             )
         return cells
 
+    async def release_memory(self) -> None:
+        """Gives back the memory that queries have used."""
+        await self._duckdb.release_memory()
+
     async def tag_values(self, query: Query, most: int) -> list[str]:
         """Returns the values of the one tag in `group_by` in the rows of `query`,
         which has no picks: at most `most`, in order. Raises as `query` does."""

@@ -39,6 +39,7 @@ from dashboards.observed.poll_queries import (
 from dashboards.observed.polling_periods import Periods
 from dashboards.observed.suspected_hours import doubtful_spans, suspected_hours
 from dashboards.observed.time_spans import Span, merged, within
+from dashboards.step_progress import Progress, told_parts, untold
 
 # This many polls more than were due may be extra ones, such as after a trap.
 _EXTRA = 2
@@ -67,6 +68,7 @@ async def observe(
     subjects: Subjects | None = None,
     is_estate: bool = True,
     exact: Sequence[Span] = (),
+    progress: Progress = untold,
 ) -> Observations:
     """Returns what was observed in `span`.
 
@@ -78,13 +80,14 @@ async def observe(
     If `run_query` returns None (the store did not answer), that counts as no rows.
     """
     observer = _Observer(
-        PollQueries(run_query, subjects or Subjects(), span),
+        PollQueries(run_query, subjects or Subjects(), span, progress),
         span,
         periods,
         merged(recorded),
         sites,
         is_estate,
         merged(exact),
+        progress,
     )
     return await observer.observe()
 
@@ -101,10 +104,12 @@ class _Observer:
         sites: Collection[str] | None,
         is_estate: bool,
         exact: Sequence[Span],
+        progress: Progress,
     ) -> None:
         self._queries, self._span, self._periods = queries, span, periods
         self._recorded, self._sites = recorded, sites
         self._is_estate, self._exact = is_estate, exact
+        self._progress = progress
         # Buckets and counts are alike, so each is kept once.
         self._due: dict[Span, tuple[int, int]] = {}
         self._counts: dict[tuple[int, int, int], PollCount] = {}
@@ -245,7 +250,8 @@ class _Observer:
         for key, hours in needed.items():
             for hour in hours:
                 by_day.setdefault(day_start(hour), {}).setdefault(key, set()).add(hour)
-        for wanted in by_day.values():
+        days = list(by_day.values())
+        for wanted in told_parts(self._progress, "reading outages", days):
             hours = {hour for device_hours in wanted.values() for hour in device_hours}
             span = min(hours), max(hours) + HOUR_MS
             around = self._around(span, self._near_ms(*span))
@@ -276,7 +282,8 @@ class _Observer:
         # One name at two sites counts as two devices here.
         names = {key: "\0".join(key) for key in self._days}
         sites = {name: key[0] for key, name in names.items()}
-        for span in doubtful_spans(self._hours, suspected, self._recorded):
+        doubtful = doubtful_spans(self._hours, suspected, self._recorded)
+        for span in told_parts(self._progress, "reading times cut off", doubtful):
             # Of the hours before and after, in which one always answered, its last
             # answer and two rounds before it.
             around = self._around(span, 2 * self._near_ms(*span))

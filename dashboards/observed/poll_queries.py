@@ -17,6 +17,7 @@ from collectors.store.query import Pick, Query, Row, SelectedSpan
 from dashboards.observed.poll_counts import DAY_MS, HOUR_MS, DeviceKey, Subjects
 from dashboards.observed.poll_history import Poll
 from dashboards.observed.time_spans import Span, in_pieces
+from dashboards.step_progress import Progress, told_parts, untold
 
 RunQuery = Callable[[Query], Awaitable[Sequence[Row] | None]]
 # Some hundred devices have tens of thousands of days in them.
@@ -51,12 +52,20 @@ class DevicesOfDays(NamedTuple):
 class PollQueries:
     """If `run_query` returns None (the store did not answer), there are no polls."""
 
-    def __init__(self, run_query: RunQuery, subjects: Subjects, span: Span) -> None:
+    def __init__(
+        self,
+        run_query: RunQuery,
+        subjects: Subjects,
+        span: Span,
+        progress: Progress = untold,
+    ) -> None:
         self._run_query, self._subjects, self._span = run_query, subjects, span
+        self._progress = progress
 
     async def days(self) -> AsyncIterator[CountedPolls]:
         """Yields the days of all devices."""
-        for piece in in_pieces(self._span, _DAYS_AT_ONCE):
+        pieces = in_pieces(self._span, _DAYS_AT_ONCE)
+        for piece in told_parts(self._progress, "counting days", pieces):
             for counted in await self._counts(piece, DAY_MS):
                 yield counted
 
@@ -65,7 +74,8 @@ class PollQueries:
     ) -> AsyncIterator[CountedPolls]:
         """Yields the hours of these devices and days, which are in order."""
         begin, last = self._span
-        for some in _some_at_once(wanted):
+        parts = _some_at_once(wanted)
+        for some in told_parts(self._progress, "counting hours", parts):
             selections = tuple(
                 SelectedSpan(
                     max(span[0], begin),

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from collectors.estate import Line
 from collectors.store.answer_series import query_series
+from collectors.store.memory_release import release_memory
 from collectors.store.query import Store
 from dashboards.observed import Span
 from dashboards.observed.time_spans import in_pieces
 from dashboards.report import report_queries
 from dashboards.report.line_hours import LineHours
 from dashboards.report.report_figures import LineFigures, line_figures
+from dashboards.step_progress import Progress, told_parts, untold
 
 _LINES_AT_ONCE = 128
 # A month of local time is a day more of UTC.
@@ -20,21 +22,30 @@ _DAYS_AT_ONCE = 32
 
 
 async def gather_lines(
-    store: Store, lines: Sequence[Line], span: Span, before: Span
+    store: Store,
+    lines: Sequence[Line],
+    span: Span,
+    before: Span,
+    progress: Progress = untold,
 ) -> dict[str, tuple[LineFigures, ...]]:
     """Returns the figures of `lines` by site, busiest first."""
     ids = [line.id for line in lines]
     if not ids:
         return {}
+    progress("lines")
     month = await store.query(report_queries.line_month(*span, ids))
     past = await store.query(report_queries.line_month_before(*before, ids))
+    await release_memory(store)
     hours = {line: LineHours() for line in ids}
-    for begin in range(0, len(ids), _LINES_AT_ONCE):
-        some = ids[begin : begin + _LINES_AT_ONCE]
-        for piece in in_pieces(span, _DAYS_AT_ONCE):
-            query = report_queries.line_hours(*piece, some)
-            for series in await query_series(store, query):
-                hours[series.tags["line"]].add(series)
+    parts = [
+        (piece, ids[begin : begin + _LINES_AT_ONCE])
+        for begin in range(0, len(ids), _LINES_AT_ONCE)
+        for piece in in_pieces(span, _DAYS_AT_ONCE)
+    ]
+    for piece, some in told_parts(progress, "hours of lines", parts):
+        query = report_queries.line_hours(*piece, some)
+        for series in await query_series(store, query):
+            hours[series.tags["line"]].add(series)
     figures = line_figures(lines, month, hours, past)
     by_site: dict[str, list[LineFigures]] = {}
     for one in sorted(figures, key=lambda figures: -(figures.use_p95 or -1.0)):

@@ -1,4 +1,4 @@
-"""Queries the ports for a report: the busiest of each site."""
+"""Queries the ports for a report: the busiest of each site, some sites at a time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,32 @@ from dashboards.observed import Span
 from dashboards.port_descriptions import described_anew, latest_descriptions
 from dashboards.report import report_queries
 from dashboards.report.report_figures import PortFigures, largest_value, port_figures
+from dashboards.step_progress import Progress, told_parts, untold
+
+# All ports of a council together would be much memory.
+_SITES_AT_ONCE = 50
 
 
 async def gather_ports(
-    ask: report_queries.AskStore, span: Span, sites: Sequence[str] | None
+    ask: report_queries.AskStore,
+    span: Span,
+    sites: Sequence[str],
+    progress: Progress = untold,
 ) -> dict[str, tuple[PortFigures, ...]]:
     """Returns the figures of the busiest ports by site, busiest first."""
+    parts = [
+        sites[begin : begin + _SITES_AT_ONCE]
+        for begin in range(0, len(sites), _SITES_AT_ONCE)
+    ]
+    found: dict[str, tuple[PortFigures, ...]] = {}
+    for some in told_parts(progress, "ports", parts):
+        found |= await _ports(ask, span, some)
+    return found
+
+
+async def _ports(
+    ask: report_queries.AskStore, span: Span, sites: Sequence[str]
+) -> dict[str, tuple[PortFigures, ...]]:
     used: dict[tuple[str, ...], Row] = {}
     for row in await ask(report_queries.ports_use(*span, sites)):
         known = used.get(key := _port(row))

@@ -12,19 +12,21 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from math import isnan
 
 from collectors.estate import Site
 from collectors.estate.opening_hours import OpeningHours, open_spans, usual_hours
 from collectors.experience.group_figures import rounded
 from collectors.local_days import local_date
-from collectors.store.query import Row
+from collectors.store.answer_series import AnswerSeries, query_series
+from collectors.store.query import Store
 from dashboards.missing_figures import LaptopCounts, laptops_query
 from dashboards.observed import Span
 from dashboards.report import report_queries
 from dashboards.report.month import ReportPeriod
 from dashboards.report.report_figures import GroupFigures
 from dashboards.report.report_queries import AskStore
-from dashboards.row_values import float_value
+from dashboards.step_progress import Progress, told_parts, untold
 
 Name = tuple[str, str]
 # A month's at least: the rows of a year together would be a gigabyte.
@@ -44,22 +46,27 @@ class MergedFigures:
     days: set[date] = field(default_factory=set)
     _sums: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def add(self, row: Row, day: date) -> None:
-        """Adds a row of `report_queries.experience`, for a span of that day."""
-        self.days.add(day)
-        self.agents = max(self.agents, int(float_value(row, "agents_max") or 0))
-        # Rows from before `calls_once` are taken as they are.
-        calls = float_value(row, "calls_once_sum")
-        self.calls += float_value(row, "calls_sum") or 0.0 if calls is None else calls
-        self.windows += int(float_value(row, "calls_count") or 0)
+    def add(self, series: AnswerSeries, days: Mapping[int, date]) -> None:
+        """Adds figures that `report_queries.experience` asks for: of spans that begin
+        at the keys of `days`."""
+        values = series.values
+        chosen = [at for at, begin in enumerate(series.times_ms) if begin in days]
+        for at in chosen:
+            self.days.add(days[series.times_ms[at]])
+            self.agents = max(self.agents, int(_known(values["agents_max"][at])))
+            # Rows from before `calls_once` are taken as they are.
+            calls = values["calls_once_sum"][at]
+            self.calls += _known(values["calls_sum"][at]) if isnan(calls) else calls
+            self.windows += int(_known(values["calls_count"][at]))
         for name in report_queries.GROUP_FIELDS:
-            mean, weight = (
-                float_value(row, f"{name}_mean"),
-                float_value(row, f"{name}_weight"),
-            )
-            if mean is not None and weight:
-                total, weights = self._sums.get(name, (0.0, 0.0))
-                self._sums[name] = total + mean * weight, weights + weight
+            means, own = values[f"{name}_mean"], values[f"{name}_weight"]
+            total, weights = self._sums.get(name, (0.0, 0.0))
+            for at in chosen:
+                if own[at] and not isnan(means[at]) and not isnan(own[at]):
+                    total += means[at] * own[at]
+                    weights += own[at]
+            if weights:
+                self._sums[name] = total, weights
 
     @property
     def values(self) -> dict[str, float]:
@@ -112,7 +119,12 @@ class Calls:
 
 
 async def gather_calls(
-    ask: AskStore, month: ReportPeriod, to_ms: int, sites: Sequence[Site], least: int
+    store: Store,
+    month: ReportPeriod,
+    to_ms: int,
+    sites: Sequence[Site],
+    least: int,
+    progress: Progress = untold,
 ) -> Calls:
     """Returns every group's calls. `sites`: all sites of the estate. `least`: the
     smallest group shown."""
@@ -122,20 +134,23 @@ async def gather_calls(
     return Calls(
         hours,
         own,
-        await _month(ask, month, (month.from_ms, to_ms), hours, own, least),
-        await _month(ask, past, (past.from_ms, past.to_ms), hours, own, least),
-        await _laptop_counts(ask, (month.from_ms, to_ms)),
+        await _month(store, month, (month.from_ms, to_ms), hours, own, least, progress),
+        await _month(
+            store, past, (past.from_ms, past.to_ms), hours, own, least, progress
+        ),
+        await _laptop_counts(store.query, (month.from_ms, to_ms)),
         least,
     )
 
 
 async def _month(
-    ask: AskStore,
+    store: Store,
     month: ReportPeriod,
     span: Span,
     hours: OpeningHours,
     own: Mapping[str, OpeningHours],
     least: int,
+    progress: Progress,
 ) -> dict[Name, MergedFigures]:
     midnights = [begin for begin, _ in month.days()]
     open_times = stretches({hours, *own.values()}, span, midnights)
@@ -145,17 +160,28 @@ async def _month(
     days = {begin: local_date(begin, month.zone) for begin in opened}
     merged: dict[Name, MergedFigures] = {}
     spans = [(begin, end) for begin, end, _ in open_times]
-    for at in range(0, len(spans), _SPANS_AT_ONCE):
-        for row in await ask(
-            report_queries.experience(spans[at : at + _SPANS_AT_ONCE])
-        ):
-            name = (row.tags.get("by", ""), row.tags.get("group", ""))
-            begin = row.time_ms or 0
+    parts = [
+        spans[at : at + _SPANS_AT_ONCE] for at in range(0, len(spans), _SPANS_AT_ONCE)
+    ]
+    for part in told_parts(progress, "calls", parts):
+        for series in await query_series(store, report_queries.experience(part)):
+            name = (series.tags.get("by", ""), series.tags.get("group", ""))
+            counted = hours_of(*name, hours, own)
             # A second lock: the store holds no smaller group, and none is ever shown.
-            small = (float_value(row, "agents_min") or 0) < rounded(least)
-            if not small and hours_of(*name, hours, own) in opened[begin]:
-                merged.setdefault(name, MergedFigures()).add(row, days[begin])
+            shown = {
+                begin: days[begin]
+                for begin, agents in zip(
+                    series.times_ms, series.values["agents_min"], strict=True
+                )
+                if agents >= rounded(least) and counted in opened[begin]
+            }
+            if shown:
+                merged.setdefault(name, MergedFigures()).add(series, shown)
     return merged
+
+
+def _known(value: float) -> float:
+    return 0.0 if isnan(value) else value
 
 
 async def _laptop_counts(ask: AskStore, span: Span) -> LaptopCounts:
@@ -170,6 +196,13 @@ def hours_of(
     if by in ("site", "home_site_place"):
         return own.get(group.split("/")[0], hours)
     return hours
+
+
+def open_by_day(hours: OpeningHours, month: ReportPeriod, to_ms: int) -> list[Span]:
+    """Returns when it was open in the month, split at midnight."""
+    midnights = [begin for begin, _ in month.days()]
+    parts = stretches({hours}, (month.from_ms, to_ms), midnights)
+    return [(begin, end) for begin, end, _ in parts]
 
 
 def stretches(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from alerts.alert_access import list_silences, recent_alerts
 from collectors.estate import Estate, Site, known_names
+from collectors.store.memory_release import release_memory
 from collectors.store.query import Store
 from dashboards.report.month import ReportPeriod
 from dashboards.report.plain_report import render_plain, summary_text
 from dashboards.report.report_csv import csv_text
 from dashboards.report.report_data import (
     AlertHistory,
-    Progress,
     ReportContent,
     ReportSettings,
     gather_content,
@@ -26,6 +26,7 @@ from dashboards.report.report_pdf import PdfUnavailable, write_pdf
 from dashboards.report.report_summary import headlines
 from dashboards.report.report_tables import report_tables
 from dashboards.report.report_workbook import workbook_bytes
+from dashboards.step_progress import Progress, untold
 from probes.wire.atomic_file import replace_file
 
 
@@ -63,7 +64,7 @@ async def site_report(
     out: Path,
     now_ms: int,
     settings: ReportSettings | None = None,
-    progress: Progress = lambda step: None,
+    progress: Progress = untold,
 ) -> ReportFiles:
     """Writes the report in its formats into `out`. A PDF is left out, with a note, if
     WeasyPrint is not installed."""
@@ -79,6 +80,7 @@ async def site_report(
     content = await gather_content(
         month, sites, store, estate, now_ms, history, settings, progress
     )
+    await release_memory(store)
     return await _write_files(content, settings, out, progress)
 
 
@@ -117,13 +119,15 @@ async def _write_files(
             files[f"{name}-{table.name}.parquet"] = parquet_bytes(
                 table, title, content.made_ms
             )
+    if "pdf" not in formats:
+        html = ""
     written = await asyncio.to_thread(_write, out, files)
     if "pdf" not in formats:
         return ReportFiles(tuple(written), "", title, summary)
     progress("writing the PDF")
     path = out / f"{name}.pdf"
     try:
-        note = await asyncio.to_thread(write_pdf, html, style_sheet(), path)
+        note = await asyncio.to_thread(write_pdf, html, style_sheet(), path, progress)
     except PdfUnavailable as missing:
         return ReportFiles(tuple(written), str(missing), title, summary)
     return ReportFiles((*written, path), note, title, summary)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from alerts.alert import Alert
 from alerts.silence import Silence
@@ -13,6 +14,7 @@ from collectors.estate import Estate, Site
 from collectors.estate.opening_hours import OpeningHours
 from collectors.experience.groups import LEAST
 from collectors.local_days import local_date
+from collectors.store.memory_release import release_memory
 from collectors.store.query import Store
 from dashboards.event_calls import EventCalls, event_calls, event_queries
 from dashboards.observed import (
@@ -30,7 +32,7 @@ from dashboards.report import report_figures, report_queries
 from dashboards.report.availability import availability, unobserved
 from dashboards.report.gather_lines import gather_lines
 from dashboards.report.gather_ports import gather_ports
-from dashboards.report.group_calls import gather_calls, stretches
+from dashboards.report.group_calls import Calls, gather_calls, open_by_day
 from dashboards.report.line_value import (
     LineValue,
     SupplierSum,
@@ -49,8 +51,8 @@ from dashboards.report.trend import TrendMonth, gather_trend
 from dashboards.report_config import ReportConfig, ReportTargets
 from dashboards.report_formats import DEFAULT_FORMATS, ReportFormat
 from dashboards.row_values import float_value
+from dashboards.step_progress import Progress, untold
 
-Progress = Callable[[str], None]
 _ALWAYS = OpeningHours(opens="00:00", closes="24:00", days=(0, 1, 2, 3, 4, 5, 6))
 
 
@@ -183,7 +185,7 @@ async def gather_content(
     now_ms: int,
     history: AlertHistory | None = None,
     settings: ReportSettings | None = None,
-    progress: Progress = lambda step: None,
+    progress: Progress = untold,
 ) -> ReportContent:
     """Returns the content of a report. Raises `ValueError` if the month has not begun,
     and the store's own errors: half a report is not a report."""
@@ -202,28 +204,25 @@ async def gather_content(
         None if whole else tuple(site.id for site in sites),
         settings.periods,
     )
-    progress("calls")
-    calls = await gather_calls(store.query, month, to_ms, estate.sites, settings.least)
-    progress("availability")
-    observed = await _observed(inputs, inputs.span)
-    observed_before = await _observed(inputs, inputs.span_before)
-    progress("lines and ports")
+    calls = await gather_calls(
+        store, month, to_ms, estate.sites, settings.least, progress
+    )
+    await release_memory(store)
+    reached = await _reached(inputs, sites, calls, progress)
+    await release_memory(store)
     listed = [line for line in estate.lines if inputs.covers(line.site)]
-    lines = await gather_lines(store, listed, inputs.span, inputs.span_before)
-    ports = await gather_ports(store.query, inputs.span, inputs.sites)
+    lines = await gather_lines(store, listed, inputs.span, inputs.span_before, progress)
+    await release_memory(store)
+    names = [site.id for site in sites]
+    ports = await gather_ports(store.query, inputs.span, names, progress)
+    await release_memory(store)
     sites_figures = tuple(
-        _site_figures(
-            site,
-            (
-                calls.group("site", site.id),
-                calls.group("home_site_place", f"{site.id}/home"),
-            ),
-            inputs,
-            (observed, observed_before),
-            lines.get(site.id, ()),
-            ports.get(site.id, ()),
+        replace(
+            figures,
+            lines=lines.get(figures.site.id, ()),
+            ports=ports.get(figures.site.id, ()),
         )
-        for site in sites
+        for figures in reached.sites
     )
     values = line_values(
         [line for site in sites_figures for line in site.lines],
@@ -242,11 +241,11 @@ async def gather_content(
         places=calls.groups("place"),
         providers=calls.groups("provider"),
         connections=calls.groups("connection"),
-        gateways=await _gateway_figures(inputs, observed.cut_off),
+        gateways=await _gateway_figures(inputs, reached.cut_off),
         incidents=report_figures.site_incidents(history.alerts, from_ms, to_ms)
         if whole
         else tuple(incident for site in sites_figures for incident in site.incidents),
-        blind_ms=unobserved(observed.sites.values(), from_ms, to_ms),
+        blind_ms=reached.blind_ms,
         whole=whole,
         hours=calls.hours,
         least=settings.least,
@@ -261,7 +260,10 @@ async def gather_content(
         trend=await gather_trend(store.query, month, to_ms, inputs.sites),
         targets=settings.config.targets,
         recorded=await gather_recorded_calls(
-            store.query, inputs.span, _by_day(calls.hours, month, to_ms), inputs.sites
+            store.query,
+            inputs.span,
+            open_by_day(calls.hours, month, to_ms),
+            inputs.sites,
         ),
         events=await _gather_events(inputs, now_ms),
     )
@@ -276,14 +278,30 @@ async def _gather_events(inputs: ReportInputs, now_ms: int) -> tuple[EventCalls,
     return event_calls(rooms, answers, now_ms)
 
 
-def _by_day(hours: OpeningHours, month: ReportPeriod, to_ms: int) -> list[Span]:
-    """Returns when it was open in the month, split at midnight."""
-    midnights = [begin for begin, _ in month.days()]
-    parts = stretches({hours}, (month.from_ms, to_ms), midnights)
-    return [(begin, end) for begin, end, _ in parts]
+class _Reached(NamedTuple):
+    """Sites without their lines and ports, and when they could not be observed."""
+
+    sites: tuple[report_figures.SiteFigures, ...]
+    cut_off: list[Span]
+    blind_ms: int
 
 
-async def _observed(inputs: ReportInputs, span: Span) -> Observations:
+async def _reached(
+    inputs: ReportInputs, sites: Sequence[Site], calls: Calls, progress: Progress
+) -> _Reached:
+    """What was observed of each device in a year is kept no longer than this."""
+    now = await _observed(inputs, inputs.span, progress)
+    before = await _observed(inputs, inputs.span_before, progress)
+    return _Reached(
+        tuple(_site_figures(site, calls, inputs, (now, before)) for site in sites),
+        now.cut_off,
+        unobserved(now.sites.values(), *inputs.span),
+    )
+
+
+async def _observed(
+    inputs: ReportInputs, span: Span, progress: Progress
+) -> Observations:
     recorded = await inputs.store.query(polling_periods(*span))
     periods = Periods(inputs.periods.devices_ms, recorded_periods(recorded))
     blind = blind_spans(inputs.alerts, inputs.to_ms)
@@ -298,16 +316,15 @@ async def _observed(inputs: ReportInputs, span: Span) -> Observations:
             for silence in inputs.silences
             if silence.planned
         ],
+        progress=lambda step: progress(f"availability, {step}"),
     )
 
 
 def _site_figures(
     site: Site,
-    groups: tuple[report_figures.GroupFigures, report_figures.GroupFigures],
+    calls: Calls,
     inputs: ReportInputs,
     observed: tuple[Observations, Observations],
-    lines: tuple[report_figures.LineFigures, ...],
-    ports: tuple[report_figures.PortFigures, ...],
 ) -> report_figures.SiteFigures:
     now, before = observed
     planned = inputs.maintenance(site.id)
@@ -339,10 +356,10 @@ def _site_figures(
         ),
         days=tuple(marks(pieces, inputs.month.days(), planned)),
         devices=tuple(devices),
-        lines=lines,
-        ports=ports,
-        experience=groups[0],
-        staff_at_home=groups[1],
+        lines=(),
+        ports=(),
+        experience=calls.group("site", site.id),
+        staff_at_home=calls.group("home_site_place", f"{site.id}/home"),
         incidents=report_figures.site_incidents(inputs.alerts, *inputs.span, site.id),
     )
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from dashboards.step_progress import Progress, untold
 from probes.wire.atomic_file import replace_file
 
 _VARIABLE = re.compile(r"--([\w-]+):\s*([^;}]+)")
@@ -35,7 +36,7 @@ class PdfUnavailable(RuntimeError):
     """No PDF can be written here; the text names what is missing."""
 
 
-def write_pdf(html: str, css: str, path: Path) -> str:
+def write_pdf(html: str, css: str, path: Path, progress: Progress = untold) -> str:
     """Writes the PDF, and returns a note about it; empty if there is none.
 
     A character that no font here has is written as its number (`U+56F3`), because
@@ -57,7 +58,7 @@ def write_pdf(html: str, css: str, path: Path) -> str:
         ) from None
     text, replaced = spoken(on_paper(html, css)), ""
     for _ in range(2):
-        with _missing_glyphs() as missing:
+        with _missing_glyphs() as missing, _told_pages(progress):
             pdf = weasyprint.HTML(string=text).write_pdf(
                 pdf_tags=True, pdf_variant="pdf/ua-1"
             )
@@ -94,6 +95,27 @@ def _missing_glyphs() -> Iterator[set[str]]:
         yield missing
     finally:
         logger.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def _told_pages(progress: Progress) -> Iterator[None]:
+    """Says which page WeasyPrint is at: two hundred sites take minutes."""
+
+    class Tell(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if page := re.search(r"\bPage (\d+)", record.getMessage()):
+                progress(f"writing the PDF: page {page[1]}")
+
+    logger, handler = logging.getLogger("weasyprint.progress"), Tell()
+    level, logger.propagate = logger.level, False
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = True
 
 
 def on_paper(html: str, css: str) -> str:
