@@ -89,6 +89,9 @@ class Council:
         _, _, _, sender, at_s = pages()[0]
         who = next(name for name, host in MACHINES.items() if host == sender)
         print(f"{fault}: page from {who} after {at_s - begun_s:.1f} s", flush=True)
+        if who == self.other and fault == "leader killed":
+            # The lease had to be renewed just then.
+            self.active, self.other = self.other, self.active
 
     async def taken_over(self, before: int, begun_s: float) -> None:
         other = self.running(self.other)

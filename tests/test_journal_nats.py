@@ -47,7 +47,7 @@ from collectors.nats.stream_message import (
     stream_messages,
 )
 from collectors.nats.stream_reader import StreamReader
-from collectors.nats.stream_tidy import StreamTidy
+from collectors.nats.stream_tidy import StreamTidy, shortened
 from collectors.server_measurements import CATALOGUE
 from probes.wire.clock import wall_ms
 
@@ -110,6 +110,13 @@ def test_a_row_that_fits_into_no_message_is_set_apart() -> None:
     assert [ids([error.batch]) for error in too_large] == [[0]]
 
 
+def test_what_was_noted_is_shortened_without_losing_rows() -> None:
+    noted = [(at, 10) for at in range(1, 8)]
+    assert shortened(noted, 7) == noted
+    assert shortened(noted, 3) == [(5, 50), (6, 10), (7, 10)]
+    assert shortened([], 3) == []
+
+
 async def test_rows_that_are_sent_again_are_kept_once(place: JournalPlace) -> None:
     async with place.journal("poll") as journal, place.reader("store") as reader:
         await journal.append(rows(0))
@@ -151,66 +158,6 @@ async def test_a_reader_of_another_log_is_waited_for(place: JournalPlace) -> Non
         await place.forget("late")
         await tidier(place, journal).tidy(wall_ms())
         assert journal.stats.segments == 0
-
-
-async def _fail(until: int) -> None:
-    raise ConnectionError
-
-
-async def test_at_the_limit_the_oldest_unread_rows_go_and_the_reader_counts_them(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each once, also if the writer is killed between noting and dropping them."""
-    async with place.journal("poll") as journal:
-        async with place.reader("store") as reader:
-            await journal.append(rows(0))
-            chunk = await reader.read()
-            assert chunk is not None
-        for first in range(8, 10_008, 500):
-            await journal.append(noise(first))
-        limits = {"max_bytes": SMALL, "segment_bytes": SMALL // 4}
-        killed = tidier(place, journal, **limits)
-        with monkeypatch.context() as patched:
-            # They are noted, and not dropped.
-            patched.setattr(killed, "_purge", _fail)
-            with pytest.raises(ConnectionError):
-                await killed.tidy(wall_ms())
-        await tidier(place, journal, **limits).tidy(wall_ms())
-        dropped = journal.stats.dropped_rows
-        assert 500 < dropped < 10_000
-        assert journal.stats.bytes <= SMALL
-        async with place.reader("store", chunk.positions) as reader:
-            left = await drain(reader)
-            while not reader.stats.gap_rows:
-                left += await drain(reader)
-        # The first eight had been read, though they had not been passed.
-        assert left == list(range(10_008))[-len(left) :]
-        assert reader.stats.gaps == 1
-        assert reader.stats.gap_rows == dropped - 8
-        assert reader.stats.gap_rows + len(left) == 10_000
-
-
-async def test_rows_that_are_too_old_go(place: JournalPlace) -> None:
-    async with place.journal("poll") as journal, place.reader("store"):
-        await journal.append(rows(0))
-        await tidier(place, journal).tidy(wall_ms() + 31 * 86_400_000)
-        assert journal.stats.dropped_rows == 8
-
-
-async def test_on_full_servers_what_a_yielding_reader_has_read_may_go(
-    place: JournalPlace,
-) -> None:
-    async with (
-        place.journal("poll") as journal,
-        place.reader("alert", yields=True) as alert,
-    ):
-        await journal.append(rows(0))
-        assert ids((await alert.read()).batches) == list(range(8))  # type: ignore[union-attr]
-        await tidier(place, journal).tidy(wall_ms())
-        assert journal.stats.segments == 1
-        journal.stats.full = True
-        await tidier(place, journal).tidy(wall_ms())
-        assert journal.stats.dropped_rows == 8
 
 
 async def test_a_reader_that_keeps_much_goes_on_after_the_connection_has_ended(

@@ -70,6 +70,7 @@ def test_settings_that_cannot_work_are_refused(
         (errors.AuthorizationError(), "credentials or the certificate is refused"),
         (errors.Error("nats: 'Authorization Violation'"), "certificate is refused"),
         (errors.TimeoutError(), "no answer in time"),
+        (AssertionError("must be called only from Client.connect"), "while it was"),
         (ssl.SSLError(1, "wrong version number"), "TLS failed"),
         (jetstream_errors.NoStreamResponseError(), "no stream takes"),
         (jetstream_errors.ServiceUnavailableError(), "JetStream is not enabled"),

@@ -58,6 +58,9 @@ def nats_sentence(error: BaseException, servers: Sequence[str]) -> str:
         return f"{names}: TLS failed: {reason}"
     if isinstance(error, TimeoutError):
         return f"{names}: no answer in time"
+    if isinstance(error, AssertionError):
+        # The client finds that what it has just made is gone.
+        return f"{names}: the connection ended while it was made"
     if isinstance(error, OSError):
         reason = os.strerror(error.errno) if error.errno else str(error)
         return f"{names}: cannot be reached: {reason}"

@@ -35,6 +35,9 @@ _HEARTBEAT_S = 2.0
 _SILENT_S = 5.0
 _REQUEST_S = 15.0
 _RETRY_S = 0.5
+# What is asked while a stream or a consumer has no leader is never answered: soon it is
+# asked again, but busy servers get longer each time.
+_PATIENCE_S, _LONGEST_PATIENCE_S = 2.0, 20.0
 _BEHIND_TRIES = 60
 _ENDED = frozenset({"404", "408"})
 _HEARTBEAT = "100"
@@ -92,6 +95,7 @@ class StreamCursor:
         self._gaps = StreamGaps(log, stats)
         self._message_bytes = _LARGEST_BYTES
         self._request_bytes = _ROOM_BYTES
+        self._patience_s = _PATIENCE_S
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._is_current = False
@@ -189,13 +193,11 @@ class StreamCursor:
         connection = self._streams.connection
         if not connection.is_connected:
             return
-        await self.check_alone()
-        await self._meet()
-        self._seek += 1
-        self.reply = ""
-        subject = await self._streams.seek(
-            self._name, self._reader, self._passed, self._yields
-        )
+        patience_s, self._patience_s = self._patience_s, 2 * self._patience_s
+        self._patience_s = min(self._patience_s, _LONGEST_PATIENCE_S)
+        async with asyncio.timeout(patience_s):
+            subject = await self._begin()
+        self._patience_s = _PATIENCE_S
         client = connection.client
         inbox: asyncio.Queue[Msg | None] = asyncio.Queue()
 
@@ -233,6 +235,16 @@ class StreamCursor:
             connection.listeners.discard(interrupt)
             if not client.is_closed:
                 await subscription.unsubscribe()
+
+    async def _begin(self) -> str:
+        """The subject from which to request messages."""
+        await self.check_alone()
+        await self._meet()
+        self._seek += 1
+        self.reply = ""
+        return await self._streams.seek(
+            self._name, self._reader, self._passed, self._yields
+        )
 
     async def _meet(self) -> None:
         """Notices a stream that was made again."""

@@ -18,6 +18,8 @@ from collectors.nats.stream_message import DROPPED, DroppedNote, frame_of
 _log = structlog.get_logger()
 _DAY_MS = 86_400_000
 _NOTED_AT_ONCE = 10_000
+# Of a reader that is away for very long, the first are noted as one.
+_MOST_NOTED = 100_000
 
 
 async def tidy_all(
@@ -56,7 +58,7 @@ class StreamTidy:
                 await self._purge(passed)
                 info = await self._info()
             full_released = released if self._stats.full else 0
-            await self._drop(info, passed, full_released, now_ms)
+            await self._drop(info, full_released, now_ms)
             info = await self._info()
         while self._unnoted:
             part = self._unnoted[:_NOTED_AT_ONCE]
@@ -66,13 +68,12 @@ class StreamTidy:
         self._stats.bytes, self._stats.segments = state.bytes, min(state.messages, 1)
         self._stats.oldest_ms = await self._oldest_ms(state)
 
-    async def _drop(
-        self, info: api.StreamInfo, passed: int, released: int, now_ms: int
-    ) -> None:
+    async def _drop(self, info: api.StreamInfo, released: int, now_ms: int) -> None:
         """Drops the oldest unread messages up to `released`, those that are too old,
-        and those beyond the limit. What a dropped note said is noted again, but what
-        every reader has passed. They are noted before they go: a note of what is still
-        there, or a second one, has no effect on readers."""
+        and those beyond the limit. What a dropped note said is noted again: what is
+        dropped counts as passed by the servers, whether or not a reader has seen it.
+        They are noted before they go: a note of what is still there, or a second one,
+        has no effect on readers."""
         state, config = info.state, self._config
         over = state.bytes - config.max_bytes
         if over > 0:
@@ -95,10 +96,10 @@ class StreamTidy:
             dropped.append((sequence, rows))
             if DROPPED in (message.headers or {}):
                 note = msgspec.msgpack.decode(message.data, type=DroppedNote)
-                noted += [(at, rows) for at, rows in note.messages if at > passed]
+                noted += note.messages
         if not dropped:
             return
-        await self._note_first(noted + dropped)
+        await self._note_first(shortened(noted) + dropped)
         await self._purge(dropped[-1][0])
         rows = sum(rows for _, rows in dropped)
         self._stats.dropped_bytes += size
@@ -147,3 +148,14 @@ class StreamTidy:
             )
         except jetstream_errors.NotFoundError:
             return None
+
+
+def shortened(
+    noted: list[tuple[int, int]], most: int = _MOST_NOTED
+) -> list[tuple[int, int]]:
+    """The last ones, and the sum of the others at the last of these. Pure."""
+    first = noted[: len(noted) - most + 1]
+    if len(first) < 2:
+        return noted
+    rows = sum(rows for _, rows in first)
+    return [(first[-1][0], rows), *noted[len(first) :]]
