@@ -1,5 +1,6 @@
 """The agent's log, its events on Windows, and files that other programs hold open."""
 
+import errno
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from probes.agent.agent_log import NAME, LogFile, event_of, start_log
 from probes.agent.private_folder import in_profile
 from probes.platforms import event_log
-from probes.wire.held_files import read_held, while_held
+from probes.wire.held_files import is_held, read_held, while_held
 
 
 @pytest.fixture(autouse=True)
@@ -171,10 +172,12 @@ def test_a_file_that_another_program_has_open_is_read_when_it_is_closed(
     monkeypatch.setattr(Path, "open", opened)
     assert read_held(path, 3, waits.append) == b"kno"
     assert len(waits) == 3
-    # One that only the service may read is not waited for.
-    failures[:] = [held(5)]
-    with pytest.raises(PermissionError):
-        read_held(path, sleep=waits.append)
+    # As Python words it for a file that cannot be opened.
+    unnamed = PermissionError(errno.EACCES, "Permission denied")
+    assert is_held(unnamed, {32}, "win32")
+    assert not is_held(unnamed, {32}, "linux")
+    with pytest.raises(IsADirectoryError):
+        read_held(tmp_path, sleep=waits.append)
     assert len(waits) == 3
 
 

@@ -207,6 +207,8 @@ def test_planted_programs_and_libraries_are_not_used(facts: dict[str, Any]) -> N
     assert facts["folder"].lower() == r"c:\windows\system32"
     assert facts["netsh"].lower() == r"c:\windows\system32\netsh.exe"
     assert facts["nothing"] is None
+    (page,) = facts["browser"]
+    assert page.startswith("file:///")
     assert facts["library"]
 
 
@@ -214,6 +216,7 @@ def test_a_file_that_another_program_has_open_is_replaced_when_it_is_closed(
     facts: dict[str, Any],
 ) -> None:
     assert facts["held_file"] == "new"
+    assert facts["held_alone"] == ["known", "a folder"]
 
 
 def test_windows_checks_certificates_and_knows_none_of_ours(

@@ -27,6 +27,7 @@ from probes.agent.report_delivery import Later
 from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import SpoolLimits
 from probes.agent.spool import Spool
+from probes.diagnosis import is_it_me
 from probes.measure import name_lookup
 from probes.measure.active_interface import local_address
 from probes.measure.round_trips import measure_round_trips
@@ -45,6 +46,7 @@ from probes.platforms.commands import find_program, run
 from probes.platforms.file_owner import read_if_trusted
 from probes.tracing import windows_tracer
 from probes.wire.atomic_file import replace_file
+from probes.wire.held_files import read_held
 from probes.wire.policy import Policy
 from probes.wire.socket_errors import outcome_of
 
@@ -208,6 +210,33 @@ def held_file() -> str:
     return path.read_text()
 
 
+def file_held_alone() -> list[str]:
+    """Reads a file that another program has open for 300 ms, for itself alone, and then
+    a folder."""
+    path = Path(tempfile.mkdtemp()) / "device"
+    path.write_bytes(b"known")
+    kernel = system_library.system_library("kernel32.dll")
+    kernel.CreateFileW.restype = ctypes.c_void_p
+    kernel.CloseHandle.argtypes = [ctypes.c_void_p]
+    # GENERIC_READ, shared with nobody, OPEN_EXISTING.
+    held = kernel.CreateFileW(str(path), 0x8000_0000, 0, None, 3, 0, None)
+    threading.Timer(0.3, kernel.CloseHandle, [held]).start()
+    found = [read_held(path).decode()]
+    try:
+        read_held(path.parent)
+    except IsADirectoryError:
+        found.append("a folder")
+    return found
+
+
+def browser_started() -> list[str]:
+    """What is started to show a page: nothing from the current folder."""
+    started: list[str] = []
+    os.startfile = started.append
+    is_it_me.show(Path("is-it-me.html"))
+    return [*started, *({"webbrowser"} & sys.modules.keys())]
+
+
 async def unknown_authority() -> str:
     """What is said of a server whose authority Windows does not know."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -306,6 +335,8 @@ def main() -> None:
         "folder": system_library.system_folder(),
         "proxies": proxies(),
         "held_file": held_file(),
+        "held_alone": file_held_alone(),
+        "browser": browser_started(),
         "damaged_files": damaged_files(),
         "unknown_authority": asyncio.run(unknown_authority()),
         "private_folder": private_folder(),

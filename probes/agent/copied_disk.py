@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -25,6 +26,7 @@ from probes.agent.enrol import (
 )
 from probes.agent.server_connection import ServerConnection
 from probes.agent.settings import Settings
+from probes.wire.held_files import while_held
 from probes.wire.report import Enrolment
 from probes.wire.state_file import DAMAGED
 
@@ -84,7 +86,7 @@ def drop_the_others(folder: Path, credential: StoredCredential) -> None:
         return
     for path in folder.iterdir() if known else ():
         if path.name.startswith(_OF_THE_OTHER):
-            path.unlink(missing_ok=True)
+            while_held(partial(path.unlink, missing_ok=True))
     # Last: until then this is done again at the next start.
     save_device_id(folder, credential.device)
     with contextlib.suppress(FileNotFoundError):

@@ -7,10 +7,12 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from probes.wire.atomic_file import PRIVATE
+from probes.wire.held_files import SHARED, while_held
 from probes.wire.report import Report
 
 _log = logging.getLogger(__name__)
@@ -44,10 +46,7 @@ class SentLog:
             # If it is held open for longer, this file grows until the next time.
             with contextlib.suppress(OSError):
                 self.path.replace(self.path.with_suffix(".1.jsonl"))
-        self.path.touch(mode=PRIVATE)
-        if self._mode != PRIVATE:
-            self.path.chmod(self._mode)
-        with self.path.open("r+b") as file:
+        with while_held(self._open, held=SHARED) as file:
             end = file.seek(0, os.SEEK_END)
             # A full disk or a power cut leaves a part of a line.
             if end:
@@ -57,6 +56,12 @@ class SentLog:
             for body in bodies:
                 entry = {"sent_ms": now_ms, "report": msgspec.Raw(body)}
                 file.write(msgspec.json.encode(entry) + b"\n")
+
+    def _open(self) -> BinaryIO:
+        self.path.touch(mode=PRIVATE)
+        if self._mode != PRIVATE:
+            self.path.chmod(self._mode)
+        return self.path.open("r+b")
 
     def last(self, most: int) -> list[str]:
         """The last `most` lines, newest last, without damaged ones."""

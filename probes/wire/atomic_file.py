@@ -39,7 +39,7 @@ def replace_file(
     new = path.with_name(path.name + suffix)
     while_held(lambda: new.unlink(missing_ok=True))  # left by a crash
     try:
-        while_held(lambda: write_new_file(new, body, durable=durable, mode=mode))
+        write_new_file(new, body, durable=durable, mode=mode)
         if owner is not None and hasattr(os, "chown"):
             os.chown(new, *owner)
         while_held(lambda: new.replace(path))

@@ -3,6 +3,8 @@ indexer or a backup opens what has just been written, for parts of a second."""
 
 from __future__ import annotations
 
+import errno
+import sys
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -29,21 +31,37 @@ def while_held(
         try:
             return action()
         except OSError as error:
-            if getattr(error, "winerror", None) not in held:
+            if not is_held(error, held):
                 raise
         sleep(wait_s)
     return action()
+
+
+def is_held(
+    error: OSError, held: Collection[int], platform: str = sys.platform
+) -> bool:
+    """Whether the error is one of the numbers `held`, or may be: of a file that cannot
+    be opened Python has no number of Windows. Pure."""
+    number = getattr(error, "winerror", None)
+    if number is None:
+        return platform == "win32" and error.errno == errno.EACCES
+    return number in held
 
 
 def read_held(
     path: Path, most_bytes: int = -1, sleep: Callable[[float], None] = time.sleep
 ) -> bytes:
     """Returns the first `most_bytes` of the file, all of them by default; waits as
-    `while_held`. A file that this user may not read is not waited for. Raises
-    `OSError`."""
+    `while_held`, but not for a folder. Raises `OSError`."""
 
     def read() -> bytes:
-        with path.open("rb") as file:
-            return file.read(most_bytes)
+        try:
+            with path.open("rb") as file:
+                return file.read(most_bytes)
+        except PermissionError:
+            # Windows has no error of its own for a folder.
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "a folder", str(path)) from None
+            raise
 
     return while_held(read, sleep, SHARED)

@@ -50,10 +50,7 @@ class StateFile:
             content = read_held(self.path, MAX_BYTES + 1)
         except FileNotFoundError:
             return missing
-        except OSError:
-            # Windows has no error of its own for a folder.
-            if not self.path.is_dir():
-                raise
+        except IsADirectoryError:
             self._set_aside("a folder is in its place")
             return missing
         if len(content) > MAX_BYTES:
