@@ -90,6 +90,9 @@ async def test_with_certificates_of_an_own_authority_on_both_sides_it_connects(
     assert fact.startswith(f"{config.servers[0]}: nats-server 2.")
     async with NatsConnection(config, "poll") as connection:
         assert connection.problem == ""
+        assert connection._tls is not None
+        # No public authority can vouch for another server.
+        assert len(connection._tls.get_ca_certs()) == 1
         assert (await connection.jetstream.account_info()).streams == 0
 
 

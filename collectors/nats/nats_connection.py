@@ -350,10 +350,11 @@ class NatsConnection:
                 raise ValueError(f"nats.credentials_file: {error}") from None
         if not config.has_tls:
             return
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
         try:
-            if config.ca_file is not None:
+            if self._tls is None:
+                # Without a file those of the system are trusted.
+                self._tls = ssl.create_default_context(cafile=config.ca_file)
+            elif config.ca_file is not None:
                 self._tls.load_verify_locations(config.ca_file)
         except OSError as error:
             raise ValueError(f"nats.ca_file: {config.ca_file}: {_why(error)}") from None
