@@ -23,6 +23,7 @@ from waiting import until
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
 from collectors.nats.nats_errors import is_full, nats_sentence
+from collectors.nats.request_doubts import RequestDoubts
 
 USERS = "authorization { users: [{ user: towpath, password: right }] }\n"
 
@@ -114,7 +115,7 @@ async def test_a_server_that_says_that_all_is_well_and_answers_nothing_is_left(
 
             async def look() -> bool:
                 connection.doubt()
-                await until(lambda: not connection._is_doubted, "a look")
+                await until(lambda: not connection._doubts.is_doubted, "a look")
                 return connection._server() != first
 
             first = connection._server()
@@ -123,6 +124,38 @@ async def test_a_server_that_says_that_all_is_well_and_answers_nothing_is_left(
                 connection.confirm()
             await until(look, "the other server")
             await until(lambda: connection.is_connected, "a connection")
+
+
+async def test_a_server_that_confirms_nothing_any_more_is_the_problem(
+    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose disk is full: it answers looks."""
+    monkeypatch.setattr("collectors.nats.request_doubts._UNCONFIRMED_S", 0.5)
+    async with NatsConnection(as_towpath(server, tmp_path), "poll") as connection:
+
+        def is_reported() -> bool:
+            connection.doubt()
+            return "is a disk full?" in connection.problem
+
+        await until(is_reported)
+        connection.confirm()
+        await until(lambda: not connection.problem)
+
+
+def test_requests_of_which_none_is_answered_for_long_are_a_problem() -> None:
+    doubts = RequestDoubts()
+    assert not doubts.confirms_nothing(100)
+    doubts.doubt(100)
+    doubts.doubt(129)
+    assert not doubts.confirms_nothing(129.9)
+    assert doubts.confirms_nothing(130)
+    doubts.confirm()
+    assert not doubts.confirms_nothing(131)
+    # Nobody has asked for a while.
+    doubts.doubt(140)
+    assert not doubts.confirms_nothing(171)
+    doubts.doubt(172)
+    assert not doubts.confirms_nothing(180)
 
 
 async def test_a_server_that_stands_still_with_much_unsent_is_left_for_another(

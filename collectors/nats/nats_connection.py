@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import random
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Self
 
@@ -24,6 +25,7 @@ from collectors.nats.nats_errors import (
     forbidden_sentence,
     nats_sentence,
 )
+from collectors.nats.request_doubts import RequestDoubts
 
 _log = structlog.get_logger()
 _CONNECT_S = 3
@@ -36,7 +38,6 @@ _CLOSE_S = 3.0
 _FLUSH_S = 2.0
 _LOOK_ANSWER_S = 3.0
 _UNANSWERED = 2
-_MOST_DOUBLED = 5
 # If a line is slow or cut off; what is not answered then fails by itself.
 _ENDED = (
     errors.StaleConnectionError,
@@ -60,10 +61,9 @@ class NatsConnection:
         self.client = Client()
         self.jetstream = JetStreamContext(self.client, timeout=_API_S)
         self._jetstream_quickly = JetStreamContext(self.client, timeout=_LOOK_ANSWER_S)
-        # In a row: looks without an answer, and looks with one while other requests
-        # have none.
-        self._unanswered = self._misled = 0
-        self._is_doubted, self._moves = False, 0
+        # Looks in a row.
+        self._unanswered = 0
+        self._doubts = RequestDoubts()
         self._forbidden = ""
         self.problem = "not connected yet"
         # Called whenever the connection has ended or is there again.
@@ -220,22 +220,22 @@ class NatsConnection:
 
     def doubt(self) -> None:
         """A request was not answered: looks at once whether anything is."""
-        self._is_doubted = True
+        self._doubts.doubt(time.monotonic())
         self._changed.set()
 
     def confirm(self) -> None:
         """A request was answered."""
-        self._is_doubted, self._misled, self._moves = False, 0, 0
+        self._doubts.confirm()
 
     async def _look(self) -> None:
         """Whether JetStream answers, too."""
         if not self.client.is_connected:
-            self._unanswered = self._misled = 0
+            self._forget_looks()
             self._abort_ended()
             return
         if isinstance(transport := self.client._transport, TcpTransport):
             self._writer = transport._io_writer
-        is_doubted, self._is_doubted = self._is_doubted, False
+        is_doubted = self._doubts.begin_look()
         try:
             await self._jetstream_quickly.account_info()
         except NATS_FAILURES as error:
@@ -246,21 +246,26 @@ class NatsConnection:
                 await self._try_next_server()
             return
         self._unanswered = 0
-        # A server that led the others until it was cut off says that all is well, for
-        # ten seconds or longer, and answers nothing else.
-        self._misled = self._misled + 1 if is_doubted else 0
-        if self._misled >= _UNANSWERED << min(self._moves, _MOST_DOUBLED):
-            # If no server answers more, it is not theirs: seldom.
-            self._moves += 1
+        if self._doubts.is_misleading(is_doubted):
             await self._try_next_server()
+        if self._doubts.confirms_nothing(time.monotonic()):
+            self._report_problem(
+                f"{', '.join(self.config.servers)}: JetStream is there, but does not "
+                "answer what concerns streams: is a disk full?"
+            )
+            return
         if self.problem and self._logged:
             _log.info("nats_works_again", server=self._server())
         self.problem = ""
         self._logged.clear()
         self._ready.set()
 
+    def _forget_looks(self) -> None:
+        self._unanswered = 0
+        self._doubts.forget_looks()
+
     async def _try_next_server(self) -> None:
-        self._unanswered = self._misled = 0
+        self._forget_looks()
         if len(self.config.servers) > 1:
             await self.client.force_reconnect()
 
