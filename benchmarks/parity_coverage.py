@@ -4,7 +4,8 @@ intervals contain the truth, paired within laptops and, to compare, unpaired.
 `--seeds 50 --laptops 120`. Also the processor time for 2,200 laptops. `--borders 400`
 shows how often the verdict is wrong if the true difference is the margin itself. The
 hardest case is few laptops, some of which were nearly always at one place or seldom
-measured. At most one in forty may be called kept, and as many not kept.
+measured. At most one in forty may be called kept, and as many not kept. `--shapes`
+shows councils of other shapes.
 """
 
 from __future__ import annotations
@@ -117,6 +118,55 @@ def at_the_border(seeds: int, count: int, quarter_hours: int) -> Border:
     return Border(count, quarter_hours, seeds, covered, kept, not_kept)
 
 
+class Shape(NamedTuple):
+    """How the laptops of a council differ. `at_home`: shares of their days;
+    `effects`: by how much each may be worse at home; `quarter_hours`: the most of a
+    day that each may be measured in; `day_spread`: of good shares between days."""
+
+    name: str
+    at_home: tuple[float, ...]
+    effects: tuple[float, ...] = (TRUTH - 0.02, TRUTH, TRUTH + 0.02)
+    quarter_hours: tuple[int, ...] = (_QUARTER_HOURS,)
+    day_spread: float = 0.05
+
+
+SHAPES = (
+    Shape("all alike, day by day", (0.5,), (TRUTH,), day_spread=0.0),
+    Shape("nearly always at home", (0.97,)),
+    Shape("at one place, unequal", (0.02, 0.02, 0.98), quarter_hours=(2, 36)),
+    Shape("seldom measured", (0.3, 0.7), quarter_hours=(4,)),
+    Shape("one in twenty far worse", (0.3, 0.7), (20 * TRUTH, *(19 * (0.0,)))),
+)
+
+
+def shaped_laptops(shape: Shape, seed: int, count: int) -> list[PlaceCounts]:
+    """Returns a month of a council's laptops, with `TRUTH` as their mean effect."""
+    draw = random.Random(f"{shape.name} {seed}")
+    laptops = []
+    for _ in range(count):
+        quality, effect = 0.80 + 0.15 * draw.random(), draw.choice(shape.effects)
+        at_home, most = draw.choice(shape.at_home), draw.choice(shape.quarter_hours)
+        one = PlaceCounts()
+        for _ in range(_DAYS):
+            is_home = draw.random() < at_home
+            spread = draw.gauss(0.0, shape.day_spread)
+            share = quality + (effect if is_home else 0.0) + spread
+            seen = draw.randrange(most // 2, most) + 1
+            _count(one, is_home, sum(draw.random() < share for _ in range(seen)), seen)
+        laptops.append(one)
+    return laptops
+
+
+def shape_coverage(shape: Shape, seeds: int, count: int) -> tuple[int, int]:
+    """Returns in how many intervals the truth was, and how many there were."""
+    found = [
+        paired_difference(shaped_laptops(shape, seed, count), seed)
+        for seed in range(seeds)
+    ]
+    intervals = [one for one in found if one is not None]
+    return sum(one.low <= TRUTH <= one.high for one in intervals), len(intervals)
+
+
 def unpaired_interval(
     laptops: Sequence[PlaceCounts], seed: int
 ) -> tuple[float, float, float]:
@@ -156,6 +206,7 @@ def run(options: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--laptops", type=int, default=120)
     parser.add_argument("--borders", type=int, default=0)
+    parser.add_argument("--shapes", action="store_true")
     given = parser.parse_args(options or [])
     found = coverage(given.seeds, given.laptops)
     many = confounded_laptops(0, 2_200)
@@ -176,4 +227,8 @@ def run(options: list[str] | None = None) -> dict[str, Any]:
                 f"in {border.covered} of {border.seeds} intervals; kept {border.kept}, "
                 f"not kept {border.not_kept}"
             )
+    for shape in SHAPES if given.shapes else ():
+        for count in (10, 40, 120):
+            covered, intervals = shape_coverage(shape, given.seeds, count)
+            print(f"{shape.name}, {count} laptops: in {covered} of {intervals}")
     return {**found._asdict(), "laptops": given.laptops, "cpu_s_2200": took_s}

@@ -15,6 +15,7 @@ from api_council import api_sources
 from council_fleet import agents, fleet_source
 from signing_in import (
     BASE,
+    PASSWORD,
     add_user,
     audited,
     cheap_hashes,  # noqa: F401 - a fixture
@@ -27,6 +28,7 @@ from starlette.testclient import TestClient
 from store_doubles import MemoryStore
 
 from alerts.action_link import LinkConfig, LinkSigner
+from alerts.alert_access import list_silences
 from alerts.api_tokens import ApiTokens, tokens_file
 from collectors.secret import Secret
 from collectors.support_codes import SupportCodes
@@ -130,6 +132,33 @@ def test_whatever_a_page_changes_is_in_the_audit_log(tmp_path: Path) -> None:
             [entry] = audited(tmp_path)[before:]
             assert (entry.who, entry.action) == ("Ada", action)
             assert entry.outcome.startswith("done")
+
+
+def test_no_page_changes_anything_for_another_website(tmp_path: Path) -> None:
+    cross = {"Sec-Fetch-Site": "cross-site"}
+    with everything(tmp_path) as here:
+        link = here.client.get(f"/alerts/silence/{ALERT.key}").headers["location"]
+        own = form_fields(here.client.get("/alerts").text)
+        typed = {
+            **{"code": here.codes.make(HER).code, "why": "x", "name": "Ada"},
+            **{"password": PASSWORD, "everywhere": "yes"},
+            **{"rtt_ms": "20", "jitter_ms": "2", "late_ratio": "0"},
+        }
+        before = audited(tmp_path)
+        for path in CHANGES:
+            address = link if "{" in path else path
+            for fields, headers in (
+                (typed, {}),
+                (typed | {"form_token": "0" * 64}, {}),
+                (typed | own, cross),
+                (typed | own, {"Origin": "https://evil.example"}),
+            ):
+                answer = here.client.post(address, data=fields, headers=headers)
+                if headers:
+                    assert answer.status_code == 403, path
+            assert here.client.get("/alerts").status_code == 200
+        assert audited(tmp_path) == before
+        assert list_silences(tmp_path / "alerts.sqlite", NOW_MS) == []
 
 
 @pytest.mark.parametrize("action", ["acknowledge", "silence", "maintenance"])
