@@ -10,6 +10,7 @@ import council
 import msgspec
 import pytest
 from api_council import DAY_MS, CouncilApi
+from starlette.testclient import TestClient
 from store_doubles import AnswerStore, MemoryStore
 
 from alerts.api_tokens import ApiTokens, tokens_file
@@ -142,6 +143,22 @@ def test_too_many_requests_wait_and_do_not_count_for_others(api: CouncilApi) -> 
         ]
         assert {guess.status_code for guess in guesses[:5]} == {401}
         assert guesses[-1].status_code == 429
+
+
+def test_a_host_has_one_rate_whatever_address_of_its_network_it_uses(
+    api: CouncilApi,
+) -> None:
+    page = api.page(api={"requests_per_minute_without_token": 3})
+
+    def status(address: str) -> int:
+        with TestClient(
+            page.app, base_url="https://towpath.example", client=(address, 50_000)
+        ) as client:
+            return client.get("/api/v1/").status_code
+
+    seen = [status(f"2001:db8::{number}") for number in range(5)]
+    assert seen == [200, 200, 200, 429, 429]
+    assert [status("2001:db8:0:1::1"), status("192.0.2.1")] == [200, 200]
 
 
 def test_a_good_token_never_has_the_rate_of_those_who_try_tokens(

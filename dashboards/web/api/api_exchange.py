@@ -46,9 +46,14 @@ def read_query(raw: bytes, wanted: type[msgspec.Struct]) -> msgspec.Struct:
             values[name] = text
     given = {name: value for name, value in values.items() if value != []}
     try:
-        return msgspec.convert(given, wanted, strict=False)
+        read = msgspec.convert(given, wanted, strict=False)
     except msgspec.ValidationError as error:
         raise ApiProblem(400, explain(error, wanted)) from None
+    for field in msgspec.structs.fields(wanted):
+        # The text `null` is no value of an address.
+        if field.encode_name in given and getattr(read, field.name) is None:
+            raise ApiProblem(400, f"{field.encode_name}: leave it out instead of null")
+    return read
 
 
 def read_body(body: bytes, wanted: type[msgspec.Struct]) -> msgspec.Struct:

@@ -20,6 +20,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from alerts.api_tokens import ApiTokens, AuditEntry
+from collectors.ip_networks import network_of
 from dashboards.web.api.api_access import (
     ApiAccess,
     Caller,
@@ -166,7 +167,8 @@ class RestApi:
     ) -> Caller:
         """Who calls; adds the headers of the rate limit if the request counts."""
         now_ms, now_s = self._now_ms(), self._monotonic_s()
-        address = client_address(request.scope, self._proxies)
+        # One host may use any address of its network.
+        address = network_of(client_address(request.scope, self._proxies))
         try:
             secret = bearer_secret(request.headers.getlist("authorization"))
         except ApiProblem:
