@@ -158,6 +158,25 @@ def test_requests_of_which_none_is_answered_for_long_are_a_problem() -> None:
     assert not doubts.confirms_nothing(180)
 
 
+def test_a_server_that_misled_before_is_left_at_once_and_all_of_them_seldom() -> None:
+    doubts = RequestDoubts()
+
+    def tries(server: str) -> int:
+        """How many requests without an answer it takes to leave it."""
+        count = 1
+        while not doubts.is_misleading(True, server, 3):
+            count += 1
+        doubts.forget_looks()
+        return count
+
+    assert [tries("a"), tries("b"), tries("a")] == [2, 2, 1]
+    assert [tries("a"), tries("c")] == [2, 4]
+    doubts.is_misleading(True, "a", 3)
+    doubts.is_misleading(False, "a", 3)
+    doubts.confirm()
+    assert [tries("a"), tries("a")] == [2, 1]
+
+
 async def test_a_server_that_stands_still_with_much_unsent_is_left_for_another(
     server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -246,7 +246,8 @@ class NatsConnection:
                 await self._try_next_server()
             return
         self._unanswered = 0
-        if self._doubts.is_misleading(is_doubted):
+        servers = len(self.config.servers)
+        if self._doubts.is_misleading(is_doubted, self._server(), servers):
             await self._try_next_server()
         if self._doubts.confirms_nothing(time.monotonic()):
             self._report_problem(

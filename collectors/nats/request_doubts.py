@@ -15,6 +15,7 @@ class RequestDoubts:
         # Looks in a row with an answer while requests have none, and how often that
         # was a reason to leave.
         self._misled = self._moves = 0
+        self._misleading: set[str] = set()
         # Since when no request was answered, and when the last one was not.
         self._unconfirmed_s: float | None = None
         self._doubted_s = 0.0
@@ -29,6 +30,7 @@ class RequestDoubts:
     def confirm(self) -> None:
         """A request was answered."""
         self.is_doubted, self._misled, self._moves = False, 0, 0
+        self._misleading.clear()
         self._unconfirmed_s = None
 
     def forget_looks(self) -> None:
@@ -40,16 +42,22 @@ class RequestDoubts:
         is_doubted, self.is_doubted = self.is_doubted, False
         return is_doubted
 
-    def is_misleading(self, is_doubted: bool) -> bool:
-        """After a look with an answer: whether to leave for another server.
+    def is_misleading(self, is_doubted: bool, server: str, servers: int) -> bool:
+        """After a look with an answer: whether to leave for another one of `servers`.
 
         One that led the others until it was cut off says that all is well, for ten
-        seconds or longer, and answers nothing else.
+        seconds or longer, and answers nothing else. Meanwhile the others say that they
+        have no quorum, so that it may be tried again.
         """
-        self._misled = self._misled + 1 if is_doubted else 0
-        if self._misled < _MISLED << min(self._moves, _MOST_DOUBLED):
+        if not is_doubted:
+            self._misled = 0
             return False
+        self._misled += 1
+        most = 1 if server in self._misleading else _MISLED
         # If no server answers more, it is not theirs: seldom.
+        if self._misled < most << min(self._moves // servers, _MOST_DOUBLED):
+            return False
+        self._misleading.add(server)
         self._moves += 1
         return True
 
