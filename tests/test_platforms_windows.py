@@ -3,6 +3,7 @@
 import json
 import re
 import struct
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -186,6 +187,7 @@ def test_windows_structures_have_the_layout_of_the_headers() -> None:
         ("[2001:db8::1]:8080", ("http://[2001:db8::1]:8080",)),
         ("a b\r\nHost: x/", ("http://a", "http://b")),
         ("evil/\x00", ()),
+        ("a:0; b:65536; c:99999; PROXY; d:65535", ("http://d:65535",)),
         # As a script writes them.
         ("a:1; PROXY b:2; DIRECT", ("http://a:1", "http://b:2", "")),
         ("DIRECT; PROXY a:1", ("", "http://a:1")),
@@ -207,6 +209,7 @@ def test_whatever_a_script_answers_is_a_few_ways_or_none(listed: str) -> None:
         assert len(ways) <= 8
         for way in ways:
             assert re.fullmatch(r"|(https?|socks5)://[\w.\[\]:-]+", way)
+            assert urlsplit(way).port != 0
 
 
 def test_only_the_resolvers_of_connected_adapters_are_asked() -> None:

@@ -25,7 +25,7 @@ NOT_ENDED = f"does not end within {SCRIPT_S:g} s"
 _SCRIPTED = {"pac", "wpad"}
 # A setting or a script may name anything, of any length.
 _MOST_LISTED, _MOST_WAYS = 4_000, 8
-_PROXY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[\w.-]{1,253})(:\d{1,5})?")
+_PROXY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[\w.-]{1,253})(:(?P<port>[0-9]{1,5}))?")
 # What a script calls each kind; a SOCKS proxy is named, but cannot be used.
 _SCHEMES = {
     "PROXY": "http",
@@ -103,13 +103,18 @@ def listed_ways(listed: str) -> tuple[str, ...]:
             kind, _, address = entry.rpartition("=")
             if address.startswith("http://"):
                 address = address.removeprefix("http://").removesuffix("/")
-            if _PROXY.fullmatch(address):
+            if _is_proxy(address):
                 if kind.lower() == "socks":
                     ways.append(f"socks5://{address}")
                 elif kind.lower() == ("https" if secure else ""):
                     ways.append(f"{scheme}://{address}")
         scheme = "http"
     return tuple(dict.fromkeys(ways))[:_MOST_WAYS]
+
+
+def _is_proxy(address: str) -> bool:
+    match = _PROXY.fullmatch(address)
+    return match is not None and 0 < int(match["port"] or 80) < 65_536
 
 
 def or_else(setting: ProxySetting, other: ProxySetting) -> ProxySetting:

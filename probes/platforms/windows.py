@@ -104,6 +104,9 @@ if sys.platform == "win32":
                 named = _scripts.run(script, lambda: winhttp.ways_for(url, script))
             except TimeoutError:
                 return NOT_ENDED
+            except OSError:
+                # What a script answers may break the system's own code.
+                named = None
             return "cannot be fetched or run" if named is None else named
 
         return run_script(setting, ways)
