@@ -1,11 +1,12 @@
 """A real proxy that needs a name and password (`staff`, `secret`), and what is behind
 it."""
 
+import asyncio
 import contextlib
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,30 @@ def certified(folder: Path) -> tuple[str, ssl.SSLContext, Path]:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(made.certificate, made.private_key)
     return address, tls, made.authority
+
+
+@contextlib.asynccontextmanager
+async def encrypted_proxy(tls: ssl.SSLContext, host: str) -> AsyncIterator[int]:
+    """A proxy that itself is reached by TLS, and asks for no name; yields its port."""
+    relays: list[asyncio.Task[None]] = []
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(4_096):
+                writer.write(data)
+        writer.transport.abort()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+        far = await asyncio.open_connection(*to.rsplit(":", 1))
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        relays.append(asyncio.create_task(relay(far[0], writer)))
+        await relay(reader, far[1])
+
+    proxy = await asyncio.start_server(serve, host, 0, ssl=tls)
+    yield proxy.sockets[0].getsockname()[1]
+    proxy.close()
+    await asyncio.gather(*relays)
 
 
 def _answers(port: int) -> bool:

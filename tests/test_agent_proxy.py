@@ -1,7 +1,5 @@
 """The way of the agent's own connection: the system decides it for each server."""
 
-import asyncio
-import contextlib
 import ssl
 import threading
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from one_answer import serving
 from river import started
 from signed_in_proxy import (
     certified,
+    encrypted_proxy,
     tinyproxy,  # noqa: F401 - a fixture
 )
 from test_agent_mqtt import spooled
@@ -354,24 +353,10 @@ async def test_a_proxy_may_itself_be_encrypted(
     name, tls, authority = certified(tmp_path / "tls")
     trusted = ssl.create_default_context(cafile=authority)
     monkeypatch.setattr(http_connection, "trust", lambda _: trusted)
-    relays: list[asyncio.Task[None]] = []
-
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(4_096):
-                writer.write(data)
-        writer.transport.abort()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
-        far = await asyncio.open_connection(*to.rsplit(":", 1))
-        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
-        relays.append(asyncio.create_task(relay(far[0], writer)))
-        await relay(reader, far[1])
-
-    proxy = await asyncio.start_server(serve, name, 0, ssl=tls)
-    port = proxy.sockets[0].getsockname()[1]
-    async with serving(OK, tls, host=name) as server_port:
+    async with (
+        encrypted_proxy(tls, name) as port,
+        serving(OK, tls, host=name) as server_port,
+    ):
         connection = HttpConnection(
             f"https://{name}:{server_port}", trusted, f"https://{name}:{port}"
         )
@@ -379,5 +364,3 @@ async def test_a_proxy_may_itself_be_encrypted(
         assert answer.body == b"hello"
         assert connection.certificate
         connection.close()
-    proxy.close()
-    await asyncio.gather(*relays)

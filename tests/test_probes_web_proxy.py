@@ -13,6 +13,7 @@ from one_answer import serving
 from shaped_path import FAR, shaped_path
 from signed_in_proxy import (
     certified,
+    encrypted_proxy,
     tinyproxy,  # noqa: F401 - a fixture
 )
 
@@ -82,6 +83,24 @@ async def test_a_real_proxy_has_a_phase_of_its_own(
         assert plain.outcome is Outcome.OK
     closed = await through(f"https://{name}:{services.free_port()}/", proxy, trust)
     assert closed.outcome is not Outcome.OK
+
+
+async def test_a_service_is_timed_through_an_encrypted_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, tls, authority = certified(tmp_path / "tls")
+    trusted = ssl.create_default_context(cafile=str(authority))
+    async with (
+        encrypted_proxy(tls, name) as proxy_port,
+        serving(OK, tls, host=name) as port,
+    ):
+        proxy = ProxySetting("pac", f"https://{name}:{proxy_port}")
+        url = f"https://{name}:{port}/"
+        assert (await through(url, proxy, trusted)).outcome is Outcome.TLS_FAILED
+        monkeypatch.setattr(web_service, "trust", lambda _: trusted)
+        result = await through(url, proxy, trusted)
+    assert result.outcome is Outcome.OK
+    assert 0 < result.values["proxy_ms"] < result.values["total_ms"]
 
 
 @pytest.mark.parametrize(

@@ -42,13 +42,17 @@ def is_usable(url: str) -> bool:
     return url.startswith(("http://", "https://"))
 
 
+def proxy_port(parts: SplitResult) -> int:
+    """The port of a proxy's address. Raises `ValueError` for what is none. Pure."""
+    return parts.port or _PORTS.get(parts.scheme, 80)
+
+
 async def can_connect(url: str) -> bool:
     """Returns whether the proxy accepts a connection."""
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme, 80)
         async with asyncio.timeout(CONNECT_S):
-            addresses = await look_up(parts.hostname or "", port)
+            addresses = await look_up(parts.hostname or "", proxy_port(parts))
             _, writer = await connect_first(addresses)
     except (OSError, ValueError):
         return False

@@ -25,7 +25,7 @@ from probes.measure.http_answer import (
     leads_elsewhere,
 )
 from probes.measure.http_answer import status_of as read_status
-from probes.measure.proxy_ways import proxy_login
+from probes.measure.proxy_ways import is_usable, proxy_login, proxy_port
 from probes.measure.tcp_connection import (
     Streams,
     TcpAddress,
@@ -37,6 +37,7 @@ from probes.measure.tcp_connection import (
 )
 from probes.platforms.proxies import NO_PROXY, applies
 from probes.platforms.system_facts import ProxySetting
+from probes.platforms.system_trust import trust
 from probes.wire.clock import WallClock
 from probes.wire.failure import Outcome
 from probes.wire.path_probes import TLS_BYTES
@@ -187,13 +188,16 @@ async def _request_head(
         raise _Ended(Outcome.NOT_CONFIGURED) from None
     host = parts.hostname or ""
     through = _proxy_for(host, proxy)
-    at = (through.hostname or "", through.port or 8080) if through else (host, port)
+    at = (through.hostname or "", proxy_port(through)) if through else (host, port)
     addresses = await _resolve(*at)
     timer.end("lookup_ms")
     reader, writer = await _connect(addresses)
     timer.cost_bytes += _TCP_BYTES
     timer.end("connect_ms")
     try:
+        if through and through.scheme == "https":
+            await _start_tls(writer, trust(""), at[0])
+            timer.cost_bytes += TLS_BYTES
         if through and secure:
             await _connect_through_proxy(
                 reader, writer, through, f"{url_host(host)}:{port}", timer
@@ -246,8 +250,7 @@ def _proxy_for(host: str, proxy: ProxySetting) -> SplitResult | None:
     """The HTTP proxy for `host`; None if it is reached directly."""
     if not applies(proxy, host):
         return None
-    parts = urlsplit(proxy.url)
-    return parts if parts.scheme == "http" else None
+    return urlsplit(proxy.url) if is_usable(proxy.url) else None
 
 
 async def _connect_through_proxy(
