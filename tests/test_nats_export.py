@@ -12,7 +12,9 @@ from nats_servers import NatsServer
 from river import Council, towpath
 from test_personal_data import HER, NOW_MS, OTHER, batch
 
+from collectors.ingest import Registry
 from collectors.nats.journal_streams import JournalStreams
+from towpath.config import read
 
 
 def test_an_export_has_what_waits_in_streams_of_the_journal_and_of_a_dmz_node(
@@ -30,6 +32,9 @@ servers = ["{nats_server.url}"]
 prefix = "{dmz.nats.prefix}"
 """
     council.write_settings(more, journal='kind = "nats"')
+    with Registry(read(council.settings).ingest.registry):
+        # The command makes none.
+        pass
 
     async def append() -> None:
         for place, at_ms in ((inside, NOW_MS), (dmz, NOW_MS + 1)):
