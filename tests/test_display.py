@@ -72,6 +72,8 @@ HIDING = re.compile(
         ("half \ud800", r"half \ud800"),
         ("❤\ufe0f 🚲 é e\u0301", "❤\ufe0f 🚲 é e\u0301"),
         ("\u3164", r"\u3164"),
+        # A letter that covers what is above and below.
+        ("o" + "\u0335" * 9 + "k", "o" + "\u0335" * 8 + r"\u0335k"),
         # One that is closed changes nothing outside itself; one that is not does.
         ("a \u2068b\u2069 c", "a \u2068b\u2069 c"),
         ("a \u2068b", r"a \u2068b"),

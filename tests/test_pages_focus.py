@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import axe
 import council
@@ -19,6 +18,7 @@ import test_web_sites
 from browser import Browser, browser
 from council_fleet import agents, fleet_source
 from council_page import CSS, NOW_MS, STORE, page_client
+from hostile_council import EVILS, hostile_alerts, hostile_estate, hostile_store
 from report_month import october_content
 from signed_in_pages import SIGNED_IN_PAGES, signed_in_page
 from store_doubles import AlertList, MemoryStore
@@ -217,37 +217,34 @@ def test_all_of_two_hundred_sites_are_on_one_screen(
     assert chromium.run("towpath.narrow()") == []
 
 
-def test_a_long_or_hostile_name_neither_turns_text_round_nor_widens_a_page(
-    chromium: Browser,
+def test_no_name_turns_text_round_covers_or_hides_any_or_widens_a_page(
+    chromium: Browser, tmp_path: Path
 ) -> None:
-    evil = "-a-very-long-name\u202egnp.exe\u200b\x1b[31m" + "W" * 200
-    made = council.estate()
-
-    def named(part: Any) -> Any:
-        return part.model_copy(update={"name": part.name + evil})
-
-    estate = made.model_copy(
-        update={
-            "sites": tuple(map(named, made.sites)),
-            "devices": tuple(map(named, made.devices)),
-            "rooms": (named(test_web_rooms.ROOM),),
-        }
-    )
-    chromium.width(320)
-    for path in ("/", "/sites/depot", "/devices/dep-sw1", "/rooms/chamber"):
-        with page_client(estate=estate) as client:
-            html = client.get(path).text
+    laptops = fleet_source(tmp_path, agents(20, NOW_MS), NOW_MS, {"why": "x"})
+    with page_client(
+        hostile_store(),
+        hostile_alerts(),
+        hostile_estate(),
+        laptops=laptops,
+        peer="127.0.0.1",
+        contact=f"ring{EVILS[2]}",
+        title=f"Council{EVILS[0]}",
+    ) as client:
+        paths = [page for page in PAGES if page.startswith("/") and page != CHECKED]
+        # The intranet has fixed words.
+        pages = {path: client.get(path).text for path in paths if path != "/intranet"}
+    for path, html in pages.items():
+        chromium.width(320)
         chromium.show(_whole_page(html, ""), **SCHEMES["light"])
         text = chromium.run("document.body.innerText + document.title")
-        assert "\\u202egnp.exe\\u200b\\u001b[31m" in text
-        assert not re.search("[\u202a-\u202e\u200b\x1b]", text)
-        assert chromium.run("document.documentElement.scrollWidth") == 320, path
+        assert "\\u202egnp.exe\\u200b\\u001b[31m" in text, path
+        assert not re.search("[\u202a-\u202e\u200b\x1b]|[\u0335\u0489\u20e0]{9}", text)
         # On a large window it moves no state out of sight either.
-        chromium.width(1280)
-        assert chromium.run("document.documentElement.scrollWidth") == 1280, path
-        wide = "[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth)"
-        assert max(chromium.run(wide), default=0) < 1280, path
-        chromium.width(320)
+        for width in (320, 1280):
+            chromium.width(width)
+            found = chromium.run("towpath.narrow()")
+            wide = [one for one in found if "wide" in one or "scrolled" in one]
+            assert wide == [], (path, width)
 
 
 def test_the_check_finds_figures_that_vanish_when_their_table_has_the_focus(

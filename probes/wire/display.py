@@ -5,7 +5,8 @@ A name can contain invisible characters that change what is seen: they reverse t
 (U+202E), have no width, or control a terminal. They are shown by their number, as in
 JSON (`\\u202e`), so that nothing is lost and nothing is hidden. A name that runs from
 right to left is isolated from its neighbours (Unicode Bidirectional Algorithm, UAX #9,
-section 2.4.2; FSI and PDI), so that figures after it stay after it.
+section 2.4.2; FSI and PDI), so that figures after it stay after it. Of hundreds of
+marks on one letter, all but a few are shown by their number too.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from __future__ import annotations
 import io
 import re
 import sys
+import unicodedata
 from typing import TextIO
 
 _FSI, _PDI = "\u2068", "\u2069"
+# No script has letters with more (Hebrew with vowels and accents has three).
+_MOST_MARKS = 8
 # What a text that is cut does not end with.
 _ENDS = f"{_FSI} "
 # Characters without a shape of their own: controls (Cc), formatting (Cf: directions,
@@ -46,7 +50,17 @@ def displayable(text: str) -> str:
     """Returns `text` on one line, hidden characters by their number. Idempotent."""
     if text.isascii() and text.isprintable():
         return text
-    return _HIDDEN_OR_ISOLATE.sub(_by_number, _SPACES.sub(" ", text))
+    return _with_few_marks(_HIDDEN_OR_ISOLATE.sub(_by_number, _SPACES.sub(" ", text)))
+
+
+def _with_few_marks(text: str) -> str:
+    """A letter with hundreds of marks covers the lines around it, and is as wide as
+    they are many."""
+    shown, marks = [], 0
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character)[0] == "M" else 0
+        shown.append(character if marks <= _MOST_MARKS else _numbered(character))
+    return "".join(shown)
 
 
 def isolated(text: str) -> str:
@@ -115,9 +129,11 @@ def _encoding(stream: TextIO, platform: str) -> tuple[str, str]:
 
 
 def _by_number(match: re.Match[str]) -> str:
-    if match["kept"]:
-        return match["kept"]
-    units = match[0].encode("utf-16-be", "surrogatepass")
+    return match["kept"] or _numbered(match[0])
+
+
+def _numbered(text: str) -> str:
+    units = text.encode("utf-16-be", "surrogatepass")
     return "".join(
         f"\\u{int.from_bytes(units[at : at + 2], 'big'):04x}"
         for at in range(0, len(units), 2)
