@@ -208,6 +208,9 @@ def test_pollers_that_poll_the_same_are_reported_and_others_are_not():
     named = [Presence("b", "shared"), Presence("c", "whole")]
     assert overlap_sentences([whole, *named]) == []
     assert overlap_sentences([shared, Presence("a", SHARED), depot]) == []
+    assert overlap_sentences([Presence(m, SHARED, m) for m in "ab"]) == []
+    [twice] = overlap_sentences([Presence(m, SHARED, "hall") for m in "ab"])
+    assert twice.startswith("2 pollers that share have the name 'hall', on a and b: ")
     assert overlap_sentences([shared, whole]) == [
         "pollers without snmp.share run on a, and with it on b: devices are polled "
         "several times; expected snmp.share = true for all of them"

@@ -131,7 +131,10 @@ def build_poller(
 
         part = name if is_named else WHOLE if share is None else SHARED
         machine = machine_name("poller")
-        presence = PollerPresence(journal_connection, machine, part, config.state)
+        shared_name = name if part == SHARED else ""
+        presence = PollerPresence(
+            journal_connection, machine, part, config.state, shared_name
+        )
         pieces.append(("presence of the poller", presence))
     poller = Poller(
         config.snmp,

@@ -29,10 +29,11 @@ _KEPT_S = 150.0
 
 class Presence(msgspec.Struct, frozen=True, order=True):
     """A poller process. `part` of the estate: `SHARED`; `WHOLE`; or, for a site's own
-    poller, its name."""
+    poller, its name. `name`: of one that shares."""
 
     machine: str
     part: str
+    name: str = ""
 
 
 # No poller can have such a name.
@@ -42,8 +43,11 @@ SHARED, WHOLE = "/shared", "/whole"
 def overlap_sentences(present: Iterable[Presence]) -> list[str]:
     """What is wrong with pollers that run at the same time. Pure."""
     by_part: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     for presence in sorted(present):
         by_part.setdefault(presence.part, []).append(presence.machine)
+        if presence.name:
+            by_name.setdefault(presence.name, []).append(presence.machine)
     sentences = []
     whole, shared = by_part.pop(WHOLE, []), by_part.pop(SHARED, [])
     if whole and len(whole) + len(shared) > 1:
@@ -58,6 +62,13 @@ def overlap_sentences(present: Iterable[Presence]) -> list[str]:
         f"pollers with snmp.poller = {name!r} run on {_joined(machines)}: each polls "
         "the same sites; expected one"
         for name, machines in by_part.items()
+        if len(machines) > 1
+    ]
+    sentences += [
+        f"{len(machines)} pollers that share have the name {name!r}, on "
+        f"{_joined(machines)}: their rows about themselves are mixed up; expected "
+        "another snmp.poller for each"
+        for name, machines in by_name.items()
         if len(machines) > 1
     ]
     return sentences
@@ -84,12 +95,17 @@ async def present_pollers(connection: NatsConnection) -> list[Presence]:
 class PollerPresence:
     """`async with PollerPresence(connection, machine, part, state)`: is seen by others,
     and logs if their parts overlap. `state`: the folder that no other process of this
-    machine has."""
+    machine has. `name`: of one that shares."""
 
     def __init__(
-        self, connection: NatsConnection, machine: str, part: str, state: Path
+        self,
+        connection: NatsConnection,
+        machine: str,
+        part: str,
+        state: Path,
+        name: str = "",
     ) -> None:
-        self._connection, self._presence = connection, Presence(machine, part)
+        self._connection, self._presence = connection, Presence(machine, part, name)
         place = f"{machine}\0{state.absolute()}"
         self._key = blake2b(place.encode(), digest_size=8).hexdigest()
         self._failures = FailureLog(
