@@ -143,7 +143,7 @@ SELF_DMZ = measurement(
         "list_age_s",
         "float",
         "s",
-        "time since all that it must know was published there; absent: never",
+        "time since all that it must know was published there, or since the start",
     ),
     counter("taken_rows", "rows that were pulled and taken"),
     counter(

@@ -200,6 +200,14 @@ def test_the_image_is_built_from_the_lock_without_tools_root_or_scapy() -> None:
     assert "!capture" not in allowed
 
 
+def test_build_kit_reads_the_image_s_file_and_warns_of_nothing(tmp_path: Path) -> None:
+    stages = len(re.findall(r"^FROM ", DOCKERFILE, re.MULTILINE))
+    assert int(check_files("dockerfile", DEPLOY / "Dockerfile")) == stages
+    (tmp_path / "Dockerfile").write_text(f"{DOCKERFILE}MAINTAINER nobody\n")
+    with pytest.raises(AssertionError, match="MaintainerDeprecated"):
+        check_files("dockerfile", tmp_path / "Dockerfile")
+
+
 def answering(status: int, reasons: list[str]) -> http.server.HTTPServer:
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -54,6 +54,7 @@ class DmzLink:
     ) -> None:
         self.node, self._registry, self._process = node, registry, process
         self._logged: dict[str, int] = {}
+        self._begun_ms = now_ms()
         self.connection = NatsConnection(config, f"inside-{node}")
         self._publisher = RegistryPublisher(self.connection, registry, sources, now_ms)
         self._answers = DmzAnswers(
@@ -95,8 +96,8 @@ class DmzLink:
         fields: dict[str, Value] = {name: self._rows.counts[name] for name in _COUNTS}
         fields["connected"] = int(self.connection.is_connected)
         fields["requests"] = self._answers.given
-        if published_ms := self._publisher.published_ms:
-            fields["list_age_s"] = max(now_ms - published_ms, 0) / 1000
+        since_ms = self._publisher.published_ms or self._begun_ms
+        fields["list_age_s"] = max(now_ms - since_ms, 0) / 1000
         tags = {"process": self._process, "node": self.node}
         return Sample("self_dmz", tags, fields, now_ms)
 

@@ -3,6 +3,9 @@
 // server does with strict validation.
 //
 // deployed-files compose FILE…: reads compose files as `docker compose config` does.
+//
+// deployed-files dockerfile FILE: reads a Dockerfile as `docker build` does, and fails at
+// what BuildKit warns of.
 package main
 
 import (
@@ -15,6 +18,9 @@ import (
 	"path/filepath"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -67,13 +73,38 @@ func readCompose(paths []string) (int, error) {
 	return len(project.Services), nil
 }
 
+func readDockerfile(path string) (int, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	read, err := parser.Parse(file)
+	if err != nil {
+		return 0, err
+	}
+	var warned []error
+	for _, warning := range read.Warnings {
+		warned = append(warned, errors.New(warning.Short))
+	}
+	rules := linter.New(&linter.Config{
+		Warn: func(rule, description, url, text string, at []parser.Range) {
+			warned = append(warned, fmt.Errorf("%s: %s", rule, text))
+		},
+	})
+	stages, _, err := instructions.Parse(read.AST, rules)
+	return len(stages), errors.Join(append(warned, err)...)
+}
+
 func main() {
 	var count int
-	err := errors.New("expected: kubernetes, or compose FILE")
+	err := errors.New("expected: kubernetes, compose FILE… or dockerfile FILE")
 	if len(os.Args) == 2 && os.Args[1] == "kubernetes" {
 		count, err = readObjects()
 	} else if len(os.Args) >= 3 && os.Args[1] == "compose" {
 		count, err = readCompose(os.Args[2:])
+	} else if len(os.Args) == 3 && os.Args[1] == "dockerfile" {
+		count, err = readDockerfile(os.Args[2])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

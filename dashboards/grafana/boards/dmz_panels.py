@@ -36,7 +36,6 @@ DMZ_NODES = Panel(
             steps=steps_of_rule("dmz_list_old"),
             decimals=0,
             width=90,
-            absent="never",
         ),
         "taken_rows_last": TableColumn("Taken", decimals=0, width=90),
         "unenrolled_rows_last": TableColumn("Not enrolled", decimals=0, width=105),
