@@ -78,8 +78,24 @@ def read_sheet(
                 rows.append(row)
     except csv.Error as error:
         raise NotCsv(f"{reader.line_num}: {error}") from None
+    _check_closed(text, delimiter)
     known = frozenset(name for name in columns if name is not None)
     return CsvSheet(tuple(headings), known, tuple(rows))
+
+
+def _check_closed(text: str, delimiter: str) -> None:
+    """Raises `NotCsv` if the end of the text is in quotes: the rows behind the opening
+    one would all be in one cell. Other carelessness with quotes is accepted."""
+    strict = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for _ in strict:
+            pass
+    except csv.Error as error:
+        if "end of data" in str(error):
+            raise NotCsv(
+                f"{strict.line_num}: a quotation mark is not closed, as in a file that "
+                "was cut off"
+            ) from None
 
 
 def _columns(headings: Sequence[str], names: Mapping[str, str]) -> list[str | None]:

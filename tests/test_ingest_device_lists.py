@@ -154,3 +154,12 @@ def test_a_file_that_is_too_large_is_refused_without_being_read(tmp_path: Path) 
     os.truncate(listed, 2**42)
     with pytest.raises(DeviceListRefused, match="larger than 50 MB"):
         read_device_file(listed)
+
+
+def test_a_list_that_was_cut_off_in_a_quotation_is_refused() -> None:
+    whole = exported(quoting=csv.QUOTE_ALL)
+    with pytest.raises(DeviceListRefused, match="a quotation mark is not closed"):
+        read_device_list(whole[:-20].encode())
+    # A mark within a cell is one of inches.
+    devices = read_device_list(b'Device name,Serial number\nMonitor 24",PF3ABCDE\n')
+    assert devices == [ListedDevice("PF3ABCDE", 'Monitor 24"', "", "")]

@@ -64,16 +64,18 @@ def expected(
 def _lines(comparison: DeviceComparison, most: int | None) -> list[str]:
     """What is printed. Serial numbers are only printed, never stored."""
     found = comparison
+    if found.has_no_numbers:
+        enrolled = len(found.unlisted) + found.laptops_without_number
+        return [
+            f"expected {found.expected}, enrolled {enrolled}: no device of the list "
+            "has a serial number of its own, so they cannot be compared (expected a "
+            'column called "Serial number")'
+        ]
     lines = [
         f"expected {found.expected}, enrolled {len(found.matched)}, missing "
         f"{len(found.missing)}, enrolled but not on the list {len(found.unlisted)}"
     ]
-    if found.has_no_numbers:
-        lines.append(
-            "no device of the list has a serial number of its own, so only how many "
-            'there are can be compared: expected a column called "Serial number"'
-        )
-    elif found.devices_without_number:
+    if found.devices_without_number:
         lines.append(
             counted(
                 found.devices_without_number,
