@@ -104,7 +104,8 @@ UNREAD_ROWS = PersonalDataPlace(
     "until both have read them, within the hour; 30 days at most if the store is "
     'down. With `journal.kind = "nats"` they are in streams of its servers, just '
     "as long",
-    "the store skips them; the file or message is removed as usual",
+    "the store skips them; the file or message is removed as usual, a message's bytes "
+    "with the block of the nats-server's file that they are in",
     read=read_segment,
 )
 PLACES: tuple[PersonalDataPlace, ...] = (
@@ -136,7 +137,9 @@ PLACES: tuple[PersonalDataPlace, ...] = (
         "personal/**/*",
         "rows about one laptop; with InfluxDB in the database `<name>_personal`",
         "30 days; `store.personal_days` can shorten this, nothing can lengthen it",
-        "within a minute of Towpath running; with InfluxDB at once (3 Core cannot)",
+        "within a minute of Towpath running; with InfluxDB at once (3 Core cannot): no "
+        "query has them, but its files keep the values until it compacts them, and the "
+        "pseudonym, as the name of a series, until the database is dropped",
     ),
     PersonalDataPlace(
         "store",

@@ -131,6 +131,12 @@ async def test_a_laptop_enrols_reports_and_is_shut_out_through_the_node(
 
         await until(is_refused, "a revoked laptop to be refused", 10, every_s=0.2)
 
+        def is_wiped() -> bool:
+            blocks = (council.folder / "dmz" / "nats").rglob("KV_*/msgs/*.blk")
+            return not any(who.agent.encode() in file.read_bytes() for file in blocks)
+
+        await until(is_wiped, "the server's files without it", 10, every_s=0.2)
+
 
 async def test_a_laptop_behind_a_node_gets_support_codes_and_hears_who_looked(
     council: DmzCouncil,

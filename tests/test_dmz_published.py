@@ -13,8 +13,6 @@ from structlog.testing import capture_logs
 
 from alerts.alert import Alert
 from alerts.staff_incidents import incidents, incidents_by_site
-from collectors.batch import Batch, Schema
-from collectors.dmz.dmz_leftovers import remove_leftovers
 from collectors.dmz.dmz_registry import DmzRegistry
 from collectors.dmz.published_registry import (
     ESTATE,
@@ -31,7 +29,6 @@ from collectors.dmz.published_registry import (
 )
 from collectors.dmz.registry_publisher import PublishedSources, RegistryPublisher
 from collectors.estate.estate_model import Estate
-from collectors.ingest.body_quarantine import BodyQuarantine
 from collectors.ingest.ingest_config import IngestConfig, PolicyConfig, RegistryConfig
 from collectors.ingest.laptop_policies import LaptopPolicies
 from collectors.ingest.registry import Registry
@@ -41,10 +38,8 @@ from collectors.ingest.registry_records import (
     SignIn,
     secret_digest,
 )
-from collectors.journal import Quarantine
 from collectors.nats.nats_config import NatsConfig
 from collectors.nats.nats_connection import NatsConnection
-from collectors.personal_data import Root
 from towpath.check import check_config
 from towpath.config import TowpathConfig, read
 
@@ -268,46 +263,6 @@ async def test_without_a_connection_the_registry_is_not_said_to_be_published(
         await asyncio.sleep(0)
         running.cancel()
     assert [entry["event"] for entry in logs] == ["registry_not_published"]
-
-
-def test_a_node_keeps_nothing_aside_of_laptops_that_are_gone(tmp_path: Path) -> None:
-    folders: dict[Root, Path] = {
-        "journal": tmp_path / "journal",
-        "bodies": tmp_path / "aside",
-    }
-    dead = Quarantine(folders["journal"] / "ingest" / "dead", "dead")
-    for sender in ("agent/ours", "agent/erased", "dmz"):
-        batch = msgspec.structs.replace(
-            Batch("x", 1, Schema("vpn", ("agent",), ("x",)), ([1], ["any"], [1.0])),
-            source=sender,
-        )
-        dead.put(batch, "does not fit", 1)
-    BodyQuarantine(folders["bodies"], 9).put(b"erased", "malformed", 1)
-    assert remove_leftovers(folders, lambda agent: agent == "ours") == 2
-    left = (tmp_path / "journal" / "ingest" / "dead" / "dead.jsonl").read_text()
-    assert "erased" not in left
-    assert (left.count("agent/ours"), left.count('["dmz"')) == (1, 1)
-    assert list(folders["bodies"].iterdir()) == []
-
-
-async def test_a_node_looks_again_whenever_a_laptop_goes(tmp_path: Path) -> None:
-    asked: list[list[bool]] = []
-    registry = DmzRegistry(
-        NatsConnection(NatsConfig(), "test"),
-        tmp_path / "orders",
-        7,
-        lambda: 1,
-        remove_leftovers=lambda is_enrolled: asked.append([*map(is_enrolled, "abc")]),
-    )
-    # Before it has the whole list, everybody would seem to have gone.
-    await registry._tidy()
-    assert asked == []
-    for laptops, looks in (("ab", 1), ("ab", 1), ("abc", 1), ("ac", 2)):
-        sign_ins = [SignIn(name, b"h", None, "hall") for name in laptops]
-        registry.view = view_of(RegistryState(sign_ins, {}, {}))
-        await registry._tidy()
-        assert len(asked) == looks
-    assert asked == [[True, True, False], [True, False, True]]
 
 
 NODE = """

@@ -204,7 +204,7 @@ def _dmz_flows(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
         "registry",
         "of laptops that enrol there: random id, digest of the computer's number, new "
         "secret, address (for tokens that are limited to networks); of all: hour last "
-        "seen, versions of agent and policy",
+        "seen, versions of agent and policy, support codes that they ask for",
         node,
         "not kept on the way; what the inside keeps is in the registry's row",
     )

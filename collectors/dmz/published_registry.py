@@ -62,6 +62,34 @@ def part_of(agent: str) -> str:
     return _key(hashlib.sha256(agent.encode(errors="replace")).digest()[0])
 
 
+def laptop_keys() -> list[str]:
+    """The keys of the parts with laptops."""
+    return [_key(number) for number in range(_PARTS)]
+
+
+def have_lost_laptops(
+    before: Mapping[str, bytes], changed: Mapping[str, bytes]
+) -> bool:
+    """Whether a part that is changed had laptops that it has no more. One that cannot
+    be read may have had."""
+    for key in changed.keys() & before.keys():
+        if key.startswith(_LAPTOPS):
+            try:
+                known, kept = (
+                    {one.agent for one in _decoded(part)}
+                    for part in (before[key], changed[key])
+                )
+            except msgspec.MsgspecError:
+                return True
+            if not known <= kept:
+                return True
+    return False
+
+
+def _decoded(part: bytes) -> list[SignIn]:
+    return msgspec.msgpack.decode(part, type=list[SignIn])
+
+
 def estate_part(estate: Estate) -> bytes:
     """What laptops' policies need of the estate: no device, no line, no room, and no
     name of anything."""
@@ -111,8 +139,7 @@ class PublishedView:
     def take(self, key: str, body: bytes) -> None:
         """Raises `ValueError` for a part of another version."""
         if key.startswith(_LAPTOPS):
-            part = msgspec.msgpack.decode(body, type=list[SignIn])
-            self._parts[key] = {one.agent: one for one in part}
+            self._parts[key] = {one.agent: one for one in _decoded(body)}
         elif key == TOKENS:
             self.tokens = msgspec.msgpack.decode(body, type=dict[str, Token])
         elif key == ESTATE:

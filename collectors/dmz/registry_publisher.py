@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
+from nats.js import errors as jetstream_errors
 from nats.js.kv import KeyValue
 
 from collectors.dmz.dmz_messages import bucket_name
@@ -21,7 +22,9 @@ from collectors.dmz.published_registry import (
     POLICY,
     PublishedHead,
     estate_part,
+    have_lost_laptops,
     incidents_part,
+    laptop_keys,
     parts_of,
     policy_part,
 )
@@ -66,6 +69,7 @@ class RegistryPublisher:
         self._sources = sources
         self._policy = policy_part(sources.policy)
         self._now_ms, self._now_s = now_ms, now_s
+        self._name = bucket_name(connection.config.prefix)
         self._bucket: KeyValue | None = None
         # What the bucket has, by key, as far as this process knows.
         self._published: dict[str, bytes] = {}
@@ -100,11 +104,15 @@ class RegistryPublisher:
                 raise
 
     async def _put_changes(self) -> int:
+        bucket = await self._open()
         is_due = self._now_s() - self._head_s >= _HEAD_S
         changed = dict(await self._changed_parts(is_due))
         if not changed and not is_due:
             return self._revision
-        bucket = await self._open()
+        if have_lost_laptops(self._published, changed):
+            # The server would keep what is replaced in its file for days.
+            await self._connection.jetstream.purge_stream(f"KV_{self._name}")
+            changed, is_due = self._published | changed, True
         puts = [bucket.put(key, body) for key, body in changed.items()]
         revisions = await asyncio.gather(*puts)
         if self._bucket is bucket:
@@ -140,13 +148,24 @@ class RegistryPublisher:
         return [(key, body) for key, body in found.items() if there.get(key) != body]
 
     def _forget(self) -> None:
-        """Publishes everything again: the server may be another one."""
+        """Looks again what the bucket has: the server may be another one."""
         self._bucket, self._published = None, {}
         self._generation, self._of, self._revision = -1, None, 0
         self._head_s = float("-inf")
 
     async def _open(self) -> KeyValue:
+        """Opens the bucket. What it had of laptops may be of before an erasure."""
         if self._bucket is None:
-            name = bucket_name(self._connection.config.prefix)
-            self._bucket = await open_bucket(self._connection, name)
+            bucket = await open_bucket(self._connection, self._name)
+            parts = [_held(bucket, key) for key in laptop_keys()]
+            held = await asyncio.gather(*parts)
+            self._published = {key: body for key, body in held if body is not None}
+            self._bucket = bucket
         return self._bucket
+
+
+async def _held(bucket: KeyValue, key: str) -> tuple[str, bytes | None]:
+    try:
+        return key, (await bucket.get(key)).value
+    except jetstream_errors.NotFoundError:
+        return key, None

@@ -56,10 +56,6 @@ class FleetSource:
         self._agents = agents or (lambda: read_agents(path))
         self._policy, self._now_ms = config.policy, now_ms
         self._policies = LaptopPolicies(config, estate, now_ms, freezes)
-        # A DMZ node gives laptops no freezes of speed tests.
-        self._served = [self._policies]
-        if config.dmz_nodes:
-            self._served.append(LaptopPolicies(config, estate, now_ms))
         self._kept: tuple[int, FleetState] | None = None
         self._reading = asyncio.Lock()
 
@@ -83,11 +79,8 @@ class FleetSource:
             self._policies.stops,
             now_ms,
             self._compare(agents),
-            self._is_current,
+            lambda agent: agent.policy == self._policies.version(agent),
         )
-
-    def _is_current(self, agent: EnrolledAgent) -> bool:
-        return any(agent.policy == served.version(agent) for served in self._served)
 
     def _compare(self, agents: Sequence[EnrolledAgent]) -> DeviceComparison | str:
         """The laptops that are expected, or a sentence; empty if there is no list."""
