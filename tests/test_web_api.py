@@ -161,6 +161,20 @@ def test_a_host_has_one_rate_whatever_address_of_its_network_it_uses(
     assert [status("2001:db8:0:1::1"), status("192.0.2.1")] == [200, 200]
 
 
+@pytest.mark.parametrize("host", ["evil.example", "", "a b", "towpath.example.evil"])
+def test_a_name_that_is_not_towpaths_is_refused_and_says_what_to_set(
+    api: CouncilApi, host: str
+) -> None:
+    with api.client() as client:
+        status, detail = problem(client.get("/sites", headers={"Host": host}))
+        page = client.get("https://towpath.example/", headers={"Host": host})
+        assert (status, page.status_code) == (400, 400)
+        assert "add it to web.hosts" in detail
+        assert page.text == f"{detail}."
+        for good in ("TOWPATH.example:8443", "127.0.0.1"):
+            assert client.get("/sites", headers={"Host": good}).status_code == 200
+
+
 def test_a_good_token_never_has_the_rate_of_those_who_try_tokens(
     api: CouncilApi,
 ) -> None:

@@ -13,7 +13,6 @@ from markupsafe import Markup, escape
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -43,6 +42,7 @@ from dashboards.web.report_folder import ReportFolder
 from dashboards.web.room_pages import RoomPages
 from dashboards.web.search_page import SearchPage
 from dashboards.web.security_headers import PAGE, REPORT, SecurityHeaders
+from dashboards.web.server_names import ServerNames
 from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.sign_in_pages import SignInPages
 from dashboards.web.site_pages import SitePages
@@ -306,7 +306,7 @@ def app(
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(VisitorRecognition, recognition=recognition),
-            Middleware(TrustedHostMiddleware, allowed_hosts=config.names()),
+            Middleware(ServerNames, names=config.names()),
             *([] if rest is None else [Middleware(_Below, path=BASE, theirs=rest)]),
         ],
         exception_handlers={HTTPException: pages.refused},
