@@ -1,5 +1,5 @@
-"""A reader that is far behind, of large messages, on a connection that takes little at
-once: the server ends it. `make soak`."""
+"""Readers whose connection ends: one that is far behind, and one whose last request
+still waits at a server."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 from journal_places import JournalPlace
-from nats_servers import running_nats
-from test_journal_log import ids, rows
+from nats_servers import NatsServer, running_nats
+from structlog.testing import capture_logs
+from test_journal_log import drain, ids, rows
 
 from collectors.batch import Batch
+from collectors.nats.journal_streams import JournalStreams
+from collectors.nats.nats_connection import NatsConnection
+from collectors.nats.stream_cursor import pull_request
 
 _ROWS, _BATCHES = 2_500, 24
 
@@ -22,6 +26,34 @@ def _large(first: int) -> Batch:
     time, _, *others = batch.columns
     devices = [chance.randbytes(150).hex() for _ in range(_ROWS)]
     return Batch(batch.source, 0, batch.schema, (time, devices, *others))
+
+
+async def test_a_reader_that_connects_again_does_not_wait_for_its_own_request(
+    nats_server: NatsServer, tmp_path: Path
+) -> None:
+    """After a cut between servers it waits at one of them for 15 seconds, as if another
+    process read under this name."""
+    place = JournalPlace(tmp_path, nats_server)
+    async with (
+        place.connection as connection,
+        place.journal("poll") as journal,
+        place.reader("store") as reader,
+        NatsConnection(place.nats, "left") as left,
+    ):
+        await journal.append(rows(0))
+        found = await drain(reader)
+        inbox = await left.client.subscribe("left")
+        stream = JournalStreams(connection).stream("poll")
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.store"
+        await left.client.publish(subject, pull_request(), reply=inbox.subject)
+        await left.client.flush()
+        with capture_logs() as logs:
+            await connection.client.force_reconnect()
+            await journal.append(rows(8))
+            while 15 not in found:
+                found += await drain(reader)
+    assert found == list(range(16))
+    assert "journal_reader_waits" not in [entry["event"] for entry in logs]
 
 
 @pytest.mark.soak

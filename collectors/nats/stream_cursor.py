@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,7 @@ _LEAST_BYTES = 1 << 14
 _HEARTBEAT_S = 2.0
 _SILENT_S = 5.0
 _REQUEST_S = 15.0
+_NEVER_S = float("-inf")
 _RETRY_S = 0.5
 # What is asked while a stream or a consumer has no leader is never answered: soon it is
 # asked again, but busy servers get longer each time.
@@ -95,6 +97,7 @@ class StreamCursor:
         self._gaps = StreamGaps(log, stats)
         self._message_bytes = _LARGEST_BYTES
         self._request_bytes = _ROOM_BYTES
+        self._requested_s = _NEVER_S
         self._patience_s = _PATIENCE_S
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -218,6 +221,7 @@ class StreamCursor:
                 batch = min(AT_ONCE, max(1, batch))
                 request = pull_request(batch)
                 await client.publish(subject, request, reply=subscription.subject)
+                self._requested_s = time.monotonic()
                 before = delivered
                 delivered = await self._receive(inbox, batch, delivered)
                 more = self._request_bytes + self._request_bytes // 64
@@ -238,7 +242,9 @@ class StreamCursor:
 
     async def _begin(self) -> str:
         """The subject from which to request messages."""
-        await self.check_alone()
+        if time.monotonic() - self._requested_s > _REQUEST_S:
+            # Before that its own last request may still wait at a server.
+            await self.check_alone()
         await self._meet()
         self._seek += 1
         self.reply = ""
@@ -328,6 +334,8 @@ class StreamCursor:
                 why = headers.get("Description", "")
                 if status == _CONFLICT and why.startswith(_EXCEEDED):
                     raise _Refused(f"the servers refuse to send: {why}")
+                # Perhaps by another process, which has made the consumer again.
+                self._requested_s = _NEVER_S
                 raise _Interrupted
             self._failures.recovered(log=self._name, reader=self._reader)
             if status:
