@@ -215,6 +215,12 @@ def test_all_of_two_hundred_sites_are_on_one_screen(
     )
     assert chromium.run(tall) <= most
     assert chromium.run("towpath.narrow()") == []
+    chromium.restyle(**SCHEMES["dark system colours"])
+    marks = "[...document.querySelectorAll('ul.sites svg')]"
+    fills = f"[...new Set({marks}.map((mark) => getComputedStyle(mark).fill))]"
+    assert chromium.run(fills) == [
+        chromium.run("getComputedStyle(document.body).color")
+    ]
 
 
 def test_no_name_turns_text_round_covers_or_hides_any_or_widens_a_page(
