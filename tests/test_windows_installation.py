@@ -203,9 +203,14 @@ async def test_an_upgrade_of_a_running_service_keeps_id_credential_and_spool(
     assert not agent.data.exists()
 
 
-def test_a_server_without_https_is_refused_and_nothing_is_installed(
+def test_what_the_agent_would_not_accept_is_refused_and_nothing_is_installed(
     agent: InstalledAgent, packages: dict[str, Path]
 ) -> None:
-    server = "SERVER=http://towpath.council.example"
-    assert agent.install(packages["0.1.0"], server) == FAILED
-    assert (agent.product_code(), agent.left_over()) == ("", [])
+    server = "SERVER=https://towpath.council.example"
+    for wrong in (
+        ("SERVER=http://towpath.council.example",),
+        (server, f"TOKEN={'t' * 1001}"),
+        (server, f"RING={'r' * 31}"),
+    ):
+        assert agent.install(packages["0.1.0"], *wrong) == FAILED
+        assert (agent.product_code(), agent.left_over()) == ("", [])

@@ -175,6 +175,8 @@ def test_the_state_goes_with_the_product_and_not_in_an_upgrade(msi: Path) -> Non
     assert order["EraseState"]["Condition"] == (
         'REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE'
     )
+    # What is refused is refused before the first change.
+    assert number["CheckProperties"] < number["MarkUpgrade"]
     # The folders are there before the service starts, and the old one is gone.
     assert (
         number["StopServices"]

@@ -1,6 +1,7 @@
 /* What the tables of an MSI cannot say: folders with access lists of their own, the
  * enrolment token in the private one, and their removal. All run as LocalSystem.
  *
+ *   CheckProperties  runs at once, before anything is changed
  *   WaitForService   until its process has ended, so that no file of it is in use
  *   PrepareFolders   CustomActionData is the token, which may be empty
  *   ForgetToken      when an installation is rolled back
@@ -21,6 +22,8 @@
 #define SERVICE L"TowpathAgent"
 #define LONGEST_STOP_MS 40000
 #define LONGEST_TOKEN 1000
+/* What the agent accepts (`Settings.ring`). */
+#define LONGEST_RING 30
 #define TOKEN_FILE L"Agent\\enrolment-token"
 #define MARK_FILE L"Agent\\upgrading"
 /* An older mark is of an upgrade that failed; in units of 100 ns. */
@@ -194,6 +197,30 @@ static DWORD erase(const wchar_t *folder)
     } while (FindNextFileW(search, &entry));
     FindClose(search);
     return RemoveDirectoryW(folder) ? error : GetLastError();
+}
+
+/* Whether the property is short enough for the agent. */
+static BOOL fits(MSIHANDLE install, const wchar_t *name, DWORD longest)
+{
+    wchar_t value[LONGEST_TOKEN + 1] = L"";
+    DWORD length = longest + 1;
+    UINT error = MsiGetPropertyW(install, name, value, &length);
+
+    SecureZeroMemory(value, sizeof value);
+    return error == ERROR_SUCCESS;
+}
+
+__declspec(dllexport) UINT __stdcall CheckProperties(MSIHANDLE install)
+{
+    if (!fits(install, L"TOKEN", LONGEST_TOKEN)) {
+        say(install, L"TOKEN is longer than", L"1000 characters", ERROR_MORE_DATA);
+        return ERROR_INSTALL_FAILURE;
+    }
+    if (!fits(install, L"RING", LONGEST_RING)) {
+        say(install, L"RING is longer than", L"30 characters", ERROR_MORE_DATA);
+        return ERROR_INSTALL_FAILURE;
+    }
+    return ERROR_SUCCESS;
 }
 
 __declspec(dllexport) UINT __stdcall WaitForService(MSIHANDLE install)

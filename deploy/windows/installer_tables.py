@@ -317,6 +317,7 @@ def _actions() -> Table:
     rows: list[tuple[Value, ...]] = [
         ("RefuseOlder", _ERROR, None,
          f"A newer version of the {PRODUCT} is installed. Uninstall it first."),
+        ("CheckProperties", _LIBRARY, "Actions", "CheckProperties"),
         ("SetPrepareFolders", _SET_PROPERTY, "PrepareFolders", "[TOKEN]"),
         ("PrepareFolders", _SYSTEM | _HIDDEN, "Actions", "PrepareFolders"),
         ("ForgetToken", _SYSTEM | _ROLLBACK | _GO_ON, "Actions", "ForgetToken"),
@@ -346,6 +347,7 @@ def _sequence() -> Table:
         ("AppSearch", "", 50),
         *_remember(),
         ("LaunchConditions", "", 100),
+        ("CheckProperties", installing, 110),
         ("ValidateProductID", "", 700),
         ("CostInitialize", "", 800),
         ("FileCost", "", 900),
