@@ -218,6 +218,16 @@ def test_the_time_a_laptop_was_last_seen_is_kept_to_the_hour(tmp_path: Path) -> 
         assert again.agents() == [agent]
 
 
+def test_a_clock_that_was_years_ahead_hides_no_silence(tmp_path: Path) -> None:
+    with opened_registry(tmp_path) as registry:
+        laptop = enrol(registry, "LAPTOP-1")
+        hour_ms = NOW_MS - NOW_MS % HOUR_MS
+        for seen_ms in (NOW_MS + 700 * DAY_MS, NOW_MS, NOW_MS - 2 * HOUR_MS):
+            registry.mark_seen(laptop.agent, seen_ms)
+            (agent,) = registry.agents()
+        assert agent.last_seen_ms == hour_ms
+
+
 def test_a_registry_of_a_newer_towpath_is_left_alone(tmp_path: Path) -> None:
     with opened_registry(tmp_path):
         pass

@@ -42,7 +42,7 @@ from collectors.wake_times import sleep_with_others
 from probes.wire.clock import wall_ms
 from probes.wire.report import Enrolment
 
-_HOUR_MS = 3_600_000
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _READ_S = 60.0
 
 # What is noted in the file, with the agent and the time. True if it was news.
@@ -168,7 +168,8 @@ class Registry:
         No finer than the hour: this is not a timesheet.
         """
         hour_ms = now_ms - now_ms % _HOUR_MS
-        if self._seen.get(agent, 0) < hour_ms and agent in self._agents:
+        # Not later than before: a clock that was ahead may have been set right.
+        if self._seen.get(agent) != hour_ms and agent in self._agents:
             self._seen[agent] = hour_ms
             self._unsaved.append((hour_ms, agent))
 
@@ -301,10 +302,15 @@ class Registry:
             return
         try:
             with self._file.transaction() as connection:
+                # What is more than a day older is no late mark: a clock that was ahead
+                # has been set right.
                 connection.executemany(
-                    "UPDATE agent SET last_seen_ms = max(last_seen_ms, ?)"
-                    " WHERE agent = ?",
-                    unsaved,
+                    "UPDATE agent SET last_seen_ms = CASE WHEN last_seen_ms > ?"
+                    " THEN ? ELSE max(last_seen_ms, ?) END WHERE agent = ?",
+                    [
+                        (hour_ms + _DAY_MS, hour_ms, hour_ms, agent)
+                        for hour_ms, agent in unsaved
+                    ],
                 )
                 versions = self._versions.write(connection)
                 news = [
