@@ -199,6 +199,7 @@ def test_a_wait_is_said_in_seconds(tmp_path: Path) -> None:
             assert enter(client, "Ada", "wrong password").status_code == 403
         page = enter(client, "Ada")
     assert page.status_code == 429
+    assert 0 < int(page.headers["retry-after"]) <= 30
     assert re.search(r"Try again in \d+ seconds", page_text(page.text))
     assert audited(tmp_path)[-1].outcome == "refused: too many wrong passwords"
 

@@ -171,6 +171,7 @@ def test_a_wrong_code_opens_nothing_and_is_recorded(tmp_path: Path) -> None:
             here.send("AAAA AAAA")
         slow = here.send(here.codes.make(OTHER).code)
         assert slow.status_code == 429
+        assert 0 < int(slow.headers["retry-after"]) <= 30
         assert "too many wrong codes" in page_text(slow.text)
     assert here.codes.of_laptop(OTHER).looks == ()
 

@@ -127,7 +127,9 @@ class CheckPage:
         wait_s = self._limits.wait_s(name, _EVERYBODY, now_s)
         if wait_s > 0:
             text = f"There were too many tries. Wait {math.ceil(wait_s)} seconds"
-            return self._sent(fields, typed, text, 429)
+            page = self._sent(fields, typed, text, 429)
+            page.headers["retry-after"] = str(math.ceil(wait_s))
+            return page
         code = typed_code(typed)
         if not code:
             return self._sent(fields, typed, CODE_EXPECTED, 400)

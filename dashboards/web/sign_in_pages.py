@@ -190,7 +190,11 @@ class SignInPages:
             )
         except PasswordRefused as refusal:
             await self._record_tried(request, name, refusal.detail)
-            return self._form(next_path, name, {"name": str(refusal)}, refusal.status)
+            errors = {"name": str(refusal)}
+            page = self._form(next_path, name, errors, refusal.status)
+            if refusal.wait_s:
+                page.headers["retry-after"] = str(refusal.wait_s)
+            return page
         except (SignInRefused, sqlite3.Error, OSError) as error:
             failure = _not_recorded(error)
             await self._note_refusal(request, failure)

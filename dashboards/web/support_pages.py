@@ -87,7 +87,9 @@ class SupportPages:
         if wait_s > 0:
             await self._record(outcome="refused: too many wrong codes")
             text = f"There were too many wrong codes. Wait {math.ceil(wait_s)} seconds"
-            return self._form(typed, text, 429)
+            page = self._form(typed, text, 429)
+            page.headers["retry-after"] = str(math.ceil(wait_s))
+            return page
         code = typed_code(typed)
         try:
             if not code:

@@ -18,11 +18,11 @@ _WRONG = "Enter the name and password of a user of Towpath"
 
 class PasswordRefused(Exception):
     """The name and password were not accepted. The text is for the person, `detail`
-    for the audit log."""
+    for the audit log, `wait_s` until it may be tried again."""
 
-    def __init__(self, text: str, detail: str, status: int) -> None:
+    def __init__(self, text: str, detail: str, status: int, wait_s: int = 0) -> None:
         super().__init__(text)
-        self.detail, self.status = detail, status
+        self.detail, self.status, self.wait_s = detail, status, wait_s
 
 
 class PasswordSignIn:
@@ -54,11 +54,12 @@ class PasswordSignIn:
         return user
 
     def _check_limits(self, name: str, address: str) -> None:
-        wait_s = self._limits.wait_s(folded(name), address, time.monotonic())
-        if wait_s > 0:
+        left_s = self._limits.wait_s(folded(name), address, time.monotonic())
+        if left_s > 0:
+            wait_s = math.ceil(left_s)
             raise PasswordRefused(
-                "There were too many wrong passwords. Try again in "
-                f"{math.ceil(wait_s)} seconds",
+                f"There were too many wrong passwords. Try again in {wait_s} seconds",
                 "too many wrong passwords",
                 429,
+                wait_s,
             )
