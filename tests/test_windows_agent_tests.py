@@ -147,7 +147,7 @@ def test_the_agents_own_tests_pass_on_windows() -> None:
     ]
     done = laptop.run_python(
         *("-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", "-c", "NUL"),
-        *("--rootdir", ".", "--import-mode=importlib", "--timeout", "120"),
+        *("--rootdir", ".", "--import-mode=importlib", "--timeout", "600"),
         *("-o", "asyncio_mode=auto"),
         # Without limits of time, as tests/conftest.py sets it elsewhere.
         "--hypothesis-profile=ci",

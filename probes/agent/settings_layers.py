@@ -169,7 +169,8 @@ class _LayerReader:
                 known = [d for d in self._kinds if "." not in d]
                 self._put(layer, key, value, where, (*known, *self._sections), exact)
             elif not isinstance(value, Mapping):
-                self.problems.append(f"{where}: {key} is a section, write [{key}]")
+                how = f"write [{key}]" if exact else "its settings are below it"
+                self.problems.append(f"{where}: {key} is a section: {how}")
             else:
                 start = f"{key}."
                 inside = [d for d in self._kinds if d.startswith(start)]
