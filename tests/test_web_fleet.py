@@ -166,7 +166,7 @@ def test_the_list_is_narrowed_and_turned_without_script(client: TestClient) -> N
     assert '<option value="-" selected>' in none
     listed = page_text(none.partition("then silent ones")[2])
     assert "pilot" not in listed
-    assert "depot" in listed
+    assert "Highways Depot" in listed
 
 
 def test_a_laptop_whose_credential_was_copied_is_named_first(tmp_path: Path) -> None:

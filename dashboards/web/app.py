@@ -96,6 +96,7 @@ class StatusPages:
             describe_affected=describe_affected,
             bar=chart.bar,
             when=lambda time_ms: figure_text.when(time_ms, self._zone),
+            hour_of=lambda time_ms: figure_text.hour(time_ms, self._zone),
             clock=lambda time_ms: figure_text.clock(time_ms, self._zone),
             path=lambda text: quote(str(text), safe=""),
             port_link=port_link,
@@ -289,7 +290,7 @@ def app(
             PageRoute("/act/{token}", linked.page, Right.SEE_PUBLIC, ("GET", "POST")),
         ]
     if fleet is not None and config.fleet:
-        shown_fleet = FleetPage(fleet, views.answers, views.now_ms, pages.page)
+        shown_fleet = FleetPage(fleet, views, pages.page)
         routes.append(PageRoute("/fleet", shown_fleet.page, Right.SEE_FLEET))
     routes += SignInPages(config, recognition, audit, pages.page, views.now_ms).routes
     if config.sign_in.is_on:

@@ -26,10 +26,11 @@ from collectors.ingest.laptop_policies import Freezes, LaptopPolicies, no_freeze
 from collectors.ingest.pseudonym import KeyRefused, read_existing_key, serial_hash
 from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
 from collectors.ingest.registry_records import EnrolledAgent
-from dashboards.query_cache import QueryCache, rounded
+from dashboards.query_cache import rounded
 from dashboards.web import fleet_state
 from dashboards.web.fleet_state import Filter, FleetState
 from dashboards.web.list_page import page_number
+from dashboards.web.page_views import Views
 from probes.wire.clock import WallClock
 from probes.wire.stop_order import StopOrder
 
@@ -102,17 +103,15 @@ class FleetPage:
     def __init__(
         self,
         source: FleetSource,
-        answers: QueryCache,
-        now_ms: WallClock,
+        views: Views,
         show: Callable[..., Response],
     ) -> None:
-        self._source, self._answers = source, answers
-        self._now_ms, self._show = now_ms, show
+        self._source, self._views, self._show = source, views, show
 
     async def page(self, request: Request) -> Response:
-        now_ms = self._now_ms()
+        now_ms = self._views.now_ms()
         to_ms = rounded(now_ms, 60_000)
-        refusals, troubles = await self._answers.all(
+        refusals, troubles = await self._views.answers.all(
             fleet_state.refusals_query(to_ms), fleet_state.troubles_query(to_ms)
         )
         wanted = read_filter(request)
@@ -133,6 +132,11 @@ class FleetPage:
             link=lambda page: page_link(wanted, page),
             states=fleet_state.STATES,
             no_ring=NO_RING,
+            site_names={
+                site.id: name
+                for site in self._views.estate().sites
+                if (name := site.name.strip())
+            },
             refusals=refused,
             needs_token=fleet_state.needs_token(refused or ()),
             troubles=None if troubles is None else fleet_state.troubles(troubles),
