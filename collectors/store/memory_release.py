@@ -1,16 +1,23 @@
-"""Gives memory that queries have used back to the system, between the steps of a long
-piece of work."""
+"""Gives memory that queries have used back to the system, in a long piece of work."""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
 import functools
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from collectors.store.query import Store
+from collectors.batch import Batch
+from collectors.store.answer_series import AnswerSeries, query_series
+from collectors.store.query import Query, Row, Store
+
+# Giving memory back takes as much processor time as a small query.
+_MOST_GROWTH_BYTES = 32_000_000
+_STATM = Path("/proc/self/statm")
 
 
 @runtime_checkable
@@ -18,6 +25,41 @@ class ReleasingStore(Protocol):
     """A store that keeps memory of its queries."""
 
     async def release_memory(self) -> None: ...
+
+
+class SparingStore:
+    """Answers as `store` does, and gives memory back when this process has grown."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._before = resident_bytes()
+
+    async def write(self, batches: list[Batch]) -> None:
+        await self._store.write(batches)
+
+    async def query(self, query: Query) -> list[Row]:
+        await self._limit()
+        return await self._store.query(query)
+
+    async def series(self, query: Query) -> list[AnswerSeries]:
+        await self._limit()
+        return await query_series(self._store, query)
+
+    async def release_memory(self) -> None:
+        await release_memory(self._store)
+        self._before = resident_bytes()
+
+    async def _limit(self) -> None:
+        if resident_bytes() - self._before > _MOST_GROWTH_BYTES:
+            await self.release_memory()
+
+
+def resident_bytes() -> int:
+    """Returns the resident memory of this process; 0 if the system does not say."""
+    try:
+        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 async def release_memory(store: Store) -> None:

@@ -32,8 +32,9 @@ from probes.wire.catalogue import Measurement
 _LISTS = "-lists"
 # So many values are sorted at once.
 _MOST_VALUES = 4_000_000
-# Rows that are read together: those of other sites and parts are not.
-_ROW_GROUP = 4_096
+# Rows that are read together, as many as have so many values: those of other sites and
+# parts are not.
+_VALUES_AT_ONCE = 245_760
 
 
 def lists_file(month: Path) -> Path:
@@ -90,7 +91,8 @@ class _Writer:
                 compression="zstd",
                 use_dictionary=[*self._declared.identity, TIME],
             )
-        self._writer.write_table(rows, _ROW_GROUP)
+        apart = known_form(self._declared).month_apart
+        self._writer.write_table(rows, _VALUES_AT_ONCE // apart)
 
 
 def _sites_at_once(

@@ -30,7 +30,7 @@ RunSql = Callable[[str], Awaitable[Cells]]
 OpenMonths = Callable[[Collection[str]], TopFiles]
 _VALUE_BYTES = 8
 # This part of DuckDB's memory may have the highest values of the series.
-_MEMORY_SHARE = 0.02
+_MEMORY_SHARE = 0.25
 
 
 class Outline(NamedTuple):

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from collectors.estate import Line
 from collectors.store.answer_series import query_series
-from collectors.store.memory_release import release_memory
 from collectors.store.query import Store
 from dashboards.observed import Span
 from dashboards.observed.time_spans import in_pieces
@@ -35,7 +34,6 @@ async def gather_lines(
     progress("lines")
     month = await store.query(report_queries.line_month(*span, ids))
     past = await store.query(report_queries.line_month_before(*before, ids))
-    await release_memory(store)
     hours = {line: LineHours() for line in ids}
     parts = [
         (piece, ids[begin : begin + _LINES_AT_ONCE])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alerts.alert_access import list_silences, recent_alerts
 from collectors.estate import Estate, Site, known_names
-from collectors.store.memory_release import release_memory
+from collectors.store.memory_release import SparingStore, release_memory
 from collectors.store.query import Store
 from dashboards.report.month import ReportPeriod
 from dashboards.report.plain_report import render_plain, summary_text
@@ -77,6 +77,7 @@ async def site_report(
             recent_alerts(settings.alerts, since_ms),
             list_silences(settings.alerts, since_ms),
         )
+    store = SparingStore(store)
     content = await gather_content(
         month, sites, store, estate, now_ms, history, settings, progress
     )

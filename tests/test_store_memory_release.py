@@ -1,0 +1,30 @@
+"""A long piece of work gives memory back, and gets the same answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from stores import START, ask, batch, embedded
+
+from collectors.store import memory_release
+from collectors.store.memory_release import SparingStore, release_memory
+
+
+@pytest.mark.parametrize("most_growth", [-1, 10**12])
+async def test_answers_are_the_same_whether_or_not_memory_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_growth: int
+) -> None:
+    monkeypatch.setattr(memory_release, "_MOST_GROWTH_BYTES", most_growth)
+    query = ask("whole:sum", every=3_600_000, by=("a",))
+    async with embedded(tmp_path) as store:
+        await store.write([batch((START, {"a": "x"}, {"whole": 7}))])
+        used = store._duckdb._connection
+        sparing = SparingStore(store)
+        for _ in range(2):
+            assert await sparing.query(query) == await store.query(query)
+            assert await sparing.series(query) == await store.series(query)
+        assert (store._duckdb._connection is used) == (most_growth > 0)
+        await release_memory(sparing)
+        assert await sparing.query(query) == await store.query(query)
+        assert store._duckdb._connection is not used
