@@ -87,6 +87,7 @@ class DeliveringWorld:
         self.began: dict[str, Alert] = {}
         self.ended: set[str] = set()
         self.store: AlertStore | None = None
+        self.may_send = True
         self._start()
 
     def _start(self) -> None:
@@ -106,6 +107,7 @@ class DeliveringWorld:
             paging.group_ms,
             self.config.fallbacks(),
             MessageLimits(self.config.channels),
+            lambda: self.may_send,
         )
 
     def begin(

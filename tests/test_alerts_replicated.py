@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from delivering_world import DeliveringWorld
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from replicated_alerts import NOW_MS, Machine, MemoryLog, refusal
@@ -22,9 +23,6 @@ from alerts.alert_store import AlertStore
 from alerts.replicated_rows import is_recorded, lock_path
 from alerts.standby import alert_replica
 from alerts.standby.alert_replica import LogEntry, _decoded
-from alerts.standby.standby_machine import standby_fields
-from towpath.config import ConfigError, read
-from towpath.role_parts import name_process
 
 _folders = itertools.count()
 ACTS = ("take_over", "decide", "end", "claim", "send", "dies", "restart", "follow")
@@ -117,6 +115,39 @@ def test_a_machine_that_was_held_up_can_neither_decide_nor_claim_any_more(
     assert b.claim()
     b.send()
     assert a.desk == ["e1 page"]
+
+
+def test_one_whose_second_take_over_fails_does_not_go_on_with_the_first(
+    pair: tuple[Machine, Machine],
+) -> None:
+    a, b = pair
+    a.take_over()
+    b.take_over()
+    a.log.mood = "fails"
+    assert not a.take_over()
+    assert not a.decide("e1")
+
+
+async def test_one_whose_lease_ended_after_a_claim_does_not_send_what_it_has_claimed(
+    pair: tuple[Machine, Machine], tmp_path: Path
+) -> None:
+    """As a machine that was frozen between the two."""
+    a, _ = pair
+    a.take_over()
+    is_held = [True, False]
+    a.replica.holds_lease = is_held.pop
+    channels = {"duty": {"kind": "webhook", "url": "https://desk.example"}}
+    world = DeliveringWorld(tmp_path / "alone", channels)
+    world.begin("e1")
+    world.may_send = a.replica.may_act
+    await world.deliver()
+    assert world.ends["duty"].arrivals == []
+    world.may_send = a.replica.may_act
+    await world.deliver()
+    assert len(world.ends["duty"].arrivals) == 1
+    a.replica.is_active = False
+    assert not a.replica.may_act
+    world.close()
 
 
 def test_acknowledgements_reach_the_other_machine_and_are_refused_where_it_stands_by(
@@ -331,37 +362,3 @@ def test_a_machine_whose_disk_is_full_writes_nothing_and_says_so(
         a.decide("e" * 100_000)
     assert "full" in a.replica.disk_error
     assert not a.replica.is_active
-
-
-@pytest.mark.parametrize(
-    ("is_active", "lease", "expected"),
-    [
-        pytest.param(True, (1, 2, 1), (1, 1, 2), id="evaluates"),
-        pytest.param(False, (0, 2, 1), (0, 1, 2), id="stands by"),
-        pytest.param(False, (1, 1, 1), (0, 0, 1), id="has the lease and fails"),
-        pytest.param(False, (0, 2, 0), (0, 0, 0), id="knows nothing of others"),
-        pytest.param(False, None, (0, 0, 0), id="leaves it because of its disk"),
-    ],
-)
-def test_a_machine_says_whether_any_evaluates_and_how_many_there_are(
-    is_active: bool, lease: tuple[int, int, int] | None, expected: tuple[int, int, int]
-) -> None:
-    shared = (
-        {}
-        if lease is None
-        else dict(zip(("held", "pollers", "settled"), lease, strict=True))
-    )
-    assert tuple(standby_fields(is_active, shared).values()) == expected
-
-
-def test_a_standby_needs_the_journal_in_nats_and_has_a_name_of_its_own(
-    tmp_path: Path,
-) -> None:
-    settings_file = tmp_path / "towpath.toml"
-    settings_file.write_text("[alerts.standby]\nenabled = true\n")
-    with pytest.raises(ConfigError, match="two machines need one journal"):
-        read(settings_file)
-    settings_file.write_text(
-        '[journal]\nkind = "nats"\n[alerts.standby]\nenabled = true\nname = "hall"\n'
-    )
-    assert name_process(read(settings_file), ["alert", "web"]) == "alert-web+hall"
