@@ -28,6 +28,24 @@ def _large(first: int) -> Batch:
     return Batch(batch.source, 0, batch.schema, (time, devices, *others))
 
 
+async def test_what_a_start_that_was_cut_off_has_left_does_not_keep_a_reader_waiting(
+    nats_server: NatsServer, tmp_path: Path
+) -> None:
+    place = JournalPlace(tmp_path, nats_server)
+    async with place.connection as connection, place.journal("poll") as journal:
+        await journal.append(rows(0))
+        async with place.reader("store") as reader:
+            assert await drain(reader) == list(range(8))
+        # Servers do not change where a consumer begins.
+        await JournalStreams(connection)._add_consumer("poll", "store_seek", 0, False)
+        await journal.append(rows(8))
+        async with place.reader("store", reader.positions) as reader:
+            chunk = await reader.read()
+            assert chunk is not None
+            assert ids(chunk.batches) == list(range(8, 16))
+            assert await JournalStreams(connection).readers("poll") == ["store"]
+
+
 async def test_a_reader_that_connects_again_does_not_wait_for_its_own_request(
     nats_server: NatsServer, tmp_path: Path
 ) -> None:

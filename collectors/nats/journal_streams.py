@@ -143,6 +143,8 @@ class JournalStreams:
         the reader needs.
         """
         if await self.consumer(log, reader) is not None:
+            # A try that a cut ended may have left one, which begins elsewhere.
+            await self._delete_consumer(log, reader + _SEEKING)
             await self._add_consumer(log, reader + _SEEKING, passed, yields)
             await self._delete_consumer(log, reader)
         await self._add_consumer(log, reader, passed, yields)
