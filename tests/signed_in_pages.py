@@ -9,7 +9,7 @@ from pathlib import Path
 
 from signing_in import cheap_passwords, enter
 from test_support_pages import HER, desk
-from whole_site import MEASURED, WholeSite, fill_disk, whole_site
+from whole_site import ADMIN, MEASURED, WholeSite, fill_disk, whole_site
 
 from dashboards.web.visitors import Role
 
@@ -18,7 +18,7 @@ CALLER = "The caller's last day"
 
 def _sign_in(here: WholeSite) -> str:
     here.client.cookies.clear()
-    return str(enter(here.client, "Grace Hopper", "a wrong password").text)
+    return str(enter(here.client, ADMIN, "a wrong password").text)
 
 
 def _sign_out(here: WholeSite) -> str:

@@ -9,7 +9,15 @@ import accessible
 import pytest
 from council_page import CSS, page_text
 from signing_in import enter
-from whole_site import HER, MEASURED, WholeSite, fill_disk, typed_fields, whole_site
+from whole_site import (
+    ADMIN,
+    HER,
+    MEASURED,
+    WholeSite,
+    fill_disk,
+    typed_fields,
+    whole_site,
+)
 
 from alerts.alert_access import open_alerts
 from dashboards.web.kept_form_page import LABELS
@@ -57,7 +65,7 @@ def test_what_cannot_be_written_comes_back_filled_in_as_it_was_typed(
         typed = {name: typed[name] for name in TYPED[route]}
         if route == "/sign-in":
             here.client.cookies.clear()
-            typed["name"] = "Grace Hopper"
+            typed["name"] = ADMIN
             page = here.html("/sign-in")
             fill_disk(here.sign_in)
             answer = here.client.post(route, data=typed_fields(page) | typed)
@@ -102,7 +110,7 @@ def test_a_session_that_cannot_be_ended_can_be_ended_by_the_same_page(
 ) -> None:
     with whole_site(tmp_path) as here:
         here.client.cookies.delete("towpath-session")
-        enter(here.client, "Grace Hopper")
+        enter(here.client, ADMIN)
         fields = typed_fields(here.html("/admin"))
         assert fields["reference"]
         fill_disk(here.sign_in)
