@@ -263,7 +263,15 @@ async def test_over_a_socket_news_arrives_and_a_listener_that_goes_leaves_nothin
 ) -> None:
     api = CouncilApi(tmp_path)
     file = tmp_path / "sign-in.sqlite"
-    sign_in = {"local_users": True, "file": file}
+    # A provider's session is good only while there is a provider.
+    base = "http://localhost:8765"
+    oidc = {"issuer": "http://127.0.0.1:1", "client_id": "towpath"}
+    sign_in = {
+        "oidc": oidc,
+        "everybody": "staff",
+        "file": file,
+        "base_url": base,
+    }
     page = api.page(live=QUICK._replace(heartbeat_s=0.2), port=0, sign_in=sign_in)
     sessions = SignInSessions(file, 3_600, 36_000, lambda: api.now_ms)
     async with page:
