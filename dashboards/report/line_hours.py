@@ -182,7 +182,7 @@ class LineHours:
             return False
         self.points.add_all(times_ms, uses)
         self.busy += sum(map(BUSY_RATIO.__lt__, uses))
-        self._polls += sum(counts)
+        self._polls = sum(counts, self._polls)
         self._polls_up = sum(map(mul, counts, is_up), self._polls_up)
         if min(is_up) < 1:
             for time_ms, ratio in zip(times_ms, is_up, strict=True):
