@@ -80,7 +80,12 @@ async def test_fleet_shows_a_new_laptop_the_stop_switch_stops_it_and_nothing_is_
         stopped_s = time.monotonic()
         await until(lambda: "calls break" in quiet(), seconds=900, every_s=1)
         print(f"stopped {time.monotonic() - stopped_s:.0f} s after the order")
-        assert await asyncio.to_thread(shows, "calls break")
+        await until(
+            lambda: asyncio.to_thread(shows, "calls break"),
+            "the page Fleet to show why",
+            seconds=60,
+            every_s=1,
+        )
         _, shown = await asyncio.to_thread(agent.command, "status")
         assert "calls break" in shown
         await asyncio.to_thread(command, council, "resume", "--key", str(key))
