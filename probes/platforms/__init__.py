@@ -80,7 +80,7 @@ def proxy() -> ProxySetting:
 
 def proxy_for(url: str, setting: ProxySetting) -> ProxySetting:
     """`setting` with the proxies that its script names for `url`, if the system can run
-    such scripts (Windows); otherwise what is set besides, with a note."""
+    such scripts (Windows); otherwise the next setting, with a note."""
     if sys.platform == "win32":
         from probes.platforms import windows as here
 

@@ -118,8 +118,8 @@ def _is_proxy(address: str) -> bool:
 
 
 def or_else(setting: ProxySetting, other: ProxySetting) -> ProxySetting:
-    """`setting`; `other` is what is used if there is none, or if its script cannot be
-    run, as in a browser. Pure."""
+    """`setting`, with `other` in case there is none or its script cannot be run, as in
+    a browser. Pure."""
     if setting.kind == "none":
         return other
     if setting.kind not in _SCRIPTED or other.kind == "none":
@@ -130,8 +130,8 @@ def or_else(setting: ProxySetting, other: ProxySetting) -> ProxySetting:
 def run_script(
     setting: ProxySetting, run: Callable[[str], tuple[str, ...] | str]
 ) -> ProxySetting:
-    """`setting` with the proxies that its script names. If it cannot be run, this is
-    what is set besides, or else the direct way. `run` returns what the script at an
+    """`setting` with the proxies that its script names. If it cannot be run, the next
+    setting (`besides`), or else the direct way. `run` returns what the script at an
     address names (`listed_ways`), or why it cannot be run."""
     while setting.kind in _SCRIPTED:
         ways = run(setting.script)

@@ -66,8 +66,8 @@ if sys.platform == "win32":
                 flags=_CONFIG_URL if script else _AUTO_DETECT,
                 detect=0 if script else _DHCP | _DNS,
                 script=script or None,
-                # Whoever answers for a script may be a stranger in a café: nothing of
-                # the person's account is sent to them.
+                # In a café a stranger's computer may answer for a script: nothing of
+                # the person's account is sent to it.
                 log_on=0,
             )
             info = _ProxyInfo()

@@ -13,8 +13,8 @@ from typing import TypeVar
 T = TypeVar("T")
 # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION (winerror.h).
 SHARED = {32, 33}
-# ERROR_ACCESS_DENIED is what a file gives that is deleted once its last reader closes
-# it.
+# With ERROR_ACCESS_DENIED, as Windows says of a file that is deleted but that another
+# program still reads.
 _HELD = {5, *SHARED}
 # 1.5 s in all; a scanner is done earlier, and the agent's other work waits.
 _WAITS_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.75)
@@ -40,8 +40,8 @@ def while_held(
 def is_held(
     error: OSError, held: Collection[int], platform: str = sys.platform
 ) -> bool:
-    """Whether the error is one of the numbers `held`, or may be: of a file that cannot
-    be opened Python has no number of Windows. Pure."""
+    """Whether the error has one of the numbers `held`, or may have: for a file that
+    cannot be opened Python does not give the number of Windows. Pure."""
     number = getattr(error, "winerror", None)
     if number is None:
         return platform == "win32" and error.errno == errno.EACCES
