@@ -43,3 +43,13 @@ def opened_private_file(path: Path, schema: str) -> Iterator[sqlite3.Connection]
         yield db
     finally:
         db.close()
+
+
+@contextlib.contextmanager
+def private_transaction(path: Path, schema: str) -> Iterator[sqlite3.Connection]:
+    """One transaction in a private file with personal data: what it removes is not left
+    in free pages."""
+    with opened_private_file(path, schema) as db:
+        db.execute("PRAGMA secure_delete = ON")
+        with transaction(db):
+            yield db

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from collectors.sqlite_files import opened_private_file, transaction
+from collectors.sqlite_files import private_transaction
 from probes.wire.clock import WallClock
 from probes.wire.support_code import VALID_MS, SupportCode, SupportLook, new_code
 
@@ -208,7 +208,7 @@ class SupportCodes:
     @contextlib.contextmanager
     def _db(self) -> Iterator[sqlite3.Connection]:
         """The file without what is too old."""
-        with _opened(self.path) as db:
+        with private_transaction(self.path, _SCHEMA) as db:
             _forget_old(db, self._now_ms())
             yield db
 
@@ -221,7 +221,7 @@ def support_codes_file(registry: Path) -> Path:
 def erase_support(path: Path, agent: str) -> int:
     """Removes a laptop's codes, who has looked and what browsers sent. Returns how many
     lines there were."""
-    with _opened(path) as db:
+    with private_transaction(path, _SCHEMA) as db:
         return sum(
             db.execute(f"DELETE FROM {table} WHERE agent = ?", (agent,)).rowcount
             for table in _TABLES
@@ -231,7 +231,7 @@ def erase_support(path: Path, agent: str) -> int:
 def end_support(path: Path, agent: str) -> None:
     """Ends a laptop's code, and what it opened. Who has looked is kept."""
     if path.exists():
-        with _opened(path) as db:
+        with private_transaction(path, _SCHEMA) as db:
             db.execute("UPDATE code SET ended = 1 WHERE agent = ?", (agent,))
 
 
@@ -242,7 +242,7 @@ def count_support(path: Path, agent: str) -> int:
 
 def read_support(path: Path, agent: str) -> list[dict[str, object]]:
     """What the file has about a laptop, without hashes of codes."""
-    with _opened(path) as db:
+    with private_transaction(path, _SCHEMA) as db:
         codes = db.execute(
             "SELECT made_ms, until_ms, ended FROM code WHERE agent = ?", (agent,)
         ).fetchall()
@@ -264,7 +264,7 @@ def read_support(path: Path, agent: str) -> list[dict[str, object]]:
 
 def prune_support(path: Path, before_ms: int) -> int:
     """Removes what is older. Returns how many lines that was."""
-    with _opened(path) as db:
+    with private_transaction(path, _SCHEMA) as db:
         return sum(
             db.execute(f"DELETE FROM {table} WHERE {at} < ?", (before_ms,)).rowcount
             for table, at in _TABLES.items()
@@ -302,13 +302,3 @@ def _forget_old(db: sqlite3.Connection, now_ms: int) -> None:
 
 def _hash(code: str) -> bytes:
     return hashlib.sha256(code.encode()).digest()
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """One transaction in the file."""
-    with opened_private_file(path, _SCHEMA) as db:
-        # What is erased is not left in free pages.
-        db.execute("PRAGMA secure_delete = ON")
-        with transaction(db):
-            yield db

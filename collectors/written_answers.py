@@ -6,14 +6,11 @@ them name a laptop.
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from collectors.sqlite_files import opened_private_file, transaction
+from collectors.sqlite_files import private_transaction
 
 WRITTEN_FILE = "api-requests.sqlite"
 WRITTEN_SCHEMA = """
@@ -26,7 +23,7 @@ _NAMING = "FROM written WHERE instr(answer, CAST(? AS BLOB))"
 
 def erase_answers(path: Path, agent: str) -> int:
     """Removes the answers that name that laptop. Returns how many there were."""
-    with _opened(path) as db:
+    with private_transaction(path, WRITTEN_SCHEMA) as db:
         return db.execute(f"DELETE {_NAMING}", (agent,)).rowcount
 
 
@@ -37,7 +34,7 @@ def count_answers(path: Path, agent: str) -> int:
 
 def read_answers(path: Path, agent: str) -> list[dict[str, object]]:
     """The answers that name that laptop, and who got them."""
-    with _opened(path) as db:
+    with private_transaction(path, WRITTEN_SCHEMA) as db:
         rows = db.execute(f"SELECT at_ms, caller, answer {_NAMING}", (agent,))
         return [
             {"at_ms": at_ms, "caller": caller, "answer": _body(answer)}
@@ -47,7 +44,7 @@ def read_answers(path: Path, agent: str) -> list[dict[str, object]]:
 
 def prune_answers(path: Path, before_ms: int) -> int:
     """Removes answers from before that time. Returns how many there were."""
-    with _opened(path) as db:
+    with private_transaction(path, WRITTEN_SCHEMA) as db:
         old = db.execute("DELETE FROM written WHERE at_ms < ?", (before_ms,))
         return old.rowcount
 
@@ -55,12 +52,3 @@ def prune_answers(path: Path, before_ms: int) -> int:
 def _body(answer: bytes) -> str:
     kept = msgspec.msgpack.decode(answer)
     return bytes(kept["body"]).decode("utf-8", "replace")
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    with opened_private_file(path, WRITTEN_SCHEMA) as db:
-        # What is removed is not left in free pages.
-        db.execute("PRAGMA secure_delete = ON")
-        with transaction(db):
-            yield db
