@@ -179,7 +179,7 @@ def dmz_links(
         pieces.append((f"DMZ node {name} at {', '.join(nats.servers)}", link))
         count = partial(reader_rows, link.reader.sample, process)
         sources.append((f"dmz {name}", count))
-        sources.append((f"node {name}", partial(link_rows, link.sample)))
+        sources.append((f"node {name}", link.samples))
         sources.append((f"streams of dmz {name}", link.watch.samples))
     return pieces, sources
 
@@ -189,8 +189,3 @@ def reader_rows(
 ) -> list[Sample]:
     """A source of one row, how far a reader is."""
     return [sample(process, at_ms)]
-
-
-def link_rows(sample: Callable[[int], Sample], at_ms: int) -> list[Sample]:
-    """A source of one row, how a node is as the inside sees it."""
-    return [sample(at_ms)]

@@ -90,7 +90,7 @@ class DmzLink:
         await self._tasks.stop()
         await self._entered.aclose()
 
-    def sample(self, now_ms: int) -> Sample:
+    def samples(self, now_ms: int) -> list[Sample]:
         """One row of `self_dmz`. Logs what was left out since the last one."""
         self._log_left_out()
         fields: dict[str, Value] = {name: self._rows.counts[name] for name in _COUNTS}
@@ -99,7 +99,7 @@ class DmzLink:
         since_ms = self._publisher.published_ms or self._begun_ms
         fields["list_age_s"] = max(now_ms - since_ms, 0) / 1000
         tags = {"process": self._process, "node": self.node}
-        return Sample("self_dmz", tags, fields, now_ms)
+        return [Sample("self_dmz", tags, fields, now_ms)]
 
     def _log_left_out(self) -> None:
         # Not with each pull: a node that was broken into could fill the log.

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
-from collectors.batch import Batch, Column, sift
+from collectors.batch import Batch, sift
 from collectors.ingest.registry_records import EnrolledAgent
 from collectors.ingest.tag_limits import OTHER, TagLimits
 from collectors.server_measurements import CATALOGUE
@@ -152,21 +152,17 @@ class PulledRows:
             among = {None, OTHER, *field.among}
             given = batch.field(field.name)
             bounded = [value if value in among else OTHER for value in given]
-            batch = _with_column(batch, 1 + len(batch.schema.tags), field.name, bounded)
+            batch = _replaced(batch, field.name, bounded)
         return batch
 
 
-def _replaced(batch: Batch, tag: str, column: Column) -> Batch:
-    """The batch with another column of a tag; itself if it is the same, or if it has
-    no such tag."""
-    return _with_column(batch, 1, tag, column)
-
-
-def _with_column(batch: Batch, first: int, name: str, column: list[Any]) -> Batch:
-    names = batch.schema.tags if first == 1 else batch.schema.fields
+def _replaced(batch: Batch, name: str, column: list[Any]) -> Batch:
+    """The batch with another column of a tag or field; itself if it is the same, or if
+    it has none of that name."""
+    names = (*batch.schema.tags, *batch.schema.fields)
     if name not in names:
         return batch
-    at = first + names.index(name)
+    at = 1 + names.index(name)
     if batch.columns[at] == column:
         return batch
     columns = (*batch.columns[:at], column, *batch.columns[at + 1 :])
