@@ -39,7 +39,7 @@ _log = structlog.get_logger()
 
 class DmzRegistry:
     """`KnownLaptops` of a DMZ node. `orders`: the file of stop orders that laptops
-    are given. `max_days`: after so long without the inside nobody is let in.
+    are given. `max_days`: after so long without the inside no laptop is let in.
     `remove_leftovers` removes what the node keeps aside of laptops that are not
     enrolled, of which it gets the test."""
 
@@ -89,14 +89,14 @@ class DmzRegistry:
 
     @property
     def policy(self) -> PolicyConfig:
-        """What laptops are to measure. Before it has come, nobody is let in."""
+        """What laptops are to measure. Before it has come, no laptop is let in."""
         return self.view.policy or PolicyConfig()
 
     def sample(self, process: str, now_ms: int) -> Sample:
         """One row of `self_dmz_node`."""
         fields: dict[str, Value] = {
             "ready": int(not self.problem),
-            "laptops": sum(1 for _ in self.view.agents()),
+            "laptops": len(self.view.agents),
             "waiting": len(self._marks),
         }
         if self._head_s is not None:
@@ -200,11 +200,11 @@ class DmzRegistry:
             await asyncio.to_thread(write_lines, self._orders_file, lines)
 
     async def _tidy(self) -> None:
-        """Removes what was kept aside of laptops that have gone. At the start nobody
-        knows who went while the node was down."""
-        if self.problem:
+        """Removes what was kept aside of laptops that have gone; also at the start, as
+        some may have gone while the node was down."""
+        known = self.view.agents
+        if known is self._tidied or self.problem:
             return
-        known = frozenset(self.view.agents())
         if self._tidied is None or self._tidied - known:
             try:
                 await asyncio.to_thread(self._remove_leftovers, known.__contains__)
@@ -234,7 +234,7 @@ class DmzRegistry:
                 if self._marks.get(mark.agent) is mark:
                     del self._marks[mark.agent]
         # What is erased inside does not stay here.
-        known = set(self.view.agents())
+        known = self.view.agents
         self._sent = {name: m for name, m in self._sent.items() if name in known}
 
     def _judge_age(self) -> None:

@@ -8,7 +8,7 @@ laptops, and an enrolment changes one small part.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -119,7 +119,7 @@ def policy_part(policy: PolicyConfig) -> bytes:
 
 
 def incidents_part(by_site: Mapping[str, Sequence[Incident]]) -> bytes:
-    """The known incidents of each site; those of the empty site are everybody's."""
+    """The known incidents of each site; those of the empty site are for all."""
     return msgspec.json.encode(by_site, order="deterministic")
 
 
@@ -135,11 +135,13 @@ class PublishedView:
         self._incidents: dict[str, tuple[Incident, ...]] = {}
         self.tokens: dict[str, Token] = {}
         self._parts: dict[str, dict[str, SignIn]] = {}
+        self._agents: frozenset[str] | None = None
 
     def take(self, key: str, body: bytes) -> None:
         """Raises `ValueError` for a part of another version."""
         if key.startswith(_LAPTOPS):
             self._parts[key] = {one.agent: one for one in _decoded(body)}
+            self._agents = None
         elif key == TOKENS:
             self.tokens = msgspec.msgpack.decode(body, type=dict[str, Token])
         elif key == ESTATE:
@@ -185,12 +187,16 @@ class PublishedView:
         return one is not None and secret_digest(secret)[:_RETIRED_BYTES] in one.retired
 
     def incidents(self, sites: Collection[str]) -> list[Incident]:
-        """The known incidents at those sites, and everybody's, the oldest first."""
+        """The known incidents at those sites and for all, the oldest first."""
         found = {i for site in {"", *sites} for i in self._incidents.get(site, ())}
         return sorted(found, key=lambda incident: (incident.since_ms, incident.says))
 
-    def agents(self) -> Iterable[str]:
-        return (agent for part in self._parts.values() for agent in part)
+    @property
+    def agents(self) -> frozenset[str]:
+        """The enrolled laptops: the same object until a part with laptops comes."""
+        if self._agents is None:
+            self._agents = frozenset().union(*self._parts.values())
+        return self._agents
 
     def _find(self, agent: str) -> SignIn | None:
         return self._parts.get(part_of(agent), {}).get(agent)
