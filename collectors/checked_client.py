@@ -1,9 +1,9 @@
 """`checked_client`: an HTTP client for an address that the council has set.
 
 Over https only the holder of the certificate answers, wherever the name leads. Over
-http, whoever answers for the name in DNS could lead a message, and the key in it, to a
-service of this machine (DNS rebinding). So the name is looked up for each request, its
-addresses are checked (`CheckedHosts`), and the connection goes to one of these.
+http a forged answer of the DNS could lead a message, and the key in it, to a service of
+this machine (DNS rebinding). So the name is looked up for each request, its addresses
+are checked (`CheckedHosts`), and the connection goes to one of these.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def test_rows_of_laptops_that_are_let_in_are_taken_and_no_others() -> None:
             about("interface", "device", "core-1", "core-2"),
             about("alert", "agent", "ours"),
             about("self_agents", "home_site", "hall"),
-            # What only alerts and polls say of themselves pages somebody.
+            # What only alerts and polls say of themselves makes pages.
             about("self_standby", "process", "alert", field="attended"),
         ]
     )

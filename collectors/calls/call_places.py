@@ -1,4 +1,4 @@
-"""Finds where a person was during a call, by addresses that it does not keep. Pure.
+"""Finds where a person was during a call, from addresses that are not kept. Pure.
 
 Homes use the same private networks as offices. So if the council's own addresses to
 the internet are known (`calls.egress`), an end that Microsoft saw from another address

@@ -1,4 +1,4 @@
-"""What a DMZ node keeps aside of laptops that the inside lets in no longer.
+"""Removes what a DMZ node keeps aside of laptops that are not enrolled any more.
 
 `towpath fleet erase` reaches no file of the node, so the node removes it itself.
 """
@@ -34,7 +34,7 @@ def remove_leftovers(
 
 
 def _is_old(line: bytes, is_enrolled: Callable[[str], bool]) -> bool:
-    """Whether a line is of a laptop that is not enrolled, or of nobody knows whom."""
+    """Whether a line is of a laptop that is not enrolled, or of an unknown sender."""
     try:
         sender = msgspec.json.decode(line, type=QuarantinedLine).batch.source
     except msgspec.MsgspecError:

@@ -301,7 +301,7 @@ class IngestConfig(StrictModel):
     trials only, never for people's laptops.
 
     `dmz`: this is a DMZ node: `[nats]` is the server beside it, which has what it is to
-    know of laptops; after `dmz_list_days` without the inside nobody is let in.
+    know of laptops; after `dmz_list_days` without the inside no laptop is let in.
     `dmz_nodes`: inside, the servers of such nodes by name.
     `site_nodes`: those of sites whose pollers keep their rows there."""
 
