@@ -38,6 +38,7 @@ from collectors.ingest.registry_records import (
     is_secret_of,
     secret_digest,
 )
+from collectors.support_codes import support_codes_file
 from collectors.wake_times import sleep_with_others
 from probes.wire.clock import wall_ms
 from probes.wire.report import Enrolment
@@ -73,7 +74,12 @@ class Registry:
     def __init__(self, config: RegistryConfig) -> None:
         self._config = config
         self._file = RegistryFile(config.path)
-        self.admin = RegistryAdmin(self._file, config.key_file, self.refresh)
+        self.admin = RegistryAdmin(
+            self._file,
+            config.key_file,
+            support_codes_file(config.path),
+            self.refresh,
+        )
         self.identities = RegistryIdentities(self._file, config, self._refresh_some)
         self._agents: dict[str, _AgentRecord] = {}
         self._tokens: dict[str, Token] = {}

@@ -30,6 +30,7 @@ from collectors.ingest.registry_records import (
     Token,
     secret_digest,
 )
+from collectors.support_codes import end_support
 from probes.wire.counted_text import counted
 
 
@@ -38,9 +39,14 @@ class RegistryAdmin:
     and who they are. All of it writes to disk."""
 
     def __init__(
-        self, file: RegistryFile, key_file: Path, changed: Callable[[], object]
+        self,
+        file: RegistryFile,
+        key_file: Path,
+        support_file: Path,
+        changed: Callable[[], object],
     ) -> None:
         self._file, self._key_file, self._changed = file, key_file, changed
+        self._support_file = support_file
 
     def make_token(
         self, site: str, uses: int, days: float, now_ms: int, team: str = ""
@@ -85,11 +91,15 @@ class RegistryAdmin:
         )
 
     def revoke(self, agent: str, now_ms: int, who: str) -> bool:
-        """Revokes an agent until it is restored. False if there is no such agent."""
-        return self._change(
+        """Revokes an agent until it is restored, and ends its support code. False if
+        there is no such agent."""
+        done = self._change(
             "UPDATE agent SET revoked = 1 WHERE agent = ?",
             (agent, now_ms, who, "laptop revoked"),
         )
+        # A revoked laptop can no longer show its person who looked at it.
+        end_support(self._support_file, agent)
+        return done
 
     def restore(self, agent: str, now_ms: int, who: str) -> bool:
         """Lets a revoked agent in again. False if there is no such agent."""

@@ -40,17 +40,12 @@ def add_commands(app: typer.Typer) -> None:
 
 def revoke(config: ConfigFile, agent: AgentOrSerial = "", serial: Serial = "") -> None:
     """Stop accepting a laptop's reports (lost, stolen, leaver), within seconds."""
-    from collectors.support_codes import end_support, support_codes_file
-
     need_one(agent, serial)
-    ingest = read_config(config).ingest
-    with registry_of(ingest) as registry:
+    with open_registry(config) as registry:
         # All that ever ran on a lost computer.
         names = [a.agent for a in look_up(registry, serial)] if serial else [agent]
         for name in names:
             done = registry.admin.revoke(name, wall_ms(), user_name())
-            # Its person could not be shown any more who looks at it.
-            end_support(support_codes_file(ingest.registry.path), name)
             _report(done, f"{name} is revoked", name)
 
 

@@ -23,7 +23,6 @@ from collectors.ingest.pseudonym import KeyRefused
 from collectors.ingest.registry_reader import RegistryUnreadable, read_agents
 from collectors.ingest.registry_records import EnrolledAgent, RegistryRefused, Token
 from collectors.ingest.rings import unknown_ring_text
-from collectors.support_codes import end_support, support_codes_file
 from dashboards.web.api.alert_documents import Why
 from dashboards.web.api.api_paging import Paged
 from dashboards.web.api.api_problem import ApiProblem, no_such
@@ -261,13 +260,9 @@ class FleetOperations:
         before = await self.agent(call)
         call.check_match(before)
         who = call.caller.name
-
-        def revoke(registry: Registry) -> None:
-            registry.admin.revoke(before.id, call.now_ms, who)
-            # Its person could not be shown any more who looks at it.
-            end_support(support_codes_file(self._config.registry.path), before.id)
-
-        await self._change(revoke)
+        await self._change(
+            lambda registry: registry.admin.revoke(before.id, call.now_ms, who)
+        )
         return await self.agent(call)
 
     async def restore(self, call: ApiCall) -> None:
@@ -342,8 +337,8 @@ class FleetOperations:
 
 
 def _unnamed(call: ApiCall) -> str:
-    """What the audit of the API has of a laptop, which it outlasts: the registry's own
-    audit names it, until it is erased."""
+    """How the audit of the API names a laptop: not at all, as the audit may outlast it.
+    The registry's own audit has its name, until it is erased."""
     return "a laptop"
 
 
