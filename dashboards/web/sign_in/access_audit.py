@@ -1,7 +1,7 @@
 """`AccessAudit`: who signed in, who was refused, and who did what, for a year.
 
-It has names, and no addresses: who did something is enough. A name that nobody has is
-not kept, as people type their passwords there.
+It has names, and no addresses: who did something is enough. A name that no user has
+is not kept, as people type their passwords there.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class AccessAudit:
     ) -> tuple[Sequence[AccessEntry], int | None]:
         """The newest first, from before an entry's number; and the number to go on
         with, None at the end. `who` is part of a name."""
-        found = self._read(0, limit + 1, before or 1 << 62, who)
+        found = self._read(0, limit + 1, who, before)
         more = found[limit - 1][0] if len(found) > limit else None
         return [entry for _, entry in found[:limit]], more
 
@@ -66,10 +66,10 @@ class AccessAudit:
         self, since_ms: int, limit: int, who: str = ""
     ) -> Sequence[tuple[int, AccessEntry]]:
         """The newest first, each with its number."""
-        return self._read(since_ms, limit, 1 << 62, who)
+        return self._read(since_ms, limit, who)
 
     def _read(
-        self, since_ms: int, limit: int, before: int, who: str
+        self, since_ms: int, limit: int, who: str, before: int | None = None
     ) -> list[tuple[int, AccessEntry]]:
         if not self.path.exists():
             return []
@@ -79,7 +79,7 @@ class AccessAudit:
                 "SELECT number, at_ms, who, id, action, about, outcome FROM audit "
                 "WHERE number < ? AND at_ms >= ? AND instr(lower(who), lower(?)) "
                 "ORDER BY number DESC LIMIT ?",
-                (before, since_ms, who, limit),
+                (before or 1 << 62, since_ms, who, limit),
             ).fetchall()
         return [(row[0], AccessEntry(*row[1:])) for row in rows]
 
