@@ -50,7 +50,7 @@ def read_query(raw: bytes, wanted: type[msgspec.Struct]) -> msgspec.Struct:
     except msgspec.ValidationError as error:
         raise ApiProblem(400, explain(error, wanted)) from None
     for field in msgspec.structs.fields(wanted):
-        # The text `null` is no value of an address.
+        # The text `null` was read as if the parameter were left out.
         if field.encode_name in given and getattr(read, field.name) is None:
             raise ApiProblem(400, f"{field.encode_name}: leave it out instead of null")
     return read
@@ -111,7 +111,8 @@ def is_match(header: str, etag: str, weak: bool = False) -> bool:
 def accepts(header: str, kind: str) -> bool:
     """Whether a header `Accept` lets an answer be of that media type (RFC 9110 section
     12.5.1): what names it most closely decides. Parts that cannot be read are left out,
-    and without others anything is accepted. `*/*` is not known beforehand."""
+    and if there is no other, anything is accepted. `kind` is `*/*` if the type is not
+    known beforehand."""
     if kind == "*/*":
         return True
     names = [kind, f"{kind.partition('/')[0]}/*", "*/*"]

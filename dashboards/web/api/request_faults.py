@@ -1,4 +1,4 @@
-"""Says what is wrong with a request's parameters or body, in words of people. Pure."""
+"""Says what is wrong with a request's parameters or body, in plain words. Pure."""
 
 from __future__ import annotations
 

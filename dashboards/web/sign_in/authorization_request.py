@@ -20,8 +20,8 @@ from dashboards.web.sign_in.sign_in_refusal import (
 )
 
 VALID_MS = 600_000
-# More than a council has people. A flood of starts forgets the oldest of the network
-# that has most, and so its own.
+# More than a council has people. The oldest start of the network that has the most is
+# forgotten first, so a flood pushes out only its own.
 _MOST_STARTED = 5_000
 # What providers say that a person did (OpenID Connect Core section 3.1.2.6).
 _GIVEN_UP = frozenset({"access_denied", "login_required", "interaction_required"})

@@ -17,9 +17,9 @@ _Document = TypeVar("_Document")
 _FRESH_MS = 3_600_000
 # While the provider does not answer, what it said before is good for a day.
 _STALE_MS = 86_400_000
-# A look for something new, but tokens of strangers lead to no flood.
+# An unknown key leads to a new look, but tokens of strangers lead to no flood.
 _LOOK_AGAIN_MS = 30_000
-# Those who wait meanwhile do not each wait for it to time out.
+# While the provider is away, requests do not each wait until it times out.
 _AWAY_MS = 10_000
 
 
@@ -29,8 +29,8 @@ class ProviderUnusable(Exception):
 
 
 class KeptDocument(Generic[_Document]):
-    """`fetch` raises `ProviderUnusable`. One fetches at a time, and the others get what
-    came of it."""
+    """`fetch` raises `ProviderUnusable`. One request fetches at a time, and those that
+    wait for it get its result."""
 
     def __init__(self, now_ms: WallClock) -> None:
         self._now_ms = now_ms

@@ -1,7 +1,7 @@
 """`RefusedEntries`: how many refused sign-ins the audit log keeps.
 
-Anybody can be refused as often as they like. Without a limit they would fill the disk,
-and nobody would find the others in the log.
+A program can be refused as often as it likes. Without a limit its refusals would fill
+the disk and hide the other entries of the log.
 """
 
 from __future__ import annotations
