@@ -3,7 +3,7 @@ from the notes of what was dropped."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 import structlog
@@ -67,13 +67,13 @@ class StreamGaps:
         )
 
 
-def spans_without(span: range, taken: Container[int]) -> Iterator[range]:
+def spans_without(span: range, taken: Collection[int]) -> Iterator[range]:
     """What is left of a span, in spans. Pure."""
+    # Not by the span's own numbers: that of a new reader may have millions.
     first = span.start
-    for number in span:
-        if number in taken:
-            if first < number:
-                yield range(first, number)
-            first = number + 1
+    for number in sorted(number for number in taken if number in span):
+        if first < number:
+            yield range(first, number)
+        first = number + 1
     if first < span.stop:
         yield range(first, span.stop)
