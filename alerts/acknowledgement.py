@@ -28,7 +28,7 @@ Share = Callable[[str, Acknowledgement], Acknowledgement]
 
 
 class AlreadyAcknowledged(LinkRefused):
-    """Somebody handles it already: `alert` says who."""
+    """An engineer handles it already: `alert` says which."""
 
     def __init__(self, alert: Alert) -> None:
         super().__init__(f"{alert.acknowledged_by} has acknowledged this already.", 409)

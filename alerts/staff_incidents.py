@@ -120,8 +120,8 @@ def staff_text(alert: Alert, site_names: Mapping[str, str]) -> StaffText | None:
 def incidents_by_site(
     alerts: Sequence[Alert], estate: Estate
 ) -> dict[str, list[Incident]]:
-    """The incidents of each site with an alert; of the empty site, what everybody may
-    notice. Pure."""
+    """The incidents of each site with an alert; under the empty site, those that staff
+    at all sites may notice. Pure."""
     sites = {"", *(alert.site for alert in alerts)}
     found = {site: incidents(alerts, estate, {site}) for site in sites}
     return {site: own for site, own in found.items() if own}
@@ -150,8 +150,7 @@ class KnownIncidents:
         return incidents(self._newest(), self._estate(), sites)
 
     def by_site(self) -> dict[str, list[Incident]]:
-        """The incidents of each site that has some; those of the empty site are
-        everybody's."""
+        """As `incidents_by_site`, of the alerts that are open now."""
         return incidents_by_site(self._newest(), self._estate())
 
     def _newest(self) -> Sequence[Alert]:

@@ -182,7 +182,7 @@ class AlertReplica:
     def take_over(self) -> bool:
         """Becomes active, unless another machine was first. Raises `OSError` or
         `sqlite3.Error`."""
-        # Its position moves on: what it decided before it does not follow that.
+        # What it has decided does not take account of what it reads in the log now.
         self.is_active = False
         self._take_lock()
         db = connect(self._path)

@@ -1,10 +1,10 @@
 """`SharedAcknowledgements`: who handles which alert, from all machines, in a NATS
 key-value bucket.
 
-Who acknowledges may be on the page of any machine, and the engine there may stand by,
-be dead or stand still. So nothing of it is written to the file there: it is put into
-the bucket, where the first one of an episode counts, and the active machine records
-what is new in its file, and so in the log. One that takes over reads all of it.
+An engineer may acknowledge on the page of any machine, and the engine there may stand
+by, be dead or stand still. So the acknowledgement is not written to the file there. It
+is put into the bucket, where the first one of an episode counts. The active machine
+records new ones in its file, and so in the log; one that takes over reads all of them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class SharedAcknowledgements:
         """The owner of the connection ends it."""
 
     def __call__(self, episode: str, wanted: Acknowledgement) -> Acknowledgement:
-        """Returns the one that counts: this one, or that of somebody who was first.
+        """Returns the one that counts: `wanted`, or an earlier one of the episode.
         Raises `OSError` if it is not certain that the servers have it."""
         work = self.put(episode, wanted)
         return _told(

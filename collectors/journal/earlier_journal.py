@@ -1,8 +1,8 @@
 """A journal whose kind was changed: readers first read what is left in the earlier
 journal, then the present one.
 
-One map has a reader's positions in both, so that it goes on exactly where it was. There
-the names of the earlier journal's logs begin with `EARLIER`.
+A reader saves its positions in both journals as one map, so that it goes on exactly
+where it was. In this map the names of the earlier journal's logs begin with `EARLIER`.
 """
 
 from __future__ import annotations

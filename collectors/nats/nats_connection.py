@@ -38,7 +38,7 @@ _CLOSE_S = 3.0
 _FLUSH_S = 2.0
 _LOOK_ANSWER_S = 3.0
 _UNANSWERED = 2
-# If a line is slow or cut off; what is not answered then fails by itself.
+# What a slow or broken line raises. A request without an answer fails by itself.
 _ENDED = (
     errors.StaleConnectionError,
     errors.FlushTimeoutError,

@@ -65,7 +65,7 @@ class RequestDoubts:
         """Whether no request has been answered for long. A server with a full disk
         answers looks."""
         if self._unconfirmed_s is None or now_s - self._doubted_s > _UNCONFIRMED_S:
-            # It works, or nobody has asked lately.
+            # It works, or there was no request lately.
             self._unconfirmed_s = None
             return False
         return now_s - self._unconfirmed_s >= _UNCONFIRMED_S

@@ -143,7 +143,7 @@ class StreamCursor:
             self._gaps.miss(before, message.at.offset)
             self.position = message.at
             if message.at.segment == self._incarnation:
-                # Nobody keeps what is of a stream that was made again.
+                # No consumer waits for messages of a stream that was deleted.
                 self._unpassed.append(message)
             if message.is_note:
                 self._gaps.count(message.data, message.at.offset)

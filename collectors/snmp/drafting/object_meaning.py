@@ -144,7 +144,7 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
         return None
     found = _measured(mib_object, words)
     if words[-1] == "position" and getattr(found, "class_", "percent") != "percent":
-        # A valve's position is how far it is open, a probe's is where it sits.
+        # For a valve it says how far it is open, for a probe where it is mounted.
         return None
     if _contradicts(found, set(words)) or _is_doubtful(found, mib_object, words):
         return None
@@ -314,7 +314,7 @@ def _measured(mib_object: MibObject, words: list[str]) -> MeasuredObject | None:
         words[-1] in _DRAWN and named & {"power", "poe"}
     ):
         if scale == _HUNDREDTHS:
-            # Hundredths are rather those of kilowatts.
+            # The unit is more likely 0.01 kW than 0.01 W.
             return None
         return _scaled("power", 1 / scale, "scale" in hint)
     return None

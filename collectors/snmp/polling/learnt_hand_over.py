@@ -26,8 +26,8 @@ _AT_ONCE = 16
 # A message of NATS has at most 1 MiB. Ports of a larger device are read again.
 _MAX_OCTETS = 900_000
 _FETCH_S = 2.0
-# Of a device of which nothing new is learnt it is published so often: the bucket drops
-# what nobody has published for a month, so that devices that have gone leave it.
+# What is known of a device is published at least so often, with or without news: the
+# bucket drops keys that were not written for a month, as those of removed devices.
 _RENEWED_S = 7 * 86_400.0
 
 
