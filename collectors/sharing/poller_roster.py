@@ -81,7 +81,8 @@ class View(msgspec.Struct, frozen=True):
     @property
     def sharing(self) -> tuple[Entry, ...]:
         """Those that get devices. Two with one name are told apart by session."""
-        entries = [entry for entry in self.entries if entry.estate == self.estate]
+        estate = self.estate
+        entries = [entry for entry in self.entries if entry.estate == estate]
         count = Counter(entry.name for entry in entries)
         return tuple(
             entry
