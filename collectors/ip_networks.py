@@ -62,6 +62,12 @@ def parse_network(text: str) -> Network | None:
         return None
 
 
+def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Returns the networks of the texts that are one."""
+    parsed = map(parse_network, texts)
+    return tuple(network for network in parsed if network is not None)
+
+
 def peer_texts(networks: Iterable[Network]) -> list[str]:
     """The networks as text, those of IPv4 also as mapped ones: a socket for both
     versions shows an IPv4 peer as `::ffff:192.0.2.1` (RFC 4291 section 2.5.5.2)."""

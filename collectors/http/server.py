@@ -11,7 +11,7 @@ import functools
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from collectors.http.connection_slots import ConnectionSlots
 from collectors.http.listener import Listener
 from collectors.http.protocol import HttpProtocol
 from collectors.http.refusal_reasons import HttpRefusal
-from collectors.ip_networks import Network, parse_network, peer_texts
+from collectors.ip_networks import parse_networks, peer_texts
 from collectors.token_buckets import TokenBuckets
 
 _START_S = 20
@@ -124,7 +124,7 @@ class HttpServer:
     ) -> None:
         self._app, self._endpoint, self.port = app, endpoint, endpoint.port
         self._limits, self._certificate = limits, certificate
-        self._proxies = tuple(trusted_proxies)
+        self._proxies = parse_networks(trusted_proxies)
         self._on_refusal = on_refusal
         self._tasks = BackgroundTasks()
         self._serving: asyncio.Task[None] | None = None
@@ -188,7 +188,7 @@ class HttpServer:
             access_log=False,
             server_header=False,
             proxy_headers=bool(self._proxies),
-            forwarded_allow_ips=peer_texts(_networks(self._proxies)),
+            forwarded_allow_ips=peer_texts(self._proxies),
             timeout_keep_alive=self._limits.idle_s,  # type: ignore[arg-type]
             timeout_graceful_shutdown=_STOP_S,
         )
@@ -222,7 +222,7 @@ class HttpServer:
             refusals=TokenBuckets(
                 limits.refusals_per_s, _REFUSALS_S * limits.refusals_per_s
             ),
-            trusted_proxies=_networks(self._proxies),
+            trusted_proxies=self._proxies,
         )
 
     def _allowed(self) -> int:
@@ -325,9 +325,3 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         # The process handles signals, not one of its components.
         yield
-
-
-def _networks(proxies: Iterable[str]) -> list[Network]:
-    """Parses addresses and networks; anything else is left out."""
-    parsed = (parse_network(proxy) for proxy in proxies)
-    return [network for network in parsed if network is not None]

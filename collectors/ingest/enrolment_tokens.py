@@ -14,7 +14,12 @@ from datetime import UTC, datetime
 import msgspec
 
 from collectors.ingest.registry_records import Token
-from collectors.ip_networks import Network, is_in, parse_address, parse_network
+from collectors.ip_networks import (
+    is_in,
+    parse_address,
+    parse_network,
+    parse_networks,
+)
 
 UNKNOWN = (
     "the enrolment token is not known here (was it made on another council's server?)"
@@ -91,7 +96,7 @@ def refusal_reason(
         )
     if token.sources and address:
         known = parse_address(address)
-        if known is None or not is_in(known, _networks(token.sources)):
+        if known is None or not is_in(known, parse_networks(token.sources)):
             return "the enrolment token may not be used from this network"
     if ring and not RING.fullmatch(ring):
         return "the ring that this laptop was installed for is no name of a ring"
@@ -150,8 +155,3 @@ def _day(time_ms: int) -> str:
 def _token(row: Sequence[object]) -> Token:
     *fields, sources = row
     return msgspec.convert([*fields, str(sources).split()], Token)
-
-
-def _networks(sources: Sequence[str]) -> list[Network]:
-    found = (parse_network(source) for source in sources)
-    return [network for network in found if network is not None]

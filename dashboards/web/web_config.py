@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from collectors.estate.opening_hours import TimeZone
-from collectors.ip_networks import Network, is_loopback_name, parse_network
+from collectors.ip_networks import Network, is_loopback_name, parse_networks
 from collectors.strict_model import IpNetwork, StrictModel
 from dashboards.web.sign_in.sign_in_config import SignInConfig
 
@@ -112,8 +112,7 @@ class WebConfig(StrictModel):
         return self.sign_in.is_on or bool(self.sign_on_roles_header)
 
     def proxies(self) -> tuple[Network, ...]:
-        networks = (parse_network(text) for text in self.trusted_proxies)
-        return tuple(network for network in networks if network is not None)
+        return parse_networks(self.trusted_proxies)
 
     def names(self) -> list[str]:
         """The names that a browser may call it by."""
