@@ -1,14 +1,15 @@
 /* What the tables of an MSI cannot say: folders with access lists of their own, the
- * enrolment token in the private one, and their removal. All run as LocalSystem.
+ * enrolment token in the private one, and their removal. The first two run at once, as
+ * the user who installs, the others as LocalSystem.
  *
- *   CheckProperties  runs at once, before anything is changed
+ *   CheckProperties  before anything is changed
+ *   MarkUpgrade      the old version's EraseState finds the mark. Windows says it too
+ *                    (UPGRADINGPRODUCTCODE), Wine does not, and a lost identity cannot be
+ *                    mended
  *   WaitForService   until its process has ended, so that no file of it is in use
  *   PrepareFolders   CustomActionData is the token, which may be empty
  *   ForgetToken      when an installation is rolled back
- *   EraseState       CustomActionData is KEEPSTATE: if not empty, the state stays
- *   MarkUpgrade      the only one that runs at once, as the user who installs: the old
- *                    version's EraseState finds the mark. Windows says it too (UPGRADINGPRODUCTCODE), Wine
- *                    does not, and a lost identity cannot be mended. */
+ *   EraseState       CustomActionData is KEEPSTATE: if not empty, the state stays */
 #define _WIN32_WINNT 0x0A00
 #include <windows.h>
 #include <aclapi.h>
