@@ -3,112 +3,47 @@ and does has an operation of the API."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import council
 import pytest
-from alert_files import ALERT, NOW_MS, file_with
-from api_council import api_sources
-from council_fleet import agents, fleet_source
-from signing_in import (
-    BASE,
-    PASSWORD,
-    add_user,
-    audited,
-    cheap_hashes,  # noqa: F401 - a fixture
-    enter,
-    form_fields,
-    sign_in_config,
-)
-from starlette.applications import Starlette
-from starlette.testclient import TestClient
-from store_doubles import MemoryStore
+from alert_files import ALERT, NOW_MS
+from signing_in import PASSWORD, audited, enter, form_fields
+from whole_site import ADMIN, HER, WholeSite, whole_site
 
-from alerts.action_link import LinkConfig, LinkSigner
 from alerts.alert_access import list_silences
 from alerts.api_tokens import ApiTokens, tokens_file
-from collectors.secret import Secret
-from collectors.support_codes import SupportCodes
-from dashboards.web import StatusPage
-from dashboards.web.action_pages import AlertActions
 from dashboards.web.sign_in.sign_in_sessions import SignInSessions
 from dashboards.web.visitors import Role, VisitorSource
 from towpath.doc_pages import described_routes
 
-HER = "k1-aaaaaaaaaaaaaaaa"
 
-
-class Everything:
-    """The pages with all that settings can add, and an administrator's browser."""
-
-    def __init__(self, folder: Path, client: TestClient, codes: SupportCodes) -> None:
-        self.folder, self.client, self.codes = folder, client, codes
-
-    def methods(self) -> dict[str, set[str]]:
-        """Path → the methods of its route."""
-        assert isinstance(self.client.app, Starlette)
-        return {r.path: set(r.methods) for r in self.client.app.routes}  # type: ignore[attr-defined]
-
-
-@contextmanager
-def everything(folder: Path) -> Iterator[Everything]:
-    path = file_with(folder, ALERT)
-    (folder / "key").write_text("k" * 40)
-    signer = LinkSigner(LinkConfig(key=Secret(file=folder / "key")), BASE)
-    codes = SupportCodes(folder / "support-codes.sqlite", lambda: NOW_MS)
-    oidc = {"issuer": "http://127.0.0.1:1", "client_id": "towpath"}
-    page = StatusPage(
-        sign_in_config(folder, local_users=True, oidc=oidc, everybody="staff"),
-        council.estate,
-        path,
-        MemoryStore(),
-        now_ms=lambda: NOW_MS,
-        actions=AlertActions(signer, path, lambda: NOW_MS),
-        fleet=fleet_source(folder, agents(20, NOW_MS), NOW_MS, {"why": "x"}),
-        api=api_sources(path),
-        support=codes,
-    )
-    add_user(folder, "Ada", Role.ADMIN)
-    with TestClient(page.app, base_url=BASE, follow_redirects=False) as client:
-        enter(client, "Ada")
-        yield Everything(folder, client, codes)
-
-
-def _send(here: Everything, path: str, **fields: str) -> Any:
-    own = form_fields(here.client.get("/alerts").text)
-    return here.client.post(path, data={**own, **fields})
-
-
-def _act(here: Everything) -> Any:
+def _act(here: WholeSite) -> Any:
     link = here.client.get(f"/alerts/acknowledge/{ALERT.key}").headers["location"]
-    return _send(here, link, why="rung")
+    return here.send(link, why="rung")
 
 
-def _end(here: Everything) -> Any:
-    sessions = SignInSessions(
-        here.folder / "sign-in.sqlite", 3_600, 36_000, lambda: NOW_MS
-    )
+def _end(here: WholeSite) -> Any:
+    sessions = SignInSessions(here.sign_in, 3_600, 36_000, lambda: NOW_MS)
     sessions.begin("x", "Eve", [Role.STAFF], VisitorSource.PROVIDER)
     [eve] = [one for one in sessions.list() if one.name == "Eve"]
-    return _send(here, "/admin/end", reference=eve.reference)
+    return here.send("/admin/end", reference=eve.reference)
 
 
-def _check(here: Everything) -> Any:
+def _check(here: WholeSite) -> Any:
     fields = {"rtt_ms": "20", "jitter_ms": "2", "late_ratio": "0"}
-    return _send(here, "/check/send", code=here.codes.make(HER).code, **fields)
+    return here.send("/check/send", code=here.codes.make(HER).code, **fields)
 
 
 # Each page that changes something: how it is done, and its action in the audit log.
-CHANGES: dict[str, tuple[Callable[[Everything], Any], str]] = {
-    "/sign-in": (lambda here: enter(here.client, "Ada"), "sign in"),
-    "/sign-out": (lambda here: _send(here, "/sign-out"), "sign out"),
+CHANGES: dict[str, tuple[Callable[[WholeSite], Any], str]] = {
+    "/sign-in": (lambda here: enter(here.client, ADMIN), "sign in"),
+    "/sign-out": (lambda here: here.send("/sign-out"), "sign out"),
     "/act/{token}": (_act, "acknowledge alert"),
     "/admin/end": (_end, "end session"),
     "/support": (
-        lambda here: _send(here, "/support", code=here.codes.make(HER).code),
+        lambda here: here.send("/support", code=here.codes.make(HER).code),
         "open support code",
     ),
     "/check/send": (_check, "send check"),
@@ -117,11 +52,10 @@ _OLD_API = "/api/alerts/"
 
 
 def test_whatever_a_page_changes_is_in_the_audit_log(tmp_path: Path) -> None:
-    with everything(tmp_path) as here:
-        changing = {
-            path for path, methods in here.methods().items() if "POST" in methods
-        }
-        assert {p for p in changing if not p.startswith(_OLD_API)} == set(CHANGES)
+    with whole_site(tmp_path, has_api=True) as here:
+        assert {p for p in here.routes("POST") if not p.startswith(_OLD_API)} == set(
+            CHANGES
+        )
         # The last one signs out.
         for path in sorted(CHANGES, key="/sign-out".__eq__):
             change, action = CHANGES[path]
@@ -130,17 +64,17 @@ def test_whatever_a_page_changes_is_in_the_audit_log(tmp_path: Path) -> None:
             before = len(audited(tmp_path))
             assert change(here).status_code in (200, 303), path
             [entry] = audited(tmp_path)[before:]
-            assert (entry.who, entry.action) == ("Ada", action)
+            assert (entry.who, entry.action) == (ADMIN, action)
             assert entry.outcome.startswith("done")
 
 
 def test_no_page_changes_anything_for_another_website(tmp_path: Path) -> None:
     cross = {"Sec-Fetch-Site": "cross-site"}
-    with everything(tmp_path) as here:
+    with whole_site(tmp_path, has_api=True) as here:
         link = here.client.get(f"/alerts/silence/{ALERT.key}").headers["location"]
         own = form_fields(here.client.get("/alerts").text)
         typed = {
-            **{"code": here.codes.make(HER).code, "why": "x", "name": "Ada"},
+            **{"code": here.codes.make(HER).code, "why": "x", "name": ADMIN},
             **{"password": PASSWORD, "everywhere": "yes"},
             **{"rtt_ms": "20", "jitter_ms": "2", "late_ratio": "0"},
         }
@@ -170,10 +104,10 @@ def test_whatever_the_older_api_changes_is_in_the_audit_of_its_tokens(
         "silence": {"site": "depot", "lasting": "1h", "why": "x"},
         "maintenance": {"site": "depot", "lasts": "1h", "why": "x"},
     }
-    with everything(tmp_path) as here:
+    with whole_site(tmp_path, has_api=True) as here:
         tokens = ApiTokens(tokens_file(tmp_path / "alerts.sqlite"))
         secret = tokens.make("bot", "ada", NOW_MS + 60_000, NOW_MS)
-        known = {p for p in here.methods() if p.startswith(_OLD_API)}
+        known = {p for p in here.routes() if p.startswith(_OLD_API)}
         assert known == {f"{_OLD_API}{one}" for one in (*bodies, "list", "unsilence")}
         here.client.post(
             f"{_OLD_API}{action}",
@@ -235,8 +169,8 @@ WITHOUT = {
 def test_what_every_page_shows_and_does_has_an_operation_of_the_api(
     tmp_path: Path,
 ) -> None:
-    with everything(tmp_path) as here:
-        pages = {path for path in here.methods() if not path.startswith(_OLD_API)}
+    with whole_site(tmp_path, has_api=True) as here:
+        pages = {path for path in here.routes() if not path.startswith(_OLD_API)}
     assert pages == OPERATIONS.keys() | WITHOUT.keys()
     assert not OPERATIONS.keys() & WITHOUT.keys()
     known = {route.name for route in described_routes()}

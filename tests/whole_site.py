@@ -12,6 +12,7 @@ from typing import Any
 
 import council
 from alert_files import ALERT, EPISODE, NOW_MS, file_with
+from api_council import api_sources
 from council_fleet import agents, fleet_source
 from signing_in import (
     BASE,
@@ -41,7 +42,7 @@ OIDC = {"issuer": "http://127.0.0.1:1", "client_id": "towpath"}
 
 
 class WholeSite:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, has_api: bool) -> None:
         self.alerts = file_with(folder, ALERT)
         self.sign_in = folder / "sign-in.sqlite"
         (folder / "key").write_text("k" * 40)
@@ -55,16 +56,21 @@ class WholeSite:
             now_ms=lambda: NOW_MS,
             actions=AlertActions(self.signer, self.alerts, lambda: NOW_MS),
             fleet=fleet_source(folder, agents(20, NOW_MS), NOW_MS, {"why": "x"}),
+            api=api_sources(self.alerts) if has_api else None,
             support=self.codes,
         )
         assert isinstance(page.app, Starlette)
         self.app = page.app
         self.client: TestClient
 
-    def routes(self, method: str) -> set[str]:
-        """The paths that pages have for a method."""
-        shown = [route for route in self.app.routes if isinstance(route, Route)]
-        return {route.path for route in shown if method in (route.methods or ())}
+    def routes(self, method: str = "") -> set[str]:
+        """The paths that pages have for a method, or for any."""
+        found = set()
+        for route in self.app.routes:
+            assert isinstance(route, Route)
+            if not method or method in (route.methods or ()):
+                found.add(route.path)
+        return found
 
     def link(self, action: ActionName = "acknowledge") -> str:
         return self.signer.path(action, EPISODE, "duty", NOW_MS)
@@ -79,9 +85,10 @@ class WholeSite:
 
 
 @contextmanager
-def whole_site(folder: Path) -> Iterator[WholeSite]:
+def whole_site(folder: Path, has_api: bool = False) -> Iterator[WholeSite]:
+    """`has_api`: with the routes of the API."""
     with cheap_passwords():
-        here = WholeSite(folder)
+        here = WholeSite(folder, has_api)
         add_user(folder, ADMIN, Role.ADMIN)
         with TestClient(here.app, base_url=BASE, follow_redirects=False) as client:
             here.client = client
