@@ -133,9 +133,8 @@ class FleetPage:
             states=fleet_state.STATES,
             no_ring=NO_RING,
             site_names={
-                site.id: name
+                site.id: site.name.strip() or site.id
                 for site in self._views.estate().sites
-                if (name := site.name.strip())
             },
             refusals=refused,
             needs_token=fleet_state.needs_token(refused or ()),

@@ -64,6 +64,11 @@ class Cause:
     level: Level
     explains: tuple[Alert, ...] = ()
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it is a problem: others change no site's state."""
+        return self.level != "none"
+
 
 @dataclass(frozen=True)
 class SiteNow:
