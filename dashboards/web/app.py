@@ -278,7 +278,7 @@ def app(
         PageRoute("/static/{name}", pages.static, Right.SEE_PUBLIC),
     ]
     desk = support if config.needs_sign_in else None
-    routes += CheckPage(views, pages.page, reflector_secret, desk, audit).routes
+    routes += CheckPage(views, pages.page, audit, reflector_secret, desk).routes
     routes += IntranetPages(config, NoticeSource(overviews)).routes
     if actions is not None:
         linked = ActionPages(actions, pages.page, acts)

@@ -63,9 +63,9 @@ class CheckPage:
         self,
         views: Views,
         show: Callable[..., Response],
+        audit: AccessAudit,
         secret_file: Path | None = None,
         codes: SupportCodes | None = None,
-        audit: AccessAudit | None = None,
     ) -> None:
         self._views, self._show, self._codes = views, show, codes
         self._audit = audit
@@ -156,10 +156,9 @@ class CheckPage:
             self._codes.keep_check(code, check)
         except CodeRefused as refusal:
             refused, outcome = str(refusal), f"refused: {refusal.detail}"
-        if self._audit is not None:
-            visitor = present_visitor()
-            who = visitor.name or _NOT_SIGNED_IN
-            self._audit.record(who, visitor.id, SEND, outcome=outcome)
+        visitor = present_visitor()
+        who = visitor.name or _NOT_SIGNED_IN
+        self._audit.record(who, visitor.id, SEND, outcome=outcome)
         return refused
 
     def _sent(
