@@ -79,7 +79,7 @@ class SupportPages:
             try:
                 return await self._open(typed, present_visitor())
             except HTTPException as failure:
-                # Not its code is wrong: it comes back to be sent again.
+                # The code may be right: it comes back to be sent again.
                 return self._form(typed, failure.detail, failure.status_code)
 
     async def _open(self, typed: str, visitor: Visitor) -> Response:
