@@ -152,7 +152,7 @@ SELF_DMZ = measurement(
     ),
     counter(
         "refused_rows",
-        "rows left out that no node that works sends: about other things, of the "
+        "rows left out that a working node never sends: about other things, of the "
         "future, or not readable",
     ),
     counter("changed_rows", "rows with a tag or text that ingest would not let in"),

@@ -8,9 +8,9 @@ from dashboards.grafana.boards.rule_texts import what_to_do
 DMZ_NODES = Panel(
     "What comes from the DMZ nodes?",
     "As the inside sees them; rows since it started. Not enrolled: rows of laptops "
-    "that were revoked or erased meanwhile. Refused: rows that no node that works "
+    "that were revoked or erased meanwhile. Refused: rows that a working node never "
     "sends. Changed: rows with a target, site or text that ingest would not let in. "
-    f"If rows are refused: {what_to_do('dmz_rows_refused')}",
+    f"What to do about refused rows: {what_to_do('dmz_rows_refused')}",
     newest_rows(
         "self_dmz",
         "connected",
@@ -49,8 +49,8 @@ DMZ_NODES = Panel(
 )
 DMZ_ITSELF = Panel(
     "Do the DMZ nodes let laptops in?",
-    "As each node sees it. While the inside is away its rows wait there, so this is "
-    f"older than it looks. If its list is old: {what_to_do('dmz_list_old')}",
+    "As each node sees it. While the inside is away, a node keeps its rows, so the "
+    f"newest ones here may be old. If its list is old: {what_to_do('dmz_list_old')}",
     newest_rows(
         "self_dmz_node", "ready", "list_age_s", "laptops", "waiting", by=("process",)
     ),
