@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,18 @@ async def test_answers_are_the_same_whether_or_not_memory_is_given_back(
         await release_memory(sparing)
         assert await sparing.query(query) == await store.query(query)
         assert store._duckdb._connection is not used
+
+
+async def test_two_that_release_memory_while_queries_run_do_not_wait_for_one_another(
+    tmp_path: Path,
+) -> None:
+    async with embedded(tmp_path) as store:
+        slots = store._duckdb._slots
+        for _ in range(2):
+            await slots.acquire()
+        releases = [asyncio.create_task(store.release_memory()) for _ in range(2)]
+        for _ in range(2):
+            await asyncio.sleep(0)
+            slots.release()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*releases)

@@ -46,6 +46,7 @@ class DuckDb:
     def __init__(self, limits: DuckLimits, spill: Path | None = None) -> None:
         self._limits, self._spill = limits, spill
         self._slots = asyncio.Semaphore(limits.at_once)
+        self._releasing = asyncio.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     async def __aenter__(self) -> DuckDb:
@@ -70,9 +71,10 @@ class DuckDb:
             self._connection = None
 
     async def release_memory(self) -> None:
-        """Opens another DuckDB when no query runs: one keeps some of the memory of its
+        """Opens DuckDB anew when no query runs: it keeps some of the memory of its
         queries until it is closed."""
-        async with contextlib.AsyncExitStack() as slots:
+        # Two that each hold some of the slots would wait for one another for ever.
+        async with self._releasing, contextlib.AsyncExitStack() as slots:
             for _ in range(self._limits.at_once):
                 await slots.enter_async_context(self._slots)
             if self._connection is not None:
