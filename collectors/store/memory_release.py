@@ -1,4 +1,4 @@
-"""Gives memory that queries have used back to the system, in a long piece of work."""
+"""Gives memory back to the system that queries have used. For long pieces of work."""
 
 from __future__ import annotations
 
@@ -47,6 +47,9 @@ class SparingStore:
 
     async def release_memory(self) -> None:
         await release_memory(self._store)
+        trim = _heap_trim()
+        if trim is not None:
+            await asyncio.to_thread(trim, 0)
         self._before = resident_bytes()
 
     async def _limit(self) -> None:
@@ -63,12 +66,9 @@ def resident_bytes() -> int:
 
 
 async def release_memory(store: Store) -> None:
-    """Returns when neither the store nor the heap keeps what no query uses."""
+    """Has `store` give back the memory that no query uses, if it can."""
     if isinstance(store, ReleasingStore):
         await store.release_memory()
-    trim = _heap_trim()
-    if trim is not None:
-        await asyncio.to_thread(trim, 0)
 
 
 @functools.cache
