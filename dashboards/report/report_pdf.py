@@ -15,7 +15,7 @@ import contextlib
 import importlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -78,44 +78,50 @@ def write_pdf(html: str, css: str, path: Path, progress: Progress = untold) -> s
 
 @contextlib.contextmanager
 def _missing_glyphs() -> Iterator[set[str]]:
-    """The characters that WeasyPrint warns of as in no font."""
+    """Yields the characters of which WeasyPrint warns that no font has them."""
     missing: set[str] = set()
 
-    class Collect(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            number = re.search(
-                r"unsupported by fonts.*\(U\+(\w+)\)", record.getMessage()
-            )
-            if number:
-                missing.add(chr(int(number[1], 16)))
+    def collect(message: str) -> None:
+        if number := re.search(r"unsupported by fonts.*\(U\+(\w+)\)", message):
+            missing.add(chr(int(number[1], 16)))
 
-    logger, handler = logging.getLogger("weasyprint"), Collect()
-    logger.addHandler(handler)
-    try:
+    with _heard(logging.getLogger("weasyprint"), collect):
         yield missing
-    finally:
-        logger.removeHandler(handler)
 
 
 @contextlib.contextmanager
 def _told_pages(progress: Progress) -> Iterator[None]:
     """Says which page WeasyPrint is at: two hundred sites take minutes."""
 
-    class Tell(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if page := re.search(r"\bPage (\d+)", record.getMessage()):
-                progress(f"writing the PDF: page {page[1]}")
+    def tell(message: str) -> None:
+        if page := re.search(r"\bPage (\d+)", message):
+            progress(f"writing the PDF: page {page[1]}")
 
-    logger, handler = logging.getLogger("weasyprint.progress"), Tell()
+    logger = logging.getLogger("weasyprint.progress")
     level, logger.propagate = logger.level, False
     logger.setLevel(logging.INFO)
+    try:
+        with _heard(logger, tell):
+            yield
+    finally:
+        logger.setLevel(level)
+        logger.propagate = True
+
+
+@contextlib.contextmanager
+def _heard(logger: logging.Logger, hear: Callable[[str], None]) -> Iterator[None]:
+    """Passes what `logger` says to `hear`."""
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            hear(record.getMessage())
+
+    handler = Ear()
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = True
 
 
 def on_paper(html: str, css: str) -> str:
