@@ -86,13 +86,7 @@ def council_calls(seed: int, laptops: int, slices: int) -> list[Call]:
                 office = not office
             if at % _ROUND != phase:
                 continue
-            place = AgentPlace(
-                "office" if office else "home",
-                home_site if office else "unknown",
-                home_site,
-                "council" if office else provider,
-                "wifi",
-            )
+            place = _place(office, home_site, provider)
             calls.append(Call(laptop, place, at, int(draw.random() < poorness)))
     return calls
 
@@ -150,15 +144,19 @@ def closing_calls(seed: int, laptops: int, slices: int) -> list[Call]:
                     break
                 home_site, provider = sites[0], draw.choice(providers)
             if at % _ROUND == phase:
-                place = AgentPlace(
-                    "office" if office else "home",
-                    home_site if office else "unknown",
-                    home_site,
-                    "council" if office else provider,
-                    "wifi",
-                )
+                place = _place(office, home_site, provider)
                 calls.append(Call(laptop, place, at, int(draw.random() < poorness)))
     return calls
+
+
+def _place(is_office: bool, home_site: str, provider: str) -> AgentPlace:
+    return AgentPlace(
+        "office" if is_office else "home",
+        home_site if is_office else "unknown",
+        home_site,
+        "council" if is_office else provider,
+        "wifi",
+    )
 
 
 SHAPES = {"mixed": council_calls, "nested": nested_calls, "closing": closing_calls}

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gc
 import time
-from pathlib import Path
 from typing import Any
 
 from alerts.alert import Alert
@@ -17,6 +16,7 @@ from alerts.window import Window
 from collectors.batch import Batch, Schema
 from collectors.estate.estate_model import Estate
 from collectors.server_measurements import CATALOGUE
+from collectors.store.memory_release import resident_bytes
 
 _DEVICES, _PORTS = 2_000, 50
 _MINUTE_MS = 60_000
@@ -47,7 +47,7 @@ def run() -> dict[str, Any]:
     )
     index = EstateIndex(estate)
     gc.collect()
-    before_bytes = _resident_bytes()
+    before_bytes = resident_bytes()
     now_ms = 1_777_852_800_000
     window = Window(rules, CATALOGUE, now_ms)
     states: dict[str, AlertState] = {}
@@ -72,7 +72,7 @@ def run() -> dict[str, Any]:
             figures["append_s"] = round(appended_s - started_s, 2)
             figures["evaluate_s"] = round(took_s, 2)
             gc.collect()
-            used = _resident_bytes() - before_bytes
+            used = resident_bytes() - before_bytes
             figures["window_mb"] = round(used / 1e6)
         if minute == 11:
             figures["evaluate_1500_devices_dark_s"] = round(took_s, 2)
@@ -106,8 +106,3 @@ def _minute(now_ms: int, silent: set[str]) -> list[Batch]:
             values = ([1] * m, [1] * m, [0] * m, [0.0] * m, [0.0] * m)
             batches.append(Batch("cost", now_ms, _PORT, (*columns, *values)))
     return batches
-
-
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from collectors.journal import Journal, JournalConfig, JournalReader
 from collectors.ping import Pinger
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials, Poller, SnmpConfig, credential
+from collectors.store.memory_release import resident_bytes
 from probes.wire.clock import wall_ms
 
 SHORT = ((1_000, 12.0),)
@@ -141,8 +141,7 @@ async def _journalled(
 
 
 def rss_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return resident_bytes() / 1e6
 
 
 if __name__ == "__main__":
