@@ -20,12 +20,12 @@ from probes.wire.catalogue import Measurement
 from probes.wire.fsync import sync
 
 _log = structlog.get_logger(__name__)
-# Those that any measurement has.
+# The roll-ups that measurements may have.
 LABELS = (*rollup.STEP_OF, day_tops.LABEL)
 
 
 class DayRollUps:
-    """Those of one store."""
+    """The roll-ups of the days of one store."""
 
     def __init__(self, folder: StoreFolder) -> None:
         self._folder = folder
@@ -43,6 +43,7 @@ class DayRollUps:
         current = file_layout.current_files(self._folder.files_of_day(day, day_ms))
         if declared.personal or len(current) != 1:
             return
+        rows = Path(current[0].path)
         for label in _labels(declared):
             target = self._path(declared, label, current[0])
             if target.exists():
@@ -50,7 +51,7 @@ class DayRollUps:
             source = self._source(declared, label, current[0])
             tmp = self._folder.root / "tmp" / f"roll-{secrets.token_hex(8)}.parquet"
             try:
-                _write(declared, label, source, tmp, source == Path(current[0].path))
+                _write(declared, label, source, tmp, source == rows)
                 sync(tmp)
                 self._folder.publish([(tmp, target)])
             except (pa.ArrowException, duckdb.Error, OSError) as error:
@@ -58,7 +59,7 @@ class DayRollUps:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise
                 _log.warning("store_day_not_rolled_up", day=str(day), error=str(error))
-                if source != Path(current[0].path) and is_damaged(str(source)):
+                if source != rows and is_damaged(str(source)):
                     # It is made again.
                     source.unlink(missing_ok=True)
                 return
