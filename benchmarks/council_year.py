@@ -53,7 +53,7 @@ _READ = {
     "experience": ("1h", "1d"),
     _PORTS: ("1d", day_tops.LABEL),
 }
-# Of a device's rows.
+# What is read of the rows of devices.
 _COLUMNS_READ = ("up", "answered")
 _DICTIONARY_BYTES = 1 << 16
 

@@ -10,7 +10,7 @@ _Part = TypeVar("_Part")
 
 
 def untold(step: str) -> None:
-    """A `Progress` that nobody sees."""
+    """A `Progress` that shows nothing."""
 
 
 def told_parts(

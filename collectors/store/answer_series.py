@@ -1,6 +1,5 @@
-"""Answers as series: the buckets of one group as arrays of numbers. Of a million values
-each takes eight bytes; as rows, each bucket takes a dictionary. Pure, but for
-`query_series`."""
+"""Answers as series: the buckets of one group as arrays of numbers. A value takes eight
+bytes, where a row takes a dictionary for each bucket. Pure, but for `query_series`."""
 
 from __future__ import annotations
 

@@ -26,9 +26,9 @@ def highest_groups(query: Query, values: Mapping[Group, float]) -> set[Group]:
 def possible_groups(
     query: Query, least: Mapping[Group, float], most: Mapping[Group, float]
 ) -> set[Group]:
-    """Returns the groups that may be among those that it keeps: those that reach the
-    lowest value that one of the highest has at least. `least`, `most`: values between
-    which the highest of each group is."""
+    """Returns the groups that may be among those that `query` keeps. `least` and `most`
+    are bounds of the value of each group: of a group that is not returned, even `most`
+    is below the lowest of the highest values of `least`."""
     assert query.highest is not None
     lowest = lowest_kept(query.highest, subject_values(query, least))
     highest = subject_values(query, most)

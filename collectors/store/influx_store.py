@@ -167,7 +167,7 @@ class InfluxStore:
         return [row for one in series for row in _rows(one, query, declared)]
 
     async def _query_spans(self, query: Query) -> list[Row]:
-        """Queries each span by itself, as InfluxQL has only buckets of equal length."""
+        """Asks once for each span, as the buckets of InfluxQL are all equally long."""
         return [
             msgspec.structs.replace(row, time_ms=begin)
             for begin, end in query.spans
@@ -177,7 +177,7 @@ class InfluxStore:
         ]
 
     async def _query_selections(self, query: Query) -> list[Row]:
-        """Queries each selection by itself, as InfluxQL has no OR of times."""
+        """Asks once for each selection, as a query in InfluxQL has one time range."""
         return [
             row
             for one in query.selections

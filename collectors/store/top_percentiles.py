@@ -144,8 +144,7 @@ def _outlines(query: Query, cells: Cells) -> dict[Group, tuple[Outline, ...]]:
 
 
 def _candidates(query: Query, outlines: Outlines) -> set[Group]:
-    """Returns the groups that may be among the highest: those that reach the lowest
-    value that one of the highest has at least."""
+    """Returns the groups that may be among the highest."""
     least: dict[Group, float] = {}
     most: dict[Group, float] = {}
     for group, fields in outlines.items():

@@ -289,7 +289,7 @@ class _Reached(NamedTuple):
 async def _reached(
     inputs: ReportInputs, sites: Sequence[Site], calls: Calls, progress: Progress
 ) -> _Reached:
-    """What was observed of each device in a year is kept no longer than this."""
+    """Keeps none of the observations of devices: those of a year are large."""
     now = await _observed(inputs, inputs.span, progress)
     before = await _observed(inputs, inputs.span_before, progress)
     return _Reached(
