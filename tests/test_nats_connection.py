@@ -218,7 +218,9 @@ async def test_a_password_that_is_changed_while_it_runs_is_read_again(
             settings = server.folder / "nats.conf"
             settings.write_text(settings.read_text().replace("right", "another"))
             os.kill(server.pid, signal.SIGHUP)
-            await until(lambda: "refused" in connection.problem)
+            await until(
+                lambda: "refused" in connection.problem and connection.client.is_closed
+            )
             # Others go on asking meanwhile.
             with pytest.raises(errors.ConnectionClosedError):
                 await connection.jetstream.account_info()
