@@ -108,10 +108,13 @@ class Listener:
 
 @contextlib.asynccontextmanager
 async def listening(
-    updates: LiveUpdates, last_id: str = "", who: str = "ada"
+    updates: LiveUpdates,
+    last_id: str = "",
+    who: str = "ada",
+    since_ms: int | None = None,
 ) -> AsyncIterator[Listener]:
-    listener = Listener(updates.stream(who, last_id))
-    if not last_id:
+    listener = Listener(updates.stream(who, last_id, since_ms=since_ms))
+    if not last_id and since_ms is None:
         await listener.begin()
     yield listener
     await listener.leave()
@@ -191,12 +194,37 @@ async def test_a_listener_that_comes_back_goes_on_where_it_was() -> None:
             assert (await late.next())[0] == "reset"
 
 
+@in_virtual_time
+async def test_who_has_read_a_page_hears_what_changed_before_it_listened() -> None:
+    states = States(await overview())
+    updates = live(states)
+    # A page that was drawn before anything was noted is drawn again.
+    async with listening(updates, since_ms=NOW_MS - 1) as first:
+        assert (await first.next())[0] == "reset"
+        for later_ms, change in ((10, {"newest_ms": 1}), (20, {"unwell": ("Full.",)})):
+            now_ms = NOW_MS + later_ms
+            states.now = Overview(**{**vars(states.now), **change, "now_ms": now_ms})
+            await first.next()
+        for since_ms, kinds in (
+            (NOW_MS, ["figures", "status"]),
+            (NOW_MS + 9, ["figures", "status"]),
+            (NOW_MS + 10, ["status"]),
+            (NOW_MS + 20, []),
+        ):
+            async with listening(updates, who="bob", since_ms=since_ms) as late:
+                assert [(await late.next())[0] for _ in kinds] == kinds
+        # Some of what it missed is not kept any more.
+        updates._append([LiveUpdate("figures", b"{}")] * 500, NOW_MS + 30)
+        async with listening(updates, who="bob", since_ms=NOW_MS + 9) as late:
+            assert (await late.next())[0] == "reset"
+
+
 async def test_a_listener_that_is_far_behind_reads_everything_again() -> None:
     updates = live(States(await overview()))
     async with listening(updates) as slow:
-        updates._append([LiveUpdate("figures", b"{}")] * 2_000)
+        updates._append([LiveUpdate("figures", b"{}")] * 2_000, NOW_MS)
         assert (await slow.next())[0] == "reset"
-        updates._append([LiveUpdate("status", b"{}")])
+        updates._append([LiveUpdate("status", b"{}")], NOW_MS)
         assert (await slow.next())[0] == "status"
 
 
@@ -333,7 +361,7 @@ def test_a_page_has_the_script_and_works_without_it() -> None:
     with page_client() as client:
         script = client.get("/static/refresh.js").text
         page = client.get("/").text
-    assert 'new EventSource("/api/v1/events")' in script
+    assert "new EventSource(`/api/v1/events?since=${drawn}`)" in script
     for kind in ("site", "alert", "status", "figures", "reset"):
         assert f'"{kind}"' in script
     assert '<span id="said" role="status"></span>' in page

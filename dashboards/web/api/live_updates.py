@@ -2,8 +2,9 @@
 
 The state is compared every few seconds while there are listeners, and not otherwise. A
 listener is a number: its place in the last updates. So a slow one costs no memory, and
-one that comes back goes on where it was (`Last-Event-ID`). If that is too long ago, or
-of another process, it gets `reset`: read everything again.
+one that comes back goes on where it was (`Last-Event-ID`). One that has read the state
+says of what time (`since`), and hears what changed until it listened. If that is too long
+ago, or of another process, it gets `reset`: read everything again.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import contextlib
 import secrets
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+import msgspec
 import structlog
 
 from dashboards.web.api.api_problem import ApiProblem
 from dashboards.web.api.api_route import ApiCall, ApiRoute, StreamAnswer, always
+from dashboards.web.api.estate_documents import Moment
 from dashboards.web.api.live_changes import LiveUpdate, changes_between
 from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_views import Overview
@@ -48,6 +51,21 @@ class LiveTimes(NamedTuple):
     retry_ms: int = 5_000
 
 
+class LiveQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    since: Annotated[
+        Moment | None,
+        msgspec.Meta(description="of when the state is that you have read"),
+    ] = None
+
+
+class _Noted(NamedTuple):
+    """An update, its number, and from when on a state has it."""
+
+    number: int
+    time_ms: int
+    update: LiveUpdate
+
+
 class LiveUpdates:
     """`stream` yields the bytes of one listener."""
 
@@ -56,8 +74,10 @@ class LiveUpdates:
     ) -> None:
         self._overviews, self._times = overviews, times or LiveTimes()
         self._run_id = secrets.token_hex(4)
-        self._updates: deque[tuple[int, LiveUpdate]] = deque(maxlen=_KEPT)
+        self._updates: deque[_Noted] = deque(maxlen=_KEPT)
         self._number = self._since = 0
+        # The state that the first update is compared with.
+        self._first_ms: int | None = None
         self._news, self._begun = asyncio.Event(), asyncio.Event()
         self._listeners: Counter[str] = Counter()
         self._producer: asyncio.Task[None] | None = None
@@ -85,9 +105,11 @@ class LiveUpdates:
         who: str,
         last_id: str,
         may_go_on: Callable[[], Awaitable[bool]] = always,
+        since_ms: int | None = None,
     ) -> AsyncGenerator[bytes, None]:
         """Yields events until the stream's life is over, the listener may not have them
-        any more, or `stop`. `may_go_on` is asked before each news and heartbeat."""
+        any more, or `stop`. `may_go_on` is asked before each news and heartbeat. Without
+        a `last_id` it begins with what changed after `since_ms`, or with what comes."""
         self._listeners[who] += 1
         try:
             self._produce()
@@ -98,7 +120,7 @@ class LiveUpdates:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._times.heartbeat_s):
                     await self._begun.wait()
-            place = self._place(last_id)
+            place = self._place(last_id, since_ms)
             if place is None:
                 place = self._number
                 yield self._written(place, _RESET)
@@ -107,10 +129,10 @@ class LiveUpdates:
                 yield self._written(place, _HERE)
             while not self._is_stopped and loop.time() < end_s:
                 news = self._news
-                if self._updates and self._updates[0][0] > place + 1:
+                if self._updates and self._updates[0].number > place + 1:
                     place = self._number
                     yield self._written(place, _RESET)
-                for number, update in list(self._updates):
+                for number, _, update in list(self._updates):
                     if number > place:
                         place = number
                         yield self._written(number, update)
@@ -139,6 +161,7 @@ class LiveUpdates:
             Right.SEE_STATUS,
             self._listen,
             None,
+            LiveQuery,
             media_type="text/event-stream",
             is_stream=True,
             problems=(503,),
@@ -147,7 +170,9 @@ class LiveUpdates:
     async def _listen(self, call: ApiCall) -> StreamAnswer:
         who = call.caller.key
         self.admit(who, is_shared=not call.caller.name)
-        chunks = self.stream(who, call.last_event_id, call.may_go_on)
+        since: Moment | None = call.query.since
+        since_ms = None if since is None else int(since.timestamp() * 1000)
+        chunks = self.stream(who, call.last_event_id, call.may_go_on, since_ms)
         return StreamAnswer(chunks, HEADERS)
 
     async def stop(self) -> None:
@@ -169,7 +194,7 @@ class LiveUpdates:
         if self._producer is None or self._producer.done():
             # While nobody listened, nothing was noted.
             self._number += 1
-            self._since = self._number
+            self._since, self._first_ms = self._number, None
             self._updates.clear()
             self._begun = asyncio.Event()
             self._producer = asyncio.create_task(self._run(), name="live-updates")
@@ -186,16 +211,18 @@ class LiveUpdates:
                 is_failing = True
             else:
                 is_failing = False
-                if before is not None:
-                    self._append(list(changes_between(before, after)))
+                if before is None:
+                    self._first_ms = after.now_ms
+                else:
+                    self._append(list(changes_between(before, after)), after.now_ms)
                 before = after
                 self._begun.set()
             await asyncio.sleep(self._times.period_s)
 
-    def _append(self, updates: list[LiveUpdate]) -> None:
+    def _append(self, updates: list[LiveUpdate], time_ms: int) -> None:
         for update in updates:
             self._number += 1
-            self._updates.append((self._number, update))
+            self._updates.append(_Noted(self._number, time_ms, update))
         if updates:
             self._wake()
 
@@ -203,15 +230,25 @@ class LiveUpdates:
         self._news.set()
         self._news = asyncio.Event()
 
-    def _place(self, last_id: str) -> int | None:
+    def _place(self, last_id: str, since_ms: int | None) -> int | None:
         """Where a listener goes on; None if what it missed is not known."""
         if not last_id:
-            return self._number
+            return self._number if since_ms is None else self._place_at(since_ms)
         run_id, _, number = last_id.partition("-")
         if run_id != self._run_id or not number.isdecimal() or len(number) > 15:
             return None
         place = int(number)
         return place if self._since <= place <= self._number else None
+
+    def _place_at(self, since_ms: int) -> int | None:
+        if self._first_ms is None or since_ms < self._first_ms:
+            return None
+        for number, time_ms, _ in reversed(self._updates):
+            if time_ms <= since_ms:
+                return number
+        # All that is kept is newer: is it all that there was?
+        is_whole = not self._updates or self._updates[0].number == self._since + 1
+        return self._since if is_whole else None
 
     def _id(self, number: int) -> bytes:
         return f"{self._run_id}-{number}".encode()

@@ -45,6 +45,8 @@
       busy = false;
     }
   };
+  // What the page shows, but for what its reader has opened.
+  let shown = live.innerHTML;
   const draw = async () => {
     let text;
     // What changes from now on may be missing from the answer.
@@ -63,13 +65,17 @@
     if (!fresh) return;
     const open = [...live.querySelectorAll("details[open]")].map(address);
     const before = live.dataset.state;
-    live.replaceChildren(...fresh.childNodes);
-    live.dataset.state = fresh.dataset.state;
-    for (const path of open) {
-      let at = live;
-      for (const n of path) at = at && at.children[n];
-      if (at && at.tagName === "DETAILS") at.open = true;
+    // A page that has not changed stays as it is, with the place of its reader.
+    if (fresh.innerHTML !== shown) {
+      shown = fresh.innerHTML;
+      live.replaceChildren(...fresh.childNodes);
+      for (const path of open) {
+        let at = live;
+        for (const n of path) at = at && at.children[n];
+        if (at && at.tagName === "DETAILS") at.open = true;
+      }
     }
+    live.dataset.state = fresh.dataset.state;
     const drawn = next.getElementById("drawn");
     if (drawn) document.getElementById("drawn").replaceChildren(...drawn.childNodes);
     if (before !== live.dataset.state) said.textContent = live.dataset.state;
@@ -93,7 +99,9 @@
       source = null;
     }
     if (!wanted || source) return;
-    source = new EventSource("/api/v1/events");
+    // Also what has changed since the page was drawn, and before it listened.
+    const drawn = document.querySelector("#drawn time").dateTime;
+    source = new EventSource(`/api/v1/events?since=${drawn}`);
     heard = -Infinity;
     for (const kind of ["here", "site", "alert", "status", "figures", "reset"])
       source.addEventListener(kind, () => {
