@@ -119,3 +119,18 @@ def test_no_test_fails_because_the_machine_is_busy() -> None:
         if limited.search(line)
     ]
     assert found == []
+
+
+def test_every_program_that_the_tests_ask_for_is_installed_for_them() -> None:
+    """`make services` installs it, or it is in the smallest Debian."""
+    listed = (rooms.ROOT / "deploy/install-services").read_text(encoding="utf-8")
+    installed = set(re.findall(r"([\w.-]+):[\w.-]+", listed))
+    asked = {
+        name
+        for path in _files("tests")
+        for name in re.findall(
+            r"\bprogram\(\s*\"([\w.-]+)\"\s*\)", path.read_text(encoding="utf-8")
+        )
+    }
+    assert asked - installed <= {"dpkg-deb", "nsenter", "unshare"}
+    assert "tshark" in asked
