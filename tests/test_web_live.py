@@ -13,16 +13,14 @@ import council
 import msgspec
 import pytest
 from api_council import CouncilApi
-from browser import browser
-from council_page import NOW_MS, STORE, page_client
+from council_page import NOW_MS, STORE
 from store_doubles import AlertList
 from virtual_time import in_virtual_time
-from waiting import until, wait_until
+from waiting import until
 
 from alerts.acknowledgement import acknowledge
 from alerts.alert_access import open_alerts
 from dashboards.query_cache import QueryCache
-from dashboards.web import StatusPage
 from dashboards.web.api.api_problem import ApiProblem
 from dashboards.web.api.live_changes import LiveUpdate, changes_between
 from dashboards.web.api.live_updates import (
@@ -38,21 +36,6 @@ from dashboards.web.sign_in.sign_in_sessions import SignInSessions
 from dashboards.web.visitors import Role, VisitorSource
 
 QUICK = LiveTimes(period_s=0.01, heartbeat_s=0.05, life_s=30, retry_ms=50)
-
-
-# Changes are drawn without delay, and the answer to a fetch waits for `held[n]()`.
-HOLD_ANSWERS = """
-var held = [], fetched = fetch, source;
-setTimeout = (work) => { work(); };
-EventSource = class extends EventSource {
-  constructor(address) { super(address); source = this; }
-};
-fetch = async (...asked) => {
-  const answer = await fetched(...asked);
-  await new Promise((go) => held.push(go));
-  return answer;
-};
-"""
 
 
 async def overview(alerts: list[Any] | None = None) -> Overview:
@@ -355,61 +338,3 @@ async def test_over_a_socket_news_arrives_and_a_listener_that_goes_leaves_nothin
             await page.updates.stop()
             await reader.readuntil(b"\r\n0\r\n\r\n")
         writer.close()
-
-
-def test_a_page_has_the_script_and_works_without_it() -> None:
-    with page_client() as client:
-        script = client.get("/static/refresh.js").text
-        page = client.get("/").text
-    assert "new EventSource(`/api/v1/events?since=${drawn}`)" in script
-    for kind in ("site", "alert", "status", "figures", "reset"):
-        assert f'"{kind}"' in script
-    assert '<span id="said" role="status"></span>' in page
-    assert '<a href="">Refresh</a>' in page
-
-
-@pytest.mark.service
-async def test_in_a_browser_news_is_drawn_at_once_and_a_pause_is_one(
-    tmp_path: Path,
-) -> None:
-    api = CouncilApi(tmp_path)
-    page = api.page(live=QUICK, port=0, refresh_s=3600)
-    async with page:
-        await asyncio.to_thread(watch, page, api, tmp_path)
-
-
-def watch(page: StatusPage, api: CouncilApi, folder: Path) -> None:
-    def listeners(count: int) -> None:
-        wait_until(lambda: page.updates.listeners == count, f"{count} streams", 20)
-
-    with browser(folder) as chromium:
-        shown = "document.getElementById('live')?.innerText ?? ''"
-        button = "document.querySelector('#refresh button')"
-        keep = "var ticks = []; setInterval = (work) => { ticks.push(work); };"
-        chromium.call("Page.enable")
-        chromium.call("Page.addScriptToEvaluateOnNewDocument", source=keep)
-        chromium.call("Page.navigate", url=f"{page.url}/alerts")
-        listeners(1)
-        assert "Ada" not in chromium.run(shown)
-        [alert] = open_alerts(api.path)
-        acknowledge(api.path, alert.key, "Ada", "", api.now_ms)
-        api.now_ms += 2_000
-        wait_until(lambda: "Ada" in chromium.run(shown), "the news", 20)
-        chromium.run(f"{button}.click()")
-        listeners(0)
-        assert chromium.run(f"{button}.textContent") == "Start refreshing"
-        chromium.run(HOLD_ANSWERS)
-        chromium.run(f"{button}.click()")
-        listeners(1)
-        # What changes while the page is fetched is drawn later.
-        change = "source.dispatchEvent(new Event('figures'));"
-        chromium.run(change)
-        wait_until(lambda: chromium.run("held.length") == 1, "a fetch", 20)
-        chromium.run(f"{change} held[0]()")
-        look = "document.dispatchEvent(new Event('visibilitychange')); held.length"
-        wait_until(lambda: chromium.run(look) == 2, "another fetch", 20)
-        # A stream that looks open and from which nothing comes is not relied on.
-        chromium.run("held[1](); let at = 0; performance.now = () => (at += 60_000)")
-        tick = "ticks[0](); held.length"
-        wait_until(lambda: chromium.run(tick) > 2, "a fetch in silence", 20)
-    listeners(0)

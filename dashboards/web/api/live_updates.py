@@ -3,8 +3,8 @@
 The state is compared every few seconds while there are listeners, and not otherwise. A
 listener is a number: its place in the last updates. So a slow one costs no memory, and
 one that comes back goes on where it was (`Last-Event-ID`). One that has read the state
-says of what time (`since`), and hears what changed until it listened. If that is too long
-ago, or of another process, it gets `reset`: read everything again.
+says of what time (`since`), and hears what changed until it listened. If that is too
+long ago, or of another process, it gets `reset`: read everything again.
 """
 
 from __future__ import annotations
@@ -108,8 +108,9 @@ class LiveUpdates:
         since_ms: int | None = None,
     ) -> AsyncGenerator[bytes, None]:
         """Yields events until the stream's life is over, the listener may not have them
-        any more, or `stop`. `may_go_on` is asked before each news and heartbeat. Without
-        a `last_id` it begins with what changed after `since_ms`, or with what comes."""
+        any more, or `stop`. `may_go_on` is asked before each news and heartbeat.
+        Without a `last_id` it begins with what changed after `since_ms`, or with what
+        comes."""
         self._listeners[who] += 1
         try:
             self._produce()
