@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from markupsafe import Markup
@@ -22,10 +22,16 @@ from probes.wire.display import isolated
 Point = tuple[int, float]
 # A character of an axis is no wider than this, in units of the drawing.
 _CHARACTER = 6.6
+# The same in a narrow drawing on a telephone.
+_LARGE = 9.6
 # The line above a drawing that shows the figures under the pointer.
 _HOVER_LINE = 20
 # The width of a drawing that also fits a telephone.
 _NARROW = 420
+# Characters that a time axis has room for, with some between its labels. Letters are
+# larger on a telephone, in a drawing that is narrow.
+_NARROW_ROOM, _WIDE_ROOM = 32, 90
+_TICKS = 4
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,12 @@ class ChartSeries:
 @dataclass(frozen=True)
 class Chart:
     """A chart. `step_ms`: the distance between measured points; more than two steps
-    without a point is a gap in the line. `say` formats a value, `tick` a time.
-    `has_hover`: the figures of a step are shown above the drawing while the pointer is
-    over it; nothing else needs them, as they are in the table."""
+    without a point is a gap in the line, or `gap_ms` if it is given. `say` formats a
+    value, `tick` a time. `axis` returns the marks of the time axis, for a number of
+    characters that have room; without it they are at even distances. `table_start`
+    returns the beginning of the table's step that a time is in. `hover`: the figures of
+    a step are shown above the drawing while the pointer is over it, with its time in
+    this form; nothing else needs them, as they are in the table."""
 
     id: str
     title: str
@@ -56,10 +65,12 @@ class Chart:
     least_top: float = 0.0
     width: int = _NARROW
     height: int = 130
-    ticks: int = 4
     table_step_ms: int = field(default=3_600_000)
     table_step: str = "hour"
-    has_hover: bool = False
+    gap_ms: int = 0
+    axis: Callable[[int], Sequence[tuple[int, str]]] | None = None
+    table_start: Callable[[int], int] | None = None
+    hover: Callable[[int], str] | None = None
 
     @property
     def empty(self) -> bool:
@@ -84,9 +95,10 @@ class Chart:
     def table(self) -> list[tuple[str, list[str]]]:
         """Returns (time, a text per series), the highest of each `table_step_ms`."""
         rows: dict[int, list[float | None]] = {}
+        start = self.table_start or (lambda at_ms: at_ms - at_ms % self.table_step_ms)
         for at, series in enumerate(self.series):
             for time_ms, value in series.points:
-                bucket = time_ms - time_ms % self.table_step_ms
+                bucket = start(time_ms)
                 row = rows.setdefault(bucket, [None] * len(self.series))
                 known = row[at]
                 row[at] = value if known is None else max(known, value)
@@ -101,7 +113,7 @@ class Chart:
         marks = [ceiling * share for share in (0.0, 0.5, 1.0)]
         widest = max(len(self.say(value)) for value in marks)
         left, right, bottom = round(14 + _CHARACTER * widest), 6, 20
-        top = _HOVER_LINE if self.has_hover else 8
+        top = _HOVER_LINE if self.hover else 8
         inner_w, inner_h = self.width - left - right, self.height - top - bottom
 
         def x(time_ms: int) -> float:
@@ -120,12 +132,25 @@ class Chart:
                 f'<text class="axis" x="{left - 6}" y="{y(value) + 4:.1f}" '
                 f'text-anchor="end">{escape(self.say(value))}</text>'
             )
-        for n in range(self.ticks + 1):
-            time_ms = self.from_ms + (self.to_ms - self.from_ms) * n // self.ticks
-            anchor = "start" if n == 0 else "end" if n == self.ticks else "middle"
+        for time_ms, label in self._marks():
+            at = x(time_ms)
+            anchor = "middle"
+            if self.axis:
+                out.append(
+                    f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" '
+                    f'y2="{self.height - bottom}"/>'
+                )
+                # A label that would reach beyond the drawing has only its line.
+                half = (
+                    (_LARGE if self.width <= _NARROW else _CHARACTER) * len(label) / 2
+                )
+                if not left / 2 < at - half < at + half < self.width:
+                    continue
+            elif time_ms in (self.from_ms, self.to_ms):
+                anchor = "start" if time_ms == self.from_ms else "end"
             out.append(
-                f'<text class="axis" x="{x(time_ms):.1f}" y="{self.height - 5}" '
-                f'text-anchor="{anchor}">{escape(self.tick(time_ms))}</text>'
+                f'<text class="axis" x="{at:.1f}" y="{self.height - 5}" '
+                f'text-anchor="{anchor}">{escape(label)}</text>'
             )
         if self.limit is not None:
             out.append(
@@ -134,7 +159,7 @@ class Chart:
             )
         column_ms = (self.to_ms - self.from_ms) / inner_w
         for at, series in enumerate(self.series, 1):
-            for run in _runs(series.points, 2 * self.step_ms):
+            for run in _runs(series.points, self.gap_ms or 2 * self.step_ms):
                 path = " ".join(
                     f"{'M' if n == 0 else 'L'}{x(t):.1f} {y(v):.1f}"
                     for n, (t, v) in enumerate(_thinned(run, column_ms))
@@ -144,9 +169,9 @@ class Chart:
                     length = x(self.from_ms + self.step_ms) - left
                     path += f" h{max(1.0, length):.1f}"
                 out.append(f'<path class="c{at}" d="{path}"/>')
-        if self.has_hover:
+        if self.hover:
             width = x(self.from_ms + self.step_ms) - left
-            out += self._hovers(x, width, left, self.height - bottom)
+            out += self._hovers(self.hover, x, width, left, self.height - bottom)
         if self.empty:
             out.append(
                 f'<text class="axis" x="{left + inner_w / 2:.0f}" '
@@ -160,15 +185,26 @@ class Chart:
         letters can be read there. The style sheet shows one of them."""
         if self.width <= _NARROW:
             return self.svg()
-        narrow = replace(
-            self, id=f"{self.id}-narrow", width=_NARROW, ticks=4, height=150
-        )
+        narrow = replace(self, id=f"{self.id}-narrow", width=_NARROW, height=150)
         return Markup(
             '<div class="roomy">{}</div><div class="cramped">{}</div>'
         ).format(self.svg(), narrow.svg())
 
+    def _marks(self) -> Iterable[tuple[int, str]]:
+        """Returns the times of the axis with their labels."""
+        if self.axis:
+            return self.axis(_NARROW_ROOM if self.width <= _NARROW else _WIDE_ROOM)
+        length_ms = self.to_ms - self.from_ms
+        times = (self.from_ms + length_ms * n // _TICKS for n in range(_TICKS + 1))
+        return [(time_ms, self.tick(time_ms)) for time_ms in times]
+
     def _hovers(
-        self, x: Callable[[int], float], width: float, left: int, height: int
+        self,
+        moment: Callable[[int], str],
+        x: Callable[[int], float],
+        width: float,
+        left: int,
+        height: int,
     ) -> Iterator[str]:
         """Yields an area for each step, and the text that is shown over it."""
         by_time: dict[int, list[str]] = {}
@@ -182,7 +218,7 @@ class Chart:
             yield (
                 f'<g class="at"><rect x="{at:.1f}" y="0" width="{width:.1f}" '
                 f'height="{height}"/><text class="axis" x="{left}" y="12">'
-                f"{escape(f'{self.tick(time_ms)}: ' + ', '.join(texts))}</text></g>"
+                f"{escape(f'{moment(time_ms)}: ' + ', '.join(texts))}</text></g>"
             )
 
     def _ceiling(self) -> float:

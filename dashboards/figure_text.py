@@ -122,6 +122,17 @@ def clock(time_ms: int, zone: ZoneInfo = LONDON) -> str:
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone):%H:%M:%S}"
 
 
+def zone_name(time_ms: int, zone: ZoneInfo = LONDON) -> str:
+    """Returns `GMT` or `BST`, what the zone's clocks show at that time."""
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone):%Z}"
+
+
+def zone_text(time_ms: int, zone: ZoneInfo = LONDON) -> str:
+    """Returns `UK time (GMT)`, or `Europe/Berlin time (CET)`."""
+    place = "UK" if zone.key == LONDON.key else zone.key
+    return f"{place} time ({zone_name(time_ms, zone)})"
+
+
 def hour(time_ms: int, zone: ZoneInfo = LONDON) -> str:
     """Returns `14:05`."""
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone):%H:%M}"

@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_doubles import AlertList, AnswerStore, MemoryStore
 
+from alerts.silence import silence_of
 from collectors.estate import Device
 from collectors.store.query import Row
-from dashboards.web import device_page_lists
+from dashboards import figure_text
+from dashboards.web import device_page_lists, device_ports
 from dashboards.web.device_pages import port_link
 from dashboards.web.site_state import DeviceNow
 from probes.wire.sample import Sample
@@ -181,10 +183,10 @@ def test_ports_are_in_the_devices_order_and_each_is_there_once(
         )
         for at, name in enumerate(names)
     ]
-    ports = device_page_lists.device_ports(rows, {}, ())
+    ports = device_ports.device_ports(rows, {}, ())
     assert [port.now.port for port in ports] == names[::-1]
     unordered = [Row(None, row.tags, {"in_bps_p95": 1.0}) for row in rows]
-    without = device_page_lists.device_ports(unordered, {}, ())
+    without = device_ports.device_ports(unordered, {}, ())
     assert sorted(port.now.port for port in without) == sorted(names)
 
 
@@ -197,3 +199,97 @@ def test_the_address_of_a_powering_device_that_is_not_polled_still_leads_to_it()
     with page_client(estate=changed, store=STORE) as client:
         text = page_text(client.get("/devices/th-ups").text)
     assert "Nothing: the estate has poll = false for this device." in text
+
+
+def _port_days(port: str, up_days: list[int], days: int) -> Iterator[Sample]:
+    """A port that is down now and was up so many days ago."""
+    tags = {"device": "th-sw1", "site": "town-hall", "port": port}
+    for ago in range(days):
+        up = int(ago in up_days)
+        fields = {"up": up, "state": 3 if up else 1, "expected_up": 0}
+        yield Sample("interface", tags, fields, NOW_MS - ago * 86_400_000 - 60_000)
+
+
+def test_a_port_that_is_down_says_since_when_and_unused_ones_are_found() -> None:
+    rows = [
+        *_port_days("Gi1/0/1", [0], 31),
+        *_port_days("Gi1/0/2", [3], 31),
+        *_port_days("Gi1/0/3", [], 31),
+        *_port_days("Gi1/0/4", [], 5),
+    ]
+    device = council_estate().device("th-sw1")
+    alive = {"up": 1, "readable": 1, "outcome": "ok"}
+    tags = {"device": device.id, "site": device.site, "role": device.role}
+    rows.append(Sample("device", tags, alive, NOW_MS - 30_000))
+    with page_client(store=MemoryStore(rows), alerts=AlertList()) as client:
+        text = page_text(client.get("/devices/th-sw1").text)
+        unused = page_text(client.get("/devices/th-sw1?show=unused").text)
+        down = page_text(client.get("/devices/th-sw1?show=down&range=7d").text)
+        odd = client.get("/devices/th-sw1?show=%00x&q=zz&page=-1")
+    day = figure_text.short_day(NOW_MS - 3 * 86_400_000)
+    assert f"Gi1/0/2 Down last up {day}" in text
+    assert "Gi1/0/3 Down not up in 30 days" in text
+    assert "Gi1/0/4 Down not up in 5 days" in text
+    assert "1 port of this kind (not up in 30 days)" in unused
+    assert "Gi1/0/3" in unused
+    assert "3 ports of this kind (down)" in down
+    assert odd.status_code == 200
+    assert "No port is like that" in odd.text
+
+
+def test_ports_of_a_device_that_does_not_answer_are_not_shown_as_up() -> None:
+    store = _store(["Gi1/0/1"])
+    with page_client(store=store, alerts=AlertList()) as client:
+        text = page_text(client.get("/devices/th-sw1").text)
+    assert "Not known (was: up)" in text
+    assert "its ports are shown as they were before" in text
+
+
+def test_the_ranges_of_a_devices_page_keep_the_filter_of_its_ports() -> None:
+    with page_client() as client:
+        page = client.get("/devices/th-sw1?q=Te1&show=up&range=7d")
+    links = [html.unescape(link) for link in re.findall(r'href="(\?[^"]*)"', page.text)]
+    assert "?q=Te1&show=up#about" in links
+    assert "?q=Te1&show=up&range=30d#about" in links
+    assert "?q=Te1&show=down&range=7d#ports" in links or "show=down" not in page.text
+
+
+def test_an_alert_leads_to_its_device_and_port_for_who_may_see_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from dashboards.web import visitor_recognition
+    from dashboards.web.visitors import Right
+
+    line = next(one for one in council_estate().lines if one.site == "depot")
+    link = html.escape(port_link(line.device, line.port))
+    with page_client() as client:
+        assert f'href="{link}"' in client.get("/alerts").text
+    rights = visitor_recognition.WITHOUT_SIGN_IN - {Right.SEE_DEVICES}
+    monkeypatch.setattr(visitor_recognition, "WITHOUT_SIGN_IN", rights)
+    with page_client() as client:
+        assert "/devices/" not in client.get("/alerts").text
+
+
+def test_a_page_shows_the_maintenance_of_its_own_place_only() -> None:
+    scopes = [
+        {"device": "th-sw1"},
+        {"device": "th-sw2"},
+        {"site": "town-hall"},
+        {"site": "depot"},
+        {"rule": "port_down"},
+    ]
+    until_ms = NOW_MS + 3_600_000
+    silences = [
+        silence_of(scope, NOW_MS - 1000, until_ms, f"why{n}")
+        for n, scope in enumerate(scopes)
+    ]
+    alerts = AlertList(silences=silences)
+
+    def whys(path: str) -> set[str]:
+        return set(re.findall(r"why\d", client.get(path).text))
+
+    with page_client(alerts=alerts) as client:
+        assert whys("/devices/th-sw1") == {"why0", "why2", "why4"}
+        assert whys("/sites/town-hall") == {"why0", "why1", "why2", "why4"}
+        assert whys("/sites/depot") == {"why3", "why4"}
+        assert len(whys("/")) == 5

@@ -7,7 +7,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 from starlette.applications import Starlette
@@ -26,6 +25,7 @@ from dashboards.templating import environment
 from dashboards.web import fleet_state, influx_endpoint, site_state, status_api
 from dashboards.web.action_pages import ActionPages, AlertActions
 from dashboards.web.admin_pages import AdminPages
+from dashboards.web.alert_places import alert_place
 from dashboards.web.alerts_api import AlertsApi
 from dashboards.web.api.rest_api import BASE
 from dashboards.web.check_page import CheckPage
@@ -81,7 +81,7 @@ class StatusPages:
     ) -> None:
         self._views, self._has_actions = views, has_actions
         self._reports = ReportFolder(config.reports)
-        self._zone = ZoneInfo(config.timezone)
+        self._zone = views.zone
         self._static = {
             name: (path.read_bytes(), kind) for name, (path, kind) in _STATIC.items()
         }
@@ -94,10 +94,13 @@ class StatusPages:
             call_quality=call_quality,
             least=views.least,
             describe_affected=describe_affected,
+            alert_place=alert_place,
             bar=chart.bar,
             when=lambda time_ms: figure_text.when(time_ms, self._zone),
+            day=lambda time_ms: figure_text.short_day(time_ms, self._zone),
             hour_of=lambda time_ms: figure_text.hour(time_ms, self._zone),
             clock=lambda time_ms: figure_text.clock(time_ms, self._zone),
+            zone_text=lambda time_ms: figure_text.zone_text(time_ms, self._zone),
             path=lambda text: quote(str(text), safe=""),
             port_link=port_link,
             has_support=has_support,

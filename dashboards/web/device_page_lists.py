@@ -1,5 +1,5 @@
-"""What the page of a device lists: ports, neighbours, sensors, loads, and what is not
-measured. Pure: rows in."""
+"""What the page of a device lists beside its ports: neighbours, sensors, loads, and
+what is not measured. Pure: rows in."""
 
 from __future__ import annotations
 
@@ -10,31 +10,12 @@ from dataclasses import dataclass
 from collectors.estate import Device
 from collectors.store.query import Row
 from dashboards import figure_text
-from dashboards.state_levels import Level
 from dashboards.web.health import DevicePart, device_part
-from dashboards.web.ports import PortNow, port_now
-from dashboards.web.search import has_text
+from dashboards.web.ports import PortNow
 from dashboards.web.site_state import DeviceNow
 from probes.wire.counted_text import counted
 
 NAMELESS = "port without a name"
-# The field `state` of a port, in words.
-_PORT_STATES: dict[int, tuple[Level, str]] = {
-    0: ("bad", "Down, expected up"),
-    1: ("none", "Down"),
-    2: ("none", "Disabled"),
-    3: ("ok", "Up"),
-}
-
-
-@dataclass(frozen=True)
-class DevicePort:
-    """A port of a device in the last hour. `behind`: the neighbours on it."""
-
-    now: PortNow
-    level: Level
-    word: str
-    behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,44 +39,6 @@ class DeviceLoad:
     use: float | None
 
 
-def port_state(row: Row | None, faulty: bool = False) -> tuple[Level, str]:
-    """Returns how a port is, in a word. `faulty`: it has errors or discards."""
-    state = None if row is None else row.values.get("state_last")
-    if not isinstance(state, int | float):
-        return "none", "No data"
-    level, word = _PORT_STATES.get(int(state), ("none", "No data"))
-    return ("warn", "Errors or discards") if level == "ok" and faulty else (level, word)
-
-
-def device_ports(
-    rows: Iterable[Row],
-    descriptions: Mapping[tuple[str, str], str],
-    neighbours: Iterable[ShownNeighbour],
-) -> list[DevicePort]:
-    """Returns the ports in the device's own order. `rows`: of
-    `device_queries.ports`."""
-    behind: dict[str, list[str]] = {}
-    for neighbour in neighbours:
-        behind.setdefault(neighbour.port, []).append(neighbour.name)
-    ports = []
-    for row in sorted(rows, key=_place):
-        port = port_now(row, descriptions)
-        level, word = port_state(row, port.is_faulty)
-        ports.append(
-            DevicePort(port, level, word, tuple(sorted(behind.get(port.port, ()))))
-        )
-    return ports
-
-
-def matching_ports(ports: Iterable[DevicePort], text: str) -> list[DevicePort]:
-    """Returns the ports whose name, description or neighbour has that text."""
-    return [
-        port
-        for port in ports
-        if has_text(text, (port.now.port, port.now.description, *port.behind))
-    ]
-
-
 def device_neighbours(
     rows: Iterable[Row], estate_devices: Iterable[str]
 ) -> list[ShownNeighbour]:
@@ -116,14 +59,14 @@ def device_neighbours(
         )
 
     found = [neighbour(row) for row in rows]
-    return sorted(found, key=lambda one: (_natural(one.port), one.name))
+    return sorted(found, key=lambda one: (natural_key(one.port), one.name))
 
 
 def device_sensors(rows: Iterable[Row]) -> list[DevicePart]:
     """Returns all sensors, those with a problem first."""
     return sorted(
         map(device_part, rows),
-        key=lambda part: (-(part.severity or 0), part.kind, _natural(part.name)),
+        key=lambda part: (-(part.severity or 0), part.kind, natural_key(part.name)),
     )
 
 
@@ -139,12 +82,12 @@ def device_loads(
             name = next(iter(row.tags.values()), "")
             ratio = float(use) if isinstance(use, int | float) else None
             loads.append(DeviceLoad(kind, name, ratio))
-    return sorted(loads, key=lambda load: (load.kind, _natural(load.name)))
+    return sorted(loads, key=lambda load: (load.kind, natural_key(load.name)))
 
 
 def not_measured(
     now: DeviceNow,
-    ports: Sequence[DevicePort] | None,
+    ports: Sequence[PortNow] | None,
     sensors: Sequence[DevicePart] | None,
     neighbours: Sequence[ShownNeighbour] | None,
     poll: Mapping[str, object],
@@ -185,10 +128,10 @@ def above(device: Device, devices: Iterable[Device]) -> list[Device]:
     return [known for known in devices if known.id in device.above]
 
 
-def _ports_not_measured(ports: Sequence[DevicePort]) -> list[str]:
+def _ports_not_measured(ports: Sequence[PortNow]) -> list[str]:
     if not ports:
         return ["Ports: it has reported none in the last hour."]
-    up = [port.now for port in ports if port.now.up]
+    up = [port for port in ports if port.up]
     silent = sum(port.in_bps is None and port.out_bps is None for port in up)
     without_use = sum(port.in_bps is not None and port.in_use is None for port in up)
     without_errors = sum(
@@ -214,13 +157,7 @@ def _ports_not_measured(ports: Sequence[DevicePort]) -> list[str]:
     return sentences
 
 
-def _place(row: Row) -> tuple[float, list[object]]:
-    index = row.values.get("if_index_last")
-    known = float(index) if isinstance(index, int | float) else float("inf")
-    return known, _natural(row.tags.get("port", ""))
-
-
-def _natural(text: str) -> list[object]:
+def natural_key(text: str) -> list[object]:
     """A key in which `Gi1/0/2` comes before `Gi1/0/10`. Texts and numbers alternate,
     so that they are never compared with each other."""
     parts = re.split(r"([0-9]+)", text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,17 +16,22 @@ from starlette.responses import Response
 
 from collectors.store.query import Row
 from dashboards.chart import strip
-from dashboards.figure_text import per_second, rate
 from dashboards.port_descriptions import latest_descriptions
 from dashboards.query_cache import QueryCache, rounded
-from dashboards.web import device_page_lists, device_queries, page_queries
+from dashboards.web import (
+    device_page_lists,
+    device_ports,
+    device_queries,
+    page_queries,
+)
+from dashboards.web.alert_places import causes_at, silences_at
 from dashboards.web.history_marks import answer_marks, unknown_marks
 from dashboards.web.latest_events import every_event
 from dashboards.web.list_page import list_page, page_number
 from dashboards.web.page_queries import DAY_MS, MINUTE_MS, of_device
 from dashboards.web.page_ranges import RANGES, PageRange, chosen_range
 from dashboards.web.page_views import Overview, Views
-from dashboards.web.range_charts import range_chart, row_series
+from dashboards.web.port_charts import port_capacity, port_charts
 from dashboards.web.site_filter import MAX_TEXT
 from dashboards.web.site_state import DeviceNow
 
@@ -57,7 +62,7 @@ class DevicePages:
         where, marked = of_device(device.id), shown.marked(to_ms)
         (
             (polled, identity, findings),
-            (rows, described),
+            (rows, described, up_days),
             (heard, sensed, events, answered),
             loads,
             blind,
@@ -70,6 +75,7 @@ class DevicePages:
             self._answers.all(
                 device_queries.ports(to_ms, device.id),
                 page_queries.port_descriptions(to_ms, where),
+                device_queries.ports_last_up(rounded(to_ms, DAY_MS), device.id),
             ),
             self._answers.all(
                 device_queries.neighbours(to_ms, device.id),
@@ -86,13 +92,18 @@ class DevicePages:
         )
         ports = None
         if rows is not None:
-            ports = device_page_lists.device_ports(
-                rows, latest_descriptions(described), neighbours or ()
+            ports = device_ports.device_ports(
+                rows,
+                latest_descriptions(described),
+                neighbours or (),
+                device_ports.port_uses(up_days or (), rounded(to_ms, DAY_MS)),
+                is_current=now.level == "ok",
             )
         sensors = None if sensed is None else device_page_lists.device_sensors(sensed)
         poll = _values(polled)
         text = request.query_params.get("q", "").strip()[:MAX_TEXT]
-        found = device_page_lists.matching_ports(ports or (), text)
+        kind = request.query_params.get("show", "")
+        found = device_ports.matching_ports(ports or (), text, kind)
         return self._show(
             "device.html",
             here="sites",
@@ -116,7 +127,12 @@ class DevicePages:
             listed=list_page(
                 found, page_number(request.query_params.get("page", "1")), PAGE_PORTS
             ),
-            page_link=lambda page: f"?q={quote(text, safe='')}&page={page}#ports",
+            kind=kind,
+            port_kinds=device_ports.SHOWN_PORTS,
+            port_counts=device_ports.port_counts(ports or ()),
+            page_link=lambda page, show=kind, name=text: _ports_link(
+                name, show, shown, page
+            ),
             neighbours=neighbours,
             sensors=sensors,
             most_sensors=PAGE_SENSORS,
@@ -126,21 +142,20 @@ class DevicePages:
             events=None if events is None else every_event(events),
             most_events=PAGE_EVENTS,
             missing=device_page_lists.not_measured(
-                now, ports, sensors, neighbours, poll
+                now,
+                None if ports is None else [port.now for port in ports],
+                sensors,
+                neighbours,
+                poll,
             ),
             nameless=device_page_lists.NAMELESS,
             ranges=RANGES,
             shown=shown,
-            range_link=lambda key: f"?range={key}#about",
-            causes=[
-                cause
-                for cause in view.causes
-                if device.id
-                in {
-                    alert.subject.get("device")
-                    for alert in (cause.alert, *cause.explains)
-                }
-            ],
+            range_link=lambda key: (
+                _ports_link(text, kind, chosen_range(key)) + "#about"
+            ),
+            causes=causes_at(view.causes, view.estate, device.id),
+            silences=silences_at(view.silences, view.estate, device.site, device.id),
         )
 
     async def port(self, request: Request) -> Response:
@@ -149,11 +164,12 @@ class DevicePages:
         shown = chosen_range(request.query_params.get("range", ""))
         to_ms = rounded(view.now_ms, MINUTE_MS)
         span = shown.span(view.now_ms)
-        known, latest, traffic, sums = await self._answers.all(
+        known, latest, traffic, sums, sensed = await self._answers.all(
             device_queries.port_known(rounded(to_ms, DAY_MS), device.id, name),
             device_queries.port_now(to_ms, device.id, name),
             device_queries.port_traffic(span, device.id, name, shown.step_ms),
             device_queries.port_sums(span, device.id, name),
+            page_queries.sensors_now(to_ms, device_queries.of_port(device.id, name)),
         )
         if known == [] and latest == []:
             raise HTTPException(
@@ -169,7 +185,12 @@ class DevicePages:
             heard or (), [known.id for known in view.estate.devices]
         )
         descriptions = latest_descriptions(known)
-        level, word = device_page_lists.port_state(latest[0] if latest else None)
+        level, word = device_ports.port_state(latest[0] if latest else None)
+        line = view.estate.line_at(device.id, name)
+        capacity = port_capacity(line, _values(latest), _values(sums))
+        charts = port_charts(
+            shown, view.now_ms, self._views.zone, traffic or [], capacity
+        )
         return self._show(
             "port.html",
             here="sites",
@@ -178,19 +199,23 @@ class DevicePages:
             site=view.estate.site(device.site),
             port=name or device_page_lists.NAMELESS,
             description=descriptions.get((device.id, name), ""),
-            line=view.estate.line_at(device.id, name),
+            line=line,
+            capacity=capacity,
+            sensors=device_page_lists.device_sensors(sensed or ()),
             known=known is not None and latest is not None,
             level=level,
             word=word,
             latest=_values(latest),
             sums=_values(sums),
-            charts=_port_charts(shown, view.now_ms, traffic or []),
+            charts=charts,
             neighbours=[one for one in neighbours if one.port == name],
             events=[
                 event
                 for event in every_event(events or ())
                 if event.port == name and name
             ][:PAGE_EVENTS],
+            causes=causes_at(view.causes, view.estate, device.id, name),
+            silences=silences_at(view.silences, view.estate, device.site, device.id),
             ranges=RANGES,
             shown=shown,
             range_link=lambda key: port_link(device.id, name, key),
@@ -205,28 +230,12 @@ class DevicePages:
         raise HTTPException(404, f"There is no device called {wanted[:MAX_TEXT]}.")
 
 
-def _port_charts(shown: PageRange, now_ms: int, rows: list[Row]) -> list[object]:
-    kinds = (
-        ("traffic", "Traffic", "bps_p95", rate, 1000.0),
-        ("errors", "Errors", "errors_per_s_mean", per_second, 0.0),
-        ("discards", "Discards", "discards_per_s_mean", per_second, 0.0),
-    )
-    return [
-        range_chart(
-            id,
-            title,
-            shown,
-            now_ms,
-            (
-                row_series("Received", rows, f"in_{column}"),
-                row_series("Sent", rows, f"out_{column}"),
-            ),
-            say,
-            least_top=least,
-            is_wide=id == "traffic",
-        )
-        for id, title, column, say, least in kinds
-    ]
+def _ports_link(text: str, kind: str, shown: PageRange, page: int = 1) -> str:
+    """Returns the query of a device's page; without what is as usual."""
+    wanted = {"q": text, "show": kind, "range": shown.key, "page": str(page)}
+    usual = {"q": "", "show": "", "range": RANGES[0].key, "page": "1"}
+    set_ones = {name: text for name, text in wanted.items() if text != usual[name]}
+    return f"?{urlencode(set_ones, quote_via=quote)}"
 
 
 def _values(rows: list[Row] | None) -> dict[str, object]:

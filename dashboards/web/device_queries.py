@@ -57,6 +57,19 @@ def ports(to_ms: int, device: str) -> Query:
     return ports_hour(to_ms, of_device(device), "state", "if_index")
 
 
+def ports_last_up(to_ms: int, device: str) -> Query:
+    """On which days each port was up. `to_ms`: the end of a day, or now."""
+    return Query(
+        "interface",
+        (Pick("up", "max"),),
+        to_ms - KNOWN_MS,
+        to_ms,
+        of_device(device),
+        ("port",),
+        DAY_MS,
+    )
+
+
 def neighbours(to_ms: int, device: str) -> Query:
     names = ("protocol", "remote_name", "remote_port", "remote_port_descr")
     more = ("remote_chassis", "remote_address", "remote_device")

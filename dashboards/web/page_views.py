@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from alerts.alert import Alert
 from alerts.silence import Silence
@@ -76,9 +77,10 @@ class Views:
         now_ms: WallClock,
         unwell: Callable[[int], Sequence[str]] = lambda now_ms: (),
         least: int = LEAST,
+        zone: ZoneInfo = figure_text.LONDON,
     ) -> None:
         self.estate, self.alerts, self._unwell = estate, alerts, unwell
-        self.least = least
+        self.least, self.zone = least, zone
         self.answers, self.now_ms = answers, now_ms
 
     async def overview(self) -> Overview:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -83,7 +84,14 @@ class RoomPages:
             view=view,
             card=card,
             room=room,
-            charts=_charts(room, figures or [], ports or [], shown, view.now_ms),
+            charts=_charts(
+                room,
+                figures or [],
+                ports or [],
+                shown,
+                view.now_ms,
+                self._views.zone,
+            ),
             ranges=RANGES,
             shown=shown,
             range_link=lambda key: f"?range={key}#graphs",
@@ -131,7 +139,12 @@ class RoomPages:
 
 
 def _charts(
-    room: Room, figures: list[Row], ports: list[Row], shown: PageRange, now_ms: int
+    room: Room,
+    figures: list[Row],
+    ports: list[Row],
+    shown: PageRange,
+    now_ms: int,
+    zone: ZoneInfo,
 ) -> list[Chart]:
     by_port: dict[tuple[str, str], list[Row]] = {}
     for row in ports:
@@ -143,6 +156,7 @@ def _charts(
             f"{port or 'Port without a name'} of {device}",
             shown,
             now_ms,
+            zone,
             (
                 row_series("From the room", rows, "in_bps_p95"),
                 row_series("To the room", rows, "out_bps_p95"),
@@ -166,6 +180,7 @@ def _charts(
             title,
             shown,
             now_ms,
+            zone,
             (row_series(title, figures, column),),
             say,
             least_top=least,

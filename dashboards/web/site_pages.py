@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dashboards.web import site_filter
+from dashboards.web.alert_places import silences_at
 from dashboards.web.fleet_page import FleetSource
 from dashboards.web.laptop_groups import groups
 from dashboards.web.list_page import list_page
@@ -122,6 +123,7 @@ class SitePages:
             compared=compared,
             absent={label: absent(by, key) for by, key, label in kinds},
             devices=devices,
+            silences=silences_at(view.silences, view.estate, site.id),
             causes=[
                 cause
                 for cause in view.causes

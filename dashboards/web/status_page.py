@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -101,7 +102,9 @@ class StatusPage:
         self._config = config
         source = AlertReader(alerts) if isinstance(alerts, Path) else alerts
         answers = QueryCache(store, now_ms)
-        self.views = Views(estate, source, answers, now_ms, unwell, least)
+        self.views = Views(
+            estate, source, answers, now_ms, unwell, least, ZoneInfo(config.timezone)
+        )
         if council and not config.title:
             config = config.model_copy(update={"title": council})
         overviews = OverviewCache(self.views)
