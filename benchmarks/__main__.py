@@ -44,6 +44,7 @@ BENCHMARKS = (
     "teams_calls",
     "parity_coverage",
     "disclosure_attack",
+    "desk_verdicts",
     "scale",
     "rtp_file",
     "rtp_live",

@@ -28,6 +28,7 @@ from signing_in import (
 from starlette.testclient import TestClient
 from store_doubles import AlertList, MemoryStore
 
+from alerts.alert import Alert
 from collectors.batch import batch_samples
 from collectors.server_measurements import CATALOGUE
 from collectors.store import StoreConfig, open_store
@@ -108,13 +109,14 @@ def desk(
     role: Role = Role.SERVICE_DESK,
     store: Any = None,
     now: list[int] | None = None,
+    alerts: list[Alert] | None = None,
 ) -> Iterator[Desk]:
     clock = now or [NOW_MS]
     codes = SupportCodes(folder / "support-codes.sqlite", lambda: clock[0])
     page = StatusPage(
         sign_in_config(folder, local_users=True),
         council.estate,
-        AlertList(council.alerts(NOW_MS)),
+        AlertList(council.alerts(NOW_MS) if alerts is None else alerts),
         MemoryStore(her_day()) if store is None else store,
         now_ms=lambda: clock[0],
         support=codes,
@@ -149,6 +151,42 @@ def test_the_desk_reads_one_verdict_and_what_to_say_and_try(tmp_path: Path) -> N
     assert not any(HER in str(entry) for entry in entries)
 
 
+def test_what_others_have_too_is_not_blamed_on_the_caller(tmp_path: Path) -> None:
+    at_ms = NOW_MS - 40 * MINUTE_MS
+    path = {"provider_rtt_ms": 14.0, "provider_loss_ratio": 0.07}
+    lossy = Result("path", 1, at_ms, Outcome.OK, "hall", path)
+    summary = "38% of call tests through Example Broadband are poor"
+    provider = {"by": "provider", "group": "Example Broadband"}
+    others = Alert(
+        "calls_poor_provider", provider, "warning", "firing", at_ms, summary=summary
+    )
+    with desk(
+        tmp_path, store=MemoryStore(rows(HER, at_ms, lossy)), alerts=[others]
+    ) as here:
+        where = here.send(here.codes.make(HER).code).headers["location"]
+        page = here.client.get(where)
+    text = page_text(page.text)
+    assert f"Tell the caller This is not your laptop alone: {summary}." in text
+    assert "Others have this too, so nothing at the caller's end mends it." in text
+    assert "Restart your router" not in text
+    # Of forty minutes ago.
+    assert "This is how it was at that time, not how it is now." in text
+    assert accessible.findings(page.text, CSS) == []
+
+
+def test_a_laptop_that_measured_nothing_of_the_network_has_no_verdict(
+    tmp_path: Path,
+) -> None:
+    at_ms = NOW_MS - 3 * MINUTE_MS
+    own = Result("agent", 1, at_ms, Outcome.OK, "", {"rss_bytes": 4e7})
+    with desk(tmp_path, store=MemoryStore(rows(HER, at_ms, own))) as here:
+        where = here.send(here.codes.make(HER).code).headers["location"]
+        text = page_text(here.client.get(where).text)
+    assert "Not measured at" in text
+    assert "It is not known whether the connection is well." in text
+    assert "No problem found" not in text
+
+
 def test_a_wrong_code_opens_nothing_and_is_recorded(tmp_path: Path) -> None:
     with desk(tmp_path) as here:
         code = here.codes.make(HER).code
@@ -156,7 +194,7 @@ def test_a_wrong_code_opens_nothing_and_is_recorded(tmp_path: Path) -> None:
         for typed, said in (
             ("", "Enter the code"),
             ("ACDE 347", "Enter the eight letters"),
-            ("\u202eACDE3479", "Enter the eight letters"),
+            ("\u202eACDE\u20133479", "not known or has expired"),
             ("AAAA AAAA", "not known or has expired"),
             (code, "Another person has used this code"),
         ):

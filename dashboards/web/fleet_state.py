@@ -6,10 +6,12 @@ Nothing of what a laptop measured is here, only whether it reports, to the hour.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
+from collectors.experience.groups import GroupsConfig
 from collectors.ingest.device_lists import DeviceComparison
 from collectors.ingest.fleet_list import remarks_of, state_of
 from collectors.ingest.ingest_config import PolicyConfig
@@ -22,7 +24,9 @@ from collectors.ingest.rings import (
     software_counts,
 )
 from collectors.store.query import Pick, Query, Row, Where
+from dashboards.row_values import float_value
 from dashboards.web.list_page import ListPage, list_page
+from probes.wire.path_probes import PATH, TEAMS_RELAY
 from probes.wire.probe_list import probe_title
 from probes.wire.stop_order import StopOrder, stops_everything
 
@@ -31,6 +35,8 @@ _COUNTER_STEP_MS = 600_000
 _STEP_MS = 900_000
 # How long a laptop has been silent: from so many days on.
 _SILENT_DAYS = ((30, "30 days or more"), (7, "7 to 30 days"), (1, "1 to 7 days"))
+# Of a row of groups, if no call was tested: as groups are by default.
+_NEW_PART = GroupsConfig().period_s / GroupsConfig().window_s
 NEVER = "has not reported yet"
 # State → its level on the page, in the order in which they are listed.
 STATES = {
@@ -41,16 +47,33 @@ STATES = {
     "revoked": "bad",
     "replaced": "none",
 }
-# Figures of the group of all laptops: what it is called, and whether it is the share
-# that went well.
-_TROUBLES: dict[str, tuple[str, bool]] = {
-    "call_poor_ratio": ("Test calls that missed a target", False),
-    "web_ok_ratio": ("Web requests that failed", True),
-    "name_ok_ratio": ("Name look-ups that failed", True),
-    "relay_blocked_ratio": ("Teams relay without an answer", False),
-    "gateway_poor_ratio": ("First router with loss or delay", False),
-    "wifi_weak_ratio": ("Wi-Fi at -75 dBm or below", False),
-    "laptop_busy_ratio": ("Processor or memory nearly full", False),
+
+
+class _Share(NamedTuple):
+    """A share of the group of all laptops. `tried`: the field with what it is a share
+    of, each of which counts in so many `windows`' worth of rows; `is_good`: it is the
+    share that went well."""
+
+    text: str
+    tried: str
+    is_good: bool = False
+    windows: int = 1
+
+
+_SHARES: dict[str, _Share] = {
+    "call_poor_ratio": _Share("Test calls that missed a target", "calls"),
+    "web_ok_ratio": _Share("Web requests that failed", "web_checks", True),
+    "name_ok_ratio": _Share("Name look-ups that failed", "name_checks", True),
+    "relay_blocked_ratio": _Share(
+        "Teams relay without an answer",
+        "relay_checks",
+        windows=TEAMS_RELAY.group_windows,
+    ),
+    "gateway_poor_ratio": _Share(
+        "First router with loss or delay", "gateway_checks", windows=PATH.group_windows
+    ),
+    "wifi_weak_ratio": _Share("Wi-Fi at -75 dBm or below", "wifi_checks"),
+    "laptop_busy_ratio": _Share("Processor or memory nearly full", "laptop_checks"),
 }
 REFUSALS: dict[RejectionReason, str] = {
     RejectionReason.UNREADABLE: "cannot be read",
@@ -279,11 +302,24 @@ def rise(values: Iterable[object]) -> int:
     return total
 
 
+class Trouble(NamedTuple):
+    """What went wrong on laptops: the share, and about how often it was tried; None if
+    that is not known."""
+
+    text: str
+    share: float
+    tried: int | None
+
+
 def troubles_query(to_ms: int) -> Query:
     """A day of the group of all laptops, which exists only if it is large enough."""
+    counts = {"calls_once", *(share.tried for share in _SHARES.values())}
     return Query(
         "experience",
-        tuple(Pick(name, "mean") for name in _TROUBLES),
+        (
+            *(Pick(name, "mean") for name in _SHARES),
+            *(Pick(name, "sum") for name in sorted(counts)),
+        ),
         to_ms - DAY_MS,
         to_ms,
         (Where("by", ("all",)),),
@@ -291,13 +327,21 @@ def troubles_query(to_ms: int) -> Query:
     )
 
 
-def troubles(rows: Iterable[Row]) -> list[tuple[str, float]]:
+def troubles(rows: Iterable[Row]) -> list[Trouble]:
     """What went wrong on laptops, as a share of what was tried, the largest first."""
-    shares: dict[str, float] = {}
+    found: dict[str, Trouble] = {}
     for row in rows:
-        values: Mapping[str, object] = row.values
-        for name, (text, is_good) in _TROUBLES.items():
-            value = values.get(f"{name}_mean")
-            if isinstance(value, int | float):
-                shares[text] = 1 - value if is_good else float(value)
-    return sorted(shares.items(), key=lambda item: -item[1])
+        calls, once = (
+            float_value(row, f"{name}_sum") for name in ("calls", "calls_once")
+        )
+        # Windows overlap: a row has this part of what it counts for the first time.
+        part = once / calls if calls and once else _NEW_PART
+        for name, share in _SHARES.items():
+            value = float_value(row, f"{name}_mean")
+            if value is None:
+                continue
+            counted = float_value(row, f"{share.tried}_sum")
+            tried = None if counted is None else round(counted * part / share.windows)
+            bad = 1 - value if share.is_good else value
+            found[name] = Trouble(share.text, bad, tried)
+    return sorted(found.values(), key=lambda trouble: -trouble.share)

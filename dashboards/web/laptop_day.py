@@ -48,6 +48,14 @@ class LaptopDay(msgspec.Struct, frozen=True):
     latest: tuple[Result, ...]
     hours: tuple[HourVerdict, ...]
 
+    @property
+    def vpn_product(self) -> str:
+        """The product of the VPN that is connected; empty without one."""
+        if self.where.vpn != "up":
+            return ""
+        products = [r.values.get("product") for r in self.latest if r.probe == "vpn"]
+        return next((text for text in products if isinstance(text, str)), "")
+
 
 def personal_measurements() -> list[Measurement]:
     return [declared for declared in CATALOGUE if declared.personal]
@@ -124,9 +132,9 @@ def laptop_day(placed: Sequence[PlacedResult], to_ms: int) -> LaptopDay | None:
     # The verdict counts what is younger than an hour: at the moment of the last result.
     at_ms = newest.result.time_ms
     latest = _latest(ordered)
-    now = verdict(latest, at_ms + 1, newest.where)
+    now = verdict(_latest(_since_joined(ordered)), at_ms + 1, newest.where)
     hours = []
-    until_ms = at_ms - at_ms % HOUR_MS + HOUR_MS
+    until_ms = to_ms - to_ms % HOUR_MS + HOUR_MS
     while until_ms > to_ms - DAY_MS:
         hours.append(_hour(ordered, until_ms))
         until_ms -= HOUR_MS
@@ -147,10 +155,20 @@ def _hour(ordered: Sequence[PlacedResult], until_ms: int) -> HourVerdict:
     if not within:
         return HourVerdict(from_ms, until_ms, None, Whereabouts())
     where = within[-1].where
-    # What was measured elsewhere says nothing about where the laptop is at the end.
-    here = [each for each in within if each.where.place == where.place]
-    found = verdict(_latest(here), until_ms, where)
+    found = verdict(_latest(_since_joined(within)), until_ms, where)
     return HourVerdict(from_ms, until_ms, found, where)
+
+
+def _since_joined(ordered: Sequence[PlacedResult]) -> Sequence[PlacedResult]:
+    """What was measured since the laptop joined the network in which it is at the end.
+    What it measured before, elsewhere or by cable, says nothing about that one."""
+    last = ordered[-1].where
+    at = (last.place, last.site, last.connection)
+    for number in range(len(ordered) - 1, -1, -1):
+        where = ordered[number].where
+        if (where.place, where.site, where.connection) != at:
+            return ordered[number + 1 :]
+    return ordered
 
 
 def _latest(ordered: Sequence[PlacedResult]) -> list[Result]:

@@ -10,7 +10,7 @@ import asyncio
 import math
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import structlog
@@ -30,11 +30,13 @@ from dashboards.web.laptop_day import (
 )
 from dashboards.web.page_forms import read_form
 from dashboards.web.page_routes import PageRoute
-from dashboards.web.page_views import Overview, Views
+from dashboards.web.page_views import Views
+from dashboards.web.shared_faults import shared_faults
 from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.sign_in.try_limits import TryLimits
 from dashboards.web.visitor_recognition import present_visitor
 from dashboards.web.visitors import Right, Visitor
+from probes.wire.diagnosis import Segment
 from probes.wire.probe_list import probe_title
 from probes.wire.result_summary import result_title, summary
 from probes.wire.support_code import CODE_EXPECTED, LONGEST_TYPED, typed_code
@@ -44,6 +46,20 @@ _Found = TypeVar("_Found")
 OPEN = "open support code"
 # Codes that nobody has are guessed: the limit of all people together.
 _EVERYBODY = "all of the service desk"
+# An agent reports every few minutes.
+_OLD_MS = 900_000
+# Who mends what the caller cannot, if they are to "tell the service desk".
+PASS_ON: Mapping[Segment, str] = {
+    "network": "the network team",
+    "laptop": "those who look after laptops",
+    "wifi": "the network team",
+    "line": "the network team",
+    "vpn": "those who run the VPN",
+    "council": "those who run the service",
+    "microsoft": "those who run Microsoft 365",
+    "telephony": "those who run the telephony",
+    "calls": "the network team",
+}
 
 
 class SupportPages:
@@ -125,7 +141,9 @@ class SupportPages:
             day=day,
             unread=unread,
             checks=[judge_check(sent) for sent in opened.checks],
-            causes=[] if day is None else _causes(overview, day),
+            faults=[] if day is None else shared_faults(overview.causes, day),
+            pass_on=PASS_ON,
+            is_old=day is not None and overview.now_ms - day.at_ms > _OLD_MS,
             result_title=result_title,
             summary=summary,
         )
@@ -170,13 +188,3 @@ class SupportPages:
             typed=typed,
             error=error,
         )
-
-
-def _causes(overview: Overview, day: LaptopDay) -> list[str]:
-    """What the council knows to be wrong at the sites that matter to the laptop."""
-    sites = {day.home_site, day.where.site} - {""}
-    return [
-        cause.alert.summary or cause.alert.title
-        for cause in overview.causes
-        if cause.alert.site in sites
-    ]

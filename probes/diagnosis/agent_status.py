@@ -107,12 +107,12 @@ def current_verdict(status: Status, now_ms: int) -> LaptopVerdict:
 def advice_lines(verdict: LaptopVerdict) -> list[str]:
     """The headline, then each problem with what to do about it. Pure."""
     lines = [capitalised(verdict.headline) + "."]
-    if len(verdict.problems) == 1 and verdict.problems[0].do:
-        lines.append(f"What to do: {verdict.problems[0].do}")
+    if len(verdict.problems) == 1 and verdict.problems[0].advice:
+        lines.append(f"What to do: {verdict.problems[0].advice}")
     elif len(verdict.problems) > 1:
         lines.append("What to do, starting with the first:")
         lines += [
-            f"  {number}. {capitalised(problem.says)}. {problem.do}".rstrip()
+            f"  {number}. {capitalised(problem.says)}. {problem.advice}".rstrip()
             for number, problem in enumerate(verdict.problems, start=1)
         ]
     return lines

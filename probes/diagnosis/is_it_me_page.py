@@ -92,6 +92,8 @@ def _verdict(status: Status, now_ms: int) -> str:
     if status.stopped or age_ms > STALE_MS:
         parts.append(_note(f"The agent is not running. It last ran {ago(age_ms)}."))
     kind, word = ("ok", "✔ No problem found") if verdict.good else ("bad", "✖ Problem")
+    if not verdict.measured:
+        kind, word = "none", "? Not measured"
     parts.append(_verdict_box(kind, word, verdict.headline))
     parts.append(f"<p>{escape(status_place(status))}</p>\n")
     for text in quiet_sentences(status):
@@ -114,7 +116,7 @@ def _what_to_do(verdict: LaptopVerdict) -> str:
     if verdict.problems:
         items = "".join(
             f"<li><strong>{escape(capitalised(problem.says))}.</strong> "
-            f"{escape(problem.do)}</li>\n"
+            f"{escape(problem.advice)}</li>\n"
             for problem in verdict.problems
         )
         order = "<p>Start with the first.</p>\n" if len(verdict.problems) > 1 else ""

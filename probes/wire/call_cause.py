@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
-from probes.wire import diagnosis
+from probes.wire import diagnosis, line_diagnosis
 from probes.wire.diagnosis import Diagnosis, LaptopResults, is_microsoft
 from probes.wire.failure import NOT_MEASURED, Outcome, is_failure
 from probes.wire.report import Result, Whereabouts
@@ -27,7 +27,7 @@ TARGET_RTT_MS = 100
 _NEAR: tuple[tuple[Cause, Callable[[LaptopResults], list[Diagnosis]]], ...] = (
     ("laptop", diagnosis.laptop),
     ("wifi", diagnosis.wifi),
-    ("line", diagnosis.line),
+    ("line", line_diagnosis.line),
     ("vpn", diagnosis.vpn),
 )
 

@@ -18,7 +18,15 @@ from probes.wire.probe_list import PROBES
 from probes.wire.report import Result, Whereabouts
 
 Segment = Literal[
-    "network", "laptop", "wifi", "line", "vpn", "council", "microsoft", "calls"
+    "network",
+    "laptop",
+    "wifi",
+    "line",
+    "vpn",
+    "council",
+    "microsoft",
+    "telephony",
+    "calls",
 ]
 
 BUSY_RATIO = 0.9
@@ -38,18 +46,33 @@ LEAST_DOWN_BPS = 2_000_000
 TUNNEL_MORE_MS = 60
 MANY_RECONNECTS = 3
 SLOW_LOOKUP_MS = 1_000
+RECEPTION = "Move to where reception is better, such as a window, or use a Wi-Fi."
+ANOTHER_NETWORK = "Try another network, such as your phone's hotspot."
 # The names of Microsoft's services in a policy (`collectors/ingest/policies.py`).
 _MICROSOFT = ("microsoft", "exchange online", "sharepoint", "onedrive", "office 365")
 POOR_GRADES = frozenset({"D", "F"})
 
 
+# What the person at the laptop does if their own means end.
+TELL_IF_IT_LASTS = "Tell the service desk if it lasts."
+TELL_NOW = "Tell the service desk."
+NOT_YOURS = "Nothing is wrong on your side."
+
+
 class Diagnosis(msgspec.Struct, frozen=True):
-    """One diagnosis: `says` in a few words, `do`: what its reader can do about it."""
+    """One diagnosis: `says` in a few words, `do`: what the person at the laptop can do
+    about it, `tell`: that they tell the service desk, which itself reads `do` alone."""
 
     segment: Segment
     good: bool
     says: str
     do: str = ""
+    tell: str = ""
+
+    @property
+    def advice(self) -> str:
+        """What the laptop tells its person."""
+        return f"{self.do} {self.tell}".strip()
 
 
 class LaptopResults:
@@ -102,85 +125,6 @@ class LaptopResults:
         ]
 
 
-def network(seen: LaptopResults) -> list[Diagnosis]:
-    """Judges what hides everything else: no network, a sign-in page, a wrong clock, no
-    DNS. Returns at most one, which must be fixed first."""
-    outcomes = {result.outcome for result in seen.tried()}
-    if Outcome.NO_NETWORK in outcomes and not seen.reached():
-        return [
-            Diagnosis(
-                "network",
-                False,
-                "this laptop has no network",
-                "Connect a cable or join a Wi-Fi. Check that flight mode is off.",
-            )
-        ]
-    if Outcome.CAPTIVE_PORTAL in outcomes:
-        return [
-            Diagnosis(
-                "network",
-                False,
-                "a sign-in page (hotel, train) is waiting",
-                "Open any web page in your browser, and the sign-in page appears.",
-            )
-        ]
-    if Outcome.CLOCK_WRONG in outcomes:
-        return [
-            Diagnosis(
-                "network",
-                False,
-                "this laptop's clock is wrong, so nothing secure can be reached",
-                "Set date and time automatically in the system's settings.",
-            )
-        ]
-    return _names(seen)
-
-
-def _names(seen: LaptopResults) -> list[Diagnosis]:
-    lookups = seen.results("name_lookup")
-    failed = [
-        result
-        for result in lookups
-        if result.outcome in {Outcome.NAME_SERVER_FAILED, Outcome.TIMEOUT}
-    ]
-    elsewhere = [
-        result
-        for result in seen.tried()
-        if result.probe != "name_lookup"
-        and result.outcome is Outcome.NAME_SERVER_FAILED
-    ]
-    worked = [result for result in lookups if result.outcome is Outcome.OK]
-    if (failed and not worked) or (elsewhere and not lookups and not seen.reached()):
-        through = any(
-            result.values.get("resolver_through_vpn") == 1 for result in failed
-        )
-        whose = "the VPN's" if through else "this network's"
-        do = (
-            "Disconnect the VPN and connect it again."
-            if through
-            else "Restart your router; at an office, tell the service desk."
-        )
-        return [Diagnosis("network", False, f"{whose} name server does not answer", do)]
-    slowest = max(
-        (
-            value
-            for result in worked
-            if isinstance(value := result.values.get("lookup_ms"), int | float)
-        ),
-        default=0.0,
-    )
-    if slowest >= SLOW_LOOKUP_MS:
-        return [
-            Diagnosis(
-                "network",
-                False,
-                f"DNS lookups are slow ({slowest / 1000:.1f} s)",
-                "Restarting your router often helps.",
-            )
-        ]
-    return []
-
-
 def laptop(seen: LaptopResults) -> list[Diagnosis]:
     """Judges the laptop itself: processor, memory, network cable."""
     if seen.newest_ok("laptop") is None:
@@ -226,7 +170,7 @@ def wifi(seen: LaptopResults) -> list[Diagnosis]:
         return []
     if seen.newest_ok("wifi") is None:
         # Windows may not allow reading it. The path to the router still shows it.
-        return _to_the_router(seen)
+        return to_the_router(seen)
     signal = seen.figure("wifi", "signal_dbm")
     least = seen.figure("wifi", "signal_min_dbm")
     near = "Move nearer to the access point, or use a cable."
@@ -255,86 +199,50 @@ def wifi(seen: LaptopResults) -> list[Diagnosis]:
                 "Sit nearer to an access point, or use a cable.",
             )
         ]
-    return _to_the_router(seen) or [Diagnosis("wifi", True, "your Wi-Fi is fine")]
+    return to_the_router(seen) or [Diagnosis("wifi", True, "your Wi-Fi is fine")]
 
 
-def _to_the_router(seen: LaptopResults) -> list[Diagnosis]:
+def to_the_router(seen: LaptopResults) -> list[Diagnosis]:
     """Judges loss and delay before the first router, which are the Wi-Fi's or the
     cable's."""
     loss = seen.figure("path", "gateway_loss_ratio")
     delay = seen.figure("path", "gateway_rtt_ms")
-    wireless = seen.where.connection == "wifi"
+    at_home = is_own_network(seen.where)
+    router = "your router" if at_home else "the first router"
     if loss is not None and loss >= LOSS_RATIO:
-        how = f"loses {loss:.0%} of packets before your router"
+        how = f"loses {loss:.0%} of packets before {router}"
     elif delay is not None and delay >= GATEWAY_MS:
-        how = f"takes {delay:.0f} ms to your router"
+        how = f"takes {delay:.0f} ms to {router}"
     else:
         return []
-    if wireless:
-        do = "Move nearer to the access point, or use a cable; restart the router."
-        return [Diagnosis("wifi", False, f"your Wi-Fi {how}", do)]
-    do = "Try another cable or socket; restart the router."
-    return [Diagnosis("line", False, f"your connection {how}", do)]
-
-
-def line(seen: LaptopResults) -> list[Diagnosis]:
-    """Judges the line from the first router to the provider, and its speed."""
-    at_office = seen.where.place == "office"
-    whose = "this building's line" if at_office else "your line"
-    provider = (
-        "Tell the service desk which office you are in."
-        if at_office
-        else "Restart your router. If that does not help, contact your provider."
-    )
-    problems: list[Diagnosis] = []
-    if seen.where.connection != "wifi":
-        problems += _to_the_router(seen)
-    loss = seen.figure("path", "provider_loss_ratio")
-    delay = seen.figure("path", "provider_rtt_ms")
-    if loss is not None and loss >= LOSS_RATIO:
-        problems.append(
-            Diagnosis("line", False, f"{whose} loses {loss:.0%} of packets", provider)
+    if seen.where.connection == "mobile":
+        return [Diagnosis("line", False, f"{line_name(seen.where)} {how}", RECEPTION)]
+    if seen.where.connection == "wifi":
+        do, says = (
+            "Move nearer to the access point, or use a cable",
+            f"your Wi-Fi {how}",
         )
-    elif delay is not None and delay >= PROVIDER_MS:
-        problems.append(
-            Diagnosis("line", False, f"{whose} is slow to answer ({delay:.0f} ms)", "")
-        )
-    speed = seen.newest_ok("bandwidth")
-    if speed is not None:
-        problems += _speed(speed, whose, at_office)
-    if problems:
-        return problems
-    measured = loss is not None or delay is not None or speed is not None
-    # A good call path proves the line that it went over.
-    calls = seen.newest_ok("call_path")
-    if measured or (calls is not None and calls.values.get("poor") == 0):
-        return [Diagnosis("line", True, f"{whose} is fine")]
-    return []
+    else:
+        do, says = "Try another cable or socket", f"your connection {how}"
+    do += "; restart the router." if at_home else "."
+    tell = TELL_IF_IT_LASTS if seen.where.place == "office" else ""
+    segment: Segment = "wifi" if seen.where.connection == "wifi" else "line"
+    return [Diagnosis(segment, False, says, do, tell)]
 
 
-def _speed(speed: Result, whose: str, at_office: bool) -> list[Diagnosis]:
-    values = speed.values
-    for name, verb, least_bps in (
-        ("up", "uploads", LEAST_UP_BPS),
-        ("down", "downloads", LEAST_DOWN_BPS),
-    ):
-        bps = values.get(f"{name}_bps")
-        held = values.get(f"{name}_at_least") == 1
-        if isinstance(bps, int | float) and bps < least_bps and not held:
-            says = (
-                f"{whose} {verb} only {bps / 1e6:.1f} Mbit/s, too slow for video calls"
-            )
-            return [Diagnosis("line", False, says, "Switch your camera off in calls.")]
-    if values.get("bufferbloat") in POOR_GRADES and not at_office:
-        return [
-            Diagnosis(
-                "line",
-                False,
-                f"{whose} is slow to respond during large uploads or downloads",
-                "Pause backups and large downloads during calls.",
-            )
-        ]
-    return []
+def is_own_network(where: Whereabouts) -> bool:
+    """Returns whether the router may be the person's own: at home, or where nobody has
+    said that it is not."""
+    return where.place in {"home", "unknown"} and where.connection != "mobile"
+
+
+def line_name(where: Whereabouts) -> str:
+    """Returns what the way from the first router is called."""
+    if where.place == "office":
+        return "this building's line"
+    if where.connection == "mobile":
+        return "your mobile connection"
+    return "your line" if is_own_network(where) else "the line where you are"
 
 
 def vpn(seen: LaptopResults) -> list[Diagnosis]:
@@ -342,7 +250,7 @@ def vpn(seen: LaptopResults) -> list[Diagnosis]:
     tunnel = seen.newest_ok("vpn")
     if tunnel is None or tunnel.values.get("up") != 1:
         return []
-    again = "Disconnect the VPN and connect it again; then tell the service desk."
+    again = "Disconnect the VPN and connect it again."
     loss = seen.figure("vpn", "tunnel_loss_ratio")
     loss_outside = seen.figure("vpn", "direct_loss_ratio") or 0.0
     delay = seen.figure("vpn", "tunnel_rtt_ms")
@@ -350,21 +258,21 @@ def vpn(seen: LaptopResults) -> list[Diagnosis]:
     if (seen.figure("vpn", "reconnects") or 0) >= MANY_RECONNECTS:
         times = seen.figure("vpn", "reconnects") or 0
         says = f"the VPN reconnected {times:.0f} times within the hour"
-        return [Diagnosis("vpn", False, says, again)]
+        return [Diagnosis("vpn", False, says, again, TELL_IF_IT_LASTS)]
     if loss is not None and loss - loss_outside >= LOSS_RATIO:
         outside = percentage(loss_outside)
         says = f"the VPN loses {loss:.0%} of packets, outside it {outside}"
-        return [Diagnosis("vpn", False, says, again)]
+        return [Diagnosis("vpn", False, says, again, TELL_IF_IT_LASTS)]
     if tunnel.values.get("path_mtu_black_hole") == 1:
         says = "the VPN drops large packets, so pages may load only in part"
-        return [Diagnosis("vpn", False, says, "Tell the service desk.")]
+        return [Diagnosis("vpn", False, says, again, TELL_NOW)]
     if (
         delay is not None
         and delay_outside is not None
         and delay - delay_outside >= TUNNEL_MORE_MS
     ):
         says = f"the VPN takes {delay:.0f} ms, outside it {delay_outside:.0f} ms"
-        return [Diagnosis("vpn", False, says, again)]
+        return [Diagnosis("vpn", False, says, again, TELL_IF_IT_LASTS)]
     if delay is None and loss is None:
         return []
     return [Diagnosis("vpn", True, "the VPN is fine")]

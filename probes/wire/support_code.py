@@ -8,6 +8,7 @@ GET  /v1/support-code   who has looked, and until when the present code is good
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from typing import Annotated
 
 import msgspec
@@ -53,8 +54,10 @@ def shown_code(code: str) -> str:
 
 
 def typed_code(text: str) -> str:
-    """The code that a person typed, with or without spaces, hyphens and capitals; empty
-    if the text can be none. Pure."""
-    code = "".join(text.split()).replace("-", "").upper()
+    """The code that a person typed or pasted, with or without spaces, dashes, full
+    stops and capitals; empty if the text can be none. Pure."""
+    # Programs make a long dash of a hyphen, and copy marks that nobody sees.
+    text = unicodedata.normalize("NFKC", text)
+    code = "".join(letter for letter in text if letter.isalnum()).upper()
     fits = len(code) == LENGTH and all(letter in ALPHABET for letter in code)
     return code if fits else ""

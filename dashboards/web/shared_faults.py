@@ -1,0 +1,64 @@
+"""What the council knows to be wrong that a caller may notice, and whether it explains
+the verdict on their laptop: what others have too is not their own line's fault. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from alerts.alert import Alert
+from dashboards.web.laptop_day import LaptopDay
+from dashboards.web.site_state import Cause
+from probes.wire.diagnosis import Segment
+
+_CALLS: frozenset[Segment] = frozenset({"line", "calls", "council"})
+# Rule of groups of laptops → what it explains on one of them.
+EXPLAINS: Mapping[str, frozenset[Segment]] = {
+    "calls_poor_everywhere": _CALLS,
+    "calls_poor_provider": _CALLS,
+    "calls_poor_site": _CALLS,
+    "calls_poor_vpn": _CALLS | {"vpn"},
+    "names_fail_everywhere": frozenset({"network", "council"}),
+    "names_fail_site": frozenset({"network", "council"}),
+    "microsoft_unreachable_everywhere": frozenset({"microsoft"}),
+    "microsoft_unreachable_site": frozenset({"microsoft"}),
+    "vpn_slow_everywhere": frozenset({"vpn"}),
+    "vpn_slow": frozenset({"vpn"}),
+    "wifi_weak_site": frozenset({"wifi"}),
+    "media_edge_unreachable_site": frozenset({"telephony"}),
+    "relay_blocked_everywhere": frozenset(),
+    "relay_blocked_site": frozenset(),
+    "home_worse_than_office": frozenset(),
+}
+
+
+class SharedFault(NamedTuple):
+    """Something that is wrong for others too. `explains`: the first problem of the
+    laptop's verdict is its consequence."""
+
+    text: str
+    explains: bool
+
+
+def shared_faults(causes: Iterable[Cause], day: LaptopDay) -> list[SharedFault]:
+    """Returns what fires about where the laptop is, its home site, its provider, its
+    VPN or everybody, or explains that; what explains its verdict first."""
+    first = day.verdict.problems[0].segment if day.verdict.problems else None
+    faults = []
+    for cause in causes:
+        known = [a for a in (cause.alert, *cause.explains) if _concerns(a, day)]
+        if known:
+            text = cause.alert.summary or cause.alert.title
+            explains = any(first in EXPLAINS.get(a.rule, ()) for a in known)
+            faults.append(SharedFault(text, explains))
+    return sorted(faults, key=lambda fault: not fault.explains)
+
+
+def _concerns(alert: Alert, day: LaptopDay) -> bool:
+    if alert.rule not in EXPLAINS:
+        return bool(alert.site) and alert.site in {day.home_site, day.where.site}
+    if not (group := alert.subject.get("group")):
+        return True
+    here = {"site": day.where.site, "provider": day.provider, "vpn": day.vpn_product}
+    return here.get(alert.subject.get("by", "")) == group
