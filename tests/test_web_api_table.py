@@ -158,7 +158,8 @@ def test_every_document_has_a_version_that_is_not_sent_again(full: FullApi) -> N
             assert (again.status_code, again.content) == (304, b""), route.name
             head = client.head(address)
             assert (head.headers["etag"], head.content) == (etag, b"")
-            assert head.headers["content-length"] == str(len(answer.content))
+            length = answer.headers["content-length"]
+            assert head.headers["content-length"] == length, route.name
             options = client.options(address)
             assert route.method in options.headers["allow"].split(", ")
 
@@ -187,6 +188,7 @@ def test_whatever_changes_something_is_in_the_audit(full: FullApi) -> None:
             assert (entry.token, entry.action, entry.outcome) == (
                 *("inventory", route.name, "done"),
             )
+            assert entry.about == ("Eve" if "session" in route.names else entry.about)
             assert entry.about
 
 

@@ -31,6 +31,7 @@ from dashboards.web.api.rest_api import BASE
 from dashboards.web.check_page import CheckPage
 from dashboards.web.device_pages import DevicePages, port_link
 from dashboards.web.fleet_page import FleetPage, FleetSource
+from dashboards.web.gzip_coding import coded_body, coding_headers
 from dashboards.web.influx_endpoint import InfluxEndpoint
 from dashboards.web.intranet.notice_source import NoticeSource
 from dashboards.web.intranet_pages import IntranetPages
@@ -172,9 +173,10 @@ class StatusPages:
         if known is None:
             raise HTTPException(404, "There is no such file.")
         body, kind = known
-        return Response(
-            body, media_type=kind, headers={"cache-control": "public, max-age=300"}
-        )
+        headers = {"Cache-Control": "public, max-age=300"}
+        coding = ", ".join(request.headers.getlist("accept-encoding"))
+        headers = coding_headers(len(body), kind, headers, coding)
+        return Response(await coded_body(body, headers), 200, headers, kind)
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """The page for an unknown address, in the same design."""

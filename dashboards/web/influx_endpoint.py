@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
 import urllib.parse
 from collections.abc import Mapping
 
@@ -17,13 +16,12 @@ from starlette.routing import Route
 from collectors.limited_body import read_limited
 from collectors.store.influx_queries import InfluxQueries, Overloaded
 from collectors.store.influxql_tokens import InfluxqlError
+from dashboards.web.gzip_coding import coded_body, coding_headers
 from dashboards.web.influx_access import InfluxAccess
 
 # Grafana only looks at the number; the build is who answers.
 _HEADERS = {"X-Influxdb-Version": "1.8.10", "X-Influxdb-Build": "Towpath"}
 _MAX_BODY = 262_144
-# A smaller answer is not worth compressing.
-_GZIP_BYTES = 1_400
 PATHS = ("/query", "/ping")
 
 
@@ -74,11 +72,11 @@ class InfluxEndpoint:
             return _error(503, str(error), {"Retry-After": "5"})
         if body is None:
             return Response(status_code=400)
-        headers = {**_HEADERS, "Vary": "Accept-Encoding", "Cache-Control": "no-store"}
-        if len(body) > _GZIP_BYTES and _accepts_gzip(request):
-            body = await asyncio.to_thread(gzip.compress, body, 1)
-            headers["Content-Encoding"] = "gzip"
-        return Response(body, 200, headers, "application/json")
+        headers = {**_HEADERS, "Cache-Control": "no-store"}
+        coding = ", ".join(request.headers.getlist("accept-encoding"))
+        kind = "application/json"
+        shown = coding_headers(len(body), kind, headers, coding)
+        return Response(await coded_body(body, shown), 200, shown, kind)
 
 
 async def _parameters(request: Request) -> dict[str, str]:
@@ -116,14 +114,6 @@ async def _unless_disconnected(request: Request, answer: object) -> bytes | None
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _accepts_gzip(request: Request) -> bool:
-    for part in request.headers.get("accept-encoding", "").split(","):
-        name, _, quality = part.partition(";")
-        if name.strip().lower() in ("gzip", "*"):
-            return quality.replace(" ", "").lower() not in ("q=0", "q=0.0")
-    return False
 
 
 def _refused(request: Request, parameters: Mapping[str, str]) -> Response:

@@ -138,6 +138,8 @@ class AccessOperations:
         known = {one.id: one for one in await self.sessions(call)}
         if wanted not in known:
             raise no_such("session", wanted)
+        # The person, as the page of administrators notes it, not the session's id.
+        call.noted.append(known[wanted].name)
         call.check_match(known[wanted])
         await asyncio.to_thread(self._sessions.end_listed, wanted)
 

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from collectors.limited_body import read_limited
 from dashboards.web.api.api_problem import ApiProblem
 from dashboards.web.api.request_faults import explain
+from dashboards.web.gzip_coding import version_of
 
 MOST_BODY_BYTES = 65_536
 _MOST_PARAMETERS = 200
@@ -98,9 +99,9 @@ def etag_of(body: bytes) -> str:
 
 
 def is_match(header: str, etag: str, weak: bool = False) -> bool:
-    """Whether a list of versions, or `*`, has this one. `weak`: as If-None-Match
-    compares."""
-    listed = [one.strip() for one in header.split(",")]
+    """Whether a list of versions, or `*`, has this one, compressed or not. `weak`: as
+    If-None-Match compares."""
+    listed = [version_of(one.strip()) for one in header.split(",")]
     if listed == ["*"]:
         return True
     if weak:

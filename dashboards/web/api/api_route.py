@@ -37,7 +37,8 @@ class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ApiCall:
     """One request, read and checked. `query` and `body` are of the route's types.
     `check_match` raises a problem (412) if `If-Match` names another version than this
-    document's. `may_go_on` looks up again whether the caller may still do this."""
+    document's. `may_go_on` looks up again whether the caller may still do this.
+    `noted`: what the operation found that it is about, for the audit."""
 
     caller: Caller
     path: Mapping[str, str]
@@ -47,6 +48,7 @@ class ApiCall:
     check_match: Callable[[object], None] = lambda document: None
     last_event_id: str = ""
     may_go_on: Callable[[], Awaitable[bool]] = always
+    noted: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

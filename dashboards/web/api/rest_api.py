@@ -49,6 +49,7 @@ from dashboards.web.api.api_route import (
 )
 from dashboards.web.api.rate_limit import RequestRates
 from dashboards.web.api.written_requests import WrittenAnswer, WrittenRequests
+from dashboards.web.gzip_coding import coded_body, coding_headers
 from dashboards.web.page_forms import is_from_elsewhere
 from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.visitor_recognition import (
@@ -153,7 +154,7 @@ class RestApi:
             return _Stream(
                 answer.chunks, 200, {**headers, **answer.headers}, route.media_type
             )
-        return _shown(request, route, call, answer, headers)
+        return await _shown(request, route, call, answer, headers)
 
     def _find(self, request: Request) -> tuple[dict[str, ApiRoute], list[str]]:
         raw = request.scope.get("raw_path") or request.url.path.encode()
@@ -244,7 +245,7 @@ class RestApi:
     def _note(self, route: ApiRoute, call: ApiCall, outcome: str) -> None:
         who = getattr(call.body, "who", "") or ""
         why = getattr(call.body, "why", "") or ""
-        about, caller = route.about(call), call.caller
+        about, caller = ", ".join(call.noted) or route.about(call), call.caller
         if self._acts is not None and not caller.is_token:
             self._acts.record(caller.name, caller.id, route.name, about, outcome)
             return
@@ -306,7 +307,7 @@ def _need_own_page(request: Request) -> None:
         )
 
 
-def _shown(
+async def _shown(
     request: Request,
     route: ApiRoute,
     call: ApiCall,
@@ -328,11 +329,13 @@ def _shown(
             extra["Link"] = f'<{address.path}?{address.query}>; rel="next"'
     else:
         body = msgspec.json.encode(answer)
-    etag = etag_of(body)
-    extra["ETag"] = etag
+    etag = extra["ETag"] = etag_of(body)
+    coding = _header(request, "accept-encoding")
+    shown = {**headers, **coding_headers(len(body), kind, extra, coding)}
     if is_match(_header(request, "if-none-match"), etag, weak=True):
-        return Response(status_code=304, headers={**headers, **extra})
-    return Response(body, 200, {**headers, **extra}, kind)
+        shown.pop("Content-Encoding", None)
+        return Response(status_code=304, headers=shown)
+    return Response(await coded_body(body, shown), 200, shown, kind)
 
 
 def _written(route: ApiRoute, answer: Answer) -> WrittenAnswer:
