@@ -109,9 +109,13 @@ def go_through(url: str, user: str = USER, password: str = PASSWORD) -> str:
 REALM = "council"
 
 
-def keycloak(folder: Path, redirect_uri: str) -> services.Server:
+ADMIN_PASSWORD = "of the directory's administrator"
+
+
+def keycloak(folder: Path, redirect_uri: str, logout_url: str = "") -> services.Server:
     """Keycloak from Maven Central (keycloak-quarkus-dist), with a realm of one person
-    who has a role, and a client whose ID tokens list the roles."""
+    who has a role, and a client whose ID tokens list the roles. `logout_url`: where it
+    sends whom it signs out."""
     if not _KEYCLOAK.exists():
         services.absent(f"{_KEYCLOAK} is not there: fetch it from Maven Central")
     java = services.program("java")
@@ -121,7 +125,7 @@ def keycloak(folder: Path, redirect_uri: str) -> services.Server:
     (home / "bin" / "kc.sh").chmod(0o755)
     imports = home / "data" / "import"
     imports.mkdir(parents=True)
-    (imports / "realm.json").write_text(json.dumps(_realm(redirect_uri)))
+    (imports / "realm.json").write_text(json.dumps(_realm(redirect_uri, logout_url)))
     port = services.free_port()
     address = f"http://localhost:{port}/realms/{REALM}/.well-known/openid-configuration"
 
@@ -142,11 +146,52 @@ def keycloak(folder: Path, redirect_uri: str) -> services.Server:
         folder,
         port,
         ready,
-        {"JAVA_HOME": str(Path(java).resolve().parents[1]), "JAVA_OPTS": "-Xmx700m"},
+        {
+            "JAVA_HOME": str(Path(java).resolve().parents[1]),
+            "JAVA_OPTS": "-Xmx700m",
+            "KC_BOOTSTRAP_ADMIN_USERNAME": "admin",
+            "KC_BOOTSTRAP_ADMIN_PASSWORD": ADMIN_PASSWORD,
+        },
     )
 
 
-def _realm(redirect_uri: str) -> dict[str, object]:
+class KeycloakDirectory:
+    """What an administrator of Keycloak does to the person, over its own API."""
+
+    def __init__(self, port: int) -> None:
+        self._base = f"http://localhost:{port}"
+        [person] = self._send("GET", f"users?username={USER}").json()
+        self._person = f"users/{person['id']}"
+
+    def disable(self) -> None:
+        self._send("PUT", self._person, {"enabled": False})
+
+    def take_role(self, name: str) -> None:
+        role = self._send("GET", f"roles/{name}").json()
+        self._send("DELETE", f"{self._person}/role-mappings/realm", [role])
+
+    def sign_out(self) -> None:
+        self._send("POST", f"{self._person}/logout")
+
+    def _send(self, method: str, path: str, body: object = None) -> httpx2.Response:
+        form = {"grant_type": "password", "client_id": "admin-cli"}
+        token = httpx2.post(
+            f"{self._base}/realms/master/protocol/openid-connect/token",
+            data=form | {"username": "admin", "password": ADMIN_PASSWORD},
+            timeout=60,
+        ).json()["access_token"]
+        answer = httpx2.request(
+            method,
+            f"{self._base}/admin/realms/{REALM}/{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=60,
+        )
+        answer.raise_for_status()
+        return answer
+
+
+def _realm(redirect_uri: str, logout_url: str) -> dict[str, object]:
     roles_in_id_token = {
         "name": "realm roles in the ID token",
         "protocol": "openid-connect",
@@ -186,6 +231,8 @@ def _realm(redirect_uri: str) -> dict[str, object]:
                 "redirectUris": [redirect_uri],
                 "attributes": {
                     "pkce.code.challenge.method": "S256",
+                    "backchannel.logout.url": logout_url,
+                    "backchannel.logout.session.required": "true",
                     "post.logout.redirect.uris": redirect_uri.replace(
                         "/sign-in/answer", "/signed-out"
                     ),

@@ -230,7 +230,7 @@ def test_what_would_keep_people_out_is_warned_of(tmp_path: Path) -> None:
 base_url = "https://towpath.example"
 roles = { NetOps = "engineer" }
 [web.sign_in.oidc]
-issuer = "https://login.example/v2.0"
+issuer = "https://login.microsoftonline.com/4711/v2.0"
 client_id = "towpath"
 client_secret = { file = "not-there" }
 [web]""",
@@ -239,8 +239,11 @@ client_secret = { file = "not-there" }
     assert wrong == []
     assert [finding.partition(":")[0] for finding in misleading] == [
         "web.sign_in.oidc.client_secret",
+        'web.sign_in.oidc.scopes has no "offline_access"',
         "web.sign_in.roles",
     ]
     folder.write("not-there", "a secret")
     folder.change('"engineer" }', '"engineer", IT = "admin" }')
+    more = 'scopes = ["openid", "offline_access"]'
+    folder.change('client_id = "towpath"', f'client_id = "towpath"\n{more}')
     assert folder.found() == ([], [])

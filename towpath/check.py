@@ -229,6 +229,12 @@ def _sign_in_problems(config: TowpathConfig) -> Iterator[str]:
             sign_in.oidc.client_secret.value()
         except LookupError as error:
             yield f"web.sign_in.oidc.client_secret: {error}: nobody can sign in"
+    if sign_in.oidc is not None and sign_in.oidc.needs_offline_access:
+        yield (
+            'web.sign_in.oidc.scopes has no "offline_access": Entra ID then confirms no '
+            f"session, and people sign in again every "
+            f"{sign_in.oidc.longest_unconfirmed_s // 60} minutes"
+        )
     if config.web.needs_sign_in and not sign_in.local_users:
         given = {*sign_in.roles.values(), sign_in.everybody}
         if VisitorRole.ADMIN not in given:

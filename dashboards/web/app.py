@@ -297,7 +297,7 @@ def app(
     if fleet is not None and config.fleet:
         shown_fleet = FleetPage(fleet, views, pages.page)
         routes.append(PageRoute("/fleet", shown_fleet.page, Right.SEE_FLEET))
-    routes += SignInPages(config, recognition, audit, pages.page, views.now_ms).routes
+    routes += SignInPages(config, recognition, audit, pages.page).routes
     if config.sign_in.is_on:
         routes += AdminPages(
             recognition.users, recognition.sessions, audit, pages.page

@@ -12,7 +12,7 @@ import gzip
 import re
 from collections.abc import Mapping
 
-# A smaller answer is not worth compressing; a larger one is sent as it is, so that a few
+# A smaller answer is not worth compressing; a larger one is sent as it is, so that few
 # requests do not take the memory of many.
 _LEAST_BYTES, _MOST_BYTES = 1_400, 16_000_000
 _TEXT = ("text/", "application/json", "image/svg+xml")

@@ -25,16 +25,17 @@ from dashboards.web.page_forms import (
     safe_next,
 )
 from dashboards.web.page_routes import PageRoute
+from dashboards.web.provider_logout_page import ProviderLogoutPage
 from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.sign_in.local_users import LONGEST_NAME, LocalUser
 from dashboards.web.sign_in.password_sign_in import PasswordRefused, PasswordSignIn
 from dashboards.web.sign_in.provider_sign_in import (
     ANSWER_PATH,
     SIGNED_OUT_PATH,
-    ProviderSignIn,
 )
 from dashboards.web.sign_in.refused_entries import RefusedEntries
 from dashboards.web.sign_in.sign_in_refusal import START_AGAIN, SignInRefused
+from dashboards.web.sign_in.sign_in_sessions import ProviderGrant
 from dashboards.web.visitor_recognition import (
     Recognition,
     client_address,
@@ -43,7 +44,6 @@ from dashboards.web.visitor_recognition import (
 )
 from dashboards.web.visitors import Right, Role, VisitorSource
 from dashboards.web.web_config import WebConfig
-from probes.wire.clock import WallClock
 
 _log = structlog.get_logger()
 SIGN_IN, SIGN_OUT = "sign in", "sign out"
@@ -59,15 +59,11 @@ class SignInPages:
         recognition: Recognition,
         audit: AccessAudit,
         show: Callable[..., Response],
-        now_ms: WallClock,
     ) -> None:
         self._config, self._recognition, self._audit = config, recognition, audit
         self._show = show
         self._sign_in = config.sign_in
-        oidc = self._sign_in.oidc
-        self._provider = (
-            None if oidc is None else ProviderSignIn(self._sign_in, oidc, now_ms)
-        )
+        self._provider = recognition.provider
         self._passwords = PasswordSignIn(recognition.users)
         self._refusals = RefusedEntries()
 
@@ -85,6 +81,9 @@ class SignInPages:
             routes += [
                 PageRoute("/sign-in/council", self.start, public),
                 PageRoute(ANSWER_PATH, self.answer, public),
+                ProviderLogoutPage(
+                    self._provider, self._recognition.sessions, self._audit
+                ).route,
             ]
         return routes
 
@@ -121,7 +120,7 @@ class SignInPages:
                 person.roles,
                 VisitorSource.PROVIDER,
                 person.next,
-                person.id_token,
+                person.grant,
                 person.remark,
             )
         except SignInRefused as refusal:
@@ -207,7 +206,7 @@ class SignInPages:
         roles: frozenset[Role],
         source: VisitorSource,
         next_path: str,
-        id_token: str = "",
+        grant: ProviderGrant | None = None,
         remark: str = "",
     ) -> Response:
         """Begins a session, with a secret that nobody had before."""
@@ -223,7 +222,7 @@ class SignInPages:
                 name,
                 ordered,
                 source,
-                id_token,
+                grant,
                 present_request().session_secret,
             )
         except (sqlite3.Error, OSError) as error:

@@ -16,8 +16,11 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collectors.ip_networks import Network, is_in, parse_address
+from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.sign_in.local_users import LocalUsers
+from dashboards.web.sign_in.provider_sign_in import ProviderSignIn
 from dashboards.web.sign_in.role_claims import roles_from
+from dashboards.web.sign_in.session_renewal import SessionRenewal
 from dashboards.web.sign_in.sign_in_sessions import (
     SignInSession,
     SignInSessions,
@@ -112,9 +115,25 @@ class Recognition:
         sign_in = config.sign_in
         self.cookies = SignInCookies(config)
         self.users = LocalUsers(sign_in.file, now_ms)
+        oidc = sign_in.oidc
         self.sessions = SignInSessions(
-            sign_in.file, sign_in.idle_s, sign_in.longest_s, now_ms
+            sign_in.file,
+            sign_in.idle_s,
+            sign_in.longest_s,
+            now_ms,
+            oidc.longest_unconfirmed_s if oidc else None,
         )
+        self.provider: ProviderSignIn | None = None
+        self._renewal: SessionRenewal | None = None
+        if oidc is not None:
+            self.provider = ProviderSignIn(sign_in, oidc, now_ms)
+            self._renewal = SessionRenewal(
+                oidc.renew_s,
+                self.provider,
+                self.sessions,
+                AccessAudit(sign_in.file, now_ms),
+                now_ms,
+            )
         self._config, self._public = config, frozenset(sign_in.public)
         self._proxies = config.proxies()
 
@@ -126,11 +145,12 @@ class Recognition:
         secret = request.cookies.get(self.cookies.session, "")
         if self._config.sign_in.is_on and secret:
             try:
-                known = await asyncio.to_thread(
-                    self._of_session,
+                session = await asyncio.to_thread(
+                    self.sessions.find,
                     secret,
                     is_use and not is_background(request.headers),
                 )
+                known = await self._of_session(session, secret)
             except (sqlite3.Error, OSError) as error:
                 # A visitor who cannot be looked up is not let in.
                 _log.warning("sessions_unreadable", error=repr(error))
@@ -141,16 +161,17 @@ class Recognition:
                 return RequestVisitor(shown, form_secret, secret, session)
         return RequestVisitor(self._without_session(request), form_secret)
 
-    def _of_session(
-        self, secret: str, is_use: bool
+    async def _of_session(
+        self, session: SignInSession | None, secret: str
     ) -> tuple[Visitor, SignInSession] | None:
-        session = self.sessions.find(secret, is_use)
+        if session is not None and self._renewal is not None:
+            session = await self._renewal.confirmed(session, secret)
         if session is None or not self._is_offered(session.source):
             return None
         roles, name = session.roles, session.name
         if session.source is VisitorSource.LOCAL_USER:
             # A user may have been removed or given other roles since.
-            user = self.users.of_id(session.id)
+            user = await asyncio.to_thread(self.users.of_id, session.id)
             if user is None:
                 return None
             roles, name = user.roles, user.shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ from collectors.checked_client import checked_client
 from collectors.limited_body import read_limited
 from dashboards.web.sign_in.id_token import UnknownKey, check_id_token, signing_keys
 from dashboards.web.sign_in.kept_document import KeptDocument, ProviderUnusable
+from dashboards.web.sign_in.logout_token import Logout, check_logout_token
 from dashboards.web.sign_in.sign_in_config import OidcConfig, secure_address
 from dashboards.web.sign_in.sign_in_refusal import (
     NOT_GENUINE,
@@ -30,6 +31,11 @@ from probes.wire.clock import WallClock
 _log = structlog.get_logger()
 _Document = TypeVar("_Document")
 _MOST_BYTES = 1 << 20
+# The code or refresh token is over, or the person has to be asked again (RFC 6749
+# section 5.2, OpenID Connect Core section 3.1.2.6). Everything else is a fault.
+_GRANT_ENDED = frozenset(
+    {"invalid_grant", "interaction_required", "login_required", "consent_required"}
+)
 
 
 class ProviderMetadata(msgspec.Struct, frozen=True):
@@ -44,9 +50,16 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
     authorization_response_iss_parameter_supported: bool = False
 
 
-class _TokenAnswer(msgspec.Struct, frozen=True):
+class TokenAnswer(msgspec.Struct, frozen=True):
+    """What the token endpoint gave. Towpath uses no access token."""
+
     id_token: str = ""
+    refresh_token: str = ""
     error: str = ""
+
+
+class GrantEnded(Exception):
+    """The provider does not give tokens for this sign-in any more."""
 
 
 class IdentityProvider:
@@ -62,9 +75,8 @@ class IdentityProvider:
         """Raises `SignInRefused` if it cannot be had."""
         return await self._metadata.get(self._discover)
 
-    async def redeem(self, code: str, verifier: str, redirect_uri: str) -> str:
+    async def redeem(self, code: str, verifier: str, redirect_uri: str) -> TokenAnswer:
         """Exchanges the code for an ID token. Raises `SignInRefused`."""
-        metadata = await self.metadata()
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -72,49 +84,68 @@ class IdentityProvider:
             "code_verifier": verifier,
         }
         try:
+            return await self._tokens(form)
+        except GrantEnded:
+            text = "the provider refused the code"
+            raise SignInRefused(START_AGAIN, text) from None
+
+    async def renew(self, refresh_token: str) -> TokenAnswer:
+        """Asks for a new ID token (OpenID Connect Core section 12). Raises
+        `GrantEnded`, or `SignInRefused` if the provider did not say."""
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return await self._tokens(form)
+
+    async def _tokens(self, form: dict[str, str]) -> TokenAnswer:
+        metadata = await self.metadata()
+        try:
             form, headers = await asyncio.to_thread(self._identify, form, metadata)
             status, body = await self._fetch(
                 "POST", metadata.token_endpoint, form=form, headers=headers
             )
-            answer = _decoded(body, _TokenAnswer, metadata.token_endpoint)
+            answer = _decoded(body, TokenAnswer, metadata.token_endpoint)
         except (ProviderUnusable, LookupError) as error:
             _log.warning("identity_provider_unusable", error=str(error))
             raise SignInRefused(NOT_REACHED, str(error), 503) from None
-        if answer.error == "invalid_grant":
-            raise SignInRefused(START_AGAIN, "the provider refused the code")
+        if answer.error in _GRANT_ENDED:
+            raise GrantEnded(answer.error)
         if status != 200 or answer.error:
             word = answer.error if answer.error.isprintable() else ""
             detail = f"the token endpoint answered {status} {word[:60]}".rstrip()
             _log.warning("identity_provider_refused", error=detail)
             raise SignInRefused(NOT_REACHED, detail, 503)
-        if not answer.id_token:
-            raise SignInRefused(NOT_GENUINE, "the token endpoint gave no ID token")
-        return answer.id_token
+        return answer
 
-    async def claims(self, id_token: str, nonce: str) -> dict[str, Any]:
+    async def claims(self, id_token: str, nonce: str | None) -> dict[str, Any]:
         """What the token says, once it is checked. Raises `SignInRefused`."""
+        if not id_token:
+            raise SignInRefused(NOT_GENUINE, "the token endpoint gave no ID token")
+        return await self._checked(
+            lambda keys, **rules: check_id_token(id_token, keys, nonce=nonce, **rules)
+        )
+
+    async def logout(self, token: str) -> Logout:
+        """Whom the provider signs out. Raises `SignInRefused`."""
+        return await self._checked(
+            lambda keys, **rules: check_logout_token(token, keys, **rules)
+        )
+
+    async def _checked(self, check: Callable[..., _Document]) -> _Document:
         metadata = await self.metadata()
-
-        def check(keys: KeySet) -> dict[str, Any]:
-            return check_id_token(
-                id_token,
-                keys,
-                issuer=metadata.issuer,
-                client_id=self.config.client_id,
-                nonce=nonce,
-                algorithms=self.config.algorithms,
-                leeway_s=self.config.leeway_s,
-                now_s=self._now_ms() // 1000,
-            )
-
+        rules = {
+            "issuer": metadata.issuer,
+            "client_id": self.config.client_id,
+            "algorithms": self.config.algorithms,
+            "leeway_s": self.config.leeway_s,
+            "now_s": self._now_ms() // 1000,
+        }
         try:
-            return check(await self._key_set(metadata, again=False))
+            return check(await self._key_set(metadata, again=False), **rules)
         except UnknownKey:
             try:
-                return check(await self._key_set(metadata, again=True))
+                return check(await self._key_set(metadata, again=True), **rules)
             except UnknownKey:
                 raise SignInRefused(
-                    NOT_GENUINE, "ID token: signed with a key that is not published"
+                    NOT_GENUINE, "the token is signed with a key that is not published"
                 ) from None
 
     async def _key_set(self, metadata: ProviderMetadata, again: bool) -> KeySet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -12,7 +13,9 @@ from dashboards.web.sign_in.authorization_request import (
     code_of,
     with_query,
 )
-from dashboards.web.sign_in.identity_provider import IdentityProvider
+from dashboards.web.sign_in.id_token import believed_claims
+from dashboards.web.sign_in.identity_provider import IdentityProvider, TokenAnswer
+from dashboards.web.sign_in.logout_token import Logout
 from dashboards.web.sign_in.role_claims import (
     GROUPS_LEFT_OUT,
     claimed_roles,
@@ -22,6 +25,7 @@ from dashboards.web.sign_in.role_claims import (
 )
 from dashboards.web.sign_in.sign_in_config import OidcConfig, SignInConfig
 from dashboards.web.sign_in.sign_in_refusal import SignInRefused
+from dashboards.web.sign_in.sign_in_sessions import ProviderGrant
 from dashboards.web.visitors import Role
 from probes.wire.clock import WallClock
 
@@ -29,15 +33,24 @@ ANSWER_PATH, SIGNED_OUT_PATH = "/sign-in/answer", "/signed-out"
 
 
 class ProvidedPerson(msgspec.Struct, frozen=True):
-    """Who signed in with the provider. `next`: the page that they wanted; `remark`: for
-    the audit log."""
+    """Who the provider says that it is. `next`: the page that they wanted; `remark`:
+    for the audit log."""
 
     id: str
     name: str
     roles: frozenset[Role]
-    id_token: str
-    next: str
+    grant: ProviderGrant
+    next: str = "/"
     remark: str = ""
+
+
+class NotConfirmed(Exception):
+    """The provider did not say whether a person may still be signed in.
+    `refresh_token`: a new one, if it gave one, as the old one may be used up."""
+
+    def __init__(self, why: str, refresh_token: str = "") -> None:
+        super().__init__(why)
+        self.refresh_token = refresh_token
 
 
 class ProviderSignIn:
@@ -74,8 +87,36 @@ class ProviderSignIn:
             metadata.issuer,
             metadata.authorization_response_iss_parameter_supported,
         )
-        token = await self._provider.redeem(code, started.verifier, self._redirect_uri)
-        claims = await self._provider.claims(token, started.nonce)
+        given = await self._provider.redeem(code, started.verifier, self._redirect_uri)
+        claims = await self._provider.claims(given.id_token, started.nonce)
+        return self._person(claims, given, started.next)
+
+    async def renew(self, id_token: str, refresh_token: str) -> ProvidedPerson:
+        """Who it is now, of a person who signed in with that ID token. Raises
+        `GrantEnded` if the provider ends it, and `NotConfirmed` if it does not say."""
+        before = believed_claims(id_token)
+        new_token = ""
+        try:
+            given = await self._provider.renew(refresh_token)
+            new_token = given.refresh_token
+            claims = await self._provider.claims(given.id_token, None)
+        except SignInRefused as refusal:
+            raise NotConfirmed(refusal.detail, new_token) from None
+        if any(claims.get(n, before.get(n)) != before.get(n) for n in ("sub", "nonce")):
+            raise NotConfirmed("the new ID token is of another sign-in")
+        # A provider that gives no new refresh token means the old one to be kept.
+        kept = given.refresh_token or refresh_token
+        return self._person(
+            claims, msgspec.structs.replace(given, refresh_token=kept), "/"
+        )
+
+    async def logout(self, token: str) -> Logout:
+        """Whom the provider signs out."""
+        return await self._provider.logout(token)
+
+    def _person(
+        self, claims: dict[str, Any], given: TokenAnswer, next_path: str
+    ) -> ProvidedPerson:
         id = f"council:{stable_id(claims, self._oidc.id_claims)}"
         roles = claimed_roles(
             claims,
@@ -85,7 +126,14 @@ class ProviderSignIn:
         )
         name = display_name(claims, self._oidc.name_claims) or id
         remark = GROUPS_LEFT_OUT if groups_left_out(claims) else ""
-        return ProvidedPerson(id, name, frozenset(roles), token, started.next, remark)
+        session = claims.get("sid")
+        grant = ProviderGrant(
+            claims["sub"],
+            session if isinstance(session, str) else "",
+            given.id_token,
+            given.refresh_token,
+        )
+        return ProvidedPerson(id, name, frozenset(roles), grant, next_path, remark)
 
     async def end_session_url(self, id_token: str) -> str:
         """Where the person signs out of the council's account too (OpenID Connect

@@ -28,6 +28,8 @@ Algorithm = Literal[
     "Ed25519",
 ]
 
+_ENTRA_HOSTS = ("login.microsoftonline.com", "login.microsoftonline.us")
+
 
 def secure_address(value: str) -> str:
     """Refuses an address that passwords or tokens would travel to in the clear."""
@@ -65,11 +67,29 @@ class OidcConfig(StrictModel):
         "Ed25519",
     )
     leeway_s: Annotated[int, Field(ge=0, le=300)] = 60
+    renew_s: Annotated[int, Field(ge=60, le=3_600)] = Field(
+        default=300, description="how often a session is confirmed by the provider"
+    )
+    longest_unconfirmed_s: Annotated[int, Field(ge=300, le=604_800)] = Field(
+        default=3_600, description="a session that it has not confirmed is over then"
+    )
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
     ca_file: str = ""
     name: str = Field(
         default="your council account", description="as on the button, after `with`"
     )
+
+    @property
+    def needs_offline_access(self) -> bool:
+        """Whether the provider gives no refresh token without that scope."""
+        is_entra = urlsplit(self.issuer).hostname in _ENTRA_HOSTS
+        return is_entra and "offline_access" not in self.scopes
+
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> Self:
+        if self.longest_unconfirmed_s < self.renew_s:
+            raise ValueError("longest_unconfirmed_s: expected renew_s or more")
+        return self
 
     @field_validator("issuer")
     @classmethod

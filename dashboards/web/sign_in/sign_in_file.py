@@ -16,6 +16,12 @@ CREATE TABLE IF NOT EXISTS session (
   source TEXT NOT NULL, id_token TEXT NOT NULL, made_ms INTEGER NOT NULL,
   used_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS session_of ON session (id);
+CREATE TABLE IF NOT EXISTS confirmation (
+  hash BLOB PRIMARY KEY, subject TEXT NOT NULL, provider_session TEXT NOT NULL,
+  refresh_token BLOB NOT NULL, confirmed_ms INTEGER NOT NULL);
+CREATE TRIGGER IF NOT EXISTS session_over AFTER DELETE ON session BEGIN
+  DELETE FROM confirmation WHERE hash = OLD.hash; END;
+CREATE TABLE IF NOT EXISTS logout (id BLOB PRIMARY KEY, at_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS user (
   name TEXT PRIMARY KEY, shown TEXT NOT NULL, roles TEXT NOT NULL, hash TEXT NOT NULL,
   made_ms INTEGER NOT NULL, changed_ms INTEGER NOT NULL);
