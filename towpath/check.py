@@ -231,8 +231,8 @@ def _sign_in_problems(config: TowpathConfig) -> Iterator[str]:
             yield f"web.sign_in.oidc.client_secret: {error}: nobody can sign in"
     if sign_in.oidc is not None and sign_in.oidc.needs_offline_access:
         yield (
-            'web.sign_in.oidc.scopes has no "offline_access": Entra ID then confirms no '
-            f"session, and people sign in again every "
+            'web.sign_in.oidc.scopes has no "offline_access": Entra ID then confirms '
+            "no session, and people sign in again every "
             f"{sign_in.oidc.longest_unconfirmed_s // 60} minutes"
         )
     if config.web.needs_sign_in and not sign_in.local_users:
