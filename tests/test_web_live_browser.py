@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,90 @@ def watch(page: StatusPage, api: CouncilApi, folder: Path) -> None:
         tick = "ticks[0](); held.length"
         wait_until(lambda: chromium.run(tick) > 2, "a fetch in silence", 20)
     listeners(0)
+
+
+@pytest.mark.service
+async def test_a_page_that_cannot_be_brought_up_to_date_says_so_once_and_how_old_it_is(
+    tmp_path: Path,
+) -> None:
+    api = CouncilApi(tmp_path)
+    page = api.page(live=LiveTimes(period_s=0.01), port=0, refresh_s=3600)
+    async with page:
+        await asyncio.to_thread(lose_and_find, page, api, tmp_path)
+
+
+# The time goes on only as `later` says, and all that screen readers say is kept.
+CLOCK = """
+var ticks = [], later = 0, spoken = [], fetched = fetch, nothing = null, asked = 0;
+setInterval = (work) => { ticks.push(work); };
+const now = Date.now, since = performance.now.bind(performance);
+Date.now = () => now() + later;
+performance.now = () => since() + later;
+fetch = async (...all) => {
+  try { return nothing ? await nothing(...all) : await fetched(...all); }
+  finally { asked += 1; }
+};
+addEventListener("DOMContentLoaded", () => {
+  const said = document.getElementById("said");
+  const note = () => { if (said.textContent) spoken.push(said.textContent); };
+  new MutationObserver(note).observe(said, { childList: true });
+});
+"""
+
+
+def lose_and_find(page: StatusPage, api: CouncilApi, folder: Path) -> None:
+    with browser(folder) as chromium:
+        run = chromium.run
+        chromium.call("Page.enable")
+        chromium.call("Page.addScriptToEvaluateOnNewDocument", source=CLOCK)
+        chromium.call("Page.navigate", url=f"{page.url}/")
+        wait_until(lambda: page.updates.listeners == 1, "a stream", 20)
+        age = "document.querySelector('main .panel').textContent"
+        is_hidden = "document.querySelector('main .panel').hidden"
+
+        def pass_time(minutes: int) -> None:
+            """What is heard no longer counts: the page is fetched."""
+            before = run("asked")
+            run(f"later += {minutes} * 60000; ticks[0]()")
+            wait_until(lambda: run("asked") > before, "a fetch", 20)
+            run("ticks[1]()")
+
+        assert run(is_hidden)
+        run("nothing = () => Promise.reject(new TypeError('gone'))")
+        for _ in range(4):
+            pass_time(1)
+        assert ", 4 minutes ago. Towpath could not be reached" in run(age)
+        assert len(run("spoken")) == 1
+        run("nothing = null")
+        api.now_ms += 2_000
+        pass_time(1)
+        wait_until(lambda: run(is_hidden), "a page of now", 20)
+        assert run("spoken").pop() == "This page is up to date again."
+        # What is typed and not sent stays; the page is drawn around it.
+        run("document.getElementById('q').value = 'mary'; document.body.focus()")
+        drawn = "document.querySelector('#drawn time').dateTime"
+        before = run(drawn)
+        api.now_ms += 60_000
+        pass_time(1)
+        wait_until(lambda: run(drawn) != before, "a drawn page", 20)
+        assert run("document.getElementById('q').value") == "mary"
+        # Who moves through the page hears of a new state, and the page waits.
+        run("document.getElementById('q').focus()")
+        before, heard = run(drawn), len(run("spoken"))
+        with contextlib.closing(sqlite3.connect(api.path)) as db, db:
+            db.execute("DELETE FROM alert")
+        api.now_ms += 60_000
+        wait_until(lambda: len(run("spoken")) > heard, "a sentence", 20)
+        assert run(drawn) == before
+        pass_time(2)
+        assert "It waits while you use it." in run(age)
+        run("document.activeElement.blur()")
+        wait_until(lambda: run(drawn) != before, "a drawn page", 20)
+        # A session that has ended leads to the sign-in, which is not this page.
+        run("nothing = () => fetched('/accessibility')")
+        pass_time(1)
+        wait_until(lambda: "signed out" in run(age), "the reason", 20)
+        wait_until(lambda: page.updates.listeners == 0, "no stream", 20)
+        before = run("asked")
+        run("later += 600000; ticks[0]()")
+        assert run("asked") == before
