@@ -298,6 +298,24 @@ def test_a_feed_without_notices_is_a_feed() -> None:
     check_atom(ET.fromstring(atom(view(), PLACE, NOW_MS)))
 
 
+# What themes of intranets do to elements, and to all of a class.
+FOREIGN_CSS = """
+* { letter-spacing: 0.2em; text-transform: uppercase; }
+h2 { color: #fff; font-size: 60px; position: absolute; }
+h3, p { display: none; } li, strong { float: left; width: 40px; color: #eee; }
+section { opacity: 0.1; height: 20px; overflow: hidden; }
+.over, .problem, .planned { color: #fdd; font-size: 6px; }
+"""
+SIZES = """
+[...document.querySelectorAll(".towpath :not(style)")].map((one) => {
+  const style = getComputedStyle(one);
+  const isPlain = style.float === "none" && style.textTransform === "none";
+  const isShown = one.checkVisibility({ opacityProperty: true });
+  return isPlain && isShown ? parseFloat(style.fontSize) : 0;
+})
+"""
+
+
 @pytest.mark.service
 def test_in_a_browser_it_can_be_read_light_dark_and_narrow(tmp_path: Path) -> None:
     listed = AlertList([*council.alerts(NOW_MS), VPN])
@@ -311,6 +329,14 @@ def test_in_a_browser_it_can_be_read_light_dark_and_narrow(tmp_path: Path) -> No
                     assert chromium.run("towpath.narrow()") == []
                     assert chromium.run("towpath.whole()")["found"] == []
                     assert chromium.run("towpath.selected()") >= 4.5
+            if form:
+                # The styles of the page that it is part of do not reach it.
+                hostile = f"<style>{FOREIGN_CSS}</style><main><h1>x</h1>{html}</main>"
+                chromium.show(f"<!doctype html><html lang=en><title>x</title>{hostile}")
+                assert chromium.run("towpath.narrow()") == []
+                assert chromium.run("towpath.whole()")["found"] == []
+                sizes = chromium.run(SIZES)
+                assert all(14 <= size <= 20 for size in sizes), sizes
             if not form:
                 wrong, passed = axe.findings(chromium)
                 assert wrong == []

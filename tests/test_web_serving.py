@@ -8,9 +8,10 @@ import socket
 import urllib.request
 from pathlib import Path
 
+import accessible
 import council
 import pytest
-from council_page import NOW_MS, page_client, page_text
+from council_page import CSS, NOW_MS, STORE, page_client, page_text
 from starlette.testclient import TestClient
 from store_doubles import AlertList, MemoryStore
 
@@ -133,3 +134,28 @@ async def test_a_port_in_use_is_reported_in_one_sentence() -> None:
         with pytest.raises(PageError, match=f":{port}: Address already in use"):
             async with page:
                 pass
+
+
+def test_a_fault_of_towpath_is_a_page_and_goes_on_to_the_log() -> None:
+    page = StatusPage(
+        WebConfig(),
+        lambda: 1 / 0,
+        AlertList(),
+        STORE,
+        now_ms=lambda: NOW_MS,  # type: ignore[arg-type,return-value]
+    )
+    with TestClient(
+        page.app, base_url="http://localhost", raise_server_exceptions=False
+    ) as client:
+        answer = client.get("/sites/depot?%22><script>")
+    assert answer.status_code == 500
+    assert accessible.findings(answer.text, CSS) == []
+    assert "<h1>This page cannot be shown at the moment</h1>" in answer.text
+    assert "ZeroDivisionError" not in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    with (
+        TestClient(page.app, base_url="http://localhost") as client,
+        pytest.raises(ZeroDivisionError),
+    ):
+        client.get("/")

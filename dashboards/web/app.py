@@ -22,7 +22,13 @@ from collectors.support_codes import SupportCodes
 from dashboards import call_quality, chart, figure_text
 from dashboards.state_levels import use_level
 from dashboards.templating import environment
-from dashboards.web import fleet_state, influx_endpoint, site_state, status_api
+from dashboards.web import (
+    fault_page,
+    fleet_state,
+    influx_endpoint,
+    site_state,
+    status_api,
+)
 from dashboards.web.action_pages import ActionPages, AlertActions
 from dashboards.web.admin_pages import AdminPages
 from dashboards.web.alert_places import alert_place
@@ -30,6 +36,7 @@ from dashboards.web.alerts_api import AlertsApi
 from dashboards.web.api.rest_api import BASE
 from dashboards.web.check_page import CheckPage
 from dashboards.web.device_pages import DevicePages, port_link
+from dashboards.web.fault_page import FaultPage
 from dashboards.web.fleet_page import FleetPage, FleetSource
 from dashboards.web.gzip_coding import coded_body, coding_headers
 from dashboards.web.influx_endpoint import InfluxEndpoint
@@ -191,6 +198,11 @@ class StatusPages:
             explanation=explanation,
         )
 
+    def fault(self) -> Response:
+        """The page for a fault of Towpath, for whoever asked."""
+        heading, explanation = fault_page.HEADING, fault_page.EXPLANATION
+        return self.page("refused.html", 500, heading=heading, explanation=explanation)
+
     def page(self, name: str, status_code: int = 200, **values: Any) -> Response:
         """Returns the page of a template. It is of the time of its view, or of now, and
         `here` is its entry in the navigation, if it has one."""
@@ -206,7 +218,7 @@ def _refusal_heading(status: int, method: str) -> str:
     if method == "POST":
         return "This was not done"
     if status >= 500:
-        return "This page cannot be shown at the moment"
+        return fault_page.HEADING
     return "Page not found" if status == 404 else "This page is not shown here"
 
 
@@ -313,6 +325,7 @@ def app(
             Middleware(SecurityHeaders),
             Middleware(VisitorRecognition, recognition=recognition),
             Middleware(ServerNames, names=config.names()),
+            Middleware(FaultPage, show=pages.fault),
             *([] if rest is None else [Middleware(_Below, path=BASE, theirs=rest)]),
         ],
         exception_handlers={HTTPException: pages.refused},

@@ -30,7 +30,7 @@ NoticeState = Literal["problem", "planned", "over"]
 _LABELS: dict[NoticeState, str] = {
     "problem": "Problem",
     "planned": "Planned work",
-    "over": "Over",
+    "over": "Resolved",
 }
 _ORDER = {state: place for place, state in enumerate(_LABELS)}
 # What people use → the rules about it. What is left is about a site.
