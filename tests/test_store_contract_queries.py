@@ -141,3 +141,45 @@ async def test_both_stores_answer_any_query_the_same(
         for query in queries:
             ours, theirs = await files.query(query), await database.query(query)
             assert _alike(ours, theirs), (query, ours, theirs)
+
+
+async def test_the_latest_values_of_short_steps_are_alike_in_both_stores(
+    influx_server: services.Server, tmp_path: Path
+) -> None:
+    """InfluxDB returns the rows of steps that are no longer than the time between two
+    rows, instead of grouping them."""
+    rows = batch(
+        (START - 5_000, {"a": "x", "b": "p"}, {"whole": 1, "text": "before"}),
+        (START + 1_000, {"a": "x", "b": "p"}, {"whole": 2, "text": "old"}),
+        # Another series of the same group, without the text; a step has both.
+        (START + 9_000, {"a": "x", "b": "q"}, {"whole": 3}),
+        (START + 12_000, {"a": "x", "b": "p"}, {"real": 0.5}),
+        (START + 65_000, {"a": "y"}, {"whole": 4, "text": ""}),
+        (START + 130_000, {"b": "q"}, {"whole": 5, "real": 7.0}),
+        (START + 600_000, {"a": "x", "b": "p"}, {"whole": 9}),
+    )
+    answers = []
+    async with embedded(tmp_path) as files, influx(influx_server) as database:
+        for store in (files, database):
+            await store.write([rows])
+            answers.append(
+                [
+                    await values(
+                        store,
+                        ask(
+                            "whole:last",
+                            "text:last",
+                            "real:last",
+                            by=by,
+                            every=every,
+                            where=where,
+                            span=(START - 2_000, START + 600_000),
+                        ),
+                    )
+                    for by in ((), ("a",), ("b", "a"))
+                    for every in (10_000, 7_000, MINUTE, 2 * MINUTE)
+                    for where in ((), (Where("a", ("x",)),))
+                ]
+            )
+    assert answers[0] == answers[1]
+    assert (START, "x", 3, "old", None) in answers[0][8]

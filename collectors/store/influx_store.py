@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from collectors.batch import Batch
+from collectors.store import latest_rows
 from collectors.store.databases import create_database
 from collectors.store.highest_groups import keep_highest_rows
 from collectors.store.influx_http import (
@@ -162,8 +163,16 @@ class InfluxStore:
     async def _answer(self, query: Query, text: str = "") -> list[Row]:
         """Returns the rows of the answer to `query` by `text`: by default its own."""
         declared = self.catalogue.measurement(query.measurement)
+        database = self.databases[declared.personal]
+        if not text and latest_rows.are_of_rows(query, declared):
+            text = latest_rows.rows_text(query, declared)
+            return [
+                row
+                for one in await self._server.query(database, text)
+                for row in latest_rows.latest_rows(one, query, declared)
+            ]
         text = text or render(_with_weights(query, declared), declared)
-        series = await self._server.query(self.databases[declared.personal], text)
+        series = await self._server.query(database, text)
         return [row for one in series for row in _rows(one, query, declared)]
 
     async def _query_spans(self, query: Query) -> list[Row]:
