@@ -2,8 +2,9 @@
 rows it has, and how they get into the embedded store. `benchmarks.tsm_planting` writes
 the same rows into an InfluxDB.
 
-All ports have the rows of 70 minutes; those of one device, whose pages are shown, of 30
-days. Devices, sites and lines have a day of rows.
+All ports have the rows of 70 minutes; those of one device and of one site, whose pages
+are shown, of 30 days. Other devices, sites and lines have a day of rows. The values are
+alike in both stores (`benchmarks.planted_values`).
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ import duckdb
 import pyarrow as pa
 from grafana_asks import END_MS
 
+from benchmarks import planted_values
 from benchmarks.tsm_blocks import Times
 from benchmarks.tsm_planting import Rows
 from collectors.estate import Device, Estate, Line, Site
+from collectors.estate.estate_model import Room, Team
 from collectors.server_measurements import CATALOGUE
 from collectors.store import file_layout
 from collectors.store.arrow_tables import metadata
 
-SITES, DEVICES, PORTS = 200, 5, 52
+SITES, DEVICES, PORTS, ROOMS, TEAMS = 200, 5, 52, 12, 20
 SHOWN_SITE, SHOWN_DEVICE, SHOWN_PORT = "site-7", "site-7-sw0", "Gi1/0/3"
+SHOWN_ROOM = "room-7"
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 _NAMES = ("Library", "Primary School", "Depot", "Children's Centre")
 _DAYS = 30
@@ -61,7 +65,18 @@ def estate() -> Estate:
         )
         for n in range(SITES)
     )
-    return Estate(sites=sites, devices=devices, lines=lines)
+    rooms = tuple(
+        Room(
+            id=f"room-{n}",
+            name=f"Council Chamber {n}",
+            site=f"site-{n}",
+            ports=tuple(f"site-{n}-sw0 Gi1/0/{port}" for port in (3, 4)),
+            stream_url="https://stream.example/council.m3u8",
+        )
+        for n in range(ROOMS)
+    )
+    teams = tuple(Team(id=f"team-{n}", name=f"Team {n}") for n in range(TEAMS))
+    return Estate(sites=sites, devices=devices, lines=lines, rooms=rooms, teams=teams)
 
 
 def made_rows(council: Estate) -> Iterator[Rows]:
@@ -71,10 +86,18 @@ def made_rows(council: Estate) -> Iterator[Rows]:
     shown = [tags for tags in devices if tags["device"] == SHOWN_DEVICE]
     sites = [{"site": site.id} for site in council.sites]
     lines = [
-        {"line": f"line-{n}", "site": f"site-{n}", "role": "primary"}
+        {"line": line.id, "site": line.site, "role": "primary"}
         | {"supplier": "Northern Fibre"}
-        for n in range(SITES)
+        for line in council.lines
     ]
+    groups = [{"by": "site", "group": site.id} for site in council.sites]
+    groups += [{"by": "team", "group": team.id} for team in council.teams]
+    groups += [
+        {"by": by, "group": group}
+        for by, names in {"all": ("all",), "place": ("home", "office")}.items()
+        for group in names
+    ]
+    rooms = [{"room": room.id, "site": room.site} for room in council.rooms]
 
     def ports(of: list[dict[str, str]]) -> list[dict[str, str]]:
         return [
@@ -99,8 +122,25 @@ def made_rows(council: Estate) -> Iterator[Rows]:
         70 * MINUTE_MS,
     )
     yield _rows("interface", ports(shown), _DAYS * DAY_MS)
-    yield _rows("site", sites, DAY_MS)
-    yield _rows("line", lines, DAY_MS)
+    for name, tag, series in (
+        ("site", "site", sites),
+        ("line", "site", lines),
+        ("experience", "group", groups),
+    ):
+        own = [tags for tags in series if tags[tag] == SHOWN_SITE]
+        yield _rows(name, own, _DAYS * DAY_MS)
+        yield _rows(name, [tags for tags in series if tags not in own], DAY_MS)
+    yield _rows("room", rooms, DAY_MS)
+    yield _rows(
+        "room_port",
+        [
+            tags | {"device": device, "port": port}
+            for tags, room in zip(rooms, council.rooms, strict=True)
+            for device, port in room.places
+        ],
+        DAY_MS,
+    )
+    yield _rows("self_team", [{"team": team.id} for team in council.teams], HOUR_MS)
     yield _rows(
         "sensor",
         each("sensor", **{"class": "temperature", "sensor": "Inlet"}),
@@ -110,8 +150,6 @@ def made_rows(council: Estate) -> Iterator[Rows]:
     yield _rows("neighbour", each("neighbour", port="Gi1/0/", heard="sw"), DAY_MS)
     yield _rows("inventory", devices, DAY_MS)
     yield _rows("event", each("event", event="fan_failed"), DAY_MS)
-    groups = [{"by": "site", "group": site.id} for site in council.sites]
-    yield _rows("experience", groups, DAY_MS)
 
 
 def _rows(name: str, series: list[dict[str, str]], length_ms: int) -> Rows:
@@ -149,15 +187,15 @@ def _write_file(
 ) -> int:
     declared = CATALOGUE.measurement(rows.measurement)
     tags = [tag.name for tag in declared.tags]
-    columns = {tag: [held.get(tag, "") for held in rows.series] for tag in tags}
-    connection.register("series", pa.table(columns))
-    kinds = {
-        "float": "round(random(), 4)",
-        "int": "CAST(random() * 3 AS BIGINT)",
-        "str": "'text'",
+    columns: dict[str, list[object]] = {
+        tag: [held.get(tag, "") for held in rows.series] for tag in tags
     }
+    columns["n"] = list(range(len(rows.series)))
+    connection.register("series", pa.table(columns))
     values = ", ".join(
-        f'{kinds[field.type]} AS "{field.name}"' for field in rows.fields
+        f"{planted_values.sql(field, n, 'n', 't.time_ms', times.step_ms)}"
+        f' AS "{field.name}"'
+        for n, field in enumerate(rows.fields)
     )
     names = ", ".join(f'"{tag}"' for tag in tags)
     folder = root / "shared" / declared.name / file_layout.day_name(times.first_ms)

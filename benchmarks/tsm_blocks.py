@@ -49,15 +49,16 @@ class Times:
         return Times(self.first_ms + skipped * self.step_ms, self.step_ms, count)
 
     def parts(self) -> list[Times]:
-        """Returns what fits in one block each."""
-        return [
-            Times(
-                self.first_ms + at * self.step_ms,
-                self.step_ms,
-                min(MOST_VALUES, self.count - at),
-            )
-            for at in range(0, self.count, MOST_VALUES)
-        ]
+        """Returns what fits in one block each. They end at the same places of any
+        times, so that most have the same length."""
+        parts, at = [], 0
+        while at < self.count:
+            first_ms = self.first_ms + at * self.step_ms
+            fits = MOST_VALUES - first_ms // self.step_ms % MOST_VALUES
+            part = Times(first_ms, self.step_ms, min(fits, self.count - at))
+            parts.append(part)
+            at += part.count
+        return parts
 
 
 def block(kind: str, times: Times, values: bytes) -> Block:

@@ -3,14 +3,14 @@ take a minute or two. Over HTTP they took more than 18 minutes, and were given u
 
 The server makes the shards, by a row of each day; then it is stopped, the files are
 written beside those rows, as it would have compacted them, and what it has derived from
-its files (fields, and in 2.x the index) is made again. Values repeat after some blocks.
+its files (fields, and in 2.x the index) is made again. Values are those of
+`benchmarks.planted_values`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import random
 import shutil
 import struct
 import subprocess
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import services
 from grafana_asks import Influx
 
+from benchmarks import planted_values
 from benchmarks.tsm_blocks import (
     KINDS,
     Block,
@@ -35,12 +36,9 @@ from benchmarks.tsm_blocks import (
 from probes.wire.catalogue import Field
 
 DAY_MS = 86_400_000
-TEXT = "text"
 _HEADER = b"\x16\xd1\x16\xd1\x01"
 _FIELD = b"#!~#"
 _FIRST_START_S = 600
-# Blocks with different values, of each kind and length.
-_VARIANTS = 31
 _ENCODINGS: dict[str, Callable[[Any], bytes]] = {
     "float": float_values,
     "int": int_values,
@@ -84,23 +82,6 @@ def plant(influx: Influx, database: str, planted: Sequence[Rows]) -> None:
     influx.server.start(_FIRST_START_S)
 
 
-def values(kind: str, variant: int, count: int) -> list[Any]:
-    """The values of a block."""
-    chance = random.Random(f"{kind} {variant}")
-    match kind:
-        case "float":
-            return [round(chance.random(), 4) for _ in range(count)]
-        case "int":
-            return [chance.randrange(4) for _ in range(count)]
-        case _:
-            return [TEXT] * count
-
-
-def variant_of(series: int, field: int) -> int:
-    """Which values the n-th series of a measurement has in its n-th field."""
-    return (series * 7 + field) % _VARIANTS
-
-
 def _make_shards(
     influx: Influx, database: str, planted: Sequence[Rows]
 ) -> list[_Shard]:
@@ -136,7 +117,7 @@ def _write(planted: Sequence[Rows], shards: Sequence[tuple[_Shard, _TsmFile]]) -
             keys += [
                 (
                     series + _FIELD + field.name.encode(),
-                    variant_of(number, at),
+                    planted_values.variant_of(number, at),
                     rows,
                     at,
                 )
@@ -152,8 +133,10 @@ def _write(planted: Sequence[Rows], shards: Sequence[tuple[_Shard, _TsmFile]]) -
         }
         for key, variant, rows, at in keys:
             if parts := times[id(rows)]:
-                kind = rows.fields[at].type
-                file.add(key, kind, [_block(kind, variant, part) for part in parts])
+                field = rows.fields[at]
+                kind = planted_values.kind_of(field)
+                blocks = [_block(field.type, kind, variant, part) for part in parts]
+                file.add(key, field.type, blocks)
 
 
 def _series_key(measurement: str, tags: Mapping[str, str]) -> bytes:
@@ -167,13 +150,14 @@ def _series_key(measurement: str, tags: Mapping[str, str]) -> bytes:
 
 
 @functools.cache
-def _block(kind: str, variant: int, times: Times) -> Block:
-    return block(kind, times, _values(kind, variant, times.count))
+def _block(type: str, kind: str, variant: int, times: Times) -> Block:
+    place = planted_values.place_of(times.first_ms, times.step_ms)
+    return block(type, times, _values(type, kind, variant, place, times.count))
 
 
 @functools.cache
-def _values(kind: str, variant: int, count: int) -> bytes:
-    return _ENCODINGS[kind](values(kind, variant, count))
+def _values(type: str, kind: str, variant: int, place: int, count: int) -> bytes:
+    return _ENCODINGS[type](planted_values.values(kind, variant, place, count))
 
 
 class _TsmFile:

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.boards import create
+from benchmarks.planted_values import kind_of, place_of, values, variant_of
 from benchmarks.tsm_blocks import MOST_VALUES, Times, float_values
-from benchmarks.tsm_planting import DAY_MS, Rows, plant, values, variant_of
+from benchmarks.tsm_planting import DAY_MS, Rows, plant
 from probes.wire.catalogue import Field
 
 NEWEST_MS = 1_795_000_020_000
@@ -97,10 +98,10 @@ def test_a_real_influxdb_answers_with_what_was_planted(tmp_path: Path) -> None:
                         times.first_ms + n * times.step_ms for n in range(times.count)
                     ]
                     shown = [row[1] for row in answer["values"]]
-                    # Of the first shard: values begin again in the next.
-                    made = values(field.type, variant_of(number, at), 50)
-                    assert shown[:50] == made
-                    assert None not in shown[: times.count]
+                    place = place_of(times.first_ms, times.step_ms)
+                    variant = variant_of(number, at)
+                    made = values(kind_of(field), variant, place, times.count)
+                    assert shown[: times.count] == made
         [sites] = influx.ask(
             'SHOW TAG VALUES FROM "interface" WITH KEY = "site"', "towpath"
         )
