@@ -60,8 +60,9 @@ class CodeRefused(Exception):
 
 
 class BrowserCheck(msgspec.Struct, frozen=True):
-    """What the page `/check` measured in a browser. A speed is None if it was not
-    measured; `is_away`: the page was in the background, where browsers delay it."""
+    """What the page `/check` measured in a browser. A speed or what was lost is None if
+    it was not measured; `is_away`: the page was in the background, where browsers delay
+    it."""
 
     rtt_ms: float
     jitter_ms: float
@@ -69,6 +70,7 @@ class BrowserCheck(msgspec.Struct, frozen=True):
     down_mbps: float | None = None
     up_mbps: float | None = None
     is_away: bool = False
+    lost_ratio: float | None = None
 
 
 class SentCheck(msgspec.Struct, frozen=True):

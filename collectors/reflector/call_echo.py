@@ -1,25 +1,45 @@
 """Echoes a browser's test stream over WebSocket, as a call would flow: small messages,
 fifty a second, each sent back as it came.
 
-A browser can send no UDP of its own. What a lost packet is to a call, here is a message
-that arrives late, because TCP sends it again; the page counts those.
+A browser can send no UDP of its own. TCP sends a lost packet again, soon enough that it
+need not be late; but the system counts that. A browser that has sent all sends the text
+`end` and gets what was lost: `{"down": 0.02, "up": 0.0}`, null if it is not known.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 
+from collectors.ip_networks import is_loopback_name
 from collectors.reflector.ndt7_server import TestConnection
+from probes.wire.tcp_info import TcpInfo, tcp_info
 
 PATH, SUBPROTOCOL, TEST = "/towpath/call", "towpath.call.v1", "call"
 # Ten seconds of a call at 50 messages a second, and as much again for a slow path.
 MOST_SECONDS, MOST_MESSAGES, LARGEST_BYTES = 20.0, 1000, 1200
+END = b"end"
+_EVERY_MS = 20
+# Too few to tell anything.
+_LEAST_SEGMENTS = 20
 # More that wait are no call, or the browser reads nothing.
 _MOST_WAITING = 100
+
+
+class BusyCall:
+    """Tells a browser that there is no place: it cannot read why a connection was
+    refused, but why it was closed."""
+
+    def __init__(self, connection: TestConnection) -> None:
+        self._connection = connection
+        connection.take_by(lambda _frame: None)
+
+    async def run(self) -> None:
+        await self._connection.close(CloseCode.TRY_AGAIN_LATER)
 
 
 class CallEcho:
@@ -32,6 +52,9 @@ class CallEcho:
         self._connection, self._seconds = connection, seconds
         self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue(_MOST_WAITING)
         self.messages = 0
+        self._is_over = False
+        self._socket = connection.transport.get_extra_info("socket")
+        self._before = None if self._socket is None else tcp_info(self._socket)
         connection.take_by(self._receive)
 
     async def run(self) -> None:
@@ -44,12 +67,27 @@ class CallEcho:
             async with asyncio.timeout(max(0.0, ends_s - time.monotonic())):
                 while (data := await self._waiting.get()) is not None:
                     await self._connection.send(data)
+                if self._is_over:
+                    await self._connection.send(self._lost())
         except (TimeoutError, ConnectionClosed):
             pass
         finally:
             closed.cancel()
 
+    def _lost(self) -> str:
+        after = None if self._socket is None else tcp_info(self._socket)
+        # A proxy on this machine is all that this connection leads to.
+        is_near = is_loopback_name(str(self._connection.remote_address[0]))
+        down, up = None, None
+        if self._before is not None and after is not None and not is_near:
+            down, up = lost_ratios(self._before, after)
+        return json.dumps({"down": down, "up": up})
+
     def _receive(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.TEXT and frame.fin and frame.data == END:
+            self._is_over = True
+            self._end()
+            return
         self.messages += 1
         is_call = (
             frame.opcode is Opcode.BINARY
@@ -71,3 +109,25 @@ class CallEcho:
                 self._waiting.get_nowait()
             else:
                 return
+
+
+def lost_ratios(before: TcpInfo, after: TcpInfo) -> tuple[float | None, float | None]:
+    """Estimates the shares of packets that were lost to the browser and from it, during
+    a call. None if too few were sent. Pure.
+
+    Those to it were sent again, and not in vain. Of those from it we see what comes
+    after a gap: one packet every 20 ms, until the one that is missing was sent again.
+    """
+    sent = after.data_segments_out - before.data_segments_out
+    again = after.sent_again - before.sent_again
+    needless = after.sent_twice - before.sent_twice
+    received = after.data_segments_in - before.data_segments_in
+    odd = after.out_of_order - before.out_of_order
+    odd_per_loss = 1 + after.min_rtt_us / 1000 / _EVERY_MS
+    down = max(0, again - needless) / sent if sent >= _LEAST_SEGMENTS else None
+    up = odd / odd_per_loss / received if received >= _LEAST_SEGMENTS else None
+    return _ratio(down), _ratio(up)
+
+
+def _ratio(share: float | None) -> float | None:
+    return None if share is None else round(min(1.0, share), 4)

@@ -23,7 +23,7 @@ from websockets.typing import Subprotocol
 from collectors.http.connection_slots import ConnectionSlots
 from collectors.ip_networks import network_of
 from collectors.reflector import call_echo
-from collectors.reflector.call_echo import CallEcho
+from collectors.reflector.call_echo import BusyCall, CallEcho
 from collectors.reflector.ndt7_server import (
     MalformedRequest,
     Subtest,
@@ -109,7 +109,7 @@ class ReflectorWebServer:
         self._noise = b""
         self._server: Server | None = None
         self._asks: dict[ServerConnection, SubtestRequest] = {}
-        self._tests: dict[ServerConnection, Subtest | CallEcho] = {}
+        self._tests: dict[ServerConnection, Subtest | CallEcho | BusyCall] = {}
         self._calls: set[ServerConnection] = set()
         self._admitted: dict[ServerConnection, asyncio.Task[None]] = {}
         self._networks: dict[ServerConnection, str] = {}
@@ -233,7 +233,9 @@ class ReflectorWebServer:
             return None
         assert isinstance(connection, TestConnection)
         if ask.test == call_echo.TEST:
-            return self._admit_call(connection, ask, holder)
+            self._asks[connection] = ask
+            self._admit_call(connection, holder)
+            return None
         network = network_of(str(connection.remote_address[0]), 24, 56)
         try:
             async with asyncio.timeout(_PLACE_S), self._freed:
@@ -260,26 +262,24 @@ class ReflectorWebServer:
             response.headers[ndt7.CAP_HEADER] = str(round(share_bps))
         return None
 
-    def _admit_call(
-        self, connection: TestConnection, ask: SubtestRequest, holder: str
-    ) -> Response | None:
-        """Takes a slot for a test call, or answers that there is none. They are small,
-        and an office may make several at a time."""
+    def _admit_call(self, connection: TestConnection, holder: str) -> None:
+        """Takes a slot for a test call, or closes it as busy. They are small, and an
+        office may make several at a time."""
+        self._admitted[connection] = asyncio.create_task(
+            self._release(connection), name="call-place"
+        )
         if len(self._calls) >= self._config.calls_at_once or (
             holder and holder in self._testing.values()
         ):
-            return self._busy(connection)
+            self.stats.busy += 1
+            self._tests[connection] = BusyCall(connection)
+            return
         self._calls.add(connection)
         self.stats.calling = len(self._calls)
         self._slots.sign_in(connection, "")
         if holder:
             self._testing[connection] = holder
-        self._admitted[connection] = asyncio.create_task(
-            self._release(connection), name="call-place"
-        )
-        self._asks[connection] = ask
         self._tests[connection] = CallEcho(connection)
-        return None
 
     def _has_place(self, network: str, holder: str) -> bool:
         if holder and holder in self._testing.values():
@@ -327,6 +327,8 @@ class ReflectorWebServer:
             _log.warning("ndt7_test_failed", test=ask.test, error=repr(error))
         finally:
             await self._free(connection)
+        if isinstance(test, BusyCall):
+            return
         if isinstance(test, CallEcho):
             self.stats.calls += 1
         elif ask.test == "download":

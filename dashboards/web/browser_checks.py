@@ -19,11 +19,16 @@ JUDGED: Mapping[str, str] = {
     "rtt": "rtt_p95_ms",
     "jitter": "jitter_p95_ms",
     "late": "loss_mean_ratio",
+    "lost": "loss_mean_ratio",
 }
-# The figures of the form, and the most that a check can find. Speeds may be empty.
+# The figures of the form, and the most that a check can find. The last may be empty.
 _MOST: Mapping[str, float] = {"rtt_ms": 60_000, "jitter_ms": 60_000, "late_ratio": 1}
-_MOST_SPEEDS: Mapping[str, float] = {"down_mbps": 100_000, "up_mbps": 100_000}
-FIELDS = (*_MOST, *_MOST_SPEEDS, "is_away")
+_MAYBE: Mapping[str, float] = {
+    "down_mbps": 100_000,
+    "up_mbps": 100_000,
+    "lost_ratio": 1,
+}
+FIELDS = (*_MOST, *_MAYBE, "is_away")
 _LONGEST = 40
 _WORDS: Mapping[Level, str] = {
     "ok": "Yes, ready for calls",
@@ -51,12 +56,14 @@ def read_check(fields: Mapping[str, str]) -> BrowserCheck:
     rtt_ms, jitter_ms, late_ratio = (
         _read(fields.get(name, ""), most) for name, most in _MOST.items()
     )
-    down_mbps, up_mbps = (
+    down_mbps, up_mbps, lost_ratio = (
         _read(fields[name], most) if fields.get(name) else None
-        for name, most in _MOST_SPEEDS.items()
+        for name, most in _MAYBE.items()
     )
     is_away = fields.get("is_away") == "1"
-    return BrowserCheck(rtt_ms, jitter_ms, late_ratio, down_mbps, up_mbps, is_away)
+    return BrowserCheck(
+        rtt_ms, jitter_ms, late_ratio, down_mbps, up_mbps, is_away, lost_ratio
+    )
 
 
 def judge_check(sent: SentCheck) -> JudgedCheck:
@@ -67,10 +74,14 @@ def judge_check(sent: SentCheck) -> JudgedCheck:
         ("Time for a word and back", "rtt", check.rtt_ms),
         ("How unevenly it arrives", "jitter", check.jitter_ms),
         ("Arrives too late", "late", check.late_ratio),
+        ("Lost on the way", "lost", check.lost_ratio),
     ):
         criterion = call_quality.BY_FIELD[JUDGED[name]]
-        levels.append(criterion.level(value))
         good = f"at most {criterion.limit(criterion.good)}"
+        if value is None:
+            rows.append((title, "not measured", good))
+            continue
+        levels.append(criterion.level(value))
         rows.append((title, criterion.value_text(value), good))
     for title, speed in (("Download", check.down_mbps), ("Upload", check.up_mbps)):
         shown = "not measured" if speed is None else figure_text.rate(speed * 1e6)

@@ -16,6 +16,9 @@ _BYTES = struct.Struct("=120xQQ")
 _MIN_RTT = struct.Struct("=148xI")
 _TIMES = struct.Struct("=168xQQQ")
 _SENT = struct.Struct("=200xQQ")
+_AGAIN = struct.Struct("=100xI")
+_SEGMENTS = struct.Struct("=152xII")
+_ODD = struct.Struct("=216xI4xI")
 
 
 class TcpInfo(NamedTuple):
@@ -32,6 +35,13 @@ class TcpInfo(NamedTuple):
     busy_us: int
     rwnd_limited_us: int
     sndbuf_limited_us: int
+    # In segments: with data in both directions, sent again, of which not needed, and
+    # received before an earlier one.
+    data_segments_in: int = 0
+    data_segments_out: int = 0
+    sent_again: int = 0
+    sent_twice: int = 0
+    out_of_order: int = 0
 
 
 class _Socket(Protocol):
@@ -62,12 +72,14 @@ def keep_little_waiting(connection: _Socket | None, octets: int) -> None:
 
 def read_tcp_info(raw: bytes) -> TcpInfo:
     """Returns the kernel's structure, however long its version of it is."""
-    raw = raw.ljust(216, b"\0")
+    raw = raw.ljust(228, b"\0")
     rtt, rtt_var = _RTT.unpack_from(raw)
     acked, received = _BYTES.unpack_from(raw)
     busy, rwnd_limited, sndbuf_limited = _TIMES.unpack_from(raw)
     sent, retransmitted = _SENT.unpack_from(raw)
-    (min_rtt,) = _MIN_RTT.unpack_from(raw)
+    (min_rtt,), (sent_again,) = _MIN_RTT.unpack_from(raw), _AGAIN.unpack_from(raw)
+    segments_in, segments_out = _SEGMENTS.unpack_from(raw)
+    sent_twice, out_of_order = _ODD.unpack_from(raw)
     return TcpInfo(
         rtt_us=rtt,
         rtt_var_us=rtt_var,
@@ -80,4 +92,9 @@ def read_tcp_info(raw: bytes) -> TcpInfo:
         busy_us=busy,
         rwnd_limited_us=rwnd_limited,
         sndbuf_limited_us=sndbuf_limited,
+        data_segments_in=segments_in,
+        data_segments_out=segments_out,
+        sent_again=sent_again,
+        sent_twice=sent_twice,
+        out_of_order=out_of_order,
     )

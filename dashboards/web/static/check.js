@@ -15,6 +15,8 @@
   const EVERY_MS = 20, OCTETS = 160, LATE_MS = 200;
   // A page that did nothing for so long was asleep: its messages were not sent in time.
   const ASLEEP_MS = 3000;
+  // The close code of a reflector that has no place (RFC 6455, "try again later").
+  const BUSY = 1013;
   const MESSAGES = Number(given.messages), MOST = Number(given.octets);
 
   const say = (text) => {
@@ -47,14 +49,22 @@
   const call = async () => {
     const link = await open(given.call, given.callProtocol);
     const sent = [], trips = new Map();
+    let lost;
     link.onmessage = (event) => {
+      if (typeof event.data === "string") {
+        const known = Object.values(JSON.parse(event.data)).filter((share) => share !== null);
+        if (known.length) lost = Math.max(...known);
+        link.close();
+        return;
+      }
       const number = new DataView(event.data).getUint32(0);
       if (number < sent.length) trips.set(number, performance.now() - sent[number]);
     };
     await new Promise((done, failed) => {
       let complete = false;
-      link.onclose = () => {
+      link.onclose = (event) => {
         clearInterval(timer);
+        if (event.code === BUSY) failed(new Error("busy"));
         // What was measured until then would look like a good call.
         if (complete) done();
         else failed(new Error("cut"));
@@ -80,7 +90,10 @@
         if (sent.length >= MESSAGES) {
           complete = true;
           clearInterval(timer);
-          setTimeout(() => { link.close(); setTimeout(done, 3000); }, 1500);
+          // Then the reflector says what was lost on the way, and sent again.
+          const end = () => { link.close(); setTimeout(done, 3000); };
+          const asked = () => { if (link.readyState === WebSocket.OPEN) link.send("end"); setTimeout(end, 2000); };
+          setTimeout(asked, 1500);
         }
       }, EVERY_MS / 2);
     });
@@ -93,7 +106,7 @@
       if (all[n] !== undefined && all[n - 1] !== undefined)
         steps.push(Math.abs(all[n] - all[n - 1]));
     const late = all.filter((trip) => trip === undefined || trip > least + LATE_MS);
-    return { rtt: p95(known), jitter: p95(steps), late: late.length / all.length };
+    return { rtt: p95(known), jitter: p95(steps), late: late.length / all.length, lost };
   };
 
   const download = async () => {
@@ -164,6 +177,8 @@
         "The voice arrives unevenly: it will break up."],
       ["late", "Arrives too late", `${(100 * found.late).toFixed(1)}%`, (x) => `at most ${+(100 * x).toFixed(2)}%`,
         "Too much of the voice arrives late: words will be missing."],
+      ["lost", "Lost on the way", found.lost === undefined ? "not measured" : `${(100 * found.lost).toFixed(1)}%`, (x) => `at most ${+(100 * x).toFixed(2)}%`,
+        "Packets are lost on the way: in calls words will be missing."],
     ];
     let worst = 0;
     const reasons = [];
@@ -212,7 +227,7 @@
     const form = at("send");
     if (form) {
       const measured = {
-        rtt_ms: found.rtt, jitter_ms: found.jitter, late_ratio: found.late,
+        rtt_ms: found.rtt, jitter_ms: found.jitter, late_ratio: found.late, lost_ratio: found.lost,
         down_mbps: found.down, up_mbps: found.up, is_away: found.away ? 1 : 0,
       };
       for (const [name, value] of Object.entries(measured))
@@ -224,6 +239,7 @@
 
   const FAILED = {
     closed: "The council's test server could not be reached, or is busy. Check that other pages load. Then reload this page and try again in some minutes. If other pages load and this goes on, the network may block this test: tell IT.",
+    busy: "The council's test server is busy with other people's checks, so nothing was measured. Press the button again in a minute.",
     cut: "The connection to the council's test server broke off during the test, so there is no result. A call would have broken off too, unless the test server itself failed. Try again.",
     few: "Hardly anything of the test call came back: a call would not work from here at present. Move nearer to the Wi-Fi, or use a cable, and try again.",
     asleep: "This device or this page was asleep during the test, so there is no result. Keep this page in front and try again.",
