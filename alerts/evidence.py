@@ -22,6 +22,7 @@ from alerts.power_feeds import describe_feed, feed_state
 from alerts.situation import UNREACHABLE, Situation
 from alerts.window import Window
 from collectors.few_names import few_names
+from collectors.natural_order import natural_order
 from probes.wire.counted_text import DOES_NOT_ANSWER, counted, counted_part
 
 _SHUT = 2
@@ -55,7 +56,8 @@ class _View(NamedTuple):
 
     def names(self, devices: Collection[str]) -> str:
         """`a, b, c and 4 more`."""
-        return few_names([self.name(each) for each in sorted(devices)], _MOST_NAMES)
+        names = sorted(map(self.name, devices), key=natural_order)
+        return few_names(names, _MOST_NAMES)
 
     @property
     def behind(self) -> set[str]:
@@ -199,7 +201,9 @@ def _diagnose_site(view: _View) -> NamedCause:
         and series.last_ms > view.alert_state.since_ms
     ]
     if up:
-        evidence.append(Evidence(f"its line {', '.join(sorted(up))} is up"))
+        evidence.append(
+            Evidence(f"its line {', '.join(sorted(up, key=natural_order))} is up")
+        )
         sure = "Likely its power or its router: its line is up."
     else:
         sure = (
@@ -223,9 +227,9 @@ def _diagnose_supplier(view: _View) -> NamedCause:
     ]
     well = lines_up(supplier, began_ms, view.window)
     sites = {f.line.site for f in own}
+    listed = view.estate_index.sites
     named = sorted(
-        view.estate_index.sites[site].name
-        for site in sites & view.estate_index.sites.keys()
+        (listed[site].name for site in sites & listed.keys()), key=natural_order
     )
     apart_ms = max((f.since_ms for f in own), default=began_ms) - began_ms
     evidence = [

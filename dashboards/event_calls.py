@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from collectors.call_measurements import PERIOD_S
 from collectors.calls.stream_figures import FEW_STREAMS
 from collectors.estate.estate_model import Room
+from collectors.natural_order import natural_order
 from collectors.store.query import Pick, Query, Row, Where
 from dashboards.row_values import float_value, weighted_mean
 
@@ -103,7 +104,11 @@ def event_calls(
         found.append(
             EventCalls(event, site, state, poor, streams, room_poor, room_streams)
         )
-    return tuple(sorted(found, key=lambda one: (-one.event.from_ms, one.event.room)))
+    return tuple(
+        sorted(
+            found, key=lambda one: (-one.event.from_ms, natural_order(one.event.room))
+        )
+    )
 
 
 def past_events(rows: Iterable[Row]) -> list[PastEvent]:

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import msgspec
 
 from collectors.ingest.registry_records import EnrolledAgent
+from collectors.natural_order import natural_order
 from probes.wire.counted_text import counted
 
 State = Literal["enrolled", "silent", "replaced", "revoked"]
@@ -59,7 +60,9 @@ def select(
 ) -> list[tuple[EnrolledAgent, State]]:
     """The laptops that were asked for, by home site."""
     chosen = []
-    for agent in sorted(agents, key=lambda agent: (agent.home_site, agent.agent)):
+    for agent in sorted(
+        agents, key=lambda agent: (natural_order(agent.home_site), agent.agent)
+    ):
         state = state_of(agent, now_ms, wish.silent_days)
         if (
             wish.site in ("", agent.home_site)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from collectors.estate.estate_model import Device, Estate
+from collectors.natural_order import natural_order
 from collectors.topology.device_matching import DeviceDirectory, short_name
 from collectors.topology.dominators import distances, dominators
 from collectors.topology.neighbour_records import DeviceNeighbour, LocalSystem
@@ -102,7 +103,12 @@ def build_graph(
         parents,
         frozenset(discovered),
         _find_uplinks(links, parents, distance),
-        tuple(sorted(set(unknown), key=lambda u: (u.device, u.port, u.name))),
+        tuple(
+            sorted(
+                set(unknown),
+                key=lambda u: (natural_order(u.device), natural_order(u.port), u.name),
+            )
+        ),
         tuple(findings),
     )
 
@@ -217,7 +223,10 @@ def _find_uplinks(
             if parents.get(far) == near or (nearer and parents.get(near) != far):
                 ports = {pair[side] for pair in link.ports if pair[side]}
                 uplinks.setdefault(far, set()).update(ports)
-    return {device: tuple(sorted(ports)) for device, ports in sorted(uplinks.items())}
+    return {
+        device: tuple(sorted(ports, key=natural_order))
+        for device, ports in sorted(uplinks.items())
+    }
 
 
 def _match_cables(
@@ -244,7 +253,7 @@ def _match_cables(
     else:
         cables += [(port, _best_name(texts)) for port, texts in rest_a.items()]
         cables += [(_best_name(texts), port) for port, texts in rest_b.items()]
-    return tuple(sorted(cables))
+    return tuple(sorted(cables, key=lambda cable: tuple(map(natural_order, cable))))
 
 
 def _remote_ports(reports: Sequence[DeviceNeighbour]) -> dict[str, list[str]]:

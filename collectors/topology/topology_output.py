@@ -8,6 +8,7 @@ from rich.console import Console
 
 from collectors.estate.estate_model import Estate
 from collectors.json_text import json_text
+from collectors.natural_order import natural_order
 from collectors.terminal_tables import TerminalTable
 from collectors.topology.site_graph import Link, TopologyGraph
 
@@ -39,7 +40,9 @@ def show(graph: TopologyGraph, estate: Estate, console: Console) -> None:
         | graph.parents.keys()
         | set(graph.parents.values())
     )
-    for device in sorted(estate.devices, key=lambda d: (d.site, d.id)):
+    for device in sorted(
+        estate.devices, key=lambda d: (natural_order(d.site), natural_order(d.id))
+    ):
         if device.id in linked:
             devices.add_row(
                 device.id,

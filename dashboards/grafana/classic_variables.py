@@ -7,6 +7,8 @@ from typing import Any
 from dashboards.grafana.board_variables import Variable
 
 _NOT_HIDDEN, _HIDDEN = 0, 2
+# `VariableSort.naturalAsc`.
+_NATURAL_ORDER = 7
 
 
 def variable_json(variable: Variable, source: dict[str, str]) -> dict[str, Any]:
@@ -46,8 +48,10 @@ def _query(variable: Variable, source: dict[str, str]) -> dict[str, Any]:
         "definition": variable.query(),
         # At every change of the time range.
         "refresh": 2,
-        # A query of its own returns the worst first, which sorting would undo.
-        "sort": 0 if variable.influxql else 1,
+        # A query of its own returns the worst first, which sorting would undo. Other
+        # names are in natural order (2 before 10); Grafana before 10.4 does not know
+        # it, and keeps the alphabetical one of the store.
+        "sort": 0 if variable.influxql else _NATURAL_ORDER,
         "regex": variable.regex,
         "multi": variable.multiple,
         "includeAll": variable.multiple,

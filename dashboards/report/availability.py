@@ -40,6 +40,15 @@ class Availability:
         return 1 - self.open_down_ms / self.open_observed_ms
 
     @property
+    def rank(self) -> float:
+        """`ratio`, for sorting: what was not observed comes last."""
+        return 2.0 if self.ratio is None else self.ratio
+
+    @property
+    def open_rank(self) -> float:
+        return 2.0 if self.open_ratio is None else self.open_ratio
+
+    @property
     def observed_ratio(self) -> float:
         """Share of the month, without planned maintenance, that was observed."""
         expected = self.month_ms - self.maintenance_ms

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from collectors.local_days import add_months, local_date, midnight_ms
+from collectors.natural_order import natural_order
 from collectors.store.query import Pick, Query, Row, Where
 from dashboards.observed import Span
 from dashboards.report.report_queries import AskStore, site_filter
@@ -61,7 +62,9 @@ def exported_sites(rows: Iterable[Row], span: Span) -> tuple[ExportedSite, ...]:
     for row in rows:
         if _is_within(row, span) and float_value(row, "classified_sum"):
             of_site.setdefault(row.tags["site"], []).append(row)
-    return tuple(_exported(site, of_site[site]) for site in sorted(of_site))
+    return tuple(
+        _exported(site, of_site[site]) for site in sorted(of_site, key=natural_order)
+    )
 
 
 def _is_within(row: Row, span: Span) -> bool:

@@ -18,6 +18,7 @@ from collectors.estate import Site
 from collectors.estate.opening_hours import OpeningHours, open_spans, usual_hours
 from collectors.experience.group_figures import rounded
 from collectors.local_days import local_date
+from collectors.natural_order import natural_order
 from collectors.store.answer_series import AnswerSeries, query_series
 from collectors.store.query import Store
 from dashboards.missing_figures import LaptopCounts, laptops_query
@@ -109,7 +110,9 @@ class Calls:
     def groups(self, by: str) -> tuple[GroupFigures, ...]:
         """Returns all groups of a kind. Offices and homes are always included, even if
         one may not be shown."""
-        names = sorted(group for kind, group in self.month if kind == by)
+        names = sorted(
+            (group for kind, group in self.month if kind == by), key=natural_order
+        )
         if by == "place":
             names = list(dict.fromkeys(("office", "home", *names)))
         return tuple(self.group(by, name) for name in names)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alerts.alert_access import list_silences, recent_alerts
 from collectors.estate import Estate, Site, known_names
+from collectors.natural_order import natural_order
 from collectors.store.memory_release import SparingStore, release_memory
 from collectors.store.query import Store
 from dashboards.report.month import ReportPeriod
@@ -50,7 +51,7 @@ def select_sites(estate: Estate, site: str | None) -> list[Site]:
     if site is None:
         if not estate.sites:
             raise ReportError("the estate lists no site to report on")
-        return list(estate.sites)
+        return sorted(estate.sites, key=lambda site: natural_order(site.name))
     if unknown := known_names.unknown_name_text(estate, "site", site):
         raise ReportError(unknown)
     return [estate.site(site)]

@@ -25,6 +25,7 @@ from collectors.experience.group_figures import (
     NOT_MEASURED,
     TOO_FEW_LAPTOPS,
 )
+from collectors.natural_order import natural_order
 from collectors.store.query import Pick, Query, Row
 from dashboards.observed import Span
 from dashboards.report.report_queries import AskStore
@@ -127,7 +128,10 @@ def parity_figures(
     for row in rows:
         key = (row.tags["by"], row.tags["group"], row.tags["part"])
         by_group.setdefault(key, []).append(row)
-    groups = sorted({key[:2] for key in by_group} - {("all", "all")})
+    groups = sorted(
+        {key[:2] for key in by_group} - {("all", "all")},
+        key=lambda group: (group[0], natural_order(group[1])),
+    )
     return tuple(
         _figures(part, *group, by_group.get((*group, part.name), []), margins)
         for group in (("all", "all"), *groups)

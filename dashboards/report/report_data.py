@@ -14,6 +14,7 @@ from collectors.estate import Estate, Site
 from collectors.estate.opening_hours import OpeningHours
 from collectors.experience.groups import LEAST
 from collectors.local_days import local_date
+from collectors.natural_order import natural_order
 from collectors.store.memory_release import release_memory
 from collectors.store.query import Store
 from dashboards.event_calls import EventCalls, event_calls, event_queries
@@ -227,7 +228,7 @@ async def gather_content(
     values = line_values(
         [line for site in sites_figures for line in site.lines],
         estate.lines,
-        {site.id: site.name for site in sites},
+        {site.id: site.name for site in estate.sites},
         local_date(now_ms, month.zone),
         month.zone,
     )
@@ -342,12 +343,7 @@ def _site_figures(
         for device in inputs.estate.devices
         if device.site == site.id and device.poll
     ]
-    devices.sort(
-        key=lambda figures: (
-            2.0 if figures.availability.ratio is None else figures.availability.ratio,
-            figures.device.id,
-        )
-    )
+    devices.sort(key=lambda one: (one.availability.rank, natural_order(one.name)))
     return report_figures.SiteFigures(
         site=site,
         availability=availability(pieces, *inputs.span, site.hours, planned),

@@ -3,11 +3,11 @@ what is not measured. Pure: rows in."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from collectors.estate import Device
+from collectors.natural_order import natural_order
 from collectors.store.query import Row
 from dashboards import figure_text
 from dashboards.web.health import DevicePart, device_part
@@ -59,14 +59,16 @@ def device_neighbours(
         )
 
     found = [neighbour(row) for row in rows]
-    return sorted(found, key=lambda one: (natural_key(one.port), one.name))
+    return sorted(
+        found, key=lambda one: (natural_order(one.port), natural_order(one.name))
+    )
 
 
 def device_sensors(rows: Iterable[Row]) -> list[DevicePart]:
     """Returns all sensors, those with a problem first."""
     return sorted(
         map(device_part, rows),
-        key=lambda part: (-(part.severity or 0), part.kind, natural_key(part.name)),
+        key=lambda part: (-(part.severity or 0), part.kind, natural_order(part.name)),
     )
 
 
@@ -82,7 +84,7 @@ def device_loads(
             name = next(iter(row.tags.values()), "")
             ratio = float(use) if isinstance(use, int | float) else None
             loads.append(DeviceLoad(kind, name, ratio))
-    return sorted(loads, key=lambda load: (load.kind, natural_key(load.name)))
+    return sorted(loads, key=lambda load: (load.kind, natural_order(load.name)))
 
 
 def not_measured(
@@ -155,10 +157,3 @@ def _ports_not_measured(ports: Sequence[PortNow]) -> list[str]:
             "not count them."
         )
     return sentences
-
-
-def natural_key(text: str) -> list[object]:
-    """A key in which `Gi1/0/2` comes before `Gi1/0/10`. Texts and numbers alternate,
-    so that they are never compared with each other."""
-    parts = re.split(r"([0-9]+)", text)
-    return [int(part) if at % 2 else part for at, part in enumerate(parts)]

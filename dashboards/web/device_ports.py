@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from collectors.natural_order import natural_order
 from collectors.store.query import Row
 from dashboards.state_levels import Level
-from dashboards.web.device_page_lists import ShownNeighbour, natural_key
+from dashboards.web.device_page_lists import ShownNeighbour
 from dashboards.web.device_queries import KNOWN_MS
 from dashboards.web.page_queries import DAY_MS
 from dashboards.web.ports import PortNow, port_now
@@ -112,7 +113,7 @@ def device_ports(
         level, word = port_state(row, port.is_faulty)
         if not is_current and word != "No data":
             level, word = "none", f"Not known (was: {word.lower()})"
-        seen = tuple(sorted(behind.get(port.port, ())))
+        seen = tuple(sorted(behind.get(port.port, ()), key=natural_order))
         ports.append(DevicePort(port, level, word, seen, uses.get(port.port)))
     return ports
 
@@ -151,7 +152,7 @@ def port_counts(ports: Iterable[DevicePort]) -> list[tuple[str, str, int]]:
     return [count for count in counts if count[2]]
 
 
-def _place(row: Row) -> tuple[float, list[object]]:
+def _place(row: Row) -> tuple[float, str]:
     index = row.values.get("if_index_last")
     known = float(index) if isinstance(index, int | float) else float("inf")
-    return known, natural_key(row.tags.get("port", ""))
+    return known, natural_order(row.tags.get("port", ""))

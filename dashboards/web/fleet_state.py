@@ -23,6 +23,7 @@ from collectors.ingest.rings import (
     ring_states,
     software_counts,
 )
+from collectors.natural_order import natural_order
 from collectors.store.query import Pick, Query, Row, Where
 from dashboards.row_values import float_value
 from dashboards.web.list_page import ListPage, list_page
@@ -197,7 +198,7 @@ def fleet(
             for ring in rings
         ),
         tuple(software_counts(agent for agent in agents if agent.counts)),
-        tuple(sorted({laptop.site for laptop in laptops})),
+        tuple(sorted({laptop.site for laptop in laptops}, key=natural_order)),
         None if isinstance(expected, str) else expected,
         expected if isinstance(expected, str) else "",
     )
@@ -235,7 +236,7 @@ def list_laptops(laptops: Iterable[Laptop], wanted: Filter) -> ListPage[Laptop]:
         key=lambda laptop: (
             not laptop.remarks,
             laptop.state != "silent",
-            laptop.site,
+            natural_order(laptop.site),
             laptop.agent,
         ),
     )

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from collectors.natural_order import natural_order
 from collectors.snmp.tables.quantities import SENSORS
 from collectors.store.query import Row
 from dashboards import figure_text
@@ -92,7 +93,13 @@ def health(
 ) -> DeviceHealth:
     parts = [device_part(row) for row in sensors or ()]
     faults = [part for part in parts if (part.severity or 0) > 0]
-    faults.sort(key=lambda part: (-(part.severity or 0), part.device, part.name))
+    faults.sort(
+        key=lambda part: (
+            -(part.severity or 0),
+            natural_order(part.device),
+            natural_order(part.name),
+        )
+    )
     return DeviceHealth(
         known=sensors is not None and findings is not None,
         faults=tuple(faults),
@@ -174,7 +181,9 @@ def _batteries(rows: Iterable[Row]) -> Iterable[Battery]:
     by_device: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_device[row.tags.get("device", "")].append(row)
-    for device, own in sorted(by_device.items()):
+    for device, own in sorted(
+        by_device.items(), key=lambda item: natural_order(item[0])
+    ):
         if not any(
             row.tags.get("role") == "ups" or row.tags.get("class") == "runtime"
             for row in own
@@ -223,7 +232,9 @@ def _findings(rows: Iterable[Row]) -> list[HealthFinding]:
         for row in rows
         if row.values.get("active_last")
     ]
-    return sorted(findings, key=lambda finding: (finding.device, finding.finding))
+    return sorted(
+        findings, key=lambda finding: (natural_order(finding.device), finding.finding)
+    )
 
 
 def _clients(rows: Iterable[Row]) -> dict[str, int]:

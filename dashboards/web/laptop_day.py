@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from collectors.natural_order import natural_order
 from collectors.server_measurements import CATALOGUE
 from collectors.store.query import Pick, Query, Row, Where
 from probes.wire.catalogue import Measurement
@@ -174,4 +175,6 @@ def _since_joined(ordered: Sequence[PlacedResult]) -> Sequence[PlacedResult]:
 def _latest(ordered: Sequence[PlacedResult]) -> list[Result]:
     """The last result of each probe and target."""
     latest = {(each.result.probe, each.result.target): each.result for each in ordered}
-    return sorted(latest.values(), key=lambda result: (result.probe, result.target))
+    return sorted(
+        latest.values(), key=lambda result: (result.probe, natural_order(result.target))
+    )

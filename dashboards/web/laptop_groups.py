@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from collectors.natural_order import natural_order
 from collectors.store.query import Row
 from dashboards.missing_figures import why_missing
 
@@ -49,5 +50,9 @@ def groups(rows: Sequence[Row] | None, by: str) -> list[Group]:
         for group, row in newest.items()
     ]
     return sorted(
-        figures, key=lambda group: (-group.values.get("agents_last", 0), group.group)
+        figures,
+        key=lambda group: (
+            -group.values.get("agents_last", 0),
+            natural_order(group.group),
+        ),
     )

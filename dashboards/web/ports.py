@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from collectors.natural_order import natural_order
 from collectors.store.query import Row
 from dashboards.state_levels import Level
 
@@ -83,14 +84,14 @@ def ports(
             not p.is_down_unexpectedly,
             not p.is_faulty,
             -p.use,
-            p.device,
-            p.port,
+            natural_order(p.device),
+            natural_order(p.port),
         )
     )
     shown = set(notable)
     rest = [p for p in every if p not in shown]
     quiet = [p for p in rest if p.up or (p.up is None and p.in_bps is not None)]
-    quiet.sort(key=lambda p: (-p.use, p.device, p.port))
+    quiet.sort(key=lambda p: (-p.use, natural_order(p.device), natural_order(p.port)))
     return PortList(
         tuple(notable[:limit]),
         len(notable[limit:]),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from alerts.live_events.speed_test_freezes import FREEZE_LEAD_MS, frozen_span
 from alerts.silence import Silence
 from collectors.estate.estate_model import Estate, Room
+from collectors.natural_order import natural_order
 from collectors.store.query import Row
 from dashboards import figure_text
 from dashboards.state_levels import LEVEL_ORDER, Level
@@ -173,7 +174,7 @@ def in_order(cards: Sequence[RoomCard], now_ms: int) -> list[RoomCard]:
             LEVEL_ORDER[card.level] if card.is_due(now_ms) else 0,
             card.starts_ms is None,
             card.starts_ms or 0,
-            card.room.id,
+            natural_order(card.room.name or card.room.id),
         ),
     )
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from collectors.estate.estate_model import Room
+from collectors.natural_order import natural_order
 from collectors.store.query import Row
 from dashboards.chart import Chart
 from dashboards.event_calls import event_calls, event_queries
@@ -164,7 +165,9 @@ def _charts(
             rate,
             least_top=1000.0,
         )
-        for n, ((device, port), rows) in enumerate(sorted(by_port.items()))
+        for n, ((device, port), rows) in enumerate(
+            sorted(by_port.items(), key=lambda item: tuple(map(natural_order, item[0])))
+        )
     ]
     kinds: list[tuple[str, str, str, Callable[[float], str], float]] = [
         ("errors", "Damaged packets", "in_errors_per_s_mean", per_second, 0.0),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from collectors.estate import Device
+from collectors.natural_order import natural_order
 from collectors.store.query import Row
 from dashboards.web.site_filter import MAX_TEXT, SiteFilter, matching
 from dashboards.web.site_state import SiteNow
@@ -51,11 +52,12 @@ def has_text(text: str, known: Iterable[str]) -> bool:
 
 def find_devices(devices: Iterable[Device], text: str) -> list[Device]:
     """Returns the devices whose id, name or address has that text."""
-    return [
+    found = (
         device
         for device in devices
         if has_text(text, (device.id, device.name, str(device.address)))
-    ]
+    )
+    return sorted(found, key=lambda device: natural_order(device.name or device.id))
 
 
 def found_ports(answers: Iterable[Iterable[Row]]) -> list[FoundPort]:
@@ -69,7 +71,8 @@ def found_ports(answers: Iterable[Iterable[Row]]) -> list[FoundPort]:
         for rows in answers
         for row in rows
     }
-    return [ports[key] for key in sorted(ports)]
+    order = sorted(ports, key=lambda key: tuple(map(natural_order, key)))
+    return [ports[key] for key in order]
 
 
 def search(

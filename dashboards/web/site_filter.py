@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from collectors.natural_order import natural_order
 from dashboards.state_levels import Level
 from dashboards.web.list_page import page_number
 from dashboards.web.site_state import SiteNow
@@ -107,7 +108,7 @@ def grouped(
     groups: dict[str, list[SiteNow]] = {}
     for site in sites:
         groups.setdefault(getattr(site.site, by), []).append(site)
-    named = sorted(groups, key=lambda name: (not name, name.casefold()))
+    named = sorted(groups, key=lambda name: (not name, natural_order(name)))
     return [
         (name or f"{GROUPINGS[by]} not listed", tuple(groups[name])) for name in named
     ]
@@ -116,7 +117,7 @@ def grouped(
 def group_names(sites: Iterable[SiteNow], by: str) -> list[str]:
     """Returns the names that sites have of a grouping."""
     names = {getattr(site.site, by) for site in sites} - {""}
-    return sorted(names, key=str.casefold)
+    return sorted(names, key=natural_order)
 
 
 def _has_words(words: Iterable[str], site: SiteNow) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from alerts.alert import Alert
 from alerts.rule import CUT_OFF
 from collectors.estate import Device, Estate, Line, Site
+from collectors.natural_order import natural_order
 from collectors.store.query import Row
 from dashboards.row_values import float_value
 from dashboards.state_levels import LEVEL_ORDER, Level, use_level
@@ -109,7 +110,8 @@ def devices_now(
         known = newest.get(row.tags.get("device", ""))
         if known is None or (row.time_ms or 0) >= (known.time_ms or 0):
             newest[row.tags.get("device", "")] = row
-    return [_device(device, newest.get(device.id), now_ms) for device in devices]
+    listed = sorted(devices, key=lambda device: natural_order(device.name or device.id))
+    return [_device(device, newest.get(device.id), now_ms) for device in listed]
 
 
 def _device(device: Device, row: Row | None, now_ms: int) -> DeviceNow:
@@ -151,7 +153,10 @@ def lines_now(
     for alert in alerts:
         if alert.state == "firing" and alert.severity != "info":
             about.setdefault(alert.subject.get("line", ""), []).append(alert)
-    return [_line(line, by_line.get(line.id), about.get(line.id, [])) for line in lines]
+    listed = sorted(
+        lines, key=lambda line: (line.role == "backup", natural_order(line.id))
+    )
+    return [_line(one, by_line.get(one.id), about.get(one.id, [])) for one in listed]
 
 
 def _line(line: Line, row: Row | None, alerts: Sequence[Alert]) -> LineNow:
@@ -296,7 +301,12 @@ def worst_first(sites: Iterable[SiteNow]) -> list[SiteNow]:
     ranks = {"high": 0, "normal": 1, "low": 2}
 
     def urgency(s: SiteNow) -> tuple[int, bool, int, str]:
-        return LEVEL_ORDER[s.level], s.word != "Down", ranks[s.site.criticality], s.name
+        return (
+            LEVEL_ORDER[s.level],
+            s.word != "Down",
+            ranks[s.site.criticality],
+            natural_order(s.name),
+        )
 
     return sorted(sites, key=urgency)
 

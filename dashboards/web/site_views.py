@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from collectors.estate import Estate, Site
+from collectors.natural_order import natural_order
 from dashboards.chart import Chart, strip
 from dashboards.figure_text import percent, rate
 from dashboards.port_descriptions import latest_descriptions
@@ -76,7 +77,9 @@ class SiteViews:
         found = answer_marks(rows or (), span, shown.mark_ms, blind)
         return {
             device: strip(f"day-{n}", f"{device}: the last {shown.label}", marks)
-            for n, (device, marks) in enumerate(sorted(found.items()))
+            for n, (device, marks) in enumerate(
+                sorted(found.items(), key=lambda item: natural_order(item[0]))
+            )
         }
 
     async def line_charts(

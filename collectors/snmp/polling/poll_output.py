@@ -6,12 +6,12 @@ rows.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.text import Text
 
+from collectors.natural_order import natural_order
 from collectors.snmp.polling.device_facts import DeviceFacts
 from collectors.snmp.polling.health_rows import severity
 from collectors.snmp.profiles.readings import Mempool, Sensor, Storage
@@ -173,7 +173,7 @@ def _sensors(sensors: Iterable[Sensor]) -> Iterator[TerminalTable | str]:
         if not (rating == 0 and sensor.state)
     ]
     rest.sort(
-        key=lambda pair: (-(pair[0] or 0), pair[1].class_, _natural(pair[1].descr))
+        key=lambda pair: (-(pair[0] or 0), pair[1].class_, natural_order(pair[1].descr))
     )
     if rest:
         rows = TerminalTable(
@@ -195,14 +195,6 @@ def _sensors(sensors: Iterable[Sensor]) -> Iterator[TerminalTable | str]:
         yield "Normal: " + "; ".join(
             f"{', '.join(names)} ({state})" for state, names in by_state.items()
         )
-
-
-def _natural(text: str) -> list[tuple[int, str]]:
-    """Sorts `Fan 2` before `Fan 10`."""
-    return [
-        (int(part), "") if part.isdecimal() and part.isascii() else (-1, part)
-        for part in re.split(r"([0-9]{1,18})", text)
-    ]
 
 
 def _value(sensor: Sensor) -> str:

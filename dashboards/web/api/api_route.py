@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from collectors.natural_order import natural_order
 from dashboards.web.api.api_access import Caller
 from dashboards.web.visitors import Right
 
@@ -119,7 +120,7 @@ class ApiRoute:
 
 def by_id(item: Any) -> tuple[Any, ...]:
     """The order of a list whose items have ids."""
-    return (item.id,)
+    return (natural_order(item.id) if isinstance(item.id, str) else item.id,)
 
 
 def get_route(

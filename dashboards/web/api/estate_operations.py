@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collectors.natural_order import natural_order
 from dashboards.port_descriptions import latest_descriptions
 from dashboards.query_cache import rounded
 from dashboards.web import device_queries, page_queries
@@ -117,7 +118,7 @@ class EstateOperations:
                 self.ports,
                 PortDocument,
                 query=PortQuery,
-                order=lambda port: (port.name,),
+                order=lambda port: (natural_order(port.name),),
             ),
             get_route(
                 "/devices/{device}/sensors",
@@ -127,7 +128,7 @@ class EstateOperations:
                 self.sensors,
                 SensorDocument,
                 query=Paged,
-                order=lambda sensor: (sensor.kind, sensor.name),
+                order=lambda sensor: (sensor.kind, natural_order(sensor.name)),
             ),
             get_route(
                 "/devices/{device}/neighbours",
@@ -137,7 +138,7 @@ class EstateOperations:
                 self.neighbours,
                 NeighbourDocument,
                 query=Paged,
-                order=lambda one: (one.port, one.name, one.remote_port, one.address),
+                order=_neighbour_order,
             ),
             get_route(
                 "/devices/{device}/events",
@@ -255,6 +256,11 @@ class EstateOperations:
             if device.device.id == id:
                 return device
         raise no_such("device", id)
+
+
+def _neighbour_order(one: NeighbourDocument) -> tuple[str, ...]:
+    names = natural_order(one.port), natural_order(one.name)
+    return (*names, one.remote_port, one.address)
 
 
 def _event_order(event: EventDocument) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from collectors.natural_order import natural_order
 from collectors.store.query import Row
 from dashboards.query_cache import rounded
 from dashboards.web.api.api_paging import Paged
@@ -100,7 +101,7 @@ class ServiceOperations:
                 self.groups,
                 GroupDocument,
                 query=GroupQuery,
-                order=lambda group: (group.by, group.group),
+                order=lambda group: (group.by, natural_order(group.group)),
             ),
             get_route(
                 "/teams",
