@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from probes.wire.counted_text import counted
+
 # What names something: what is quoted, a word with a digit, a word after one of these.
 _NOUNS = (
     "site",
@@ -42,7 +44,7 @@ def _summed_up(alike: list[str]) -> str:
         return first
     examples = [_difference(first, other) for other in others[:_MOST_EXAMPLES]]
     rest = len(others) - len(examples)
-    names = ", ".join(examples) + (f" and {rest} others" if rest else "")
+    names = ", ".join(examples) + (f" and {counted(rest, 'other')}" if rest else "")
     return f"{first} ({len(others)} more like this: {names})"
 
 

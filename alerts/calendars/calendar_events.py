@@ -19,6 +19,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from dateutil.rrule import rruleset, rrulestr
 
+from probes.wire.counted_text import counted
+
 # icalendar's values have dozens of types; what they lack raises, as wrong text does.
 Component = Any
 DAY_MS = 86_400_000
@@ -98,7 +100,7 @@ def read_events(
             )
     more = len(problems) - _MOST_PROBLEMS
     if more > 0:
-        problems[_MOST_PROBLEMS:] = [f"{more} more events cannot be used"]
+        problems[_MOST_PROBLEMS:] = [f"{counted(more, 'more event')} cannot be used"]
     events.sort(key=lambda event: (event.start_ms, event.end_ms, event.uid))
     return CalendarReading(tuple(events), tuple(problems))
 

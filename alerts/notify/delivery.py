@@ -38,6 +38,7 @@ from alerts.outbox_entry import NotificationKind, OutboxEntry
 from collectors.background_tasks import BackgroundTasks
 from collectors.failure_log import FailureLog
 from probes.wire.clock import WallClock
+from probes.wire.counted_text import counted
 from probes.wire.durations import duration_text
 
 _log = structlog.get_logger()
@@ -360,8 +361,8 @@ def delivery_notes(entries: Sequence[OutboxEntry], now_ms: int) -> list[str]:
         over = sum(entry.is_over for entry in entries)
         waited = duration_text((now_ms - min(held)) / 1000)
         digest = (
-            f"Digest of {len(entries)} notifications ({len(entries) - over} problems, "
-            f"{over} over), held for up to"
+            f"Digest of {counted(len(entries), 'notification')} "
+            f"({counted(len(entries) - over, 'problem')}, {over} over), held for up to"
         )
         what = digest if is_digest(entries) else "Held for"
         notes.append(f"{what} {waited} to send you fewer messages.")

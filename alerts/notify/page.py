@@ -20,6 +20,7 @@ import msgspec
 from alerts.alert import SEVERITY_ORDER, Alert, Evidence, Severity
 from alerts.alert_text import describe_affected, owner_text
 from alerts.outbox_entry import AlertPart, NotificationKind
+from probes.wire.counted_text import counted
 from probes.wire.display import displayable, isolated, shortened
 from probes.wire.durations import duration_text
 
@@ -337,7 +338,7 @@ def _subject(items: Sequence[PageAlert], digest: bool, repeats: str) -> str:
     over = sum(item.is_over for item in items)
     problems = len(items) - over
     if digest:
-        others = [f"{problems - 1} more problems"] if problems > 1 else []
+        others = [counted(problems - 1, "more problem")] if problems > 1 else []
         over -= items[0].is_over
         others += [f"{over} over"] if over else []
         more = f" (digest: and {', '.join(others)})" if others else " (digest)"

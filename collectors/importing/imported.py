@@ -283,11 +283,13 @@ def summary(merged: MergeResult, source: str) -> list[str]:
         f"in the estate already: {counted(merged.same, 'device')}"
     ]
     if new.incomplete:
-        sentences.append(f"{len(new.incomplete)} are incomplete: see the comments")
+        sentences.append(
+            f"{counted(len(new.incomplete), 'is', 'are')} incomplete: see the comments"
+        )
     if merged.differences:
         sentences.append(
-            f"{len(merged.differences)} differ (--diff lists them): the values in the "
-            "estate were kept"
+            f"{counted(len(merged.differences), 'differs', 'differ')} (--diff lists "
+            "them): the values in the estate were kept"
         )
     if merged.missing:
         sentences.append(
@@ -299,4 +301,5 @@ def summary(merged: MergeResult, source: str) -> list[str]:
 def _shorten(sentences: Sequence[str], limit: int = 30) -> Iterable[str]:
     yield from sentences[:limit]
     if len(sentences) > limit:
-        yield f"and {len(sentences) - limit} more like these"
+        more = counted(len(sentences) - limit, "more like this", "more like these")
+        yield f"and {more}"

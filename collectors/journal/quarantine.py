@@ -13,6 +13,7 @@ import msgspec
 
 from collectors.batch import Batch
 from probes.wire.atomic_file import replace_file
+from probes.wire.counted_text import counted
 
 _encoder = msgspec.json.Encoder(enc_hook=repr)
 
@@ -40,7 +41,7 @@ class Quarantine:
         """Appends a line. Raises `OSError`."""
         line = _line(batch, reason, now_ms)
         if len(line) > self._max_bytes:
-            reason = f"{reason} (not kept: {len(line)} bytes)"
+            reason = f"{reason} (not kept: {counted(len(line), 'byte')})"
             line = _line(Batch(batch.source, 0, batch.schema, ()), reason, now_ms)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self._path.parent):

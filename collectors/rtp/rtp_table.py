@@ -53,11 +53,11 @@ def stream_remarks(stream: StreamFigures) -> list[str]:
     if stream.late_ratio and stream.late_ratio >= 0.001:
         remarks.append(f"{percentage(stream.late_ratio)} too late to be played")
     if stream.duplicates:
-        remarks.append(f"{stream.duplicates:,} duplicates")
+        remarks.append(counted(stream.duplicates, "duplicate"))
     if stream.reordered:
         remarks.append(f"{stream.reordered:,} out of order")
     if stream.restarts:
-        remarks.append(f"restarted {stream.restarts:,} times")
+        remarks.append(f"restarted {counted(stream.restarts, 'time')}")
     if stream.missed_before:
         remarks.append(f"{counted(stream.missed_before, 'packet')} before the capture")
     if stream.clock_hz is None:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import inspect
 
 from probes.wire.catalogue import did_you_mean
+from probes.wire.counted_text import counted
 from probes.wire.display import shortened
 
 _LONGEST = 60
@@ -53,7 +54,7 @@ def _words(info: inspect.Type) -> str:
 
 def _shown(value: object) -> str:
     if isinstance(value, bytes):
-        return f"{len(value)} bytes"
+        return counted(len(value), "byte")
     try:
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):

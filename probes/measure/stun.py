@@ -10,6 +10,8 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from probes.wire.counted_text import counted
+
 PORT = 3478
 HEAD_BYTES = 20
 TRANSACTION_BYTES = 12
@@ -61,7 +63,9 @@ def read_response(packet: bytes | memoryview) -> StunResponse:
     """Parses a success or error response. Raises `StunError` if it is neither. Broken
     and unknown attributes are skipped."""
     if len(packet) < HEAD_BYTES:
-        raise StunError(f"{len(packet)} octets, expected at least {HEAD_BYTES}")
+        raise StunError(
+            f"{counted(len(packet), 'octet')}, expected at least {HEAD_BYTES}"
+        )
     kind, length, cookie, transaction = _HEAD.unpack_from(packet)
     # RFC 8489 pads to whole words, but Teams relays do not pad their error texts.
     if kind & 0xC000 or cookie != COOKIE:

@@ -19,6 +19,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from probes.wire.counted_text import counted
+
 PORT = 862
 HEAD_BYTES = 44
 # The shortest reply of TWAMP Light, and so the shortest request that is answered: a
@@ -139,7 +141,9 @@ def read_request(packet: bytes | memoryview) -> SenderPacket:
     """Returns a sender's packet. Raises `StampError` if it is too short for a reply of
     the same size."""
     if len(packet) < LIGHT_BYTES:
-        raise StampError(f"{len(packet)} octets, expected at least {LIGHT_BYTES}")
+        raise StampError(
+            f"{counted(len(packet), 'octet')}, expected at least {LIGHT_BYTES}"
+        )
     whole = bytes(packet[:HEAD_BYTES]).ljust(HEAD_BYTES, b"\0")
     sequence, t1, error, ssid = _SENDER.unpack(whole)
     # STAMP's octets 16 to 43 are zero. If they are not, this is padding of TWAMP.
@@ -265,7 +269,9 @@ def read_reply(packet: bytes | memoryview) -> ReflectorReply:
     """Returns the reply of a STAMP or TWAMP Light reflector, ignoring unknown TLVs.
     Raises `StampError` if it is not a reply."""
     if len(packet) < _READABLE_BYTES:
-        raise StampError(f"{len(packet)} octets, expected at least {_READABLE_BYTES}")
+        raise StampError(
+            f"{counted(len(packet), 'octet')}, expected at least {_READABLE_BYTES}"
+        )
     whole = bytes(packet[:HEAD_BYTES]).ljust(HEAD_BYTES, b"\0")
     sequence, t3, error, ssid, t2, asked, t1, _its_error, ttl = _REFLECTED.unpack(whole)
     if error & _PTP:

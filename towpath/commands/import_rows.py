@@ -44,7 +44,7 @@ def report_left_out(
     the sentences `left_out`. Fails if there are no rows then."""
     remarks = [*unread[:SHOWN]]
     if (more := len(unread) - SHOWN) > 0:
-        remarks.append(f"and {more} more rows that cannot be read")
+        remarks.append(f"and {counted(more, 'more row')} that cannot be read")
     for remark in (*remarks, *left_out):
         typer.echo(displayable(f"{file}: {remark}"), err=True)
     if not samples:

@@ -232,7 +232,7 @@ def missing_parts(state: StoryState, laptops: Fleet) -> list[str]:
         why = laptop.trouble or "its reports are accepted but not in the store yet"
         sentences.append(f"laptop {laptop.number} ({laptop.transport}): {why}")
     if len(absent) > _SHOWN:
-        sentences.append(f"and {len(absent) - _SHOWN} more laptops")
+        sentences.append(f"and {counted(len(absent) - _SHOWN, 'more laptop')}")
     return sentences
 
 

@@ -8,6 +8,7 @@ from collectors.few_names import few_names
 from collectors.snmp.drafting.mib_objects import MibObject, Objects
 from collectors.snmp.drafting.object_meaning import meaning
 from collectors.snmp.session.session import Value
+from probes.wire.counted_text import counted
 
 _MOST_NAMED = 5
 
@@ -29,8 +30,8 @@ def explain_empty(
     for each in found:
         groups.setdefault(_lack(each), []).append(each.name)
     yield (
-        f"# The MIBs name {len(found)} objects that the device has, and none is "
-        "certain to be a reading:"
+        f"# The MIBs name {counted(len(found), 'object')} that the device has, and "
+        "none is certain to be a reading:"
     )
     for lack, names in sorted(groups.items(), key=lambda group: -len(group[1])):
         yield f"# - {lack} ({len(names)}): {few_names(names, _MOST_NAMED)}"

@@ -34,6 +34,7 @@ from collectors.snmp.session.ber import (
     tlv,
 )
 from collectors.snmp.session.session import Value
+from probes.wire.counted_text import counted
 
 GET, GET_NEXT, RESPONSE, GET_BULK, REPORT = 0xA0, 0xA1, 0xA2, 0xA5, 0xA8
 TOO_BIG, NO_SUCH_NAME, GEN_ERR, AUTHORIZATION_ERROR = 1, 2, 5, 16
@@ -163,22 +164,24 @@ def read_value(data: bytes, at: int, end: int) -> Value | None:
         return opaque.unwrap(raw)
     if tag == INTEGER:
         if not 1 <= len(raw) <= 8:
-            raise Malformed(f"an integer of {len(raw)} octets")
+            raise Malformed(f"an integer of {counted(len(raw), 'octet')}")
         return int.from_bytes(raw, "big", signed=True)
     if tag in _BITS:
         number = int.from_bytes(raw, "big")
         if not raw or number >> _BITS[tag]:
-            raise Malformed(f"a {_BITS[tag]}-bit number of {len(raw)} octets")
+            raise Malformed(
+                f"a {_BITS[tag]}-bit number of {counted(len(raw), 'octet')}"
+            )
         return number
     if tag == OID:
         return oid_text(raw)
     if tag == IP_ADDRESS:
         if len(raw) != 4:
-            raise Malformed(f"an IPv4 address of {len(raw)} octets")
+            raise Malformed(f"an IPv4 address of {counted(len(raw), 'octet')}")
         return ".".join(map(str, raw))
     if tag == NULL or tag in _ABSENT:
         if raw:
-            raise Malformed(f"a null of {len(raw)} octets")
+            raise Malformed(f"a null of {counted(len(raw), 'octet')}")
         return None
     raise Malformed(f"a value of a type that SNMP does not have (tag {tag:#04x})")
 
