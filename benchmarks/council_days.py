@@ -56,7 +56,8 @@ MEASUREMENTS = {
     ),
     "line": (
         "SELECT {at} + m * 60000 AS time_ms, printf('%s-%s', site, role) AS line, site,"
-        " role, 'Northern Fibre' AS supplier, down_use_ratio * 1e8 AS down_bps,"
+        " role, 'Northern Fibre' AS supplier, 1e8 AS contract_down_bps, 1e8 AS"
+        " contract_up_bps, down_use_ratio * 1e8 AS down_bps,"
         " up_use_ratio * 1e8 AS up_bps, down_use_ratio, up_use_ratio, 1 AS up,"
         " CASE role WHEN 'primary' THEN 1 ELSE 0 END AS carrying FROM ("
         " SELECT site, m, role, CASE role WHEN 'primary' THEN 0.9 ELSE 0.001 END *"

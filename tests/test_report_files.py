@@ -70,6 +70,9 @@ def test_no_text_in_a_spreadsheet_can_run(text: str) -> None:
 
 def test_numbers_in_a_spreadsheet_stay_numbers_and_unknown_is_empty() -> None:
     assert safe(-0.5) == "-0.5"
+    assert safe(1_234_567.89) == "1234567.89"
+    assert safe(36_412_983.0) == "36412983"
+    assert safe(-0.0) == "0"
     assert safe(None) == ""
     assert safe(3) == "3"
 
@@ -95,7 +98,8 @@ async def test_files_are_complete_named_by_month_and_without_a_byte_order_mark(
         assert not path.read_bytes().startswith(b"\xef\xbb\xbf")
     text = next(p for p in made.files if p.name.endswith("lines.csv")).read_text()
     rows = list(csv.reader(io.StringIO(text)))
-    assert [row[2] for row in rows[1:]] == ["dep-wan", "dep-4g"]
+    assert [row[3] for row in rows[1:]] == ["dep-wan", "dep-4g"]
+    assert {row[2] for row in rows[1:]} == {"Highways Depot"}
     assert all("(" in head or head.islower() for head in rows[0][4:])
 
 

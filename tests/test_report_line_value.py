@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.estate import Line
+from collectors.store.query import Row
+from dashboards.report.line_hours import LineHours
 from dashboards.report.line_value import (
     LineValue,
     busiest_hour,
@@ -17,7 +19,12 @@ from dashboards.report.line_value import (
     line_values,
     supplier_sums,
 )
-from dashboards.report.report_figures import LineFigures, notice_day, reminder
+from dashboards.report.report_figures import (
+    LineFigures,
+    line_figures,
+    notice_day,
+    reminder,
+)
 
 LONDON = ZoneInfo("Europe/London")
 TODAY = date(2026, 11, 2)
@@ -62,7 +69,8 @@ def figures_of(line: Line | None = None, **changes: Any) -> LineFigures:
     [
         ({}, (), "cannot tell", None),
         ({"down_p95": 0.3, "observed_hours": 5}, (), "cannot tell", None),
-        ({"down_p95": 0.05}, (SMALL, LARGE), "go down", -2_500),
+        ({"down_p95": 0.05, "up_p95": 0.05}, (SMALL, LARGE), "go down", -2_500),
+        ({"down_p95": 0.05}, (SMALL, LARGE), "go down", None),
         ({"down_p95": 0.05}, (), "go down", None),
         ({"down_p95": 0.05, "busy_hours": 3}, (SMALL,), "keep", 0),
         ({"down_p95": 0.5}, (SMALL, LARGE), "keep", 0),
@@ -78,12 +86,93 @@ def test_the_use_of_a_line_and_the_councils_own_prices_give_advice(
     assert (value.advice, value.change_per_year) == (advice, change)
 
 
+@pytest.mark.parametrize("size", [(100, 1_000), (1_000, 100)], ids=str)
+def test_a_line_of_another_size_for_some_of_the_time_is_not_judged_by_its_new_one(
+    size: tuple[float, float],
+) -> None:
+    then = dict(zip(("contract_down_bps", "contract_up_bps"), size, strict=True))
+    values = {
+        f"{name}_{end}": mbps * 1e6
+        for name, mbps in then.items()
+        for end in ("min", "max")
+    }
+    tags = {"line": "th-wan"}
+    use = Row(None, tags, {"down_use_ratio_p95": 0.95, "down_use_ratio_max": 1.0})
+    hours = {"th-wan": LineHours()}
+    [figures] = line_figures([line_of()], [use], hours, [], [Row(None, tags, values)])
+    value = value_of(figures, LARGE)
+    assert (value.advice, value.headroom, value.used_down_mbps) == (
+        "cannot tell",
+        None,
+        None,
+    )
+    assert "size was changed" in value.reason
+
+
+def test_a_larger_line_is_large_enough_for_the_other_direction_too() -> None:
+    lopsided = line_of("pool-wan", down_mbps=1_000, up_mbps=10, cost_per_year=900)
+    full = figures_of(down_p95=0.9, up_p95=0.3, busy_hours=60)
+    value = value_of(full, lopsided, LARGE)
+    assert (value.advice, value.needed_per_year) == ("go up", 2_000)
+
+
+def test_a_line_that_costs_nothing_is_no_price_for_others() -> None:
+    free = line_of("hub-wan", cost_per_year=0)
+    value = value_of(figures_of(down_p95=0.5, up_p95=0.5), free)
+    assert (value.advice, value.change_per_year) == ("keep", 0)
+    own = value_of(figures_of(line_of(cost_per_year=0), down_p95=0.5))
+    [supplier] = supplier_sums([own])
+    assert (supplier.cost_per_year, supplier.without_cost) == (0, 0)
+
+
+def test_spellings_of_a_supplier_are_one_supplier() -> None:
+    names = ("BT", "bt", "BT ", "BT", "Bt\u00a0", "Moor Telecom")
+    values = [
+        value_of(figures_of(line_of(f"s{n}-wan", supplier=name), down_p95=0.5))
+        for n, name in enumerate(names)
+    ]
+    sums = [(one.supplier, one.lines) for one in supplier_sums(values)]
+    assert sums == [("BT", 5), ("Moor Telecom", 1)]
+
+
+@pytest.mark.parametrize(
+    ("today", "text"),
+    [
+        (date(2028, 2, 28), "Give notice by 29 February 2028 (1 day left)."),
+        (date(2028, 2, 29), "Give notice by 29 February 2028 (today)."),
+        (
+            date(2028, 3, 1),
+            "The last day for notice was 29 February 2028; the contract ends on "
+            "30 March 2028 (29 days left).",
+        ),
+        (
+            date(2028, 3, 30),
+            "The last day for notice was 29 February 2028; the contract ends on "
+            "30 March 2028 (today).",
+        ),
+        (
+            date(2028, 3, 31),
+            "The contract ended on 30 March 2028. If it was renewed, its new end is "
+            "not listed.",
+        ),
+        (date(2000, 1, 1), "Give notice by 29 February 2028."),
+    ],
+    ids=str,
+)
+def test_the_dates_of_a_contract_are_told_as_people_say_them(
+    today: date, text: str
+) -> None:
+    told = reminder(line_of(contract_end=date(2028, 3, 30), notice_days=30), today)
+    assert told is not None
+    assert told.text == text
+
+
 def test_a_line_as_large_for_less_money_is_a_reason_to_renegotiate() -> None:
     cheap = line_of("lib-wan", cost_per_year=2_000)
     value = value_of(figures_of(down_p95=0.5), cheap)
     assert value.advice == "renegotiate"
     assert value.saved_per_year == 2_000
-    assert "£2,000" in value.reason
+    assert "£2,000 for 100 Mbit/s / 100 Mbit/s at lib" in value.reason
 
 
 def test_a_contract_that_is_over_is_renegotiated_even_if_the_line_fits() -> None:

@@ -121,7 +121,7 @@ async def test_the_hours_of_a_year_are_read_a_month_at_a_time(
         (date(2026, 10, 1), "warn", "91 days left"),
         (date(2026, 12, 30), "bad", "1 day left"),
         (date(2027, 1, 1), "warn", "The last day for notice was 31 December 2026"),
-        (date(2027, 4, 1), "warn", "Contract ended 1 day ago"),
+        (date(2027, 4, 1), "warn", "The contract ended on 31 March 2027."),
     ],
 )
 def test_a_contract_gives_a_reminder_of_its_notice_in_time(

@@ -30,6 +30,18 @@ HOUR_MS = 3_600_000
             "2026-10-to-2026-12",
             "quarter",
         ),
+        (
+            {"quarter": "2026-27-q4"},
+            "January to March 2027",
+            "2027-01-to-2027-03",
+            "quarter",
+        ),
+        (
+            {"quarter": "2026/27-Q1"},
+            "April to June 2026",
+            "2026-04-to-2026-06",
+            "quarter",
+        ),
         ({"year": "2028"}, "2028", "2028-01-to-2028-12", "year"),
         (
             {"financial-year": "2026-27"},

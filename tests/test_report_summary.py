@@ -23,7 +23,7 @@ from dashboards.report.report_summary import (
     worst_first,
     worst_sites,
 )
-from dashboards.report.site_map import site_map
+from dashboards.report.site_map import far_sites, site_map
 
 SHARE = st.floats(0, 1)
 
@@ -153,6 +153,27 @@ def test_every_site_is_inside_the_map(
         assert 0 <= float(x) <= 340
         assert 0 <= float(y) <= 240
     assert "nan" not in svg
+
+
+def test_a_site_whose_coordinates_are_far_off_does_not_make_the_others_one_spot(
+    october: ReportContent,
+) -> None:
+    site = october.sites[0]
+    places = [(53.8, -1.5), (53.81, -1.52), (53.79, -1.6), (53.8, -1.5)]
+    far = [(53.8, 1.5), (-53.8, -1.5), (0.0, 0.0)]
+    sites = [
+        replace(
+            site,
+            site=site.site.model_copy(
+                update={"id": f"s{n}", "latitude": y, "longitude": x}
+            ),
+        )
+        for n, (y, x) in enumerate(places * 3 + far)
+    ]
+    assert [one.site.id for one in far_sites(sites)] == ["s12", "s13", "s14"]
+    svg = site_map(sites, "Map")
+    assert "12 sites on the map" in svg
+    assert re.search(r"\b[12] km</text>", svg)
 
 
 def test_a_long_list_of_contracts_is_cut_to_a_few_names(october: ReportContent) -> None:

@@ -34,6 +34,7 @@ async def gather_lines(
     progress("lines")
     month = await store.query(report_queries.line_month(*span, ids))
     past = await store.query(report_queries.line_month_before(*before, ids))
+    sizes = await store.query(report_queries.line_sizes(*span, ids))
     hours = {line: LineHours() for line in ids}
     parts = [
         (piece, ids[begin : begin + _LINES_AT_ONCE])
@@ -44,7 +45,7 @@ async def gather_lines(
         query = report_queries.line_hours(*piece, some)
         for series in await query_series(store, query):
             hours[series.tags["line"]].add(series)
-    figures = line_figures(lines, month, hours, past)
+    figures = line_figures(lines, month, hours, past, sizes)
     by_site: dict[str, list[LineFigures]] = {}
     for one in sorted(figures, key=lambda figures: -(figures.use_p95 or -1.0)):
         by_site.setdefault(one.line.site, []).append(one)

@@ -13,7 +13,7 @@ show in its use. So "go up" comes before everything about money.
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -21,6 +21,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from collectors.estate import Line
+from collectors.natural_order import natural_order
 from dashboards import figure_text
 from dashboards.report.report_figures import (
     IDLE_RATIO,
@@ -75,7 +76,21 @@ class LineValue:
     def headroom(self) -> float | None:
         """The share of the contract that is left in 95 % of the time."""
         use = self.figures.use_p95
-        return None if use is None else max(0.0, 1 - use)
+        if use is None or self.figures.is_resized:
+            return None
+        return max(0.0, 1 - use)
+
+    @property
+    def used_down_mbps(self) -> float | None:
+        """What it carried to the site in 95 % of the time at most."""
+        return self._used(self.figures.down_p95, self.figures.line.down_mbps)
+
+    @property
+    def used_up_mbps(self) -> float | None:
+        return self._used(self.figures.up_p95, self.figures.line.up_mbps)
+
+    def _used(self, use: float | None, mbps: float) -> float | None:
+        return None if use is None or self.figures.is_resized else use * mbps
 
     @property
     def saved_per_year(self) -> float:
@@ -104,9 +119,9 @@ class SupplierSum:
 
 def line_name(line: Line) -> str:
     """Returns a line's name for people: `BT, circuit ONEA123`."""
-    parts = [line.supplier or "supplier not listed"]
-    if line.circuit_ref:
-        parts.append(f"circuit {line.circuit_ref}")
+    parts = [line.supplier.strip() or "supplier not listed"]
+    if circuit := line.circuit_ref.strip():
+        parts.append(f"circuit {circuit}")
     return ", ".join(parts)
 
 
@@ -118,7 +133,8 @@ def line_values(
     zone: ZoneInfo,
 ) -> tuple[LineValue, ...]:
     """Returns the value of each line: first what is needed, then the most money.
-    `estate_lines`: every line whose price the council knows, of other sites too."""
+    `estate_lines` and `site_names`: those of the whole council, for its prices."""
+    prices = _Prices(estate_lines, site_names)
     by_site: dict[str, list[LineFigures]] = defaultdict(list)
     for line in figures:
         by_site[line.line.site].append(line)
@@ -126,7 +142,7 @@ def line_values(
     for line in figures:
         beside = [one for one in by_site[line.line.site] if one is not line]
         judge = _backup_advice if line.line.role == "backup" else _main_advice
-        advice, reason, change = judge(line, beside, estate_lines, today)
+        advice, reason, change = judge(line, beside, prices, today)
         dates = reminder(line.line, today)
         by = notice_day(line.line)
         values.append(
@@ -148,8 +164,8 @@ def line_values(
         key=lambda value: (
             rank.get(value.advice, len(order)),
             -(value.saved_per_year + value.needed_per_year),
-            value.site_name,
-            value.figures.line.id,
+            natural_order(value.site_name),
+            natural_order(value.figures.line.id),
         )
     )
     return tuple(values)
@@ -165,25 +181,68 @@ def is_full(figures: LineFigures) -> bool:
 _Judged = tuple[Advice, str, float | None]
 
 
+@dataclass(frozen=True)
+class _Prices:
+    """What the council pays for its lines, and where."""
+
+    lines: Sequence[Line]
+    site_names: Mapping[str, str]
+
+    def cheapest(self, line: Line, down_mbps: float, up_mbps: float) -> Line | None:
+        """Returns the cheapest other main line of at least these speeds. One that costs
+        nothing is paid for elsewhere, such as with a rent, so it shows no price."""
+        known = [
+            other
+            for other in self.lines
+            if other.id != line.id
+            and other.role == "primary"
+            and other.cost_per_year
+            and other.down_mbps >= down_mbps
+            and other.up_mbps >= up_mbps
+        ]
+        return min(known, key=lambda one: (one.cost_per_year, one.id), default=None)
+
+    def with_price(
+        self, reason: str, other: Line | None, line: Line
+    ) -> tuple[str, float | None]:
+        """Returns the reason with what the council pays for `other`, and how much more
+        or less than for `line` that is."""
+        if other is None or other.cost_per_year is None:
+            return f"{reason}; no line of the council shows its price.", None
+        size = (
+            f"{figure_text.rate(other.down_mbps * 1e6)} / "
+            f"{figure_text.rate(other.up_mbps * 1e6)}"
+        )
+        paid = f"the council pays {figure_text.money(other.cost_per_year)} for {size}"
+        where = self.site_names.get(other.site, other.site)
+        at = "here too" if other.site == line.site else f"at {where}"
+        if line.cost_per_year is None:
+            return f"{reason}; {paid} {at}; its own cost is not listed.", None
+        return f"{reason}; {paid} {at}.", other.cost_per_year - line.cost_per_year
+
+
 def _main_advice(
     figures: LineFigures,
     beside: Sequence[LineFigures],
-    estate_lines: Sequence[Line],
+    prices: _Prices,
     today: date,
 ) -> _Judged:
     line = figures.line
     if figures.use_p95 is None:
         return "cannot tell", "Its use was not observed.", None
+    if figures.is_resized:
+        return "cannot tell", "Its size was changed: wait for a month of it.", None
     if is_full(figures):
         hours = counted(figures.busy_hours, "hour")
         reason = f"Full in {hours}: find out what fills it, or take a larger one"
-        larger = _cheapest(
-            estate_lines,
-            line,
-            line.down_mbps / FULL_ENOUGH_RATIO if _down_full(figures) else 0.0,
-            line.up_mbps / FULL_ENOUGH_RATIO if _up_full(figures) else 0.0,
+        down, up = _needed_mbps(figures)
+        if _down_full(figures):
+            down = line.down_mbps / FULL_ENOUGH_RATIO
+        if _up_full(figures):
+            up = line.up_mbps / FULL_ENOUGH_RATIO
+        return "go up", *prices.with_price(
+            reason, prices.cheapest(line, down, up), line
         )
-        return "go up", *_with_price(reason, larger, line)
     if figures.observed_hours < _FEW_HOURS:
         hours = counted(figures.observed_hours, "hour")
         return "cannot tell", f"It was observed in {hours} only.", None
@@ -191,19 +250,15 @@ def _main_advice(
         where = "the site has another line." if beside else "is the site still in use?"
         cost = None if line.cost_per_year is None else -line.cost_per_year
         return "cancel", f"Nothing used it; {where}", cost
-    return _size_advice(figures, estate_lines, today)
+    return _size_advice(figures, prices, today)
 
 
-def _size_advice(
-    figures: LineFigures, estate_lines: Sequence[Line], today: date
-) -> _Judged:
+def _size_advice(figures: LineFigures, prices: _Prices, today: date) -> _Judged:
     line = figures.line
     use = figures.use_p95 or 0.0
-    need_down = (figures.down_p95 or 0.0) * line.down_mbps / FULL_ENOUGH_RATIO
-    need_up = (figures.up_p95 or 0.0) * line.up_mbps / FULL_ENOUGH_RATIO
     quiet = figures.busy_hours == 0
     if quiet and line.cost_per_year is not None:
-        cheaper = _cheapest(estate_lines, line, need_down, need_up)
+        cheaper = prices.cheapest(line, *_needed_mbps(figures))
         if cheaper is not None and _is_worth(line, cheaper):
             smaller = (
                 cheaper.down_mbps < line.down_mbps or cheaper.up_mbps < line.up_mbps
@@ -215,7 +270,7 @@ def _size_advice(
             )
             return (
                 "go down" if smaller else "renegotiate",
-                *_with_price(reason, cheaper, line),
+                *prices.with_price(reason, cheaper, line),
             )
     if quiet and use < IDLE_RATIO and line.cost_per_year is None:
         return "go down", "Well below its size; its cost is not listed.", None
@@ -234,7 +289,7 @@ def _size_advice(
 def _backup_advice(
     figures: LineFigures,
     beside: Sequence[LineFigures],
-    _estate_lines: Sequence[Line],
+    _prices: _Prices,
     _today: date,
 ) -> _Judged:
     """A backup is judged by whether it works when it must, not by its use."""
@@ -265,6 +320,17 @@ def _backup_advice(
     return "test", f"Backup: {which}, and nothing shows that this one works.", 0.0
 
 
+def _needed_mbps(figures: LineFigures) -> tuple[float, float]:
+    """Returns how large a line must be for what this one carried, to and from the site.
+    In a direction that was not observed it must be as large as this one."""
+    line = figures.line
+    ways = ((figures.down_p95, line.down_mbps), (figures.up_p95, line.up_mbps))
+    down, up = (
+        mbps if use is None else use * mbps / FULL_ENOUGH_RATIO for use, mbps in ways
+    )
+    return down, up
+
+
 def _down_full(figures: LineFigures) -> bool:
     return (figures.down_p95 or 0.0) >= (figures.up_p95 or 0.0)
 
@@ -273,42 +339,9 @@ def _up_full(figures: LineFigures) -> bool:
     return (figures.up_p95 or 0.0) > BUSY_RATIO or not _down_full(figures)
 
 
-def _cheapest(
-    lines: Iterable[Line], line: Line, down_mbps: float, up_mbps: float
-) -> Line | None:
-    """Returns the cheapest other main line of at least these speeds."""
-    known = [
-        other
-        for other in lines
-        if other.id != line.id
-        and other.role == "primary"
-        and other.cost_per_year is not None
-        and other.down_mbps >= down_mbps
-        and other.up_mbps >= up_mbps
-    ]
-    return min(known, key=lambda other: (other.cost_per_year, other.id), default=None)
-
-
 def _is_worth(line: Line, cheaper: Line) -> bool:
     cost, less = line.cost_per_year or 0.0, cheaper.cost_per_year or 0.0
     return less < cost * (1 - _WORTH_RATIO)
-
-
-def _with_price(
-    reason: str, other: Line | None, line: Line
-) -> tuple[str, float | None]:
-    if other is None or other.cost_per_year is None:
-        return f"{reason}; no line of the council shows its price.", None
-    size = (
-        f"{figure_text.rate(other.down_mbps * 1e6)} / "
-        f"{figure_text.rate(other.up_mbps * 1e6)}"
-    )
-    paid = f"the council pays {figure_text.money(other.cost_per_year)} for {size}"
-    change = (
-        None if line.cost_per_year is None else other.cost_per_year - line.cost_per_year
-    )
-    unknown = "; its own cost is not listed" if change is None else ""
-    return f"{reason}; {paid} at another place{unknown}.", change
 
 
 def busiest_hour(figures: LineFigures, zone: ZoneInfo) -> tuple[int, float] | None:
@@ -333,9 +366,13 @@ def supplier_sums(values: Iterable[LineValue]) -> tuple[SupplierSum, ...]:
     """Returns the sums of each supplier, the most expensive first."""
     by_supplier: dict[str, list[LineValue]] = defaultdict(list)
     for value in values:
-        by_supplier[value.figures.line.supplier].append(value)
+        # People write `BT`, `bt` and `BT `: it is one supplier.
+        name = " ".join(value.figures.line.supplier.split())
+        by_supplier[name.casefold()].append(value)
     sums = []
-    for supplier, lines in by_supplier.items():
+    for lines in by_supplier.values():
+        spelt = Counter(" ".join(v.figures.line.supplier.split()) for v in lines)
+        supplier = min(spelt, key=lambda name: (-spelt[name], name))
         costs = [value.figures.line.cost_per_year for value in lines]
         dates = [value.decide_by for value in lines if value.decide_by is not None]
         sums.append(
@@ -353,4 +390,6 @@ def supplier_sums(values: Iterable[LineValue]) -> tuple[SupplierSum, ...]:
                 next_decision=min(dates, default=None),
             )
         )
-    return tuple(sorted(sums, key=lambda one: (-one.cost_per_year, one.supplier)))
+    return tuple(
+        sorted(sums, key=lambda one: (-one.cost_per_year, natural_order(one.supplier)))
+    )

@@ -29,7 +29,7 @@ _VALUE = (
 
 def _values(content: ReportContent) -> Iterable[Sequence[Cell]]:
     for value in content.line_values:
-        figures, line = value.figures, value.figures.line
+        line = value.figures.line
         change = value.change_per_year
         hour, use = value.busiest_hour or (None, None)
         yield (
@@ -42,8 +42,8 @@ def _values(content: ReportContent) -> Iterable[Sequence[Cell]]:
             line.cost_per_year,
             None if change is None else value.saved_per_year,
             None if change is None else value.needed_per_year,
-            None if figures.down_p95 is None else figures.down_p95 * line.down_mbps,
-            None if figures.up_p95 is None else figures.up_p95 * line.up_mbps,
+            value.used_down_mbps,
+            value.used_up_mbps,
             value.headroom,
             hour,
             use,

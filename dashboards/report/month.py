@@ -144,13 +144,17 @@ def _is_year(text: str) -> bool:
 
 
 def quarter(text: str, zone: ZoneInfo = LONDON) -> ReportPeriod:
-    """Parses `2026-Q4`, a quarter of a calendar year."""
-    match = re.fullmatch(r"(\d{4})-?[Qq]([1-4])", text.strip(), re.ASCII)
-    if not match or not _is_year(match[1]):
+    """Parses `2026-Q4`, a quarter of a calendar year, or `2026-27-Q3`, one of a
+    financial year (both October to December 2026)."""
+    of, _, number = text.strip().upper().rpartition("Q")
+    year = of.removesuffix("-")
+    if not re.fullmatch("[1-4]", number) or not re.match(r"\d{4}", year, re.ASCII):
         raise ValueError(
-            f"{text!r} is not a quarter, expected such as 2026-Q4 (October to December)"
+            f"{text!r} is not a quarter, expected such as 2026-Q4 (October to "
+            "December), or 2026-27-Q3 of a financial year, which is the same"
         )
-    first = date(int(match[1]), 3 * int(match[2]) - 2, 1)
+    whole = (calendar_year if len(year) == 4 else financial_year)(year, zone)
+    first = add_months(whole.first, 3 * int(number) - 3)
     return ReportPeriod(first, add_months(first, 3), zone)
 
 

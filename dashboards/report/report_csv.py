@@ -33,7 +33,11 @@ def safe(cell: Cell) -> str:
     if isinstance(cell, int):
         return str(cell)
     if isinstance(cell, float):
-        return f"{cell:.6g}"
+        # All digits of money, and never an exponent: finance adds these up.
+        text = (
+            f"{cell:.6f}".rstrip("0").rstrip(".") if abs(cell) >= 1 else f"{cell:.6g}"
+        )
+        return "0" if text == "-0" else text
     if isinstance(cell, datetime):
         return f"{cell:%Y-%m-%dT%H:%M:%SZ}"
     if isinstance(cell, date):

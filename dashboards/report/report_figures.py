@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,9 +11,11 @@ from typing import Literal
 from alerts.alert import Alert
 from collectors.estate import Device, Line, Site, VpnGateway
 from collectors.estate.opening_hours import OpeningHours
+from collectors.natural_order import natural_order
 from collectors.store.query import Row
 from dashboards import missing_figures
 from dashboards.chart import Point
+from dashboards.figure_text import day
 from dashboards.report.availability import Availability
 from dashboards.report.line_hours import LineHours
 from dashboards.row_values import float_value
@@ -20,6 +23,7 @@ from probes.wire.counted_text import counted
 
 IDLE_RATIO = 0.2
 SOON_DAYS = 120
+_FAR_DAYS = 2 * 365
 # So many of the busiest ports of each site.
 PORTS_SHOWN = 10
 
@@ -29,13 +33,18 @@ class DeviceFigures:
     device: Device
     availability: Availability
 
+    @property
+    def name(self) -> str:
+        return self.device.name or self.device.id
+
 
 @dataclass(frozen=True)
 class LineFigures:
     """One line's month, compared with its contract. `busy_hours` are hours whose 95th
     percentile was above 85% in either direction. `carrying_at`, `down_at`: the starts
     of hours in which it carried more than keep-alives, and in which its port was down
-    for a time."""
+    for a time. `is_resized`: it had another size for some of the time, so its use is
+    not a share of the size that it has now."""
 
     line: Line
     down_p95: float | None = None
@@ -46,6 +55,7 @@ class LineFigures:
     busy_hours: int = 0
     observed_hours: int = 0
     up_ratio: float | None = None
+    is_resized: bool = False
     carrying_at: Set[int] = frozenset()
     down_at: Set[int] = frozenset()
     hourly: Sequence[Point] = ()
@@ -156,8 +166,10 @@ def line_figures(
     month: Iterable[Row],
     hours: Mapping[str, LineHours],
     before: Iterable[Row],
+    sizes: Iterable[Row] = (),
 ) -> tuple[LineFigures, ...]:
     """Returns the figures of each line, in the order of `lines`. `hours`: by line."""
+    contracts = {row.tags.get("line", ""): row for row in sizes}
     by_line = {row.tags.get("line", ""): row for row in month}
     past = {row.tags.get("line", ""): row for row in before}
     return tuple(
@@ -166,13 +178,29 @@ def line_figures(
             by_line.get(line.id),
             hours.get(line.id) or LineHours(),
             past.get(line.id),
+            _is_resized(line, contracts.get(line.id)),
         )
         for line in lines
     )
 
 
+def _is_resized(line: Line, contract: Row | None) -> bool:
+    """Whether the recorded contract ever differed from the present one."""
+    known = (("down", line.down_mbps * 1e6), ("up", line.up_mbps * 1e6))
+    return any(
+        (value := float_value(contract, f"contract_{way}_bps_{end}")) is not None
+        and not math.isclose(value, now, rel_tol=1e-6)
+        for way, now in known
+        for end in ("min", "max")
+    )
+
+
 def _line(
-    line: Line, month: Row | None, hours: LineHours, before: Row | None
+    line: Line,
+    month: Row | None,
+    hours: LineHours,
+    before: Row | None,
+    is_resized: bool,
 ) -> LineFigures:
     return LineFigures(
         line,
@@ -184,6 +212,7 @@ def _line(
         busy_hours=hours.busy,
         observed_hours=len(hours.observed),
         up_ratio=hours.up_ratio,
+        is_resized=is_resized,
         carrying_at=hours.carrying_at,
         down_at=hours.down_at,
         hourly=hours.points,
@@ -198,24 +227,25 @@ def reminder(line: Line, today: date) -> Reminder | None:
     if end < today:
         return Reminder(
             "warn",
-            f"Contract ended {_days(today - end)} ago. If it was renewed, its new end "
-            "is not listed.",
+            f"The contract ended on {day(end)}. If it was renewed, its new end is not "
+            "listed.",
         )
+    ends = f"ends on {day(end)}{_left(end, today)}"
     if line.notice_days is None:
         level: Literal["ok", "warn"] = (
             "warn" if (end - today).days <= SOON_DAYS else "ok"
         )
-        return Reminder(level, f"Ends in {_days(end - today)}.")
+        return Reminder(level, f"The contract {ends}.")
     notice = notice_day(line)
     if notice is None or notice < today:
         past = (
-            f"The last day for notice was {_date_text(notice)}"
+            f"The last day for notice was {day(notice)}"
             if notice
             else "The time for notice is longer than the contract"
         )
-        return Reminder("warn", f"{past}; ends in {_days(end - today)}.")
+        return Reminder("warn", f"{past}; the contract {ends}.")
     left = (notice - today).days
-    text = f"Give notice by {_date_text(notice)} ({_days(notice - today)} left)."
+    text = f"Give notice by {day(notice)}{_left(notice, today)}."
     if left <= 30:
         return Reminder("bad", text)
     return Reminder("warn" if left <= SOON_DAYS else "ok", text)
@@ -257,7 +287,13 @@ def port_figures(
                 sum(faults) if faults else None,
             )
         )
-    ports.sort(key=lambda port: (-port.use_p95, port.device, port.port))
+    ports.sort(
+        key=lambda port: (
+            -port.use_p95,
+            natural_order(port.device),
+            natural_order(port.port),
+        )
+    )
     return tuple(ports[:count])
 
 
@@ -299,9 +335,9 @@ def largest_value(row: Row | None, *names: str) -> float | None:
     return max(known, default=None)
 
 
-def _days(span: timedelta) -> str:
-    return counted(span.days, "day")
-
-
-def _date_text(at: date) -> str:
-    return f"{at.day} {at:%B %Y}"
+def _left(at: date, today: date) -> str:
+    """Returns how long it is until then; nothing if that is years."""
+    days = (at - today).days
+    if not days:
+        return " (today)"
+    return f" ({counted(days, 'day')} left)" if days <= _FAR_DAYS else ""

@@ -7,9 +7,11 @@ from pathlib import Path
 from markupsafe import Markup
 
 from collectors.calls.probe_agreement import KINDS, LIMITS
+from collectors.few_names import few_names
 from dashboards import chart, figure_text
 from dashboards.chart import Chart, ChartSeries, strip
 from dashboards.report import poor_call_causes, report_figures
+from dashboards.report.line_value import line_name
 from dashboards.report.parity import points
 from dashboards.report.promise_chart import promise_chart
 from dashboards.report.recorded_call_texts import agreement_why, phone_sentence
@@ -23,7 +25,7 @@ from dashboards.report.report_summary import (
     worst_first,
     worst_sites,
 )
-from dashboards.report.site_map import site_map
+from dashboards.report.site_map import far_sites, site_map
 from dashboards.state_levels import BUSY_RATIO, use_level
 from dashboards.templating import environment
 
@@ -38,6 +40,11 @@ def render_html(content: ReportContent, council: str = "") -> str:
     parts = promise_parts(content)
     causes_by_group = poor_call_causes.causes_by_group(content)
     site_names = {site.site.id: site.site.name for site in content.sites}
+    device_names = {
+        device.device.id: device.name
+        for site in content.sites
+        for device in site.devices
+    }
     today = content.made.date()
     return templates.get_template("report.html").render(
         c=content,
@@ -56,6 +63,7 @@ def render_html(content: ReportContent, council: str = "") -> str:
         points=points,
         advice={value.figures.line.id: value for value in content.line_values},
         site_name=lambda id: site_names.get(id, id),
+        device_name=lambda id: device_names.get(id, id),
         use_level=use_level,
         reminder=lambda line: report_figures.reminder(line, today),
         lines=sorted(content.lines, key=lambda line: -(line.use_p95 or -1.0)),
@@ -68,6 +76,8 @@ def render_html(content: ReportContent, council: str = "") -> str:
         worst=worst_sites(content),
         site_level=site_level,
         site_map=site_map(content.sites, f"Where sites were reached in {month.name}"),
+        far_sites=[site.site.name for site in far_sites(content.sites)],
+        few_names=few_names,
         anchors={site.site.id: n for n, site in enumerate(content.sites, 1)},
         causes_by_group=causes_by_group,
         causes=figure_text.CAUSES,
@@ -107,7 +117,8 @@ def line_chart(
     """Returns each hour's 95th percentile of the busier direction and the 85% limit."""
     return Chart(
         id=f"line-{n}",
-        title=f"{line.line.id}: use of the contracted speed in {content.month.name}",
+        title=f"{line_name(line.line)}: use of the contracted speed in "
+        f"{content.month.name}",
         series=(ChartSeries("Each hour, busier direction", line.hourly),),
         from_ms=content.month.from_ms,
         to_ms=content.month.to_ms,

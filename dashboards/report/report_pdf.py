@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from dashboards.step_progress import Progress, untold
 from probes.wire.atomic_file import replace_file
+from probes.wire.counted_text import counted
 
 _VARIABLE = re.compile(r"--([\w-]+):\s*([^;}]+)")
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
@@ -70,9 +71,9 @@ def write_pdf(html: str, css: str, path: Path, progress: Progress = untold) -> s
     if not replaced:
         return ""
     return (
-        f"The PDF has the numbers of {len(replaced)} characters that no font of this "
-        f"machine has ({replaced[:20]}); with such a font installed (Debian: "
-        "fonts-noto-cjk, fonts-noto-core) it has themselves."
+        f"The PDF has numbers for {counted(len(replaced), 'character')} that no font "
+        f"of this machine has ({replaced[:20]}). Install such a font (Debian: "
+        "fonts-noto-cjk, fonts-noto-core) to have the characters themselves."
     )
 
 

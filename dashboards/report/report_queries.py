@@ -45,6 +45,13 @@ def line_month(from_ms: int, to_ms: int, lines: Sequence[str]) -> Query:
     return _of_lines((*_LINE_USE, *highest), from_ms, to_ms, lines)
 
 
+def line_sizes(from_ms: int, to_ms: int, lines: Sequence[str]) -> Query:
+    """The smallest and the largest size that each line had by its contract."""
+    names = ("contract_down_bps", "contract_up_bps")
+    picks = tuple(Pick(name, end) for name in names for end in ("min", "max"))
+    return _of_lines(picks, from_ms, to_ms, lines)
+
+
 def line_month_before(from_ms: int, to_ms: int, lines: Sequence[str]) -> Query:
     """What a month is compared with: the 95th percentile only."""
     return _of_lines(_LINE_USE, from_ms, to_ms, lines)

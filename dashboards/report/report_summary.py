@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
+from collectors.few_names import few_names
+from collectors.natural_order import natural_order
 from dashboards import figure_text
 from dashboards.report import report_figures
 from dashboards.report.parity import ParityFigures
@@ -51,8 +54,7 @@ def worst_first(
 
     def order(site: report_figures.SiteFigures) -> tuple[float, float, str]:
         a = site.availability
-        least = 2.0 if a.open_ratio is None else a.open_ratio
-        return least, 2.0 if a.ratio is None else a.ratio, site.site.name
+        return a.open_rank, a.rank, natural_order(site.site.name)
 
     return sorted(sites, key=order)
 
@@ -127,14 +129,19 @@ def _full_lines(content: ReportContent) -> HeadlineTile | None:
 
 def _cost(content: ReportContent) -> HeadlineTile | None:
     lines = content.lines
-    priced = [line.line.cost_per_year for line in lines if line.line.cost_per_year]
+    costs = [line.line.cost_per_year for line in lines]
+    priced = [cost for cost in costs if cost is not None]
     if not priced:
         return None
-    note = f"for {counted(len(priced), 'line')}"
-    if unpriced := len(lines) - len(priced):
-        note += f"; {unpriced} without a price"
+    notes = []
     if saved := sum(value.saved_per_year for value in content.line_values):
-        note = f"up to {figure_text.money(saved)} could be saved; {note}"
+        notes.append(f"up to {figure_text.money(saved)} could be saved")
+    if needed := sum(value.needed_per_year for value in content.line_values):
+        notes.append(f"{figure_text.money(needed)} more needed")
+    notes.append(f"for {counted(len(priced), 'line')}")
+    if unpriced := len(lines) - len(priced):
+        notes.append(f"{unpriced} without a price")
+    note = "; ".join(notes)
     return HeadlineTile("Lines cost a year", figure_text.money(sum(priced)), note)
 
 
@@ -170,12 +177,15 @@ def headlines(content: ReportContent) -> list[str]:
 
     known = [site for site in content.sites if site.availability.open_ratio is not None]
     if known:
-        worst = min(known, key=lambda site: site.availability.open_ratio or 0.0)
+        worst = worst_first(known)[0]
         ratio = worst.availability.open_ratio or 0.0
+        alike = sum(site.availability.open_ratio == ratio for site in known) - 1
         if ratio < ALWAYS_RATIO and len(known) > 1:
+            others = f" and {counted(alike, 'other')}" if alike else ""
+            were, their = ("were", "their") if alike else ("was", "its")
             sentences.append(
-                f"{worst.site.name} was reachable least: in "
-                f"{figure_text.percent(ratio, 2)} of its observed opening hours."
+                f"{worst.site.name}{others} {were} reachable least: in "
+                f"{figure_text.percent(ratio, 2)} of {their} observed opening hours."
             )
         elif ratio >= ALWAYS_RATIO:
             sentences.append(
@@ -196,20 +206,13 @@ def headlines(content: ReportContent) -> list[str]:
     if verdict := verdict_sentence(content):
         sentences.insert(0, verdict)
     sentences.append(home_and_office(content))
-    today = content.made.date()
-    urgent = [
-        named(line)
-        for line in content.lines
-        if (r := report_figures.reminder(line.line, today)) is not None
-        and r.level != "ok"
-    ]
-    if urgent:
-        shown = ", ".join(urgent[:_NAMED_CONTRACTS])
-        if (more := len(urgent) - _NAMED_CONTRACTS) > 0:
-            shown += f" and {more} more"
+    if urgent := _urgent_contracts(content):
+        dates = [by for by, _ in urgent if by is not None]
+        first = f", the first by {figure_text.day(dates[0])}" if dates else ""
+        shown = few_names([named(line) for _, line in urgent], _NAMED_CONTRACTS)
         sentences.append(
             f"{counted(len(urgent), 'contract needs', 'contracts need')} a "
-            f"decision: {shown}."
+            f"decision{first}: {shown}."
         )
     if content.blind_ms >= _BLIND_MS:
         sentences.append(
@@ -217,6 +220,23 @@ def headlines(content: ReportContent) -> list[str]:
             "was observed. That time is not counted."
         )
     return sentences
+
+
+def _urgent_contracts(
+    content: ReportContent,
+) -> list[tuple[date | None, report_figures.LineFigures]]:
+    """Returns the lines whose contract needs a decision, each with the day by which, if
+    that is still to come: the next day first."""
+    today = content.made.date()
+    urgent = []
+    for line in content.lines:
+        reminder = report_figures.reminder(line.line, today)
+        if reminder is None or reminder.level == "ok":
+            continue
+        days = (report_figures.notice_day(line.line), line.line.contract_end)
+        ahead = [day for day in days if day is not None and day >= today]
+        urgent.append((min(ahead, default=None), line))
+    return sorted(urgent, key=lambda one: one[0] or date.max)
 
 
 def home_and_office(content: ReportContent) -> str:
@@ -244,14 +264,14 @@ def home_and_office(content: ReportContent) -> str:
 
 
 def counted_calls(group: report_figures.GroupFigures) -> str:
-    """Returns `1,204 calls in 210 windows on 22 days`."""
+    """Returns `1,204 calls in 210 quarter-hours on 22 days`."""
     return f"{counted(group.calls, 'call')} {behind(group)}"
 
 
 def behind(group: report_figures.GroupFigures) -> str:
-    """Returns `in 210 windows on 22 days`."""
-    windows = counted(group.windows, "window")
-    return f"in {windows} on {counted(group.days, 'day')}"
+    """Returns `in 210 quarter-hours on 22 days`."""
+    quarters = counted(group.windows, "quarter-hour")
+    return f"in {quarters} on {counted(group.days, 'day')}"
 
 
 def promise_parts(content: ReportContent) -> list[PromisePart]:

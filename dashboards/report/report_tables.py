@@ -66,7 +66,9 @@ def _sites(content: ReportContent) -> Iterable[Sequence[Cell]]:
 _DEVICES = (
     CellColumn("month"),
     CellColumn("site"),
+    CellColumn("site name"),
     CellColumn("device"),
+    CellColumn("device name"),
     CellColumn("role"),
     CellColumn("answered (ratio of observed time)", "ratio"),
     CellColumn("observed (ratio of month without maintenance)", "ratio"),
@@ -81,7 +83,9 @@ def _devices(content: ReportContent) -> Iterable[Sequence[Cell]]:
             yield (
                 str(content.month),
                 site.site.id,
+                site.site.name,
                 device.device.id,
+                device.name,
                 device.device.role,
                 a.ratio,
                 a.observed_ratio,
@@ -92,6 +96,7 @@ def _devices(content: ReportContent) -> Iterable[Sequence[Cell]]:
 _LINES = (
     CellColumn("month"),
     CellColumn("site"),
+    CellColumn("site name"),
     CellColumn("line"),
     CellColumn("supplier"),
     CellColumn("circuit"),
@@ -120,6 +125,7 @@ def _lines(content: ReportContent) -> Iterable[Sequence[Cell]]:
             yield (
                 str(content.month),
                 site.site.id,
+                site.site.name,
                 line.id,
                 line.supplier,
                 line.circuit_ref,
@@ -246,6 +252,7 @@ def _causes(content: ReportContent) -> Iterable[Sequence[Cell]]:
 _GATEWAYS = (
     CellColumn("month"),
     CellColumn("gateway"),
+    CellColumn("gateway name"),
     CellColumn("answered (ratio of observed time)", "ratio"),
     CellColumn("observed (ratio of month without maintenance)", "ratio"),
     CellColumn("TCP connection median (ms)", "number"),
@@ -259,6 +266,7 @@ def _gateways(content: ReportContent) -> Iterable[Sequence[Cell]]:
         yield (
             str(content.month),
             gateway.gateway.id,
+            gateway.gateway.name or gateway.gateway.id,
             gateway.availability.ratio,
             gateway.availability.observed_ratio,
             gateway.connect_p50_ms,
@@ -270,6 +278,7 @@ def _gateways(content: ReportContent) -> Iterable[Sequence[Cell]]:
 _INCIDENTS = (
     CellColumn("month"),
     CellColumn("site"),
+    CellColumn("site name"),
     CellColumn("severity"),
     CellColumn("what"),
     CellColumn("cause"),
@@ -282,11 +291,13 @@ _INCIDENTS = (
 
 
 def _incidents(content: ReportContent) -> Iterable[Sequence[Cell]]:
+    names = {site.site.id: site.site.name for site in content.sites}
     for incident in content.incidents:
         alert = incident.alert
         yield (
             str(content.month),
             alert.site,
+            names.get(alert.site or "", alert.site),
             alert.severity,
             alert.summary or alert.title or alert.rule,
             alert.cause,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 from markupsafe import Markup
 
@@ -20,6 +21,9 @@ from probes.wire.display import shortened
 _WIDTH, _HEIGHT, _EDGE, _FOOT = 340, 240, 14, 24
 _KM_PER_DEGREE = 111.32
 _LEAST_KM = 1.0
+# What is far: of so many sites or more, one that is this many times as far from their
+# middle as half of them are. The largest district of Great Britain is 250 km long.
+_FEW, _FAR_TIMES, _NEAR_KM = 4, 10, 50.0
 _SCALES_KM = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _NAMED = 3
 _LONGEST_NAME = 22
@@ -32,13 +36,42 @@ _WORDS = {
 }
 
 
-def site_map(sites: Sequence[SiteFigures], title: str) -> Markup:
-    """Returns the map; empty if fewer than two sites have coordinates."""
-    placed = [
+def far_sites(sites: Sequence[SiteFigures]) -> list[SiteFigures]:
+    """Returns the sites so far from the others that their coordinates are probably
+    wrong, such as east instead of west: on a map with them the others would be one
+    spot."""
+    placed = _placed(sites)
+    if len(placed) < _FEW:
+        return []
+    latitude = median(y for _, y, _ in placed)
+    longitude = median(x for _, _, x in placed)
+    narrow = max(0.05, math.cos(math.radians(latitude)))
+    distances_km = [
+        math.hypot(y - latitude, (x - longitude) * narrow) * _KM_PER_DEGREE
+        for _, y, x in placed
+    ]
+    most_km = max(_NEAR_KM, _FAR_TIMES * median(distances_km))
+    return [
+        site
+        for (site, _, _), km in zip(placed, distances_km, strict=True)
+        if km > most_km
+    ]
+
+
+def _placed(sites: Sequence[SiteFigures]) -> list[tuple[SiteFigures, float, float]]:
+    """Returns the sites that have coordinates, worst first, with these."""
+    return [
         (site, site.site.latitude, site.site.longitude)
         for site in worst_first(sites)
         if site.site.latitude is not None and site.site.longitude is not None
     ]
+
+
+def site_map(sites: Sequence[SiteFigures], title: str) -> Markup:
+    """Returns the map without `far_sites`; empty if fewer than two sites have
+    coordinates."""
+    far = {site.site.id for site in far_sites(sites)}
+    placed = [place for place in _placed(sites) if place[0].site.id not in far]
     if len(placed) < 2:
         return Markup("")
     middle = math.radians(sum(latitude for _, latitude, _ in placed) / len(placed))
@@ -58,7 +91,7 @@ def site_map(sites: Sequence[SiteFigures], title: str) -> Markup:
     km = max((right - left) / inner_w, (bottom - top) / inner_h, _LEAST_KM / inner_w)
     shift_x = _EDGE + (inner_w - (right - left) / km) / 2
     shift_y = _EDGE + (inner_h - (bottom - top) / km) / 2
-    words = _description(sites, len(placed))
+    words = _description([site for site, _, _ in placed], len(sites) - len(far))
     out = [begin_drawing("chart map", "map", (_WIDTH, _HEIGHT), title, words)]
     spots = [
         (site, shift_x + (x_km - left) / km, shift_y + (y_km - top) / km)
@@ -126,14 +159,14 @@ def _scale(km: float) -> str:
     )
 
 
-def _description(sites: Sequence[SiteFigures], placed: int) -> str:
-    levels = [site_level(site) for site in sites if site.site.latitude is not None]
+def _description(placed: Sequence[SiteFigures], of: int) -> str:
+    levels = [site_level(site) for site in placed]
     counts = ", ".join(
         f"{levels.count(level)} {words}"
         for level, words in _WORDS.items()
         if level in levels
     )
-    text = f"{counted(placed, 'site')} on the map: {counts}."
-    if without := len(sites) - placed:
+    text = f"{counted(len(placed), 'site')} on the map: {counts}."
+    if without := of - len(placed):
         text += f" {counted(without, 'site')} without coordinates."
     return text

@@ -30,7 +30,11 @@ class _PeriodOptions:
 
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM")] = None
     quarter: Annotated[
-        str | None, typer.Option(metavar="YYYY-QN", help="Q1 is January to March")
+        str | None,
+        typer.Option(
+            metavar="YYYY-QN",
+            help="Q1 is January to March; YYYY-YY-Q1 is April to June",
+        ),
     ] = None
     year: Annotated[str | None, typer.Option(metavar="YYYY")] = None
     financial_year: Annotated[
