@@ -94,12 +94,10 @@ def read_events(
             # icalendar and dateutil raise all of these for what they cannot read.
             problems.append(f"{_name(component)} {_unreadable(error)}"[:300])
         if len(events) > MOST_TIMES:
-            raise NotACalendar(
-                f"has more than {MOST_TIMES} times in "
-                f"{round((to_ms - from_ms) / 86_400_000)} days: expected fewer"
-            )
-    more = len(problems) - _MOST_PROBLEMS
-    if more > 0:
+            days = counted(round((to_ms - from_ms) / DAY_MS), "day")
+            reason = f"has more than {MOST_TIMES} times in {days}: expected fewer"
+            raise NotACalendar(reason)
+    if (more := len(problems) - _MOST_PROBLEMS) > 0:
         problems[_MOST_PROBLEMS:] = [f"{counted(more, 'more event')} cannot be used"]
     events.sort(key=lambda event: (event.start_ms, event.end_ms, event.uid))
     return CalendarReading(tuple(events), tuple(problems))
