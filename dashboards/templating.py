@@ -6,10 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from probes.wire.counted_text import counted
 from probes.wire.display import isolated, shortened
+
+_LONGEST_WORD = 18
 
 
 def environment(package: str) -> jinja2.Environment:
@@ -23,7 +25,17 @@ def environment(package: str) -> jinja2.Environment:
         finalize=_shown,
     )
     templates.globals.update(counted=counted, shortened=shortened)
+    templates.filters["breakable"] = breakable
     return templates
+
+
+def breakable(name: str) -> Markup:
+    """Returns a name for HTML. A long one, such as `TwentyFiveGigE1/0/48`, may be
+    broken after a slash, and so is not broken within a number."""
+    escaped = escape(isolated(name))
+    if len(name) <= _LONGEST_WORD:
+        return escaped
+    return Markup("/<wbr>").join(escaped.split("/"))
 
 
 def _shown(value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-_VOID = {"meta", "link", "br", "img", "input", "hr", "path", "line", "rect"}
+_VOID = {"meta", "link", "br", "wbr", "img", "input", "hr", "path", "line", "rect"}
 # (foreground, background, least ratio): texts 4.5, marks of meaning 3.
 _PAIRS = [
     *(

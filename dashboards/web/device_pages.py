@@ -148,7 +148,6 @@ class DevicePages:
                 neighbours,
                 poll,
             ),
-            nameless=device_page_lists.NAMELESS,
             ranges=RANGES,
             shown=shown,
             range_link=lambda key: (
