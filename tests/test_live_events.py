@@ -18,8 +18,6 @@ from alerts.calendars.calendar_events import CalendarEvent, read_events
 from alerts.event_calendar import EventCalendar, without_people
 from alerts.live_events.event_schedule import (
     RoomEvent,
-    event_at,
-    event_text,
     schedule_events,
 )
 from alerts.live_events.room_commands import rooms_list
@@ -113,7 +111,7 @@ def events(text: bytes, calendar: EventCalendar) -> list[CalendarEvent]:
 
 def rooms_of(location: str) -> tuple[set[str], tuple[str, ...]]:
     event = CalendarEvent("u", START_MS, START_MS + HOUR_MS, "M", location=location)
-    schedule = schedule_events([(CALENDAR, [event])], ESTATE)
+    schedule = schedule_events([(CALENDAR, [event])], ESTATE, LONDON)
     return set(schedule.events), schedule.unplaced
 
 
@@ -181,62 +179,15 @@ def test_a_location_names_a_room_by_its_longest_name(
 def test_a_location_that_is_unclear_places_nothing_and_is_listed(
     location: str, sentence: str
 ) -> None:
-    assert rooms_of(location) == (set(), (sentence,))
+    assert rooms_of(location) == (set(), (f"the location {sentence}",))
 
 
 def test_a_calendar_of_one_room_needs_no_locations() -> None:
     own = EventCalendar(url="https://c.example/a.ics", room="cr1")
     event = CalendarEvent("u", START_MS, START_MS + HOUR_MS)
-    schedule = schedule_events([(own, [event])], ESTATE)
+    schedule = schedule_events([(own, [event])], ESTATE, LONDON)
     [placed] = schedule.events["cr1"]
     assert placed.title == "An event"
-
-
-def test_the_event_that_is_there_comes_before_the_next() -> None:
-    long = RoomEvent("r", 0, 100, "long")
-    late = RoomEvent("r", 50, 80, "late")
-    coming = RoomEvent("r", 100, 200, "coming")
-    at = [event_at((long, late, coming), ms) for ms in (0, 60, 99, 100, 200)]
-    assert at == [long, long, long, coming, None]
-    assert event_at((coming,), 5) == coming
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "text"),
-    [
-        # Clocks go back at 02:00 summer time: both times are local.
-        ((2026, 10, 24, 23), (2026, 10, 25, 3), "M, 00:00 to 03:00"),
-        ((2026, 5, 4, 21), (2026, 5, 5, 0), "M, 22:00 to Tue 5 May, 01:00"),
-    ],
-)
-def test_times_of_events_are_local(
-    start: tuple[int, ...], end: tuple[int, ...], text: str
-) -> None:
-    ms = [round(datetime(*t, tzinfo=UTC).timestamp() * 1000) for t in (start, end)]  # type: ignore[misc,arg-type]
-    assert event_text(RoomEvent("r", *ms, "M"), LONDON) == text
-
-
-def test_a_weekly_event_keeps_its_local_time_when_the_clocks_change() -> None:
-    text = b"""BEGIN:VCALENDAR\r
-BEGIN:VEVENT\r
-UID:w\r
-DTSTART;TZID=Europe/London:20261019T140000\r
-DTEND;TZID=Europe/London:20261019T160000\r
-RRULE:FREQ=WEEKLY;COUNT=2\r
-SUMMARY:Cabinet\r
-LOCATION:Council Chamber\r
-END:VEVENT\r
-END:VCALENDAR\r
-"""
-    from_ms = round(datetime(2026, 10, 18, tzinfo=UTC).timestamp() * 1000)
-    reading = read_events(
-        without_people(text, CALENDAR), from_ms, from_ms + 20 * 86_400_000, "UTC"
-    )
-    placed = schedule_events([(CALENDAR, reading.events)], ESTATE).events["chamber"]
-    assert {event_text(event, LONDON) for event in placed} == {
-        "Cabinet, 14:00 to 16:00"
-    }
-    assert placed[1].start_ms - placed[0].start_ms == 7 * 86_400_000 + HOUR_MS
 
 
 def device(id: str, at_ms: int, **fields: Value) -> Batch:

@@ -132,6 +132,28 @@ def test_the_worst_of_what_the_event_needs_decides(
     assert card(row(state, 30), line).verdict == verdict
 
 
+def test_whatever_is_wrong_on_a_card_says_what_helps_and_who_is_rung() -> None:
+    until_ms = NOW_MS + 90 * MINUTE_MS
+    work = Silence(1, NOW_MS, until_ms, site="town-hall", why="patching", planned=1)
+    whole = estate()
+    full = LineNow(whole.line("th-wan"), "bad", "Full", 9e8, 1e8, 0.98, 0.1)
+    down = LineNow(whole.line("th-wan"), "bad", "Down")
+    silent = DeviceNow(whole.device("th-sw2"), "bad", "Not answering")
+    known = row(0, 5, "th-sw2 Gi1/0/12 is down", stream_state_last=1)
+    made = room_cards.room_card(
+        STREAMED, known, whole, {"th-sw2": silent}, (full, down), (work,), NOW_MS
+    )
+    wrong = [check for check in made.checks if check.level != "ok"]
+    assert len(wrong) == 6
+    assert all(check.do for check in wrong)
+    text = " ".join(check.do for check in wrong)
+    line = whole.line("th-wan")
+    assert f"Ring {line.supplier} on {line.supplier_phone}" in text
+    assert "Stop copies and updates at Town Hall" in text
+    # And what is well asks for nothing.
+    assert not any(check.do for check in made.checks if check.level == "ok")
+
+
 def test_a_room_without_a_row_is_not_measured_and_not_ready() -> None:
     assert card(None).verdict == "Not known"
     assert not card(None).is_due(NOW_MS)

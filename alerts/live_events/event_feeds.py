@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from zoneinfo import ZoneInfo
 
 from alerts.alert_config import AlertConfig
 from alerts.calendars.calendar_feed import CalendarFeed, FeedState, read_state
@@ -41,9 +42,11 @@ def schedule_of(
     calendars: Mapping[str, EventCalendar],
     states: Mapping[str, FeedState],
     estate: Estate,
+    zone: ZoneInfo,
 ) -> EventSchedule:
     """The events of all calendars that were read."""
     return schedule_events(
         ((calendar, states[name].events) for name, calendar in calendars.items()),
         estate,
+        zone,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -28,8 +28,8 @@ class RoomEvent(NamedTuple):
 
 
 class EventSchedule(NamedTuple):
-    """Room → its events, the earliest first. `unplaced`: a sentence for each location
-    that names no room of the estate, or more than one."""
+    """Room → its events, the earliest first. `unplaced`: why an event is in no room:
+    its location names none of the estate, or more than one, or it has no times."""
 
     events: Mapping[str, tuple[RoomEvent, ...]] = {}
     unplaced: tuple[str, ...] = ()
@@ -43,10 +43,13 @@ class _Label(NamedTuple):
 
 
 def schedule_events(
-    calendars: Iterable[tuple[EventCalendar, Sequence[CalendarEvent]]], estate: Estate
+    calendars: Iterable[tuple[EventCalendar, Sequence[CalendarEvent]]],
+    estate: Estate,
+    zone: ZoneInfo,
 ) -> EventSchedule:
     """The events of all calendars by room. One that is in several calendars counts
-    once."""
+    once. One of whole days in `zone` says nothing of when people meet: with it a room
+    that is dark at night would page, and the committee of that evening have no card."""
     labels = list(_labels(estate))
     placed: dict[str, set[RoomEvent]] = {}
     unplaced: dict[str, None] = {}
@@ -59,8 +62,11 @@ def schedule_events(
             if not rooms and calendar.room:
                 rooms, problem = [calendar.room], ""
             if problem:
-                unplaced[problem] = None
+                unplaced[f"the location {problem}"] = None
             title = shortened(displayable(event.summary), _LONGEST_TITLE) or _UNTITLED
+            if rooms and _is_of_whole_days(event, zone):
+                unplaced[f"{title!r} lasts whole days: expected its times"] = None
+                continue
             for room in rooms:
                 placed.setdefault(room, set()).add(
                     RoomEvent(room, event.start_ms, event.end_ms, title)
@@ -72,12 +78,22 @@ def schedule_events(
     return EventSchedule(ordered, tuple(unplaced)[:_MOST_UNPLACED])
 
 
+def _is_of_whole_days(event: CalendarEvent, zone: ZoneInfo) -> bool:
+    """Also as Exchange publishes them: from midnight to midnight."""
+    edges = (
+        datetime.fromtimestamp(ms / 1000, zone) for ms in (event.start_ms, event.end_ms)
+    )
+    return event.end_ms > event.start_ms and all(
+        edge.time() == time.min for edge in edges
+    )
+
+
 def event_at(events: Iterable[RoomEvent], now_ms: int) -> RoomEvent | None:
-    """The event that is there, the one that ends last if there are several; else the
-    next."""
+    """The event that is there, the one that began last if there are several; else the
+    next. A room may be booked all afternoon for the committee in the evening."""
     running = [e for e in events if e.start_ms <= now_ms < e.end_ms]
     if running:
-        return max(running, key=lambda event: event.end_ms)
+        return max(running, key=lambda event: (event.start_ms, event.end_ms))
     coming = (event for event in events if event.start_ms > now_ms)
     return min(coming, key=lambda event: event.start_ms, default=None)
 

@@ -27,7 +27,7 @@ def rooms_list(
     if not config.events:
         out("No calendar of events is configured (alerts.events).")
     zone, states = ZoneInfo(config.timezone), saved_states(config)
-    schedule = schedule_of(config.events, states, estate)
+    schedule = schedule_of(config.events, states, estate, zone)
     for room in estate.rooms:
         events = [e for e in schedule.events.get(room.id, ()) if e.end_ms > now_ms]
         out(f"{room.id}: {room.name or room.id}, at {estate.site(room.site).name}")
@@ -37,7 +37,7 @@ def rooms_list(
         if not events:
             out("  no event in the next 35 days")
     for sentence in schedule.unplaced:
-        out(f"Not used: the location {sentence}.")
+        out(f"Not used: {sentence}.")
     troubles = [
         state.trouble(f"of events {name}", now_ms) for name, state in states.items()
     ]

@@ -108,7 +108,7 @@ class RoomWatch:
         states = {n: feed.state for n, feed in self._followed.feeds.items()}
         counted = (estate, *(state.counted_ms for state in states.values()))
         if counted != self._scheduled_of:
-            self._schedule = schedule_of(self._calendars, states, estate)
+            self._schedule = schedule_of(self._calendars, states, estate, self._zone)
             self._scheduled_of = counted
         events = self._schedule.events
         return {

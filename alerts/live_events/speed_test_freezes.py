@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from alerts.alert_config import AlertConfig
 from alerts.calendars.calendar_feed import state_file
@@ -90,7 +91,9 @@ class EventFreezes:
         of = (estate, now_ms // _DAY_MS, *times)
         if self._of != of:
             states = saved_states(self._config)
-            schedule = schedule_of(self._config.events, states, estate)
+            schedule = schedule_of(
+                self._config.events, states, estate, ZoneInfo(self._config.timezone)
+            )
             self._freezes = speed_test_freezes(schedule, estate, now_ms)
             self._of = of
         return self._freezes

@@ -4,15 +4,15 @@ room's own, its switches', its site's lines, and maintenance. Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alerts.live_events.speed_test_freezes import FREEZE_LEAD_MS, frozen_span
 from alerts.silence import Silence
-from collectors.estate.estate_model import Estate, Room
+from collectors.estate.estate_model import Estate, Line, Room
 from collectors.natural_order import natural_order
 from collectors.store.query import Row
 from dashboards import figure_text
-from dashboards.state_levels import LEVEL_ORDER, Level
+from dashboards.state_levels import LEVEL_ORDER, Level, use_level
 from dashboards.web.page_queries import MINUTE_MS
 from dashboards.web.site_state import DeviceNow, LineNow
 
@@ -25,6 +25,7 @@ _VERDICTS: dict[Level, str] = {
     "none": "Not known",
     "ok": "Go",
 }
+_MOVE_IT = "Ask whoever planned it to move it."
 # The field `state` of a room.
 _ROOM_STATES: dict[int, tuple[Level, str]] = {
     0: ("bad", "Down"),
@@ -43,12 +44,14 @@ _STREAM_STATES: dict[int, tuple[Level, str]] = {
 
 @dataclass(frozen=True)
 class RoomCheck:
-    """One thing that the event needs, and how it is. `text`: more about it."""
+    """One thing that the event needs, and how it is. `text`: more about it. `do`: what
+    helps, and who is rung."""
 
     what: str
     level: Level
     word: str
     text: str = ""
+    do: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,28 +122,33 @@ def room_card(
     starts_ms, ends_ms = (
         _time(row, f"minutes_to_{edge}_last", now_ms) for edge in ("start", "end")
     )
-    checks = [room_check("What the room needs", row)]
+    site_name = estate.site(room.site).name.strip() or room.site
+    name = room.name or room.id
+    needs = room_check("What the room needs", row)
+    checks = [replace(needs, do=_room_advice(needs.level, name, site_name))]
     if room.stream_url and starts_ms is not None:
         before = (starts_ms - now_ms) / MINUTE_MS
         # Nobody looks at it earlier.
         if before <= CHECKED_MIN[0]:
-            checks.append(stream_check("Live stream", row, before))
+            stream = stream_check("Live stream", row, before)
+            checks.append(replace(stream, do=_stream_advice(stream, site_name)))
     for id in room.switches:
         device = devices.get(id)
         if device is not None:
-            name = device.device.name or id
-            checks.append(RoomCheck(f"Switch {name}", device.level, device.word))
+            what = f"Switch {device.device.name or id}"
+            is_bad = device.level == "bad"
+            do = f"Ring {site_name}: is its power on?" if is_bad else ""
+            checks.append(RoomCheck(what, device.level, device.word, do=do))
     own = [line for line in lines if line.line.site == room.site]
-    checks += [_line_check(line) for line in own]
+    checks += [_line_check(line, site_name) for line in own]
     if starts_ms is not None and any(r.ndt7_url for r in estate.reflectors):
         checks.append(_speed_test_check(starts_ms, ends_ms, now_ms))
     checks += [
-        RoomCheck("Maintenance", "warn", "Planned then", silence.why)
+        RoomCheck("Maintenance", "warn", "Planned then", silence.why, _MOVE_IT)
         for silence in silences
         if starts_ms is not None and _clashes(silence, room, starts_ms, ends_ms, own)
     ]
     event = "" if row is None else str(row.values.get("event_text_last") or "")
-    site_name = estate.site(room.site).name.strip() or room.site
     return RoomCard(room, site_name, event, starts_ms, ends_ms, tuple(checks))
 
 
@@ -179,12 +187,48 @@ def in_order(cards: Sequence[RoomCard], now_ms: int) -> list[RoomCard]:
     )
 
 
-def _line_check(line: LineNow) -> RoomCheck:
-    name = f"Line {line.line.id}"
+def _room_advice(level: Level, room: str, site: str) -> str:
+    if level == "bad":
+        what = f"Ring {site}: check power, cable and socket in {room}."
+        return f"{what} Tell the committee clerk at once."
+    if level == "warn":
+        return f"Change the cable in {room}, or use another socket, in a pause."
+    if level == "none":
+        return f"Towpath does not see it: ask {site} to try the room."
+    return ""
+
+
+def _stream_advice(check: RoomCheck, site: str) -> str:
+    if check.level == "warn":
+        return f"Ask {site} to start the encoder in time."
+    if check.level == "bad":
+        return (
+            f"Open the stream as a viewer does. If it has stopped, ring {site}: does "
+            "the encoder send? If it does, ring the provider of the stream. Tell the "
+            "committee clerk."
+        )
+    if check.level == "none":
+        return "Open the stream as a viewer does: Towpath does not see it."
+    return ""
+
+
+def _line_check(line: LineNow, site: str) -> RoomCheck:
+    name, do = f"Line {line.line.id}", ""
+    if line.level in ("bad", "warn"):
+        # A full line works; only what fills it can be stopped.
+        do = f"Stop copies and updates at {site} until the event is over."
+        if (line.use is None or use_level(line.use) == "ok") and line.line.supplier:
+            do = f"Ring {_supplier_text(line.line)}."
     if line.use is None:
-        return RoomCheck(name, line.level, line.word)
+        return RoomCheck(name, line.level, line.word, do=do)
     free = figure_text.percent(max(0.0, 1 - line.use))
-    return RoomCheck(name, line.level, line.word, f"{free} of it is free")
+    return RoomCheck(name, line.level, line.word, f"{free} of it is free", do)
+
+
+def _supplier_text(line: Line) -> str:
+    number = f" on {line.supplier_phone}" if line.supplier_phone else ""
+    circuit = f", circuit {line.circuit_ref}" if line.circuit_ref else ""
+    return f"{line.supplier}{number}{circuit}"
 
 
 def _speed_test_check(starts_ms: int, ends_ms: int | None, now_ms: int) -> RoomCheck:
