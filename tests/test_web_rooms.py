@@ -280,10 +280,18 @@ EDGE = MediaEdge(id="london", host="a.example", port=3478, over="stun")
 @pytest.mark.parametrize(
     ("figures", "edge", "answer"),
     [
-        ((0.99, 31.0), "Answering 99% answered, round trip 31 ms", "Ready for calls"),
+        (
+            (0.99, 31.0),
+            "Answering 99% of about 40 tests answered, round trip 31 ms",
+            "Ready for calls",
+        ),
         ((0.9, 31.0), "Slow, or not always answering", "Calls may not be good"),
         ((1.0, 240.0), "Not answering well enough", "Not ready for calls"),
-        ((0.0, None), "Not answering well enough 0% answered", "Not ready for calls"),
+        (
+            (0.0, None),
+            "Not answering well enough 0% of about 40 tests answered",
+            "Not ready for calls",
+        ),
         ((None, None), "Not known", "Ready for calls"),
     ],
 )
@@ -293,6 +301,7 @@ def test_a_team_whose_media_edge_does_not_answer_is_not_ready(
     names = ("media_edge_ok_ratio", "media_edge_rtt_p95_ms")
     pairs = zip(names, figures, strict=True)
     known = {name: value for name, value in pairs if value is not None}
+    known |= {"media_edge_checks": 40}
     fields: dict[str, Value] = {"agents": 15, "call_poor_ratio": 0.0, **known}
     tags = {"by": "team", "group": "calls"}
     store = MemoryStore([Sample("experience", tags, fields, NOW_MS - 60_000)])
@@ -310,7 +319,7 @@ def test_a_team_whose_media_edge_does_not_answer_is_not_ready(
 
 def test_teams_of_too_few_are_one_row_if_their_figures_may_be_shown() -> None:
     named = (Team(id="contact-centre"), Team(id="tiny", name="Tiny"), Team(id="wee"))
-    figures = {"agents": 15, "call_poor_ratio": 0.2}
+    figures = {"agents": 15, "call_poor_ratio": 0.2, "calls": 32}
     tags = {"by": "team", "group": SMALL_TEAMS}
     merged = Sample("experience", tags, figures, NOW_MS - 60_000)
     few = [
@@ -331,6 +340,8 @@ def test_teams_of_too_few_are_one_row_if_their_figures_may_be_shown() -> None:
             is_one
         )
         assert ("Tiny Not known" in text) is not is_one
+        # 32 tests: to five, as they may be of few people.
+        assert ("20.0% of about 30 tests" in text) is is_one
         assert accessible.findings(page, CSS) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from collectors.experience.group_figures import rounded
 from collectors.natural_order import natural_order
 from collectors.store.query import Row
 from dashboards.missing_figures import why_missing
@@ -19,6 +20,12 @@ class Group:
     group: str
     values: dict[str, float]
     mostly: str = ""
+
+    @property
+    def tests(self) -> int | None:
+        """Its test calls of the last minutes, to 5; None if they are not known."""
+        calls = self.values.get("calls_last")
+        return None if calls is None else rounded(int(calls))
 
     def why_missing(self, name: str) -> str:
         """Returns why the group lacks that figure."""

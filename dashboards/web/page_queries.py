@@ -179,6 +179,7 @@ def experience(to_ms: int) -> Query:
     The store has no groups that are too small."""
     picks = (
         ("agents", "last"),
+        ("calls", "last"),
         ("call_poor_ratio", "last"),
         ("mostly", "last"),
         ("mos_estimated_p50", "last"),
@@ -187,6 +188,7 @@ def experience(to_ms: int) -> Query:
         ("jitter_p95_ms", "last"),
         ("vpn_up_ratio", "last"),
         ("web_ok_ratio", "last"),
+        ("media_edge_checks", "last"),
         ("media_edge_ok_ratio", "last"),
         ("media_edge_rtt_p95_ms", "last"),
     )

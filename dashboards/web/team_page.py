@@ -16,6 +16,7 @@ from dashboards.state_levels import Level
 from dashboards.web import page_queries
 from dashboards.web.laptop_groups import Group, groups
 from dashboards.web.page_views import Views
+from probes.wire.counted_text import counted
 from probes.wire.sample import Value
 
 # The verdict of `call_quality`, as the answer to "are they ready for calls?".
@@ -132,7 +133,9 @@ def edge_now(teams: Iterable[Team], group: Group | None) -> EdgeNow:
     level = call_quality.verdict(
         group.values, criteria=call_quality.MEDIA_EDGE_CRITERIA
     ).level
-    parts = [f"{figure_text.percent(answered)} answered"]
+    checks = group.values.get("media_edge_checks_last")
+    tests = "" if checks is None else f" of about {counted(int(checks), 'test')}"
+    parts = [f"{figure_text.percent(answered)}{tests} answered"]
     if rtt_ms is not None:
         parts.append(f"round trip {figure_text.number(rtt_ms, 'ms')}")
     return EdgeNow(level, _EDGE_WORDS[level], ", ".join(parts))
