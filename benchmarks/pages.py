@@ -65,6 +65,7 @@ PAGES = {
     "a port": port_link(SHOWN_DEVICE, SHOWN_PORT),
     "a port, 7 days": port_link(SHOWN_DEVICE, SHOWN_PORT, "7d"),
     "a port, 30 days": port_link(SHOWN_DEVICE, SHOWN_PORT, "30d"),
+    "busiest ports": "/ports",
     "a search": "/search?q=room+17",
     "rooms": "/rooms",
     "a room": f"/rooms/{SHOWN_ROOM}",

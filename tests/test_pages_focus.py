@@ -42,6 +42,7 @@ PAGES = {
     "/sites/library": "/sites/{site}",
     "/sites/town-hall": "/sites/{site}",
     "/sites/nowhere": "",
+    "/ports": "/ports",
     "/rooms": "/rooms",
     "/rooms/chamber": "/rooms/{room}",
     "/teams": "/teams",

@@ -25,6 +25,8 @@ PATHS = (
     "/devices/th-sw1?range=30d",
     "/devices/th-sw1/port?name=Te1/1/1",
     "/devices/th-sw1/port?name=Te1/1/1&range=7d",
+    "/ports",
+    "/ports?by=errors",
     "/search?q=th",
     "/teams",
     "/rooms",

@@ -126,6 +126,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "/sites/{site}": ("get_site", "list_devices", "list_lines", "query_series"),
     "/rooms": ("list_rooms",),
     "/rooms/{room}": ("list_rooms", "query_series"),
+    "/ports": ("query_series",),
     "/teams": ("list_teams", "list_groups"),
     "/search": ("list_sites", "list_devices", "list_ports"),
     "/devices/{device}": (

@@ -34,6 +34,7 @@ from dashboards.web.admin_pages import AdminPages
 from dashboards.web.alert_places import alert_place
 from dashboards.web.alerts_api import AlertsApi
 from dashboards.web.api.rest_api import BASE
+from dashboards.web.busy_ports_page import BusyPortsPage
 from dashboards.web.check_page import CheckPage
 from dashboards.web.device_pages import DevicePages, port_link
 from dashboards.web.fault_page import FaultPage
@@ -280,6 +281,7 @@ def app(
         PageRoute("/sites/{site}", sites.site, Right.SEE_STATUS),
         PageRoute("/rooms", rooms.rooms, Right.SEE_DEVICES),
         PageRoute("/rooms/{room}", rooms.room, Right.SEE_DEVICES),
+        PageRoute("/ports", BusyPortsPage(views, pages.page).page, Right.SEE_DEVICES),
         PageRoute("/teams", TeamPage(views, pages.page).page, Right.SEE_STATUS),
         PageRoute("/search", SearchPage(views, pages.page).page, Right.SEE_STATUS),
         PageRoute("/devices/{device}", devices.device, Right.SEE_DEVICES),

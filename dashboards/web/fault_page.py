@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from starlette.responses import Response
@@ -33,5 +34,7 @@ class FaultPage:
             await self._app(scope, receive, send_on)
         except Exception:  # raised again: whatever it is, its reader gets a page
             if scope["type"] == "http" and not has_begun:
-                await self._show()(scope, receive, send)
+                # If it is the design that has the fault, the server answers in words.
+                with contextlib.suppress(Exception):
+                    await self._show()(scope, receive, send)
             raise
