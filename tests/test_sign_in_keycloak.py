@@ -56,7 +56,11 @@ def logouts() -> Iterator[tuple[str, queue.Queue[str]]]:
 def test_who_is_signed_out_changed_or_disabled_in_keycloak_is_so_in_towpath(
     tmp_path: Path,
 ) -> None:
-    now = [wall_ms()]
+    later_ms = [0]
+
+    def now_ms() -> int:
+        return wall_ms() + later_ms[0]
+
     with logouts() as (url, received):
         server = keycloak(tmp_path / "keycloak", ANSWER, url)
         try:
@@ -72,7 +76,7 @@ def test_who_is_signed_out_changed_or_disabled_in_keycloak_is_so_in_towpath(
             }
             roles = {"Towpath.Engineer": "engineer"}
             given = {"oidc": oidc, "roles": roles, "everybody": "staff"}
-            with signing_in(tmp_path, lambda: now[0], **given) as client:
+            with signing_in(tmp_path, now_ms, **given) as client:
                 directory = KeycloakDirectory(server.port)
                 client.get(go_through(led_to(client)))
                 assert client.get("/reports").status_code == 200
@@ -83,13 +87,13 @@ def test_who_is_signed_out_changed_or_disabled_in_keycloak_is_so_in_towpath(
                 assert client.get("/reports").status_code == 303
                 client.cookies.clear()
                 client.get(go_through(led_to(client)))
-                now[0] += 61_000
+                later_ms[0] += 61_000
                 assert client.get("/reports").status_code == 200
                 directory.take_role("Towpath.Engineer")
-                now[0] += 61_000
+                later_ms[0] += 61_000
                 assert client.get("/reports").status_code == 403
                 directory.disable()
-                now[0] += 61_000
+                later_ms[0] += 61_000
                 assert client.get("/").status_code == 303
         finally:
             server.stop()

@@ -75,6 +75,7 @@ def test_over_https_the_cookies_belong_to_this_name_alone(tmp_path: Path) -> Non
     with signing_in(tmp_path, local_users=True, base=base) as client:
         page = client.get("/sign-in")
         assert page.headers["set-cookie"].startswith("__Host-towpath-form=")
+        assert page.headers["strict-transport-security"] == "max-age=31536000"
         cookie = enter(client, "Ada").headers["set-cookie"]
     assert cookie.startswith("__Host-towpath-session=")
     assert cookie.endswith("; Path=/; HttpOnly; SameSite=Lax; Secure")

@@ -120,8 +120,9 @@ def test_a_header_that_came_twice_is_not_believed(tmp_path: Path) -> None:
         assert client.get("/reports", headers=twice).status_code == 403
 
 
-def _scope(peer: str, forwarded: str) -> Scope:
-    headers = [(b"x-forwarded-for", forwarded.encode("latin-1", "replace"))]
+def _scope(peer: str, *forwarded: str) -> Scope:
+    lines = [text.encode("latin-1", "replace") for text in forwarded]
+    headers = [(b"x-forwarded-for", line) for line in lines]
     return {"type": "http", "client": (peer, 1), "headers": headers}
 
 
@@ -134,6 +135,10 @@ def _scope(peer: str, forwarded: str) -> Scope:
         ("10.1.2.3", "203.0.113.9, 10.9.9.9", "203.0.113.9"),
         ("10.1.2.3", "203.0.113.9, unknown", "10.1.2.3"),
         ("10.1.2.3", "", "10.1.2.3"),
+        ("10.1.2.3", "198.51.100.1, 203.0.113.9:50123", "203.0.113.9"),
+        ("10.1.2.3", "198.51.100.1, [2001:db8::9]:50123", "2001:db8::9"),
+        ("10.1.2.3", "198.51.100.1, 2001:db8::9", "2001:db8::9"),
+        ("10.1.2.3", "198.51.100.1, [2001:db8::9", "10.1.2.3"),
     ],
 )
 def test_wrong_passwords_count_for_the_browser_and_not_for_the_proxy(
@@ -142,6 +147,13 @@ def test_wrong_passwords_count_for_the_browser_and_not_for_the_proxy(
     network = parse_network("10.0.0.0/8")
     assert network is not None
     assert client_address(_scope(peer, forwarded), (network,)) == address
+
+
+def test_a_line_that_the_browser_sent_does_not_hide_that_of_the_proxy() -> None:
+    network = parse_network("10.0.0.0/8")
+    assert network is not None
+    lines = _scope("10.1.2.3", "198.51.100.1", "203.0.113.9")
+    assert client_address(lines, (network,)) == "203.0.113.9"
 
 
 @given(st.text(max_size=60))

@@ -208,6 +208,14 @@ def test_roles_are_found_in_the_shapes_of_entra_id_and_keycloak(
     assert claimed_roles(claims, PATHS, ROLES, Role.STAFF) == {Role.ENGINEER}
 
 
+def test_roles_of_a_keycloak_client_are_found_though_its_id_has_dots() -> None:
+    roles = {"towpath.example.gov.uk": {"roles": ["Engineer"]}, "towpath": "x"}
+    claims = {"resource_access": roles}
+    path = "resource_access.towpath.example.gov.uk.roles"
+    assert claim_values(claims, path) == ["Engineer"]
+    assert claim_values(claims, path + ".roles") == []
+
+
 @pytest.mark.parametrize(
     "claims",
     [

@@ -61,7 +61,17 @@ def test_the_content_security_policy_allows_nothing_from_other_hosts() -> None:
     assert "unsafe-inline" not in policy
     assert "frame-ancestors 'none'" in policy
     assert status.headers["x-content-type-options"] == "nosniff"
+    assert status.headers["cache-control"] == "no-store"
+    # Over HTTP, this would be for other services of the name.
+    assert "strict-transport-security" not in answer.headers
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', answer.text)
+
+
+def test_a_method_that_a_page_does_not_have_is_refused_with_those_that_it_has() -> None:
+    with page_client() as client:
+        answer = client.put("/alerts")
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
 def test_a_request_for_another_host_name_is_refused() -> None:

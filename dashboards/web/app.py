@@ -192,12 +192,15 @@ class StatusPages:
         explanation = (
             error.detail if error.detail != "Not Found" else "There is no such page."
         )
-        return self.page(
+        page = self.page(
             "refused.html",
             error.status_code,
             heading=_refusal_heading(error.status_code, request.method),
             explanation=explanation,
         )
+        # Such as `Allow`, which a refused method must come with.
+        page.headers.update(error.headers or {})
+        return page
 
     def fault(self) -> Response:
         """The page for a fault of Towpath, for whoever asked."""
@@ -324,7 +327,7 @@ def app(
     shown = Starlette(
         routes=listed,
         middleware=[
-            Middleware(SecurityHeaders),
+            Middleware(SecurityHeaders, is_https=recognition.cookies.is_secure),
             Middleware(VisitorRecognition, recognition=recognition),
             Middleware(ServerNames, names=config.names()),
             Middleware(FaultPage, show=pages.fault),

@@ -25,14 +25,20 @@ _ALWAYS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "content-security-policy": _NOWHERE.strip(),
+    # What may be kept says so itself.
+    "cache-control": "no-store",
 }
+# For this name only: others of the council are not Towpath's to decide.
+_HTTPS_ONLY = {"strict-transport-security": "max-age=31536000"}
 
 
 class SecurityHeaders:
-    """Adds what every answer carries; an answer's own headers win."""
+    """Adds what every answer carries; an answer's own headers win. `is_https`: browsers
+    use HTTPS, and are to use nothing else for a year."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, is_https: bool = False) -> None:
         self._app = app
+        self._headers = _ALWAYS | (_HTTPS_ONLY if is_https else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,7 +48,7 @@ class SecurityHeaders:
         async def send_with(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _ALWAYS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -39,6 +39,7 @@ from probes.wire.clock import WallClock
 _log = structlog.get_logger()
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
 _OWN_NAME = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
+_WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
 _LONGEST_NAME = 80
 
 
@@ -266,13 +267,23 @@ def client_address(scope: Scope, proxies: Collection[Network]) -> str:
     saw. Pure."""
     client = scope.get("client")
     address = client[0] if client else ""
-    forwarded = Headers(scope=scope).get("x-forwarded-for", "").split(",")
+    # Some proxies add a line of their own to what the browser sent (HAProxy).
+    lines = Headers(scope=scope).getlist("x-forwarded-for")
+    forwarded = ",".join(lines).split(",")
     while proxies and _is_in(address, proxies) and forwarded:
-        before = forwarded.pop().strip()
+        before = _without_port(forwarded.pop().strip())
         if parse_address(before) is None:
             break
         address = before
     return address
+
+
+def _without_port(text: str) -> str:
+    """An address that some proxies write with a port (Azure's do): `192.0.2.1:80`,
+    `[2001:db8::1]:80`."""
+    if read := _WITH_PORT.fullmatch(text):
+        return read[1] or read[2]
+    return text
 
 
 def _is_from(scope: Scope, networks: Collection[Network]) -> bool:

@@ -24,13 +24,18 @@ Who = Annotated[
         max_length=LONGEST_WHO,
         pattern=_LINE,
         description="the person for whom a program does it",
+        examples=["Ada Lovelace"],
     ),
 ]
-Why = Annotated[str, msgspec.Meta(max_length=LONGEST_WHY, pattern=_LINE)]
+_WHY = ["new switch"]
+Why = Annotated[str, msgspec.Meta(max_length=LONGEST_WHY, pattern=_LINE, examples=_WHY)]
 Reason = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=LONGEST_WHY, pattern=_LINE)
+    str,
+    msgspec.Meta(min_length=1, max_length=LONGEST_WHY, pattern=_LINE, examples=_WHY),
 ]
-Name = Annotated[str, msgspec.Meta(max_length=100, pattern=_LINE)]
+Name = Annotated[
+    str, msgspec.Meta(max_length=100, pattern=_LINE, examples=["town-hall"])
+]
 AlertState = Literal["pending", "firing", "resolved", "baseline"]
 
 

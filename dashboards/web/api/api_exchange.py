@@ -8,6 +8,7 @@ import functools
 import hashlib
 import re
 import urllib.parse
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,11 +16,12 @@ from starlette.requests import Request
 
 from collectors.limited_body import read_limited
 from dashboards.web.api.api_problem import ApiProblem
-from dashboards.web.api.request_faults import explain
+from dashboards.web.api.request_faults import WRONG_TIME, explain
 from dashboards.web.gzip_coding import version_of
 
 MOST_BODY_BYTES = 65_536
 _MOST_PARAMETERS = 200
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 _QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 
 
@@ -46,6 +48,7 @@ def read_query(raw: bytes, wanted: type[msgspec.Struct]) -> msgspec.Struct:
         else:
             values[name] = text
     given = {name: value for name, value in values.items() if value != []}
+    _check_texts(given, wanted)
     try:
         read = msgspec.convert(given, wanted, strict=False)
     except msgspec.ValidationError as error:
@@ -55,6 +58,19 @@ def read_query(raw: bytes, wanted: type[msgspec.Struct]) -> msgspec.Struct:
         if field.encode_name in given and getattr(read, field.name) is None:
             raise ApiProblem(400, f"{field.encode_name}: leave it out instead of null")
     return read
+
+
+def _check_texts(given: Mapping[str, Any], wanted: type[msgspec.Struct]) -> None:
+    """Refuses what msgspec would read as a time or number though the description does
+    not allow it: seconds since 1970, and `1e2`."""
+    for name, kind in _scalar_fields(wanted).items():
+        text = given.get(name)
+        if not isinstance(text, str):
+            continue
+        if kind == "time" and "T" not in text.upper():
+            raise ApiProblem(400, f"{name}: {WRONG_TIME}")
+        if kind == "whole" and not _WHOLE.fullmatch(text):
+            raise ApiProblem(400, f"{name}: expected a whole number")
 
 
 def read_body(body: bytes, wanted: type[msgspec.Struct]) -> msgspec.Struct:
@@ -133,6 +149,25 @@ def list_fields(wanted: type[msgspec.Struct]) -> frozenset[str]:
     info = msgspec.inspect.type_info(wanted)
     assert isinstance(info, msgspec.inspect.StructType)
     return frozenset(field.encode_name for field in info.fields if _is_list(field.type))
+
+
+@functools.cache
+def _scalar_fields(wanted: type[msgspec.Struct]) -> Mapping[str, str]:
+    """Which parameters are times, and which whole numbers."""
+    info = msgspec.inspect.type_info(wanted)
+    assert isinstance(info, msgspec.inspect.StructType)
+    kinds = {field.encode_name: _scalar(field.type) for field in info.fields}
+    return {name: kind for name, kind in kinds.items() if kind}
+
+
+def _scalar(type_: msgspec.inspect.Type) -> str:
+    if isinstance(type_, msgspec.inspect.Metadata):
+        return _scalar(type_.type)
+    if isinstance(type_, msgspec.inspect.UnionType):
+        return "".join(map(_scalar, type_.types))
+    if isinstance(type_, msgspec.inspect.DateTimeType):
+        return "time"
+    return "whole" if isinstance(type_, msgspec.inspect.IntType) else ""
 
 
 def _is_list(type_: msgspec.inspect.Type) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-from dashboards.web.api.api_problem import MEDIA_TYPE, Problem
+from dashboards.web.api.api_problem import MEDIA_TYPE, ApiProblem, Problem
 from dashboards.web.api.api_route import ApiRoute
+from dashboards.web.api.document_examples import BODY_EXAMPLES, example_of
 
 TITLE, VERSION = "Towpath", "1.0.0"
 _SCHEMA = "#/components/schemas/{name}"
@@ -21,6 +23,22 @@ _HEADERS: dict[str, str] = {
     "RateLimit": "what is left of the quota, and in how many seconds it is full again",
     "RateLimit-Policy": "the quota: q requests in w seconds",
     "Retry-After": "in how many seconds to try again",
+}
+# One of the reasons that each status may have.
+_DETAILS: dict[int, str] = {
+    400: "limit: expected a whole number >= 1",
+    401: "the token 'wiki' has expired",
+    403: "the token 'wiki' does not have the scope see-devices",
+    404: "no site is called 'depott'; did you mean 'depot'?",
+    406: "the answer is application/json, which Accept leaves out",
+    409: "a request with this Idempotency-Key is not finished",
+    412: "it has changed since you read it: read it again",
+    413: "expected at most 65536 bytes",
+    415: "expected Content-Type: application/json",
+    422: "`why` is missing",
+    429: "at most 600 requests a minute: try again in 3 seconds",
+    500: "Towpath has failed here; its log has why",
+    503: "the store does not answer: nothing is known",
 }
 _ABOUT = (
     "Everything that Towpath's pages show and do, for programs. Times are ISO 8601 in "
@@ -123,7 +141,12 @@ def _operation(
     if route.body is not None:
         operation["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": schemas[route.body]}},
+            "content": {
+                "application/json": {
+                    "schema": schemas[route.body],
+                    "example": BODY_EXAMPLES[route.name],
+                }
+            },
         }
     return operation
 
@@ -165,10 +188,10 @@ def _responses(route: ApiRoute, schemas: dict[Any, Any]) -> dict[str, Any]:
         name: {"$ref": f"#/components/headers/{name}"} for name in sorted(names)
     }
     if route.answer is not None:
-        schema = schemas[route.answer]
+        schema, example = schemas[route.answer], example_of(route.answer)
         if route.order is not None:
-            schema = _list_of(schema)
-        good["content"] = {route.media_type: {"schema": schema}}
+            schema, example = _list_of(schema), {"items": [example], "next": None}
+        good["content"] = {route.media_type: {"schema": schema, "example": example}}
     elif route.status != 204:
         good["content"] = {route.media_type: {"schema": {}}}
     responses = {str(route.status): good}
@@ -188,9 +211,10 @@ def _responses(route: ApiRoute, schemas: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _problem(status: int, schema: Any) -> dict[str, Any]:
+    example = json.loads(ApiProblem(status, _DETAILS[status]).body())
     response: dict[str, Any] = {
         "description": HTTPStatus(status).phrase,
-        "content": {MEDIA_TYPE: {"schema": schema}},
+        "content": {MEDIA_TYPE: {"schema": schema, "example": example}},
     }
     if status in (429, 503):
         response["headers"] = {

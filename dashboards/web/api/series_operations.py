@@ -39,11 +39,15 @@ class SeriesQuery(
 ):
     """Such as `measurement=interface&pick=in_bps.p95&where=device=core-1&every=15m`."""
 
-    measurement: Annotated[str, msgspec.Meta(max_length=60)]
+    measurement: Annotated[str, msgspec.Meta(max_length=60, examples=["interface"])]
     pick: Annotated[
         tuple[
             Annotated[
-                str, msgspec.Meta(pattern=r"^[a-z0-9_]{1,60}(\.[a-z0-9]{2,6})?$")
+                str,
+                msgspec.Meta(
+                    pattern=r"^[a-z0-9_]{1,60}(\.[a-z0-9]{2,6})?$",
+                    examples=["in_bps.p95"],
+                ),
             ],
             ...,
         ],
@@ -55,21 +59,29 @@ class SeriesQuery(
         ),
     ]
     where: Annotated[
-        tuple[Annotated[str, msgspec.Meta(pattern=_PAIR)], ...],
+        tuple[
+            Annotated[str, msgspec.Meta(pattern=_PAIR, examples=["device=core-1"])], ...
+        ],
         msgspec.Meta(
             max_length=50,
             description="tag=value, or tag!=value; several of one tag: any of them",
         ),
     ] = ()
     group_by: Annotated[
-        tuple[Annotated[str, msgspec.Meta(pattern="^[a-z0-9_]{1,60}$")], ...],
+        tuple[
+            Annotated[
+                str, msgspec.Meta(pattern="^[a-z0-9_]{1,60}$", examples=["port"])
+            ],
+            ...,
+        ],
         msgspec.Meta(max_length=10, description="tags"),
     ] = ()
     every: Annotated[
         str,
         msgspec.Meta(
             pattern="^([1-9][0-9]{0,5}[smhd])?$",
-            description="length of a bucket, such as 15m; without it: one row a group",
+            description="length of a bucket; without it: one row a group",
+            examples=["15m"],
         ),
     ] = ""
     from_: Annotated[

@@ -14,17 +14,27 @@ GROUPS_LEFT_OUT = "the token has too many groups to list them (overage)"
 
 def claim_values(claims: Mapping[str, Any], path: str) -> list[str]:
     """The texts of a claim: one, or a list. `realm_access.roles` leads into a claim,
-    unless there is a claim of that whole name."""
-    value: Any = claims.get(path)
-    if value is None:
-        value = claims
-        for part in path.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
+    unless there is a claim of that whole name. A name within may have dots itself, as
+    clients of Keycloak have: `resource_access.towpath.example.roles`."""
+    value = _value_at(claims, path)
     if isinstance(value, str):
         return [value]
     if isinstance(value, list):
         return [text for text in value if isinstance(text, str)]
     return []
+
+
+def _value_at(value: Any, path: str) -> Any:
+    if not isinstance(value, Mapping):
+        return None
+    if value.get(path) is not None:
+        return value[path]
+    parts = path.split(".")
+    for count in range(len(parts) - 1, 0, -1):
+        first, rest = ".".join(parts[:count]), ".".join(parts[count:])
+        if first in value and (inner := _value_at(value[first], rest)) is not None:
+            return inner
+    return None
 
 
 def roles_from(names: Iterable[str], known: Mapping[str, Role]) -> set[Role]:
