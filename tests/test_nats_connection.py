@@ -83,7 +83,7 @@ def test_settings_that_cannot_work_are_refused(
     ],
 )
 def test_each_error_is_one_plain_sentence(error: Exception, sentence: str) -> None:
-    said = nats_sentence(error, ["nats://a:1", "nats://b:2"])
+    said = nats_sentence(error, NatsConfig(servers=("nats://a:1", "nats://b:2")))
     assert said.startswith("nats://a:1, nats://b:2: ")
     assert sentence in said
 

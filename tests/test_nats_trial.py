@@ -16,6 +16,7 @@ from test_check import Folder
 from test_journal_log import drain, rows
 from waiting import until
 
+from collectors.ingest.ingest_config import IngestConfig
 from collectors.journal import JournalConfig
 from collectors.nats import nats_trial
 from collectors.nats.journal_streams import JournalStreams
@@ -126,7 +127,10 @@ async def test_another_authority_is_said(
     config = config.model_copy(update={"ca_file": other.file})
     warning = await _only_warning(config)
     assert "the server's certificate is not accepted" in warning
-    assert "nats.ca_file" in warning
+    assert "(nats.ca_file)" in warning
+    inside = IngestConfig(dmz_nodes={"outside": config})
+    warning = await _only_warning(inside.dmz_nodes["outside"])
+    assert "(ingest.dmz_nodes.outside.ca_file)" in warning
 
 
 async def test_an_authority_that_is_put_right_is_read_without_a_restart(

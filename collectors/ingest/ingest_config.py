@@ -332,4 +332,8 @@ class IngestConfig(StrictModel):
                 f"{both[0]!r} is in dmz_nodes and in site_nodes; expected another name "
                 "for one of them"
             )
+        for name, node in self.dmz_nodes.items():
+            node.call(f"ingest.dmz_nodes.{name}")
+        for name, node in self.site_nodes.items():
+            node.call(f"ingest.site_nodes.{name}")
         return self

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from collectors.strict_model import StrictModel
 
@@ -28,6 +28,16 @@ class NatsConfig(StrictModel):
     private_key: Path | None = None
     prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")] = "towpath"
     replicas: Literal[1, 3] = 1
+    _table: str = PrivateAttr("nats")
+
+    @property
+    def table(self) -> str:
+        """The table of the settings that this is, for sentences."""
+        return self._table
+
+    def call(self, table: str) -> None:
+        """Its table, if that is not `[nats]`."""
+        self._table = table
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

@@ -93,9 +93,10 @@ class NatsConnection:
         if is_refused and self._demands_certificate:
             return (
                 f"{', '.join(self.config.servers)}: the server ended the connection: "
-                "it demands a certificate that it accepts (nats.certificate)"
+                "it demands a certificate that it accepts "
+                f"({self.config.table}.certificate)"
             )
-        return nats_sentence(error, self.config.servers)
+        return nats_sentence(error, self.config)
 
     @property
     def _demands_certificate(self) -> bool:
@@ -162,7 +163,7 @@ class NatsConnection:
                 self.client._resp_sub_prefix = None
                 return
             except Exception as error:  # noqa: BLE001 - kept up for ever
-                self._report_problem(nats_sentence(error, self.config.servers))
+                self._report_problem(nats_sentence(error, self.config))
                 await asyncio.sleep(_RETRY_S)
 
     async def connect_once(self) -> None:
@@ -345,15 +346,18 @@ class NatsConnection:
                 password = self._password()
             except OSError as error:
                 raise ValueError(
-                    f"nats.password_file: {config.password_file}: {error.strerror}"
+                    f"{config.table}.password_file: {config.password_file}: "
+                    f"{error.strerror}"
                 ) from None
             if not password:
-                raise ValueError(f"nats.password_file: {config.password_file} is empty")
+                raise ValueError(
+                    f"{config.table}.password_file: {config.password_file} is empty"
+                )
         if config.credentials_file is not None:
             try:
                 self._credentials = read_credentials(config.credentials_file)
             except ValueError as error:
-                raise ValueError(f"nats.credentials_file: {error}") from None
+                raise ValueError(f"{config.table}.credentials_file: {error}") from None
         if not config.has_tls:
             return
         try:
@@ -363,13 +367,16 @@ class NatsConnection:
             elif config.ca_file is not None:
                 self._tls.load_verify_locations(config.ca_file)
         except OSError as error:
-            raise ValueError(f"nats.ca_file: {config.ca_file}: {_why(error)}") from None
+            raise ValueError(
+                f"{config.table}.ca_file: {config.ca_file}: {_why(error)}"
+            ) from None
         try:
             if config.certificate is not None:
                 self._tls.load_cert_chain(config.certificate, config.private_key)
         except OSError as error:
             raise ValueError(
-                f"nats.certificate, nats.private_key: {config.certificate}, "
+                f"{config.table}.certificate, {config.table}.private_key: "
+                f"{config.certificate}, "
                 f"{config.private_key}: {_why(error)}"
             ) from None
 

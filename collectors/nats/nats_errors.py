@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Sequence
 
 from nats import errors
 from nats.js import errors as jetstream_errors
+
+from collectors.nats.nats_config import NatsConfig
 
 # What the client raises if the servers do not do what they were asked.
 NATS_FAILURES = (errors.Error, OSError, TimeoutError)
@@ -28,9 +29,9 @@ def is_full(error: BaseException) -> bool:
     return error.err_code in _NO_ROOM or "no space left" in text
 
 
-def nats_sentence(error: BaseException, servers: Sequence[str]) -> str:
+def nats_sentence(error: BaseException, config: NatsConfig) -> str:
     """What is wrong with the servers, or with the settings that name them."""
-    names = ", ".join(servers)
+    names, table = ", ".join(config.servers), config.table
     if forbidden := forbidden_sentence(error):
         return f"{names}: {forbidden}"
     text = str(error).removeprefix("nats: ").strip().strip("'")
@@ -45,13 +46,13 @@ def nats_sentence(error: BaseException, servers: Sequence[str]) -> str:
     ):
         return (
             f"{names}: the user, the password, the credentials or the certificate is "
-            "refused (nats.user, nats.password_file, nats.credentials_file, "
-            "nats.certificate)"
+            f"refused ({table}.user, {table}.password_file, {table}.credentials_file, "
+            f"{table}.certificate)"
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"{names}: the server's certificate is not accepted: "
-            f"{error.verify_message} (nats.ca_file)"
+            f"{error.verify_message} ({table}.ca_file)"
         )
     if isinstance(error, ssl.SSLError):
         reason = str(getattr(error, "reason", None) or error).lower().replace("_", " ")

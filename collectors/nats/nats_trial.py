@@ -71,8 +71,8 @@ def _judge_secrets(config: NatsConfig) -> list[str]:
     """Files of secrets that others than the user and its group can read, and
     credentials that expire."""
     files = {
-        "nats.password_file": config.password_file,
-        "nats.private_key": config.private_key,
+        f"{config.table}.password_file": config.password_file,
+        f"{config.table}.private_key": config.private_key,
     }
     found: list[str] = []
     for setting, path in files.items():
@@ -84,17 +84,19 @@ def _judge_secrets(config: NatsConfig) -> list[str]:
         # A file that cannot be used is refused when it is read.
         with contextlib.suppress(ValueError):
             expires_s = credentials_expire_s(config.credentials_file)
-            found += expiry_sentences(expires_s, wall_ms() / 1000)
+            found += expiry_sentences(expires_s, wall_ms() / 1000, config.table)
     return found
 
 
-def expiry_sentences(expires_s: int | None, now_s: float) -> Iterator[str]:
+def expiry_sentences(
+    expires_s: int | None, now_s: float, table: str = "nats"
+) -> Iterator[str]:
     """If the JWT of the credentials has expired, or soon will. Pure."""
     if expires_s is None or now_s < expires_s - _SOON_S:
         return
     when = datetime.fromtimestamp(expires_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
     verb = "expires" if now_s < expires_s else "expired"
-    yield f"nats.credentials_file: its JWT {verb} on {when}; expected a new file"
+    yield f"{table}.credentials_file: its JWT {verb} on {when}; expected a new file"
 
 
 def _judge_server(connection: NatsConnection, trial: NatsTrial) -> None:
@@ -105,7 +107,7 @@ def _judge_server(connection: NatsConnection, trial: NatsTrial) -> None:
     trial.facts.append(f"{server}: nats-server {text}")
     if config.replicas > 1 and (version.major, version.minor, version.patch) < _SAFE:
         trial.warnings.append(
-            f"{server}: nats-server {text} is not safe with nats.replicas = "
+            f"{server}: nats-server {text} is not safe with {config.table}.replicas = "
             f"{config.replicas}: before 2.10.23 acknowledged rows can be lost when a "
             "server is killed or cut off; use a current one (2.15.3 was tested)"
         )
@@ -142,8 +144,8 @@ async def _try_stream(connection: NatsConnection, max_bytes: int) -> list[str]:
         if isinstance(error, jetstream_errors.APIError):
             if error.err_code in _NO_PLACE:
                 return [
-                    f"{server}: nats.replicas is {config.replicas}, but the servers "
-                    f"cannot keep so many: {error.description}"
+                    f"{server}: {config.table}.replicas is {config.replicas}, but the "
+                    f"servers cannot keep so many: {error.description}"
                 ]
             if is_full(error):
                 return [
