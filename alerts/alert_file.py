@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from alerts.replicated_rows import ENGINE_TABLES, stop_recording
-from collectors.sqlite_files import transaction
+from collectors.sqlite_files import make_private, transaction
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -256,6 +256,10 @@ def connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    if "c" in mode:
+        # It names people, and what they did. SQLite has the better error.
+        with contextlib.suppress(OSError):
+            make_private(path)
     # Autocommit: every transaction is begun explicitly.
     db = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode={mode}",

@@ -28,15 +28,19 @@ def transaction(
         raise
 
 
+def make_private(path: Path) -> None:
+    """Makes a file that only its owner can read, if it is missing: SQLite would make it
+    with the modes that the umask leaves. Raises `OSError`."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
 @contextlib.contextmanager
 def opened_private_file(path: Path, schema: str) -> Iterator[sqlite3.Connection]:
     """A file that only its owner can read; it is made if it is missing. Raises
     `sqlite3.Error` or `OSError`."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite would make it with the modes that the umask leaves.
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path)
     db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
     try:
         db.executescript(schema)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ingest_council import opened_registry
 from river import Council, Running, started
 from river_laptops import Laptops
+
+from alerts.alert_store import AlertStore
+from alerts.api_tokens import ApiTokens, tokens_file
+from collectors.support_codes import SupportCodes
+from dashboards.web.api.written_requests import WrittenRequests
+from dashboards.web.sign_in.access_audit import AccessAudit
 
 OPEN_UMASK = ("sh", "-c", 'umask 000 && exec "$@"', "sh")
 
@@ -61,3 +70,47 @@ def open_below(folder: Path, least: int = 10) -> list[str]:
         for mode in [path.lstat().st_mode]
         if mode & 0o077
     ]
+
+
+NOW_MS = 1_800_000_000_000
+
+
+def registry(folder: Path) -> None:
+    with opened_registry(folder):
+        pass
+
+
+MAKERS: dict[str, Callable[[Path], object]] = {
+    "alerts": lambda folder: AlertStore(folder / "alerts.sqlite").close(),
+    "tokens": lambda folder: ApiTokens(tokens_file(folder / "alerts.sqlite")).make(
+        "bot", "ada", NOW_MS + 1, NOW_MS
+    ),
+    "answers": lambda folder: WrittenRequests(folder / "written.sqlite").begin(
+        "bot", "key", b"{}", NOW_MS
+    ),
+    "codes": lambda folder: SupportCodes(folder / "codes.sqlite", lambda: NOW_MS).make(
+        "k1-aaaaaaaaaaaaaaaa"
+    ),
+    "sign-in": lambda folder: AccessAudit(
+        folder / "sign-in.sqlite", lambda: NOW_MS
+    ).record("Ada", "ada", "signed in"),
+    "registry": registry,
+}
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.usefixtures("open_umask")
+def test_a_file_about_people_can_be_read_by_its_owner_alone(
+    name: str, tmp_path: Path
+) -> None:
+    MAKERS[name](tmp_path)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    assert [path.name for path in files if path.stat().st_mode & 0o077] == []

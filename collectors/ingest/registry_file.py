@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from collectors.ingest.registry_records import RegistryRefused
-from collectors.sqlite_files import transaction
+from collectors.sqlite_files import make_private, transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS token (
@@ -103,8 +103,7 @@ class RegistryFile:
     def open(self) -> None:
         """Raises `RegistryRefused`, `OSError` or `sqlite3.Error`."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # Created here because SQLite would let other users read it.
-        self._path.touch(mode=0o600)
+        make_private(self._path)
         self._connection = sqlite3.connect(
             self._path, timeout=10, isolation_level=None, check_same_thread=False
         )
