@@ -107,7 +107,7 @@ def test_what_else_is_in_a_package_is_listed_apart() -> None:
         PurePosixPath("service.exe"): b"4",
     }
     python = bill_of_materials.Bundled(
-        "cpython", "3.12.1", "PSF-2.0", PurePosixPath("python")
+        "cpython", "3.12.1", "PSF-2.0", (PurePosixPath("python"),)
     )
     bill = bill_of_materials.bill(
         "agent.msi", b"x", collected(), files, PurePosixPath("lib"), "windows", [python]

@@ -118,6 +118,27 @@ def test_the_python_in_the_list_has_a_version() -> None:
         assert msi_contents.bundled_python(files, name).version == version
 
 
+def test_the_libraries_in_python_have_the_versions_that_they_say() -> None:
+    folder = PurePosixPath("python")
+    files = {
+        folder / "libcrypto-3.dll": b"..\0OpenSSL 3.0.16 11 Feb 2025\0..",
+        folder / "libssl-3.dll": b"no version",
+        folder / "sqlite3.dll": b"..\x003.49.1\0..",
+        folder / "pyexpat.pyd": b"..expat_2.7.1\0",
+        PurePosixPath("lib", "sqlite3.dll"): b"another's",
+    }
+    listed = msi_contents.bundled_in_python(files)
+    assert [(one.name, one.version) for one in listed] == [
+        ("openssl", "3.0.16"),
+        ("sqlite", "3.49.1"),
+        ("expat", "2.7.1"),
+    ]
+    crypto, tls = listed[0].places
+    assert (crypto.name, tls.name) == ("libcrypto-3.dll", "libssl-3.dll")
+    # The module is Python's, the library in it is not.
+    assert listed[2].places == ()
+
+
 def test_it_is_for_the_machine_and_says_so(msi: Path) -> None:
     summary = run("msiinfo", "suminfo", msi)
     assert "Subject: Towpath agent 0.2.0" in summary

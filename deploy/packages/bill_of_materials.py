@@ -25,12 +25,13 @@ AGENT = "towpath-agent"
 
 
 class Bundled(NamedTuple):
-    """Something else that is in a package, in a folder of its own."""
+    """Something else that is in a package, in folders or files of its own. None: it is
+    part of another one's file."""
 
     name: str
     version: str
     licence: str
-    folder: PurePosixPath
+    places: tuple[PurePosixPath, ...]
 
 
 def write_bill(
@@ -68,7 +69,8 @@ def bill(
         if path.is_relative_to(inside):
             owner = _owner(path.relative_to(inside), agent.owners)
         for other in bundled:
-            owner = other.name if path.is_relative_to(other.folder) else owner
+            is_of = any(path.is_relative_to(place) for place in other.places)
+            owner = other.name if is_of else owner
         of_library.setdefault(owner, []).append(_file(path, file_content))
     made = datetime.datetime.fromtimestamp(commit_time(), datetime.UTC)
     own = next(library for library in listed if library.name == PROJECT)
