@@ -62,7 +62,7 @@ def _alerts(
 FIRING_BY_SEVERITY = Panel(
     "How many alerts are firing?",
     "Alerts that fire now and that no other alert explains, by severity. None is good. "
-    "Critical: somebody was paged. Warning: look at it today.",
+    "Critical: the people on call were paged. Warning: look at it today.",
     _alerts(),
     "short",
     "stat",

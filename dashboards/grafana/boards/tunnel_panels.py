@@ -241,7 +241,7 @@ TEAMS = graph(
     "When did Teams go through the VPN?",
     "Share of laptops whose Teams media goes through the tunnel, by product; the "
     f"{LINES} that add most delay. It should be 0: Microsoft advises to send it "
-    "outside. A jump: somebody changed the client's split tunnel, or Microsoft its "
+    "outside. A jump: the client's split tunnel was changed, or Microsoft changed its "
     "networks.",
     of_groups(("teams_tunnelled_ratio", "mean"), kind="vpn", group="slowest_vpns"),
     soft=(0, 1),
