@@ -169,17 +169,21 @@ class ApiTokens:
             return [_token(row) for row in rows]
 
     def record(self, entry: AuditEntry) -> None:
-        """Keeps what was done for `AUDIT_DAYS`."""
+        """Adds what was done; `forget_entries` deletes it after `AUDIT_DAYS`."""
         with self._opened() as db, transaction(db):
             db.execute(
                 "INSERT INTO audit (at_ms, token, action, about, who, why, outcome) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 msgspec.structs.astuple(entry),
             )
-            db.execute(
-                "DELETE FROM audit WHERE at_ms < ?",
-                (entry.at_ms - AUDIT_DAYS * _DAY_MS,),
-            )
+
+    def forget_entries(self, before_ms: int) -> int:
+        """Deletes what was done before that time. Returns how many entries."""
+        if not self.path.exists():
+            return 0
+        with self._opened() as db, transaction(db):
+            done = db.execute("DELETE FROM audit WHERE at_ms < ?", (before_ms,))
+            return done.rowcount
 
     def audit(self, since_ms: int = 0) -> list[AuditEntry]:
         """What was done since then, the newest first."""

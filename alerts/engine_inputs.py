@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from alerts.alert_file import Replication
 from collectors.batch import Batch
+from collectors.deletion_clock import DeletionBound, as_it_is
 from collectors.estate.estate_model import Estate
 from collectors.journal import Append, BatchReader
 from collectors.store.query import Store
@@ -19,7 +20,8 @@ class EngineInputs:
     `alerts.alert_access.start_positions(config.standing)`. `append`: takes the rows of
     `alert`. `estate` returns the current estate, `topology` the links that neighbours
     report. `store` may be None. `on_batch` receives every batch, such as to learn these
-    links. With a `replication` the engine stands by until it is resumed.
+    links. With a `replication` the engine stands by until it is resumed. `bounded`: the
+    time by which old alerts are deleted.
     """
 
     reader: BatchReader
@@ -29,6 +31,7 @@ class EngineInputs:
     on_batch: Callable[[Batch], None] = lambda batch: None
     topology: Callable[[], TopologyGraph] = TopologyGraph
     replication: Replication | None = None
+    bounded: DeletionBound = as_it_is
 
     def may_send(self) -> bool:
         """False if another machine may notify now."""

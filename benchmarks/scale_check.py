@@ -50,7 +50,7 @@ class _TimedStore:
         now_ms = wall_ms()
         self.lags_s += [(now_ms - batch.received_ms) / 1000 for batch in batches]
 
-    async def tidy(self, now_ms: int) -> None:
+    async def tidy(self, now_ms: int, deletion_ms: int | None = None) -> None:
         """Nothing to tidy in so short a time."""
 
 

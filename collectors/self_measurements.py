@@ -261,6 +261,18 @@ SELF_NOTIFY = measurement(
     Field("waiting", "int", "1", "not delivered yet"),
     Field("overdue", "int", "1", "refused, or not delivered two minutes after due"),
 )
+SELF_CLOCK = measurement(
+    "self_clock",
+    "the clock of the machine, by which data is old enough to be deleted",
+    (_PROCESS,),
+    Field(
+        "trusted",
+        "int",
+        "flag",
+        "0 while it is too far ahead: nothing is deleted",
+    ),
+    Field("ahead_s", "float", "s", "how far ahead; 0 while it is trusted"),
+)
 SELF_DISK = measurement(
     "self_disk",
     "a file system that Towpath writes to",
@@ -308,6 +320,7 @@ SELF_MEASUREMENTS: tuple[Measurement, ...] = (
     SELF_AGENTS,
     SELF_TEAM,
     SELF_NOTIFY,
+    SELF_CLOCK,
     SELF_DISK,
     SELF_CERTIFICATE,
 )

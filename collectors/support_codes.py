@@ -209,9 +209,9 @@ class SupportCodes:
 
     @contextlib.contextmanager
     def _db(self) -> Iterator[sqlite3.Connection]:
-        """The file without what is too old."""
+        """The file without checks that nobody can read any more."""
         with private_transaction(self.path, _SCHEMA) as db:
-            _forget_old(db, self._now_ms())
+            _forget_checks(db, self._now_ms())
             yield db
 
 
@@ -295,11 +295,10 @@ def _checks(
     )
 
 
-def _forget_old(db: sqlite3.Connection, now_ms: int) -> None:
-    # Nobody can read a check once its code has ended.
+def _forget_checks(db: sqlite3.Connection, now_ms: int) -> None:
+    # Nobody can read a check once its code has ended. The rest is for the laptop's
+    # person: `prune_support` deletes it, by a clock that is trusted.
     db.execute("DELETE FROM browser_check WHERE at_ms <= ?", (now_ms - VALID_MS,))
-    db.execute("DELETE FROM code WHERE until_ms < ?", (now_ms - _KEPT_MS,))
-    db.execute("DELETE FROM look WHERE at_ms < ?", (now_ms - _KEPT_MS,))
 
 
 def _hash(code: str) -> bytes:

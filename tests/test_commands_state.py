@@ -41,6 +41,7 @@ ESTATE = (
 ARGUMENTS = {
     "import cqd": ("{out}/cqd.csv",),
     "import rooms": ("{out}/rooms.csv",),
+    "clock": (),
     "fleet audit": (),
     "fleet erase": ("aaaaaaaaaaaaaaaa",),
     "fleet expected": ("{out}/devices.csv",),

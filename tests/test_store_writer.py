@@ -195,7 +195,7 @@ class Moody:
         if bad:
             raise RowsRefused("the wrong type", bad)
 
-    async def tidy(self, now_ms: int) -> None:
+    async def tidy(self, now_ms: int, deletion_ms: int | None = None) -> None:
         raise Away("nothing is tidy today")
 
 

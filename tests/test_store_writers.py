@@ -45,7 +45,7 @@ class Kept:
         for batch in batches:
             self.rows |= set(batch.field("packets"))  # type: ignore[arg-type]
 
-    async def tidy(self, now_ms: int) -> None: ...
+    async def tidy(self, now_ms: int, deletion_ms: int | None = None) -> None: ...
 
 
 def _rows(first: int, count: int = 80) -> Batch:

@@ -13,6 +13,7 @@ from alerts.maintenance_planner import MaintenancePlanner
 from alerts.prometheus.window_metrics import WindowMetrics
 from alerts.rule_files import load_rules
 from collectors.batch import Batch
+from collectors.deletion_clock import DeletionBound
 from collectors.estate import Estate
 from collectors.journal import Append, Journal
 from collectors.server_measurements import CATALOGUE
@@ -64,6 +65,7 @@ def build_alerts(
     unhurried: Append,
     process: str,
     now_ms: WallClock,
+    bounded: DeletionBound,
 ) -> AlertRole:
     config = all_settings.alerts
     pieces: Pieces = []
@@ -116,6 +118,7 @@ def build_alerts(
             add_batch,
             topology.graph if config.discovered_parents else TopologyGraph,
             replica,
+            bounded,
         ),
         config.notifiers(),
         process,

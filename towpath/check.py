@@ -17,6 +17,7 @@ from alerts.maintenance_planner import uncountable_windows
 from alerts.notify.channels import channel_problems
 from alerts.rule_files import RuleError, load_rules
 from collectors.calls.calls_check import call_problems, call_warnings
+from collectors.deletion_clock import CLOCK_FILE, clock_warning
 from collectors.disk_space import nearest_existing
 from collectors.estate import Estate, EstateError, load, warnings
 from collectors.http import CannotServe
@@ -33,6 +34,7 @@ from collectors.snmp.traps.trap_catalog import load as load_traps
 from dashboards.web import GrafanaSource
 from dashboards.web.visitors import Role as VisitorRole
 from probes.wire.catalogue import did_you_mean
+from probes.wire.clock import wall_ms
 from probes.wire.counted_text import counted
 from probes.wire.data_costs import day, regular_bytes
 from towpath.check_journal import journal_findings
@@ -98,6 +100,7 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
     if config.traps.enabled and estate is not None:
         wrong += _trap_sender_problems(config, estate)
     wrong += channel_problems(config.alerts.channels)
+    misleading += filter(None, [clock_warning(config.state / CLOCK_FILE, wall_ms())])
     for name, secret in config.alerts.secrets():
         try:
             secret.value()

@@ -32,6 +32,7 @@ from towpath.commands.poll import poll
 from towpath.commands.rtp import rtp
 from towpath.commands.shared import (
     ConfigFile,
+    ensure_folder,
     exit_with,
     fail,
     read_config,
@@ -139,6 +140,30 @@ def check(config: ConfigFile) -> None:
         usage_error(group_alike(result.problems, _MANY_PROBLEMS))
     for fact in result.facts:
         typer.echo(fact)
+
+
+@app.command(rich_help_panel=_RUN)
+def clock(
+    config: ConfigFile,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="it is right: delete by it, although it is ahead"),
+    ] = False,
+) -> None:
+    """Show if data is deleted by this machine's clock, or confirm that it is right."""
+    from collectors.deletion_clock import CLOCK_FILE, clock_warning, write_note
+    from probes.wire.clock import wall_ms
+
+    file = ensure_folder(read_config(config).state / CLOCK_FILE, "state")
+    now_ms = wall_ms()
+    warning = clock_warning(file, now_ms)
+    if warning and not trust:
+        fail(warning)
+    if trust:
+        write_note(file, now_ms)
+        typer.echo("Data is deleted by this machine's clock within a minute.")
+    else:
+        typer.echo("Data is deleted by this machine's clock.")
 
 
 @app.command(rich_help_panel=_RUN)

@@ -8,6 +8,7 @@ from functools import partial
 
 from alerts.live_events.speed_test_freezes import EventFreezes
 from alerts.staff_incidents import KnownIncidents
+from collectors.deletion_clock import DeletionBound, DeletionClock, as_it_is
 from collectors.dmz.dmz_messages import READER
 from collectors.estate import Estate, EstateFile
 from collectors.ingest import BrokerFiles, HttpsIngest, Registry
@@ -75,7 +76,10 @@ def dmz_problems(config: TowpathConfig, roles: Sequence[str]) -> Iterator[str]:
 
 
 def process_journal(
-    config: TowpathConfig, roles: Sequence[str], process: str
+    config: TowpathConfig,
+    roles: Sequence[str],
+    process: str,
+    bounded: DeletionBound = as_it_is,
 ) -> JournalKind:
     """The journal of a process; on a DMZ node, rows are kept until the inside has
     pulled them. Raises `ValueError` if such a node has what it must not have."""
@@ -84,7 +88,7 @@ def process_journal(
         if problems := [*dmz_problems(config, roles)]:
             raise ValueError("\n".join(problems))
         journal = journal.model_copy(update={"readers": (READER,)})
-    return JournalKind(journal, config.nats, process)
+    return JournalKind(journal, config.nats, process, bounded)
 
 
 def dmz_ingest(
@@ -93,6 +97,7 @@ def dmz_ingest(
     append: Append,
     process: str,
     now_ms: WallClock,
+    clock: DeletionClock,
 ) -> tuple[HttpsIngest, Source, Check]:
     """What a DMZ node serves to laptops, rows of what it knows, and whether it can let
     laptops in."""
@@ -122,6 +127,7 @@ def dmz_ingest(
         incidents=lambda sites: registry.view.incidents(sites),
         freezes=lambda at_ms: registry.view.freezes,
         now_ms=now_ms,
+        clock=clock,
     )
     return (
         https,

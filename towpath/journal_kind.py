@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from collectors.background_tasks import BackgroundTasks
+from collectors.deletion_clock import DeletionBound, as_it_is
 from collectors.journal import (
     BatchReader,
     Journal,
@@ -39,8 +40,14 @@ _TIDY_S = 300.0
 class JournalKind:
     """The client library is imported only if it is needed."""
 
-    def __init__(self, config: JournalConfig, nats: NatsConfig, process: str) -> None:
-        self._config, self._process = config, process
+    def __init__(
+        self,
+        config: JournalConfig,
+        nats: NatsConfig,
+        process: str,
+        bounded: DeletionBound = as_it_is,
+    ) -> None:
+        self._config, self._process, self._bounded = config, process, bounded
         self._in_streams = config.kind == "nats"
         self.connection: NatsConnection | None = None
         if "nats" in (config.kind, config.before):
@@ -68,7 +75,7 @@ class JournalKind:
                 pieces.append(("watch of NATS", watch))
                 sources.append(("streams", watch.samples))
         if self._config.before is not None and tidies_earlier:
-            tidy = EarlierTidy(self._config, self.connection)
+            tidy = EarlierTidy(self._config, self.connection, self._bounded)
             pieces.append(("what is left in the earlier journal", tidy))
         return pieces, sources
 
@@ -87,10 +94,10 @@ class JournalKind:
 
     def journal(self, log: str) -> Journal:
         if self.connection is None or not self._in_streams:
-            return Journal(self._config, log, CATALOGUE)
+            return Journal(self._config, log, CATALOGUE, bounded=self._bounded)
         from collectors.nats.stream_log import StreamLog
 
-        stream = StreamLog(self._config, log, self.connection)
+        stream = StreamLog(self._config, log, self.connection, self._bounded)
         return Journal(self._config, log, CATALOGUE, log=stream)
 
     @asynccontextmanager
@@ -148,9 +155,13 @@ class EarlierTidy:
     process writes any more."""
 
     def __init__(
-        self, config: JournalConfig, connection: NatsConnection | None
+        self,
+        config: JournalConfig,
+        connection: NatsConnection | None,
+        bounded: DeletionBound = as_it_is,
     ) -> None:
         self._config, self._connection = config, connection
+        self._bounded = bounded
         self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> EarlierTidy:
@@ -180,4 +191,4 @@ class EarlierTidy:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_TIDY_S)
-            await self.tidy(wall_ms())
+            await self.tidy(self._bounded(wall_ms()))

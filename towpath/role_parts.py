@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from alerts.acknowledgement import Share
+from alerts.api_tokens import AUDIT_DAYS, ApiTokens, tokens_file
 from alerts.rule_files import load_rules
 from collectors.calls.building_file import read_buildings
 from collectors.calls.call_collector import CallCollector
 from collectors.calls.call_places import CallLocator
 from collectors.estate import Estate, EstateFile
-from collectors.ingest import Registry, enrolled_samples
+from collectors.ingest import Registry, enrolled_samples, registry_audit
 from collectors.ingest.providers import Providers
 from collectors.journal import Append
 from collectors.machine_name import machine_name
@@ -24,7 +25,8 @@ from collectors.snmp import Credentials, Poller
 from collectors.store import StorePart
 from collectors.store.erasure import Erasures
 from dashboards.web import ApiSources
-from probes.wire.clock import WallClock
+from dashboards.web.sign_in.access_audit import KEPT_DAYS, AccessAudit
+from probes.wire.clock import WallClock, wall_ms
 from towpath.config import ROLES, TowpathConfig, personal_folders
 from towpath.process_pieces import Pieces, Sources
 
@@ -73,6 +75,27 @@ def personal_files_job(config: TowpathConfig) -> Job:
     folders = personal_folders(config)
     days = min(config.store.personal_days or PERSONAL_DAYS, PERSONAL_DAYS)
     return "files with personal data", days, lambda at: prune_files(folders, at)
+
+
+def laptop_jobs(config: TowpathConfig, registry: Registry) -> list[Job]:
+    """Deletes laptops that report no more, and what was done to laptops, when their
+    time is over."""
+    days, admin = config.ingest.registry.unseen_days, registry.admin
+    return [
+        ("agents", days, admin.forget_unseen),
+        ("deeds about agents", registry_audit.KEPT_DAYS, admin.forget_deeds),
+    ]
+
+
+def audit_jobs(config: TowpathConfig) -> list[Job]:
+    """Deletes what people and programs did on pages and in the API, when its time is
+    over."""
+    tokens = ApiTokens(tokens_file(config.alerts.standing))
+    people = AccessAudit(config.web.sign_in.file, wall_ms)
+    return [
+        ("deeds of programs", AUDIT_DAYS, tokens.forget_entries),
+        ("deeds of people", KEPT_DAYS, people.forget_entries),
+    ]
 
 
 def name_process(

@@ -20,6 +20,7 @@ from alerts.maintenance_planner import calendar_troubles
 from alerts.prometheus.window_metrics import WindowMetrics
 from alerts.staff_incidents import KnownIncidents
 from collectors.certificate_files import CertificateFiles
+from collectors.deletion_clock import CLOCK_FILE, DeletionClock
 from collectors.disk_space import Disks
 from collectors.estate import Estate, EstateFile
 from collectors.file_limit import raise_file_limit
@@ -31,7 +32,7 @@ from collectors.ingest import (
     ingest_sample,
 )
 from collectors.journal import UnhurriedAppend, journal_sample
-from collectors.retention import Retention
+from collectors.retention import Job, Retention
 from collectors.self_metrics import SelfMonitor, Source
 from collectors.server_measurements import CATALOGUE
 from collectors.snmp import Credentials
@@ -64,8 +65,10 @@ from towpath.readiness import (
 from towpath.role_parts import (
     agent_counts,
     api_sources,
+    audit_jobs,
     build_poller,
     call_collector,
+    laptop_jobs,
     name_process,
     personal_files_job,
     shared_acknowledgements,
@@ -107,13 +110,16 @@ class Installation:
         self._add(f"roles {', '.join(roles)}", RoleLocks(config.state / "roles", held))
         self.estate = EstateFile(config.estate)
         self._add(f"estate {config.estate}", self.estate)
-        self._kind = process_journal(config, roles, self.process)
-        pieces, sources = self._kind.pieces(
+        clock_file = config.state / CLOCK_FILE
+        clock = self._clock = DeletionClock(clock_file, self.process, now_ms)
+        self._add("clock by which data is deleted", clock)
+        self._source("clock", clock.samples)
+        self._kind = process_journal(config, roles, self.process, clock.bounded)
+        of_kind = self._kind.pieces(
             looks_at_streams="alert" in roles,
             tidies_earlier="store" in roles and self.part.number == 1,
         )
-        self.pieces += pieces
-        self._sources += sources
+        self._add_all(*of_kind)
         self.journal = self._kind.journal(self.process)
         self._add(f"journal {self._kind.place}/{self.process}", self.journal)
         unhurried = self._unhurried = UnhurriedAppend(self.journal)
@@ -126,7 +132,7 @@ class Installation:
         if "store" not in roles and {"ingest", "web"} & {*roles}:
             # The role store also deletes these, but may run on another machine.
             job = personal_files_job(config)
-            self._add("retention of files", Retention([job], now_ms))
+            self._retain("files", [job])
         if "poll" in roles:
             self._poll()
         if "ingest" in roles:
@@ -170,8 +176,7 @@ class Installation:
             self._now_ms,
             self._kind.connection,
         )
-        self.pieces += pieces
-        self._sources += sources
+        self._add_all(pieces, sources)
         self._add(
             f"poll {counted(devices, 'device')} every {config.snmp.period_s:g} s",
             poller,
@@ -204,9 +209,8 @@ class Installation:
     def _ingest(self) -> None:
         config = self.config.ingest
         if config.dmz:
-            https, source, check = dmz_ingest(
-                self.config, self._kind, self.journal, self.process, self._now_ms
-            )
+            own = (self._kind, self.journal, self.process, self._now_ms, self._clock)
+            https, source, check = dmz_ingest(self.config, *own)
             self._https(https)
             self._source("list of laptops", source)
             self._checks.append(("list of laptops", check))
@@ -214,8 +218,7 @@ class Installation:
         registry = Registry(config.registry)
         self._add(f"agents {config.registry.path}", registry)
         self._source("agents", agent_counts(self.config, self.estate, registry))
-        unseen = ("agents", config.registry.unseen_days, registry.admin.forget_unseen)
-        self._add("retention of agents", Retention([unseen], self._now_ms))
+        self._retain("agents", laptop_jobs(self.config, registry))
         files: BrokerFiles | None = None
         if config.broker is not None and config.mqtt is not None:
             files = BrokerFiles(config.broker, config.mqtt, registry)
@@ -231,6 +234,7 @@ class Installation:
                 wait_for_broker=None if files is None else files.wait_loaded,
                 now_ms=self._now_ms,
                 freezes=freezes,
+                clock=self._clock,
             )
             self._https(https)
         if config.mqtt is not None:
@@ -241,6 +245,7 @@ class Installation:
                 estate=self._current,
                 now_ms=self._now_ms,
                 freezes=freezes,
+                bounded=self._clock.bounded,
             )
             self._add(f"ingest mqtt {config.mqtt.host}:{config.mqtt.port}", mqtt)
             if config.https is None:
@@ -248,12 +253,8 @@ class Installation:
             process, stats = self.process, mqtt.stats
             self._source("mqtt", lambda at: [ingest_sample(stats, process, "mqtt", at)])
         given = (registry, files, self.estate, self.journal, self.process, self._now_ms)
-        for pieces, sources in (
-            dmz_links(self.config, *given),
-            site_links(self.config, self.journal, self.process),
-        ):
-            self.pieces += pieces
-            self._sources += sources
+        self._add_all(*dmz_links(self.config, *given))
+        self._add_all(*site_links(self.config, self.journal, self.process))
 
     def _https(self, https: HttpsIngest) -> None:
         self._add(f"ingest https {https.address}", https)
@@ -265,7 +266,7 @@ class Installation:
 
     def _store(self) -> None:
         self._open_store()
-        pieces, sources = store_role(
+        of_role = store_role(
             self.config,
             self.part,
             self._kind,
@@ -274,9 +275,9 @@ class Installation:
             self.estate,
             self.process,
             self._now_ms,
+            self._clock,
         )
-        self.pieces += pieces
-        self._sources += sources
+        self._add_all(*of_role)
 
     def _alert(self) -> None:
         self._open_store()
@@ -289,16 +290,17 @@ class Installation:
             self._unhurried,
             self.process,
             self._now_ms,
+            self._clock.bounded,
         )
-        self.pieces += role.pieces
+        self._add_all(role.pieces, role.sources)
         self._alert_trouble = role.trouble
-        self._sources += role.sources
         self._checks += role.checks
         self._source("alerts", role.engine.samples)
         self._row_metrics = role.row_metrics
 
     def _web(self) -> None:
         self._open_store()
+        self._retain("deeds", audit_jobs(self.config))
         source = None
         if self.config.web.grafana.is_on:
             source = GrafanaSource(
@@ -361,6 +363,13 @@ class Installation:
 
     def _add(self, name: str, piece: Piece) -> None:
         self.pieces.append((name, piece))
+
+    def _add_all(self, pieces: Pieces, sources: Sources) -> None:
+        self.pieces += pieces
+        self._sources += sources
+
+    def _retain(self, what: str, jobs: Sequence[Job]) -> None:
+        self._add(f"retention of {what}", Retention(jobs, self._clock.ms))
 
     def _source(self, name: str, source: Source) -> None:
         self._sources.append((name, source))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from collectors.calls.agreement_keeper import AgreementKeeper
+from collectors.deletion_clock import DeletionClock
 from collectors.estate import EstateFile
 from collectors.experience.experience_reader import ExperienceReader
 from collectors.experience.parity_keeper import ParityKeeper
@@ -51,13 +52,14 @@ def store_role(
     estate: EstateFile,
     process: str,
     now_ms: WallClock,
+    clock: DeletionClock,
 ) -> tuple[Pieces, Sources]:
     """Its pieces in the order of their start, and their rows. Part 1 does what is done
     once: groups of laptops, parity, agreement with Microsoft's record, retention of
     files."""
     reader = kind.reader(part.reader, saved_positions(config.store, part))
     writers = WriterSet(config.store, part, kind.known_readers())
-    writer = StoreWriter(config.store, reader, store, now_ms, part)
+    writer = StoreWriter(config.store, reader, store, now_ms, part, clock.bounded)
     name = "store writer"
     if part.count > 1:
         name += f" {part.number} of {part.count}"
@@ -94,6 +96,6 @@ def store_role(
     if config.calls.enabled:
         agreement = AgreementKeeper(store, journal, lambda: estate.current, now_ms)
         pieces.append(("what test calls saw of Microsoft's record", agreement))
-    retention = Retention(retention_jobs(config), now_ms)
+    retention = Retention(retention_jobs(config), clock.ms)
     pieces.append(("retention of files", retention))
     return pieces, sources

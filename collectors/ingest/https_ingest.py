@@ -29,6 +29,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from collectors.background_tasks import BackgroundTasks
+from collectors.deletion_clock import DeletionClock, as_it_is
 from collectors.estate.estate_model import Estate
 from collectors.http import Endpoint, HttpServer
 from collectors.ingest.enrolment import EnrolmentService
@@ -61,6 +62,7 @@ from collectors.reflector.reflector_access import grant, read_secret
 from collectors.support_codes import SupportCodes, support_codes_file
 from probes.wire import support_code
 from probes.wire.clock import WallClock, wall_ms
+from probes.wire.http_date import http_date_s
 from probes.wire.policy import Incident
 from probes.wire.report import MAX_BODY_BYTES, READ_VERSIONS, REFUSAL, USED_TWICE
 
@@ -85,7 +87,7 @@ class HttpsIngest:
     if it is not given; `policy` returns what laptops are to measure, if that is not in
     the settings. `wait_for_broker` returns when the MQTT broker knows
     every enrolled laptop: an enrolment is answered after that. `freezes` returns the
-    times without speed tests.
+    times without speed tests. `clock` hears what laptops' own clocks show.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class HttpsIngest:
         freezes: Freezes = no_freezes,
         policy: Callable[[], PolicyConfig] | None = None,
         codes: CodeService | None = None,
+        clock: DeletionClock | None = None,
     ) -> None:
         if config.https is None:
             raise ValueError("ingest.https is not configured")
@@ -128,7 +131,9 @@ class HttpsIngest:
             now_ms=now_ms,
             measured=registry.mark_measured,
             policy=policy,
+            bounded=as_it_is if clock is None else clock.bounded,
         )
+        self._clock = clock
         self._uploads: Counter[str] = Counter()
         if enrolling is None:
             assert isinstance(registry, Registry)
@@ -243,6 +248,9 @@ class HttpsIngest:
             raise retry_later(503, failed, 10) from None
         if sender is not None:
             self._registry.mark_seen(sender.agent, self._now_ms())
+            shown_s = http_date_s(request.headers.get("date", ""))
+            if self._clock is not None and shown_s is not None:
+                self._clock.hear(sender.agent, round(shown_s * 1000))
         version = self._policies.version(sender)
         return json_answer(msgspec.structs.replace(receipt, policy=version))
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from collectors.batch import Batch
+from collectors.deletion_clock import DeletionBound, as_it_is
 from collectors.estate.estate_model import Estate
 from collectors.ingest.body_quarantine import BodyQuarantine
 from collectors.ingest.gzip_body import unpack
@@ -66,9 +67,10 @@ class ReportIntake:
             None
         ),
         policy: Callable[[], PolicyConfig] | None = None,
+        bounded: DeletionBound = as_it_is,
     ) -> None:
         limits = config.limits
-        self._measured = measured
+        self._measured, self._bounded = measured, bounded
         self._append, self._catalogue = append, catalogue
         self._knows_site, self._now_ms = KnownSites(estate), now_ms
         policy = policy or (lambda: config.policy)
@@ -213,6 +215,7 @@ class ReportIntake:
                 self._catalogue,
                 now_ms,
                 self._tag_limits.limit_sample,
+                self._bounded(now_ms),
             )
             batches += [*report_rows.batches, *report_rows.misfits]
             misfit_rows += report_rows.misfit_rows()

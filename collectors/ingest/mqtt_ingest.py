@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from collectors.background_tasks import BackgroundTasks
+from collectors.deletion_clock import DeletionBound, as_it_is
 from collectors.estate.estate_model import Estate
 from collectors.failure_log import FailureLog
 from collectors.ingest.broker_client import BrokerAway, BrokerConnection
@@ -69,6 +70,7 @@ class MqttIngest:
         versions: range = READ_VERSIONS,
         now_ms: WallClock = wall_ms,
         freezes: Freezes = no_freezes,
+        bounded: DeletionBound = as_it_is,
     ) -> None:
         if config.mqtt is None:
             raise ValueError("ingest.mqtt is not configured")
@@ -81,6 +83,7 @@ class MqttIngest:
             versions=versions,
             now_ms=now_ms,
             measured=registry.mark_measured,
+            bounded=bounded,
         )
         self._policies = LaptopPolicies(config, estate, now_ms, freezes)
         self._workers = config.limits.in_flight

@@ -226,6 +226,13 @@ class RegistryAdmin:
         self._changed()
         return len(rows)
 
+    def forget_deeds(self, before_ms: int) -> int:
+        """Deletes what was done before that time. Returns how many entries."""
+        with self._file.transaction() as connection:
+            return connection.execute(
+                "DELETE FROM audit WHERE time_ms < ?", (before_ms,)
+            ).rowcount
+
     def _change(
         self, statement: str, done: tuple[str, int, str, str], *values: str
     ) -> bool:

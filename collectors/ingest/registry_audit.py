@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-KEPT_MS = 366 * 86_400_000
+KEPT_DAYS = 366
 ERASED = "a deleted laptop"
 
 
@@ -32,7 +32,6 @@ def note(
         "INSERT INTO audit (time_ms, who, what, subject) VALUES (?, ?, ?, ?)",
         (time_ms, who, what, subject),
     )
-    connection.execute("DELETE FROM audit WHERE time_ms < ?", (time_ms - KEPT_MS,))
 
 
 def forget_agents(connection: sqlite3.Connection, agents: Sequence[str]) -> None:

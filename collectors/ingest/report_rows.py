@@ -49,8 +49,11 @@ def to_rows(
     catalogue: Catalogue,
     now_ms: int,
     bounded: Callable[[Sample], Sample] = lambda sample: sample,
+    deletion_ms: int | None = None,
 ) -> ReportRows:
-    """The rows of *one* agent's reports by measurement, each passed to `bounded`."""
+    """The rows of *one* agent's reports by measurement, each passed to `bounded`.
+    `deletion_ms`: the time by which rows are too old, `now_ms` by default."""
+    deletion_ms = now_ms if deletion_ms is None else deletion_ms
     agent = ""
     fresh: list[Sample] = []
     expired = lost = 0
@@ -62,7 +65,7 @@ def to_rows(
                 report, whereabouts=msgspec.structs.replace(where, site="")
             )
         for sample in samples(report, home_site, provider):
-            if sample.time_ms < _oldest_ms(sample.measurement, catalogue, now_ms):
+            if sample.time_ms < _oldest_ms(sample.measurement, catalogue, deletion_ms):
                 expired += 1
             else:
                 fresh.append(bounded(sample))
@@ -88,10 +91,10 @@ def to_rows(
     return ReportRows(batches, misfits, expired, lost, odd_values)
 
 
-def _oldest_ms(measurement: str, catalogue: Catalogue, now_ms: int) -> int:
+def _oldest_ms(measurement: str, catalogue: Catalogue, deletion_ms: int) -> int:
     if measurement not in catalogue:
         return 0
-    return now_ms - catalogue.measurement(measurement).retention_days * _DAY_MS
+    return deletion_ms - catalogue.measurement(measurement).retention_days * _DAY_MS
 
 
 def _sorted_out(

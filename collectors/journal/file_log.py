@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 
+from collectors.deletion_clock import DeletionBound, as_it_is
 from collectors.journal.journal_config import JournalConfig
 from collectors.journal.journal_log import Log, LogPiece
 from collectors.journal.journal_stats import JournalStats
@@ -38,15 +39,26 @@ class FileLog:
     lanes = 1
 
     def __init__(
-        self, config: JournalConfig, name: str, sync: Callable[[int], None]
+        self,
+        config: JournalConfig,
+        name: str,
+        sync: Callable[[int], None],
+        bounded: DeletionBound = as_it_is,
     ) -> None:
         self._config, self._name, self._sync = config, name, sync
+        self._bounded = bounded
 
     async def open(self, stats: JournalStats, now_ms: int) -> None:
         self._thread = ThreadPoolExecutor(1, f"journal-{self._name}")
         try:
             self.log = await self._call(
-                Log, self._config, self._name, stats, now_ms, self._sync
+                Log,
+                self._config,
+                self._name,
+                stats,
+                now_ms,
+                self._sync,
+                self._bounded,
             )
         except BaseException:
             self._thread.shutdown(wait=False)

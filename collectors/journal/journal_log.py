@@ -18,6 +18,7 @@ from typing import NoReturn
 import msgspec
 import structlog
 
+from collectors.deletion_clock import DeletionBound, as_it_is
 from collectors.journal.frame import MARKER_BYTES, pack
 from collectors.journal.journal_config import (
     JournalConfig,
@@ -77,8 +78,10 @@ class Log:
         stats: JournalStats,
         now_ms: int,
         sync: Callable[[int], None] = sync_data,
+        bounded: DeletionBound = as_it_is,
     ) -> None:
         self._config, self._stats, self._sync = config, stats, sync
+        self._bounded = bounded
         self._folder = config.folder / check_name(name, "log")
         self._readers = self._folder / "readers"
         self._reserve = self._folder / "reserve"
@@ -288,7 +291,7 @@ class Log:
         """True if the oldest segment has rows that may be kept no longer."""
         first_ms = self._held[0].first_ms
         days_ms = self._config.max_days * 86_400_000
-        return first_ms is not None and first_ms < now_ms - days_ms
+        return first_ms is not None and first_ms < self._bounded(now_ms) - days_ms
 
     def _progress(self) -> list[Progress]:
         """How far each reader is in this log: those in the settings and those that have

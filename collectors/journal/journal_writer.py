@@ -15,6 +15,7 @@ import structlog
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch, sift
+from collectors.deletion_clock import DeletionBound, as_it_is
 from collectors.journal.file_log import FileLog, JournalLog
 from collectors.journal.journal_config import JournalConfig, JournalFailed
 from collectors.journal.journal_log import LogPiece
@@ -78,9 +79,10 @@ class Journal:
         catalogue: Catalogue,
         sync: Callable[[int], None] = sync_data,
         log: JournalLog | None = None,
+        bounded: DeletionBound = as_it_is,
     ) -> None:
         self._name, self._catalogue = name, catalogue
-        self._log = FileLog(config, name, sync) if log is None else log
+        self._log = FileLog(config, name, sync, bounded) if log is None else log
         self.stats = JournalStats()
         self._waiting: list[_PendingAppend] = []
         self._work = asyncio.Event()

@@ -12,6 +12,7 @@ from nats import errors
 from nats.js import api
 from nats.js import errors as jetstream_errors
 
+from collectors.deletion_clock import DeletionBound, as_it_is
 from collectors.failure_log import FailureLog
 from collectors.journal.journal_config import (
     JournalConfig,
@@ -55,8 +56,13 @@ class StreamLog:
     lanes = 8
 
     def __init__(
-        self, config: JournalConfig, name: str, connection: NatsConnection
+        self,
+        config: JournalConfig,
+        name: str,
+        connection: NatsConnection,
+        bounded: DeletionBound = as_it_is,
     ) -> None:
+        self._bounded = bounded
         self._config, self._name = config, check_name(name, "log")
         self._connection = connection
         self._streams = JournalStreams(connection)
@@ -125,7 +131,7 @@ class StreamLog:
         if not self._connection.is_connected:
             return
         try:
-            await self._tidier.tidy(now_ms)
+            await self._tidier.tidy(self._bounded(now_ms))
         except jetstream_errors.NotFoundError:
             self._ready = False
         except NATS_FAILURES as error:

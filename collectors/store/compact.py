@@ -96,10 +96,10 @@ class Compactor:
         elif look is not None:
             self._days[key] = NextLook(look.files - 1, look.at_ms)
 
-    async def tidy(self, now_ms: int) -> None:
+    async def tidy(self, now_ms: int, deletion_ms: int | None = None) -> None:
         async with self._busy:
             try:
-                await self._tidy(now_ms)
+                await self._tidy(now_ms, now_ms if deletion_ms is None else deletion_ms)
             except OSError as error:
                 raise Away(f"{self._folder.root}: {error.strerror or error}") from None
 
@@ -117,11 +117,13 @@ class Compactor:
             await self._duckdb.__aexit__(None, None, None)
             self._duckdb = None
 
-    async def _tidy(self, now_ms: int) -> None:
+    async def _tidy(self, now_ms: int, deletion_ms: int) -> None:
         check_all = (
             self._checked_all_ms is None
-            or now_ms - self._checked_all_ms >= CHECK_ALL_MS
+            or not 0 <= now_ms - self._checked_all_ms < CHECK_ALL_MS
         )
+        if check_all:
+            await run_to_end(asyncio.to_thread(self._delete_days, deletion_ms))
         due = await run_to_end(asyncio.to_thread(self._look, check_all, now_ms))
         if check_all:
             self._checked_all_ms = now_ms
@@ -184,24 +186,29 @@ class Compactor:
     def _day_folder(self, declared: Measurement, day_ms: int) -> Path:
         return self._folder.measurement_folder(declared) / file_layout.day_name(day_ms)
 
-    def _check_all_days(self, now_ms: int) -> None:
-        """Deletes days that are too old and finds days that are not compacted."""
-        self._closed = {key for key in self._closed if key[1] > now_ms - 7 * DAY_MS}
+    def _delete_days(self, deletion_ms: int) -> None:
+        """Deletes days that are too old."""
         for declared in self._catalogue:
             keep_ms = declared.retention_days * DAY_MS
             for start, day in self._folder.days(declared):
-                if start + DAY_MS + keep_ms <= now_ms:
+                if start + DAY_MS + keep_ms <= deletion_ms:
                     _remove(day)
                     self._days.pop((declared.name, start), None)
                     _log.info("store_day_deleted", day=str(day))
-                elif self._is_unfinished(declared, day, start):
-                    self._days.setdefault((declared.name, start), None)
             for label in LABELS:
                 rollups = self._folder.rollup_folder(declared, label)
                 for start, day in self._folder.days_in(rollups):
                     # Their rows may have been deleted earlier.
-                    if start + DAY_MS + keep_ms <= now_ms:
+                    if start + DAY_MS + keep_ms <= deletion_ms:
                         _remove(day)
+
+    def _check_all_days(self, now_ms: int) -> None:
+        """Finds days that are not compacted."""
+        self._closed = {key for key in self._closed if key[1] > now_ms - 7 * DAY_MS}
+        for declared in self._catalogue:
+            for start, day in self._folder.days(declared):
+                if self._is_unfinished(declared, day, start):
+                    self._days.setdefault((declared.name, start), None)
 
     def _delete_replaced(self) -> None:
         """Deletes the files that writes have superseded some time ago."""

@@ -201,7 +201,7 @@ class InfluxStore:
             )
         ]
 
-    async def tidy(self, now_ms: int) -> None:
+    async def tidy(self, now_ms: int, deletion_ms: int | None = None) -> None:
         """Rolls up rows. The server compacts and deletes by itself. Raises `Away` and
         `QueryFailed`."""
         if self._rollups is not None:

@@ -312,14 +312,15 @@ class EmbeddedStore:
             text = duckdb_sql.percentiles(query, text)
         return text + order_by(query)
 
-    async def tidy(self, now_ms: int) -> None:
-        """Compacts files and deletes old ones; cheap if nothing is due.
+    async def tidy(self, now_ms: int, deletion_ms: int | None = None) -> None:
+        """Compacts files and deletes old ones, by `deletion_ms` if that is given; cheap
+        if nothing is due.
 
         Only for the writer. Raises `Away` if the disk is full.
         """
         async with self._writing:
             await run_to_end(asyncio.to_thread(self._lock_folder))
-        await self._compactor.tidy(now_ms)
+        await self._compactor.tidy(now_ms, deletion_ms)
 
     async def erase(self, agent: str) -> int:
         """Removes all personal rows of one agent. Returns how many there were.

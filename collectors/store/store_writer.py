@@ -12,6 +12,7 @@ import structlog
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch
+from collectors.deletion_clock import DeletionBound, as_it_is
 from collectors.failure_log import FailureLog
 from collectors.journal import (
     Away,
@@ -47,7 +48,7 @@ class WritableStore(Protocol):
 
     async def write(self, batches: list[Batch]) -> None: ...
 
-    async def tidy(self, now_ms: int) -> None: ...
+    async def tidy(self, now_ms: int, deletion_ms: int | None = None) -> None: ...
 
 
 @dataclasses.dataclass
@@ -78,10 +79,11 @@ class StoreWriter:
         store: WritableStore,
         now_ms: WallClock = wall_ms,
         part: StorePart | None = None,
+        bounded: DeletionBound = as_it_is,
     ) -> None:
         self._config, self._reader, self._store = config, reader, store
         self._part = part or StorePart()
-        self._now_ms = now_ms
+        self._now_ms, self._bounded = now_ms, bounded
         self._keep_ms = {
             declared.name: declared.retention_days * DAY_MS
             for declared in store.catalogue
@@ -141,7 +143,7 @@ class StoreWriter:
             await asyncio.sleep(seconds_to_next(self._config.pace_s, now_s, 0.1))
 
     def _unexpired(self, batches: list[Batch]) -> list[Batch]:
-        now_ms = self._now_ms()
+        now_ms = self._bounded(self._now_ms())
         kept = []
         for batch in batches:
             oldest = now_ms - self._keep_ms.get(batch.measurement, 0)
@@ -175,7 +177,8 @@ class StoreWriter:
         while True:
             await sleep_with_others(self._config.tidy_s)
             try:
-                await self._store.tidy(self._now_ms())
+                now_ms = self._now_ms()
+                await self._store.tidy(now_ms, self._bounded(now_ms))
             except Exception as error:  # noqa: BLE001 - upkeep must not stop writing
                 self._tidy_failures.failed(error, key=repr(error))
             else:

@@ -38,7 +38,7 @@ from probes.platforms.system_facts import ProxySetting
 from probes.platforms.system_trust import trust
 from probes.wire.display import displayable
 from probes.wire.failure import Outcome
-from probes.wire.http_date import http_date_s
+from probes.wire.http_date import http_date, http_date_s
 from probes.wire.report import AgentCredential
 from probes.wire.socket_errors import outcome_of
 
@@ -231,6 +231,8 @@ class ServerConnection:
     def _own_headers(self) -> Iterator[tuple[str, str]]:
         yield "User-Agent", self._software
         yield "Accept", "application/json"
+        # By it the server sees when its own clock is wrong.
+        yield "Date", http_date(self._wall_s())
         if self._credential is not None:
             agent, secret = self._credential.agent, self._credential.secret
             yield "Authorization", basic_login(agent, secret)

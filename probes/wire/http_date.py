@@ -1,4 +1,5 @@
-"""Reads the date of an HTTP header (RFC 9110 section 5.6.7) in any of its three forms.
+"""Reads the date of an HTTP header (RFC 9110 section 5.6.7) in any of its three forms,
+and writes it in the first.
 
 `email.utils` does so too, but a laptop's agent would load a megabyte with it.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun",
            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # fmt: skip
 _MONTH, _TIME = r"(?P<month>[A-Za-z]{3})", r"(?P<time>\d\d:\d\d:\d\d)"
@@ -19,6 +21,14 @@ _FORMS = tuple(
         rf"[A-Za-z]{{3}} {_MONTH} (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",
     )
 )
+
+
+def http_date(time_s: float) -> str:
+    """Returns the header's text for seconds since 1970 UTC, in English whatever the
+    laptop's language. Pure."""
+    at = datetime.datetime.fromtimestamp(time_s, datetime.UTC)
+    day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
+    return f"{day}, {at.day:02} {month} {at:%Y %H:%M:%S} GMT"
 
 
 def http_date_s(text: str) -> float | None:

@@ -49,9 +49,14 @@ class AccessAudit:
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 (now_ms, *texts),
             )
-            db.execute(
-                "DELETE FROM audit WHERE at_ms < ?", (now_ms - KEPT_DAYS * _DAY_MS,)
-            )
+
+    def forget_entries(self, before_ms: int) -> int:
+        """Deletes what was done before that time. Returns how many entries."""
+        if not self.path.exists():
+            return 0
+        with opened_sign_in_file(self.path) as db:
+            done = db.execute("DELETE FROM audit WHERE at_ms < ?", (before_ms,))
+            return done.rowcount
 
     def entries(
         self, limit: int, before: int | None = None, who: str = ""
