@@ -14,13 +14,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
-import structlog
-
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
 from alerts.alert_rows import AlertRepeats
 from alerts.alert_store import AlertStore, CycleChanges
 from alerts.baseline_keeper import BaselineKeeper
+from alerts.clock_set_back import FUTURE_MS, ClockSteps, alerts_by, states_by
 from alerts.cycle import run_cycle
 from alerts.engine_inputs import EngineInputs
 from alerts.escalator import Escalator
@@ -32,16 +31,17 @@ from alerts.notify.delivery_result import Notifier
 from alerts.notify.message_limit import MessageLimits
 from alerts.notify_samples import notify_samples
 from alerts.outbox_entry import WaitingDelivery
-from alerts.paging import Paging
+from alerts.paging import Paging, log_pages
 from alerts.position_history import PositionHistory
 from alerts.rota_feeds import RotaFeeds
 from alerts.rule_files import Rules
 from alerts.silence import Silence
 from alerts.silence_rows import silence_samples
+from alerts.unsent_rows import append_unsent
 from alerts.window import Window
 from alerts.window_warmup import warm_up
 from collectors.background_tasks import BackgroundTasks
-from collectors.batch import Batch, batch_samples
+from collectors.batch import Batch
 from collectors.experience.groups import LEAST
 from collectors.failure_log import FailureLog
 from collectors.journal import reader_sample
@@ -49,7 +49,6 @@ from collectors.server_measurements import CATALOGUE
 from probes.wire.clock import WallClock, wall_ms
 from probes.wire.sample import Sample
 
-_log = structlog.get_logger()
 _T = TypeVar("_T")
 # Further behind than this, rows are evaluated at their own time until caught up.
 _BEHIND_MS = 10_000
@@ -84,6 +83,7 @@ class AlertEngine:
         self._estate, self._store = inputs.estate, inputs.store
         self._on_batch, self._topology = inputs.on_batch, inputs.topology
         self._replication, self._may_send = inputs.replication, inputs.may_send
+        self._bounded, self._steps = inputs.bounded, ClockSteps(now_ms)
         self._window = Window(rules, CATALOGUE, now_ms())
         self._estate_index = EstateIndex(
             inputs.estate(), least_agents, inputs.topology()
@@ -136,6 +136,7 @@ class AlertEngine:
                 self._config.fallbacks(),
                 MessageLimits(self._config.channels),
                 self._may_send,
+                self._bounded,
             )
             self._escalator = Escalator(
                 self._alert_store,
@@ -159,7 +160,10 @@ class AlertEngine:
     async def resume(self) -> None:
         """Evaluates and notifies from now on, from what the file says."""
         async with self._turn, contextlib.AsyncExitStack() as stack:
-            self._states = await self._in_thread(self._alert_store.states)
+            now_ms = self._now_ms()
+            await self._in_thread(self._alert_store.make_due, now_ms)
+            states = await self._in_thread(self._alert_store.states)
+            self._states = states_by(states, now_ms)
             self._shown = await self._in_thread(self._alert_store.open_alerts)
             self._baseline.load(await self._in_thread(self._alert_store.first_seen))
             await stack.enter_async_context(self._delivery)
@@ -182,9 +186,7 @@ class AlertEngine:
     def reload(self, rules: Rules) -> None:
         """Uses `rules` from the next cycle on. Their windows fill from the rows that
         follow. Alert states stay; those whose rule is gone are closed."""
-        opened_ms = self._now_ms()
-        window = Window(rules, CATALOGUE, opened_ms)
-        self._rules, self._window = rules, window
+        self._rules, self._window = rules, Window(rules, CATALOGUE, self._now_ms())
 
     @property
     def disk_error(self) -> str:
@@ -235,6 +237,7 @@ class AlertEngine:
                 continue
             due_s = loop.time() + (1 if self._behind else _QUIET_TIMES) * every_s
             try:
+                await self._follow_clock()
                 async with self._turn:
                     await (self._cycle() if self._is_active else self._follow())
                 self._failures.recovered("cycle", what="cycle")
@@ -253,8 +256,12 @@ class AlertEngine:
         if chunk is None:
             self._behind = False
             return False
+        await self._follow_clock()
+        latest_ms = self._now_ms() + FUTURE_MS
         for batch in chunk.batches:
-            self._add_batch(batch)
+            # It may read again what came while the clock was ahead.
+            if batch.received_ms <= latest_ms:
+                self._add_batch(batch)
         newest_ms = self._window.newest_received_ms
         self._behind = self._now_ms() - newest_ms > _BEHIND_MS
         return True
@@ -265,11 +272,25 @@ class AlertEngine:
             self._on_batch(batch)
         except Exception as error:  # noqa: BLE001 - one odd batch costs only itself
             self._reader.stats.aside_rows += len(batch)
-            self._failures.failed(
-                error,
-                key=f"batch of {batch.measurement}",
-                what=f"batch of {batch.measurement}",
-            )
+            what = f"batch of {batch.measurement}"
+            self._failures.failed(error, key=what, what=what)
+
+    async def _follow_clock(self) -> None:
+        if self._steps.was_set_back():
+            async with self._turn:
+                await self._begin_again(self._now_ms())
+
+    async def _begin_again(self, now_ms: int) -> None:
+        """As after a restart: the clock was ahead, and no later times count."""
+        self._window = Window(self._rules, CATALOGUE, now_ms)
+        self._past_positions = PositionHistory(self._reader.positions)
+        self._evaluated_ms = self._saved_ms = self._dropped_ms = self._tried_ms = 0
+        self._followed_ms, limit_s = 0, self._config.warm_timeout_s
+        await warm_up(self._window, self._store, now_ms, limit_s)
+        self._states = states_by(self._states, now_ms)
+        self._shown = alerts_by(self._shown, self._states)
+        if self._is_active:
+            await self._in_thread(self._alert_store.make_due, now_ms)
 
     async def _follow(self) -> None:
         """Another machine evaluates: keeps what it may have to take over from."""
@@ -356,21 +377,15 @@ class AlertEngine:
         self.cycles += 1
         if result.pages or result.ended or result.updates:
             self._delivery.wake()
-            for page in result.pages:
-                _log.warning(
-                    "alert_paged",
-                    alert=page.alert.key,
-                    channel=page.channel,
-                    episode=page.episode,
-                )
-            for episode in result.updates:
-                _log.warning("alert_cause_found", episode=episode)
+            log_pages(result)
         if samples or self.cycles == 1:
-            await self._append_samples()
+            own = self._alert_store, self._in_thread, self._append, self._failures
+            await append_unsent(*own, self._now_ms())
         if now_ms - self._dropped_ms > _FORGET_EVERY_MS:
             self._dropped_ms = now_ms
             self._window.drop_old(now_ms)
-            await self._in_thread(self._alert_store.delete_old, now_ms)
+            old_by_ms = self._bounded(now_ms)
+            await self._in_thread(self._alert_store.delete_old, old_by_ms)
         if not self._alert_store.disk_error:
             self._heartbeat.beat()
 
@@ -379,21 +394,6 @@ class AlertEngine:
         if self._alert_store.disk_error and now_ms - self._tried_ms >= _TRY_DISK_MS:
             self._tried_ms = now_ms
             await self._in_thread(self._alert_store.write_back)
-
-    async def _append_samples(self) -> None:
-        """Appends rows of `alert` to the journal. Those that fail stay in the alert
-        store and go with the next."""
-        unsent = await self._in_thread(self._alert_store.unsent_samples)
-        if not unsent:
-            return
-        samples = [sample for _, sample in unsent]
-        try:
-            await self._append.append(*batch_samples(samples, "alerts", self._now_ms()))
-        except Exception as error:  # noqa: BLE001 - a full disk must not stop pages
-            self._failures.failed(error, key="append", what="append")
-            return
-        self._failures.recovered("append", what="append")
-        await self._in_thread(self._alert_store.delete_samples, unsent[-1][0])
 
     async def _in_thread(self, work: Callable[..., _T], *args: Any) -> _T:
         loop = asyncio.get_running_loop()

@@ -19,6 +19,7 @@ from alerts import outbox
 from alerts.acknowledgement_rows import open_acknowledgements
 from alerts.alert import Acknowledgement, Alert
 from alerts.alert_file import AlertFile, Replication
+from alerts.clock_set_back import make_due, states_by
 from alerts.escalation import NextSend, next_sends
 from alerts.escalation_entries import add_sends, needless, sent_pages, withdraw
 from alerts.evaluation.alert_states import AlertState, StateChanges
@@ -229,6 +230,13 @@ class AlertStore:
         if sends or ids:
             self._file.write(work)
         return [(episode, send) for episode, _, send in sends]
+
+    def make_due(self, now_ms: int) -> None:
+        """Corrects what was noted by a clock that was ahead."""
+        states = self.states()
+        kept = states_by(states, now_ms)
+        left_out = {key: state for key, state in states.items() if key not in kept}
+        self._file.write(lambda db: make_due(db, left_out, now_ms))
 
     def delete_old(self, now_ms: int) -> None:
         """Deletes alerts and notifications older than what is kept."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+import structlog
+
 from alerts.action_link import ACTIONS, LinkSigner
 from alerts.alert import Alert
 from alerts.alert_config import AlertConfig
+from alerts.cycle import CycleResult
 from alerts.estate_index import EstateIndex
 from alerts.notify.delivery import (
     delivery_notes,
@@ -21,6 +24,7 @@ from alerts.outbox_entry import OutboxEntry
 from collectors.failure_log import FailureLog
 from probes.wire.clock import WallClock
 
+_log = structlog.get_logger()
 _HOUR_MS = 3_600_000
 
 
@@ -105,3 +109,16 @@ class Paging:
             return {}
         self._failures.recovered()
         return urls
+
+
+def log_pages(result: CycleResult) -> None:
+    """Logs what a cycle pages."""
+    for page in result.pages:
+        _log.warning(
+            "alert_paged",
+            alert=page.alert.key,
+            channel=page.channel,
+            episode=page.episode,
+        )
+    for episode in result.updates:
+        _log.warning("alert_cause_found", episode=episode)

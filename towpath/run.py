@@ -144,7 +144,7 @@ class Installation:
         if "web" in roles:
             self._web()
         if "calls" in roles and config.calls.enabled:
-            calls = call_collector(config, self.estate, self.journal, now_ms)
+            calls = call_collector(config, self.estate, self.journal, clock.ms)
             self._add("Microsoft's record of calls", calls)
             self._source("calls", lambda at: calls.samples(self.process, at))
         monitor = SelfMonitor(
@@ -338,7 +338,7 @@ class Installation:
         self._add(f"status page http://{web.host}:{web.port}", page)
         self._source("web", lambda at: [page.sample(self.process, at)])
         self._add("rows of sites", SiteRows(page.views, self._unhurried))
-        for name, dispatch in scheduled_reports(self.config, self._now_ms):
+        for name, dispatch in scheduled_reports(self.config, self._clock.ms):
             self._add(name, dispatch)
             self._report_trouble = dispatch.problem
 

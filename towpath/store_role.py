@@ -90,11 +90,11 @@ def store_role(
         lambda: estate.current,
         config.state / "parity.json",
         config.groups.least,
-        now_ms,
+        clock.ms,
     )
     pieces.append(("experience parity of each month", parity))
     if config.calls.enabled:
-        agreement = AgreementKeeper(store, journal, lambda: estate.current, now_ms)
+        agreement = AgreementKeeper(store, journal, lambda: estate.current, clock.ms)
         pieces.append(("what test calls saw of Microsoft's record", agreement))
     retention = Retention(retention_jobs(config), clock.ms)
     pieces.append(("retention of files", retention))

@@ -163,7 +163,8 @@ class Learning:
         return self._is_recent(self._record(f"rule={rule.id}", rule.measurement))
 
     def _is_recent(self, since_ms: int) -> bool:
-        return self._now_ms - since_ms < self._lasts_ms
+        # What begins far in the future was noted by a clock that was ahead.
+        return -self._lasts_ms < self._now_ms - since_ms < self._lasts_ms
 
     def _record(self, owner: str, measurement: str) -> int:
         """When rows of `measurement` of that owner first came."""

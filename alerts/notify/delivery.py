@@ -36,6 +36,7 @@ from alerts.notify.page import Page
 from alerts.outbox import FALL_BACK_AFTER_MS, Outbox
 from alerts.outbox_entry import NotificationKind, OutboxEntry
 from collectors.background_tasks import BackgroundTasks
+from collectors.deletion_clock import DeletionBound, as_it_is
 from collectors.failure_log import FailureLog
 from probes.wire.clock import WallClock
 from probes.wire.counted_text import counted
@@ -84,8 +85,9 @@ class Delivery:
         fallbacks: Mapping[str, tuple[str, ...]],
         limits: MessageLimits,
         may_send: Callable[[], bool] = lambda: True,
+        bounded: DeletionBound = as_it_is,
     ) -> None:
-        self._may_send = may_send
+        self._may_send, self._bounded = may_send, bounded
         self._outbox, self._in_thread = outbox, in_thread
         self._fallbacks, self._limits = fallbacks, limits
         self._notifiers, self._render = notifiers, render
@@ -153,7 +155,8 @@ class Delivery:
         expired = [
             entry
             for entry in entries
-            if entry.tries and now_ms - entry.due_ms > _GIVE_UP_MS[entry.kind]
+            if entry.tries
+            and self._bounded(now_ms) - entry.due_ms > _GIVE_UP_MS[entry.kind]
         ]
         if expired:
             await self._in_thread(self._outbox.give_up, expired, "gave up", now_ms)
