@@ -101,6 +101,12 @@ SELF_READER = measurement(
     counter("failures", "failed attempts since start"),
     counter("damaged_frames", "damaged places in the journal that were skipped"),
     counter("gap_rows", "rows dropped before they were read"),
+    Field(
+        "newer_logs",
+        "int",
+        "1",
+        "logs that wait, as a newer version of Towpath wrote what comes next",
+    ),
     counter("expired_rows", "store: rows that arrived after their retention"),
 )
 SELF_NATS = measurement(

@@ -195,6 +195,7 @@ class JournalReader:
             max_rows -= rows
             self.stats.read_rows += rows
         stopped = [cursor.newer for cursor in cursors if cursor.newer]
+        self.stats.newer_logs = len(stopped)
         if stopped and not batches:
             raise Newer(stopped[0])
         return batches

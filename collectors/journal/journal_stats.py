@@ -39,7 +39,9 @@ class JournalStats:
 
 @dataclasses.dataclass
 class ReaderStats:
-    """Counters since start. `gap_rows`: rows dropped before they could be read."""
+    """Counters since start. `gap_rows`: rows dropped before they could be read.
+    `newer_logs`: logs that wait now, as a newer version of Towpath wrote what comes
+    next."""
 
     read_rows: int = 0
     passed_rows: int = 0
@@ -49,6 +51,7 @@ class ReaderStats:
     damaged_bytes: int = 0
     gaps: int = 0
     gap_rows: int = 0
+    newer_logs: int = 0
 
 
 def journal_sample(stats: JournalStats, process: str, now_ms: int) -> Sample:
@@ -79,6 +82,7 @@ def reader_sample(
         "failures": stats.failures,
         "damaged_frames": stats.damaged_frames,
         "gap_rows": stats.gap_rows,
+        "newer_logs": stats.newer_logs,
     }
     return Sample("self_reader", {"process": process, "reader": reader}, fields, now_ms)
 

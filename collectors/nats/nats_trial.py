@@ -11,6 +11,7 @@ from nats import errors
 from nats.js import api
 from nats.js import errors as jetstream_errors
 
+from collectors.journal.frame import VERSION
 from collectors.journal.journal_config import JournalConfig
 from collectors.nats.journal_streams import JournalStreams
 from collectors.nats.nats_config import NatsConfig
@@ -18,6 +19,7 @@ from collectors.nats.nats_connection import NatsConnection, connected_once
 from collectors.nats.nats_credentials import credentials_expire_s
 from collectors.nats.nats_errors import NATS_FAILURES, is_full
 from collectors.nats.stream_cursor import pull_request
+from collectors.nats.stream_message import frame_of
 from collectors.nats.stream_settings import replicas_sentence, stream_differences
 from collectors.secret_mode import mode_refusal
 from probes.wire.clock import wall_ms
@@ -201,6 +203,26 @@ def clock_sentences(server: str, ahead_s: float) -> Iterator[str]:
         )
 
 
+async def _judge_version(
+    connection: NatsConnection, stream: str, log: str
+) -> list[str]:
+    """If a newer version of Towpath writes this log: nothing here reads it."""
+    try:
+        state = (await connection.jetstream.stream_info(stream)).state
+        message = await connection.jetstream.get_msg(stream, state.last_seq)
+    except NATS_FAILURES:
+        # It is empty, or this user may only read what is delivered.
+        return []
+    frame = frame_of(message.data or b"")
+    if frame is None or frame.version <= VERSION:
+        return []
+    return [
+        f"{', '.join(connection.config.servers)}: the log {log} has frames of version "
+        f"{frame.version}, and this Towpath reads versions up to {VERSION}: its rows "
+        "wait until this machine is upgraded"
+    ]
+
+
 async def _judge_streams(connection: NatsConnection, max_days: int) -> list[str]:
     """Streams that were made with other settings, or edited: they keep those."""
     streams, config = JournalStreams(connection), connection.config
@@ -210,6 +232,7 @@ async def _judge_streams(connection: NatsConnection, max_days: int) -> list[str]
             settings = (await streams.info(streams.stream(log)))["config"]
             subject = streams.subject(log)
             found += stream_differences(settings, subject, max_days, config.replicas)
+            found += await _judge_version(connection, streams.stream(log), log)
         there = set(await streams.names())
         for name in streams.others:
             if name in there:

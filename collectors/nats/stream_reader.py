@@ -143,8 +143,10 @@ class StreamReader:
                 max_rows -= max(message.rows, 1)
             if messages:
                 chosen.append((cursor, messages))
+        stopped = [cursor.newer for cursor in cursors if cursor.newer]
+        self.stats.newer_logs = len(stopped)
         if not chosen:
-            if stopped := [cursor.newer for cursor in cursors if cursor.newer]:
+            if stopped:
                 raise Newer(stopped[0])
             return []
         decoded = await asyncio.to_thread(_decode_all, chosen)
