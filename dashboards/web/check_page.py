@@ -41,7 +41,7 @@ from dashboards.web.sign_in.try_limits import TryLimits
 from dashboards.web.visitor_recognition import present_visitor
 from dashboards.web.visitors import Right
 from probes.wire import ndt7
-from probes.wire.support_code import CODE_EXPECTED, LONGEST_TYPED, typed_code
+from probes.wire.support_code import LONGEST_TYPED, code_expected, typed_code
 
 _log = structlog.get_logger()
 # A voice call sends 50 messages a second.
@@ -132,7 +132,7 @@ class CheckPage:
             return page
         code = typed_code(typed)
         if not code:
-            return self._sent(fields, typed, CODE_EXPECTED, 400)
+            return self._sent(fields, typed, code_expected(typed), 400)
         self._limits.note_wrong(name, _EVERYBODY, now_s)
         try:
             refused = await asyncio.to_thread(self._keep, code, check)

@@ -27,6 +27,7 @@ EXPLAINS: Mapping[str, frozenset[Segment]] = {
     "vpn_slow": frozenset({"vpn"}),
     "wifi_weak_site": frozenset({"wifi"}),
     "media_edge_unreachable_site": frozenset({"telephony"}),
+    "media_edge_unreachable_team": frozenset({"telephony"}),
     "relay_blocked_everywhere": frozenset(),
     "relay_blocked_site": frozenset(),
     "home_worse_than_office": frozenset(),
@@ -60,5 +61,9 @@ def _concerns(alert: Alert, day: LaptopDay) -> bool:
         return bool(alert.site) and alert.site in {day.home_site, day.where.site}
     if not (group := alert.subject.get("group")):
         return True
+    if alert.subject.get("by") == "team":
+        # Nothing says in which team the laptop is, but few have such servers.
+        segments = {problem.segment for problem in day.verdict.problems}
+        return not EXPLAINS[alert.rule].isdisjoint(segments)
     here = {"site": day.where.site, "provider": day.provider, "vpn": day.vpn_product}
     return here.get(alert.subject.get("by", "")) == group

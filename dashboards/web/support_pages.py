@@ -39,7 +39,7 @@ from dashboards.web.visitors import Right, Visitor
 from probes.wire.diagnosis import Segment
 from probes.wire.probe_list import probe_title
 from probes.wire.result_summary import result_title, summary
-from probes.wire.support_code import CODE_EXPECTED, LONGEST_TYPED, typed_code
+from probes.wire.support_code import LONGEST_TYPED, code_expected, typed_code
 
 _log = structlog.get_logger()
 _Found = TypeVar("_Found")
@@ -109,7 +109,7 @@ class SupportPages:
         code = typed_code(typed)
         try:
             if not code:
-                raise CodeRefused(CODE_EXPECTED, "no code")
+                raise CodeRefused(code_expected(typed), "no code")
             opened = await self._checked(
                 self._codes.open, code, visitor.id, visitor.name
             )

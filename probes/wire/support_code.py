@@ -21,8 +21,8 @@ LENGTH = 8
 VALID_MS = 3_600_000
 # With the spaces that people type.
 LONGEST_TYPED = 20
-# For a form in which something else was typed.
-CODE_EXPECTED = "Enter the eight letters and digits of the code, such as ACDE 3479"
+_EXPECTED = "Enter the eight letters and digits of the code, such as ACDE 3479"
+_MOST_SHOWN = 4
 
 Code = Annotated[str, msgspec.Meta(pattern=rf"^([{ALPHABET}]{{{LENGTH}}})?$")]
 
@@ -56,8 +56,22 @@ def shown_code(code: str) -> str:
 def typed_code(text: str) -> str:
     """The code that a person typed or pasted, with or without spaces, dashes, full
     stops and capitals; empty if the text can be none. Pure."""
-    # Programs make a long dash of a hyphen, and copy marks that nobody sees.
-    text = unicodedata.normalize("NFKC", text)
-    code = "".join(letter for letter in text if letter.isalnum()).upper()
+    code = _letters(text)
     fits = len(code) == LENGTH and all(letter in ALPHABET for letter in code)
     return code if fits else ""
+
+
+def code_expected(text: str) -> str:
+    """The sentence for a text that can be no code: also which of its letters none has,
+    as they are heard or read wrongly. Pure."""
+    wrong = [x for x in dict.fromkeys(_letters(text)) if x not in ALPHABET]
+    ours = [x for x in wrong if x.isascii()][:_MOST_SHOWN]
+    if not ours:
+        return _EXPECTED
+    return f"{_EXPECTED}. No code has {' or '.join(ours)}: read it again"
+
+
+def _letters(text: str) -> str:
+    # Programs make a long dash of a hyphen, and copy marks that nobody sees.
+    text = unicodedata.normalize("NFKC", text)
+    return "".join(letter for letter in text if letter.isalnum()).upper()
