@@ -1,18 +1,22 @@
 """An attack on the rule that nothing is shown of fewer than ten laptops.
 
 Made-up councils publish `experience` by the code of the server, window after window,
-while laptops come, go and move. The attacker has every row that boards, the status
-page, the API and the reports can read (a total, a spreadsheet, a month or any range is
-a sum of these rows), knows each group's exact number of test calls and of poor ones,
-and which laptops there can be. For each group and window that is hidden because it has
-fewer than ten laptops, linear programming gives the least and the most of its calls and
-of its poor calls. If they are equal, the cell is derivable. That a share of 0 % or
-100 % holds for every part of a group is not counted: any share says that.
+while laptops come, go and move, deliver late, and deliver twice. The attacker has every
+row that boards, the status page, the API and the reports can read (a total, a
+spreadsheet, a month or any range is a sum of these rows). He knows which laptops there
+are, where each was, and each one's exact number of test calls in each window, and for
+every group that is shown the exact number of poor ones. Of each group and window that
+is hidden because it has fewer than ten laptops, linear programming gives the least and
+the most poor calls. If they are equal, the cell is derivable. That a share of 0 % or
+100 % holds for every part of a group of at least ten is not counted: any share says
+that. No call is in two windows, so no window says anything of the calls of another;
+that each row has the calls of its window and no others is checked.
 
-`--councils 40 --laptops 90 --windows 6 --seed 1`. `--shape nested`: the sites of a
+`--councils 40 --laptops 90 --windows 2 --seed 1`. `--shape nested`: the sites of a
 district have one provider nearly all, teams are in sites, and VPNs follow the place.
 `--shape closing`: sites close, and all their laptops stop at once or are of another
-site and provider from then on; what is left of them is the known risk of decision 012.
+site and provider from then on. `--shape changing`: sites open, get another name and are
+merged, whole teams stop and start, and laptops work at other sites for an hour.
 """
 
 from __future__ import annotations
@@ -21,8 +25,10 @@ import argparse
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from benchmarks.known_sums import KnownSums
 from collectors.batch import batch_samples
@@ -34,24 +40,33 @@ from collectors.experience.groups import (
     ExperienceWindow,
     GroupsConfig,
 )
-from collectors.experience.window_groups import group_names
+from collectors.experience.window_groups import ALL, group_names
 from probes.wire.sample import Sample
 
 CONFIG = GroupsConfig()
 PERIOD_MS = CONFIG.period_s * 1000
+WINDOW_MS = CONFIG.window_s * 1000
 SLICES = CONFIG.window_s // CONFIG.period_s
 # A round of test calls every ten minutes.
 _ROUND = 2
-START_MS = 1_700_000_100_000 // PERIOD_MS * PERIOD_MS
+START_MS = 1_700_000_100_000 // WINDOW_MS * WINDOW_MS
 
 
 class Call(NamedTuple):
-    """One test call. `slice`: which period it was in, from 0."""
+    """One test call. `slice`: which period it was in, from 0; `late`: how many periods
+    later it arrived, and `again`: it then arrived twice."""
 
     laptop: int
     place: AgentPlace
     slice: int
     poor: int
+    late: int = 0
+    again: bool = False
+
+    @property
+    def window(self) -> int:
+        """The window in which it counts, from 0."""
+        return (self.slice + self.late) // SLICES
 
 
 class Attack(NamedTuple):
@@ -149,6 +164,37 @@ def closing_calls(seed: int, laptops: int, slices: int) -> list[Call]:
     return calls
 
 
+def changing_calls(seed: int, laptops: int, slices: int) -> list[Call]:
+    """Returns the calls of a council whose sites open, get another name and are merged,
+    whose teams stop and start, and whose laptops are at other sites for an hour."""
+    draw = random.Random(seed)
+    sites = [f"site-{n}" for n in range(draw.randint(3, 5))]
+    begins = {site: draw.choice([0, draw.randrange(slices)]) for site in sites[1:]}
+    renamed = {
+        site: (draw.randrange(slices), draw.choice([f"new-{site}", sites[0]]))
+        for site in sites[1:]
+        if draw.random() < 0.5
+    }
+    pauses = {f"team-{n}": draw.randrange(slices) for n in range(5)}
+    calls = []
+    for laptop in range(laptops):
+        home_site, provider = draw.choice(sites), f"provider-{draw.randrange(3)}"
+        team, office = draw.choice(["", *pauses]), draw.random() < 0.6
+        away, visited = draw.randrange(4 * slices), draw.choice(sites)
+        phase, poorness = draw.randrange(_ROUND), draw.choice([0.0, 0.02, 0.3])
+        for at in range(begins.get(home_site, 0), slices):
+            if at % _ROUND != phase or 0 <= at - pauses.get(team, at + 1) < SLICES:
+                continue
+            since, name = renamed.get(home_site, (slices, ""))
+            named = name if at >= since else home_site
+            place = _place(office, named, provider)
+            if office and 0 <= at - away < 4 * SLICES:
+                place = msgspec.structs.replace(place, site=visited)
+            place = msgspec.structs.replace(place, team=team)
+            calls.append(Call(laptop, place, at, int(draw.random() < poorness)))
+    return calls
+
+
 def _place(is_office: bool, home_site: str, provider: str) -> AgentPlace:
     return AgentPlace(
         "office" if is_office else "home",
@@ -159,16 +205,34 @@ def _place(is_office: bool, home_site: str, provider: str) -> AgentPlace:
     )
 
 
-SHAPES = {"mixed": council_calls, "nested": nested_calls, "closing": closing_calls}
+SHAPES = {
+    "mixed": council_calls,
+    "nested": nested_calls,
+    "closing": closing_calls,
+    "changing": changing_calls,
+}
+
+
+def delivered(calls: Iterable[Call], seed: int) -> list[Call]:
+    """Returns the calls as they arrive: each tenth late, half of these twice."""
+    draw = random.Random(seed)
+    return [
+        call._replace(late=draw.randint(1, SLICES - 1), again=draw.random() < 0.5)
+        if draw.random() < 0.1
+        else call
+        for call in calls
+    ]
 
 
 def published(calls: Sequence[Call], windows: int) -> list[dict[GroupName, Sample]]:
     """Returns the rows of each window, by the code of the server."""
     window = ExperienceWindow(CONFIG)
     teams = {f"a{call.laptop}": call.place.team for call in calls if call.place.team}
-    samples = []
+    arriving = []
     for call in calls:
         time_ms = START_MS + call.slice * PERIOD_MS + call.laptop % PERIOD_MS
+        received_ms = time_ms + call.late * PERIOD_MS
+        received_ms += CONFIG.settle_s * 1000 if call.late else 0
         place = call.place
         tags = {
             "agent": f"a{call.laptop}",
@@ -181,27 +245,35 @@ def published(calls: Sequence[Call], windows: int) -> list[dict[GroupName, Sampl
             "target": "reflector",
         }
         fields = {"outcome": "ok", "poor": call.poor, "rtt_ms": 20.0}
-        samples.append(Sample("call_path", tags, fields, time_ms))
-    for sample in sorted(samples, key=lambda one: one.time_ms):
-        for batch in batch_samples([sample], "attack", sample.time_ms):
+        sample = Sample("call_path", tags, fields, time_ms)
+        arriving.append((received_ms, sample))
+        if call.again:
+            arriving.append((received_ms + PERIOD_MS, sample))
+    for received_ms, sample in sorted(arriving, key=lambda one: one[0]):
+        for batch in batch_samples([sample], "attack", received_ms):
             window.add(batch)
-    return [
-        {
-            (row.tags["by"], row.tags["group"]): row
-            for row in window.samples(START_MS + (SLICES + at) * PERIOD_MS, teams)
-        }
-        for at in range(windows)
-    ]
+    shown = []
+    for at in range(windows):
+        end_ms = START_MS + (at + 1) * WINDOW_MS
+        copies = [
+            window.samples(end_ms + more * PERIOD_MS, teams) for more in range(SLICES)
+        ]
+        rows = [(row.tags, row.fields) for row in copies[0]]
+        if any([(row.tags, row.fields) for row in other] != rows for other in copies):
+            raise AssertionError("the rows of a window differ")
+        shown.append({(row.tags["by"], row.tags["group"]): row for row in copies[0]})
+    return shown
 
 
 def only_large(calls: Sequence[Call], windows: int) -> list[dict[GroupName, Sample]]:
     """Returns rows of every group with enough laptops and nothing else hidden: what the
     attack must succeed on."""
     row = Sample("experience", {}, {"call_poor_ratio": 0.0}, 0)
+    small = _small_teams(calls)
     return [
         {
             group: row
-            for group, own in _groups(calls, at).items()
+            for group, own in _groups(calls, at, small).items()
             if len({call.laptop for call in own}) >= LEAST
         }
         for at in range(windows)
@@ -210,85 +282,81 @@ def only_large(calls: Sequence[Call], windows: int) -> list[dict[GroupName, Samp
 
 def attack(calls: Sequence[Call], rows: Sequence[Mapping[GroupName, Sample]]) -> Attack:
     """Returns what an attacker with all of `rows` can work out."""
-    unknowns: dict[tuple[AgentPlace, int], int] = {}
-    for call in calls:
-        unknowns.setdefault((call.place, call.slice), len(unknowns))
-    cells = [_cells(calls, unknowns, at) for at in range(len(rows))]
-    totals: dict[frozenset[int], int] = {}
+    small = _small_teams(calls)
+    result = Attack(0, 0, 0)
+    for at, shown in enumerate(rows):
+        result += _window_attack(_groups(calls, at, small), shown)
+    return result
+
+
+def _window_attack(
+    groups: Mapping[GroupName, Sequence[Call]], rows: Mapping[GroupName, Sample]
+) -> Attack:
+    calls = groups.get(ALL, ())
+    atoms = {place: at for at, place in enumerate({call.place: 0 for call in calls})}
+    cells = {
+        group: (frozenset(atoms[call.place] for call in own), own)
+        for group, own in groups.items()
+    }
     poors: dict[frozenset[int], int] = {}
-    for window, shown in zip(cells, rows, strict=True):
-        for group, (members, own) in window.items():
-            if "call_poor_ratio" in shown.get(group, _NOTHING).fields:
-                totals[members] = len(own)
-                poors[members] = sum(call.poor for call in own)
-    if not totals:
+    for group, (members, own) in cells.items():
+        fields = rows.get(group, _NOTHING).fields
+        if "call_poor_ratio" in fields:
+            poors[members] = sum(call.poor for call in own)
+            if fields.get("calls", len(own)) != len(own):
+                raise AssertionError(f"{group} has calls of another window")
+    if not poors:
         return Attack(0, 0, 0)
-    known = KnownSums(totals)
-    shares = [
-        _Share(poors, calls, unknowns),
-        _Share({one: totals[one] - poors[one] for one in poors}, calls, unknowns),
-    ]
-    result = Attack(0, 0, len(totals))
-    for window in cells:
-        for members, own in window.values():
-            small = len({call.laptop for call in own}) < LEAST
-            if not small or members in totals:
-                continue
-            exact = known.bounds(members).is_exact or any(
-                share.reveals(members) for share in shares
+    # What was poor at each place, and what was good, from -1 down.
+    numbers = Counter(atoms[call.place] for call in calls)
+    both = {frozenset({at, -1 - at}): count for at, count in numbers.items()}
+    known = KnownSums(poors | both)
+    bounds = {at: known.bounds({at}) for at in atoms.values()}
+    laptops = {
+        at: {call.laptop for call in calls if call.place == place}
+        for place, at in atoms.items()
+    }
+    # That none of at least ten laptops has any, or each only poor ones, is a figure of
+    # ten laptops.
+    none, every = (
+        _if_of_many({at for at, one in bounds.items() if holds(one, at)}, laptops)
+        for holds in (
+            lambda one, at: one.most == 0,
+            lambda one, at: one.least == numbers[at],
+        )
+    )
+    result = Attack(0, 0, len(poors))
+    for members, own in cells.values():
+        if len({call.laptop for call in own}) < LEAST and members not in poors:
+            exact = known.bounds(members).is_exact and not (
+                members <= none or members <= every
             )
             result += Attack(1, int(exact), 0)
     return result
 
 
-class _Share:
-    """The poor calls, or the good ones, that the attacker knows of."""
-
-    def __init__(
-        self,
-        sums: Mapping[frozenset[int], int],
-        calls: Iterable[Call],
-        unknowns: Mapping[tuple[AgentPlace, int], int],
-    ) -> None:
-        self._known = KnownSums(sums)
-        none = {
-            one
-            for one in frozenset().union(*sums)
-            if self._known.bounds([one]).most == 0
-        }
-        laptops = {
-            call.laptop for call in calls if unknowns[call.place, call.slice] in none
-        }
-        # That none of at least ten laptops has any is a figure of ten laptops.
-        self._none = none if len(laptops) >= LEAST else set()
-
-    def reveals(self, members: frozenset[int]) -> bool:
-        return self._known.bounds(members).is_exact and not members <= self._none
+def _if_of_many(atoms: set[int], laptops: Mapping[int, set[int]]) -> set[int]:
+    people = set().union(*(laptops[at] for at in atoms))
+    return atoms if len(people) >= LEAST else set()
 
 
 _NOTHING = Sample("experience", {}, {}, 0)
 
 
-def _cells(
-    calls: Iterable[Call], unknowns: Mapping[tuple[AgentPlace, int], int], at: int
-) -> dict[GroupName, tuple[frozenset[int], list[Call]]]:
-    """Returns each group of the window that begins with slice `at`: its unknowns and
-    its calls."""
-    return {
-        group: (frozenset(unknowns[one.place, one.slice] for one in own), own)
-        for group, own in _groups(calls, at).items()
-    }
+def _small_teams(calls: Iterable[Call]) -> set[str]:
+    teams = Counter({call.laptop: call.place.team for call in calls}.values())
+    return {team for team, size in teams.items() if team and size < LEAST}
 
 
-def _groups(calls: Iterable[Call], at: int) -> dict[GroupName, list[Call]]:
-    calls = tuple(calls)
-    sizes = Counter({call.laptop: call.place.team for call in calls}.values())
+def _groups(
+    calls: Iterable[Call], window: int, small: Container[str]
+) -> dict[GroupName, list[Call]]:
+    """Returns the groups of a window; `small` teams also as they are shown together."""
     found: dict[GroupName, list[Call]] = {}
     for call in calls:
-        if at <= call.slice < at + SLICES:
+        if call.window == window:
             groups = group_names(call.place)
-            if call.place.team and sizes[call.place.team] < LEAST:
-                # As it is shown together with other small ones.
+            if call.place.team in small:
                 groups.append(("team", SMALL_TEAMS))
             for group in groups:
                 found.setdefault(group, []).append(call)
@@ -299,25 +367,27 @@ def run(options: list[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks disclosure_attack")
     parser.add_argument("--councils", type=int, default=40)
     parser.add_argument("--laptops", type=int, default=90)
-    parser.add_argument("--windows", type=int, default=6)
+    parser.add_argument("--windows", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--shape", choices=SHAPES, default="mixed")
+    parser.add_argument("--shape", choices=[*SHAPES, "all"], default="all")
     given = parser.parse_args(options or [])
     begun = time.process_time()
     figures: dict[str, Any] = {}
-    for name, windows, rows_of in (
-        ("only small groups hidden", 1, only_large),
-        ("single windows", 1, published),
-        ("overlapping windows", given.windows, published),
-    ):
-        total = Attack(0, 0, 0)
+    for shape in SHAPES if given.shape == "all" else (given.shape,):
+        found = dict.fromkeys(("small hidden", "published"), Attack(0, 0, 0))
         for seed in range(given.seed, given.seed + given.councils):
-            calls = SHAPES[given.shape](seed, given.laptops, windows + SLICES - 1)
-            total += attack(calls, rows_of(calls, windows))
-        figures[name] = total._asdict()
+            slices = given.windows * SLICES
+            calls = delivered(SHAPES[shape](seed, given.laptops, slices), seed)
+            for name, rows_of in zip(found, (only_large, published), strict=True):
+                found[name] += attack(calls, rows_of(calls, given.windows))
+        small, shown = found.values()
         print(
-            f"{name}: of {total.hidden:,} hidden cells below {LEAST} laptops, "
-            f"{total.derivable:,} are derivable from {total.shown:,} shown ones"
+            f"{shape}: of {shown.hidden:,} hidden cells below {LEAST} laptops, "
+            f"{shown.derivable:,} are derivable from {shown.shown:,} shown ones; if "
+            f"only small groups are hidden, {small.derivable:,} of {small.hidden:,} "
+            f"from {small.shown:,}",
+            flush=True,
         )
+        figures[shape] = {name: one._asdict() for name, one in found.items()}
     print(f"{time.process_time() - begun:.0f} s of processor time")
     return figures

@@ -29,7 +29,7 @@ EXPERIENCE = measurement(
         "calls_once",
         "float",
         "1",
-        "the same, but a run counts once over overlapping windows, for sums",
+        "the same, divided by the number of a window's rows, for sums",
     ),
     _group_field(
         "calls", "call_poor_ratio", "ratio", "runs that missed a media target"

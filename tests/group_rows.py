@@ -18,9 +18,11 @@ LEAST = 10
 
 
 PERIOD_MS = 300_000
+WINDOW_MS = 900_000
 
-
-T0_MS = 1_700_000_100_000 // PERIOD_MS * PERIOD_MS
+# The start of a window, and of the second half of a long one.
+T0_MS = 1_700_000_100_000 // WINDOW_MS * WINDOW_MS
+END_MS = T0_MS + WINDOW_MS
 
 
 def place_of(
@@ -50,7 +52,7 @@ def shown_groups(
 ) -> dict[GroupName, dict[str, Value]]:
     return {
         (s.tags["by"], s.tags["group"]): s.fields
-        for s in window_samples(rows, 0, least)[0]
+        for s in window_samples(rows, 0, least)
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from group_rows import PERIOD_MS, T0_MS, results
+from group_rows import PERIOD_MS, T0_MS, WINDOW_MS, results
 from waiting import until
 
 from collectors.batch import Batch, batch_samples
@@ -102,12 +102,12 @@ async def test_each_period_is_emitted_when_it_is_over(tmp_path: Path) -> None:
         await log.append(batch(0, T0_MS + 1))
         await until(lambda: running.reader.stats.read_rows == 12)
         assert rows.agents() == {}
-        clock.now_ms = end_ms(0)
-        await until(lambda: rows.agents() == {0: 10})
-        await log.append(batch(100, T0_MS + PERIOD_MS + 1))
-        clock.now_ms = end_ms(4)
-        await until(lambda: len(rows.agents()) == 4)
-    assert rows.agents() == {0: 10, 1: 25, 2: 25, 3: 10}
+        clock.now_ms = end_ms(2)
+        await until(lambda: rows.agents() == {2: 10})
+        await log.append(batch(100, T0_MS + WINDOW_MS + 1, 24))
+        clock.now_ms = end_ms(8)
+        await until(lambda: len(rows.agents()) == 6)
+    assert rows.agents() == {2: 10, 3: 10, 4: 10, 5: 25, 6: 25, 7: 25}
 
 
 async def test_a_restart_continues_with_the_same_window(tmp_path: Path) -> None:
@@ -115,14 +115,32 @@ async def test_a_restart_continues_with_the_same_window(tmp_path: Path) -> None:
     async with journal(tmp_path) as log:
         await log.append(batch(0, T0_MS + 1))
         await log.append(batch(100, T0_MS + PERIOD_MS + 1))
-        for period in range(5):
+        for period in (2, 3, 5, 7):
             clock = Clock(end_ms(period))
             async with running_reader(tmp_path, rows, clock):
-                await until(lambda p=period: (p in rows.agents()) or p == 4)
-            if period == 1:
-                await log.append(batch(200, T0_MS + 2 * PERIOD_MS + 1))
-    assert {p: rows.agents()[p] for p in range(4)} == {0: 10, 1: 25, 2: 35, 3: 25}
+                await until(lambda p=period: p in rows.agents())
+            if period == 2:
+                await log.append(batch(200, T0_MS + WINDOW_MS + 1))
+    assert rows.agents() == {2: 25, 3: 25, 4: 25, 5: 10, 6: 10, 7: 10}
     assert rows.changed == 0
+
+
+async def test_no_window_is_shown_that_overlaps_one_of_another_length(
+    tmp_path: Path,
+) -> None:
+    rows = ExperienceRows()
+    state = tmp_path / "state" / "groups.json"
+    state.parent.mkdir()
+    # As an earlier version saved it, whose windows of 15 minutes began every five.
+    state.write_text(f'{{"emitted_ms": {T0_MS + PERIOD_MS}, "positions": {{}}}}')
+    async with journal(tmp_path) as log:
+        for at_ms in (T0_MS + 1, T0_MS + WINDOW_MS + 1):
+            await log.append(batch(0, at_ms))
+        async with running_reader(tmp_path, rows, Clock(end_ms(5))):
+            await until(lambda: 5 in rows.agents())
+        async with running_reader(tmp_path, rows, Clock(end_ms(7))):
+            await until(lambda: 7 in rows.agents())
+    assert rows.agents() == {5: 10, 6: 10, 7: 10}
 
 
 async def test_what_could_not_be_appended_is_emitted_later_unchanged(
@@ -135,8 +153,8 @@ async def test_what_could_not_be_appended_is_emitted_later_unchanged(
     ):
         await log.append(batch(0, T0_MS + 1))
         await until(lambda: running.reader.stats.read_rows == 12)
-        clock.now_ms = end_ms(0)
-        await until(lambda: rows.agents() == {0: 10})
+        clock.now_ms = end_ms(2)
+        await until(lambda: rows.agents() == {2: 10})
         assert running.reader.stats.failures == 2
 
 
@@ -150,14 +168,14 @@ async def test_rows_that_are_needed_again_are_not_marked_as_read(
     ):
         await log.append(batch(0, T0_MS + 1))
         await until(lambda: running.reader.stats.read_rows == 12)
-        clock.now_ms = end_ms(0)
-        await until(lambda: rows.agents() == {0: 10})
+        clock.now_ms = end_ms(2)
+        await until(lambda: rows.agents() == {2: 10})
         assert running.reader.stats.passed_rows == 0
-        clock.now_ms = end_ms(3)
+        clock.now_ms = end_ms(7)
         await until(lambda: running.reader.stats.passed_rows == 12)
 
 
-async def test_a_path_is_held_for_three_windows(tmp_path: Path) -> None:
+async def test_a_path_is_held_for_a_long_window(tmp_path: Path) -> None:
     rows, clock = ExperienceRows(), Clock(T0_MS + 2)
     path = {"outcome": "ok", "gateway_rtt_ms": 3.0}
     batches = batch_samples(results(range(12), "path", path, T0_MS + 1), "x", T0_MS + 1)
@@ -169,7 +187,8 @@ async def test_a_path_is_held_for_three_windows(tmp_path: Path) -> None:
         await until(lambda: running.reader.stats.read_rows == 12)
         clock.now_ms = end_ms(8)
         await until(lambda: len(rows.agents()) == 3)
-        clock.now_ms = end_ms(9)
+        assert running.reader.stats.passed_rows == 0
+        clock.now_ms = end_ms(13)
         await until(lambda: running.reader.stats.passed_rows == 12)
 
 
@@ -183,9 +202,9 @@ async def test_after_a_lost_state_only_whole_windows_are_emitted(
     async with journal(tmp_path) as log:
         for period in range(4):
             await log.append(batch(100 * period, T0_MS + period * PERIOD_MS + 1))
-        async with running_reader(tmp_path, rows, Clock(end_ms(3))):
-            await until(lambda: 3 in rows.agents())
-    assert min(rows.agents()) >= 2
+        async with running_reader(tmp_path, rows, Clock(end_ms(5))):
+            await until(lambda: 5 in rows.agents())
+    assert min(rows.agents()) == 5
 
 
 async def test_after_a_gap_in_the_journal_only_whole_windows_are_emitted(
@@ -194,9 +213,9 @@ async def test_after_a_gap_in_the_journal_only_whole_windows_are_emitted(
     rows, clock = ExperienceRows(), Clock(T0_MS + 2)
     async with journal(tmp_path) as log:
         await log.append(batch(0, T0_MS + 1))
-        clock.now_ms = end_ms(0)
+        clock.now_ms = end_ms(2)
         async with running_reader(tmp_path, rows, clock):
-            await until(lambda: rows.agents() == {0: 10})
+            await until(lambda: rows.agents() == {2: 10})
         await log.append(batch(100, T0_MS + PERIOD_MS + 1))
     # On a full disk a log may delete what groups have read and not passed.
     folder = tmp_path / "journal" / "ingest"
@@ -206,12 +225,12 @@ async def test_after_a_gap_in_the_journal_only_whole_windows_are_emitted(
     async with journal(tmp_path) as log:
         for segment in old:
             segment.path.unlink()
-        for period in range(2, 6):
+        for period in range(4, 7):
             await log.append(batch(100 * period, T0_MS + period * PERIOD_MS + 1))
-        clock.now_ms = end_ms(5)
+        clock.now_ms = end_ms(8)
         async with running_reader(tmp_path, rows, clock):
-            await until(lambda: 5 in rows.agents())
-    assert set(rows.agents()) == {0, 5}
+            await until(lambda: 8 in rows.agents())
+    assert set(rows.agents()) == {2, 8}
     assert rows.changed == 0
 
 
@@ -224,8 +243,8 @@ async def test_a_state_that_cannot_be_saved_repeats_no_period(tmp_path: Path) ->
     ):
         await log.append(batch(0, T0_MS + 1))
         await until(lambda: running.reader.stats.read_rows == 12)
-        clock.now_ms = end_ms(0)
-        await until(lambda: running.reader.stats.failures > 0)
-        clock.now_ms = end_ms(1)
-        await until(lambda: running.reader.stats.failures > 1)
+        clock.now_ms = end_ms(2)
+        await until(lambda: running.reader.stats.failures > 2)
+        clock.now_ms = end_ms(3)
+        await until(lambda: running.reader.stats.failures > 3)
     assert rows.calls == 2

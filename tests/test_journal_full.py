@@ -120,7 +120,7 @@ async def main():
                 store.passed(chunk.positions)
             while groups.reader.stats.read_rows < 12 + first:
                 await asyncio.sleep(0.05)
-        clock.now_ms = end_ms(0)
+        clock.now_ms = end_ms(2)
         async with asyncio.timeout(30):
             while "experience" not in read:
                 if chunk := await store.read(wait_s=0.2):

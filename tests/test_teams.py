@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from group_rows import (
+    END_MS,
+    PERIOD_MS,
     T0_MS,
+    WINDOW_MS,
     calls,
     place_of,
     results,
@@ -24,7 +27,6 @@ from ingest_council import (
 
 from collectors.batch import batch_samples, check_batch
 from collectors.estate.estate_model import SMALL_TEAMS, Team
-from collectors.experience.groups import GroupsConfig
 from collectors.experience.team_members import TeamMembers
 from collectors.ingest.enrolled_counts import team_samples
 from collectors.ingest.registry_records import EnrolledAgent
@@ -33,8 +35,6 @@ from probes.wire.report import Enrolment
 
 TEAM = ("team", "contact-centre")
 HOUR_MS = 3_600_000
-PERIOD_MS = 1000 * GroupsConfig().period_s
-WINDOW_MS = 1000 * GroupsConfig().window_s
 NOW_MS = 1_790_000_000_000
 
 
@@ -86,12 +86,11 @@ def test_the_reader_puts_results_into_the_team_that_the_registry_has() -> None:
     samples += results(range(12, 30), "call_path", fields, T0_MS + 1)
     teams = {f"a{n}": "contact-centre" for n in range(12)}
     window = window_of(samples, T0_MS + 2)
-    groups = {
-        (s.tags["by"], s.tags["group"]) for s in window.samples(T0_MS + 300_000, teams)
-    }
+    groups = {(s.tags["by"], s.tags["group"]) for s in window.samples(END_MS, teams)}
     assert TEAM in groups
     assert TEAM not in {
-        (s.tags["by"], s.tags["group"]) for s in window.samples(T0_MS + 300_000)
+        (s.tags["by"], s.tags["group"])
+        for s in window_of(samples, T0_MS + 2).samples(END_MS)
     }
 
 
@@ -102,7 +101,7 @@ def windows_of(changes: list[dict[str, int]]) -> list[dict[str, int]]:
     window = window_of([], T0_MS)
     found = []
     for n, sizes in enumerate(changes):
-        begin_ms, end_ms = (T0_MS + at * PERIOD_MS for at in (n, n + 1))
+        begin_ms, end_ms = (T0_MS + at * WINDOW_MS for at in (n, n + 1))
         measured = results(range(100), "call_path", fields, begin_ms + 1)
         for batch in batch_samples(measured, "agent/x", begin_ms + 2):
             window.add(batch)
@@ -119,27 +118,32 @@ def windows_of(changes: list[dict[str, int]]) -> list[dict[str, int]]:
 
 
 def test_teams_of_too_few_are_one_group_if_they_are_enough_together() -> None:
-    shown = windows_of([{"big": 20, "a": 6, "b": 7}] * 12)[-1]
+    shown = windows_of([{"big": 20, "a": 6, "b": 7}] * 2)[-1]
     assert shown.keys() == {"big", SMALL_TEAMS}
-    assert windows_of([{"big": 20, "a": 4, "b": 5}] * 12)[-1].keys() == {"big"}
-    assert windows_of([{"big": 20, "a": 9}] * 12)[-1].keys() == {"big"}
+    assert windows_of([{"big": 20, "a": 4, "b": 5}] * 2)[-1].keys() == {"big"}
+    assert windows_of([{"big": 20, "a": 9}] * 2)[-1].keys() == {"big"}
     assert windows_of([{"big": 20}])[0].keys() == {"big"}
 
 
 def test_no_window_tells_who_was_in_a_team_before_it_grew_or_shrank() -> None:
     few, enough = {"a": 9, "b": 11, "c": 8}, {"a": 10, "b": 11, "c": 8}
-    few, enough = few | {"d": 7}, enough | {"d": 7}
-    overlapping = WINDOW_MS // PERIOD_MS
     for before, after in ((few, enough), (enough, few)):
-        shown = windows_of([before] * 12 + [after] * 14)
-        assert SMALL_TEAMS in shown[11]
-        changed = shown[12 : 12 + overlapping - 1]
-        assert changed
-        for window in changed:
-            assert SMALL_TEAMS not in window
-            assert "a" not in window
-        assert SMALL_TEAMS in shown[-1]
-        assert ("a" in shown[-1]) is (after is enough)
+        shown = windows_of([before, after])
+        assert [window.keys() for window in shown] == [
+            {"a", "b"} if sizes is enough else {"b", SMALL_TEAMS}
+            for sizes in (before, after)
+        ]
+    # The windows have no result in common, and a window's rows stay as they were.
+    fields = {"poor": 0, "mos_estimated": 4.0, "rtt_ms": 20.0}
+    window = window_of(results(range(100), "call_path", fields, T0_MS), T0_MS)
+    first, second = (
+        [sample.fields for sample in window.samples(end_ms, teams)]
+        for end_ms, teams in (
+            (END_MS, {f"a{n}": "a" for n in range(20)}),
+            (END_MS + PERIOD_MS, {f"a{n}": "a" for n in range(30)}),
+        )
+    )
+    assert first == second
 
 
 def test_laptops_join_a_team_with_their_token_and_can_move(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from collectors.experience.disclosure_control import (
     showable,
 )
 from collectors.experience.group_figures import rounded
+from collectors.experience.other_outcomes import AtomCount, with_uncertain
 from collectors.experience.value_disclosure import ShownGroups
 from probes.wire.sample import Value
 
@@ -88,6 +89,7 @@ def group_fields(
             for group in shown.names
         }
         safe = shown.safe(_parts_of_shares(found, one.weight))
+        safe = _uncertain_beside(safe, one, by_atom, names, by_group, least)
         if allowed is None:
             # The first figure has all rows: it decides which groups there are.
             allowed = safe
@@ -119,6 +121,34 @@ def _parts_of_shares(
     return list(sums.values())
 
 
+def _uncertain_beside(
+    safe: frozenset[GroupName],
+    one: CallFigures[Row],
+    by_atom: Mapping[Atom, Numbered[Row]],
+    names: Mapping[Atom, list[GroupName]],
+    by_group: Mapping[GroupName, Numbered[Row]],
+    least: int,
+) -> frozenset[GroupName]:
+    """Returns which of `safe` may be shown so that no small group's share follows."""
+    people = {
+        group: len({end.person for _, end in of_group})
+        for group, of_group in by_group.items()
+    }
+    small = sorted(group for group, count in people.items() if count < least)
+    if not small:
+        return safe
+    counts: dict[str, list[AtomCount]] = {}
+    for atom, of_atom in by_atom.items():
+        fields = one.fields([end for _, end in of_atom if one.has_value(end)])
+        for name, share in fields.items():
+            if name.endswith("_ratio"):
+                total = float(fields[one.weight])
+                count = (names[atom], float(share) * total, total)
+                counts.setdefault(name, []).append(count)
+    order = sorted(safe, key=lambda group: (people[group], group))
+    return with_uncertain(order, small, counts.values())
+
+
 def _shown(
     group_names: Mapping[Atom, list[GroupName]],
     members: Iterable[tuple[Atom, int]],
@@ -137,7 +167,7 @@ def _shown(
     known = Cells(list(people.values()), cells)
     sums = grouping.sums(cells)
     names = showable(known, sums, least, allowed) if cells else set()
-    return ShownGroups(known, names, secret_cells(known, least, set()), sums)
+    return ShownGroups(known, names, secret_cells(known, least), sums)
 
 
 def joined_sums(

@@ -68,33 +68,25 @@ def showable(
     sums: Sequence[GroupSum],
     least: int,
     allowed: Set[GroupName] | None = None,
-    protected: Set[GroupName] = frozenset(),
 ) -> set[GroupName]:
-    """Returns the cells that may be shown together, among those `allowed`. Cells that
-    are `protected` are treated as small ones."""
+    """Returns the cells that may be shown together, among those `allowed`."""
     shown = {
         name
         for name, bits in cells.bits.items()
-        if cells.count(bits) >= least
-        and (allowed is None or name in allowed)
-        and name not in protected
+        if cells.count(bits) >= least and (allowed is None or name in allowed)
     }
     while (cell := _next_to_hide(cells, sums, least, shown)) is not None:
         shown.discard(cell)
     # Larger groups first, so that what must be left out is small.
-    small = secret_cells(cells, least, protected)
+    small = secret_cells(cells, least)
     span = VectorSpan(small, len(shown))
     order = sorted(shown, key=lambda name: (-cells.count(cells.bits[name]), name))
     return {name for name in order if span.add(cells.bits[name])}
 
 
-def secret_cells(cells: Cells, least: int, protected: Set[GroupName]) -> list[Bits]:
+def secret_cells(cells: Cells, least: int) -> list[Bits]:
     """Returns the cells that nobody may work out."""
-    return [
-        bits
-        for name, bits in cells.bits.items()
-        if cells.count(bits) < least or name in protected
-    ]
+    return [bits for bits in cells.bits.values() if cells.count(bits) < least]
 
 
 def _next_to_hide(

@@ -15,7 +15,6 @@ import structlog
 
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import batch_samples
-from collectors.experience.group_history import SavedGroups, SavedHistory
 from collectors.experience.groups import ExperienceWindow, GroupsConfig
 from collectors.failure_log import FailureLog
 from collectors.journal import (
@@ -39,18 +38,13 @@ _LOOK_S = 15.0
 
 class ReaderState(msgspec.Struct):
     """What is needed after a restart: the last period that was emitted, the positions
-    from which later periods need rows, and which groups were hidden, shown
-    and uncertain shortly before."""
+    from which later periods need rows, the length of its windows, and the time before
+    which no window that is shown begins."""
 
     emitted_ms: int
     positions: Positions
-    hidden: SavedHistory = []
-    shown: SavedHistory = []
-    uncertain: SavedHistory = []
-
-    @property
-    def groups(self) -> SavedGroups:
-        return SavedGroups(self.hidden, self.shown, self.uncertain)
+    window_s: int = 0
+    since_ms: int = 0
 
 
 class ExperienceReader:
@@ -77,15 +71,20 @@ class ExperienceReader:
         self._config, self._state, self._append = config, state, append
         self._now_ms, self._teams = now_ms, teams
         self._window = ExperienceWindow(config)
-        saved, whole = ReaderState(0, {}), False
+        saved, whole = ReaderState(0, {}, config.window_s), False
         try:
             saved = _load(state) or saved
         except (ValueError, OSError) as error:
             whole = True
             _log.error("groups_state_lost", file=str(state), error=str(error))
+        if saved.window_s != config.window_s:
+            # Its windows would overlap those that were shown.
+            saved = msgspec.structs.replace(
+                saved, window_s=config.window_s, since_ms=saved.emitted_ms
+            )
         # If older rows may be missing, only whole windows count.
         self._saved, self._whole = saved, whole
-        self._window.history.load(saved.groups)
+        self._window.since_ms = saved.since_ms
         self._started = bool(saved.emitted_ms)
         self._gaps = 0
         self.reader = open_reader(self.NAME, saved.positions, yields=True)
@@ -137,7 +136,6 @@ class ExperienceReader:
         if self.reader.stats.gaps != self._gaps:
             self._gaps = self.reader.stats.gaps
             self._window = ExperienceWindow(self._config)
-            self._window.history.load(self._saved.groups)
             self._started, self._whole = False, True
         for batch in chunk.batches:
             try:
@@ -152,12 +150,17 @@ class ExperienceReader:
     async def _emit(self) -> None:
         now_ms = self._now_ms()
         if not self._started:
-            first_ms = self._window.first_end_ms(whole=self._whole)
+            first_ms = self._window.first_ms()
             if first_ms is None:
                 self._mark_read(now_ms)
                 return
-            emitted_ms = max(first_ms - 1, self._saved.emitted_ms)
-            self._saved = msgspec.structs.replace(self._saved, emitted_ms=emitted_ms)
+            saved = self._saved
+            self._window.since_ms = max(saved.since_ms, first_ms * self._whole)
+            self._saved = msgspec.structs.replace(
+                saved,
+                emitted_ms=max(first_ms, saved.emitted_ms),
+                since_ms=self._window.since_ms,
+            )
             self._started = True
         while True:
             end_ms = self._window.next_end_ms(self._saved.emitted_ms)
@@ -175,9 +178,8 @@ class ExperienceReader:
                 )
             needed_ms = self._window.needed_from_ms(end_ms)
             positions = self._saved.positions | self._positions_before(needed_ms)
-            saved = self._window.history.saved()
-            self._saved = ReaderState(
-                end_ms, positions, saved.hidden, saved.shown, saved.uncertain
+            self._saved = msgspec.structs.replace(
+                self._saved, emitted_ms=end_ms, positions=positions
             )
             self._window.forget(needed_ms)
             await asyncio.to_thread(_save, self._state, self._saved)

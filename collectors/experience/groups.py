@@ -1,29 +1,33 @@
 """`experience`: what groups of at least LEAST agents measured. Pure.
 
-Every `period_s` there is one row for each group that may be shown. Agents measure every
-ten minutes, so a row covers the last `window_s`: the row at time T has what was
-measured in [T + period - window, T + period) and had arrived `settle_s` after that. A
-result that arrives later counts in later windows that still cover its time. If none
-does, it is ignored here, but it is stored with the personal results. So a row depends
-only on the journal and on who is in which team (`TeamMembers`), and calculating it
-again gives the same row.
+Results count in windows of a fixed grid, each in one window: those that arrived within
+`settle_s` after it in the window that they were measured in, later ones in the window
+that they arrived in. A result that is later than a whole window is ignored here, but it
+is stored with the personal results. Every `period_s` there is one row for each group
+that may be shown: the row at time T is about the last window that was over by
+T + period. So the rows of a window are copies of each other. They depend only on the
+journal and on who is in which team (`TeamMembers`), and calculating them again gives
+the same.
 
-No row, and no figure in a row, is about fewer than `least` agents, and none can be
-worked out from the others (`disclosure_control`). Figures about calls, VPN, web,
-names and bandwidth are suppressed each by the agents that have them (`group_figures`).
+Windows do not overlap, because differences of rows that share results are about fewer
+agents than each row. No row, and no figure in a row, is about fewer than `least`
+agents, and none can be worked out from the others (`disclosure_control`). Figures about
+calls, VPN, web, names and bandwidth are suppressed each by the agents that have them
+(`group_figures`).
 
-The path and the Teams relay are measured every half hour and count in three windows.
+The path and the Teams relay are measured every half hour and have windows of their own,
+twice as long.
 
-Windows overlap: every result is in `window_s / period_s` of them. So the weighted mean
-over windows is the mean of the results themselves. Only a count must be divided by the
-overlap.
+Every result is in `window_s / period_s` rows. So the weighted mean over rows is the
+mean of the results themselves. Only a count must be divided by the number of copies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Annotated, Self
 
+import msgspec
 from pydantic import Field, model_validator
 
 from collectors.batch import Batch
@@ -32,19 +36,15 @@ from collectors.experience.disclosure_control import GroupName
 from collectors.experience.group_figures import (
     FIGURES,
     TOTALS,
+    ExperienceFigures,
     call_tests,
     cause_rows,
     is_of_no_front_door,
     rounded,
 )
-from collectors.experience.group_history import (
-    AGENTS,
-    WindowGroups,
-    WindowHistory,
-)
 from collectors.experience.group_shares import GroupedFigures
-from collectors.experience.overlapping_windows import OverlappingWindows
-from collectors.experience.small_teams import SmallTeams
+from collectors.experience.other_outcomes import uncertain_beside
+from collectors.experience.small_teams import merged_teams
 from collectors.experience.team_places import team_places
 from collectors.experience.value_disclosure import ShownGroups
 from collectors.experience.window_groups import (
@@ -53,6 +53,7 @@ from collectors.experience.window_groups import (
     by_place_of,
 )
 from collectors.experience.window_rows import (
+    vpn_products,
     with_teams,
     with_vpn_products,
     without_duplicates,
@@ -63,10 +64,10 @@ from probes.wire.probe_list import PROBES
 from probes.wire.sample import Sample, Value
 
 LEAST = 10
-# In how many windows a result counts, for probes with more than one.
-_WINDOWS = {
-    probe.name: probe.group_windows for probe in PROBES if probe.group_windows > 1
-}
+# What is measured every half hour has long windows, of as many usual ones.
+LONG = frozenset(probe.name for probe in PROBES if probe.group_windows > 1)
+LONG_WINDOWS = max(probe.group_windows for probe in PROBES)
+GroupFields = dict[GroupName, dict[str, Value]]
 
 
 class GroupsConfig(StrictModel):
@@ -94,17 +95,14 @@ class ExperienceWindow:
         self._config = config
         self._period_ms = config.period_s * 1000
         self._window_ms = config.window_s * 1000
+        self._settle_ms = config.settle_s * 1000
         self._rows: list[AgentResult] = []
         self._places: dict[AgentPlace, AgentPlace] = {}
-        self.history = WindowHistory(self._period_ms, self._periods())
-
-    def _periods(self) -> dict[str, int]:
-        """Returns in how many periods the results of each figure count."""
-        window = self._window_ms // self._period_ms
-        return {AGENTS: window} | {
-            figures.weight: window * _WINDOWS.get(figures.kind, 1)
-            for figures in FIGURES
-        }
+        # The last window of each length, by its end, and what it showed.
+        self._window: tuple[int, list[Sample]] = (0, [])
+        self._long: tuple[int, GroupFields] = (0, {})
+        # No window that begins before is shown.
+        self.since_ms = 0
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -119,36 +117,24 @@ class ExperienceWindow:
         if batch.measurement not in CATALOGUE or "agent" not in batch.schema.tags:
             return None
         latest_ms = batch.received_ms + self._period_ms
-        settle_ms = self._config.settle_s * 1000
-        oldest_ms = batch.received_ms - self._window_ms - self._period_ms - settle_ms
+        oldest_ms = batch.received_ms - self._settle_ms - self._window_ms
         newest_ms: int | None = None
         extra_ms = self._extra_ms(batch.measurement)
         for row in read_results(batch, self._places):
-            if not oldest_ms - extra_ms < row.time_ms <= latest_ms:
+            if not oldest_ms < row.time_ms <= latest_ms:
                 continue
             self._rows.append(row)
             newest_ms = max(row.time_ms + extra_ms, newest_ms or 0)
         return newest_ms
 
     def _extra_ms(self, kind: str) -> int:
-        """Returns how much longer than one window rows of that kind count."""
-        return (_WINDOWS.get(kind, 1) - 1) * self._window_ms
+        """Returns how much longer rows of that kind are needed than others: for a long
+        window, that may have ended a window ago."""
+        return 2 * (LONG_WINDOWS - 1) * self._window_ms if kind in LONG else 0
 
-    def first_end_ms(self, whole: bool) -> int | None:
-        """Returns the end of the first period that has rows.
-
-        With `whole`, returns the end of the first one with rows for a whole window.
-        """
-        if not self._rows:
-            return None
-        first_ms = min(row.time_ms for row in self._rows)
-        if whole:
-            starts: dict[str, int] = {}
-            for row in self._rows:
-                starts[row.kind] = min(row.time_ms, starts.get(row.kind, row.time_ms))
-            first_ms = max(ms + self._extra_ms(kind) for kind, ms in starts.items())
-            first_ms += self._window_ms - 1
-        return self.next_end_ms(first_ms)
+    def first_ms(self) -> int | None:
+        """Returns the time of the first row; None if there is none."""
+        return min((row.time_ms for row in self._rows), default=None)
 
     def next_end_ms(self, emitted_ms: int) -> int:
         """Returns the end of the period after the one that ended at `emitted_ms`."""
@@ -156,55 +142,80 @@ class ExperienceWindow:
 
     def is_over(self, end_ms: int, now_ms: int) -> bool:
         """Returns True if everything that counts in that period has arrived."""
-        return now_ms >= end_ms + self._config.settle_s * 1000
+        return now_ms >= end_ms + self._settle_ms
 
     def needed_from_ms(self, end_ms: int) -> int:
-        """Returns the time from which rows are needed for windows that end after
-        `end_ms`."""
-        return end_ms + self._period_ms - self._window_ms
+        """Returns the time from which rows are needed for periods that end after
+        `end_ms`: those of a window and, for what is delivered twice, of the one
+        before it."""
+        last_ms = _floor(end_ms + self._period_ms, self._window_ms)
+        return last_ms - 2 * self._window_ms
 
     def samples(self, end_ms: int, teams: Mapping[str, str] = {}) -> list[Sample]:
         """Returns the `experience` rows of the period that ends at `end_ms`. `teams`:
         agent → its team, for those in one."""
-        history = self.history
-        known_small = history.hidden.before(AGENTS, end_ms)
-        small = SmallTeams(teams, self._config.least, known_small)
-        begin_ms = end_ms - self._window_ms
-        settled_ms = end_ms + self._config.settle_s * 1000
-        rows, earlier = [], []
-        for row in self._rows:
-            if row.time_ms >= end_ms or row.received_ms >= settled_ms:
-                continue
-            if row.time_ms >= begin_ms:
-                rows.append(row)
-            elif row.time_ms + self._extra_ms(row.kind) >= begin_ms:
-                earlier.append(row)
-        samples, window = window_samples(
-            with_teams(rows, small.merged),
-            end_ms - self._period_ms,
+        time_ms = end_ms - self._period_ms
+        last_ms = _floor(end_ms, self._window_ms)
+        if self._window[0] != last_ms:
+            self._window = last_ms, self._samples(last_ms, time_ms, teams)
+        return [
+            msgspec.structs.replace(sample, time_ms=time_ms, fields={**sample.fields})
+            for sample in self._window[1]
+        ]
+
+    def _samples(
+        self, last_ms: int, time_ms: int, teams: Mapping[str, str]
+    ) -> list[Sample]:
+        """Returns the samples of the window that ends at `last_ms`."""
+        begin_ms, long_ms = last_ms - self._window_ms, self._window_ms * LONG_WINDOWS
+        if begin_ms < self.since_ms:
+            return []
+        # What is delivered twice counts when it first came.
+        rows = without_duplicates(self._rows)
+        merged = merged_teams(teams, self._config.least)
+        long_end_ms = _floor(last_ms, long_ms)
+        if self._long[0] != long_end_ms:
+            found = self._counted(rows, long_end_ms, long_ms, LONG)
+            products = self._counted(rows, long_end_ms, self._window_ms, {"vpn"})
+            self._long = (
+                long_end_ms,
+                long_fields(with_teams(found, merged), products, self._config.least),
+            )
+        samples = window_samples(
+            with_teams(self._counted(rows, last_ms, self._window_ms), merged),
+            time_ms,
             self._config.least,
-            with_teams(earlier, small.merged),
-            OverlappingWindows(history, end_ms, self._age(end_ms)),
-            small.protected,
+            self._long[1],
+            with_teams(self._counted(rows, begin_ms, self._window_ms, LONG), merged),
         )
-        window.hidden = small.with_small(window.hidden)
-        history.add(end_ms, window)
         for sample in samples:
             if "calls" in sample.fields:
                 part = self._period_ms / self._window_ms
                 sample.fields["calls_once"] = float(sample.fields["calls"]) * part
         return samples
 
-    def _age(self, end_ms: int) -> Callable[[AgentResult], int]:
-        """Returns in how many windows before that one a row was, as a function."""
-        period_ms, settle_ms = self._period_ms, self._config.settle_s * 1000
+    def _counted(
+        self,
+        rows: Iterable[AgentResult],
+        end_ms: int,
+        length_ms: int,
+        kinds: Set[str] | None = None,
+    ) -> list[AgentResult]:
+        """Returns the rows of those kinds that count in the window before `end_ms`;
+        none if it began before any window is shown."""
+        begin_ms = end_ms - length_ms
+        if begin_ms < self.since_ms:
+            return []
+        return [
+            row
+            for row in rows
+            if begin_ms <= self._counts_ms(row) < end_ms
+            and (kinds is None or row.kind in kinds)
+        ]
 
-        def age(row: AgentResult) -> int:
-            # The first window that it was in ended after that.
-            after_ms = max(row.time_ms, row.received_ms - settle_ms)
-            return (end_ms - 1 - after_ms) // period_ms
-
-        return age
+    def _counts_ms(self, row: AgentResult) -> int:
+        """Returns the time in whose window a row counts."""
+        return max(row.time_ms, row.received_ms - self._settle_ms)
 
     def forget(self, before_ms: int) -> None:
         """Removes the rows that count only before that time."""
@@ -217,95 +228,97 @@ class ExperienceWindow:
             self._places.clear()
 
 
+def _floor(time_ms: int, step_ms: int) -> int:
+    return time_ms // step_ms * step_ms
+
+
 def window_samples(
     rows: Sequence[AgentResult],
     time_ms: int,
     least: int,
+    long: Mapping[GroupName, Mapping[str, Value]] | None = None,
     earlier: Sequence[AgentResult] = (),
-    windows: OverlappingWindows | None = None,
-    protected: frozenset[GroupName] = frozenset(),
-) -> tuple[list[Sample], WindowGroups]:
-    """Returns the samples of one window at `time_ms`, one for each group shown, and
-    which groups were hidden, too small and shown.
+) -> list[Sample]:
+    """Returns the samples of one window at `time_ms`, one for each group shown.
 
-    `earlier` rows are from before the window. They count for figures, but not for the
-    number of agents. `windows`: those before it that overlap it; None if there are
-    none. `protected`: groups to hide.
+    `long`: the figures of the last long window; None: those of `rows`. `earlier` rows
+    may be the cause of a poor call, and count for nothing else.
     """
-    rows, earlier = with_vpn_products(
-        without_duplicates(rows), without_duplicates(earlier)
-    )
+    if long is None:
+        long = long_fields([row for row in rows if row.kind in LONG], rows, least)
+    products = vpn_products(rows)
+    rows, earlier = (with_vpn_products(some, products) for some in (rows, earlier))
+    by_kind = _by_kind([*rows, *cause_rows([*rows, *earlier])])
     # Each place is an atom, and has one number for all figures of the window.
-    places = tuple(by_place_of([*rows, *earlier]))
     by_place = by_place_of(rows)
+    places = tuple(by_place)
     by_group = by_group_of(by_place)
-    cells = GroupCells(places, by_place, least)
-    shown = alone = cells.showable(None, frozenset()).names
-    if kept := protected | (windows.hidden(AGENTS) if windows else frozenset()):
-        shown = cells.showable(None, kept).names
-    window = WindowGroups({AGENTS: frozenset(by_group) - alone})
-    fields: dict[GroupName, dict[str, Value]] = {
+    shown = GroupCells(places, by_place, least).showable().names
+    fields: GroupFields = {
         group: {"agents": rounded(len({row.agent for row in by_group[group]}))}
         for group in shown
     }
     for group in shown:
         if group[0] == "team":
             fields[group].update(team_places(by_group[group], shown, least))
-    by_kind = _by_kind([*rows, *earlier])
+        fields[group].update(long.get(group, {}))
+    usual = [one for one in FIGURES if one.kind not in LONG]
+    found, present = _figures(usual, by_kind, places, least, shown)
+    for group, own in found.items():
+        fields[group].update(own)
+    rest = by_place_of(filter(is_of_no_front_door, by_kind.get("web", ())))
+    shown_rest = GroupCells(places, rest, least).showable(shown).names
+    _hide_totals(fields, present, by_group_of(rest).keys() - shown_rest)
+    for group_fields in fields.values():
+        group_fields["call_tests"] = call_tests(group_fields, "call_path" in by_kind)
+    return [
+        Sample("experience", {"by": by, "group": group}, fields[by, group], time_ms)
+        for by, group in sorted(fields)
+    ]
+
+
+def long_fields(
+    rows: Sequence[AgentResult], vpn_rows: Iterable[AgentResult], least: int
+) -> GroupFields:
+    """Returns the figures of a long window's rows. Whether a group has them does not
+    depend on the windows that show them."""
+    rows = with_vpn_products(rows, vpn_products(vpn_rows))
+    figures = [one for one in FIGURES if one.kind in LONG]
+    places = tuple(by_place_of(rows))
+    return _figures(figures, _by_kind(rows), places, least, None)[0]
+
+
+def _figures(
+    wanted: Iterable[ExperienceFigures],
+    by_kind: Mapping[str, Sequence[AgentResult]],
+    places: Sequence[AgentPlace],
+    least: int,
+    allowed: frozenset[GroupName] | None,
+) -> tuple[GroupFields, dict[str, Set[GroupName]]]:
+    """Returns the figures of the groups that may be shown, among those `allowed`, and
+    the groups that have results of each weight."""
+    fields: GroupFields = {}
+    present: dict[str, Set[GroupName]] = {}
     # The agents that have a figure decide for which groups it is shown. Many figures
     # have the same agents.
-    known_cells: dict[object, GroupCells] = {}
-    known: dict[object, ShownGroups] = {}
-    present: dict[str, Set[GroupName]] = {}
-    for figures in FIGURES:
+    known: dict[frozenset[object], tuple[GroupCells, ShownGroups]] = {}
+    for figures in wanted:
         measured = [
             row for row in by_kind.get(figures.kind, ()) if figures.has_value(row)
         ]
         by_place = by_place_of(measured)
         by_group = by_group_of(by_place)
-        new = by_place_of(row for row in measured if not (windows and windows.age(row)))
-        absent = sum(
-            1 << at
-            for at, place in enumerate(places)
-            if place in by_place and place not in new
-        )
         grouped = GroupedFigures(figures, by_group, least)
-        # Shares of what is new alone may follow from those of the window before.
-        new_grouped = GroupedFigures(figures, by_group_of(new), least)
-        agents = frozenset((row.location, row.agent) for row in measured)
-        if agents not in known_cells:
-            known_cells[agents] = GroupCells(places, by_place, least)
-        cells = known_cells[agents]
-        kept = protected | (windows.hidden(figures.weight) if windows else frozenset())
-        found = []
-        for allowed, hidden_before in dict.fromkeys(
-            ((alone, frozenset[GroupName]()), (shown, kept))
-        ):
-            if (key := (agents, allowed, hidden_before)) not in known:
-                known[key] = cells.showable(allowed, hidden_before)
-            groups = known[key]
-            safe = groups.safe(grouped.parts_of_shares(groups.names))
-            nothing = dict.fromkeys(safe, 0.0)
-            sums = [nothing | one for one in new_grouped.parts_of_shares(safe)]
-            found.append(groups.safe(sums, safe, absent))
-        window.hidden[figures.weight] = frozenset(by_group) - found[0]
-        safe = found[-1]
-        if windows:
-            safe = windows.safe(safe, figures, measured, cells, window)
-        window.shown[figures.weight] = safe
         present[figures.weight] = by_group.keys()
-        for group in safe:
-            fields[group].update(grouped.fields(group))
-    rest = by_place_of(filter(is_of_no_front_door, by_kind.get("web", ())))
-    shown_rest = GroupCells(places, rest, least).showable(alone, frozenset()).names
-    _hide_totals(fields, present, by_group_of(rest).keys() - shown_rest)
-    for group_fields in fields.values():
-        group_fields["call_tests"] = call_tests(group_fields, "call_path" in by_kind)
-    samples = [
-        Sample("experience", {"by": by, "group": group}, fields[by, group], time_ms)
-        for by, group in sorted(fields)
-    ]
-    return samples, window
+        agents = frozenset((row.location, row.agent) for row in measured)
+        if agents not in known:
+            cells = GroupCells(places, by_place, least)
+            known[agents] = cells, cells.showable(allowed)
+        cells, groups = known[agents]
+        safe = groups.safe(grouped.parts_of_shares(groups.names))
+        for group in uncertain_beside(safe, figures, measured, cells):
+            fields.setdefault(group, {}).update(grouped.fields(group))
+    return fields, present
 
 
 def _hide_totals(
@@ -326,9 +339,9 @@ def _hide_totals(
 
 
 def _by_kind(rows: Sequence[AgentResult]) -> dict[str, list[AgentResult]]:
-    """Returns the rows that have values, and those of causes, by kind."""
+    """Returns the rows that have values, by kind."""
     by_kind: dict[str, list[AgentResult]] = {}
-    for row in [*rows, *cause_rows(rows)]:
+    for row in rows:
         if row.values:
             by_kind.setdefault(row.kind, []).append(row)
     return by_kind

@@ -47,22 +47,16 @@ class ShownGroups:
         )
         self._sums = [one for one in sums if one.total in self.names]
 
-    def safe(
-        self,
-        sums: Sequence[Mapping[GroupName, float]],
-        names: frozenset[GroupName] | None = None,
-        absent: Bits = 0,
-    ) -> frozenset[GroupName]:
-        """Returns the groups, among `names`, whose values may be shown. Each of `sums`
-        has, for every group, a sum that no part can have less than 0 of. `absent`:
-        the atoms that have nothing to count in them."""
-        names = self.names if names is None else names
+    def safe(self, sums: Sequence[Mapping[GroupName, float]]) -> frozenset[GroupName]:
+        """Returns the groups whose values may be shown. Each of `sums` has, for every
+        group, a sum that no part can have less than 0 of."""
+        names = self.names
         if not self._secrets:
             return names
         while True:
             left = names
             for values in sums:
-                left = self._safe(left, values, absent)
+                left = self._safe(left, values)
             if left == names:
                 return names
             names = left
@@ -71,9 +65,8 @@ class ShownGroups:
         self,
         names: frozenset[GroupName],
         values: Mapping[GroupName, float],
-        absent: Bits,
     ) -> frozenset[GroupName]:
-        none = self._known_none(names, values, absent)
+        none = self._known_none(names, values)
         if not none:
             return names
         bits = self._cells.bits
@@ -89,11 +82,10 @@ class ShownGroups:
         self,
         names: frozenset[GroupName],
         values: Mapping[GroupName, float],
-        absent: Bits,
     ) -> Bits:
         """Returns the atoms that are known to have none."""
         bits = self._cells.bits
-        none, before = absent, -1
+        none, before = 0, -1
         while none != before:
             before = none
             # What is left of each group, with the sum that it has in any case.

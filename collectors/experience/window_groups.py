@@ -116,17 +116,11 @@ class GroupCells:
             name for name, bits in cells.bits.items() if cells.count(bits) < self._least
         )
 
-    def showable(
-        self, allowed: Set[GroupName] | None, protected: Set[GroupName]
-    ) -> ShownGroups:
-        """Returns the groups that may be shown, among those `allowed`, and without
-        those `protected`."""
+    def showable(self, allowed: Set[GroupName] | None = None) -> ShownGroups:
+        """Returns the groups that may be shown, among those `allowed`."""
         cells, sums = self._cells, self._sums
-        names = (
-            showable(cells, sums, self._least, allowed, protected) if sums else set()
-        )
-        secrets = secret_cells(cells, self._least, protected)
-        return ShownGroups(cells, names, secrets, sums)
+        names = showable(cells, sums, self._least, allowed) if sums else set()
+        return ShownGroups(cells, names, secret_cells(cells, self._least), sums)
 
     def smallest_first(self, names: Iterable[GroupName]) -> list[GroupName]:
         """Returns `names` by their number of laptops."""

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from collectors.experience.agent_results import AgentPlace, AgentResult
 
 
-def without_duplicates(rows: Sequence[AgentResult]) -> list[AgentResult]:
-    """Removes rows that were delivered twice."""
-    return list(
-        {
-            (row.kind, row.target, row.agent, row.location, row.time_ms): row
-            for row in rows
-        }.values()
-    )
+def without_duplicates(rows: Iterable[AgentResult]) -> list[AgentResult]:
+    """Keeps the first of rows that were delivered twice."""
+    first: dict[object, AgentResult] = {}
+    for row in rows:
+        key = (row.kind, row.target, row.agent, row.location, row.time_ms)
+        first.setdefault(key, row)
+    return list(first.values())
+
+
+def vpn_products(rows: Iterable[AgentResult]) -> dict[str, str]:
+    """Returns agent → its VPN's product, of those that reported one."""
+    vpn_rows = [row for row in rows if row.kind == "vpn" and row.values]
+    vpn_rows.sort(key=lambda row: row.time_ms)
+    return {row.agent: product for row in vpn_rows if (product := row.text("product"))}
 
 
 def with_vpn_products(
-    rows: Sequence[AgentResult], earlier: Sequence[AgentResult]
-) -> tuple[list[AgentResult], list[AgentResult]]:
-    """Replaces `up` by the VPN's product, if the agent reported one."""
-    vpn_rows = [row for row in rows if row.kind == "vpn" and row.values]
-    vpn_rows.sort(key=lambda row: row.time_ms)
-    products = {
-        row.agent: product for row in vpn_rows if (product := row.text("product"))
-    }
+    rows: Iterable[AgentResult], products: Mapping[str, str]
+) -> list[AgentResult]:
+    """Replaces `up` by the VPN's product of the agent, if it is in `products`."""
     places: dict[tuple[AgentPlace, str], AgentPlace] = {}
 
     def with_product(row: AgentResult) -> AgentResult:
@@ -39,7 +40,7 @@ def with_vpn_products(
             places[key] = msgspec.structs.replace(row.location, vpn=product)
         return msgspec.structs.replace(row, location=places[key])
 
-    return [with_product(row) for row in rows], [with_product(row) for row in earlier]
+    return [with_product(row) for row in rows]
 
 
 def with_teams(

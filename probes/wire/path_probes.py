@@ -163,7 +163,7 @@ PATH = Probe(
     cost_bytes=_path_bytes,
     metered_factor=6,
     burst="explains",
-    group_windows=3,
+    group_windows=2,
 )
 TEAMS_RELAY = Probe(
     measurement=agent_measurement(
@@ -186,7 +186,7 @@ TEAMS_RELAY = Probe(
     target_names=(TEAMS_TARGET,),
     cost_bytes=_teams_relay_bytes,
     metered_factor=6,
-    group_windows=3,
+    group_windows=2,
 )
 MEDIA_EDGE = Probe(
     measurement=agent_measurement(
