@@ -198,6 +198,26 @@ async def test_a_mail_server_that_fails_is_tried_again_and_told_until_it_works(
     assert rig.dispatch.problem() == ""
 
 
+async def test_a_mail_server_that_takes_no_file_as_large_gets_the_summary(
+    rig: _Rig,
+    post: Post,  # noqa: F811
+) -> None:
+    accept = post.handle_DATA
+
+    async def refuse_files(server: Any, session: Any, envelope: Any) -> str:
+        if b"Content-Disposition: attachment" in envelope.content:
+            return "552 message size exceeds the limit"
+        return await accept(server, session, envelope)
+
+    post.handle_DATA = refuse_files  # type: ignore[method-assign]
+    assert await rig.at(2026, 11, 2, 7)
+    assert rig.dispatch.problem() == ""
+    [mail] = post.mails
+    text = mail.get_content()
+    assert "In short." in text
+    assert "Too large to attach: site-2026-10.html" in text
+
+
 async def test_who_has_it_does_not_get_it_again_while_another_is_refused(
     rig: _Rig,
     post: Post,  # noqa: F811

@@ -84,6 +84,15 @@ def test_shares_money_dates_and_times_are_numbers_with_their_format(
     assert incidents.formats[began] == "d mmm yyyy hh:mm"
 
 
+def test_a_date_before_those_of_excel_is_written_as_text() -> None:
+    days = (date(1899, 12, 30), date(1900, 2, 28), date(1900, 3, 1), date(9999, 12, 31))
+    columns, rows = (CellColumn("end", "date"),), tuple((day,) for day in days)
+    book = workbook_bytes("T", [], [ReportTable("t", "Ends", "", columns, rows)], 0)
+    cells = sheets(book)["Ends"].cells
+    values = [cells[f"A{number}"] for number in range(2, 6)]
+    assert values == ["1899-12-30", "1900-02-28", 61, 2_958_465]
+
+
 def test_a_figure_that_is_not_known_is_an_empty_cell(workbook: bytes) -> None:
     calls = sheets(workbook)["Test calls"]
     group, poor = calls.column("group"), calls.column("poor calls (ratio of calls)")

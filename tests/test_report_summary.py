@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -174,6 +175,42 @@ def test_a_site_whose_coordinates_are_far_off_does_not_make_the_others_one_spot(
     svg = site_map(sites, "Map")
     assert "12 sites on the map" in svg
     assert re.search(r"\b[12] km</text>", svg)
+
+
+def test_names_in_sentences_of_the_first_page_are_shortened(
+    october: ReportContent,
+) -> None:
+    depot = next(site for site in october.sites if site.site.id == "depot")
+    long = depot.site.model_copy(update={"name": "L" * 300})
+    others = [site for site in october.sites if site is not depot]
+    content = replace(october, sites=(replace(depot, site=long), *others))
+    assert any("LLL… was reachable least" in text for text in headlines(content))
+    assert all("L" * 70 not in text for text in headlines(content))
+
+
+def test_the_contract_that_must_be_decided_on_next_is_named_first(
+    october: ReportContent,
+) -> None:
+    depot = next(site for site in october.sites if site.site.id == "depot")
+    made = october.made.date()
+    ends = (None, 400, 20, -9, 5)
+    lines = tuple(
+        replace(
+            depot.lines[0],
+            line=depot.lines[0].line.model_copy(
+                update={
+                    "id": f"line-{days}",
+                    "contract_end": days and made + timedelta(days=days),
+                    "notice_days": 5,
+                }
+            ),
+        )
+        for days in ends
+    )
+    content = replace(october, sites=(replace(depot, lines=lines),))
+    [sentence] = [text for text in headlines(content) if "decision" in text]
+    assert sentence.startswith("3 contracts need a decision, the first by 24 November")
+    assert sentence.endswith(": line-5, line-20, line--9.")
 
 
 def test_a_long_list_of_contracts_is_cut_to_a_few_names(october: ReportContent) -> None:

@@ -20,7 +20,7 @@ import structlog
 
 from alerts.notify.channel_settings import ChannelSettings
 from alerts.notify.delivery import backoff_s
-from alerts.notify.delivery_result import DeliveryRefused, RetryLater
+from alerts.notify.delivery_result import DeliveryRefused, MessageTooLarge, RetryLater
 from alerts.notify.email import Email, EmailConfig, ServerAnswer, refusal_text
 from collectors.background_tasks import BackgroundTasks
 from dashboards.report.make_report import ReportFiles
@@ -58,14 +58,17 @@ async def send_report(
     now_ms: int,
     base_url: str,
 ) -> dict[str, ServerAnswer]:
-    """Sends the mail for `recipients` to those who are `pending`. Returns and raises as
-    `Email.send`."""
+    """Sends the mail for `recipients` to those who are `pending`; without the files if
+    the mail server takes none as large. Returns and raises as `Email.send`."""
     if not pending:
         return {}
-    message = await asyncio.to_thread(
-        compose_report_mail, made, email.sender, recipients, now_ms, base_url
-    )
-    return await email.send(message, pending)
+    facts = made, email.sender, recipients, now_ms, base_url
+    message = await asyncio.to_thread(compose_report_mail, *facts)
+    try:
+        return await email.send(message, pending)
+    except MessageTooLarge:
+        message = await asyncio.to_thread(compose_report_mail, *facts, 0)
+        return await email.send(message, pending)
 
 
 def refusals_text(email: Email, refused: Mapping[str, ServerAnswer]) -> str:

@@ -28,6 +28,7 @@ from dashboards.report.report_summary import (
 from dashboards.report.site_map import far_sites, site_map
 from dashboards.state_levels import BUSY_RATIO, use_level
 from dashboards.templating import environment
+from probes.wire.display import shortened
 
 _DAY_MS = 86_400_000
 
@@ -76,7 +77,7 @@ def render_html(content: ReportContent, council: str = "") -> str:
         worst=worst_sites(content),
         site_level=site_level,
         site_map=site_map(content.sites, f"Where sites were reached in {month.name}"),
-        far_sites=[site.site.name for site in far_sites(content.sites)],
+        far_sites=[shortened(site.site.name, 44) for site in far_sites(content.sites)],
         few_names=few_names,
         anchors={site.site.id: n for n, site in enumerate(content.sites, 1)},
         causes_by_group=causes_by_group,

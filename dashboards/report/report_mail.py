@@ -31,11 +31,12 @@ def compose_report_mail(
     to: Sequence[str],
     now_ms: int,
     base_url: str = "",
+    most_bytes: int = MOST_ATTACHED_BYTES,
 ) -> EmailMessage:
     """Returns the mail. It has the same Message-ID whenever the same report goes to the
-    same people, so that one that arrives twice is known to be the same. Blocking: reads
-    the files."""
-    attached, left_out = _choose(made.files)
+    same people, so that one that arrives twice is known to be the same. Files of
+    `most_bytes` at most are attached. Blocking: reads the files."""
+    attached, left_out = _choose(made.files, most_bytes)
     message = EmailMessage()
     message["Subject"] = displayable(made.title)
     message["From"] = Address("Towpath", addr_spec=sender)
@@ -55,14 +56,14 @@ def compose_report_mail(
     return message
 
 
-def _choose(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+def _choose(files: Sequence[Path], most_bytes: int) -> tuple[list[Path], list[Path]]:
     """Returns the files to attach, smallest first, and those that would be too much."""
     attached: list[Path] = []
     left_out: list[Path] = []
     total = 0
     for path in sorted(files, key=lambda path: (path.stat().st_size, path.name)):
         total += path.stat().st_size
-        (attached if total <= MOST_ATTACHED_BYTES else left_out).append(path)
+        (attached if total <= most_bytes else left_out).append(path)
     return attached, left_out
 
 

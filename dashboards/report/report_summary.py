@@ -17,6 +17,7 @@ from dashboards.report.parity import ParityFigures
 from dashboards.report.promise_chart import PromisePart
 from dashboards.report.report_data import ReportContent
 from probes.wire.counted_text import counted
+from probes.wire.display import isolated, shortened
 
 # From this share of its opening hours on, a site counts as always reached.
 ALWAYS_RATIO = 0.9995
@@ -24,6 +25,7 @@ _WELL_RATIO = 0.99
 _WORST_SITES = 5
 _BLIND_MS = 3_600_000
 _NAMED_CONTRACTS = 3
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def headlines(content: ReportContent) -> list[str]:
     """Returns the month in a few sentences, worst first, without what is not known."""
     sentences = []
     names = {
-        value.figures.line.id: f"{value.site_name} ({value.name})"
+        value.figures.line.id: f"{_short(value.site_name)} ({_short(value.name)})"
         for value in content.line_values
     }
 
@@ -184,7 +186,7 @@ def headlines(content: ReportContent) -> list[str]:
             others = f" and {counted(alike, 'other')}" if alike else ""
             were, their = ("were", "their") if alike else ("was", "its")
             sentences.append(
-                f"{worst.site.name}{others} {were} reachable least: in "
+                f"{_short(worst.site.name)}{others} {were} reachable least: in "
                 f"{figure_text.percent(ratio, 2)} of {their} observed opening hours."
             )
         elif ratio >= ALWAYS_RATIO:
@@ -220,6 +222,11 @@ def headlines(content: ReportContent) -> list[str]:
             "was observed. That time is not counted."
         )
     return sentences
+
+
+def _short(name: str) -> str:
+    """A name in a sentence of the first page, which has to stay one page."""
+    return shortened(isolated(name), _LONGEST_NAME)
 
 
 def _urgent_contracts(

@@ -36,6 +36,8 @@ _NOTES = (
     "Times are UTC. Money is pounds a year.",
 )
 _NARROWEST, _WIDEST = 10, 44
+# Excel has no dates before 1900, and a 29 February in that year.
+_FIRST_DAY = date(1900, 3, 1)
 # What Excel takes in one cell.
 _LONGEST = 32_767
 _CHARTED = 10
@@ -147,7 +149,10 @@ def _write_cell(sheet: Any, row: int, at: int, cell: Cell, form: Any) -> None:
         utc = cell.astimezone(UTC) if cell.tzinfo else cell
         sheet.write_datetime(row, at, utc.replace(tzinfo=None), form)
     elif isinstance(cell, date):
-        sheet.write_datetime(row, at, cell, form)
+        if cell < _FIRST_DAY:
+            sheet.write_string(row, at, cell.isoformat(), form)
+        else:
+            sheet.write_datetime(row, at, cell, form)
     elif math.isfinite(cell):
         sheet.write_number(row, at, cell, form)
 
