@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from council import estate as council_estate
 from council_page import NOW_MS, page_client, page_text
 from store_doubles import AnswerStore, MemoryStore
 
+from collectors.estate import Device
 from collectors.store.query import Row
 from dashboards.web import busy_ports
 from probes.wire.sample import Sample
@@ -31,7 +31,7 @@ def _rows() -> Iterator[Sample]:
         fields = {"in_bps": bps, "out_use_ratio": use, "in_errors_per_s": errors}
         more = {"out_discards_per_s": discards, "state": 3, "expected_up": 0}
         for minute in range(1, 10):
-            at_ms = NOW_MS - minute * 60_000
+            at_ms = NOW_MS - minute * 30_000
             described = tags | {"description": f"desk of {port}"}
             yield Sample("interface", described, fields | more, at_ms)
 
@@ -69,21 +69,25 @@ def test_a_quiet_estate_and_a_silent_store_say_so() -> None:
         assert "Not known: the store does not answer" in client.get("/ports").text
 
 
-def test_the_highest_of_all_roles_are_found_and_no_more_than_fifty() -> None:
-    estate = council_estate()
-    ids = [device.id for device in estate.devices]
+def test_no_more_than_fifty_are_listed_whichever_devices_they_are_of() -> None:
+    devices = [
+        Device(id=f"sw{n}", site="depot", address="10.9.0.1")  # type: ignore[arg-type]
+        for n in range(80)
+    ]
+    ports = {(f"sw{n % 80}", f"p{n}"): float(n) for n in range(1, 400)}
     rows = [
-        Row(
-            None,
-            {
-                "device": ids[n % 2],
-                "port": f"p{n}",
-                "role": ("switch", "router")[n % 2],
-            },
-            {"in_bps_mean": float(n)},
-        )
-        for n in range(100)
+        Row(None, {"device": device, "port": port}, {"out_bps_max": bps})
+        for (device, port), bps in ports.items()
     ]
     order = busy_ports.chosen_order("traffic")
-    places = busy_ports.highest_ports(rows, order, ids)
-    assert [port for _, port in places] == [f"p{n}" for n in range(99, 49, -1)]
+    of_devices = {device: bps for (device, _), bps in ports.items()}
+    highest = [
+        Row(None, {"device": device}, {"out_bps_max": bps})
+        for device, bps in of_devices.items()
+    ]
+    ids = [device.id for device in devices]
+    chosen = busy_ports.highest_devices(highest, order, ids)
+    assert len(chosen) == 50
+    of_chosen = [row for row in rows if row.tags["device"] in chosen]
+    listed = busy_ports.busy_ports(of_chosen, order, devices)
+    assert [port.port for port in listed] == [f"p{n}" for n in range(399, 349, -1)]

@@ -253,6 +253,10 @@ async def test_there_is_a_limit_of_streams() -> None:
     with pytest.raises(ApiProblem):
         updates.admit("address", is_shared=True)
     updates._listeners["others"] = MOST_LISTENERS
+    # Admitted with many others at the same moment: it comes back in a minute.
+    assert [chunk async for chunk in updates.stream("late", "")] == [
+        b"retry: 60000\n\n"
+    ]
     with pytest.raises(ApiProblem) as full:
         updates.admit("bob", is_shared=False)
     assert full.value.status == 503

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from collectors.estate import Device
-from collectors.store.query import Highest, Pick, Query, Row, Where
+from collectors.store.query import Pick, Query, Row, Where
 from dashboards.port_descriptions import descriptions_query
 from dashboards.state_levels import Level
 from dashboards.web.device_ports import port_state
 from dashboards.web.page_queries import MINUTE_MS, NOW_MS
 
-WINDOW_MS = 15 * MINUTE_MS
 MOST_PORTS = 50
-_MEANS = tuple(
+_FIELDS = tuple(
     f"{way}_{what}"
     for what in ("use_ratio", "bps", "errors_per_s", "discards_per_s")
     for way in ("in", "out")
@@ -67,25 +66,21 @@ ORDERS = (
 
 @dataclass(frozen=True)
 class BusyPort:
-    """`values`: the mean of each field in the last quarter of an hour, if it is known;
+    """`values`: the highest of each field in the last four minutes, if it is known;
     `speed_bps` is the latest."""
 
     device: Device
     port: str
-    description: str
     level: Level
     word: str
     values: Mapping[str, float]
     speed_bps: float | None
 
-    def both(self, what: str) -> float | None:
-        """Returns the sum of both ways, of errors or discards per second."""
-        known = [
-            self.values[name]
-            for name in (f"in_{what}", f"out_{what}")
-            if name in self.values
-        ]
-        return sum(known) if known else None
+    def worse(self, what: str) -> float | None:
+        """Returns the higher of both ways, of errors or discards per second."""
+        names = f"in_{what}", f"out_{what}"
+        known = [self.values[name] for name in names if name in self.values]
+        return max(known, default=None)
 
 
 def chosen_order(key: str) -> PortOrder:
@@ -93,92 +88,87 @@ def chosen_order(key: str) -> PortOrder:
     return next((known for known in ORDERS if known.key == key), ORDERS[0])
 
 
-def highest_query(to_ms: int, order: PortOrder) -> Query:
-    """The highest ports of each role of devices."""
+def devices_query(to_ms: int, order: PortOrder) -> Query:
+    """The highest of all ports of each device. Groups of devices, not of ports: a store
+    with 52,000 ports answers with 1,000 rows."""
+    picks = tuple(Pick(name, "max") for name in order.fields)
+    return Query("interface", picks, to_ms - NOW_MS, to_ms, (), ("device",))
+
+
+def highest_devices(
+    rows: Iterable[Row], order: PortOrder, devices: Iterable[str]
+) -> list[str]:
+    """Returns the devices that can have one of the highest ports: a port is not higher
+    than its device. `rows`: of `devices_query`; `devices`: those of the estate."""
+    known = frozenset(devices)
+    values = {
+        row.tags.get("device", ""): _highest(row, order)
+        for row in rows
+        if row.tags.get("device", "") in known
+    }
+    ordered = sorted(values, key=lambda device: (-values[device], device))
+    return [device for device in ordered if values[device] > 0][:MOST_PORTS]
+
+
+def ports_query(to_ms: int, devices: Iterable[str]) -> Query:
+    """The figures of all ports of devices."""
     return Query(
         "interface",
-        tuple(Pick(name, "mean") for name in order.fields),
-        to_ms - WINDOW_MS,
-        to_ms,
-        (),
-        ("device", "port", "role"),
-        highest=Highest(MOST_PORTS, "role", ("device", "port")),
-    )
-
-
-def highest_ports(
-    rows: Iterable[Row], order: PortOrder, devices: Iterable[str]
-) -> list[tuple[str, str]]:
-    """Returns the device and port of the highest of all roles, the highest first.
-    `rows`: of `highest_query`; `devices`: those of the estate."""
-    known = frozenset(devices)
-    values: dict[tuple[str, str], float] = {}
-    for row in rows:
-        place = row.tags.get("device", ""), row.tags.get("port", "")
-        found = [_number(row, f"{name}_mean") or 0.0 for name in order.fields]
-        if place[0] in known:
-            values[place] = max(values.get(place, 0.0), *found)
-    ordered = sorted(values, key=lambda place: (-values[place], place))
-    return [place for place in ordered if values[place] > 0][:MOST_PORTS]
-
-
-def figures_queries(
-    to_ms: int, places: Iterable[tuple[str, str]]
-) -> tuple[Query, Query]:
-    """The figures of ports, and their descriptions. They may have those of others."""
-    listed = list(places)
-    where = (
-        Where("device", tuple(sorted({device for device, _ in listed}))),
-        Where("port", tuple(sorted({port for _, port in listed}))),
-    )
-    figures = Query(
-        "interface",
         (
-            *(Pick(name, "mean") for name in _MEANS),
+            *(Pick(name, "max") for name in _FIELDS),
             Pick("speed_bps", "last"),
             Pick("state", "last"),
         ),
-        to_ms - WINDOW_MS,
+        to_ms - NOW_MS,
         to_ms,
-        where,
+        (Where("device", tuple(devices)),),
         ("device", "port"),
     )
-    return figures, descriptions_query(to_ms - NOW_MS, to_ms, MINUTE_MS, *where)
+
+
+def descriptions_of(to_ms: int, ports: Iterable[BusyPort]) -> Query:
+    """The descriptions of ports; it may have those of others."""
+    listed = list(ports)
+    where = (
+        Where("device", tuple(sorted({port.device.id for port in listed}))),
+        Where("port", tuple(sorted({port.port for port in listed}))),
+    )
+    return descriptions_query(to_ms - NOW_MS, to_ms, MINUTE_MS, *where)
 
 
 def busy_ports(
-    places: Iterable[tuple[str, str]],
-    rows: Iterable[Row],
-    descriptions: Mapping[tuple[str, str], str],
-    devices: Iterable[Device],
+    rows: Iterable[Row], order: PortOrder, devices: Iterable[Device]
 ) -> list[BusyPort]:
-    """Returns the ports in the order of `places`; those without figures are left out.
-    `rows`: of the first of `figures_queries`."""
+    """Returns the highest ports, the highest first. `rows`: of `ports_query`."""
     by_id = {device.id: device for device in devices}
-    by_place = {(row.tags.get("device"), row.tags.get("port", "")): row for row in rows}
-    ports = []
-    for place in places:
-        row = by_place.get(place)
-        if row is None or place[0] not in by_id:
-            continue
-        level, word = port_state(row)
-        values = {
-            name: value
-            for name in _MEANS
-            if (value := _number(row, f"{name}_mean")) is not None
-        }
-        ports.append(
-            BusyPort(
-                by_id[place[0]],
-                place[1],
-                descriptions.get(place, ""),
-                level,
-                word,
-                values,
-                _number(row, "speed_bps_last"),
-            )
+    known = [row for row in rows if row.tags.get("device", "") in by_id]
+    known.sort(
+        key=lambda row: (
+            -_highest(row, order),
+            row.tags["device"],
+            row.tags.get("port", ""),
         )
-    return ports
+    )
+    return [
+        _busy_port(by_id[row.tags["device"]], row)
+        for row in known[:MOST_PORTS]
+        if _highest(row, order) > 0
+    ]
+
+
+def _busy_port(device: Device, row: Row) -> BusyPort:
+    level, word = port_state(row)
+    values = {
+        name: value
+        for name in _FIELDS
+        if (value := _number(row, f"{name}_max")) is not None
+    }
+    speed_bps = _number(row, "speed_bps_last")
+    return BusyPort(device, row.tags.get("port", ""), level, word, values, speed_bps)
+
+
+def _highest(row: Row, order: PortOrder) -> float:
+    return max(_number(row, f"{name}_max") or 0.0 for name in order.fields)
 
 
 def _number(row: Row, name: str) -> float | None:

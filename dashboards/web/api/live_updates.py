@@ -111,6 +111,10 @@ class LiveUpdates:
         any more, or `stop`. `may_go_on` is asked before each news and heartbeat.
         Without a `last_id` it begins with what changed after `since_ms`, or with what
         comes."""
+        # Many may have been admitted before one of them is counted.
+        if self.listeners >= MOST_LISTENERS:
+            yield b"retry: 60000\n\n"
+            return
         self._listeners[who] += 1
         try:
             self._produce()
