@@ -15,7 +15,12 @@ from dashboards.web.laptop_day import (
     PlacedResult,
     laptop_day,
 )
-from dashboards.web.shared_faults import EXPLAINS, shared_faults
+from dashboards.web.shared_faults import (
+    EXPLAINS,
+    OF_GATEWAYS,
+    OF_LINES,
+    shared_faults,
+)
 from dashboards.web.site_state import causes
 from probes.wire.failure import Outcome
 from probes.wire.report import Result, Whereabouts
@@ -75,6 +80,24 @@ def test_only_what_concerns_the_caller_is_shown_and_only_what_fits_explains(
     assert [fault.explains for fault in faults] == shown
 
 
+def test_a_gateway_is_nobodys_own_and_an_offices_line_matters_only_there() -> None:
+    gateway = Alert("vpn_gateway_down", {"gateway": "g"}, "critical", "firing", 0)
+    line = Alert("line_down", {"line": "l"}, "critical", "firing", 0, site="hall")
+    office = Whereabouts("office", "hall", "wired", "absent")
+    outside = Whereabouts("home", "", "wifi", "down")
+    for fault, where, of_gateway, of_line in (
+        ("VPN off, so services inside time out", outside, [True], [False]),
+        ("home line loses packets", outside, [False], [False]),
+        ("line of the building congested", office, [], [True]),
+    ):
+        day = _day(fault, where)
+        shown = [
+            [fault.explains for fault in shared_faults(causes([alert]), day)]
+            for alert in (gateway, line)
+        ]
+        assert shown == [of_gateway, of_line]
+
+
 def test_an_alert_that_explains_one_of_the_callers_is_shown_in_its_place() -> None:
     failed = Alert(
         "device_down", {"device": "core"}, "critical", "firing", NOW_MS, site="dc",
@@ -92,7 +115,8 @@ def test_an_alert_that_explains_one_of_the_callers_is_shown_in_its_place() -> No
 def test_what_others_may_have_are_rules_of_the_catalogue() -> None:
     rules = {rule.id: rule for rule in load_rules(CATALOGUE)}
     assert EXPLAINS.keys() <= rules.keys()
-    assert {rules[id].measurement for id in EXPLAINS} == {"experience"}
+    of_groups = EXPLAINS.keys() - OF_LINES - OF_GATEWAYS
+    assert {rules[id].measurement for id in of_groups} == {"experience"}
 
 
 def test_the_verdict_is_of_the_network_in_which_the_laptop_is_now() -> None:

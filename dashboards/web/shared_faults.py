@@ -13,7 +13,13 @@ from dashboards.web.site_state import Cause
 from probes.wire.diagnosis import Segment
 
 _CALLS: frozenset[Segment] = frozenset({"line", "calls", "council"})
-# Rule of groups of laptops → what it explains on one of them.
+# What is wrong at an office's line is wrong for the laptops there.
+OF_LINES = frozenset(
+    {"line_down", "line_full_down", "line_full_up", "line_errors", "line_flapping"}
+)
+# And with a VPN gateway for those outside.
+OF_GATEWAYS = frozenset({"vpn_gateway_down", "vpn_sessions_spent"})
+# Rule → what it explains on a laptop that it concerns.
 EXPLAINS: Mapping[str, frozenset[Segment]] = {
     "calls_poor_everywhere": _CALLS,
     "calls_poor_provider": _CALLS,
@@ -28,6 +34,8 @@ EXPLAINS: Mapping[str, frozenset[Segment]] = {
     "wifi_weak_site": frozenset({"wifi"}),
     "media_edge_unreachable_site": frozenset({"telephony"}),
     "media_edge_unreachable_team": frozenset({"telephony"}),
+    **dict.fromkeys(OF_LINES, frozenset({"line", "calls"})),
+    **dict.fromkeys(OF_GATEWAYS, frozenset({"vpn"})),
     "relay_blocked_everywhere": frozenset(),
     "relay_blocked_site": frozenset(),
     "home_worse_than_office": frozenset(),
@@ -51,13 +59,25 @@ def shared_faults(causes: Iterable[Cause], day: LaptopDay) -> list[SharedFault]:
         known = [a for a in (cause.alert, *cause.explains) if _concerns(a, day)]
         if known:
             text = cause.alert.summary or cause.alert.title
-            explains = any(first in EXPLAINS.get(a.rule, ()) for a in known)
+            explains = any(_is_here(a, day) and _fits(a, first) for a in known)
             faults.append(SharedFault(text, explains))
     return sorted(faults, key=lambda fault: not fault.explains)
 
 
+def _fits(alert: Alert, first: Segment | None) -> bool:
+    return first in EXPLAINS.get(alert.rule, ())
+
+
+def _is_here(alert: Alert, day: LaptopDay) -> bool:
+    """Returns whether it is about the network in which the laptop is: at home the line
+    of its office is not."""
+    return alert.rule not in OF_LINES or alert.site == day.where.site
+
+
 def _concerns(alert: Alert, day: LaptopDay) -> bool:
-    if alert.rule not in EXPLAINS:
+    if alert.rule in OF_GATEWAYS:
+        return day.where.place != "office" and day.where.vpn in {"up", "down"}
+    if alert.rule not in EXPLAINS or alert.rule in OF_LINES:
         return bool(alert.site) and alert.site in {day.home_site, day.where.site}
     if not (group := alert.subject.get("group")):
         return True
