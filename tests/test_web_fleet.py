@@ -312,9 +312,9 @@ def test_what_was_refused_and_what_failed_is_counted_over_a_day(tmp_path: Path) 
         text = page_text(client.get("/fleet").text)
     assert "9 times: credential not known, or revoked" in text
     assert "once you put a new token on it" in text
-    # Each result is in several rows, as windows overlap, and counts once here.
+    # Each result is in several rows, as these are copies, and counts once here.
     shares = [
-        "Teams relay without an answer 50.0% 10 times",
+        "Teams relay without an answer 50.0% 15 times",
         "Wi-Fi at -75 dBm or below 25.0% 17 times",
         "Web requests that failed 10.0% 33 times",
         "Test calls that missed a target 2.0% 100 times",
