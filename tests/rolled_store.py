@@ -52,7 +52,7 @@ async def tidy(rolled: Rolled, store: InfluxStore, minutes: int = 24 * 60) -> No
 
 
 async def roll_up_history(rolled: Rolled, store: InfluxStore) -> None:
-    """Rolls up as often as it takes: each time it stops after two seconds."""
+    """Rolls up as often as it takes: each time it stops after some seconds."""
     rollups = store._rollups
     assert rollups is not None
     await tidy(rolled, store, 1)

@@ -7,6 +7,7 @@ import json
 import math
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ import services
 from rolled_store import Rolled, roll_up_history, tidy, write
 
 from collectors.server_measurements import CATALOGUE
+from collectors.store import influx_rollups
 from collectors.store.influxql import Grafana
 from collectors.store.influxql_ranges import render_ranges
 from collectors.store.query import Pick, Query
 from collectors.store.rolled_measurements import ROLLED, STEPS_MS, rolled_fields
+from collectors.store.store_config import StoreConfig
 from collectors.store.store_errors import QueryFailed
 from probes.wire.sample import Sample, Value
 
@@ -171,6 +174,40 @@ async def test_a_damaged_file_means_that_everything_is_rolled_up_again(
     async with rolled.store() as store:
         await roll_up_history(rolled, store)
     await _assert_rolled_up(rolled)
+
+
+@pytest.mark.service
+async def test_older_rows_take_half_of_the_time_at_most_and_have_their_turn_each_time(
+    rolled: Rolled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rolled.plain() as store:
+        await write(store, _rows(5))
+    async with rolled.store() as store:
+        rollups = store._rollups
+        assert rollups is not None
+        clock, hours = SimpleNamespace(now_s=1_000.0), 0
+        monkeypatch.setattr(
+            influx_rollups, "time", SimpleNamespace(monotonic=lambda: clock.now_s)
+        )
+        write_span = rollups._write_span
+
+        async def slowly(*of_span: Any) -> None:
+            nonlocal hours
+            hours += 1
+            clock.now_s += 1.0
+            await write_span(*of_span)
+
+        monkeypatch.setattr(rollups, "_write_span", slowly)
+        rolled.now_ms += 24 * HOUR
+        for turn in range(3):
+            begun_s = clock.now_s = 1_000.0 + turn * StoreConfig().tidy_s
+            before = hours
+            await store.tidy(rolled.now_ms)
+            assert 12 <= hours - before < 20
+            assert clock.now_s - begun_s <= StoreConfig().tidy_s / 2
+        # It is not its turn yet.
+        await store.tidy(rolled.now_ms)
+        assert hours - before < 20
 
 
 @pytest.mark.service

@@ -48,11 +48,12 @@ _SUBJECTS = 10
 # Lines and spans that are written together: a request costs as much as many lines.
 _LINES, _SPANS = 2_000, 50
 # After each piece of work that can wait, it rests for so many times as long.
-_REST_GROWING, _REST_HISTORY = 300, 4
+_REST_GROWING, _REST_HISTORY = 300, 1
 # Step → how long it rests at least: what a board with that step cannot show anyway.
 _LEAST_REST_S = {"5m": 60.0, HOUR: 600.0, DAY: 3_600.0}
-# History is rolled up for so long at a time, but an hour of rows at least.
-_HISTORY_S = 2.0
+# History is rolled up for so long at a time, but an hour of rows at least. With as long
+# a rest it is the turn of history again whenever the store is tidied (`store.tidy_s`).
+_HISTORY_S = 12.0
 _LOOK_AGAIN_S = 600.0
 
 
