@@ -40,7 +40,7 @@ from probes.wire.catalogue import Catalogue
 
 _PORTS = "interface"
 _NAMES = (*MEASUREMENTS, _PORTS)
-_FIRST_MS = int(datetime(2025, 11, 1, tzinfo=UTC).timestamp()) * 1000
+FIRST_MS = int(datetime(2025, 11, 1, tzinfo=UTC).timestamp()) * 1000
 _DAYS = 365
 _NOW_MS = int(datetime(2026, 11, 3, tzinfo=UTC).timestamp()) * 1000
 # October begins at 23:00 UTC of the day before, so parts of that day are read.
@@ -61,23 +61,35 @@ _DICTIONARY_BYTES = 1 << 16
 def write_year(folder: Path, sites: int) -> int:
     """Writes November 2025 to October 2026 of so many sites under `folder`; returns how
     many rows of polls and groups a year has that they stand for."""
-    write_settings(folder, sites)
+    rows = write_kinds(folder, sites)
     kinds, store = folder / "kinds", folder / "store"
-    for root in (kinds, store):
-        (root / "tmp").mkdir(parents=True, exist_ok=True)
-    cores = os.cpu_count() or 1
-    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
-        # Ports take longest.
-        wanted = [(name, kind) for name in reversed(_NAMES) for kind in range(KINDS)]
-        counted = pool.map(_write_kind, repeat(kinds), repeat(sites), wanted)
-        rows = dict(zip(wanted, counted, strict=True))
-        days = [_FIRST_MS + number * DAY_MS for number in range(_DAYS)]
+    (store / "tmp").mkdir(parents=True, exist_ok=True)
+    days = [FIRST_MS + number * DAY_MS for number in range(_DAYS)]
+    with _workers() as pool:
         list(pool.map(_move_day, repeat(kinds), repeat(store), days))
         list(pool.map(_join_months, repeat(store), _NAMES))
-    return sum(rows[name, _kind(day)] for name in _NAMES for day in days)
+    return sum(rows[name, day_kind(day)] for name in _NAMES for day in days)
 
 
-def _kind(day_ms: int) -> int:
+def write_kinds(folder: Path, sites: int) -> dict[tuple[str, int], int]:
+    """Writes a day of each kind under `folder`/kinds, with its roll-ups. Returns how
+    many rows each stands for: (measurement, kind) → rows."""
+    write_settings(folder, sites)
+    kinds = folder / "kinds"
+    (kinds / "tmp").mkdir(parents=True, exist_ok=True)
+    # Ports take longest.
+    wanted = [(name, kind) for name in reversed(_NAMES) for kind in range(KINDS)]
+    with _workers() as pool:
+        counted = pool.map(_write_kind, repeat(kinds), repeat(sites), wanted)
+        return dict(zip(wanted, counted, strict=True))
+
+
+def _workers() -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(os.cpu_count() or 1, context)
+
+
+def day_kind(day_ms: int) -> int:
     """Returns what a day is like. One day a month is unlike all others."""
     if file_layout.day_name(day_ms).endswith("-12"):
         return NIGHT_OFF
@@ -97,7 +109,7 @@ def _write_kind(kinds: Path, sites: int, wanted: tuple[str, int]) -> int:
 
 
 def _move_day(kinds: Path, store: Path, day_ms: int) -> None:
-    at = _kind(day_ms) * DAY_MS
+    at = day_kind(day_ms) * DAY_MS
     for name in _NAMES:
         for label in ("", *LABELS):
             part = Path(f"shared-{label}" if label else "shared") / name

@@ -15,7 +15,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,7 +60,9 @@ class Rows:
         return len(self.series) * self.times.count
 
 
-class _Shard(NamedTuple):
+class Shard(NamedTuple):
+    """Where the rows of [from, to) in ms are."""
+
     folder: Path
     from_ms: int
     to_ms: int
@@ -68,33 +70,44 @@ class _Shard(NamedTuple):
 
 def plant(influx: Influx, database: str, planted: Sequence[Rows]) -> None:
     """Writes rows into an empty database. The server is stopped and started."""
-    shards = _make_shards(influx, database, planted)
-    influx.server.stop()
-    with contextlib.ExitStack() as files:
-        written = [
-            (shard, files.enter_context(_TsmFile.of(shard.folder))) for shard in shards
-        ]
+    from_ms = min(rows.times.first_ms for rows in planted)
+    to_ms = max(rows.times.last_ms for rows in planted) + 1
+    with planting(influx, database, from_ms, to_ms) as written:
         names = {rows.measurement for rows in planted}
         for name in sorted(names, key=lambda name: f"{name},"):
             _write([rows for rows in planted if rows.measurement == name], written)
+
+
+@contextlib.contextmanager
+def planting(
+    influx: Influx, database: str, from_ms: int, to_ms: int, in_order: bool = True
+) -> Iterator[list[tuple[Shard, TsmFile]]]:
+    """Yields the files of an empty database, to be written while the server is stopped.
+    `in_order`: keys are added in the order of bytes."""
+    shards = _make_shards(influx, database, from_ms, to_ms)
+    influx.server.stop()
+    with contextlib.ExitStack() as files:
+        yield [
+            (shard, files.enter_context(TsmFile.of(shard.folder, in_order)))
+            for shard in shards
+        ]
     _derive_again(influx.server, shards)
     # It reads the names of all fields.
     influx.server.start(_FIRST_START_S)
 
 
 def _make_shards(
-    influx: Influx, database: str, planted: Sequence[Rows]
-) -> list[_Shard]:
+    influx: Influx, database: str, from_ms: int, to_ms: int
+) -> list[Shard]:
     """A shard has one day or more of those in UTC."""
-    from_ms = min(rows.times.first_ms for rows in planted) // DAY_MS * DAY_MS
-    to_ms = max(rows.times.last_ms for rows in planted) + 1
-    shards: list[_Shard] = []
+    from_ms -= from_ms % DAY_MS
+    shards: list[Shard] = []
     known = set(_shard_folders(influx.server))
     for day_ms in range(from_ms, to_ms, DAY_MS):
         influx.write_lines([f"planted day=1i {day_ms}"], database)
         for folder in set(_shard_folders(influx.server)) - known:
             known.add(folder)
-            shards.append(_Shard(folder, day_ms, day_ms))
+            shards.append(Shard(folder, day_ms, day_ms))
         shards[-1] = shards[-1]._replace(to_ms=day_ms + DAY_MS)
     return shards
 
@@ -108,15 +121,16 @@ def _data(server: services.Server) -> Path:
     return server.folder / ("engine/data" if is_2 else "data")
 
 
-def _write(planted: Sequence[Rows], shards: Sequence[tuple[_Shard, _TsmFile]]) -> None:
+def _write(planted: Sequence[Rows], shards: Sequence[tuple[Shard, TsmFile]]) -> None:
     """Writes all rows of one measurement, by series and field in the order of bytes."""
     keys = []
     for rows in planted:
         for number, tags in enumerate(rows.series):
-            series = _series_key(rows.measurement, tags)
+            series = series_key(rows.measurement, tags)
             keys += [
                 (
                     series + _FIELD + field.name.encode(),
+                    series,
                     planted_values.variant_of(number, at),
                     rows,
                     at,
@@ -131,15 +145,15 @@ def _write(planted: Sequence[Rows], shards: Sequence[tuple[_Shard, _TsmFile]]) -
             id(rows): rows.times.within(shard.from_ms, shard.to_ms).parts()
             for rows in planted
         }
-        for key, variant, rows, at in keys:
+        for _, series, variant, rows, at in keys:
             if parts := times[id(rows)]:
                 field = rows.fields[at]
                 kind = planted_values.kind_of(field)
                 blocks = [_block(field.type, kind, variant, part) for part in parts]
-                file.add(key, field.type, blocks)
+                file.add(series, field.name, field.type, blocks)
 
 
-def _series_key(measurement: str, tags: Mapping[str, str]) -> bytes:
+def series_key(measurement: str, tags: Mapping[str, str]) -> bytes:
     parts = [measurement]
     for name, value in sorted(tags.items()):
         if value:
@@ -160,25 +174,30 @@ def _values(type: str, kind: str, variant: int, place: int, count: int) -> bytes
     return _ENCODINGS[type](planted_values.values(kind, variant, place, count))
 
 
-class _TsmFile:
+class TsmFile:
     """Blocks, their index, and where it begins."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, in_order: bool) -> None:
+        self._path, self._in_order = path, in_order
+        self._entries: list[tuple[bytes, bytes]] = []
 
     @classmethod
-    def of(cls, shard: Path) -> _TsmFile:
+    def of(cls, shard: Path, in_order: bool = True) -> TsmFile:
         # The name is one that the server gives to what is fully compacted.
-        return cls(shard / "000000001-000000004.tsm")
+        return cls(shard / "000000001-000000004.tsm", in_order)
 
-    def __enter__(self) -> _TsmFile:
+    def __enter__(self) -> TsmFile:
         self._blocks = self._path.open("wb")
         self._index = tempfile.TemporaryFile()
         self._blocks.write(_HEADER)
         self._at = len(_HEADER)
         return self
 
-    def add(self, key: bytes, kind: str, blocks: Sequence[Block]) -> None:
+    def add(
+        self, series: bytes, field: str, kind: str, blocks: Sequence[Block]
+    ) -> None:
+        """Adds the blocks of a field of a series (`series_key`)."""
+        key = series + _FIELD + field.encode()
         entry = [
             struct.pack(">H", len(key)),
             key,
@@ -191,9 +210,13 @@ class _TsmFile:
             )
             self._at += size
             self._blocks.write(one.stored)
-        self._index.write(b"".join(entry))
+        if self._in_order:
+            self._index.write(b"".join(entry))
+        else:
+            self._entries.append((key, b"".join(entry)))
 
     def __exit__(self, *_: object) -> None:
+        self._index.writelines(entry for _, entry in sorted(self._entries))
         self._index.seek(0)
         shutil.copyfileobj(self._index, self._blocks)
         self._blocks.write(struct.pack(">Q", self._at))
@@ -204,7 +227,7 @@ class _TsmFile:
             self._path.unlink()
 
 
-def _derive_again(server: services.Server, shards: Sequence[_Shard]) -> None:
+def _derive_again(server: services.Server, shards: Sequence[Shard]) -> None:
     for shard in shards:
         for fields in shard.folder.glob("fields.idx*"):
             fields.unlink()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.boards import create
 from benchmarks.planted_values import kind_of, place_of, values, variant_of
-from benchmarks.tsm_blocks import MOST_VALUES, Times, float_values
+from benchmarks.tsm_blocks import MOST_VALUES, Times, float_bits, float_values
 from benchmarks.tsm_planting import DAY_MS, Rows, plant
 from probes.wire.catalogue import Field
 
@@ -44,28 +44,32 @@ def test_times_of_a_span_are_those_of_the_rows_within_it(
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=30))
 def test_floats_come_back_from_their_bits(numbers: list[float]) -> None:
-    encoded = float_values(numbers)
-    assert _floats(encoded) == [struct.pack(">d", number) for number in numbers]
+    packed = [struct.pack(">d", number) for number in numbers]
+    assert _floats(float_values(numbers)) == packed
+    bits = [struct.unpack(">Q", number)[0] for number in packed]
+    assert _floats(float_bits(bits)) == packed
 
 
 def _floats(encoded: bytes) -> list[bytes]:
     """Reads a block of floats as its description has it."""
     bits = f"{int.from_bytes(encoded[1:], 'big'):0{len(encoded) * 8 - 8}b}"
-    at, read = 64, [int(bits[:64], 2)]
+    at, read, leading, length = 64, [int(bits[:64], 2)], 0, 64
     while True:
         if bits[at] == "0":
             read.append(read[-1])
             at += 1
             continue
-        assert bits[at + 1] == "1"
-        leading = int(bits[at + 2 : at + 7], 2)
-        length = int(bits[at + 7 : at + 13], 2) or 64
-        changed = int(bits[at + 13 : at + 13 + length], 2)
+        if bits[at + 1] == "1":
+            leading = int(bits[at + 2 : at + 7], 2)
+            length = int(bits[at + 7 : at + 13], 2) or 64
+            at += 11
+        # Else the window is that of the value before.
+        changed = int(bits[at + 2 : at + 2 + length], 2)
         number = read[-1] ^ changed << (64 - leading - length)
         if number == 0x7FF8000000000001:
             return [struct.pack(">Q", number) for number in read]
         read.append(number)
-        at += 13 + length
+        at += 2 + length
 
 
 @pytest.mark.service
