@@ -293,3 +293,30 @@ def test_a_page_shows_the_maintenance_of_its_own_place_only() -> None:
         assert whys("/sites/town-hall") == {"why0", "why1", "why2", "why4"}
         assert whys("/sites/depot") == {"why3", "why4"}
         assert len(whys("/")) == 5
+
+
+def test_the_search_finds_what_is_seen_on_a_port_and_mac_addresses() -> None:
+    at_ms = NOW_MS - 60_000
+    here = {"device": "th-sw1", "site": "town-hall"}
+    seen = {"remote_name": "AP Chamber", "remote_chassis": "00:1a:2b:3c:4d:5e"}
+    rows = [
+        Sample(
+            "neighbour",
+            here | {"port": "Gi1/0/7", "heard": "x"},
+            seen | {"remote_address": "10.9.9.9"},
+            at_ms,
+        ),
+        Sample("neighbour", {"device": "gone", "port": "1", "heard": "x"}, seen, at_ms),
+        Sample("identity", here, {"chassis": "00:de:ad:be:ef:01"}, at_ms),
+    ]
+    with page_client(store=MemoryStore(rows)) as client:
+
+        def found(text: str) -> str:
+            return page_text(client.get("/search", params={"q": text}).text)
+
+        seen_there = "AP Chamber 00:1a:2b:3c:4d:5e, 10.9.9.9 on Gi1/0/7 of TH switch 1"
+        for text in ("chamber", "10.9.9", "001A.2B3C.4D5E", "00-1a-2b", "001a2b3c"):
+            assert found(text).count(seen_there) == 1, text
+        assert "TH switch 1" in found("00de.adbe.ef01")
+        for text in ("3c4d5e", "1a2b", "00:1a:2b:3c:4d:5f", "dead"):
+            assert "Nothing was found" in found(text), text

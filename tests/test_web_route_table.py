@@ -128,7 +128,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "/rooms/{room}": ("list_rooms", "query_series"),
     "/ports": ("query_series",),
     "/teams": ("list_teams", "list_groups"),
-    "/search": ("list_sites", "list_devices", "list_ports"),
+    "/search": ("list_sites", "list_devices", "list_ports", "list_neighbours"),
     "/devices/{device}": (
         *("get_device", "list_ports", "list_sensors", "list_neighbours"),
         "list_device_events",

@@ -83,6 +83,26 @@ def neighbours(to_ms: int, device: str) -> Query:
     )
 
 
+def all_neighbours(to_ms: int) -> Query:
+    """What is seen on the ports of all devices."""
+    return Query(
+        "neighbour",
+        tuple(
+            Pick(f"remote_{what}", "last") for what in ("name", "chassis", "address")
+        ),
+        to_ms - NEIGHBOURS_MS,
+        to_ms,
+        (),
+        ("device", "port", "heard"),
+    )
+
+
+def chassis_now(to_ms: int) -> Query:
+    """The chassis id of each device."""
+    picks = (Pick("chassis", "last"),)
+    return Query("identity", picks, to_ms - NEIGHBOURS_MS, to_ms, (), ("device",))
+
+
 def loads(to_ms: int, device: str) -> tuple[Query, Query, Query]:
     """How full processors, memory and disks are."""
 

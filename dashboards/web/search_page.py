@@ -1,7 +1,8 @@
-"""The page that searches sites, devices and ports."""
+"""The page that searches sites, devices, ports and what is seen on them."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from starlette.requests import Request
@@ -28,14 +29,16 @@ class SearchPage:
         text = search.search_text(request.query_params)
         may_see_devices = present_visitor().may(Right.SEE_DEVICES)
         found = search.Found()
-        if text:
-            ports = (
-                await self._ports(text, frozenset(d.id for d in view.estate.devices))
-                if may_see_devices
-                else []
+        if text and may_see_devices:
+            ids = frozenset(device.id for device in view.estate.devices)
+            (ports, neighbours), chassis = await asyncio.gather(
+                self._ports(text, ids), self._chassis(text)
             )
-            devices = view.estate.devices if may_see_devices else ()
-            found = search.search(text, view.sites, devices, ports)
+            found = search.search(
+                text, view.sites, view.estate.devices, ports, neighbours, chassis
+            )
+        elif text:
+            found = search.search(text, view.sites, (), ())
         return self._show(
             "search.html",
             here="",
@@ -51,11 +54,27 @@ class SearchPage:
 
     async def _ports(
         self, text: str, devices: frozenset[str]
-    ) -> list[search.FoundPort] | None:
-        """Returns the ports of today's devices; None if the store does not answer."""
+    ) -> tuple[list[search.FoundPort] | None, list[search.FoundNeighbour] | None]:
+        """Returns the ports of today's devices, and what is seen on them; None if the
+        store does not answer."""
         to_ms = rounded(self._views.now_ms(), MINUTE_MS)
-        answers = await self._views.answers.all(*device_queries.ports_like(to_ms, text))
+        heard, *answers = await self._views.answers.all(
+            device_queries.all_neighbours(to_ms),
+            *device_queries.ports_like(to_ms, text),
+        )
         known = [rows for rows in answers if rows is not None]
+        neighbours = (
+            None if heard is None else search.found_neighbours(heard, text, devices)
+        )
         if len(known) < len(answers):
-            return None
-        return [port for port in search.found_ports(known) if port.device in devices]
+            return None, neighbours
+        ports = [port for port in search.found_ports(known) if port.device in devices]
+        return ports, neighbours
+
+    async def _chassis(self, text: str) -> dict[str, str]:
+        """Returns the chassis id of each device if a MAC address is searched for."""
+        if not search.mac_digits(text):
+            return {}
+        to_ms = rounded(self._views.now_ms(), MINUTE_MS)
+        rows = await self._views.answers.query(device_queries.chassis_now(to_ms))
+        return search.chassis_ids(rows or ())
