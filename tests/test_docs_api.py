@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from api_council import ALL, CouncilApi
@@ -36,6 +37,14 @@ async def test_each_example_is_answered(tmp_path: Path) -> None:
             done = await run(command, TOKEN=api.secret, ALERT=alert["id"])
             assert done.returncode == 0, done.stderr
             assert re.match(r'\{"(items|id|sites|measurement)":', done.stdout), done
+        with api.client() as client:
+            devices = client.get("/devices").json()["items"]
+        [program] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+        program = program.replace("https://towpath.example.gov.uk", page.url)
+        done = await run(f"{sys.executable} -c '{program}'", TOKEN=api.secret)
+        shown = [f"{one['site']} {one['id']} {one['state']}" for one in devices]
+        # More than one page of the list.
+        assert (done.stdout.splitlines(), len(shown) > 2) == (shown, True), done
 
 
 async def run(command: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -94,7 +94,7 @@ def test_a_request_that_is_sent_again_is_done_once(api: CouncilApi) -> None:
         assert problem(refused)[0] == 422
         done = client.post("/silences", json=SILENCE, headers={"Idempotency-Key": "b"})
         assert done.status_code == 201
-        for wrong in ("", "x" * 101):
+        for wrong in ("", "x" * 101, "a b", "a\tb"):
             answer = client.post(
                 "/silences", json=SILENCE, headers={"Idempotency-Key": wrong}
             )

@@ -12,6 +12,7 @@ import msgspec
 from dashboards.web.api.api_problem import MEDIA_TYPE, ApiProblem, Problem
 from dashboards.web.api.api_route import ApiRoute
 from dashboards.web.api.document_examples import BODY_EXAMPLES, example_of
+from dashboards.web.api.written_requests import KEY, LONGEST_KEY
 
 TITLE, VERSION = "Towpath", "1.0.0"
 _SCHEMA = "#/components/schemas/{name}"
@@ -131,9 +132,9 @@ def _operation(
             _header(
                 "Idempotency-Key",
                 "the same key within a day gets the first answer, and does nothing",
-                maxLength=100,
+                maxLength=LONGEST_KEY,
                 minLength=1,
-                pattern="^[A-Za-z0-9._-]+$",
+                pattern=KEY,
             )
         )
     if parameters:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,9 @@ from dashboards.web.api.api_problem import ApiProblem
 
 KEPT_MS = 86_400_000
 _MOST = 20_000
-_LONGEST_KEY = 100
+LONGEST_KEY = 100
+# Also with the quotes that the draft has around it.
+KEY = "^[!-~]+$"
 
 
 class WrittenAnswer(msgspec.Struct, frozen=True):
@@ -42,9 +45,11 @@ class WrittenRequests:
     ) -> WrittenAnswer | None:
         """Notes that a request begins; returns its answer if it was done before. Raises
         `ApiProblem` if the key is of another request, or of one without an answer."""
-        if not 0 < len(key) <= _LONGEST_KEY or not key.isascii():
+        if len(key) > LONGEST_KEY or not re.fullmatch(KEY, key):
             raise ApiProblem(
-                400, f"Idempotency-Key: expected 1 to {_LONGEST_KEY} ASCII characters"
+                400,
+                f"Idempotency-Key: expected 1 to {LONGEST_KEY} visible ASCII "
+                "characters without spaces",
             )
         digest = hashlib.sha256(request).digest()
         with self._opened() as db, transaction(db):
