@@ -71,6 +71,29 @@ def test_a_time_is_named_for_people_and_for_files(
 
 
 @pytest.mark.parametrize(
+    ("given", "during"),
+    [
+        ({"month": "2026-02"}, "in February 2026"),
+        ({"year": "2028"}, "in 2028"),
+        ({"quarter": "2026-Q4"}, "from October to December 2026"),
+        ({"from": "2028-02-29", "to": "2028-02-29"}, "on 29 February 2028"),
+        (
+            {"from": "2026-10-01", "to": "2026-10-09"},
+            "from 1 October 2026 to 9 October 2026",
+        ),
+    ],
+    ids=str,
+)
+def test_the_time_of_a_report_is_part_of_a_sentence(
+    given: dict[str, str | None], during: str
+) -> None:
+    period = parse_period(given)
+    assert period.during == during
+    content = month_content(month=period, store=MemoryStore([]), now_ms=period.to_ms)
+    assert f"The network {during}</h1>" in render_html(content)
+
+
+@pytest.mark.parametrize(
     ("given", "text"),
     [
         ({}, "expected one of --month"),

@@ -74,6 +74,14 @@ class ReportPeriod:
         begin = f"{first:%B}" if first.year == last.year else f"{first:%B %Y}"
         return f"{begin} to {last:%B %Y}"
 
+    @property
+    def during(self) -> str:
+        """Returns it after "the network": `in October 2026`, `from October to December
+        2026`, `on 25 October 2026` or `from 1 October 2026 to 9 October 2026`."""
+        if self.first == self.last:
+            return f"on {self.name}"
+        return f"{'from' if ' to ' in self.name else 'in'} {self.name}"
+
     def __str__(self) -> str:
         """Returns it for names of files: `2026-10`, `2026-10-to-2026-12`, or
         `2026-10-01-to-2026-10-09`."""

@@ -70,13 +70,13 @@ def render_html(content: ReportContent, council: str = "") -> str:
         lines=sorted(content.lines, key=lambda line: -(line.use_p95 or -1.0)),
         headlines=headlines(content),
         tiles=tiles(content),
-        promise=promise_chart(parts, f"Home beside offices in {month.name}"),
+        promise=promise_chart(parts, f"Home beside offices {month.during}"),
         promise_words=[part.sentence for part in parts],
         promise_has_margin=any(part.least is not None for part in parts),
         sites_worst_first=worst_first(content.sites),
         worst=worst_sites(content),
         site_level=site_level,
-        site_map=site_map(content.sites, f"Where sites were reached in {month.name}"),
+        site_map=site_map(content.sites, f"Where sites were reached {month.during}"),
         far_sites=[shortened(site.site.name, 44) for site in far_sites(content.sites)],
         few_names=few_names,
         anchors={site.site.id: n for n, site in enumerate(content.sites, 1)},
@@ -118,8 +118,8 @@ def line_chart(
     """Returns each hour's 95th percentile of the busier direction and the 85% limit."""
     return Chart(
         id=f"line-{n}",
-        title=f"{line_name(line.line)}: use of the contracted speed in "
-        f"{content.month.name}",
+        title=f"{line_name(line.line)}: use of the contracted speed "
+        f"{content.month.during}",
         series=(ChartSeries("Each hour, busier direction", line.hourly),),
         from_ms=content.month.from_ms,
         to_ms=content.month.to_ms,

@@ -56,7 +56,9 @@ def worst_first(
 
     def order(site: report_figures.SiteFigures) -> tuple[float, float, str]:
         a = site.availability
-        return a.open_rank, a.rank, natural_order(site.site.name)
+        # As they are shown: sites with the same figure are in the order of names.
+        name = natural_order(site.site.name)
+        return round(a.open_rank, 4), round(a.rank, 4), name
 
     return sorted(sites, key=order)
 
@@ -106,7 +108,10 @@ def _reached(content: ReportContent) -> HeadlineTile:
         figure = "not observed" if ratio is None else figure_text.percent(ratio, 2)
         return HeadlineTile("Reached", figure, "of its observed opening hours")
     if not known:
-        return HeadlineTile("Sites always reached", "not observed")
+        # Such as on a Sunday.
+        is_closed = any(site.availability.ratio is not None for site in content.sites)
+        figure = "not open" if is_closed else "not observed"
+        return HeadlineTile("Sites always reached", figure)
     note = "in opening hours, as far as observed"
     if missing := levels.count("none"):
         note += f"; {counted(missing, 'site')} not observed"
@@ -181,7 +186,7 @@ def headlines(content: ReportContent) -> list[str]:
     if known:
         worst = worst_first(known)[0]
         ratio = worst.availability.open_ratio or 0.0
-        alike = sum(site.availability.open_ratio == ratio for site in known) - 1
+        alike = sum(round(s.availability.open_rank - ratio, 4) == 0 for s in known) - 1
         if ratio < ALWAYS_RATIO and len(known) > 1:
             others = f" and {counted(alike, 'other')}" if alike else ""
             were, their = ("were", "their") if alike else ("was", "its")
