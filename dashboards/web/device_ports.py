@@ -113,7 +113,8 @@ def device_ports(
         level, word = port_state(row, port.is_faulty)
         if not is_current and word != "No data":
             level, word = "none", f"Not known (was: {word.lower()})"
-        seen = tuple(sorted(behind.get(port.port, ()), key=natural_order))
+        found = behind.get(port.port, ())
+        seen = tuple(sorted(found, key=lambda pair: natural_order(pair[0])))
         ports.append(DevicePort(port, level, word, seen, uses.get(port.port)))
     return ports
 
