@@ -208,8 +208,8 @@ def test_a_program_is_told_what_is_at_an_address_and_what_it_may_have_meant(
             ("/series?mesurement=x&pick=y", "did you mean 'measurement'?"),
             ("/sites?state=null", "state: leave it out instead of null"),
             ("/alerts?since=NULL", "since: leave it out instead of null"),
-            ("/alerts?since=2026-W47-3", "expected a time such as 2026-11-20T09:00"),
-            ("/alerts?since=2026-11-18T24:00:00Z", "expected a time such as"),
+            ("/alerts?since=2026-W47-3", "such as 2026-11-20T09:00"),
+            ("/alerts?since=2026-11-18T24:00:00Z", "expected a time with its offset"),
         ):
             status, detail = problem(client.get(address))
             assert (status, said in detail) == (400, True), detail

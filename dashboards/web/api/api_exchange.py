@@ -65,7 +65,7 @@ def _check_texts(given: Mapping[str, Any], wanted: type[msgspec.Struct]) -> None
     not allow it: seconds since 1970, and `1e2`."""
     for name, kind in _scalar_fields(wanted).items():
         text = given.get(name)
-        if not isinstance(text, str):
+        if not isinstance(text, str) or text.casefold() == "null":
             continue
         if kind == "time" and "T" not in text.upper():
             raise ApiProblem(400, f"{name}: {WRONG_TIME}")
