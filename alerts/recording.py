@@ -139,18 +139,19 @@ def case_differences(
         except Misfit as misfit:
             yield case.name, [str(misfit)]
             continue
-        differences = []
-        for what in ("firing", "suppressed", "pages", "over"):
-            expected = getattr(case.expect, what)
-            actual = getattr(result, what)
-            ordered = what in ("pages", "over")
-            if (actual if ordered else sorted(actual)) != (
-                expected if ordered else sorted(expected)
-            ):
-                differences.append(
-                    f"{what}: expected {_list(expected)}, found {_list(actual)}"
-                )
-        yield case.name, differences
+        yield case.name, list(differences(case, result))
+
+
+def differences(case: RecordedCase, result: CaseResult) -> Iterator[str]:
+    """Sentences about how `result` differs from what the case expects. Pure."""
+    for what in ("firing", "suppressed", "pages", "over"):
+        expected = getattr(case.expect, what)
+        actual = getattr(result, what)
+        ordered = what in ("pages", "over")
+        if (actual if ordered else sorted(actual)) != (
+            expected if ordered else sorted(expected)
+        ):
+            yield f"{what}: expected {_list(expected)}, found {_list(actual)}"
 
 
 def replay(

@@ -6,6 +6,8 @@ fails instead where CI=true.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import itertools
 import json
 import os
@@ -13,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,21 +53,34 @@ def corpus(*parts: str) -> Path:
 
 def _own_ports() -> Iterator[int]:
     """Ports of this worker of pytest-xdist alone, below those that systems give to
-    outgoing connections: none is taken twice between its choice and its server."""
+    outgoing connections."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     for number in itertools.count(os.getpid()):
         yield 10_000 + worker % 8 * 2_800 + number % 2_800
 
 
 _OWN_PORTS = _own_ports()
+# Several runs of the tests on one machine share it.
+_CHOSEN = Path(tempfile.gettempdir(), f"towpath-test-ports-{os.getuid()}")
+
+
+@functools.cache
+def _chosen_ports(_pid: int) -> int:
+    return os.open(_CHOSEN, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port that no other process of tests chooses while this one runs: none is taken
+    twice between its choice and its server."""
     for port in itertools.islice(_OWN_PORTS, 2_800):
         with (
             contextlib.suppress(OSError),
             socket.socket(socket.AF_INET, kind) as probe,
         ):
+            # A byte of the file for each port, freed when the process ends.
+            fcntl.lockf(
+                _chosen_ports(os.getpid()), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port
+            )
             probe.bind(("127.0.0.1", port))
             return port
     raise OSError("no port is free")
