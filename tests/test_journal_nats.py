@@ -148,11 +148,12 @@ async def test_a_reader_of_another_log_is_waited_for(place: JournalPlace) -> Non
         place.journal("ingest"),
         place.reader("store") as store,
     ):
+        # Before there is anything that the journal's own tidying could delete.
+        streams = JournalStreams(place.connection)
+        await streams.seek("ingest", "late", 0, False)
         await journal.append(rows(0))
         assert await drain(store) == list(range(8))
         await place.until_passed(store)
-        streams = JournalStreams(place.connection)
-        await streams.seek("ingest", "late", 0, False)
         await tidier(place, journal).tidy(wall_ms())
         assert journal.stats.segments == 1
         await place.forget("late")

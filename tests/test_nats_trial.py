@@ -248,7 +248,8 @@ async def test_a_limit_of_what_a_reader_may_request_is_said(tmp_path: Path) -> N
         ):
             for first in range(0, 32, 8):
                 await journal.append(rows(first))
-            assert await drain(reader) == list(range(32))
+            # The servers never say that this is all: they refuse to.
+            assert await drain(reader, most_s=2) == list(range(32))
             await until(lambda: any(said in e.get("error", "") for e in logs))
     assert [entry["event"] for entry in logs] == ["journal_reader_waits"]
 
