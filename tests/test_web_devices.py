@@ -320,3 +320,25 @@ def test_the_search_finds_what_is_seen_on_a_port_and_mac_addresses() -> None:
         assert "TH switch 1" in found("00de.adbe.ef01")
         for text in ("3c4d5e", "1a2b", "00:1a:2b:3c:4d:5f", "dead"):
             assert "Nothing was found" in found(text), text
+
+
+def test_the_neighbours_of_a_port_are_in_natural_order_and_lead_to_their_pages() -> (
+    None
+):
+    here = {"device": "th-sw1", "site": "town-hall", "port": "Gi1/0/1"}
+    seen = [
+        Sample(
+            "neighbour",
+            here | {"heard": f"h{n}"},
+            {"remote_name": f"AP {n}", "remote_device": {2: "th-sw2"}.get(n, "other")},
+            NOW_MS - 60_000,
+        )
+        for n in (10, 2)
+    ]
+    ports = _store(["Gi1/0/1"])
+    rows = [*ports._samples, *seen]
+    with page_client(store=MemoryStore(rows)) as client:
+        page = client.get("/devices/th-sw1").text
+    row = page.partition("of its minutes")[2].partition("</tbody>")[0]
+    assert page_text(row).endswith("AP 2 , AP 10")
+    assert '<a href="/devices/th-sw2">AP 2</a>, AP 10' in row
