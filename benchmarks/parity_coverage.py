@@ -5,7 +5,7 @@ intervals contain the truth, paired within laptops and, to compare, unpaired.
 shows how often the verdict is wrong if the true difference is the margin itself. The
 hardest case is few laptops, some of which were nearly always at one place or seldom
 measured. At most one in forty may be called kept, and as many not kept. `--shapes`
-shows councils of other shapes.
+shows councils of other shapes, of `--counts` laptops each.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from collectors.experience.paired_difference import (
+    ENOUGH,
     REPLICATES,
     PlaceCounts,
     paired_difference,
@@ -112,7 +113,7 @@ def at_the_border(seeds: int, count: int, quarter_hours: int) -> Border:
         if found is None:
             continue
         covered += found.low <= TRUTH <= found.high
-        verdict, _ = verdict_of(found.low, found.high, -TRUTH)
+        verdict, _ = verdict_of(found.low, found.high, -TRUTH, found.effective)
         kept += verdict == "kept"
         not_kept += verdict == "not kept"
     return Border(count, quarter_hours, seeds, covered, kept, not_kept)
@@ -157,14 +158,28 @@ def shaped_laptops(shape: Shape, seed: int, count: int) -> list[PlaceCounts]:
     return laptops
 
 
-def shape_coverage(shape: Shape, seeds: int, count: int) -> tuple[int, int]:
-    """Returns in how many intervals the truth was, and how many there were."""
+class ShapeCoverage(NamedTuple):
+    """In how many of `enough` intervals of enough laptops for a verdict the truth was,
+    and in how many of `few` others."""
+
+    covered: int
+    enough: int
+    few_covered: int
+    few: int
+
+
+def shape_coverage(shape: Shape, seeds: int, count: int) -> ShapeCoverage:
     found = [
         paired_difference(shaped_laptops(shape, seed, count), seed)
         for seed in range(seeds)
     ]
     intervals = [one for one in found if one is not None]
-    return sum(one.low <= TRUTH <= one.high for one in intervals), len(intervals)
+    enough = [one for one in intervals if one.effective >= ENOUGH]
+    few = [one for one in intervals if one.effective < ENOUGH]
+    covered, few_covered = (
+        sum(one.low <= TRUTH <= one.high for one in some) for some in (enough, few)
+    )
+    return ShapeCoverage(covered, len(enough), few_covered, len(few))
 
 
 def unpaired_interval(
@@ -207,6 +222,9 @@ def run(options: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--laptops", type=int, default=120)
     parser.add_argument("--borders", type=int, default=0)
     parser.add_argument("--shapes", action="store_true")
+    parser.add_argument(
+        "--counts", type=int, nargs="+", default=[10, 40, 65, 80, 120, 300]
+    )
     given = parser.parse_args(options or [])
     found = coverage(given.seeds, given.laptops)
     many = confounded_laptops(0, 2_200)
@@ -219,7 +237,7 @@ def run(options: list[str] | None = None) -> dict[str, Any]:
         f"{found.unpaired_bias:+.3f})\n{REPLICATES} replicates of 2,200 laptops: "
         f"{took_s:.2f} s of processor time"
     )
-    for count in (10, 12, 15, 30, 120) if given.borders else ():
+    for count in (30, 90, 120, 200) if given.borders else ():
         for quarter_hours in (2, 36):
             border = at_the_border(given.borders, count, quarter_hours)
             print(
@@ -228,7 +246,11 @@ def run(options: list[str] | None = None) -> dict[str, Any]:
                 f"not kept {border.not_kept}"
             )
     for shape in SHAPES if given.shapes else ():
-        for count in (10, 40, 120):
-            covered, intervals = shape_coverage(shape, given.seeds, count)
-            print(f"{shape.name}, {count} laptops: in {covered} of {intervals}")
+        for count in given.counts:
+            one = shape_coverage(shape, given.seeds, count)
+            print(
+                f"{shape.name}, {count} laptops: in {one.covered} of {one.enough}; "
+                f"cannot tell, too few laptops: in {one.few_covered} of {one.few}",
+                flush=True,
+            )
     return {**found._asdict(), "laptops": given.laptops, "cpu_s_2200": took_s}

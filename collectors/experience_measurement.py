@@ -221,6 +221,12 @@ PARITY = measurement(
     Field("home_only_laptops", "int", "1", "seen at home only, to 5; absent: few"),
     Field("office_only_laptops", "int", "1", "seen in offices only, to 5; absent: few"),
     Field("matched", "int", "1", "quarters of an hour compared, to 5"),
+    Field(
+        "effective_laptops",
+        "int",
+        "1",
+        "as many laptops compared equally often would say as much, to 5, rounded down",
+    ),
     _group_field("matched", "home_good_ratio", "ratio", "good ones at home"),
     _group_field("matched", "office_good_ratio", "ratio", "good ones in offices"),
     _group_field(

@@ -326,7 +326,22 @@ def test_the_last_month_is_over_and_the_next_is_not(now_ms: int) -> None:
 def test_the_promise_is_kept_not_kept_or_not_known(
     low: float, high: float, verdict: str
 ) -> None:
-    assert verdict_of(low, high, 0.03)[0] == verdict
+    assert verdict_of(low, high, 0.03, 60)[0] == verdict
+    # In 59 laptops, what one in twenty has need not be among them.
+    few, reason = verdict_of(low, high, 0.03, 59)
+    assert (few, reason.partition(":")[0]) == ("cannot tell", "too few laptops")
+
+
+def test_few_far_worse_laptops_make_the_interval_wider_on_their_side() -> None:
+    alike = [PlaceCounts(90, 100, 90, 100)] * 57
+    for home, office in ((20, 90), (90, 20)):
+        worse = [PlaceCounts(home, 100, office, 100)] * 3
+        found = paired_difference([*alike, *worse], 1, replicates=400)
+        assert found is not None
+        middle = found.home - found.office
+        below, above = middle - found.low, found.high - middle
+        assert (below > 1.5 * above) is (home < office)
+        assert found.effective == pytest.approx(60)
 
 
 def test_a_year_merges_months_without_narrowing_their_intervals() -> None:

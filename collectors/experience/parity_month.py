@@ -152,6 +152,8 @@ def _fields(
         "difference_low_ratio": round(found.low, _DIGITS),
         "difference_high_ratio": round(found.high, _DIGITS),
         "matched": rounded(round(found.matched)),
+        # Never up, as it decides whether there is a verdict.
+        "effective_laptops": int(found.effective) // 5 * 5,
         "laptops": rounded(sum(one.is_paired for one in ordered)),
         "seen": rounded(sum(one.home_seen + one.office_seen for one in ordered)),
         "possible": rounded(len(ordered)) * working.quarter_hours,

@@ -6,7 +6,7 @@ and its 95 % interval, against the council's margin:
 
 - *kept*: the whole interval is inside the margin;
 - *not kept*: the whole interval is beyond it, on one side;
-- *cannot tell*: anything else, too few laptops and no measurement among it.
+- *cannot tell*: anything else, fewer than ENOUGH laptops and no measurement among it.
 
 Months are worked out one by one and merged here. The mean of their intervals' ends, by
 the quarters of an hour compared, is never narrower than the interval of all months
@@ -25,6 +25,7 @@ from collectors.experience.group_figures import (
     NOT_MEASURED,
     TOO_FEW_LAPTOPS,
 )
+from collectors.experience.paired_difference import ENOUGH
 from collectors.natural_order import natural_order
 from collectors.store.query import Pick, Query, Row
 from dashboards.observed import Span
@@ -77,7 +78,13 @@ class ParityFigures:
         return min(1.0, self.seen / self.possible) if self.possible else None
 
 
-_COUNTS = ("laptops", "home_only_laptops", "office_only_laptops", "matched")
+_COUNTS = (
+    "laptops",
+    "home_only_laptops",
+    "office_only_laptops",
+    "matched",
+    "effective_laptops",
+)
 _SUMS = ("seen", "possible", "days", "working_days")
 _RATIOS = (
     "home_good_ratio",
@@ -166,7 +173,8 @@ def _figures(
         / sum(weights)
         for name in _RATIOS
     )
-    verdict, reason = verdict_of(low, high, margin)
+    effective = max(_effective(row) for row in known)
+    verdict, reason = verdict_of(low, high, margin, effective)
     return ParityFigures(
         part,
         by,
@@ -186,8 +194,14 @@ def _figures(
     )
 
 
-def verdict_of(low: float, high: float, margin: float) -> tuple[Verdict, str]:
-    """Returns the verdict on an interval of home minus office, and why."""
+def verdict_of(
+    low: float, high: float, margin: float, laptops: float
+) -> tuple[Verdict, str]:
+    """Returns the verdict on an interval of home minus office, and why. `laptops`: how
+    many the comparison is worth."""
+    if laptops < ENOUGH:
+        few = f"too few laptops: it takes {ENOUGH} that were often at both places"
+        return "cannot tell", few
     reach = f"{points(low)} to {points(high)}"
     limit = f"{margin * 100:g} points"
     if -margin <= low and high <= margin:
@@ -197,6 +211,13 @@ def verdict_of(low: float, high: float, margin: float) -> tuple[Verdict, str]:
     if low > margin:
         return "not kept", f"the office is worse by more than {limit}: {reach}"
     return "cannot tell", f"the interval, {reach}, reaches beyond {limit} on one side"
+
+
+def _effective(row: Row) -> int:
+    """How many laptops a month's comparison is worth. Months of earlier versions have
+    only their number."""
+    known = float_value(row, "effective_laptops_max")
+    return _whole(row, "laptops") if known is None else int(known)
 
 
 def points(difference: float) -> str:

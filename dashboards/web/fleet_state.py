@@ -335,7 +335,7 @@ def troubles(rows: Iterable[Row]) -> list[Trouble]:
         calls, once = (
             float_value(row, f"{name}_sum") for name in ("calls", "calls_once")
         )
-        # Windows overlap: a row has this part of what it counts for the first time.
+        # The rows of a window are copies: this part of a count is of each.
         part = once / calls if calls and once else _NEW_PART
         for name, share in _SHARES.items():
             value = float_value(row, f"{name}_mean")
