@@ -67,7 +67,7 @@ async def test_report_and_page_say_what_a_real_store_holds(
     html = made.files[0].read_text()
     assert "2 days 18 h" in html  # of three days, six hours were observed
     assert "too few laptops" in html
-    assert "lib-wan" in html
+    assert "ETH100123" in html  # the circuit of a line, by which its supplier knows it
     assert "does not answer" not in text
     assert re.search("<title>Sites now . Example . Towpath</title>", text)
     sites = text[text.index("<caption>Every site") :]
