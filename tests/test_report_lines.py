@@ -6,6 +6,7 @@ import itertools
 import math
 from array import array
 from datetime import date
+from random import Random
 
 import council
 import pytest
@@ -19,8 +20,8 @@ from collectors.store.answer_series import AnswerSeries, series_of_rows
 from collectors.store.query import Row
 from dashboards.report import report_figures
 from dashboards.report.gather_lines import gather_lines
-from dashboards.report.line_hours import LineHours
-from dashboards.report.month import ReportPeriod
+from dashboards.report.line_hours import HourPoints, LineHours
+from dashboards.report.month import Month, ReportPeriod
 from dashboards.report.report_queries import line_hours
 
 
@@ -98,6 +99,22 @@ def test_hours_are_the_same_however_many_are_added_at_once(
     assert vars(at_once) == vars(one_by_one)
 
 
+@given(st.dictionaries(st.integers(0, 40), st.floats(0, 1)), st.randoms())
+def test_points_of_hours_are_in_order_of_time_whatever_order_they_are_added_in(
+    values: dict[int, float], random: Random
+) -> None:
+    hours = list(values)
+    random.shuffle(hours)
+    points = HourPoints()
+    for hour in hours:
+        points.add(hour * HOUR_MS, values[hour])
+    ordered = [(hour * HOUR_MS, values[hour]) for hour in sorted(values)]
+    assert list(points) == ordered
+    assert len(points) == len(ordered)
+    assert bool(points) == bool(ordered)
+    assert points[-1:] == ordered[-1:]
+
+
 @pytest.mark.parametrize(("months", "queries"), [(1, 1), (12, 12)])
 async def test_the_hours_of_a_year_are_read_a_month_at_a_time(
     months: int, queries: int
@@ -136,3 +153,21 @@ def test_a_contract_gives_a_reminder_of_its_notice_in_time(
 def test_a_line_without_contract_dates_gives_no_reminder() -> None:
     line = council.estate().line("dep-4g")
     assert report_figures.reminder(line, date(2026, 1, 1)) is None
+
+
+async def test_few_lines_are_asked_for_at_once_but_all_of_them() -> None:
+    [line] = [line for line in council.estate().lines if line.id == "th-wan"]
+    lines = [line.model_copy(update={"id": f"line-{n}"}) for n in range(300)]
+    store = AnswerStore(lambda query: [])
+    month = Month(2026, 10)
+    span = month.from_ms, month.to_ms
+    await gather_lines(store, lines, span, span)
+    asked: dict[bool, list[str]] = {True: [], False: []}
+    for query in store.asked:
+        [where] = query.where
+        assert len(where.values) <= 96
+        asked[query.every_ms is not None] += where.values
+    ids = [line.id for line in lines]
+    assert asked[True] == ids
+    # Of this month and the one before.
+    assert sorted(asked[False]) == sorted(ids * 2)

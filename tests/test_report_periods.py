@@ -166,6 +166,10 @@ def test_a_long_report_says_which_part_of_a_step_it_is_at() -> None:
     assert len(calls) > 4
     steps = {step.partition(":")[0] for step in told}
     assert steps >= {"availability, counting days", "hours of lines", "ports"}
+    # The hours of all lines are kept: other queries come before them.
+    before = told.index(next(step for step in told if step.startswith("hours of")))
+    after = {step.partition(":")[0] for step in told[before:]}
+    assert after == {"hours of lines"}
 
 
 def test_a_quarter_is_called_one_in_headers_and_sentences() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from stores import START, ask, batch, embedded
 
@@ -22,6 +23,8 @@ async def test_answers_are_the_same_whether_or_not_memory_is_given_back(
         await store.write([batch((START, {"a": "x"}, {"whole": 7}))])
         used = store._duckdb._connection
         sparing = SparingStore(store)
+        # Its memory is given back with the rest.
+        assert pa.default_memory_pool().backend_name == "system"
         for _ in range(2):
             assert await sparing.query(query) == await store.query(query)
             assert await sparing.series(query) == await store.series(query)

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import pyarrow as pa
+
 from collectors.batch import Batch
 from collectors.store.answer_series import AnswerSeries, query_series
 from collectors.store.query import Query, Row, Store
 
 # Giving memory back takes as much processor time as a small query.
-_MOST_GROWTH_BYTES = 32_000_000
+_MOST_GROWTH_BYTES = 16_000_000
 _STATM = Path("/proc/self/statm")
 
 
@@ -32,6 +34,8 @@ class SparingStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # Arrow's own allocator keeps what it has freed, which no trim gives back.
+        pa.set_memory_pool(pa.system_memory_pool())
         self._before = resident_bytes()
 
     async def write(self, batches: list[Batch]) -> None:

@@ -7,7 +7,8 @@ from dashboards.report.make_report import (
     site_report,
 )
 from dashboards.report.month import Month, ReportPeriod, parse_period
-from dashboards.report.report_data import PollPeriods, ReportSettings
+from dashboards.report.report_data import ReportSettings
+from dashboards.report.report_inputs import PollPeriods
 
 __all__ = [
     "Month",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from collectors.estate import Line
 from collectors.store.answer_series import query_series
-from collectors.store.query import Store
+from collectors.store.query import Row, Store
 from dashboards.observed import Span
 from dashboards.observed.time_spans import in_pieces
 from dashboards.report import report_queries
@@ -15,7 +15,7 @@ from dashboards.report.line_hours import LineHours
 from dashboards.report.report_figures import LineFigures, line_figures
 from dashboards.step_progress import Progress, told_parts, untold
 
-_LINES_AT_ONCE = 128
+_LINES_AT_ONCE = 96
 # A month of local time is a day more of UTC.
 _DAYS_AT_ONCE = 32
 
@@ -32,16 +32,21 @@ async def gather_lines(
     if not ids:
         return {}
     progress("lines")
-    month = await store.query(report_queries.line_month(*span, ids))
-    past = await store.query(report_queries.line_month_before(*before, ids))
-    sizes = await store.query(report_queries.line_sizes(*span, ids))
-    hours = {line: LineHours() for line in ids}
-    parts = [
-        (piece, ids[begin : begin + _LINES_AT_ONCE])
+    at_once = [
+        ids[begin : begin + _LINES_AT_ONCE]
         for begin in range(0, len(ids), _LINES_AT_ONCE)
-        for piece in in_pieces(span, _DAYS_AT_ONCE)
     ]
-    for piece, some in told_parts(progress, "hours of lines", parts):
+    month: list[Row] = []
+    past: list[Row] = []
+    sizes: list[Row] = []
+    for some in at_once:
+        month += await store.query(report_queries.line_month(*span, some))
+        past += await store.query(report_queries.line_month_before(*before, some))
+        sizes += await store.query(report_queries.line_sizes(*span, some))
+    hours = {line: LineHours() for line in ids}
+    pieces = list(in_pieces(span, _DAYS_AT_ONCE))
+    parts = [(some, piece) for some in at_once for piece in pieces]
+    for some, piece in told_parts(progress, "hours of lines", parts):
         query = report_queries.line_hours(*piece, some)
         for series in await query_series(store, query):
             hours[series.tags["line"]].add(series)

@@ -3,10 +3,10 @@ kept as numbers in arrays and bytes, a tenth of the memory of rows or tuples."""
 
 from __future__ import annotations
 
+import itertools
 from array import array
-from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence, Set
-from math import isnan
+from math import isnan, nan
 from operator import mul
 from typing import overload
 
@@ -45,7 +45,7 @@ class HourSet(Set[int]):
         self._marks[place] = 1
         return True
 
-    def add_run(self, first_ms: int, count: int) -> bool:
+    def add_run(self, first_ms: int, hours: int) -> bool:
         """Adds so many hours one after the other. Returns False, and adds none, if they
         do not follow the last."""
         place = first_ms // HOUR_MS - self._first
@@ -54,7 +54,7 @@ class HourSet(Set[int]):
         if not self._marks:
             self._first, place = first_ms // HOUR_MS, 0
         self._marks.extend(bytes(place - len(self._marks)))
-        self._marks.extend(b"\1" * count)
+        self._marks.extend(b"\1" * hours)
         return True
 
     def __contains__(self, start_ms: object) -> bool:
@@ -73,35 +73,43 @@ class HourSet(Set[int]):
 
 
 class HourPoints(Sequence[Point]):
-    """(time in ms, value), in order of time."""
+    """(start of an hour in ms, UTC, value), in order of time: eight bytes for each hour
+    from the first one on, NaN if it has no point. Each hour is added once."""
 
     def __init__(self) -> None:
-        self._times_ms, self._values = array("q"), array("d")
+        self._first, self._values = 0, array("d")
 
     def add(self, time_ms: int, value: float) -> None:
-        if not self._times_ms or time_ms > self._times_ms[-1]:
-            self._times_ms.append(time_ms)
-            self._values.append(value)
-            return
-        # Rows of a line whose role or supplier changed begin anew.
-        place = bisect(self._times_ms, time_ms)
-        self._times_ms.insert(place, time_ms)
-        self._values.insert(place, value)
+        hour = time_ms // HOUR_MS
+        if not self._values:
+            self._first = hour
+        place = hour - self._first
+        if place < 0:
+            self._values[:0] = _absent(-place)
+            self._first, place = hour, 0
+        self._values.extend(_absent(place + 1 - len(self._values)))
+        self._values[place] = value
 
-    def add_all(self, times_ms: Iterable[int], values: Iterable[float]) -> None:
-        """Adds points that are after all others, in order."""
-        self._times_ms.extend(times_ms)
+    def add_run(self, first_ms: int, values: array[float]) -> None:
+        """Adds an hour for each value, one after the other, that follow all others."""
+        hour = first_ms // HOUR_MS
+        if not self._values:
+            self._first = hour
+        self._values.extend(_absent(hour - self._first - len(self._values)))
         self._values.extend(values)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, HourPoints):
             return NotImplemented
-        return (self._times_ms, self._values) == (other._times_ms, other._values)
+        return list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __len__(self) -> int:
-        return len(self._times_ms)
+        return len(self._values) - sum(map(isnan, self._values))
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
 
     @overload
     def __getitem__(self, at: int) -> Point: ...
@@ -110,12 +118,19 @@ class HourPoints(Sequence[Point]):
     def __getitem__(self, at: slice) -> Sequence[Point]: ...
 
     def __getitem__(self, at: int | slice) -> Point | Sequence[Point]:
-        if isinstance(at, slice):
-            return list(zip(self._times_ms[at], self._values[at], strict=True))
-        return self._times_ms[at], self._values[at]
+        return list(self)[at]
 
     def __iter__(self) -> Iterator[Point]:
-        return zip(self._times_ms, self._values, strict=True)
+        times_ms = itertools.count(self._first * HOUR_MS, HOUR_MS)
+        points = zip(times_ms, self._values, strict=False)
+        # A sum with any NaN is NaN. Most lines have every hour.
+        if isnan(sum(self._values)):
+            return (point for point in points if not isnan(point[1]))
+        return points
+
+
+def _absent(hours: int) -> array[float]:
+    return array("d", (nan,)) * hours
 
 
 class LineHours:
@@ -172,15 +187,15 @@ class LineHours:
     ) -> bool:
         """Adds hours without gaps that follow the others and have all values, as nearly
         all do, in a third of the time. Returns whether it did."""
-        count = len(times_ms)
-        if not count or times_ms[-1] - times_ms[0] != (count - 1) * HOUR_MS:
+        hours = len(times_ms)
+        if not hours or times_ms[-1] - times_ms[0] != (hours - 1) * HOUR_MS:
             return False
         # A sum with any NaN is NaN.
         if isnan(sum(uses) + sum(is_up) + sum(counts)):
             return False
-        if not self.observed.add_run(times_ms[0], count):
+        if not self.observed.add_run(times_ms[0], hours):
             return False
-        self.points.add_all(times_ms, uses)
+        self.points.add_run(times_ms[0], array("d", uses))
         self.busy += sum(map(BUSY_RATIO.__lt__, uses))
         self._polls = sum(counts, self._polls)
         self._polls_up = sum(map(mul, counts, is_up), self._polls_up)
@@ -189,7 +204,7 @@ class LineHours:
                 if ratio < 1:
                     self.down_at.add(time_ms)
         is_whole = not isnan(sum(carrying)) and min(carrying) > 0
-        if not (is_whole and self.carrying_at.add_run(times_ms[0], count)):
+        if not (is_whole and self.carrying_at.add_run(times_ms[0], hours)):
             for time_ms, carried in zip(times_ms, carrying, strict=True):
                 if carried > 0:
                     self.carrying_at.add(time_ms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from dashboards.report.report_data import (
     ReportSettings,
     gather_content,
 )
-from dashboards.report.report_html import render_html, report_title, style_sheet
+from dashboards.report.report_html import html_parts, report_title, style_sheet
 from dashboards.report.report_parquet import parquet_bytes
 from dashboards.report.report_pdf import PdfUnavailable, write_pdf
 from dashboards.report.report_summary import headlines
@@ -96,20 +96,22 @@ async def _write_files(
         name += "-plain"
     formats, title = settings.formats, report_title(content, settings.council)
     summary = summary_text(content, title)
-    files: dict[str, bytes] = {}
-    html = ""
+    files: dict[str, bytes | bytearray] = {}
+    page = bytearray()
     # The page with charts has none of the tables.
     has_tables = settings.plain or not {"html", "pdf"}.issuperset(formats)
     tables = report_tables(content) if has_tables else ()
     if "html" in formats or "pdf" in formats:
         progress("writing the page")
-        html = (
-            render_plain(content, title, tables, settings.council)
+        # As bytes, part by part: whole, its text is three times as large.
+        for part in (
+            [render_plain(content, title, tables, settings.council)]
             if settings.plain
-            else render_html(content, settings.council)
-        )
+            else html_parts(content, settings.council)
+        ):
+            page += part.encode()
     if "html" in formats:
-        files[f"{name}.html"] = html.encode()
+        files[f"{name}.html"] = page
     if "xlsx" in formats:
         progress("writing the workbook")
         facts = headlines(content)
@@ -121,25 +123,24 @@ async def _write_files(
             files[f"{name}-{table.name}.parquet"] = parquet_bytes(
                 table, title, content.made_ms
             )
-    if "pdf" not in formats:
-        html = ""
     written = await asyncio.to_thread(_write, out, files)
     if "pdf" not in formats:
         return ReportFiles(tuple(written), "", title, summary)
     progress("writing the PDF")
     path = out / f"{name}.pdf"
     try:
+        html = page.decode()
         note = await asyncio.to_thread(write_pdf, html, style_sheet(), path, progress)
     except PdfUnavailable as missing:
         return ReportFiles(tuple(written), str(missing), title, summary)
     return ReportFiles((*written, path), note, title, summary)
 
 
-def _write(out: Path, files: dict[str, bytes]) -> list[Path]:
+def _write(out: Path, files: Mapping[str, bytes | bytearray]) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for name, content in files.items():
         path = out / name
-        replace_file(path, content, durable=False, mode=None)
+        replace_file(path, memoryview(content), durable=False, mode=None)
         written.append(path)
     return written

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -42,12 +42,12 @@ from dashboards.report.line_value import (
 )
 from dashboards.report.month import ReportPeriod
 from dashboards.report.parity import ParityFigures, gather_parity
-from dashboards.report.planned_maintenance import planned_spans
 from dashboards.report.recorded_calls import (
     NO_RECORDED_CALLS,
     RecordedCalls,
     gather_recorded_calls,
 )
+from dashboards.report.report_inputs import PollPeriods, ReportInputs
 from dashboards.report.trend import TrendMonth, gather_trend
 from dashboards.report_config import ReportConfig, ReportTargets
 from dashboards.report_formats import DEFAULT_FORMATS, ReportFormat
@@ -110,19 +110,6 @@ class ReportContent:
 
 
 @dataclass(frozen=True)
-class PollPeriods:
-    """Milliseconds between two polls of a device and of a VPN gateway, for times
-    without a recorded period (`self_poll.period_s`)."""
-
-    devices_ms: int = 60_000
-    gateways_ms: int = 60_000
-
-    @classmethod
-    def of_seconds(cls, devices_s: float, gateways_s: float) -> PollPeriods:
-        return cls(round(devices_s * 1000), round(gateways_s * 1000))
-
-
-@dataclass(frozen=True)
 class AlertHistory:
     """Alerts and silences of the month and the month before."""
 
@@ -144,38 +131,8 @@ class ReportSettings:
     formats: tuple[ReportFormat, ...] = DEFAULT_FORMATS
     plain: bool = False
     least: int = LEAST
-    periods: PollPeriods = PollPeriods()
+    periods: PollPeriods = field(default_factory=PollPeriods)
     config: ReportConfig = field(default_factory=ReportConfig)
-
-
-@dataclass(frozen=True)
-class ReportInputs:
-    """The inputs of all queries of one report. `sites` is None for all sites."""
-
-    month: ReportPeriod
-    to_ms: int
-    store: Store
-    estate: Estate
-    alerts: Sequence[Alert]
-    silences: Sequence[Silence]
-    sites: tuple[str, ...] | None
-    periods: PollPeriods
-
-    @property
-    def span(self) -> Span:
-        return self.month.from_ms, self.to_ms
-
-    @property
-    def span_before(self) -> Span:
-        past = self.month.before()
-        return past.from_ms, past.to_ms
-
-    def covers(self, site: str) -> bool:
-        """Whether the report is about this site."""
-        return self.sites is None or site in self.sites
-
-    def maintenance(self, site: str, device: str | None = None) -> list[Span]:
-        return planned_spans(self.silences, self.estate, site, device)
 
 
 async def gather_content(
@@ -211,33 +168,15 @@ async def gather_content(
     await release_memory(store)
     reached = await _reached(inputs, sites, calls, progress)
     await release_memory(store)
-    listed = [line for line in estate.lines if inputs.covers(line.site)]
-    lines = await gather_lines(store, listed, inputs.span, inputs.span_before, progress)
-    await release_memory(store)
     names = [site.id for site in sites]
     ports = await gather_ports(store.query, inputs.span, names, progress)
     await release_memory(store)
-    sites_figures = tuple(
-        replace(
-            figures,
-            lines=lines.get(figures.site.id, ()),
-            ports=ports.get(figures.site.id, ()),
-        )
-        for figures in reached.sites
-    )
-    values = line_values(
-        [line for site in sites_figures for line in site.lines],
-        estate.lines,
-        {site.id: site.name for site in estate.sites},
-        local_date(now_ms, month.zone),
-        month.zone,
-    )
     progress("VPN gateways")
-    return ReportContent(
+    content = ReportContent(
         month=month,
         to_ms=to_ms,
         made_ms=now_ms,
-        sites=sites_figures,
+        sites=reached.sites,
         everybody=calls.group("all", "all"),
         places=calls.groups("place"),
         providers=calls.groups("provider"),
@@ -245,13 +184,11 @@ async def gather_content(
         gateways=await _gateway_figures(inputs, reached.cut_off),
         incidents=report_figures.site_incidents(history.alerts, from_ms, to_ms)
         if whole
-        else tuple(incident for site in sites_figures for incident in site.incidents),
+        else tuple(incident for site in reached.sites for incident in site.incidents),
         blind_ms=reached.blind_ms,
         whole=whole,
         hours=calls.hours,
         least=settings.least,
-        line_values=values,
-        suppliers=supplier_sums(values),
         parity=await gather_parity(
             store.query,
             [(one.from_ms, one.to_ms) for one in month.months()],
@@ -268,6 +205,36 @@ async def gather_content(
         ),
         events=await _gather_events(inputs, now_ms),
     )
+    await release_memory(store)
+    return await _with_lines(content, ports, inputs, progress)
+
+
+async def _with_lines(
+    content: ReportContent,
+    ports: Mapping[str, tuple[report_figures.PortFigures, ...]],
+    inputs: ReportInputs,
+    progress: Progress,
+) -> ReportContent:
+    """Adds `ports` and lines to the sites. Lines are queried last, as the hours of all
+    of them are kept until the report is written."""
+    estate, zone = inputs.estate, inputs.month.zone
+    listed = [line for line in estate.lines if inputs.covers(line.site)]
+    spans = inputs.span, inputs.span_before
+    lines = await gather_lines(inputs.store, listed, *spans, progress)
+    sites = tuple(
+        replace(figures, lines=lines.get(id, ()), ports=ports.get(id, ()))
+        for figures in content.sites
+        for id in (figures.site.id,)
+    )
+    values = line_values(
+        [line for site in sites for line in site.lines],
+        estate.lines,
+        {site.id: site.name for site in estate.sites},
+        local_date(content.made_ms, zone),
+        zone,
+    )
+    sums = supplier_sums(values)
+    return replace(content, sites=sites, line_values=values, suppliers=sums)
 
 
 async def _gather_events(inputs: ReportInputs, now_ms: int) -> tuple[EventCalls, ...]:
