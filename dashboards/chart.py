@@ -13,6 +13,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 from markupsafe import Markup
 from markupsafe import escape as escape_html
@@ -20,6 +21,7 @@ from markupsafe import escape as escape_html
 from probes.wire.display import isolated
 
 Point = tuple[int, float]
+_VALUE = itemgetter(1)
 # A character of an axis is no wider than this, in units of the drawing.
 _CHARACTER = 6.6
 # The same in a narrow drawing on a telephone.
@@ -80,7 +82,7 @@ class Chart:
         """Returns a description with one sentence per line."""
         parts = []
         for series in self.series:
-            values = [value for _, value in series.points]
+            values = list(map(_VALUE, series.points))
             if not values:
                 parts.append(f"{series.name}: no data.")
                 continue
@@ -97,11 +99,11 @@ class Chart:
         rows: dict[int, list[float | None]] = {}
         start = self.table_start or (lambda at_ms: at_ms - at_ms % self.table_step_ms)
         for at, series in enumerate(self.series):
-            for time_ms, value in series.points:
-                bucket = start(time_ms)
-                row = rows.setdefault(bucket, [None] * len(self.series))
-                known = row[at]
-                row[at] = value if known is None else max(known, value)
+            for begin, points in itertools.groupby(
+                series.points, lambda point: start(point[0])
+            ):
+                row = rows.setdefault(begin, [None] * len(self.series))
+                row[at] = max(map(_VALUE, points))
         return [
             (self.tick(t), ["no data" if v is None else self.say(v) for v in row])
             for t, row in sorted(rows.items())
@@ -222,7 +224,8 @@ class Chart:
             )
 
     def _ceiling(self) -> float:
-        highest = max((v for s in self.series for _, v in s.points), default=0.0)
+        values = (map(_VALUE, series.points) for series in self.series)
+        highest = max(itertools.chain.from_iterable(values), default=0.0)
         return nice_ceiling(max(highest, self.limit or 0.0, self.least_top))
 
 
@@ -294,19 +297,19 @@ def _thinned(points: Sequence[Point], column_ms: float) -> Sequence[Point]:
     kept: list[Point] = []
     for _, group in itertools.groupby(points, lambda point: point[0] // column_ms):
         own = list(group)
-        low, high = (pick(own, key=lambda point: point[1]) for pick in (min, max))
-        kept += sorted({own[0], low, high, own[-1]})
+        kept += sorted({own[0], min(own, key=_VALUE), max(own, key=_VALUE), own[-1]})
     return kept
 
 
 def _runs(points: Sequence[Point], gap_ms: int) -> list[list[Point]]:
-    runs: list[list[Point]] = []
-    for point in points:
-        if runs and point[0] - runs[-1][-1][0] <= gap_ms:
-            runs[-1].append(point)
-        else:
-            runs.append([point])
-    return runs
+    listed = list(points)
+    gaps = [
+        at
+        for at, (before, point) in enumerate(itertools.pairwise(listed), 1)
+        if point[0] - before[0] > gap_ms
+    ]
+    edges = itertools.pairwise([0, *gaps, len(listed)])
+    return [listed[begin:end] for begin, end in edges if begin < end]
 
 
 def begin_drawing(

@@ -169,5 +169,5 @@ async def test_few_lines_are_asked_for_at_once_but_all_of_them() -> None:
         asked[query.every_ms is not None] += where.values
     ids = [line.id for line in lines]
     assert asked[True] == ids
-    # Of this month and the one before.
-    assert sorted(asked[False]) == sorted(ids * 2)
+    # Of this month, the one before, and their sizes.
+    assert sorted(asked[False]) == sorted(ids * 3)

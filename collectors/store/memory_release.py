@@ -18,7 +18,7 @@ from collectors.store.answer_series import AnswerSeries, query_series
 from collectors.store.query import Query, Row, Store
 
 # Giving memory back takes as much processor time as a small query.
-_MOST_GROWTH_BYTES = 16_000_000
+_MOST_GROWTH_BYTES = 20_000_000
 _STATM = Path("/proc/self/statm")
 
 
