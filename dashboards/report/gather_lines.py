@@ -1,5 +1,5 @@
-"""Queries lines for a report, their hours a few lines and a month at a time: all hours
-of a council together would be much memory."""
+"""Queries lines for a report, some at a time and their hours a month at a time: all
+values of a council together would be much memory."""
 
 from __future__ import annotations
 
