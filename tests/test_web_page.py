@@ -102,8 +102,11 @@ def test_planned_maintenance_is_shown_while_it_lasts() -> None:
 def test_poor_calls_are_shown_with_their_most_frequent_cause() -> None:
     with page_client() as client:
         text = page_text(client.get("/").text).replace("&#39;", "'")
-    assert re.search(r"Moor Broadband provider .{0,40}% mostly the provider's", text)
-    assert re.search(r"Home place .{0,40}% mostly the Wi-Fi", text)
+    assert re.search(
+        r"Moor Broadband provider .{0,40}% of about 25 tests mostly the provider's",
+        text,
+    )
+    assert re.search(r"Home place .{0,40}% of about 55 tests mostly the Wi-Fi", text)
 
 
 def test_a_group_with_too_few_laptops_is_hidden_and_not_shown_as_zero() -> None:
