@@ -7,7 +7,7 @@ import itertools
 from array import array
 from collections.abc import Iterable, Iterator, Sequence, Set
 from math import isnan, nan
-from operator import mul
+from operator import eq, mul
 from typing import overload
 
 from collectors.store.answer_series import AnswerSeries
@@ -106,7 +106,7 @@ class HourPoints(Sequence[Point]):
     __hash__ = None  # type: ignore[assignment]
 
     def __len__(self) -> int:
-        return len(self._values) - sum(map(isnan, self._values))
+        return sum(map(eq, self._values, self._values))
 
     def __bool__(self) -> bool:
         return bool(self._values)
@@ -123,10 +123,8 @@ class HourPoints(Sequence[Point]):
     def __iter__(self) -> Iterator[Point]:
         times_ms = itertools.count(self._first * HOUR_MS, HOUR_MS)
         points = zip(times_ms, self._values, strict=False)
-        # A sum with any NaN is NaN. Most lines have every hour.
-        if isnan(sum(self._values)):
-            return (point for point in points if not isnan(point[1]))
-        return points
+        # NaN is not equal to itself.
+        return itertools.compress(points, map(eq, self._values, self._values))
 
 
 def _absent(hours: int) -> array[float]:
@@ -156,11 +154,22 @@ class LineHours:
             up if up > down or isnan(down) else down
             for down, up in zip(downs, ups, strict=True)
         ]
-        columns = values["up_mean"], values["up_count"], values["carrying_max"]
-        if self._add_whole(times_ms, uses, *columns):
-            return
-        for time_ms, use, is_up, count, carrying in zip(
-            times_ms, uses, *columns, strict=True
+        columns = uses, values["up_mean"], values["up_count"], values["carrying_max"]
+        for begin, end in _runs(times_ms):
+            run = [column[begin:end] for column in columns]
+            if not self._add_whole(times_ms[begin:end], *run):
+                self._add_each(times_ms[begin:end], *run)
+
+    def _add_each(
+        self,
+        times_ms: Sequence[int],
+        uses: Sequence[float],
+        is_up: Sequence[float],
+        counts: Sequence[float],
+        carrying: Sequence[float],
+    ) -> None:
+        for time_ms, use, ratio, count, carried in zip(
+            times_ms, uses, is_up, counts, carrying, strict=True
         ):
             if not self.observed.add(time_ms):
                 # An hour occurs twice if the line's supplier or role changed in it.
@@ -168,13 +177,13 @@ class LineHours:
             if not isnan(use):
                 self.points.add(time_ms, use)
                 self.busy += use > BUSY_RATIO
-            if not isnan(is_up):
+            if not isnan(ratio):
                 polls = 0.0 if isnan(count) else count
                 self._polls += polls
-                self._polls_up += polls * is_up
-                if is_up < 1:
+                self._polls_up += polls * ratio
+                if ratio < 1:
                     self.down_at.add(time_ms)
-            if carrying > 0:
+            if carried > 0:
                 self.carrying_at.add(time_ms)
 
     def _add_whole(
@@ -185,11 +194,9 @@ class LineHours:
         counts: Sequence[float],
         carrying: Sequence[float],
     ) -> bool:
-        """Adds hours without gaps that follow the others and have all values, as nearly
-        all do, in a third of the time. Returns whether it did."""
+        """Adds hours that follow one another and all others, and have all values, as
+        nearly all do, in a third of the time. Returns whether it did."""
         hours = len(times_ms)
-        if not hours or times_ms[-1] - times_ms[0] != (hours - 1) * HOUR_MS:
-            return False
         # A sum with any NaN is NaN.
         if isnan(sum(uses) + sum(is_up) + sum(counts)):
             return False
@@ -209,3 +216,13 @@ class LineHours:
                 if carried > 0:
                     self.carrying_at.add(time_ms)
         return True
+
+
+def _runs(times_ms: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yields from where to where the hours follow one another."""
+    gaps = [
+        at
+        for at, (before_ms, after_ms) in enumerate(itertools.pairwise(times_ms), 1)
+        if after_ms - before_ms != HOUR_MS
+    ]
+    return itertools.pairwise((0, *gaps, len(times_ms)) if times_ms else ())
