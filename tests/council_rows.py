@@ -237,9 +237,16 @@ def other_rows(council: Estate, at: int) -> Iterator[Sample]:
     yield Sample(
         "self_reader",
         {**process, "reader": "store"},
-        {"lag_s": 1.5, "passed_rows": 1, "aside_rows": 0, "failures": 0},
+        {
+            "lag_s": 1.5,
+            "passed_rows": 1,
+            "aside_rows": 0,
+            "failures": 0,
+            "newer_logs": 0,
+        },
         at,
     )
+    yield Sample("self_clock", {**process}, {"trusted": 1, "ahead_s": 0.0}, at)
     yield Sample(
         "self_ingest",
         {**process, "transport": "https"},

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 from group_rows import (
-    PERIOD_MS,
+    END_MS,
     T0_MS,
     agent_rows,
     calls,
@@ -35,7 +35,7 @@ def test_a_vpn_that_is_up_has_the_name_of_its_product() -> None:
 def vpn_results(agents: Iterable[int], **fields: Value) -> dict[str, Value]:
     """The figures of all laptops, of one result of the VPN each."""
     rows = results(agents, "vpn", {"outcome": "ok", "up": 1, **fields}, T0_MS)
-    samples = window_of(rows, T0_MS).samples(T0_MS + PERIOD_MS)
+    samples = window_of(rows, T0_MS).samples(END_MS)
     return next(s.fields for s in samples if s.tags["by"] == "all")
 
 
@@ -68,7 +68,7 @@ def test_how_long_a_vpn_takes_to_connect_needs_enough_laptops_that_connected() -
         *results(range(9), "vpn", {**up, "connect_s": 6.0}, T0_MS),
         *results(range(9, 40), "vpn", up, T0_MS),
     ]
-    for sample in window_of(some, T0_MS).samples(T0_MS + PERIOD_MS):
+    for sample in window_of(some, T0_MS).samples(END_MS):
         assert "vpn_connect_p50_s" not in sample.fields
         assert sample.fields["vpn_up_ratio"] == 1.0
 
@@ -85,7 +85,7 @@ def test_a_laptop_whose_vpn_reconnected_twice_counts_once_and_in_no_office() -> 
         Sample(row.measurement, {**row.tags, "place": "office"}, row.fields, T0_MS)
         for row in results(range(100, 130), "vpn", {**up, "reconnects": 9}, T0_MS)
     ]
-    samples = window_of([*rows, *office], T0_MS).samples(T0_MS + PERIOD_MS)
+    samples = window_of([*rows, *office], T0_MS).samples(END_MS)
     shown = {(s.tags["by"], s.tags["group"]): s.fields for s in samples}
     assert shown["all", "all"]["vpn_reconnected_ratio"] == pytest.approx(10 / 40)
     assert shown["all", "all"]["reconnect_laptops"] == 40
@@ -104,7 +104,7 @@ def test_laptops_in_offices_do_not_lower_the_share_of_vpns_that_are_up() -> None
     window = window_of([*results(range(12), "vpn", up, T0_MS), *office], T0_MS)
     shares = {
         (sample.tags["by"], sample.tags["group"]): sample.fields.get("vpn_up_ratio")
-        for sample in window.samples(T0_MS + PERIOD_MS)
+        for sample in window.samples(END_MS)
     }
     assert shares["place", "home"] == 1.0
     assert shares["all", "all"] == 1.0

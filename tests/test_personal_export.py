@@ -87,9 +87,9 @@ async def planted(root: Path) -> tuple[str, str]:
         Erasures(root / "store").request(agent, now_ms - 1, done=True)
         bodies.put(b'{"agent": "' + agent.encode(), "malformed", now_ms)
         users.append(f"{agent}:$7$101$salt$hash\n")
-        written.begin("token t", f"key of {agent}", b"", now_ms)
+        written.begin("token t", f"key-of-{agent}", b"", now_ms)
         written.end(
-            "token t", f"key of {agent}", WrittenAnswer(200, {}, agent.encode())
+            "token t", f"key-of-{agent}", WrittenAnswer(200, {}, agent.encode())
         )
     (root / "broker" / "users").write_text("".join(users))
     return her.agent, other.agent

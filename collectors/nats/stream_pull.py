@@ -82,8 +82,8 @@ class StreamPull:
             begun_s = time.monotonic()
             try:
                 chunk = await self._reader.read(_AT_ONCE_ROWS, _WAIT_S)
-            except Newer as newer:
-                self._failures.failed(newer, node=self._node)
+            except Newer:
+                # The log is named once, where it was read.
                 await asyncio.sleep(_RETRY_S)
                 continue
             if chunk is None:

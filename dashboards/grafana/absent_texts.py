@@ -31,6 +31,7 @@ NOTHING = {
     "self_agents": "No laptop is enrolled",
     "self_calls": "No process reads Microsoft's record of calls",
     "self_certificate": "No certificate is set",
+    "self_clock": "No process reports",
     "self_disk": "No process reports",
     "self_dmz": "There is no DMZ node",
     "self_dmz_node": "There is no DMZ node",

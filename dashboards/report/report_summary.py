@@ -276,14 +276,13 @@ def home_and_office(content: ReportContent) -> str:
 
 
 def counted_calls(group: report_figures.GroupFigures) -> str:
-    """Returns `1,204 calls in 210 quarter-hours on 22 days`."""
+    """Returns `1,204 calls on 22 days`."""
     return f"{counted(group.calls, 'call')} {behind(group)}"
 
 
 def behind(group: report_figures.GroupFigures) -> str:
-    """Returns `in 210 quarter-hours on 22 days`."""
-    quarters = counted(group.windows, "quarter-hour")
-    return f"in {quarters} on {counted(group.days, 'day')}"
+    """Returns `on 22 days`."""
+    return f"on {counted(group.days, 'day')}"
 
 
 def promise_parts(content: ReportContent) -> list[PromisePart]:

@@ -24,6 +24,7 @@ from dashboards.grafana.boards.counter_tables import (
     TRAP_COUNTS,
     TRAPS,
 )
+from dashboards.grafana.boards.machine_panels import MACHINES
 from dashboards.grafana.boards.nats_panels import SEVERAL_MACHINES
 from dashboards.grafana.boards.newest_rows import newest_rows
 from dashboards.grafana.boards.notification_panels import CHANNELS, IS_HEARD
@@ -363,6 +364,7 @@ TOWPATH_ITSELF = Board(
         BoardRow("Journal, store and disks", (LAG, LOSSES, JOURNAL, COMMIT_TIME)),
         BoardRow("Disks and notifications", (DISKS, CHANNELS)),
         SEVERAL_MACHINES,
+        MACHINES,
         BoardRow("Certificates", (CERTIFICATES,), collapsed=True),
         BoardRow("Laptops", (INGEST, AGENTS), collapsed=True),
         BoardRow("Microsoft's record of calls", (READING, COUNTS), collapsed=True),
