@@ -130,7 +130,7 @@ class PushHistories(RuleBasedStateMachine):
 
 
 PushHistories.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=30,
     stateful_step_count=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
