@@ -72,9 +72,9 @@ def _groups() -> Iterator[Sample]:
 
 
 def _history() -> Iterator[Sample]:
-    """Thirty days of all laptops: in each hour one window with few calls and one with
+    """Ten days of all laptops: in each hour one window with few calls and one with
     many."""
-    for at in range(END_MS - 30 * 24 * HOUR_MS, END_MS, HOUR_MS):
+    for at in range(END_MS - 10 * 24 * HOUR_MS, END_MS, HOUR_MS):
         yield _group("all", "all", at, **_calls(*FEW))
         yield _group("all", "all", at + HOUR_MS // 2, **_calls(*MANY))
 
@@ -208,8 +208,8 @@ def test_graphs_of_many_groups_draw_the_eight_worst(influx: Influx) -> None:
 
 
 @pytest.mark.service
-@pytest.mark.parametrize(("days", "interval"), [(1, "5m"), (30, "2h")])
-def test_shares_over_a_month_are_weighted_as_those_of_a_day(
+@pytest.mark.parametrize(("days", "interval"), [(1, "5m"), (10, "2h")])
+def test_shares_over_ten_days_are_weighted_as_those_of_a_day(
     influx: Influx, days: int, interval: str
 ) -> None:
     title = "When were calls poor everywhere?"
@@ -223,7 +223,7 @@ def test_shares_over_a_month_are_weighted_as_those_of_a_day(
         return
     # The first and the last bucket may have only one of two windows.
     assert values[1:-1] == pytest.approx([POOR] * (len(values) - 2))
-    assert len(values) >= 30 * 12
+    assert len(values) >= 10 * 12
 
 
 @pytest.mark.service
