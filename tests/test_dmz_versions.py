@@ -71,8 +71,12 @@ async def test_a_node_that_is_upgraded_first_loses_nothing_and_stops_no_other(
             assert [(log["event"], log["log"]) for log in said] == [
                 ("journal_newer", "new")
             ]
-            stream = JournalStreams(place.connection).stream("new")
-            [warning] = await nats_trial._judge_version(place.connection, stream, "new")
+            streams = JournalStreams(place.connection)
+            stream = streams.stream("new")
+            last_seq = (await streams.info(stream))["state"]["last_seq"]
+            [warning] = await nats_trial._judge_version(
+                place.connection, stream, "new", last_seq
+            )
             assert "the log new has frames of version 2" in warning
         # The inside is upgraded.
         newer(monkeypatch, writes=2, reads=2)

@@ -204,12 +204,11 @@ def clock_sentences(server: str, ahead_s: float) -> Iterator[str]:
 
 
 async def _judge_version(
-    connection: NatsConnection, stream: str, log: str
+    connection: NatsConnection, stream: str, log: str, last_seq: int
 ) -> list[str]:
     """If a newer version of Towpath writes this log: nothing here reads it."""
     try:
-        state = (await connection.jetstream.stream_info(stream)).state
-        message = await connection.jetstream.get_msg(stream, state.last_seq)
+        message = await connection.jetstream.get_msg(stream, last_seq)
     except NATS_FAILURES:
         # It is empty, or this user may only read what is delivered.
         return []
@@ -229,10 +228,13 @@ async def _judge_streams(connection: NatsConnection, max_days: int) -> list[str]
     found: list[str] = []
     with contextlib.suppress(*NATS_FAILURES):
         for log in await streams.logs():
-            settings = (await streams.info(streams.stream(log)))["config"]
-            subject = streams.subject(log)
-            found += stream_differences(settings, subject, max_days, config.replicas)
-            found += await _judge_version(connection, streams.stream(log), log)
+            stream, subject = streams.stream(log), streams.subject(log)
+            info = await streams.info(stream)
+            found += stream_differences(
+                info["config"], subject, max_days, config.replicas
+            )
+            last_seq = info["state"]["last_seq"]
+            found += await _judge_version(connection, stream, log, last_seq)
         there = set(await streams.names())
         for name in streams.others:
             if name in there:
