@@ -333,7 +333,7 @@ class IngestConfig(StrictModel):
                 "for one of them"
             )
         for name, node in self.dmz_nodes.items():
-            node.call(f"ingest.dmz_nodes.{name}")
+            node.set_table(f"ingest.dmz_nodes.{name}")
         for name, node in self.site_nodes.items():
-            node.call(f"ingest.site_nodes.{name}")
+            node.set_table(f"ingest.site_nodes.{name}")
         return self

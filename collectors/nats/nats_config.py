@@ -32,11 +32,11 @@ class NatsConfig(StrictModel):
 
     @property
     def table(self) -> str:
-        """The table of the settings that this is, for sentences."""
+        """The table of the settings that this is read from, for messages."""
         return self._table
 
-    def call(self, table: str) -> None:
-        """Its table, if that is not `[nats]`."""
+    def set_table(self, table: str) -> None:
+        """Names the table that this is read from, if that is not `[nats]`."""
         self._table = table
 
     @model_validator(mode="after")
