@@ -161,9 +161,7 @@ class AlertEngine:
         """Evaluates and notifies from now on, from what the file says."""
         async with self._turn, contextlib.AsyncExitStack() as stack:
             now_ms = self._now_ms()
-            await self._in_thread(self._alert_store.make_due, now_ms)
-            states = await self._in_thread(self._alert_store.states)
-            self._states = states_by(states, now_ms)
+            self._states = await self._in_thread(self._alert_store.make_due, now_ms)
             self._shown = await self._in_thread(self._alert_store.open_alerts)
             self._baseline.load(await self._in_thread(self._alert_store.first_seen))
             await stack.enter_async_context(self._delivery)

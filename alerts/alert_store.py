@@ -231,12 +231,14 @@ class AlertStore:
             self._file.write(work)
         return [(episode, send) for episode, _, send in sends]
 
-    def make_due(self, now_ms: int) -> None:
-        """Corrects what was noted by a clock that was ahead."""
+    def make_due(self, now_ms: int) -> dict[str, AlertState]:
+        """Corrects what was noted by a clock that was ahead. Returns the states that
+        stay, without times after `now_ms`."""
         states = self.states()
         kept = states_by(states, now_ms)
         left_out = {key: state for key, state in states.items() if key not in kept}
         self._file.write(lambda db: make_due(db, left_out, now_ms))
+        return kept
 
     def delete_old(self, now_ms: int) -> None:
         """Deletes alerts and notifications older than what is kept."""

@@ -152,11 +152,11 @@ class Delivery:
                 "notifications_held", channel=channel, count=len(due), until_ms=free_ms
             )
             return False
+        old_by_ms = self._bounded(now_ms)
         expired = [
             entry
             for entry in entries
-            if entry.tries
-            and self._bounded(now_ms) - entry.due_ms > _GIVE_UP_MS[entry.kind]
+            if entry.tries and old_by_ms - entry.due_ms > _GIVE_UP_MS[entry.kind]
         ]
         if expired:
             await self._in_thread(self._outbox.give_up, expired, "gave up", now_ms)
