@@ -19,7 +19,7 @@ from alerts.alert_config import AlertConfig
 from alerts.alert_rows import AlertRepeats
 from alerts.alert_store import AlertStore, CycleChanges
 from alerts.baseline_keeper import BaselineKeeper
-from alerts.clock_set_back import FUTURE_MS, ClockSteps, alerts_by, states_by
+from alerts.clock_set_back import FUTURE_MS, alerts_by, states_by
 from alerts.cycle import run_cycle
 from alerts.engine_inputs import EngineInputs
 from alerts.escalator import Escalator
@@ -42,6 +42,7 @@ from alerts.window import Window
 from alerts.window_warmup import warm_up
 from collectors.background_tasks import BackgroundTasks
 from collectors.batch import Batch
+from collectors.clock_steps import ClockSteps
 from collectors.experience.groups import LEAST
 from collectors.failure_log import FailureLog
 from collectors.journal import reader_sample

@@ -10,15 +10,10 @@ import sqlite3
 from collections.abc import Mapping
 
 import msgspec
-import structlog
 
 from alerts.alert import Alert
 from alerts.evaluation.alert_states import AlertState
-from probes.wire.clock import MonotonicClock, WallClock, steady_s
 
-_log = structlog.get_logger()
-# Time servers make smaller steps now and then; the engine waits for that long.
-_STEP_MS = 60_000
 # Clocks of other machines that write to the journal differ by less.
 FUTURE_MS = 600_000
 # No attempt is later than that, and no digest; what waits for opening hours may be.
@@ -36,28 +31,6 @@ _TIMES = (
     "paged_ms",
     "renamed_ms",
 )
-
-
-class ClockSteps:
-    """Notices that the wall clock was set back, by a clock that nobody sets."""
-
-    def __init__(
-        self, now_ms: WallClock, monotonic_s: MonotonicClock = steady_s
-    ) -> None:
-        self._now_ms, self._monotonic_s = now_ms, monotonic_s
-        self._offset_ms = self._offset()
-
-    def was_set_back(self) -> bool:
-        """True once after each step of more than a minute."""
-        offset_ms = self._offset()
-        by_ms, self._offset_ms = self._offset_ms - offset_ms, offset_ms
-        if by_ms <= _STEP_MS:
-            return False
-        _log.warning("clock_set_back", by_s=round(by_ms / 1000))
-        return True
-
-    def _offset(self) -> float:
-        return self._now_ms() - self._monotonic_s() * 1000
 
 
 def states_by(states: Mapping[str, AlertState], now_ms: int) -> dict[str, AlertState]:

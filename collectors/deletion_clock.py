@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from collectors.background_tasks import BackgroundTasks
+from collectors.clock_steps import ClockSteps
 from collectors.failure_log import FailureLog
 from collectors.wake_times import repeat_with_others
 from probes.wire.atomic_file import replace_file
@@ -35,8 +36,6 @@ MOST_AHEAD_MS = 7 * DAY_MS
 LEAST_LAPTOPS = 3
 _MOST_LAPTOPS = 100
 _AGREE_MS = DAY_MS
-# A larger step means that what laptops' clocks showed was about another clock.
-_STEP_MS = 60_000
 _LOOK_S = 60.0
 _NOTE_MS = 600_000
 
@@ -75,7 +74,7 @@ class DeletionClock:
         self._lock = threading.Lock()
         self._trusted_ms: int | None = None
         self._at_s, self._noted_ms, self._ahead_ms = 0.0, 0, 0
-        self._offset_ms = 0.0
+        self._steps = ClockSteps(now_ms, monotonic_s)
         self._laptops: OrderedDict[str, int] = OrderedDict()
         self._distrust = FailureLog("clock_not_trusted", "clock_trusted_again")
         self._note_failures = FailureLog("clock_not_noted")
@@ -176,10 +175,9 @@ class DeletionClock:
         return abs(statistics.median(self._laptops.values())) <= _AGREE_MS
 
     def _forget_if_set(self) -> None:
-        offset_ms = self._now_ms() - self._monotonic_s() * 1000
-        if abs(offset_ms - self._offset_ms) > _STEP_MS:
+        # What laptops' clocks showed was compared with the clock as it was then.
+        if self._steps.was_set():
             self._laptops.clear()
-        self._offset_ms = offset_ms
 
 
 def sentence(clock_ms: int, trusted_ms: int) -> str:

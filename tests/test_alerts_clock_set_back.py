@@ -17,9 +17,10 @@ from running_engine import (
 from waiting import until
 
 from alerts.alert_access import open_alerts
-from alerts.clock_set_back import ClockSteps, states_by
+from alerts.clock_set_back import states_by
 from alerts.evaluation.alert_states import AlertState
 from alerts.rule_files import Rules
+from collectors.clock_steps import ClockSteps
 from collectors.journal import Journal
 from probes.wire.clock import wall_ms
 
