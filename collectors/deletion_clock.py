@@ -1,8 +1,9 @@
 """`DeletionClock`: the time by which data is old enough to be deleted.
 
 If this machine's clock is set years ahead, everything that is kept for a time would be
-deleted within the hour. So a clock that runs further ahead than it can is not trusted:
-what is deleted by its age waits, until somebody or the laptops' own clocks confirm it.
+deleted within the hour. So a clock that has jumped ahead is not trusted: nothing is
+deleted by its age until an operator (`towpath clock --trust`) or the laptops' own
+clocks confirm the time.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ _NOTE_MS = 600_000
 
 
 DeletionBound = Callable[[int], int]
-"""Returns that time, or an earlier one by which data is deleted: `bounded`."""
+"""The time on the wall clock → the time by which data is deleted, which is the same
+or earlier: `DeletionClock.bounded`."""
 
 
 def as_it_is(now_ms: int) -> int:
@@ -108,8 +110,8 @@ class DeletionClock:
             expected_ms = self._compare()
             return min(now_ms, expected_ms) if self._ahead_ms else now_ms
 
-    def hear(self, agent: str, clock_ms: int) -> None:
-        """Notes what the own clock of a laptop shows that has signed in."""
+    def note_laptop(self, agent: str, clock_ms: int) -> None:
+        """Notes the time on the clock of a laptop, which has signed in."""
         with self._lock:
             self._forget_if_set()
             self._laptops[agent] = self._now_ms() - clock_ms
@@ -132,7 +134,7 @@ class DeletionClock:
             noted_ms = read_note(self._file) if self._ahead_ms else None
             wall_ms = self._now_ms()
             if noted_ms is not None and abs(wall_ms - noted_ms) <= MOST_AHEAD_MS:
-                # Confirmed by the command, or by what another process heard.
+                # Confirmed by the command, or to another process by laptops.
                 self._trust(wall_ms)
             expected_ms = self._compare()
             if self._ahead_ms:

@@ -143,9 +143,9 @@ async def test_three_laptops_confirm_a_clock_for_every_process(tmp_path: Path) -
     async with machine.clock() as ingest, machine.clock() as store:
         # One laptop that reports often is still one.
         for agent in ("a", "b", "b", "b"):
-            ingest.hear(agent, machine.wall_ms - 20_000)
+            ingest.note_laptop(agent, machine.wall_ms - 20_000)
         assert ingest.ms() == NOW_MS
-        ingest.hear("c", machine.wall_ms + 40_000)
+        ingest.note_laptop("c", machine.wall_ms + 40_000)
         assert ingest.ms() == machine.wall_ms
         await ingest.look()
         await store.look()
@@ -155,14 +155,14 @@ async def test_three_laptops_confirm_a_clock_for_every_process(tmp_path: Path) -
 async def test_laptops_that_have_another_date_confirm_nothing(machine: Machine) -> None:
     async with machine.clock() as clock:
         for agent in "abcde":
-            clock.hear(agent, machine.wall_ms)
+            clock.note_laptop(agent, machine.wall_ms)
         # They agreed with the clock as it was before it was set.
         machine.wall_ms += 4 * YEAR_MS
         assert clock.ms() == NOW_MS
         for agent in "abcde":
-            clock.hear(agent, NOW_MS)
+            clock.note_laptop(agent, NOW_MS)
         # One whose clock is as wrong does not outvote them.
-        clock.hear("f", machine.wall_ms)
+        clock.note_laptop("f", machine.wall_ms)
         assert clock.ms() == NOW_MS
 
 

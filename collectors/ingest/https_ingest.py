@@ -87,7 +87,7 @@ class HttpsIngest:
     if it is not given; `policy` returns what laptops are to measure, if that is not in
     the settings. `wait_for_broker` returns when the MQTT broker knows
     every enrolled laptop: an enrolment is answered after that. `freezes` returns the
-    times without speed tests. `clock` hears what laptops' own clocks show.
+    times without speed tests. `clock` is given the time on laptops' own clocks.
     """
 
     def __init__(
@@ -250,7 +250,7 @@ class HttpsIngest:
             self._registry.mark_seen(sender.agent, self._now_ms())
             shown_s = http_date_s(request.headers.get("date", ""))
             if self._clock is not None and shown_s is not None:
-                self._clock.hear(sender.agent, round(shown_s * 1000))
+                self._clock.note_laptop(sender.agent, round(shown_s * 1000))
         version = self._policies.version(sender)
         return json_answer(msgspec.structs.replace(receipt, policy=version))
 
