@@ -35,7 +35,8 @@ _TIMES = (
 
 def states_by(states: Mapping[str, AlertState], now_ms: int) -> dict[str, AlertState]:
     """The states without times after `now_ms`. What began later and paged nobody is
-    left out: it begins again. The beginning of the others is their name. Pure."""
+    left out: it begins again. The others keep their beginning, which names their
+    episode. Pure."""
     return {
         key: _state_by(state, now_ms)
         for key, state in states.items()

@@ -16,7 +16,7 @@ async def append_unsent(
     failures: FailureLog,
     now_ms: int,
 ) -> None:
-    """Those that fail stay in the alert store and go with the next."""
+    """Rows that fail stay in the alert store and go with the next ones."""
     unsent = await in_thread(store.unsent_samples)
     if not unsent:
         return

@@ -63,7 +63,7 @@ def parse_network(text: str) -> Network | None:
 
 
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Returns the networks of the texts that are one."""
+    """Returns the networks; texts that are none are left out."""
     parsed = map(parse_network, texts)
     return tuple(network for network in parsed if network is not None)
 

@@ -48,8 +48,9 @@ def schedule_events(
     zone: ZoneInfo,
 ) -> EventSchedule:
     """The events of all calendars by room. One that is in several calendars counts
-    once. One of whole days in `zone` says nothing of when people meet: with it a room
-    that is dark at night would page, and the committee of that evening have no card."""
+    once. One of whole days in `zone` is left out, as it does not show when people meet:
+    a room that is dark at night would page, and a committee that evening would have no
+    card."""
     labels = list(_labels(estate))
     placed: dict[str, set[RoomEvent]] = {}
     unplaced: dict[str, None] = {}
@@ -89,8 +90,8 @@ def _is_of_whole_days(event: CalendarEvent, zone: ZoneInfo) -> bool:
 
 
 def event_at(events: Iterable[RoomEvent], now_ms: int) -> RoomEvent | None:
-    """The event that is there, the one that began last if there are several; else the
-    next. A room may be booked all afternoon for the committee in the evening."""
+    """The current event, the one that began last if there are several; else the next.
+    A room may be booked all afternoon for the committee in the evening."""
     running = [e for e in events if e.start_ms <= now_ms < e.end_ms]
     if running:
         return max(running, key=lambda event: (event.start_ms, event.end_ms))

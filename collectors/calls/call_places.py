@@ -1,4 +1,4 @@
-"""Finds where a person was during a call, from addresses that are not kept. Pure.
+"""Finds out where a person was during a call. It keeps no addresses. Pure.
 
 Homes use the same private networks as offices. So if the council's own addresses to
 the internet are known (`calls.egress`), an end that Microsoft saw from another address

@@ -1,8 +1,9 @@
 """A journal whose kind was changed: readers first read what is left in the earlier
 journal, then the present one.
 
-A reader saves its positions in both journals as one map, so that it goes on exactly
-where it was. In this map the names of the earlier journal's logs begin with `EARLIER`.
+A reader saves its positions in both journals as one map, so that it continues exactly
+where it stopped. In that map `EARLIER` precedes the name of each log of the earlier
+journal.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _CLOSE_S = 3.0
 _FLUSH_S = 2.0
 _LOOK_ANSWER_S = 3.0
 _UNANSWERED = 2
-# What a slow or broken line raises. A request without an answer fails by itself.
+# Errors of a slow or broken connection. Requests have timeouts of their own.
 _ENDED = (
     errors.StaleConnectionError,
     errors.FlushTimeoutError,

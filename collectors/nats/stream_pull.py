@@ -83,7 +83,7 @@ class StreamPull:
             try:
                 chunk = await self._reader.read(_AT_ONCE_ROWS, _WAIT_S)
             except Newer:
-                # The log is named once, where it was read.
+                # The reader has logged which log waits.
                 await asyncio.sleep(_RETRY_S)
                 continue
             if chunk is None:

@@ -1,9 +1,10 @@
 """Echoes a browser's test stream over WebSocket, as a call would flow: small messages,
 fifty a second, each sent back as it came.
 
-A browser can send no UDP of its own. TCP sends a lost packet again, soon enough that it
-need not be late; but the system counts that. A browser that has sent all sends the text
-`end` and gets what was lost: `{"down": 0.02, "up": 0.0}`, null if it is not known.
+A browser can send no UDP of its own. TCP sends a lost packet again, often soon enough
+that it is not late, but the operating system counts it. When a browser has sent all
+messages it sends the text `end`, and gets the shares of packets that were lost:
+`{"down": 0.02, "up": 0.0}`, null if they are not known.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ PATH, SUBPROTOCOL, TEST = "/towpath/call", "towpath.call.v1", "call"
 MOST_SECONDS, MOST_MESSAGES, LARGEST_BYTES = 20.0, 1000, 1200
 END = b"end"
 _EVERY_MS = 20
-# Too few to tell anything.
+# With fewer packets a share says nothing.
 _LEAST_SEGMENTS = 20
 # More that wait are no call, or the browser reads nothing.
 _MOST_WAITING = 100
 
 
 class BusyCall:
-    """Tells a browser that there is no place: it cannot read why a connection was
-    refused, but why it was closed."""
+    """Closes a connection because there is no place. A browser can read why one was
+    closed, but not why one was refused."""
 
     def __init__(self, connection: TestConnection) -> None:
         self._connection = connection
@@ -76,7 +77,7 @@ class CallEcho:
 
     def _lost(self) -> str:
         after = None if self._socket is None else tcp_info(self._socket)
-        # A proxy on this machine is all that this connection leads to.
+        # This connection leads to a proxy on this machine, not to the browser.
         is_near = is_loopback_name(str(self._connection.remote_address[0]))
         down, up = None, None
         if self._before is not None and after is not None and not is_near:
@@ -115,8 +116,9 @@ def lost_ratios(before: TcpInfo, after: TcpInfo) -> tuple[float | None, float | 
     """Estimates the shares of packets that were lost to the browser and from it, during
     a call. None if too few were sent. Pure.
 
-    Those to it were sent again, and not in vain. Of those from it we see what comes
-    after a gap: one packet every 20 ms, until the one that is missing was sent again.
+    Packets to the browser that were lost are those sent again, less those that had
+    arrived already. Packets from it that were lost are estimated from those that come
+    out of order: one every 20 ms, until the missing one is sent again.
     """
     sent = after.data_segments_out - before.data_segments_out
     again = after.sent_again - before.sent_again

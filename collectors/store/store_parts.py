@@ -87,8 +87,8 @@ def whole_sets(known: Collection[StorePart]) -> list[list[StorePart]]:
 def first_positions(
     part: StorePart, saved: Mapping[StorePart, Positions]
 ) -> Positions | None:
-    """Returns where a part begins to read. If in doubt that is too early: a row that is
-    written again replaces itself.
+    """Returns where a part begins to read: rather too early than too late, as a row
+    that is written again replaces itself.
 
     `saved`: up to where each part has stored its rows, also those of another number
     of parts. What all parts of a number have stored needs no other.

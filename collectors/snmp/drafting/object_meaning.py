@@ -144,7 +144,7 @@ def meaning(mib_object: MibObject) -> ObjectMeaning | None:
         return None
     found = _measured(mib_object, words)
     if words[-1] == "position" and getattr(found, "class_", "percent") != "percent":
-        # For a valve it says how far it is open, for a probe where it is mounted.
+        # It may be how far a valve is open, or where a probe is mounted.
         return None
     if _contradicts(found, set(words)) or _is_doubtful(found, mib_object, words):
         return None
