@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence, Set
 from math import isnan, nan
 from operator import eq, mul
-from typing import overload
+from typing import NamedTuple, overload
 
 from collectors.store.answer_series import AnswerSeries
 from dashboards.chart import Point
@@ -131,6 +131,23 @@ def _absent(hours: int) -> array[float]:
     return array("d", (nan,)) * hours
 
 
+class _Columns(NamedTuple):
+    """Hours of one line as the store returns them; what is not there is NaN. `uses`:
+    of the busier direction; `up_ratios`: of so many `polls`; `carrying`: above 0 if it
+    carried more than keep-alives."""
+
+    times_ms: Sequence[int]
+    uses: Sequence[float]
+    up_ratios: Sequence[float]
+    polls: Sequence[float]
+    carrying: Sequence[float]
+
+    def part(self, begin: int, end: int) -> _Columns:
+        times_ms, uses, up_ratios, polls, carrying = self
+        at = slice(begin, end)
+        return _Columns(times_ms[at], uses[at], up_ratios[at], polls[at], carrying[at])
+
+
 class LineHours:
     """Hours of one line. `busy`: how many had a 95th percentile above 85% in either
     direction. `carrying_at`, `down_at`, `points`: as in `LineFigures`."""
@@ -149,28 +166,20 @@ class LineHours:
         """Adds hours that `report_queries.line_hours` asks for."""
         times_ms, values = series.times_ms, series.values
         downs, ups = values["down_use_ratio_p95"], values["up_use_ratio_p95"]
-        # What is not there is NaN, which is above nothing.
+        # NaN is above nothing.
         uses = [
             up if up > down or isnan(down) else down
             for down, up in zip(downs, ups, strict=True)
         ]
-        columns = uses, values["up_mean"], values["up_count"], values["carrying_max"]
+        up_ratios, polls = values["up_mean"], values["up_count"]
+        hours = _Columns(times_ms, uses, up_ratios, polls, values["carrying_max"])
         for begin, end in _runs(times_ms):
-            run = [column[begin:end] for column in columns]
-            if not self._add_whole(times_ms[begin:end], *run):
-                self._add_each(times_ms[begin:end], *run)
+            run = hours.part(begin, end)
+            if not self._add_whole(run):
+                self._add_each(run)
 
-    def _add_each(
-        self,
-        times_ms: Sequence[int],
-        uses: Sequence[float],
-        is_up: Sequence[float],
-        counts: Sequence[float],
-        carrying: Sequence[float],
-    ) -> None:
-        for time_ms, use, ratio, count, carried in zip(
-            times_ms, uses, is_up, counts, carrying, strict=True
-        ):
+    def _add_each(self, run: _Columns) -> None:
+        for time_ms, use, ratio, count, carried in zip(*run, strict=True):
             if not self.observed.add(time_ms):
                 # An hour occurs twice if the line's supplier or role changed in it.
                 continue
@@ -186,28 +195,22 @@ class LineHours:
             if carried > 0:
                 self.carrying_at.add(time_ms)
 
-    def _add_whole(
-        self,
-        times_ms: Sequence[int],
-        uses: Sequence[float],
-        is_up: Sequence[float],
-        counts: Sequence[float],
-        carrying: Sequence[float],
-    ) -> bool:
+    def _add_whole(self, run: _Columns) -> bool:
         """Adds hours that follow one another and all others, and have all values, as
         nearly all do, in a third of the time. Returns whether it did."""
+        times_ms, uses, up_ratios, polls, carrying = run
         hours = len(times_ms)
         # A sum with any NaN is NaN.
-        if isnan(sum(uses) + sum(is_up) + sum(counts)):
+        if isnan(sum(uses) + sum(up_ratios) + sum(polls)):
             return False
         if not self.observed.add_run(times_ms[0], hours):
             return False
         self.points.add_run(times_ms[0], array("d", uses))
         self.busy += sum(map(BUSY_RATIO.__lt__, uses))
-        self._polls = sum(counts, self._polls)
-        self._polls_up = sum(map(mul, counts, is_up), self._polls_up)
-        if min(is_up) < 1:
-            for time_ms, ratio in zip(times_ms, is_up, strict=True):
+        self._polls = sum(polls, self._polls)
+        self._polls_up = sum(map(mul, polls, up_ratios), self._polls_up)
+        if min(up_ratios) < 1:
+            for time_ms, ratio in zip(times_ms, up_ratios, strict=True):
                 if ratio < 1:
                     self.down_at.add(time_ms)
         is_whole = not isnan(sum(carrying)) and min(carrying) > 0
