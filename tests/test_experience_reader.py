@@ -70,11 +70,21 @@ def batch(first: int, time_ms: int, count: int = 12) -> Batch:
     return batch_samples(rows, "agent/x", time_ms)[0]
 
 
+def state_file(folder: Path) -> Path:
+    return folder / "state" / "groups.json"
+
+
+def save_state(folder: Path, text: str) -> None:
+    """Writes the state that a reader starts from."""
+    state_file(folder).parent.mkdir()
+    state_file(folder).write_text(text)
+
+
 @contextlib.asynccontextmanager
 async def running_reader(
     folder: Path, rows: ExperienceRows, clock: Clock
 ) -> AsyncIterator[ExperienceReader]:
-    state = folder / "state" / "groups.json"
+    state = state_file(folder)
     running = ExperienceReader(
         CONFIG, functools.partial(JournalReader, folder / "journal"), state, rows, clock
     )
@@ -129,10 +139,8 @@ async def test_no_window_is_shown_that_overlaps_one_of_another_length(
     tmp_path: Path,
 ) -> None:
     rows = ExperienceRows()
-    state = tmp_path / "state" / "groups.json"
-    state.parent.mkdir()
     # As an earlier version saved it, whose windows of 15 minutes began every five.
-    state.write_text(f'{{"emitted_ms": {T0_MS + PERIOD_MS}, "positions": {{}}}}')
+    save_state(tmp_path, f'{{"emitted_ms": {T0_MS + PERIOD_MS}, "positions": {{}}}}')
     async with journal(tmp_path) as log:
         for at_ms in (T0_MS + 1, T0_MS + WINDOW_MS + 1):
             await log.append(batch(0, at_ms))
@@ -196,9 +204,7 @@ async def test_after_a_lost_state_only_whole_windows_are_emitted(
     tmp_path: Path,
 ) -> None:
     rows = ExperienceRows()
-    state = tmp_path / "state" / "groups.json"
-    state.parent.mkdir()
-    state.write_text('{"emitted_ms": ')
+    save_state(tmp_path, '{"emitted_ms": ')
     async with journal(tmp_path) as log:
         for period in range(4):
             await log.append(batch(100 * period, T0_MS + period * PERIOD_MS + 1))
