@@ -155,12 +155,11 @@ class ExperienceReader:
                 self._mark_read(now_ms)
                 return
             saved = self._saved
-            self._window.since_ms = max(saved.since_ms, first_ms * self._whole)
+            since_ms = max(saved.since_ms, first_ms) if self._whole else saved.since_ms
             self._saved = msgspec.structs.replace(
-                saved,
-                emitted_ms=max(first_ms, saved.emitted_ms),
-                since_ms=self._window.since_ms,
+                saved, emitted_ms=max(first_ms, saved.emitted_ms), since_ms=since_ms
             )
+            self._window.since_ms = since_ms
             self._started = True
         while True:
             end_ms = self._window.next_end_ms(self._saved.emitted_ms)
