@@ -86,7 +86,7 @@ def _missing_glyphs() -> Iterator[set[str]]:
         if number := re.search(r"unsupported by fonts.*\(U\+(\w+)\)", message):
             missing.add(chr(int(number[1], 16)))
 
-    with _heard(logging.getLogger("weasyprint"), collect):
+    with _forwarded(logging.getLogger("weasyprint"), collect):
         yield missing
 
 
@@ -102,7 +102,7 @@ def _told_pages(progress: Progress) -> Iterator[None]:
     level, logger.propagate = logger.level, False
     logger.setLevel(logging.INFO)
     try:
-        with _heard(logger, tell):
+        with _forwarded(logger, tell):
             yield
     finally:
         logger.setLevel(level)
@@ -110,14 +110,16 @@ def _told_pages(progress: Progress) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _heard(logger: logging.Logger, hear: Callable[[str], None]) -> Iterator[None]:
-    """Passes what `logger` says to `hear`."""
+def _forwarded(
+    logger: logging.Logger, receive: Callable[[str], None]
+) -> Iterator[None]:
+    """Passes each message of `logger` to `receive`."""
 
-    class Ear(logging.Handler):
+    class Forwarder(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            hear(record.getMessage())
+            receive(record.getMessage())
 
-    handler = Ear()
+    handler = Forwarder()
     logger.addHandler(handler)
     try:
         yield
