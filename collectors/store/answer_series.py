@@ -1,5 +1,6 @@
-"""Answers as series: the buckets of one group as arrays of numbers. A value takes eight
-bytes, where a row takes a dictionary for each bucket. Pure, but for `query_series`."""
+"""Answers as series: the buckets of one group as arrays of numbers. Each value takes
+eight bytes; as rows, each bucket would take a dictionary. Pure, except for
+`query_series`."""
 
 from __future__ import annotations
 

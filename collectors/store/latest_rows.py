@@ -1,8 +1,8 @@
 """The latest values in short steps of time, from InfluxDB's rows. Pure.
 
-A step that is no longer than the time between two rows has a row at most. InfluxDB
-takes five times as long to group such rows by time as to return them: 0.7 s for the
-polls of 1,000 devices in a quarter of an hour, and 0.15 s.
+A step that is no longer than the time between two rows has at most one row. InfluxDB
+takes five times as long to group such rows by time as to return them: 0.7 s instead of
+0.15 s for the polls of 1,000 devices in a quarter of an hour.
 """
 
 from __future__ import annotations

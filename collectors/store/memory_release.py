@@ -1,4 +1,4 @@
-"""Gives memory back to the system that queries have used. For long pieces of work."""
+"""Returns the memory of finished queries to the system, for long pieces of work."""
 
 from __future__ import annotations
 

@@ -257,7 +257,7 @@ class _Reached(NamedTuple):
 async def _reached(
     inputs: ReportInputs, sites: Sequence[Site], calls: Calls, progress: Progress
 ) -> _Reached:
-    """Keeps none of the observations of devices: those of a year are large."""
+    """Returns none of the observations of devices: those of a year are large."""
     now = await _observed(inputs, inputs.span, progress)
     before = await _observed(inputs, inputs.span_before, progress)
     return _Reached(
