@@ -23,7 +23,7 @@ class Group:
 
     @property
     def tests(self) -> int | None:
-        """Its test calls of the last minutes, to 5; None if they are not known."""
+        """Its test calls in the window of the row, to 5; None if they are not known."""
         calls = self.values.get("calls_last")
         return None if calls is None else rounded(int(calls))
 
