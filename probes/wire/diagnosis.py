@@ -1,4 +1,6 @@
-"""Which segment is at fault: laptop, Wi-Fi, line, VPN, council or Microsoft.
+"""Which segment is at fault: what a diagnosis is, and those of the laptop, its Wi-Fi
+and the VPN. `network_diagnosis`, `line_diagnosis` and `service_diagnosis` have the
+others.
 
 Each function judges one segment by the last results and returns its diagnoses, good
 ones too, or nothing if it was not measured. All are pure. The limits are those that
@@ -7,7 +9,7 @@ people notice in a call. Each diagnosis gives its figure, so that it can be chec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -40,12 +42,8 @@ RETRY_RATIO = 0.3
 MANY_ROAMS = 4
 LOSS_RATIO = 0.02
 GATEWAY_MS = 40
-PROVIDER_MS = 80
-LEAST_UP_BPS = 1_000_000
-LEAST_DOWN_BPS = 2_000_000
 TUNNEL_MORE_MS = 60
 MANY_RECONNECTS = 3
-SLOW_LOOKUP_MS = 1_000
 RECEPTION = "Move to where reception is better, such as a window, or use a Wi-Fi."
 ANOTHER_NETWORK = "Try another network, such as your phone's hotspot."
 # The names of Microsoft's services in a policy (`collectors/ingest/policies.py`).
@@ -280,8 +278,3 @@ def vpn(seen: LaptopResults) -> list[Diagnosis]:
 
 def is_microsoft(name: str) -> bool:
     return any(service in name.lower() for service in _MICROSOFT)
-
-
-def failures(results: Sequence[Result]) -> list[Result]:
-    """Returns the results that were tried and failed, one for each target."""
-    return [result for result in results if is_failure(result.outcome)]

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from probes.wire.diagnosis import (
     ANOTHER_NETWORK,
-    LEAST_DOWN_BPS,
-    LEAST_UP_BPS,
     LOSS_RATIO,
     NOT_YOURS,
     POOR_GRADES,
-    PROVIDER_MS,
     RECEPTION,
     Diagnosis,
     LaptopResults,
@@ -26,16 +23,9 @@ from probes.wire.diagnosis import (
 )
 from probes.wire.report import Result, Whereabouts
 
-
-def line_advice(where: Whereabouts) -> tuple[str, str]:
-    """Returns what the person can do about a line, and whom they tell."""
-    if where.place == "office":
-        return NOT_YOURS, "Tell the service desk which office you are in."
-    if where.connection == "mobile":
-        return RECEPTION, ""
-    if not is_own_network(where):
-        return ANOTHER_NETWORK, ""
-    return "Restart your router. If that does not help, contact your provider.", ""
+_PROVIDER_MS = 80
+_LEAST_UP_BPS = 1_000_000
+_LEAST_DOWN_BPS = 2_000_000
 
 
 def line(seen: LaptopResults) -> list[Diagnosis]:
@@ -47,14 +37,14 @@ def line(seen: LaptopResults) -> list[Diagnosis]:
 
 def line_now(seen: LaptopResults) -> list[Diagnosis]:
     """Judges the line by the last measurement of the path."""
-    whose, (do, tell) = line_name(seen.where), line_advice(seen.where)
+    whose, (do, tell) = line_name(seen.where), _line_advice(seen.where)
     problems: list[Diagnosis] = []
     if seen.where.connection != "wifi":
         problems += to_the_router(seen)
     loss = seen.figure("path", "provider_loss_ratio")
     delay = seen.figure("path", "provider_rtt_ms")
     is_lossy = loss is not None and loss >= LOSS_RATIO
-    is_slow = delay is not None and delay >= PROVIDER_MS
+    is_slow = delay is not None and delay >= _PROVIDER_MS
     if (is_lossy or is_slow) and _is_before_the_router(seen):
         # What is lost or late there already is missing at the provider too.
         return problems
@@ -80,11 +70,22 @@ def line_now(seen: LaptopResults) -> list[Diagnosis]:
     return []
 
 
+def _line_advice(where: Whereabouts) -> tuple[str, str]:
+    """Returns what the person can do about a line, and whom they tell."""
+    if where.place == "office":
+        return NOT_YOURS, "Tell the service desk which office you are in."
+    if where.connection == "mobile":
+        return RECEPTION, ""
+    if not is_own_network(where):
+        return ANOTHER_NETWORK, ""
+    return "Restart your router. If that does not help, contact your provider.", ""
+
+
 def _is_before_the_router(seen: LaptopResults) -> bool:
     """Returns whether most of what is lost or late at the provider is so before the
     first router; also if that is not known, and the Wi-Fi is bad."""
     if to_the_router(seen):
-        for field, least in (("loss_ratio", LOSS_RATIO), ("rtt_ms", PROVIDER_MS)):
+        for field, least in (("loss_ratio", LOSS_RATIO), ("rtt_ms", _PROVIDER_MS)):
             near = seen.figure("path", f"gateway_{field}") or 0.0
             far = seen.figure("path", f"provider_{field}") or 0.0
             if far >= least and near < far / 2:
@@ -109,8 +110,8 @@ def line_speed(seen: LaptopResults) -> list[Diagnosis]:
 def _speed(speed: Result, whose: str, at_office: bool) -> list[Diagnosis]:
     values = speed.values
     for name, verb, least_bps in (
-        ("up", "uploads", LEAST_UP_BPS),
-        ("down", "downloads", LEAST_DOWN_BPS),
+        ("up", "uploads", _LEAST_UP_BPS),
+        ("down", "downloads", _LEAST_DOWN_BPS),
     ):
         bps = values.get(f"{name}_bps")
         held = values.get(f"{name}_at_least") == 1

@@ -9,7 +9,6 @@ from probes.wire.diagnosis import (
     ANOTHER_NETWORK,
     NOT_YOURS,
     RECEPTION,
-    SLOW_LOOKUP_MS,
     TELL_IF_IT_LASTS,
     TELL_NOW,
     Diagnosis,
@@ -19,6 +18,7 @@ from probes.wire.diagnosis import (
 from probes.wire.failure import Outcome
 from probes.wire.report import Result
 
+SLOW_LOOKUP_MS = 1_000
 _NO_ANSWER = frozenset({Outcome.NAME_SERVER_FAILED, Outcome.TIMEOUT})
 
 

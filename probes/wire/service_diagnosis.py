@@ -12,11 +12,10 @@ from probes.wire.diagnosis import (
     Diagnosis,
     LaptopResults,
     Segment,
-    failures,
     is_microsoft,
     is_own_network,
 )
-from probes.wire.failure import Outcome
+from probes.wire.failure import Outcome, is_failure
 from probes.wire.network_diagnosis import is_no_lookup
 from probes.wire.outcome_text import OUTCOME_TEXT
 from probes.wire.probe_list import probe_title
@@ -53,7 +52,7 @@ def council(seen: LaptopResults) -> list[Diagnosis]:
     shows better what cannot be reached; and the speed test, which nobody waits for.
     """
     web = [result for result in seen.results("web") if not is_microsoft(result.target)]
-    failed = failures([*web, *seen.results("name_lookup")])
+    failed = _failures([*web, *seen.results("name_lookup")])
     outside = [result for result in failed if result.outcome in _OUTSIDE]
     problems: list[Diagnosis] = []
     if outside and seen.where.vpn == "down" and seen.where.place != "office":
@@ -64,26 +63,18 @@ def council(seen: LaptopResults) -> list[Diagnosis]:
         problems = [Diagnosis("vpn", False, says, do, TELL_IF_IT_LASTS)]
         failed = [result for result in failed if result.outcome not in _OUTSIDE]
     problems += _problems("council", failed, seen)
-    failed_calls = failures(seen.results("call_path"))
+    failed_calls = _failures(seen.results("call_path"))
     # If the nearest reflector does not answer, the agent tries the next one.
     if failed_calls and seen.newest_ok("call_path") is None:
         problems += _problems("council", failed_calls[:1], seen)
-    if problems:
-        return problems
-    if any(result.outcome is Outcome.OK for result in web):
-        return [Diagnosis("council", True, "the council's services answer")]
-    return []
+    return problems or _good("council", web, "the council's services answer")
 
 
 def microsoft(seen: LaptopResults) -> list[Diagnosis]:
     """Judges Microsoft 365."""
     web = [result for result in seen.results("web") if is_microsoft(result.target)]
-    problems = _problems("microsoft", failures(web), seen)
-    if problems:
-        return problems
-    if any(result.outcome is Outcome.OK for result in web):
-        return [Diagnosis("microsoft", True, "Microsoft 365 answers")]
-    return []
+    problems = _problems("microsoft", _failures(web), seen)
+    return problems or _good("microsoft", web, "Microsoft 365 answers")
 
 
 def telephony(seen: LaptopResults) -> list[Diagnosis]:
@@ -93,7 +84,7 @@ def telephony(seen: LaptopResults) -> list[Diagnosis]:
     whose = "the servers that take your team's calls"
     newest = seen.newest_ok("media_edge")
     if newest is None:
-        if not failures(edges):
+        if not _failures(edges):
             return []
         says = f"{whose} do not answer"
         return [Diagnosis("telephony", False, says, NOT_YOURS, TELL_NOW)]
@@ -102,6 +93,17 @@ def telephony(seen: LaptopResults) -> list[Diagnosis]:
         says = f"{whose} are slow to answer ({delay_ms:.0f} ms)"
         return [Diagnosis("telephony", False, says, NOT_YOURS, TELL_IF_IT_LASTS)]
     return [Diagnosis("telephony", True, f"{whose} answer")]
+
+
+def _failures(results: Sequence[Result]) -> list[Result]:
+    """Returns the results that were tried and failed, one for each target."""
+    return [result for result in results if is_failure(result.outcome)]
+
+
+def _good(segment: Segment, results: Sequence[Result], says: str) -> list[Diagnosis]:
+    """Returns a good diagnosis if any of the services answered."""
+    answered = any(result.outcome is Outcome.OK for result in results)
+    return [Diagnosis(segment, True, says)] if answered else []
 
 
 def _problems(

@@ -12,8 +12,8 @@ from dashboards.grafana.board import (
     TableColumn,
     select,
 )
-from probes.wire.diagnosis import SLOW_LOOKUP_MS
 from probes.wire.failure import Outcome, state_number
+from probes.wire.network_diagnosis import SLOW_LOOKUP_MS
 
 AGENT = {"agent": "agent"}
 STATES = {
