@@ -218,6 +218,20 @@ def test_a_refusal_proves_the_way_works_so_the_person_need_do_nothing() -> None:
     assert judged.problems[0].do.startswith("Restart your router")
 
 
+def test_a_name_that_does_not_exist_hides_no_name_server_that_fails_for_another() -> (
+    None
+):
+    judged = verdict(
+        [
+            measured("web", "name_server_failed", target="payroll"),
+            measured("name_lookup", "name_not_found", target="intranet.example"),
+        ],
+        NOW_MS,
+        WIFI,
+    )
+    assert any(problem.says.startswith("payroll ") for problem in judged.problems)
+
+
 def test_staff_are_not_asked_to_fix_an_offices_line() -> None:
     office = Whereabouts(place="office", site="hall", connection="wired")
     judged = verdict(

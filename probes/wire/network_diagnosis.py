@@ -62,20 +62,19 @@ def is_no_lookup(result: Result) -> bool:
     return failed or (result.probe == "name_lookup" and result.outcome in _NO_ANSWER)
 
 
+def has_no_lookups(seen: LaptopResults) -> bool:
+    """Returns whether no name server answers."""
+    if lookups := seen.results("name_lookup"):
+        outcomes = {result.outcome for result in lookups}
+        return Outcome.OK not in outcomes and not outcomes.isdisjoint(_NO_ANSWER)
+    tried = {result.outcome for result in seen.tried()}
+    return Outcome.NAME_SERVER_FAILED in tried and not seen.reached()
+
+
 def _name_servers(seen: LaptopResults) -> list[Diagnosis]:
-    lookups = seen.results("name_lookup")
-    failed = [result for result in lookups if result.outcome in _NO_ANSWER]
-    elsewhere = [
-        result
-        for result in seen.tried()
-        if result.probe != "name_lookup"
-        and result.outcome is Outcome.NAME_SERVER_FAILED
-    ]
-    worked = [result for result in lookups if result.outcome is Outcome.OK]
-    if not (
-        (failed and not worked) or (elsewhere and not lookups and not seen.reached())
-    ):
+    if not has_no_lookups(seen):
         return []
+    failed = [r for r in seen.results("name_lookup") if r.outcome in _NO_ANSWER]
     whose = "the VPN's" if _through_vpn(failed) else "this network's"
     do, tell = _name_advice(failed, seen)
     says = f"{whose} name server does not answer"

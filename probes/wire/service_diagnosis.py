@@ -16,7 +16,7 @@ from probes.wire.diagnosis import (
     is_own_network,
 )
 from probes.wire.failure import Outcome, is_failure
-from probes.wire.network_diagnosis import is_no_lookup
+from probes.wire.network_diagnosis import has_no_lookups, is_no_lookup
 from probes.wire.outcome_text import OUTCOME_TEXT
 from probes.wire.probe_list import probe_title
 from probes.wire.report import Result
@@ -109,22 +109,18 @@ def _good(segment: Segment, results: Sequence[Result], says: str) -> list[Diagno
 def _problems(
     segment: Segment, failed: Sequence[Result], seen: LaptopResults
 ) -> list[Diagnosis]:
-    """One diagnosis for each way to fail, however many services do. Names that no
-    server looks up are judged elsewhere, if others are."""
+    """One diagnosis for each way to fail, however many services do. What fails because
+    no name server answers is left to the diagnosis of the network."""
     alike: dict[Outcome, list[Result]] = {}
+    hidden = has_no_lookups(seen)
     for result in failed:
-        if not (is_no_lookup(result) and _has_no_names(seen)):
+        if not (hidden and is_no_lookup(result)):
             alike.setdefault(result.outcome, []).append(result)
     found = []
     for results in alike.values():
         do, tell = _advice(results[0], seen)
         found.append(Diagnosis(segment, False, _text(results), do, tell))
     return sorted(found, key=lambda diagnosis: diagnosis.says)
-
-
-def _has_no_names(seen: LaptopResults) -> bool:
-    lookups = seen.results("name_lookup")
-    return bool(lookups) and not any(r.outcome is Outcome.OK for r in lookups)
 
 
 def _text(failed: Sequence[Result]) -> str:
