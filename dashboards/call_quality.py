@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from dashboards import figure_text
 from dashboards.state_levels import Level
+from probes.wire.service_diagnosis import SLOW_EDGE_MS
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,13 @@ CRITERIA = (
 # Of the servers that take a team's calls (`media_edges`).
 MEDIA_EDGE_CRITERIA = (
     Criterion("media_edge_ok_ratio", "answers of the media edge", 0.95, 0.8, "ratio"),
-    Criterion("media_edge_rtt_p95_ms", "round trip to the media edge", 100, 200, "ms"),
+    Criterion(
+        "media_edge_rtt_p95_ms",
+        "round trip to the media edge",
+        100,
+        SLOW_EDGE_MS,
+        "ms",
+    ),
 )
 BY_FIELD = {one.field: one for one in (*CRITERIA, *MEDIA_EDGE_CRITERIA)}
 _WORDS: dict[Level, str] = {"ok": "Good", "warn": "Fair", "bad": "Poor"}

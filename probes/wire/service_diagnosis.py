@@ -21,7 +21,7 @@ from probes.wire.outcome_text import OUTCOME_TEXT
 from probes.wire.probe_list import probe_title
 from probes.wire.report import Result
 
-# As the pages judge them for a team.
+# The pages judge the edges of a team by it too.
 SLOW_EDGE_MS = 200
 _MOST_NAMES = 2
 # Failures in which something at the far end answered, so the way there works.
