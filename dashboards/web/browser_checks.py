@@ -21,7 +21,8 @@ JUDGED: Mapping[str, str] = {
     "late": "loss_mean_ratio",
     "lost": "loss_mean_ratio",
 }
-# The figures of the form, and the most that a check can find. The last may be empty.
+# The figures of the form, and the most that a check can find. Those of `_MAYBE` may be
+# empty.
 _MOST: Mapping[str, float] = {"rtt_ms": 60_000, "jitter_ms": 60_000, "late_ratio": 1}
 _MAYBE: Mapping[str, float] = {
     "down_mbps": 100_000,

@@ -36,7 +36,8 @@ _COUNTER_STEP_MS = 600_000
 _STEP_MS = 900_000
 # How long a laptop has been silent: from so many days on.
 _SILENT_DAYS = ((30, "30 days or more"), (7, "7 to 30 days"), (1, "1 to 7 days"))
-# Of a row of groups, if no call was tested: as groups are by default.
+# The part of a row's counts that is new if no call shows it: by the default period and
+# window of groups.
 _NEW_PART = GroupsConfig().period_s / GroupsConfig().window_s
 NEVER = "has not reported yet"
 # State → its level on the page, in the order in which they are listed.
@@ -51,9 +52,9 @@ STATES = {
 
 
 class _Share(NamedTuple):
-    """A share of the group of all laptops. `tried`: the field with what it is a share
-    of, each of which counts in so many `windows`' worth of rows; `is_good`: it is the
-    share that went well."""
+    """A share of the group of all laptops. `tried`: the field with the number of tries,
+    each of which is in the rows of so many `windows`; `is_good`: it is the share that
+    went well."""
 
     text: str
     tried: str
@@ -335,7 +336,7 @@ def troubles(rows: Iterable[Row]) -> list[Trouble]:
         calls, once = (
             float_value(row, f"{name}_sum") for name in ("calls", "calls_once")
         )
-        # The rows of a window are copies: this part of a count is of each.
+        # The rows of a window are copies, so only this part of each count is new.
         part = once / calls if calls and once else _NEW_PART
         for name, share in _SHARES.items():
             value = float_value(row, f"{name}_mean")

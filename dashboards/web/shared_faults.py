@@ -1,5 +1,6 @@
 """What the council knows to be wrong that a caller may notice, and whether it explains
-the verdict on their laptop: what others have too is not their own line's fault. Pure.
+the verdict on their laptop: if others have it too, their own line is not to blame.
+Pure.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from dashboards.web.site_state import Cause
 from probes.wire.diagnosis import Segment
 
 _CALLS: frozenset[Segment] = frozenset({"line", "calls", "council"})
-# What is wrong at an office's line is wrong for the laptops there.
+# What is wrong with an office's line is wrong for the laptops there.
 OF_LINES = frozenset(
     {"line_down", "line_full_down", "line_full_up", "line_errors", "line_flapping"}
 )
-# And with a VPN gateway for those outside.
+# What is wrong with a VPN gateway is wrong for those outside.
 OF_GATEWAYS = frozenset({"vpn_gateway_down", "vpn_sessions_spent"})
 # Rule → what it explains on a laptop that it concerns.
 EXPLAINS: Mapping[str, frozenset[Segment]] = {
@@ -51,8 +52,8 @@ class SharedFault(NamedTuple):
 
 
 def shared_faults(causes: Iterable[Cause], day: LaptopDay) -> list[SharedFault]:
-    """Returns what fires about where the laptop is, its home site, its provider, its
-    VPN or everybody, or explains that; what explains its verdict first."""
+    """Returns the open problems of the laptop's place, home site, provider or VPN, or
+    of everybody, and what caused them. Those that explain its verdict come first."""
     first = day.verdict.problems[0].segment if day.verdict.problems else None
     faults = []
     for cause in causes:

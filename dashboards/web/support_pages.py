@@ -48,7 +48,7 @@ OPEN = "open support code"
 _EVERYBODY = "all of the service desk"
 # An agent reports every few minutes.
 _OLD_MS = 900_000
-# Who mends what the caller cannot, if they are to "tell the service desk".
+# Who fixes a problem that callers are asked to tell the service desk about.
 PASS_ON: Mapping[Segment, str] = {
     "network": "the network team",
     "laptop": "those who look after laptops",

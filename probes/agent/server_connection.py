@@ -231,7 +231,7 @@ class ServerConnection:
     def _own_headers(self) -> Iterator[tuple[str, str]]:
         yield "User-Agent", self._software
         yield "Accept", "application/json"
-        # By it the server sees when its own clock is wrong.
+        # From it the server sees if its own clock is wrong.
         yield "Date", http_date(self._wall_s())
         if self._credential is not None:
             agent, secret = self._credential.agent, self._credential.secret

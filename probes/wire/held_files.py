@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION (winerror.h).
 SHARED = {32, 33}
-# With ERROR_ACCESS_DENIED, as Windows says of a file that is deleted but that another
+# With ERROR_ACCESS_DENIED, which Windows returns for a deleted file that another
 # program still reads.
 _HELD = {5, *SHARED}
 # 1.5 s in all; a scanner is done earlier, and the agent's other work waits.

@@ -75,8 +75,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     rounds, `explains` if it then runs with the probe that saw the change.
     `judges_network`: its failures show that the network is at fault, not one target.
     `fresh_s`: how long a result counts for `towpath-agent status`; None: an hour.
-    `group_windows`: how many windows of groups are one for its results, as it runs more
-    seldom: their rows show each result.
+    `group_windows`: how many usual windows of groups make one of its own, which is
+    longer because it runs less often.
     """
 
     measurement: Measurement

@@ -55,23 +55,26 @@ def shown_code(code: str) -> str:
 
 def typed_code(text: str) -> str:
     """The code that a person typed or pasted, with or without spaces, dashes, full
-    stops and capitals; empty if the text can be none. Pure."""
+    stops and capitals; empty if the text cannot be one. Pure."""
     code = _letters(text)
     fits = len(code) == LENGTH and all(letter in ALPHABET for letter in code)
     return code if fits else ""
 
 
 def code_expected(text: str) -> str:
-    """The sentence for a text that can be no code: also which of its letters none has,
-    as they are heard or read wrongly. Pure."""
-    wrong = [x for x in dict.fromkeys(_letters(text)) if x not in ALPHABET]
-    ours = [x for x in wrong if x.isascii()][:_MOST_SHOWN]
-    if not ours:
+    """Returns the message for a text that cannot be a code. It names the letters and
+    digits that no code has, because they are easily misheard or misread. Pure."""
+    wrong = [
+        letter
+        for letter in dict.fromkeys(_letters(text))
+        if letter.isascii() and letter not in ALPHABET
+    ][:_MOST_SHOWN]
+    if not wrong:
         return _EXPECTED
-    return f"{_EXPECTED}. No code has {' or '.join(ours)}: read it again"
+    return f"{_EXPECTED}. No code has {' or '.join(wrong)}: read it again"
 
 
 def _letters(text: str) -> str:
-    # Programs make a long dash of a hyphen, and copy marks that nobody sees.
+    # Programs turn a hyphen into a long dash, and copy invisible characters.
     text = unicodedata.normalize("NFKC", text)
     return "".join(letter for letter in text if letter.isalnum()).upper()
