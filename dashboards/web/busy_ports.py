@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from collectors.estate import Device
 from collectors.store.query import Pick, Query, Row, Where
 from dashboards.port_descriptions import descriptions_query
+from dashboards.row_values import float_value
 from dashboards.state_levels import Level
 from dashboards.web.device_ports import port_state
 from dashboards.web.page_queries import MINUTE_MS, NOW_MS
@@ -161,16 +162,11 @@ def _busy_port(device: Device, row: Row) -> BusyPort:
     values = {
         name: value
         for name in _FIELDS
-        if (value := _number(row, f"{name}_max")) is not None
+        if (value := float_value(row, f"{name}_max")) is not None
     }
-    speed_bps = _number(row, "speed_bps_last")
+    speed_bps = float_value(row, "speed_bps_last")
     return BusyPort(device, row.tags.get("port", ""), level, word, values, speed_bps)
 
 
 def _highest(row: Row, order: PortOrder) -> float:
-    return max(_number(row, f"{name}_max") or 0.0 for name in order.fields)
-
-
-def _number(row: Row, name: str) -> float | None:
-    value = row.values.get(name)
-    return float(value) if isinstance(value, int | float) else None
+    return max(float_value(row, f"{name}_max") or 0.0 for name in order.fields)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from collectors.local_days import local_date, midnight_ms
 from dashboards import figure_text
 from dashboards.query_cache import rounded
 from dashboards.web.page_queries import DAY_MS, HOUR_MS, MINUTE_MS
@@ -60,9 +61,7 @@ class PageRange:
         the zone."""
         if self.table_ms < DAY_MS:
             return time_ms - time_ms % self.table_ms
-        at = datetime.fromtimestamp(time_ms / 1000, zone)
-        midnight = datetime(at.year, at.month, at.day, tzinfo=zone)
-        return int(midnight.timestamp() * 1000)
+        return midnight_ms(local_date(time_ms, zone), zone)
 
     def marks(
         self, span: tuple[int, int], zone: ZoneInfo, characters: int
@@ -84,10 +83,9 @@ def _times_of_zone(
     """Returns the times of `span` that are whole multiples of `distance` by the clocks
     of the zone, since a Monday."""
     from_ms, to_ms = span
-    first = datetime.fromtimestamp(from_ms / 1000, zone)
-    at = datetime(first.year, first.month, first.day, tzinfo=zone)
+    first = local_date(from_ms, zone)
     # Sums of times with a zone are by its clocks.
-    at -= timedelta(days=at.weekday())
+    at = datetime.combine(first - timedelta(days=first.weekday()), time(), zone)
     times = set()
     while (time_ms := int(at.timestamp() * 1000)) <= to_ms:
         if time_ms >= from_ms:
