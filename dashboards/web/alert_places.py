@@ -21,11 +21,7 @@ class AlertPlace(NamedTuple):
 def alert_place(alert: Alert, estate: Estate) -> AlertPlace | None:
     """Returns the device and port that an alert is about, or on which its line ends;
     None if it is about neither, or they are not in the estate."""
-    id, port = alert.subject.get("device", ""), alert.subject.get("port", "")
-    name = alert.subject.get("line", "")
-    if name and not id:
-        line = next((line for line in estate.lines if line.id == name), None)
-        id, port = (line.device, line.port) if line else ("", "")
+    id, port = _place_ids(alert, estate)
     device = next((known for known in estate.devices if known.id == id), None)
     return None if device is None else AlertPlace(device, port)
 
@@ -37,10 +33,8 @@ def causes_at(
     port: those about it or about all of its device."""
 
     def is_there(alert: Alert) -> bool:
-        place = alert_place(alert, estate)
-        if place is None or place.device.id != device:
-            return False
-        return port is None or place.port in ("", port)
+        id, its_port = _place_ids(alert, estate)
+        return id == device and (port is None or its_port in ("", port))
 
     return [
         cause
@@ -54,12 +48,11 @@ def silences_at(
 ) -> list[Silence]:
     """Returns the silences that cover something at a site, or of one of its devices.
     Those of a rule alone cover all sites."""
-    devices = [
-        known
+    ids = {
+        known.id
         for known in estate.devices
         if known.site == site and (not device or known.id == device)
-    ]
-    ids = {known.id for known in devices}
+    }
     lines = [
         line
         for line in estate.lines
@@ -78,3 +71,13 @@ def silences_at(
             name in held[kind] for kind, name in silence.scope.items() if kind in held
         )
     ]
+
+
+def _place_ids(alert: Alert, estate: Estate) -> tuple[str, str]:
+    """Returns the device id and port of the subject, or those of its line."""
+    id, port = alert.subject.get("device", ""), alert.subject.get("port", "")
+    name = alert.subject.get("line", "")
+    if name and not id:
+        line = next((line for line in estate.lines if line.id == name), None)
+        id, port = (line.device, line.port) if line else ("", "")
+    return id, port
