@@ -36,6 +36,7 @@ from dashboards.web.alerts_api import AlertsApi
 from dashboards.web.api.rest_api import BASE
 from dashboards.web.busy_ports_page import BusyPortsPage
 from dashboards.web.check_page import CheckPage
+from dashboards.web.device_page_lists import NAMELESS
 from dashboards.web.device_pages import DevicePages, port_link
 from dashboards.web.fault_page import FaultPage
 from dashboards.web.fleet_page import FleetPage, FleetSource
@@ -111,6 +112,7 @@ class StatusPages:
             clock=lambda time_ms: figure_text.clock(time_ms, self._zone),
             zone_text=lambda time_ms: figure_text.zone_text(time_ms, self._zone),
             path=lambda text: quote(str(text), safe=""),
+            nameless=NAMELESS,
             port_link=port_link,
             has_support=has_support,
             has_fleet=bool(fleet) and config.fleet,
