@@ -56,7 +56,8 @@
     age.textContent = `This page is of ${time}${ago}. ${reason}`;
   };
 
-  // What screen readers say: at once, and then at most twice a minute the latest.
+  // Screen readers announce the first text at once, then the latest at most twice a
+  // minute.
   const QUIET_MS = 30000;
   let spokenAt = -Infinity;
   let waiting = 0;
@@ -85,7 +86,7 @@
   const refresh = async (isNews = true) => {
     old = true;
     if (busy || paused || ended || document.hidden) return showAge();
-    // Who reads hears of a new state; the page itself waits.
+    // A new state is announced even to somebody who reads; the page itself waits.
     if (isRead() && !isNews) return showAge();
     busy = true;
     try {
@@ -95,7 +96,7 @@
       showAge();
     }
   };
-  // What the page shows, but for what its reader has opened.
+  // What was drawn last, without what the reader has opened, and the state announced.
   let shown = live.innerHTML;
   let state = live.dataset.state;
   const fail = (reason, spoken) => {
@@ -148,7 +149,6 @@
         if (field && field.value !== value) field.value = value;
       }
     }
-    live.dataset.state = state;
     document.title = next.title;
     drawnAt = Date.now();
     const drawn = next.getElementById("drawn");
