@@ -12,7 +12,7 @@ import msgspec
 from dashboards.web.api.api_paging import Paged
 from dashboards.web.api.api_problem import ApiProblem, no_such
 from dashboards.web.api.api_route import ApiCall, ApiRoute, by_id, get_route
-from dashboards.web.api.estate_documents import Id, Moment, utc_time
+from dashboards.web.api.estate_documents import Id, Moment, epoch_ms, utc_time
 from dashboards.web.sign_in.access_audit import AccessAudit
 from dashboards.web.sign_in.local_users import LocalUsers
 from dashboards.web.sign_in.sign_in_sessions import SignInSession, SignInSessions
@@ -146,7 +146,7 @@ class AccessOperations:
     async def access(self, call: ApiCall) -> list[AccessDocument]:
         since_ms = call.now_ms - _WEEK_MS
         if call.query.since is not None:
-            since_ms = int(call.query.since.timestamp() * 1000)
+            since_ms = epoch_ms(call.query.since)
         entries = await asyncio.to_thread(
             self._audit.since, since_ms, _MOST_ENTRIES + 1, call.query.who
         )

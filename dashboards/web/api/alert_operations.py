@@ -44,7 +44,7 @@ from dashboards.web.api.alert_documents import (
 from dashboards.web.api.api_paging import Paged
 from dashboards.web.api.api_problem import ApiProblem, no_such
 from dashboards.web.api.api_route import ApiCall, ApiRoute, Made, by_id, get_route
-from dashboards.web.api.estate_documents import Id, Moment, Severity
+from dashboards.web.api.estate_documents import Id, Moment, Severity, epoch_ms
 from dashboards.web.visitors import Right
 
 _LONGEST_MS = 400 * 86_400_000
@@ -293,7 +293,7 @@ class AlertOperations:
     def _read(self, since: datetime | None, now_ms: int) -> list[Alert]:
         if since is None:
             return open_alerts(self._standing)
-        since_ms = max(int(since.timestamp() * 1000), now_ms - _LONGEST_MS)
+        since_ms = max(epoch_ms(since), now_ms - _LONGEST_MS)
         return recent_alerts(self._standing, since_ms)
 
     async def _one(self, call: ApiCall) -> Alert:

@@ -207,3 +207,7 @@ def utc(time_ms: int | None) -> datetime | None:
 
 def utc_time(time_ms: int) -> datetime:
     return datetime.fromtimestamp(time_ms / 1000, UTC)
+
+
+def epoch_ms(time: datetime) -> int:
+    return int(time.timestamp() * 1000)

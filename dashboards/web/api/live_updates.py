@@ -21,7 +21,7 @@ import structlog
 
 from dashboards.web.api.api_problem import ApiProblem
 from dashboards.web.api.api_route import ApiCall, ApiRoute, StreamAnswer, always
-from dashboards.web.api.estate_documents import Moment
+from dashboards.web.api.estate_documents import Moment, epoch_ms
 from dashboards.web.api.live_changes import LiveUpdate, changes_between
 from dashboards.web.overview_cache import OverviewCache
 from dashboards.web.page_views import Overview
@@ -176,7 +176,7 @@ class LiveUpdates:
         who = call.caller.key
         self.admit(who, is_shared=not call.caller.name)
         since: Moment | None = call.query.since
-        since_ms = None if since is None else int(since.timestamp() * 1000)
+        since_ms = None if since is None else epoch_ms(since)
         chunks = self.stream(who, call.last_event_id, call.may_go_on, since_ms)
         return StreamAnswer(chunks, HEADERS)
 

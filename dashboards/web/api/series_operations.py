@@ -18,7 +18,7 @@ from dashboards.query_cache import QueryCache, rounded
 from dashboards.web.api.api_paging import Paged
 from dashboards.web.api.api_problem import ApiProblem, known_rows
 from dashboards.web.api.api_route import ApiCall, ApiRoute
-from dashboards.web.api.estate_documents import Moment, utc, utc_time
+from dashboards.web.api.estate_documents import Moment, epoch_ms, utc, utc_time
 from dashboards.web.visitors import Right
 from probes.wire.catalogue import Measurement, Misfit, UnknownName
 from probes.wire.durations import parse_duration_ms
@@ -206,8 +206,8 @@ def read_series(call: ApiCall) -> Query:
         raise ApiProblem(404, str(unknown)) from None
     if refusal := _refusal(declared, call):
         raise refusal
-    to_ms = _ms(wanted.to) if wanted.to else rounded(call.now_ms, _TO_FLOOR_MS)
-    from_ms = _ms(wanted.from_) if wanted.from_ else to_ms - _DAY_MS
+    to_ms = epoch_ms(wanted.to) if wanted.to else rounded(call.now_ms, _TO_FLOOR_MS)
+    from_ms = epoch_ms(wanted.from_) if wanted.from_ else to_ms - _DAY_MS
     every_ms = parse_duration_ms(wanted.every) if wanted.every else None
     if to_ms - from_ms > LONGEST_DAYS * _DAY_MS:
         raise ApiProblem(422, f"from, to: expected at most {LONGEST_DAYS} days")
@@ -311,7 +311,3 @@ def _too_many() -> ApiProblem:
         f"the answer would have more than {MOST_POINTS:,} values: ask for fewer "
         "groups, longer buckets or a shorter time",
     )
-
-
-def _ms(time: datetime) -> int:
-    return int(time.timestamp() * 1000)
