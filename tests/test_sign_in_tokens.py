@@ -22,6 +22,7 @@ from dashboards.web.sign_in.authorization_request import (
     code_of,
 )
 from dashboards.web.sign_in.id_token import (
+    TokenRules,
     UnknownKey,
     check_id_token,
     signing_keys,
@@ -53,17 +54,17 @@ GOOD = {
 }
 
 
+RULES = TokenRules(
+    issuer=ISSUER,
+    client_id=CLIENT,
+    algorithms=("RS256", "ES256", "Ed25519"),
+    leeway_s=60,
+    now_s=NOW_S,
+)
+
+
 def check(token: str, keys: KeySet = KEYS) -> dict[str, Any]:
-    return check_id_token(
-        token,
-        keys,
-        issuer=ISSUER,
-        client_id=CLIENT,
-        nonce=NONCE,
-        algorithms=("RS256", "ES256", "Ed25519"),
-        leeway_s=60,
-        now_s=NOW_S,
-    )
+    return check_id_token(token, keys, RULES, NONCE)
 
 
 def signed(claims: Mapping[str, Any], key: Any = RSA, alg: str = "RS256") -> str:

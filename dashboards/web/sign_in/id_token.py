@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import Key, KeySet
@@ -20,6 +21,17 @@ _LONGEST_TOKEN = 64_000
 
 class UnknownKey(Exception):
     """The token is signed with a key that the set does not have: perhaps a new one."""
+
+
+class TokenRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What every token has to fit: who issues it and for which client, with which
+    signature, and the time now, from which clocks may differ by `leeway_s`."""
+
+    issuer: str
+    client_id: str
+    algorithms: Sequence[str]
+    leeway_s: int
+    now_s: int
 
 
 def signing_keys(published: Sequence[dict[str, Any]]) -> KeySet:
@@ -35,28 +47,11 @@ def signing_keys(published: Sequence[dict[str, Any]]) -> KeySet:
 
 
 def check_id_token(
-    token: str,
-    keys: KeySet,
-    *,
-    issuer: str,
-    client_id: str,
-    nonce: str | None,
-    algorithms: Sequence[str],
-    leeway_s: int,
-    now_s: int,
+    token: str, keys: KeySet, rules: TokenRules, nonce: str | None
 ) -> dict[str, Any]:
     """Returns the claims. Raises `UnknownKey` or `SignInRefused`. Without `nonce` none
     is expected, and one that is there has to be compared by the caller."""
-    claims = signed_claims(
-        token,
-        keys,
-        issuer=issuer,
-        client_id=client_id,
-        algorithms=algorithms,
-        leeway_s=leeway_s,
-        now_s=now_s,
-        essential=("sub",),
-    )
+    claims = signed_claims(token, keys, rules, essential=("sub",))
     subject = claims["sub"]
     if not 0 < len(subject) <= 255:
         raise _refused("sub is empty or too long")
@@ -64,7 +59,7 @@ def check_id_token(
     party = claims.get("azp")
     if isinstance(audience, list) and len(audience) > 1 and party is None:
         raise _refused("several audiences, and azp is missing")
-    if party is not None and party != client_id:
+    if party is not None and party != rules.client_id:
         raise _refused("azp is another client")
     given = claims.get("nonce")
     if nonce is not None and (
@@ -76,24 +71,16 @@ def check_id_token(
 
 
 def signed_claims(
-    token: str,
-    keys: KeySet,
-    *,
-    issuer: str,
-    client_id: str,
-    algorithms: Sequence[str],
-    leeway_s: int,
-    now_s: int,
-    essential: Sequence[str],
+    token: str, keys: KeySet, rules: TokenRules, essential: Sequence[str]
 ) -> dict[str, Any]:
-    """The claims of a token of this provider for this client, that is good now and has
-    the `essential` ones. Raises `UnknownKey` or `SignInRefused`."""
-    claims = _decoded_claims(token, keys, algorithms)
+    """The claims of a token that fits the rules and has the `essential` ones. Raises
+    `UnknownKey` or `SignInRefused`."""
+    claims = _decoded_claims(token, keys, rules.algorithms)
     registry = jwt.JWTClaimsRegistry(
-        now=now_s,
-        leeway=leeway_s,
-        iss={"essential": True, "value": issuer},
-        aud={"essential": True, "value": client_id},
+        now=rules.now_s,
+        leeway=rules.leeway_s,
+        iss={"essential": True, "value": rules.issuer},
+        aud={"essential": True, "value": rules.client_id},
         exp={"essential": True},
         iat={"essential": True},
     )

@@ -16,7 +16,12 @@ from joserfc.jwk import KeySet
 
 from collectors.checked_client import checked_client
 from collectors.limited_body import read_limited
-from dashboards.web.sign_in.id_token import UnknownKey, check_id_token, signing_keys
+from dashboards.web.sign_in.id_token import (
+    TokenRules,
+    UnknownKey,
+    check_id_token,
+    signing_keys,
+)
 from dashboards.web.sign_in.kept_document import KeptDocument, ProviderUnusable
 from dashboards.web.sign_in.logout_token import Logout, check_logout_token
 from dashboards.web.sign_in.sign_in_config import OidcConfig, secure_address
@@ -120,29 +125,31 @@ class IdentityProvider:
         if not id_token:
             raise SignInRefused(NOT_GENUINE, "the token endpoint gave no ID token")
         return await self._checked(
-            lambda keys, **rules: check_id_token(id_token, keys, nonce=nonce, **rules)
+            lambda keys, rules: check_id_token(id_token, keys, rules, nonce)
         )
 
     async def logout(self, token: str) -> Logout:
         """Whom the provider signs out. Raises `SignInRefused`."""
         return await self._checked(
-            lambda keys, **rules: check_logout_token(token, keys, **rules)
+            lambda keys, rules: check_logout_token(token, keys, rules)
         )
 
-    async def _checked(self, check: Callable[..., _Document]) -> _Document:
+    async def _checked(
+        self, check: Callable[[KeySet, TokenRules], _Document]
+    ) -> _Document:
         metadata = await self.metadata()
-        rules = {
-            "issuer": metadata.issuer,
-            "client_id": self.config.client_id,
-            "algorithms": self.config.algorithms,
-            "leeway_s": self.config.leeway_s,
-            "now_s": self._now_ms() // 1000,
-        }
+        rules = TokenRules(
+            issuer=metadata.issuer,
+            client_id=self.config.client_id,
+            algorithms=self.config.algorithms,
+            leeway_s=self.config.leeway_s,
+            now_s=self._now_ms() // 1000,
+        )
         try:
-            return check(await self._key_set(metadata, again=False), **rules)
+            return check(await self._key_set(metadata, again=False), rules)
         except UnknownKey:
             try:
-                return check(await self._key_set(metadata, again=True), **rules)
+                return check(await self._key_set(metadata, again=True), rules)
             except UnknownKey:
                 raise SignInRefused(
                     NOT_GENUINE, "the token is signed with a key that is not published"

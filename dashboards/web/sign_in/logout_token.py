@@ -3,12 +3,10 @@ may not sign in any more (OpenID Connect Back-Channel Logout 1.0 section 2.6). P
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 from joserfc.jwk import KeySet
 
-from dashboards.web.sign_in.id_token import signed_claims
+from dashboards.web.sign_in.id_token import TokenRules, signed_claims
 from dashboards.web.sign_in.sign_in_refusal import NOT_GENUINE, SignInRefused
 
 _EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -25,27 +23,9 @@ class Logout(msgspec.Struct, frozen=True):
     id: str
 
 
-def check_logout_token(
-    token: str,
-    keys: KeySet,
-    *,
-    issuer: str,
-    client_id: str,
-    algorithms: Sequence[str],
-    leeway_s: int,
-    now_s: int,
-) -> Logout:
+def check_logout_token(token: str, keys: KeySet, rules: TokenRules) -> Logout:
     """Raises `UnknownKey` or `SignInRefused`."""
-    claims = signed_claims(
-        token,
-        keys,
-        issuer=issuer,
-        client_id=client_id,
-        algorithms=algorithms,
-        leeway_s=leeway_s,
-        now_s=now_s,
-        essential=("jti",),
-    )
+    claims = signed_claims(token, keys, rules, essential=("jti",))
     subject, session = claims.get("sub", ""), claims.get("sid", "")
     events, id = claims.get("events"), claims["jti"]
     if not all(isinstance(text, str) for text in (subject, session, id)) or not id:
@@ -57,7 +37,7 @@ def check_logout_token(
     # An ID token has one: it is not to be taken for a logout.
     if "nonce" in claims:
         raise _refused("it has a nonce")
-    if now_s - claims["iat"] > _LONGEST_AGE_S + leeway_s:
+    if rules.now_s - claims["iat"] > _LONGEST_AGE_S + rules.leeway_s:
         raise _refused("it is older than ten minutes")
     return Logout(subject, session, id)
 
