@@ -40,7 +40,7 @@ from dashboards.web.device_page_lists import NAMELESS
 from dashboards.web.device_pages import DevicePages, port_link
 from dashboards.web.fault_page import FaultPage
 from dashboards.web.fleet_page import FleetPage, FleetSource
-from dashboards.web.gzip_coding import coded_body, coding_headers
+from dashboards.web.gzip_coding import coded_response
 from dashboards.web.influx_endpoint import InfluxEndpoint
 from dashboards.web.intranet.notice_source import NoticeSource
 from dashboards.web.intranet_pages import IntranetPages
@@ -184,9 +184,7 @@ class StatusPages:
             raise HTTPException(404, "There is no such file.")
         body, kind = known
         headers = {"Cache-Control": "public, max-age=300"}
-        coding = ", ".join(request.headers.getlist("accept-encoding"))
-        headers = coding_headers(len(body), kind, headers, coding)
-        return Response(await coded_body(body, headers), 200, headers, kind)
+        return await coded_response(request, body, kind, headers)
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """The page for an unknown address, in the same design."""

@@ -12,6 +12,9 @@ import gzip
 import re
 from collections.abc import Mapping
 
+from starlette.requests import Request
+from starlette.responses import Response
+
 # A smaller answer is not worth compressing; a larger one is sent as it is, so that few
 # requests do not take the memory of many.
 _LEAST_BYTES, _MOST_BYTES = 1_400, 16_000_000
@@ -53,11 +56,20 @@ def coding_headers(
 
 
 async def coded_body(body: bytes, headers: Mapping[str, str]) -> bytes:
-    """The body as the headers say that it is sent."""
+    """The body, compressed if the headers say so."""
     if headers.get("Content-Encoding") != "gzip":
         return body
     # Without a time, so that the same body always has the same bytes.
     return await asyncio.to_thread(gzip.compress, body, 1, mtime=0)
+
+
+async def coded_response(
+    request: Request, body: bytes, kind: str, headers: Mapping[str, str]
+) -> Response:
+    """The answer to a request, compressed if its sender prefers that."""
+    accepted = ", ".join(request.headers.getlist("accept-encoding"))
+    shown = coding_headers(len(body), kind, headers, accepted)
+    return Response(await coded_body(body, shown), 200, shown, kind)
 
 
 def version_of(etag: str) -> str:

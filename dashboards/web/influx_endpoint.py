@@ -16,7 +16,7 @@ from starlette.routing import Route
 from collectors.limited_body import read_limited
 from collectors.store.influx_queries import InfluxQueries, Overloaded
 from collectors.store.influxql_tokens import InfluxqlError
-from dashboards.web.gzip_coding import coded_body, coding_headers
+from dashboards.web.gzip_coding import coded_response
 from dashboards.web.influx_access import InfluxAccess
 
 # Grafana only looks at the number; the build is who answers.
@@ -73,10 +73,7 @@ class InfluxEndpoint:
         if body is None:
             return Response(status_code=400)
         headers = {**_HEADERS, "Cache-Control": "no-store"}
-        coding = ", ".join(request.headers.getlist("accept-encoding"))
-        kind = "application/json"
-        shown = coding_headers(len(body), kind, headers, coding)
-        return Response(await coded_body(body, shown), 200, shown, kind)
+        return await coded_response(request, body, "application/json", headers)
 
 
 async def _parameters(request: Request) -> dict[str, str]:
