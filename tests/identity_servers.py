@@ -10,6 +10,7 @@ import re
 import zipfile
 from html import unescape
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx2
@@ -107,8 +108,6 @@ def go_through(url: str, user: str = USER, password: str = PASSWORD) -> str:
 
 
 REALM = "council"
-
-
 ADMIN_PASSWORD = "of the directory's administrator"
 
 
@@ -153,6 +152,17 @@ def keycloak(folder: Path, redirect_uri: str, logout_url: str = "") -> services.
             "KC_BOOTSTRAP_ADMIN_PASSWORD": ADMIN_PASSWORD,
         },
     )
+
+
+def keycloak_settings(server: services.Server, folder: Path) -> dict[str, Any]:
+    """`web.sign_in.oidc` for that Keycloak; the client's secret is in the folder."""
+    (folder / "secret").write_text(SECRET)
+    return {
+        "issuer": f"http://localhost:{server.port}/realms/{REALM}",
+        "client_id": CLIENT,
+        "timeout_s": 60,
+        "client_secret": {"file": folder / "secret"},
+    }
 
 
 class KeycloakDirectory:

@@ -12,12 +12,10 @@ from urllib.parse import parse_qs
 
 import pytest
 from identity_servers import (
-    CLIENT,
-    REALM,
-    SECRET,
     KeycloakDirectory,
     go_through,
     keycloak,
+    keycloak_settings,
 )
 from signing_in import audited, signing_in
 from test_sign_in_provider import ANSWER, led_to
@@ -65,15 +63,8 @@ def test_who_is_signed_out_changed_or_disabled_in_keycloak_is_so_in_towpath(
         server = keycloak(tmp_path / "keycloak", ANSWER, url)
         try:
             server.start(wait_s=300)
-            (tmp_path / "secret").write_text(SECRET)
-            oidc = {
-                "issuer": f"http://localhost:{server.port}/realms/{REALM}",
-                "client_id": CLIENT,
-                "timeout_s": 60,
-                "client_secret": {"file": tmp_path / "secret"},
-                "renew_s": 60,
-                "leeway_s": 300,
-            }
+            oidc = keycloak_settings(server, tmp_path)
+            oidc |= {"renew_s": 60, "leeway_s": 300}
             roles = {"Towpath.Engineer": "engineer"}
             given = {"oidc": oidc, "roles": roles, "everybody": "staff"}
             with signing_in(tmp_path, now_ms, **given) as client:

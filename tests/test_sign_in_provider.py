@@ -16,10 +16,10 @@ import services
 from council_page import CSS, page_text
 from identity_servers import (
     CLIENT,
-    REALM,
     SECRET,
     go_through,
     keycloak,
+    keycloak_settings,
     small_provider,
 )
 from signing_in import BASE, audited, form_fields, signing_in
@@ -181,13 +181,7 @@ def test_keycloaks_roles_name_and_sign_out_work(tmp_path: Path) -> None:
     server = keycloak(tmp_path / "keycloak", ANSWER)
     try:
         server.start(wait_s=300)
-        (tmp_path / "secret").write_text(SECRET)
-        oidc = {
-            "issuer": f"http://localhost:{server.port}/realms/{REALM}",
-            "client_id": CLIENT,
-            "timeout_s": 60,
-            "client_secret": {"file": tmp_path / "secret"},
-        }
+        oidc = keycloak_settings(server, tmp_path)
         roles = {"Towpath.Engineer": "engineer"}
         with signing_in(tmp_path, oidc=oidc, roles=roles) as client:
             answer = go_through(led_to(client))
