@@ -36,10 +36,8 @@ class Here:
     def __init__(
         self, folder: Path, provider: ScriptedProvider, now: list[int], client: Any
     ) -> None:
-        self.folder, self.provider, self.now, self.client = (
-            *(folder, provider, now),
-            client,
-        )
+        self.folder, self.provider = folder, provider
+        self.now, self.client = now, client
 
     def sign_in(self) -> None:
         start = self.client.get("/sign-in/council?next=/reports")
@@ -77,11 +75,9 @@ def signed_in_here(
             **oidc,
         }
         provider.now_ms = lambda: now[0]
-        with (
-            signing_in(
-                folder, lambda: now[0], oidc=settings, roles=ROLES, idle_s=36_000
-            ) as client,
-        ):
+        with signing_in(
+            folder, lambda: now[0], oidc=settings, roles=ROLES, idle_s=36_000
+        ) as client:
             here = Here(folder, provider, now, client)
             here.sign_in()
             yield here
