@@ -84,7 +84,6 @@ class SignInSessions:
     ) -> str:
         """Returns the secret of a new session; the browser's old one is over."""
         secret, now_ms = secrets.token_urlsafe(32), self._now_ms()
-        given = grant or ProviderGrant("", "", "")
         with opened_sign_in_file(self.path) as db:
             db.execute("DELETE FROM session WHERE hash = ?", (_hash(instead_of),))
             db.execute(
@@ -100,7 +99,7 @@ class SignInSessions:
                     _storable(name),
                     ",".join(roles),
                     source,
-                    given.id_token,
+                    grant.id_token if grant else "",
                     now_ms,
                     now_ms,
                     now_ms + self._longest_ms,
