@@ -34,7 +34,7 @@ class FaultPage:
             await self._app(scope, receive, send_on)
         except Exception:  # raised again: whatever it is, its reader gets a page
             if scope["type"] == "http" and not has_begun:
-                # If it is the design that has the fault, the server answers in words.
+                # If the design itself has the fault, the server answers in plain text.
                 with contextlib.suppress(Exception):
                     await self._show()(scope, receive, send)
             raise

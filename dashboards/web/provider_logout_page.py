@@ -1,5 +1,5 @@
 """Where the provider signs people out (OpenID Connect Back-Channel Logout 1.0): its
-server sends a signed token, and no browser has a part in it."""
+server sends a signed token, and no browser takes part."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ProviderLogoutPage:
 
     @property
     def route(self) -> PageRoute:
-        # The signature of the token is all that it takes.
+        # The sender needs no sign-in: the token is signed.
         return PageRoute(LOGOUT_PATH, self.logout, Right.SEE_PUBLIC, ("POST",))
 
     async def logout(self, request: Request) -> Response:
@@ -58,7 +58,7 @@ class ProviderLogoutPage:
                 )
         except SignInRefused as refusal:
             _log.warning("provider_logout_refused", reason=refusal.detail)
-            # Not what exactly was wrong: anybody may send this.
+            # Without the exact reason: anybody can send a request here.
             return _refused("invalid_request", 503 if refusal.status == 503 else 400)
         except (sqlite3.Error, OSError) as error:
             _log.error("sign_in_file_not_written", error=repr(error))

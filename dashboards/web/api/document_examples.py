@@ -1,5 +1,5 @@
-"""Examples for the OpenAPI document: each fits its type, and what is sent is what a
-program would send. Pure."""
+"""Examples for the OpenAPI document: each fits its type, and the bodies of requests are
+ones that a program would send. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 _TIME = "2026-11-20T09:00:00Z"
-# By the name of a field, wherever it fits its type.
+# By the name of a field; used if the value fits the type of the field.
 _VALUES: Mapping[str, Any] = {
     "id": "town-hall",
     "key": "line_down town-hall",

@@ -1,10 +1,11 @@
 """`LiveUpdates`: server-sent events for live pages, made once for all who listen.
 
 The state is compared every few seconds while there are listeners, and not otherwise. A
-listener is a number: its place in the last updates. So a slow one costs no memory, and
-one that comes back goes on where it was (`Last-Event-ID`). One that has read the state
-says of what time (`since`), and hears what changed until it listened. If that is too
-long ago, or of another process, it gets `reset`: read everything again.
+listener is a number: its place in the last updates. So a slow listener costs no memory,
+and after a lost connection it continues from its last update (`Last-Event-ID`). A new
+listener that has just read the state gives its time (`since`), and receives the changes
+made after that. If the place or time is too old, or is from another process, the
+listener receives `reset`: it must read everything again.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class LiveQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class _Noted(NamedTuple):
-    """An update, its number, and from when on a state has it."""
+    """An update, its number, and the time of the first state that has it."""
 
     number: int
     time_ms: int
@@ -108,9 +109,9 @@ class LiveUpdates:
         since_ms: int | None = None,
     ) -> AsyncGenerator[bytes, None]:
         """Yields events until the stream's life is over, the listener may not have them
-        any more, or `stop`. `may_go_on` is asked before each news and heartbeat.
-        Without a `last_id` it begins with what changed after `since_ms`, or with what
-        comes."""
+        any more, or `stop`. `may_go_on` is called before each update and heartbeat.
+        Without a `last_id` it begins with what changed after `since_ms`, or else with
+        the next change."""
         # Many may have been admitted before one of them is counted.
         if self.listeners >= MOST_LISTENERS:
             yield b"retry: 60000\n\n"
@@ -151,7 +152,7 @@ class LiveUpdates:
                 if not await may_go_on():
                     return
                 if not is_news:
-                    # An event, as a browser does not tell its page of comments.
+                    # An event, as a browser does not pass comments on to its page.
                     yield self._written(place, _HERE)
         finally:
             self._leave(who)
@@ -251,7 +252,7 @@ class LiveUpdates:
         for number, time_ms, _ in reversed(self._updates):
             if time_ms <= since_ms:
                 return number
-        # All that is kept is newer: is it all that there was?
+        # All kept updates are newer: was none dropped before them?
         is_whole = not self._updates or self._updates[0].number == self._since + 1
         return self._since if is_whole else None
 

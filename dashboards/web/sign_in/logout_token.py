@@ -10,7 +10,7 @@ from dashboards.web.sign_in.id_token import TokenRules, signed_claims
 from dashboards.web.sign_in.sign_in_refusal import NOT_GENUINE, SignInRefused
 
 _EVENT = "http://schemas.openid.net/event/backchannel-logout"
-# Providers send it at once. Each is remembered for longer, so that it counts once.
+# Providers send it at once. Used tokens are kept for longer, so each works only once.
 _LONGEST_AGE_S = 600
 
 
@@ -34,7 +34,7 @@ def check_logout_token(token: str, keys: KeySet, rules: TokenRules) -> Logout:
         raise _refused("it names neither a person nor a session")
     if not isinstance(events, dict) or not isinstance(events.get(_EVENT), dict):
         raise _refused("events does not have that of a logout")
-    # An ID token has one: it is not to be taken for a logout.
+    # An ID token has one, and must not pass for a logout token.
     if "nonce" in claims:
         raise _refused("it has a nonce")
     if rules.now_s - claims["iat"] > _LONGEST_AGE_S + rules.leeway_s:

@@ -104,7 +104,7 @@ class ProviderSignIn:
             raise NotConfirmed(refusal.detail, new_token) from None
         if any(claims.get(n, before.get(n)) != before.get(n) for n in ("sub", "nonce")):
             raise NotConfirmed("the new ID token is of another sign-in")
-        # A provider that gives no new refresh token means the old one to be kept.
+        # If the provider gives no new refresh token, the old one stays valid.
         kept = given.refresh_token or refresh_token
         return self._person(
             claims, msgspec.structs.replace(given, refresh_token=kept), "/"

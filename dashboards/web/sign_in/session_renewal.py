@@ -21,10 +21,10 @@ from probes.wire.clock import WallClock
 
 _log = structlog.get_logger()
 _Answer = TypeVar("_Answer")
-# A request waits so long for the provider; then it goes on with what was last
-# confirmed, and the renewal goes on after it.
+# A request waits this long for the provider. Then it is answered with what was last
+# confirmed, and the renewal continues in the background.
 _WAIT_S = 3.0
-# If the provider does not answer, one request tries again after so long.
+# If the provider does not answer, one request tries again after this time.
 _AWAY_MS = 30_000
 
 
@@ -42,8 +42,8 @@ class SessionRenewal:
     ) -> None:
         self._renew_ms, self._provider = 1000 * renew_s, provider
         self._sessions, self._audit, self._now_ms = sessions, audit, now_ms
-        # One at a time for each session: many providers take a refresh token that comes
-        # twice for a stolen one.
+        # One at a time for each session: many providers treat a refresh token that is
+        # used twice as stolen.
         self._running: dict[str, asyncio.Task[SignInSession | None]] = {}
         self._failed_ms: int | None = None
 
@@ -63,7 +63,7 @@ class SessionRenewal:
             )
             self._running[session.reference] = task
             task.add_done_callback(lambda _: self._running.pop(session.reference))
-        # The renewal goes on if the browser leaves: its refresh token is used up.
+        # The renewal continues if the browser leaves: its refresh token is used up.
         done, _ = await asyncio.wait({task}, timeout=_WAIT_S)
         return task.result() if done else session
 
