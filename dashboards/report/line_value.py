@@ -362,17 +362,21 @@ def _local_hour(time_ms: int, zone: ZoneInfo) -> int:
     return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone).hour
 
 
+def _spelling(value: LineValue) -> str:
+    """Returns the supplier's name as it was written, without spare spaces."""
+    return " ".join(value.figures.line.supplier.split())
+
+
 def supplier_sums(values: Iterable[LineValue]) -> tuple[SupplierSum, ...]:
     """Returns the sums of each supplier, the most expensive first."""
     by_supplier: dict[str, list[LineValue]] = defaultdict(list)
     for value in values:
         # People write `BT`, `bt` and `BT `: it is one supplier.
-        name = " ".join(value.figures.line.supplier.split())
-        by_supplier[name.casefold()].append(value)
+        by_supplier[_spelling(value).casefold()].append(value)
     sums = []
     for lines in by_supplier.values():
-        spelt = Counter(" ".join(v.figures.line.supplier.split()) for v in lines)
-        supplier = min(spelt, key=lambda name: (-spelt[name], name))
+        spellings = Counter(map(_spelling, lines))
+        supplier = min(spellings, key=lambda name: (-spellings[name], name))
         costs = [value.figures.line.cost_per_year for value in lines]
         dates = [value.decide_by for value in lines if value.decide_by is not None]
         sums.append(
