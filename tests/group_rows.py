@@ -79,6 +79,12 @@ def window_of(
     samples: Iterable[Sample], received_ms: int, config: GroupsConfig | None = None
 ) -> ExperienceWindow:
     window = ExperienceWindow(config or GroupsConfig())
+    add_samples(window, samples, received_ms)
+    return window
+
+
+def add_samples(
+    window: ExperienceWindow, samples: Iterable[Sample], received_ms: int
+) -> None:
     for batch in batch_samples(samples, "agent/x", received_ms):
         window.add(batch)
-    return window

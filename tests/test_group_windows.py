@@ -1,8 +1,15 @@
 """In which window a result counts, and in which rows it is shown."""
 
-from group_rows import END_MS, PERIOD_MS, T0_MS, WINDOW_MS, results, window_of
+from group_rows import (
+    END_MS,
+    PERIOD_MS,
+    T0_MS,
+    WINDOW_MS,
+    add_samples,
+    results,
+    window_of,
+)
 
-from collectors.batch import batch_samples
 from collectors.experience.groups import ExperienceWindow, GroupsConfig
 
 
@@ -18,10 +25,7 @@ def test_a_path_counts_in_a_window_of_half_an_hour_that_the_next_row_shows_too()
     ):
         at_ms = begin_ms + 7
         poor = {"outcome": "ok", "poor": 1}
-        for batch in batch_samples(
-            results(range(12), "call_path", poor, at_ms), "x", at_ms
-        ):
-            window.add(batch)
+        add_samples(window, results(range(12), "call_path", poor, at_ms), at_ms)
         rows = window.samples(begin_ms + WINDOW_MS)
         assert {s.fields["agents"] for s in rows} == {10}
         assert {"gateway_poor_ratio" in s.fields for s in rows} == {counts}
@@ -35,10 +39,8 @@ def test_a_path_of_the_window_before_is_the_cause_of_a_poor_call() -> None:
         window = window_of(
             results(range(12), "path", path, T0_MS - minutes * 60_000), T0_MS
         )
-        for batch in batch_samples(
-            results(range(12), "call_path", poor, T0_MS + 7), "x", T0_MS + 7
-        ):
-            window.add(batch)
+        at_ms = T0_MS + 7
+        add_samples(window, results(range(12), "call_path", poor, at_ms), at_ms)
         assert {s.fields["cause_wifi_ratio"] for s in window.samples(END_MS)} == {wifi}
 
 
@@ -48,7 +50,7 @@ def test_the_rows_of_a_window_are_copies_and_each_result_is_in_one_window() -> N
         time_ms = T0_MS + at * PERIOD_MS + 1
         agents_then = range(10 * at, 10 * at + 10)
         rows = results(agents_then, "agent", {"outcome": "ok"}, time_ms)
-        window.add(batch_samples(rows, "x", time_ms)[0])
+        add_samples(window, rows, time_ms)
     ends = [T0_MS + i * PERIOD_MS for i in range(1, 8)]
     agents = [
         {s.fields["agents"] for s in window.samples(end) if s.tags["by"] == "all"}
@@ -65,15 +67,10 @@ def test_a_late_result_counts_once_in_the_window_in_which_it_arrives() -> None:
     late = results(range(50, 70), "call_path", {"outcome": "ok", "poor": 0}, END_MS - 1)
     window = window_of(early, T0_MS)
     before = window.samples(END_MS)
-    # Those of before come again with the late ones.
-    for batch in batch_samples([*early, *late], "x", arrives_ms):
-        window.add(batch)
-    again = ExperienceWindow(config)
-    for batch in (
-        *batch_samples(early, "x", T0_MS),
-        *batch_samples([*early, *late], "x", arrives_ms),
-    ):
-        again.add(batch)
+    again = window_of(early, T0_MS)
+    for one in (window, again):
+        # Those of before come again with the late ones.
+        add_samples(one, [*early, *late], arrives_ms)
     assert before == window.samples(END_MS) == again.samples(END_MS)
     window.forget(window.needed_from_ms(END_MS + WINDOW_MS - PERIOD_MS))
     [fields] = [

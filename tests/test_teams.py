@@ -11,6 +11,7 @@ from group_rows import (
     PERIOD_MS,
     T0_MS,
     WINDOW_MS,
+    add_samples,
     calls,
     place_of,
     results,
@@ -103,8 +104,7 @@ def windows_of(changes: list[dict[str, int]]) -> list[dict[str, int]]:
     for n, sizes in enumerate(changes):
         begin_ms, end_ms = (T0_MS + at * WINDOW_MS for at in (n, n + 1))
         measured = results(range(100), "call_path", fields, begin_ms + 1)
-        for batch in batch_samples(measured, "agent/x", begin_ms + 2):
-            window.add(batch)
+        add_samples(window, measured, begin_ms + 2)
         names = [name for name, size in sizes.items() for _ in range(size)]
         teams = {f"a{number}": name for number, name in enumerate(names)}
         found.append(
