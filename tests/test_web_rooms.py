@@ -3,6 +3,7 @@ others have judged, and judge nothing themselves."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import accessible
@@ -150,6 +151,12 @@ def test_whatever_is_wrong_on_a_card_says_what_helps_and_who_is_rung() -> None:
     line = whole.line("th-wan")
     assert f"Ring {line.supplier} on {line.supplier_phone}" in text
     assert "Stop copies and updates at Town Hall" in text
+    # A line that is down cannot be emptied, even if nobody knows whose it is.
+    unknown = whole.line("th-wan").model_copy(update={"supplier": ""})
+    alone = replace(down, line=unknown)
+    made_alone = room_cards.room_card(STREAMED, known, whole, {}, (alone,), (), NOW_MS)
+    assert "Stop copies" not in " ".join(check.do for check in made_alone.checks)
+    assert "Ring Town Hall: is its power on?" in [c.do for c in made_alone.checks]
     # And what is well asks for nothing.
     assert not any(check.do for check in made.checks if check.level == "ok")
 

@@ -213,16 +213,21 @@ def _stream_advice(check: RoomCheck, site: str) -> str:
 
 
 def _line_check(line: LineNow, site: str) -> RoomCheck:
-    name, do = f"Line {line.line.id}", ""
-    if line.level in ("bad", "warn"):
-        # A full line works; only what fills it can be stopped.
-        do = f"Stop copies and updates at {site} until the event is over."
-        if (line.use is None or use_level(line.use) == "ok") and line.line.supplier:
-            do = f"Ring {_supplier_text(line.line)}."
+    name = f"Line {line.line.id}"
+    do = _line_advice(line, site) if line.level in ("bad", "warn") else ""
     if line.use is None:
         return RoomCheck(name, line.level, line.word, do=do)
     free = figure_text.percent(max(0.0, 1 - line.use))
     return RoomCheck(name, line.level, line.word, f"{free} of it is free", do)
+
+
+def _line_advice(line: LineNow, site: str) -> str:
+    if use_level(line.use) in ("bad", "warn"):
+        # A full line works; only what fills it can be stopped.
+        return f"Stop copies and updates at {site} until the event is over."
+    if line.line.supplier:
+        return f"Ring {_supplier_text(line.line)}."
+    return f"Ring {site}: is its power on?"
 
 
 def _supplier_text(line: Line) -> str:
