@@ -100,7 +100,8 @@ def check_config(config: TowpathConfig) -> ConfigCheck:
     if config.traps.enabled and estate is not None:
         wrong += _trap_sender_problems(config, estate)
     wrong += channel_problems(config.alerts.channels)
-    misleading += filter(None, [clock_warning(config.state / CLOCK_FILE, wall_ms())])
+    if ahead := clock_warning(config.state / CLOCK_FILE, wall_ms()):
+        misleading.append(ahead)
     for name, secret in config.alerts.secrets():
         try:
             secret.value()
