@@ -78,8 +78,8 @@ def personal_files_job(config: TowpathConfig) -> Job:
 
 
 def laptop_jobs(config: TowpathConfig, registry: Registry) -> list[Job]:
-    """Deletes laptops that report no more, and what was done to laptops, when their
-    time is over."""
+    """Jobs that delete laptops that report no more, and old records of what was done
+    to laptops."""
     days, admin = config.ingest.registry.unseen_days, registry.admin
     return [
         ("agents", days, admin.forget_unseen),
@@ -88,8 +88,8 @@ def laptop_jobs(config: TowpathConfig, registry: Registry) -> list[Job]:
 
 
 def audit_jobs(config: TowpathConfig) -> list[Job]:
-    """Deletes what people and programs did on pages and in the API, when its time is
-    over."""
+    """Jobs that delete old records of what people and programs did on pages and in the
+    API."""
     tokens = ApiTokens(tokens_file(config.alerts.standing))
     people = AccessAudit(config.web.sign_in.file, wall_ms)
     return [

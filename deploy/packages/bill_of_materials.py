@@ -25,8 +25,8 @@ AGENT = "towpath-agent"
 
 
 class Bundled(NamedTuple):
-    """Something else that is in a package, in folders or files of its own. None: it is
-    part of another one's file."""
+    """Something else that is in a package, in folders or files of its own. Without
+    places it is inside a file of another one."""
 
     name: str
     version: str

@@ -10,8 +10,8 @@ from bill_of_materials import Bundled, write_bill
 from installed_files import python_version
 
 _LIBRARIES, _PYTHON = PurePosixPath("lib"), PurePosixPath("python")
-# What comes with Python and has faults of its own: name, licence, its files, and the
-# text in them that has the version.
+# Libraries that come with Python and have vulnerabilities of their own: name, licence,
+# files, and the text in these that has the version.
 _IN_PYTHON = (
     ("openssl", "Apache-2.0", r"lib(crypto|ssl)-.*\.dll", rb"OpenSSL (\d+\.\d+\.\d+)"),
     ("sqlite", "blessing", r"sqlite3\.dll", rb"\0(3\.\d+\.\d+)\0"),
@@ -42,7 +42,7 @@ def bundled_python(files: Files, name: str) -> Bundled:
 
 def bundled_in_python(files: Files) -> list[Bundled]:
     """The libraries that come with the Python in the MSI, with the versions that their
-    files have. A library of which no file is there is not listed. Pure."""
+    files have. A library without any file there is not listed. Pure."""
     found = []
     for name, licence, pattern, text in _IN_PYTHON:
         paths = [
