@@ -156,7 +156,8 @@ def lose_and_find(page: StatusPage, api: CouncilApi, folder: Path) -> None:
         pass_time(1)
         wait_until(lambda: run(drawn) != before, "a drawn page", 20)
         assert run("document.getElementById('q').value") == "mary"
-        # Who moves through the page hears of a new state, and the page waits.
+        # For somebody who moves through the page a new state is announced, and the
+        # page waits.
         run("document.getElementById('q').focus()")
         before, heard = run(drawn), len(run("spoken"))
         with contextlib.closing(sqlite3.connect(api.path)) as db, db:
