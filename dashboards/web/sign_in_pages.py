@@ -42,7 +42,7 @@ from dashboards.web.visitor_recognition import (
     present_request,
     present_visitor,
 )
-from dashboards.web.visitors import Right, Role, VisitorSource
+from dashboards.web.visitors import Right, Role, VisitorSource, ordered_roles
 from dashboards.web.web_config import WebConfig
 
 _log = structlog.get_logger()
@@ -210,7 +210,7 @@ class SignInPages:
         remark: str = "",
     ) -> Response:
         """Begins a session, with a secret that nobody had before."""
-        ordered = [role for role in Role if role in roles]
+        ordered = ordered_roles(roles)
         outcome = f"done: {', '.join(ordered)}{f' ({remark})' if remark else ''}"
         try:
             await asyncio.to_thread(

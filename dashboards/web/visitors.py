@@ -101,9 +101,15 @@ def rights_of(roles: Iterable[Role]) -> frozenset[Right]:
     return ROLE_RIGHTS[Role.PUBLIC].union(*(ROLE_RIGHTS[role] for role in roles))
 
 
+def ordered_roles(roles: Iterable[Role]) -> tuple[Role, ...]:
+    """Each once, in the order in which they are declared."""
+    given = frozenset(roles)
+    return tuple(role for role in Role if role in given)
+
+
 def signed_in(
     name: str, id: str, roles: Iterable[Role], source: VisitorSource
 ) -> Visitor:
     """A visitor with what the roles may."""
-    known = tuple(role for role in Role if role in frozenset(roles))
+    known = ordered_roles(roles)
     return Visitor(name, id, known, source, rights_of(known))

@@ -16,7 +16,7 @@ from dashboards.web.sign_in.provider_sign_in import NotConfirmed, ProviderSignIn
 from dashboards.web.sign_in.sealed_token import unsealed
 from dashboards.web.sign_in.sign_in_refusal import SignInRefused
 from dashboards.web.sign_in.sign_in_sessions import SignInSession, SignInSessions
-from dashboards.web.visitors import Role, VisitorSource
+from dashboards.web.visitors import VisitorSource, ordered_roles
 from probes.wire.clock import WallClock
 
 _log = structlog.get_logger()
@@ -95,7 +95,7 @@ class SessionRenewal:
         if person.id != session.id:
             await self._end(session, secret, "it is another person now")
             return None
-        roles = [role for role in Role if role in person.roles]
+        roles = ordered_roles(person.roles)
         if set(roles) != set(session.roles):
             before, after = ", ".join(session.roles), ", ".join(roles)
             await self._noted(session, "change roles", f"{before} -> {after}")
